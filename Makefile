@@ -1,0 +1,82 @@
+# Commands for users and developers; `make help` lists them. Needs make and Python 3.11 or newer.
+
+PYTHON ?= python3
+PORT ?= 8080
+DATABASE_URL ?= sqlite:///data/conduit.db
+# How often `make crash` kills the server; `make test` kills it a few times.
+KILLS ?= 50
+# `make lock UPGRADE=--upgrade` moves every package to its newest version.
+UPGRADE ?=
+# The Autobahn suite was written for this one.
+PYTHON2 ?= python2.7
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
+	--generate-hashes --annotation-style line --no-header --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast lint format types crash autobahn audit lock clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup: $(BIN)/.dev ## everything for development in .venv, with the command at .venv/bin/conduit
+
+run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLite under ./data)
+	@mkdir -p data
+	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
+
+test: lint types ## everything that must pass, as CI runs it
+	$(BIN)/python -m pytest
+
+test-fast: setup ## the tests that start no server: seconds, not minutes
+	$(BIN)/python -m pytest -m 'not e2e and not crash'
+
+lint: setup ## style, format, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+format: setup ## rewrite the code in the one format
+	$(BIN)/ruff check --fix --select I
+	$(BIN)/ruff format
+
+types: setup ## mypy --strict on src
+	$(BIN)/mypy
+
+crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
+	$(BIN)/python -m tests.crash.run --kills $(KILLS)
+
+autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)
+	$(BIN)/python tests/autobahn/run.py --python2 $(PYTHON2)
+
+audit: setup ## known vulnerabilities of the locked packages; asks a public database
+	$(BIN)/pip-audit --disable-pip --requirement requirements/runtime.txt
+
+lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
+	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --group build --output-file requirements/build.txt
+
+clean: ## remove what these commands made, except ./data
+	rm -rf .venv build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamps say which lock files .venv was made from, so that nothing happens when nothing changed.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Conduit needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo 'Python lacks its venv module: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+
+$(BIN)/.runtime: $(BIN)/python requirements/runtime.txt requirements/build.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,203 @@
+"""What the edges call. One broker per process; all of it runs on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from conduit.broker.browse import Browser
+from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.clock import Clock
+from conduit.broker.connection import Connection, Peer
+from conduit.broker.dead_letters import DeadLetters
+from conduit.broker.hub import Hub
+from conduit.broker.publisher import Answer, BatchAnswer, Publisher, PublishLimits, Receipt
+from conduit.broker.retention import Housekeeper, RetentionRules
+from conduit.broker.stats import Gauges, Stats
+from conduit.broker.subscriptions import Subscriptions
+from conduit.core.dedupe import DedupeWindow
+from conduit.core.message import Retention
+from conduit.errors import ConduitError, Overloaded, Unavailable
+from conduit.protocol.frames import PublishRequest
+from conduit.storage.base import Store
+
+TICK_INTERVAL_S = 1.0
+# Publishes that wait for their topic to be created.
+CREATING_MAX_COUNT = 1_000
+
+
+class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's bounds and rules, as plain values."""
+
+    publish: PublishLimits = PublishLimits()
+    retention: Retention = Retention()
+    """Of topics that are created without one."""
+    housekeeping: RetentionRules = RetentionRules()
+    max_topics: int = 100_000
+    max_subscriptions_per_connection: int = 128
+    idempotency_window_s: float = 600.0
+    auto_create_topics: bool = False
+
+
+class Broker:
+    """Publishing, subscribing and administration over one store."""
+
+    def __init__(self, store: Store, clock: Clock, options: BrokerOptions) -> None:
+        self.store = store
+        self.clock = clock
+        self._options = options
+        self.stats = Stats(clock.now())
+        self.topics = Catalog(store, clock, options.retention, options.max_topics)
+        self._hub = Hub(store, self.topics, clock, self.stats)
+        window: DedupeWindow[Receipt, Answer] = DedupeWindow(options.idempotency_window_s)
+        self._publisher = Publisher(self._hub, options.publish, window)
+        self.subscriptions = Subscriptions(self._hub)
+        self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
+        self.messages = Browser(store, self.topics, self.subscriptions)
+        self._housekeeper = Housekeeper(store, self.topics, clock, options.housekeeping)
+        self.topics.on_deleting = self._topic_deleting
+        self._is_stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tick: asyncio.TimerHandle | None = None
+        # Topics that are being created because somebody published to them, with who waits.
+        self._creating: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Open the store, load what it has and begin. Raises StoreUnavailable."""
+        await self.store.open()
+        await self.topics.load()
+        await self.subscriptions.load()
+        since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)
+        self._publisher.restore(await self.store.known_keys(since_ms))
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._publisher.committer.run(), name="committer"),
+            loop.create_task(self._hub.ledger.run(), name="ledger"),
+        ]
+        self._hub.start_sweep()
+        self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
+        self._housekeeper.start()
+
+    async def stop(self) -> None:
+        """Answer what was published, store all progress, and close the store. Idempotent.
+
+        Connections should be closed before, so that what they had out is recorded as given back.
+        """
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self._hub.stop_sweep()
+        if self._tick is not None:
+            self._tick.cancel()
+        await self._housekeeper.stop()
+        await self.dead_letters.stop()
+        await asyncio.gather(*self._creating)
+        if self._tasks:
+            committer, ledger = self._tasks
+            await self._publisher.committer.drain()
+            committer.cancel()
+            self._hub.ledger.stop()
+            await asyncio.gather(committer, ledger, return_exceptions=True)
+        await self._hub.reader.close()
+        await self.store.close()
+
+    # Publishing -----------------------------------------------------------------------------------
+
+    def publish(self, tenant: str, request: PublishRequest, answer: Answer) -> None:
+        """Store and deliver one message. Never raises; `answer` is called exactly once."""
+        if self._is_stopping:
+            answer(_stopping())
+            return
+        if not self._options.auto_create_topics:
+            self._publisher.publish(tenant, request, answer)
+            return
+        publish = partial(self._publisher.publish, tenant, request, answer)
+        self._create_missing(tenant, [request], publish, answer)
+
+    def publish_batch(
+        self, tenant: str, requests: Sequence[PublishRequest], answer: BatchAnswer
+    ) -> None:
+        """Store and deliver all messages or none. Never raises; `answer` is called exactly once."""
+        if self._is_stopping:
+            answer(_stopping())
+            return
+        if not self._options.auto_create_topics:
+            self._publisher.publish_batch(tenant, requests, answer)
+            return
+        publish = partial(self._publisher.publish_batch, tenant, requests, answer)
+        self._create_missing(tenant, requests, publish, answer)
+
+    def _create_missing(
+        self,
+        tenant: str,
+        requests: Sequence[PublishRequest],
+        publish: Callable[[], None],
+        refuse: Callable[[ConduitError], None],
+    ) -> None:
+        """Call `publish`, after creating the topics that do not exist."""
+        find = self.topics.find
+        missing = {request.topic for request in requests if find(tenant, request.topic) is None}
+        if not missing:
+            publish()
+        elif len(self._creating) >= CREATING_MAX_COUNT:
+            refuse(Overloaded("too many topics are being created"))
+        else:
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self._create(tenant, missing, publish, refuse))
+            self._creating.add(task)
+            task.add_done_callback(self._creating.discard)
+
+    async def _create(
+        self,
+        tenant: str,
+        names: set[str],
+        publish: Callable[[], None],
+        refuse: Callable[[ConduitError], None],
+    ) -> None:
+        try:
+            for name in sorted(names):
+                await self.topics.ensure(tenant, name)
+        except ConduitError as error:
+            refuse(error)
+        else:
+            publish()
+
+    # Subscribing ----------------------------------------------------------------------------------
+
+    def connect(self, tenant: str, peer: Peer) -> Connection:
+        """The subscriptions of a new connection; call its `close` when the connection is gone."""
+        limit = self._options.max_subscriptions_per_connection
+        return Connection(self._hub, self.subscriptions, tenant, peer, limit)
+
+    async def _topic_deleting(self, topic: Topic) -> None:
+        """Finish what is under way for a topic that takes no more, and disconnect who named it."""
+        await self._publisher.committer.drain()
+        self._publisher.forget_topic(topic)
+        for dispatch in self._hub.topic_deleted(topic):
+            for subscriber in tuple(dispatch.subscribers):
+                subscriber.on_removed(True)
+
+    # Time -----------------------------------------------------------------------------------------
+
+    def _ticked(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
+        now = self.clock.now()
+        self._publisher.expire(now)
+        if self.stats.tick(now):
+            self.stats.sample(now, self.gauges())
+
+    def gauges(self) -> Gauges:
+        """What there is now."""
+        return Gauges(
+            topic_count=len(self.topics),
+            subscriber_count=self._hub.subscriber_count,
+            backlog_count=self.subscriptions.backlog_count(),
+        )
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping", code="shutting_down")

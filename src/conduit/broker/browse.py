@@ -1,0 +1,97 @@
+"""Looking at stored messages without consuming them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.subscriptions import DeliveryState, Subscriptions
+from conduit.core.message import Message
+from conduit.errors import NotFound
+from conduit.storage.base import Store
+
+# One page stops after the message that passes this, whatever its limit.
+PAGE_MAX_BYTES = 4 << 20
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages of a topic are meant.
+
+    `from_seq` is where to begin, upwards or downwards. Times in ms bound the window in both
+    directions, `from` inclusive, `to` exclusive.
+    """
+
+    from_seq: int | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    descending: bool = False
+
+
+class Browser:
+    """Reads pages of the log, and single messages with what became of them."""
+
+    def __init__(self, store: Store, catalog: Catalog, subscriptions: Subscriptions) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._subscriptions = subscriptions
+
+    async def browse(
+        self, tenant: str, name: str, window: Window, limit: int
+    ) -> tuple[list[Message], int | None]:
+        """A page, and the `from_seq` of the next page or None at the end of the window.
+
+        Raises NotFound `topic_not_found`, StoreUnavailable.
+        """
+        topic = self._catalog.get(tenant, name)
+        low, high = await self._bounds(topic, window)
+        if low > high:
+            return [], None
+        start = high if window.descending else low
+        messages = await self._store.read(
+            topic.topic_id,
+            start,
+            limit=min(limit, high - low + 1),
+            max_bytes=PAGE_MAX_BYTES,
+            descending=window.descending,
+        )
+        # Retention may have removed a part of the window meanwhile.
+        messages = [message for message in messages if low <= message.seq <= high]
+        if not messages:
+            return [], None
+        following = messages[-1].seq + (-1 if window.descending else 1)
+        return messages, following if low <= following <= high else None
+
+    async def _bounds(self, topic: Topic, window: Window) -> tuple[int, int]:
+        """The first and the last number of the window; empty when the first is the greater."""
+        low, high = topic.first_seq, topic.last_seq
+        if window.from_ms is not None:
+            low = max(low, await self._store.seq_at(topic.topic_id, window.from_ms))
+        if window.to_ms is not None:
+            high = min(high, await self._store.seq_at(topic.topic_id, window.to_ms) - 1)
+        if window.from_seq is not None and window.descending:
+            high = min(high, window.from_seq)
+        elif window.from_seq is not None:
+            low = max(low, window.from_seq)
+        return low, high
+
+    async def get(self, tenant: str, message_id: str) -> tuple[Topic, Message, list[DeliveryState]]:
+        """One stored message, its topic, and its state in each durable subscription of the topic.
+
+        Raises NotFound `message_not_found`, StoreUnavailable.
+        """
+        found = await self._store.find(tenant, message_id)
+        topic = self._catalog.by_id(found[0]) if found is not None else None
+        if found is None or topic is None:
+            raise NotFound("no stored message has this id", code="message_not_found")
+        message = found[1]
+        states = await self._subscriptions.delivery_states(topic, message.seq)
+        return topic, message, [await self._or_dead(topic, message.seq, state) for state in states]
+
+    async def _or_dead(self, topic: Topic, seq: int, state: DeliveryState) -> DeliveryState:
+        """A settled delivery may be settled by its death, which only the dead letters know."""
+        if state.state != "acked":
+            return state
+        letter = await self._store.dead_of(state.subscription, topic.topic_id, seq)
+        if letter is None or letter.redriven_at_ms is not None:
+            return state
+        return DeliveryState(state.subscription, "dead", letter.attempts, letter.reason)

@@ -1,0 +1,171 @@
+"""The topics of all tenants, in memory; the store has the durable copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from conduit.broker.clock import Clock
+from conduit.core.message import Retention, TopicRecord
+from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.names import check_topic
+from conduit.storage.base import Store
+
+if TYPE_CHECKING:
+    from conduit.broker.feed import Feed
+
+
+class Topic:
+    """One topic as this node knows it. `last_seq` is the last number that was committed and seen here."""
+
+    __slots__ = (
+        "created_at_ms",
+        "epoch",
+        "feed",
+        "first_seq",
+        "is_deleted",
+        "last_seq",
+        "name",
+        "pattern_version",
+        "retention",
+        "stored_bytes",
+        "tenant",
+        "topic_id",
+    )
+
+    def __init__(self, record: TopicRecord) -> None:
+        self.topic_id = record.topic_id
+        self.tenant = record.tenant
+        self.name = record.name
+        self.epoch = record.epoch
+        self.created_at_ms = record.created_at_ms
+        self.first_seq = record.first_seq
+        self.last_seq = record.last_seq
+        self.stored_bytes = record.stored_bytes
+        self.retention = record.retention
+        # The tail with its subscribers; None as long as nobody ever subscribed.
+        self.feed: Feed | None = None
+        # The state of the tenant's patterns that `feed` agrees with.
+        self.pattern_version = 0
+        # Set before the store forgets it: what is under way for it must stop.
+        self.is_deleted = False
+
+    @property
+    def subscriber_count(self) -> int:
+        """Subscribers that the next message goes to; true of a topic that `get` or `list` gave."""
+        return self.feed.subscriber_count if self.feed is not None else 0
+
+
+class Catalog:
+    """Finds, creates and deletes topics.
+
+    `on_read` and `on_deleting` are the broker's hooks. The first brings a topic's subscribers up to
+    date. The second runs before the store forgets a topic, and returns when nothing of it is under way.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, default_retention: Retention, max_count: int
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._default_retention = default_retention
+        self._max_count = max_count
+        # tenant -> name -> topic
+        self._names: dict[str, dict[str, Topic]] = {}
+        self._ids: dict[int, Topic] = {}
+        # One change at a time, so that a name is never created while it is being deleted.
+        self._changing = asyncio.Lock()
+        self.on_read: Callable[[Topic], None]
+        self.on_deleting: Callable[[Topic], Awaitable[None]]
+
+    async def load(self) -> None:
+        """Take over what the store has."""
+        for record in await self._store.topics():
+            self._add(Topic(record))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def find(self, tenant: str, name: str) -> Topic | None:
+        """The topic, or None; the name need not be valid."""
+        names = self._names.get(tenant)
+        return names.get(name) if names is not None else None
+
+    def by_id(self, topic_id: int) -> Topic | None:
+        """The topic with this id, if it still exists."""
+        return self._ids.get(topic_id)
+
+    def get(self, tenant: str, name: str) -> Topic:
+        """The topic. Raises InvalidRequest `invalid_topic` or NotFound `topic_not_found`."""
+        topic = self.find(tenant, name)
+        if topic is None:
+            check_topic(name)
+            raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field="topic")
+        self.on_read(topic)
+        return topic
+
+    def all(self, tenant: str) -> Iterator[Topic]:
+        """Every topic of the tenant, in no order."""
+        return iter(tuple(self._names.get(tenant, {}).values()))
+
+    def everywhere(self) -> list[Topic]:
+        """Every topic of every tenant; for housekeeping only."""
+        return list(self._ids.values())
+
+    def list(self, tenant: str, *, q: str | None, limit: int, after: str | None) -> list[Topic]:
+        """By name: those that contain `q` and come after `after`."""
+        names = sorted(
+            name
+            for name in self._names.get(tenant, {})
+            if (after is None or name > after) and (q is None or q in name)
+        )
+        return [self.get(tenant, name) for name in names[:limit]]
+
+    async def create(self, tenant: str, name: str, retention: Retention | None = None) -> Topic:
+        """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached."""
+        check_topic(name, "name")
+        async with self._changing:
+            if self.find(tenant, name) is not None:
+                raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
+            return await self._create(tenant, name, retention or self._default_retention)
+
+    async def ensure(self, tenant: str, name: str) -> Topic:
+        """The topic, created if need be; several callers at once get the same one."""
+        topic = self.find(tenant, name)
+        if topic is not None:
+            return topic
+        check_topic(name)
+        async with self._changing:
+            topic = self.find(tenant, name)
+            return topic or await self._create(tenant, name, self._default_retention)
+
+    async def update(self, tenant: str, name: str, retention: Retention) -> Topic:
+        """Replace the retention, which takes effect with the next round of housekeeping."""
+        topic = self.get(tenant, name)
+        await self._store.topic_update(topic.topic_id, retention)
+        topic.retention = retention
+        return topic
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Forget the topic and its messages; subscribers that named it are disconnected with 4001."""
+        async with self._changing:
+            topic = self.get(tenant, name)
+            topic.is_deleted = True
+            del self._names[tenant][name]
+            del self._ids[topic.topic_id]
+            await self.on_deleting(topic)
+            await self._store.topic_delete(topic.topic_id)
+
+    async def _create(self, tenant: str, name: str, retention: Retention) -> Topic:
+        if len(self._ids) >= self._max_count:
+            raise LimitReached(f"there are {self._max_count} topics, which is the limit")
+        now_ms = int(self._clock.now() * 1000)
+        topic = Topic(await self._store.topic_create(tenant, name, retention, now_ms))
+        self._add(topic)
+        self.on_read(topic)
+        return topic
+
+    def _add(self, topic: Topic) -> None:
+        self._names.setdefault(topic.tenant, {})[topic.name] = topic
+        self._ids[topic.topic_id] = topic

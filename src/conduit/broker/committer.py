@@ -1,0 +1,141 @@
+"""Group commit: what is published while one commit runs is the next commit.
+
+One commit is in flight, so numbers follow the order of arrival. A batch that the store refuses for its
+content is bisected until the poison stands alone; one that fails for the store's own reasons is
+answered with that error, and nothing of it was stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError, Overloaded, StoreDataError
+from conduit.storage.base import Store
+
+# Messages in one commit. More adds latency for those that wait, and no throughput (bench).
+COMMIT_MAX_COUNT = 2_000
+# What may wait for a commit: beyond it publishers are told to come again.
+QUEUE_MAX_COUNT = 20_000
+QUEUE_MAX_BYTES = 64 << 20
+
+Done = Callable[[Sequence[int] | ConduitError, int], None]
+"""Told once what became of a unit: the numbers of a whole commit and where the unit's begin, or the
+error that kept all of it out."""
+Committed = Callable[[Sequence[NewMessage], Sequence[int]], None]
+
+
+class _Batch:
+    """Units in the order in which they came: their messages in one list, and how many each has."""
+
+    __slots__ = ("messages", "size_bytes", "units")
+
+    def __init__(self) -> None:
+        self.messages: list[NewMessage] = []
+        self.units: list[tuple[int, Done]] = []
+        self.size_bytes = 0
+
+    def split(self, unit_count: int) -> tuple[_Batch, _Batch]:
+        """The first `unit_count` units, and the rest."""
+        head, tail = _Batch(), _Batch()
+        head.units, tail.units = self.units[:unit_count], self.units[unit_count:]
+        count = sum(unit[0] for unit in head.units)
+        head.messages, tail.messages = self.messages[:count], self.messages[count:]
+        head.size_bytes = sum(len(message.payload) for message in head.messages)
+        tail.size_bytes = self.size_bytes - head.size_bytes
+        return head, tail
+
+
+_NOTHING = _Batch()
+
+
+class Committer:
+    """Takes units, messages that are stored together or not at all, and stores them in batches.
+
+    `on_committed` sees every commit before its publishers do.
+    """
+
+    def __init__(self, store: Store, on_committed: Committed) -> None:
+        self._store = store
+        self._on_committed = on_committed
+        self._queue = _Batch()
+        # What the store is busy with.
+        self._running = _NOTHING
+        self._wake = asyncio.Event()
+        # Set while nothing is queued or being stored.
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def submit(self, messages: Sequence[NewMessage], size_bytes: int, done: Done) -> None:
+        """Queue one unit; `size_bytes` is of its payloads. Raises Overloaded; then nothing was queued."""
+        queue = self._queue
+        if (
+            len(queue.messages) + len(messages) > QUEUE_MAX_COUNT
+            or queue.size_bytes + size_bytes > QUEUE_MAX_BYTES
+        ):
+            raise Overloaded("too many publishes wait for the store")
+        if not queue.units:
+            self._wake.set()
+            self._idle.clear()
+        queue.messages.extend(messages)
+        queue.units.append((len(messages), done))
+        queue.size_bytes += size_bytes
+
+    @property
+    def oldest(self) -> NewMessage | None:
+        """The message that has waited longest for its commit."""
+        for batch in (self._running, self._queue):
+            if batch.messages:
+                return batch.messages[0]
+        return None
+
+    async def drain(self) -> None:
+        """Wait until everything that was submitted is answered."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Store batch after batch until cancelled; cancel it only after `drain`."""
+        while True:
+            await self._wake.wait()
+            while self._queue.units:
+                self._running = self._take()
+                await self._commit(self._running)
+                self._running = _NOTHING
+            self._wake.clear()
+            self._idle.set()
+
+    def _take(self) -> _Batch:
+        queue = self._queue
+        if len(queue.messages) <= COMMIT_MAX_COUNT:
+            self._queue = _Batch()
+            return queue
+        count = taken = 0
+        for unit_count, _ in queue.units:
+            # A single unit may be larger than a commit: it cannot be divided.
+            if taken and count + unit_count > COMMIT_MAX_COUNT:
+                break
+            count += unit_count
+            taken += 1
+        batch, self._queue = queue.split(taken)
+        return batch
+
+    async def _commit(self, batch: _Batch) -> None:
+        try:
+            seqs = await self._store.append(batch.messages)
+        except StoreDataError as error:
+            if len(batch.units) == 1:
+                batch.units[0][1](error, 0)
+                return
+            for half in batch.split(len(batch.units) // 2):
+                await self._commit(half)
+            return
+        except ConduitError as error:
+            for _, done in batch.units:
+                done(error, 0)
+            return
+        self._on_committed(batch.messages, seqs)
+        start = 0
+        for count, done in batch.units:
+            done(seqs, start)
+            start += count

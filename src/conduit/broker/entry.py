@@ -1,0 +1,53 @@
+"""A message made ready for delivery: its frame is built once and shared by all who receive it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from conduit.core.message import DeadLetter, Message, NewMessage
+from conduit.protocol.codec import encode_json, format_time, text_frame
+
+# The end of a first delivery to an ephemeral subscriber, the most frequent frame.
+_FIRST_ATTEMPT = b',"attempt":1}'
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One message of a topic with its frame for a first delivery to an ephemeral subscriber."""
+
+    seq: int
+    message_id: str
+    frame: bytes
+    head_bytes: int
+    """Size of the frame's WebSocket header."""
+
+    def frame_for(self, attempt: int, subscription: bytes) -> bytes:
+        """The frame of another attempt, or for a durable subscription (its name, else empty)."""
+        if attempt == 1 and not subscription:
+            return self.frame
+        text = self.frame[self.head_bytes : -len(_FIRST_ATTEMPT)]
+        if subscription:
+            return text_frame(
+                b'%b,"attempt":%d,"subscription":"%b"}' % (text, attempt, subscription)
+            )
+        return text_frame(b'%b,"attempt":%d}' % (text, attempt))
+
+
+def make_entry(topic: bytes, message: Message | NewMessage | DeadLetter, seq: int) -> Entry:
+    """Build the frame; `topic` is the name, whose grammar needs no JSON escapes."""
+    text = (
+        b'{"type":"message","message_id":"%b","topic":"%b","payload":%b,"published_at":"%b","seq":%d'
+        % (
+            message.message_id.encode(),
+            topic,
+            message.payload,
+            format_time(message.published_at_ms).encode(),
+            seq,
+        )
+    )
+    if message.key is not None:
+        text += b',"key":' + encode_json(message.key)
+    if message.headers is not None:
+        text += b',"headers":' + message.headers
+    text += _FIRST_ATTEMPT
+    frame = text_frame(text)
+    return Entry(seq, message.message_id, frame, len(frame) - len(text))

@@ -1,0 +1,92 @@
+"""What the broker counts: plain integers that grow, rates over the last seconds, a bounded history.
+
+The hot path only adds to integers. `tick`, which the broker calls once a second, moves their growth
+into the rate windows, so no event costs more than one addition.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from conduit.core.rate import RateWindow
+
+SAMPLE_INTERVAL_S = 5.0
+# One hour of samples.
+SAMPLES_COUNT_MAX = 720
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Events per second, the mean of the last ten seconds."""
+
+    published: float
+    delivered: float
+    redelivered: float
+    acked: float
+    dead_lettered: float
+
+
+class Gauges(msgspec.Struct, frozen=True):
+    """What there is at one moment. `backlog_count`: what the running subscriptions have to settle."""
+
+    topic_count: int
+    subscriber_count: int
+    backlog_count: int
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One point of the history."""
+
+    at_ms: int
+    rates: Rates
+    gauges: Gauges
+
+
+class Stats:
+    """Counters since the start of the process. Whoever causes an event adds to its counter.
+
+    `delivered_count` has every delivery, redeliveries included. Times are seconds since the epoch
+    that never go back.
+    """
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.published_count = 0
+        self.duplicate_count = 0
+        self.publish_error_count = 0
+        self.delivered_count = 0
+        self.redelivered_count = 0
+        self.acked_count = 0
+        self.nacked_count = 0
+        self.rejected_count = 0
+        self.extended_count = 0
+        self.dead_lettered_count = 0
+        self.late_ack_count = 0
+        self.unknown_ack_count = 0
+        self.gap_count = 0
+        self.slow_closed_count = 0
+        self.history: deque[Sample] = deque(maxlen=SAMPLES_COUNT_MAX)
+        # Field of Rates → window and the counter's value that the window has seen.
+        self._windows = {name: RateWindow() for name in Rates.__struct_fields__}
+        self._seen = dict.fromkeys(self._windows, 0)
+        self._next_sample_at = started_at + SAMPLE_INTERVAL_S
+
+    def tick(self, now: float) -> bool:
+        """Bring the rates up to date; call it every second. True if a sample is due."""
+        for name, window in self._windows.items():
+            count: int = getattr(self, f"{name}_count")
+            if count != self._seen[name]:
+                window.add(count - self._seen[name], now)
+                self._seen[name] = count
+        return now >= self._next_sample_at
+
+    def rates(self, now: float) -> Rates:
+        """The rates at `now`, as of the last tick, to a hundredth."""
+        windows = self._windows.items()
+        return Rates(**{name: round(window.per_second(now), 2) for name, window in windows})
+
+    def sample(self, now: float, gauges: Gauges) -> None:
+        """Add a point to the history; the oldest one leaves when it is full."""
+        self._next_sample_at = now + SAMPLE_INTERVAL_S
+        self.history.append(Sample(at_ms=int(now * 1000), rates=self.rates(now), gauges=gauges))

@@ -1,0 +1,37 @@
+"""What is to be done once at the end of the loop's turn, however often it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Work(Protocol):
+    """Something that collects during a turn and acts at its end."""
+
+    def run(self) -> None:
+        """Act on what was collected."""
+
+
+class Turn:
+    """Coalesces: writes join per connection and turn, acks that came in one read share one pass."""
+
+    __slots__ = ("_scheduled", "_work")
+
+    def __init__(self) -> None:
+        # Insertion order is the order of execution.
+        self._work: dict[Work, None] = {}
+        self._scheduled = False
+
+    def add(self, work: Work) -> None:
+        """Run `work` when the callbacks of this turn are through."""
+        self._work[work] = None
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.run)
+
+    def run(self) -> None:
+        """Do all of it. Work that is added meanwhile belongs to the next turn."""
+        work, self._work, self._scheduled = self._work, {}, False
+        for item in work:
+            item.run()

@@ -1,0 +1,246 @@
+"""`conduit dlq`"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from conduit.cli.exits import Exit
+from conduit.cli.output import (
+    Columns,
+    cut,
+    duration_text,
+    json_text,
+    note,
+    pick,
+    show_all,
+    show_one,
+    spelled_pairs,
+    with_output,
+)
+from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.values import TIME
+
+if TYPE_CHECKING:
+    from conduit.client import AsyncConduit, DeadLetter, DeadLetterFilter, RedriveJob
+
+F = TypeVar("F", bound=Callable[..., object])
+
+# How often `--wait` asks for the state of its job.
+POLL_S = 0.3
+REASON_SHOWN_CHARS = 40
+
+
+def with_filters(command: F) -> F:
+    """Adds the options that choose dead letters, for `DeadLetterFilter`."""
+    for option in (
+        click.option("--q", metavar="TEXT", help="TEXT in payload, key, message id or reason."),
+        click.option("--to", "to_time", type=TIME, help="Died before this time."),
+        click.option("--from", "from_time", type=TIME, help="Died at this time or later: -1h."),
+        click.option("--reason", help="This reason, whole."),
+        click.option("--subscription", help="Died on this subscription."),
+        click.option("--topic", help="Of this topic."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def dlq() -> None:
+    """Dead letters: deliveries that were given up."""
+
+
+@dlq.command()
+@with_filters
+@with_limit
+@with_output()
+@with_url
+def ls(limit: int, output: str | None, url: str, **filters: str | None) -> None:
+    """List dead letters, newest first."""
+    which = _which(filters)
+    letters = call(url, lambda client: take(client.dead_letters.find(which), limit))
+    show_all(letters, _COLUMNS, output)
+
+
+@dlq.command()
+@click.argument("dead_id", metavar="ID")
+@with_output()
+@with_url
+def get(dead_id: str, output: str | None, url: str) -> None:
+    """Show one dead letter with its payload."""
+    show_one(call(url, lambda client: client.dead_letters.get(dead_id)), _FIELDS, output)
+
+
+@dlq.command()
+@click.argument("dead_ids", metavar="ID...", nargs=-1, required=True)
+@with_yes
+@with_url
+def discard(dead_ids: tuple[str, ...], yes: bool, url: str) -> None:
+    """Delete dead letters for good."""
+    confirm(f"Discard {len(dead_ids):,} dead letters for good?", yes)
+    call(url, lambda client: _discard(client, dead_ids))
+
+
+@dlq.command()
+@click.argument("dead_id", metavar="[ID]", required=False)
+@with_filters
+@click.option("--all", "everything", is_flag=True, help="All of them; instead of filters.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=50.0, help="Per second; default 50."
+)
+@click.option("--max", "max_count", type=click.IntRange(1), help="At most so many: the newest.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--wait", is_flag=True, help="Show progress until it is done; Ctrl-C cancels it.")
+@with_yes
+@with_output()
+@with_url
+def redrive(  # noqa: PLR0913 - one parameter for each option
+    dead_id: str | None,
+    everything: bool,
+    rate: float,
+    max_count: int | None,
+    dry_run: bool,
+    wait: bool,
+    yes: bool,
+    output: str | None,
+    url: str,
+    **filters: str | None,
+) -> None:
+    """Deliver again, to the subscription it died on: one dead letter, or all that match."""
+    from conduit.client import DeadLetterFilter
+
+    which = _which(filters)
+    several = everything or which != DeadLetterFilter()
+    if (dead_id is not None) == several:
+        raise click.UsageError("say which: one ID, or filters, or --all")
+    if dead_id is not None:
+        letter = call(url, lambda client: client.dead_letters.redrive(dead_id))
+        if pick(output, piped="json") == "table":
+            where = letter.subscription or "the topic"
+            note(f"delivering {letter.topic} #{letter.seq} to {where} again")
+        else:
+            show_one(letter, _FIELDS, output)
+        return
+    if not dry_run and not yes:
+        plan = call(url, lambda client: _start(client, which, rate, max_count, dry_run=True))
+        confirm(f"Redrive {_plan_text(plan)}?", yes)
+    job = call(url, lambda client: _start(client, which, rate, max_count, dry_run=dry_run))
+    if wait and not dry_run:
+        job = call(url, lambda client: _wait(client, job))
+    _show_job(job, output)
+
+
+@dlq.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--cancel", is_flag=True, help="Stop it; what was redriven stays so.")
+@with_output()
+@with_url
+def job(job_id: str, cancel: bool, output: str | None, url: str) -> None:
+    """Show a job that `redrive` has started."""
+    ask = "cancel" if cancel else "job"
+    _show_job(call(url, lambda client: getattr(client.dead_letters, ask)(job_id)), output)
+
+
+def _which(filters: dict[str, str | None]) -> DeadLetterFilter:
+    from conduit.client import DeadLetterFilter
+
+    return DeadLetterFilter(**filters)
+
+
+async def _discard(client: AsyncConduit, dead_ids: tuple[str, ...]) -> None:
+    for dead_id in dead_ids:
+        await client.dead_letters.discard(dead_id)
+        note(f"discarded {dead_id}")
+
+
+def _start(
+    client: AsyncConduit,
+    which: DeadLetterFilter,
+    rate: float,
+    max_count: int | None,
+    *,
+    dry_run: bool,
+) -> Awaitable[RedriveJob]:
+    return client.dead_letters.redrive_many(
+        which, rate_per_s=rate, max_count=max_count, dry_run=dry_run
+    )
+
+
+def _plan_text(plan: RedriveJob) -> str:
+    """What a dry run has found."""
+    about = duration_text(plan.matched_count / plan.rate_per_s)
+    return f"{plan.matched_count:,} dead letters at {plan.rate_per_s:g}/s, about {about}"
+
+
+async def _wait(client: AsyncConduit, job: RedriveJob) -> RedriveJob:
+    """Follow the job to its end."""
+    import asyncio
+
+    from conduit.cli.progress import progress
+
+    job_id = job.id
+    assert job_id is not None
+    try:
+        with progress("redriving") as show:
+            while job.state == "running":
+                await asyncio.sleep(POLL_S)
+                job = await client.dead_letters.job(job_id)
+                show(job.redriven_count + job.failed_count, job.matched_count)
+    except asyncio.CancelledError:
+        job = await client.dead_letters.cancel(job_id)
+        note(f"cancelled job {job_id} after {job.redriven_count:,}")
+        raise
+    return job
+
+
+def _show_job(job: RedriveJob, output: str | None) -> None:
+    """Show what a job has done; fail if it could not do all of it."""
+    if job.state == "dry_run" and pick(output, piped="json") == "table":
+        click.echo(f"would redrive {_plan_text(job)}")
+    else:
+        show_one(job, _JOB, output)
+    if job.state == "running":
+        note(f"the server goes on; `conduit dlq job {job.id}` shows how far it is")
+    if job.error is not None:
+        note(f"error: {job.error}")
+    if job.state == "failed" or job.failed_count:
+        raise click.exceptions.Exit(Exit.ERROR)
+
+
+_COLUMNS: Columns[DeadLetter] = {
+    "ID": lambda letter: letter.id,
+    "TOPIC": lambda letter: letter.topic,
+    "SEQ": lambda letter: letter.seq,
+    "SUBSCRIPTION": lambda letter: letter.subscription,
+    "ATTEMPTS": lambda letter: letter.attempts,
+    "REASON": lambda letter: cut(letter.reason, REASON_SHOWN_CHARS),
+    "REDRIVEN": lambda letter: letter.redriven_at is not None,
+    "DIED": lambda letter: letter.died_at,
+}
+
+_FIELDS: Columns[DeadLetter] = {
+    "id": lambda letter: letter.id,
+    "message": lambda letter: letter.message_id,
+    "topic": lambda letter: letter.topic,
+    "seq": lambda letter: letter.seq,
+    "subscription": lambda letter: letter.subscription,
+    "attempts": lambda letter: letter.attempts,
+    "reason": lambda letter: letter.reason,
+    "published": lambda letter: letter.published_at,
+    "died": lambda letter: letter.died_at,
+    "redriven": lambda letter: letter.redriven_at,
+    "key": lambda letter: letter.key,
+    "headers": lambda letter: spelled_pairs(letter.headers),
+    "payload": lambda letter: json_text(letter.payload),
+}
+
+_JOB: Columns[RedriveJob] = {
+    "job": lambda job: job.id,
+    "state": lambda job: job.state,
+    "matched": lambda job: job.matched_count,
+    "redriven": lambda job: job.redriven_count,
+    "failed": lambda job: job.failed_count,
+    "rate": lambda job: f"{job.rate_per_s:g}/s",
+}

@@ -1,0 +1,90 @@
+"""Exit codes: what each means, and which error leads to which."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from conduit.errors import ConduitError, ConfigError
+
+
+class Exit(IntEnum):
+    """Part of the interface; `docs/cli.md` has the same table and a test compares them."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    AUTH = 4
+    CONFLICT = 5
+    LIMIT = 6
+    NO_CONNECTION = 7
+    INCOMPLETE = 8
+    CHECK_FAILED = 9
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """One line for people."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Exit.OK: "done",
+    Exit.ERROR: "an error that has no code of its own here, or the answer to a question was no",
+    Exit.USAGE: "wrong options, arguments, input or settings; or `--yes` is missing",
+    Exit.NOT_FOUND: "the topic, subscription, message, dead letter or job does not exist",
+    Exit.AUTH: "not authenticated, or not allowed",
+    Exit.CONFLICT: "it exists already, or its state forbids the request",
+    Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
+    Exit.NO_CONNECTION: "the server cannot be reached",
+    Exit.INCOMPLETE: "time is up before `--count` was reached",
+    Exit.CHECK_FAILED: "the server answers, but is not ready (`health`)",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
+}
+
+_BY_STATUS = {
+    400: Exit.USAGE,
+    401: Exit.AUTH,
+    403: Exit.AUTH,
+    404: Exit.NOT_FOUND,
+    409: Exit.CONFLICT,
+    413: Exit.LIMIT,
+    429: Exit.LIMIT,
+    431: Exit.LIMIT,
+    503: Exit.LIMIT,
+}
+
+_HINTS = {
+    "connection_failed": "is it running? start one with `conduit serve`, or name another with --url",
+    "topic_not_found": "create it with `conduit topic create NAME`, or publish with --create",
+    "subscription_conflict": "`conduit subscription get NAME` shows the settings it was created with",
+    "subscription_not_found": "`conduit subscription ls` shows which exist",
+    "dead_letter_not_found": "`conduit dlq ls` shows which exist",
+    "not_json": "--text sends each line as a JSON string",
+}
+
+
+def exit_for(error: ConduitError) -> Exit:
+    """The exit code of an error."""
+    # Not on top: it would load msgspec for `conduit --help`.
+    from conduit.protocol.codes import CODES
+
+    if error.code == "connection_failed":
+        return Exit.NO_CONNECTION
+    if isinstance(error, ConfigError):
+        return Exit.USAGE
+    status = getattr(error, "status", None)
+    if status is None:
+        known = CODES.get(error.code)
+        status = 400 if known is None else known.status
+    return _BY_STATUS.get(status, Exit.ERROR)
+
+
+def describe(error: ConduitError) -> list[str]:
+    """The lines that tell people of an error: what, with its code, and what to do next."""
+    if isinstance(error, ConfigError):
+        return [f"error: {problem}" for problem in error.problems]
+    lines = [f"error: {error.detail} (code {error.code})"]
+    if error.code in _HINTS:
+        lines.append(f"  {_HINTS[error.code]}")
+    return lines

@@ -1,0 +1,166 @@
+"""Data to stdout, everything else to stderr; tables for people, JSON for programs.
+
+Text that came from a server may hold what would steer a terminal. It is escaped in every form.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from shutil import get_terminal_size
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+# Control characters of ASCII and Latin-1, and those that reorder or hide what stands around them.
+_HIDDEN = "\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+_UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
+# In JSON text the characters below a blank are white space or escaped already.
+_UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
+
+Columns = Mapping[str, Callable[[T], object]]
+"""Heading → what to show of a record."""
+
+
+def with_output(*, piped: str = "json") -> Callable[[F], F]:
+    """Adds the option `-o`; the command gets `output`, which is None if not given: see `pick`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", "jsonl"]),
+        help=f"Default: table on a terminal, else {piped}.",
+    )
+
+
+def pick(output: str | None, *, piped: str) -> str:
+    """The format to use: as told, or `table` on a terminal and `piped` elsewhere."""
+    return output or ("table" if sys.stdout.isatty() else piped)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters spelled out: it cannot steer a terminal."""
+    return _UNSAFE.sub(_spelled, text)
+
+
+def json_text(value: object, *, indent: bool = False) -> str:
+    """JSON on one line, or indented; numbers keep all their digits, also inside raw payloads."""
+    # Not on top: `conduit --help` does without.
+    import msgspec
+
+    compact = msgspec.json.format(msgspec.json.encode(value), indent=2 if indent else -1)
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", compact.decode())
+
+
+def note(text: str) -> None:
+    """A line for people, on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def show_all(records: Sequence[T], columns: Columns[T], output: str | None) -> None:
+    """A list, in the wanted format."""
+    chosen = pick(output, piped="json")
+    if chosen == "json":
+        click.echo(json_text(records, indent=True))
+    elif chosen == "jsonl":
+        for record in records:
+            click.echo(json_text(record))
+    elif not records:
+        note("none")
+    else:
+        rows = [[_cell(get(record)) for get in columns.values()] for record in records]
+        for line in table(list(columns), rows, width=_terminal_width()):
+            click.echo(line)
+
+
+def show_one(record: T, fields: Columns[T], output: str | None) -> None:
+    """One record: its fields one below the other, or JSON."""
+    chosen = pick(output, piped="json")
+    if chosen == "table":
+        width = max(map(len, fields))
+        for name, get in fields.items():
+            click.echo(f"{bold(name.ljust(width))}  {_cell(get(record))}")
+    else:
+        click.echo(json_text(record, indent=chosen == "json"))
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None
+) -> list[str]:
+    """Aligned columns; numbers to the right. Lines longer than `width` are cut, with an ellipsis."""
+    lines = [list(headings), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
+    texts = []
+    for line in lines:
+        cells = [
+            cell.rjust(size) if is_number else cell.ljust(size)
+            for cell, size, is_number in zip(line, widths, right, strict=True)
+        ]
+        texts.append(cut("  ".join(cells).rstrip(), width))
+    return [bold(texts[0]), *texts[1:]]
+
+
+def size_text(size_bytes: int) -> str:
+    """A number of bytes for people."""
+    size, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people, in its largest whole unit."""
+    whole = round(seconds)
+    for name, unit_s in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if whole >= unit_s and whole % unit_s == 0:
+            return f"{whole // unit_s}{name}"
+    return f"{whole}s"
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return printable(str(value))
+
+
+def _all_numbers(cells: Iterable[str]) -> bool:
+    return all(cell == "-" or cell.replace(",", "").isdecimal() for cell in cells)
+
+
+def cut(text: str, width: int | None) -> str:
+    """The text, with an ellipsis in place of what is over the width."""
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+
+
+def bold(text: str) -> str:
+    """The text in bold, if stdout is a terminal and NO_COLOR is not set."""
+    context = click.get_current_context(silent=True)
+    is_plain = context is not None and context.color is False
+    return click.style(text, bold=True) if sys.stdout.isatty() and not is_plain else text
+
+
+def _terminal_width() -> int | None:
+    """Lines may be cut on a terminal only: elsewhere the rest would be lost."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def spelled_pairs(pairs: Mapping[str, Any] | None) -> str | None:
+    """Headers and the like on one line."""
+    return None if not pairs else " ".join(f"{name}={value}" for name, value in pairs.items())
+
+
+def _spelled(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,96 @@
+"""What the commands that speak to a server share: where it is, the client, questions."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from conduit.cli.exits import Exit
+from conduit.cli.output import note, printable
+
+if TYPE_CHECKING:
+    from conduit.client import AsyncConduit
+
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+# How long a publish waits for a server that restarts; everything else fails at once.
+RETRY_S = 10.0
+
+
+def with_url(command: F) -> F:
+    """Adds the option `--url`."""
+    return click.option(
+        "--url",
+        envvar="CONDUIT_URL",
+        default="http://127.0.0.1:8080",
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="The server.",
+    )(command)
+
+
+def with_yes(command: F) -> F:
+    """Adds the option `--yes`, for `confirm`."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(command)
+
+
+def call(url: str, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
+    """Run `work` with a client of the server at `url`; errors pass through."""
+    # Not on top: these take a quarter of a second, which `--help` can do without.
+    import asyncio
+
+    from conduit.cli.notes import show_client_log
+    from conduit.client import AsyncConduit
+
+    async def run() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with AsyncConduit(url, retry_s=RETRY_S) as client:
+            return await work(client)
+
+    show_client_log()
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        # SIGTERM ends a command as Ctrl-C does, with its summary.
+        raise KeyboardInterrupt from None
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something that cannot be undone. Ends the command unless the answer is yes."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("there is no terminal to ask on; --yes says that it is meant")
+    if not click.confirm(printable(question), err=True):
+        note("nothing was done")
+        raise click.exceptions.Exit(Exit.ERROR)
+
+
+def with_limit(command: F) -> F:
+    """Adds the option `--limit`, for `take`."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="At most so many.",
+    )(command)
+
+
+async def take(records: AsyncIterator[T], limit: int) -> list[T]:
+    """The first `limit` records; says on stderr if there are more."""
+    taken: list[T] = []
+    async for record in records:
+        if len(taken) == limit:
+            note(f"the first {limit:,}; --limit gives more")
+            break
+        taken.append(record)
+    return taken

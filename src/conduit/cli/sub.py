@@ -1,0 +1,73 @@
+"""`conduit sub`"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from conduit.cli.output import with_output
+from conduit.cli.session import call, with_url
+from conduit.cli.values import DURATION, START
+
+if TYPE_CHECKING:
+    from conduit.protocol.frames import StartSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to receive, and how."""
+
+    pattern: str
+    subscription: str | None
+    start: StartSpec | None
+    count: int | None
+    timeout_s: float | None
+    ack: str
+    output: str | None
+
+
+@click.command()
+@click.argument("pattern")
+@click.option("--subscription", metavar="NAME", help="The durable subscription; created if new.")
+@click.option(
+    "--from",
+    "start",
+    type=START,
+    help="Where it begins if it is new: new (the default), earliest, a seq, a time, or -1h.",
+)
+@click.option("--count", type=click.IntRange(1), help="End after so many.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=DURATION,
+    help="End after this time; with exit code 8 if --count is not reached.",
+)
+@click.option(
+    "--ack",
+    type=click.Choice(["auto", "manual", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: each once it is printed; manual: asks; none: never, so they come again.",
+)
+@with_output(piped="jsonl")
+@with_url
+def sub(url: str, **options: object) -> None:
+    """Receive messages of PATTERN.
+
+    It is a topic, which is created if it does not exist; or has * for one token, or > at its end for
+    one or more.
+
+    \b
+      conduit sub orders
+      conduit sub 'orders.>' --from -1h
+      conduit sub orders --subscription billing
+      conduit sub orders --from earliest --count 10 -o jsonl | jq .payload
+
+    Lost connections are renewed and nothing is missed. A message is acked after its line is written,
+    so none is lost between here and the reader of a pipe. Ctrl-C ends it.
+    """
+    from conduit.cli.subscriber import Subscriber
+
+    call(url, Subscriber(Options(**options)).run)  # type: ignore[arg-type]  # the options above

@@ -1,0 +1,153 @@
+"""What `conduit sub` does: deliveries to lines, and acks behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from shutil import get_terminal_size
+
+import click
+import msgspec
+
+from conduit.cli.exits import Exit
+from conduit.cli.lines import LineReader, LineWriter
+from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
+from conduit.cli.sub import Options
+from conduit.client import AsyncConduit, Delivery, GapEvent
+from conduit.protocol.frames import MessageFrame
+
+# While someone thinks, the delivery is kept alive: so often, and each time for so long.
+HOLD_INTERVAL_S = 10.0
+HOLD_MS = 30_000
+QUESTION = "ack? [y]es · [n]o, again · [r]eject: "
+# More of a payload than this says less, not more; -o jsonl shows all.
+PAYLOAD_SHOWN_CHARS = 4000
+STDIN, STDOUT = 0, 1
+
+_DONE = {b"y": "acked", b"n": "to come again", b"r": "rejected"}
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """A message as it is printed; `conduit pub --messages` takes it."""
+
+    message_id: str
+    topic: str
+    seq: int
+    attempt: int
+    published_at: str
+    payload: msgspec.Raw
+    key: str | None = None
+    headers: dict[str, str] | None = None
+    subscription: str | None = None
+
+
+class Subscriber:
+    """One run of the command."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._is_pretty = pick(options.output, piped="jsonl") == "table"
+        self._counts: Counter[str] = Counter(received=0)
+        self._is_subscribed = False
+        self._answers = LineReader(STDIN)
+        self._lines = LineWriter(STDOUT)
+
+    async def run(self, client: AsyncConduit) -> None:
+        """Receive until told to end; then say on stderr what happened."""
+        if self._options.ack == "manual" and not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise click.UsageError("--ack manual needs a terminal to ask on")
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                await self._receive(client)
+        except TimeoutError:
+            if self._options.count is not None:
+                received = self._counts["received"]
+                note(f"error: time is up with {received:,} of {self._options.count:,} received")
+                raise click.exceptions.Exit(Exit.INCOMPLETE) from None
+        finally:
+            counts = [f"{count:,} {what}" for what, count in self._counts.items()]
+            if self._is_subscribed:
+                note(" · ".join([*counts, duration_text(loop.time() - began_at)]))
+
+    async def _receive(self, client: AsyncConduit) -> None:
+        options = self._options
+        stream = client.subscribe(
+            options.pattern, options.subscription, start=options.start, on_gap=self._on_gap
+        )
+        async with stream:
+            name = f" as {options.subscription}" if options.subscription else ""
+            note(f"subscribed to {options.pattern}{name}")
+            self._is_subscribed = True
+            async for delivery in stream:
+                # Written before it is acked, so that it cannot be lost in between.
+                await self._lines.write(self._text(delivery.message))
+                self._counts["received"] += 1
+                if options.ack == "auto":
+                    await delivery.ack()
+                    self._counts["acked"] += 1
+                elif options.ack == "manual":
+                    await self._ask(delivery)
+                if self._counts["received"] == options.count:
+                    return
+
+    async def _ask(self, delivery: Delivery) -> None:
+        """Settle as the person at the terminal says."""
+        click.echo(QUESTION, err=True, nl=False)
+        while True:
+            await delivery.extend(HOLD_MS)
+            try:
+                async with asyncio.timeout(HOLD_INTERVAL_S):
+                    lines = await self._answers.group()
+            except TimeoutError:
+                continue
+            if lines is None:
+                raise click.Abort
+            answer = lines[0].strip().lower()[:1]
+            if answer in (b"y", b"n", b"r"):
+                break
+            click.echo(QUESTION, err=True, nl=False)
+        if answer == b"y":
+            await delivery.ack()
+        elif answer == b"n":
+            await delivery.nack()
+        else:
+            await delivery.reject("rejected by hand")
+        self._counts[_DONE[answer]] += 1
+
+    def _on_gap(self, gap: GapEvent) -> None:
+        self._counts["gaps"] += 1
+        note(gap_text(gap))
+
+    def _text(self, message: MessageFrame) -> str:
+        if self._is_pretty:
+            return pretty(message, get_terminal_size().columns)
+        return json_text(msgspec.convert(message, Line, from_attributes=True))
+
+
+def pretty(message: MessageFrame, width: int) -> str:
+    """A message for people: a line about it, and its payload indented below."""
+    size = size_text(len(message.payload))
+    head = [f"{message.published_at[11:]}  {message.topic} #{message.seq}", size]
+    if message.attempt > 1:
+        head.insert(1, f"attempt {message.attempt}")
+    if message.key is not None:
+        head.append(f"key={message.key}")
+    head += [f"{name}={value}" for name, value in (message.headers or {}).items()]
+    text = json_text(message.payload)
+    if len(text) > width - 2:
+        text = json_text(message.payload, indent=True)
+    if len(text) > PAYLOAD_SHOWN_CHARS:
+        text = f"{text[:PAYLOAD_SHOWN_CHARS]}… ({size}; -o jsonl shows all)"
+    body = "\n".join(f"  {line}" for line in text.splitlines())
+    return f"{bold(printable('  '.join(head)))}\n{body}"
+
+
+def gap_text(gap: GapEvent) -> str:
+    """What is missing, for people."""
+    if gap.from_seq is None:
+        return f"gap: {gap.topic}: messages may be missing ({gap.reason})"
+    end = "the end of its numbering" if gap.to_seq is None else f"#{gap.to_seq}"
+    return f"gap: {gap.topic} #{gap.from_seq} to {end} cannot be given ({gap.reason})"

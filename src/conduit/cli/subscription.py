@@ -1,0 +1,136 @@
+"""`conduit subscription`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from conduit.cli.output import Columns, note, pick, show_all, show_one, with_output
+from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.values import START
+
+if TYPE_CHECKING:
+    from conduit.client import Subscription, TopicProgress
+    from conduit.protocol.frames import StartSpec
+
+
+@click.group()
+def subscription() -> None:
+    """Durable subscriptions. `conduit sub --subscription NAME` creates them."""
+
+
+@subscription.command()
+@click.option("--q", "q", metavar="TEXT", help="Only subscriptions with TEXT in their name.")
+@with_limit
+@with_output()
+@with_url
+def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
+    """List subscriptions by name."""
+    found = call(url, lambda client: take(client.subscriptions.find(q=q), limit))
+    show_all(found, _COLUMNS, output)
+
+
+@subscription.command()
+@click.argument("name")
+@with_output()
+@with_url
+def get(name: str, output: str | None, url: str) -> None:
+    """Show one subscription with its progress in each topic."""
+    found = call(url, lambda client: client.subscriptions.get(name))
+    show_one(found, _FIELDS, output)
+    if pick(output, piped="json") == "table" and found.topics:
+        click.echo()
+        show_all(found.topics, _PLACES, "table")
+
+
+@subscription.command()
+@click.argument("name")
+@click.option(
+    "--to", "start", type=START, required=True, help="new, earliest, a seq, a time, or -1h."
+)
+@click.option("--dry-run", is_flag=True, help="Only show where that would be.")
+@with_yes
+@with_output()
+@with_url
+def seek(
+    name: str, start: StartSpec, dry_run: bool, yes: bool, output: str | None, url: str
+) -> None:
+    """Move a subscription back or forward. What is unsettled is forgotten."""
+    if not dry_run:
+        confirm(f"Move subscription {name}?", yes)
+    places = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
+    show_all(places, _PLACES, output)
+
+
+@subscription.command()
+@click.argument("name")
+@with_url
+def pause(name: str, url: str) -> None:
+    """Stop delivering; messages go on being kept for it."""
+    call(url, lambda client: client.subscriptions.pause(name))
+    note(f"paused {name}; `conduit subscription resume {name}` undoes it")
+
+
+@subscription.command()
+@click.argument("name")
+@with_url
+def resume(name: str, url: str) -> None:
+    """Deliver again."""
+    call(url, lambda client: client.subscriptions.resume(name))
+    note(f"resumed {name}")
+
+
+@subscription.command()
+@click.argument("name")
+@with_yes
+@with_url
+def rm(name: str, yes: bool, url: str) -> None:
+    """Delete a subscription and its progress. Its dead letters stay."""
+    if not yes:
+        found = call(url, lambda client: client.subscriptions.get(name))
+        confirm(f"Delete subscription {name} with {found.lag:,} unsettled messages?", yes)
+    call(url, lambda client: client.subscriptions.delete(name))
+    note(f"deleted {name}")
+
+
+def _state(subscription: Subscription) -> str:
+    if subscription.paused:
+        return "paused"
+    return "active" if subscription.subscribers else "idle"
+
+
+_COLUMNS: Columns[Subscription] = {
+    "NAME": lambda subscription: subscription.name,
+    "TOPIC": lambda subscription: subscription.topic,
+    "STATE": _state,
+    "SUBSCRIBERS": lambda subscription: subscription.subscribers,
+    "LAG": lambda subscription: subscription.lag,
+    "IN FLIGHT": lambda subscription: subscription.in_flight_count,
+    "RETRYING": lambda subscription: subscription.pending_retry_count,
+    "DEAD": lambda subscription: subscription.dead_count,
+}
+
+_FIELDS: Columns[Subscription] = {
+    "name": lambda subscription: subscription.name,
+    "topic": lambda subscription: subscription.topic,
+    "created": lambda subscription: subscription.created_at,
+    "state": _state,
+    "subscribers": lambda subscription: subscription.subscribers,
+    "lag": lambda subscription: subscription.lag,
+    "in flight": lambda subscription: subscription.in_flight_count,
+    "retrying": lambda subscription: subscription.pending_retry_count,
+    "dead": lambda subscription: subscription.dead_count,
+    "ack": lambda subscription: subscription.ack,
+    "order": lambda subscription: subscription.order,
+    "max in flight": lambda subscription: subscription.max_in_flight,
+    "ack wait": lambda subscription: f"{subscription.ack_wait_ms:,} ms",
+    "max attempts": lambda subscription: subscription.max_attempts,
+}
+
+_PLACES: Columns[TopicProgress] = {
+    "TOPIC": lambda place: place.topic,
+    "FLOOR": lambda place: place.floor,
+    "LAST SEQ": lambda place: place.last_seq,
+    "LAG": lambda place: place.lag,
+}

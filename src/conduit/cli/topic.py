@@ -1,0 +1,119 @@
+"""`conduit topic`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from conduit.cli.output import (
+    Columns,
+    duration_text,
+    note,
+    show_all,
+    show_one,
+    size_text,
+    with_output,
+)
+from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.values import DURATION
+
+if TYPE_CHECKING:
+    from conduit.client import Retention, Topic
+
+
+@click.group()
+def topic() -> None:
+    """Topics: named streams of messages."""
+
+
+@topic.command()
+@click.option("--q", "q", metavar="TEXT", help="Only topics with TEXT in their name.")
+@with_limit
+@with_output()
+@with_url
+def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
+    """List topics by name."""
+    topics = call(url, lambda client: take(client.topics.find(q=q), limit))
+    show_all(topics, _COLUMNS, output)
+
+
+@topic.command()
+@click.argument("name")
+@with_output()
+@with_url
+def get(name: str, output: str | None, url: str) -> None:
+    """Show one topic."""
+    show_one(call(url, lambda client: client.topics.get(name)), _FIELDS, output)
+
+
+@topic.command()
+@click.argument("name")
+@click.option("--max-age", type=DURATION, help="Keep messages so long: 12h, 7d.")
+@click.option("--max-messages", type=click.IntRange(1), help="Keep so many messages.")
+@click.option("--max-bytes", type=click.IntRange(1), help="Keep so many bytes.")
+@with_output()
+@with_url
+def create(
+    name: str,
+    max_age: float | None,
+    max_messages: int | None,
+    max_bytes: int | None,
+    output: str | None,
+    url: str,
+) -> None:
+    """Create a topic. What it keeps is bounded by the server's settings unless told here."""
+    from conduit.client import Retention
+
+    age_s = None if max_age is None else max(1, round(max_age))
+    retention = Retention(age_s, max_messages, max_bytes)
+    given = None if retention == Retention() else retention
+    show_one(call(url, lambda client: client.topics.create(name, given)), _FIELDS, output)
+
+
+@topic.command()
+@click.argument("name")
+@with_yes
+@with_url
+def rm(name: str, yes: bool, url: str) -> None:
+    """Delete a topic with its messages, and disconnect its subscribers."""
+    if not yes:
+        found = call(url, lambda client: client.topics.get(name))
+        stored = found.last_seq - found.first_seq + 1
+        confirm(f"Delete topic {name} with {stored:,} messages?", yes)
+    call(url, lambda client: client.topics.delete(name))
+    note(f"deleted {name}")
+
+
+def _kept(retention: Retention) -> str:
+    parts = []
+    if retention.max_age_s is not None:
+        parts.append(duration_text(retention.max_age_s))
+    if retention.max_messages is not None:
+        parts.append(f"{retention.max_messages:,} messages")
+    if retention.max_bytes is not None:
+        parts.append(size_text(retention.max_bytes))
+    return ", ".join(parts)
+
+
+_COLUMNS: Columns[Topic] = {
+    "NAME": lambda topic: topic.name,
+    "LAST SEQ": lambda topic: topic.last_seq,
+    "STORED": lambda topic: topic.last_seq - topic.first_seq + 1,
+    "SIZE": lambda topic: size_text(topic.stored_bytes),
+    "SUBSCRIBERS": lambda topic: topic.subscriber_count,
+    "KEPT": lambda topic: _kept(topic.retention),
+}
+
+_FIELDS: Columns[Topic] = {
+    "name": lambda topic: topic.name,
+    "created": lambda topic: topic.created_at,
+    "published": lambda topic: topic.message_count,
+    "stored": lambda topic: topic.last_seq - topic.first_seq + 1,
+    "first seq": lambda topic: topic.first_seq,
+    "last seq": lambda topic: topic.last_seq,
+    "size": lambda topic: size_text(topic.stored_bytes),
+    "subscribers": lambda topic: topic.subscriber_count,
+    "kept": lambda topic: _kept(topic.retention),
+    "epoch": lambda topic: topic.epoch,
+}

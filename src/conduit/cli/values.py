@@ -1,0 +1,95 @@
+"""What people type for durations, times, positions and headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from conduit.protocol.frames import StartSpec
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)", re.ASCII)
+# A hundred years; calendars and servers take it.
+DURATION_MAX_S = 100 * 365 * 86_400
+
+
+def parse_duration(text: str) -> float:
+    """Seconds: `90`, `90s`, `1.5h`, `7d`. Raises ValueError."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 1.5h or 7d")
+    seconds = float(found[1]) * _UNITS[found[2] or "s"]
+    if seconds > DURATION_MAX_S:
+        raise ValueError(f"{text!r} is too long")
+    return seconds
+
+
+def parse_time(text: str, now: datetime) -> str:
+    """RFC 3339 in UTC: from a time with its zone, or from `-1h`, meaning that long before `now`.
+
+    Raises ValueError.
+    """
+    if text.startswith("-"):
+        moment = now - timedelta(seconds=parse_duration(text[1:]))
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is not a time such as 2026-05-01T12:00:00Z or -1h"
+            ) from None
+        if moment.tzinfo is None:
+            raise ValueError(f"{text!r} has no time zone; put Z behind it for UTC")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_start(text: str, now: datetime) -> StartSpec:
+    """Where a subscription begins: `new`, `earliest`, a seq, a time or `-1h`. Raises ValueError."""
+    # Not on top: `conduit --help` does without msgspec.
+    from conduit.protocol.frames import StartAt
+
+    if text == "new":
+        return "new"
+    if text == "earliest":
+        return "earliest"
+    if text.isdecimal() and text.isascii():
+        return StartAt(seq=int(text))
+    return StartAt(time=parse_time(text, now))
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """(name, value) from `name=value`; the value may have further `=`. Raises ValueError."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"{text!r} is not name=value")
+    return name, value
+
+
+class Parsed(click.ParamType[object]):
+    """A parameter that a function turns from text into its value; its ValueError tells people why."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """The value; click asks again for what was converted already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Parsed("duration", parse_duration)
+TIME = Parsed("time", lambda text: parse_time(text, datetime.now(UTC)))
+START = Parsed("start", lambda text: parse_start(text, datetime.now(UTC)))
+HEADER = Parsed("name=value", parse_header)

@@ -1,0 +1,46 @@
+"""The client: publish, subscribe, control.
+
+async with AsyncConduit("http://127.0.0.1:8080") as client:
+    receipt = await client.publish("orders", {"id": 42})
+    async with client.subscribe("orders", "billing") as stream:
+        async for delivery in stream:
+            ...
+            await delivery.ack()
+"""
+
+from __future__ import annotations
+
+from conduit.client.client import AsyncConduit, message
+from conduit.client.delivery import Delivery, GapEvent
+from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed
+from conduit.client.models import (
+    DeadLetter,
+    DeadLetterFilter,
+    Receipt,
+    RedriveJob,
+    Retention,
+    Subscription,
+    Topic,
+    TopicProgress,
+)
+from conduit.client.stream import Stream
+
+__all__ = [
+    "ApiError",
+    "AsyncConduit",
+    "BadAnswer",
+    "ClientError",
+    "ConnectionFailed",
+    "DeadLetter",
+    "DeadLetterFilter",
+    "Delivery",
+    "GapEvent",
+    "Receipt",
+    "RedriveJob",
+    "Retention",
+    "Stream",
+    "Subscription",
+    "Topic",
+    "TopicProgress",
+    "message",
+]

@@ -1,0 +1,173 @@
+"""AsyncConduit: publish, subscribe, control."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from urllib.parse import urlsplit
+
+import msgspec
+
+from conduit.client.control import DeadLetters, Subscriptions, Topics
+from conduit.client.faults import ApiError, ClientError, ConnectionFailed
+from conduit.client.models import Receipt
+from conduit.client.rest import Rest, address
+from conduit.client.resume import Backoff
+from conduit.client.stream import OnGap, Stream, log_gap
+from conduit.errors import InvalidRequest
+from conduit.names import check_pattern, check_subscription, check_topic
+from conduit.protocol.codec import encode_json
+from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec, Subscribe
+
+T = TypeVar("T")
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+# How long a publish is tried again: longer than a server takes to restart.
+RETRY_S = 30.0
+
+_log = logging.getLogger("conduit.client")
+_dice = random.Random()
+
+
+class _Results(msgspec.Struct):
+    results: list[Receipt]
+
+
+class SubscriptionSettings(TypedDict, total=False):
+    """Settings of the `subscribe` frame; what is left out has the server's default."""
+
+    order: Literal["publish", "strict"]
+    max_in_flight: int
+    ack_wait_ms: int
+    max_attempts: int
+
+
+class AsyncConduit:
+    """A client of the server at `url`. The constructor does no I/O; use it as a context manager.
+
+    `topics`, `subscriptions` and `dead_letters` are the control endpoints. All methods raise
+    ClientError or, for arguments that no server would take, InvalidRequest.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, retry_s: float = RETRY_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidRequest(f"{url!r} is not a URL such as {DEFAULT_URL}", code="invalid_url")
+        self.url = parts.geturl().rstrip("/")
+        self._retry_s = retry_s
+        self._rest = Rest(self.url)
+        self.topics = Topics(self._rest)
+        self.subscriptions = Subscriptions(self._rest)
+        self.dead_letters = DeadLetters(self._rest)
+
+    async def __aenter__(self) -> AsyncConduit:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._rest.close()
+
+    # Publishing -----------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        topic: str,
+        payload: object,
+        *,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Publish one message; the server has stored it when this returns.
+
+        `payload` is anything that JSON can say, or `msgspec.Raw` with JSON text. A lost connection
+        and a server that is not ready are tried again for `retry_s`; without an `idempotency_key`
+        one is made, so that no try stores the message twice.
+        """
+        request = message(topic, payload, key=key, headers=headers, idempotency_key=idempotency_key)
+        return await self._patiently(lambda: self._rest.post(address("publish"), Receipt, request))
+
+    async def publish_batch(self, messages: Sequence[PublishRequest]) -> list[Receipt]:
+        """Publish many, made by `message`, in one commit, all or nothing; receipts in order."""
+        batch = PublishBatchRequest(list(messages))
+        where = address("publish", "batch")
+        answer = await self._patiently(lambda: self._rest.post(where, _Results, batch))
+        return answer.results
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call, and call again while that can help and there is time."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._retry_s
+        backoff = Backoff()
+        while True:
+            try:
+                return await call()
+            except (ApiError, ConnectionFailed) as error:
+                delay_s = backoff.failed(_dice.random(), _retry_after_s(error))
+                if not error.retryable or loop.time() + delay_s > give_up_at:
+                    raise
+                _log.warning("%s; trying again in %.1f s", error.detail, delay_s)
+            await asyncio.sleep(delay_s)
+
+    # Subscribing ----------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        pattern: str,
+        subscription: str | None = None,
+        *,
+        start: StartSpec | None = None,
+        ack: Literal["explicit", "auto"] | None = None,
+        on_gap: OnGap = log_gap,
+        **settings: Unpack[SubscriptionSettings],
+    ) -> Stream:
+        """The messages of a topic or pattern: `async with client.subscribe(…) as stream`.
+
+        With `subscription` a durable one, created on first use, which then keeps its own settings.
+        """
+        check_pattern(pattern)
+        if subscription is not None:
+            check_subscription(subscription)
+        frame = Subscribe(pattern, subscription, start=start, ack=ack, **settings)
+        return Stream(f"ws{self.url.removeprefix('http')}/ws", frame, on_gap)
+
+    # The server -----------------------------------------------------------------------------------
+
+    async def stats(self) -> dict[str, Any]:
+        """The figures of `GET /api/stats`."""
+        return await self._rest.get(address("stats"), dict[str, Any])
+
+    async def health(self) -> dict[str, Any]:
+        """`GET /health`: the process answers. Says version, node and store."""
+        return await self._rest.get("/health", dict[str, Any])
+
+    async def check_ready(self) -> None:
+        """`GET /health/ready`: returns if the server takes requests. Raises ClientError if not."""
+        await self._rest.send("GET", "/health/ready")
+
+
+def message(
+    topic: str,
+    payload: object,
+    *,
+    key: str | None = None,
+    headers: dict[str, str] | None = None,
+    idempotency_key: str | None = None,
+) -> PublishRequest:
+    """One message of a batch. Raises InvalidRequest for a bad topic name."""
+    check_topic(topic)
+    raw = payload if isinstance(payload, msgspec.Raw) else msgspec.Raw(encode_json(payload))
+    return PublishRequest(topic, raw, key, headers, idempotency_key or uuid.uuid4().hex)
+
+
+def _retry_after_s(error: ClientError) -> float | None:
+    return error.retry_after_s if isinstance(error, ApiError) else None

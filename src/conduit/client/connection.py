@@ -1,0 +1,118 @@
+"""One WebSocket connection that carries one subscription."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import NoReturn
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed
+from conduit.protocol.codec import decode_server_frame, encode_json
+from conduit.protocol.codes import CODES
+from conduit.protocol.frames import AnyServerFrame, ClientFrame, ErrorFrame
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
+# Far above what a server sends with its own limit on payloads; it bounds what a broken one can do.
+FRAME_MAX_BYTES = 64 << 20
+# Frames that wait to be decoded; what fills it stops the socket from being read.
+RECEIVE_BUFFER_COUNT = 64
+# A connection that ended without a close frame (RFC 6455 §7.1.5).
+CLOSE_ABNORMAL = 1006
+
+
+class Closed(Exception):
+    """The connection has ended. `code` is the close code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"closed with {code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """Frames out and in. Faults of the wire are `Closed`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def open(cls, url: str) -> Connection:
+        """Connect to `ws://…/ws`. Raises ConnectionFailed, ApiError."""
+        try:
+            socket = await connect(
+                url,
+                compression=None,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=FRAME_MAX_BYTES,
+                max_queue=RECEIVE_BUFFER_COUNT,
+            )
+        except InvalidStatus as error:
+            raise _refused(error, url) from error
+        except (OSError, TimeoutError, InvalidHandshake, ssl.SSLError, EOFError) as error:
+            reason = str(error) or "no answer in time"
+            raise ConnectionFailed(f"cannot connect to {url}: {reason}") from error
+        return cls(socket)
+
+    async def send(self, frame: ClientFrame) -> None:
+        """Send one frame; waits while the socket does not drain. Raises Closed."""
+        try:
+            await self._socket.send(encode_json(frame), text=True)
+        except ConnectionClosed as error:
+            _closed(error)
+
+    async def receive(self) -> AnyServerFrame:
+        """The next frame. Cancelling loses nothing. Raises Closed, BadAnswer."""
+        try:
+            text = await self._socket.recv(decode=False)
+        except ConnectionClosed as error:
+            _closed(error)
+        try:
+            return decode_server_frame(text)
+        except msgspec.DecodeError as error:
+            raise BadAnswer(f"a frame is not what Conduit would send: {error}") from error
+
+    async def close(self) -> None:
+        """Close in good order: the server has handled what was sent before. Idempotent.
+
+        Nobody may be receiving. What still comes is thrown away, because the server's close frame
+        stands behind it, and a full buffer would keep it from being seen.
+        """
+        await asyncio.gather(self._socket.close(), self._drain())
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._socket.recv(decode=False)
+
+
+def api_error(frame: ErrorFrame) -> ApiError:
+    """What an `error` frame stands for."""
+    error = ApiError(frame.message, code=frame.code, field=frame.field)
+    if (known := CODES.get(frame.code)) is not None:
+        error.status = known.status
+        error.retryable = known.retryable
+    return error
+
+
+def _closed(error: ConnectionClosed) -> NoReturn:
+    # Our own close frame names the fault when the server's bytes could not be used.
+    close = error.rcvd or error.sent
+    if close is None:
+        raise Closed(CLOSE_ABNORMAL, "without a close frame") from error
+    raise Closed(close.code, close.reason) from error
+
+
+def _refused(error: InvalidStatus, url: str) -> ClientError:
+    status = error.response.status_code
+    if status >= 500 or status == 429:
+        return ConnectionFailed(f"{url} is not ready: HTTP {status}")
+    refusal = ApiError(f"{url} does not take WebSockets: HTTP {status}", code="upgrade_refused")
+    refusal.status = status
+    return refusal

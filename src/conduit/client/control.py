@@ -1,0 +1,172 @@
+"""The control endpoints: topics, durable subscriptions, dead letters. One class for each noun."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from conduit.client.models import (
+    DeadLetter,
+    DeadLetterFilter,
+    RedriveJob,
+    Retention,
+    Subscription,
+    Topic,
+    TopicProgress,
+)
+from conduit.client.rest import Rest, address, decode
+from conduit.protocol.frames import StartSpec
+
+# One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
+PAGE_COUNT = 500
+DEAD_LETTER_PAGE_COUNT = 50
+
+
+class _Page(msgspec.Struct, kw_only=True):
+    next: str | None = None
+
+
+class _TopicPage(_Page):
+    topics: list[Topic]
+
+
+class _SubscriptionPage(_Page):
+    subscriptions: list[Subscription]
+
+
+class _DeadLetterPage(_Page):
+    dead_letters: list[DeadLetter]
+
+
+P = TypeVar("P", bound=_Page)
+
+
+class _Moved(msgspec.Struct):
+    topics: list[TopicProgress]
+
+
+class Topics:
+    """`/api/topics`"""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    async def find(self, *, q: str | None = None) -> AsyncIterator[Topic]:
+        """All topics, or those with `q` in their name, by name."""
+        query = {"q": q, "limit": PAGE_COUNT}
+        async for page in _pages(self._rest, address("topics"), _TopicPage, query):
+            for topic in page.topics:
+                yield topic
+
+    async def get(self, name: str) -> Topic:
+        """One topic. Raises ApiError `topic_not_found`."""
+        return await self._rest.get(address("topics", name), Topic)
+
+    async def create(self, name: str, retention: Retention | None = None) -> Topic:
+        """Create a topic. Raises ApiError `topic_exists`, `limit_reached`."""
+        body: dict[str, object] = {"name": name}
+        if retention is not None:
+            body["retention"] = retention
+        return await self._rest.post(address("topics"), Topic, body)
+
+    async def delete(self, name: str) -> None:
+        """Delete a topic with its messages; its subscribers are disconnected."""
+        await self._rest.send("DELETE", address("topics", name))
+
+
+class Subscriptions:
+    """`/api/subscriptions`"""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    async def find(self, *, q: str | None = None) -> AsyncIterator[Subscription]:
+        """All durable subscriptions, or those with `q` in their name, by name."""
+        query = {"q": q, "limit": PAGE_COUNT}
+        async for page in _pages(self._rest, address("subscriptions"), _SubscriptionPage, query):
+            for subscription in page.subscriptions:
+                yield subscription
+
+    async def get(self, name: str) -> Subscription:
+        """One subscription. Raises ApiError `subscription_not_found`."""
+        return await self._rest.get(address("subscriptions", name), Subscription)
+
+    async def delete(self, name: str) -> None:
+        """Delete a subscription and its progress; its dead letters stay."""
+        await self._rest.send("DELETE", address("subscriptions", name))
+
+    async def pause(self, name: str) -> Subscription:
+        """Stop delivering; messages go on being kept."""
+        return await self._rest.post(address("subscriptions", name, "pause"), Subscription)
+
+    async def resume(self, name: str) -> Subscription:
+        """Deliver again."""
+        return await self._rest.post(address("subscriptions", name, "resume"), Subscription)
+
+    async def seek(
+        self, name: str, start: StartSpec, *, dry_run: bool = False
+    ) -> list[TopicProgress]:
+        """Move the subscription; what was unsettled is forgotten. Returns the progress after it,
+        or, with `dry_run`, as it would be."""
+        body = {"start": start, "dry_run": dry_run}
+        return (await self._rest.post(address("subscriptions", name, "seek"), _Moved, body)).topics
+
+
+class DeadLetters:
+    """`/api/dlq`"""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    async def find(self, which: DeadLetterFilter) -> AsyncIterator[DeadLetter]:
+        """The dead letters that match, newest first."""
+        query = {**msgspec.to_builtins(which), "limit": DEAD_LETTER_PAGE_COUNT}
+        async for page in _pages(self._rest, address("dlq"), _DeadLetterPage, query):
+            for letter in page.dead_letters:
+                yield letter
+
+    async def get(self, dead_id: str) -> DeadLetter:
+        """One dead letter. Raises ApiError `dead_letter_not_found`."""
+        return await self._rest.get(address("dlq", dead_id), DeadLetter)
+
+    async def discard(self, dead_id: str) -> None:
+        """Delete one dead letter for good."""
+        await self._rest.send("DELETE", address("dlq", dead_id))
+
+    async def redrive(self, dead_id: str) -> DeadLetter:
+        """Deliver it again to the subscription it died on, with attempts from 1."""
+        return await self._rest.post(address("dlq", dead_id, "redrive"), DeadLetter)
+
+    async def redrive_many(
+        self, which: DeadLetterFilter, *, rate_per_s: float, max_count: int | None, dry_run: bool
+    ) -> RedriveJob:
+        """Redrive all that match, at a rate, in the background of the server; `job` follows it."""
+        body: dict[str, object] = {**msgspec.to_builtins(which), "rate_per_s": rate_per_s}
+        if max_count is not None:
+            body["max_count"] = max_count
+        if dry_run:
+            body["dry_run"] = True
+        return await self._rest.post(address("dlq", "redrive"), RedriveJob, body)
+
+    async def job(self, job_id: str) -> RedriveJob:
+        """The state of a job. Raises ApiError `job_not_found`."""
+        return await self._rest.get(address("dlq", "jobs", job_id), RedriveJob)
+
+    async def cancel(self, job_id: str) -> RedriveJob:
+        """Stop a job; what was redriven stays so."""
+        body = await self._rest.send("DELETE", address("dlq", "jobs", job_id))
+        return decode(body, RedriveJob)
+
+
+async def _pages(
+    rest: Rest, where: str, model: type[P], query: Mapping[str, object]
+) -> AsyncIterator[P]:
+    """The pages of a list, asked for one after the other as they are used."""
+    cursor: str | None = None
+    while True:
+        page = await rest.get(where, model, {**query, "cursor": cursor})
+        yield page
+        if (cursor := page.next) is None:
+            return

@@ -1,0 +1,46 @@
+"""What can go wrong for a user of the client.
+
+ClientError             base of all: `code`, `detail`, `status`, `retryable`
+├─ ApiError             the server refused; `code` is one of `protocol/codes.py`
+├─ ConnectionFailed     the server cannot be reached, or the connection broke and may not be renewed
+└─ BadAnswer            what answered does not speak Conduit's protocol
+"""
+
+from __future__ import annotations
+
+from conduit.errors import ConduitError
+
+
+class ClientError(ConduitError):
+    """Base of the client's errors. `status` is the HTTP status where there was one; `retryable`:
+    the same call can succeed later."""
+
+    code = "client_error"
+    status: int | None = None
+    retryable: bool = False
+
+
+class ApiError(ClientError):
+    """The server refused the request. `request_id` finds it in the server's log."""
+
+    def __init__(
+        self, detail: str, *, code: str, status: int | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(detail, code=code, field=field)
+        self.status = status
+        self.retryable = False
+        self.retry_after_s: float | None = None
+        self.request_id: str | None = None
+
+
+class ConnectionFailed(ClientError):
+    """No connection. Whether the server has seen the request is not known."""
+
+    code = "connection_failed"
+    retryable = True
+
+
+class BadAnswer(ClientError):
+    """The answer is not one of Conduit: another server, or a proxy in between."""
+
+    code = "bad_answer"

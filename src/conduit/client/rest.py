@@ -1,0 +1,117 @@
+"""HTTP to one server: a request in, the body of the answer out, every fault a ClientError."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed
+from conduit.protocol.codec import encode_json
+from conduit.protocol.codes import CODES
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5.0
+# Longer than the server may take to give up on its own store.
+ANSWER_TIMEOUT_S = 30.0
+
+# What a proxy in front of the server says while there is no server behind it.
+_GATEWAY_STATUSES = frozenset({502, 503, 504})
+
+
+class _Problem(msgspec.Struct):
+    """`application/problem+json`, as far as it is used here (RFC 9457)."""
+
+    code: str
+    detail: str
+    field: str | None = None
+    request_id: str | None = None
+
+
+_problem = msgspec.json.Decoder(_Problem).decode
+
+
+def address(*parts: str) -> str:
+    """An address below `/api`, its parts escaped."""
+    return "/api/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Rest:
+    """Requests to the server at `url`. Made without I/O; `close` when done."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx2.AsyncClient(
+            base_url=url,
+            timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            # Loading the certificates takes a tenth of a second, which plain HTTP can do without.
+            verify=not url.startswith("http://"),
+        )
+
+    async def close(self) -> None:
+        """Close the connections that are kept open. Idempotent."""
+        await self._http.aclose()
+
+    async def send(
+        self, method: str, path: str, body: object = None, query: dict[str, Any] | None = None
+    ) -> bytes:
+        """The body of a 2xx answer. Raises ApiError, ConnectionFailed, BadAnswer.
+
+        Query values that are None are left out. Cancelling leaves it open whether the server acted.
+        """
+        try:
+            answer = await self._http.request(
+                method,
+                path,
+                content=None if body is None else encode_json(body),
+                headers=None if body is None else {"content-type": "application/json"},
+                params={name: value for name, value in (query or {}).items() if value is not None},
+            )
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise ConnectionFailed(f"no answer from {self.url}: {reason}") from error
+        if answer.is_success:
+            return answer.content
+        raise _refusal(answer)
+
+    async def get(self, path: str, model: type[T], query: dict[str, Any] | None = None) -> T:
+        """GET, decoded. Raises as `send` does."""
+        return decode(await self.send("GET", path, query=query), model)
+
+    async def post(self, path: str, model: type[T], body: object = None) -> T:
+        """POST, decoded. Raises as `send` does."""
+        return decode(await self.send("POST", path, body), model)
+
+
+def decode(body: bytes, model: type[T]) -> T:
+    """The body of an answer as a record. Raises BadAnswer."""
+    try:
+        return msgspec.json.decode(body, type=model)
+    except msgspec.DecodeError as error:
+        raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
+
+
+def _refusal(answer: httpx2.Response) -> ApiError | BadAnswer | ConnectionFailed:
+    """The error that a 4xx or 5xx answer stands for."""
+    status = answer.status_code
+    try:
+        problem = _problem(answer.content)
+    except msgspec.DecodeError:
+        text = f"HTTP {status} from {answer.url.host}, without an error that Conduit would give"
+        if status in _GATEWAY_STATUSES:
+            return ConnectionFailed(text)
+        return BadAnswer(text)
+    error = ApiError(problem.detail, code=problem.code, status=status, field=problem.field)
+    known = CODES.get(problem.code)
+    error.retryable = known.retryable if known is not None else status == 503
+    error.retry_after_s = _seconds(answer.headers.get("retry-after"))
+    error.request_id = problem.request_id
+    return error
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; its other form, a date, is left to the backoff."""
+    return float(text) if text is not None and text.isdecimal() else None

@@ -1,0 +1,142 @@
+"""The records that travel between the broker and a store."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One stored message. `payload` and `headers` are JSON as the bytes that came."""
+
+    message_id: str
+    """UUID version 7, lower case, with dashes."""
+    seq: int
+    published_at_ms: int
+    """Milliseconds since the epoch, UTC."""
+    payload: bytes
+    key: str | None = None
+    headers: bytes | None = None
+
+
+class NewMessage(msgspec.Struct, gc=False):
+    """A message on its way into the log: all of `Message` but the number, and where it goes."""
+
+    topic_id: int
+    message_id: str
+    published_at_ms: int
+    payload: bytes
+    key: str | None = None
+    headers: bytes | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What counts against a topic's retention: payload, key and headers."""
+        size = len(self.payload)
+        if self.key is not None:
+            size += len(self.key.encode())
+        if self.headers is not None:
+            size += len(self.headers)
+        return size
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How much of a topic the log keeps; None means no bound of that kind. All bounds apply."""
+
+    max_age_s: int | None = None
+    max_messages: int | None = None
+    max_bytes: int | None = None
+
+
+class TopicRecord(msgspec.Struct):
+    """A topic as a store knows it. Positions: messages `first_seq`..`last_seq` are stored.
+
+    An empty topic has `first_seq == last_seq + 1`. `topic_id` is never reused.
+    """
+
+    topic_id: int
+    tenant: str
+    name: str
+    epoch: str
+    created_at_ms: int
+    first_seq: int
+    last_seq: int
+    stored_bytes: int
+    """Payload, key and headers of the stored messages."""
+    retention: Retention
+
+
+class SubscriptionSettings(msgspec.Struct, frozen=True):
+    """What a durable subscription was created with. Durations in milliseconds."""
+
+    ack: str = "explicit"
+    """`explicit` or `auto`."""
+    order: str = "publish"
+    """`publish` or `strict`."""
+    max_in_flight: int = 256
+    ack_wait_ms: int = 1000
+    max_ack_wait_ms: int = 60_000
+    max_attempts: int = 5
+
+
+class SubscriptionRecord(msgspec.Struct):
+    """A durable subscription as a store knows it. `subscription_id` is never reused."""
+
+    subscription_id: int
+    tenant: str
+    name: str
+    pattern: str
+    created_at_ms: int
+    paused: bool
+    settings: SubscriptionSettings
+
+
+class Progress(msgspec.Struct):
+    """How far one durable subscription is in one topic.
+
+    Everything at or below `floor` is settled; everything above `cursor` was never delivered;
+    `open` says which numbers up to `cursor` are unsettled (see `core/delivery.py`), opaque here.
+    """
+
+    subscription_id: int
+    topic_id: int
+    floor: int
+    cursor: int
+    open: bytes = b""
+
+
+class Death(msgspec.Struct):
+    """One delivery that becomes a dead letter. The store copies the message from its log.
+
+    `subscription` is empty for ephemeral subscribers. One dead letter exists per (subscription, topic,
+    seq): another death of the same delivery replaces attempts, reason and time.
+    """
+
+    dead_id: str
+    tenant: str
+    subscription: str
+    topic_id: int
+    seq: int
+    attempts: int
+    reason: str
+    died_at_ms: int
+
+
+class DeadLetter(msgspec.Struct):
+    """A dead letter as it is listed: the delivery that died and the message with it."""
+
+    dead_id: str
+    tenant: str
+    subscription: str
+    topic: str
+    topic_id: int
+    seq: int
+    message_id: str
+    attempts: int
+    reason: str
+    died_at_ms: int
+    redriven_at_ms: int | None
+    published_at_ms: int
+    payload: bytes
+    key: str | None = None
+    headers: bytes | None = None

@@ -1,0 +1,105 @@
+"""Which patterns match a topic.
+
+Names and patterns must be valid (`conduit/names.py`): nothing here checks them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from conduit.names import is_pattern
+
+T = TypeVar("T", bound=Hashable)
+
+ONE = "*"
+"""The token that stands for exactly one token."""
+REST = ">"
+"""The last token that stands for one or more tokens."""
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether `topic` belongs to `pattern`; a topic is a pattern that matches itself only."""
+    if not is_pattern(pattern):
+        return pattern == topic
+    wanted = pattern.split(".")
+    tokens = topic.split(".")
+    if wanted[-1] == REST:
+        wanted.pop()
+        if len(tokens) <= len(wanted):
+            return False
+        del tokens[len(wanted) :]
+    return len(wanted) == len(tokens) and all(
+        want in (ONE, token) for want, token in zip(wanted, tokens, strict=True)
+    )
+
+
+class _Node(Generic[T]):
+    """The end of every pattern that is spelled by the path to here. Dicts keep insertion order."""
+
+    __slots__ = ("children", "values")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node[T]] = {}
+        self.values: dict[T, None] = {}
+
+
+class PatternTrie(Generic[T]):
+    """Values under patterns, found by topic. `len` counts distinct (pattern, value) pairs.
+
+    `match` visits only nodes that agree with the topic so far: its cost grows with the tokens and
+    the patterns that match or nearly match, and all others cost nothing.
+    """
+
+    __slots__ = ("_count", "_root")
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, pattern: str, value: T) -> None:
+        """Put `value` under `pattern`. Adding a pair again changes nothing."""
+        node = self._root
+        for token in pattern.split("."):
+            below = node.children.get(token)
+            if below is None:
+                below = node.children[token] = _Node()
+            node = below
+        if value not in node.values:
+            node.values[value] = None
+            self._count += 1
+
+    def remove(self, pattern: str, value: T) -> None:
+        """Take the pair out, and every node that held nothing else. KeyError if it is not there."""
+        node = self._root
+        path: list[tuple[_Node[T], str]] = []
+        for token in pattern.split("."):
+            path.append((node, token))
+            node = node.children[token]
+        del node.values[value]
+        self._count -= 1
+        while path and not node.values and not node.children:
+            node, token = path.pop()
+            del node.children[token]
+
+    def match(self, topic: str) -> list[T]:
+        """Every value with a pattern that matches, once each, in an order that is repeatable."""
+        found: dict[T, None] = {}
+        level = [self._root]
+        for token in topic.split("."):
+            below: list[_Node[T]] = []
+            for node in level:
+                children = node.children
+                if rest := children.get(REST):
+                    found.update(rest.values)
+                if one := children.get(ONE):
+                    below.append(one)
+                if same := children.get(token):
+                    below.append(same)
+            level = below
+        for node in level:
+            found.update(node.values)
+        return list(found)

@@ -1,0 +1,133 @@
+"""Every error that Conduit raises on purpose.
+
+ConduitError                 has a stable `code`; `protocol/codes.py` maps it to HTTP and WebSocket
+├─ RequestError              the caller asked for something we refuse; repeating it will not help
+│  ├─ InvalidRequest         malformed or unknown input; `field` names the culprit where there is one
+│  ├─ NotFound               the named thing does not exist
+│  ├─ Conflict               the named thing exists, or its state forbids the request
+│  └─ LimitReached           a bound with a name was hit: size, count
+├─ WireError                 the peer broke the wire itself; the connection is closed after it
+├─ Unavailable               try again later; `retry_after_s` says when
+│  ├─ StoreUnavailable       the log cannot be read or written now
+│  └─ Overloaded             a bounded queue is full
+├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
+├─ ConfigError               start-up only; lists all problems at once
+└─ StateError                a bug in Conduit; peers see `internal` and nothing of its text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ConduitError(Exception):
+    """Base of all. `code` is stable and part of the API; `detail` is for people and may change."""
+
+    code = "internal"
+
+    def __init__(self, detail: str, *, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        if code is not None:
+            self.code = code
+
+    @property
+    def told(self) -> str:
+        """What a peer may read."""
+        return self.detail
+
+
+class RequestError(ConduitError):
+    """The request cannot be met as it stands."""
+
+    code = "invalid_request"
+
+
+class InvalidRequest(RequestError):
+    """Input that breaks the grammar, a type or a range."""
+
+
+class NotFound(RequestError):
+    """The named thing does not exist for this tenant."""
+
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """The request contradicts what exists."""
+
+    code = "conflict"
+
+
+class LimitReached(RequestError):
+    """A named bound was reached."""
+
+    code = "limit_reached"
+
+
+class WireError(ConduitError):
+    """The peer broke the protocol below the level of a request."""
+
+    code = "protocol_error"
+
+
+class Unavailable(ConduitError):
+    """The request was fine; the server cannot serve it now."""
+
+    code = "unavailable"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        retry_after_s: float = 1.0,
+    ) -> None:
+        super().__init__(detail, code=code, field=field)
+        self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(Unavailable):
+    """The store failed for a reason outside the request: disk, lock, connection."""
+
+    code = "store_unavailable"
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full."""
+
+    code = "overloaded"
+
+
+class StoreDataError(ConduitError):
+    """At least one row of a batch is unacceptable to the store; the whole batch was rolled back."""
+
+    code = "invalid_request"
+
+
+class ConfigError(ConduitError):
+    """The settings cannot be used. `problems` has one sentence for each."""
+
+    code = "config"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class StateError(ConduitError):
+    """An internal rule was broken. Never caused by a peer's input alone."""
+
+    @classmethod
+    def of(cls, error: Exception) -> StateError:
+        """An error that nobody raised on purpose, as one of which the peer learns nothing."""
+        bug = cls(str(error))
+        bug.__cause__ = error
+        return bug
+
+    @property
+    def told(self) -> str:
+        """Nothing of the inside."""
+        return "the server made an error"

@@ -1,0 +1,62 @@
+"""The grammar of names: topics, patterns, subscriptions.
+
+A topic is 1–255 characters: tokens of `[A-Za-z0-9_-]` joined by dots. A pattern is a topic in which
+a token may be `*` (exactly one token) and the last token may be `>` (one or more tokens).
+"""
+
+from __future__ import annotations
+
+import re
+
+from conduit.errors import InvalidRequest
+
+NAME_LENGTH_MAX = 255
+# The tenant of every call until authentication gives a key another one.
+DEFAULT_TENANT = "default"
+
+_TOKEN = r"[A-Za-z0-9_-]+"
+_TOPIC = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*")
+_PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
+_SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def check_topic(name: str, field: str = "topic") -> str:
+    """Return `name` unchanged, or raise InvalidRequest `invalid_topic` naming `field`."""
+    if not name:
+        raise InvalidRequest(f"{field} is empty", code="invalid_topic", field=field)
+    if len(name) > NAME_LENGTH_MAX or not _TOPIC.fullmatch(name):
+        raise InvalidRequest(
+            f"{field} must be 1–{NAME_LENGTH_MAX} characters: tokens of A–Z a–z 0–9 _ - joined by dots",
+            code="invalid_topic",
+            field=field,
+        )
+    return name
+
+
+def is_pattern(expression: str) -> bool:
+    """Whether the expression has a wildcard token; the expression need not be valid."""
+    return "*" in expression or ">" in expression
+
+
+def check_pattern(expression: str, field: str = "topic") -> str:
+    """Return a topic or pattern unchanged, or raise InvalidRequest `invalid_pattern`."""
+    if not is_pattern(expression):
+        return check_topic(expression, field)
+    if len(expression) > NAME_LENGTH_MAX or not _PATTERN.fullmatch(expression):
+        raise InvalidRequest(
+            f"{field} is not a pattern: '*' stands for one whole token, '>' for one or more at the end",
+            code="invalid_pattern",
+            field=field,
+        )
+    return expression
+
+
+def check_subscription(name: str, field: str = "subscription") -> str:
+    """Return the name of a durable subscription unchanged, or raise InvalidRequest `invalid_name`."""
+    if not 1 <= len(name) <= NAME_LENGTH_MAX or not _SUBSCRIPTION.fullmatch(name):
+        raise InvalidRequest(
+            f"{field} must be 1–{NAME_LENGTH_MAX} characters of A–Z a–z 0–9 _ . -",
+            code="invalid_name",
+            field=field,
+        )
+    return name

@@ -1,0 +1,185 @@
+"""Bytes to frames and back.
+
+Decoding turns every fault into one error with a code and the field's name. Server frames are built
+whole, WebSocket header included: no receiver's bytes differ from another's (RFC 6455 §5.1: a server
+does not mask), so what is built once is written to all.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from conduit.errors import InvalidRequest
+from conduit.protocol.frames import (
+    AnyClientFrame,
+    AnyServerFrame,
+    PublishBatchRequest,
+    PublishRequest,
+    ServerFrame,
+)
+
+T = TypeVar("T")
+
+encode_json = msgspec.json.Encoder().encode
+
+ERROR_MAX_CHARS = 200
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`?")
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
+
+
+def _strict(body: bytes, decode: Callable[[bytes], T]) -> T:
+    try:
+        # Raw payloads are skipped over, not decoded, so their UTF-8 has to be checked here.
+        if not body.isascii():
+            body.decode()
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse(error)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """Raise the InvalidRequest that a decoder's error stands for."""
+    if isinstance(error, UnicodeDecodeError):
+        raise InvalidRequest("the text is not UTF-8", code="malformed_json") from error
+    if isinstance(error, RecursionError):
+        raise InvalidRequest("the JSON is nested too deeply", code="malformed_json") from error
+    # The text repeats names and values that the peer chose: an error must not be longer than they.
+    text = str(error)[:ERROR_MAX_CHARS]
+    if not isinstance(error, msgspec.ValidationError):
+        raise InvalidRequest(text, code="malformed_json") from error
+    at = _AT.search(text)
+    path = at["path"] if at else ""
+    reason = text[: at.start()] if at else text
+    if unknown := _UNKNOWN_FIELD.search(text):
+        field = f"{path}.{unknown['field']}".lstrip(".")
+        raise InvalidRequest(
+            f"unknown field {field!r}", code="unknown_field", field=field
+        ) from error
+    if missing := _MISSING_FIELD.search(text):
+        field = f"{path}.{missing['field']}".lstrip(".")
+        raise InvalidRequest(f"{field} is missing", field=field) from error
+    if path == "type" and reason.startswith("Invalid value"):
+        raise InvalidRequest(reason, code="unknown_frame_type", field="type") from error
+    raise InvalidRequest(f"{path or 'body'}: {reason}", field=path or None) from error
+
+
+_client_frame: Callable[[bytes], AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame).decode
+_server_frame: Callable[[bytes | str], AnyServerFrame] = msgspec.json.Decoder(AnyServerFrame).decode
+_publish = msgspec.json.Decoder(PublishRequest).decode
+_publish_batch = msgspec.json.Decoder(PublishBatchRequest).decode
+
+
+def decode_client_frame(text: bytes) -> AnyClientFrame:
+    """One frame of a client; `text` is one whole WebSocket message, already checked to be UTF-8.
+
+    Raises InvalidRequest: `malformed_json`, `unknown_frame_type`, `unknown_field`, `invalid_request`.
+    """
+    try:
+        return _client_frame(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse(error)
+
+
+class _Ref(msgspec.Struct):
+    ref: str | None = None
+
+
+_ref = msgspec.json.Decoder(_Ref).decode
+
+
+def decode_ref(text: bytes) -> str | None:
+    """The `ref` of a frame that is otherwise faulty, so that its error can be told apart."""
+    try:
+        return _ref(text).ref
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def decode_server_frame(text: bytes | str) -> AnyServerFrame:
+    """One frame of a server. Raises msgspec.DecodeError: a client cannot go on from that."""
+    return _server_frame(text)
+
+
+def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest:
+    """The body of `POST /api/publish`; `header_key` is of the header `Idempotency-Key`.
+
+    Raises InvalidRequest, also when both give a key and they differ.
+    """
+    request = _strict(body, _publish)
+    if header_key is not None:
+        if request.idempotency_key not in (None, header_key):
+            raise InvalidRequest(
+                "the Idempotency-Key header and the body's idempotency_key differ",
+                field="idempotency_key",
+            )
+        request.idempotency_key = header_key
+    return request
+
+
+def decode_publish_batch(body: bytes) -> PublishBatchRequest:
+    """The body of `POST /api/publish/batch`. Raises InvalidRequest."""
+    return _strict(body, _publish_batch)
+
+
+# Times --------------------------------------------------------------------------------------------
+
+_second = -1
+_second_text = ""
+
+
+def format_time(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds and `Z`."""
+    global _second, _second_text
+    second, rest = divmod(ms, 1000)
+    if second != _second:
+        # Nearly all calls fall into the second of the call before.
+        _second, _second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{_second_text}.{rest:03d}Z"
+
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time. Raises ValueError with a sentence's end."""
+    if not _RFC3339.fullmatch(text):
+        hint = "; a + must be written as %2B in a query" if " " in text else ""
+        raise ValueError(f"must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z{hint}")
+    try:
+        return round(datetime.fromisoformat(text.upper()).timestamp() * 1000)
+    except ValueError as error:
+        raise ValueError(f"is not a time that exists: {error}") from error
+
+
+# WebSocket frames ----------------------------------------------------------------------------------
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One unmasked WebSocket text frame, so that the same bytes serve every receiver (RFC 6455 §5.2)."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """One unmasked WebSocket close frame; the reason is cut to what a control frame can hold."""
+    text = reason.encode()[:123].decode(errors="ignore").encode()
+    return b"\x88%c%b%b" % (len(text) + 2, code.to_bytes(2, "big"), text)
+
+
+def server_frame(frame: ServerFrame) -> bytes:
+    """A server frame as the WebSocket frame that carries it."""
+    return text_frame(encode_json(frame))

@@ -1,0 +1,75 @@
+"""One table of codes: what each means over HTTP, over WebSocket, and whether trying again can help."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Code(msgspec.Struct, frozen=True):
+    """What one error code means. `close` is set for codes that end a WebSocket connection."""
+
+    status: int
+    title: str
+    retryable: bool = False
+    close: int | None = None
+
+
+# Close codes. 4000–4499: connect again; 4500–4999: do not.
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_PROTOCOL_ERROR = 1002
+CLOSE_UNSUPPORTED = 1003
+CLOSE_INVALID_TEXT = 1007
+CLOSE_TOO_BIG = 1009
+CLOSE_INTERNAL = 1011
+CLOSE_RESTART = 1012
+CLOSE_TOPIC_DELETED = 4001
+CLOSE_SLOW = 4008
+
+CODES: dict[str, Code] = {
+    # The request itself
+    "malformed_json": Code(400, "The body is not valid JSON"),
+    "invalid_request": Code(400, "A value has the wrong type, form or range"),
+    "unknown_field": Code(400, "The request has a field that does not exist"),
+    "unknown_frame_type": Code(400, "No frame has this type"),
+    "invalid_topic": Code(400, "Not a topic name"),
+    "invalid_pattern": Code(400, "Not a pattern"),
+    "invalid_name": Code(400, "Not a name"),
+    "not_found": Code(404, "Nothing is at this address"),
+    "method_not_allowed": Code(405, "The address does not take this method"),
+    "request_timeout": Code(408, "The request did not arrive in time", retryable=True),
+    "payload_too_large": Code(413, "The body or payload is over the limit"),
+    "headers_too_large": Code(431, "The request's headers are over the limit"),
+    "upgrade_required": Code(426, "The address speaks WebSocket version 13"),
+    # Topics and messages
+    "topic_not_found": Code(404, "The topic does not exist"),
+    "topic_exists": Code(409, "The topic exists already"),
+    "message_not_found": Code(404, "No such message is stored"),
+    # Subscriptions and deliveries
+    "subscription_not_found": Code(404, "The subscription does not exist"),
+    "subscription_exists": Code(409, "The subscription exists already"),
+    "subscription_conflict": Code(409, "The subscription exists with other settings"),
+    "already_subscribed": Code(409, "This connection has that subscription already"),
+    "not_subscribed": Code(409, "This connection has no such subscription"),
+    "unknown_delivery": Code(404, "No unsettled delivery of that message is known here"),
+    # Dead letters
+    "dead_letter_not_found": Code(404, "No such dead letter is kept"),
+    "job_not_found": Code(404, "No such job"),
+    "conflict": Code(409, "The state of the thing forbids it"),
+    # Bounds
+    "limit_reached": Code(429, "A limit is reached"),
+    # The server
+    "unavailable": Code(503, "The server cannot serve this now", retryable=True),
+    "overloaded": Code(503, "A queue is full", retryable=True),
+    "store_unavailable": Code(503, "The store cannot be used now", retryable=True),
+    "shutting_down": Code(503, "The server is stopping", retryable=True, close=CLOSE_RESTART),
+    "internal": Code(500, "The server made an error", close=CLOSE_INTERNAL),
+    "config": Code(500, "The settings cannot be used"),
+    # The wire; each closes the connection
+    "protocol_error": Code(400, "The WebSocket protocol was broken", close=CLOSE_PROTOCOL_ERROR),
+    "unsupported_data": Code(400, "Frames are text", close=CLOSE_UNSUPPORTED),
+    "invalid_utf8": Code(400, "Text must be UTF-8", close=CLOSE_INVALID_TEXT),
+    "frame_too_large": Code(413, "The message is over the limit", close=CLOSE_TOO_BIG),
+    "topic_deleted": Code(409, "The topic was deleted", True, close=CLOSE_TOPIC_DELETED),
+    "slow_subscriber": Code(429, "The socket did not drain", True, close=CLOSE_SLOW),
+}

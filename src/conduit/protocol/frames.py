@@ -1,0 +1,243 @@
+"""Frames as structs. Client frames are decoded strictly: an unknown field is an error.
+
+Server frames of the hot path (`message`, `published`) are built as bytes in `codec.py`; the structs
+here serve everything else, and the client decodes all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+# Client to server ---------------------------------------------------------------------------------
+
+
+class StartAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where to begin, when it is neither `new` nor `earliest`.
+
+    One of `seq`, `time` and `positions`; `time` beside `positions` is for the topics that those do not
+    name, which else begin at `new`.
+    """
+
+    seq: int | None = None
+    epoch: str | None = None
+    time: str | None = None
+    positions: dict[str, StartPosition] | None = None
+
+
+class StartPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`seq` is the first number to be delivered."""
+
+    seq: int
+    epoch: str | None = None
+
+
+StartSpec = Literal["new", "earliest"] | StartAt
+
+
+class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything a client may send."""
+
+
+class Subscribe(ClientFrame, tag="subscribe"):
+    """Begin to receive. Settings that are left out keep their default, or the durable one's value."""
+
+    topic: str
+    subscription: str | None = None
+    start: StartSpec | None = None
+    ack: Literal["explicit", "auto"] | None = None
+    order: Literal["publish", "strict"] | None = None
+    max_in_flight: int | None = None
+    ack_wait_ms: int | None = None
+    max_attempts: int | None = None
+    ref: str | None = None
+
+
+class Unsubscribe(ClientFrame, tag="unsubscribe"):
+    """Stop receiving; a durable subscription goes on existing."""
+
+    topic: str
+    subscription: str | None = None
+    ref: str | None = None
+
+
+class Ack(ClientFrame, tag="ack"):
+    """Settle deliveries: one, a list, or everything of a topic up to and with a number."""
+
+    message_id: str | None = None
+    message_ids: list[str] | None = None
+    topic: str | None = None
+    seq: int | None = None
+    subscription: str | None = None
+    ref: str | None = None
+
+
+class Nack(ClientFrame, tag="nack"):
+    """Try again: after `delay_ms`, or after the attempt's backoff."""
+
+    message_id: str
+    subscription: str | None = None
+    delay_ms: int | None = None
+    reason: str | None = None
+    ref: str | None = None
+
+
+class Reject(ClientFrame, tag="reject"):
+    """Dead-letter now."""
+
+    message_id: str
+    subscription: str | None = None
+    reason: str | None = None
+    ref: str | None = None
+
+
+class Extend(ClientFrame, tag="extend"):
+    """More time: `ms` from now, or the attempt's wait once more."""
+
+    message_id: str
+    subscription: str | None = None
+    ms: int | None = None
+    ref: str | None = None
+
+
+class Publish(ClientFrame, tag="publish"):
+    """Publish one message; `ref` comes back with the result."""
+
+    topic: str
+    payload: msgspec.Raw
+    key: str | None = None
+    headers: dict[str, str] | None = None
+    idempotency_key: str | None = None
+    ref: str | None = None
+
+
+class Heartbeat(ClientFrame, tag="heartbeat"):
+    """Answered with `heartbeat_ack`."""
+
+
+AnyClientFrame = Subscribe | Unsubscribe | Ack | Nack | Reject | Extend | Publish | Heartbeat
+
+
+class PublishRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /api/publish`, and one element of a batch."""
+
+    topic: str
+    payload: msgspec.Raw
+    key: str | None = None
+    headers: dict[str, str] | None = None
+    idempotency_key: str | None = None
+
+
+class PublishBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /api/publish/batch`."""
+
+    messages: list[PublishRequest]
+
+
+# Server to client ---------------------------------------------------------------------------------
+
+
+class ServerFrame(msgspec.Struct, tag_field="type", omit_defaults=True):
+    """Base of everything a server sends. New optional fields may appear: clients ignore them."""
+
+
+class MessageFrame(ServerFrame, tag="message"):
+    """One delivery."""
+
+    message_id: str
+    topic: str
+    payload: msgspec.Raw
+    published_at: str
+    seq: int
+    attempt: int = 1
+    key: str | None = None
+    headers: dict[str, str] | None = None
+    subscription: str | None = None
+
+
+class Subscribed(ServerFrame, tag="subscribed"):
+    """`seq` and `epoch` for a literal topic: the last message before the stream begins.
+
+    `at` for an ephemeral pattern: what is published from then on is in the stream.
+    """
+
+    topic: str
+    subscription: str | None = None
+    seq: int | None = None
+    epoch: str | None = None
+    recovered: bool | None = None
+    at: str | None = None
+    ref: str | None = None
+
+
+class Unsubscribed(ServerFrame, tag="unsubscribed"):
+    """The stream has ended; nothing of it follows."""
+
+    topic: str
+    subscription: str | None = None
+    ref: str | None = None
+
+
+class Published(ServerFrame, tag="published"):
+    """The message is in the log."""
+
+    message_id: str
+    topic: str
+    subscribers: int
+    published_at: str
+    seq: int
+    epoch: str
+    durable: bool
+    duplicate: bool
+    ref: str | None = None
+
+
+class Acked(ServerFrame, tag="acked"):
+    """The ack, nack, reject or extend with this `ref` is recorded."""
+
+    ref: str
+    message_id: str | None = None
+
+
+class Gap(ServerFrame, tag="gap"):
+    """Messages that cannot be given. `to_seq` is null when the end is not known (`epoch_changed`)."""
+
+    topic: str
+    from_seq: int
+    to_seq: int | None
+    reason: Literal["retention", "epoch_changed", "log_lost"]
+    epoch: str
+
+
+class Closing(ServerFrame, tag="closing"):
+    """A close frame follows; connect again after about this long."""
+
+    reason: str
+    reconnect_after_ms: int
+
+
+class HeartbeatAck(ServerFrame, tag="heartbeat_ack"):
+    """The answer to `heartbeat`."""
+
+
+class ErrorFrame(ServerFrame, tag="error"):
+    """A request was refused; the connection goes on unless a close frame follows."""
+
+    code: str
+    message: str
+    ref: str | None = None
+    field: str | None = None
+
+
+AnyServerFrame = (
+    MessageFrame
+    | Subscribed
+    | Unsubscribed
+    | Published
+    | Acked
+    | Gap
+    | Closing
+    | HeartbeatAck
+    | ErrorFrame
+)

@@ -1,0 +1,149 @@
+"""Receipts and problems as HTTP: their JSON, their headers, and the bytes of a whole answer.
+
+The front and the REST handlers build them with the same functions, so that an error looks the same
+whoever answers it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from conduit.errors import ConduitError, Unavailable
+from conduit.protocol.codec import encode_json, format_time
+from conduit.protocol.codes import CODES
+
+if TYPE_CHECKING:
+    from conduit.broker.publisher import Receipt
+
+PROBLEM_TYPE = "application/problem+json"
+REQUEST_ID_HEADER = "x-request-id"
+# Interim answer to `Expect: 100-continue` (RFC 9110 §15.2.1).
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_INTERNAL = "internal"
+_INTERNAL_DETAIL = "the server made an error; its log has it under the request id"
+# What may be copied into a header, a log line and a JSON string without a thought.
+_SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+# RFC 9110 §15.5.22 and RFC 6455 §4.4: say what would have been understood.
+_UPGRADE_HEADERS = {
+    "upgrade": "websocket",
+    "connection": "upgrade",
+    "sec-websocket-version": "13",
+}
+
+
+def request_id(given: str | None) -> str:
+    """The client's `X-Request-Id` if it is 1–128 harmless characters, else a new one."""
+    if given is not None and _SAFE_REQUEST_ID.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]:
+    """Status and body of an error (RFC 9457); `identity` is what `request_id` gave.
+
+    What is the server's own fault says nothing of itself: its text is for the log, which is the
+    caller's to write. `error` repeats the detail for clients that read one string.
+    """
+    name = error.code if error.code in CODES else _INTERNAL
+    code = CODES[name]
+    detail = error.detail if code.status != HTTPStatus.INTERNAL_SERVER_ERROR else _INTERNAL_DETAIL
+    body: dict[str, object] = {
+        "type": f"urn:conduit:problem:{name}",
+        "title": code.title,
+        "status": code.status,
+        "code": name,
+        "detail": detail,
+    }
+    if error.field is not None:
+        body["field"] = error.field
+    body["request_id"] = identity
+    body["error"] = detail
+    return code.status, body
+
+
+def problem_headers(error: ConduitError, identity: str) -> dict[str, str]:
+    """The headers that go with `problem`, names in lower case."""
+    headers = {"content-type": PROBLEM_TYPE, REQUEST_ID_HEADER: identity}
+    if isinstance(error, Unavailable):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.code == "upgrade_required":
+        headers |= _UPGRADE_HEADERS
+    return headers
+
+
+def cors_headers(origin: str) -> dict[str, str]:
+    """The headers that let pages of `origin` read an answer; `*` is any."""
+    headers = {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": f"{REQUEST_ID_HEADER}, retry-after",
+    }
+    if origin != "*":
+        # A cache must not give one origin's answer to another.
+        headers["vary"] = "Origin"
+    return headers
+
+
+def receipt_json(receipt: Receipt) -> str:
+    """A receipt as JSON. Nothing needs escaping: names, ids and epochs are ASCII by grammar."""
+    return (
+        f'{{"message_id":"{receipt.message_id}","topic":"{receipt.topic}",'
+        f'"subscribers":{receipt.subscribers},'
+        f'"published_at":"{format_time(receipt.published_at_ms)}",'
+        f'"seq":{receipt.seq},"epoch":"{receipt.epoch}",'
+        f'"durable":{"true" if receipt.durable else "false"},'
+        f'"duplicate":{"true" if receipt.duplicate else "false"}}}'
+    )
+
+
+def receipts_json(receipts: Sequence[Receipt]) -> str:
+    """The answer to a batch."""
+    return f'{{"results":[{",".join(map(receipt_json, receipts))}]}}'
+
+
+class Answers:
+    """Builds whole answers; one serves all connections of a server."""
+
+    def __init__(self, cors_origin: str) -> None:
+        self._cors = _lines(cors_headers(cors_origin))
+        self.server_headers: list[tuple[bytes, bytes]] | None = None
+        """The list last given to `stamp`, so that a caller can see whether there is a newer one."""
+        self.stamp([])
+
+    def stamp(self, server_headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin answers with these headers from now on: uvicorn's, among them each second's date."""
+        self.server_headers = server_headers
+        known = {name.decode(): value.decode() for name, value in server_headers}
+        self._common = common = _lines(known) + self._cors
+        self._success = f"HTTP/1.1 200 OK\r\n{common}content-type: application/json\r\n"
+        self._success_open = f"{self._success}content-length: "
+
+    def receipt(self, receipt: Receipt) -> bytes:
+        """The answer to a publish."""
+        body = receipt_json(receipt)
+        return f"{self._success_open}{len(body)}\r\n\r\n{body}".encode()
+
+    def success(self, body: str, *, close: bool) -> bytes:
+        """A 200 with a JSON body in ASCII; `close` says that no other answer follows."""
+        connection = "connection: close\r\n" if close else ""
+        return f"{self._success}{connection}content-length: {len(body)}\r\n\r\n{body}".encode()
+
+    def problem(self, error: ConduitError, identity: str, *, close: bool) -> bytes:
+        """An error as `problem` and `problem_headers` say."""
+        status, content = problem(error, identity)
+        body = encode_json(content)
+        headers = problem_headers(error, identity)
+        if close:
+            headers["connection"] = "close"
+        headers["content-length"] = str(len(body))
+        start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        return f"{start}{self._common}{_lines(headers)}\r\n".encode() + body
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -1,0 +1,138 @@
+"""The server process: what is made of the settings, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+import sys
+
+import uvloop
+
+from conduit.broker.broker import Broker, BrokerOptions
+from conduit.broker.clock import SystemClock
+from conduit.broker.publisher import PublishLimits
+from conduit.broker.retention import RetentionRules
+from conduit.core.message import Retention
+from conduit.errors import ConduitError
+from conduit.server.context import Context, Limits
+from conduit.server.logs import configure_logging
+from conduit.server.serving import Server
+from conduit.server.session import Session
+from conduit.settings import Settings
+from conduit.storage.base import Store
+from conduit.storage.memory import MemoryStore
+from conduit.storage.sqlite import SqliteStore
+
+logger = logging.getLogger(__name__)
+
+# Files besides connections: the database, logs, the loop's own.
+OTHER_FILES_COUNT = 256
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code, after one line on stderr if it is not 0."""
+    configure_logging(settings.log_level, settings.log_format)
+    for warning in settings.warnings:
+        logger.warning(warning)
+    _allow_open_files(settings.max_connections)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except (ConduitError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    broker = Broker(_store(settings), SystemClock(), _options(settings))
+    context = _context(settings, broker)
+    server = Server(context, stop_within_s=settings.shutdown_timeout_s)
+    # Before the store is opened: a second server must not touch the database of the first.
+    listener = _bind(settings.host, settings.port)
+    try:
+        await broker.start()
+        await server.serve([listener])
+    finally:
+        listener.close()
+        await broker.stop()
+    logger.info("stopped")
+
+
+def _store(settings: Settings) -> Store:
+    path = settings.database_path
+    if path is None:
+        return MemoryStore(
+            max_messages=settings.memory_max_messages, max_bytes=settings.memory_max_bytes
+        )
+    return SqliteStore(path)
+
+
+def _options(settings: Settings) -> BrokerOptions:
+    return BrokerOptions(
+        publish=PublishLimits(
+            max_payload_bytes=settings.max_payload_bytes, max_batch_count=settings.max_batch_count
+        ),
+        retention=_default_retention(settings),
+        housekeeping=RetentionRules(
+            interval_s=settings.retention_interval_s,
+            idempotency_window_s=settings.idempotency_window_s,
+            dead_max_age_s=settings.dead_letter_max_age_s,
+            dead_max_count=settings.dead_letter_max_count,
+        ),
+        max_topics=settings.max_topics,
+        max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
+        idempotency_window_s=settings.idempotency_window_s,
+        auto_create_topics=settings.auto_create_topics,
+    )
+
+
+def _context(settings: Settings, broker: Broker) -> Context:
+    given = settings.model_dump()
+    return Context(
+        broker,
+        Limits(**{name: given[name] for name in Limits.__struct_fields__}),
+        session_type=Session,
+        default_retention=_default_retention(settings),
+        cors_origin=settings.cors_origin,
+        node_id=settings.node_id,
+    )
+
+
+def _default_retention(settings: Settings) -> Retention:
+    return Retention(
+        max_age_s=settings.retention_max_age_s,
+        max_messages=settings.retention_max_messages,
+        max_bytes=settings.retention_max_bytes,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that is bound and does not listen yet. Raises OSError that says what was wanted."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"cannot listen on {host}:{port}: {reason}") from error
+    return listener
+
+
+def _allow_open_files(connection_count: int) -> None:
+    """Raise the process's limit as far as it goes: each connection is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connection_count + OTHER_FILES_COUNT
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < connection_count:
+        logger.warning(
+            "CONDUIT_MAX_CONNECTIONS is %d, but the system allows %d open files",
+            connection_count,
+            hard,
+        )

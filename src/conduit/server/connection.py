@@ -1,0 +1,344 @@
+"""One HTTP/1.1 connection: whole requests come out of it, answers go back in their order.
+
+What a request means is the subclass's matter (`front.py`). Here is what keeps a connection honest:
+the order, a bound on what waits, deadlines, and an end at which the peer gets the last answer.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+import math
+from collections import deque
+from typing import ClassVar, cast
+
+from uvicorn.server import ServerState
+
+from conduit.errors import ConduitError, Overloaded, RequestError, StateError
+from conduit.server.answers import CONTINUE, Answers, request_id
+from conduit.server.context import Context
+from conduit.server.framing import Framer, Phase
+from conduit.server.head import Head
+
+# Requests of one connection that may wait for their answers; what follows stays in the kernel.
+UNANSWERED_MAX_COUNT = 64
+# How long a peer may go on sending after the last answer. Closing at once would reset a connection
+# that has unread input, and the peer could lose the answer that says why.
+LINGER_S = 2.0
+# Connections over the limit that are told so; more than these are dropped without a word.
+REFUSED_MAX_COUNT = 128
+
+logger = logging.getLogger(__name__)
+
+
+class Slot:
+    """The place of one answer in the order; `data` is None until there is an answer."""
+
+    __slots__ = ("data", "head")
+
+    def __init__(self, head: Head | None) -> None:
+        self.head = head
+        self.data: bytes | None = None
+
+
+class HttpConnection(asyncio.Protocol, abc.ABC):
+    """A connection as uvicorn makes it.
+
+    It is among uvicorn's connections, for `shutdown`, and the context's, for `sweep`. The subclass
+    gives each request either a slot, which `fill` or `fail` answers at any time, or holds it.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_ending",
+        "_flush_due",
+        "_framer",
+        "_held",
+        "_lingering",
+        "_seen",
+        "_seen_at",
+        "_slots",
+        "_stalled",
+        "_state",
+        "_taken_count",
+        "_transport",
+        "_waits_for_peer",
+        "_writable",
+    )
+
+    context: ClassVar[Context]
+    answers: ClassVar[Answers]
+
+    def __init__(self, server_state: ServerState) -> None:
+        self._state = server_state
+        self._transport: asyncio.Transport | None = None
+        self._framer = Framer(self.context.limits)
+        # Answers that are not written yet, in the order of their requests.
+        self._slots: deque[Slot] = deque()
+        self._flush_due = False
+        # A request that waits until it is alone; and whether one waits or has the connection.
+        self._held: tuple[Head, bytes] | None = None
+        self._busy = False
+        self._taken_count = 0
+        # There is input that waits for answers to be written; `_advance` goes on with it.
+        self._stalled = False
+        self._writable = True
+        # No further request is taken: the connection ends with the last answer.
+        self._ending = False
+        self._lingering = False
+        self._waits_for_peer = True
+        # What the sweep found last, and when it found it first.
+        self._seen: tuple[str, int, int] | None = None
+        self._seen_at = 0.0
+
+    # For the subclass -----------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def on_request(self, head: Head, body: bytes) -> None:
+        """One whole request. Call `enqueue` or `hold` before returning."""
+
+    @abc.abstractmethod
+    def on_alone(self, head: Head, body: bytes) -> None:
+        """The turn of a held request: every earlier answer is written. `release` ends it."""
+
+    def enqueue(self, slot: Slot) -> None:
+        """Take the next place in the order of answers."""
+        self._slots.append(slot)
+
+    def hold(self, head: Head, body: bytes) -> None:
+        """The request needs the connection to itself: no other is taken until `release`."""
+        self._busy = True
+        self._held = (head, body)
+        if not self._slots:
+            self._pass_on()
+
+    def release(self) -> None:
+        """The held request is done with; go on."""
+        self._busy = False
+        if self._ending and not self._slots:
+            self._finish()
+        if self._stalled:
+            self._resume()
+
+    def fill(self, slot: Slot, data: bytes) -> None:
+        """Answer with these bytes; they are written in their turn, or dropped if the peer has gone.
+
+        Answers that one commit brings to pipelined requests leave in one write.
+        """
+        slot.data = data
+        slots = self._slots
+        if self._transport is None or slots[0] is not slot:
+            return
+        if len(slots) == 1:
+            slots.clear()
+            self._transport.write(data)
+            self._written()
+        elif not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def fail(self, slot: Slot, error: ConduitError) -> None:
+        """Answer with a problem; a StateError is logged with its traceback."""
+        identity = request_id(slot.head.request_id if slot.head is not None else None)
+        if isinstance(error, StateError):
+            logger.error("request %s failed", identity, exc_info=error)
+        self.fill(slot, self.answers.problem(error, identity, close=self.is_last(slot)))
+
+    def is_last(self, slot: Slot) -> bool:
+        """Whether the connection ends with this answer, which should then say so."""
+        return self._ending and not self._busy and bool(self._slots) and self._slots[-1] is slot
+
+    def refuse(self, error: ConduitError) -> None:
+        """The connection cannot go on: say why behind the answers that are due, then end it."""
+        self._ending = True
+        slot = Slot(None)
+        self.enqueue(slot)
+        self.fail(slot, error)
+
+    def leave(self) -> bytes:
+        """Another protocol gets the transport; returns the input that it has to read first."""
+        self._ending = True
+        self._forget()
+        return self._framer.take_rest()
+
+    # The transport's callbacks --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or answer 503 `overloaded` if there are too many connections."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own only
+        self.context.connections.add(self)
+        excess_count = self.context.connection_count - self.context.limits.max_connections
+        if excess_count > REFUSED_MAX_COUNT:
+            self._transport.abort()
+        elif excess_count > 0:
+            self.refuse(Overloaded("the server has as many connections as it may"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything; publishes that have begun go on, and their answers are dropped."""
+        self._ending = True
+        self._forget()
+        self._slots.clear()
+        self._held = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take every request that is complete; the rest stays with the framer."""
+        if self._ending:
+            return
+        if self._state.default_headers is not self.answers.server_headers:
+            self.answers.stamp(self._state.default_headers)
+        self._framer.feed(data)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more, but may still read the answers that it has to get."""
+        self._ending = True
+        self._waits_for_peer = False
+        return self._is_answering
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers: take no more requests."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The peer has read most of its answers."""
+        self._writable = True
+        if self._stalled:
+            self._resume()
+
+    # The server's calls ---------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """Close when the requests that have arrived are answered; uvicorn calls it to stop."""
+        self._ending = True
+        self._waits_for_peer = False
+        if self._transport is not None and not self._is_answering:
+            self._transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Act if the connection has stood still for too long; `now` is of `Context.now`.
+
+        No clock is read as bytes arrive: time counts from the first sweep that sees a state, so a
+        deadline is late by up to the time between two sweeps.
+        """
+        state, allowed_s = self._standstill()
+        seen = (state, self._taken_count, self._unsent_bytes)
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        elif now - self._seen_at > allowed_s:
+            self._expire(state)
+
+    def _standstill(self) -> tuple[str, float]:
+        """What the connection waits for, and how long it may."""
+        limits = self.context.limits
+        if self._unsent_bytes:
+            return "unread", limits.keep_alive_s
+        if self._lingering:
+            return "linger", LINGER_S
+        if self._is_answering:
+            return "answer", math.inf
+        phase = self._framer.phase
+        if phase is Phase.HEAD:
+            return "head", limits.header_timeout_s
+        if phase is Phase.BODY:
+            return "body", limits.body_timeout_s
+        return "request", limits.keep_alive_s
+
+    def _expire(self, state: str) -> None:
+        if state in ("head", "body"):
+            detail = f"the request's {state} did not arrive in time"
+            self.refuse(RequestError(detail, code="request_timeout"))
+        elif self._transport is not None:
+            # Whatever is unsent has waited for just as long.
+            self._transport.abort()
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    @property
+    def _is_answering(self) -> bool:
+        return bool(self._slots) or self._busy
+
+    @property
+    def _unsent_bytes(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def _advance(self) -> None:
+        """Take requests until one must wait or the input is used up."""
+        self._stalled = False
+        framer, slots = self._framer, self._slots
+        try:
+            while self._writable and not (self._busy or self._ending):
+                if len(slots) >= UNANSWERED_MAX_COUNT:
+                    break
+                request = framer.next_request()
+                if request is None:
+                    if framer.expects_continue:
+                        self._encourage()
+                    return
+                head, body = request
+                self._taken_count += 1
+                if not head.keep_alive:
+                    self._ending = True
+                self.on_request(head, body)
+        except ConduitError as error:
+            self.refuse(error)
+        if framer.has_input and not self._ending and self._transport is not None:
+            self._stalled = True
+            self._transport.pause_reading()
+
+    def _encourage(self) -> None:
+        """The client sends the body only after it was told to."""
+        self._framer.expects_continue = False
+        slot = Slot(None)
+        self.enqueue(slot)
+        self.fill(slot, CONTINUE)
+
+    def _resume(self) -> None:
+        """Take the requests that had to wait."""
+        self._advance()
+        if not self._stalled and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _flush(self) -> None:
+        """Write every answer whose turn it is."""
+        self._flush_due = False
+        if self._transport is None:
+            return
+        slots, due = self._slots, []
+        while slots and (data := slots[0].data) is not None:
+            slots.popleft()
+            due.append(data)
+        self._transport.write(b"".join(due))
+        self._written()
+
+    def _written(self) -> None:
+        """Answers have left: go on with what waited for that."""
+        if not self._slots:
+            if self._held is not None:
+                self._pass_on()
+            elif self._ending:
+                self._finish()
+        if self._stalled:
+            self._resume()
+
+    def _pass_on(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.on_alone(*held)
+
+    def _finish(self) -> None:
+        """The last answer is written."""
+        if self._transport is None:
+            return
+        if self._waits_for_peer:
+            self._lingering = True
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        else:
+            self._transport.close()
+
+    def _forget(self) -> None:
+        self._transport = None
+        self._state.connections.discard(self)
+        self.context.connections.discard(self)

@@ -1,0 +1,97 @@
+"""What every connection shares: the broker, the limits, and who is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from conduit.core.message import Retention
+from conduit.server.websocket import Timing
+
+if TYPE_CHECKING:
+    from conduit.broker.broker import Broker
+    from conduit.server.session import Session
+
+NO_BOUNDS = Retention()
+# A frame is a payload and what stands around it: names, headers, key.
+FRAME_OVERHEAD_BYTES = 65_536
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of this node that the edges enforce; `settings.py` documents each."""
+
+    max_payload_bytes: int = 262_144
+    max_batch_count: int = 1_000
+    max_batch_bytes: int = 8_388_608
+    max_headers_bytes: int = 16_384
+    max_connections: int = 20_000
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0
+    keep_alive_s: float = 75.0
+    ping_interval_s: float = 25.0
+    pong_timeout_s: float = 10.0
+    slow_timeout_s: float = 10.0
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """Largest WebSocket message from a client, and largest body of a request but a batch."""
+        return self.max_payload_bytes + FRAME_OVERHEAD_BYTES
+
+
+class Connection(Protocol):
+    """An open HTTP connection as the sweep sees it."""
+
+    def sweep(self, now: float) -> None:
+        """Act on every deadline that has passed; `now` is of `Context.now`."""
+
+
+class Context:
+    """One per process, made by `server/app.py`; handed to every connection.
+
+    An HTTP connection adds itself to `connections` when it is made and discards itself when it is
+    lost or becomes a WebSocket; a session is in `sessions` from `on_open` to `on_closed`. Once a
+    second every connection is swept and every session checked.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        limits: Limits,
+        *,
+        session_type: Callable[[Context], Session],
+        default_retention: Retention = NO_BOUNDS,
+        cors_origin: str = "*",
+        node_id: str = "node",
+    ) -> None:
+        self.broker = broker
+        self.limits = limits
+        self.default_retention = default_retention
+        self.cors_origin = cors_origin
+        self.node_id = node_id
+        self.timing = Timing(
+            ping_interval_s=limits.ping_interval_s,
+            pong_timeout_s=limits.pong_timeout_s,
+            slow_timeout_s=limits.slow_timeout_s,
+        )
+        self.connections: set[Connection] = set()
+        self.sessions: set[Session] = set()
+        self.ready = False
+        """False before the store is open and from the first signal on: `/health/ready` says 503."""
+        self._session_type = session_type
+
+    @property
+    def connection_count(self) -> int:
+        """Open connections of both kinds, which `max_connections` bounds."""
+        return len(self.connections) + len(self.sessions)
+
+    def new_session(self) -> Session:
+        """The listener of a new WebSocket; `handshake.accept` starts it."""
+        return self._session_type(self)
+
+    @staticmethod
+    def now() -> float:
+        """Seconds of the monotonic clock, for deadlines of connections."""
+        return monotonic()

@@ -1,0 +1,50 @@
+"""The control plane's end of a connection: uvicorn's HTTP protocol, fed whole requests one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from conduit.server.head import Head
+
+
+class Control(HttpToolsProtocol):
+    """Runs the ASGI app for the requests that the front does not answer itself.
+
+    The front owns the connection: it has judged and bounded every request before it comes here,
+    waits for the answer before it gives the next, keeps all deadlines, and is what uvicorn's server
+    and the sweep know. So nothing is pipelined, malformed, oversize or slow here. Flow control and
+    the loss of the connection are passed on by the front.
+    """
+
+    def __init__(
+        self,
+        on_answered: Callable[[], None],
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self._on_answered = on_answered
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Prepare for requests on this transport."""
+        super().connection_made(transport)
+        self.connections.discard(self)
+
+    def handle(self, head: Head, body: bytes) -> None:
+        """Give one request to the app; `on_answered` follows unless the connection ends with it."""
+        length = b"content-length: %d\r\n" % len(body) if head.chunked else b""
+        self.data_received(b"%b%b\r\n%b" % (head.forward, length, body))
+
+    def on_response_complete(self) -> None:
+        """An answer is written; how long the connection may then be idle is the front's matter."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+        if not self.transport.is_closing():
+            self._on_answered()

@@ -1,0 +1,188 @@
+"""The bytes of one HTTP connection as whole requests. No I/O: bytes go in, requests come out."""
+
+from __future__ import annotations
+
+import enum
+
+import httptools
+
+from conduit.errors import InvalidRequest, LimitReached
+from conduit.server.context import Limits
+from conduit.server.head import END, KNOWN_HEAD_MAX_BYTES, Head, Route, known_head, parse_head
+
+_CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Phase(enum.Enum):
+    """What the connection waits for."""
+
+    IDLE = "request"
+    HEAD = "head"
+    BODY = "body"
+
+
+class Framer:
+    """Splits one connection's bytes into requests, each with its whole body, decoded if chunked.
+
+    At most `max_headers_bytes` of a head and one body within its limit are kept, besides what the
+    caller feeds without asking for the requests in it. After an error nothing more can be read.
+    """
+
+    __slots__ = (
+        "_at",
+        "_body",
+        "_chunks",
+        "_data",
+        "_head",
+        "_limits",
+        "_small_bytes",
+        "expects_continue",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # Bodies up to here are within the limit of every route.
+        self._small_bytes = min(limits.max_frame_bytes, limits.max_batch_bytes)
+        # What was fed and is not used up begins at `_at`.
+        self._data = b""
+        self._at = 0
+        # Of the request whose body is not complete.
+        self._head: Head | None = None
+        self._body = bytearray()
+        self._chunks: _Chunks | None = None
+        self.expects_continue = False
+        """Whether the client waits for `100 Continue` before it sends a body; the caller resets it."""
+
+    def feed(self, data: bytes) -> None:
+        """Add what was read; then ask for requests with `next_request`."""
+        if self._at == len(self._data):
+            self._data = data
+        else:
+            self._data = self._data[self._at :] + data
+        self._at = 0
+
+    def next_request(self) -> tuple[Head, bytes] | None:
+        """The next request and its body, or None until more is fed.
+
+        Raises InvalidRequest; LimitReached `headers_too_large` or `payload_too_large`, the latter
+        as soon as the head is there if it gives a length.
+        """
+        if self._head is not None:
+            return self._continue_body(self._head)
+        data, start = self._data, self._at
+        if start == len(data):
+            # An idle connection keeps nothing of what it has read.
+            self._data, self._at = b"", 0
+            return None
+        end = data.find(END, start) + len(END)
+        if end - start > self._limits.max_headers_bytes or end < len(END):
+            self._check_incomplete(end)
+            return None
+        raw = data[start:end]
+        head = known_head(raw) if len(raw) <= KNOWN_HEAD_MAX_BYTES else parse_head(raw)
+        stop = end + head.content_length
+        if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
+            self._at = stop
+            return head, data[end:stop]
+        self._at = end
+        return self._begin_body(head)
+
+    @property
+    def phase(self) -> Phase:
+        """What is incomplete, or would be if every request had been asked for."""
+        if self._head is not None:
+            return Phase.BODY
+        return Phase.HEAD if self.has_input else Phase.IDLE
+
+    @property
+    def has_input(self) -> bool:
+        """Whether bytes have been fed that `next_request` has not used yet."""
+        return self._at < len(self._data)
+
+    def take_rest(self) -> bytes:
+        """All that has been fed and belongs to no request, for another protocol to read."""
+        rest, self._data, self._at = self._data[self._at :], b"", 0
+        return rest
+
+    def _check_incomplete(self, end: int) -> None:
+        limit = self._limits.max_headers_bytes
+        if end >= len(END) or len(self._data) - self._at > limit:
+            raise LimitReached(f"the headers are over {limit} bytes", code="headers_too_large")
+
+    def _begin_body(self, head: Head) -> tuple[Head, bytes] | None:
+        batch = head.route is Route.BATCH
+        limit = self._limits.max_batch_bytes if batch else self._limits.max_frame_bytes
+        if head.content_length > limit:
+            raise _too_large(limit)
+        self._head = head
+        self.expects_continue = head.expects_continue and not self.has_input
+        self._chunks = _Chunks(self._body, limit) if head.chunked else None
+        return self._continue_body(head)
+
+    def _continue_body(self, head: Head) -> tuple[Head, bytes] | None:
+        if self._chunks is not None:
+            self._at += self._chunks.feed(self._data[self._at :])
+            complete = self._chunks.complete
+        else:
+            stop = self._at + head.content_length - len(self._body)
+            part = self._data[self._at : stop]
+            self._body += part
+            self._at += len(part)
+            complete = len(self._body) == head.content_length
+        if not complete:
+            return None
+        body = bytes(self._body)
+        self.expects_continue = False
+        self._head = self._chunks = None
+        self._body = bytearray()
+        return head, body
+
+
+class _Chunks:
+    """A chunked body (RFC 9112 §7.1), decoded by llhttp.
+
+    httptools does not say where in its input a message ended. A chunked one ends with an empty
+    line, so it is given the input in pieces that end where an empty line does. Extensions and
+    trailers are dropped, but count against the limit, as all bytes of the body on the wire do.
+    """
+
+    def __init__(self, body: bytearray, max_bytes: int) -> None:
+        self.complete = False
+        self._body = body
+        self._max_bytes = max_bytes
+        self._wire_bytes = 0
+        # The last bytes that were fed: an empty line may be cut in two.
+        self._tail = b""
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(_CHUNKED_HEAD)
+
+    def on_body(self, part: bytes) -> None:
+        self._body += part
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+    def feed(self, data: bytes) -> int:
+        """Decode up to the end of the body; returns how many bytes of `data` belonged to it."""
+        seen = self._tail + data
+        start = at = len(self._tail)
+        while at < len(seen) and not self.complete:
+            end = seen.find(END, max(0, at - len(END) + 1)) + len(END)
+            stop = end if end >= len(END) else len(seen)
+            self._decode(seen[at:stop])
+            at = stop
+        self._tail = seen[1 - len(END) :]
+        return at - start
+
+    def _decode(self, piece: bytes) -> None:
+        self._wire_bytes += len(piece)
+        if self._wire_bytes > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserError as error:
+            raise InvalidRequest(f"the chunked body is malformed: {error}") from error
+
+
+def _too_large(limit: int) -> LimitReached:
+    return LimitReached(f"the body is over {limit} bytes", code="payload_too_large")

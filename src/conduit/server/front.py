@@ -1,0 +1,188 @@
+"""The HTTP side of the port: publishes are answered here, everything else is handed on.
+
+uvicorn makes one `Front` for each connection. `POST /api/publish` and `/api/publish/batch` are
+answered without a task, future or timer; `GET /ws` becomes a WebSocket; any other request goes
+through `Control` to the FastAPI app, and the connection comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from conduit.broker.publisher import Receipt
+from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.codec import decode_publish, decode_publish_batch
+from conduit.server.answers import Answers, receipt_json, receipts_json
+from conduit.server.connection import HttpConnection, Slot
+from conduit.server.context import Context
+from conduit.server.control import Control
+from conduit.server.handshake import accept, check_upgrade
+from conduit.server.head import Head, Route
+
+_PUBLISH, _BATCH, _WEBSOCKET = Route.PUBLISH, Route.BATCH, Route.WEBSOCKET
+logger = logging.getLogger(__name__)
+
+
+def make_front(context: Context) -> type[Front]:
+    """The class to give to uvicorn as `http`; its connections share `context`."""
+
+    class BoundFront(Front):
+        __slots__ = ()
+
+    BoundFront.context = context
+    BoundFront.answers = Answers(context.cors_origin)
+    return BoundFront
+
+
+class Front(HttpConnection):
+    """One HTTP connection and where its requests go; `make_front` gives it its context."""
+
+    __slots__ = ("_control", "_for_control")
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(server_state)
+        self._for_control = (config, server_state, app_state, _loop)
+        self._control: Control | None = None
+
+    def on_request(self, head: Head, body: bytes) -> None:
+        """Publish, or wait until the connection is free for something slower."""
+        if head.route is _PUBLISH:
+            self._publish(head, body)
+        elif head.route is _BATCH:
+            self._publish_batch(head, body)
+        else:
+            self.hold(head, body)
+
+    def on_alone(self, head: Head, body: bytes) -> None:
+        """Hand the request on."""
+        if self._transport is None:
+            return
+        if head.route is _WEBSOCKET:
+            self._upgrade(self._transport, head, body)
+            return
+        if self._control is None:
+            self._control = Control(self.release, *self._for_control)
+            self._control.connection_made(self._transport)
+        self._control.handle(head, body)
+
+    def answer(self, slot: _Publish, outcome: Receipt | list[Receipt] | ConduitError) -> None:
+        """What became of a publish; for its slot to call."""
+        if isinstance(outcome, Receipt) and not self._ending:
+            self.fill(slot, self.answers.receipt(outcome))
+        elif isinstance(outcome, ConduitError):
+            self.fail(slot, outcome)
+        elif self._transport is None:
+            return
+        elif isinstance(outcome, list):
+            body = receipts_json(outcome)
+            self.fill(slot, self.answers.success(body, close=self.is_last(slot)))
+        else:
+            body = receipt_json(outcome)
+            self.fill(slot, self.answers.success(body, close=self.is_last(slot)))
+
+    # What the control plane must hear of ----------------------------------------------------------
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything, and let the app know that nobody listens."""
+        super().connection_lost(exc)
+        if self._control is not None:
+            self._control.connection_lost(exc)
+            self._control = None
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers."""
+        super().pause_writing()
+        if self._control is not None:
+            self._control.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The peer has read most of its answers."""
+        if self._control is not None:
+            self._control.resume_writing()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Close when the requests that have arrived are answered."""
+        super().shutdown()
+        if self._busy and self._held is None and self._control is not None:
+            self._control.shutdown()
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _publish(self, head: Head, body: bytes) -> None:
+        slot = _Publish(self, head)
+        self.enqueue(slot)
+        try:
+            request = decode_publish(body, head.idempotency_key)
+            self.context.broker.publish(DEFAULT_TENANT, request, slot)
+        except ConduitError as error:
+            slot(error)
+        except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
+            slot(StateError.of(error))
+
+    def _publish_batch(self, head: Head, body: bytes) -> None:
+        slot = _Publish(self, head)
+        self.enqueue(slot)
+        try:
+            requests = decode_publish_batch(body).messages
+            if head.idempotency_key is not None:
+                raise InvalidRequest(
+                    "the messages of a batch have their own keys", field="Idempotency-Key"
+                )
+            self.context.broker.publish_batch(DEFAULT_TENANT, requests, slot)
+        except ConduitError as error:
+            slot(error)
+        except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
+            slot(StateError.of(error))
+
+    def _upgrade(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
+        try:
+            if body:
+                raise InvalidRequest("a request to upgrade has no body")
+            if not self.context.ready:
+                raise Unavailable("the server is stopping", code="shutting_down")
+            key = check_upgrade(head.headers)
+            if not head.wants_upgrade:
+                raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
+        except ConduitError as error:
+            # What follows a request to upgrade may not be HTTP.
+            self._ending = self._ending or head.wants_upgrade
+            self._busy = False
+            slot = Slot(head)
+            self.enqueue(slot)
+            self.fail(slot, error)
+            return
+        rest = self.leave()
+        transport.resume_reading()
+        try:
+            session = self.context.new_session()
+            accept(transport, key, rest, session, self.context.limits.max_frame_bytes)
+        except Exception:
+            logger.exception("a WebSocket could not be opened")
+            transport.abort()
+
+
+class _Publish(Slot):
+    """The slot of a publish; the broker calls it with the outcome."""
+
+    __slots__ = ("_front",)
+
+    def __init__(self, front: Front, head: Head) -> None:
+        self.head = head
+        self.data = None
+        self._front = front
+
+    def __call__(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
+        self._front.answer(self, outcome)

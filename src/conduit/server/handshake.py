@@ -1,0 +1,194 @@
+"""From an HTTP upgrade request to a running WebSocket (RFC 6455 §4.2).
+
+The front parses the request; here it is judged, and its transport is handed to picows, which wants
+to read a request itself: it is given one with nothing in it but what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Mapping
+
+from picows import WSAutoPingStrategy
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
+
+from conduit.errors import InvalidRequest
+from conduit.server.websocket import WebSocket
+
+VERSION = "13"
+# The least that picows takes, because the buffer of an idle connection is never given back.
+READ_BUFFER_INITIAL_BYTES = 2048
+# picows doubles its buffer whenever a read fills it, so without a bound on one read the buffer of a
+# client that sends faster than we parse would grow to the kernel's own, which may be megabytes.
+READ_MAX_BYTES = 65536
+
+_CLOSE_FRAME = 0x88
+_KEY_LENGTH = 24
+_NONCE_BYTES = 16
+_REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: conduit\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
+
+
+def check_upgrade(headers: Mapping[str, str]) -> str:
+    """Judge an upgrade request by its headers, names in lower case. Returns the key for `accept`.
+
+    Raises InvalidRequest: `upgrade_required` if the client does not ask for this protocol in this
+    version (the answer must carry `Upgrade: websocket` and `Sec-WebSocket-Version: 13`), else
+    `invalid_request`.
+    """
+    if "websocket" not in _tokens(headers.get("upgrade", "")):
+        raise InvalidRequest("this address speaks WebSocket only", code="upgrade_required")
+    if "upgrade" not in _tokens(headers.get("connection", "")):
+        raise InvalidRequest("the Connection header lacks 'Upgrade'", code="upgrade_required")
+    if headers.get("sec-websocket-version", "").strip() != VERSION:
+        raise InvalidRequest(f"only WebSocket version {VERSION} is spoken", code="upgrade_required")
+    key = headers.get("sec-websocket-key", "").strip()
+    if not _is_key(key):
+        raise InvalidRequest("the key is not 16 bytes in base64", field="Sec-WebSocket-Key")
+    return key
+
+
+def accept(
+    transport: asyncio.Transport,
+    key: str,
+    rest: bytes,
+    websocket: WebSocket,
+    max_frame_bytes: int,
+) -> None:
+    """Answer 101 and give the transport to `websocket`; the protocol that had it is called no more.
+
+    `key` comes from `check_upgrade`; `rest` is what was read after the request's head;
+    `max_frame_bytes` bounds a frame and a whole message (1009). `on_open`, and `on_text` for what
+    `rest` holds, are called before this returns. An error of `on_open` comes out of here; the
+    caller must then drop the transport.
+    """
+    protocol = _Protocol(
+        None,  # host and path: for clients
+        None,
+        False,
+        lambda _request: websocket,
+        _log,
+        True,  # an error in a callback closes with 1011
+        None,  # the request is here, so nothing can time out
+        False,  # pings are sent by WebSocket.check
+        0,
+        0,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        False,  # pongs are sent by WebSocket, which bounds them
+        max_frame_bytes,
+        None,
+        READ_BUFFER_INITIAL_BYTES,
+    )
+    protocol.connection_made(_Outlet(transport, protocol, websocket))
+    transport.set_protocol(protocol)
+    websocket.start(transport, max_frame_bytes)
+    _feed(protocol, _REQUEST % key.encode())
+    # picows keeps them as long as the connection: 2 KiB that nobody reads again.
+    protocol.transport.request.headers.clear()
+    protocol.transport.response.headers.clear()
+    websocket.on_open()
+    _feed(protocol, rest)
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
+    __slots__ = ()
+
+    # Without this attribute uvloop keeps the one of the protocol before, and so that whole protocol.
+    data_received = None
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        buffer: memoryview = super().get_buffer(size_hint)
+        return buffer[:READ_MAX_BYTES]
+
+
+class _Outlet:
+    """The transport as picows sees it: it may answer the handshake, but not cut in later.
+
+    picows parses one frame ahead. If that one is bad, picows would send its close frame before the
+    frame in front has been handed over and answered, and 10 ms later close the socket; with input
+    unread that resets the connection, and the peer may lose the close frame that says why. So the
+    close frame becomes a call of `WebSocket.close` once the good frames are through, and the socket
+    is read until the peer closes it too, or `WebSocket.check` drops it.
+    """
+
+    __slots__ = ("_protocol", "_transport", "_websocket")
+
+    def __init__(
+        self, transport: asyncio.Transport, protocol: _Protocol, websocket: WebSocket
+    ) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._websocket = websocket
+
+    def get_extra_info(self, name: str) -> object:
+        return self._transport.get_extra_info(name)
+
+    def get_write_buffer_size(self) -> int:
+        # Were it nothing, picows would write to the socket itself.
+        return 1
+
+    def write(self, data: bytes) -> None:
+        if data[0] == _CLOSE_FRAME:
+            code, reason = int.from_bytes(data[2:4], "big"), data[4:].decode()
+            asyncio.get_running_loop().call_soon(self._refuse, code, reason)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Nothing: picows calls it after a close frame, and `_refuse` sees to the rest."""
+
+    def _refuse(self, code: int, reason: str) -> None:
+        self._websocket.close(code, reason)
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            self._transport.set_protocol(_Drain(self._protocol))
+
+
+class _Drain(asyncio.Protocol):
+    """Reads to the end what can no longer be parsed."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: _Protocol) -> None:
+        self._protocol = protocol
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """What picows says of peers is for debugging: a peer could fill the log with it.
+
+    Only `exception` keeps its level: it tells of an error of ours. Because it is no Logger, picows
+    makes no child logger for each connection.
+    """
+
+    info = warning = error = logging.LoggerAdapter.debug
+
+
+_log = _Log(logging.getLogger(__name__))
+
+
+def _feed(protocol: _Protocol, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        with protocol.get_buffer(len(rest)) as buffer:
+            count = min(len(buffer), len(rest))
+            buffer[:count] = rest[:count]
+        protocol.buffer_updated(count)
+        rest = rest[count:]
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip() for token in value.lower().split(",")]
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(key) == _KEY_LENGTH and len(base64.b64decode(key, validate=True)) == _NONCE_BYTES
+    except ValueError:
+        return False

@@ -1,0 +1,179 @@
+"""The head of an HTTP request: what it asks for and how long its body is.
+
+llhttp, through httptools, reads it in its strict mode; what that lets pass although RFC 9112
+forbids it, or although two servers in a row could read it differently, is refused here.
+"""
+
+from __future__ import annotations
+
+import enum
+from functools import lru_cache
+
+import httptools
+import msgspec
+
+from conduit.errors import InvalidRequest, LimitReached
+
+END = b"\r\n\r\n"
+URL_MAX_BYTES = 8192
+HEADERS_MAX_COUNT = 100
+
+# A client repeats its head to the byte but for the length of the body, so most need no parsing.
+KNOWN_HEADS_MAX_COUNT = 1024
+KNOWN_HEAD_MAX_BYTES = 2048
+
+# Hop-by-hop headers that the front itself acts on, and those it will not act on.
+_NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
+_WEBSOCKET_PATH = b"/ws"
+
+
+class Route(enum.Enum):
+    """Who answers."""
+
+    PUBLISH = enum.auto()
+    BATCH = enum.auto()
+    WEBSOCKET = enum.auto()
+    CONTROL = enum.auto()
+
+
+_HOT = {b"/api/publish": Route.PUBLISH, b"/api/publish/batch": Route.BATCH}
+
+
+class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One request without its body. Equal bytes give equal heads."""
+
+    route: Route
+    content_length: int
+    """Bytes of the body that follows; 0 if there is none, or if it is chunked."""
+    chunked: bool
+    keep_alive: bool
+    """Whether another request may follow: HTTP/1.1 without `Connection: close`."""
+    expects_continue: bool
+    wants_upgrade: bool
+    idempotency_key: str | None
+    request_id: str | None
+    headers: dict[str, str]
+    """Names in lower case, repeated ones joined by a comma."""
+    forward: bytes
+    """The head for the control plane, without the empty line at its end and, for a chunked body,
+    without a length: the body is passed on whole."""
+
+
+def parse_head(raw: bytes) -> Head:
+    """Parse a head; `raw` ends with its first empty line and holds no other.
+
+    Raises InvalidRequest, and LimitReached `headers_too_large` for too many headers or a long URL;
+    after either, nothing that follows on the connection can be understood.
+    """
+    lines = _read(raw)
+    version = raw.lstrip().split(b"\r\n", 1)[0][-9:]
+    if version not in (b" HTTP/1.1", b" HTTP/1.0"):
+        raise InvalidRequest("the request line does not end in HTTP/1.1 or HTTP/1.0")
+    _check_target(lines.url)
+    headers = _join(lines.headers)
+    modern = version == b" HTTP/1.1"
+    if modern and "host" not in headers:
+        raise InvalidRequest("the Host header is missing", field="Host")
+    connection = _tokens(headers, "connection")
+    return Head(
+        route=_route(lines.method, lines.url),
+        content_length=int(headers.get("content-length", "0")),
+        chunked=_is_chunked(headers, modern),
+        keep_alive=modern and "close" not in connection,
+        expects_continue=modern and "100-continue" in _tokens(headers, "expect"),
+        wants_upgrade=modern and "upgrade" in connection and "upgrade" in headers,
+        idempotency_key=headers.get("idempotency-key"),
+        request_id=headers.get("x-request-id"),
+        headers=headers,
+        forward=lines.method + b" " + lines.url + version + b"\r\n" + lines.forward(),
+    )
+
+
+known_head = lru_cache(maxsize=KNOWN_HEADS_MAX_COUNT)(parse_head)
+
+
+class _Lines:
+    """What llhttp finds; it calls the methods by their names."""
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+    def forward(self) -> bytes:
+        return b"".join(
+            b"%b: %b\r\n" % header for header in self.headers if header[0] not in _NOT_FORWARDED
+        )
+
+
+def _read(raw: bytes) -> _Lines:
+    lines = _Lines()
+    parser = httptools.HttpRequestParser(lines)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        raise InvalidRequest(f"the request is malformed: {error}") from error
+    if not lines.complete:
+        raise InvalidRequest("the request is malformed: it has no request line")
+    if len(lines.headers) > HEADERS_MAX_COUNT:
+        raise LimitReached(f"more than {HEADERS_MAX_COUNT} headers", code="headers_too_large")
+    lines.method = parser.get_method()
+    return lines
+
+
+def _check_target(url: bytes) -> None:
+    if len(url) > URL_MAX_BYTES:
+        raise LimitReached(f"the URL is over {URL_MAX_BYTES} bytes", code="headers_too_large")
+    try:
+        path = httptools.parse_url(url).path
+    except httptools.HttpParserInvalidURLError:
+        path = None
+    if not path:
+        raise InvalidRequest("the request's target has no path")
+
+
+def _join(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name not in headers:
+            headers[name] = value
+        elif name in ("host", "idempotency-key"):
+            raise InvalidRequest(f"the {name} header is given twice", field=name)
+        else:
+            headers[name] += f", {value}"
+    return headers
+
+
+def _is_chunked(headers: dict[str, str], modern: bool) -> bool:
+    """llhttp has refused a length beside it, but takes codings before `chunked` and HTTP/1.0."""
+    coding = headers.get("transfer-encoding")
+    if coding is None:
+        return False
+    if coding.lower() != "chunked" or not modern:
+        raise InvalidRequest("the only transfer coding is chunked", field="Transfer-Encoding")
+    return True
+
+
+def _tokens(headers: dict[str, str], name: str) -> list[str]:
+    return [token.strip() for token in headers.get(name, "").lower().split(",")]
+
+
+def _route(method: bytes, url: bytes) -> Route:
+    if method == b"POST":
+        return _HOT.get(url, Route.CONTROL)
+    if method == b"GET" and url.split(b"?", 1)[0] == _WEBSOCKET_PATH:
+        return Route.WEBSOCKET
+    return Route.CONTROL

@@ -1,0 +1,83 @@
+"""`/metrics`: the broker's counters in Prometheus' text format.
+
+Nothing is counted here: a scrape reads the integers that the broker keeps anyway. No metric has a
+label of unbounded values: a topic or a subscription is never a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from conduit import __version__
+from conduit.server.context import Context
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# Attribute of Stats → what it counts; `published_count` becomes `conduit_published_total`.
+_COUNTERS = {
+    "published_count": "Messages stored.",
+    "duplicate_count": "Publishes answered with the result of an earlier one.",
+    "publish_error_count": "Publishes refused or failed.",
+    "delivered_count": "Deliveries handed to subscribers, redeliveries included.",
+    "redelivered_count": "Deliveries with an attempt above 1.",
+    "acked_count": "Deliveries settled by an ack.",
+    "nacked_count": "Deliveries given back by a nack.",
+    "extended_count": "Deliveries given more time by an extend.",
+    "rejected_count": "Deliveries dead-lettered by a reject.",
+    "dead_lettered_count": "Deliveries that became dead letters, for any reason.",
+    "late_ack_count": "Acks of deliveries that were settled or taken back already.",
+    "unknown_ack_count": "Acks of messages that were never delivered here.",
+    "gap_count": "Gap frames sent.",
+    "slow_closed_count": "Connections closed because they did not drain.",
+}
+
+
+class _Collector(Collector):
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, as of now."""
+        broker = self._context.broker
+        labels = {"version": __version__, "store": broker.store.kind}
+        yield InfoMetricFamily("conduit", "The node.", labels)
+        for attribute, about in _COUNTERS.items():
+            name = f"conduit_{attribute.removesuffix('_count')}"
+            yield CounterMetricFamily(name, about, getattr(broker.stats, attribute))
+        gauges = broker.gauges()
+        yield _gauge("topics", "Topics.", gauges.topic_count)
+        yield _gauge("subscribers", "Live attachments.", gauges.subscriber_count)
+        yield _gauge(
+            "backlog",
+            "Messages that durable subscriptions with subscribers have not settled.",
+            gauges.backlog_count,
+        )
+        yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
+        yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
+        yield _gauge("ready", "1 while requests are served.", int(self._context.ready))
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"conduit_{name}", about, value)
+
+
+def create_registry(context: Context) -> CollectorRegistry:
+    """A registry of this node's metrics and its process's."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(context))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """The text that a scrape gets."""
+    return generate_latest(registry)

@@ -1,0 +1,87 @@
+"""The FastAPI application of one node."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from conduit import __version__
+from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
+from conduit.server.context import Context
+from conduit.server.metrics import create_registry
+from conduit.server.rest import (
+    dead_letters,
+    docs,
+    health,
+    messages,
+    problems,
+    publish,
+    stats,
+    subscriptions,
+    topics,
+)
+from conduit.server.rest.edge import Edge
+from conduit.server.rest.replies import ANY_FAILURE, Problem
+
+_NOUNS = (publish, topics, messages, subscriptions, dead_letters, stats, health)
+# Records that the document describes; what they are made of comes with them.
+_SHAPES = (
+    PublishRequest,
+    PublishBatchRequest,
+    publish.ReceiptAnswer,
+    publish.BatchAnswer,
+    topics.TopicAnswer,
+    topics.TopicList,
+    messages.MessageList,
+    messages.MessageDetail,
+    subscriptions.SubscriptionAnswer,
+    subscriptions.SubscriptionList,
+    subscriptions.Moved,
+    dead_letters.DeadLetterAnswer,
+    dead_letters.DeadLetterList,
+    dead_letters.JobAnswer,
+    stats.StatsAnswer,
+    stats.History,
+    health.Health,
+    health.Ready,
+    Problem,
+)
+_REF = "#/components/schemas/{name}"
+
+
+def create_api(context: Context) -> FastAPI:
+    """The application that serves everything but the hot path; it keeps no state of its own."""
+    app = FastAPI(
+        title="Conduit",
+        version=__version__,
+        description="Publish, look at and manage topics, messages, subscriptions and dead letters.",
+        # Our own page: FastAPI's loads its scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        responses=ANY_FAILURE,
+    )
+    app.state.context = context
+    app.state.metrics = create_registry(context)
+    for noun in _NOUNS:
+        app.include_router(noun.router)
+    app.include_router(docs.router)
+    problems.install(app)
+    app.add_middleware(Edge, cors_origin=context.cors_origin)
+    app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    _, shapes = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
+    (start,), parts = msgspec.json.schema_components((StartSpec,), ref_template=_REF)
+    document["components"]["schemas"] |= {**shapes, **parts, "Start": start}
+    return document

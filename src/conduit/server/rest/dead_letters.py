@@ -1,0 +1,244 @@
+"""`/api/dlq`: dead letters, and the jobs that redrive many"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Response
+from msgspec import UNSET, UnsetType
+from pydantic import Field
+
+from conduit.broker.dead_letters import RedriveJob
+from conduit.core.message import DeadLetter
+from conduit.protocol.codec import format_time
+from conduit.server.rest.inputs import (
+    NO_QUERY,
+    Body,
+    Page,
+    Shared,
+    Tenant,
+    Text,
+    Time,
+    decode_cursor,
+    encode_cursor,
+)
+from conduit.server.rest.replies import answers, fails, optional_time, reply
+from conduit.storage.base import DeadFilter
+
+router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+
+REDRIVE_MAX_COUNT = 100_000
+
+DeadId = Annotated[str, Path(alias="id")]
+JobId = Annotated[str, Path(alias="id")]
+Subscription = Annotated[
+    Text | None, Field(description="The subscription it died on; empty: an ephemeral subscriber's.")
+]
+Reason = Annotated[Text | None, Field(description="The whole reason.")]
+From = Annotated[Time | None, Field(description="Died at this time or later.")]
+To = Annotated[Time | None, Field(description="Died before this time.")]
+Search = Annotated[
+    Text | None, Field(description="A part of the payload, the key, the message id or the reason.")
+]
+
+
+class DeadQuery(Page):
+    """Which dead letters to list."""
+
+    topic: Text | None = None
+    subscription: Subscription = None
+    reason: Reason = None
+    from_time: From = None
+    to_time: To = None
+    q: Search = None
+
+
+class Redrive(Body):
+    """Which dead letters to deliver again, and how fast. `dry_run` only counts them."""
+
+    topic: Text | None = None
+    subscription: Subscription = None
+    reason: Reason = None
+    from_time: From = None
+    to_time: To = None
+    q: Search = None
+    rate_per_s: float = Field(100.0, gt=0, le=10_000, allow_inf_nan=False)
+    max_count: int = Field(REDRIVE_MAX_COUNT, ge=1, le=REDRIVE_MAX_COUNT)
+    dry_run: bool = False
+
+
+class DeadLetterAnswer(msgspec.Struct):
+    """One dead letter. `subscription` is null for an ephemeral subscriber's."""
+
+    id: str
+    message_id: str
+    topic: str
+    seq: int
+    subscription: str | None
+    attempts: int
+    reason: str
+    died_at: str
+    redriven_at: str | None
+    published_at: str
+    payload: msgspec.Raw
+    key: str | UnsetType = UNSET
+    headers: msgspec.Raw | UnsetType = UNSET
+
+
+class DeadLetterList(msgspec.Struct):
+    """A page of dead letters, newest first."""
+
+    dead_letters: list[DeadLetterAnswer]
+    next: str | None
+
+
+class JobAnswer(msgspec.Struct):
+    """A redrive job. A dry run has no `id`, the state `dry_run`, and has only counted.
+
+    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`.
+    """
+
+    id: str | None
+    state: str
+    matched_count: int
+    redriven_count: int
+    failed_count: int
+    rate_per_s: float
+    max_count: int
+    started_at: str | None
+    finished_at: str | None
+    error: str | None
+
+
+def _filter(asked: DeadQuery | Redrive) -> DeadFilter:
+    return DeadFilter(
+        topic=asked.topic,
+        subscription=asked.subscription,
+        reason=asked.reason,
+        from_ms=asked.from_time,
+        to_ms=asked.to_time,
+        q=asked.q,
+    )
+
+
+def show(letter: DeadLetter) -> DeadLetterAnswer:
+    """The dead letter as it is answered."""
+    return DeadLetterAnswer(
+        id=letter.dead_id,
+        message_id=letter.message_id,
+        topic=letter.topic,
+        seq=letter.seq,
+        subscription=letter.subscription or None,
+        attempts=letter.attempts,
+        reason=letter.reason,
+        died_at=format_time(letter.died_at_ms),
+        redriven_at=optional_time(letter.redriven_at_ms),
+        published_at=format_time(letter.published_at_ms),
+        payload=msgspec.Raw(letter.payload),
+        key=UNSET if letter.key is None else letter.key,
+        headers=UNSET if letter.headers is None else msgspec.Raw(letter.headers),
+    )
+
+
+def show_job(job: RedriveJob) -> JobAnswer:
+    """The job as it is answered."""
+    return JobAnswer(
+        id=job.job_id,
+        state=job.state,
+        matched_count=job.matched_count,
+        redriven_count=job.redriven_count,
+        failed_count=job.failed_count,
+        rate_per_s=job.rate_per_s,
+        max_count=job.max_count,
+        started_at=format_time(job.started_at_ms),
+        finished_at=optional_time(job.finished_at_ms),
+        error=job.error,
+    )
+
+
+@router.get("", responses=answers(DeadLetterList))
+async def list_dead_letters(
+    shared: Shared, tenant: Tenant, query: Annotated[DeadQuery, Query()]
+) -> Response:
+    """List dead letters, newest first. A page ends early at 4 MiB of payloads."""
+    letters, more = await shared.broker.dead_letters.list(
+        tenant,
+        _filter(query),
+        limit=query.limit,
+        before_id=decode_cursor("dead_letters", query.cursor),
+    )
+    following = encode_cursor("dead_letters", letters[-1].dead_id) if more else None
+    return reply(DeadLetterList([show(letter) for letter in letters], following))
+
+
+@router.post("/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached"))
+async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Response:
+    """Deliver again those that match and were not redriven yet, oldest first, as a job.
+
+    If more than `max_count` match, the newest are taken.
+    """
+    dead_letters, which = shared.broker.dead_letters, _filter(body)
+    if body.dry_run:
+        count = len(await dead_letters.matching(tenant, which, body.max_count))
+        return reply(
+            JobAnswer(
+                None, "dry_run", count, 0, 0, body.rate_per_s, body.max_count, None, None, None
+            )
+        )
+    job = dead_letters.redrive_many(
+        tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
+    )
+    return reply(show_job(job))
+
+
+@router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))
+async def get_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
+    """Look at a job. The last 100 are kept, until the server stops."""
+    return reply(show_job(shared.broker.dead_letters.job(tenant, job_id)))
+
+
+@router.delete(
+    "/jobs/{id}",
+    dependencies=[NO_QUERY],
+    responses=answers(JobAnswer, "job_not_found", "conflict"),
+)
+async def cancel_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
+    """Stop a job; what was redriven stays so."""
+    return reply(show_job(shared.broker.dead_letters.cancel(tenant, job_id)))
+
+
+@router.get(
+    "/{id}", dependencies=[NO_QUERY], responses=answers(DeadLetterAnswer, "dead_letter_not_found")
+)
+async def get_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+    """Look at one dead letter."""
+    return reply(show(await shared.broker.dead_letters.get(tenant, dead_id)))
+
+
+@router.delete(
+    "/{id}", status_code=204, dependencies=[NO_QUERY], responses=fails("dead_letter_not_found")
+)
+async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+    """Delete one dead letter for good."""
+    await shared.broker.dead_letters.discard(tenant, dead_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{id}/redrive",
+    dependencies=[NO_QUERY],
+    responses=answers(
+        DeadLetterAnswer,
+        "dead_letter_not_found",
+        "subscription_not_found",
+        "topic_not_found",
+        "conflict",
+    ),
+)
+async def redrive(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+    """Deliver it again to the subscription that it died on, with attempts from 1.
+
+    One of an ephemeral subscriber is published anew to its topic.
+    """
+    return reply(show(await shared.broker.dead_letters.redrive(tenant, dead_id)))

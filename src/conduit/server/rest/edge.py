@@ -1,0 +1,74 @@
+"""What all answers of the application share: request id, CORS, and a last resort for bugs."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from conduit.errors import StateError
+from conduit.server.answers import REQUEST_ID_HEADER, cors_headers, request_id
+from conduit.server.rest.problems import problem_response
+
+logger = logging.getLogger(__name__)
+
+_METHODS = "GET, POST, PATCH, DELETE"
+# How long a browser may remember a preflight.
+_PREFLIGHT_MAX_AGE_S = 600
+
+
+class Edge:
+    """ASGI middleware around everything else, errors included."""
+
+    def __init__(self, app: ASGIApp, cors_origin: str) -> None:
+        self._app = app
+        self._headers = cors_headers(cors_origin)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other scopes pass unchanged."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope)
+        identity = request_id(asked.get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = identity
+        # Every body is JSON, whatever the header says: `curl -d` says that it is a form.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
+        scope["headers"].append((b"content-type", b"application/json"))
+        answer = _Answer(send, {**self._headers, REQUEST_ID_HEADER: identity})
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
+            await answer.preflight(asked.get("access-control-request-headers", ""))
+            return
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception as error:
+            logger.exception("request %s failed", identity)
+            if answer.begun:
+                raise
+            await problem_response(StateError.of(error), identity)(scope, receive, answer.send)
+
+
+class _Answer:
+    """The sending side of one request: adds the headers to whatever answer begins."""
+
+    def __init__(self, send: Send, headers: dict[str, str]) -> None:
+        self._send = send
+        self._headers = headers
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            MutableHeaders(scope=message).update(self._headers)
+        await self._send(message)
+
+    async def preflight(self, asked_headers: str) -> None:
+        """Allow what the API has; whatever headers the page wants to send do no harm."""
+        self._headers |= {
+            "access-control-allow-methods": _METHODS,
+            "access-control-allow-headers": asked_headers or "content-type",
+            "access-control-max-age": str(_PREFLIGHT_MAX_AGE_S),
+        }
+        await self.send({"type": "http.response.start", "status": 204, "headers": []})
+        await self.send({"type": "http.response.body", "body": b""})

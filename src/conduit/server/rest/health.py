@@ -1,0 +1,67 @@
+"""`/health`, `/health/ready` and `/metrics`: for probes and scrapers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from conduit import __version__
+from conduit.errors import Unavailable
+from conduit.names import DEFAULT_TENANT
+from conduit.server.metrics import CONTENT_TYPE, render
+from conduit.server.rest.inputs import NO_QUERY, Shared
+from conduit.server.rest.replies import answers, reply
+
+router = APIRouter(tags=["health"])
+
+# A store that does not answer a read in this time is not ready.
+CHECK_TIMEOUT_S = 2.0
+_NO_ID = "00000000-0000-7000-8000-000000000000"
+
+
+class Health(msgspec.Struct):
+    """The process runs. `store` has `kind`, `durable` and the settings that durability rests on."""
+
+    status: Literal["ok"]
+    version: str
+    node_id: str
+    store: dict[str, Any]
+
+
+class Ready(msgspec.Struct):
+    """Requests are served."""
+
+    status: Literal["ready"]
+
+
+@router.get("/health", dependencies=[NO_QUERY], responses=answers(Health))
+async def health(shared: Shared) -> Response:
+    """Whether the process runs, and what it runs on."""
+    return reply(Health("ok", __version__, shared.node_id, shared.broker.store.describe()))
+
+
+@router.get(
+    "/health/ready",
+    dependencies=[NO_QUERY],
+    responses=answers(Ready, "shutting_down", "store_unavailable"),
+)
+async def ready(shared: Shared) -> Response:
+    """Whether requests are served: 503 while the server stops or its store does not answer."""
+    if not shared.ready:
+        raise Unavailable("the server is stopping", code="shutting_down")
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await shared.broker.store.dead_get(DEFAULT_TENANT, _NO_ID)
+    except TimeoutError:
+        raise Unavailable("the store does not answer", code="store_unavailable") from None
+    return reply(Ready("ready"))
+
+
+@router.get("/metrics", dependencies=[NO_QUERY], response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """The counters of this node in Prometheus' text format."""
+    return Response(render(request.app.state.metrics), media_type=CONTENT_TYPE)

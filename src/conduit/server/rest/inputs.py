@@ -1,0 +1,154 @@
+"""What requests are made of: who asks, checked values, pages.
+
+Models refuse fields that they do not know, in bodies and in query strings alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import Depends, Path, Query, Request
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from conduit.errors import InvalidRequest
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.codec import parse_time
+from conduit.protocol.frames import StartSpec
+from conduit.server.context import Context
+
+T = TypeVar("T")
+
+PAGE_COUNT = 50
+PAGE_MAX_COUNT = 500
+TEXT_MAX_LENGTH = 255
+
+
+# Who asks -----------------------------------------------------------------------------------------
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+async def _tenant() -> str:
+    return DEFAULT_TENANT
+
+
+Shared = Annotated[Context, Depends(_context)]
+Tenant = Annotated[str, Depends(_tenant)]
+
+TopicName = Annotated[str, Path(alias="name", description="A topic's name.")]
+SubscriptionName = Annotated[str, Path(alias="name", description="A subscription's name.")]
+
+
+# Values -------------------------------------------------------------------------------------------
+
+
+def _time(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("must be a time")
+    return parse_time(value)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not hold half of a surrogate pair") from None
+    return text
+
+
+def _start(value: object) -> StartSpec:
+    try:
+        start: StartSpec = msgspec.convert(value, StartSpec)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"is no start: {error}") from error
+    return start
+
+
+Time = Annotated[
+    int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Text = Annotated[str, AfterValidator(_encodable), Field(max_length=TEXT_MAX_LENGTH)]
+Start = Annotated[
+    StartSpec,
+    PlainValidator(_start),
+    # Not the bare reference: pydantic would look for it among its own.
+    WithJsonSchema({"allOf": [{"$ref": "#/components/schemas/Start"}]}),
+]
+
+
+# Bodies and queries -------------------------------------------------------------------------------
+
+
+class Body(BaseModel):
+    """Base of every JSON body: no unknown fields, no guessing of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class QueryModel(BaseModel):
+    """Base of every query string."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(QueryModel):
+    """Base of every list's query."""
+
+    limit: int = Field(PAGE_COUNT, ge=1, le=PAGE_MAX_COUNT)
+    cursor: str | None = Field(None, description="`next` of the page before.")
+
+
+class _NoQuery(QueryModel):
+    pass
+
+
+async def _no_query(_query: Annotated[_NoQuery, Query()]) -> None:
+    """Refuse every query parameter."""
+
+
+NO_QUERY: Any = Depends(_no_query)
+
+
+# Pages --------------------------------------------------------------------------------------------
+
+
+def encode_cursor(kind: str, key: str) -> str:
+    """An opaque cursor: the key of the last item of a page, and of which list."""
+    return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(kind: str, cursor: str | None) -> str | None:
+    """The key that a cursor of this list holds. Raises InvalidRequest naming `cursor`."""
+    if cursor is None:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        text = ""
+    if not text.startswith(f"{kind}:"):
+        raise InvalidRequest("cursor was not given out by this list", field="cursor")
+    return text.removeprefix(f"{kind}:")
+
+
+def cut_page(
+    items: list[T], limit: int, kind: str, key: Callable[[T], str]
+) -> tuple[list[T], str | None]:
+    """A page of `limit` items out of up to one more, and the cursor of the next page, if any."""
+    if len(items) <= limit:
+        return items, None
+    return items[:limit], encode_cursor(kind, key(items[limit - 1]))

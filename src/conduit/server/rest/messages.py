@@ -1,0 +1,120 @@
+"""Stored messages: `/api/topics/{name}/messages` and `/api/messages/{id}`"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Response
+from msgspec import UNSET, UnsetType
+from pydantic import Field
+
+from conduit.broker.browse import Window
+from conduit.core.message import Message
+from conduit.protocol.codec import format_time
+from conduit.server.rest.inputs import NO_QUERY, QueryModel, Shared, Tenant, Time, TopicName
+from conduit.server.rest.replies import answers, optional_time, reply
+
+router = APIRouter(prefix="/api", tags=["messages"])
+
+MESSAGES_MAX_COUNT = 1_000
+
+
+class MessageQuery(QueryModel):
+    """Which messages of a topic to list, and from which end."""
+
+    from_seq: int | None = Field(None, ge=0, le=1 << 53, description="Where to begin: a number.")
+    from_time: Time | None = Field(None, description="Published at this time or later.")
+    to_time: Time | None = Field(None, description="Published before this time.")
+    limit: int = Field(50, ge=1, le=MESSAGES_MAX_COUNT)
+    order: Literal["asc", "desc"] = "asc"
+
+
+class MessageAnswer(msgspec.Struct):
+    """One stored message. `payload` and `headers` are the bytes that were published."""
+
+    message_id: str
+    topic: str
+    seq: int
+    published_at: str
+    payload: msgspec.Raw
+    key: str | UnsetType = UNSET
+    headers: msgspec.Raw | UnsetType = UNSET
+
+
+class MessageList(msgspec.Struct):
+    """A page of messages. `next` is the `from_seq` of the next page, or null."""
+
+    messages: list[MessageAnswer]
+    next: int | None
+
+
+class DeliveryAnswer(msgspec.Struct):
+    """What became of a message in one durable subscription.
+
+    `state`: `pending`, `in_flight`, `retrying`, `acked` or `dead`.
+    """
+
+    subscription: str
+    state: str
+    attempts: int
+    last_reason: str | None
+    next_attempt_at: str | None
+
+
+class MessageDetail(MessageAnswer, kw_only=True):
+    """A message with its deliveries."""
+
+    deliveries: list[DeliveryAnswer]
+
+
+def fields(topic: str, message: Message) -> dict[str, Any]:
+    """The fields of a MessageAnswer."""
+    return {
+        "message_id": message.message_id,
+        "topic": topic,
+        "seq": message.seq,
+        "published_at": format_time(message.published_at_ms),
+        "payload": msgspec.Raw(message.payload),
+        "key": UNSET if message.key is None else message.key,
+        "headers": UNSET if message.headers is None else msgspec.Raw(message.headers),
+    }
+
+
+@router.get("/topics/{name}/messages", responses=answers(MessageList, "topic_not_found"))
+async def list_messages(
+    shared: Shared, tenant: Tenant, name: TopicName, query: Annotated[MessageQuery, Query()]
+) -> Response:
+    """Browse the stored messages of a topic; nothing is consumed. A page ends early at 4 MiB."""
+    window = Window(
+        from_seq=query.from_seq,
+        from_ms=query.from_time,
+        to_ms=query.to_time,
+        descending=query.order == "desc",
+    )
+    found, following = await shared.broker.messages.browse(tenant, name, window, query.limit)
+    shown = [MessageAnswer(**fields(name, message)) for message in found]
+    return reply(MessageList(shown, following))
+
+
+@router.get(
+    "/messages/{id}",
+    dependencies=[NO_QUERY],
+    responses=answers(MessageDetail, "message_not_found"),
+)
+async def get_message(
+    shared: Shared, tenant: Tenant, message_id: Annotated[str, Path(alias="id")]
+) -> Response:
+    """Look at one stored message and what became of it in each durable subscription."""
+    topic, message, states = await shared.broker.messages.get(tenant, message_id)
+    deliveries = [
+        DeliveryAnswer(
+            subscription=state.subscription,
+            state=state.state,
+            attempts=state.attempts,
+            last_reason=state.last_reason,
+            next_attempt_at=optional_time(state.next_attempt_at_ms),
+        )
+        for state in states
+    ]
+    return reply(MessageDetail(**fields(topic.name, message), deliveries=deliveries))

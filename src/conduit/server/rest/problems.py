@@ -1,0 +1,95 @@
+"""Everything that FastAPI or a handler refuses, as problem+json with one of our codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from conduit.errors import ConduitError, InvalidRequest, NotFound, RequestError
+from conduit.protocol.codec import encode_json
+from conduit.server.answers import problem, problem_headers
+
+_NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
+
+
+def problem_response(error: ConduitError, identity: str) -> Response:
+    """The answer to an error."""
+    status, body = problem(error, identity)
+    return Response(encode_json(body), status, problem_headers(error, identity))
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer its errors here."""
+    app.add_exception_handler(ConduitError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ConduitError)
+    return problem_response(error, request.state.request_id)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(refusal(error.errors()), request.state.request_id)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown paths and methods, bodies that are not JSON."""
+    assert isinstance(error, HTTPException)
+    answer = problem_response(_translated(error, request), request.state.request_id)
+    if error.status_code == 405:
+        answer.headers["allow"] = _methods_at(request.url.path, request.app.openapi())
+    return answer
+
+
+def _translated(error: HTTPException, request: Request) -> ConduitError:
+    if error.status_code == 404:
+        return NotFound(f"nothing is at {request.url.path}")
+    if error.status_code == 405:
+        return RequestError(
+            f"{request.url.path} does not take {request.method}", code="method_not_allowed"
+        )
+    return InvalidRequest("the body is not JSON in UTF-8", code="malformed_json")
+
+
+def _methods_at(path: str, document: dict[str, Any]) -> str:
+    """What an address takes, of all routes; the framework names those of one."""
+    parts = path.split("/")
+    methods: set[str] = set()
+    for template, operations in document["paths"].items():
+        wanted = template.split("/")
+        if len(wanted) == len(parts) and all(
+            want in (part, "{name}", "{id}") for want, part in zip(wanted, parts, strict=True)
+        ):
+            methods |= operations.keys()
+    return ", ".join(sorted(methods)).upper()
+
+
+def refusal(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """The one error that stands for what pydantic found.
+
+    An unknown field comes first: a misspelled one is missing under its right name as well.
+    """
+    unknown = next((each for each in problems if each["type"] == "extra_forbidden"), None)
+    found = unknown or problems[0]
+    field = ".".join(str(part) for part in found["loc"][1:])
+    if unknown is not None:
+        return InvalidRequest(f"unknown field {field!r}", code="unknown_field", field=field)
+    if found["type"] == "json_invalid":
+        reason = found["ctx"]["error"]
+        return InvalidRequest(f"the body is not JSON: {reason}", code="malformed_json")
+    if found["type"] == "missing":
+        if not field:
+            return InvalidRequest("the body is missing", code="malformed_json")
+        return InvalidRequest(f"{field} is missing", field=field)
+    if found["type"] in _NOT_AN_OBJECT:
+        return InvalidRequest(f"{field or 'the body'} must be a JSON object", field=field or None)
+    text = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    text = text.replace("should be", "must be")
+    return InvalidRequest(f"{field or 'the body'} {text}", field=field or None)

@@ -1,0 +1,81 @@
+"""`POST /api/publish` and `/api/publish/batch`, where the fast path leaves them to the application.
+
+It does so with whatever is not the plain request: a query string, another method.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Request, Response
+
+from conduit.broker.waiting import result_of
+from conduit.protocol.codec import decode_publish, decode_publish_batch
+from conduit.protocol.frames import PublishBatchRequest, PublishRequest
+from conduit.server.answers import receipt_json, receipts_json
+from conduit.server.rest.inputs import NO_QUERY, Shared, Tenant
+from conduit.server.rest.replies import JSON, answers
+
+router = APIRouter(prefix="/api/publish", tags=["publish"])
+
+
+class ReceiptAnswer(msgspec.Struct):
+    """What became of a message. `durable`: it was on disk before this answer was sent."""
+
+    message_id: str
+    topic: str
+    subscribers: int
+    published_at: str
+    seq: int
+    epoch: str
+    durable: bool
+    duplicate: bool
+
+
+class BatchAnswer(msgspec.Struct):
+    """One receipt for each message, in the order of the request."""
+
+    results: list[ReceiptAnswer]
+
+
+def _body(shape: type) -> dict[str, Any]:
+    """The document of a body that the wire codec decodes."""
+    schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+@router.post(
+    "",
+    dependencies=[NO_QUERY],
+    responses=answers(
+        ReceiptAnswer, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
+    ),
+    openapi_extra=_body(PublishRequest),
+)
+async def publish(
+    shared: Shared,
+    tenant: Tenant,
+    request: Request,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
+    message = decode_publish(await request.body(), idempotency_key)
+    receipt = await result_of(partial(shared.broker.publish, tenant, message))
+    return Response(receipt_json(receipt), media_type=JSON)
+
+
+@router.post(
+    "/batch",
+    dependencies=[NO_QUERY],
+    responses=answers(
+        BatchAnswer, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
+    ),
+    openapi_extra=_body(PublishBatchRequest),
+)
+async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Response:
+    """Publish up to 1,000 messages in one commit, all or nothing."""
+    batch = decode_publish_batch(await request.body())
+    receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
+    return Response(receipts_json(receipts), media_type=JSON)

@@ -1,0 +1,115 @@
+"""`/api/stats` and `/api/stats/history`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample
+from conduit.protocol.codec import format_time
+from conduit.server.rest.inputs import NO_QUERY, QueryModel, Shared
+from conduit.server.rest.replies import answers, reply
+
+router = APIRouter(prefix="/api/stats", tags=["stats"])
+
+
+class HistoryQuery(QueryModel):
+    """How far to look back."""
+
+    limit: int = Field(SAMPLES_COUNT_MAX, ge=1, le=SAMPLES_COUNT_MAX)
+
+
+class StatsAnswer(msgspec.Struct):
+    """The node now. Rates are means of the last ten seconds; totals count from its start.
+
+    `backlog`: messages that durable subscriptions with subscribers have not settled.
+    """
+
+    messages_per_sec: float
+    total_messages: int
+    active_subscribers: int
+    active_topics: int
+    uptime_seconds: float
+    deliveries_per_sec: float
+    acks_per_sec: float
+    redeliveries_per_sec: float
+    dead_letters_per_sec: float
+    backlog: int
+    connections: int
+    total_deliveries: int
+    total_acks: int
+    total_redeliveries: int
+    total_dead_letters: int
+
+
+class SampleAnswer(msgspec.Struct):
+    """One point of the history."""
+
+    at: str
+    messages_per_sec: float
+    deliveries_per_sec: float
+    acks_per_sec: float
+    redeliveries_per_sec: float
+    dead_letters_per_sec: float
+    backlog: int
+    active_subscribers: int
+    active_topics: int
+
+
+class History(msgspec.Struct):
+    """Samples of the last hour, oldest first."""
+
+    interval_s: float
+    samples: list[SampleAnswer]
+
+
+def show(sample: Sample) -> SampleAnswer:
+    """The sample as it is answered."""
+    return SampleAnswer(
+        at=format_time(sample.at_ms),
+        messages_per_sec=sample.rates.published,
+        deliveries_per_sec=sample.rates.delivered,
+        acks_per_sec=sample.rates.acked,
+        redeliveries_per_sec=sample.rates.redelivered,
+        dead_letters_per_sec=sample.rates.dead_lettered,
+        backlog=sample.gauges.backlog_count,
+        active_subscribers=sample.gauges.subscriber_count,
+        active_topics=sample.gauges.topic_count,
+    )
+
+
+@router.get("", dependencies=[NO_QUERY], responses=answers(StatsAnswer))
+async def stats(shared: Shared) -> Response:
+    """What the node does now."""
+    broker = shared.broker
+    now = broker.clock.now()
+    counts, rates, gauges = broker.stats, broker.stats.rates(now), broker.gauges()
+    return reply(
+        StatsAnswer(
+            messages_per_sec=rates.published,
+            total_messages=counts.published_count,
+            active_subscribers=gauges.subscriber_count,
+            active_topics=gauges.topic_count,
+            uptime_seconds=round(now - counts.started_at, 3),
+            deliveries_per_sec=rates.delivered,
+            acks_per_sec=rates.acked,
+            redeliveries_per_sec=rates.redelivered,
+            dead_letters_per_sec=rates.dead_lettered,
+            backlog=gauges.backlog_count,
+            connections=shared.connection_count,
+            total_deliveries=counts.delivered_count,
+            total_acks=counts.acked_count,
+            total_redeliveries=counts.redelivered_count,
+            total_dead_letters=counts.dead_lettered_count,
+        )
+    )
+
+
+@router.get("/history", responses=answers(History))
+async def history(shared: Shared, query: Annotated[HistoryQuery, Query()]) -> Response:
+    """Samples of the last hour, for charts."""
+    samples = list(shared.broker.stats.history)[-query.limit :]
+    return reply(History(SAMPLE_INTERVAL_S, [show(sample) for sample in samples]))

@@ -1,0 +1,219 @@
+"""`/api/subscriptions`: the durable ones"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from conduit.broker.subscriptions import RANGES, SubscriptionView, TopicProgress
+from conduit.core.message import SubscriptionSettings
+from conduit.protocol.codec import format_time
+from conduit.server.rest.inputs import (
+    NO_QUERY,
+    Body,
+    Page,
+    Shared,
+    Start,
+    SubscriptionName,
+    Tenant,
+    Text,
+    cut_page,
+    decode_cursor,
+)
+from conduit.server.rest.replies import answers, fails, reply
+
+router = APIRouter(prefix="/api/subscriptions", tags=["subscriptions"])
+
+
+_DEFAULT = SubscriptionSettings()
+
+
+def _range(name: str) -> object:
+    low, high = RANGES[name]
+    return Field(ge=low, le=high)
+
+
+class SubscriptionChange(Body):
+    """Settings that may change; what is left out stays as it is."""
+
+    max_in_flight: Annotated[int, _range("max_in_flight")] = _DEFAULT.max_in_flight
+    ack_wait_ms: Annotated[int, _range("ack_wait_ms")] = _DEFAULT.ack_wait_ms
+    max_ack_wait_ms: Annotated[int, _range("max_ack_wait_ms")] = _DEFAULT.max_ack_wait_ms
+    max_attempts: Annotated[int, _range("max_attempts")] = _DEFAULT.max_attempts
+
+    def given(self) -> dict[str, Any]:
+        """The settings that are in the body, by field of SubscriptionSettings."""
+        names = self.model_fields_set & set(SubscriptionSettings.__struct_fields__)
+        return {name: getattr(self, name) for name in names}
+
+
+class NewSubscription(SubscriptionChange):
+    """`topic` is a topic's name or a pattern; settings that are left out get their defaults."""
+
+    name: str
+    topic: str
+    ack: Literal["explicit", "auto"] = "explicit"
+    order: Literal["publish", "strict"] = "publish"
+    start: Start | None = None
+
+
+class Seek(Body):
+    """Where to go on. With `dry_run` nothing moves."""
+
+    start: Start
+    dry_run: bool = False
+
+
+class SubscriptionQuery(Page):
+    """Which subscriptions to list."""
+
+    q: Text | None = Field(None, description="A part of the name.")
+
+
+class SubscriptionAnswer(msgspec.Struct):
+    """One durable subscription and how far it is."""
+
+    name: str
+    topic: str
+    created_at: str
+    paused: bool
+    ack: str
+    order: str
+    max_in_flight: int
+    ack_wait_ms: int
+    max_ack_wait_ms: int
+    max_attempts: int
+    subscribers: int
+    in_flight_count: int
+    pending_retry_count: int
+    dead_count: int
+    topics: list[TopicProgress]
+
+
+class SubscriptionList(msgspec.Struct):
+    """A page of subscriptions, by name."""
+
+    subscriptions: list[SubscriptionAnswer]
+    next: str | None
+
+
+class Moved(msgspec.Struct):
+    """Where a subscription is after a seek, or would be."""
+
+    topics: list[TopicProgress]
+    dry_run: bool
+
+
+def show(view: SubscriptionView) -> SubscriptionAnswer:
+    """The subscription as it is answered."""
+    record = view.record
+    return SubscriptionAnswer(
+        name=record.name,
+        topic=record.pattern,
+        created_at=format_time(record.created_at_ms),
+        paused=record.paused,
+        **msgspec.structs.asdict(record.settings),
+        subscribers=view.subscribers,
+        in_flight_count=view.in_flight_count,
+        pending_retry_count=view.pending_retry_count,
+        dead_count=view.dead_count,
+        topics=view.topics,
+    )
+
+
+@router.get("", responses=answers(SubscriptionList))
+async def list_subscriptions(
+    shared: Shared, tenant: Tenant, query: Annotated[SubscriptionQuery, Query()]
+) -> Response:
+    """List durable subscriptions by name."""
+    after = decode_cursor("subscriptions", query.cursor)
+    views = await shared.broker.subscriptions.list(
+        tenant, q=query.q, limit=query.limit + 1, after=after
+    )
+    page, following = cut_page(views, query.limit, "subscriptions", lambda view: view.record.name)
+    return reply(SubscriptionList([show(view) for view in page], following))
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[NO_QUERY],
+    responses=answers(
+        SubscriptionAnswer, "invalid_name", "invalid_pattern", "subscription_exists", status=201
+    ),
+)
+async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscription) -> Response:
+    """Create a durable subscription before anyone attaches to it."""
+    settings = SubscriptionSettings(**body.given())
+    view = await shared.broker.subscriptions.create(
+        tenant, body.name, body.topic, settings, body.start
+    )
+    return reply(show(view), 201)
+
+
+@router.get(
+    "/{name}",
+    dependencies=[NO_QUERY],
+    responses=answers(SubscriptionAnswer, "subscription_not_found"),
+)
+async def get_subscription(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+    """Look at one subscription."""
+    return reply(show(await shared.broker.subscriptions.get(tenant, name)))
+
+
+@router.patch(
+    "/{name}",
+    dependencies=[NO_QUERY],
+    responses=answers(SubscriptionAnswer, "subscription_not_found"),
+)
+async def change_subscription(
+    shared: Shared, tenant: Tenant, name: SubscriptionName, body: SubscriptionChange
+) -> Response:
+    """Change settings; what is in flight keeps its deadlines."""
+    return reply(show(await shared.broker.subscriptions.update(tenant, name, body.given())))
+
+
+@router.delete(
+    "/{name}",
+    status_code=204,
+    dependencies=[NO_QUERY],
+    responses=fails("subscription_not_found"),
+)
+async def delete_subscription(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+    """Delete a subscription with its progress; its dead letters stay."""
+    await shared.broker.subscriptions.delete(tenant, name)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{name}/seek",
+    dependencies=[NO_QUERY],
+    responses=answers(Moved, "subscription_not_found"),
+)
+async def seek(shared: Shared, tenant: Tenant, name: SubscriptionName, body: Seek) -> Response:
+    """Move a subscription back or forth; what was unsettled is forgotten."""
+    topics = await shared.broker.subscriptions.seek(tenant, name, body.start, dry_run=body.dry_run)
+    return reply(Moved(topics, body.dry_run))
+
+
+@router.post(
+    "/{name}/pause",
+    dependencies=[NO_QUERY],
+    responses=answers(SubscriptionAnswer, "subscription_not_found"),
+)
+async def pause(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+    """Stop delivering; messages go on being kept."""
+    return reply(show(await shared.broker.subscriptions.pause(tenant, name)))
+
+
+@router.post(
+    "/{name}/resume",
+    dependencies=[NO_QUERY],
+    responses=answers(SubscriptionAnswer, "subscription_not_found"),
+)
+async def resume(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+    """Deliver again."""
+    return reply(show(await shared.broker.subscriptions.resume(tenant, name)))

@@ -1,0 +1,144 @@
+"""`/api/topics`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from conduit.broker.catalog import Topic
+from conduit.core.message import Retention
+from conduit.protocol.codec import format_time
+from conduit.server.rest.inputs import (
+    NO_QUERY,
+    Body,
+    Page,
+    Shared,
+    Tenant,
+    Text,
+    TopicName,
+    cut_page,
+    decode_cursor,
+)
+from conduit.server.rest.replies import answers, fails, reply
+
+router = APIRouter(prefix="/api/topics", tags=["topics"])
+
+Bound = Annotated[int, Field(ge=1, le=1 << 53)] | None
+
+
+class RetentionBody(Body):
+    """What a topic keeps; null takes a bound away, and what is left out stays as it is."""
+
+    max_age_s: Bound = None
+    max_messages: Bound = None
+    max_bytes: Bound = None
+
+    def over(self, base: Retention) -> Retention:
+        """The bounds that were given, in place of those of `base`."""
+        return msgspec.structs.replace(base, **self.model_dump(exclude_unset=True))
+
+
+class NewTopic(Body):
+    """Bounds that are left out are the node's defaults."""
+
+    name: str
+    retention: RetentionBody = RetentionBody()
+
+
+class TopicChange(Body):
+    """What to change of a topic."""
+
+    retention: RetentionBody
+
+
+class TopicQuery(Page):
+    """Which topics to list."""
+
+    q: Text | None = Field(None, description="A part of the name.")
+
+
+class TopicAnswer(msgspec.Struct):
+    """One topic. `first_seq` to `last_seq` are stored; `message_count` were ever published."""
+
+    name: str
+    subscriber_count: int
+    message_count: int
+    created_at: str
+    first_seq: int
+    last_seq: int
+    epoch: str
+    stored_bytes: int
+    retention: Retention
+
+
+class TopicList(msgspec.Struct):
+    """A page of topics, by name."""
+
+    topics: list[TopicAnswer]
+    next: str | None
+
+
+def show(topic: Topic) -> TopicAnswer:
+    """The topic as it is answered."""
+    return TopicAnswer(
+        name=topic.name,
+        subscriber_count=topic.subscriber_count,
+        message_count=topic.last_seq,
+        created_at=format_time(topic.created_at_ms),
+        first_seq=topic.first_seq,
+        last_seq=topic.last_seq,
+        epoch=topic.epoch,
+        stored_bytes=topic.stored_bytes,
+        retention=topic.retention,
+    )
+
+
+@router.get("", responses=answers(TopicList))
+async def list_topics(
+    shared: Shared, tenant: Tenant, query: Annotated[TopicQuery, Query()]
+) -> Response:
+    """List topics by name."""
+    after = decode_cursor("topics", query.cursor)
+    topics = shared.broker.topics.list(tenant, q=query.q, limit=query.limit + 1, after=after)
+    page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
+    return reply(TopicList([show(topic) for topic in page], following))
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[NO_QUERY],
+    responses=answers(TopicAnswer, "invalid_topic", "topic_exists", "limit_reached", status=201),
+)
+async def create_topic(shared: Shared, tenant: Tenant, body: NewTopic) -> Response:
+    """Create a topic."""
+    retention = body.retention.over(shared.default_retention)
+    return reply(show(await shared.broker.topics.create(tenant, body.name, retention)), 201)
+
+
+@router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
+async def get_topic(shared: Shared, tenant: Tenant, name: TopicName) -> Response:
+    """Look at one topic."""
+    return reply(show(shared.broker.topics.get(tenant, name)))
+
+
+@router.patch("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
+async def change_topic(
+    shared: Shared, tenant: Tenant, name: TopicName, body: TopicChange
+) -> Response:
+    """Change what a topic keeps; takes effect within seconds."""
+    topics = shared.broker.topics
+    retention = body.retention.over(topics.get(tenant, name).retention)
+    return reply(show(await topics.update(tenant, name, retention)))
+
+
+@router.delete(
+    "/{name}", status_code=204, dependencies=[NO_QUERY], responses=fails("topic_not_found")
+)
+async def delete_topic(shared: Shared, tenant: Tenant, name: TopicName) -> Response:
+    """Delete a topic with its messages and disconnect its subscribers."""
+    await shared.broker.topics.delete(tenant, name)
+    return Response(status_code=204)

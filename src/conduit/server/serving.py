@@ -1,0 +1,145 @@
+"""uvicorn's server with our signals, our sweep, and our order of stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import uvicorn
+
+from conduit import __version__
+from conduit.server.context import Context
+from conduit.server.front import make_front
+from conduit.server.rest.api import create_api
+from conduit.server.session import Session
+
+logger = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S = 1.0
+# Connections that the kernel keeps for us between two turns of the loop.
+BACKLOG_COUNT = 4_096
+
+# Sessions that are told to leave at once, and the pause before the next ones, so that 20,000 clients
+# do not come back to the next process in one instant.
+CLOSING_SLICE_COUNT = 200
+CLOSING_PAUSE_S = 0.01
+RECONNECT_AFTER_MS = (500, 5_000)
+# Parts of the time that stopping may take; the rest is for the broker.
+SESSIONS_PART = 0.3
+REQUESTS_PART = 0.3
+
+
+class Server(uvicorn.Server):
+    """Serves the sockets that `serve` is given until a signal, and then until all is answered.
+
+    The broker must have started, and is to be stopped after `serve`. `stop_within_s` after the signal
+    the process ends, whatever still runs.
+    """
+
+    def __init__(self, context: Context, *, stop_within_s: float) -> None:
+        self._context = context
+        self._stop_within_s = stop_within_s
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        api = create_api(context)
+        # It takes a while to build, so not when the first request asks for it.
+        api.openapi()
+        super().__init__(
+            uvicorn.Config(
+                api,
+                http=make_front(context),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG_COUNT,
+                timeout_graceful_shutdown=max(1, int(self._stop_within_s * REQUESTS_PART)),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The first signal stops the server in good order, the second one at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        yield
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self.should_exit:
+            logger.warning("%s again: exiting at once", number.name)
+            os._exit(1)
+        logger.info("%s: stopping", number.name)
+        self._context.ready = False
+        self.should_exit = True
+        # A thread, because what keeps the process from ending may be the loop or another thread.
+        watchdog = threading.Timer(self._stop_within_s, _give_up)
+        watchdog.daemon = True
+        watchdog.start()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and begin to sweep."""
+        await super().startup(sockets)
+        self._sweep()
+        self._context.ready = not self.should_exit
+        for each in sockets or ():
+            host, port = each.getsockname()[:2]
+            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            store = self._context.broker.store.kind
+            logger.info("Conduit %s listens on %s, store: %s", __version__, url, store)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, close the WebSockets, let the requests that have arrived be answered."""
+        self._context.ready = False
+        for listening in self.servers:
+            listening.close()
+        await self._close_sessions()
+        await super().shutdown(sockets)
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    async def _close_sessions(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._stop_within_s * SESSIONS_PART
+        sessions = self._context.sessions
+        # A request that has arrived may still become a session, so it is looked again each time.
+        told: set[Session] = set()
+        spread = random.Random()
+        while sessions and loop.time() < deadline:
+            for session in islice(sessions - told, CLOSING_SLICE_COUNT):
+                session.announce_restart(spread.randint(*RECONNECT_AFTER_MS))
+                told.add(session)
+            await asyncio.sleep(CLOSING_PAUSE_S)
+        for session in tuple(sessions):
+            session.abort()
+
+    def _sweep(self) -> None:
+        """Let every connection act on its deadlines."""
+        loop = asyncio.get_running_loop()
+        self._sweep_timer = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        now = self._context.now()
+        for connection in tuple(self._context.connections):
+            _check(connection.sweep, now)
+        for session in tuple(self._context.sessions):
+            _check(session.check, now)
+
+
+def _check(check: Callable[[float], None], now: float) -> None:
+    """Keep the fault of one connection from the deadlines of the others."""
+    try:
+        check(now)
+    except Exception:
+        logger.exception("a connection could not be checked")
+
+
+def _give_up() -> None:
+    logger.error("did not stop in time: exiting")
+    os._exit(1)

@@ -1,0 +1,228 @@
+"""Conduit's protocol on one WebSocket: frames in, calls to the broker, answers out.
+
+Frames of a connection take effect in the order in which they came. `subscribe` waits for the store:
+until it is done nothing more is read, and the few frames that were read already are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from conduit.broker.publisher import Receipt
+from conduit.errors import ConduitError, InvalidRequest, StateError
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.codec import (
+    decode_client_frame,
+    decode_ref,
+    encode_json,
+    format_time,
+    server_frame,
+    text_frame,
+)
+from conduit.protocol.codes import CLOSE_RESTART, CODES
+from conduit.protocol.frames import (
+    Ack,
+    AnyClientFrame,
+    Closing,
+    ErrorFrame,
+    Extend,
+    Heartbeat,
+    HeartbeatAck,
+    Nack,
+    Publish,
+    PublishRequest,
+    Reject,
+    Subscribe,
+    Unsubscribe,
+)
+from conduit.server.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from conduit.broker.connection import Connection
+    from conduit.server.context import Context
+
+logger = logging.getLogger(__name__)
+
+# Publishes of one connection that wait for their commit; beyond it nothing more is read.
+PUBLISHES_MAX_COUNT = 4_096
+# Longest `ref`: it comes back in an answer that must stay small.
+REF_MAX_CHARS = 128
+
+_HEARTBEAT_ACK = server_frame(HeartbeatAck())
+
+
+class Session(WebSocket):
+    """One connection of a client. All calls are on the loop's thread."""
+
+    __slots__ = (
+        "_connection",
+        "_context",
+        "_is_paused",
+        "_kept",
+        "_publish_count",
+        "_subscribing",
+        "_tenant",
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.timing)
+        self._context = context
+        self._tenant = DEFAULT_TENANT
+        self._connection: Connection = context.broker.connect(self._tenant, self)
+        # The subscribe that is under way, and the frames that came after it.
+        self._subscribing: asyncio.Task[None] | None = None
+        self._kept: deque[bytes] | None = None
+        self._publish_count = 0
+        self._is_paused = False
+
+    # From the socket ------------------------------------------------------------------------------
+
+    def on_open(self) -> None:
+        """Count the session."""
+        self._context.sessions.add(self)
+
+    def on_closed(self) -> None:
+        """Give back what was out."""
+        self._context.sessions.discard(self)
+        self._kept = None
+        self._connection.close()
+
+    def on_writable(self, writable: bool) -> None:
+        """Let the streams of this connection hold back, or go on."""
+        self._connection.writable_changed()
+
+    def on_text(self, text: bytes) -> None:
+        """One frame of the client."""
+        if self._subscribing is not None:
+            if self._kept is None:
+                self._kept = deque()
+            self._kept.append(text)
+        else:
+            self._handle(text)
+
+    def announce_restart(self, reconnect_after_ms: int) -> None:
+        """The server stops: say when to come back, and close."""
+        self.write(server_frame(Closing("restart", reconnect_after_ms)))
+        self.close(CLOSE_RESTART, "restart")
+
+    # Frames ---------------------------------------------------------------------------------------
+
+    def _handle(self, text: bytes) -> None:
+        try:
+            frame = decode_client_frame(text)
+            ref = getattr(frame, "ref", None)
+            if ref is not None and len(ref) > REF_MAX_CHARS:
+                raise InvalidRequest(f"ref may have {REF_MAX_CHARS} characters", field="ref")
+            _HANDLERS[type(frame)](self, frame)
+        except ConduitError as error:
+            self._refuse(decode_ref(text), error)
+
+    def _subscribe(self, frame: Subscribe) -> None:
+        self._pause()
+        loop = asyncio.get_running_loop()
+        self._subscribing = loop.create_task(self._subscribed(frame))
+
+    async def _subscribed(self, frame: Subscribe) -> None:
+        try:
+            await self._connection.subscribe(frame)
+        except ConduitError as error:
+            self._refuse(frame.ref, error)
+        except Exception as error:  # noqa: BLE001 - the root of the task: answered and logged
+            self._refuse(frame.ref, StateError.of(error))
+        self._subscribing = None
+        while self._kept and self._subscribing is None:
+            self._handle(self._kept.popleft())
+        self._resume()
+
+    def _unsubscribe(self, frame: Unsubscribe) -> None:
+        self._connection.unsubscribe(frame)
+
+    def _ack(self, frame: Ack) -> None:
+        self._connection.acks.ack(frame)
+
+    def _nack(self, frame: Nack) -> None:
+        self._connection.acks.nack(frame)
+
+    def _reject(self, frame: Reject) -> None:
+        self._connection.acks.reject(frame)
+
+    def _extend(self, frame: Extend) -> None:
+        self._connection.acks.extend(frame)
+
+    def _heartbeat(self, frame: Heartbeat) -> None:
+        self.write(_HEARTBEAT_ACK)
+
+    def _publish(self, frame: Publish) -> None:
+        request = PublishRequest(
+            frame.topic, frame.payload, frame.key, frame.headers, frame.idempotency_key
+        )
+        self._publish_count += 1
+        if self._publish_count >= PUBLISHES_MAX_COUNT:
+            self._pause()
+        self._context.broker.publish(self._tenant, request, partial(self._published, frame.ref))
+
+    def _published(self, ref: str | None, result: Receipt | ConduitError) -> None:
+        self._publish_count -= 1
+        if isinstance(result, ConduitError):
+            self._refuse(ref, result)
+        else:
+            self.write(text_frame(published_text(result, ref)))
+        if self._is_paused and self._publish_count <= PUBLISHES_MAX_COUNT // 2:
+            self._resume()
+
+    # Parts ----------------------------------------------------------------------------------------
+
+    def _refuse(self, ref: str | None, error: ConduitError) -> None:
+        if isinstance(error, StateError):
+            logger.error("a frame failed", exc_info=error)
+        self.write(server_frame(ErrorFrame(error.code, error.told, ref, error.field)))
+        close = CODES[error.code].close
+        if close is not None:
+            self.close(close, error.code)
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused and self._subscribing is None:
+            self._is_paused = False
+            if not self.closing:
+                self.resume_reading()
+
+
+def published_text(receipt: Receipt, ref: str | None) -> bytes:
+    """A `published` frame's text; by hand, because publishers pipeline these by the thousand."""
+    text = (
+        b'{"type":"published","message_id":"%b","topic":"%b","subscribers":%d,"published_at":"%b",'
+        b'"seq":%d,"epoch":"%b","durable":%b,"duplicate":%b'
+        % (
+            receipt.message_id.encode(),
+            receipt.topic.encode(),
+            receipt.subscribers,
+            format_time(receipt.published_at_ms).encode(),
+            receipt.seq,
+            receipt.epoch.encode(),
+            b"true" if receipt.durable else b"false",
+            b"true" if receipt.duplicate else b"false",
+        )
+    )
+    return text + (b"}" if ref is None else b',"ref":%b}' % encode_json(ref))
+
+
+_HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Any], None]] = {
+    Subscribe: Session._subscribe,
+    Unsubscribe: Session._unsubscribe,
+    Ack: Session._ack,
+    Nack: Session._nack,
+    Reject: Session._reject,
+    Extend: Session._extend,
+    Publish: Session._publish,
+    Heartbeat: Session._heartbeat,
+}

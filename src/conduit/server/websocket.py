@@ -1,0 +1,311 @@
+"""One WebSocket connection: whole messages in, complete frames out, nothing unbounded.
+
+picows splits the byte stream into frames and unmasks them. What RFC 6455 leaves to its user is here
+(reserved bits, fragments, UTF-8, pings, the closing handshake), and what a server needs besides: it
+notices dead peers and sockets that do not drain. A connection has no timer and no task, and reads
+no clock: the server's one sweep calls `check`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from dataclasses import dataclass
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from conduit.protocol.codec import close_frame
+from conduit.protocol.codes import (
+    CLOSE_INVALID_TEXT,
+    CLOSE_NORMAL,
+    CLOSE_PROTOCOL_ERROR,
+    CLOSE_SLOW,
+    CLOSE_TOO_BIG,
+    CLOSE_UNSUPPORTED,
+)
+
+# `writable` turns false above the first and true below the second.
+WRITE_HIGH_BYTES = 128 * 1024
+WRITE_LOW_BYTES = 32 * 1024
+# Whoever writes on although `writable` is false loses the connection here.
+WRITE_MAX_BYTES = 1024 * 1024
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_DATA = (_TEXT, _BINARY, _CONTINUATION)
+_PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
+_PING_FRAME = b"\x89\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a peer may take before `check` acts; one instance serves all connections."""
+
+    ping_interval_s: float = 25.0
+    """Without a whole frame from the peer for so long, it is sent a ping …"""
+    pong_timeout_s: float = 10.0
+    """… and without one for so long after that, it is dead."""
+    slow_timeout_s: float = 10.0
+    """Not `writable` for so long, the connection is closed with 4008."""
+    close_timeout_s: float = 5.0
+    """Without an answer to our close frame for so long, the connection is dropped."""
+
+
+DEFAULT_TIMING = Timing()
+
+
+class WebSocket(WSListener):
+    """The server's side of one connection. Subclass it and override the `on_` methods.
+
+    `handshake.accept` starts it. All calls and callbacks are on the loop's thread; none blocks or
+    is awaited, so nothing here can be cancelled. An error in `on_text` or `on_binary` is logged and
+    closes with 1011.
+    """
+
+    __slots__ = (
+        "_blocked_since",
+        "_closing_since",
+        "_heard",
+        "_max_message_bytes",
+        "_message",
+        "_pinged_at",
+        "_pong_due",
+        "_quiet_since",
+        "_timing",
+        "_transport",
+        "closing",
+        "writable",
+    )
+
+    # Set by `start`.
+    _transport: asyncio.Transport
+    _max_message_bytes: int
+
+    def __init__(self, timing: Timing = DEFAULT_TIMING) -> None:
+        self._timing = timing
+        self.writable = True
+        # Whether our close frame is out or the connection gone: nothing is sent or handed up now.
+        self.closing = False
+        self._message: _Fragments | None = None
+        self._pong_due: bytes | None = None
+        # Whether a frame came since the last check; in the time of `check`, since when we wait.
+        self._heard = False
+        self._quiet_since: float | None = None
+        self._pinged_at: float | None = None
+        self._blocked_since: float | None = None
+        self._closing_since: float | None = None
+
+    # For the subclass to override ---------------------------------------------------------------
+
+    def on_open(self) -> None:
+        """The handshake is done; from now on `write` and `close` may be called."""
+
+    def on_text(self, text: bytes) -> None:
+        """One whole text message, valid UTF-8."""
+
+    def on_binary(self, data: bytes) -> None:
+        """One whole binary message; refused unless overridden."""
+        self.close(CLOSE_UNSUPPORTED, "frames are text")
+
+    def on_writable(self, writable: bool) -> None:
+        """`writable` has changed. May be called from within `write`."""
+
+    def on_closed(self) -> None:
+        """The connection is gone. The last call, and the only one that is sure to come."""
+
+    # For its user -------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send one or more complete frames, in the order of calls; nothing when `closing`.
+
+        Hold back while `writable` is false: at WRITE_MAX_BYTES unsent the connection is aborted.
+        """
+        if self.closing:
+            return
+        if not self.writable and self._transport.get_write_buffer_size() > WRITE_MAX_BYTES:
+            self.abort()
+            return
+        self._transport.write(data)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake, behind all that was written before. Idempotent.
+
+        What still comes is ignored. `on_closed` follows when the peer has answered, or once `check`
+        finds that it has not for `close_timeout_s`.
+        """
+        if self.closing:
+            return
+        self.closing = True
+        self._transport.write(close_frame(code, reason))
+        self._message = self._pong_due = None
+        # The answer has to be read, and the data in front of it.
+        self.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection at once, with whatever is unsent. Idempotent."""
+        self.closing = True
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Leave further data to the kernel, so that the peer has to wait. Idempotent.
+
+        Messages that have been read already still come: at most `handshake.READ_MAX_BYTES` of them.
+        """
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`. Idempotent."""
+        self._transport.resume_reading()
+
+    def check(self, now: float) -> None:
+        """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
+        if self.closing:
+            if self._closing_since is None:
+                self._closing_since = now
+            elif now - self._closing_since >= self._timing.close_timeout_s:
+                self.abort()
+        elif not self.writable:
+            if self._blocked_since is None:
+                self._blocked_since = now
+            elif now - self._blocked_since >= self._timing.slow_timeout_s:
+                self.close(CLOSE_SLOW, "slow subscriber")
+                self._closing_since = now
+        else:
+            self._check_peer(now)
+
+    def _check_peer(self, now: float) -> None:
+        if self._heard or self._quiet_since is None:
+            self._heard = False
+            self._quiet_since = now
+            self._pinged_at = None
+        elif self._pinged_at is None:
+            if now - self._quiet_since >= self._timing.ping_interval_s:
+                self._transport.write(_PING_FRAME)
+                self._pinged_at = now
+        elif now - self._pinged_at >= self._timing.pong_timeout_s:
+            self.abort()
+
+    # Called by the handshake and by picows ------------------------------------------------------
+
+    def start(self, transport: asyncio.Transport, max_message_bytes: int) -> None:
+        """Take the transport; `handshake.accept` calls `on_open` when it has answered."""
+        self._transport = transport
+        self._max_message_bytes = max_message_bytes
+        transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The transport is gone and takes no more calls."""
+        self.closing = True
+        self._message = self._pong_due = None
+        self.on_closed()
+
+    def pause_writing(self) -> None:
+        """The unsent bytes went over WRITE_HIGH_BYTES."""
+        self.writable = False
+        self.on_writable(False)
+
+    def resume_writing(self) -> None:
+        """The unsent bytes went below WRITE_LOW_BYTES."""
+        self.writable = True
+        self._blocked_since = None
+        # Our ping may have waited behind what has just drained, so its time starts anew.
+        self._pinged_at = None
+        if self._pong_due is not None:
+            self._transport.write(_pong_frame(self._pong_due))
+            self._pong_due = None
+        self.on_writable(True)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """One frame whose length, mask and opcode picows has checked."""
+        self._heard = True
+        kind = frame.msg_type
+        if self.closing:
+            # All but the peer's answer is void (RFC 6455 §5.5.1).
+            if kind == _CLOSE:
+                self._transport.close()
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close(CLOSE_PROTOCOL_ERROR, "a reserved bit is set")
+        elif kind in _DATA:
+            self._on_data(kind, frame)
+        elif kind == _PING:
+            self._on_ping(frame.get_payload_as_bytes())
+        elif kind == _CLOSE:
+            self._on_close(frame)
+
+    def _on_data(self, kind: WSMsgType, frame: WSFrame) -> None:
+        if (kind == _CONTINUATION) is (self._message is None):
+            self.close(CLOSE_PROTOCOL_ERROR, "a fragment is out of order")
+        elif self._message is not None or not frame.fin:
+            self._on_fragment(kind, frame)
+        elif kind == _BINARY:
+            self.on_binary(frame.get_payload_as_bytes())
+        else:
+            text = frame.get_payload_as_bytes()
+            if text.isascii() or _is_utf8(text):
+                self.on_text(text)
+            else:
+                self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
+
+    def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
+        message = self._message
+        if message is None:
+            message = self._message = _Fragments(is_text=kind == _TEXT)
+        if len(message.data) + frame.payload_size > self._max_message_bytes:
+            self.close(CLOSE_TOO_BIG, f"a message is limited to {self._max_message_bytes} bytes")
+        elif not message.add(frame.get_payload_as_bytes(), last=bool(frame.fin)):
+            self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
+        elif frame.fin:
+            self._message = None
+            deliver = self.on_text if message.is_text else self.on_binary
+            deliver(bytes(message.data))
+
+    def _on_ping(self, payload: bytes) -> None:
+        if self.writable:
+            self._transport.write(_pong_frame(payload))
+        else:
+            # Only the last ping has to be answered (RFC 6455 §5.5.3), so a flood of them whose
+            # answers are not read takes no memory.
+            self._pong_due = payload
+
+    def _on_close(self, frame: WSFrame) -> None:
+        payload = frame.get_payload_as_bytes()
+        code = int.from_bytes(payload[:2], "big") if payload else CLOSE_NORMAL
+        self.close(code if _is_close_code(code) else CLOSE_PROTOCOL_ERROR)
+        self._transport.close()
+
+
+def _pong_frame(payload: bytes) -> bytes:
+    return b"\x8a%c%b" % (len(payload), payload)
+
+
+class _Fragments:
+    """A message of which the last frame has not come."""
+
+    __slots__ = ("_decoder", "data", "is_text")
+
+    def __init__(self, *, is_text: bool) -> None:
+        self.is_text = is_text
+        self.data = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def add(self, fragment: bytes, *, last: bool) -> bool:
+        """Whether the message is well-formed so far."""
+        self.data += fragment
+        if self.is_text:
+            try:
+                self._decoder.decode(fragment, last)
+            except UnicodeDecodeError:
+                return False
+        return True
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_close_code(code: int) -> bool:
+    """Whether a close frame may carry the code (RFC 6455 §7.4, and IANA's registry up to 1014)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

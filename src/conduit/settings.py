@@ -1,0 +1,295 @@
+"""The server's settings: environment variables in, one frozen `Settings` out.
+
+Nothing else reads the environment. Components get the plain values they need, never the whole.
+`docs/configuration.md` lists every variable; a test keeps it equal to the model below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from conduit.errors import ConfigError
+
+PREFIX = "CONDUIT_"
+# Read by the command line's client commands; the server knows them only so as not to warn.
+CLIENT_VARIABLES = frozenset({"CONDUIT_URL"})
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=1)]
+
+
+def _none_is_unbounded(value: object) -> object:
+    return None if value == "none" else value
+
+
+# An integer that SQLite and JSON clients hold exactly, or the word `none`.
+Bound = Annotated[
+    Annotated[int, Field(ge=1, le=1 << 53)] | None, BeforeValidator(_none_is_unbounded)
+]
+
+_SQLITE = "sqlite:///"
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
+_NODE_ID = re.compile(r"[!-~]{1,255}")
+_NOT_IN_USE = {
+    "DEFAULT_API_KEY": "this version has no API keys",
+    "NODE_ADDR": "this version runs as a single node",
+    "INTERNAL_SECRET": "this version runs as a single node",
+}
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Times in seconds, sizes in bytes, as the names say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_variable)
+
+    # Names that deployments of the original server have set already.
+    port: int = Field(
+        8080,
+        description="TCP port of everything; 0 takes a free one.",
+        alias="PORT",
+        ge=0,
+        le=65_535,
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="The store: `sqlite:///relative/path` or `sqlite:////absolute/path`. "
+        "Unset: memory, lost on exit.",
+        alias="DATABASE_URL",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Refused: a cluster is not in this version.", alias="REDIS_URL"
+    )
+    enable_auth: bool = Field(
+        False,
+        description="`true` is refused: API keys are not in this version.",
+        alias="ENABLE_AUTH",
+    )
+    default_api_key: SecretStr | None = Field(
+        None, description="No effect in this version.", alias="DEFAULT_API_KEY"
+    )
+    node_id: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this node in `/health` and logs.",
+        alias="NODE_ID",
+    )
+    node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
+    internal_secret: SecretStr | None = Field(
+        None, description="No effect in this version.", alias="INTERNAL_SECRET"
+    )
+    cors_origin: str = Field(
+        "*",
+        description="The origin that browsers may call from, as `https://app.example`; `*`: any.",
+        alias="CORS_ORIGIN",
+    )
+
+    # The process
+    host: str = Field("0.0.0.0", description="Address to listen on.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        description="The least severe lines to log: `debug`, `info`, `warning` or `error`.",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="`text`, `json`, or `auto`: text on a terminal, else JSON."
+    )
+    shutdown_timeout_s: Seconds = Field(
+        10.0, description="After SIGTERM the process is gone within this time, whatever clients do."
+    )
+
+    # Publishing
+    auto_create_topics: bool = Field(
+        False, description="Publishing to an unknown topic creates it instead of answering 404."
+    )
+    max_payload_bytes: Bytes = Field(
+        262_144, description="Largest payload of a message.", le=64 << 20
+    )
+    max_batch_count: Count = Field(1_000, description="Most messages in one batch.", le=10_000)
+    max_batch_bytes: Bytes = Field(8_388_608, description="Largest body of a batch.", le=256 << 20)
+    idempotency_window_s: Seconds = Field(
+        600.0, description="How long a repeated idempotency key is answered with the first result."
+    )
+
+    # Connections
+    max_headers_bytes: Bytes = Field(
+        16_384, description="Largest request line and headers together.", le=1 << 20
+    )
+    max_connections: Count = Field(20_000, description="Most open connections, of all kinds.")
+    max_subscriptions_per_connection: Count = Field(
+        128, description="Most subscriptions that one WebSocket connection holds."
+    )
+    header_timeout_s: Seconds = Field(
+        10.0, description="A request's headers must arrive within this time."
+    )
+    body_timeout_s: Seconds = Field(
+        30.0, description="A request's body must arrive within this time."
+    )
+    keep_alive_s: Seconds = Field(
+        75.0, description="An idle HTTP connection is closed after this time."
+    )
+    ping_interval_s: Seconds = Field(
+        25.0, description="A silent WebSocket connection is pinged this often."
+    )
+    pong_timeout_s: Seconds = Field(
+        10.0, description="Without any answer it is closed this much later."
+    )
+    slow_timeout_s: Seconds = Field(
+        10.0,
+        description="A WebSocket connection that takes no data for this time is closed with 4008.",
+    )
+
+    # What is kept
+    max_topics: Count = Field(100_000, description="Most topics, of all tenants.")
+    retention_max_age_s: Bound = Field(
+        604_800,
+        description="Age at which messages are removed, unless the topic says otherwise; or `none`.",
+    )
+    retention_max_messages: Bound = Field(
+        None, description="Most messages that a topic keeps, unless it says otherwise; or `none`."
+    )
+    retention_max_bytes: Bound = Field(
+        1 << 30, description="Most bytes that a topic keeps, unless it says otherwise; or `none`."
+    )
+    retention_interval_s: Seconds = Field(5.0, description="Pause between two rounds of removing.")
+    memory_max_messages: Count = Field(
+        1_000_000, description="Most messages in memory, of all topics (without `DATABASE_URL`)."
+    )
+    memory_max_bytes: Bytes = Field(
+        268_435_456,
+        description="Most bytes of messages in memory, of all topics (without `DATABASE_URL`).",
+    )
+    dead_letter_max_age_s: Count = Field(
+        1_209_600, description="Age at which dead letters are removed."
+    )
+    dead_letter_max_count: Count = Field(
+        100_000, description="Most dead letters that a tenant keeps."
+    )
+
+    warnings: tuple[str, ...] = Field((), exclude=True)
+    """Sentences to be logged at start: what is set but has no effect. Not a variable."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text.startswith(("postgres://", "postgresql://")):
+            raise ValueError("names PostgreSQL, which is not in this version; use sqlite:///PATH")
+        path = text.removeprefix(_SQLITE)
+        if path == text or not path or path.endswith("/"):
+            raise ValueError("must be sqlite:///relative/path or sqlite:////absolute/path")
+        if path.startswith(":") or "?" in path or "#" in path:
+            raise ValueError("must name a plain file, without options; leave it unset for memory")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _no_cluster(cls, _url: SecretStr | None) -> None:
+        raise ValueError("is set, but a cluster is not in this version; unset it")
+
+    @field_validator("enable_auth")
+    @classmethod
+    def _no_auth(cls, enabled: bool) -> bool:
+        if enabled:
+            raise ValueError("is true, but API keys are not in this version; unset it")
+        return enabled
+
+    @field_validator("node_id")
+    @classmethod
+    def _printable_node(cls, name: str) -> str:
+        if not _NODE_ID.fullmatch(name):
+            raise ValueError("must be 1–255 printable ASCII characters without spaces")
+        return name
+
+    @field_validator("cors_origin")
+    @classmethod
+    def _one_origin(cls, origin: str) -> str:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError("must be * or one origin such as https://app.example, without a path")
+        return origin
+
+    @field_validator("max_batch_bytes")
+    @classmethod
+    def _batch_holds_a_message(cls, size: int, info: ValidationInfo) -> int:
+        payload = info.data.get("max_payload_bytes", 0)
+        if size < payload:
+            raise ValueError(f"must be at least {_variable('max_payload_bytes')} ({payload})")
+        return size
+
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file, or None for the memory store."""
+        if self.database_url is None:
+            return None
+        return Path(self.database_url.get_secret_value().removeprefix(_SQLITE))
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Settings from the environment; `overrides` by field name (command-line options) win.
+
+    A variable with an empty value counts as unset. Raises ConfigError with one sentence for each
+    problem; no sentence holds the value of a secret.
+    """
+    source = os.environ if environ is None else environ
+    given = {name: text for name, text in source.items() if text}
+    variables = {f.alias: name for name, f in Settings.model_fields.items() if not f.exclude}
+    values: dict[str, object] = {
+        variables[name]: text for name, text in given.items() if name in variables
+    }
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings.model_validate(values, by_name=True)
+    except ValidationError as error:
+        raise ConfigError([_sentence(problem) for problem in error.errors()]) from None
+    return settings.model_copy(update={"warnings": _warnings(given, variables)})
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """One validation problem as a sentence that begins with the variable's name."""
+    name = str(problem["loc"][0])
+    field = Settings.model_fields[name]
+    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    text = text.replace("should be", "must be")
+    if field.annotation in (str, SecretStr | None) or problem["type"] == "value_error":
+        return f"{field.alias} {text}."
+    return f"{field.alias} is {problem['input']!r}: it {text}."
+
+
+def _warnings(given: Mapping[str, str], variables: Mapping[str | None, str]) -> tuple[str, ...]:
+    without_effect = [
+        f"{name} has no effect: {why}." for name, why in _NOT_IN_USE.items() if name in given
+    ]
+    unknown = sorted(
+        name
+        for name in given
+        if name.startswith(PREFIX) and name not in variables and name not in CLIENT_VARIABLES
+    )
+    return (*without_effect, *(_unknown(name, variables) for name in unknown))
+
+
+def _unknown(name: str, variables: Iterable[str | None]) -> str:
+    # The prefix that all share would make everything look alike.
+    rests = [variable.removeprefix(PREFIX) for variable in variables if variable]
+    near = get_close_matches(name.removeprefix(PREFIX), rests, n=1)
+    hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
+    return f"{name} is not a setting{hint}"

@@ -1,0 +1,1 @@
+"""Where the log lives: `base.py` says what a store does, each other module is one store."""

@@ -1,0 +1,219 @@
+"""What the broker needs from a store.
+
+All methods may be called concurrently from one event loop; writes take effect in the order of the
+calls, but `trim`, `purge`, `forget_keys` and `dead_trim` let the others pass. A call that returns has
+happened durably if `durable` is true; one that is cancelled may still happen. Errors: `StoreUnavailable` when
+the store cannot be used now (nothing of the call happened), `StoreDataError` when a row of an
+`append` is unacceptable (nothing of the batch happened).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from conduit.core.message import (
+    DeadLetter,
+    Death,
+    Message,
+    NewMessage,
+    Progress,
+    Retention,
+    SubscriptionRecord,
+    SubscriptionSettings,
+    TopicRecord,
+)
+
+# Returned in place of a number by `append` for a message whose topic was deleted meanwhile.
+TOPIC_GONE = 0
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a new or moved subscription begins. Exactly one field is set, or none for `new`.
+
+    `new`: after the last message stored when the call takes effect. `seq`: that number is the first to
+    be delivered. `time_ms`: the first message published at or after it. `positions`: topic name → first
+    number to be delivered; topics that are not named begin at `new`.
+    """
+
+    earliest: bool = False
+    seq: int | None = None
+    time_ms: int | None = None
+    positions: dict[str, int] | None = None
+
+
+class Trimmed(msgspec.Struct, frozen=True):
+    """The state of a topic after a slice of retention. `more`: another slice is due now."""
+
+    first_seq: int
+    stored_bytes: int
+    removed_count: int
+    more: bool
+
+
+class DeadFilter(msgspec.Struct, frozen=True):
+    """Which dead letters are meant; None does not restrict. Times in ms, `from` inclusive, `to` exclusive."""
+
+    topic: str | None = None
+    subscription: str | None = None
+    reason: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    q: str | None = None
+    """A substring of the payload, the key, the message id or the reason; case matters."""
+
+
+class KnownKey(msgspec.Struct, frozen=True):
+    """The result that an idempotency key of a topic stands for."""
+
+    topic_id: int
+    key: str
+    message_id: str
+    seq: int
+    published_at_ms: int
+
+
+class Store(Protocol):
+    """A log with topics, subscriptions, progress and dead letters."""
+
+    kind: str
+    durable: bool
+
+    async def open(self) -> None:
+        """Open or create; afterwards every other method works. Checks what durability rests on."""
+
+    async def close(self) -> None:
+        """Finish what was begun and release everything. Idempotent."""
+
+    def describe(self) -> dict[str, object]:
+        """For `/health`: `kind`, `durable`, and the settings that durability rests on, as read back."""
+
+    # Topics ---------------------------------------------------------------------------------------
+
+    async def topics(self) -> list[TopicRecord]:
+        """All topics of all tenants. Does not scan the log."""
+
+    async def topic_create(
+        self, tenant: str, name: str, retention: Retention, now_ms: int
+    ) -> TopicRecord:
+        """Create with a new epoch and `last_seq` 0. Raises Conflict `topic_exists`."""
+
+    async def topic_update(self, topic_id: int, retention: Retention) -> None:
+        """Replace the retention. Unknown ids are ignored."""
+
+    async def topic_delete(self, topic_id: int) -> None:
+        """Forget the topic, its progress rows and idempotency keys at once. Its messages are removed
+        later, by `purge`. Its dead letters stay. Unknown ids are ignored."""
+
+    # The log --------------------------------------------------------------------------------------
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        """Store the batch in one commit and return one `seq` for each message, in order.
+
+        Numbers are dense per topic and follow the order of the batch. A message whose topic is gone
+        gets TOPIC_GONE and burns no number. Idempotency keys are recorded in the same commit.
+        """
+
+    async def read(
+        self,
+        topic_id: int,
+        from_seq: int,
+        *,
+        limit: int,
+        max_bytes: int = 1 << 20,
+        descending: bool = False,
+    ) -> list[Message]:
+        """Up to `limit` messages from `from_seq` on (or downwards), in that order, stopping after the
+        message that passes `max_bytes` of payload. Empty when there are none."""
+
+    async def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
+        """The message with this id and its topic id, or None."""
+
+    async def seq_at(self, topic_id: int, time_ms: int) -> int:
+        """The first stored `seq` whose message was published at or after `time_ms`; `last_seq + 1` if
+        none. Logarithmic in the size of the topic. Where a clock went back, it is one of the places
+        at which the times pass `time_ms`."""
+
+    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+        """Remove up to `limit` of the oldest messages that the retention no longer keeps."""
+
+    async def purge(self, limit: int) -> int:
+        """Remove up to `limit` messages of deleted topics; returns how many were removed."""
+
+    # Idempotency ----------------------------------------------------------------------------------
+
+    async def known_keys(self, since_ms: int) -> list[KnownKey]:
+        """The keys recorded at or after `since_ms`, oldest first."""
+
+    async def forget_keys(self, before_ms: int, limit: int) -> int:
+        """Remove up to `limit` keys recorded before `before_ms`; returns how many."""
+
+    # Durable subscriptions ------------------------------------------------------------------------
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        """All durable subscriptions of all tenants."""
+
+    async def subscription_create(
+        self,
+        tenant: str,
+        name: str,
+        pattern: str,
+        settings: SubscriptionSettings,
+        start: Start,
+        now_ms: int,
+    ) -> SubscriptionRecord:
+        """Create it with a progress row for every existing topic that matches `pattern` and does not
+        begin at the first number. A topic without a row begins at 0: it was created later.
+        Raises Conflict `subscription_exists`."""
+
+    async def subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        """Replace settings and the paused flag. Unknown ids are ignored."""
+
+    async def subscription_delete(self, subscription_id: int) -> None:
+        """Forget the subscription and its progress. Its dead letters stay. Unknown ids are ignored."""
+
+    async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
+        """What `start` means now: (topic_id, floor) for every matching topic, floor being the last
+        number before the first to be delivered."""
+
+    async def progress(self, subscription_id: int) -> list[Progress]:
+        """The stored progress, one per topic that has any."""
+
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
+        """Store progress and dead letters in one commit. Rows of topics or subscriptions that are gone
+        are skipped; a death whose message is no longer in the log replaces an existing dead letter of
+        the same delivery or is dropped. What it replaces keeps its id and is redriven no more. Raises
+        StoreDataError for a `dead_id` of another delivery."""
+
+    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        """Replace the progress of the given (topic_id, floor): cursor = floor, nothing open."""
+
+    # Dead letters ---------------------------------------------------------------------------------
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        """Newest first by `dead_id`, those below `before_id`."""
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        """How many match."""
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        """One by its id."""
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        """The dead letter of one delivery, if any."""
+
+    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
+        """Record that these were redriven. Unknown ids are ignored."""
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        """Discard; returns how many existed."""
+
+    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
+        """Remove up to `limit` of the oldest dead letters per call that died before `before_ms` or
+        exceed `max_count` in their tenant; returns how many."""

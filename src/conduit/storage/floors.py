@@ -1,0 +1,34 @@
+"""What a `Start` means for one topic: the same in every store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from conduit.storage.base import Start
+
+
+class Extent(NamedTuple):
+    """A topic and the numbers that it holds."""
+
+    topic_id: int
+    name: str
+    first_seq: int
+    last_seq: int
+
+
+def floor_of(start: Start, topic: Extent, seq_at: Callable[[int, int], int]) -> int:
+    """The last number before the first to be delivered, from 0 to the topic's `last_seq`.
+
+    `seq_at` is the store's, from topic id and time; it is asked only for a start by time.
+    """
+    first = topic.last_seq + 1
+    if start.earliest:
+        first = topic.first_seq
+    elif start.seq is not None:
+        first = start.seq
+    elif start.time_ms is not None:
+        first = seq_at(topic.topic_id, start.time_ms)
+    elif start.positions is not None:
+        first = start.positions.get(topic.name, first)
+    return min(max(first - 1, 0), topic.last_seq)

@@ -1,0 +1,228 @@
+"""Topics and their messages in memory.
+
+A topic is a list in which the message with number `seq` stands at `seq - first_seq`; one dict finds
+a message by its id. The whole log is bounded: when it passes `max_messages` or `max_bytes`, the
+topics that hold the most lose their oldest messages, at most half of each, until a 64th of the bound
+is free. So a noisy topic pays for itself, and making room costs little for each message.
+"""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from conduit.core.message import Message, NewMessage, Retention, TopicRecord
+from conduit.errors import Conflict
+from conduit.storage.base import TOPIC_GONE, KnownKey, Trimmed
+from conduit.storage.memory.keys import Keys
+
+# How much of a bound is made free at once. More, and history is lost early; less, and every publish
+# to a full log sorts the topics.
+ROOM_SHARE = 64
+# A place in the log is one integer, topic id and number: a tuple for each message is what Python's
+# garbage collector would visit, in pauses of 10 ms and more.
+SEQ_BITS = 48
+
+
+class Topic:
+    """A record and its messages, `record.first_seq` to `record.last_seq`."""
+
+    __slots__ = ("messages", "record")
+
+    def __init__(self, record: TopicRecord) -> None:
+        self.record = record
+        self.messages: list[Message] = []
+
+
+class Log:
+    """All topics. Synchronous: a call is one step of the event loop."""
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self.topics: dict[int, Topic] = {}
+        self.keys = Keys(max_messages)
+        self._ids: dict[tuple[str, str], int] = {}
+        self._places: dict[str, int] = {}
+        self._gone: deque[deque[Message]] = deque()
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._count = 0
+        self._bytes = 0
+        self._last_topic_id = 0
+
+    # Topics ---------------------------------------------------------------------------------------
+
+    def create(self, tenant: str, name: str, retention: Retention, now_ms: int) -> TopicRecord:
+        """See `Store.topic_create`."""
+        if (tenant, name) in self._ids:
+            raise Conflict(f"topic {name!r} exists", code="topic_exists")
+        topic_id = self._last_topic_id = self._last_topic_id + 1
+        epoch = secrets.token_hex(8)
+        record = TopicRecord(topic_id, tenant, name, epoch, now_ms, 1, 0, 0, retention)
+        self.topics[topic_id] = Topic(record)
+        self._ids[tenant, name] = topic_id
+        return msgspec.structs.replace(record)
+
+    def delete(self, topic_id: int) -> None:
+        """Forget a topic and leave its messages to `purge`."""
+        topic = self.topics.pop(topic_id, None)
+        if topic is not None:
+            del self._ids[topic.record.tenant, topic.record.name]
+            self._gone.append(deque(topic.messages))
+
+    # Messages -------------------------------------------------------------------------------------
+
+    def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        """See `Store.append`."""
+        topics, places = self.topics, self._places
+        seqs: list[int] = []
+        added_bytes = 0
+        for new in batch:
+            topic = topics.get(new.topic_id)
+            if topic is None:
+                seqs.append(TOPIC_GONE)
+                continue
+            record, message_id, at_ms = topic.record, new.message_id, new.published_at_ms
+            seq = record.last_seq = record.last_seq + 1
+            message = Message(message_id, seq, at_ms, new.payload, new.key, new.headers)
+            topic.messages.append(message)
+            places[message_id] = new.topic_id << SEQ_BITS | seq
+            size = new.size_bytes
+            record.stored_bytes += size
+            added_bytes += size
+            seqs.append(seq)
+            if new.idempotency_key is not None:
+                key = new.idempotency_key
+                self.keys.remember(KnownKey(new.topic_id, key, message_id, seq, at_ms))
+        self._bytes += added_bytes
+        self._count += len(seqs) - seqs.count(TOPIC_GONE)
+        if self._count > self._max_messages or self._bytes > self._max_bytes:
+            self._make_room()
+        return seqs
+
+    def read(self, topic_id: int, from_seq: int, limit: int, descending: bool) -> Iterable[Message]:
+        """Up to `limit` messages from `from_seq` on, or downwards."""
+        topic = self.topics.get(topic_id)
+        if topic is None:
+            return ()
+        at = from_seq - topic.record.first_seq
+        if descending:
+            end = max(min(at + 1, len(topic.messages)), 0)
+            return reversed(topic.messages[max(end - limit, 0) : end])
+        start = max(at, 0)
+        return topic.messages[start : start + limit]
+
+    def message(self, topic_id: int, seq: int) -> Message | None:
+        """The message with this number, if it is stored."""
+        topic = self.topics.get(topic_id)
+        if topic is None or not topic.record.first_seq <= seq <= topic.record.last_seq:
+            return None
+        return topic.messages[seq - topic.record.first_seq]
+
+    def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
+        """See `Store.find`."""
+        topic_id, seq = divmod(self._places.get(message_id, 0), 1 << SEQ_BITS)
+        message = self.message(topic_id, seq)
+        if message is None or self.topics[topic_id].record.tenant != tenant:
+            return None
+        return topic_id, message
+
+    def seq_at(self, topic_id: int, time_ms: int) -> int:
+        """See `Store.seq_at`."""
+        topic = self.topics.get(topic_id)
+        if topic is None:
+            return 1
+        at = bisect_left(topic.messages, time_ms, key=lambda message: message.published_at_ms)
+        return topic.record.first_seq + at
+
+    # Removal --------------------------------------------------------------------------------------
+
+    def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+        """See `Store.trim`."""
+        topic = self.topics.get(topic_id)
+        if topic is None:
+            return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
+        due = _due_count(topic, retention, now_ms, limit + 1)
+        removed = min(due, limit)
+        self._remove(topic, removed)
+        return Trimmed(topic.record.first_seq, topic.record.stored_bytes, removed, due > limit)
+
+    def purge(self, limit: int) -> int:
+        """See `Store.purge`."""
+        removed = 0
+        while self._gone and removed < limit:
+            messages = self._gone[0]
+            while messages and removed < limit:
+                self._drop(messages.popleft())
+                removed += 1
+            if not messages:
+                self._gone.popleft()
+        return removed
+
+    def _make_room(self) -> None:
+        max_count = self._max_messages - self._max_messages // ROOM_SHARE
+        max_bytes = self._max_bytes - self._max_bytes // ROOM_SHARE
+        while self._is_over(max_count, max_bytes) and self.purge(1):
+            pass
+        while self._is_over(max_count, max_bytes):
+            for topic in sorted(self.topics.values(), key=self._share, reverse=True):
+                self._remove(topic, self._excess_count(topic, max_count, max_bytes))
+
+    def _is_over(self, max_count: int, max_bytes: int) -> bool:
+        return self._count > max_count or self._bytes > max_bytes
+
+    def _share(self, topic: Topic) -> float:
+        """How much of the log's bound one topic takes: of the count or the bytes, what is more."""
+        of_bytes = topic.record.stored_bytes / self._max_bytes
+        return max(len(topic.messages) / self._max_messages, of_bytes)
+
+    def _excess_count(self, topic: Topic, max_count: int, max_bytes: int) -> int:
+        """How many messages of this topic must go for the log to fit; at most half of them."""
+        half = (len(topic.messages) + 1) // 2
+        count, stored_bytes = self._count, self._bytes
+        for removed, message in enumerate(islice(topic.messages, half)):
+            if count - removed <= max_count and stored_bytes <= max_bytes:
+                return removed
+            stored_bytes -= _size(message)
+        return half
+
+    def _remove(self, topic: Topic, count: int) -> None:
+        """Remove the `count` oldest messages of a topic."""
+        bytes_before = self._bytes
+        for message in islice(topic.messages, count):
+            self._drop(message)
+        del topic.messages[:count]
+        topic.record.first_seq += count
+        topic.record.stored_bytes -= bytes_before - self._bytes
+
+    def _drop(self, message: Message) -> None:
+        self._places.pop(message.message_id, None)
+        self._count -= 1
+        self._bytes -= _size(message)
+
+
+def _size(message: Message) -> int:
+    size = len(message.payload)
+    if message.key is not None:
+        size += len(message.key.encode(errors="surrogatepass"))
+    if message.headers is not None:
+        size += len(message.headers)
+    return size
+
+
+def _due_count(topic: Topic, retention: Retention, now_ms: int, limit: int) -> int:
+    """How many of the oldest messages the retention no longer keeps, counted up to `limit`."""
+    count, stored_bytes = len(topic.messages), topic.record.stored_bytes
+    max_count = count if retention.max_messages is None else retention.max_messages
+    max_bytes = stored_bytes if retention.max_bytes is None else retention.max_bytes
+    cutoff_ms = 0 if retention.max_age_s is None else now_ms - retention.max_age_s * 1000
+    for due, message in enumerate(islice(topic.messages, limit)):
+        is_surplus = count - due > max_count or stored_bytes > max_bytes
+        if not is_surplus and message.published_at_ms >= cutoff_ms:
+            return due
+        stored_bytes -= _size(message)
+    return min(count, limit)

@@ -1,0 +1,203 @@
+"""The memory store: `Store` as one object of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from conduit.core.message import (
+    DeadLetter,
+    Death,
+    Message,
+    NewMessage,
+    Progress,
+    Retention,
+    SubscriptionRecord,
+    SubscriptionSettings,
+    TopicRecord,
+)
+from conduit.core.topics import matches
+from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.floors import Extent, floor_of
+from conduit.storage.memory.dead_letters import DeadLetters
+from conduit.storage.memory.log import Log
+from conduit.storage.memory.subscriptions import Subscriptions
+
+MAX_MESSAGES = 1_000_000
+MAX_BYTES = 256 << 20
+
+
+class MemoryStore:
+    """A store without a disk: what is acked is gone with the process (`durable` is False).
+
+    `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
+    tenants; `memory/log.py` says who makes room. At most `max_messages` idempotency keys are known.
+    Age is bounded by each topic's retention. No method waits, so each is one step of the event loop.
+    """
+
+    kind = "memory"
+    durable = False
+
+    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
+        self._log = Log(max_messages, max_bytes)
+        self._subscriptions = Subscriptions()
+        self._dead = DeadLetters()
+        self._bounds = {"max_messages": max_messages, "max_bytes": max_bytes}
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """There is nothing to close; what is stored stays as long as the object."""
+
+    def describe(self) -> dict[str, object]:
+        """`kind`, `durable` and the bounds."""
+        return {"kind": self.kind, "durable": self.durable, **self._bounds}
+
+    # Topics ---------------------------------------------------------------------------------------
+
+    async def topics(self) -> list[TopicRecord]:
+        return [replace(topic.record) for topic in self._log.topics.values()]
+
+    async def topic_create(
+        self, tenant: str, name: str, retention: Retention, now_ms: int
+    ) -> TopicRecord:
+        return self._log.create(tenant, name, retention, now_ms)
+
+    async def topic_update(self, topic_id: int, retention: Retention) -> None:
+        topic = self._log.topics.get(topic_id)
+        if topic is not None:
+            topic.record.retention = retention
+
+    async def topic_delete(self, topic_id: int) -> None:
+        self._log.delete(topic_id)
+        self._subscriptions.forget_topic(topic_id)
+
+    # The log --------------------------------------------------------------------------------------
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        return self._log.append(batch)
+
+    async def read(
+        self,
+        topic_id: int,
+        from_seq: int,
+        *,
+        limit: int,
+        max_bytes: int = 1 << 20,
+        descending: bool = False,
+    ) -> list[Message]:
+        found: list[Message] = []
+        for message in self._log.read(topic_id, from_seq, limit, descending):
+            found.append(message)
+            max_bytes -= len(message.payload)
+            if max_bytes < 0:
+                break
+        return found
+
+    async def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
+        return self._log.find(tenant, message_id)
+
+    async def seq_at(self, topic_id: int, time_ms: int) -> int:
+        return self._log.seq_at(topic_id, time_ms)
+
+    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+        return self._log.trim(topic_id, retention, now_ms, limit)
+
+    async def purge(self, limit: int) -> int:
+        return self._log.purge(limit)
+
+    # Idempotency ----------------------------------------------------------------------------------
+
+    async def known_keys(self, since_ms: int) -> list[KnownKey]:
+        return [key for key in self._log.keys.since(since_ms) if key.topic_id in self._log.topics]
+
+    async def forget_keys(self, before_ms: int, limit: int) -> int:
+        return self._log.keys.forget(before_ms, limit)
+
+    # Durable subscriptions ------------------------------------------------------------------------
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return self._subscriptions.all()
+
+    async def subscription_create(
+        self,
+        tenant: str,
+        name: str,
+        pattern: str,
+        settings: SubscriptionSettings,
+        start: Start,
+        now_ms: int,
+    ) -> SubscriptionRecord:
+        record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
+        return self._subscriptions.add(record, self._floors(tenant, pattern, start))
+
+    async def subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        self._subscriptions.update(subscription_id, settings, paused)
+
+    async def subscription_delete(self, subscription_id: int) -> None:
+        self._subscriptions.delete(subscription_id)
+
+    async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
+        return self._floors(tenant, pattern, start)
+
+    async def progress(self, subscription_id: int) -> list[Progress]:
+        return self._subscriptions.progress(subscription_id)
+
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
+        self._dead.check(deaths)
+        self._subscriptions.put([row for row in progress if self._is_known(row)])
+        for death in deaths:
+            topic = self._log.topics.get(death.topic_id)
+            if topic is None or topic.record.tenant != death.tenant:
+                continue
+            if death.subscription and not self._subscriptions.has(death.tenant, death.subscription):
+                continue
+            message = self._log.message(death.topic_id, death.seq)
+            self._dead.bury(death, topic.record.name, message)
+
+    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]
+        self._subscriptions.put([row for row in rows if self._is_known(row)])
+
+    def _is_known(self, row: Progress) -> bool:
+        topic = self._log.topics.get(row.topic_id)
+        tenant = self._subscriptions.tenant_of(row.subscription_id)
+        return topic is not None and topic.record.tenant == tenant
+
+    def _floors(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
+        floors = []
+        for topic_id, topic in self._log.topics.items():
+            record = topic.record
+            if record.tenant == tenant and matches(pattern, record.name):
+                extent = Extent(topic_id, record.name, record.first_seq, record.last_seq)
+                floors.append((topic_id, floor_of(start, extent, self._log.seq_at)))
+        return floors
+
+    # Dead letters ---------------------------------------------------------------------------------
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        return self._dead.page(tenant, which, limit, before_id)
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        return self._dead.count(tenant, which)
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        return self._dead.get(tenant, dead_id)
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        return self._dead.of(subscription, topic_id, seq)
+
+    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
+        self._dead.mark(dead_ids, redriven_at_ms)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        return self._dead.delete(tenant, dead_ids)
+
+    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
+        return self._dead.trim(before_ms, max_count, limit)

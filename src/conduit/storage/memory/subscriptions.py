@@ -1,0 +1,75 @@
+"""Durable subscriptions in memory, and how far each is in each topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.errors import Conflict
+
+
+class Subscriptions:
+    """Synchronous. What is given out is a copy."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, SubscriptionRecord] = {}
+        self._ids: dict[tuple[str, str], int] = {}
+        self._progress: dict[int, dict[int, Progress]] = {}
+        self._last_id = 0
+
+    def all(self) -> list[SubscriptionRecord]:
+        """See `Store.subscriptions`."""
+        return [replace(record) for record in self._records.values()]
+
+    def add(
+        self, record: SubscriptionRecord, floors: Iterable[tuple[int, int]]
+    ) -> SubscriptionRecord:
+        """Store a record under a new id, with its (topic_id, floor). Raises Conflict."""
+        place = (record.tenant, record.name)
+        if place in self._ids:
+            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+        self._last_id += 1
+        stored = replace(record, subscription_id=self._last_id)
+        self._records[self._last_id] = stored
+        self._ids[place] = self._last_id
+        self._progress[self._last_id] = {}
+        self.put([Progress(self._last_id, topic_id, at, at) for topic_id, at in floors if at])
+        return replace(stored)
+
+    def update(self, subscription_id: int, settings: SubscriptionSettings, paused: bool) -> None:
+        """See `Store.subscription_update`."""
+        record = self._records.get(subscription_id)
+        if record is not None:
+            record.settings, record.paused = settings, paused
+
+    def delete(self, subscription_id: int) -> None:
+        """See `Store.subscription_delete`."""
+        record = self._records.pop(subscription_id, None)
+        if record is not None:
+            del self._ids[record.tenant, record.name]
+            del self._progress[subscription_id]
+
+    def has(self, tenant: str, name: str) -> bool:
+        """Whether the tenant has a subscription of this name."""
+        return (tenant, name) in self._ids
+
+    def tenant_of(self, subscription_id: int) -> str | None:
+        """Whose it is; None if it is gone."""
+        record = self._records.get(subscription_id)
+        return None if record is None else record.tenant
+
+    def put(self, rows: Sequence[Progress]) -> None:
+        """Store progress of subscriptions that exist."""
+        for row in rows:
+            self._progress[row.subscription_id][row.topic_id] = replace(row)
+
+    def progress(self, subscription_id: int) -> list[Progress]:
+        """See `Store.progress`."""
+        return [replace(row) for row in self._progress.get(subscription_id, {}).values()]
+
+    def forget_topic(self, topic_id: int) -> None:
+        """Remove the progress of a deleted topic."""
+        for rows in self._progress.values():
+            rows.pop(topic_id, None)

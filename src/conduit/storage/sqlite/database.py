@@ -1,0 +1,137 @@
+"""The database file: who owns it, its settings, its schema."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from conduit.errors import StoreUnavailable
+from conduit.storage.sqlite.bulk import rows, transaction
+from conduit.storage.sqlite.log import Log
+
+READER_COUNT = 2
+# A backup or a person with a shell may hold a lock for a moment.
+BUSY_TIMEOUT_MS = 5_000
+WRITER_CACHE_BYTES = 32 << 20
+READER_CACHE_BYTES = 8 << 20
+# 4,000 pages, 16 MiB: a checkpoint writes a page once that was changed in many commits, and stays
+# short enough (tens of ms) for the commit that has to make it.
+CHECKPOINT_PAGES = 4_000
+WAL_MAX_BYTES = 64 << 20
+SYNCHRONOUS_FULL = 2
+# In the header of the file, so that no other program's database is taken for ours: "Cond".
+APPLICATION_ID = 0x436F6E64
+
+
+class Database:
+    """An open file with one connection that writes and some that read. Blocks: use from threads.
+
+    Raises StoreUnavailable, or apsw.Error, when the file cannot be used; nothing stays open then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = (path.parent / f"{path.name}.lock").open("ab")
+        self._connections: list[apsw.Connection] = []
+        try:
+            self._own(path)
+            self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+            version = _schema_version(self.writer)
+            self.settings = _make_durable(self.writer)
+            _migrate(self.writer, version)
+            self.log = Log(self.writer)
+            self.readers = [
+                self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(READER_COUNT)
+            ]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections, the writer last so that it can empty the WAL, then give up the file."""
+        try:
+            for connection in reversed(self._connections):
+                connection.close()
+        finally:
+            self._lock.close()
+
+    def _own(self, path: Path) -> None:
+        # The system drops the lock with the process, also after kill -9.
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreUnavailable(f"another Conduit server is using {path}") from None
+
+    def _connect(self, path: Path, flags: int) -> apsw.Connection:
+        connection = apsw.Connection(str(path), flags=flags)
+        self._connections.append(connection)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        is_writer = not flags & apsw.SQLITE_OPEN_READONLY
+        cache_bytes = WRITER_CACHE_BYTES if is_writer else READER_CACHE_BYTES
+        connection.pragma("cache_size", -(cache_bytes >> 10))
+        connection.pragma("temp_store", "memory")
+        return connection
+
+
+def _make_durable(connection: apsw.Connection) -> dict[str, object]:
+    """Set what durability rests on; return it as read back. Raises StoreUnavailable if it is not so."""
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    # On macOS a plain fsync ends in the disk's own cache; elsewhere these have no effect.
+    connection.pragma("fullfsync", 1)
+    connection.pragma("checkpoint_fullfsync", 1)
+    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+    connection.pragma("journal_size_limit", WAL_MAX_BYTES)
+    mode, synchronous = connection.pragma("journal_mode"), connection.pragma("synchronous")
+    if mode != "wal":
+        raise StoreUnavailable(f"the file system of the database gives no WAL, but {mode!r}")
+    if synchronous != SYNCHRONOUS_FULL:
+        raise StoreUnavailable(f"SQLite runs with synchronous={synchronous}, not FULL")
+    return {
+        "journal_mode": mode,
+        "synchronous": "full",
+        "fullfsync": sys.platform == "darwin" and bool(connection.pragma("fullfsync")),
+        "sqlite_version": apsw.sqlite_lib_version(),
+    }
+
+
+def _migrate(connection: apsw.Connection, version: int) -> None:
+    """Bring the schema from `version` to ours. Raises StoreUnavailable for one newer than that."""
+    migrations = _migrations()
+    if version > max(migrations):
+        raise StoreUnavailable(
+            f"the database has schema version {version}, this Conduit knows {max(migrations)}: "
+            "it was written by a newer version; use that one"
+        )
+    for number in sorted(migrations):
+        if number > version:
+            with transaction(connection):
+                connection.execute(migrations[number])
+                connection.pragma("application_id", APPLICATION_ID)
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (number,)
+                )
+
+
+def _migrations() -> dict[int, str]:
+    """The SQL files of `schema/` by the number that their names begin with."""
+    folder = resources.files("conduit.storage.sqlite").joinpath("schema")
+    return {
+        int(file.name.partition("_")[0]): file.read_text("utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".sql")
+    }
+
+
+def _schema_version(connection: apsw.Connection) -> int:
+    """0 for an empty file. Raises StoreUnavailable for a database that is not ours."""
+    if connection.pragma("application_id") == APPLICATION_ID:
+        ((version,),) = rows(connection, "SELECT value FROM meta WHERE name = 'schema_version'")
+        return int(version)
+    if rows(connection, "SELECT 1 FROM sqlite_schema LIMIT 1"):
+        raise StoreUnavailable("the file is a SQLite database, but not one of Conduit")
+    return 0

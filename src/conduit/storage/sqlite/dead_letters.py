@@ -1,0 +1,153 @@
+"""Dead letters: listed from the readers' threads, changed on the writer's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import apsw
+import msgspec
+
+from conduit.core.message import DeadLetter, Death
+from conduit.storage.base import DeadFilter
+from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
+
+_INSERT = Insert("incoming_deaths", width=8)
+
+_CONDITIONS = {
+    "topic": "topic = :topic",
+    "subscription": "subscription = :subscription",
+    "reason": "reason = :reason",
+    "from_ms": "died_at_ms >= :from_ms",
+    "to_ms": "died_at_ms < :to_ms",
+    "q": "(instr(payload, CAST(:q AS BLOB)) OR instr(key, :q) OR instr(message_id, :q)"
+    " OR instr(reason, :q))",
+}
+
+_TRIM_OLD = """
+DELETE FROM dead_letters WHERE rowid IN (
+  SELECT rowid FROM dead_letters WHERE died_at_ms < ? ORDER BY died_at_ms LIMIT ?)
+"""
+
+_TRIM_SURPLUS = """
+DELETE FROM dead_letters WHERE rowid IN (
+  SELECT rowid FROM dead_letters WHERE tenant = ? ORDER BY dead_id LIMIT ?)
+"""
+
+_COLUMNS = """
+dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts, reason, died_at_ms,
+redriven_at_ms, published_at_ms, {payload}, key, {headers}
+"""
+_GET = f"SELECT {_COLUMNS.format(payload='payload', headers='headers')} FROM dead_letters WHERE "
+_HEX = _COLUMNS.format(payload="hex(payload)", headers="iif(headers IS NULL, NULL, hex(headers))")
+
+
+def death_statements(deaths: Sequence[Death]) -> list[Statement]:
+    """What stores these deaths, as `Store.settle` says."""
+    return list(_INSERT.statements([msgspec.structs.astuple(death) for death in deaths]))
+
+
+def page(
+    connection: apsw.Connection,
+    tenant: str,
+    which: DeadFilter,
+    limit: int,
+    before_id: str | None,
+) -> list[DeadLetter]:
+    """See `Store.dead_list`."""
+    conditions, values = _meant(tenant, which)
+    if before_id is not None:
+        conditions += " AND dead_id < :before_id"
+    found = _page(conditions)(connection, {**values, "limit": limit, "before_id": before_id})
+    letters = [_letter(row) for row in found]
+    # An aggregate promises no order.
+    letters.sort(key=lambda letter: letter.dead_id, reverse=True)
+    return letters
+
+
+@cache
+def _page(conditions: str) -> Query[list[Any]]:
+    return Query(
+        f"""
+        SELECT json_group_array(json_array({_HEX})) FROM (
+          SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+        """,
+        list[Any],
+    )
+
+
+def _letter(row: list[Any]) -> DeadLetter:
+    *columns, payload, key, headers = row
+    headers = None if headers is None else bytes.fromhex(headers)
+    return DeadLetter(*[*columns, bytes.fromhex(payload), key, headers])
+
+
+def _meant(tenant: str, which: DeadFilter) -> tuple[str, dict[str, Value]]:
+    """The filter as SQL, one of a hundred texts or so, and its values."""
+    values: dict[str, Value] = {"tenant": tenant}
+    conditions = ["tenant = :tenant"]
+    for name, condition in _CONDITIONS.items():
+        value = getattr(which, name)
+        if value is not None:
+            values[name] = value
+            conditions.append(condition)
+    return " AND ".join(conditions), values
+
+
+def count(connection: apsw.Connection, tenant: str, which: DeadFilter) -> int:
+    """See `Store.dead_count`."""
+    conditions, values = _meant(tenant, which)
+    sql = f"SELECT count(*) FROM dead_letters WHERE {conditions}"
+    return int(rows(connection, sql, values)[0][0])
+
+
+def get(connection: apsw.Connection, tenant: str, dead_id: str) -> DeadLetter | None:
+    """See `Store.dead_get`."""
+    return _first(connection, "dead_id = ? AND tenant = ?", dead_id, tenant)
+
+
+def of(
+    connection: apsw.Connection, subscription: str, topic_id: int, seq: int
+) -> DeadLetter | None:
+    """See `Store.dead_of`."""
+    condition = "topic_id = ? AND seq = ? AND subscription = ?"
+    return _first(connection, condition, topic_id, seq, subscription)
+
+
+def _first(connection: apsw.Connection, condition: str, *values: Value) -> DeadLetter | None:
+    found = rows(connection, _GET + condition, values)
+    return DeadLetter(*found[0]) if found else None
+
+
+def mark(connection: apsw.Connection, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
+    """See `Store.dead_mark`."""
+    connection.execute(
+        "UPDATE dead_letters SET redriven_at_ms = ?"
+        " WHERE dead_id IN (SELECT value FROM json_each(?))",
+        (redriven_at_ms, _json(dead_ids)),
+    )
+
+
+def delete(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> int:
+    """See `Store.dead_delete`."""
+    connection.execute(
+        "DELETE FROM dead_letters WHERE dead_id IN (SELECT value FROM json_each(?)) AND tenant = ?",
+        (_json(dead_ids), tenant),
+    )
+    return connection.changes()
+
+
+def _json(dead_ids: Sequence[str]) -> str:
+    return msgspec.json.encode(dead_ids).decode()
+
+
+def trim(connection: apsw.Connection, before_ms: int, max_count: int, limit: int) -> int:
+    """See `Store.dead_trim`."""
+    connection.execute(_TRIM_OLD, (before_ms, limit))
+    removed = connection.changes()
+    crowded = "SELECT tenant, dead_count FROM dead_counts WHERE dead_count > ?"
+    for tenant, dead_count in rows(connection, crowded, (max_count,)):
+        connection.execute(_TRIM_SURPLUS, (tenant, min(dead_count - max_count, limit - removed)))
+        removed += connection.changes()
+    return removed

@@ -1,0 +1,42 @@
+"""SQLite's errors, told once in Conduit's words."""
+
+from __future__ import annotations
+
+import apsw
+
+from conduit.errors import StateError, StoreDataError, StoreUnavailable
+
+# What an operator should know and do. First match wins.
+_UNAVAILABLE: tuple[tuple[type[apsw.Error], str], ...] = (
+    (apsw.FullError, "the disk that holds the database is full; free some space"),
+    (apsw.ReadOnlyError, "the database file or its directory is read-only for this process"),
+    (apsw.CantOpenError, "the database file cannot be opened; check the path and its permissions"),
+    (apsw.PermissionsError, "the database file may not be opened; check its permissions"),
+    (apsw.IOError, "reading or writing the database file failed; check the disk"),
+    (apsw.BusyError, "another process holds a lock on the database file"),
+    (apsw.LockedError, "another process holds a lock on the database file"),
+    (apsw.NotADBError, "the database file is not a SQLite database"),
+    (apsw.CorruptError, "the database file is damaged; restore it from a backup"),
+    (apsw.NoMemError, "SQLite ran out of memory"),
+    (apsw.ConnectionClosedError, "the database is closed after a failure; restart the server"),
+)
+_UNACCEPTABLE = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
+
+
+def translated(error: Exception) -> Exception:
+    """The error that a caller of the store gets for one that a call met.
+
+    StoreUnavailable: the disk, the file or its lock. StoreDataError: a value that SQLite does not take,
+    among them text with lone surrogates and integers beyond 64 bits. StateError: a statement of ours
+    that SQLite refuses. Errors that are not about SQLite stay as they are.
+    """
+    for kind, sentence in _UNAVAILABLE:
+        if isinstance(error, kind):
+            return StoreUnavailable(f"{sentence} ({error})")
+    if isinstance(error, (*_UNACCEPTABLE, UnicodeEncodeError, OverflowError)):
+        return StoreDataError(f"a value cannot be stored: {error}")
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"the database file cannot be used: {error}")
+    if isinstance(error, apsw.Error):
+        return StateError(f"SQLite refused a statement: {error}")
+    return error

@@ -1,0 +1,113 @@
+"""Removing what retention no longer keeps, in slices. Runs on the writer's thread.
+
+Each slice is one statement with its own commit, so that an append waits for one slice at most.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from conduit.core.message import Retention
+from conduit.storage.base import Trimmed
+from conduit.storage.sqlite.bulk import rows
+
+_EXTENT = """
+SELECT first_seq, last_seq, stored_bytes,
+       (SELECT published_at_ms FROM messages AS m
+        WHERE m.topic_id = t.topic_id AND m.seq = t.first_seq)
+FROM topics AS t WHERE topic_id = ?
+"""
+
+# The first number that stays, looking at one more than the slice; NULL if none of these stays.
+_FIRST_KEPT = """
+WITH page AS (
+  SELECT seq, published_at_ms, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before
+  FROM messages WHERE topic_id = :topic_id AND seq BETWEEN :first_seq AND :first_seq + :limit
+)
+SELECT min(seq) FROM page
+WHERE seq > :surplus_seq
+  AND bytes_before >= :surplus_bytes
+  AND published_at_ms >= :oldest_ms
+"""
+
+# The trigger trim_messages removes what stands below first_seq.
+_TRIM = """
+UPDATE topics SET
+  first_seq = :first_seq,
+  stored_bytes = stored_bytes - (
+    SELECT sum(bytes) FROM messages WHERE topic_id = :topic_id AND seq < :first_seq)
+WHERE topic_id = :topic_id
+RETURNING stored_bytes
+"""
+
+_PURGE = """
+DELETE FROM messages WHERE rowid IN (
+  SELECT rowid FROM messages WHERE topic_id = ? ORDER BY seq LIMIT ?)
+"""
+
+_FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE (topic_id, key) IN (
+  SELECT topic_id, key FROM idempotency_keys
+  WHERE published_at_ms < ? ORDER BY published_at_ms LIMIT ?)
+"""
+
+
+def trim(
+    connection: apsw.Connection, topic_id: int, retention: Retention, now_ms: int, limit: int
+) -> Trimmed:
+    """See `Store.trim`. When nothing is due, two rows are read and nothing is written."""
+    extents = rows(connection, _EXTENT, (topic_id,))
+    if not extents:
+        return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
+    first_seq, last_seq, stored_bytes, published_at_ms = extents[0]
+    values = {"topic_id": topic_id, "first_seq": first_seq, "limit": limit}
+    values |= _surplus(retention, last_seq, stored_bytes, now_ms)
+    is_due = first_seq <= last_seq and (
+        first_seq <= values["surplus_seq"]
+        or values["surplus_bytes"] > 0
+        or published_at_ms < values["oldest_ms"]
+    )
+    if not is_due:
+        return Trimmed(first_seq, stored_bytes, removed_count=0, more=False)
+    ((kept_seq,),) = rows(connection, _FIRST_KEPT, values)
+    if kept_seq is None:
+        kept_seq = min(first_seq + limit, last_seq) + 1
+    new_first_seq = min(kept_seq, first_seq + limit)
+    values["first_seq"] = new_first_seq
+    ((stored_bytes,),) = rows(connection, _TRIM, values)
+    removed_count = new_first_seq - first_seq
+    return Trimmed(new_first_seq, stored_bytes, removed_count, kept_seq > new_first_seq)
+
+
+def _surplus(retention: Retention, last_seq: int, stored_bytes: int, now_ms: int) -> dict[str, int]:
+    """The bounds as limits below which a message goes; 0 where there is no bound."""
+    surplus = {"surplus_seq": 0, "surplus_bytes": 0, "oldest_ms": 0}
+    if retention.max_messages is not None:
+        surplus["surplus_seq"] = last_seq - retention.max_messages
+    if retention.max_bytes is not None:
+        surplus["surplus_bytes"] = stored_bytes - retention.max_bytes
+    if retention.max_age_s is not None:
+        surplus["oldest_ms"] = now_ms - retention.max_age_s * 1000
+    return surplus
+
+
+def purge(connection: apsw.Connection, limit: int) -> int:
+    """See `Store.purge`."""
+    removed = 0
+    while removed < limit:
+        gone = rows(connection, "SELECT topic_id FROM gone_topics LIMIT 1")
+        if not gone:
+            break
+        topic_id = gone[0][0]
+        wanted = limit - removed
+        connection.execute(_PURGE, (topic_id, wanted))
+        removed += connection.changes()
+        if connection.changes() < wanted:
+            connection.execute("DELETE FROM gone_topics WHERE topic_id = ?", (topic_id,))
+    return removed
+
+
+def forget_keys(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+    """See `Store.forget_keys`. Keys of deleted topics are among them."""
+    connection.execute(_FORGET_KEYS, (before_ms, limit))
+    return connection.changes()

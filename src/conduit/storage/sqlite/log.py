@@ -1,0 +1,105 @@
+"""Writing the log: topics and appends. Runs on the writer's thread only."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import apsw
+
+from conduit.core.message import NewMessage, Retention, TopicRecord
+from conduit.errors import Conflict
+from conduit.storage.base import TOPIC_GONE
+from conduit.storage.sqlite.bulk import Insert, Value, execute_all, rows
+from conduit.storage.sqlite.ids import id_bytes
+
+_APPEND = Insert("incoming_messages", width=9)
+_CREATE = """
+INSERT INTO topics (tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, name) DO NOTHING
+RETURNING topic_id
+"""
+
+
+class Log:
+    """The one writer's view: the last number of every topic, as committed.
+
+    Nobody else writes to the file, so numbers are given here and the batch is one INSERT. The view
+    changes after a commit only: a failed one leaves nothing to undo.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._last_seqs: dict[int, int] = dict(
+            rows(connection, "SELECT topic_id, last_seq FROM topics")
+        )
+
+    def create_topic(
+        self,
+        connection: apsw.Connection,
+        tenant: str,
+        name: str,
+        retention: Retention,
+        now_ms: int,
+    ) -> TopicRecord:
+        """See `Store.topic_create`."""
+        epoch = secrets.token_hex(8)
+        bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
+        created = rows(connection, _CREATE, (tenant, name, epoch, now_ms, *bounds))
+        if not created:
+            raise Conflict(f"topic {name!r} exists", code="topic_exists")
+        topic_id: int = created[0][0]
+        self._last_seqs[topic_id] = 0
+        return TopicRecord(topic_id, tenant, name, epoch, now_ms, 1, 0, 0, retention)
+
+    def update_topic(
+        self, connection: apsw.Connection, topic_id: int, retention: Retention
+    ) -> None:
+        """See `Store.topic_update`."""
+        bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
+        connection.execute(
+            "UPDATE topics SET max_age_s = ?, max_messages = ?, max_bytes = ? WHERE topic_id = ?",
+            (*bounds, topic_id),
+        )
+
+    def delete_topic(self, connection: apsw.Connection, topic_id: int) -> None:
+        """See `Store.topic_delete`."""
+        connection.execute("DELETE FROM topics WHERE topic_id = ?", (topic_id,))
+        self._last_seqs.pop(topic_id, None)
+
+    def append(self, connection: apsw.Connection, batch: Sequence[NewMessage]) -> list[int]:
+        """See `Store.append`."""
+        numbered: dict[int, int] = {}
+        seqs: list[int] = []
+        stored: list[tuple[Value, ...]] = []
+        for new in batch:
+            topic_id = new.topic_id
+            last_seq = numbered.get(topic_id) or self._last_seqs.get(topic_id)
+            if last_seq is None:
+                seqs.append(TOPIC_GONE)
+                continue
+            numbered[topic_id] = seq = last_seq + 1
+            seqs.append(seq)
+            stored.append(_row(new, seq))
+        execute_all(connection, list(_APPEND.statements(stored)))
+        self._last_seqs.update(numbered)
+        return seqs
+
+
+def _row(new: NewMessage, seq: int) -> tuple[Value, ...]:
+    size = len(new.payload)
+    if new.key is not None:
+        size += len(new.key.encode())
+    if new.headers is not None:
+        size += len(new.headers)
+    return (
+        new.topic_id,
+        seq,
+        id_bytes(new.message_id),
+        new.published_at_ms,
+        size,
+        new.key,
+        new.headers,
+        new.payload,
+        new.idempotency_key,
+    )

@@ -1,0 +1,217 @@
+"""The SQLite store: `Store` as one file of one process.
+
+One thread writes, in the order of the calls; two threads read what is committed, so that neither
+waits for the other (WAL). A call carries its whole batch to its thread and back in one future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from conduit.core.message import (
+    DeadLetter,
+    Death,
+    Message,
+    NewMessage,
+    Progress,
+    Retention,
+    SubscriptionRecord,
+    SubscriptionSettings,
+    TopicRecord,
+)
+from conduit.errors import StoreUnavailable
+from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.sqlite import dead_letters, housekeeping, reads, subscriptions
+from conduit.storage.sqlite.bulk import execute_all
+from conduit.storage.sqlite.database import Database
+from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.worker import Worker
+
+
+class _Open:
+    """What exists while the store is open."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.log = database.log
+        self.writer = Worker("conduit-sqlite-writer", [database.writer])
+        self.readers = Worker("conduit-sqlite-reader", database.readers)
+
+    def close(self) -> None:
+        """Finish every call, then give up the file. Blocks."""
+        self.readers.close()
+        self.writer.close()
+        self.database.close()
+
+
+class SqliteStore:
+    """A durable store in the file `path`; its directory is created. One process owns the file.
+
+    Cancelling a call ends the waiting, not the work: what was asked is still done, in its turn.
+    """
+
+    kind = "sqlite"
+    durable = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state: _Open | None = None
+        self._settings: dict[str, object] = {}
+
+    async def open(self) -> None:
+        """Raises StoreUnavailable when the file cannot be used, is not durable, belongs to another
+        server, or was written by a newer Conduit."""
+        database = await asyncio.to_thread(_open, self._path)
+        self._settings = database.settings
+        self._state = _Open(database)
+
+    async def close(self) -> None:
+        state, self._state = self._state, None
+        if state is not None:
+            await asyncio.to_thread(state.close)
+
+    def describe(self) -> dict[str, object]:
+        """`kind`, `durable` and, once open, the SQLite settings that durability rests on."""
+        return {"kind": self.kind, "durable": self.durable, **self._settings}
+
+    @property
+    def _db(self) -> _Open:
+        if self._state is None:
+            raise StoreUnavailable("the store is not open")
+        return self._state
+
+    # Topics ---------------------------------------------------------------------------------------
+
+    async def topics(self) -> list[TopicRecord]:
+        return await self._db.readers.call(reads.topics)
+
+    async def topic_create(
+        self, tenant: str, name: str, retention: Retention, now_ms: int
+    ) -> TopicRecord:
+        create = self._db.log.create_topic
+        return await self._db.writer.call(create, tenant, name, retention, now_ms)
+
+    async def topic_update(self, topic_id: int, retention: Retention) -> None:
+        await self._db.writer.call(self._db.log.update_topic, topic_id, retention)
+
+    async def topic_delete(self, topic_id: int) -> None:
+        await self._db.writer.call(self._db.log.delete_topic, topic_id)
+
+    # The log --------------------------------------------------------------------------------------
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        return await self._db.writer.call(self._db.log.append, batch)
+
+    async def read(
+        self,
+        topic_id: int,
+        from_seq: int,
+        *,
+        limit: int,
+        max_bytes: int = 1 << 20,
+        descending: bool = False,
+    ) -> list[Message]:
+        page = reads.Page(topic_id, from_seq, limit, max_bytes, descending)
+        return await self._db.readers.call(reads.read, page)
+
+    async def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
+        return await self._db.readers.call(reads.find, tenant, message_id)
+
+    async def seq_at(self, topic_id: int, time_ms: int) -> int:
+        return await self._db.readers.call(reads.seq_at, topic_id, time_ms)
+
+    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+        trim = housekeeping.trim
+        return await self._db.writer.housekeep(trim, topic_id, retention, now_ms, limit)
+
+    async def purge(self, limit: int) -> int:
+        return await self._db.writer.housekeep(housekeeping.purge, limit)
+
+    # Idempotency ----------------------------------------------------------------------------------
+
+    async def known_keys(self, since_ms: int) -> list[KnownKey]:
+        return await self._db.readers.call(reads.known_keys, since_ms)
+
+    async def forget_keys(self, before_ms: int, limit: int) -> int:
+        return await self._db.writer.housekeep(housekeeping.forget_keys, before_ms, limit)
+
+    # Durable subscriptions ------------------------------------------------------------------------
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return await self._db.readers.call(subscriptions.all_records)
+
+    async def subscription_create(
+        self,
+        tenant: str,
+        name: str,
+        pattern: str,
+        settings: SubscriptionSettings,
+        start: Start,
+        now_ms: int,
+    ) -> SubscriptionRecord:
+        record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
+        return await self._db.writer.call(subscriptions.create, record, start)
+
+    async def subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        await self._db.writer.call(subscriptions.update, subscription_id, settings, paused)
+
+    async def subscription_delete(self, subscription_id: int) -> None:
+        await self._db.writer.call(subscriptions.delete, subscription_id)
+
+    async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
+        return await self._db.readers.call(subscriptions.positions, tenant, pattern, start)
+
+    async def progress(self, subscription_id: int) -> list[Progress]:
+        return await self._db.readers.call(subscriptions.progress, subscription_id)
+
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
+        await self._db.writer.call(_settle, progress, deaths)
+
+    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        await self._db.writer.call(subscriptions.seek, subscription_id, positions)
+
+    # Dead letters ---------------------------------------------------------------------------------
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        page = dead_letters.page
+        return await self._db.readers.call(page, tenant, which, limit, before_id)
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        return await self._db.readers.call(dead_letters.count, tenant, which)
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        return await self._db.readers.call(dead_letters.get, tenant, dead_id)
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        return await self._db.readers.call(dead_letters.of, subscription, topic_id, seq)
+
+    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
+        await self._db.writer.call(dead_letters.mark, dead_ids, redriven_at_ms)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        return await self._db.writer.call(dead_letters.delete, tenant, dead_ids)
+
+    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
+        return await self._db.writer.housekeep(dead_letters.trim, before_ms, max_count, limit)
+
+
+def _open(path: Path) -> Database:
+    try:
+        return Database(path)
+    except (OSError, apsw.Error) as error:
+        raise translated(error) from error
+
+
+def _settle(
+    connection: apsw.Connection, progress: Sequence[Progress], deaths: Sequence[Death]
+) -> None:
+    rows = subscriptions.progress_statements(progress)
+    execute_all(connection, [*rows, *dead_letters.death_statements(deaths)])

@@ -1,0 +1,120 @@
+"""Threads that use SQLite, so that the event loop never waits for a disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+import apsw
+
+from conduit.errors import StoreUnavailable
+from conduit.storage.sqlite.errors import translated
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Calls that wait for a thread. The broker makes few at a time; more means that the disk hangs.
+WAITING_MAX_COUNT = 10_000
+# Urgent calls in a row after which a slice of housekeeping runs, so that it never starves.
+URGENT_STREAK_COUNT = 32
+
+
+class _Call(NamedTuple):
+    run: Callable[[apsw.Connection], object]
+    future: asyncio.Future[Any]
+
+
+class Worker:
+    """Runs calls on threads of its own, one thread for each connection.
+
+    Calls start in the order in which they were made; `housekeep` calls let the others pass. A call that
+    was made is finished even if its caller is cancelled or the worker is closed meanwhile.
+    """
+
+    def __init__(self, name: str, connections: Sequence[apsw.Connection]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._urgent: deque[_Call] = deque()
+        self._later: deque[_Call] = deque()
+        # One token for each waiting call wakes one thread; a token without a call ends it.
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._streak = 0
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._work, args=(connection,), name=name, daemon=True)
+            for connection in connections
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def call(
+        self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `job(connection, …)` and return its result; errors are translated."""
+        return await self._submit(self._urgent, lambda connection: job(connection, *args, **kwargs))
+
+    async def housekeep(
+        self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `call`, for a slice of work that others need not wait for."""
+        return await self._submit(self._later, lambda connection: job(connection, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish the calls that wait and end the threads. Blocks: not for the event loop's thread."""
+        self._closed = True
+        for _ in self._threads:
+            self._tokens.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _submit(
+        self, queue: deque[_Call], run: Callable[[apsw.Connection], T]
+    ) -> asyncio.Future[T]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if len(queue) >= WAITING_MAX_COUNT:
+            raise StoreUnavailable(f"{WAITING_MAX_COUNT} calls wait for the disk")
+        future: asyncio.Future[T] = self._loop.create_future()
+        queue.append(_Call(run, future))
+        self._tokens.put(None)
+        return future
+
+    def _work(self, connection: apsw.Connection) -> None:
+        while (call := self._next()) is not None:
+            result: object = None
+            failure: Exception | None = None
+            try:
+                result = call.run(connection)
+            except Exception as error:  # noqa: BLE001 - the root of the thread: the caller gets it
+                failure = translated(error)
+            # A loop that is closed has nobody left who waits.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_answer, call.future, result, failure)
+
+    def _next(self) -> _Call | None:
+        """Wait for a call; None when the thread is to end."""
+        self._tokens.get()
+        if self._later and self._streak >= URGENT_STREAK_COUNT:
+            self._streak = 0
+            return self._later.popleft()
+        with suppress(IndexError):
+            call = self._urgent.popleft()
+            self._streak += 1
+            return call
+        self._streak = 0
+        with suppress(IndexError):
+            return self._later.popleft()
+        return None
+
+
+def _answer(future: asyncio.Future[object], result: object, failure: Exception | None) -> None:
+    if future.done():
+        return
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)

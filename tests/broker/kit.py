@@ -1,0 +1,141 @@
+"""A broker on the memory store with a clock that is moved by hand, and peers that read their frames."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from conduit.broker.broker import Broker, BrokerOptions
+from conduit.broker.connection import Connection
+from conduit.broker.publisher import Receipt
+from conduit.broker.waiting import result_of
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import PublishRequest, Subscribe
+from conduit.storage.memory import MemoryStore
+
+# Turns of the loop that a fact may take to come true.
+TURNS_MAX_COUNT = 2_000
+
+
+class ManualClock:
+    """UTC seconds that stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+class Peer:
+    """A connection whose frames are kept, decoded; `writable` is set by the test."""
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.frames: list[dict[str, Any]] = []
+        self.closed: tuple[int, str] | None = None
+
+    def write(self, data: bytes) -> None:
+        while data:
+            assert data[0] == 0x81
+            length, head = data[1], 2
+            if length == 126:
+                length, head = int.from_bytes(data[2:4], "big"), 4
+            elif length == 127:
+                length, head = int.from_bytes(data[2:10], "big"), 10
+            self.frames.append(json.loads(data[head : head + length]))
+            data = data[head + length :]
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The frames of one type."""
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    @property
+    def seqs(self) -> list[int]:
+        """The numbers of the messages, in the order in which they came."""
+        return [frame["seq"] for frame in self.of("message")]
+
+    @property
+    def attempts(self) -> list[tuple[int, int]]:
+        """(seq, attempt) of the messages."""
+        return [(frame["seq"], frame["attempt"]) for frame in self.of("message")]
+
+
+class Bench:
+    """What a test of the broker works with."""
+
+    def __init__(self, broker: Broker, clock: ManualClock) -> None:
+        self.broker = broker
+        self.clock = clock
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        """Let the loop turn until `fact` is true, within a bound."""
+        for _ in range(TURNS_MAX_COUNT):
+            if fact():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("it did not come true")
+
+    async def rest(self) -> None:
+        """Let everything that is under way come to an end."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock and have the deadlines looked at."""
+        self.clock.seconds += seconds
+        self.broker._hub.rng.seed(0)
+        self.broker._hub.sweep(self.clock.seconds)
+        await self.rest()
+        self.broker._hub.sweep(self.clock.seconds)
+        await self.rest()
+
+    async def publish(self, topic: str, payload: object = 1, **fields: Any) -> Receipt:
+        request = PublishRequest(topic, msgspec.Raw(json.dumps(payload).encode()), **fields)
+        receipt = await result_of(
+            lambda answer: self.broker.publish(DEFAULT_TENANT, request, answer)
+        )
+        await self.rest()
+        return receipt
+
+    async def publish_many(self, topic: str, count: int) -> list[Receipt]:
+        requests = [PublishRequest(topic, msgspec.Raw(b"%d" % n)) for n in range(count)]
+        receipts = await result_of(
+            lambda answer: self.broker.publish_batch(DEFAULT_TENANT, requests, answer)
+        )
+        await self.rest()
+        return receipts
+
+    def connect(self) -> tuple[Connection, Peer]:
+        peer = Peer()
+        return self.broker.connect(DEFAULT_TENANT, peer), peer
+
+    async def subscribe(self, topic: str, **fields: Any) -> tuple[Connection, Peer]:
+        connection, peer = self.connect()
+        await connection.subscribe(Subscribe(topic, **fields))
+        await self.rest()
+        return connection, peer
+
+    async def flush(self) -> None:
+        """Have all progress stored, and idle subscriptions unloaded."""
+        await self.broker._hub.ledger.stored()
+        await self.rest()
+
+
+@asynccontextmanager
+async def running_broker(store: Any = None, **options: Any) -> AsyncIterator[Bench]:
+    clock = ManualClock()
+    broker = Broker(store or MemoryStore(), clock, BrokerOptions(**options))
+    await broker.start()
+    try:
+        yield Bench(broker, clock)
+    finally:
+        await broker.stop()

@@ -1,0 +1,207 @@
+"""Durable subscriptions from the outside: views, pause, seek, update, delete, redrive, gaps."""
+
+import pytest
+
+from conduit.core.message import Retention, SubscriptionSettings
+from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt
+from conduit.storage.base import DeadFilter
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, running_broker
+
+T = DEFAULT_TENANT
+
+
+def ack_all(connection, peer):
+    for frame in peer.of("message"):
+        connection.acks.ack(Ack(message_id=frame["message_id"]))
+
+
+async def create(bench: Bench, name="s", **settings):
+    chosen = SubscriptionSettings(**settings)
+    return await bench.broker.subscriptions.create(T, name, "a", chosen, None)
+
+
+async def test_a_view_tells_what_is_going_on(bench: Bench):
+    await create(bench)
+    connection, _peer = await bench.subscribe("a", subscription="s", ref="x")
+    await bench.publish_many("a", 5)
+    connection.acks.ack(Ack(topic="a", seq=2))
+    view = await bench.broker.subscriptions.get(T, "s")
+    assert (view.subscribers, view.in_flight_count, view.topics[0].floor) == (1, 3, 2)
+    assert (view.topics[0].last_seq, view.topics[0].lag) == (5, 3)
+    connection.close()
+    await bench.flush()
+    view = await bench.broker.subscriptions.get(T, "s")
+    assert (view.subscribers, view.in_flight_count, view.pending_retry_count) == (0, 0, 3)
+    assert view.topics[0].floor == 2
+
+
+async def test_creating_twice_is_a_conflict_and_names_and_ranges_are_checked(bench: Bench):
+    await create(bench)
+    with pytest.raises(Conflict) as caught:
+        await create(bench)
+    assert caught.value.code == "subscription_exists"
+    with pytest.raises(InvalidRequest):
+        await create(bench, name="other", max_in_flight=0)
+    with pytest.raises(NotFound):
+        await bench.broker.subscriptions.get(T, "nobody")
+
+
+async def test_a_paused_subscription_hands_out_nothing(bench: Bench):
+    _connection, peer = await bench.subscribe("a", subscription="s")
+    await bench.broker.subscriptions.pause(T, "s")
+    await bench.publish("a")
+    assert peer.seqs == []
+    await bench.broker.subscriptions.resume(T, "s")
+    await bench.rest()
+    assert peer.seqs == [1]
+
+
+async def test_seeking_goes_back_and_forth_and_a_dry_run_does_nothing(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 5)
+    ack_all(connection, peer)
+    subscriptions = bench.broker.subscriptions
+    (place,) = await subscriptions.seek(T, "s", StartAt(seq=4), dry_run=True)
+    assert (place.floor, place.lag) == (3, 2)
+    await bench.rest()
+    assert len(peer.seqs) == 5
+    await subscriptions.seek(T, "s", StartAt(seq=4), dry_run=False)
+    await bench.rest()
+    assert peer.seqs[5:] == [4, 5]
+    connection.close()
+    await bench.flush()
+    await subscriptions.seek(T, "s", "earliest", dry_run=False)
+    _, again = await bench.subscribe("a", subscription="s")
+    assert again.seqs == [1, 2, 3, 4, 5]
+
+
+async def test_settings_change_for_what_is_handed_out_next(bench: Bench):
+    _, peer = await bench.subscribe("a", subscription="s", max_in_flight=1)
+    await bench.publish_many("a", 3)
+    assert peer.seqs == [1]
+    await bench.broker.subscriptions.update(T, "s", {"max_in_flight": 3})
+    await bench.rest()
+    assert peer.seqs == [1, 2, 3]
+    with pytest.raises(InvalidRequest):
+        await bench.broker.subscriptions.update(T, "s", {"ack": "auto"})
+
+
+async def test_deleting_a_subscription_ends_its_streams(bench: Bench):
+    _, peer = await bench.subscribe("a", subscription="s")
+    await bench.broker.subscriptions.delete(T, "s")
+    await bench.publish("a")
+    assert peer.seqs == []
+    assert peer.frames[-1] == {"type": "unsubscribed", "topic": "a", "subscription": "s"}
+    with pytest.raises(NotFound):
+        await bench.broker.subscriptions.delete(T, "s")
+
+
+async def test_a_redriven_dead_letter_is_delivered_to_its_subscription_again(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    _, other = await bench.subscribe("a", subscription="other")
+    await bench.publish_many("a", 2)
+    connection.acks.reject(Reject(peer.of("message")[0]["message_id"], reason="bad"))
+    connection.acks.ack(Ack(message_id=peer.of("message")[1]["message_id"]))
+    await bench.flush()
+    (dead,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=10)
+    await bench.broker.dead_letters.redrive(T, dead.dead_id)
+    await bench.rest()
+    assert peer.attempts == [(1, 1), (2, 1), (1, 1)]
+    assert other.seqs == [1, 2]
+    connection.acks.ack(Ack(message_id=dead.message_id, ref="done"))
+    await bench.flush()
+    assert peer.of("acked")[-1]["ref"] == "done"
+    assert (await bench.broker.subscriptions.get(T, "s")).topics[0].floor == 2
+
+
+async def test_a_redriven_message_that_left_the_log_comes_from_its_dead_letter(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 2)
+    connection.acks.reject(Reject(peer.of("message")[0]["message_id"]))
+    connection.acks.ack(Ack(topic="a", seq=2))
+    connection.close()
+    await bench.flush()
+    topic = await bench.broker.topics.update(T, "a", Retention(max_messages=1))
+    await bench.broker.store.trim(topic.topic_id, topic.retention, 0, 100)
+    (dead,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=10)
+    await bench.broker.dead_letters.redrive(T, dead.dead_id)
+    bench.broker.topics.get(T, "a").feed.skip_to(2)
+    _, again = await bench.subscribe("a", subscription="s")
+    await bench.until(lambda: again.seqs == [1])
+
+
+async def test_what_retention_took_is_named_before_what_is_left(bench: Bench):
+    connection, _peer = await bench.subscribe("a", subscription="s")
+    connection.close()
+    await bench.flush()
+    await bench.publish_many("a", 5)
+    topic = await bench.broker.topics.update(T, "a", Retention(max_messages=2))
+    await bench.broker.store.trim(topic.topic_id, topic.retention, 0, 100)
+    _, again = await bench.subscribe("a", subscription="s")
+    await bench.until(lambda: len(again.seqs) == 2)
+    (gap,) = again.of("gap")
+    assert (gap["from_seq"], gap["to_seq"], gap["reason"]) == (1, 3, "retention")
+    assert again.frames.index(gap) < again.frames.index(again.of("message")[0])
+    assert again.seqs == [4, 5]
+
+
+class FailingStore(MemoryStore):
+    """A memory store whose progress cannot be written while `fails`."""
+
+    fails = False
+
+    async def settle(self, progress, deaths):
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        await super().settle(progress, deaths)
+
+
+async def test_an_ack_is_confirmed_only_when_the_store_has_it():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        store.fails = True
+        connection.acks.ack(Ack(message_id=peer.of("message")[0]["message_id"], ref="r"))
+        with pytest.raises(StoreUnavailable):
+            await bench.broker._hub.ledger.flush()
+        assert peer.of("acked") == []
+        store.fails = False
+        await bench.broker._hub.ledger.flush()
+        assert peer.of("acked") == [
+            {"type": "acked", "ref": "r", "message_id": peer.of("message")[0]["message_id"]}
+        ]
+
+
+async def test_what_a_lost_subscriber_had_comes_again_in_order(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 300)
+    connection.close()
+    await bench.flush()
+    bench.broker.topics.get(T, "a").feed.skip_to(300)
+    assert peer.seqs == list(range(1, 257))
+    _, again = await bench.subscribe("a", subscription="s")
+    await bench.until(lambda: len(again.seqs) == 256)
+    assert again.attempts == [(seq, 2) for seq in range(1, 257)]
+
+
+async def test_only_its_holder_may_fail_an_attempt_but_anybody_may_settle_it(bench: Bench):
+    first, first_peer = await bench.subscribe("a", subscription="s")
+    second, second_peer = await bench.subscribe("a", subscription="s")
+    await bench.publish("a")
+    holder, other = (first, second) if first_peer.seqs else (second, first)
+    peer = first_peer if first_peer.seqs else second_peer
+    message_id = peer.of("message")[0]["message_id"]
+    other.acks.nack(Nack(message_id, ref="n"))
+    other.acks.extend(Extend(message_id, ref="e"))
+    other.acks.reject(Reject(message_id, ref="r"))
+    await bench.flush()
+    other_peer = second_peer if first_peer.seqs else first_peer
+    assert {frame["ref"] for frame in other_peer.of("error")} == {"n", "e", "r"}
+    holder.acks.extend(Extend(message_id, ref="e"))
+    other.acks.ack(Ack(message_id=message_id, ref="a"))
+    await bench.flush()
+    assert [frame["ref"] for frame in (*peer.of("acked"), *other_peer.of("acked"))] == ["e", "a"]

@@ -1,0 +1,99 @@
+import pytest
+
+from conduit.broker import browse
+from conduit.broker.browse import Window
+from conduit.core.message import Retention
+from conduit.errors import NotFound
+from conduit.names import DEFAULT_TENANT
+from tests.broker.kit import Bench
+
+T = DEFAULT_TENANT
+
+
+@pytest.fixture
+async def ten(bench: Bench) -> Bench:
+    """Messages 1 to 10, published a second apart."""
+    await bench.broker.topics.create(T, "t")
+    for _ in range(10):
+        await bench.publish("t")
+        bench.clock.seconds += 1
+    return bench
+
+
+def at(bench: Bench, seq: int) -> int:
+    """When a message of `ten` was published."""
+    return int((bench.clock.seconds - 11 + seq) * 1000)
+
+
+async def page(bench: Bench, limit=100, **window):
+    messages, following = await bench.broker.messages.browse(T, "t", Window(**window), limit)
+    return [message.seq for message in messages], following
+
+
+async def walk(bench: Bench, limit, **window):
+    """All pages, joined."""
+    found, following = await page(bench, limit, **window)
+    while following is not None:
+        more, following = await page(bench, limit, **{**window, "from_seq": following})
+        assert more, "a page that was announced is not empty"
+        found += more
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10, 100])
+@pytest.mark.parametrize(("first", "last"), [(1, 10), (4, 10), (1, 6), (4, 6), (5, 5), (7, 6)])
+async def test_pages_join_to_the_window_in_both_directions(ten: Bench, limit, first, last):
+    window = {"from_ms": at(ten, first), "to_ms": at(ten, last) + 1}
+    expected = list(range(first, last + 1))
+    assert await walk(ten, limit, **window) == expected
+    assert await walk(ten, limit, **window, descending=True) == expected[::-1]
+
+
+async def test_a_start_outside_the_window_is_brought_into_it_or_finds_nothing(ten: Bench):
+    assert await page(ten, from_seq=99) == ([], None)
+    assert await page(ten, from_seq=0, limit=1) == ([1], 2)
+    assert await page(ten, from_seq=99, limit=1, descending=True) == ([10], 9)
+    assert await page(ten, from_seq=0, descending=True) == ([], None)
+
+
+async def test_an_empty_topic_has_no_page(bench: Bench):
+    await bench.broker.topics.create(T, "t")
+    assert await page(bench) == ([], None)
+    assert await page(bench, descending=True) == ([], None)
+
+
+async def test_what_retention_removed_is_not_browsed(ten: Bench):
+    await ten.broker.topics.update(T, "t", Retention(max_messages=3))
+    await ten.broker._housekeeper.round()
+    assert await page(ten) == ([8, 9, 10], None)
+    assert await page(ten, from_seq=2, limit=1) == ([8], 9)
+
+
+async def test_a_page_ends_early_when_it_is_large(bench: Bench, monkeypatch):
+    monkeypatch.setattr(browse, "PAGE_MAX_BYTES", 2_500)
+    await bench.broker.topics.create(T, "t")
+    for _ in range(5):
+        await bench.publish("t", "x" * 1_000)
+    assert await page(bench) == ([1, 2, 3], 4)
+    assert await walk(bench, 100) == [1, 2, 3, 4, 5]
+
+
+async def test_unknown_names_ids_and_other_tenants_find_nothing(ten: Bench):
+    browser = ten.broker.messages
+    (message, *_), _ = await browser.browse(T, "t", Window(), 1)
+    topic, found, states = await browser.get(T, message.message_id)
+    assert (topic.name, found, states) == ("t", message, [])
+    for tenant, message_id in (("other", message.message_id), (T, "nonsense")):
+        with pytest.raises(NotFound) as caught:
+            await browser.get(tenant, message_id)
+        assert caught.value.code == "message_not_found"
+    for tenant, name in (("other", "t"), (T, "u")):
+        with pytest.raises(NotFound):
+            await browser.browse(tenant, name, Window(), 1)
+
+
+async def test_a_message_of_a_deleted_topic_is_not_found(ten: Bench):
+    (message, *_), _ = await ten.broker.messages.browse(T, "t", Window(), 1)
+    await ten.broker.topics.delete(T, "t")
+    with pytest.raises(NotFound):
+        await ten.broker.messages.get(T, message.message_id)

@@ -1,0 +1,202 @@
+"""Publishing: numbers, idempotency, batches, poison, a full queue, a store that fails."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from conduit.broker.browse import Window
+from conduit.broker.committer import Committer
+from conduit.broker.publisher import PublishLimits, Receipt
+from conduit.core.message import NewMessage
+from conduit.errors import (
+    ConduitError,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    Overloaded,
+    StoreDataError,
+    StoreUnavailable,
+)
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import PublishRequest
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, running_broker
+
+
+async def test_numbers_are_dense_and_follow_the_order_of_publishing(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    answers: list[Receipt | ConduitError] = []
+    for number in range(5_000):
+        request = PublishRequest("a", msgspec.Raw(b"%d" % number))
+        bench.broker.publish(DEFAULT_TENANT, request, answers.append)
+    await bench.until(lambda: len(answers) == 5_000)
+    assert [answer.seq for answer in answers] == list(range(1, 5_001))
+    messages, _ = await bench.broker.messages.browse(DEFAULT_TENANT, "a", Window(), 1_000)
+    assert [int(message.payload) for message in messages] == list(range(1_000))
+
+
+async def test_a_repeated_key_gets_the_first_result_and_stores_nothing(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    first = await bench.publish("a", 1, idempotency_key="k")
+    again = await bench.publish("a", 2, idempotency_key="k")
+    assert (again.message_id, again.seq, again.duplicate) == (first.message_id, 1, True)
+    assert (await bench.publish("a", 3)).seq == 2
+    bench.clock.seconds += 601
+    bench.broker._publisher.expire(bench.clock.seconds)
+    assert (await bench.publish("a", 4, idempotency_key="k")).seq == 3
+
+
+async def test_a_key_that_is_being_stored_answers_all_who_repeat_it(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    answers: list[Receipt | ConduitError] = []
+    for _ in range(3):
+        request = PublishRequest("a", msgspec.Raw(b"1"), idempotency_key="k")
+        bench.broker.publish(DEFAULT_TENANT, request, answers.append)
+    await bench.until(lambda: len(answers) == 3)
+    assert sorted((answer.seq, answer.duplicate) for answer in answers) == [
+        (1, False),
+        (1, True),
+        (1, True),
+    ]
+
+
+async def test_keys_are_known_again_after_a_restart():
+    store = MemoryStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        await bench.publish("a", 1, idempotency_key="k")
+        bench.broker._publisher._window.drop_topic(1)
+        bench.broker._publisher.restore(await store.known_keys(0))
+        assert (await bench.publish("a", 2, idempotency_key="k")).duplicate
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    receipts = await bench.publish_many("a", 3)
+    assert [receipt.seq for receipt in receipts] == [1, 2, 3]
+    answers: list[list[Receipt] | ConduitError] = []
+    requests = [PublishRequest("a", msgspec.Raw(b"1")), PublishRequest("nobody", msgspec.Raw(b"1"))]
+    bench.broker.publish_batch(DEFAULT_TENANT, requests, answers.append)
+    assert isinstance(answers[0], NotFound)
+    assert (await bench.publish("a")).seq == 4
+
+
+async def test_a_batch_may_repeat_keys_and_answers_each_in_its_place(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    await bench.publish("a", 0, idempotency_key="old")
+    requests = [
+        PublishRequest("a", msgspec.Raw(b"1"), idempotency_key=key)
+        for key in ("new", "old", "new", None)
+    ]
+    answers: list[list[Receipt] | ConduitError] = []
+    bench.broker.publish_batch(DEFAULT_TENANT, requests, answers.append)
+    await bench.until(lambda: bool(answers))
+    assert [(receipt.seq, receipt.duplicate) for receipt in answers[0]] == [
+        (2, False),
+        (1, True),
+        (2, True),
+        (3, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"key": ""}, "key"),
+        ({"key": "x" * 256}, "key"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+        ({"headers": {str(n): "" for n in range(65)}}, "headers"),
+        ({"headers": {"a": "x" * 20_000}}, "headers"),
+    ],
+)
+async def test_what_is_out_of_bounds_is_named(bench: Bench, fields, field):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    with pytest.raises(InvalidRequest) as caught:
+        await bench.publish("a", 1, **fields)
+    assert caught.value.field == field
+
+
+async def test_a_payload_over_the_limit_is_refused():
+    async with running_broker(publish=PublishLimits(max_payload_bytes=10)) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        with pytest.raises(LimitReached) as caught:
+            await bench.publish("a", "0123456789")
+        assert (caught.value.code, caught.value.field) == ("payload_too_large", "payload")
+
+
+async def test_topics_are_created_by_publishing_only_where_that_is_wanted():
+    async with running_broker(auto_create_topics=True) as bench:
+        assert (await bench.publish("new.topic")).seq == 1
+        with pytest.raises(InvalidRequest):
+            await bench.publish("not a topic")
+
+
+class OneTopicStore:
+    """The `append` of a store that holds payloads, and refuses or fails when told so."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.fails = False
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        await asyncio.sleep(0)
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        if any(message.payload == b"poison" for message in batch):
+            raise StoreDataError("a row is refused")
+        first = len(self.payloads) + 1
+        self.payloads += [message.payload for message in batch]
+        return list(range(first, len(self.payloads) + 1))
+
+
+def _submit(committer: Committer, payload: bytes, outcomes: list, count: int = 1) -> None:
+    def done(result: Sequence[int] | ConduitError, start: int) -> None:
+        outcomes.append((payload, result if isinstance(result, ConduitError) else result[start]))
+
+    committer.submit([NewMessage(1, "id", 0, payload)] * count, len(payload) * count, done)
+
+
+async def test_poison_fails_alone():
+    store, outcomes = OneTopicStore(), []
+    committer = Committer(store, lambda messages, seqs: None)
+    for payload in (b"1", b"2", b"poison", b"3", b"4"):
+        _submit(committer, payload, outcomes)
+    task = asyncio.get_running_loop().create_task(committer.run())
+    await committer.drain()
+    task.cancel()
+    assert store.payloads == [b"1", b"2", b"3", b"4"]
+    assert [payload for payload, result in outcomes if isinstance(result, StoreDataError)] == [
+        b"poison"
+    ]
+
+
+async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
+    store, outcomes = OneTopicStore(), []
+    committer = Committer(store, lambda messages, seqs: None)
+    task = asyncio.get_running_loop().create_task(committer.run())
+    store.fails = True
+    _submit(committer, b"1", outcomes)
+    await committer.drain()
+    store.fails = False
+    _submit(committer, b"2", outcomes)
+    await committer.drain()
+    task.cancel()
+    assert isinstance(outcomes[0][1], StoreUnavailable)
+    assert outcomes[1] == (b"2", 1)
+
+
+async def test_a_full_queue_refuses_and_keeps_what_it_has():
+    outcomes: list[tuple[bytes, object]] = []
+    committer = Committer(OneTopicStore(), lambda messages, seqs: None)
+    for _ in range(20):
+        _submit(committer, b"1", outcomes, count=1_000)
+    with pytest.raises(Overloaded):
+        _submit(committer, b"1", outcomes)
+    with pytest.raises(Overloaded):
+        _submit(Committer(OneTopicStore(), lambda messages, seqs: None), b"x" * (65 << 20), [])
+    task = asyncio.get_running_loop().create_task(committer.run())
+    await committer.drain()
+    task.cancel()
+    assert len(outcomes) == 20

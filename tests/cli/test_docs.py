@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from conduit.cli.exits import Exit
+from conduit.cli.main import main
+from tests.cli.test_start import commands
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+EXAMPLES = re.findall(r"^\$ (.*\bconduit .*)$", TEXT, re.MULTILINE)
+
+
+def calls(example: str) -> list[list[str]]:
+    """The arguments of each `conduit` in a line of shell."""
+    parts: list[list[str]] = [[]]
+    for word in shlex.split(example):
+        if word == "|":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [part[1:] for part in parts if part[0] == "conduit"]
+
+
+def parse(args: list[str]) -> None:
+    """Parse a command line without running it. Raises click.UsageError."""
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        name, *args = args
+        command = command.commands[name]
+    command.make_context("conduit", args).close()
+
+
+def test_the_exit_codes_in_the_docs_are_those_of_the_program() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", TEXT, re.MULTILINE)
+    assert [(int(code), meaning) for code, meaning in rows] == [
+        (int(code), code.meaning) for code in Exit
+    ]
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_has_an_example(path: tuple[str, ...]) -> None:
+    used = [tuple(args[: len(path)]) for example in EXAMPLES for args in calls(example)]
+    assert path in used
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_a_command_line_that_is_understood(example: str) -> None:
+    for args in calls(example):
+        parse(args)
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_option_is_in_the_docs(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    section = TEXT.partition(f"## conduit {path[0]}\n")[2].partition("\n## ")[0]
+    shared = TEXT.partition("## Exit codes")[0]
+    options = [option.opts[-1] for option in command.params if isinstance(option, click.Option)]
+    assert [option for option in options if option not in section + shared] == []

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import unicodedata
+
+import click
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conduit.cli import output
+from conduit.cli.output import duration_text, json_text, printable, size_text, table
+
+
+def plain(lines: list[str]) -> list[str]:
+    return [click.unstyle(line) for line in lines]
+
+
+def test_columns_are_aligned_and_numbers_stand_to_the_right() -> None:
+    lines = table(["NAME", "COUNT"], [["orders", "1,204"], ["a", "7"], ["b", "-"]])
+    assert plain(lines) == [
+        "NAME    COUNT",
+        "orders  1,204",
+        "a           7",
+        "b           -",
+    ]
+
+
+def test_a_line_that_is_too_long_for_the_terminal_ends_with_an_ellipsis() -> None:
+    lines = plain(table(["NAME", "REASON"], [["a", "x" * 50]], width=20))
+    assert [len(line) for line in lines] == [12, 20]
+    assert lines[1].endswith("…")
+
+
+def test_a_table_without_rows_is_its_heading() -> None:
+    assert plain(table(["NAME", "COUNT"], [])) == ["NAME  COUNT"]
+
+
+@given(st.text())
+def test_text_for_people_cannot_steer_a_terminal(text: str) -> None:
+    shown = printable(text)
+    assert not any(unicodedata.category(char) == "Cc" for char in shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\r\tc", "a\\x0ab\\x0d\\x09c"),
+        ("\x9b31m", "\\x9b31m"),
+        ("safe\u202etxt.exe", "safe\\u202etxt.exe"),
+        ("Grüße 你好 🎉", "Grüße 你好 🎉"),
+    ],
+)
+def test_control_characters_are_spelled_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_json_cannot_steer_a_terminal_and_means_the_same() -> None:
+    value = {"text": "\x1b[31m \x9b31m \u202e \x7f"}
+    text = json_text(value)
+    assert text.isprintable()
+    assert msgspec.json.decode(text) == value
+
+
+def test_payloads_keep_their_digits_on_one_line() -> None:
+    raw = msgspec.Raw(b'{\n  "big": 9007199254740993,\n  "small": [0.1000, 1e400]\n}')
+    assert json_text({"payload": raw}) == (
+        '{"payload":{"big":9007199254740993,"small":[0.1000,1e400]}}'
+    )
+
+
+def test_records_in_json_are_one_document_and_in_jsonl_one_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.show_all([{"a": 1}, {"a": 2}], {}, "json")
+    assert msgspec.json.decode(capsys.readouterr().out) == [{"a": 1}, {"a": 2}]
+    output.show_all([{"a": 1}, {"a": 2}], {}, "jsonl")
+    assert capsys.readouterr().out == '{"a":1}\n{"a":2}\n'
+
+
+def test_no_records_are_an_empty_list_for_programs_and_a_note_for_people(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.show_all([], {}, "json")
+    assert capsys.readouterr().out == "[]\n"
+    output.show_all([], {"NAME": str}, "table")
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "none\n")
+
+
+def test_values_of_a_record_are_shown_as_people_write_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    values = {"none": None, "flag": True, "count": 1234567, "rate": 0.12345, "text": "\x1b["}
+    output.show_one(values, {name: lambda row, name=name: row[name] for name in values}, "table")
+    cells = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert cells == ["-", "yes", "1,234,567", "0.1", "\\x1b["]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1 << 30, "1.0 GiB"),
+        (1 << 60, "1048576.0 TiB"),
+    ],
+)
+def test_sizes_have_the_unit_that_fits(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59, "59s"), (90, "90s"), (3600, "1h"), (604800, "7d")]
+)
+def test_durations_are_whole(seconds: int, text: str) -> None:
+    assert duration_text(seconds) == text

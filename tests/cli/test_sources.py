@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conduit.cli.pub import Options
+from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
+from conduit.cli.sources import GROUP_COUNT, messages
+from conduit.client import Receipt, message
+from conduit.errors import InvalidRequest
+from conduit.protocol.frames import PublishRequest
+
+NOTHING = {
+    "topic": "t",
+    "data": None,
+    "file": None,
+    "text": False,
+    "messages": False,
+    "count": None,
+    "rate": None,
+    "batch": 100,
+    "key": None,
+    "headers": (),
+    "idempotency_key": None,
+    "create": False,
+    "output": None,
+}
+
+
+def options(**given: object) -> Options:
+    return Options(**{**NOTHING, **given})
+
+
+async def collect(options: Options) -> list[PublishRequest]:
+    return [request async for group in messages(options) for request in group]
+
+
+def payloads(requests: list[PublishRequest]) -> list[bytes]:
+    return [bytes(request.payload) for request in requests]
+
+
+async def test_data_goes_out_byte_for_byte_with_key_and_headers() -> None:
+    text = '{"b": 1,\n "a": 0.1000}'
+    (request,) = await collect(options(data=text, key="k", headers=(("a", "b"),)))
+    assert bytes(request.payload) == text.encode()
+    assert (request.topic, request.key, request.headers) == ("t", "k", {"a": "b"})
+
+
+async def test_data_is_repeated_under_keys_of_its_own() -> None:
+    count = GROUP_COUNT + 5
+    requests = await collect(options(data="1", count=count))
+    assert len({request.idempotency_key for request in requests}) == count
+
+
+async def test_lines_of_a_file_are_messages_and_blank_ones_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(b'1\n\n{"a": 2}\r\n  \n"three"')
+    assert payloads(await collect(options(file=str(file)))) == [b"1", b'{"a": 2}', b'"three"']
+
+
+async def test_text_is_sent_as_strings_blank_lines_too(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes('say "hi"\n\nGrüße\n'.encode())
+    found = payloads(await collect(options(file=str(file), text=True)))
+    assert found == [b'"say \\"hi\\""', b'""', '"Grüße"'.encode()]
+
+
+async def test_whole_messages_go_to_their_own_topics(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_text(
+        '{"message_id":"x","topic":"a","seq":7,"attempt":1,"payload":{"n":1},"key":"k"}\n'
+        '{"topic":"b.c","payload":null,"headers":{"h":"v"}}\n'
+    )
+    first, second = await collect(options(topic=None, messages=True, file=str(file)))
+    assert (first.topic, bytes(first.payload), first.key) == ("a", b'{"n":1}', "k")
+    assert (second.topic, bytes(second.payload), second.headers) == ("b.c", b"null", {"h": "v"})
+
+
+@pytest.mark.parametrize("line", [b"{", b"hello", b"1 2", b"NaN", b'"\xff"', b"'x'", b"[1,]"])
+async def test_what_is_not_json_is_refused_with_the_number_of_its_line(
+    line: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(b"1\n" + line)
+    with pytest.raises(InvalidRequest, match="line 2") as raised:
+        await collect(options(file=str(file)))
+    assert raised.value.code == "not_json"
+
+
+@pytest.mark.parametrize("line", ["1", "{}", '{"topic":"t"}', '{"topic":1,"payload":1}'])
+async def test_what_is_not_a_message_is_refused(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_text(line)
+    with pytest.raises(InvalidRequest, match="line 1 is not a message"):
+        await collect(options(topic=None, messages=True, file=str(file)))
+
+
+async def test_what_stands_before_a_bad_line_is_published(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(b"1\n2\n{\n3\n")
+    groups = messages(options(file=str(file)))
+    assert payloads(await anext(groups)) == [b"1", b"2"]
+    with pytest.raises(InvalidRequest, match="line 3"):
+        await anext(groups)
+
+
+async def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(b"\xff")
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        await collect(options(file=str(file), text=True))
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+async def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=name) as raised:
+        await collect(options(file=str(tmp_path / name)))
+    assert raised.value.code == "cannot_read"
+
+
+def test_a_request_holds_what_is_due_as_far_as_it_fits() -> None:
+    group = [message("t", "x" * (REQUEST_MAX_BYTES // 3)) for _ in range(5)]
+    assert one_request(group, 0, 1) == group[:1]
+    assert one_request(group, 0, 5) == group[:2]
+    assert one_request(group, 4, 5) == group[4:]
+
+
+def test_a_message_that_is_too_large_goes_alone_and_the_server_says_so() -> None:
+    group = [message("t", "x" * (REQUEST_MAX_BYTES + 1)), message("t", 1)]
+    assert one_request(group, 0, 2) == group[:1]
+
+
+def test_a_receipt_says_what_is_not_as_usual() -> None:
+    receipt = Receipt("id", "t", 1, "2026-01-01T00:00:00.000Z", 7, "e", True, False)
+    assert receipt_line(receipt) == "published  t #7  id"
+    known = Receipt("id", "t", 1, "2026-01-01T00:00:00.000Z", 7, "e", True, True)
+    assert receipt_line(known).endswith("duplicate")
+    lost = Receipt("id", "t", 1, "2026-01-01T00:00:00.000Z", 7, "e", False, False)
+    assert receipt_line(lost).endswith("in memory")

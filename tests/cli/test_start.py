@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from conduit.cli.main import main
+from tests.support.server import clean_environment
+
+HEAVY = ("asyncio", "fastapi", "httpx2", "msgspec", "pydantic", "rich", "uvloop", "websockets")
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The path of every command, without groups."""
+    found: list[tuple[str, ...]] = []
+    for name, command in main.commands.items():
+        if isinstance(command, click.Group):
+            found += [(name, sub) for sub in command.commands]
+        else:
+            found.append((name,))
+    return found
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The bound is 150 ms; what is loaded decides it, and can be tested on a busy machine."""
+    check = f"import sys, conduit.cli.main; print(*set({HEAVY!r}) & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, env=clean_environment()
+    )
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_says_what_it_does_in_one_line_of_the_list(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, [*path, "--help"])
+    assert result.exit_code == 0
+    listing = CliRunner().invoke(main, [*path[:-1], "--help"], terminal_width=100).output
+    (line,) = [line for line in listing.splitlines() if line.split()[:1] == [path[-1]]]
+    assert not line.endswith("...")
+
+
+def test_the_version_is_the_packages() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.output == "conduit 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["pub"],
+        ["pub", "orders"],
+        ["pub", "orders", "1", "--file", "x"],
+        ["pub", "orders", "-", "--count", "2"],
+        ["pub", "orders", "1", "--count", "2", "--idempotency-key", "k"],
+        ["pub", "orders", "--messages", "--file", "x"],
+        ["pub", "--messages"],
+        ["pub", "orders", "1", "-H", "no-value"],
+        ["pub", "orders", "1", "--rate", "0"],
+        ["sub"],
+        ["sub", "orders", "--from", "tomorrow"],
+        ["sub", "orders", "--ack", "manual"],
+        ["topic", "create", "orders", "--max-age", "long"],
+        ["topic", "nonsense"],
+        ["dlq", "redrive"],
+        ["dlq", "redrive", "some-id", "--all"],
+        ["dlq", "redrive", "some-id", "--topic", "orders"],
+        ["dlq", "discard"],
+        ["dlq", "discard", "some-id"],
+        ["subscription", "seek", "billing"],
+        ["subscription", "seek", "billing", "--to", "new"],
+        ["stats", "-o", "xml"],
+        ["stats", "--url", "nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_a_usage_error_before_anything_is_asked(args: list[str]) -> None:
+    result = CliRunner().invoke(main, args, env={"CONDUIT_URL": "http://127.0.0.1:9"})
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+
+
+def test_wrong_settings_are_all_told_at_once() -> None:
+    env = {"PORT": "http", "CONDUIT_MAX_TOPICS": "0", "DATABASE_URL": "mysql://secret@x"}
+    result = CliRunner().invoke(main, ["serve"], env=env)
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("error: ") for line in lines)
+    assert "secret" not in result.stderr
+
+
+def test_an_option_of_serve_wins_over_its_variable() -> None:
+    result = CliRunner().invoke(main, ["serve", "--port", "http"], env={"PORT": "8080"})
+    assert result.exit_code == 2
+    assert "PORT is 'http'" in result.stderr

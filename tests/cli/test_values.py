@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from conduit.cli.values import parse_duration, parse_header, parse_start, parse_time
+from conduit.protocol.frames import StartAt
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5h", 5400), ("15m", 900), ("7d", 604800)]
+)
+def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "1 h", "-1h", "1y", "1e3", "inf", "١"])
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("-1h", "2026-05-01T11:00:00.000Z"),
+        ("2026-02-23T10:30:00Z", "2026-02-23T10:30:00.000Z"),
+        ("2026-02-23T10:30:00.123456+01:00", "2026-02-23T09:30:00.123Z"),
+    ],
+)
+def test_a_time_is_absolute_or_so_long_ago(text: str, time: str) -> None:
+    assert parse_time(text, NOW) == time
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-02-23T10:30:00", "12:00", "-", "-x"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"such as|time zone"):
+        parse_time(text, NOW)
+
+
+def test_a_time_before_time_is_refused_not_a_crash() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        parse_time("-99999999w", NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("new", "new"),
+        ("earliest", "earliest"),
+        ("17", StartAt(seq=17)),
+        ("-30m", StartAt(time="2026-05-01T11:30:00.000Z")),
+        ("2026-05-01T00:00:00Z", StartAt(time="2026-05-01T00:00:00.000Z")),
+    ],
+)
+def test_a_start_is_a_word_a_number_or_a_time(text: str, start: object) -> None:
+    assert parse_start(text, NOW) == start
+
+
+def test_the_value_of_a_header_may_have_an_equals_sign() -> None:
+    assert parse_header("a=b=c") == ("a", "b=c")
+    assert parse_header("a=") == ("a", "")
+
+
+@pytest.mark.parametrize("text", ["a", "=b", ""])
+def test_a_header_without_a_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="name=value"):
+        parse_header(text)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from conduit.client import ApiError, AsyncConduit, DeadLetterFilter, GapEvent, Retention
+from tests.support.http import Api
+from tests.support.server import RunningServer, running_server
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+
+COUNT = 200
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    """A server of its own for each test, because most of these kill it."""
+    with running_server(DATABASE_URL="sqlite:///conduit.db") as server:
+        yield server
+
+
+async def restart(server: RunningServer) -> None:
+    """SIGKILL and start again, while the loop goes on."""
+    await asyncio.to_thread(server.restart)
+
+
+async def test_publishing_through_a_crash_stores_everything_once_and_in_order(
+    server: RunningServer,
+) -> None:
+    async with AsyncConduit(server.url) as client:
+        await client.topics.create("t")
+        crash = None
+        for number in range(COUNT):
+            if number == COUNT // 2:
+                crash = asyncio.gather(restart(server))
+            await client.publish("t", number)
+        assert crash is not None
+        await crash
+    stored = Api(server.url).browse("t")
+    assert [message["payload"] for message in stored] == list(range(COUNT))
+
+
+@pytest.mark.parametrize("subscription", [None, "billing"])
+@pytest.mark.parametrize("pattern", ["t", "*"])
+async def test_a_stream_goes_on_after_a_crash_without_a_hole(
+    server: RunningServer, pattern: str, subscription: str | None
+) -> None:
+    async with AsyncConduit(server.url) as client:
+        await client.topics.create("t")
+        async with client.subscribe(pattern, subscription, max_in_flight=10) as stream:
+            seen: list[int] = []
+            crash = None
+            for number in range(COUNT):
+                await client.publish("t", number)
+            async for delivery in stream:
+                if delivery.message.attempt == 1 and delivery.payload not in seen:
+                    seen.append(delivery.payload)
+                await delivery.ack()
+                if len(seen) == COUNT // 2 and crash is None:
+                    crash = asyncio.gather(restart(server))
+                if len(set(seen)) == COUNT:
+                    break
+            assert seen == list(range(COUNT))
+            assert crash is not None
+            await crash
+
+
+async def test_an_unsettled_delivery_comes_again_after_a_crash(server: RunningServer) -> None:
+    async with AsyncConduit(server.url) as client:
+        await client.topics.create("t")
+        async with client.subscribe("t") as stream:
+            for number in range(3):
+                await client.publish("t", number)
+            first, second, third = [await anext(stream) for _ in range(3)]
+            await first.ack()
+            await third.ack()
+            await second.nack(delay_ms=60_000)
+            await restart(server)
+            again = await anext(stream)
+            assert again.payload == 1
+            await again.ack()
+            await client.publish("t", "after")
+            assert (await anext(stream)).payload == "after"
+
+
+async def test_a_slow_application_does_not_lose_attempts(server: RunningServer) -> None:
+    """The window is worked on for longer than the attempts of its last message would take."""
+    async with AsyncConduit(server.url) as client:
+        await client.topics.create("t")
+        stream = client.subscribe("t", "slow", ack_wait_ms=1000, max_attempts=1)
+        async with stream:
+            for number in range(5):
+                await client.publish("t", number)
+            seen = []
+            for _ in range(5):
+                delivery = await anext(stream)
+                seen.append((delivery.payload, delivery.message.attempt))
+                await asyncio.sleep(0.6)
+                await delivery.ack()
+        assert seen == [(number, 1) for number in range(5)]
+        assert [letter async for letter in client.dead_letters.find(DeadLetterFilter())] == []
+
+
+async def test_a_topic_that_is_deleted_and_created_anew_is_followed(server: RunningServer) -> None:
+    gap: asyncio.Future[GapEvent] = asyncio.get_running_loop().create_future()
+    async with AsyncConduit(server.url) as client:
+        await client.topics.create("t")
+        async with client.subscribe("t", on_gap=gap.set_result) as stream:
+            for number in range(3):
+                await client.publish("t", number)
+            for _ in range(3):
+                await (await anext(stream)).ack()
+            await client.topics.delete("t")
+            async with asyncio.timeout(10):
+                assert (await gap).reason == "epoch_changed"
+            await client.publish("t", "anew")
+            delivery = await anext(stream)
+            assert (delivery.payload, delivery.message.seq) == ("anew", 1)
+
+
+async def test_the_control_endpoints_answer_as_the_records_say(server: RunningServer) -> None:
+    async with AsyncConduit(server.url) as client:
+        made = await client.topics.create("t", Retention(max_messages=10))
+        assert made.retention.max_messages == 10
+        async with client.subscribe("t", "work") as stream:
+            for number in range(2):
+                await client.publish("t", number, key="k", headers={"a": "b"})
+            await (await anext(stream)).reject("no good")
+            await (await anext(stream)).ack()
+        api = Api(server.url)
+        await asyncio.to_thread(until, api.dead_letters)
+        assert [topic.name async for topic in client.topics.find(q="t")] == ["t"]
+        subscription = await client.subscriptions.get("work")
+        assert (subscription.lag, subscription.dead_count) == (0, 1)
+        assert [found.name async for found in client.subscriptions.find()] == ["work"]
+        (letter,) = [letter async for letter in client.dead_letters.find(DeadLetterFilter())]
+        assert (letter.reason, letter.key, letter.headers) == ("no good", "k", {"a": "b"})
+        assert (await client.dead_letters.get(letter.id)).message_id == letter.message_id
+        assert (await client.subscriptions.pause("work")).paused
+        assert not (await client.subscriptions.resume("work")).paused
+        (place,) = await client.subscriptions.seek("work", "earliest", dry_run=True)
+        assert (place.floor, place.lag) == (0, 2)
+        plan = await client.dead_letters.redrive_many(
+            DeadLetterFilter(topic="t"), rate_per_s=1000, max_count=None, dry_run=True
+        )
+        assert (plan.id, plan.matched_count) == (None, 1)
+        await client.dead_letters.redrive(letter.id)
+        async with client.subscribe("t", "work") as stream:
+            again = await anext(stream)
+            assert (again.payload, again.message.attempt) == (0, 1)
+            await again.ack()
+        await client.dead_letters.discard(letter.id)
+        with pytest.raises(ApiError) as raised:
+            await client.dead_letters.get(letter.id)
+        assert raised.value.status == 404
+        await client.subscriptions.delete("work")
+        await client.topics.delete("t")
+        assert (await client.health())["store"]["durable"] is True
+        await client.check_ready()
+        assert (await client.stats())["total_messages"] == 2

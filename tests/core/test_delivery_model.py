@@ -1,0 +1,326 @@
+"""The delivery machine against a model that is too simple to be wrong.
+
+The model keeps one record per open number in a dict and looks at all of them for everything. Times are
+multiples of a quarter of a second, and the jitter is chosen so that no sum of waits meets one of them
+by rounding.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from conduit.core.delivery import REASON_TIMEOUT, Delivery, Policy, Snapshot
+from conduit.core.retries import NOBODY
+
+HOLDERS = (1, 2, 3)
+JITTER = 0.3
+
+holders = st.sampled_from(HOLDERS)
+seqs = st.integers(1, 15)
+policies = st.builds(
+    Policy,
+    ack_wait_s=st.sampled_from([0.25, 1.0, 4.0]),
+    max_ack_wait_s=st.sampled_from([2.0, 60.0]),
+    max_attempts=st.integers(1, 4),
+)
+
+
+@dataclass
+class Open:
+    attempt: int
+    at: float
+    holder: int
+    reason: str = ""
+    failures: int = 0
+
+    @property
+    def nth(self):
+        """Which wait the running or last attempt has: each failure doubles it."""
+        return self.failures + 1
+
+
+class NaiveDelivery:
+    """What is open, by number. Everything else up to `cursor` is settled."""
+
+    def __init__(self, policy, floor):
+        self.policy, self.floor, self.cursor = policy, floor, floor
+        self.open = {}
+        self.dead = []
+
+    def wait_s(self, attempt):
+        return min(self.policy.ack_wait_s * 2 ** (attempt - 1), self.policy.max_ack_wait_s)
+
+    def in_flight(self, holder):
+        return sum(one.holder == holder for one in self.open.values())
+
+    def out(self, seq):
+        return seq in self.open and self.open[seq].holder != NOBODY
+
+    def settle(self, seqs):
+        for seq in list(seqs):
+            del self.open[seq]
+        self.raise_floor()
+
+    def raise_floor(self):
+        above = [seq for seq in self.open if seq > self.floor]
+        self.floor = min(above) - 1 if above else self.cursor
+
+    def hand(self, count, holder, now):
+        for _ in range(count):
+            self.cursor += 1
+            self.open[self.cursor] = Open(1, now + self.wait_s(1), holder)
+
+    def fail(self, seq, at, reason):
+        one = self.open[seq]
+        if one.failures + 1 >= self.policy.max_attempts:
+            self.die(seq, reason)
+        else:
+            self.open[seq] = Open(one.attempt, at, NOBODY, reason, one.failures + 1)
+
+    def die(self, seq, reason):
+        self.dead.append((seq, self.open[seq].attempt, reason))
+        self.settle([seq])
+
+    def expire(self, now, jitter):
+        for seq, one in sorted(self.open.items()):
+            if one.holder != NOBODY and one.at <= now:
+                spread_s = self.wait_s(one.nth) * jitter / 10
+                self.fail(seq, now + spread_s, REASON_TIMEOUT)
+
+    def redeliver(self, holder, now, limit):
+        due = sorted((one.at, seq) for seq, one in self.open.items() if one.holder == NOBODY)
+        handed = []
+        for at, seq in due[:limit]:
+            if at <= now:
+                one = self.open[seq]
+                attempt = one.attempt + 1
+                deadline = now + self.wait_s(one.nth)
+                self.open[seq] = Open(attempt, deadline, holder, one.reason, one.failures)
+                handed.append((seq, attempt))
+        return handed
+
+    def release(self, holder, now):
+        for one in self.open.values():
+            if one.holder == holder:
+                one.holder, one.at = NOBODY, now
+
+    def restart(self, now):
+        for one in self.open.values():
+            one.at = now if one.holder != NOBODY else max(one.at, now)
+            one.holder = NOBODY
+
+
+class AgainstTheModel(RuleBasedStateMachine):
+    @initialize(policy=policies, floor=st.integers(0, 3))
+    def begin(self, policy, floor):
+        self.policy = policy
+        self.now = 0.0
+        self.delivery = Delivery(policy, floor, {})
+        self.model = NaiveDelivery(policy, floor)
+        self.lowest_floor = floor
+
+    # Time passes, messages go out --------------------------------------------------------------
+
+    @rule(quarters=st.integers(1, 20), jitter=st.sampled_from([0.0, JITTER]))
+    def time_passes(self, quarters, jitter):
+        self.now += quarters / 4
+        self.delivery.expire(self.now, jitter)
+        self.model.expire(self.now, jitter)
+
+    @rule()
+    def time_passes_to_the_next_deadline(self):
+        deadline = self.delivery.next_deadline()
+        if deadline is not None:
+            self.now = max(self.now, -(-deadline * 4 // 1) / 4)
+            self.time_passes(quarters=0, jitter=0.0)
+
+    @rule(count=st.integers(1, 4), holder=holders)
+    def hand(self, count, holder):
+        first = self.delivery.cursor + 1
+        self.delivery.hand(first, first + count - 1, holder, self.now)
+        self.model.hand(count, holder, self.now)
+
+    @rule(count=st.integers(0, 2))
+    def hand_without_acks(self, count):
+        self.delivery.pass_over(self.delivery.cursor + count)
+        self.model.cursor += count
+        self.model.raise_floor()
+
+    @rule(holder=holders, limit=st.integers(0, 5))
+    def redeliver(self, holder, limit):
+        handed = self.delivery.redeliver(holder, self.now, limit)
+        assert handed == self.model.redeliver(holder, self.now, limit)
+
+    # Answers come ------------------------------------------------------------------------------
+
+    @rule(seq=seqs)
+    def ack(self, seq):
+        is_open = seq in self.model.open
+        assert self.delivery.ack(seq) == is_open
+        if is_open:
+            self.model.settle([seq])
+
+    @rule(seq=seqs)
+    def ack_through(self, seq):
+        opened = self.model.open.items()
+        settled = [number for number, one in opened if number <= seq and one.attempt > 0]
+        assert self.delivery.ack_through(seq) == len(settled)
+        self.model.settle(settled)
+
+    @rule(seq=seqs, delay_s=st.sampled_from([None, 0.0, 0.5, 7.0]))
+    def nack(self, seq, delay_s):
+        is_out = self.model.out(seq)
+        assert self.delivery.nack(seq, self.now, delay_s, "nack", JITTER) == is_out
+        if is_out:
+            wait_s = self.model.wait_s(self.model.open[seq].nth) * (1 + JITTER / 10)
+            self.model.fail(seq, self.now + (wait_s if delay_s is None else delay_s), "nack")
+
+    @rule(seq=seqs)
+    def reject(self, seq):
+        is_open = seq in self.model.open
+        assert self.delivery.reject(seq, "reject") == is_open
+        if is_open:
+            self.model.die(seq, "reject")
+
+    @rule(seq=seqs, wait_s=st.sampled_from([None, 0.5, 9.0]))
+    def extend(self, seq, wait_s):
+        is_out = self.model.out(seq)
+        assert self.delivery.extend(seq, self.now, wait_s) == is_out
+        if is_out:
+            one = self.model.open[seq]
+            one.at = self.now + (self.model.wait_s(one.nth) if wait_s is None else wait_s)
+
+    # The world changes -------------------------------------------------------------------------
+
+    @rule(holder=holders)
+    def lose_a_holder(self, holder):
+        assert self.delivery.release(holder, self.now) == self.model.in_flight(holder)
+        self.model.release(holder, self.now)
+
+    @rule(policy=policies)
+    def change_the_policy(self, policy):
+        self.delivery.set_policy(policy)
+        self.policy = self.model.policy = policy
+
+    @rule(seq=seqs)
+    def lose_old_messages(self, seq):
+        self.delivery.pass_over(seq)
+        self.model.cursor = max(self.model.cursor, seq)
+        self.model.raise_floor()
+
+    @rule(seq=seqs)
+    def redrive(self, seq):
+        is_settled = seq <= self.model.cursor and seq not in self.model.open
+        assert self.delivery.redrive(seq, self.now) == is_settled
+        if is_settled:
+            self.model.open[seq] = Open(0, self.now, NOBODY)
+
+    @rule(floor=seqs)
+    def seek(self, floor):
+        self.delivery.seek(floor)
+        self.model.open.clear()
+        self.model.cursor = self.model.floor = self.lowest_floor = floor
+
+    @rule()
+    def restart(self):
+        stored = msgspec.msgpack.encode(self.delivery.snapshot())
+        floor, cursor = self.delivery.floor, self.delivery.cursor
+        dead = self.delivery.take_dead()
+        self.delivery = Delivery(self.policy, 0, {})
+        snapshot = msgspec.msgpack.decode(stored, type=Snapshot)
+        self.delivery.restore(floor, cursor, snapshot, self.now)
+        self.compare_dead(dead)
+        self.model.restart(self.now)
+
+    # What is compared --------------------------------------------------------------------------
+
+    @rule()
+    def bury_the_dead(self):
+        self.compare_dead(self.delivery.take_dead())
+
+    def compare_dead(self, dead):
+        found = [(one.seq, one.attempts, one.reason) for one in dead]
+        assert sorted(found) == sorted(self.model.dead)
+        self.model.dead.clear()
+
+    @rule()
+    def look_at_the_floor(self):
+        # A rule and not an invariant: the floor must be right however seldom it is asked for.
+        assert self.delivery.floor == self.model.floor
+        assert self.lowest_floor <= self.delivery.floor <= self.delivery.cursor
+        self.lowest_floor = self.delivery.floor
+
+    @invariant()
+    def the_same_is_open(self):
+        delivery, model = self.delivery, self.model
+        assert delivery.cursor == model.cursor
+        assert delivery.open_count == len(model.open)
+        assert delivery.is_idle == (not model.open)
+        assert delivery.waiting_count == model.in_flight(NOBODY)
+        for seq in range(1, model.cursor + 2):
+            one = model.open.get(seq)
+            history = delivery.history(seq)
+            assert delivery.is_open(seq) == (one is not None)
+            if one is None:
+                assert history is None
+            else:
+                found = (history.attempt, history.failures, history.holder, history.reason)
+                assert found == (one.attempt, one.failures, one.holder, one.reason)
+                assert history.at == pytest.approx(one.at, abs=1e-9)
+
+    @invariant()
+    def the_same_is_in_flight(self):
+        for holder in HOLDERS:
+            assert self.delivery.in_flight.get(holder, 0) == self.model.in_flight(holder)
+        assert NOBODY not in self.delivery.in_flight
+
+    @invariant()
+    def no_work_is_overslept(self):
+        first = min((one.at for one in self.model.open.values()), default=None)
+        if first is not None:
+            assert self.delivery.next_deadline() <= first + 1e-9
+
+    @invariant()
+    def runs_are_sorted_and_apart(self):
+        edges = [edge for run in self.delivery.runs for edge in (run.first, run.last + 1)]
+        assert edges == sorted(edges)
+        assert all(run.first <= run.last for run in self.delivery.runs)
+
+
+TestAgainstTheModel = AgainstTheModel.TestCase
+TestAgainstTheModel.settings = settings(max_examples=80, stateful_step_count=40)
+
+
+@given(
+    policy=policies,
+    count=st.integers(1, 12),
+    room=st.integers(1, 12),
+    quarters=st.lists(st.integers(1, 40), min_size=1, max_size=10),
+)
+def test_under_time_outs_alone_each_message_has_exactly_its_attempts(policy, count, room, quarters):
+    delivery, now, step = Delivery(policy, 0, {}), 0.0, 0
+    delivery.hand(1, count, 1, now)
+    given_out = {seq: [(1, 0.0)] for seq in range(1, count + 1)}
+    dead = []
+    while not delivery.is_idle:
+        now += quarters[step % len(quarters)] / 4
+        step += 1
+        delivery.expire(now, JITTER)
+        for seq, attempt in delivery.redeliver(1, now, room - delivery.in_flight[1]):
+            given_out[seq].append((attempt, now))
+        assert delivery.in_flight[1] <= max(room, count)
+        dead += delivery.take_dead()
+
+    assert sorted(one.seq for one in dead) == list(range(1, count + 1))
+    assert {(one.attempts, one.reason) for one in dead} == {(policy.max_attempts, REASON_TIMEOUT)}
+    for attempts in given_out.values():
+        assert [attempt for attempt, _ in attempts] == list(range(1, policy.max_attempts + 1))
+        for (attempt, before), (_, after) in pairwise(attempts):
+            wait_s = min(policy.ack_wait_s * 2 ** (attempt - 1), policy.max_ack_wait_s)
+            assert after - before >= wait_s
+    assert delivery.floor == count

@@ -1,0 +1,1 @@
+"""The contract of one node, checked over sockets against the real server."""

@@ -1,0 +1,119 @@
+"""Never a silent gap: retention, a recreated topic."""
+
+from tests.support.wait import until
+from tests.support.ws import payloads
+
+
+def trimmed_topic(api, topic):
+    """A topic of which only the payloads 16..20 are left."""
+    api.create_topic(topic, max_messages=5)
+    receipts = api.publish_many(topic, list(range(1, 21)))
+    until(lambda: api.topic(topic)["first_seq"] == 16)
+    return receipts
+
+
+def test_a_position_that_retention_has_passed_gets_a_gap_that_names_the_range(api, ws, topic):
+    epoch = trimmed_topic(api, topic)[0]["epoch"]
+    confirmed = ws.subscribe(topic, start={"seq": 3, "epoch": epoch})
+    assert confirmed["recovered"] is False
+    gap = ws.receive()
+    assert gap == {
+        "type": "gap",
+        "topic": topic,
+        "from_seq": 3,
+        "to_seq": 15,
+        "reason": "retention",
+        "epoch": epoch,
+    }
+    assert payloads(ws.messages(5)) == [16, 17, 18, 19, 20]
+
+
+def test_earliest_means_the_earliest_that_there_is_and_is_no_gap(api, ws, topic):
+    trimmed_topic(api, topic)
+    confirmed = ws.subscribe(topic, start="earliest")
+    assert confirmed["seq"] == 15
+    assert payloads(ws.messages(5)) == [16, 17, 18, 19, 20]
+    ws.nothing(0.05, "gap")
+
+
+# So large that what the server remembers of a topic's end (1 MiB) does not reach back to the start:
+# what it remembers it may still deliver, though the log no longer has it.
+LARGE = "x" * 100_000
+
+
+def test_a_durable_subscription_that_was_away_too_long_is_told_what_it_missed(
+    api, connect, topic, name
+):
+    api.create_topic(topic, max_messages=5)
+    first = connect()
+    first.subscribe(topic, subscription=name)
+    api.publish(topic, 1)
+    first.ack(first.receive("message"))
+    first.close()
+    api.publish_many(topic, [LARGE] * 19)
+    until(lambda: api.topic(topic)["first_seq"] == 16)
+    second = connect()
+    second.subscribe(topic, subscription=name)
+    gap = second.receive()
+    assert (gap["type"], gap["reason"], gap["from_seq"]) == ("gap", "retention", 2)
+    assert 2 < gap["to_seq"] <= 15
+    frames = second.messages(20 - gap["to_seq"])
+    assert [frame["seq"] for frame in frames] == list(range(gap["to_seq"] + 1, 21))
+    second.request("ack", topic=topic, seq=20)
+    assert api.subscription(name)["topics"][0]["lag"] == 0
+
+
+def test_a_position_of_a_recreated_topic_gets_a_gap_and_the_new_epoch(api, ws, topic):
+    old = api.create_topic(topic)["epoch"]
+    api.publish_many(topic, [1, 2, 3])
+    assert api.delete(f"/api/topics/{topic}").status == 204
+    new = api.create_topic(topic)["epoch"]
+    assert new != old
+    confirmed = ws.subscribe(topic, start={"seq": 3, "epoch": old})
+    assert confirmed["recovered"] is False
+    assert confirmed["epoch"] == new
+    gap = ws.receive("gap")
+    assert (gap["reason"], gap["epoch"], gap["topic"]) == ("epoch_changed", new, topic)
+    api.publish(topic, "new")
+    assert ws.receive("message")["payload"] == "new"
+
+
+def test_a_position_of_a_pattern_with_an_old_epoch_gets_a_gap_for_that_topic_only(api, ws, topic):
+    kept = api.create_topic(f"{topic}.kept")["epoch"]
+    old = api.create_topic(f"{topic}.again")["epoch"]
+    api.publish_many(f"{topic}.kept", [1, 2])
+    api.publish_many(f"{topic}.again", [1, 2])
+    api.delete(f"/api/topics/{topic}.again")
+    new = api.create_topic(f"{topic}.again")["epoch"]
+    positions = {
+        f"{topic}.kept": {"seq": 2, "epoch": kept},
+        f"{topic}.again": {"seq": 2, "epoch": old},
+    }
+    confirmed = ws.subscribe(f"{topic}.*", start={"positions": positions})
+    assert confirmed["recovered"] is False
+    gap = ws.receive("gap")
+    assert (gap["topic"], gap["reason"], gap["epoch"]) == (f"{topic}.again", "epoch_changed", new)
+    assert ws.receive("message")["topic"] == f"{topic}.kept"
+    ws.nothing(0.05, "gap")
+
+
+def test_a_recreated_topic_counts_from_one_again(api, topic):
+    api.create_topic(topic)
+    api.publish(topic, 1)
+    api.delete(f"/api/topics/{topic}")
+    api.create_topic(topic)
+    assert api.publish(topic, 1)["seq"] == 1
+    assert len(api.browse(topic)) == 1
+
+
+def test_retention_under_a_connected_slow_subscriber_is_announced_too(api, ws, topic):
+    api.create_topic(topic, max_messages=5)
+    ws.subscribe(topic, max_in_flight=2, ack_wait_ms=60_000)
+    api.publish_many(topic, [LARGE] * 20)
+    ws.messages(2)
+    until(lambda: api.topic(topic)["first_seq"] == 16)
+    ws.request("ack", topic=topic, seq=2)
+    gap = ws.receive()
+    assert (gap["type"], gap["reason"], gap["from_seq"]) == ("gap", "retention", 3)
+    following = gap["to_seq"] + 1
+    assert [frame["seq"] for frame in ws.messages(2)] == [following, following + 1]

@@ -1,0 +1,201 @@
+"""The environment variables of the seed that concern one node, and the rules for `CONDUIT_*`."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.http import Api
+from tests.support.server import clean_environment, free_port, running_server
+from tests.support.ws import WsClient
+
+STORES = ["sqlite"]
+
+ORIGIN = "https://app.example"
+
+
+def serve_and_fail(tmp_path, **settings):
+    """Run `conduit serve` with settings that it must refuse."""
+    return subprocess.run(
+        [sys.executable, "-m", "conduit", "serve"],
+        cwd=tmp_path,
+        env=clean_environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def preflight(api, origin):
+    return api.request(
+        "OPTIONS",
+        "/api/publish",
+        headers={
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type,idempotency-key",
+        },
+    )
+
+
+def test_port_says_where_the_server_listens():
+    port = free_port()
+    with running_server(PORT=str(port)):
+        assert Api(f"http://127.0.0.1:{port}").get("/health").status == 200
+
+
+def test_without_database_url_messages_are_in_memory_and_not_durable():
+    with running_server() as server:
+        api = Api(server.url)
+        store = api.get("/health").json["store"]
+        assert (store["kind"], store["durable"]) == ("memory", False)
+        api.create_topic("t")
+        assert api.publish("t", 1)["durable"] is False
+        server.restart()
+        assert api.get("/api/topics").json["topics"] == []
+
+
+def test_database_url_names_the_sqlite_file_and_makes_messages_durable(tmp_path):
+    path = tmp_path / "absolute.db"
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        api = Api(server.url)
+        store = api.get("/health").json["store"]
+        assert (store["kind"], store["durable"]) == ("sqlite", True)
+        assert "full" in str(store).lower(), "the settings that durability rests on are shown"
+        api.create_topic("t")
+        assert api.publish("t", 1)["durable"] is True
+    assert path.exists()
+
+
+def test_a_relative_sqlite_path_lies_in_the_working_directory():
+    with running_server(DATABASE_URL="sqlite:///here.db") as server:
+        assert (server.directory / "here.db").exists()
+
+
+def test_node_id_is_shown_in_health_and_is_the_hostname_by_default():
+    with running_server(NODE_ID="node-7") as server:
+        assert Api(server.url).get("/health").json["node_id"] == "node-7"
+    with running_server() as server:
+        assert Api(server.url).get("/health").json["node_id"] == socket.gethostname()
+
+
+def test_cors_allows_any_origin_by_default(api):
+    for path in ("/api/topics", "/health"):
+        answer = api.request("GET", path, headers={"origin": ORIGIN})
+        assert answer.headers["access-control-allow-origin"] == "*"
+    refused = api.request("POST", "/api/publish", b"{", {"origin": ORIGIN})
+    assert refused.headers["access-control-allow-origin"] == "*", "a page must see why"
+
+
+def test_cors_preflight_allows_what_a_publisher_sends(api):
+    answer = preflight(api, ORIGIN)
+    assert answer.status in (200, 204)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    allowed = answer.headers["access-control-allow-headers"].lower()
+    assert allowed == "*" or ("content-type" in allowed and "idempotency-key" in allowed)
+
+
+def test_cors_origin_restricts_http_and_preflight_to_one_origin():
+    with running_server(CORS_ORIGIN=ORIGIN) as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        body = b'{"topic":"t","payload":1}'
+        mine = api.request("POST", "/api/publish", body, {"origin": ORIGIN})
+        assert mine.headers["access-control-allow-origin"] == ORIGIN
+        assert "origin" in mine.headers["vary"].lower()
+        assert preflight(api, ORIGIN).headers["access-control-allow-origin"] == ORIGIN
+        for answer in (
+            api.request("GET", "/api/topics", headers={"origin": "https://evil.example"}),
+            api.request("POST", "/api/publish", body, {"origin": "https://evil.example"}),
+            preflight(api, "https://evil.example"),
+        ):
+            assert answer.headers.get("access-control-allow-origin") in (None, ORIGIN)
+
+
+def test_an_unknown_conduit_variable_is_warned_about_by_name():
+    with running_server(CONDUIT_MAX_PAYLAOD_BYTES="5") as server:
+        assert "CONDUIT_MAX_PAYLAOD_BYTES" in server.log_text()
+
+
+def test_variables_of_other_programs_are_not_warned_about():
+    with running_server(MAX_PAYLOAD_BYTES="5", CONDUITS="x") as server:
+        assert "MAX_PAYLOAD_BYTES" not in server.log_text()
+        assert "CONDUITS" not in server.log_text()
+
+
+def test_all_bad_settings_are_listed_at_once_with_exit_code_2(tmp_path):
+    done = serve_and_fail(
+        tmp_path,
+        PORT="eighty",
+        DATABASE_URL="mysql://user:s3cret@db/x",
+        CORS_ORIGIN="not an origin",
+        CONDUIT_MAX_PAYLOAD_BYTES="-1",
+    )
+    assert done.returncode == 2
+    for name in ("PORT", "DATABASE_URL", "CORS_ORIGIN", "CONDUIT_MAX_PAYLOAD_BYTES"):
+        assert name in done.stderr, name
+    assert "s3cret" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENABLE_AUTH", "true"),
+        ("REDIS_URL", "redis://localhost:6379"),
+        ("DATABASE_URL", "postgres://localhost/conduit"),
+    ],
+)
+def test_what_one_node_cannot_do_yet_is_refused_and_not_ignored(tmp_path, name, value):
+    done = serve_and_fail(tmp_path, **{name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+
+
+def test_a_port_in_use_is_an_error_that_names_it(tmp_path, server):
+    done = serve_and_fail(tmp_path, PORT=str(server.port), CONDUIT_HOST="127.0.0.1")
+    assert done.returncode not in (0, 2)
+    assert str(server.port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_low_payload_limit_is_kept_over_http_and_websocket():
+    with running_server(CONDUIT_MAX_PAYLOAD_BYTES="100") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        api.publish("t", "x" * 98)
+        assert api.post("/api/publish", {"topic": "t", "payload": "x" * 99}).status == 413
+        with WsClient(server.ws_url) as ws:
+            ws.send({"type": "publish", "topic": "t", "payload": "x" * 99, "ref": "a"})
+            error = ws.receive("error", ref="a")
+            assert error["code"] == "payload_too_large"
+            ws.barrier()
+        assert [message["seq"] for message in api.browse("t")] == [1]
+
+
+def test_auto_create_topics_makes_publishing_to_an_unknown_topic_work():
+    with running_server(CONDUIT_AUTO_CREATE_TOPICS="true") as server:
+        api = Api(server.url)
+        assert api.publish("made.by.publish", 1)["seq"] == 1
+        assert api.post("/api/publish", {"topic": "no good", "payload": 1}).code == "invalid_topic"
+
+
+def test_the_most_topics_and_the_most_subscriptions_of_a_connection_are_kept():
+    with running_server(
+        CONDUIT_MAX_TOPICS="2", CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION="3"
+    ) as server:
+        api = Api(server.url)
+        api.create_topic("a")
+        api.create_topic("b")
+        refused = api.post("/api/topics", {"name": "c"})
+        assert (refused.status, refused.code) == (429, "limit_reached")
+        with WsClient(server.ws_url) as ws:
+            for pattern in ("a", "b", "*"):
+                ws.subscribe(pattern)
+            ws.send({"type": "subscribe", "topic": ">", "ref": "fourth"})
+            assert ws.receive("error", ref="fourth")["code"] == "limit_reached"
+            ws.request("unsubscribe", topic="*")
+            ws.subscribe(">")

@@ -1,0 +1,147 @@
+import json
+
+import pytest
+
+from conduit.broker.publisher import Receipt
+from conduit.errors import InvalidRequest, NotFound, Overloaded, RequestError, StateError, WireError
+from conduit.protocol.codes import CODES
+from conduit.server.answers import (
+    Answers,
+    problem,
+    problem_headers,
+    receipt_json,
+    receipts_json,
+    request_id,
+)
+
+RECEIPT = Receipt("01-a", "orders.created", 3, 1_771_842_600_007, 12, "e1", True, False)
+FIELDS = {
+    "message_id": "01-a",
+    "topic": "orders.created",
+    "subscribers": 3,
+    "published_at": "2026-02-23T10:30:00.007Z",
+    "seq": 12,
+    "epoch": "e1",
+    "durable": True,
+    "duplicate": False,
+}
+
+
+def parse(answer: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert len(headers) == len(lines)
+    assert int(headers["content-length"]) == len(body)
+    return first, headers, body
+
+
+def test_a_receipt_has_the_fields_of_the_wire_in_their_order():
+    assert list(json.loads(receipt_json(RECEIPT)).items()) == list(FIELDS.items())
+
+
+def test_receipts_of_a_batch_keep_their_order():
+    other = Receipt("01-b", "t", 0, 0, 1, "e2", False, True)
+    results = json.loads(receipts_json([RECEIPT, other]))["results"]
+    assert [each["message_id"] for each in results] == ["01-a", "01-b"]
+    assert json.loads(receipts_json([])) == {"results": []}
+
+
+def test_the_answer_to_a_publish_is_whole():
+    answers = Answers("*")
+    answers.stamp([(b"date", b"now")])
+    first, headers, body = parse(answers.receipt(RECEIPT))
+    assert first == "HTTP/1.1 200 OK"
+    assert headers["content-type"] == "application/json"
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["date"] == "now"
+    assert "connection" not in headers
+    assert "vary" not in headers
+    assert json.loads(body) == FIELDS
+
+
+def test_the_last_answer_says_so():
+    answers = Answers("*")
+    assert parse(answers.success("{}", close=True))[1]["connection"] == "close"
+    assert parse(answers.success("{}", close=False)) == parse(answers.success("{}", close=False))
+    error = answers.problem(NotFound("x"), "id", close=True)
+    assert parse(error)[1]["connection"] == "close"
+
+
+def test_an_origin_is_named_and_caches_are_told():
+    _, headers, _ = parse(Answers("https://a.example").receipt(RECEIPT))
+    assert headers["access-control-allow-origin"] == "https://a.example"
+    assert headers["vary"] == "Origin"
+
+
+def test_a_newer_date_replaces_the_older():
+    answers = Answers("*")
+    answers.stamp([(b"date", b"one")])
+    answers.stamp([(b"date", b"two")])
+    assert parse(answers.receipt(RECEIPT))[1]["date"] == "two"
+
+
+# Problems -----------------------------------------------------------------------------------------
+
+
+def test_a_problem_has_the_members_of_rfc_9457_and_ours():
+    status, body = problem(InvalidRequest("no such colour", field="colour"), "r1")
+    assert status == 400
+    assert body == {
+        "type": "urn:conduit:problem:invalid_request",
+        "title": CODES["invalid_request"].title,
+        "status": 400,
+        "code": "invalid_request",
+        "detail": "no such colour",
+        "field": "colour",
+        "request_id": "r1",
+        "error": "no such colour",
+    }
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_makes_an_answer_with_its_status(code):
+    error = RequestError("what happened", code=code)
+    first, headers, body = parse(Answers("*").problem(error, "r1", close=False))
+    status = CODES[code].status
+    assert first.startswith(f"HTTP/1.1 {status} ")
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"] == "r1"
+    content = json.loads(body)
+    assert (content["code"], content["status"]) == (code, status)
+    assert content["error"] == content["detail"]
+    assert "field" not in content
+
+
+@pytest.mark.parametrize("error", [StateError("secret"), WireError("secret", code="no_such_code")])
+def test_the_servers_own_faults_say_nothing_of_themselves(error):
+    status, body = problem(error, "r1")
+    assert (status, body["code"]) == (500, "internal")
+    assert "secret" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(("after_s", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (2.1, "3")])
+def test_retry_after_is_whole_seconds_and_at_least_one(after_s, header):
+    error = Overloaded("full", retry_after_s=after_s)
+    assert problem_headers(error, "r1")["retry-after"] == header
+
+
+def test_426_says_what_would_have_been_understood():
+    headers = problem_headers(InvalidRequest("no", code="upgrade_required"), "r1")
+    assert (headers["upgrade"], headers["sec-websocket-version"]) == ("websocket", "13")
+
+
+# Request ids --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["a", "x" * 128, "req-1.2:3/4_5", "00-4bf92f35-00"])
+def test_a_harmless_request_id_is_kept(given):
+    assert request_id(given) == given
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", 'a"b', "a\nb", "ä", "a,b", "<a>"])
+def test_any_other_request_id_is_replaced(given):
+    ids = {request_id(given) for _ in range(100)}
+    assert len(ids) == 100
+    assert given not in ids
+    assert all(request_id(each) == each for each in ids)

@@ -1,0 +1,56 @@
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.server.rest_kit import Api, running_api
+
+
+@pytest.fixture
+async def api():
+    async with running_api() as api:
+        yield api
+
+
+async def scrape(api: Api):
+    """Sample name → value, for samples of our own; and their labels."""
+    answer = await api.send("GET", "/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    samples = [
+        sample
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name.startswith("conduit_")
+    ]
+    return {sample.name: sample.value for sample in samples}, samples
+
+
+async def test_metrics_read_the_brokers_counters(api: Api):
+    await api.topic("t")
+    await api.die("t", subscription="s", count=3)
+    values, _ = await scrape(api)
+    assert values["conduit_published_total"] == 3
+    assert values["conduit_delivered_total"] == 3
+    assert values["conduit_rejected_total"] == 3
+    assert values["conduit_dead_lettered_total"] == 3
+    assert values["conduit_topics"] == 1
+    assert values["conduit_ready"] == 1
+
+
+async def test_every_counter_of_the_broker_is_a_metric(api: Api):
+    values, _ = await scrape(api)
+    counters = {name for name in vars(api.context.broker.stats) if name.endswith("_count")}
+    assert {f"conduit_{name.removesuffix('_count')}_total" for name in counters} <= values.keys()
+
+
+async def test_no_metric_grows_with_topics_or_subscriptions(api: Api):
+    before = len((await scrape(api))[1])
+    for number in range(5):
+        await api.topic(f"t{number}")
+        await api.die(f"t{number}", subscription=f"s{number}")
+    _, samples = await scrape(api)
+    assert len(samples) == before
+    assert {label for sample in samples for label in sample.labels} == {"version", "store"}
+
+
+async def test_the_process_is_measured_too(api: Api):
+    assert "process_resident_memory_bytes" in (await api.send("GET", "/metrics")).text

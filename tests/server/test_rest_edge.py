@@ -1,0 +1,105 @@
+import logging
+
+import pytest
+
+from tests.server.rest_kit import Api, refused, running_api
+
+ORIGIN = "https://app.example"
+# One request of each kind of answer: success, refusal, unknown address.
+ANSWERS = [("GET", "/health", 200), ("POST", "/api/topics", 400), ("GET", "/nowhere", 404)]
+
+
+@pytest.fixture
+async def api():
+    async with running_api() as api:
+        yield api
+
+
+def preflight(api: Api, **headers):
+    asked = {"origin": ORIGIN, "access-control-request-method": "PATCH", **headers}
+    return api.send("OPTIONS", "/api/topics/t", headers=asked)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_every_answer_has_a_request_id_the_clients_if_it_sent_one(
+    api: Api, method, path, status
+):
+    answer = await api.send(method, path)
+    assert answer.status_code == status
+    assert len(answer.headers["x-request-id"]) >= 16
+    answer = await api.send(method, path, headers={"x-request-id": "abc-1"})
+    assert answer.headers["x-request-id"] == "abc-1"
+    if status >= 400:
+        assert answer.json()["request_id"] == "abc-1"
+
+
+async def test_a_request_id_that_could_do_harm_is_replaced(api: Api):
+    for harmful in ("a b", "x" * 200, '"', "é"):
+        answer = await api.send("GET", "/health", headers={"x-request-id": harmful.encode()})
+        assert answer.headers["x-request-id"] != harmful
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_every_answer_can_be_read_from_any_origin_by_default(api: Api, method, path, status):
+    answer = await api.send(method, path, headers={"origin": ORIGIN})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "x-request-id" in answer.headers["access-control-expose-headers"]
+
+
+async def test_a_preflight_is_answered_for_every_method_of_the_api(api: Api):
+    answer = await preflight(api, **{"access-control-request-headers": "content-type,x-any"})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, PATCH, DELETE"
+    assert answer.headers["access-control-allow-headers"] == "content-type,x-any"
+
+
+async def test_one_origin_is_named_and_caches_are_told():
+    async with running_api(cors_origin=ORIGIN) as api:
+        for answer in (await api.send("GET", "/health"), await preflight(api)):
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
+            assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/topics/", "/api/topics/a/b", "/API/TOPICS"])
+async def test_an_unknown_path_is_404(api: Api, path):
+    refused(await api.send("GET", path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/topics", "GET, POST"),
+        ("POST", "/api/topics/t", "DELETE, GET, PATCH"),
+        ("GET", "/api/publish", "POST"),
+        ("DELETE", "/health", "GET"),
+    ],
+)
+async def test_a_wrong_method_is_405_and_the_right_ones_are_named(api: Api, method, path, allowed):
+    answer = await api.send(method, path)
+    refused(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
+async def test_every_route_refuses_a_query_parameter_that_it_does_not_know(api: Api):
+    routes = [
+        (method, path)
+        for path, operations in api.app.openapi()["paths"].items()
+        for method in operations
+    ]
+    assert len(routes) > 20
+    for method, path in routes:
+        answer = await api.send(method.upper(), f"{path}?no_such_parameter=1", json={})
+        assert answer.status_code == 400, (method, path)
+        assert "no_such_parameter" in answer.text or method in ("post", "patch"), (method, path)
+
+
+async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(api: Api, caplog):
+    api.context.broker.topics = None
+    with caplog.at_level(logging.ERROR):
+        answer = await api.send("GET", "/api/topics", headers={"x-request-id": "find-me"})
+    detail = refused(answer, 500, "internal")
+    assert "NoneType" not in answer.text
+    assert "request id" in detail
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "find-me" in caplog.text
+    assert "Traceback" in caplog.text

@@ -1,0 +1,172 @@
+import pytest
+
+from tests.server.rest_kit import Api, accepted, refused, running_api
+
+
+@pytest.fixture
+async def api():
+    async with running_api() as api:
+        yield api
+
+
+async def create(api: Api, name="s", topic="t", **more):
+    body = {"name": name, "topic": topic, **more}
+    return await api.post("/api/subscriptions", body, 201)
+
+
+async def refused_create(api: Api, code, field, **body):
+    answer = await api.send("POST", "/api/subscriptions", json=body)
+    return refused(answer, 409 if code == "subscription_exists" else 400, code, field)
+
+
+def floors(body):
+    return {topic["topic"]: topic["floor"] for topic in body["topics"]}
+
+
+async def test_a_subscription_is_created_with_every_field(api: Api):
+    assert await create(api, topic="t") == {
+        "name": "s",
+        "topic": "t",
+        "created_at": "2023-11-14T22:13:20.000Z",
+        "paused": False,
+        "ack": "explicit",
+        "order": "publish",
+        "max_in_flight": 256,
+        "ack_wait_ms": 1000,
+        "max_ack_wait_ms": 60_000,
+        "max_attempts": 5,
+        "subscribers": 0,
+        "in_flight_count": 0,
+        "pending_retry_count": 0,
+        "dead_count": 0,
+        "topics": [{"topic": "t", "floor": 0, "last_seq": 0, "lag": 0}],
+    }
+    assert (await api.get("/api/topics/t"))["name"] == "t", "a literal topic is created with it"
+
+
+async def test_settings_that_are_given_are_kept(api: Api):
+    given = {"ack": "auto", "order": "strict", "max_in_flight": 1, "max_attempts": 2}
+    body = await create(api, **given)
+    assert body.items() >= given.items()
+
+
+@pytest.mark.parametrize(
+    ("start", "floor"),
+    [
+        (None, 5),
+        ("new", 5),
+        ("earliest", 0),
+        ({"seq": 4}, 3),
+        ({"time": "2023-11-14T22:13:20Z"}, 0),
+        ({"positions": {"t": {"seq": 2}}}, 1),
+    ],
+)
+async def test_a_subscription_begins_where_it_is_told_to(api: Api, start, floor):
+    await api.topic("t", 5)
+    assert floors(await create(api, start=start)) == {"t": floor}
+
+
+async def test_lag_counts_what_is_above_the_floor(api: Api):
+    await api.topic("t", 5)
+    await create(api, start={"seq": 3})
+    (topic,) = (await api.get("/api/subscriptions/s"))["topics"]
+    assert topic == {"topic": "t", "floor": 2, "last_seq": 5, "lag": 3}
+
+
+@pytest.mark.parametrize(
+    ("code", "field", "body"),
+    [
+        ("invalid_request", "name", {"topic": "t"}),
+        ("invalid_request", "topic", {"name": "s"}),
+        ("invalid_name", "name", {"name": "a b", "topic": "t"}),
+        ("invalid_pattern", "topic", {"name": "s", "topic": "a.>.b"}),
+        ("invalid_topic", "topic", {"name": "s", "topic": ""}),
+        ("unknown_field", "strat", {"name": "s", "topic": "t", "strat": "new"}),
+        ("invalid_request", "start", {"name": "s", "topic": "t", "start": "newest"}),
+        ("invalid_request", "start", {"name": "s", "topic": "t", "start": {"sq": 1}}),
+        ("invalid_request", "start", {"name": "s", "topic": "t", "start": {}}),
+        ("invalid_request", "max_attempts", {"name": "s", "topic": "t", "max_attempts": 101}),
+        ("invalid_request", "ack_wait_ms", {"name": "s", "topic": "t", "ack_wait_ms": 1.5}),
+        ("invalid_request", "order", {"name": "s", "topic": "t", "order": "none"}),
+    ],
+)
+async def test_a_subscription_with_a_fault_is_refused_by_field(api: Api, code, field, body):
+    await refused_create(api, code, field, **body)
+    assert (await api.get("/api/subscriptions"))["subscriptions"] == []
+
+
+async def test_a_name_that_is_taken_is_a_conflict(api: Api):
+    await create(api)
+    await refused_create(api, "subscription_exists", "name", name="s", topic="other")
+
+
+async def test_subscriptions_are_listed_in_pages_and_by_a_part_of_the_name(api: Api):
+    for name in ("b", "a", "ab"):
+        await create(api, name)
+    page = await api.get("/api/subscriptions", limit=2)
+    assert [each["name"] for each in page["subscriptions"]] == ["a", "ab"]
+    page = await api.get("/api/subscriptions", limit=2, cursor=page["next"])
+    assert ([each["name"] for each in page["subscriptions"]], page["next"]) == (["b"], None)
+    page = await api.get("/api/subscriptions", q="b")
+    assert [each["name"] for each in page["subscriptions"]] == ["ab", "b"]
+
+
+async def test_settings_change_and_what_is_not_named_stays(api: Api):
+    await create(api, max_attempts=3)
+    answer = await api.send("PATCH", "/api/subscriptions/s", json={"ack_wait_ms": 5000})
+    body = accepted(answer)
+    assert (body["ack_wait_ms"], body["max_attempts"]) == (5000, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [
+        ({"max_attempts": 0}, "invalid_request", "max_attempts"),
+        ({"ack": "auto"}, "unknown_field", "ack"),
+        ({"topic": "other"}, "unknown_field", "topic"),
+    ],
+)
+async def test_what_cannot_change_is_refused(api: Api, change, code, field):
+    await create(api)
+    answer = await api.send("PATCH", "/api/subscriptions/s", json=change)
+    refused(answer, 400, code, field)
+
+
+async def test_seek_moves_and_a_dry_run_only_says_where_to(api: Api):
+    await api.topic("t", 5)
+    await create(api)
+    moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 2}, "dry_run": True})
+    assert (floors(moved), moved["dry_run"]) == ({"t": 1}, True)
+    assert floors(await api.get("/api/subscriptions/s")) == {"t": 5}
+    moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 2}})
+    assert (floors(moved), moved["dry_run"]) == ({"t": 1}, False)
+    assert floors(await api.get("/api/subscriptions/s")) == {"t": 1}
+
+
+@pytest.mark.parametrize("body", [{}, {"start": None}, {"start": "x"}, {"start": "new", "dry": 1}])
+async def test_seek_needs_a_start(api: Api, body):
+    await create(api)
+    answer = await api.send("POST", "/api/subscriptions/s/seek", json=body)
+    assert answer.status_code == 400
+
+
+async def test_pause_and_resume_show_in_the_answer(api: Api):
+    await create(api)
+    assert (await api.post("/api/subscriptions/s/pause"))["paused"] is True
+    assert (await api.get("/api/subscriptions/s"))["paused"] is True
+    assert (await api.post("/api/subscriptions/s/resume"))["paused"] is False
+
+
+async def test_deleting_is_204_and_then_all_is_404(api: Api):
+    await create(api)
+    assert (await api.send("DELETE", "/api/subscriptions/s")).status_code == 204
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {}),
+        ("DELETE", "", None),
+        ("POST", "/seek", {"start": "new"}),
+        ("POST", "/pause", None),
+        ("POST", "/resume", None),
+    ):
+        answer = await api.send(method, f"/api/subscriptions/s{path}", json=body)
+        refused(answer, 404, "subscription_not_found")

@@ -1,0 +1,74 @@
+"""How the process stops; what clients see of it is in tests/e2e/test_shutdown.py."""
+
+import json
+import signal
+import socket
+
+from conduit.server.context import Context, Limits
+from conduit.server.serving import Server
+from conduit.server.session import Session
+from tests.broker.kit import running_broker
+from tests.support.raw import RawHttp, RawSocket
+from tests.support.server import running_server
+from tests.support.wait import until
+
+
+class Connection:
+    """A connection that notes when it is swept, or fails at it."""
+
+    def __init__(self, fails: bool = False):
+        self.fails = fails
+        self.swept = []
+
+    def sweep(self, now: float) -> None:
+        self.swept.append(now)
+        if self.fails:
+            raise ZeroDivisionError
+
+
+async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swept(caplog):
+    async with running_broker() as bench:
+        context = Context(bench.broker, Limits(), session_type=Session)
+        connections = [Connection(fails=number % 2 == 0) for number in range(10)]
+        context.connections |= set(connections)
+        server = Server(context, stop_within_s=10)
+        server._sweep()
+        server._sweep_timer.cancel()
+        assert [len(connection.swept) for connection in connections] == [1] * 10
+        assert "ZeroDivisionError" in caplog.text
+
+
+def test_while_it_stops_the_server_is_alive_but_not_ready_and_accepts_nobody():
+    with running_server() as server, RawSocket(server.port), RawHttp(server.port) as kept:
+        server.send_signal(signal.SIGTERM)
+        until(lambda: "stopping" in server.log_text())
+        kept.send(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, _, body = kept.answer()
+        assert (status, json.loads(body)["code"]) == (503, "shutting_down")
+        until(lambda: refuses(server.port))
+        assert server.alive
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_second_signal_ends_the_process_at_once():
+    with running_server() as server, RawSocket(server.port):
+        server.send_signal(signal.SIGTERM)
+        until(lambda: "stopping" in server.log_text())
+        server.send_signal(signal.SIGTERM)
+        code, seconds = server.wait()
+        assert code == 1
+        assert seconds < 1.5
+
+
+def test_a_short_time_to_stop_is_kept_even_with_a_silent_client():
+    with running_server(CONDUIT_SHUTDOWN_TIMEOUT_S="1") as server, RawSocket(server.port):
+        code, seconds = server.terminate()
+        assert code in (0, 1)
+        assert seconds < 3

@@ -1,0 +1,69 @@
+"""What tests put into a store, in one line each."""
+
+from __future__ import annotations
+
+import uuid_utils
+
+from conduit.core.message import (
+    Death,
+    Message,
+    NewMessage,
+    Retention,
+    SubscriptionRecord,
+    SubscriptionSettings,
+    TopicRecord,
+)
+from conduit.storage.base import Start, Store
+
+NOW_MS = 1_763_000_000_000
+TENANT = "default"
+KEEP_ALL = Retention()
+
+
+async def topic(store: Store, name: str = "orders", tenant: str = TENANT) -> TopicRecord:
+    return await store.topic_create(tenant, name, KEEP_ALL, NOW_MS)
+
+
+async def topic_now(store: Store, topic_id: int) -> TopicRecord:
+    """The topic as the store has it now."""
+    return next(record for record in await store.topics() if record.topic_id == topic_id)
+
+
+def message(topic_id: int, payload: bytes = b"{}", at_ms: int = NOW_MS, **more) -> NewMessage:
+    return NewMessage(topic_id, str(uuid_utils.uuid7()), at_ms, payload, **more)
+
+
+async def messages(store: Store, topic_id: int, count: int, *, first_ms: int = NOW_MS) -> list[str]:
+    """Append `count` messages one millisecond apart; their ids."""
+    batch = [message(topic_id, b"%d" % n, first_ms + n) for n in range(count)]
+    await store.append(batch)
+    return [new.message_id for new in batch]
+
+
+async def subscription(
+    store: Store, name: str = "billing", pattern: str = "orders", *, tenant: str = TENANT, **start
+) -> SubscriptionRecord:
+    return await store.subscription_create(
+        tenant, name, pattern, SubscriptionSettings(), Start(**start), NOW_MS
+    )
+
+
+def death(topic_id: int, seq: int, dead_id: str, **more) -> Death:
+    values = {
+        "tenant": TENANT,
+        "subscription": "",
+        "attempts": 5,
+        "reason": "ack_timeout",
+        "died_at_ms": NOW_MS,
+    }
+    return Death(dead_id=dead_id, topic_id=topic_id, seq=seq, **{**values, **more})
+
+
+def stored(new: NewMessage, seq: int) -> Message:
+    """The message that `new` becomes under this number."""
+    return Message(new.message_id, seq, new.published_at_ms, new.payload, new.key, new.headers)
+
+
+async def floors(store: Store, subscription_id: int) -> dict[int, int]:
+    """topic id → floor, of the topics that have progress."""
+    return {row.topic_id: row.floor for row in await store.progress(subscription_id)}

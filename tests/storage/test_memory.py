@@ -1,0 +1,97 @@
+import pytest
+
+from conduit.storage.memory import MemoryStore
+from tests.storage import given
+from tests.storage.given import TENANT
+
+
+async def held(store, topic_id: int) -> list[int]:
+    return [message.seq for message in await store.read(topic_id, 1, limit=10_000)]
+
+
+async def test_a_full_store_drops_the_oldest_messages():
+    store = MemoryStore(max_messages=10)
+    record = await given.topic(store)
+    ids = await given.messages(store, record.topic_id, 12)
+    assert await held(store, record.topic_id) == list(range(3, 13))
+    assert await store.append([given.message(record.topic_id)]) == [13]
+    assert await store.find(TENANT, ids[0]) is None
+    now = await given.topic_now(store, record.topic_id)
+    assert (now.first_seq, now.last_seq) == (4, 13)
+
+
+async def test_a_noisy_topic_pays_for_itself():
+    store = MemoryStore(max_messages=100)
+    quiet, noisy = await given.topic(store, "quiet"), await given.topic(store, "noisy")
+    await given.messages(store, quiet.topic_id, 20)
+    for _ in range(50):
+        await given.messages(store, noisy.topic_id, 10)
+    assert await held(store, quiet.topic_id) == list(range(1, 21))
+    noisy_seqs = await held(store, noisy.topic_id)
+    assert 70 <= len(noisy_seqs) <= 80
+    assert noisy_seqs[-1] == 500
+
+
+async def test_topics_of_one_size_all_make_room():
+    store = MemoryStore(max_messages=64)
+    topics = [await given.topic(store, f"t{n}") for n in range(8)]
+    for _ in range(20):
+        await store.append([given.message(record.topic_id) for record in topics])
+    counts = [len(await held(store, record.topic_id)) for record in topics]
+    assert sum(counts) <= 64
+    assert min(counts) >= 3
+
+
+async def test_bytes_are_bounded_over_all_topics():
+    store = MemoryStore(max_bytes=10_000)
+    small, large = await given.topic(store, "small"), await given.topic(store, "large")
+    for n in range(40):
+        await store.append([given.message(small.topic_id, b"x" * 10)])
+        await store.append([given.message(large.topic_id, b"x" * 900, headers=b"h" * 100)])
+        stored = sum(record.stored_bytes for record in await store.topics())
+        assert stored <= 10_000, n
+    assert await held(store, small.topic_id) == list(range(1, 41))
+    assert len(await held(store, large.topic_id)) == 9
+
+
+async def test_what_was_deleted_goes_before_what_is_there():
+    store = MemoryStore(max_messages=10)
+    gone, kept = await given.topic(store, "gone"), await given.topic(store, "kept")
+    await given.messages(store, gone.topic_id, 6)
+    await given.messages(store, kept.topic_id, 4)
+    await store.topic_delete(gone.topic_id)
+    await given.messages(store, kept.topic_id, 6)
+    assert await held(store, kept.topic_id) == list(range(1, 11))
+    assert await store.purge(100) == 0
+
+
+async def test_a_batch_beyond_the_bound_leaves_its_end():
+    store = MemoryStore(max_messages=10)
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 35)
+    assert await held(store, record.topic_id) == list(range(26, 36))
+
+
+async def test_a_message_beyond_the_bound_is_not_kept():
+    store = MemoryStore(max_bytes=100)
+    record = await given.topic(store)
+    assert await store.append([given.message(record.topic_id, b"x" * 101)]) == [1]
+    assert await held(store, record.topic_id) == []
+
+
+async def test_idempotency_keys_are_bounded_by_count():
+    store = MemoryStore(max_messages=10)
+    record = await given.topic(store)
+    for n in range(15):
+        await store.append([given.message(record.topic_id, idempotency_key=f"k{n}")])
+    assert [known.key for known in await store.known_keys(0)] == [f"k{n}" for n in range(5, 15)]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+async def test_a_closed_store_keeps_what_it_has(count):
+    store = MemoryStore()
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, count)
+    await store.close()
+    await store.open()
+    assert len(await held(store, record.topic_id)) == count

@@ -1,0 +1,208 @@
+import asyncio
+
+import pytest
+
+from conduit.core.message import Progress, Retention, SubscriptionSettings
+from conduit.errors import Conflict
+from conduit.storage.base import Start
+from tests.storage import given
+from tests.storage.given import NOW_MS, TENANT
+
+
+@pytest.fixture
+async def topics(store):
+    """`orders.eu` holds 3 to 10, `orders.us` 1 to 4, `orders.new` nothing; one ms between messages."""
+    eu, us, new = [await given.topic(store, f"orders.{name}") for name in ("eu", "us", "new")]
+    await given.messages(store, eu.topic_id, 10)
+    await given.messages(store, us.topic_id, 4)
+    await store.trim(eu.topic_id, Retention(max_messages=8), NOW_MS, 10)
+    await given.messages(store, (await given.topic(store, "orders")).topic_id, 2)
+    await given.messages(store, (await given.topic(store, "orders.eu", "others")).topic_id, 9)
+    return {"eu": eu.topic_id, "us": us.topic_id, "new": new.topic_id}
+
+
+async def test_a_new_subscription_is_listed_as_it_was_created(store):
+    settings = SubscriptionSettings("auto", "strict", 7, 8, 9, 10)
+    created = await store.subscription_create(
+        TENANT, "billing", "orders.>", settings, Start(), NOW_MS
+    )
+    assert (created.tenant, created.name, created.pattern) == (TENANT, "billing", "orders.>")
+    assert (created.created_at_ms, created.paused, created.settings) == (NOW_MS, False, settings)
+    assert await store.subscriptions() == [created]
+
+
+async def test_a_subscription_of_that_name_exists_once_in_a_tenant(store):
+    ours = await given.subscription(store)
+    with pytest.raises(Conflict) as caught:
+        await given.subscription(store, pattern="other")
+    assert caught.value.code == "subscription_exists"
+    assert await store.subscriptions() == [ours]
+    theirs = await given.subscription(store, tenant="theirs")
+    assert theirs.subscription_id != ours.subscription_id
+
+
+STARTS = [
+    (Start(), {"eu": 10, "us": 4, "new": 0}),
+    (Start(earliest=True), {"eu": 2, "us": 0, "new": 0}),
+    (Start(seq=1), {"eu": 0, "us": 0, "new": 0}),
+    (Start(seq=4), {"eu": 3, "us": 3, "new": 0}),
+    (Start(seq=0), {"eu": 0, "us": 0, "new": 0}),
+    (Start(seq=99), {"eu": 10, "us": 4, "new": 0}),
+    (Start(time_ms=NOW_MS + 3), {"eu": 3, "us": 3, "new": 0}),
+    (Start(time_ms=NOW_MS + 4), {"eu": 4, "us": 4, "new": 0}),
+    (Start(time_ms=0), {"eu": 2, "us": 0, "new": 0}),
+    (Start(time_ms=NOW_MS + 99), {"eu": 10, "us": 4, "new": 0}),
+    (Start(positions={"orders.eu": 6}), {"eu": 5, "us": 4, "new": 0}),
+    (Start(positions={"orders.us": 99, "orders.eu": 0}), {"eu": 0, "us": 4, "new": 0}),
+]
+
+
+@pytest.mark.parametrize(("start", "expected"), STARTS)
+async def test_where_a_start_is_in_every_matching_topic(store, topics, start, expected):
+    floors = {topics[name]: floor for name, floor in expected.items()}
+    assert dict(await store.positions(TENANT, "orders.*", start)) == floors
+
+
+@pytest.mark.parametrize(("start", "expected"), STARTS)
+async def test_a_subscription_has_progress_where_it_does_not_begin_at_the_first_number(
+    store, topics, start, expected
+):
+    created = await store.subscription_create(
+        TENANT, "billing", "orders.*", SubscriptionSettings(), start, NOW_MS
+    )
+    rows = await store.progress(created.subscription_id)
+    assert sorted((row.topic_id, row.floor, row.cursor, row.open) for row in rows) == sorted(
+        (topics[name], floor, floor, b"") for name, floor in expected.items() if floor
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("orders.eu", {"eu"}),
+        ("orders.*", {"eu", "us", "new"}),
+        ("orders.>", {"eu", "us", "new"}),
+        ("*.eu", {"eu"}),
+        ("orders.e", set()),
+        ("refunds", set()),
+    ],
+)
+async def test_a_pattern_means_the_topics_of_its_tenant(store, topics, pattern, names):
+    found = await store.positions(TENANT, pattern, Start())
+    assert {topic_id for topic_id, _ in found} == {topics[name] for name in names}
+
+
+async def test_a_subscription_begins_between_two_commits(store):
+    record = await given.topic(store)
+    batches = [[given.message(record.topic_id) for _ in range(3)] for _ in range(20)]
+    calls = [store.append(batch) for batch in batches]
+    create = store.subscription_create(
+        TENANT, "billing", "orders", SubscriptionSettings(), Start(), NOW_MS
+    )
+    calls.insert(10, create)
+    results = await asyncio.gather(*calls)
+    floors = await given.floors(store, results[10].subscription_id)
+    assert floors == {record.topic_id: results[9][-1]} == {record.topic_id: 30}
+
+
+async def test_settings_and_the_paused_flag_are_replaced(store):
+    created = await given.subscription(store)
+    settings = SubscriptionSettings(max_in_flight=1)
+    await store.subscription_update(created.subscription_id, settings, True)
+    [record] = await store.subscriptions()
+    assert (record.settings, record.paused) == (settings, True)
+    await store.subscription_update(created.subscription_id, settings, False)
+    assert (await store.subscriptions())[0].paused is False
+
+
+async def test_updating_or_deleting_an_unknown_subscription_does_nothing(store):
+    created = await given.subscription(store)
+    unknown = created.subscription_id + 1
+    await store.subscription_update(unknown, SubscriptionSettings(max_in_flight=1), True)
+    await store.subscription_delete(unknown)
+    assert await store.subscriptions() == [created]
+    assert await store.progress(unknown) == []
+
+
+async def test_a_deleted_subscription_is_gone_with_its_progress(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 3)
+    before = await given.subscription(store)
+    await store.subscription_delete(before.subscription_id)
+    assert await store.subscriptions() == []
+    assert await store.progress(before.subscription_id) == []
+    after = await given.subscription(store, seq=1)
+    assert after.subscription_id != before.subscription_id
+    assert await store.progress(after.subscription_id) == []
+
+
+async def test_progress_is_stored_and_replaced(store):
+    topic_ids = [(await given.topic(store, name)).topic_id for name in ("a", "b")]
+    created = await given.subscription(store, pattern=">")
+    first = [Progress(created.subscription_id, id_, 1, 5, bytes(range(256))) for id_ in topic_ids]
+    await store.settle(first, [])
+    assert sorted(await store.progress(created.subscription_id), key=by_topic) == first
+    second = Progress(created.subscription_id, topic_ids[0], 4, 9, b"")
+    await store.settle([second], [])
+    rows = await store.progress(created.subscription_id)
+    assert sorted(rows, key=by_topic) == [second, first[1]]
+
+
+def by_topic(row: Progress) -> int:
+    return row.topic_id
+
+
+async def test_progress_of_many_topics_is_one_call(store):
+    topic_ids = [(await given.topic(store, f"t{n}")).topic_id for n in range(30)]
+    subscriptions = [await given.subscription(store, f"s{n}", ">") for n in range(20)]
+    rows = [
+        Progress(one.subscription_id, topic_id, n, n)
+        for one in subscriptions
+        for n, topic_id in enumerate(topic_ids)
+    ]
+    await store.settle(rows, [])
+    for one in subscriptions:
+        floors = await given.floors(store, one.subscription_id)
+        assert floors == dict(zip(topic_ids, range(30), strict=True))
+
+
+async def test_progress_of_what_is_gone_is_skipped_and_the_rest_is_stored(store):
+    gone, kept = await given.topic(store, "gone"), await given.topic(store, "kept")
+    foreign = await given.topic(store, "kept", "others")
+    old, new = await given.subscription(store, "old"), await given.subscription(store, "new")
+    await store.topic_delete(gone.topic_id)
+    await store.subscription_delete(old.subscription_id)
+    rows = [
+        Progress(new.subscription_id, gone.topic_id, 1, 1),
+        Progress(old.subscription_id, kept.topic_id, 2, 2),
+        Progress(new.subscription_id, kept.topic_id, 3, 3),
+        Progress(new.subscription_id, foreign.topic_id, 4, 4),
+    ]
+    await store.settle(rows, [])
+    assert await store.progress(new.subscription_id) == [rows[2]]
+    assert await store.progress(old.subscription_id) == []
+
+
+async def test_settling_nothing_is_allowed(store):
+    await store.settle([], [])
+
+
+async def test_seeking_replaces_the_progress_of_the_given_topics(store):
+    a, b = await given.topic(store, "a"), await given.topic(store, "b")
+    created = await given.subscription(store, pattern=">")
+    rows = [Progress(created.subscription_id, t.topic_id, 5, 9, b"open") for t in (a, b)]
+    await store.settle(rows, [])
+    await store.seek(created.subscription_id, [(a.topic_id, 2)])
+    rows[0] = Progress(created.subscription_id, a.topic_id, 2, 2)
+    assert sorted(await store.progress(created.subscription_id), key=by_topic) == rows
+    await store.seek(created.subscription_id, [(a.topic_id, 0), (b.topic_id, 1)])
+    assert await given.floors(store, created.subscription_id) == {a.topic_id: 0, b.topic_id: 1}
+
+
+async def test_seeking_what_is_gone_does_nothing(store):
+    gone = await given.topic(store)
+    created = await given.subscription(store)
+    await store.topic_delete(gone.topic_id)
+    await store.seek(created.subscription_id, [(gone.topic_id, 3)])
+    await store.seek(created.subscription_id + 1, [(gone.topic_id, 3)])
+    assert await store.progress(created.subscription_id) == []

@@ -1,0 +1,104 @@
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conduit.errors import InvalidRequest
+from conduit.names import (
+    NAME_LENGTH_MAX,
+    check_pattern,
+    check_subscription,
+    check_topic,
+    is_pattern,
+)
+
+tokens = st.text("AZaz09_-", min_size=1, max_size=8)
+topics = st.lists(tokens, min_size=1, max_size=6).map(".".join)
+
+
+def refusal(check, name, **arguments):
+    with pytest.raises(InvalidRequest) as caught:
+        check(name, **arguments)
+    return caught.value.code, caught.value.field
+
+
+@settings(deadline=None)
+@given(topics)
+def test_a_topic_is_tokens_joined_by_dots(name):
+    assert check_topic(name) is name
+    assert check_pattern(name) is name
+    assert not is_pattern(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "a b",
+        "a\n",
+        "\na",
+        "a\x00",
+        "a/b",
+        "a*",
+        "*",
+        "a.>",
+        "é",
+        "a.ｂ",
+        "٣",
+        "a" * (NAME_LENGTH_MAX + 1),
+    ],
+)
+def test_what_is_not_a_topic_is_refused_by_code_and_field(name):
+    assert refusal(check_topic, name) == ("invalid_topic", "topic")
+    assert refusal(check_topic, name, field="name") == ("invalid_topic", "name")
+
+
+@pytest.mark.parametrize("check", [check_topic, check_pattern, check_subscription])
+def test_a_name_may_be_as_long_as_the_limit(check):
+    assert check("a" * NAME_LENGTH_MAX)
+    refusal(check, "a" * (NAME_LENGTH_MAX + 1))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*", ">", "a.*", "*.a", "a.*.b", "a.>", "*.>", "*.*.*", "a-b._.*.>"]
+)
+def test_wildcards_stand_for_whole_tokens_and_the_arrow_at_the_end(pattern):
+    assert is_pattern(pattern)
+    assert check_pattern(pattern) is pattern
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a*", "*a", "a.b*", "**", ">>", ">.a", "a.>.b", "a.>.>", "*.", ".*", "a..>", "a.*\n", "é.*"],
+)
+def test_what_is_not_a_pattern_is_refused_by_code_and_field(pattern):
+    assert refusal(check_pattern, pattern) == ("invalid_pattern", "topic")
+
+
+def test_a_bad_name_without_wildcards_is_refused_as_a_topic():
+    assert refusal(check_pattern, "a..b") == ("invalid_topic", "topic")
+    assert refusal(check_pattern, "") == ("invalid_topic", "topic")
+
+
+@pytest.mark.parametrize("name", ["billing", "a", "-", "a.b_c-D.9", "...", "a" * NAME_LENGTH_MAX])
+def test_a_subscription_has_a_plain_name(name):
+    assert check_subscription(name) is name
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a*", ">", "a\n", "é", "a:b"])
+def test_what_is_not_a_subscription_name_is_refused_by_code_and_field(name):
+    assert refusal(check_subscription, name) == ("invalid_name", "subscription")
+    assert refusal(check_subscription, name, field="name") == ("invalid_name", "name")
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_is_a_name_or_a_refusal(text):
+    for check in (check_topic, check_pattern, check_subscription):
+        with suppress(InvalidRequest):
+            assert check(text) is text

@@ -1,0 +1,179 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from conduit.errors import ConfigError
+from conduit.settings import Settings, load_settings
+
+DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
+SECRET = "s3cr3t-value"
+
+
+def problems(**environ):
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environ)
+    return caught.value.problems
+
+
+def test_an_empty_environment_gives_the_defaults_of_the_original_server():
+    settings = load_settings({})
+    assert settings.port == 8080
+    assert settings.database_path is None
+    assert settings.cors_origin == "*"
+    assert settings.node_id
+    assert settings.warnings == ()
+
+
+def test_an_empty_value_counts_as_unset():
+    environ = dict.fromkeys(("PORT", "DATABASE_URL", "REDIS_URL", "ENABLE_AUTH", "NODE_ADDR"), "")
+    assert load_settings(environ) == load_settings({})
+
+
+def test_variables_are_read_and_overrides_win():
+    environ = {"PORT": "9000", "CONDUIT_LOG_LEVEL": "debug", "CONDUIT_AUTO_CREATE_TOPICS": "true"}
+    settings = load_settings(environ, port="9001", host=None)
+    assert (settings.port, settings.log_level, settings.auto_create_topics) == (9001, "debug", True)
+    assert settings.host == "0.0.0.0"
+
+
+def test_the_environment_of_the_process_is_read_when_none_is_given(monkeypatch):
+    monkeypatch.setenv("NODE_ID", "from-the-process")
+    assert load_settings().node_id == "from-the-process"
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        load_settings({}).port = 1
+
+
+def test_all_problems_are_reported_at_once_each_naming_its_variable():
+    found = problems(
+        PORT="eighty",
+        CORS_ORIGIN="not an origin",
+        NODE_ID="two words",
+        CONDUIT_LOG_LEVEL="loud",
+        CONDUIT_MAX_PAYLOAD_BYTES="0",
+        CONDUIT_SLOW_TIMEOUT_S="nan",
+        CONDUIT_RETENTION_MAX_AGE_S="0",
+    )
+    assert sorted(sentence.split()[0] for sentence in found) == [
+        "CONDUIT_LOG_LEVEL",
+        "CONDUIT_MAX_PAYLOAD_BYTES",
+        "CONDUIT_RETENTION_MAX_AGE_S",
+        "CONDUIT_SLOW_TIMEOUT_S",
+        "CORS_ORIGIN",
+        "NODE_ID",
+        "PORT",
+    ]
+    assert all(sentence.endswith(".") for sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///data/conduit.db", "data/conduit.db"), ("sqlite:////var/c.db", "/var/c.db")],
+)
+def test_a_sqlite_url_names_a_file(url, path):
+    assert load_settings({"DATABASE_URL": url}).database_path == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///",
+        "sqlite://",
+        "sqlite:///folder/",
+        "sqlite:///:memory:",
+        "sqlite:///x.db?mode=ro",
+        "mysql://h/d",
+        "x.db",
+    ],
+)
+def test_any_other_database_url_is_refused(url):
+    assert problems(DATABASE_URL=url)[0].startswith("DATABASE_URL ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:pw@host/db"),
+        ("DATABASE_URL", "postgres://user:pw@host/db"),
+        ("REDIS_URL", "redis://host:6379"),
+        ("ENABLE_AUTH", "true"),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused(name, value):
+    (sentence,) = problems(**{name: value})
+    assert sentence.startswith(name)
+    assert "not in this version" in sentence
+
+
+def test_enable_auth_false_is_fine():
+    assert load_settings({"ENABLE_AUTH": "false"}).enable_auth is False
+
+
+@pytest.mark.parametrize("name", ["DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET"])
+def test_what_has_no_effect_is_warned_about(name):
+    (warning,) = load_settings({name: SECRET}).warnings
+    assert warning.startswith(f"{name} has no effect")
+    assert SECRET not in warning
+
+
+def test_a_misspelled_variable_is_warned_about_with_the_likely_one():
+    (warning,) = load_settings({"CONDUIT_MAX_PAYLAOD_BYTES": "5"}).warnings
+    assert warning == (
+        "CONDUIT_MAX_PAYLAOD_BYTES is not a setting; did you mean CONDUIT_MAX_PAYLOAD_BYTES?"
+    )
+
+
+def test_a_variable_like_none_of_ours_is_warned_about_without_a_guess():
+    (warning,) = load_settings({"CONDUIT_XYZZY": "5"}).warnings
+    assert warning == "CONDUIT_XYZZY is not a setting."
+
+
+def test_variables_of_the_client_and_of_other_programs_are_not_warned_about():
+    assert load_settings({"CONDUIT_URL": "http://x", "CONDUITS": "1", "PATH": "/"}).warnings == ()
+
+
+def test_secrets_are_in_no_text():
+    environ = {
+        "DEFAULT_API_KEY": SECRET,
+        "INTERNAL_SECRET": SECRET,
+        "DATABASE_URL": f"sqlite:///{SECRET}.db",
+    }
+    settings = load_settings(environ)
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_a_refused_url_is_not_repeated_because_it_may_hold_a_password(name):
+    assert SECRET not in str(problems(**{name: f"scheme://user:{SECRET}@host/db"}))
+
+
+def test_none_takes_a_bound_of_the_retention_away():
+    assert load_settings({"CONDUIT_RETENTION_MAX_BYTES": "none"}).retention_max_bytes is None
+
+
+def test_a_batch_must_hold_at_least_one_message():
+    (sentence,) = problems(CONDUIT_MAX_BATCH_BYTES="1000")
+    assert "CONDUIT_MAX_PAYLOAD_BYTES" in sentence
+
+
+def test_the_documentation_lists_every_variable_with_its_default_and_description():
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.MULTILINE)
+    documented = {name: (default, about) for name, default, about in rows}
+    expected = {}
+    for field in Settings.model_fields.values():
+        if not field.exclude:
+            default = "hostname" if field.default_factory else shown(field.default)
+            expected[field.alias] = (default, field.description)
+    assert documented == expected
+
+
+def shown(default):
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
