@@ -59,7 +59,11 @@ class Publisher:
         self._catalog: Catalog = hub.catalog
         self._clock: Clock = hub.clock
         self._hub = hub
-        self._limits = limits
+        # Bound once: the way of every single publish goes through these.
+        self._find = hub.catalog.find
+        self._now = hub.clock.now
+        self._max_payload_bytes = limits.max_payload_bytes
+        self._max_batch_count = limits.max_batch_count
         self._stats: Stats = hub.stats
         self._is_durable = hub.store.durable
         self._window = window
@@ -186,9 +190,9 @@ class Publisher:
         A message whose key is known already is answered with the first result and not stored again.
         """
         try:
-            if not 1 <= len(requests) <= self._limits.max_batch_count:
+            if not 1 <= len(requests) <= self._max_batch_count:
                 raise InvalidRequest(
-                    f"messages must have 1 to {self._limits.max_batch_count} elements",
+                    f"messages must have 1 to {self._max_batch_count} elements",
                     field="messages",
                 )
             admitted = [
@@ -206,18 +210,18 @@ class Publisher:
     def _admit(
         self, tenant: str, request: PublishRequest, path: str = ""
     ) -> tuple[Topic, NewMessage]:
-        topic = self._catalog.find(tenant, request.topic)
+        topic = self._find(tenant, request.topic)
         if topic is None:
             topic = self._catalog.get(tenant, request.topic)
         payload = bytes(request.payload)
-        if len(payload) > self._limits.max_payload_bytes:
+        if len(payload) > self._max_payload_bytes:
             raise LimitReached(
-                f"payload has {len(payload)} bytes, the limit is {self._limits.max_payload_bytes}",
+                f"payload has {len(payload)} bytes, the limit is {self._max_payload_bytes}",
                 code="payload_too_large",
                 field=f"{path}payload",
             )
         message = NewMessage(
-            topic.topic_id, str(uuid_utils.uuid7()), int(self._clock.now() * 1000), payload
+            topic.topic_id, str(uuid_utils.uuid7()), int(self._now() * 1000), payload
         )
         if request.key is not None:
             message.key = _checked(request.key, f"{path}key")

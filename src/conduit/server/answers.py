@@ -126,7 +126,7 @@ class Answers:
     def receipt(self, receipt: Receipt) -> bytes:
         """The answer to a publish."""
         body = receipt_json(receipt)
-        return f"{self._success_open}{len(body)}\r\n\r\n{body}".encode()
+        return f"{self._success_open}{len(body)}\r\n\r\n{body}".encode("ascii")
 
     def success(self, body: str, *, close: bool) -> bytes:
         """A 200 with a JSON body in ASCII; `close` says that no other answer follows."""

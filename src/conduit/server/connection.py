@@ -13,6 +13,7 @@ import math
 from collections import deque
 from typing import ClassVar, cast
 
+import msgspec
 from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, Overloaded, RequestError, StateError
@@ -32,14 +33,11 @@ REFUSED_MAX_COUNT = 128
 logger = logging.getLogger(__name__)
 
 
-class Slot:
+class Slot(msgspec.Struct, eq=False, gc=False):
     """The place of one answer in the order; `data` is None until there is an answer."""
 
-    __slots__ = ("data", "head")
-
-    def __init__(self, head: Head | None) -> None:
-        self.head = head
-        self.data: bytes | None = None
+    head: Head | None
+    data: bytes | None = None
 
 
 class HttpConnection(asyncio.Protocol, abc.ABC):
@@ -133,7 +131,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         if len(slots) == 1:
             slots.clear()
             self._transport.write(data)
-            self._written()
+            if self._ending or self._stalled or self._held is not None:
+                self._written()
         elif not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -281,6 +280,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
                 if not head.keep_alive:
                     self._ending = True
                 self.on_request(head, body)
+                if not framer.has_input:
+                    return
         except ConduitError as error:
             self.refuse(error)
         if framer.has_input and not self._ending and self._transport is not None:

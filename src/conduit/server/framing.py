@@ -71,8 +71,6 @@ class Framer:
             return self._continue_body(self._head)
         data, start = self._data, self._at
         if start == len(data):
-            # An idle connection keeps nothing of what it has read.
-            self._data, self._at = b"", 0
             return None
         end = data.find(END, start) + len(END)
         if end - start > self._limits.max_headers_bytes or end < len(END):
@@ -82,10 +80,16 @@ class Framer:
         head = known_head(raw) if len(raw) <= KNOWN_HEAD_MAX_BYTES else parse_head(raw)
         stop = end + head.content_length
         if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
-            self._at = stop
+            self._use_up_to(stop)
             return head, data[end:stop]
         self._at = end
         return self._begin_body(head)
+
+    def _use_up_to(self, at: int) -> None:
+        if at == len(self._data):
+            # An idle connection keeps nothing of what it has read.
+            self._data, at = b"", 0
+        self._at = at
 
     @property
     def phase(self) -> Phase:
@@ -131,6 +135,7 @@ class Framer:
             complete = len(self._body) == head.content_length
         if not complete:
             return None
+        self._use_up_to(self._at)
         body = bytes(self._body)
         self.expects_continue = False
         self._head = self._chunks = None

@@ -79,9 +79,7 @@ class Front(HttpConnection):
 
     def answer(self, slot: _Publish, outcome: Receipt | list[Receipt] | ConduitError) -> None:
         """What became of a publish; for its slot to call."""
-        if isinstance(outcome, Receipt) and not self._ending:
-            self.fill(slot, self.answers.receipt(outcome))
-        elif isinstance(outcome, ConduitError):
+        if isinstance(outcome, ConduitError):
             self.fail(slot, outcome)
         elif self._transport is None:
             return
@@ -122,7 +120,7 @@ class Front(HttpConnection):
     # Inside ---------------------------------------------------------------------------------------
 
     def _publish(self, head: Head, body: bytes) -> None:
-        slot = _Publish(self, head)
+        slot = _Publish(head, front=self)
         self.enqueue(slot)
         try:
             request = decode_publish(body, head.idempotency_key)
@@ -133,7 +131,7 @@ class Front(HttpConnection):
             slot(StateError.of(error))
 
     def _publish_batch(self, head: Head, body: bytes) -> None:
-        slot = _Publish(self, head)
+        slot = _Publish(head, front=self)
         self.enqueue(slot)
         try:
             requests = decode_publish_batch(body).messages
@@ -174,15 +172,14 @@ class Front(HttpConnection):
             transport.abort()
 
 
-class _Publish(Slot):
+class _Publish(Slot, kw_only=True, eq=False, gc=False):
     """The slot of a publish; the broker calls it with the outcome."""
 
-    __slots__ = ("_front",)
-
-    def __init__(self, front: Front, head: Head) -> None:
-        self.head = head
-        self.data = None
-        self._front = front
+    front: Front
 
     def __call__(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
-        self._front.answer(self, outcome)
+        front = self.front
+        if isinstance(outcome, Receipt) and not front._ending:
+            front.fill(self, front.answers.receipt(outcome))
+        else:
+            front.answer(self, outcome)
