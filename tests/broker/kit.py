@@ -12,7 +12,7 @@ import msgspec
 
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.connection import Connection
-from conduit.broker.publisher import Receipt
+from conduit.broker.receipt import Receipt
 from conduit.broker.waiting import result_of
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest, Subscribe

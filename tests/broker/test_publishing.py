@@ -8,7 +8,8 @@ import pytest
 
 from conduit.broker.browse import Window
 from conduit.broker.committer import Committer
-from conduit.broker.publisher import PublishLimits, Receipt
+from conduit.broker.publisher import PublishLimits
+from conduit.broker.receipt import Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,
@@ -127,7 +128,7 @@ async def test_a_payload_over_the_limit_is_refused():
 
 
 async def test_topics_are_created_by_publishing_only_where_that_is_wanted():
-    async with running_broker(auto_create_topics=True) as bench:
+    async with running_broker(publish=PublishLimits(auto_create_topics=True)) as bench:
         assert (await bench.publish("new.topic")).seq == 1
         with pytest.raises(InvalidRequest):
             await bench.publish("not a topic")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
 
 import msgspec
 
@@ -14,19 +12,16 @@ from conduit.broker.clock import Clock
 from conduit.broker.connection import Connection, Peer
 from conduit.broker.dead_letters import DeadLetters
 from conduit.broker.hub import Hub
-from conduit.broker.publisher import Answer, BatchAnswer, Publisher, PublishLimits, Receipt
+from conduit.broker.publisher import Publisher, PublishLimits
+from conduit.broker.receipt import Answer, Receipt
 from conduit.broker.retention import Housekeeper, RetentionRules
 from conduit.broker.stats import Gauges, Stats
 from conduit.broker.subscriptions import Subscriptions
 from conduit.core.dedupe import DedupeWindow
 from conduit.core.message import Retention
-from conduit.errors import ConduitError, Overloaded, Unavailable
-from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import Store
 
 TICK_INTERVAL_S = 1.0
-# Publishes that wait for their topic to be created.
-CREATING_MAX_COUNT = 1_000
 
 
 class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +34,6 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_topics: int = 100_000
     max_subscriptions_per_connection: int = 128
     idempotency_window_s: float = 600.0
-    auto_create_topics: bool = False
 
 
 class Broker:
@@ -54,6 +48,9 @@ class Broker:
         self._hub = Hub(store, self.topics, clock, self.stats)
         window: DedupeWindow[Receipt, Answer] = DedupeWindow(options.idempotency_window_s)
         self._publisher = Publisher(self._hub, options.publish, window)
+        # The publisher's own methods: a call less on the way of every publish.
+        self.publish = self._publisher.publish
+        self.publish_batch = self._publisher.publish_batch
         self.subscriptions = Subscriptions(self._hub)
         self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
         self.messages = Browser(store, self.topics, self.subscriptions)
@@ -62,8 +59,6 @@ class Broker:
         self._is_stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._tick: asyncio.TimerHandle | None = None
-        # Topics that are being created because somebody published to them, with who waits.
-        self._creating: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
@@ -94,76 +89,14 @@ class Broker:
             self._tick.cancel()
         await self._housekeeper.stop()
         await self.dead_letters.stop()
-        await asyncio.gather(*self._creating)
+        await self._publisher.close()
         if self._tasks:
             committer, ledger = self._tasks
-            await self._publisher.committer.drain()
             committer.cancel()
             self._hub.ledger.stop()
             await asyncio.gather(committer, ledger, return_exceptions=True)
         await self._hub.reader.close()
         await self.store.close()
-
-    # Publishing -----------------------------------------------------------------------------------
-
-    def publish(self, tenant: str, request: PublishRequest, answer: Answer) -> None:
-        """Store and deliver one message. Never raises; `answer` is called exactly once."""
-        if self._is_stopping:
-            answer(_stopping())
-            return
-        if not self._options.auto_create_topics:
-            self._publisher.publish(tenant, request, answer)
-            return
-        publish = partial(self._publisher.publish, tenant, request, answer)
-        self._create_missing(tenant, [request], publish, answer)
-
-    def publish_batch(
-        self, tenant: str, requests: Sequence[PublishRequest], answer: BatchAnswer
-    ) -> None:
-        """Store and deliver all messages or none. Never raises; `answer` is called exactly once."""
-        if self._is_stopping:
-            answer(_stopping())
-            return
-        if not self._options.auto_create_topics:
-            self._publisher.publish_batch(tenant, requests, answer)
-            return
-        publish = partial(self._publisher.publish_batch, tenant, requests, answer)
-        self._create_missing(tenant, requests, publish, answer)
-
-    def _create_missing(
-        self,
-        tenant: str,
-        requests: Sequence[PublishRequest],
-        publish: Callable[[], None],
-        refuse: Callable[[ConduitError], None],
-    ) -> None:
-        """Call `publish`, after creating the topics that do not exist."""
-        find = self.topics.find
-        missing = {request.topic for request in requests if find(tenant, request.topic) is None}
-        if not missing:
-            publish()
-        elif len(self._creating) >= CREATING_MAX_COUNT:
-            refuse(Overloaded("too many topics are being created"))
-        else:
-            loop = asyncio.get_running_loop()
-            task = loop.create_task(self._create(tenant, missing, publish, refuse))
-            self._creating.add(task)
-            task.add_done_callback(self._creating.discard)
-
-    async def _create(
-        self,
-        tenant: str,
-        names: set[str],
-        publish: Callable[[], None],
-        refuse: Callable[[ConduitError], None],
-    ) -> None:
-        try:
-            for name in sorted(names):
-                await self.topics.ensure(tenant, name)
-        except ConduitError as error:
-            refuse(error)
-        else:
-            publish()
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -197,7 +130,3 @@ class Broker:
             subscriber_count=self._hub.subscriber_count,
             backlog_count=self.subscriptions.backlog_count(),
         )
-
-
-def _stopping() -> Unavailable:
-    return Unavailable("the server is stopping", code="shutting_down")

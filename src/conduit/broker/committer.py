@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, Overloaded, StoreDataError
+from conduit.errors import ConduitError, Overloaded, StoreDataError, Unavailable
 from conduit.storage.base import Store
 
 # Messages in one commit. More adds latency for those that wait, and no throughput (bench).
@@ -62,14 +62,17 @@ class Committer:
         self._queue = _Batch()
         # What the store is busy with.
         self._running = _NOTHING
+        self._is_closed = False
         self._wake = asyncio.Event()
         # Set while nothing is queued or being stored.
         self._idle = asyncio.Event()
         self._idle.set()
 
     def submit(self, messages: Sequence[NewMessage], size_bytes: int, done: Done) -> None:
-        """Queue one unit; `size_bytes` is of its payloads. Raises Overloaded; then nothing was queued."""
+        """Queue one unit; `size_bytes` is of its payloads. Raises Unavailable; then nothing was queued."""
         queue = self._queue
+        if self._is_closed:
+            raise Unavailable("the server is stopping", code="shutting_down")
         if (
             len(queue.messages) + len(messages) > QUEUE_MAX_COUNT
             or queue.size_bytes + size_bytes > QUEUE_MAX_BYTES
@@ -89,6 +92,10 @@ class Committer:
             if batch.messages:
                 return batch.messages[0]
         return None
+
+    def close(self) -> None:
+        """Take nothing more; what is queued is still stored."""
+        self._is_closed = True
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is answered."""

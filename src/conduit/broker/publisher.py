@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
 import uuid_utils
 
+from conduit.broker.batch import Batch
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
 from conduit.broker.committer import Committer, Done
 from conduit.broker.hub import Hub
+from conduit.broker.receipt import Answer, BatchAnswer, Receipt
 from conduit.broker.stats import Stats
 from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, InvalidRequest, LimitReached, NotFound
+from conduit.errors import ConduitError, InvalidRequest, LimitReached, NotFound, Overloaded
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import TOPIC_GONE, KnownKey
@@ -23,31 +26,16 @@ from conduit.storage.base import TOPIC_GONE, KnownKey
 KEY_MAX_CHARS = 255
 HEADERS_MAX_COUNT = 64
 HEADERS_MAX_BYTES = 16 << 10
-
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What became of a publish. `subscribers` is how many it went to on this node."""
-
-    message_id: str
-    topic: str
-    subscribers: int
-    published_at_ms: int
-    seq: int
-    epoch: str
-    durable: bool
-    duplicate: bool
-
-
-Answer = Callable[[Receipt | ConduitError], None]
-"""Called once, on the loop's thread, at once or after the commit. Must not raise."""
-BatchAnswer = Callable[[list[Receipt] | ConduitError], None]
+# Publishes that wait for their topics to be created.
+CREATING_MAX_COUNT = 1_000
 
 
 class PublishLimits(msgspec.Struct, frozen=True):
-    """Bounds of one request."""
+    """Bounds of one request, and whether its topics may be new."""
 
     max_payload_bytes: int = 262_144
     max_batch_count: int = 1_000
+    auto_create_topics: bool = False
 
 
 class Publisher:
@@ -64,6 +52,9 @@ class Publisher:
         self._now = hub.clock.now
         self._max_payload_bytes = limits.max_payload_bytes
         self._max_batch_count = limits.max_batch_count
+        self._auto_create_topics = limits.auto_create_topics
+        # Publishes that wait for their topics to be created.
+        self._creating: set[asyncio.Task[None]] = set()
         self._stats: Stats = hub.stats
         self._is_durable = hub.store.durable
         self._window = window
@@ -78,10 +69,16 @@ class Publisher:
             topic = self._catalog.by_id(known.topic_id)
             if topic is None:
                 continue
-            receipt = self._receipt(topic, known, known.seq)
+            receipt = self.receipt(topic, known, known.seq)
             at = known.published_at_ms / 1000
             if isinstance(receipt, Receipt):
                 self._window.restore(topic.topic_id, known.key, receipt, at)
+
+    async def close(self) -> None:
+        """Take nothing more, and answer what was taken."""
+        await asyncio.gather(*self._creating)
+        self.committer.close()
+        await self.committer.drain()
 
     def expire(self, now: float) -> None:
         """Forget idempotency keys whose window is over."""
@@ -98,9 +95,14 @@ class Publisher:
     # One ------------------------------------------------------------------------------------------
 
     def publish(self, tenant: str, request: PublishRequest, answer: Answer) -> None:
-        """Store one message; `answer` gets the receipt or the reason why not."""
+        """Store and deliver one message; `answer` gets the receipt or the reason why not. Never raises."""
         try:
-            topic, message = self._admit(tenant, request)
+            topic = self._find(tenant, request.topic)
+            if topic is None:
+                again = partial(self.publish, tenant, request, answer)
+                self._create_first(tenant, {request.topic}, again, answer)
+                return
+            message = self._admit(topic, request)
             if message.idempotency_key is not None:
                 self._publish_once(topic, message, answer)
                 return
@@ -111,9 +113,9 @@ class Publisher:
             answer(error)
 
     def _publish_once(self, topic: Topic, message: NewMessage, answer: Answer) -> None:
-        if self._is_first(topic, message, answer):
+        if self.is_first(topic, message, answer):
             done = partial(self._stored_once, answer, topic, message)
-            self._submit_pending([message], done)
+            self.submit_pending([message], done)
 
     def _stored_once(
         self,
@@ -123,7 +125,7 @@ class Publisher:
         result: Sequence[int] | ConduitError,
         start: int,
     ) -> None:
-        self._settle_key(topic, message, result, start)
+        self.settle_key(topic, message, result, start)
         self._stored(answer, topic, message, result, start)
 
     def _stored(
@@ -138,11 +140,11 @@ class Publisher:
             self._stats.publish_error_count += 1
             answer(result)
         else:
-            answer(self._receipt(topic, message, result[start]))
+            answer(self.receipt(topic, message, result[start]))
 
     # Idempotency ----------------------------------------------------------------------------------
 
-    def _is_first(self, topic: Topic, message: NewMessage, answer: Answer) -> bool:
+    def is_first(self, topic: Topic, message: NewMessage, answer: Answer) -> bool:
         """Whether the key is new. If not, `answer` has the first one's receipt, or will have it."""
         key = message.idempotency_key or ""
         entry = self._window.begin(topic.topic_id, key, self._clock.now())
@@ -155,22 +157,20 @@ class Publisher:
             entry.wait(answer)
         return False
 
-    def _submit_pending(self, messages: Sequence[NewMessage], done: Done) -> None:
+    def submit_pending(self, messages: Sequence[NewMessage], done: Done) -> None:
         """Queue a unit whose keys are pending; if it cannot be queued, they are absent again."""
         try:
             self.committer.submit(messages, sum(len(new.payload) for new in messages), done)
         except ConduitError as error:
             done(error, 0)
 
-    def _settle_key(
+    def settle_key(
         self, topic: Topic, message: NewMessage, result: Sequence[int] | ConduitError, at: int
     ) -> None:
         """Tell the window what became of a message with a key, and those who wait for it."""
         key = message.idempotency_key or ""
         outcome = (
-            result
-            if isinstance(result, ConduitError)
-            else self._receipt(topic, message, result[at])
+            result if isinstance(result, ConduitError) else self.receipt(topic, message, result[at])
         )
         if isinstance(outcome, ConduitError):
             for waiter in self._window.fail(topic.topic_id, key):
@@ -185,7 +185,7 @@ class Publisher:
     def publish_batch(
         self, tenant: str, requests: Sequence[PublishRequest], answer: BatchAnswer
     ) -> None:
-        """Store all or none; `answer` gets one receipt per request, in order, or the reason.
+        """Store and deliver all or none; `answer` gets one receipt per request, in order, or the reason.
 
         A message whose key is known already is answered with the first result and not stored again.
         """
@@ -195,24 +195,57 @@ class Publisher:
                     f"messages must have 1 to {self._max_batch_count} elements",
                     field="messages",
                 )
+            topics = {request.topic: self._find(tenant, request.topic) for request in requests}
+            missing = {name for name, topic in topics.items() if topic is None}
+            if missing:
+                again = partial(self.publish_batch, tenant, requests, answer)
+                self._create_first(tenant, missing, again, answer)
+                return
             admitted = [
-                self._admit(tenant, request, f"messages[{index}].")
+                (topic, self._admit(topic, request, f"messages[{index}]."))
                 for index, request in enumerate(requests)
+                if (topic := topics[request.topic]) is not None
             ]
         except ConduitError as error:
             self._stats.publish_error_count += 1
             answer(error)
             return
-        _Batch(self, admitted, answer).submit()
+        Batch(self, admitted, answer).submit()
 
     # Parts ----------------------------------------------------------------------------------------
 
-    def _admit(
-        self, tenant: str, request: PublishRequest, path: str = ""
-    ) -> tuple[Topic, NewMessage]:
-        topic = self._find(tenant, request.topic)
-        if topic is None:
-            topic = self._catalog.get(tenant, request.topic)
+    def _create_first(
+        self,
+        tenant: str,
+        names: set[str],
+        publish: Callable[[], None],
+        refuse: Callable[[ConduitError], None],
+    ) -> None:
+        """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted."""
+        if not self._auto_create_topics:
+            self._catalog.get(tenant, min(names))
+        if len(self._creating) >= CREATING_MAX_COUNT:
+            raise Overloaded("too many topics are being created")
+        task = asyncio.get_running_loop().create_task(self._create(tenant, names, publish, refuse))
+        self._creating.add(task)
+        task.add_done_callback(self._creating.discard)
+
+    async def _create(
+        self,
+        tenant: str,
+        names: set[str],
+        publish: Callable[[], None],
+        refuse: Callable[[ConduitError], None],
+    ) -> None:
+        try:
+            for name in sorted(names):
+                await self._catalog.ensure(tenant, name)
+        except ConduitError as error:
+            refuse(error)
+        else:
+            publish()
+
+    def _admit(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
         payload = bytes(request.payload)
         if len(payload) > self._max_payload_bytes:
             raise LimitReached(
@@ -229,7 +262,7 @@ class Publisher:
             message.idempotency_key = _checked(request.idempotency_key, f"{path}idempotency_key")
         if request.headers is not None:
             message.headers = _checked_headers(request.headers, f"{path}headers")
-        return topic, message
+        return message
 
     def _committed(self, messages: Sequence[NewMessage], seqs: Sequence[int]) -> None:
         """The log has the batch: pass it on to the subscribers, topic by topic."""
@@ -252,9 +285,7 @@ class Publisher:
                 count = self._hub.committed(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 
-    def _receipt(
-        self, topic: Topic, message: NewMessage | KnownKey, seq: int
-    ) -> Receipt | NotFound:
+    def receipt(self, topic: Topic, message: NewMessage | KnownKey, seq: int) -> Receipt | NotFound:
         if seq == TOPIC_GONE:
             return _gone(topic)
         return Receipt(
@@ -267,58 +298,6 @@ class Publisher:
             self._is_durable,
             False,
         )
-
-
-class _Batch:
-    """One batch on its way: the receipts it has, and how many are still to come."""
-
-    def __init__(
-        self, publisher: Publisher, admitted: list[tuple[Topic, NewMessage]], answer: BatchAnswer
-    ) -> None:
-        self._publisher = publisher
-        self._admitted = admitted
-        self._answer = answer
-        self._receipts: list[Receipt | None] = [None] * len(admitted)
-        self._missing_count = len(admitted)
-        self._error: ConduitError | None = None
-        # Where the messages of the unit stand in the batch.
-        self._stored_indexes: list[int] = []
-
-    def submit(self) -> None:
-        """Store what is not known already, in one unit."""
-        publisher = self._publisher
-        for index, (topic, message) in enumerate(self._admitted):
-            collect = partial(self._collect, index)
-            try:
-                if message.idempotency_key is None or publisher._is_first(topic, message, collect):
-                    self._stored_indexes.append(index)
-            except ConduitError as error:
-                collect(error)
-        if not self._stored_indexes:
-            return
-        messages = [self._admitted[index][1] for index in self._stored_indexes]
-        publisher._submit_pending(messages, self._stored)
-
-    def _stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
-        publisher = self._publisher
-        for place, index in enumerate(self._stored_indexes, start):
-            topic, message = self._admitted[index]
-            if message.idempotency_key is not None:
-                publisher._settle_key(topic, message, result, place)
-            if isinstance(result, ConduitError):
-                self._collect(index, result)
-            else:
-                self._collect(index, publisher._receipt(topic, message, result[place]))
-
-    def _collect(self, index: int, result: Receipt | ConduitError) -> None:
-        if isinstance(result, ConduitError):
-            self._error = result
-        else:
-            self._receipts[index] = result
-        self._missing_count -= 1
-        if self._missing_count == 0:
-            receipts = [receipt for receipt in self._receipts if receipt is not None]
-            self._answer(self._error if self._error is not None else receipts)
 
 
 def _gone(topic: Topic) -> NotFound:

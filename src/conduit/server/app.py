@@ -73,7 +73,9 @@ def _store(settings: Settings) -> Store:
 def _options(settings: Settings) -> BrokerOptions:
     return BrokerOptions(
         publish=PublishLimits(
-            max_payload_bytes=settings.max_payload_bytes, max_batch_count=settings.max_batch_count
+            max_payload_bytes=settings.max_payload_bytes,
+            max_batch_count=settings.max_batch_count,
+            auto_create_topics=settings.auto_create_topics,
         ),
         retention=_default_retention(settings),
         housekeeping=RetentionRules(
@@ -85,7 +87,6 @@ def _options(settings: Settings) -> BrokerOptions:
         max_topics=settings.max_topics,
         max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
         idempotency_window_s=settings.idempotency_window_s,
-        auto_create_topics=settings.auto_create_topics,
     )
 
 

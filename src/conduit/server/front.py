@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from conduit.broker.publisher import Receipt
+from conduit.broker.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import decode_publish, decode_publish_batch
@@ -58,12 +58,21 @@ class Front(HttpConnection):
 
     def on_request(self, head: Head, body: bytes) -> None:
         """Publish, or wait until the connection is free for something slower."""
-        if head.route is _PUBLISH:
-            self._publish(head, body)
-        elif head.route is _BATCH:
+        if head.route is _BATCH:
             self._publish_batch(head, body)
-        else:
+            return
+        if head.route is not _PUBLISH:
             self.hold(head, body)
+            return
+        slot = _Publish(head, front=self)
+        self.enqueue(slot)
+        try:
+            request = decode_publish(body, head.idempotency_key)
+            self.context.broker.publish(DEFAULT_TENANT, request, slot)
+        except ConduitError as error:
+            slot(error)
+        except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
+            slot(StateError.of(error))
 
     def on_alone(self, head: Head, body: bytes) -> None:
         """Hand the request on."""
@@ -118,17 +127,6 @@ class Front(HttpConnection):
             self._control.shutdown()
 
     # Inside ---------------------------------------------------------------------------------------
-
-    def _publish(self, head: Head, body: bytes) -> None:
-        slot = _Publish(head, front=self)
-        self.enqueue(slot)
-        try:
-            request = decode_publish(body, head.idempotency_key)
-            self.context.broker.publish(DEFAULT_TENANT, request, slot)
-        except ConduitError as error:
-            slot(error)
-        except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
-            slot(StateError.of(error))
 
     def _publish_batch(self, head: Head, body: bytes) -> None:
         slot = _Publish(head, front=self)

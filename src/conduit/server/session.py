@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from conduit.broker.publisher import Receipt
+from conduit.broker.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import (
