@@ -91,7 +91,9 @@ class Log:
             message = Message(message_id, seq, at_ms, new.payload, new.key, new.headers)
             topic.messages.append(message)
             places[message_id] = new.topic_id << SEQ_BITS | seq
-            size = new.size_bytes
+            size = len(new.payload)
+            if new.key is not None or new.headers is not None:
+                size = new.size_bytes
             record.stored_bytes += size
             added_bytes += size
             seqs.append(seq)
