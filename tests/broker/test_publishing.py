@@ -188,6 +188,25 @@ async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
     assert outcomes[1] == (b"2", 1)
 
 
+async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
+    store, outcomes = OneTopicStore(), []
+    committer = Committer(store, lambda messages, seqs: 1 / 0)
+
+    def broken(result, start):
+        raise KeyError(start)
+
+    committer.submit([NewMessage(1, "id", 0, b"1")], 1, broken)
+    _submit(committer, b"2", outcomes)
+    task = asyncio.get_running_loop().create_task(committer.run())
+    await committer.drain()
+    _submit(committer, b"3", outcomes)
+    await committer.drain()
+    task.cancel()
+    assert outcomes == [(b"2", 2), (b"3", 3)]
+    assert "KeyError" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_full_queue_refuses_and_keeps_what_it_has():
     outcomes: list[tuple[bytes, object]] = []
     committer = Committer(OneTopicStore(), lambda messages, seqs: None)

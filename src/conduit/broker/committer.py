@@ -8,11 +8,15 @@ answered with that error, and nothing of it was stored.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
+from conduit.broker.turn import guarded
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, Overloaded, StoreDataError, Unavailable
+from conduit.errors import ConduitError, Overloaded, StateError, StoreDataError, Unavailable
 from conduit.storage.base import Store
+
+logger = logging.getLogger(__name__)
 
 # Messages in one commit. More adds latency for those that wait, and no throughput (bench).
 COMMIT_MAX_COUNT = 2_000
@@ -137,12 +141,18 @@ class Committer:
             for half in batch.split(len(batch.units) // 2):
                 await self._commit(half)
             return
-        except ConduitError as error:
-            for _, done in batch.units:
-                done(error, 0)
+        except Exception as error:  # noqa: BLE001 - the root of a commit: answered, and logged if a bug
+            self._refuse(batch, error)
             return
-        self._on_committed(batch.messages, seqs)
+        guarded(self._on_committed, batch.messages, seqs)
         start = 0
         for count, done in batch.units:
-            done(seqs, start)
+            guarded(done, seqs, start)
             start += count
+
+    def _refuse(self, batch: _Batch, error: Exception) -> None:
+        if not isinstance(error, ConduitError):
+            logger.error("a commit failed", exc_info=error)
+            error = StateError.of(error)
+        for _, done in batch.units:
+            guarded(done, error, 0)

@@ -15,7 +15,7 @@ from conduit.broker.ledger import Ledger
 from conduit.broker.reader import Reader
 from conduit.broker.stats import Stats
 from conduit.broker.stream import Stream
-from conduit.broker.turn import Turn
+from conduit.broker.turn import Turn, guarded
 from conduit.core.message import NewMessage
 from conduit.core.topics import PatternTrie, matches
 from conduit.names import is_pattern
@@ -146,7 +146,7 @@ class Hub:
         """Fail what is overdue and hand out what is due."""
         stalled, self.stalled_streams = self.stalled_streams, set()
         for stream in stalled:
-            stream.pump()
+            guarded(stream.pump)
         if self.ledger.is_full:
             # Deaths could not be recorded: nothing may die until the store takes them.
             return
@@ -156,4 +156,4 @@ class Hub:
             if at is None:
                 self.open_streams.discard(stream)
             elif at <= now:
-                stream.expire(now, jitter)
+                guarded(stream.expire, now, jitter)

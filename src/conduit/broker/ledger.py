@@ -17,8 +17,9 @@ import uuid_utils
 
 from conduit.broker.clock import Clock
 from conduit.broker.stats import Stats
+from conduit.broker.turn import guarded
 from conduit.core.message import Death, Progress
-from conduit.errors import ConduitError, Overloaded
+from conduit.errors import Overloaded
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
@@ -110,10 +111,8 @@ class Ledger:
             self._urgent.clear()
             try:
                 await self.flush()
-            except ConduitError as error:
-                logger.error(
-                    "progress could not be stored, trying again", extra={"error": error.detail}
-                )
+            except Exception:
+                logger.exception("progress could not be stored; trying again")
                 if not self._is_stopping:
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     self._wake.set()
@@ -126,14 +125,14 @@ class Ledger:
         try:
             if changed or deaths:
                 await self._store.settle([_progress(stream) for stream in changed], deaths)
-        except ConduitError:
+        except Exception:
             self._changed = changed | self._changed
             self._deaths = deaths + self._deaths
             self._confirmations = confirmations + self._confirmations
             raise
         for stored in confirmations:
-            stored()
-        self.on_flushed()
+            guarded(stored)
+        guarded(self.on_flushed)
 
     def _bury(self, stream: Stream) -> None:
         topic, name = stream.feed.topic, stream.dispatch.name or ""

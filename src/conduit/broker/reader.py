@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from conduit.broker.entry import Entry, make_entry
 from conduit.broker.index import MessageIndex
-from conduit.errors import ConduitError
+from conduit.broker.turn import guarded
+from conduit.errors import ConduitError, StateError
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
     from conduit.broker.catalog import Topic
     from conduit.broker.feed import Feed
+
+logger = logging.getLogger(__name__)
 
 # One page, which a stream holds until it is handed out.
 PAGE_MAX_COUNT = 512
@@ -62,5 +66,8 @@ class Reader:
                 self._index.put(message.message_id, feed.topic, message.seq)
         except ConduitError as error:
             page = error
+        except Exception as error:
+            logger.exception("a page of the log could not be read")
+            page = StateError.of(error)
         for arrived in self._waiting.pop((feed.topic.topic_id, first)):
-            arrived(first, page, last_seq)
+            guarded(arrived, first, page, last_seq)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, Protocol
+
+P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
 
 
 class Work(Protocol):
@@ -11,6 +17,14 @@ class Work(Protocol):
 
     def run(self) -> None:
         """Act on what was collected."""
+
+
+def guarded(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call it as the root of its work: a bug there is logged, and costs nobody else their turn."""
+    try:
+        call(*args, **kwargs)
+    except Exception:
+        logger.exception("a callback failed")
 
 
 class Turn:
@@ -34,4 +48,4 @@ class Turn:
         """Do all of it. Work that is added meanwhile belongs to the next turn."""
         work, self._work, self._scheduled = self._work, {}, False
         for item in work:
-            item.run()
+            guarded(item.run)

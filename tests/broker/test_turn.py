@@ -1,0 +1,34 @@
+"""What is done once per turn, and that a bug in one piece of it stays there."""
+
+import asyncio
+
+from conduit.broker.turn import Turn
+
+
+class Step:
+    def __init__(self, done, name, fails=False):
+        self.done, self.name, self.fails = done, name, fails
+
+    def run(self):
+        if self.fails:
+            raise RuntimeError("a bug")
+        self.done.append(self.name)
+
+
+async def test_work_is_done_once_in_order_however_often_it_was_asked_for():
+    turn, done = Turn(), []
+    first, second = Step(done, "first"), Step(done, "second")
+    for step in (first, second, first):
+        turn.add(step)
+    assert done == []
+    await asyncio.sleep(0)
+    assert done == ["first", "second"]
+
+
+async def test_a_bug_in_one_step_is_logged_and_the_others_are_done(caplog):
+    turn, done = Turn(), []
+    turn.add(Step(done, "broken", fails=True))
+    turn.add(Step(done, "sound"))
+    await asyncio.sleep(0)
+    assert done == ["sound"]
+    assert "a bug" in caplog.text
