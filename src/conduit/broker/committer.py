@@ -147,7 +147,11 @@ class Committer:
         guarded(self._on_committed, batch.messages, seqs)
         start = 0
         for count, done in batch.units:
-            guarded(done, seqs, start)
+            try:
+                done(seqs, start)
+            except Exception:
+                # As `guarded` does, without its call for every message.
+                logger.exception("an answer failed")
             start += count
 
     def _refuse(self, batch: _Batch, error: Exception) -> None:

@@ -106,41 +106,19 @@ class Publisher:
             if message.idempotency_key is not None:
                 self._publish_once(topic, message, answer)
                 return
-            done = partial(self._stored, answer, topic, message)
+            done = _Single(self, topic, message, answer)
             self.committer.submit((message,), len(message.payload), done)
         except ConduitError as error:
-            self._stats.publish_error_count += 1
-            answer(error)
+            self.refused(error, answer)
+
+    def refused(self, error: ConduitError, answer: Answer) -> None:
+        """Count it, and say why nothing was stored."""
+        self._stats.publish_error_count += 1
+        answer(error)
 
     def _publish_once(self, topic: Topic, message: NewMessage, answer: Answer) -> None:
         if self.is_first(topic, message, answer):
-            done = partial(self._stored_once, answer, topic, message)
-            self.submit_pending([message], done)
-
-    def _stored_once(
-        self,
-        answer: Answer,
-        topic: Topic,
-        message: NewMessage,
-        result: Sequence[int] | ConduitError,
-        start: int,
-    ) -> None:
-        self.settle_key(topic, message, result, start)
-        self._stored(answer, topic, message, result, start)
-
-    def _stored(
-        self,
-        answer: Answer,
-        topic: Topic,
-        message: NewMessage,
-        result: Sequence[int] | ConduitError,
-        start: int,
-    ) -> None:
-        if isinstance(result, ConduitError):
-            self._stats.publish_error_count += 1
-            answer(result)
-        else:
-            answer(self.receipt(topic, message, result[start]))
+            self.submit_pending([message], _Single(self, topic, message, answer))
 
     # Idempotency ----------------------------------------------------------------------------------
 
@@ -298,6 +276,24 @@ class Publisher:
             self._is_durable,
             False,
         )
+
+
+class _Single(msgspec.Struct, eq=False, gc=False):
+    """A publish of its own on its way; the committer calls it with what became of it."""
+
+    publisher: Publisher
+    topic: Topic
+    message: NewMessage
+    answer: Answer
+
+    def __call__(self, result: Sequence[int] | ConduitError, start: int) -> None:
+        publisher, topic, message = self.publisher, self.topic, self.message
+        if message.idempotency_key is not None:
+            publisher.settle_key(topic, message, result, start)
+        if isinstance(result, ConduitError):
+            publisher.refused(result, self.answer)
+        else:
+            self.answer(publisher.receipt(topic, message, result[start]))
 
 
 def _gone(topic: Topic) -> NotFound:
