@@ -136,7 +136,7 @@ class Committer:
             seqs = await self._store.append(batch.messages)
         except StoreDataError as error:
             if len(batch.units) == 1:
-                batch.units[0][1](error, 0)
+                self._refuse(batch, error)
                 return
             for half in batch.split(len(batch.units) // 2):
                 await self._commit(half)

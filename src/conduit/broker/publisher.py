@@ -111,7 +111,7 @@ class Publisher:
         except ConduitError as error:
             self.refused(error, answer)
 
-    def refused(self, error: ConduitError, answer: Answer) -> None:
+    def refused(self, error: ConduitError, answer: Callable[[ConduitError], None]) -> None:
         """Count it, and say why nothing was stored."""
         self._stats.publish_error_count += 1
         answer(error)
@@ -185,8 +185,7 @@ class Publisher:
                 if (topic := topics[request.topic]) is not None
             ]
         except ConduitError as error:
-            self._stats.publish_error_count += 1
-            answer(error)
+            self.refused(error, answer)
             return
         Batch(self, admitted, answer).submit()
 
@@ -204,24 +203,19 @@ class Publisher:
             self._catalog.get(tenant, min(names))
         if len(self._creating) >= CREATING_MAX_COUNT:
             raise Overloaded("too many topics are being created")
-        task = asyncio.get_running_loop().create_task(self._create(tenant, names, publish, refuse))
+
+        async def create() -> None:
+            try:
+                for name in sorted(names):
+                    await self._catalog.ensure(tenant, name)
+            except ConduitError as error:
+                refuse(error)
+            else:
+                publish()
+
+        task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
         task.add_done_callback(self._creating.discard)
-
-    async def _create(
-        self,
-        tenant: str,
-        names: set[str],
-        publish: Callable[[], None],
-        refuse: Callable[[ConduitError], None],
-    ) -> None:
-        try:
-            for name in sorted(names):
-                await self._catalog.ensure(tenant, name)
-        except ConduitError as error:
-            refuse(error)
-        else:
-            publish()
 
     def _admit(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
         payload = bytes(request.payload)
@@ -254,9 +248,9 @@ class Publisher:
             elif seq != TOPIC_GONE:
                 groups[message.topic_id] = [message]
                 first_seqs[message.topic_id] = seq
-        self._stats.published_count += len(messages)
         self._subscriber_count.clear()
         for topic_id, group in groups.items():
+            self._stats.published_count += len(group)
             topic = self._catalog.by_id(topic_id)
             if topic is not None:
                 topic.stored_bytes += sum([message.size_bytes for message in group])
@@ -264,6 +258,7 @@ class Publisher:
                 self._subscriber_count[topic] = count
 
     def receipt(self, topic: Topic, message: NewMessage | KnownKey, seq: int) -> Receipt | NotFound:
+        """What the publisher of a stored message is told; NotFound if the topic went first."""
         if seq == TOPIC_GONE:
             return _gone(topic)
         return Receipt(
