@@ -23,7 +23,7 @@ from conduit.errors import (
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.memory import MemoryStore
-from tests.broker.kit import Bench, running_broker
+from tests.broker.kit import Bench, ManualClock, running_broker
 
 
 async def test_numbers_are_dense_and_follow_the_order_of_publishing(bench: Bench):
@@ -156,12 +156,36 @@ def _submit(committer: Committer, payload: bytes, outcomes: list, count: int = 1
     def done(result: Sequence[int] | ConduitError, start: int) -> None:
         outcomes.append((payload, result if isinstance(result, ConduitError) else result[start]))
 
-    committer.submit([NewMessage(1, "id", 0, payload)] * count, len(payload) * count, done)
+    committer.submit([NewMessage(1, "id", payload)] * count, len(payload) * count, done)
+
+
+async def test_the_messages_of_a_commit_share_the_time_at_which_it_begins():
+    class Store(OneTopicStore):
+        async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+            times.append([new.published_at_ms for new in batch])
+            assert committer.oldest_ms == times[-1][0]
+            clock.seconds += 1
+            return await super().append(batch)
+
+    clock, times = ManualClock(), []
+    committer = Committer(Store(), clock, lambda messages, seqs: None)
+    _submit(committer, b"1", [], count=2)
+    clock.seconds += 5
+    _submit(committer, b"2", [])
+    task = asyncio.get_running_loop().create_task(committer.run())
+    await committer.drain()
+    began_ms = 1_700_000_005_000
+    assert times == [[began_ms] * 3]
+    assert committer.oldest_ms == began_ms + 1000
+    _submit(committer, b"3", [])
+    await committer.drain()
+    task.cancel()
+    assert times[1:] == [[began_ms + 1000]]
 
 
 async def test_poison_fails_alone():
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, lambda messages, seqs: None)
+    committer = Committer(store, ManualClock(), lambda messages, seqs: None)
     for payload in (b"1", b"2", b"poison", b"3", b"4"):
         _submit(committer, payload, outcomes)
     task = asyncio.get_running_loop().create_task(committer.run())
@@ -175,7 +199,7 @@ async def test_poison_fails_alone():
 
 async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, lambda messages, seqs: None)
+    committer = Committer(store, ManualClock(), lambda messages, seqs: None)
     task = asyncio.get_running_loop().create_task(committer.run())
     store.fails = True
     _submit(committer, b"1", outcomes)
@@ -190,12 +214,12 @@ async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
 
 async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, lambda messages, seqs: 1 / 0)
+    committer = Committer(store, ManualClock(), lambda messages, seqs: 1 / 0)
 
     def broken(result, start):
         raise KeyError(start)
 
-    committer.submit([NewMessage(1, "id", 0, b"1")], 1, broken)
+    committer.submit([NewMessage(1, "id", b"1")], 1, broken)
     _submit(committer, b"2", outcomes)
     task = asyncio.get_running_loop().create_task(committer.run())
     await committer.drain()
@@ -209,13 +233,17 @@ async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
 
 async def test_a_full_queue_refuses_and_keeps_what_it_has():
     outcomes: list[tuple[bytes, object]] = []
-    committer = Committer(OneTopicStore(), lambda messages, seqs: None)
+    committer = Committer(OneTopicStore(), ManualClock(), lambda messages, seqs: None)
     for _ in range(20):
         _submit(committer, b"1", outcomes, count=1_000)
     with pytest.raises(Overloaded):
         _submit(committer, b"1", outcomes)
     with pytest.raises(Overloaded):
-        _submit(Committer(OneTopicStore(), lambda messages, seqs: None), b"x" * (65 << 20), [])
+        _submit(
+            Committer(OneTopicStore(), ManualClock(), lambda messages, seqs: None),
+            b"x" * (65 << 20),
+            [],
+        )
     task = asyncio.get_running_loop().create_task(committer.run())
     await committer.drain()
     task.cancel()

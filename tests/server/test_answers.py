@@ -9,12 +9,10 @@ from conduit.server.answers import (
     Answers,
     problem,
     problem_headers,
-    receipt_json,
-    receipts_json,
     request_id,
 )
 
-RECEIPT = Receipt("01-a", "orders.created", 3, 1_771_842_600_007, 12, "e1", True, False)
+RECEIPT = Receipt("01-a", "orders.created", 3, "2026-02-23T10:30:00.007Z", 12, "e1", True, False)
 FIELDS = {
     "message_id": "01-a",
     "topic": "orders.created",
@@ -36,17 +34,6 @@ def parse(answer: bytes) -> tuple[str, dict[str, str], bytes]:
     return first, headers, body
 
 
-def test_a_receipt_has_the_fields_of_the_wire_in_their_order():
-    assert list(json.loads(receipt_json(RECEIPT)).items()) == list(FIELDS.items())
-
-
-def test_receipts_of_a_batch_keep_their_order():
-    other = Receipt("01-b", "t", 0, 0, 1, "e2", False, True)
-    results = json.loads(receipts_json([RECEIPT, other]))["results"]
-    assert [each["message_id"] for each in results] == ["01-a", "01-b"]
-    assert json.loads(receipts_json([])) == {"results": []}
-
-
 def test_the_answer_to_a_publish_is_whole():
     answers = Answers("*")
     answers.stamp([(b"date", b"now")])
@@ -57,13 +44,13 @@ def test_the_answer_to_a_publish_is_whole():
     assert headers["date"] == "now"
     assert "connection" not in headers
     assert "vary" not in headers
-    assert json.loads(body) == FIELDS
+    assert list(json.loads(body).items()) == list(FIELDS.items())
 
 
 def test_the_last_answer_says_so():
     answers = Answers("*")
-    assert parse(answers.success("{}", close=True))[1]["connection"] == "close"
-    assert parse(answers.success("{}", close=False)) == parse(answers.success("{}", close=False))
+    assert parse(answers.success({}, close=True))[1]["connection"] == "close"
+    assert "connection" not in parse(answers.success({}, close=False))[1]
     error = answers.problem(NotFound("x"), "id", close=True)
     assert parse(error)[1]["connection"] == "close"
 

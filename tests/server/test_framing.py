@@ -18,6 +18,9 @@ def read(*parts: bytes, limits: Limits = LIMITS) -> list[bytes]:
     framer = Framer(limits)
     bodies = []
     for part in parts:
+        if (body := framer.repeated(part)) is not None:
+            bodies.append(body)
+            continue
         framer.feed(part)
         while (found := framer.next_request()) is not None:
             bodies.append(found[1])
@@ -47,6 +50,49 @@ BODIES = [b"one", b"", b"two\r\n\r\ntwo", b"\r\n\r\n\r\n", b"x" * 100_000, b"", 
 
 def test_requests_of_all_kinds_come_out_of_one_piece():
     assert read(STREAM) == BODIES
+
+
+REPEATING = [
+    request("POST", "/api/publish", b"one"),
+    request("POST", "/api/publish", b"two"),
+    request("POST", "/api/publish", b"four"),
+    request("POST", "/api/other11", b"one"),
+    request("POST", "/api/publish", None, CHUNKED) + chunked(b"six"),
+    request("POST", "/api/publish", b"end"),
+]
+
+
+def test_a_head_that_repeats_is_known_by_its_bytes():
+    framer = Framer(LIMITS)
+    first, second, longer, other, _, last = REPEATING
+    assert framer.repeated(first) is None
+    framer.feed(first)
+    head = framer.next_request()[0]
+    assert framer.repeated(second) == b"two"
+    assert framer.last_head is head
+    assert len(other) == len(first)
+    assert framer.repeated(other) is None
+    assert framer.repeated(longer) is None
+    assert framer.repeated(second + last) is None
+    framer.feed(first[:20])
+    assert framer.next_request() is None
+    assert framer.repeated(second) is None
+
+
+def test_a_body_that_looks_like_a_repeated_request_is_a_body():
+    first = request("POST", "/api/publish", b"one")
+    outer = request("POST", "/api/publish", first)
+    head = outer.removesuffix(first)
+    assert read(first, head, first, first) == [b"one", first, b"one"]
+
+
+@given(st.lists(st.sampled_from(REPEATING)), st.randoms())
+def test_repeating_requests_come_out_however_the_stream_is_cut(requests, random):
+    whole = read(b"".join(requests))
+    stream = b"".join(requests)
+    cuts = [at for at in range(len(stream)) if random.random() < 0.01]
+    assert read(*split(stream, cuts)) == whole
+    assert read(*requests) == whole
 
 
 def test_requests_come_out_of_single_bytes():

@@ -20,7 +20,7 @@ NAMES = [f"t{n}" for n in range(5)]
 async def append_forever(store: SqliteStore, topic_ids: list[int], size: int) -> None:
     while True:
         batch = [
-            NewMessage(topic_ids[n % len(topic_ids)], str(uuid_utils.uuid7()), 1, b"x" * (n + 1))
+            NewMessage(topic_ids[n % len(topic_ids)], str(uuid_utils.uuid7()), b"x" * (n + 1))
             for n in range(size)
         ]
         seqs = await store.append(batch)

@@ -30,7 +30,7 @@ async def topic_now(store: Store, topic_id: int) -> TopicRecord:
 
 
 def message(topic_id: int, payload: bytes = b"{}", at_ms: int = NOW_MS, **more) -> NewMessage:
-    return NewMessage(topic_id, str(uuid_utils.uuid7()), at_ms, payload, **more)
+    return NewMessage(topic_id, str(uuid_utils.uuid7()), payload, published_at_ms=at_ms, **more)
 
 
 async def messages(store: Store, topic_id: int, count: int, *, first_ms: int = NOW_MS) -> list[str]:

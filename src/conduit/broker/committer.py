@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from conduit.broker.clock import Clock
 from conduit.broker.turn import guarded
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, Overloaded, StateError, StoreDataError, Unavailable
@@ -60,8 +61,9 @@ class Committer:
     `on_committed` sees every commit before its publishers do.
     """
 
-    def __init__(self, store: Store, on_committed: Committed) -> None:
+    def __init__(self, store: Store, clock: Clock, on_committed: Committed) -> None:
         self._store = store
+        self._clock = clock
         self._on_committed = on_committed
         self._queue = _Batch()
         # What the store is busy with.
@@ -90,12 +92,10 @@ class Committer:
         queue.size_bytes += size_bytes
 
     @property
-    def oldest(self) -> NewMessage | None:
-        """The message that has waited longest for its commit."""
-        for batch in (self._running, self._queue):
-            if batch.messages:
-                return batch.messages[0]
-        return None
+    def oldest_ms(self) -> int:
+        """What is not committed yet has this `published_at_ms`, or a later one."""
+        running = self._running.messages
+        return running[0].published_at_ms if running else self._now_ms()
 
     def close(self) -> None:
         """Take nothing more; what is queued is still stored."""
@@ -111,10 +111,17 @@ class Committer:
             await self._wake.wait()
             while self._queue.units:
                 self._running = self._take()
+                # One time for all, which is never before that of a lower number.
+                now_ms = self._now_ms()
+                for message in self._running.messages:
+                    message.published_at_ms = now_ms
                 await self._commit(self._running)
                 self._running = _NOTHING
             self._wake.clear()
             self._idle.set()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
 
     def _take(self) -> _Batch:
         queue = self._queue

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
-import uuid_utils
+from uuid_utils import uuid7
 
 from conduit.broker.batch import Batch
 from conduit.broker.catalog import Catalog, Topic
@@ -19,7 +19,7 @@ from conduit.broker.stats import Stats
 from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, InvalidRequest, LimitReached, NotFound, Overloaded
-from conduit.protocol.codec import encode_json
+from conduit.protocol.codec import encode_json, format_time
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import TOPIC_GONE, KnownKey
 
@@ -49,7 +49,6 @@ class Publisher:
         self._hub = hub
         # Bound once: the way of every single publish goes through these.
         self._find = hub.catalog.find
-        self._now = hub.clock.now
         self._max_payload_bytes = limits.max_payload_bytes
         self._max_batch_count = limits.max_batch_count
         self._auto_create_topics = limits.auto_create_topics
@@ -58,8 +57,8 @@ class Publisher:
         self._stats: Stats = hub.stats
         self._is_durable = hub.store.durable
         self._window = window
-        self.committer = Committer(hub.store, self._committed)
-        hub.oldest_uncommitted_ms = self._oldest_uncommitted_ms
+        self.committer = Committer(hub.store, hub.clock, self._committed)
+        hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
         # Receipts need to know how many subscribers each topic had when its messages were committed.
         self._subscriber_count: dict[Topic, int] = {}
 
@@ -87,10 +86,6 @@ class Publisher:
     def forget_topic(self, topic: Topic) -> None:
         """The topic is deleted: its keys stand for nothing any more."""
         self._window.drop_topic(topic.topic_id)
-
-    def _oldest_uncommitted_ms(self) -> int:
-        oldest = self.committer.oldest
-        return int(self._clock.now() * 1000) if oldest is None else oldest.published_at_ms
 
     # One ------------------------------------------------------------------------------------------
 
@@ -225,9 +220,7 @@ class Publisher:
                 code="payload_too_large",
                 field=f"{path}payload",
             )
-        message = NewMessage(
-            topic.topic_id, str(uuid_utils.uuid7()), int(self._now() * 1000), payload
-        )
+        message = NewMessage(topic.topic_id, str(uuid7()), payload)
         if request.key is not None:
             message.key = _checked(request.key, f"{path}key")
         if request.idempotency_key is not None:
@@ -265,7 +258,7 @@ class Publisher:
             message.message_id,
             topic.name,
             self._subscriber_count.get(topic, 0),
-            message.published_at_ms,
+            format_time(message.published_at_ms),
             seq,
             topic.epoch,
             self._is_durable,

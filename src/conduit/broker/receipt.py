@@ -10,12 +10,15 @@ from conduit.errors import ConduitError
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What became of a publish. `subscribers` is how many it went to on this node."""
+    """What became of a publish. `subscribers` is how many it went to on this node.
+
+    Its JSON is the answer: names, order and types are the wire's.
+    """
 
     message_id: str
     topic: str
     subscribers: int
-    published_at_ms: int
+    published_at: str
     seq: int
     epoch: str
     durable: bool

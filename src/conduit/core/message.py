@@ -23,11 +23,12 @@ class NewMessage(msgspec.Struct, gc=False):
 
     topic_id: int
     message_id: str
-    published_at_ms: int
     payload: bytes
     key: str | None = None
     headers: bytes | None = None
     idempotency_key: str | None = None
+    published_at_ms: int = 0
+    """Set when its commit begins."""
 
     @property
     def size_bytes(self) -> int:

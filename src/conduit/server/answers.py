@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from conduit.errors import ConduitError, Unavailable
-from conduit.protocol.codec import encode_json, format_time
+from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
 
 if TYPE_CHECKING:
@@ -89,23 +89,6 @@ def cors_headers(origin: str) -> dict[str, str]:
     return headers
 
 
-def receipt_json(receipt: Receipt) -> str:
-    """A receipt as JSON. Nothing needs escaping: names, ids and epochs are ASCII by grammar."""
-    return (
-        f'{{"message_id":"{receipt.message_id}","topic":"{receipt.topic}",'
-        f'"subscribers":{receipt.subscribers},'
-        f'"published_at":"{format_time(receipt.published_at_ms)}",'
-        f'"seq":{receipt.seq},"epoch":"{receipt.epoch}",'
-        f'"durable":{"true" if receipt.durable else "false"},'
-        f'"duplicate":{"true" if receipt.duplicate else "false"}}}'
-    )
-
-
-def receipts_json(receipts: Sequence[Receipt]) -> str:
-    """The answer to a batch."""
-    return f'{{"results":[{",".join(map(receipt_json, receipts))}]}}'
-
-
 class Answers:
     """Builds whole answers; one serves all connections of a server."""
 
@@ -120,18 +103,20 @@ class Answers:
         self.server_headers = server_headers
         known = {name.decode(): value.decode() for name, value in server_headers}
         self._common = common = _lines(known) + self._cors
-        self._success = f"HTTP/1.1 200 OK\r\n{common}content-type: application/json\r\n"
-        self._success_open = f"{self._success}content-length: "
+        success = f"HTTP/1.1 200 OK\r\n{common}content-type: application/json\r\n"
+        self._success = f"{success}content-length: ".encode()
+        self._last_success = f"{success}connection: close\r\ncontent-length: ".encode()
 
     def receipt(self, receipt: Receipt) -> bytes:
         """The answer to a publish."""
-        body = receipt_json(receipt)
-        return f"{self._success_open}{len(body)}\r\n\r\n{body}".encode("ascii")
+        body = encode_json(receipt)
+        return b"%b%d\r\n\r\n%b" % (self._success, len(body), body)
 
-    def success(self, body: str, *, close: bool) -> bytes:
-        """A 200 with a JSON body in ASCII; `close` says that no other answer follows."""
-        connection = "connection: close\r\n" if close else ""
-        return f"{self._success}{connection}content-length: {len(body)}\r\n\r\n{body}".encode()
+    def success(self, content: object, *, close: bool) -> bytes:
+        """A 200 with its content as JSON; `close` says that no other answer follows."""
+        body = encode_json(content)
+        start = self._last_success if close else self._success
+        return b"%b%d\r\n\r\n%b" % (start, len(body), body)
 
     def problem(self, error: ConduitError, identity: str, *, close: bool) -> bytes:
         """An error as `problem` and `problem_headers` say."""

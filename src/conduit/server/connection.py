@@ -37,7 +37,7 @@ class Slot(msgspec.Struct, eq=False, gc=False):
     """The place of one answer in the order; `data` is None until there is an answer."""
 
     head: Head | None
-    data: bytes | None = None
+    data: bytes | None
 
 
 class HttpConnection(asyncio.Protocol, abc.ABC):
@@ -94,7 +94,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
 
     @abc.abstractmethod
     def on_request(self, head: Head, body: bytes) -> None:
-        """One whole request. Call `enqueue` or `hold` before returning."""
+        """One whole request. Take a slot or call `hold` before returning; do not raise."""
 
     @abc.abstractmethod
     def on_alone(self, head: Head, body: bytes) -> None:
@@ -151,7 +151,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""
         self._ending = True
-        slot = Slot(None)
+        slot = Slot(None, None)
         self.enqueue(slot)
         self.fail(slot, error)
 
@@ -187,7 +187,14 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
             return
         if self._state.default_headers is not self.answers.server_headers:
             self.answers.stamp(self._state.default_headers)
-        self._framer.feed(data)
+        framer = self._framer
+        if not (self._slots or self._busy) and self._writable:
+            body = framer.repeated(data)
+            if body is not None and framer.last_head is not None:
+                self._taken_count += 1
+                self.on_request(framer.last_head, body)
+                return
+        framer.feed(data)
         self._advance()
 
     def eof_received(self) -> bool:
@@ -291,7 +298,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     def _encourage(self) -> None:
         """The client sends the body only after it was told to."""
         self._framer.expects_continue = False
-        slot = Slot(None)
+        slot = Slot(None, None)
         self.enqueue(slot)
         self.fill(slot, CONTINUE)
 

@@ -34,9 +34,12 @@ class Framer:
         "_chunks",
         "_data",
         "_head",
+        "_last_raw",
+        "_last_size",
         "_limits",
         "_small_bytes",
         "expects_continue",
+        "last_head",
     )
 
     def __init__(self, limits: Limits) -> None:
@@ -50,8 +53,23 @@ class Framer:
         self._head: Head | None = None
         self._body = bytearray()
         self._chunks: _Chunks | None = None
+        # The bytes of `last_head`, and how many came with it and its body; -1 if it may not come again.
+        self._last_raw = b""
+        self._last_size = -1
+        self.last_head: Head | None = None
+        """The head that came last; `repeated` compares with it."""
         self.expects_continue = False
         """Whether the client waits for `100 Continue` before it sends a body; the caller resets it."""
+
+    def repeated(self, data: bytes) -> bytes | None:
+        """The body, if `data` is one whole request with the head and the length of the last one.
+
+        Most are, on a connection that publishes: then nothing is fed, searched or looked up. None:
+        `data` is still to be fed.
+        """
+        if len(data) != self._last_size or self._data or not data.startswith(self._last_raw):
+            return None
+        return data[len(self._last_raw) :]
 
     def feed(self, data: bytes) -> None:
         """Add what was read; then ask for requests with `next_request`."""
@@ -77,10 +95,14 @@ class Framer:
             self._check_incomplete(end)
             return None
         raw = data[start:end]
-        head = known_head(raw) if len(raw) <= KNOWN_HEAD_MAX_BYTES else parse_head(raw)
+        is_small = len(raw) <= KNOWN_HEAD_MAX_BYTES
+        head = known_head(raw) if is_small else parse_head(raw)
         stop = end + head.content_length
+        self._last_size = -1
         if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
             self._use_up_to(stop)
+            if is_small:
+                self.last_head, self._last_raw, self._last_size = head, raw, stop - start
             return head, data[end:stop]
         self._at = end
         return self._begin_body(head)

@@ -18,7 +18,7 @@ from conduit.broker.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import decode_publish, decode_publish_batch
-from conduit.server.answers import Answers, receipt_json, receipts_json
+from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection, Slot
 from conduit.server.context import Context
 from conduit.server.control import Control
@@ -58,13 +58,13 @@ class Front(HttpConnection):
 
     def on_request(self, head: Head, body: bytes) -> None:
         """Publish, or wait until the connection is free for something slower."""
-        if head.route is _BATCH:
-            self._publish_batch(head, body)
-            return
         if head.route is not _PUBLISH:
-            self.hold(head, body)
+            if head.route is _BATCH:
+                self._publish_batch(head, body)
+            else:
+                self.hold(head, body)
             return
-        slot = _Publish(head, front=self)
+        slot = _Publish(head, None, self)
         self.enqueue(slot)
         try:
             request = decode_publish(body, head.idempotency_key)
@@ -92,12 +92,9 @@ class Front(HttpConnection):
             self.fail(slot, outcome)
         elif self._transport is None:
             return
-        elif isinstance(outcome, list):
-            body = receipts_json(outcome)
-            self.fill(slot, self.answers.success(body, close=self.is_last(slot)))
         else:
-            body = receipt_json(outcome)
-            self.fill(slot, self.answers.success(body, close=self.is_last(slot)))
+            content = {"results": outcome} if isinstance(outcome, list) else outcome
+            self.fill(slot, self.answers.success(content, close=self.is_last(slot)))
 
     # What the control plane must hear of ----------------------------------------------------------
 
@@ -129,7 +126,7 @@ class Front(HttpConnection):
     # Inside ---------------------------------------------------------------------------------------
 
     def _publish_batch(self, head: Head, body: bytes) -> None:
-        slot = _Publish(head, front=self)
+        slot = _Publish(head, None, self)
         self.enqueue(slot)
         try:
             requests = decode_publish_batch(body).messages
@@ -156,7 +153,7 @@ class Front(HttpConnection):
             # What follows a request to upgrade may not be HTTP.
             self._ending = self._ending or head.wants_upgrade
             self._busy = False
-            slot = Slot(head)
+            slot = Slot(head, None)
             self.enqueue(slot)
             self.fail(slot, error)
             return
@@ -170,7 +167,7 @@ class Front(HttpConnection):
             transport.abort()
 
 
-class _Publish(Slot, kw_only=True, eq=False, gc=False):
+class _Publish(Slot, eq=False, gc=False):
     """The slot of a publish; the broker calls it with the outcome."""
 
     front: Front

@@ -20,7 +20,6 @@ from conduit.protocol.codec import (
     decode_client_frame,
     decode_ref,
     encode_json,
-    format_time,
     server_frame,
     text_frame,
 )
@@ -199,21 +198,10 @@ class Session(WebSocket):
 
 def published_text(receipt: Receipt, ref: str | None) -> bytes:
     """A `published` frame's text; by hand, because publishers pipeline these by the thousand."""
-    text = (
-        b'{"type":"published","message_id":"%b","topic":"%b","subscribers":%d,"published_at":"%b",'
-        b'"seq":%d,"epoch":"%b","durable":%b,"duplicate":%b'
-        % (
-            receipt.message_id.encode(),
-            receipt.topic.encode(),
-            receipt.subscribers,
-            format_time(receipt.published_at_ms).encode(),
-            receipt.seq,
-            receipt.epoch.encode(),
-            b"true" if receipt.durable else b"false",
-            b"true" if receipt.duplicate else b"false",
-        )
-    )
-    return text + (b"}" if ref is None else b',"ref":%b}' % encode_json(ref))
+    fields = encode_json(receipt)[1:-1]
+    if ref is None:
+        return b'{"type":"published",%b}' % fields
+    return b'{"type":"published",%b,"ref":%b}' % (fields, encode_json(ref))
 
 
 _HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Any], None]] = {

@@ -12,9 +12,8 @@ import msgspec
 from fastapi import APIRouter, Header, Request, Response
 
 from conduit.broker.waiting import result_of
-from conduit.protocol.codec import decode_publish, decode_publish_batch
+from conduit.protocol.codec import decode_publish, decode_publish_batch, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
-from conduit.server.answers import receipt_json, receipts_json
 from conduit.server.rest.inputs import NO_QUERY, Shared, Tenant
 from conduit.server.rest.replies import JSON, answers
 
@@ -63,7 +62,7 @@ async def publish(
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)
     receipt = await result_of(partial(shared.broker.publish, tenant, message))
-    return Response(receipt_json(receipt), media_type=JSON)
+    return Response(encode_json(receipt), media_type=JSON)
 
 
 @router.post(
@@ -78,4 +77,4 @@ async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Res
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body())
     receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
-    return Response(receipts_json(receipts), media_type=JSON)
+    return Response(encode_json({"results": receipts}), media_type=JSON)

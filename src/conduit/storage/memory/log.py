@@ -12,7 +12,8 @@ import secrets
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 
 import msgspec
 
@@ -27,6 +28,8 @@ ROOM_SHARE = 64
 # A place in the log is one integer, topic id and number: a tuple for each message is what Python's
 # garbage collector would visit, in pauses of 10 ms and more.
 SEQ_BITS = 48
+
+_topic_id = attrgetter("topic_id")
 
 
 class Topic:
@@ -78,33 +81,40 @@ class Log:
 
     def append(self, batch: Sequence[NewMessage]) -> list[int]:
         """See `Store.append`."""
-        topics, places = self.topics, self._places
         seqs: list[int] = []
-        added_bytes = 0
-        for new in batch:
-            topic = topics.get(new.topic_id)
+        for topic_id, run in groupby(batch, _topic_id):
+            topic = self.topics.get(topic_id)
             if topic is None:
-                seqs.append(TOPIC_GONE)
-                continue
-            record, message_id, at_ms = topic.record, new.message_id, new.published_at_ms
-            seq = record.last_seq = record.last_seq + 1
-            message = Message(message_id, seq, at_ms, new.payload, new.key, new.headers)
-            topic.messages.append(message)
-            places[message_id] = new.topic_id << SEQ_BITS | seq
-            size = len(new.payload)
-            if new.key is not None or new.headers is not None:
-                size = new.size_bytes
-            record.stored_bytes += size
-            added_bytes += size
-            seqs.append(seq)
-            if new.idempotency_key is not None:
-                key = new.idempotency_key
-                self.keys.remember(KnownKey(new.topic_id, key, message_id, seq, at_ms))
-        self._bytes += added_bytes
-        self._count += len(seqs) - seqs.count(TOPIC_GONE)
+                seqs.extend(TOPIC_GONE for _ in run)
+            else:
+                self._append(topic, run, seqs)
         if self._count > self._max_messages or self._bytes > self._max_bytes:
             self._make_room()
         return seqs
+
+    def _append(self, topic: Topic, batch: Iterable[NewMessage], seqs: list[int]) -> None:
+        """Messages of one topic; their numbers are added to `seqs`."""
+        record, messages, places = topic.record, topic.messages, self._places
+        first_place = record.topic_id << SEQ_BITS
+        first_seq = seq = record.last_seq
+        added_bytes = 0
+        for new in batch:
+            seq += 1
+            message_id, at_ms, payload = new.message_id, new.published_at_ms, new.payload
+            messages.append(Message(message_id, seq, at_ms, payload, new.key, new.headers))
+            places[message_id] = first_place + seq
+            seqs.append(seq)
+            if new.key is None and new.headers is None:
+                added_bytes += len(payload)
+            else:
+                added_bytes += new.size_bytes
+            if new.idempotency_key is not None:
+                known = KnownKey(record.topic_id, new.idempotency_key, message_id, seq, at_ms)
+                self.keys.remember(known)
+        record.last_seq = seq
+        record.stored_bytes += added_bytes
+        self._bytes += added_bytes
+        self._count += seq - first_seq
 
     def read(self, topic_id: int, from_seq: int, limit: int, descending: bool) -> Iterable[Message]:
         """Up to `limit` messages from `from_seq` on, or downwards."""
