@@ -1,8 +1,8 @@
 """Topics and their messages in memory.
 
-A topic is a list in which the message with number `seq` stands at `seq - first_seq`; one dict finds
-a message by its id. The whole log is bounded: when it passes `max_messages` or `max_bytes`, the
-topics that hold the most lose their oldest messages, at most half of each, until a 64th of the bound
+A topic is a list in which the message with number `seq` stands at `seq - first_seq`; `places.py`
+finds a message by its id. The whole log is bounded: when it passes `max_messages` or `max_bytes`, the
+topics that hold the most lose their oldest messages, at most half of each, until a 256th of the bound
 is free. So a noisy topic pays for itself, and making room costs little for each message.
 """
 
@@ -21,10 +21,11 @@ from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
 from conduit.storage.base import TOPIC_GONE, KnownKey, Trimmed
 from conduit.storage.memory.keys import Keys
+from conduit.storage.memory.places import Places
 
 # How much of a bound is made free at once. More, and history is lost early; less, and every publish
 # to a full log sorts the topics.
-ROOM_SHARE = 64
+ROOM_SHARE = 256
 # A place in the log is one integer, topic id and number: a tuple for each message is what Python's
 # garbage collector would visit, in pauses of 10 ms and more.
 SEQ_BITS = 48
@@ -49,7 +50,7 @@ class Log:
         self.topics: dict[int, Topic] = {}
         self.keys = Keys(max_messages)
         self._ids: dict[tuple[str, str], int] = {}
-        self._places: dict[str, int] = {}
+        self._places = Places()
         self._gone: deque[deque[Message]] = deque()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
@@ -87,14 +88,15 @@ class Log:
             if topic is None:
                 seqs.extend(TOPIC_GONE for _ in run)
             else:
-                self._append(topic, run, seqs)
+                self._append(topic, list(run), seqs)
         if self._count > self._max_messages or self._bytes > self._max_bytes:
             self._make_room()
         return seqs
 
-    def _append(self, topic: Topic, batch: Iterable[NewMessage], seqs: list[int]) -> None:
+    def _append(self, topic: Topic, batch: Sequence[NewMessage], seqs: list[int]) -> None:
         """Messages of one topic; their numbers are added to `seqs`."""
-        record, messages, places = topic.record, topic.messages, self._places
+        record, messages = topic.record, topic.messages
+        places = self._places.chunk_for(batch[0].published_at_ms)
         first_place = record.topic_id << SEQ_BITS
         first_seq = seq = record.last_seq
         added_bytes = 0
@@ -137,7 +139,7 @@ class Log:
 
     def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
         """See `Store.find`."""
-        topic_id, seq = divmod(self._places.get(message_id, 0), 1 << SEQ_BITS)
+        topic_id, seq = divmod(self._places.get(message_id) or 0, 1 << SEQ_BITS)
         message = self.message(topic_id, seq)
         if message is None or self.topics[topic_id].record.tenant != tenant:
             return None
@@ -212,7 +214,7 @@ class Log:
         topic.record.stored_bytes -= bytes_before - self._bytes
 
     def _drop(self, message: Message) -> None:
-        self._places.pop(message.message_id, None)
+        self._places.remove(message.message_id, message.published_at_ms)
         self._count -= 1
         self._bytes -= _size(message)
 

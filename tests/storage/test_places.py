@@ -1,0 +1,51 @@
+import random
+
+from conduit.storage.memory.places import CHUNK_MAX_COUNT, Places
+
+
+def add(places: Places, ids: range, now_ms: int) -> None:
+    chunk = places.chunk_for(now_ms)
+    for number in ids:
+        chunk[f"id-{number}"] = number + 1
+
+
+def test_what_was_added_is_found_until_it_is_removed():
+    places = Places()
+    add(places, range(3), 1)
+    assert [places.get(f"id-{n}") for n in range(4)] == [1, 2, 3, None]
+    places.remove("id-1", 1)
+    places.remove("id-1", 1)
+    places.remove("unknown", 5)
+    assert [places.get(f"id-{n}") for n in range(3)] == [1, None, 3]
+
+
+def test_many_are_found_and_removed_in_any_order_and_leave_nothing():
+    places, dice, added_ms = Places(), random.Random(1), {}
+    for first in range(0, 10 * CHUNK_MAX_COUNT, 512):
+        # Several chunks begin in one millisecond.
+        now_ms = first // 20_000
+        add(places, range(first, first + 512), now_ms)
+        added_ms |= dict.fromkeys(range(first, first + 512), now_ms)
+    assert len(places) == len(added_ms)
+    left = list(added_ms)
+    dice.shuffle(left)
+    while left:
+        number = left.pop()
+        places.remove(f"id-{number}", added_ms.pop(number))
+        if len(left) % 997 == 0:
+            assert len(places) == len(left)
+            assert all(places.get(f"id-{each}") == each + 1 for each in left[:100])
+            assert places.get(f"id-{number}") is None
+    assert len(places) == 0
+
+
+def test_a_few_old_ids_do_not_hold_the_room_of_many():
+    places = Places()
+    for n in range(64 * CHUNK_MAX_COUNT):
+        places.chunk_for(n)[f"id-{n}"] = n
+    for n in range(64 * CHUNK_MAX_COUNT):
+        if n % 1_000:
+            places.remove(f"id-{n}", n)
+    assert len(places) == -(-64 * CHUNK_MAX_COUNT // 1_000)
+    assert len(places._chunks) <= 3
+    assert places.get("id-5000") == 5000
