@@ -1,9 +1,12 @@
 """Publishing over HTTP and WebSocket: receipts, batches, idempotency, payloads byte for byte."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.raw import RawSocket
+from tests.support.wait import until
 from tests.support.ws import payloads
 
 
@@ -260,6 +263,27 @@ def test_publish_frames_sent_in_a_row_are_stored_in_that_order(api, ws, topic):
     for number in range(200):
         assert ws.receive("published", ref=str(number))["seq"] == number + 1
     assert payloads(api.browse(topic)) == list(range(200))
+
+
+def _stands_still(api, topic) -> bool:
+    before = api.topic(topic)["last_seq"]
+    time.sleep(0.3)
+    return 0 < before == api.topic(topic)["last_seq"]
+
+
+def test_a_publisher_that_reads_its_answers_late_is_held_back_and_loses_nothing(server, api, topic):
+    api.create_topic(topic)
+    text = b'{"type":"publish","topic":"%b","payload":1}' % topic.encode()
+    frame = b"\x81%c\0\0\0\0%b" % (0x80 | len(text), text)
+    count = 60_000
+    with RawSocket(server.port) as publisher, ThreadPoolExecutor() as pool:
+        sent = pool.submit(publisher.socket.sendall, frame * count)
+        until(lambda: _stands_still(api, topic), within_s=10)
+        assert api.topic(topic)["last_seq"] < count
+        for seq in range(1, count + 1):
+            assert b'"seq":%d,' % seq in publisher.text()
+        sent.result()
+    assert api.topic(topic)["last_seq"] == count
 
 
 def test_a_publisher_receives_its_own_message_if_it_subscribes(ws, topic):

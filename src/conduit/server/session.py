@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Publishes of one connection that wait for their commit; beyond it nothing more is read.
-PUBLISHES_MAX_COUNT = 4_096
+# Publishes of one connection that wait for their commit; beyond it nothing more is read. Their answers,
+# and those to what was read already, must fit below WRITE_MAX_BYTES.
+PUBLISHES_MAX_COUNT = 1_024
 # Longest `ref`: it comes back in an answer that must stay small.
 REF_MAX_CHARS = 128
 
@@ -94,6 +95,8 @@ class Session(WebSocket):
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""
         self._connection.writable_changed()
+        if writable:
+            self._resume()
 
     def on_text(self, text: bytes) -> None:
         """One frame of the client."""
@@ -161,7 +164,8 @@ class Session(WebSocket):
             frame.topic, frame.payload, frame.key, frame.headers, frame.idempotency_key
         )
         self._publish_count += 1
-        if self._publish_count >= PUBLISHES_MAX_COUNT:
+        if self._publish_count >= PUBLISHES_MAX_COUNT or not self.writable:
+            # A publisher that does not read its answers has to wait, and so cannot pile them up here.
             self._pause()
         self._context.broker.publish(self._tenant, request, partial(self._published, frame.ref))
 
@@ -171,7 +175,7 @@ class Session(WebSocket):
             self._refuse(ref, result)
         else:
             self.write(text_frame(published_text(result, ref)))
-        if self._is_paused and self._publish_count <= PUBLISHES_MAX_COUNT // 2:
+        if self._is_paused:
             self._resume()
 
     # Parts ----------------------------------------------------------------------------------------
@@ -190,7 +194,12 @@ class Session(WebSocket):
             self.pause_reading()
 
     def _resume(self) -> None:
-        if self._is_paused and self._subscribing is None:
+        if (
+            self._is_paused
+            and self._subscribing is None
+            and self.writable
+            and self._publish_count <= PUBLISHES_MAX_COUNT // 2
+        ):
             self._is_paused = False
             if not self.closing:
                 self.resume_reading()
