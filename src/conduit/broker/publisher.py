@@ -101,7 +101,7 @@ class Publisher:
             if message.idempotency_key is not None:
                 self._publish_once(topic, message, answer)
                 return
-            done = _Single(self, topic, message, answer)
+            done = _Single(self, topic, message, answer).stored
             self.committer.submit((message,), len(message.payload), done)
         except ConduitError as error:
             self.refused(error, answer)
@@ -113,7 +113,7 @@ class Publisher:
 
     def _publish_once(self, topic: Topic, message: NewMessage, answer: Answer) -> None:
         if self.is_first(topic, message, answer):
-            self.submit_pending([message], _Single(self, topic, message, answer))
+            self.submit_pending([message], _Single(self, topic, message, answer).stored)
 
     # Idempotency ----------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class _Single(msgspec.Struct, eq=False, gc=False):
     message: NewMessage
     answer: Answer
 
-    def __call__(self, result: Sequence[int] | ConduitError, start: int) -> None:
+    def stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
         publisher, topic, message = self.publisher, self.topic, self.message
         if message.idempotency_key is not None:
             publisher.settle_key(topic, message, result, start)

@@ -68,11 +68,11 @@ class Front(HttpConnection):
         self.enqueue(slot)
         try:
             request = decode_publish(body, head.idempotency_key)
-            self.context.broker.publish(DEFAULT_TENANT, request, slot)
+            self.context.broker.publish(DEFAULT_TENANT, request, slot.answer)
         except ConduitError as error:
-            slot(error)
+            slot.answer(error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
-            slot(StateError.of(error))
+            slot.answer(StateError.of(error))
 
     def on_alone(self, head: Head, body: bytes) -> None:
         """Hand the request on."""
@@ -134,11 +134,11 @@ class Front(HttpConnection):
                 raise InvalidRequest(
                     "the messages of a batch have their own keys", field="Idempotency-Key"
                 )
-            self.context.broker.publish_batch(DEFAULT_TENANT, requests, slot)
+            self.context.broker.publish_batch(DEFAULT_TENANT, requests, slot.answer)
         except ConduitError as error:
-            slot(error)
+            slot.answer(error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
-            slot(StateError.of(error))
+            slot.answer(StateError.of(error))
 
     def _upgrade(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
         try:
@@ -172,7 +172,7 @@ class _Publish(Slot, eq=False, gc=False):
 
     front: Front
 
-    def __call__(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
+    def answer(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
         front = self.front
         if isinstance(outcome, Receipt) and not front._ending:
             front.fill(self, front.answers.receipt(outcome))
