@@ -32,6 +32,28 @@ async def test_a_noisy_topic_pays_for_itself():
     assert noisy_seqs[-1] == 500
 
 
+async def test_a_topic_that_grows_later_pays_soon_and_a_deleted_one_no_more():
+    store = MemoryStore(max_messages=1_000)
+    first, second = await given.topic(store, "first"), await given.topic(store, "second")
+    quiet = [await given.topic(store, f"quiet-{n}") for n in range(100)]
+    for record in quiet:
+        await given.messages(store, record.topic_id, 4)
+    for _ in range(100):
+        await given.messages(store, first.topic_id, 10)
+    assert 590 <= len(await held(store, first.topic_id)) <= 600
+    for _ in range(200):
+        await given.messages(store, second.topic_id, 10)
+    counts = [len(await held(store, record.topic_id)) for record in (first, second)]
+    assert 590 <= sum(counts) <= 600
+    assert max(counts) - min(counts) <= 20
+    await store.topic_delete(second.topic_id)
+    for _ in range(200):
+        await given.messages(store, first.topic_id, 10)
+    assert 590 <= len(await held(store, first.topic_id)) <= 600
+    assert all([len(await held(store, record.topic_id)) == 4 for record in quiet])
+    assert sum(record.stored_bytes for record in await store.topics()) <= 2_000
+
+
 async def test_topics_of_one_size_all_make_room():
     store = MemoryStore(max_messages=64)
     topics = [await given.topic(store, f"t{n}") for n in range(8)]

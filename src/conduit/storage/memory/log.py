@@ -12,6 +12,7 @@ import secrets
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
+from heapq import nlargest
 from itertools import groupby, islice
 from operator import attrgetter
 
@@ -23,9 +24,12 @@ from conduit.storage.base import TOPIC_GONE, KnownKey, Trimmed
 from conduit.storage.memory.keys import Keys
 from conduit.storage.memory.places import Places
 
-# How much of a bound is made free at once. More, and history is lost early; less, and every publish
-# to a full log sorts the topics.
+# How much of a bound is made free at once. More, and publishers wait for it; less, and it is done for
+# every few publishes.
 ROOM_SHARE = 256
+# All topics are compared once for so many rooms made, and so many of them are kept as the largest.
+ROOMS_PER_RANKING = 4
+LARGEST_COUNT = 64
 # A place in the log is one integer, topic id and number: a tuple for each message is what Python's
 # garbage collector would visit, in pauses of 10 ms and more.
 SEQ_BITS = 48
@@ -57,6 +61,9 @@ class Log:
         self._count = 0
         self._bytes = 0
         self._last_topic_id = 0
+        # The topics that held the most when they were last compared, and how often they go on paying.
+        self._largest: list[Topic] = []
+        self._rank_due = 0
 
     # Topics ---------------------------------------------------------------------------------------
 
@@ -77,6 +84,7 @@ class Log:
         if topic is not None:
             del self._ids[topic.record.tenant, topic.record.name]
             self._gone.append(deque(topic.messages))
+            self._largest = [other for other in self._largest if other is not topic]
 
     # Messages -------------------------------------------------------------------------------------
 
@@ -182,9 +190,16 @@ class Log:
         max_bytes = self._max_bytes - self._max_bytes // ROOM_SHARE
         while self._is_over(max_count, max_bytes) and self.purge(1):
             pass
+        self._rank_due -= 1
         while self._is_over(max_count, max_bytes):
-            for topic in sorted(self.topics.values(), key=self._share, reverse=True):
+            if self._rank_due <= 0:
+                self._largest = nlargest(LARGEST_COUNT, self.topics.values(), key=self._share)
+                self._rank_due = ROOMS_PER_RANKING
+            for topic in sorted(self._largest, key=self._share, reverse=True):
                 self._remove(topic, self._excess_count(topic, max_count, max_bytes))
+                if not self._is_over(max_count, max_bytes):
+                    return
+            self._rank_due = 0
 
     def _is_over(self, max_count: int, max_bytes: int) -> bool:
         return self._count > max_count or self._bytes > max_bytes
