@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from conduit.broker.catalog import Topic
 from conduit.broker.dispatch import Outlet, Subscriber
 from conduit.broker.hub import Hub
 from conduit.core.delivery import Delivery
@@ -158,7 +157,7 @@ class Acks:
         finally:
             self._lookup_count -= 1
 
-    async def _look_up(self, message_id: str) -> tuple[Topic, int] | None:
+    async def _look_up(self, message_id: str) -> tuple[int, int] | None:
         try:
             uuid.UUID(message_id)
         except ValueError:
@@ -166,16 +165,15 @@ class Acks:
         tenants = {subscriber.dispatch.tenant for subscriber in self._subscribers.values()}
         for tenant in tenants:
             found = await self._hub.store.find(tenant, message_id)
-            topic = self._hub.catalog.by_id(found[0]) if found is not None else None
-            if found is not None and topic is not None:
-                return topic, found[1].seq
+            if found is not None and self._hub.catalog.by_id(found[0]) is not None:
+                return found[0], found[1].seq
         return None
 
-    def _apply(self, topic: Topic, seq: int, settlement: Settlement) -> bool:
+    def _apply(self, topic_id: int, seq: int, settlement: Settlement) -> bool:
         """Settle one delivery of the message; False if this connection has none that is open."""
         stats = self._hub.stats
         for subscriber in self._holders(settlement.subscription):
-            stream = subscriber.dispatch.streams.get(topic.topic_id)
+            stream = subscriber.dispatch.streams.get(topic_id)
             if stream is not None and settlement.act(stream.delivery, seq, subscriber.holder):
                 if subscriber.dispatch.name is not None or stream.delivery.has_dead:
                     settlement.is_recorded = True

@@ -62,10 +62,10 @@ class Feed:
 
     def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
-        put = self.hub.index.put
+        put, topic_id = self.hub.index.put, self.topic.topic_id
         for seq, message in enumerate(messages, first_seq):
             entry = make_entry(self.topic_name, message, seq)
-            put(message.message_id, self.topic, seq)
+            put(message.message_id, topic_id, seq)
             self._tail.append(entry)
             self._tail_bytes += len(entry.frame)
         self.hub.turn.add(self)

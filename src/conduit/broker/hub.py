@@ -34,7 +34,7 @@ class Hub:
         self.clock = clock
         self.stats = stats
         self.turn = Turn()
-        self.index: MessageIndex[Topic] = MessageIndex()
+        self.index = MessageIndex()
         self.reader = Reader(store, self.index)
         self.ledger = Ledger(store, clock, stats)
         # Not for secrets: it spreads redeliveries in time.

@@ -14,7 +14,6 @@ from conduit.errors import ConduitError, StateError
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
-    from conduit.broker.catalog import Topic
     from conduit.broker.feed import Feed
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ Arrived = Callable[[int, list[Entry] | ConduitError, int], None]
 class Reader:
     """Reads pages in tasks, one per page, and tells those who asked for them."""
 
-    def __init__(self, store: Store, index: MessageIndex[Topic]) -> None:
+    def __init__(self, store: Store, index: MessageIndex) -> None:
         self._store = store
         self._index = index
         # (topic_id, first number) -> who waits for that page.
@@ -63,7 +62,7 @@ class Reader:
             )
             page = [make_entry(feed.topic_name, message, message.seq) for message in messages]
             for message in messages:
-                self._index.put(message.message_id, feed.topic, message.seq)
+                self._index.put(message.message_id, feed.topic.topic_id, message.seq)
         except ConduitError as error:
             page = error
         except Exception as error:

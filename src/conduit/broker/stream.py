@@ -229,7 +229,7 @@ class Stream:
         hub = self.dispatch.hub
         hub.stats.delivered_count += 1
         hub.stats.redelivered_count += attempt > 1
-        hub.index.put(entry.message_id, self.feed.topic, entry.seq)
+        hub.index.put(entry.message_id, self.feed.topic.topic_id, entry.seq)
         subscriber.outlet.write(entry.frame_for(attempt, self.dispatch.name_bytes))
 
     async def _redeliver_missing(self) -> None:
