@@ -65,7 +65,7 @@ class DeadFilter(msgspec.Struct, frozen=True):
     """A substring of the payload, the key, the message id or the reason; case matters."""
 
 
-class KnownKey(msgspec.Struct, frozen=True):
+class KnownKey(msgspec.Struct, frozen=True, gc=False):
     """The result that an idempotency key of a topic stands for."""
 
     topic_id: int

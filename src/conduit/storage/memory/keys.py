@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from conduit.storage.base import KnownKey
 
 
@@ -9,7 +11,8 @@ class Keys:
     """Keeps at most `max_count` keys; the oldest makes room."""
 
     def __init__(self, max_count: int) -> None:
-        self._known: dict[tuple[int, str], KnownKey] = {}
+        # Not a dict: to find its first item it passes all that were removed from its front.
+        self._known: OrderedDict[tuple[int, str], KnownKey] = OrderedDict()
         self._max_count = max_count
 
     def remember(self, known: KnownKey) -> None:
@@ -17,7 +20,7 @@ class Keys:
         place = (known.topic_id, known.key)
         self._known.pop(place, None)
         if len(self._known) >= self._max_count:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[place] = known
 
     def since(self, since_ms: int) -> list[KnownKey]:
