@@ -69,7 +69,7 @@ async def test_keys_are_known_again_after_a_restart():
         await bench.broker.topics.create(DEFAULT_TENANT, "a")
         await bench.publish("a", 1, idempotency_key="k")
         bench.broker._publisher._window.drop_topic(1)
-        bench.broker._publisher.restore(await store.known_keys(0))
+        bench.broker._publisher.restore(await store.known_keys(0, 10))
         assert (await bench.publish("a", 2, idempotency_key="k")).duplicate
 
 

@@ -2,13 +2,15 @@ from conduit.storage.base import KnownKey
 from tests.storage import given
 from tests.storage.given import NOW_MS
 
+ALL = 1_000
+
 
 async def test_a_key_is_recorded_with_the_result_it_stands_for(store):
     record = await given.topic(store)
     new = given.message(record.topic_id, idempotency_key="käse\x00'")
     await store.append([given.message(record.topic_id), new])
     known = KnownKey(record.topic_id, "käse\x00'", new.message_id, 2, NOW_MS)
-    assert await store.known_keys(0) == [known]
+    assert await store.known_keys(0, ALL) == [known]
 
 
 async def test_keys_come_oldest_first_from_a_time_on(store):
@@ -16,15 +18,29 @@ async def test_keys_come_oldest_first_from_a_time_on(store):
     for n in range(5):
         new = given.message(record.topic_id, at_ms=NOW_MS + n, idempotency_key=f"k{n}")
         await store.append([new])
-    assert [known.key for known in await store.known_keys(0)] == ["k0", "k1", "k2", "k3", "k4"]
-    assert [known.key for known in await store.known_keys(NOW_MS + 3)] == ["k3", "k4"]
-    assert await store.known_keys(NOW_MS + 5) == []
+    assert [known.key for known in await store.known_keys(0, ALL)] == ["k0", "k1", "k2", "k3", "k4"]
+    assert [known.key for known in await store.known_keys(NOW_MS + 3, ALL)] == ["k3", "k4"]
+    assert await store.known_keys(NOW_MS + 5, ALL) == []
+
+
+async def test_of_many_keys_the_newest_come_and_of_those_the_oldest_first(store):
+    record, gone = await given.topic(store), await given.topic(store, "gone")
+    for n in range(4):
+        pair = [
+            given.message(record.topic_id, at_ms=NOW_MS + n, idempotency_key=f"{name}{n}")
+            for name in "ba"
+        ]
+        await store.append([*pair, given.message(gone.topic_id, idempotency_key=f"gone {n}")])
+    await store.topic_delete(gone.topic_id)
+    assert [known.key for known in await store.known_keys(0, 3)] == ["a2", "b3", "a3"]
+    assert [known.key for known in await store.known_keys(NOW_MS + 3, 3)] == ["b3", "a3"]
+    assert await store.known_keys(0, 0) == []
 
 
 async def test_a_key_belongs_to_its_topic(store):
     a, b = await given.topic(store, "a"), await given.topic(store, "b")
     await store.append([given.message(t.topic_id, idempotency_key="same") for t in (a, b)])
-    assert {known.topic_id for known in await store.known_keys(0)} == {a.topic_id, b.topic_id}
+    assert {known.topic_id for known in await store.known_keys(0, ALL)} == {a.topic_id, b.topic_id}
 
 
 async def test_a_key_that_is_used_again_stands_for_the_newest_result(store):
@@ -33,7 +49,7 @@ async def test_a_key_that_is_used_again_stands_for_the_newest_result(store):
         new = given.message(record.topic_id, at_ms=NOW_MS + at, idempotency_key="again")
         await store.append([new])
     known = KnownKey(record.topic_id, "again", new.message_id, 2, NOW_MS + 5)
-    assert await store.known_keys(0) == [known]
+    assert await store.known_keys(0, ALL) == [known]
     assert await store.forget_keys(NOW_MS + 5, 10) == 0
 
 
@@ -44,28 +60,28 @@ async def test_old_keys_are_forgotten_in_slices_from_the_oldest(store):
     ]
     await store.append(batch)
     assert await store.forget_keys(NOW_MS + 5, 3) == 3
-    assert [known.key for known in await store.known_keys(0)] == ["k3", "k4", "k5"]
+    assert [known.key for known in await store.known_keys(0, ALL)] == ["k3", "k4", "k5"]
     assert await store.forget_keys(NOW_MS + 5, 3) == 2
     assert await store.forget_keys(NOW_MS + 5, 3) == 0
-    assert [known.key for known in await store.known_keys(0)] == ["k5"]
+    assert [known.key for known in await store.known_keys(0, ALL)] == ["k5"]
 
 
 async def test_a_deleted_topic_takes_its_keys_along(store):
     gone, kept = await given.topic(store, "gone"), await given.topic(store, "kept")
     await store.append([given.message(t.topic_id, idempotency_key="k") for t in (gone, kept)])
     await store.topic_delete(gone.topic_id)
-    assert [known.topic_id for known in await store.known_keys(0)] == [kept.topic_id]
+    assert [known.topic_id for known in await store.known_keys(0, ALL)] == [kept.topic_id]
 
 
 async def test_a_message_that_was_not_stored_leaves_no_key(store):
     record = await given.topic(store)
     await store.topic_delete(record.topic_id)
     await store.append([given.message(record.topic_id, idempotency_key="k")])
-    assert await store.known_keys(0) == []
+    assert await store.known_keys(0, ALL) == []
 
 
 async def test_a_key_outlives_its_message(store):
     record = await given.topic(store)
     await store.append([given.message(record.topic_id, idempotency_key="k")])
     await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
-    assert len(await store.known_keys(0)) == 1
+    assert len(await store.known_keys(0, ALL)) == 1

@@ -3,6 +3,7 @@ import resource
 import subprocess
 import sys
 import threading
+from importlib import resources
 from pathlib import Path
 
 import apsw
@@ -11,7 +12,8 @@ import pytest
 from conduit.core.message import Message, Progress, Retention
 from conduit.errors import StoreDataError, StoreUnavailable
 from conduit.storage.base import DeadFilter
-from conduit.storage.sqlite import SqliteStore
+from conduit.storage.sqlite import SqliteStore, reads
+from conduit.storage.sqlite.database import APPLICATION_ID
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -30,7 +32,7 @@ async def everything(store: SqliteStore) -> list[object]:
     return [
         topics,
         subscriptions,
-        await store.known_keys(0),
+        await store.known_keys(0, 1_000),
         await store.dead_list(TENANT, DeadFilter(), limit=100),
         [await store.read(record.topic_id, 1, limit=100) for record in topics],
         [await store.progress(record.subscription_id) for record in subscriptions],
@@ -68,6 +70,28 @@ async def test_opening_again_gives_everything_back(tmp_path):
     assert await again.purge(100) == 1
     assert (await given.topic(again, "new")).topic_id > gone.topic_id
     await again.close()
+
+
+async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_its_keys(tmp_path):
+    schema = resources.files("conduit.storage.sqlite").joinpath("schema", "0001_initial.sql")
+    with apsw.Connection(str(tmp_path / "log.db")) as connection:
+        connection.execute(schema.read_text("utf-8"))
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.execute("INSERT INTO meta VALUES ('schema_version', 1)")
+        connection.execute("INSERT INTO topics VALUES (1, ?, 't', 'e', 0, 1, 1, 2, 0, 0, 0)", "x")
+        connection.execute("INSERT INTO idempotency_keys VALUES (1, 'k', zeroblob(16), 1, 5)")
+    connection.close()
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    assert [known.key for known in await store.known_keys(0, 10)] == ["k"]
+    await store.close()
+    with apsw.Connection(str(tmp_path / "log.db")) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {reads._KNOWN_KEYS}", (0, 10)).fetchall()
+    connection.close()
+    steps = [step for *_, step in plan]
+    # Neither a look into the table for each key nor a sort of them all.
+    assert "COVERING INDEX idempotency_keys_by_time" in steps[0]
+    assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
 async def test_directories_are_created(tmp_path):
@@ -238,7 +262,7 @@ async def check_it_stored(store: SqliteStore, topic_id: int, acked: int) -> None
     assert (record.last_seq, record.stored_bytes) == (acked, acked * 5000)
     last = await store.read(topic_id, 1 << 53, limit=1, descending=True)
     assert [message.seq for message in last] == [acked]
-    assert len(await store.known_keys(0)) == acked // 20
+    assert len(await store.known_keys(0, 1_000)) == acked // 20
 
 
 async def test_a_full_disk_is_unavailable_stores_no_half_and_recovers(store, tmp_path):

@@ -34,6 +34,7 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_topics: int = 100_000
     max_subscriptions_per_connection: int = 128
     idempotency_window_s: float = 600.0
+    idempotency_max_count: int = 100_000
 
 
 class Broker:
@@ -46,7 +47,9 @@ class Broker:
         self.stats = Stats(clock.now())
         self.topics = Catalog(store, clock, options.retention, options.max_topics)
         self._hub = Hub(store, self.topics, clock, self.stats)
-        window: DedupeWindow[Receipt, Answer] = DedupeWindow(options.idempotency_window_s)
+        window: DedupeWindow[Receipt, Answer] = DedupeWindow(
+            options.idempotency_window_s, options.idempotency_max_count
+        )
         self._publisher = Publisher(self._hub, options.publish, window)
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
@@ -66,7 +69,8 @@ class Broker:
         await self.topics.load()
         await self.subscriptions.load()
         since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)
-        self._publisher.restore(await self.store.known_keys(since_ms))
+        max_count = self._options.idempotency_max_count
+        self._publisher.restore(await self.store.known_keys(since_ms, max_count))
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._publisher.committer.run(), name="committer"),

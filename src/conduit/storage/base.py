@@ -144,8 +144,9 @@ class Store(Protocol):
 
     # Idempotency ----------------------------------------------------------------------------------
 
-    async def known_keys(self, since_ms: int) -> list[KnownKey]:
-        """The keys recorded at or after `since_ms`, oldest first."""
+    async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
+        """The newest `limit` of the keys recorded at or after `since_ms`, oldest first. What it costs
+        follows from `limit`, not from how many there are."""
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         """Remove up to `limit` keys recorded before `before_ms`; returns how many."""

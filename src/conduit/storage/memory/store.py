@@ -110,8 +110,10 @@ class MemoryStore:
 
     # Idempotency ----------------------------------------------------------------------------------
 
-    async def known_keys(self, since_ms: int) -> list[KnownKey]:
-        return [key for key in self._log.keys.since(since_ms) if key.topic_id in self._log.topics]
+    async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
+        since = self._log.keys.since(since_ms)
+        known = [key for key in since if key.topic_id in self._log.topics]
+        return known[max(len(known) - limit, 0) :]
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return self._log.keys.forget(before_ms, limit)

@@ -93,7 +93,7 @@ _seqs_at = Query(
 _KNOWN_KEYS = """
 SELECT k.topic_id, k.key, k.message_id, k.seq, k.published_at_ms
 FROM idempotency_keys AS k JOIN topics AS t USING (topic_id)
-WHERE k.published_at_ms >= ? ORDER BY k.published_at_ms
+WHERE k.published_at_ms >= ? ORDER BY k.published_at_ms DESC, k.seq DESC LIMIT ?
 """
 
 
@@ -151,11 +151,14 @@ def seq_at(connection: apsw.Connection, topic_id: int, time_ms: int) -> int:
     return seqs_at(connection, [topic_id], time_ms).get(topic_id, 1)
 
 
-def known_keys(connection: apsw.Connection, since_ms: int) -> list[KnownKey]:
-    """See `Store.known_keys`. Row by row: there may be millions, and it is asked once, at start."""
-    return [
+def known_keys(connection: apsw.Connection, since_ms: int, limit: int) -> list[KnownKey]:
+    """See `Store.known_keys`. Row by row: it is asked at start, when no loop wants the lock, and then
+    one JSON text takes longer."""
+    known = [
         KnownKey(topic_id, key, id_text(stored.hex()), seq, published_at_ms)
         for topic_id, key, stored, seq, published_at_ms in connection.execute(
-            _KNOWN_KEYS, (since_ms,)
+            _KNOWN_KEYS, (since_ms, limit)
         )
     ]
+    known.reverse()
+    return known

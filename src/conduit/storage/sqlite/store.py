@@ -133,8 +133,8 @@ class SqliteStore:
 
     # Idempotency ----------------------------------------------------------------------------------
 
-    async def known_keys(self, since_ms: int) -> list[KnownKey]:
-        return await self._db.readers.call(reads.known_keys, since_ms)
+    async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
+        return await self._db.readers.call(reads.known_keys, since_ms, limit)
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return await self._db.writer.housekeep(housekeeping.forget_keys, before_ms, limit)
