@@ -130,6 +130,12 @@ class Settings(BaseModel):
     idempotency_window_s: Seconds = Field(
         600.0, description="How long a repeated idempotency key is answered with the first result."
     )
+    idempotency_max_count: Count = Field(
+        250_000,
+        description="Most idempotency keys known at a time, of all topics; "
+        "beyond it the oldest are forgotten early.",
+        le=10_000_000,
+    )
 
     # Connections
     max_headers_bytes: Bytes = Field(

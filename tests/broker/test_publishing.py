@@ -22,7 +22,6 @@ from conduit.errors import (
 )
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
-from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, running_broker
 
 
@@ -45,7 +44,7 @@ async def test_a_repeated_key_gets_the_first_result_and_stores_nothing(bench: Be
     assert (again.message_id, again.seq, again.duplicate) == (first.message_id, 1, True)
     assert (await bench.publish("a", 3)).seq == 2
     bench.clock.seconds += 601
-    bench.broker._publisher.expire(bench.clock.seconds)
+    bench.broker._keys.tick(bench.clock.seconds)
     assert (await bench.publish("a", 4, idempotency_key="k")).seq == 3
 
 
@@ -61,16 +60,6 @@ async def test_a_key_that_is_being_stored_answers_all_who_repeat_it(bench: Bench
         (1, True),
         (1, True),
     ]
-
-
-async def test_keys_are_known_again_after_a_restart():
-    store = MemoryStore()
-    async with running_broker(store) as bench:
-        await bench.broker.topics.create(DEFAULT_TENANT, "a")
-        await bench.publish("a", 1, idempotency_key="k")
-        bench.broker._publisher._window.drop_topic(1)
-        bench.broker._publisher.restore(await store.known_keys(0, 10))
-        assert (await bench.publish("a", 2, idempotency_key="k")).duplicate
 
 
 async def test_a_batch_is_stored_whole_or_not_at_all(bench: Bench):

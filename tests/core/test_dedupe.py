@@ -97,6 +97,17 @@ def test_at_the_bound_the_oldest_result_is_forgotten_and_counted():
     assert window.begin(TOPIC, "a", now=4.0) is None
 
 
+def test_a_result_whose_time_is_over_is_not_forgotten_early():
+    window = known_window("a", "b", window_s=10, max_count=2)
+    window.begin(TOPIC, "c", now=10.0)
+    window.complete(TOPIC, "c", "result")
+    assert (len(window), window.forgotten_early_count) == (2, 0)
+
+    window.begin(TOPIC, "d", now=10.9)
+    window.complete(TOPIC, "d", "result")
+    assert (len(window), window.forgotten_early_count) == (2, 1)
+
+
 def test_one_key_takes_a_bounded_number_of_waiters():
     window = DedupeWindow()
     window.begin(TOPIC, "k", now=0.0)

@@ -46,6 +46,28 @@ def test_an_idempotency_key_is_forgotten_after_its_window(low_api, topic):
     assert time.monotonic() - began >= 1
 
 
+@pytest.mark.parametrize("database", ["", "sqlite:///low.db"], ids=["memory", "sqlite"])
+def test_beyond_their_count_the_oldest_idempotency_keys_are_forgotten_and_it_is_said(database):
+    with running_server(DATABASE_URL=database, CONDUIT_IDEMPOTENCY_MAX_COUNT="3") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+
+        def duplicates(*keys):
+            return [api.publish("t", key, idempotency_key=key)["duplicate"] for key in keys]
+
+        assert duplicates("a", "b", "c") == [False, False, False]
+        assert duplicates("a", "b", "c") == [True, True, True]
+        assert duplicates("d", "b", "c", "d") == [False, True, True, True]
+        assert duplicates("a") == [False]
+        until(lambda: "\nconduit_forgotten_key_total 2.0\n" in api.get("/metrics").body.decode())
+        assert server.log_text().count("idempotency_max_count (3)") == 1
+        if database:
+            server.restart()
+            assert duplicates("c", "d", "a", "b") == [True, True, True, False]
+        else:
+            assert api.get("/health").json["store"]["max_keys"] == 3
+
+
 def test_a_batch_over_its_count_is_refused_whole(low_api, topic):
     low_api.create_topic(topic)
     messages = [{"topic": topic, "payload": number} for number in range(6)]

@@ -102,7 +102,7 @@ async def test_a_message_beyond_the_bound_is_not_kept():
 
 
 async def test_idempotency_keys_are_bounded_by_count():
-    store = MemoryStore(max_messages=10)
+    store = MemoryStore(max_keys=10)
     record = await given.topic(store)
     for n in range(15):
         await store.append([given.message(record.topic_id, idempotency_key=f"k{n}")])

@@ -36,7 +36,9 @@ class Batch:
         for index, (topic, message) in enumerate(self._admitted):
             collect = partial(self._collect, index)
             try:
-                if message.idempotency_key is None or publisher.is_first(topic, message, collect):
+                if message.idempotency_key is None or publisher.keys.is_first(
+                    topic, message, collect
+                ):
                     self._stored_indexes.append(index)
             except ConduitError as error:
                 collect(error)
@@ -49,12 +51,14 @@ class Batch:
         publisher = self._publisher
         for place, index in enumerate(self._stored_indexes, start):
             topic, message = self._admitted[index]
+            outcome = (
+                result
+                if isinstance(result, ConduitError)
+                else publisher.receipt(topic, message, result[place])
+            )
             if message.idempotency_key is not None:
-                publisher.settle_key(topic, message, result, place)
-            if isinstance(result, ConduitError):
-                self._collect(index, result)
-            else:
-                self._collect(index, publisher.receipt(topic, message, result[place]))
+                publisher.keys.settle(topic, message, outcome)
+            self._collect(index, outcome)
 
     def _collect(self, index: int, result: Receipt | ConduitError) -> None:
         if isinstance(result, ConduitError):

@@ -12,12 +12,11 @@ from conduit.broker.clock import Clock
 from conduit.broker.connection import Connection, Peer
 from conduit.broker.dead_letters import DeadLetters
 from conduit.broker.hub import Hub
+from conduit.broker.keys import Keys
 from conduit.broker.publisher import Publisher, PublishLimits
-from conduit.broker.receipt import Answer, Receipt
 from conduit.broker.retention import Housekeeper, RetentionRules
 from conduit.broker.stats import Gauges, Stats
 from conduit.broker.subscriptions import Subscriptions
-from conduit.core.dedupe import DedupeWindow
 from conduit.core.message import Retention
 from conduit.storage.base import Store
 
@@ -34,7 +33,7 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_topics: int = 100_000
     max_subscriptions_per_connection: int = 128
     idempotency_window_s: float = 600.0
-    idempotency_max_count: int = 100_000
+    idempotency_max_count: int = 250_000
 
 
 class Broker:
@@ -47,10 +46,8 @@ class Broker:
         self.stats = Stats(clock.now())
         self.topics = Catalog(store, clock, options.retention, options.max_topics)
         self._hub = Hub(store, self.topics, clock, self.stats)
-        window: DedupeWindow[Receipt, Answer] = DedupeWindow(
-            options.idempotency_window_s, options.idempotency_max_count
-        )
-        self._publisher = Publisher(self._hub, options.publish, window)
+        self._keys = Keys(self._hub, options.idempotency_window_s, options.idempotency_max_count)
+        self._publisher = Publisher(self._hub, options.publish, self._keys)
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
@@ -70,7 +67,7 @@ class Broker:
         await self.subscriptions.load()
         since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)
         max_count = self._options.idempotency_max_count
-        self._publisher.restore(await self.store.known_keys(since_ms, max_count))
+        self._keys.restore(await self.store.known_keys(since_ms, max_count))
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._publisher.committer.run(), name="committer"),
@@ -112,7 +109,7 @@ class Broker:
     async def _topic_deleting(self, topic: Topic) -> None:
         """Finish what is under way for a topic that takes no more, and disconnect who named it."""
         await self._publisher.committer.drain()
-        self._publisher.forget_topic(topic)
+        self._keys.forget_topic(topic)
         for dispatch in self._hub.topic_deleted(topic):
             for subscriber in tuple(dispatch.subscribers):
                 subscriber.on_removed(True)
@@ -123,7 +120,7 @@ class Broker:
         loop = asyncio.get_running_loop()
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
-        self._publisher.expire(now)
+        self._keys.tick(now)
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())
 

@@ -1,4 +1,4 @@
-"""From a request to a receipt: what may be published, under which idempotency key, and what came of it."""
+"""From a request to a receipt: what may be published, and what came of it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from uuid_utils import uuid7
 
 from conduit.broker.batch import Batch
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.clock import Clock
 from conduit.broker.committer import Committer, Done
 from conduit.broker.hub import Hub
+from conduit.broker.keys import Keys
 from conduit.broker.receipt import Answer, BatchAnswer, Receipt
 from conduit.broker.stats import Stats
-from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, InvalidRequest, LimitReached, NotFound, Overloaded
 from conduit.protocol.codec import encode_json, format_time
 from conduit.protocol.frames import PublishRequest
-from conduit.storage.base import TOPIC_GONE, KnownKey
+from conduit.storage.base import TOPIC_GONE
 
 KEY_MAX_CHARS = 255
 HEADERS_MAX_COUNT = 64
@@ -41,11 +40,9 @@ class PublishLimits(msgspec.Struct, frozen=True):
 class Publisher:
     """Admits publishes, hands them to the committer, and answers."""
 
-    def __init__(
-        self, hub: Hub, limits: PublishLimits, window: DedupeWindow[Receipt, Answer]
-    ) -> None:
+    def __init__(self, hub: Hub, limits: PublishLimits, keys: Keys) -> None:
+        self.keys = keys
         self._catalog: Catalog = hub.catalog
-        self._clock: Clock = hub.clock
         self._hub = hub
         # Bound once: the way of every single publish goes through these.
         self._find = hub.catalog.find
@@ -56,36 +53,16 @@ class Publisher:
         self._creating: set[asyncio.Task[None]] = set()
         self._stats: Stats = hub.stats
         self._is_durable = hub.store.durable
-        self._window = window
         self.committer = Committer(hub.store, hub.clock, self._committed)
         hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
         # Receipts need to know how many subscribers each topic had when its messages were committed.
         self._subscriber_count: dict[Topic, int] = {}
-
-    def restore(self, keys: Sequence[KnownKey]) -> None:
-        """Take over the idempotency keys that the store remembers, oldest first."""
-        for known in keys:
-            topic = self._catalog.by_id(known.topic_id)
-            if topic is None:
-                continue
-            receipt = self.receipt(topic, known, known.seq)
-            at = known.published_at_ms / 1000
-            if isinstance(receipt, Receipt):
-                self._window.restore(topic.topic_id, known.key, receipt, at)
 
     async def close(self) -> None:
         """Take nothing more, and answer what was taken."""
         await asyncio.gather(*self._creating)
         self.committer.close()
         await self.committer.drain()
-
-    def expire(self, now: float) -> None:
-        """Forget idempotency keys whose window is over."""
-        self._window.expire(now)
-
-    def forget_topic(self, topic: Topic) -> None:
-        """The topic is deleted: its keys stand for nothing any more."""
-        self._window.drop_topic(topic.topic_id)
 
     # One ------------------------------------------------------------------------------------------
 
@@ -112,23 +89,8 @@ class Publisher:
         answer(error)
 
     def _publish_once(self, topic: Topic, message: NewMessage, answer: Answer) -> None:
-        if self.is_first(topic, message, answer):
+        if self.keys.is_first(topic, message, answer):
             self.submit_pending([message], _Single(self, topic, message, answer).stored)
-
-    # Idempotency ----------------------------------------------------------------------------------
-
-    def is_first(self, topic: Topic, message: NewMessage, answer: Answer) -> bool:
-        """Whether the key is new. If not, `answer` has the first one's receipt, or will have it."""
-        key = message.idempotency_key or ""
-        entry = self._window.begin(topic.topic_id, key, self._clock.now())
-        if entry is None:
-            return True
-        if isinstance(entry, Known):
-            self._stats.duplicate_count += 1
-            answer(msgspec.structs.replace(entry.result, duplicate=True))
-        else:
-            entry.wait(answer)
-        return False
 
     def submit_pending(self, messages: Sequence[NewMessage], done: Done) -> None:
         """Queue a unit whose keys are pending; if it cannot be queued, they are absent again."""
@@ -136,22 +98,6 @@ class Publisher:
             self.committer.submit(messages, sum(len(new.payload) for new in messages), done)
         except ConduitError as error:
             done(error, 0)
-
-    def settle_key(
-        self, topic: Topic, message: NewMessage, result: Sequence[int] | ConduitError, at: int
-    ) -> None:
-        """Tell the window what became of a message with a key, and those who wait for it."""
-        key = message.idempotency_key or ""
-        outcome = (
-            result if isinstance(result, ConduitError) else self.receipt(topic, message, result[at])
-        )
-        if isinstance(outcome, ConduitError):
-            for waiter in self._window.fail(topic.topic_id, key):
-                waiter(outcome)
-            return
-        for waiter in self._window.complete(topic.topic_id, key, outcome):
-            self._stats.duplicate_count += 1
-            waiter(msgspec.structs.replace(outcome, duplicate=True))
 
     # Many -----------------------------------------------------------------------------------------
 
@@ -250,7 +196,7 @@ class Publisher:
                 count = self._hub.committed(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 
-    def receipt(self, topic: Topic, message: NewMessage | KnownKey, seq: int) -> Receipt | NotFound:
+    def receipt(self, topic: Topic, message: NewMessage, seq: int) -> Receipt | NotFound:
         """What the publisher of a stored message is told; NotFound if the topic went first."""
         if seq == TOPIC_GONE:
             return _gone(topic)
@@ -276,12 +222,17 @@ class _Single(msgspec.Struct, eq=False, gc=False):
 
     def stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
         publisher, topic, message = self.publisher, self.topic, self.message
+        outcome = (
+            result
+            if isinstance(result, ConduitError)
+            else publisher.receipt(topic, message, result[start])
+        )
         if message.idempotency_key is not None:
-            publisher.settle_key(topic, message, result, start)
+            publisher.keys.settle(topic, message, outcome)
         if isinstance(result, ConduitError):
             publisher.refused(result, self.answer)
         else:
-            self.answer(publisher.receipt(topic, message, result[start]))
+            self.answer(outcome)
 
 
 def _gone(topic: Topic) -> NotFound:

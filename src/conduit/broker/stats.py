@@ -55,6 +55,7 @@ class Stats:
         self.published_count = 0
         self.duplicate_count = 0
         self.publish_error_count = 0
+        self.forgotten_key_count = 0
         self.delivered_count = 0
         self.redelivered_count = 0
         self.acked_count = 0

@@ -50,12 +50,12 @@ class Known(msgspec.Struct, Generic[R], frozen=True, eq=False, gc=False):
 class DedupeWindow(Generic[R, W]):
     """Keys with their results of type R and waiters of type W. `len` counts the known ones.
 
-    A key is known for `window_s` from its first publish, unless `max_count` newer ones push it out:
-    `forgotten_early_count` says how often that happened. There are as many pending keys as their
+    A key is known for `window_s` from its first publish, unless `max_count` newer ones push it out
+    before: `forgotten_early_count` says how often that happened. There are as many pending keys as their
     owner has publishes under way, which is the owner's to bound.
     """
 
-    def __init__(self, window_s: float = 600.0, max_count: int = 100_000) -> None:
+    def __init__(self, window_s: float = 600.0, max_count: int = 250_000) -> None:
         self.forgotten_early_count = 0
         self._window_s = window_s
         self._max_count = max_count
@@ -97,7 +97,8 @@ class DedupeWindow(Generic[R, W]):
         self._order.append(known)
         self._known_count += 1
         while self._known_count > self._max_count:
-            self.forgotten_early_count += self._forget_oldest()
+            is_early = self._order[0].begun_at > begun_at - self._window_s
+            self.forgotten_early_count += self._forget_oldest() and is_early
 
     def expire(self, now: float) -> None:
         """Forget the keys whose time is over."""

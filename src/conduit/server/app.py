@@ -65,7 +65,9 @@ def _store(settings: Settings) -> Store:
     path = settings.database_path
     if path is None:
         return MemoryStore(
-            max_messages=settings.memory_max_messages, max_bytes=settings.memory_max_bytes
+            max_messages=settings.memory_max_messages,
+            max_bytes=settings.memory_max_bytes,
+            max_keys=settings.idempotency_max_count,
         )
     return SqliteStore(path)
 
@@ -87,6 +89,7 @@ def _options(settings: Settings) -> BrokerOptions:
         max_topics=settings.max_topics,
         max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
         idempotency_window_s=settings.idempotency_window_s,
+        idempotency_max_count=settings.idempotency_max_count,
     )
 
 

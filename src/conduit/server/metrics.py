@@ -27,6 +27,7 @@ _COUNTERS = {
     "published_count": "Messages stored.",
     "duplicate_count": "Publishes answered with the result of an earlier one.",
     "publish_error_count": "Publishes refused or failed.",
+    "forgotten_key_count": "Idempotency keys forgotten before their window was over.",
     "delivered_count": "Deliveries handed to subscribers, redeliveries included.",
     "redelivered_count": "Deliveries with an attempt above 1.",
     "acked_count": "Deliveries settled by an ack.",

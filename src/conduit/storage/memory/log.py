@@ -50,9 +50,9 @@ class Topic:
 class Log:
     """All topics. Synchronous: a call is one step of the event loop."""
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, max_keys: int) -> None:
         self.topics: dict[int, Topic] = {}
-        self.keys = Keys(max_messages)
+        self.keys = Keys(max_keys)
         self._ids: dict[tuple[str, str], int] = {}
         self._places = Places()
         self._gone: deque[deque[Message]] = deque()

@@ -26,24 +26,35 @@ from conduit.storage.memory.subscriptions import Subscriptions
 
 MAX_MESSAGES = 1_000_000
 MAX_BYTES = 256 << 20
+MAX_KEYS = 250_000
 
 
 class MemoryStore:
     """A store without a disk: what is acked is gone with the process (`durable` is False).
 
     `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
-    tenants; `memory/log.py` says who makes room. At most `max_messages` idempotency keys are known.
+    tenants; `memory/log.py` says who makes room. Of idempotency keys the newest `max_keys` are known.
     Age is bounded by each topic's retention. No method waits, so each is one step of the event loop.
     """
 
     kind = "memory"
     durable = False
 
-    def __init__(self, *, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
-        self._log = Log(max_messages, max_bytes)
+    def __init__(
+        self,
+        *,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
+        self._log = Log(max_messages, max_bytes, max_keys)
         self._subscriptions = Subscriptions()
         self._dead = DeadLetters()
-        self._bounds = {"max_messages": max_messages, "max_bytes": max_bytes}
+        self._bounds = {
+            "max_messages": max_messages,
+            "max_bytes": max_bytes,
+            "max_keys": max_keys,
+        }
 
     async def open(self) -> None:
         """There is nothing to open."""
