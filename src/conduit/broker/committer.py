@@ -58,13 +58,21 @@ _NOTHING = _Batch()
 class Committer:
     """Takes units, messages that are stored together or not at all, and stores them in batches.
 
-    `on_committed` sees every commit before its publishers do.
+    `on_committed` sees every commit before its publishers do. `on_idle` is called when nothing is queued
+    any more.
     """
 
-    def __init__(self, store: Store, clock: Clock, on_committed: Committed) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        on_committed: Committed,
+        on_idle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._on_committed = on_committed
+        self._on_idle = on_idle
         self._queue = _Batch()
         # What the store is busy with.
         self._running = _NOTHING
@@ -97,6 +105,11 @@ class Committer:
         running = self._running.messages
         return running[0].published_at_ms if running else self._now_ms()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is queued or being stored."""
+        return not self._idle.is_set()
+
     def close(self) -> None:
         """Take nothing more; what is queued is still stored."""
         self._is_closed = True
@@ -119,6 +132,7 @@ class Committer:
                 self._running = _NOTHING
             self._wake.clear()
             self._idle.set()
+            self._on_idle()
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.catchup import CatchUp
 from conduit.broker.clock import Clock
 from conduit.broker.dispatch import Dispatch
 from conduit.broker.feed import Feed
@@ -34,6 +35,7 @@ class Hub:
         self.clock = clock
         self.stats = stats
         self.turn = Turn()
+        self.catch_up = CatchUp()
         self.index = MessageIndex()
         self.reader = Reader(store, self.index)
         self.ledger = Ledger(store, clock, stats)

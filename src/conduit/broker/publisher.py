@@ -53,7 +53,8 @@ class Publisher:
         self._creating: set[asyncio.Task[None]] = set()
         self._stats: Stats = hub.stats
         self._is_durable = hub.store.durable
-        self.committer = Committer(hub.store, hub.clock, self._committed)
+        self.committer = Committer(hub.store, hub.clock, self._committed, hub.catch_up.committed)
+        hub.catch_up.is_committing = lambda: self.committer.is_busy
         hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
         # Receipts need to know how many subscribers each topic had when its messages were committed.
         self._subscriber_count: dict[Topic, int] = {}

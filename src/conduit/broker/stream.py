@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from conduit.broker.entry import Entry, make_entry
-from conduit.broker.reader import PAGE_MAX_BYTES, PAGE_MAX_COUNT
+from conduit.broker.reader import PAGE_MAX_BYTES, PAGE_MAX_COUNT, Page
 from conduit.core.delivery import Delivery
 from conduit.errors import ConduitError
 from conduit.protocol.codec import server_frame
@@ -44,7 +44,7 @@ class Stream:
         self.dispatch = dispatch
         self.feed = feed
         self.delivery = delivery
-        self._page: list[Entry] = []
+        self._page: Page | None = None
         # (subscriber, seq, attempt) that are out and wait for the log; bounded by the windows.
         self._missing: deque[tuple[Subscriber, int, int]] = deque()
         self._is_fetching = False
@@ -105,8 +105,15 @@ class Stream:
         """`pump`, at the end of a turn."""
         self.pump()
 
-    def pump(self) -> None:
-        """Hand out all that may be handed out now: what is due again, then what is new."""
+    def step(self) -> None:
+        """`pump`, with a few messages of the log; for `CatchUp` to call."""
+        self.pump(is_step=True)
+
+    def pump(self, *, is_step: bool = False) -> None:
+        """Hand out all that may be handed out now: what is due again, then what is new.
+
+        What has to come from the log is handed out in steps, in turns with the other streams.
+        """
         dispatch = self.dispatch
         if self._is_closed or self._is_fetching or dispatch.is_paused or self in self.feed.live:
             return
@@ -125,20 +132,29 @@ class Stream:
             if subscriber is None:
                 return
             limit = 1 if dispatch.is_strict else min(subscriber.room, HAND_MAX_COUNT)
-            entries = self._entries(first, min(limit, dispatch.share(available_count)))
+            entries = self._entries(first, min(limit, dispatch.share(available_count)), is_step)
             if not entries:
-                self._fetch(first)
                 return
+            # One step is a few messages of a page; what is in the tail has no page.
+            is_step = is_step and self._page is None
             self._hand(subscriber, entries)
 
-    def _entries(self, first: int, limit: int) -> list[Entry]:
-        """Up to `limit` entries from `first` on that are in memory, within HAND_MAX_BYTES."""
+    def _entries(self, first: int, limit: int, is_step: bool) -> list[Entry]:
+        """Up to `limit` entries from `first` on; none if a page or a turn has to come before."""
         entries = self.feed.slice(first, limit, self.feed.position)
-        if not entries and self._page:
-            offset = first - self._page[0].seq
-            entries = self._page[offset : offset + limit] if offset >= 0 else []
-            if not entries:
-                self._page = []
+        if entries:
+            self._page = None
+        elif self._page is None or not self._page.has(first):
+            self._fetch(first)
+        elif is_step:
+            entries = self._page.slice(first, limit)
+        else:
+            self.dispatch.hub.catch_up.add(self)
+        return self._within_bytes(entries)
+
+    @staticmethod
+    def _within_bytes(entries: list[Entry]) -> list[Entry]:
+        """As many of them as HAND_MAX_BYTES allows, at least one."""
         size = 0
         for index, entry in enumerate(entries):
             size += len(entry.frame)
@@ -167,9 +183,10 @@ class Stream:
 
     def _fetch(self, first: int) -> None:
         self._is_fetching = True
+        self._page = None
         self.dispatch.hub.reader.fetch(self.feed, first, self._arrived)
 
-    def _arrived(self, first: int, page: list[Entry] | ConduitError, last_seq: int) -> None:
+    def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         """A page of the log from `first` on, or the error that prevented it.
 
         `last_seq` was the end of the log when the read began: what is missing up to there is gone.
@@ -181,7 +198,7 @@ class Stream:
             self.dispatch.hub.stalled_streams.add(self)
             return
         if self.delivery.cursor + 1 == first:
-            first_stored = page[0].seq if page else last_seq + 1
+            first_stored = page.first_seq or last_seq + 1
             if first_stored > first:
                 self._tell_gap(first, first_stored - 1)
                 self.delivery.pass_over(first_stored - 1)

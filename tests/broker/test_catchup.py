@@ -1,0 +1,72 @@
+import asyncio
+
+from conduit.broker.catchup import GIVE_WAY_S, CatchUp
+
+
+class Reading:
+    """Makes `left` steps, and notes each in `log`."""
+
+    def __init__(self, name: str, left: int, catch_up: CatchUp, log: list[str]) -> None:
+        self.name = name
+        self.left = left
+        self.catch_up = catch_up
+        self.log = log
+
+    def step(self) -> None:
+        self.log.append(self.name)
+        self.left -= 1
+        if self.left:
+            self.catch_up.add(self)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_one_step_is_made_in_a_turn_of_the_loop_and_all_take_turns():
+    catch_up, log = CatchUp(), []
+    for reading in (Reading("a", 3, catch_up, log), Reading("b", 2, catch_up, log)):
+        catch_up.add(reading)
+        catch_up.add(reading)
+    for made in range(6):
+        assert log == list("ababa")[:made]
+        await turns(1)
+
+
+async def test_a_step_that_fails_costs_the_others_nothing(caplog):
+    class Broken:
+        def step(self) -> None:
+            raise KeyError
+
+    catch_up, log = CatchUp(), []
+    catch_up.add(Broken())
+    catch_up.add(Reading("a", 1, catch_up, log))
+    await turns(3)
+    assert log == ["a"]
+    assert "KeyError" in caplog.text
+
+
+async def test_all_wait_for_a_commit_and_go_on_at_its_end():
+    catch_up, log, committing = CatchUp(), [], True
+    catch_up.is_committing = lambda: committing
+    catch_up.add(Reading("a", 2, catch_up, log))
+    await turns(5)
+    assert log == []
+    committing = False
+    catch_up.committed()
+    catch_up.committed()
+    await turns(3)
+    assert log == ["a", "a"]
+
+
+async def test_commits_without_a_pause_do_not_hold_them_up_for_good():
+    catch_up, log = CatchUp(), []
+    catch_up.is_committing = lambda: True
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    catch_up.add(Reading("a", 3, catch_up, log))
+    async with asyncio.timeout(10):
+        while len(log) < 3:
+            await turns(1)
+    assert loop.time() - began >= 2.5 * GIVE_WAY_S
