@@ -7,6 +7,8 @@ DATABASE_URL ?= sqlite:///data/conduit.db
 KILLS ?= 50
 # `make lock UPGRADE=--upgrade` moves every package to its newest version.
 UPGRADE ?=
+# `make bench Q="publish fanout"` asks these questions only.
+Q ?=
 # The Autobahn suite was written for this one.
 PYTHON2 ?= python2.7
 
@@ -16,7 +18,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format types crash autobahn audit lock clean
+.PHONY: help setup run test test-fast lint format types crash autobahn bench figures audit lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -42,7 +44,7 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
-types: setup ## mypy --strict on src
+types: setup ## mypy --strict on src and bench
 	$(BIN)/mypy
 
 crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
@@ -51,12 +53,20 @@ crash: setup ## kill the server KILLS (50) times under load and check that nothi
 autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)
 	$(BIN)/python tests/autobahn/run.py --python2 $(PYTHON2)
 
+bench: $(BIN)/.bench ## all benchmarks, short, beside NATS and Redis; Q="publish fanout" for these
+	$(BIN)/python -m bench $(Q) --short --rounds 1
+
+figures: $(BIN)/.bench ## all benchmarks in full (hours), and docs/benchmarks.md from them
+	$(BIN)/python -m bench --rounds 3 --out bench/results/$(shell date -u +%Y-%m-%d).jsonl
+	$(BIN)/python -m bench.report
+
 audit: setup ## known vulnerabilities of the locked packages; asks a public database
 	$(BIN)/pip-audit --disable-pip --requirement requirements/runtime.txt
 
 lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) --group bench --output-file requirements/bench.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --group build --output-file requirements/build.txt
 
 clean: ## remove what these commands made, except ./data
@@ -75,6 +85,12 @@ $(BIN)/python:
 $(BIN)/.runtime: $(BIN)/python requirements/runtime.txt requirements/build.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/.bench: $(BIN)/.dev requirements/bench.txt
+	@command -v wrk redis-server redis-benchmark >/dev/null || apt-get install --yes --no-install-recommends wrk redis-server || \
+		{ echo 'the benchmarks need wrk and redis-server: as root, apt-get update && make bench' >&2; exit 1; }
+	$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt
