@@ -202,8 +202,11 @@ class _Subscriber:
         for match in _DELIVERY.finditer(data):
             found.append(Delivery(match[1], int(match[2]), int(match[3]), now))
             end = match.end()
+        # A confirmation may stand before, between or behind deliveries.
+        if (confirmed := data.count(_ACKED)) > 0:
+            self.confirmed += confirmed
+            end = max(end, data.rfind(_ACKED) + len(_ACKED))
         self._rest = data[end:]
-        self.confirmed += _ACKED in self._rest
         return found
 
     def ack(self, deliveries: list[Delivery], ref: str = "") -> None:
