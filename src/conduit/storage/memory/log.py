@@ -2,7 +2,7 @@
 
 A topic is a list in which the message with number `seq` stands at `seq - first_seq`; `places.py`
 finds a message by its id. The whole log is bounded: when it passes `max_messages` or `max_bytes`, the
-topics that hold the most lose their oldest messages, at most half of each, until a 256th of the bound
+topics that hold the most lose their oldest messages, at most half of each, until a 1024th of the bound
 is free. So a noisy topic pays for itself, and making room costs little for each message.
 """
 
@@ -26,9 +26,9 @@ from conduit.storage.memory.places import Places
 
 # How much of a bound is made free at once. More, and publishers wait for it; less, and it is done for
 # every few publishes.
-ROOM_SHARE = 256
+ROOM_SHARE = 1024
 # All topics are compared once for so many rooms made, and so many of them are kept as the largest.
-ROOMS_PER_RANKING = 4
+ROOMS_PER_RANKING = 16
 LARGEST_COUNT = 64
 # A place in the log is one integer, topic id and number: a tuple for each message is what Python's
 # garbage collector would visit, in pauses of 10 ms and more.
