@@ -37,6 +37,8 @@ def main() -> int:
     parser.add_argument("--store", help="only cases on this store, as memory or sqlite")
     parser.add_argument("--out", type=Path, help="append the lines to this file")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be 1 or more")
     unknown = set(options.questions) - set(QUESTIONS)
     if unknown:
         parser.error(
@@ -44,7 +46,7 @@ def main() -> int:
         )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    valid = True
+    valid, asked = True, 0
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(options.out.open("a")) if options.out else None
         for question in options.questions or QUESTIONS:
@@ -52,11 +54,14 @@ def main() -> int:
             wanted = options.systems.split(",") if options.systems else None
             cases = [case for case in cases if wanted is None or case.system in wanted]
             cases = [case for case in cases if options.store in (None, case.store)]
+            asked += len(cases)
             command = f"python -m bench {question}" + (" --short" if options.short else "")
             try:
                 valid &= harness.run(cases, options.rounds, out, command)
             except MissingTool as error:
                 sys.exit(str(error))
+    if not asked:
+        parser.error("no case is on these systems and this store")
     return 0 if valid else 1
 
 

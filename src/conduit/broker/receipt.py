@@ -12,7 +12,8 @@ from conduit.errors import ConduitError
 class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of a publish. `subscribers` is how many it went to on this node.
 
-    Its JSON is the answer: names, order and types are the wire's.
+    `durable`: it was on disk before it was answered. Its JSON is the answer: names, order and types are
+    the wire's.
     """
 
     message_id: str

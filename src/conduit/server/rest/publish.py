@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Header, Request, Response
 
+from conduit.broker.receipt import Receipt
 from conduit.broker.waiting import result_of
 from conduit.protocol.codec import decode_publish, decode_publish_batch, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
@@ -20,23 +21,10 @@ from conduit.server.rest.replies import JSON, answers
 router = APIRouter(prefix="/api/publish", tags=["publish"])
 
 
-class ReceiptAnswer(msgspec.Struct):
-    """What became of a message. `durable`: it was on disk before this answer was sent."""
-
-    message_id: str
-    topic: str
-    subscribers: int
-    published_at: str
-    seq: int
-    epoch: str
-    durable: bool
-    duplicate: bool
-
-
 class BatchAnswer(msgspec.Struct):
     """One receipt for each message, in the order of the request."""
 
-    results: list[ReceiptAnswer]
+    results: list[Receipt]
 
 
 def _body(shape: type) -> dict[str, Any]:
@@ -49,7 +37,7 @@ def _body(shape: type) -> dict[str, Any]:
     "",
     dependencies=[NO_QUERY],
     responses=answers(
-        ReceiptAnswer, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
+        Receipt, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
     ),
     openapi_extra=_body(PublishRequest),
 )
