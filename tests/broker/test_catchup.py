@@ -1,6 +1,6 @@
 import asyncio
 
-from conduit.broker.catchup import GIVE_WAY_S, CatchUp
+from conduit.broker.catchup import FULL, GENTLE, GIVE_WAY_S, QUIET_AFTER_S, CatchUp
 
 
 class Reading:
@@ -12,8 +12,9 @@ class Reading:
         self.catch_up = catch_up
         self.log = log
 
-    def step(self) -> None:
+    def step(self, max_count: int) -> None:
         self.log.append(self.name)
+        self.max_count = max_count
         self.left -= 1
         if self.left:
             self.catch_up.add(self)
@@ -36,7 +37,7 @@ async def test_one_step_is_made_in_a_turn_of_the_loop_and_all_take_turns():
 
 async def test_a_step_that_fails_costs_the_others_nothing(caplog):
     class Broken:
-        def step(self) -> None:
+        def step(self, max_count: int) -> None:
             raise KeyError
 
     catch_up, log = CatchUp(), []
@@ -70,3 +71,21 @@ async def test_commits_without_a_pause_do_not_hold_them_up_for_good():
         while len(log) < 3:
             await turns(1)
     assert loop.time() - began >= 2.5 * GIVE_WAY_S
+
+
+async def test_steps_and_pages_are_small_while_there_are_commits():
+    catch_up, log, committing = CatchUp(), [], False
+    catch_up.is_committing = lambda: committing
+    reading = Reading("a", 10, catch_up, log)
+    catch_up.add(reading)
+    await turns(2)
+    assert (reading.max_count, catch_up.pace) == (FULL.step_count, FULL)
+    catch_up.committed()
+    await turns(2)
+    assert (reading.max_count, catch_up.pace) == (GENTLE.step_count, GENTLE)
+    await asyncio.sleep(1.5 * QUIET_AFTER_S)
+    assert catch_up.pace == FULL
+    committing = True
+    catch_up.add(reading)
+    await turns(2)
+    assert catch_up.pace == GENTLE

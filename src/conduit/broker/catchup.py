@@ -2,32 +2,50 @@
 
 However many are behind, and however far, what is new waits for one step and not for all of them. While
 a commit is under way they all wait, but not for long: the thread that commits then has Python's lock
-for itself.
+for itself. Steps and pages are small as long as there are commits, and large when there are none.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from conduit.broker.turn import guarded
 
 # Publishers can keep the store busy without a pause: then there is one step in this time.
 GIVE_WAY_S = 0.002
+# So long after a commit the next one is still expected.
+QUIET_AFTER_S = 0.1
+
+
+class Pace(NamedTuple):
+    """How much is done at once for those who are behind."""
+
+    step_count: int
+    """Messages that are handed out in one turn of the loop."""
+    page_count: int
+    """Messages that are read at once. The thread that reads them delays a commit whose sync ends on the
+    core that it runs on, and needs Python's lock at the end."""
+
+
+# Measured beside ten live subscribers (bench catchup): with FULL the live p99 is 80 % above the one without
+# anybody behind, with GENTLE 5 to 20 %; alone FULL gives twice the rate of GENTLE.
+FULL = Pace(step_count=64, page_count=512)
+GENTLE = Pace(step_count=16, page_count=32)
 
 
 class Behind(Protocol):
     """What has messages of the log to hand out."""
 
-    def step(self) -> None:
-        """Hand out a few; add yourself again if there are more."""
+    def step(self, max_count: int) -> None:
+        """Hand out so many at most; add yourself again if there are more."""
 
 
 class CatchUp:
     """Who is behind, in the order of their turns. `is_committing` says whether to wait."""
 
-    __slots__ = ("_patience", "_scheduled", "_waiting", "is_committing")
+    __slots__ = ("_patience", "_quiet_from", "_scheduled", "_waiting", "is_committing")
 
     def __init__(self) -> None:
         self.is_committing: Callable[[], bool] = lambda: False
@@ -35,6 +53,13 @@ class CatchUp:
         self._scheduled = False
         # Runs out when a commit takes long, or one follows the other.
         self._patience: asyncio.TimerHandle | None = None
+        # On the loop's clock.
+        self._quiet_from = 0.0
+
+    @property
+    def pace(self) -> Pace:
+        """The one for now."""
+        return GENTLE if asyncio.get_running_loop().time() < self._quiet_from else FULL
 
     def add(self, behind: Behind) -> None:
         """Let it make a step when its turn comes; does nothing if it waits for that already."""
@@ -43,6 +68,7 @@ class CatchUp:
 
     def committed(self) -> None:
         """Nothing is being committed any more."""
+        self._quiet_from = asyncio.get_running_loop().time() + QUIET_AFTER_S
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -56,9 +82,9 @@ class CatchUp:
     def _take_turn(self) -> None:
         self._scheduled = False
         if self.is_committing():
-            self._patience = asyncio.get_running_loop().call_later(
-                GIVE_WAY_S, self._give_way_no_more
-            )
+            loop = asyncio.get_running_loop()
+            self._quiet_from = loop.time() + QUIET_AFTER_S
+            self._patience = loop.call_later(GIVE_WAY_S, self._give_way_no_more)
         else:
             self._step()
 
@@ -69,5 +95,5 @@ class CatchUp:
     def _step(self) -> None:
         behind = next(iter(self._waiting))
         del self._waiting[behind]
-        guarded(behind.step)
+        guarded(behind.step, self.pace.step_count)
         self._schedule()

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from conduit.broker.entry import Entry, make_entry
-from conduit.broker.reader import PAGE_MAX_BYTES, PAGE_MAX_COUNT, Page
+from conduit.broker.reader import PAGE_MAX_BYTES, Page
 from conduit.core.delivery import Delivery
 from conduit.errors import ConduitError
 from conduit.protocol.codec import server_frame
@@ -105,14 +105,15 @@ class Stream:
         """`pump`, at the end of a turn."""
         self.pump()
 
-    def step(self) -> None:
+    def step(self, max_count: int) -> None:
         """`pump`, with a few messages of the log; for `CatchUp` to call."""
-        self.pump(is_step=True)
+        self.pump(max_count)
 
-    def pump(self, *, is_step: bool = False) -> None:
+    def pump(self, step_count: int = 0) -> None:
         """Hand out all that may be handed out now: what is due again, then what is new.
 
-        What has to come from the log is handed out in steps, in turns with the other streams.
+        What has to come from the log is handed out in steps, in turns with the other streams: up to
+        `step_count` messages of it now.
         """
         dispatch = self.dispatch
         if self._is_closed or self._is_fetching or dispatch.is_paused or self in self.feed.live:
@@ -132,22 +133,23 @@ class Stream:
             if subscriber is None:
                 return
             limit = 1 if dispatch.is_strict else min(subscriber.room, HAND_MAX_COUNT)
-            entries = self._entries(first, min(limit, dispatch.share(available_count)), is_step)
+            entries = self._entries(first, min(limit, dispatch.share(available_count)), step_count)
             if not entries:
                 return
             # One step is a few messages of a page; what is in the tail has no page.
-            is_step = is_step and self._page is None
+            if self._page is not None:
+                step_count = 0
             self._hand(subscriber, entries)
 
-    def _entries(self, first: int, limit: int, is_step: bool) -> list[Entry]:
+    def _entries(self, first: int, limit: int, step_count: int) -> list[Entry]:
         """Up to `limit` entries from `first` on; none if a page or a turn has to come before."""
         entries = self.feed.slice(first, limit, self.feed.position)
         if entries:
             self._page = None
         elif self._page is None or not self._page.has(first):
             self._fetch(first)
-        elif is_step:
-            entries = self._page.slice(first, limit)
+        elif step_count:
+            entries = self._page.slice(first, min(limit, step_count))
         else:
             self.dispatch.hub.catch_up.add(self)
         return self._within_bytes(entries)
@@ -184,7 +186,8 @@ class Stream:
     def _fetch(self, first: int) -> None:
         self._is_fetching = True
         self._page = None
-        self.dispatch.hub.reader.fetch(self.feed, first, self._arrived)
+        hub = self.dispatch.hub
+        hub.reader.fetch(self.feed, first, hub.catch_up.pace.page_count, self._arrived)
 
     def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         """A page of the log from `first` on, or the error that prevented it.
@@ -275,7 +278,7 @@ class Stream:
     async def _stored(self, seq: int) -> dict[int, Entry]:
         """Entries from `seq` on, by number: from the log, or `seq` alone from its dead letter."""
         hub, topic_id, name = self.dispatch.hub, self.feed.topic.topic_id, self.feed.topic_name
-        found = await hub.store.read(topic_id, seq, limit=PAGE_MAX_COUNT, max_bytes=PAGE_MAX_BYTES)
+        found = await hub.store.read(topic_id, seq, limit=HAND_MAX_COUNT, max_bytes=PAGE_MAX_BYTES)
         page = {message.seq: make_entry(name, message, message.seq) for message in found}
         if seq not in page:
             dead = await hub.store.dead_of(self.dispatch.name or "", topic_id, seq)

@@ -74,6 +74,9 @@ class Database:
         cache_bytes = WRITER_CACHE_BYTES if is_writer else READER_CACHE_BYTES
         connection.pragma("cache_size", -(cache_bytes >> 10))
         connection.pragma("temp_store", "memory")
+        # Without this SQLite plans a statement anew for every value that is bound to it: a page of 32
+        # messages took 104 µs, of which 50 were that.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         return connection
 
 
