@@ -1,6 +1,6 @@
 import asyncio
 
-from conduit.broker.catchup import FULL, GENTLE, GIVE_WAY_S, QUIET_AFTER_S, CatchUp
+from conduit.broker.catchup import BUSY, GENTLE, GIVE_WAY_S, QUIET, QUIET_AFTER_S, CatchUp
 
 
 class Reading:
@@ -73,19 +73,35 @@ async def test_commits_without_a_pause_do_not_hold_them_up_for_good():
     assert loop.time() - began >= 2.5 * GIVE_WAY_S
 
 
-async def test_steps_and_pages_are_small_while_there_are_commits():
+async def test_steps_and_pages_are_smaller_while_there_are_commits():
     catch_up, log, committing = CatchUp(), [], False
     catch_up.is_committing = lambda: committing
-    reading = Reading("a", 10, catch_up, log)
-    catch_up.add(reading)
-    await turns(2)
-    assert (reading.max_count, catch_up.pace) == (FULL.step_count, FULL)
+    reading = Reading("a", 2, catch_up, log)
+    assert catch_up.pace_of(reading) == QUIET
     catch_up.committed()
-    await turns(2)
-    assert (reading.max_count, catch_up.pace) == (GENTLE.step_count, GENTLE)
+    assert catch_up.pace_of(reading) == BUSY
     await asyncio.sleep(1.5 * QUIET_AFTER_S)
-    assert catch_up.pace == FULL
+    assert catch_up.pace_of(reading) == QUIET
     committing = True
     catch_up.add(reading)
     await turns(2)
-    assert catch_up.pace == GENTLE
+    assert catch_up.pace_of(reading) == BUSY
+
+
+async def test_steps_and_pages_are_smallest_beside_somebody_at_the_end_of_the_log():
+    catch_up, log = CatchUp(), []
+    behind, other = Reading("a", 2, catch_up, log), Reading("b", 1, catch_up, log)
+    catch_up.committed()
+    # Who was at the end itself a moment ago has nobody to be gentle with.
+    catch_up.live(behind)
+    catch_up.live(behind)
+    assert (catch_up.pace_of(behind), catch_up.pace_of(other)) == (BUSY, GENTLE)
+    catch_up.live(other)
+    assert (catch_up.pace_of(behind), catch_up.pace_of(other)) == (GENTLE, GENTLE)
+    catch_up.add(behind)
+    await turns(2)
+    assert behind.max_count == GENTLE.step_count
+    await asyncio.sleep(1.5 * QUIET_AFTER_S)
+    assert catch_up.pace_of(behind) == QUIET
+    catch_up.live(object())
+    assert catch_up.pace_of(behind) == GENTLE

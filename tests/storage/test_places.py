@@ -1,5 +1,6 @@
 import random
 
+from conduit.core.message import Message
 from conduit.storage.memory.places import CHUNK_MAX_COUNT, Places
 
 
@@ -37,6 +38,25 @@ def test_many_are_found_and_removed_in_any_order_and_leave_nothing():
             assert all(places.get(f"id-{each}") == each + 1 for each in left[:100])
             assert places.get(f"id-{number}") is None
     assert len(places) == 0
+
+
+def test_many_are_removed_at_once_in_runs_that_begin_anywhere():
+    places, dice = Places(), random.Random(1)
+    ids = range(10 * CHUNK_MAX_COUNT)
+    for first in range(0, len(ids), 512):
+        add(places, ids[first : first + 512], first // 20_000)
+    runs = [ids[start : start + 700] for start in range(0, len(ids), 700)]
+    dice.shuffle(runs)
+    left = len(ids)
+    for run in runs:
+        gone = [Message(f"id-{n}", n, (n - n % 512) // 20_000, b"") for n in run]
+        places.remove_all(gone)
+        # What is gone already changes nothing.
+        places.remove_all(gone[:2])
+        left -= len(run)
+        assert len(places) == left
+        assert places.get(f"id-{run[0]}") is None
+    assert len(places._chunks) <= 2
 
 
 def test_a_few_old_ids_do_not_hold_the_room_of_many():

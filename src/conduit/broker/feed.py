@@ -76,6 +76,8 @@ class Feed:
         if entries:
             data = b"".join([entry.frame for entry in entries])
             self.position = entries[-1].seq
+            if self.live:
+                self.hub.catch_up.live(self)
             # A copy: a write can fill a socket, and its stream then leaves the set at once.
             for stream in tuple(self.live):
                 stream.write_live(entries, data)

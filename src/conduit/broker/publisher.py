@@ -56,7 +56,8 @@ class Publisher:
         self.committer = Committer(hub.store, hub.clock, self._committed, hub.catch_up.committed)
         hub.catch_up.is_committing = lambda: self.committer.is_busy
         hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
-        # Receipts need to know how many subscribers each topic had when its messages were committed.
+        # What the receipts of one commit share: its time, and how many subscribers each topic had.
+        self._published_at = ""
         self._subscriber_count: dict[Topic, int] = {}
 
     async def close(self) -> None:
@@ -188,6 +189,7 @@ class Publisher:
             elif seq != TOPIC_GONE:
                 groups[message.topic_id] = [message]
                 first_seqs[message.topic_id] = seq
+        self._published_at = format_time(messages[0].published_at_ms)
         self._subscriber_count.clear()
         for topic_id, group in groups.items():
             self._stats.published_count += len(group)
@@ -205,7 +207,7 @@ class Publisher:
             message.message_id,
             topic.name,
             self._subscriber_count.get(topic, 0),
-            format_time(message.published_at_ms),
+            self._published_at,
             seq,
             topic.epoch,
             self._is_durable,
@@ -223,17 +225,15 @@ class _Single(msgspec.Struct, eq=False, gc=False):
 
     def stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
         publisher, topic, message = self.publisher, self.topic, self.message
-        outcome = (
-            result
-            if isinstance(result, ConduitError)
-            else publisher.receipt(topic, message, result[start])
-        )
+        if isinstance(result, ConduitError):
+            if message.idempotency_key is not None:
+                publisher.keys.settle(topic, message, result)
+            publisher.refused(result, self.answer)
+            return
+        outcome = publisher.receipt(topic, message, result[start])
         if message.idempotency_key is not None:
             publisher.keys.settle(topic, message, outcome)
-        if isinstance(result, ConduitError):
-            publisher.refused(result, self.answer)
-        else:
-            self.answer(outcome)
+        self.answer(outcome)
 
 
 def _gone(topic: Topic) -> NotFound:

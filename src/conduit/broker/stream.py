@@ -180,6 +180,8 @@ class Stream:
             data = b"".join([entry.frame for entry in entries])
         dispatch.hub.stats.delivered_count += len(entries)
         subscriber.outlet.write(data)
+        if self.delivery.cursor == self.feed.position:
+            dispatch.hub.catch_up.live(self)
 
     # The log --------------------------------------------------------------------------------------
 
@@ -187,7 +189,7 @@ class Stream:
         self._is_fetching = True
         self._page = None
         hub = self.dispatch.hub
-        hub.reader.fetch(self.feed, first, hub.catch_up.pace.page_count, self._arrived)
+        hub.reader.fetch(self.feed, first, hub.catch_up.pace_of(self).page_count, self._arrived)
 
     def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         """A page of the log from `first` on, or the error that prevented it.

@@ -65,7 +65,7 @@ class Front(HttpConnection):
                 self.hold(head, body)
             return
         slot = _Publish(head, None, self)
-        self.enqueue(slot)
+        self._slots.append(slot)
         try:
             request = decode_publish(body, head.idempotency_key)
             self.context.broker.publish(DEFAULT_TENANT, request, slot.answer)

@@ -9,7 +9,6 @@ is free. So a noisy topic pays for itself, and making room costs little for each
 from __future__ import annotations
 
 import secrets
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from heapq import nlargest
@@ -22,6 +21,7 @@ from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
 from conduit.storage.base import TOPIC_GONE, KnownKey, Trimmed
 from conduit.storage.memory.keys import Keys
+from conduit.storage.memory.messages import Messages
 from conduit.storage.memory.places import Places
 
 # How much of a bound is made free at once. More, and publishers wait for it; less, and it is done for
@@ -44,7 +44,7 @@ class Topic:
 
     def __init__(self, record: TopicRecord) -> None:
         self.record = record
-        self.messages: list[Message] = []
+        self.messages = Messages()
 
 
 class Log:
@@ -55,7 +55,7 @@ class Log:
         self.keys = Keys(max_keys)
         self._ids: dict[tuple[str, str], int] = {}
         self._places = Places()
-        self._gone: deque[deque[Message]] = deque()
+        self._gone: deque[Messages] = deque()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._count = 0
@@ -83,7 +83,7 @@ class Log:
         topic = self.topics.pop(topic_id, None)
         if topic is not None:
             del self._ids[topic.record.tenant, topic.record.name]
-            self._gone.append(deque(topic.messages))
+            self._gone.append(topic.messages)
             self._largest = [other for other in self._largest if other is not topic]
 
     # Messages -------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class Log:
 
     def _append(self, topic: Topic, batch: Sequence[NewMessage], seqs: list[int]) -> None:
         """Messages of one topic; their numbers are added to `seqs`."""
-        record, messages = topic.record, topic.messages
+        record, add = topic.record, topic.messages.append
         places = self._places.chunk_for(batch[0].published_at_ms)
         first_place = record.topic_id << SEQ_BITS
         first_seq = seq = record.last_seq
@@ -111,7 +111,7 @@ class Log:
         for new in batch:
             seq += 1
             message_id, at_ms, payload = new.message_id, new.published_at_ms, new.payload
-            messages.append(Message(message_id, seq, at_ms, payload, new.key, new.headers))
+            add(Message(message_id, seq, at_ms, payload, new.key, new.headers))
             places[message_id] = first_place + seq
             seqs.append(seq)
             if new.key is None and new.headers is None:
@@ -134,9 +134,9 @@ class Log:
         at = from_seq - topic.record.first_seq
         if descending:
             end = max(min(at + 1, len(topic.messages)), 0)
-            return reversed(topic.messages[max(end - limit, 0) : end])
+            return reversed(topic.messages.slice(max(end - limit, 0), end))
         start = max(at, 0)
-        return topic.messages[start : start + limit]
+        return topic.messages.slice(start, start + limit)
 
     def message(self, topic_id: int, seq: int) -> Message | None:
         """The message with this number, if it is stored."""
@@ -158,8 +158,7 @@ class Log:
         topic = self.topics.get(topic_id)
         if topic is None:
             return 1
-        at = bisect_left(topic.messages, time_ms, key=lambda message: message.published_at_ms)
-        return topic.record.first_seq + at
+        return topic.record.first_seq + topic.messages.position_at(time_ms)
 
     # Removal --------------------------------------------------------------------------------------
 
@@ -177,11 +176,10 @@ class Log:
         """See `Store.purge`."""
         removed = 0
         while self._gone and removed < limit:
-            messages = self._gone[0]
-            while messages and removed < limit:
-                self._drop(messages.popleft())
-                removed += 1
-            if not messages:
+            messages = self._gone[0].take(limit - removed)
+            self._forget(messages)
+            removed += len(messages)
+            if not self._gone[0]:
                 self._gone.popleft()
         return removed
 
@@ -213,7 +211,9 @@ class Log:
         """How many messages of this topic must go for the log to fit; at most half of them."""
         half = (len(topic.messages) + 1) // 2
         count, stored_bytes = self._count, self._bytes
-        for removed, message in enumerate(islice(topic.messages, half)):
+        if stored_bytes <= max_bytes:
+            return min(count - max_count, half)
+        for removed, message in enumerate(islice(topic.messages.oldest(), half)):
             if count - removed <= max_count and stored_bytes <= max_bytes:
                 return removed
             stored_bytes -= _size(message)
@@ -221,17 +221,16 @@ class Log:
 
     def _remove(self, topic: Topic, count: int) -> None:
         """Remove the `count` oldest messages of a topic."""
-        bytes_before = self._bytes
-        for message in islice(topic.messages, count):
-            self._drop(message)
-        del topic.messages[:count]
         topic.record.first_seq += count
-        topic.record.stored_bytes -= bytes_before - self._bytes
+        topic.record.stored_bytes -= self._forget(topic.messages.take(count))
 
-    def _drop(self, message: Message) -> None:
-        self._places.remove(message.message_id, message.published_at_ms)
-        self._count -= 1
-        self._bytes -= _size(message)
+    def _forget(self, messages: Sequence[Message]) -> int:
+        """These are gone; returns their bytes."""
+        size_bytes = sum(map(_size, messages))
+        self._places.remove_all(messages)
+        self._count -= len(messages)
+        self._bytes -= size_bytes
+        return size_bytes
 
 
 def _size(message: Message) -> int:
@@ -249,7 +248,7 @@ def _due_count(topic: Topic, retention: Retention, now_ms: int, limit: int) -> i
     max_count = count if retention.max_messages is None else retention.max_messages
     max_bytes = stored_bytes if retention.max_bytes is None else retention.max_bytes
     cutoff_ms = 0 if retention.max_age_s is None else now_ms - retention.max_age_s * 1000
-    for due, message in enumerate(islice(topic.messages, limit)):
+    for due, message in enumerate(islice(topic.messages.oldest(), limit)):
         is_surplus = count - due > max_count or stored_bytes > max_bytes
         if not is_surplus and message.published_at_ms >= cutoff_ms:
             return due

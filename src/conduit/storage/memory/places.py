@@ -7,6 +7,9 @@ in pauses of 100 ms at a million messages, and every publish would miss the proc
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
+
+from conduit.core.message import Message
 
 CHUNK_MAX_COUNT = 4_096
 
@@ -43,17 +46,35 @@ class Places:
         """Forget an id that was added at this time."""
         # Several chunks may have begun in one millisecond.
         for at in range(bisect_right(self._since_ms, added_ms) - 1, -1, -1):
+            count = len(self._chunks[at])
             if self._chunks[at].pop(message_id, None) is not None:
-                self._shrink(at)
+                self._shrunk(at, count)
                 return
 
-    def _shrink(self, at: int) -> None:
+    def remove_all(self, messages: Sequence[Message]) -> None:
+        """Forget the ids of these, of which most were added one after the other."""
+        removed = 0
+        while removed < len(messages):
+            first = messages[removed]
+            at = bisect_right(self._since_ms, first.published_at_ms) - 1
+            chunk, count = self._chunks[at], len(self._chunks[at])
+            for message in messages[removed : removed + count]:
+                if chunk.pop(message.message_id, None) is None:
+                    break
+                removed += 1
+            if len(chunk) < count:
+                self._shrunk(at, count)
+            else:
+                self.remove(first.message_id, first.published_at_ms)
+                removed += 1
+
+    def _shrunk(self, at: int, count_before: int) -> None:
         """Give memory back each time a chunk has halved, and join what is small to its neighbour.
 
         So what a few quiet topics leave of many chunks takes the room of a few.
         """
         chunk, count = self._chunks[at], len(self._chunks[at])
-        if count & (count - 1) or at == len(self._chunks) - 1:
+        if count.bit_length() == count_before.bit_length() or at == len(self._chunks) - 1:
             return
         if at and len(self._chunks[at - 1]) + count <= CHUNK_MAX_COUNT:
             self._chunks[at - 1].update(chunk)
