@@ -262,11 +262,12 @@ def _limits_of(question: str, row: Row, knowledge: Knowledge) -> list[str]:
 
 
 def _limits(question: str, rows: Sequence[Row], knowledge: Knowledge) -> str:
-    said = [
-        f"- *{_cell(row.name)}*: {prose(' '.join(texts))}"
-        for row in rows
-        if (texts := _limits_of(question, row, knowledge))
-    ]
+    # Rows that one text is about stand together.
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        if texts := _limits_of(question, row, knowledge):
+            named.setdefault(prose(" ".join(texts)), []).append(f"*{_cell(row.name)}*")
+    said = [f"- {'; '.join(names)}: {text}" for text, names in named.items()]
     return "\n".join(["What limits each row:", "", *said]) if said else ""
 
 
