@@ -1,8 +1,10 @@
 import random
 from itertools import islice
 
+import pytest
+
 from conduit.core.message import Message
-from conduit.storage.memory.messages import CUT_MIN_COUNT, PIECE_COUNT, Messages
+from conduit.storage.memory.messages import CUT_SHARE, PIECE_COUNT, Messages
 
 
 def message(seq: int) -> Message:
@@ -11,11 +13,11 @@ def message(seq: int) -> Message:
 
 def test_it_is_a_list_that_loses_its_oldest():
     messages, model, dice = Messages(), [], random.Random(1)
-    for seq in range(1, 40 * CUT_MIN_COUNT):
+    for seq in range(1, 40_000):
         messages.append(message(seq))
         model.append(message(seq))
         if dice.random() < 0.003:
-            count = dice.choice([0, 1, 5, 300, CUT_MIN_COUNT])
+            count = dice.choice([0, 1, 5, 300, 1_000])
             assert messages.take(count) == model[:count]
             del model[:count]
             start = dice.randrange(len(model) + 1)
@@ -45,11 +47,11 @@ def test_a_position_is_found_by_time_among_those_that_are_left():
     ]
 
 
-def test_what_was_taken_is_not_held():
+@pytest.mark.parametrize("count", [3, 100, 20_000])
+def test_the_places_of_what_was_taken_are_given_back_before_they_are_many(count):
     messages = Messages()
-    for seq in range(1, 20 * CUT_MIN_COUNT + 1):
+    for seq in range(1, count + 1):
         messages.append(message(seq))
-    for _ in range(20):
-        messages.take(CUT_MIN_COUNT - 24)
-        # Places of what is gone are given back before they are many.
-        assert len(messages._items) <= len(messages) + max(CUT_MIN_COUNT, len(messages) // 7)
+    while messages:
+        messages.take(max(1, count // 50))
+        assert len(messages._items) - len(messages) <= len(messages._items) // CUT_SHARE

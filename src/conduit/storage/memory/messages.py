@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from conduit.core.message import Message
 
 # A list that is cut at its beginning moves all that stays, 8 MB of a million messages. So it is cut when
-# this many are gone and an eighth of it; until then their places refer to one message that is none.
-CUT_MIN_COUNT = 1_024
+# an eighth is gone; until then the places of those that are gone refer to one message that is none.
 CUT_SHARE = 8
-# How many `oldest` looks at in one piece.
-PIECE_COUNT = 1_024
+# How many `oldest` looks at in one piece: most who ask need few.
+PIECE_COUNT = 64
 
 _NONE = Message("", 0, 0, b"")
 
@@ -49,7 +48,7 @@ class Messages:
         taken = self._items[start : start + count]
         self._gone_count = gone_count = start + len(taken)
         self._items[start:gone_count] = [_NONE] * len(taken)
-        if gone_count >= max(CUT_MIN_COUNT, len(self._items) // CUT_SHARE):
+        if gone_count * CUT_SHARE >= len(self._items):
             del self._items[:gone_count]
             self._gone_count = 0
         return taken
