@@ -18,7 +18,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format types crash autobahn bench figures audit lock clean
+.PHONY: help setup run test services test-fast lint format types crash autobahn bench figures audit lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -29,11 +29,17 @@ run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLit
 	@mkdir -p data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
-test: lint types ## everything that must pass, as CI runs it
+test: lint types services ## everything that must pass, as CI runs it
 	$(BIN)/python -m pytest
 
 test-fast: setup ## the tests that start no server: seconds, not minutes
 	$(BIN)/python -m pytest -m 'not e2e and not crash'
+
+services: ## the servers that tests start: PostgreSQL, PgBouncer
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+			--no-install-recommends postgresql pgbouncer; } || \
+		{ echo 'the tests need postgresql and pgbouncer: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check

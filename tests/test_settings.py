@@ -81,6 +81,26 @@ def test_a_sqlite_url_names_a_file(url, path):
 @pytest.mark.parametrize(
     "url",
     [
+        "postgresql://user:pw@host:5433/events",
+        "postgres://host/events?sslmode=require",
+        "postgresql://user:a%2Fb@one:5432,two:5432/events",
+        "postgresql:///events?host=/run/postgresql",
+    ],
+)
+def test_a_postgres_url_is_taken_as_it_is(url):
+    settings = load_settings({"DATABASE_URL": url})
+    assert (settings.postgres_url, settings.database_path) == (url, None)
+    assert url not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:a/b@host/events",
+        "postgresql://user:a@b@host/events",
+        "postgresql://host/a/b",
+        "postgresql://ho st/events",
+        "postgresql+asyncpg://host/events",
         "sqlite:///",
         "sqlite://",
         "sqlite:///folder/",
@@ -97,8 +117,6 @@ def test_any_other_database_url_is_refused(url):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DATABASE_URL", "postgresql://user:pw@host/db"),
-        ("DATABASE_URL", "postgres://user:pw@host/db"),
         ("REDIS_URL", "redis://host:6379"),
         ("ENABLE_AUTH", "true"),
     ],

@@ -47,6 +47,8 @@ Bound = Annotated[
 ]
 
 _SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
+_POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
 _NODE_ID = re.compile(r"[!-~]{1,255}")
 _NOT_IN_USE = {
@@ -75,8 +77,8 @@ class Settings(BaseModel):
     )
     database_url: SecretStr | None = Field(
         None,
-        description="The store: `sqlite:///relative/path` or `sqlite:////absolute/path`. "
-        "Unset: memory, lost on exit.",
+        description="The store: `sqlite:///relative/path`, `sqlite:////absolute/path` or "
+        "`postgresql://user:password@host/database`. Unset: memory, lost on exit.",
         alias="DATABASE_URL",
     )
     redis_url: SecretStr | None = Field(
@@ -103,6 +105,12 @@ class Settings(BaseModel):
         "*",
         description="The origin that browsers may call from, as `https://app.example`; `*`: any.",
         alias="CORS_ORIGIN",
+    )
+
+    allow_unsafe_database: bool = Field(
+        False,
+        description="Start although PostgreSQL runs with `fsync`, `full_page_writes` or "
+        "`synchronous_commit` off. Receipts then say `durable: false`.",
     )
 
     # The process
@@ -199,11 +207,14 @@ class Settings(BaseModel):
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
-        if text.startswith(("postgres://", "postgresql://")):
-            raise ValueError("names PostgreSQL, which is not in this version; use sqlite:///PATH")
+        if text.startswith(_POSTGRES):
+            # A password with a slash or the like in it, not escaped, would end up as host or database.
+            if not _POSTGRES_URL.fullmatch(text):
+                raise ValueError("must be postgresql://user:password@host:port/database")
+            return url
         path = text.removeprefix(_SQLITE)
         if path == text or not path or path.endswith("/"):
-            raise ValueError("must be sqlite:///relative/path or sqlite:////absolute/path")
+            raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
         if path.startswith(":") or "?" in path or "#" in path:
             raise ValueError("must name a plain file, without options; leave it unset for memory")
         return url
@@ -244,10 +255,18 @@ class Settings(BaseModel):
 
     @property
     def database_path(self) -> Path | None:
-        """The SQLite file, or None for the memory store."""
-        if self.database_url is None:
-            return None
-        return Path(self.database_url.get_secret_value().removeprefix(_SQLITE))
+        """The SQLite file, if that is the store."""
+        text = self._database
+        return Path(text.removeprefix(_SQLITE)) if text.startswith(_SQLITE) else None
+
+    @property
+    def postgres_url(self) -> str | None:
+        """The PostgreSQL database, if that is the store. A secret."""
+        return self._database if self._database.startswith(_POSTGRES) else None
+
+    @property
+    def _database(self) -> str:
+        return "" if self.database_url is None else self.database_url.get_secret_value()
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:

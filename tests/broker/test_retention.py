@@ -20,6 +20,7 @@ class WatchedStore(MemoryStore):
     """Counts what housekeeping asks for, and fails when told to."""
 
     # As a store on disk, which removes nothing by itself.
+    kind = "sqlite"
     durable = True
 
     def __init__(self):

@@ -236,8 +236,9 @@ class NaiveWindow:
     def complete(self, entry, result):
         entry.result = result
         if len(self.known()) > self.max_count:
-            self.entries.remove(self.known()[0])
-            self.forgotten_early += 1
+            oldest = self.known()[0]
+            self.entries.remove(oldest)
+            self.forgotten_early += oldest.begun_at > entry.begun_at - self.window_s
 
     def expire(self, now):
         for entry in self.known():

@@ -146,7 +146,6 @@ def test_all_bad_settings_are_listed_at_once_with_exit_code_2(tmp_path):
     [
         ("ENABLE_AUTH", "true"),
         ("REDIS_URL", "redis://localhost:6379"),
-        ("DATABASE_URL", "postgres://localhost/conduit"),
     ],
 )
 def test_what_one_node_cannot_do_yet_is_refused_and_not_ignored(tmp_path, name, value):

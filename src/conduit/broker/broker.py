@@ -63,6 +63,7 @@ class Broker:
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
         await self.store.open()
+        self._publisher.is_durable = self._keys.is_durable = self.store.durable
         await self.topics.load()
         await self.subscriptions.load()
         since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)

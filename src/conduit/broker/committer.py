@@ -130,6 +130,9 @@ class Committer:
                     message.published_at_ms = now_ms
                 await self._commit(self._running)
                 self._running = _NOTHING
+                # Those who were answered may publish again at once: after one turn of the loop what they
+                # sent is here, and shares the next commit.
+                await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
             self._on_idle()

@@ -43,7 +43,8 @@ class Keys:
         self._window: DedupeWindow[bytes, Answer] = DedupeWindow(window_s, max_count)
         self._clock = hub.clock
         self._stats = hub.stats
-        self._is_durable = hub.store.durable
+        # Known when the store is open.
+        self.is_durable = hub.store.durable
         self._max_count = max_count
         # Of the keys forgotten early, those that the log tells of.
         self._logged_count = 0
@@ -117,6 +118,6 @@ class Keys:
             format_time(result.published_at_ms),
             result.seq,
             topic.epoch,
-            self._is_durable,
+            self.is_durable,
             True,
         )

@@ -52,7 +52,8 @@ class Publisher:
         # Publishes that wait for their topics to be created.
         self._creating: set[asyncio.Task[None]] = set()
         self._stats: Stats = hub.stats
-        self._is_durable = hub.store.durable
+        # Known when the store is open.
+        self.is_durable = hub.store.durable
         self.committer = Committer(hub.store, hub.clock, self._committed, hub.catch_up.committed)
         hub.catch_up.is_committing = lambda: self.committer.is_busy
         hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
@@ -210,7 +211,7 @@ class Publisher:
             self._published_at,
             seq,
             topic.epoch,
-            self._is_durable,
+            self.is_durable,
             False,
         )
 

@@ -59,7 +59,10 @@ class Housekeeper:
             self._task = None
 
     async def round(self) -> None:
-        """Bring everything to what the retention keeps now. Raises StoreUnavailable."""
+        """Bring everything to what the retention keeps now, unless another node does. Raises
+        StoreUnavailable."""
+        if not await self._store.cleans_up():
+            return
         now = self._clock.now()
         await self._topics(now)
         await self._repeat(self._store.purge)
@@ -87,7 +90,7 @@ class Housekeeper:
                 await asyncio.sleep(0)
 
     def _is_due(self, topic: Topic, now: float, aged_at: float) -> bool:
-        if not self._store.durable:
+        if self._store.kind == "memory":
             # A store in memory makes room by itself, in any topic: its answer is what is left.
             return True
         keep = topic.retention

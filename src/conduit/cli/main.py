@@ -8,6 +8,7 @@ from conduit import __version__
 from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit, describe, exit_for
 from conduit.cli.health import health
+from conduit.cli.migrate import migrate
 from conduit.cli.output import note
 from conduit.cli.pub import pub
 from conduit.cli.serve import serve
@@ -67,5 +68,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, pub, sub, topic, subscription, dlq, stats, health):
+for _command in (serve, pub, sub, topic, subscription, dlq, stats, health, migrate):
     main.add_command(_command)

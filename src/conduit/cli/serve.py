@@ -9,7 +9,9 @@ import click
 @click.option("--host", help="Address to listen on.  [env: CONDUIT_HOST]")
 @click.option("--port", help="TCP port; 0 takes a free one.  [env: PORT]")
 @click.option(
-    "--database-url", metavar="URL", help="sqlite:///PATH; unset: in memory.  [env: DATABASE_URL]"
+    "--database-url",
+    metavar="URL",
+    help="sqlite:///PATH or postgresql://…; unset: in memory.  [env: DATABASE_URL]",
 )
 def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     """Run the server until SIGTERM or Ctrl-C.

@@ -23,6 +23,7 @@ from conduit.server.session import Session
 from conduit.settings import Settings
 from conduit.storage.base import Store
 from conduit.storage.memory import MemoryStore
+from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
@@ -62,14 +63,15 @@ async def _serve(settings: Settings) -> None:
 
 
 def _store(settings: Settings) -> Store:
-    path = settings.database_path
-    if path is None:
-        return MemoryStore(
-            max_messages=settings.memory_max_messages,
-            max_bytes=settings.memory_max_bytes,
-            max_keys=settings.idempotency_max_count,
-        )
-    return SqliteStore(path)
+    if settings.postgres_url is not None:
+        return PostgresStore(settings.postgres_url, allow_unsafe=settings.allow_unsafe_database)
+    if settings.database_path is not None:
+        return SqliteStore(settings.database_path)
+    return MemoryStore(
+        max_messages=settings.memory_max_messages,
+        max_bytes=settings.memory_max_bytes,
+        max_keys=settings.idempotency_max_count,
+    )
 
 
 def _options(settings: Settings) -> BrokerOptions:

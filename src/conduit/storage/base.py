@@ -1,10 +1,11 @@
 """What the broker needs from a store.
 
-All methods may be called concurrently from one event loop; writes take effect in the order of the
-calls, but `trim`, `purge`, `forget_keys` and `dead_trim` let the others pass. A call that returns has
-happened durably if `durable` is true; one that is cancelled may still happen. Errors: `StoreUnavailable` when
-the store cannot be used now (nothing of the call happened), `StoreDataError` when a row of an
-`append` is unacceptable (nothing of the batch happened).
+All methods may be called concurrently from one event loop; appends take effect in the order of the
+calls, and so do all other writes among themselves, but `trim`, `purge`, `forget_keys` and `dead_trim` let
+the others pass. A call that returns has happened durably if `durable` is true; one that is cancelled may
+still happen. Errors: `StoreUnavailable` when the store cannot be used now (nothing of an append happened,
+of another call nothing or all), `StoreDataError` when a row of an `append` is unacceptable (nothing of
+the batch happened).
 """
 
 from __future__ import annotations
@@ -78,8 +79,13 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
 class Store(Protocol):
     """A log with topics, subscriptions, progress and dead letters."""
 
-    kind: str
-    durable: bool
+    @property
+    def kind(self) -> str:
+        """`memory`, `sqlite` or `postgresql`."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether a call that returned survives a crash; known once the store is open."""
 
     async def open(self) -> None:
         """Open or create; afterwards every other method works. Checks what durability rests on."""
@@ -139,8 +145,13 @@ class Store(Protocol):
     async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
         """Remove up to `limit` of the oldest messages that the retention no longer keeps."""
 
+    async def cleans_up(self) -> bool:
+        """Whether this process is the one that removes what is not kept, if several share the log. Ask
+        before every round: it is then the one for a while."""
+
     async def purge(self, limit: int) -> int:
-        """Remove up to `limit` messages of deleted topics; returns how many were removed."""
+        """Remove up to `limit` messages of deleted topics, and what else of the log nobody can read;
+        returns how many were removed."""
 
     # Idempotency ----------------------------------------------------------------------------------
 

@@ -116,6 +116,9 @@ class MemoryStore:
     async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
         return self._log.trim(topic_id, retention, now_ms, limit)
 
+    async def cleans_up(self) -> bool:
+        return True
+
     async def purge(self, limit: int) -> int:
         return self._log.purge(limit)
 

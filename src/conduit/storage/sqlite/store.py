@@ -128,6 +128,9 @@ class SqliteStore:
         trim = housekeeping.trim
         return await self._db.writer.housekeep(trim, topic_id, retention, now_ms, limit)
 
+    async def cleans_up(self) -> bool:
+        return True
+
     async def purge(self, limit: int) -> int:
         return await self._db.writer.housekeep(housekeeping.purge, limit)
 

@@ -1,0 +1,127 @@
+"""`conduit migrate`: the schema of a PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from conduit.cli.output import Columns, F, note, show_all, with_output
+from conduit.cli.session import confirm, with_yes
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+    from conduit.storage.postgres.migrations import Migration
+
+T = TypeVar("T")
+
+
+@click.group()
+def migrate() -> None:
+    """See and change the schema of a PostgreSQL database.
+
+    `conduit serve` applies by itself what servers of the version before can work with. What they
+    cannot is left to `conduit migrate up`.
+    """
+
+
+def _with_database(command: F) -> F:
+    return click.option(
+        "--database-url", metavar="URL", help="postgresql://…  [env: DATABASE_URL]"
+    )(command)
+
+
+@migrate.command()
+@with_output()
+@_with_database
+def status(database_url: str | None, output: str | None) -> None:
+    """Show which migrations the database has."""
+    from conduit.storage.postgres import migrations
+
+    found = _on_database(database_url, migrations.version)
+    rows = [(each, each.version <= found.version) for each in migrations.all_migrations()]
+    newest = rows[-1][0].version
+    records: list[dict[str, object]] = [
+        {
+            "version": each.version,
+            "name": each.name,
+            "phase": _phase(each),
+            "state": "applied" if is_applied else "pending",
+        }
+        for each, is_applied in rows
+    ]
+    show_all(records, _COLUMNS, output)
+    if found.version > newest:
+        note(f"the database has schema version {found.version}, this Conduit knows {newest}")
+    migrations.check(found, migrations.all_migrations())
+
+
+@migrate.command()
+@with_yes
+@_with_database
+def up(database_url: str | None, yes: bool) -> None:
+    """Apply the migrations that the database lacks.
+
+    Asks before one that servers of an older version cannot work with.
+    """
+    from conduit.storage.postgres import migrations
+
+    found = _on_database(database_url, migrations.version)
+    missing = [each for each in migrations.all_migrations() if each.version > found.version]
+    if found.version and any(each.is_contracting for each in missing):
+        confirm("Have all servers of the version before been stopped?", yes)
+    applied = _on_database(database_url, lambda c: migrations.migrate(c, contract=True))
+    for each in applied:
+        note(f"applied {each.version} {each.name}")
+    if not applied:
+        note("nothing to apply")
+
+
+@migrate.command()
+@click.option(
+    "--from", "from_version", type=int, default=0, help="The version that the database has."
+)
+def sql(from_version: int) -> None:
+    """Print the SQL of the migrations, for somebody else to run."""
+    from conduit.storage.postgres import migrations
+
+    for each in migrations.all_migrations():
+        if each.version > from_version:
+            click.echo(f"-- {each.version} {each.name}: {_phase(each)}")
+            click.echo(f"BEGIN;\n{migrations.script(each)}COMMIT;\n")
+
+
+_COLUMNS: Columns[dict[str, object]] = {
+    "VERSION": lambda row: row["version"],
+    "NAME": lambda row: row["name"],
+    "PHASE": lambda row: row["phase"],
+    "STATE": lambda row: row["state"],
+}
+
+
+def _phase(migration: Migration) -> str:
+    return "contract" if migration.is_contracting else "expand"
+
+
+def _on_database(url: str | None, job: Callable[[Connection], Awaitable[T]]) -> T:
+    # Not on top: `conduit --help` does without.
+    import asyncio
+
+    from conduit.errors import ConfigError
+    from conduit.settings import load_settings
+    from conduit.storage.postgres.database import Database
+
+    wanted = load_settings(database_url=url).postgres_url
+    if wanted is None:
+        raise ConfigError(["DATABASE_URL must be postgresql://…: other stores migrate themselves."])
+    database = Database(wanted)
+
+    async def run() -> T:
+        connection = await database.connect()
+        try:
+            return await job(connection)
+        finally:
+            connection.terminate()
+
+    return asyncio.run(run())

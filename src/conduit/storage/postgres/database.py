@@ -1,0 +1,204 @@
+"""Connections to one database: how they are made, and the pools of those that may be given up.
+
+Nothing here keeps state in a session, and no statement is prepared where a pooler in transaction mode
+(PgBouncer) would hand the next one to another session. No statement is ever cancelled: a cancel that
+meets a COMMIT waiting for a standby would make it look done. What takes too long loses its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import asyncpg
+
+from conduit.errors import StoreUnavailable
+from conduit.storage.postgres.errors import translated
+
+if TYPE_CHECKING:
+    # Generic for type checkers only.
+    Connection: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 5.0
+# For a free connection of a pool.
+ACQUIRE_TIMEOUT_S = 5.0
+# For everything but a batch: a call that takes longer has lost its connection, or might as well have.
+CALL_TIMEOUT_S = 10.0
+# Migrations and the removal of a segment wait for others.
+MAINTENANCE_TIMEOUT_S = 60.0
+
+READERS_COUNT = 4
+CONTROL_COUNT = 4
+# Calls that run or wait for a connection. The broker makes few at a time; more means a hung database.
+CALLS_MAX_COUNT = 10_000
+
+
+class _Stateless(asyncpg.Connection):
+    """A connection that needs no reset between its users, since none leaves anything in the session."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+Job: TypeAlias = Callable[Concatenate["Connection", P], Awaitable[T]]
+_ANY_LANE = nullcontext()
+
+
+class Database:
+    """One database by its URL. `probe` comes first, `open_pools` makes `read` and `write` work."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # Until it is known, as if there were one.
+        self.has_pooler = True
+        self._readers: Pool | None = None
+        self._control: Pool | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._lane = asyncio.Lock()
+
+    async def connect(self) -> Connection:
+        """A connection of its own; `terminate` it. Raises StoreUnavailable."""
+        try:
+            return await asyncpg.connect(self._url, connection_class=_Stateless, **self._options)
+        except Exception as error:
+            raise translated(error) from error
+
+    async def probe(self) -> None:
+        """Find out whether a pooler is in between, which shares its sessions. Raises StoreUnavailable."""
+        connection = await self.connect()
+        try:
+            # A pooler makes up the process id that it tells its clients.
+            actual = await within(CALL_TIMEOUT_S, connection, connection.fetchval(_PID))
+            self.has_pooler = actual != connection.get_server_pid()
+        finally:
+            connection.terminate()
+
+    async def open_pools(self) -> None:
+        """Connections are made when they are needed."""
+        self._readers = await self._pool(READERS_COUNT)
+        self._control = await self._pool(CONTROL_COUNT)
+
+    async def _pool(self, max_count: int) -> Pool:
+        return await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=max_count,
+            connection_class=_Stateless,
+            **self._options,
+        )
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {"application_name": "conduit"},
+        }
+        if self.has_pooler:
+            # It hands the next statement to another session, which knows nothing of prepared ones.
+            options["statement_cache_size"] = 0
+        return options
+
+    async def close(self) -> None:
+        """Finish the calls that were made, and give up all connections. Idempotent."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+        for pool in (self._readers, self._control):
+            if pool is not None:
+                pool.terminate()
+        self._readers = self._control = None
+
+    async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`job(connection, …)` on a connection that is for reading the log. Raises StoreUnavailable."""
+        return await self._call(self._readers, lambda c: job(c, *args, **kwargs))
+
+    async def ask(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, on a connection for all else."""
+        return await self._call(self._control, lambda c: job(c, *args, **kwargs))
+
+    async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `ask`, one after the other in the order of the calls, each to its end."""
+        return await self._call(self._control, lambda c: job(c, *args, **kwargs), lane=self._lane)
+
+    async def maintain(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `ask`, for what may take longer."""
+        timeout_s = MAINTENANCE_TIMEOUT_S
+        return await self._call(self._control, lambda c: job(c, *args, **kwargs), timeout_s)
+
+    async def _call(
+        self,
+        pool: Pool | None,
+        job: Callable[[Connection], Awaitable[T]],
+        timeout_s: float = CALL_TIMEOUT_S,
+        lane: AbstractAsyncContextManager[None] = _ANY_LANE,
+    ) -> T:
+        if pool is None:
+            raise StoreUnavailable("the store is not open")
+        if len(self._calls) >= CALLS_MAX_COUNT:
+            raise StoreUnavailable(f"{CALLS_MAX_COUNT} calls wait for PostgreSQL")
+
+        async def in_lane() -> T:
+            async with lane:
+                return await _on_a_connection(pool, timeout_s, job)
+
+        task = asyncio.get_running_loop().create_task(in_lane())
+        self._calls.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        # Nobody may wait any more for its error.
+        if not task.cancelled():
+            task.exception()
+
+
+_PID = "SELECT pg_backend_pid()"
+
+
+async def _on_a_connection(
+    pool: Pool, timeout_s: float, job: Callable[[Connection], Awaitable[T]]
+) -> T:
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+    except TimeoutError:
+        raise StoreUnavailable("no connection to PostgreSQL was free in time") from None
+    except Exception as error:
+        raise translated(error) from error
+    try:
+        return await within(timeout_s, connection, job(connection))
+    finally:
+        if not connection.is_closed() and connection.is_in_transaction():
+            connection.terminate()
+        await pool.release(connection)
+
+
+async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -> T:
+    """The result of `work` on the connection, which is ended if there is none in time.
+
+    The work is not cancelled: what it asked for may still happen. Raises what `translated` makes of its
+    errors; StoreUnavailable after the time.
+    """
+
+    task = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
+    done, _ = await asyncio.wait({task}, timeout=timeout_s)
+    if not done:
+        connection.terminate()
+        await asyncio.wait({task})
+        logger.warning("PostgreSQL did not answer in %g s", timeout_s)
+    try:
+        return task.result()
+    except Exception as error:
+        if not done:
+            raise StoreUnavailable(f"PostgreSQL did not answer in {timeout_s:g} s") from error
+        raise translated(error) from error

@@ -1,0 +1,47 @@
+"""The settings of PostgreSQL that decide whether a commit survives a crash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conduit.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+OLDEST_VERSION = 13
+
+_READ = """
+SELECT name, setting FROM pg_settings WHERE name = ANY (
+  '{fsync,full_page_writes,synchronous_commit,synchronous_standby_names,server_version}')
+"""
+# What loses acked messages in a crash of the machine, or damages the database.
+_UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+async def read(connection: Connection) -> dict[str, str]:
+    """Name → value, as they hold for this user in this database."""
+    rows = await connection.fetch(_READ)
+    return {row["name"]: row["setting"] for row in rows}
+
+
+def unsafe(settings: dict[str, str]) -> list[str]:
+    """Those under which a commit that was answered may be lost."""
+    return [name for name in _UNSAFE if settings[name] == "off"]
+
+
+def check(settings: dict[str, str], *, allow_unsafe: bool) -> None:
+    """Raise StoreUnavailable for a version that is too old, or settings that are not allowed."""
+    version = settings["server_version"]
+    if (
+        int(version.split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
+        < OLDEST_VERSION
+    ):
+        raise StoreUnavailable(
+            f"PostgreSQL {version} is too old: Conduit needs {OLDEST_VERSION} or later"
+        )
+    if (found := unsafe(settings)) and not allow_unsafe:
+        raise StoreUnavailable(
+            f"PostgreSQL runs with {' and '.join(f'{name}=off' for name in found)}: a crash would lose"
+            " messages that were acked. Switch it on, or set CONDUIT_ALLOW_UNSAFE_DATABASE=true"
+        )

@@ -1,0 +1,70 @@
+"""PostgreSQL's errors, told once in Conduit's words."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from conduit.errors import ConduitError, StateError, StoreDataError, StoreUnavailable
+
+# SQLSTATE classes and codes (PostgreSQL's documentation, appendix A), with what an operator should know
+# and do. The longest prefix counts.
+_UNAVAILABLE = {
+    "08": "the connection to PostgreSQL failed",
+    "25006": "PostgreSQL is read-only: a standby, or a full disk",
+    "28": "PostgreSQL refused the user or the password",
+    "3D": "the database does not exist",
+    "40": "PostgreSQL gave up on conflicting transactions",
+    "42501": "the user may not do this: grant it the schema conduit",
+    "53": "PostgreSQL lacks a resource: disk, memory or connections",
+    "53100": "the disk of PostgreSQL is full; free some space",
+    "53300": "PostgreSQL has no connection left; raise max_connections or lower the pools",
+    "55P03": "a lock in PostgreSQL was not free in time",
+    "57": "PostgreSQL is shutting down or starting",
+    "58": "PostgreSQL met an error of the system; see its log",
+    "XX": "PostgreSQL met an internal error; see its log",
+}
+_UNACCEPTABLE = ("22", "23", "54")
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection ended under a statement, so that nobody knows what became of it."""
+    if isinstance(error, asyncpg.PostgresError):
+        # Class 57 ends the session from the server's side: shutdown, crash, an operator.
+        return str(error.sqlstate).startswith(("08", "57P0"))
+    return isinstance(error, OSError | EOFError | asyncpg.InterfaceError | TimeoutError)
+
+
+# Conflicts that another try at once resolves: serialization, deadlock, a lock that was not free.
+_PASSING = ("40001", "40P01", "55P03")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether nothing happened, and the same statement may go through the next time."""
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate) in _PASSING
+
+
+def translated(error: Exception) -> Exception:
+    """The error that a caller of the store gets for one that a call met.
+
+    StoreUnavailable: the connection, the server, its disk or its locks. StoreDataError: a value that
+    PostgreSQL does not take. StateError: a statement of ours that it refuses. Errors that are not about
+    PostgreSQL stay as they are. None of them repeats values: a detail of PostgreSQL's may have some.
+    """
+    if isinstance(error, ConduitError):
+        return error
+    # What cannot be encoded: asyncpg raises its own DataError, without a state of the server.
+    if isinstance(error, UnicodeEncodeError) or (
+        isinstance(error, asyncpg.DataError) and not error.sqlstate
+    ):
+        return StoreDataError("a value cannot be stored in PostgreSQL")
+    if isinstance(error, asyncpg.PostgresError):
+        state = str(error.sqlstate)
+        for length in (5, 2):
+            if sentence := _UNAVAILABLE.get(state[:length]):
+                return StoreUnavailable(f"{sentence} (SQLSTATE {state})")
+        if state.startswith(_UNACCEPTABLE):
+            return StoreDataError(f"a value cannot be stored in PostgreSQL (SQLSTATE {state})")
+        return StateError(f"PostgreSQL refused a statement: {error} (SQLSTATE {state})")
+    if is_lost(error):
+        return StoreUnavailable(f"the connection to PostgreSQL failed ({type(error).__name__})")
+    return error

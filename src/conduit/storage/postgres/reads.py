@@ -1,0 +1,180 @@
+"""Reading topics and the log. Each statement sees one state of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from conduit.core.message import Message, Retention, TopicRecord
+from conduit.storage.base import KnownKey
+from conduit.storage.postgres.extents import Extents, Span, span_at
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+_TOPICS = """
+SELECT topic_id, tenant, name, epoch, created_at_ms, first_seq, last_seq, stored_bytes,
+       max_age_s, max_messages, max_bytes
+FROM conduit.topics
+"""
+
+# One segment, by its own name: nothing has to be planned over all of them. What is below the topic's
+# first number is not there any more, and nothing is if the topic is gone.
+_PAGE = """
+SELECT message_id, seq, published_at_ms, payload, key, headers
+FROM (
+  SELECT message_id, seq, published_at_ms, payload, key, headers,
+         sum(octet_length(payload)) OVER (ORDER BY seq {order}) - octet_length(payload) AS before
+  FROM conduit.messages_{segment}
+  WHERE topic_id = $1 AND seq BETWEEN $2 AND $3
+    AND seq >= (SELECT first_seq FROM conduit.topics WHERE topic_id = $1)
+  ORDER BY seq {order} LIMIT $4
+) AS page
+WHERE before <= $5 ORDER BY seq {order}
+"""
+
+_FIND = """
+SELECT m.topic_id, m.seq, m.published_at_ms, m.payload, m.key, m.headers
+FROM conduit.messages AS m JOIN conduit.topics AS t USING (topic_id)
+WHERE m.message_id = $1 AND t.tenant = $2 AND m.seq >= t.first_seq
+"""
+
+# Binary search for all topics at once: `low` ends as the answer.
+_SEQS_AT = """
+WITH RECURSIVE search (topic_id, low, high) AS (
+  SELECT topic_id, first_seq, last_seq + 1 FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])
+  UNION ALL
+  SELECT s.topic_id,
+         CASE WHEN m.published_at_ms < $2 THEN m.seq + 1 ELSE s.low END,
+         CASE WHEN m.published_at_ms < $2 THEN s.high ELSE m.seq END
+  FROM search AS s CROSS JOIN LATERAL (
+    SELECT m.seq, m.published_at_ms
+    FROM (
+      SELECT e.segment FROM conduit.extents AS e
+      WHERE e.topic_id = s.topic_id AND e.first_seq <= (s.low + s.high) / 2
+      ORDER BY e.first_seq DESC LIMIT 1
+    ) AS e JOIN conduit.messages AS m
+      ON m.segment = e.segment AND m.topic_id = s.topic_id AND m.seq = (s.low + s.high) / 2
+  ) AS m
+  WHERE s.low < s.high
+)
+SELECT topic_id, low FROM search WHERE low >= high
+"""
+
+_KNOWN_KEYS = """
+SELECT k.topic_id, k.key, k.message_id, k.seq, k.published_at_ms
+FROM conduit.idempotency_keys AS k JOIN conduit.topics AS t USING (topic_id)
+WHERE k.published_at_ms >= $1 ORDER BY k.published_at_ms DESC, k.seq DESC LIMIT $2
+"""
+
+
+class Page(NamedTuple):
+    """The arguments of `Store.read`."""
+
+    topic_id: int
+    from_seq: int
+    limit: int
+    max_bytes: int
+    descending: bool
+
+
+@lru_cache(maxsize=256)
+def _page(segment: int, descending: bool) -> str:
+    return _PAGE.format(segment=segment, order="DESC" if descending else "ASC")
+
+
+async def topics(connection: Connection) -> list[TopicRecord]:
+    """See `Store.topics`."""
+    # Retention is the last three columns.
+    return [
+        TopicRecord(*[*row[:8], Retention(*row[8:])]) for row in await connection.fetch(_TOPICS)
+    ]
+
+
+async def read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
+    """See `Store.read`."""
+    try:
+        found = await _read(connection, extents, page)
+    except asyncpg.UndefinedTableError:
+        found = []
+    if not found:
+        # What is known of the topic may be old: segments that began, or that are gone.
+        extents.forget(page.topic_id)
+        found = await _read(connection, extents, page)
+    return found
+
+
+async def _read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
+    spans = await extents.spans(connection, page.topic_id)
+    found: list[Message] = []
+    size = 0
+    for span in _asked(spans, page):
+        low, high = span.first_seq, span.last_seq
+        if page.descending:
+            high = min(high, page.from_seq)
+        else:
+            low = max(low, page.from_seq)
+        limit, max_bytes = page.limit - len(found), page.max_bytes - size
+        statement = _page(span.segment, page.descending)
+        rows = await connection.fetch(statement, page.topic_id, low, high, limit, max_bytes)
+        found += [_message(*row) for row in rows]
+        size = sum(len(message.payload) for message in found)
+        if len(found) >= page.limit or size > page.max_bytes:
+            break
+    return found
+
+
+def _asked(spans: list[Span], page: Page) -> Iterable[Span]:
+    """The spans that the page may need, in its direction."""
+    if not spans or page.limit <= 0:
+        return []
+    place = span_at(spans, page.from_seq)
+    if not page.descending:
+        return spans[place:]
+    return [span for span in reversed(spans[: place + 1]) if span.first_seq <= page.from_seq]
+
+
+def _message(
+    message_id: UUID, seq: int, at_ms: int, payload: bytes, key: bytes | None, headers: bytes | None
+) -> Message:
+    text = None if key is None else key.decode()
+    return Message(str(message_id), seq, at_ms, payload, text, headers)
+
+
+async def find(connection: Connection, tenant: str, message_id: str) -> tuple[int, Message] | None:
+    """See `Store.find`."""
+    try:
+        wanted = UUID(message_id)
+    except ValueError:
+        return None
+    if str(wanted) != message_id:
+        return None
+    row = await connection.fetchrow(_FIND, wanted, tenant)
+    if row is None:
+        return None
+    topic_id, *columns = row
+    return topic_id, _message(wanted, *columns)
+
+
+async def seqs_at(connection: Connection, topic_ids: Iterable[int], time_ms: int) -> dict[int, int]:
+    """`Store.seq_at` for many topics; those that are gone are left out."""
+    rows = await connection.fetch(_SEQS_AT, list(topic_ids), time_ms)
+    return {row["topic_id"]: row["low"] for row in rows}
+
+
+async def seq_at(connection: Connection, topic_id: int, time_ms: int) -> int:
+    """See `Store.seq_at`."""
+    return (await seqs_at(connection, [topic_id], time_ms)).get(topic_id, 1)
+
+
+async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:
+    """See `Store.known_keys`."""
+    rows = await connection.fetch(_KNOWN_KEYS, since_ms, limit)
+    return [
+        KnownKey(topic_id, key.decode(), str(message_id), seq, at_ms)
+        for topic_id, key, message_id, seq, at_ms in reversed(rows)
+    ]

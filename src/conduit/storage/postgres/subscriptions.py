@@ -1,0 +1,134 @@
+"""Durable subscriptions and their progress."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.topics import matches
+from conduit.errors import Conflict
+from conduit.storage.base import Start
+from conduit.storage.floors import Extent, floor_of
+from conduit.storage.postgres.reads import seqs_at
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+_ALL = """
+SELECT subscription_id, tenant, name, pattern, created_at_ms, paused, settings
+FROM conduit.subscriptions
+"""
+
+_CREATE = """
+INSERT INTO conduit.subscriptions (tenant, name, pattern, created_at_ms, settings)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tenant, name) DO NOTHING
+RETURNING subscription_id
+"""
+
+# `~` comes after every character of a name.
+_EXTENTS = """
+SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
+WHERE tenant = $1 AND name BETWEEN $2 AND $2 || '~'
+"""
+
+# In the order of the keys, so that two that settle at once wait for each other and not in a circle.
+_PUT = """
+INSERT INTO conduit.progress AS p (subscription_id, topic_id, floor, cursor, open)
+SELECT i.subscription_id, i.topic_id, i.floor, i.cursor, i.open
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
+  AS i (subscription_id, topic_id, floor, cursor, open)
+JOIN conduit.subscriptions AS s USING (subscription_id)
+JOIN conduit.topics AS t ON t.topic_id = i.topic_id AND t.tenant = s.tenant
+ORDER BY i.subscription_id, i.topic_id
+ON CONFLICT (subscription_id, topic_id) DO UPDATE SET
+  floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
+"""
+
+_UPDATE = """
+UPDATE conduit.subscriptions SET settings = $2, paused = $3 WHERE subscription_id = $1
+"""
+
+_DELETE = "DELETE FROM conduit.subscriptions WHERE subscription_id = $1"
+
+_settings = msgspec.json.Decoder(SubscriptionSettings).decode
+
+
+async def all_records(connection: Connection) -> list[SubscriptionRecord]:
+    """See `Store.subscriptions`."""
+    rows = await connection.fetch(_ALL)
+    return [SubscriptionRecord(*[*row[:6], _settings(row[6])]) for row in rows]
+
+
+async def create(
+    connection: Connection, record: SubscriptionRecord, start: Start
+) -> SubscriptionRecord:
+    """Store the record under a new id, with its progress, in one commit. Raises Conflict."""
+    settings = msgspec.json.encode(record.settings).decode()
+    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
+    async with connection.transaction():
+        subscription_id = await connection.fetchval(_CREATE, *values)
+        if subscription_id is None:
+            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+        floors = await positions(connection, record.tenant, record.pattern, start)
+        ahead = [Progress(subscription_id, topic_id, at, at) for topic_id, at in floors if at]
+        await put(connection, ahead)
+    return msgspec.structs.replace(record, subscription_id=subscription_id)
+
+
+async def update(
+    connection: Connection, subscription_id: int, settings: SubscriptionSettings, paused: bool
+) -> None:
+    """See `Store.subscription_update`."""
+    text = msgspec.json.encode(settings).decode()
+    await connection.execute(_UPDATE, subscription_id, text, paused)
+
+
+async def delete(connection: Connection, subscription_id: int) -> None:
+    """See `Store.subscription_delete`."""
+    await connection.execute(_DELETE, subscription_id)
+
+
+async def positions(
+    connection: Connection, tenant: str, pattern: str, start: Start
+) -> list[tuple[int, int]]:
+    """See `Store.positions`."""
+    prefix = re.split(r"[*>]", pattern)[0]
+    found = [Extent(*row) for row in await connection.fetch(_EXTENTS, tenant, prefix)]
+    extents = [extent for extent in found if matches(pattern, extent.name)]
+    seqs: dict[int, int] = {}
+    if start.time_ms is not None:
+        ids = [extent.topic_id for extent in extents]
+        seqs = await seqs_at(connection, ids, start.time_ms)
+    return [
+        (extent.topic_id, floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1)))
+        for extent in extents
+    ]
+
+
+async def progress(connection: Connection, subscription_id: int) -> list[Progress]:
+    """See `Store.progress`."""
+    rows = await connection.fetch(
+        "SELECT topic_id, floor, cursor, open FROM conduit.progress WHERE subscription_id = $1",
+        subscription_id,
+    )
+    return [Progress(subscription_id, *row) for row in rows]
+
+
+async def put(connection: Connection, progress: Sequence[Progress]) -> None:
+    """Store it, as `Store.settle` says. Of several rows of one key the last one counts."""
+    rows = {(row.subscription_id, row.topic_id): row for row in progress}.values()
+    if not rows:
+        return
+    await connection.execute(
+        _PUT,
+        [row.subscription_id for row in rows],
+        [row.topic_id for row in rows],
+        [row.floor for row in rows],
+        [row.cursor for row in rows],
+        [row.open for row in rows],
+    )

@@ -1,0 +1,184 @@
+"""Appending to the log of one database: one statement for each batch, on a connection of its own.
+
+An append is a transaction of one round trip. If its connection ends before the answer, nobody knows
+whether it was committed. Then a new connection first takes the token of this writer further: that waits
+for a transaction of the old connection that still runs, and a statement of it that comes later finds the
+token changed and does nothing. `last_batch` then says what became of the batch, and its message ids
+where it is. Taking the token is itself a commit, so with a synchronous standby it is not answered before
+the standby has the batch too. Nothing is ever cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
+import uuid_utils
+
+from conduit.core.message import NewMessage
+from conduit.errors import StoreUnavailable
+from conduit.storage.base import TOPIC_GONE
+from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
+from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
+from conduit.storage.postgres.errors import is_lost, is_passing, translated
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+logger = logging.getLogger(__name__)
+
+# A commit that takes longer has lost its connection, or might as well have.
+ANSWER_TIMEOUT_S = 15.0
+# How long a batch of which nothing is stored is tried again while the database cannot be reached.
+TRY_FOR_S = 5.0
+# Between two tries.
+PAUSE_S = 0.1
+
+# A token of an earlier row with this id is never given again, should the row have been removed.
+_REGISTER = """
+INSERT INTO conduit.writers (writer_id, token) VALUES ($1, extract(epoch FROM now()) * 1000)
+ON CONFLICT (writer_id) DO NOTHING
+"""
+_FENCE = """
+UPDATE conduit.writers SET token = token + 1 WHERE writer_id = $1
+RETURNING token, last_batch,
+  (SELECT segment FROM conduit.segments WHERE retired_at IS NULL) AS segment
+"""
+_FOUND = "SELECT message_id, seq FROM conduit.messages WHERE message_id = ANY ($1::uuid[])"
+
+
+class _Lost(Exception):
+    """The connection ended before the answer."""
+
+
+class Writer:
+    """The one of this process that appends to a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._id = str(uuid_utils.uuid7())
+        self._connection: Connection | None = None
+        self._token = 0
+        self._segment = 0
+        # Of the newest batch here, and of the last one that the database has, read with the token.
+        self._number = 0
+        self._last_number = 0
+        # In the order of the calls.
+        self._turn = asyncio.Lock()
+        self._is_closed = False
+
+    async def close(self) -> None:
+        """Give up the connection when what was begun has an outcome, or cannot get one. Idempotent."""
+        self._is_closed = True
+        async with self._turn:
+            self._drop()
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        """See `Store.append`. Goes on to its end if the caller is cancelled."""
+        if not batch:
+            return []
+        task = asyncio.get_running_loop().create_task(self._append(batch))
+        return await asyncio.shield(task)
+
+    async def _append(self, batch: Sequence[NewMessage]) -> list[int]:
+        try:
+            columns = Batch(batch)
+        except UnicodeEncodeError as error:
+            raise translated(error) from error
+        async with self._turn:
+            self._number += 1
+            return await self._stored(columns)
+
+    async def _stored(self, batch: Batch) -> list[int]:
+        """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + TRY_FOR_S
+        is_unknown = False
+        while True:
+            try:
+                connection = await self._connected()
+                if is_unknown and self._last_number == self._number:
+                    return await self._outcome(connection, batch)
+                is_unknown = False
+                seqs = await self._send(connection, batch)
+                if seqs is not None:
+                    return seqs
+                continue
+            except _Lost as lost:
+                is_unknown = True
+                logger.warning("the connection ended before a commit was answered: %s", lost)
+            except StoreUnavailable as error:
+                # Until the outcome is known there is no answer, however long that takes.
+                if self._is_closed or (not is_unknown and loop.time() >= give_up_at):
+                    raise
+                logger.warning("an append waits for PostgreSQL: %s", error)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _connected(self) -> Connection:
+        """A connection with the newest token. Raises StoreUnavailable."""
+        if self._connection is None or self._connection.is_closed():
+            self._drop()
+            connection = await self._database.connect()
+            try:
+                await within(CALL_TIMEOUT_S, connection, connection.execute(_REGISTER, self._id))
+                row = await within(
+                    CALL_TIMEOUT_S, connection, connection.fetchrow(_FENCE, self._id)
+                )
+            except BaseException:
+                connection.terminate()
+                raise
+            assert row is not None
+            self._token, self._last_number, self._segment = row
+            self._connection = connection
+        return self._connection
+
+    async def _send(self, connection: Connection, batch: Batch) -> list[int] | None:
+        """The numbers; None if it was the wrong segment. Raises _Lost, StoreUnavailable, StoreDataError."""
+        statement = batch.statement(self._segment)
+        # Ending the connection is not cancelling: the server may still commit.
+        give_up = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, connection.terminate)
+        try:
+            rows = await connection.fetch(
+                statement, self._id, self._token, self._number, *batch.values
+            )
+        except asyncpg.UndefinedTableError:
+            # The segment is gone: a new connection says which one is next.
+            self._drop()
+            return None
+        except Exception as error:
+            if is_lost(error) or connection.is_closed():
+                self._drop()
+                raise _Lost(type(error).__name__) from error
+            if is_passing(error):
+                return None
+            raise translated(error) from error
+        finally:
+            give_up.cancel()
+        answer = {row[0]: row[1] for row in rows}
+        segment = answer.pop(SEGMENT)
+        if answer.pop(WRITER, 0):
+            return batch.seqs(answer)
+        if segment == self._segment:
+            self._drop()
+            raise StoreUnavailable("another connection took the place of this writer's")
+        self._segment = segment
+        return None
+
+    async def _outcome(self, connection: Connection, batch: Batch) -> list[int]:
+        """The numbers of a batch that was committed before its answer was lost."""
+        try:
+            found = connection.fetch(_FOUND, batch.message_ids)
+            rows = await within(CALL_TIMEOUT_S, connection, found)
+        except StoreUnavailable:
+            self._drop()
+            raise
+        seqs = {str(row["message_id"]): row["seq"] for row in rows}
+        return [seqs.get(message_id, TOPIC_GONE) for message_id in batch.message_ids]
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,141 @@
+"""Throw-away PostgreSQL clusters: real servers on free ports, in temporary directories."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+USER = "conduit"
+DATABASE = "conduit"
+START_TIMEOUT_S = 60.0
+# What Debian's package creates; PostgreSQL refuses to run as root.
+OTHER_USER = "postgres"
+
+
+def binary(name: str) -> str:
+    """A program of the newest PostgreSQL that is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=_version)
+    path = str(found[-1]) if found else shutil.which(name)
+    assert path, f"{name} is missing: on Debian, apt-get install postgresql"
+    return path
+
+
+def _version(path: Path) -> float:
+    return float(path.parts[-3])
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+class Cluster:
+    """One PostgreSQL server with everything in a temporary directory; fsync is on.
+
+    As root everything of it runs as another user, because PostgreSQL refuses to run as root.
+    """
+
+    def __init__(self, folder: Path | None = None, options: Sequence[str] = ()) -> None:
+        self._base = Path(tempfile.mkdtemp(prefix="conduit-pg-", dir=folder))
+        self._data = self._base / "data"
+        self._options = [f"-c{option}" for option in options]
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(OTHER_USER)
+            os.chown(self._base, owner.pw_uid, owner.pw_gid)
+        self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-instructions")
+
+    def url(self, database: str = DATABASE) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, or start it again, and wait until it answers."""
+        with (self._base / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    binary("postgres"),
+                    *("-D", self._data, "-p", str(self.port), "-k", self._base),
+                    "-clisten_addresses=127.0.0.1",
+                    *self._options,
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_as_other(),
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while subprocess.run(self._ready(), capture_output=True, check=False).returncode:
+            assert self._process.poll() is None, self.log()[-2000:]
+            assert time.monotonic() < deadline, self.log()[-2000:]
+            time.sleep(0.02)
+
+    def _ready(self) -> list[str]:
+        return [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
+
+    def create_database(self, name: str = DATABASE) -> str:
+        """A new, empty database; its URL."""
+        self.sql(f'CREATE DATABASE "{name}"', "postgres")
+        return self.url(name)
+
+    def sql(self, statement: str, database: str = DATABASE) -> str:
+        """The output of psql, one row per line, columns separated by |."""
+        command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command += ["-d", self.url(database), "-c", statement]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def log(self) -> str:
+        return (self._base / "log").read_text()
+
+    def kill(self) -> None:
+        """SIGKILL the postmaster; its children end by themselves, as after a crash."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the postmaster alone."""
+        os.kill(self.pid, number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """To the postmaster and every process of its."""
+        os.killpg(self.pid, number)
+
+    def stop(self) -> None:
+        """Stop it fast. Idempotent."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_TIMEOUT_S)
+
+    def remove(self) -> None:
+        """Stop it and remove its files."""
+        self.stop()
+        shutil.rmtree(self._base, ignore_errors=True)
+
+    def _run(self, name: str, *args: object) -> None:
+        command = [binary(name), *map(str, args)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, **_as_other())
+        assert done.returncode == 0, done.stderr
+
+
+def _as_other() -> dict[str, object]:
+    """Arguments of Popen that make the process another user's, if we are root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": OTHER_USER, "group": OTHER_USER, "extra_groups": [], "cwd": "/"}
