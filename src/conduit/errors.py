@@ -9,6 +9,7 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 ├─ WireError                 the peer broke the wire itself; the connection is closed after it
 ├─ Unavailable               try again later; `retry_after_s` says when
 │  ├─ StoreUnavailable       the log cannot be read or written now
+│  ├─ OutcomeUnknown         a commit takes too long to be waited for; it may still happen
 │  └─ Overloaded             a bounded queue is full
 ├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
 ├─ ConfigError               start-up only; lists all problems at once
@@ -93,6 +94,12 @@ class StoreUnavailable(Unavailable):
     """The store failed for a reason outside the request: disk, lock, connection."""
 
     code = "store_unavailable"
+
+
+class OutcomeUnknown(Unavailable):
+    """The store has the request and does not answer: it may still be stored, or may be already."""
+
+    code = "outcome_unknown"
 
 
 class Overloaded(Unavailable):

@@ -127,6 +127,11 @@ class Settings(BaseModel):
     )
 
     # Publishing
+    publish_timeout_s: Seconds = Field(
+        5.0,
+        description="A publish whose commit takes longer is answered 503 `outcome_unknown`; "
+        "the commit goes on.",
+    )
     auto_create_topics: bool = Field(
         False, description="Publishing to an unknown topic creates it instead of answering 404."
     )

@@ -6,7 +6,7 @@ from conduit.core.message import Retention, SubscriptionSettings
 from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt
-from conduit.storage.base import DeadFilter
+from conduit.storage.base import DeadFilter, Start
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -205,3 +205,24 @@ async def test_only_its_holder_may_fail_an_attempt_but_anybody_may_settle_it(ben
     other.acks.ack(Ack(message_id=message_id, ref="a"))
     await bench.flush()
     assert [frame["ref"] for frame in (*peer.of("acked"), *other_peer.of("acked"))] == ["e", "a"]
+
+
+async def test_a_topic_that_somebody_else_made_is_found_when_it_cannot_be_made_again(bench: Bench):
+    await bench.broker.store.topic_create(T, "a", Retention(), 1)
+    with pytest.raises(Conflict):
+        await bench.broker.topics.create(T, "a")
+    assert (await bench.publish("a")).seq == 1
+    await bench.broker.store.topic_create(T, "b", Retention(), 1)
+    assert (await bench.broker.topics.ensure(T, "b")).name == "b"
+
+
+async def test_a_subscription_that_somebody_else_made_is_attached_to(bench: Bench):
+    await bench.broker.topics.create(T, "a")
+    store = bench.broker.store
+    await store.subscription_create(T, "s", "a", SubscriptionSettings(), Start(), 1)
+    with pytest.raises(Conflict):
+        await bench.broker.subscriptions.create(T, "s", "a", SubscriptionSettings(), None)
+    await store.subscription_create(T, "t", "a", SubscriptionSettings(), Start(), 1)
+    _, peer = await bench.subscribe("a", subscription="t")
+    await bench.publish("a")
+    await bench.until(lambda: peer.seqs == [1])

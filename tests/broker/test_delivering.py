@@ -1,7 +1,9 @@
 """Subscribers and what reaches them, on the real broker with a clock that is moved by hand."""
 
 import pytest
+import uuid_utils
 
+from conduit.core.message import NewMessage
 from conduit.errors import Conflict, NotFound
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import (
@@ -294,3 +296,41 @@ async def test_a_pattern_resumes_topics_that_it_has_not_heard_from(bench: Bench)
     await bench.until(lambda: len(again.seqs) == 1)
     assert again.of("message")[0]["payload"] == "while away"
     assert again.of("subscribed")[0]["recovered"] is True
+
+
+async def test_a_subscription_that_another_node_claims_is_given_up(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    _, other_peer = await bench.subscribe("a")
+    await bench.publish_many("a", 3)
+    subscription = bench.broker.subscriptions.find(DEFAULT_TENANT, "s")
+    await bench.broker.store.subscription_claim(subscription.subscription_id)
+    connection.acks.ack(Ack(topic="a", seq=2, subscription="s", ref="r"))
+    await bench.flush()
+    assert peer.closed == (4009, "subscription moved")
+    assert other_peer.closed is None
+    assert await bench.broker.store.progress(subscription.subscription_id) == []
+    connection.close()
+    await bench.publish("a")
+    assert other_peer.seqs == [1, 2, 3, 4]
+    _, again = await bench.subscribe("a", subscription="s")
+    await bench.until(lambda: again.seqs == [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"ack": "auto"}, {"subscription": "durable"}, {"order": "strict"}]
+)
+async def test_what_others_have_written_to_the_log_comes_in_its_place(bench: Bench, fields):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a")
+    connection, peer = await bench.subscribe("a", **fields)
+    await bench.publish("a")
+    topic_id = bench.broker.topics.get(DEFAULT_TENANT, "a").topic_id
+    for _ in range(2):
+        others = [NewMessage(topic_id, str(uuid_utils.uuid7()), b"{}") for _ in range(3)]
+        await bench.broker.store.append(others)
+        await bench.publish("a")
+        await bench.publish("a")
+    for seq in range(1, 12):
+        await bench.until(lambda seq=seq: seq in peer.seqs)
+        if "ack" not in fields:
+            connection.acks.ack(Ack(topic="a", seq=seq, subscription=fields.get("subscription")))
+    assert peer.seqs == list(range(1, 12))

@@ -14,7 +14,7 @@ from tests.support.ws import WsClient
 
 HERE = Path(__file__).parent
 
-STORES = {"memory": {}, "sqlite": {"DATABASE_URL": "sqlite:///conduit.db"}}
+STORES = {"memory": {}, "sqlite": {"DATABASE_URL": "sqlite:///conduit.db"}, "postgres": {}}
 # All else is at its default. The retention's rounds come often, so that no test waits for one.
 SETTINGS = {"CONDUIT_RETENTION_INTERVAL_S": "0.1"}
 
@@ -43,7 +43,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def shared_server(request) -> Iterator[RunningServer]:
-    with running_server(**STORES[request.param], **SETTINGS) as server:
+    settings = {**STORES[request.param], **SETTINGS}
+    if request.param == "postgres":
+        settings["DATABASE_URL"] = request.getfixturevalue("cluster").create_database("e2e")
+    with running_server(**settings) as server:
         yield server
         if server.alive:
             code, _ = server.terminate()

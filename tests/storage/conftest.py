@@ -1,6 +1,5 @@
 """The stores that the contract suite runs on. It speaks to them through `Store` only."""
 
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,27 +8,17 @@ from conduit.storage.base import Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
-from tests.support.postgres import Cluster
-
-_numbers = count(1)
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    """A PostgreSQL server, for all tests of the session."""
-    made = Cluster()
-    made.start()
-    yield made
-    made.remove()
+from tests.support.postgres import DATABASE
 
 
 @pytest.fixture
 def database_url(cluster):
-    """A new, empty database."""
-    return cluster.create_database(f"test_{next(_numbers)}")
+    """The database, without anything of ours."""
+    cluster.sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit CASCADE")
+    return cluster.url()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
 async def store(request, tmp_path: Path):
     """An open, empty store."""
     opened: Store
@@ -38,7 +27,10 @@ async def store(request, tmp_path: Path):
     elif request.param == "sqlite":
         opened = SqliteStore(tmp_path / "log.db")
     else:
-        opened = PostgresStore(request.getfixturevalue("database_url"))
+        url = request.getfixturevalue("database_url")
+        if request.param == "pgbouncer":
+            url = request.getfixturevalue("pgbouncer").url(DATABASE)
+        opened = PostgresStore(url)
     await opened.open()
     yield opened
     await opened.close()

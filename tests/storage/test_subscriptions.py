@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from conduit.core.message import Progress, Retention, SubscriptionSettings
+from conduit.core.message import Death, Progress, Retention, SubscriptionSettings
 from conduit.errors import Conflict
 from conduit.storage.base import Start
 from tests.storage import given
@@ -182,6 +182,48 @@ async def test_progress_of_what_is_gone_is_skipped_and_the_rest_is_stored(store)
     await store.settle(rows, [])
     assert await store.progress(new.subscription_id) == [rows[2]]
     assert await store.progress(old.subscription_id) == []
+
+
+async def test_what_an_owner_before_the_newest_stores_is_refused_with_its_deaths(store):
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    shared, other = (
+        await given.subscription(store, "shared", seq=1),
+        await given.subscription(store),
+    )
+    ids = shared.subscription_id, other.subscription_id
+
+    def rows(fence: int | None, floor: int) -> list[Progress]:
+        return [Progress(id_, topic.topic_id, floor, floor, fence=fence) for id_ in ids]
+
+    def deaths(seq: int) -> list[Death]:
+        return [
+            given.death(
+                topic.topic_id, seq, f"d{seq}-{id_}", subscription=name, subscription_id=id_
+            )
+            for id_, name in zip(ids, ("shared", "billing"), strict=True)
+        ]
+
+    first = await store.subscription_claim(shared.subscription_id)
+    await store.subscription_claim(other.subscription_id)
+    assert await store.settle(rows(first, 1), deaths(1)) == set()
+    second = await store.subscription_claim(shared.subscription_id)
+    assert second > first
+    assert await store.settle(rows(first, 2), deaths(2)) == {shared.subscription_id}
+    assert await given.floors(store, shared.subscription_id) == {topic.topic_id: 1}
+    assert await given.floors(store, other.subscription_id) == {topic.topic_id: 2}
+    assert await store.dead_of("shared", topic.topic_id, 2) is None
+    assert await store.dead_of("billing", topic.topic_id, 2) is not None
+    assert await store.settle(rows(second, 3), []) == set()
+    assert await store.settle(rows(None, 4), []) == set()
+    assert await given.floors(store, shared.subscription_id) == {topic.topic_id: 4}
+
+
+async def test_claiming_what_is_gone_does_nothing(store):
+    created = await given.subscription(store)
+    await store.subscription_delete(created.subscription_id)
+    await store.subscription_claim(created.subscription_id)
+    assert await store.subscriptions() == []
 
 
 async def test_settling_nothing_is_allowed(store):

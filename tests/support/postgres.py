@@ -77,7 +77,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **_as_other(),
+                **as_other(),
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while subprocess.run(self._ready(), capture_output=True, check=False).returncode:
@@ -130,11 +130,11 @@ class Cluster:
 
     def _run(self, name: str, *args: object) -> None:
         command = [binary(name), *map(str, args)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, **_as_other())
+        done = subprocess.run(command, check=False, capture_output=True, text=True, **as_other())
         assert done.returncode == 0, done.stderr
 
 
-def _as_other() -> dict[str, object]:
+def as_other() -> dict[str, object]:
     """Arguments of Popen that make the process another user's, if we are root."""
     if os.geteuid() != 0:
         return {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from conduit.broker.catalog import Topic
 from conduit.broker.receipt import BatchAnswer, Receipt
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from conduit.broker.publisher import Publisher
@@ -27,6 +27,7 @@ class Batch:
         self._receipts: list[Receipt | None] = [None] * len(admitted)
         self._missing_count = len(admitted)
         self._error: ConduitError | None = None
+        self._is_told = False
         # Where the messages of the unit stand in the batch.
         self._stored_indexes: list[int] = []
 
@@ -49,6 +50,9 @@ class Batch:
 
     def _stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
         publisher = self._publisher
+        if isinstance(result, OutcomeUnknown):
+            self._delay(result)
+            return
         for place, index in enumerate(self._stored_indexes, start):
             topic, message = self._admitted[index]
             outcome = (
@@ -60,12 +64,22 @@ class Batch:
                 publisher.keys.settle(topic, message, outcome)
             self._collect(index, outcome)
 
+    def _delay(self, error: OutcomeUnknown) -> None:
+        """The store has the unit, and does not say what became of it."""
+        for index in self._stored_indexes:
+            topic, message = self._admitted[index]
+            if message.idempotency_key is not None:
+                self._publisher.keys.delay(topic, message, error)
+        if not self._is_told:
+            self._is_told = True
+            self._answer(error)
+
     def _collect(self, index: int, result: Receipt | ConduitError) -> None:
         if isinstance(result, ConduitError):
             self._error = result
         else:
             self._receipts[index] = result
         self._missing_count -= 1
-        if self._missing_count == 0:
+        if self._missing_count == 0 and not self._is_told:
             receipts = [receipt for receipt in self._receipts if receipt is not None]
             self._answer(self._error if self._error is not None else receipts)

@@ -11,6 +11,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
 from conduit.broker.connection import Connection, Peer
 from conduit.broker.dead_letters import DeadLetters
+from conduit.broker.dispatch import Removal
 from conduit.broker.hub import Hub
 from conduit.broker.keys import Keys
 from conduit.broker.publisher import Publisher, PublishLimits
@@ -113,7 +114,7 @@ class Broker:
         self._keys.forget_topic(topic)
         for dispatch in self._hub.topic_deleted(topic):
             for subscriber in tuple(dispatch.subscribers):
-                subscriber.on_removed(True)
+                subscriber.on_removed(Removal.TOPIC_DELETED)
 
     # Time -----------------------------------------------------------------------------------------
 
@@ -122,6 +123,7 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
         self._keys.tick(now)
+        self._publisher.committer.check(loop.time())
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.subscriptions import DeliveryState, Subscriptions
+from conduit.broker.subscriptions import Subscriptions
+from conduit.broker.views import DeliveryState
 from conduit.core.message import Message
 from conduit.errors import NotFound
 from conduit.storage.base import Store

@@ -138,7 +138,16 @@ class Catalog:
         check_topic(name)
         async with self._changing:
             topic = self.find(tenant, name)
-            return topic or await self._create(tenant, name, self._default_retention)
+            if topic is not None:
+                return topic
+            try:
+                return await self._create(tenant, name, self._default_retention)
+            except Conflict:
+                # It is there by now: what was wanted.
+                topic = self.find(tenant, name)
+                if topic is None:
+                    raise
+                return topic
 
     async def update(self, tenant: str, name: str, retention: Retention) -> Topic:
         """Replace the retention, which takes effect with the next round of housekeeping."""
@@ -161,10 +170,23 @@ class Catalog:
         if len(self._ids) >= self._max_count:
             raise LimitReached(f"there are {self._max_count} topics, which is the limit")
         now_ms = int(self._clock.now() * 1000)
-        topic = Topic(await self._store.topic_create(tenant, name, retention, now_ms))
+        try:
+            topic = Topic(await self._store.topic_create(tenant, name, retention, now_ms))
+        except Conflict:
+            # Somebody else's, or ours from a call whose answer was lost.
+            await self._learn()
+            raise
         self._add(topic)
         self.on_read(topic)
         return topic
+
+    async def _learn(self) -> None:
+        """Take over the topics that the store has and this node does not know."""
+        for record in await self._store.topics():
+            if record.topic_id not in self._ids:
+                topic = Topic(record)
+                self._add(topic)
+                self.on_read(topic)
 
     def _add(self, topic: Topic) -> None:
         self._names.setdefault(topic.tenant, {})[topic.name] = topic

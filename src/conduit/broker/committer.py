@@ -2,7 +2,8 @@
 
 One commit is in flight, so numbers follow the order of arrival. A batch that the store refuses for its
 content is bisected until the poison stands alone; one that fails for the store's own reasons is
-answered with that error, and nothing of it was stored.
+answered with that error, and nothing of it was stored. Nobody waits for ever: a commit that takes
+too long goes on, and its publishers are told that its outcome is not known.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from collections.abc import Callable, Sequence
 from conduit.broker.clock import Clock
 from conduit.broker.turn import guarded
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, Overloaded, StateError, StoreDataError, Unavailable
+from conduit.errors import (
+    ConduitError,
+    OutcomeUnknown,
+    Overloaded,
+    StateError,
+    StoreDataError,
+    StoreUnavailable,
+    Unavailable,
+)
 from conduit.storage.base import Store
 
 logger = logging.getLogger(__name__)
@@ -27,7 +36,7 @@ QUEUE_MAX_BYTES = 64 << 20
 
 Done = Callable[[Sequence[int] | ConduitError, int], None]
 """Told once what became of a unit: the numbers of a whole commit and where the unit's begin, or the
-error that kept all of it out."""
+error that kept all of it out. Before that it may be told OutcomeUnknown, any number of times."""
 Committed = Callable[[Sequence[NewMessage], Sequence[int]], None]
 
 
@@ -68,6 +77,7 @@ class Committer:
         clock: Clock,
         on_committed: Committed,
         on_idle: Callable[[], None] = lambda: None,
+        timeout_s: float = 5.0,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -76,6 +86,10 @@ class Committer:
         self._queue = _Batch()
         # What the store is busy with.
         self._running = _NOTHING
+        self._timeout_s = timeout_s
+        # On the loop's clock: when the store got it. And whether it has been waited for too long.
+        self._begun_at = 0.0
+        self._is_stalled = False
         self._is_closed = False
         self._wake = asyncio.Event()
         # Set while nothing is queued or being stored.
@@ -87,6 +101,8 @@ class Committer:
         queue = self._queue
         if self._is_closed:
             raise Unavailable("the server is stopping", code="shutting_down")
+        if self._is_stalled:
+            raise StoreUnavailable("the store does not answer")
         if (
             len(queue.messages) + len(messages) > QUEUE_MAX_COUNT
             or queue.size_bytes + size_bytes > QUEUE_MAX_BYTES
@@ -123,19 +139,36 @@ class Committer:
         while True:
             await self._wake.wait()
             while self._queue.units:
-                self._running = self._take()
+                batch = self._take()
                 # One time for all, which is never before that of a lower number.
                 now_ms = self._now_ms()
-                for message in self._running.messages:
+                for message in batch.messages:
                     message.published_at_ms = now_ms
-                await self._commit(self._running)
+                await self._commit(batch)
                 self._running = _NOTHING
+                self._is_stalled = False
                 # Those who were answered may publish again at once: after one turn of the loop what they
                 # sent is here, and shares the next commit.
                 await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
             self._on_idle()
+
+    def check(self, now: float) -> None:
+        """Let nobody wait longer than the time-out, give or take the time between two calls of this; `now`
+        is on the loop's clock."""
+        if not self._running.units or now < self._begun_at + self._timeout_s:
+            return
+        if not self._is_stalled:
+            self._is_stalled = True
+            logger.warning("the store has not answered a commit for %g s", now - self._begun_at)
+            queue, self._queue = self._queue, _Batch()
+            self._refuse(queue, StoreUnavailable("the store does not answer; nothing was stored"))
+        # Again each time: others may have come to wait for the same idempotency keys.
+        unknown = OutcomeUnknown(
+            "the store does not answer; it may still be stored: repeat it with its idempotency key"
+        )
+        self._refuse(self._running, unknown)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
@@ -156,6 +189,8 @@ class Committer:
         return batch
 
     async def _commit(self, batch: _Batch) -> None:
+        self._running = batch
+        self._begun_at = asyncio.get_running_loop().time()
         try:
             seqs = await self._store.append(batch.messages)
         except StoreDataError as error:

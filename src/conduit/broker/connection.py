@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from conduit.broker.acks import Acks
-from conduit.broker.dispatch import Dispatch, Outlet, Subscriber
+from conduit.broker.dispatch import Dispatch, Outlet, Removal, Subscriber
 from conduit.broker.hub import Hub
 from conduit.broker.starts import Beginning, begin, check_start
 from conduit.broker.subscriptions import Subscriptions, check_settings
@@ -16,7 +16,7 @@ from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
-from conduit.protocol.codes import CLOSE_TOPIC_DELETED
+from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 # What a `subscribe` frame may set of a subscription.
@@ -153,10 +153,12 @@ class Connection:
             # Its progress is stored, and if this was the last subscriber it is unloaded after that.
             self._hub.ledger.wake()
 
-    def _removed(self, place: tuple[str, str | None], topic_deleted: bool) -> None:
-        """The topic or the subscription was deleted."""
-        if topic_deleted:
+    def _removed(self, place: tuple[str, str | None], why: Removal) -> None:
+        """A subscription of this connection does not run here any more."""
+        if why is Removal.TOPIC_DELETED:
             self._peer.close(CLOSE_TOPIC_DELETED, "topic deleted")
+        elif why is Removal.MOVED:
+            self._peer.close(CLOSE_MOVED, "subscription moved")
         elif place in self._subscribers:
             self._leave(place)
             self._peer.write(server_frame(Unsubscribed(*place)))

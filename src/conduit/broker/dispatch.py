@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from conduit.broker.stream import Stream
 from conduit.core.delivery import Delivery, Policy, Snapshot
-from conduit.core.message import Progress, SubscriptionSettings
+from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 
 if TYPE_CHECKING:
     from conduit.broker.catalog import Topic
     from conduit.broker.hub import Hub
 
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Removal(Enum):
+    """Why a subscriber is taken from its subscription."""
+
+    DELETED = auto()
+    """The subscription was deleted."""
+    TOPIC_DELETED = auto()
+    MOVED = auto()
+    """Another node has claimed the subscription."""
 
 
 class Outlet(Protocol):
@@ -35,7 +46,7 @@ class Subscriber:
     __slots__ = ("dispatch", "holder", "on_removed", "outlet")
 
     def __init__(
-        self, dispatch: Dispatch, holder: int, outlet: Outlet, on_removed: Callable[[bool], None]
+        self, dispatch: Dispatch, holder: int, outlet: Outlet, on_removed: Callable[[Removal], None]
     ) -> None:
         self.dispatch = dispatch
         self.holder = holder
@@ -59,6 +70,7 @@ class Dispatch:
     __slots__ = (
         "_next_holder",
         "_rotation",
+        "fence",
         "hub",
         "in_flight",
         "is_auto",
@@ -83,6 +95,7 @@ class Dispatch:
         self.name: str | None = None
         self.name_bytes = b""
         self.subscription_id = 0
+        self.fence: int | None = None
         self.subscribers: list[Subscriber] = []
         self.in_flight: dict[int, int] = {}
         # topic_id -> stream, and stored progress of topics that have no stream yet.
@@ -94,11 +107,13 @@ class Dispatch:
         self.policy = self.policy_of(settings)
         self.configure(settings)
 
-    def make_durable(self, subscription_id: int, name: str, saved: list[Progress]) -> None:
-        """Give it a name and what is stored under it; before anything follows it."""
-        self.subscription_id = subscription_id
-        self.name = name
-        self.name_bytes = name.encode()
+    def make_durable(self, record: SubscriptionRecord, fence: int, saved: list[Progress]) -> None:
+        """Give it a name, and what is stored under it since `fence`; before anything follows it."""
+        self.subscription_id = record.subscription_id
+        self.fence = fence
+        self.name = record.name
+        self.name_bytes = record.name.encode()
+        self.is_paused = record.paused
         self.saved = {progress.topic_id: progress for progress in saved}
 
     def configure(self, settings: SubscriptionSettings) -> None:
@@ -121,7 +136,7 @@ class Dispatch:
 
     # Subscribers ----------------------------------------------------------------------------------
 
-    def add(self, outlet: Outlet, on_removed: Callable[[bool], None]) -> Subscriber:
+    def add(self, outlet: Outlet, on_removed: Callable[[Removal], None]) -> Subscriber:
         """A new subscriber, which gets deliveries from the next `pump` on."""
         subscriber = Subscriber(self, self._next_holder, outlet, on_removed)
         self._next_holder += 1

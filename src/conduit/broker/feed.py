@@ -62,6 +62,8 @@ class Feed:
 
     def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
+        if first_seq != self._next_seq():
+            self._begin_anew()
         put, topic_id = self.hub.index.put, self.topic.topic_id
         for seq, message in enumerate(messages, first_seq):
             entry = make_entry(self.topic_name, message, seq)
@@ -72,7 +74,11 @@ class Feed:
 
     def run(self) -> None:
         """Write the frames of this turn to the live set, and let the other streams go on."""
-        entries = self.slice(self.position + 1, len(self._tail), None)
+        tail = self._tail
+        if tail and tail[0].seq > self.position + 1:
+            # There was a hole before the tail: nobody is live, and all catch up from the log.
+            self.position = tail[-1].seq
+        entries = self.slice(self.position + 1, len(tail), None)
         if entries:
             data = b"".join([entry.frame for entry in entries])
             self.position = entries[-1].seq
@@ -101,6 +107,17 @@ class Feed:
         self._tail.clear()
         self._tail_bytes = 0
         self.position = last_seq
+
+    def _next_seq(self) -> int:
+        """The number that follows the newest one known here."""
+        return (self._tail[-1].seq if self._tail else self.position) + 1
+
+    def _begin_anew(self) -> None:
+        """Others have written to the topic in between: who is live reads that from the log first."""
+        for stream in tuple(self.live):
+            stream.leave_live()
+        self._tail.clear()
+        self._tail_bytes = 0
 
     def _trim(self) -> None:
         # Half of the bound is cut off at once, so that the cost per message is constant.

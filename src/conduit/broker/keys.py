@@ -12,7 +12,7 @@ from conduit.broker.hub import Hub
 from conduit.broker.receipt import Answer, Receipt
 from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, OutcomeUnknown
 from conduit.protocol.codec import format_time
 from conduit.storage.base import KnownKey
 
@@ -90,6 +90,11 @@ class Keys:
         for waiter in self._window.complete(topic.topic_id, key, _pack(result)):
             self._stats.duplicate_count += 1
             waiter(self._receipt(topic, result))
+
+    def delay(self, topic: Topic, message: NewMessage, error: OutcomeUnknown) -> None:
+        """Tell those who wait that it is not known yet; the first publish is still under way."""
+        for waiter in self._window.take_waiters(topic.topic_id, message.idempotency_key or ""):
+            waiter(error)
 
     def forget_topic(self, topic: Topic) -> None:
         """The topic is deleted: its keys stand for nothing any more."""

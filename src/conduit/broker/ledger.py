@@ -17,7 +17,7 @@ import uuid_utils
 
 from conduit.broker.clock import Clock
 from conduit.broker.stats import Stats
-from conduit.broker.turn import guarded
+from conduit.broker.turn import guarded, log_failure
 from conduit.core.message import Death, Progress
 from conduit.errors import Overloaded
 from conduit.storage.base import Store
@@ -39,7 +39,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Ledger:
-    """Collects streams whose progress changed. `on_flushed` is called after every commit."""
+    """Collects streams whose progress changed. `on_flushed` is called after every commit, `on_refused` with
+    the subscriptions that others have claimed."""
 
     def __init__(self, store: Store, clock: Clock, stats: Stats) -> None:
         self._store = store
@@ -52,6 +53,7 @@ class Ledger:
         self._urgent = asyncio.Event()
         self._is_stopping = False
         self.on_flushed: Callable[[], None] = lambda: None
+        self.on_refused: Callable[[set[int]], None] = lambda subscription_ids: None
 
     @property
     def is_full(self) -> bool:
@@ -111,8 +113,8 @@ class Ledger:
             self._urgent.clear()
             try:
                 await self.flush()
-            except Exception:
-                logger.exception("progress could not be stored; trying again")
+            except Exception as error:  # noqa: BLE001 - a task root: what is not stored is tried again
+                log_failure(logger, "progress could not be stored; trying again", error)
                 if not self._is_stopping:
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     self._wake.set()
@@ -123,13 +125,18 @@ class Ledger:
         deaths, self._deaths = self._deaths, []
         confirmations, self._confirmations = self._confirmations, []
         try:
+            refused = set()
             if changed or deaths:
-                await self._store.settle([_progress(stream) for stream in changed], deaths)
+                progress = [_progress(stream) for stream in changed]
+                refused = await self._store.settle(progress, deaths)
         except Exception:
             self._changed = changed | self._changed
             self._deaths = deaths + self._deaths
             self._confirmations = confirmations + self._confirmations
             raise
+        if refused:
+            # Before the confirmations: who is sent away is told nothing any more.
+            guarded(self.on_refused, refused)
         for stored in confirmations:
             guarded(stored)
         guarded(self.on_flushed)
@@ -149,6 +156,7 @@ class Ledger:
                     attempts=dead.attempts,
                     reason=dead.reason,
                     died_at_ms=died_at_ms,
+                    subscription_id=stream.dispatch.subscription_id if name else None,
                 )
             )
 
@@ -161,4 +169,5 @@ def _progress(stream: Stream) -> Progress:
         floor=delivery.floor,
         cursor=delivery.cursor,
         open=b"" if delivery.is_idle else _encode(delivery.snapshot()),
+        fence=stream.dispatch.fence,
     )

@@ -17,7 +17,14 @@ from conduit.broker.keys import Keys
 from conduit.broker.receipt import Answer, BatchAnswer, Receipt
 from conduit.broker.stats import Stats
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, InvalidRequest, LimitReached, NotFound, Overloaded
+from conduit.errors import (
+    ConduitError,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+)
 from conduit.protocol.codec import encode_json, format_time
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import TOPIC_GONE
@@ -35,6 +42,8 @@ class PublishLimits(msgspec.Struct, frozen=True):
     max_payload_bytes: int = 262_144
     max_batch_count: int = 1_000
     auto_create_topics: bool = False
+    timeout_s: float = 5.0
+    """How long a publish waits for the store."""
 
 
 class Publisher:
@@ -54,7 +63,9 @@ class Publisher:
         self._stats: Stats = hub.stats
         # Known when the store is open.
         self.is_durable = hub.store.durable
-        self.committer = Committer(hub.store, hub.clock, self._committed, hub.catch_up.committed)
+        self.committer = Committer(
+            hub.store, hub.clock, self._committed, hub.catch_up.committed, limits.timeout_s
+        )
         hub.catch_up.is_committing = lambda: self.committer.is_busy
         hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
         # What the receipts of one commit share: its time, and how many subscribers each topic had.
@@ -223,18 +234,29 @@ class _Single(msgspec.Struct, eq=False, gc=False):
     topic: Topic
     message: NewMessage
     answer: Answer
+    is_told: bool = False
 
     def stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
         publisher, topic, message = self.publisher, self.topic, self.message
         if isinstance(result, ConduitError):
-            if message.idempotency_key is not None:
-                publisher.keys.settle(topic, message, result)
-            publisher.refused(result, self.answer)
+            self._failed(result)
             return
         outcome = publisher.receipt(topic, message, result[start])
         if message.idempotency_key is not None:
             publisher.keys.settle(topic, message, outcome)
-        self.answer(outcome)
+        if not self.is_told:
+            self.answer(outcome)
+
+    def _failed(self, error: ConduitError) -> None:
+        publisher, topic, message = self.publisher, self.topic, self.message
+        if message.idempotency_key is not None:
+            if isinstance(error, OutcomeUnknown):
+                publisher.keys.delay(topic, message, error)
+            else:
+                publisher.keys.settle(topic, message, error)
+        if not self.is_told:
+            self.is_told = True
+            publisher.refused(error, self.answer)
 
 
 def _gone(topic: Topic) -> NotFound:

@@ -14,6 +14,7 @@ import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
+from conduit.broker.turn import log_failure
 from conduit.storage.base import Store
 
 # Rows that one commit removes, a few milliseconds of the store's time; topics that one turn visits.
@@ -77,8 +78,8 @@ class Housekeeper:
             await asyncio.sleep(self._rules.interval_s)
             try:
                 await self.round()
-            except Exception:
-                logger.exception("a round of retention failed; the next one tries again")
+            except Exception as error:  # noqa: BLE001 - a task root: the next round tries again
+                log_failure(logger, "a round of retention failed; the next one tries again", error)
 
     async def _topics(self, now: float) -> None:
         # Carried over one by one, so that deleted topics drop out.

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from conduit.broker.dispatch import Dispatch
+from conduit.broker.dispatch import Dispatch, Removal
 from conduit.broker.hub import Hub
 from conduit.broker.starts import Beginning, begin
-from conduit.core.delivery import Delivery, Snapshot
-from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-from conduit.core.retries import NOBODY
+from conduit.broker.views import (
+    DeliveryState,
+    SubscriptionView,
+    TopicProgress,
+    place_of,
+    restored,
+    state_of,
+)
+from conduit.core.delivery import Delivery
+from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
 from conduit.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
@@ -32,38 +40,7 @@ RANGES = {
 }
 CHOICES = {"ack": ("explicit", "auto"), "order": ("publish", "strict")}
 
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
-
-
-class TopicProgress(msgspec.Struct):
-    """How far a subscription is in one topic. `lag`: messages above the floor, retention apart."""
-
-    topic: str
-    floor: int
-    last_seq: int
-    lag: int
-
-
-class SubscriptionView(msgspec.Struct):
-    """A subscription and what is going on in it."""
-
-    record: SubscriptionRecord
-    topics: list[TopicProgress]
-    subscribers: int
-    in_flight_count: int
-    pending_retry_count: int
-    dead_count: int
-
-
-class DeliveryState(msgspec.Struct):
-    """What one subscription has done with one message."""
-
-    subscription: str
-    state: str
-    """`pending`, `in_flight`, `retrying` or `acked`; `dead` is for the dead letters to say."""
-    attempts: int = 0
-    last_reason: str | None = None
-    next_attempt_at_ms: int | None = None
+logger = logging.getLogger(__name__)
 
 
 def check_settings(settings: SubscriptionSettings) -> SubscriptionSettings:
@@ -88,6 +65,7 @@ class Subscriptions:
         # One change at a time: loading, creating and deleting must not overlap.
         self._changing = asyncio.Lock()
         hub.ledger.on_flushed = self._unload_idle
+        hub.ledger.on_refused = self._claimed_elsewhere
 
     async def load(self) -> None:
         """Take over what the store has."""
@@ -126,10 +104,11 @@ class Subscriptions:
             await self._hub.catalog.ensure(record.tenant, record.pattern)
         dispatch = self._running.get(place)
         if dispatch is None:
+            # First: what the owner before has not stored by then, it never will.
+            fence = await self._store.subscription_claim(record.subscription_id)
             saved = await self._store.progress(record.subscription_id)
             dispatch = Dispatch(self._hub, record.tenant, record.pattern, record.settings)
-            dispatch.make_durable(record.subscription_id, record.name, saved)
-            dispatch.is_paused = record.paused
+            dispatch.make_durable(record, fence, saved)
             self._running[place] = dispatch
             self._hub.add_dispatch(dispatch)
             # Unloaded after the next flush if its subscriber does not come.
@@ -151,6 +130,15 @@ class Subscriptions:
         dispatch = self._running.pop(place, None)
         if dispatch is not None:
             self._hub.remove_dispatch(dispatch)
+
+    def _claimed_elsewhere(self, subscription_ids: set[int]) -> None:
+        """Their progress is another node's: stop them, and send their subscribers away."""
+        for place, dispatch in tuple(self._running.items()):
+            if dispatch.subscription_id in subscription_ids:
+                logger.warning("subscription %r runs on another node now", dispatch.name)
+                self._stop(place)
+                for subscriber in tuple(dispatch.subscribers):
+                    subscriber.on_removed(Removal.MOVED)
 
     # Administration -------------------------------------------------------------------------------
 
@@ -188,7 +176,11 @@ class Subscriptions:
         async with self._changing:
             if (tenant, name) in self._records:
                 return None
-            return await self._create(tenant, name, pattern, settings, start)
+            try:
+                return await self._create(tenant, name, pattern, settings, start)
+            except Conflict:
+                # It is there by now: what was wanted.
+                return None
 
     async def _create(
         self,
@@ -207,9 +199,14 @@ class Subscriptions:
             await self._hub.catalog.ensure(tenant, pattern)
         beginning = await begin(self._hub, tenant, pattern, start)
         now_ms = int(self._hub.clock.now() * 1000)
-        self._records[tenant, name] = await self._store.subscription_create(
-            tenant, name, pattern, settings, beginning.start, now_ms
-        )
+        try:
+            self._records[tenant, name] = await self._store.subscription_create(
+                tenant, name, pattern, settings, beginning.start, now_ms
+            )
+        except Conflict:
+            # Somebody else's, or ours from a call whose answer was lost.
+            await self.load()
+            raise
         return beginning
 
     async def get(self, tenant: str, name: str) -> SubscriptionView:
@@ -257,7 +254,7 @@ class Subscriptions:
             del self._records[tenant, name]
             dispatch = self._running.get((tenant, name))
             for subscriber in tuple(dispatch.subscribers) if dispatch is not None else ():
-                subscriber.on_removed(False)
+                subscriber.on_removed(Removal.DELETED)
             self._stop((tenant, name))
             await self._store.subscription_delete(record.subscription_id)
 
@@ -278,7 +275,7 @@ class Subscriptions:
                 if dispatch is not None:
                     dispatch.seek(dict(positions))
         return [
-            _place(topic, floor)
+            place_of(topic, floor)
             for topic_id, floor in positions
             if (topic := self._hub.catalog.by_id(topic_id)) is not None
         ]
@@ -316,7 +313,7 @@ class Subscriptions:
         for record in tuple(self._records.values()):
             if record.tenant == topic.tenant and matches(record.pattern, topic.name):
                 delivery = (await self._deliveries(record)).get(topic.topic_id)
-                states.append(_state(record.name, delivery, seq))
+                states.append(state_of(record.name, delivery, seq))
         return states
 
     async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
@@ -324,7 +321,7 @@ class Subscriptions:
         topics = []
         for topic in self._hub.matching(record.tenant, record.pattern):
             delivery = deliveries.get(topic.topic_id)
-            topics.append(_place(topic, 0 if delivery is None else delivery.floor))
+            topics.append(place_of(topic, 0 if delivery is None else delivery.floor))
         dispatch = self._running.get((record.tenant, record.name))
         dead = DeadFilter(subscription=record.name)
         return SubscriptionView(
@@ -338,20 +335,15 @@ class Subscriptions:
 
     async def _deliveries(self, record: SubscriptionRecord) -> dict[int, Delivery]:
         """Its machine in every topic that has one: the running ones, or the stored ones restored."""
+        now = self._hub.clock.now()
         dispatch = self._running.get((record.tenant, record.name))
         if dispatch is None:
             saved = await self._store.progress(record.subscription_id)
-            return {progress.topic_id: self._restored(record, progress) for progress in saved}
+            return {progress.topic_id: restored(record, progress, now) for progress in saved}
         found = {topic_id: stream.delivery for topic_id, stream in dispatch.streams.items()}
         for topic_id, progress in dispatch.saved.items():
-            found[topic_id] = self._restored(record, progress)
+            found[topic_id] = restored(record, progress, now)
         return found
-
-    def _restored(self, record: SubscriptionRecord, progress: Progress) -> Delivery:
-        delivery = Delivery(Dispatch.policy_of(record.settings), progress.floor, {})
-        snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
-        delivery.restore(progress.floor, progress.cursor, snapshot, self._hub.clock.now())
-        return delivery
 
     # Last, because below it `list` would mean this method.
     async def list(
@@ -364,18 +356,3 @@ class Subscriptions:
             if owner == tenant and (after is None or name > after) and (q is None or q in name)
         )
         return [await self._view(self._records[tenant, name]) for name in names[:limit]]
-
-
-def _place(topic: Topic, floor: int) -> TopicProgress:
-    return TopicProgress(topic.name, floor, topic.last_seq, max(0, topic.last_seq - floor))
-
-
-def _state(name: str, delivery: Delivery | None, seq: int) -> DeliveryState:
-    if delivery is None or seq > delivery.cursor:
-        return DeliveryState(name, "pending")
-    retry = delivery.history(seq)
-    if retry is None:
-        return DeliveryState(name, "acked")
-    state = "retrying" if retry.holder == NOBODY else "in_flight"
-    next_at_ms = int(retry.at * 1000)
-    return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)

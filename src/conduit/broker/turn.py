@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
+from conduit.errors import Unavailable
+
 P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,14 @@ def guarded(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Non
         call(*args, **kwargs)
     except Exception:
         logger.exception("a callback failed")
+
+
+def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
+    """A store that cannot be used is one line; anything else is a bug, with its trace."""
+    if isinstance(error, Unavailable):
+        log.warning("%s: %s", what, error)
+    else:
+        log.error(what, exc_info=error)
 
 
 class Turn:

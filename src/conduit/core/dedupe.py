@@ -80,15 +80,21 @@ class DedupeWindow(Generic[R, W]):
 
     def complete(self, topic_id: int, key: str, result: R) -> list[W]:
         """The pending key is known from now on. The caller gives the result to these waiters."""
-        pending = self._take_pending(topic_id, key)
+        pending = self._pending(topic_id, key)
         self.restore(topic_id, key, result, pending.begun_at)
         return pending.waiters
 
     def fail(self, topic_id: int, key: str) -> list[W]:
         """The pending key is absent again. The caller gives the failure to these waiters."""
-        pending = self._take_pending(topic_id, key)
+        pending = self._pending(topic_id, key)
         self._remove(topic_id, key)
         return pending.waiters
+
+    def take_waiters(self, topic_id: int, key: str) -> list[W]:
+        """Those who wait for the pending key, which stays pending: the caller tells them something else."""
+        pending = self._pending(topic_id, key)
+        waiters, pending.waiters = pending.waiters, []
+        return waiters
 
     def restore(self, topic_id: int, key: str, result: R, begun_at: float) -> None:
         """Take over a known result, at start; oldest first, and no key twice."""
@@ -117,7 +123,7 @@ class DedupeWindow(Generic[R, W]):
         if len(self._order) > 2 * self._known_count:
             self._order = deque(known for known in self._order if self._is_current(known))
 
-    def _take_pending(self, topic_id: int, key: str) -> Pending[W]:
+    def _pending(self, topic_id: int, key: str) -> Pending[W]:
         entry = self._topics.get(topic_id, {}).get(key)
         if not isinstance(entry, Pending):
             raise StateError(f"no publish to topic {topic_id} is pending under the key {key!r}")

@@ -104,6 +104,8 @@ class Progress(msgspec.Struct):
     floor: int
     cursor: int
     open: bytes = b""
+    fence: int | None = None
+    """Of the owner who stores it; None when read, and where no owner is asked."""
 
 
 class Death(msgspec.Struct):
@@ -121,6 +123,8 @@ class Death(msgspec.Struct):
     attempts: int
     reason: str
     died_at_ms: int
+    subscription_id: int | None = None
+    """Of a durable subscription; the death is refused together with its progress."""
 
 
 class DeadLetter(msgspec.Struct):

@@ -25,6 +25,7 @@ CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
 CLOSE_TOPIC_DELETED = 4001
 CLOSE_SLOW = 4008
+CLOSE_MOVED = 4009
 
 CODES: dict[str, Code] = {
     # The request itself
@@ -62,6 +63,7 @@ CODES: dict[str, Code] = {
     "unavailable": Code(503, "The server cannot serve this now", retryable=True),
     "overloaded": Code(503, "A queue is full", retryable=True),
     "store_unavailable": Code(503, "The store cannot be used now", retryable=True),
+    "outcome_unknown": Code(503, "It is not known yet whether it was stored", retryable=True),
     "shutting_down": Code(503, "The server is stopping", retryable=True, close=CLOSE_RESTART),
     "internal": Code(500, "The server made an error", close=CLOSE_INTERNAL),
     "config": Code(500, "The settings cannot be used"),

@@ -80,6 +80,7 @@ def _options(settings: Settings) -> BrokerOptions:
             max_payload_bytes=settings.max_payload_bytes,
             max_batch_count=settings.max_batch_count,
             auto_create_topics=settings.auto_create_topics,
+            timeout_s=settings.publish_timeout_s,
         ),
         retention=_default_retention(settings),
         housekeeping=RetentionRules(

@@ -188,6 +188,10 @@ class Store(Protocol):
     async def subscription_delete(self, subscription_id: int) -> None:
         """Forget the subscription and its progress. Its dead letters stay. Unknown ids are ignored."""
 
+    async def subscription_claim(self, subscription_id: int) -> int:
+        """Become the owner of its progress: the fence, higher than every one before it. What owners before
+        store from now on is refused; what they stored is there. An unknown id has nothing to own."""
+
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         """What `start` means now: (topic_id, floor) for every matching topic, floor being the last
         number before the first to be delivered."""
@@ -195,8 +199,9 @@ class Store(Protocol):
     async def progress(self, subscription_id: int) -> list[Progress]:
         """The stored progress, one per topic that has any."""
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
-        """Store progress and dead letters in one commit. Rows of topics or subscriptions that are gone
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+        """Store progress and dead letters in one commit, but for the subscriptions that somebody has
+        claimed since: returns their ids. Rows of topics or subscriptions that are gone
         are skipped; a death whose message is no longer in the log replaces an existing dead letter of
         the same delivery or is dropped. What it replaces keeps its id and is redriven no more. Raises
         StoreDataError for a `dead_id` of another delivery."""

@@ -19,6 +19,7 @@ from conduit.core.message import (
 )
 from conduit.core.topics import matches
 from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import Extent, floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.log import Log
@@ -50,6 +51,7 @@ class MemoryStore:
         self._log = Log(max_messages, max_bytes, max_keys)
         self._subscriptions = Subscriptions()
         self._dead = DeadLetters()
+        self._fences = Fences()
         self._bounds = {
             "max_messages": max_messages,
             "max_bytes": max_bytes,
@@ -157,14 +159,19 @@ class MemoryStore:
     async def subscription_delete(self, subscription_id: int) -> None:
         self._subscriptions.delete(subscription_id)
 
+    async def subscription_claim(self, subscription_id: int) -> int:
+        return self._fences.claim(subscription_id)
+
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         return self._floors(tenant, pattern, start)
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         return self._subscriptions.progress(subscription_id)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         self._dead.check(deaths)
+        refused = self._fences.refused(progress)
+        progress, deaths = allowed(refused, progress, deaths)
         self._subscriptions.put([row for row in progress if self._is_known(row)])
         for death in deaths:
             topic = self._log.topics.get(death.topic_id)
@@ -174,6 +181,7 @@ class MemoryStore:
                 continue
             message = self._log.message(death.topic_id, death.seq)
             self._dead.bury(death, topic.record.name, message)
+        return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]

@@ -63,7 +63,7 @@ class Subscriptions:
     def put(self, rows: Sequence[Progress]) -> None:
         """Store progress of subscriptions that exist."""
         for row in rows:
-            self._progress[row.subscription_id][row.topic_id] = replace(row)
+            self._progress[row.subscription_id][row.topic_id] = replace(row, fence=None)
 
     def progress(self, subscription_id: int) -> list[Progress]:
         """See `Store.progress`."""

@@ -177,9 +177,11 @@ async def _on_a_connection(
         raise translated(error) from error
     try:
         return await within(timeout_s, connection, job(connection))
+    except StoreUnavailable:
+        # Whatever it was, it may have left the connection unusable.
+        connection.terminate()
+        raise
     finally:
-        if not connection.is_closed() and connection.is_in_transaction():
-            connection.terminate()
         await pool.release(connection)
 
 

@@ -31,7 +31,9 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         # Class 57 ends the session from the server's side: shutdown, crash, an operator.
         return str(error.sqlstate).startswith(("08", "57P0"))
-    return isinstance(error, OSError | EOFError | asyncpg.InterfaceError | TimeoutError)
+    # InternalClientError: the server has ended the session, and asyncpg has not understood it yet.
+    lost = OSError | EOFError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    return isinstance(error, lost)
 
 
 # Conflicts that another try at once resolves: serialization, deadlock, a lock that was not free.
@@ -65,6 +67,9 @@ def translated(error: Exception) -> Exception:
         if state.startswith(_UNACCEPTABLE):
             return StoreDataError(f"a value cannot be stored in PostgreSQL (SQLSTATE {state})")
         return StateError(f"PostgreSQL refused a statement: {error} (SQLSTATE {state})")
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError | ValueError):
+        # Its text may hold a part of the URL.
+        return StoreUnavailable("DATABASE_URL cannot be used: it has a part that makes no sense")
     if is_lost(error):
         return StoreUnavailable(f"the connection to PostgreSQL failed ({type(error).__name__})")
     return error

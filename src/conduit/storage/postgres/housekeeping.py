@@ -7,7 +7,10 @@ synced: after a crash they are done again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import asyncpg
 
 from conduit.core.message import Retention
 from conduit.storage.base import Trimmed
@@ -121,9 +124,10 @@ async def _rows(
             span = spans[span_at(spans, first_seq)]
             end = min(last_seq, span.last_seq)
             statement = _SLICE.format(segment=span.segment)
-            rows = await connection.fetch(statement, topic_id, first_seq, end)
-            if rows:
-                return [(row[0], row[1], row[2]) for row in rows]
+            with suppress(asyncpg.UndefinedTableError):
+                rows = await connection.fetch(statement, topic_id, first_seq, end)
+                if rows:
+                    return [(row[0], row[1], row[2]) for row in rows]
         # What is known of the topic may be old.
         extents.forget(topic_id)
     return []

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from conduit.core.message import Message, Retention, TopicRecord
+from conduit.errors import StoreUnavailable
 from conduit.storage.base import KnownKey
 from conduit.storage.postgres.extents import Extents, Span, span_at
 
@@ -72,6 +73,10 @@ WHERE k.published_at_ms >= $1 ORDER BY k.published_at_ms DESC, k.seq DESC LIMIT 
 """
 
 
+# Segments that may be dropped while one page is read.
+DROPS_MAX_COUNT = 3
+
+
 class Page(NamedTuple):
     """The arguments of `Store.read`."""
 
@@ -97,19 +102,38 @@ async def topics(connection: Connection) -> list[TopicRecord]:
 
 async def read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
     """See `Store.read`."""
-    try:
-        found = await _read(connection, extents, page)
-    except asyncpg.UndefinedTableError:
-        found = []
-    if not found:
-        # What is known of the topic may be old: segments that began, or that are gone.
-        extents.forget(page.topic_id)
-        found = await _read(connection, extents, page)
-    return found
+    for _ in range(DROPS_MAX_COUNT):
+        try:
+            return await _read(connection, extents, page)
+        except asyncpg.UndefinedTableError:
+            # A segment was dropped since its extents were read.
+            extents.forget(page.topic_id)
+    raise StoreUnavailable("segments of the log are dropped faster than they can be read")
 
 
 async def _read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
+    if page.descending:
+        # Where the newest numbers are is what may have changed.
+        extents.forget(page.topic_id)
     spans = await extents.spans(connection, page.topic_id)
+    found = await _read_spans(connection, spans, page)
+    size = sum(len(message.payload) for message in found)
+    if page.descending or len(found) >= page.limit or size > page.max_bytes:
+        return found
+    # The end of what is known: others may have begun a segment.
+    extents.forget(page.topic_id)
+    newer = await extents.spans(connection, page.topic_id)
+    if newer != spans:
+        rest = page._replace(
+            from_seq=found[-1].seq + 1 if found else page.from_seq,
+            limit=page.limit - len(found),
+            max_bytes=page.max_bytes - size,
+        )
+        found += await _read_spans(connection, newer, rest)
+    return found
+
+
+async def _read_spans(connection: Connection, spans: list[Span], page: Page) -> list[Message]:
     found: list[Message] = []
     size = 0
     for span in _asked(spans, page):

@@ -61,7 +61,7 @@ SELECT coalesce(bool_and(t.max_age_s IS NOT NULL AND
          s.retired_at + make_interval(secs => t.max_age_s) < now() + make_interval(secs => $2)), true)
 FROM conduit.extents AS e
 JOIN conduit.topics AS t USING (topic_id)
-JOIN conduit.segments AS s USING (segment)
+JOIN conduit.segments AS s ON s.segment = e.segment
 WHERE e.segment = $1 AND t.first_seq <= {_LAST_SEQ}
 """
 

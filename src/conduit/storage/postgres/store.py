@@ -25,6 +25,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.fences import allowed
 from conduit.storage.postgres import (
     dead_letters,
     durability,
@@ -204,15 +205,19 @@ class PostgresStore:
     async def subscription_delete(self, subscription_id: int) -> None:
         await self._database.write(subscriptions.delete, subscription_id)
 
+    async def subscription_claim(self, subscription_id: int) -> int:
+        return await self._database.write(subscriptions.claim, subscription_id)
+
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         return await self._database.ask(subscriptions.positions, tenant, pattern, start)
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         return await self._database.ask(subscriptions.progress, subscription_id)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
-        if progress or deaths:
-            await self._database.write(_settle, progress, deaths)
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+        if not progress and not deaths:
+            return set()
+        return await self._database.write(_settle, progress, deaths)
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]
@@ -246,10 +251,11 @@ class PostgresStore:
 
 async def _settle(
     connection: Connection, progress: Sequence[Progress], deaths: Sequence[Death]
-) -> None:
+) -> set[int]:
     if not deaths:
-        await subscriptions.put(connection, progress)
-        return
+        return await subscriptions.put(connection, progress)
     async with connection.transaction():
-        await subscriptions.put(connection, progress)
+        refused = await subscriptions.put(connection, progress)
+        _, deaths = allowed(refused, progress, deaths)
         await dead_letters.put(connection, deaths)
+    return refused

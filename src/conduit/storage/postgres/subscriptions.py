@@ -37,16 +37,32 @@ WHERE tenant = $1 AND name BETWEEN $2 AND $2 || '~'
 """
 
 # In the order of the keys, so that two that settle at once wait for each other and not in a circle.
+# Nobody claims the subscriptions before this is committed.
 _PUT = """
-INSERT INTO conduit.progress AS p (subscription_id, topic_id, floor, cursor, open)
-SELECT i.subscription_id, i.topic_id, i.floor, i.cursor, i.open
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
-  AS i (subscription_id, topic_id, floor, cursor, open)
-JOIN conduit.subscriptions AS s USING (subscription_id)
-JOIN conduit.topics AS t ON t.topic_id = i.topic_id AND t.tenant = s.tenant
-ORDER BY i.subscription_id, i.topic_id
-ON CONFLICT (subscription_id, topic_id) DO UPDATE SET
-  floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
+WITH owned AS (
+  SELECT subscription_id, tenant, fence FROM conduit.subscriptions
+  WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR SHARE
+),
+given AS (
+  SELECT i.*, o.tenant, coalesce(i.fence < o.fence, false) AS is_refused
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])
+    AS i (subscription_id, topic_id, floor, cursor, open, fence)
+  JOIN owned AS o USING (subscription_id)
+),
+stored AS (
+  INSERT INTO conduit.progress AS p (subscription_id, topic_id, floor, cursor, open)
+  SELECT g.subscription_id, g.topic_id, g.floor, g.cursor, g.open
+  FROM given AS g JOIN conduit.topics AS t ON t.topic_id = g.topic_id AND t.tenant = g.tenant
+  WHERE NOT g.is_refused
+  ORDER BY g.subscription_id, g.topic_id
+  ON CONFLICT (subscription_id, topic_id) DO UPDATE SET
+    floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
+)
+SELECT DISTINCT subscription_id FROM given WHERE is_refused
+"""
+
+_CLAIM = """
+UPDATE conduit.subscriptions SET fence = fence + 1 WHERE subscription_id = $1 RETURNING fence
 """
 
 _UPDATE = """
@@ -119,16 +135,23 @@ async def progress(connection: Connection, subscription_id: int) -> list[Progres
     return [Progress(subscription_id, *row) for row in rows]
 
 
-async def put(connection: Connection, progress: Sequence[Progress]) -> None:
-    """Store it, as `Store.settle` says. Of several rows of one key the last one counts."""
+async def claim(connection: Connection, subscription_id: int) -> int:
+    """See `Store.subscription_claim`."""
+    return await connection.fetchval(_CLAIM, subscription_id) or 0
+
+
+async def put(connection: Connection, progress: Sequence[Progress]) -> set[int]:
+    """Store it, as `Store.settle` says; returns the refused. Of several rows of one key the last counts."""
     rows = {(row.subscription_id, row.topic_id): row for row in progress}.values()
     if not rows:
-        return
-    await connection.execute(
+        return set()
+    refused = await connection.fetch(
         _PUT,
         [row.subscription_id for row in rows],
         [row.topic_id for row in rows],
         [row.floor for row in rows],
         [row.cursor for row in rows],
         [row.open for row in rows],
+        [row.fence for row in rows],
     )
+    return {row[0] for row in refused}

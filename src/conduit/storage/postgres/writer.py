@@ -32,10 +32,12 @@ logger = logging.getLogger(__name__)
 
 # A commit that takes longer has lost its connection, or might as well have.
 ANSWER_TIMEOUT_S = 15.0
-# How long a batch of which nothing is stored is tried again while the database cannot be reached.
-TRY_FOR_S = 5.0
-# Between two tries.
+# How long a batch of which nothing is stored is tried again while the database cannot be reached. Less
+# than a publish waits: its publishers then learn that it is not stored.
+TRY_FOR_S = 2.0
+# Between two tries, and between two lines in the log that say so.
 PAUSE_S = 0.1
+LOG_INTERVAL_S = 10.0
 
 # A token of an earlier row with this id is never given again, should the row have been removed.
 _REGISTER = """
@@ -66,6 +68,7 @@ class Writer:
         # Of the newest batch here, and of the last one that the database has, read with the token.
         self._number = 0
         self._last_number = 0
+        self._next_log_at = 0.0
         # In the order of the calls.
         self._turn = asyncio.Lock()
         self._is_closed = False
@@ -94,28 +97,36 @@ class Writer:
 
     async def _stored(self, batch: Batch) -> list[int]:
         """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + TRY_FOR_S
+        give_up_at = self._now() + TRY_FOR_S
         is_unknown = False
         while True:
             try:
                 connection = await self._connected()
                 if is_unknown and self._last_number == self._number:
                     return await self._outcome(connection, batch)
-                is_unknown = False
-                seqs = await self._send(connection, batch)
-                if seqs is not None:
-                    return seqs
-                continue
-            except _Lost as lost:
-                is_unknown = True
-                logger.warning("the connection ended before a commit was answered: %s", lost)
             except StoreUnavailable as error:
                 # Until the outcome is known there is no answer, however long that takes.
-                if self._is_closed or (not is_unknown and loop.time() >= give_up_at):
+                if self._is_closed or (not is_unknown and self._now() >= give_up_at):
                     raise
-                logger.warning("an append waits for PostgreSQL: %s", error)
-            await asyncio.sleep(PAUSE_S)
+                self._say(f"an append waits for PostgreSQL: {error}")
+            else:
+                is_unknown = False
+                try:
+                    seqs = await self._send(connection, batch)
+                    if seqs is not None:
+                        return seqs
+                except _Lost as lost:
+                    is_unknown = True
+                    self._say(f"the connection ended before a commit was answered ({lost})")
+            await asyncio.sleep(PAUSE_S if self._connection is None else 0)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _say(self, what: str) -> None:
+        if self._now() >= self._next_log_at:
+            logger.warning(what)
+            self._next_log_at = self._now() + LOG_INTERVAL_S
 
     async def _connected(self) -> Connection:
         """A connection with the newest token. Raises StoreUnavailable."""
@@ -136,7 +147,7 @@ class Writer:
         return self._connection
 
     async def _send(self, connection: Connection, batch: Batch) -> list[int] | None:
-        """The numbers; None if it was the wrong segment. Raises _Lost, StoreUnavailable, StoreDataError."""
+        """The numbers; None if it is to be sent again. Raises _Lost, StoreUnavailable, StoreDataError."""
         statement = batch.statement(self._segment)
         # Ending the connection is not cancelling: the server may still commit.
         give_up = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, connection.terminate)
@@ -153,6 +164,8 @@ class Writer:
                 self._drop()
                 raise _Lost(type(error).__name__) from error
             if is_passing(error):
+                # Both sides of a conflict that come again at once would only meet again.
+                await asyncio.sleep(PAUSE_S)
                 return None
             raise translated(error) from error
         finally:
@@ -162,8 +175,8 @@ class Writer:
         if answer.pop(WRITER, 0):
             return batch.seqs(answer)
         if segment == self._segment:
+            # The writer's row was removed, or a newer connection has its token: begin anew.
             self._drop()
-            raise StoreUnavailable("another connection took the place of this writer's")
         self._segment = segment
         return None
 

@@ -45,7 +45,7 @@ _HEX = _COLUMNS.format(payload="hex(payload)", headers="iif(headers IS NULL, NUL
 
 def death_statements(deaths: Sequence[Death]) -> list[Statement]:
     """What stores these deaths, as `Store.settle` says."""
-    return list(_INSERT.statements([msgspec.structs.astuple(death) for death in deaths]))
+    return list(_INSERT.statements([msgspec.structs.astuple(death)[:8] for death in deaths]))
 
 
 def page(

@@ -25,6 +25,7 @@ from conduit.core.message import (
 )
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.fences import Fences, allowed
 from conduit.storage.sqlite import dead_letters, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
 from conduit.storage.sqlite.database import Database
@@ -61,6 +62,7 @@ class SqliteStore:
         self._path = path
         self._state: _Open | None = None
         self._settings: dict[str, object] = {}
+        self._fences = Fences()
 
     async def open(self) -> None:
         """Raises StoreUnavailable when the file cannot be used, is not durable, belongs to another
@@ -167,14 +169,20 @@ class SqliteStore:
     async def subscription_delete(self, subscription_id: int) -> None:
         await self._db.writer.call(subscriptions.delete, subscription_id)
 
+    async def subscription_claim(self, subscription_id: int) -> int:
+        # In its turn: what was stored before is there when this returns.
+        return await self._db.writer.call(lambda _: self._fences.claim(subscription_id))
+
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         return await self._db.readers.call(subscriptions.positions, tenant, pattern, start)
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         return await self._db.readers.call(subscriptions.progress, subscription_id)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> None:
-        await self._db.writer.call(_settle, progress, deaths)
+    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+        refused = self._fences.refused(progress)
+        await self._db.writer.call(_settle, *allowed(refused, progress, deaths))
+        return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         await self._db.writer.call(subscriptions.seek, subscription_id, positions)

@@ -1,0 +1,73 @@
+"""Durable subscriptions as they are shown: where they are, and what became of a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from conduit.broker.dispatch import Dispatch
+from conduit.core.delivery import Delivery, Snapshot
+from conduit.core.message import Progress, SubscriptionRecord
+from conduit.core.retries import NOBODY
+
+if TYPE_CHECKING:
+    from conduit.broker.catalog import Topic
+
+_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class TopicProgress(msgspec.Struct):
+    """How far a subscription is in one topic. `lag`: messages above the floor, retention apart."""
+
+    topic: str
+    floor: int
+    last_seq: int
+    lag: int
+
+
+class SubscriptionView(msgspec.Struct):
+    """A subscription and what is going on in it."""
+
+    record: SubscriptionRecord
+    topics: list[TopicProgress]
+    subscribers: int
+    in_flight_count: int
+    pending_retry_count: int
+    dead_count: int
+
+
+class DeliveryState(msgspec.Struct):
+    """What one subscription has done with one message."""
+
+    subscription: str
+    state: str
+    """`pending`, `in_flight`, `retrying` or `acked`; `dead` is for the dead letters to say."""
+    attempts: int = 0
+    last_reason: str | None = None
+    next_attempt_at_ms: int | None = None
+
+
+def place_of(topic: Topic, floor: int) -> TopicProgress:
+    """Where a subscription is in a topic."""
+    return TopicProgress(topic.name, floor, topic.last_seq, max(0, topic.last_seq - floor))
+
+
+def state_of(name: str, delivery: Delivery | None, seq: int) -> DeliveryState:
+    """What it has done with a message; None: it has nothing of the topic."""
+    if delivery is None or seq > delivery.cursor:
+        return DeliveryState(name, "pending")
+    retry = delivery.history(seq)
+    if retry is None:
+        return DeliveryState(name, "acked")
+    state = "retrying" if retry.holder == NOBODY else "in_flight"
+    next_at_ms = int(retry.at * 1000)
+    return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)
+
+
+def restored(record: SubscriptionRecord, progress: Progress, now: float) -> Delivery:
+    """The machine that stored progress stands for; it does not run."""
+    delivery = Delivery(Dispatch.policy_of(record.settings), progress.floor, {})
+    snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
+    delivery.restore(progress.floor, progress.cursor, snapshot, now)
+    return delivery

@@ -1,0 +1,257 @@
+"""Two connections, and every pair of what they do: one is in the middle of its transaction while the
+other begins; then the first commits, or rolls back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+import asyncpg
+import pytest
+import uuid_utils
+
+from conduit.core.message import Progress, Retention, SubscriptionSettings
+from conduit.storage.base import Start
+from conduit.storage.postgres import housekeeping, reads, segments, subscriptions, topics
+from conduit.storage.postgres.batch import Batch
+from conduit.storage.postgres.extents import Extents
+from tests.storage import given
+from tests.storage.given import NOW_MS, TENANT
+from tests.storage.postgres_kit import EAGER, opened
+
+# For a statement to end, or to wait for the other connection's lock.
+PATIENCE_S = 0.05
+_numbers = count(1)
+
+
+class Side:
+    """One connection of one server, with a writer of its own."""
+
+    def __init__(self, connection: asyncpg.Connection, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        self.writer_id = str(uuid_utils.uuid7())
+        self.batch_number = 0
+        self.fence = 0
+        self.extents = Extents()
+
+    async def register(self) -> None:
+        await self.connection.execute(
+            "INSERT INTO conduit.writers (writer_id, token) VALUES ($1, 1)", self.writer_id
+        )
+
+
+class Scene:
+    """Two topics and a subscription on both, and what the two sides were told of them."""
+
+    def __init__(self, store, a, b, subscription) -> None:
+        self.store = store
+        self.a = a
+        self.b = b
+        self.subscription_id = subscription.subscription_id
+        # What was committed: (topic id, seq) → payload, and the floors by the fence they came with.
+        self.stored: dict[tuple[int, int], bytes] = {}
+        self.settled: list[tuple[int, int]] = []
+
+    # What a side does. Each returns what is true once its transaction is committed.
+
+    async def append(self, side: Side):
+        return await self._append(side, [self.a, self.b, self.a])
+
+    async def append_in_another_order(self, side: Side):
+        return await self._append(side, [self.b, self.a])
+
+    async def _append(self, side: Side, order):
+        new = [
+            given.message(record.topic_id, side.name.encode() * (n + 1), idempotency_key="k")
+            for n, record in enumerate(order)
+        ]
+        batch, answer = Batch(new), {}
+        while 0 not in answer:
+            segment = answer.get(-1) or await side.connection.fetchval(
+                "SELECT segment FROM conduit.segments WHERE retired_at IS NULL"
+            )
+            side.batch_number += 1
+            values = (side.writer_id, 1, side.batch_number, *batch.values)
+            answer = dict(await side.connection.fetch(batch.statement(segment), *values))
+        seqs = batch.seqs({id_: seq for id_, seq in answer.items() if id_ > 0})
+        return lambda: self.stored.update(
+            {(m.topic_id, seq): m.payload for m, seq in zip(new, seqs, strict=True) if seq}
+        )
+
+    async def claim(self, side: Side):
+        fence = await subscriptions.claim(side.connection, self.subscription_id)
+
+        def claimed() -> None:
+            side.fence = fence
+
+        return claimed
+
+    async def settle(self, side: Side):
+        floor = next(_numbers)
+        row = Progress(self.subscription_id, self.a.topic_id, floor, floor, fence=side.fence)
+        refused = await subscriptions.put(side.connection, [row])
+        return lambda: None if refused else self.settled.append((side.fence, floor))
+
+    async def trim(self, side: Side):
+        keep = Retention(max_messages=1)
+        await housekeeping.trim(side.connection, side.extents, self.a.topic_id, keep, NOW_MS, 2)
+        return lambda: None
+
+    async def delete(self, side: Side):
+        await topics.delete(side.connection, self.b.topic_id)
+        return lambda: None
+
+    async def subscribe(self, side: Side):
+        name = f"s{next(_numbers)}"
+        given_record = subscriptions.SubscriptionRecord(
+            0, TENANT, name, ">", NOW_MS, False, SubscriptionSettings()
+        )
+        await subscriptions.create(side.connection, given_record, Start())
+        return lambda: None
+
+    async def rotate(self, side: Side):
+        await segments.rotate(side.connection, EAGER)
+        return lambda: None
+
+    async def drop(self, side: Side):
+        await segments.drop_unneeded(side.connection, EAGER)
+        return lambda: None
+
+    async def sweep(self, side: Side):
+        await segments.sweep(side.connection, EAGER, 2)
+        await segments.purge(side.connection, 2)
+        return lambda: None
+
+    async def check(self) -> None:
+        """The log is whole, and what was told is true."""
+        for record in await self.store.topics():
+            if record.topic_id not in (self.a.topic_id, self.b.topic_id):
+                continue
+            found = await self.store.read(record.topic_id, 1, limit=1_000)
+            numbers = range(record.first_seq, record.last_seq + 1)
+            assert [message.seq for message in found] == list(numbers)
+            down = await self.store.read(record.topic_id, 1_000, limit=1_000, descending=True)
+            assert down == found[::-1]
+            assert record.stored_bytes == sum(len(message.payload) for message in found)
+            for message in found:
+                assert self.stored[record.topic_id, message.seq] == message.payload
+            told = [seq for topic_id, seq in self.stored if topic_id == record.topic_id]
+            assert record.last_seq == max(told, default=0)
+        floors = await given.floors(self.store, self.subscription_id)
+        if self.settled:
+            # The newest owner's is the last that counts, and each owner's own come in their order.
+            assert self.settled == sorted(self.settled)
+            assert floors[self.a.topic_id] == self.settled[-1][1]
+
+
+ACTIONS = [
+    Scene.append,
+    Scene.append_in_another_order,
+    Scene.claim,
+    Scene.settle,
+    Scene.trim,
+    Scene.delete,
+    Scene.subscribe,
+    Scene.rotate,
+    Scene.drop,
+    Scene.sweep,
+]
+
+
+async def begin_scene(store, sides: list[Side]) -> Scene:
+    number = next(_numbers)
+    a, b = [await given.topic(store, f"{name}{number}") for name in "ab"]
+    subscription = await given.subscription(store, f"s{number}", ">", seq=1)
+    scene = Scene(store, a, b, subscription)
+    for side in sides:
+        side.fence = 0
+        for action in (Scene.append, Scene.rotate, Scene.claim):
+            await act(scene, action, side)
+    await act(scene, Scene.trim, sides[0])
+    return scene
+
+
+async def act(scene: Scene, action, side: Side) -> None:
+    (await action(scene, side))()
+
+
+async def overlapped(scene: Scene, first, second, sides: list[Side], end: str) -> None:
+    """`first` is done and not committed when `second` begins."""
+    one, other = sides
+    transaction = one.connection.transaction()
+    await transaction.start()
+    committed = await first(scene, one)
+    task = asyncio.create_task(second(scene, other))  # noqa: TID251 - awaited below
+    await asyncio.wait({task}, timeout=PATIENCE_S)
+    is_second_first = task.done()
+    if is_second_first:
+        task.result()()
+    await getattr(transaction, end)()
+    if end == "commit":
+        committed()
+    if not is_second_first:
+        (await task)()
+    await scene.check()
+
+
+@pytest.fixture
+async def sides(database_url):
+    async with opened(database_url, rules=EAGER) as store:
+        made = [Side(await asyncpg.connect(database_url), name) for name in "xy"]
+        for side in made:
+            await side.register()
+        yield store, made
+        for side in made:
+            side.connection.terminate()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("first", ACTIONS, ids=lambda action: action.__name__)
+async def test_the_log_is_whole_whatever_two_connections_do_at_once(sides, first, end):
+    store, made = sides
+    for second in ACTIONS:
+        scene = await begin_scene(store, made)
+        await overlapped(scene, first, second, made, end)
+        # And it goes on.
+        for side in made:
+            for action in (Scene.append, Scene.settle, Scene.trim, Scene.drop, Scene.sweep):
+                await act(scene, action, side)
+        await scene.check()
+
+
+async def test_what_an_owner_stores_while_another_claims_is_seen_by_the_other_or_refused(sides):
+    store, made = sides
+    for end in ("commit", "rollback"):
+        scene = await begin_scene(store, made)
+        old, new = made
+        old.fence, new.fence = await store.subscription_claim(scene.subscription_id), 0
+        transaction = old.connection.transaction()
+        await transaction.start()
+        settled = await scene.settle(old)
+        claim = asyncio.create_task(scene.claim(new))  # noqa: TID251 - awaited below
+        await asyncio.wait({claim}, timeout=PATIENCE_S)
+        assert not claim.done(), "a claim waits for what is being stored"
+        await getattr(transaction, end)()
+        if end == "commit":
+            settled()
+        (await claim)()
+        seen = await given.floors(store, scene.subscription_id)
+        await act(scene, Scene.settle, old)
+        assert await given.floors(store, scene.subscription_id) == seen
+        await scene.check()
+
+
+async def test_reads_at_the_end_of_the_log_see_every_commit_of_others(sides):
+    store, made = sides
+    scene = await begin_scene(store, made)
+    for side in (*made, *made):
+        await act(scene, Scene.append, side)
+        await act(scene, Scene.rotate, side)
+        for reader in made:
+            last = (await given.topic_now(store, scene.a.topic_id)).last_seq
+            page = reads.Page(scene.a.topic_id, last, 10, 1 << 20, descending=False)
+            found = await reads.read(reader.connection, reader.extents, page)
+            assert [message.seq for message in found] == [last]
