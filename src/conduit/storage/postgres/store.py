@@ -38,7 +38,7 @@ from conduit.storage.postgres import (
 )
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
-from conduit.storage.postgres.writer import Writer
+from conduit.storage.postgres.writer import Writer, fence_all
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -93,6 +93,8 @@ class PostgresStore:
             logger.warning("PostgreSQL runs with %s off: a crash loses what was acked", unsafe)
         for applied in await migrations.migrate(connection, contract=False):
             logger.info("schema version %d (%s) is applied", applied.version, applied.name)
+        # What is read from now on, topics and idempotency keys, has all of a killed predecessor's.
+        await fence_all(connection)
 
     async def close(self) -> None:
         await self._writer.close()

@@ -49,11 +49,25 @@ UPDATE conduit.writers SET token = token + 1 WHERE writer_id = $1
 RETURNING token, last_batch,
   (SELECT segment FROM conduit.segments WHERE retired_at IS NULL) AS segment
 """
+# In the order of the keys, as everybody who takes several.
+_LOCK_ALL = "SELECT FROM conduit.writers ORDER BY writer_id FOR UPDATE"
+_FENCE_ALL = "UPDATE conduit.writers SET token = token + 1"
 _FOUND = "SELECT message_id, seq FROM conduit.messages WHERE message_id = ANY ($1::uuid[])"
 
 
 class _Lost(Exception):
     """The connection ended before the answer."""
+
+
+async def fence_all(connection: Connection) -> None:
+    """When this returns, an append that was sent before is stored, or never will be.
+
+    A process that was killed leaves appends behind, which run on or are still on their way. Writers that are
+    alive find their token changed, with nothing stored, and take a new one.
+    """
+    async with connection.transaction():
+        await connection.execute(_LOCK_ALL)
+        await connection.execute(_FENCE_ALL)
 
 
 class Writer:
