@@ -85,11 +85,12 @@ def test_a_sqlite_url_names_a_file(url, path):
         "postgres://host/events?sslmode=require",
         "postgresql://user:a%2Fb@one:5432,two:5432/events",
         "postgresql:///events?host=/run/postgresql",
+        "postgresql://one/events postgresql://two/events",
     ],
 )
 def test_a_postgres_url_is_taken_as_it_is(url):
     settings = load_settings({"DATABASE_URL": url})
-    assert (settings.postgres_url, settings.database_path) == (url, None)
+    assert (settings.postgres_urls, settings.database_path) == (tuple(url.split()), None)
     assert url not in repr(settings)
 
 
@@ -100,6 +101,9 @@ def test_a_postgres_url_is_taken_as_it_is(url):
         "postgresql://user:a@b@host/events",
         "postgresql://host/a/b",
         "postgresql://ho st/events",
+        "postgresql://one/events,sqlite:///x.db postgresql://two/events",
+        "postgresql://one/events sqlite:///x.db",
+        " ".join(["postgresql://one/events"] * 65),
         "postgresql+asyncpg://host/events",
         "sqlite:///",
         "sqlite://",

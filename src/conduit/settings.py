@@ -47,6 +47,7 @@ Bound = Annotated[
 ]
 
 _SQLITE = "sqlite:///"
+SHARDS_MAX_COUNT = 64
 _POSTGRES = ("postgresql://", "postgres://")
 _POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
@@ -78,7 +79,8 @@ class Settings(BaseModel):
     database_url: SecretStr | None = Field(
         None,
         description="The store: `sqlite:///relative/path`, `sqlite:////absolute/path` or "
-        "`postgresql://user:password@host/database`. Unset: memory, lost on exit.",
+        "`postgresql://user:password@host/database`, or several of these, separated by blanks. "
+        "Unset: memory, lost on exit.",
         alias="DATABASE_URL",
     )
     redis_url: SecretStr | None = Field(
@@ -214,8 +216,10 @@ class Settings(BaseModel):
         text = url.get_secret_value()
         if text.startswith(_POSTGRES):
             # A password with a slash or the like in it, not escaped, would end up as host or database.
-            if not _POSTGRES_URL.fullmatch(text):
+            if not all(_POSTGRES_URL.fullmatch(each) for each in text.split()):
                 raise ValueError("must be postgresql://user:password@host:port/database")
+            if len(text.split()) > SHARDS_MAX_COUNT:
+                raise ValueError(f"may list {SHARDS_MAX_COUNT} databases")
             return url
         path = text.removeprefix(_SQLITE)
         if path == text or not path or path.endswith("/"):
@@ -265,9 +269,9 @@ class Settings(BaseModel):
         return Path(text.removeprefix(_SQLITE)) if text.startswith(_SQLITE) else None
 
     @property
-    def postgres_url(self) -> str | None:
-        """The PostgreSQL database, if that is the store. A secret."""
-        return self._database if self._database.startswith(_POSTGRES) else None
+    def postgres_urls(self) -> tuple[str, ...]:
+        """The PostgreSQL databases, if they are the store. Secrets."""
+        return tuple(self._database.split()) if self._database.startswith(_POSTGRES) else ()
 
     @property
     def _database(self) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -17,14 +16,12 @@ from conduit.errors import (
     InvalidRequest,
     LimitReached,
     NotFound,
-    OutcomeUnknown,
     Overloaded,
     StoreDataError,
     StoreUnavailable,
 )
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.frames import PublishRequest, Subscribe
-from conduit.storage.memory import MemoryStore
+from conduit.protocol.frames import PublishRequest
 from tests.broker.kit import Bench, ManualClock, running_broker
 
 
@@ -202,98 +199,6 @@ async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
     task.cancel()
     assert isinstance(outcomes[0][1], StoreUnavailable)
     assert outcomes[1] == (b"2", 1)
-
-
-class HangingStore(MemoryStore):
-    """Appends are done, and answered when `goes_on` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.goes_on = asyncio.Event()
-
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
-        seqs = await super().append(batch)
-        await self.goes_on.wait()
-        return seqs
-
-
-def later() -> float:
-    """After every time-out."""
-    return asyncio.get_running_loop().time() + 60
-
-
-@asynccontextmanager
-async def hanging_store():
-    store = HangingStore()
-    async with running_broker(store=store) as bench:
-        await bench.broker.topics.create(DEFAULT_TENANT, "a")
-        try:
-            yield store, bench
-        finally:
-            store.goes_on.set()
-
-
-def published(bench: Bench, **fields) -> list[Receipt | ConduitError]:
-    """Publish, and go on; what comes is in the list."""
-    answers: list[Receipt | ConduitError] = []
-    request = PublishRequest("a", msgspec.Raw(b"1"), **fields)
-    bench.broker.publish(DEFAULT_TENANT, request, answers.append)
-    return answers
-
-
-async def test_a_commit_that_hangs_is_told_as_unknown_once_and_its_messages_are_delivered_later():
-    async with hanging_store() as (store, bench):
-        connection, peer = bench.connect()
-        await connection.subscribe(Subscribe("a"))
-        running = published(bench)
-        await bench.rest()
-        queued = published(bench)
-        committer = bench.broker._publisher.committer
-        committer.check(asyncio.get_running_loop().time())
-        assert (running, queued) == ([], [])
-        committer.check(later())
-        committer.check(later())
-        refused = published(bench)
-        assert [type(answer) for answer in running] == [OutcomeUnknown]
-        assert [type(answer) for answer in queued] == [StoreUnavailable]
-        assert [type(answer) for answer in refused] == [StoreUnavailable]
-        store.goes_on.set()
-        await bench.until(lambda: peer.seqs == [1])
-        assert (len(running), len(queued)) == (1, 1)
-        assert (await bench.publish("a")).seq == 2
-
-
-async def test_a_key_whose_outcome_is_unknown_stands_for_the_result_once_there_is_one():
-    async with hanging_store() as (store, bench):
-        first = published(bench, idempotency_key="k")
-        await bench.rest()
-        committer = bench.broker._publisher.committer
-        committer.check(later())
-        again = published(bench, idempotency_key="k")
-        assert again == []
-        committer.check(later())
-        assert [answer.code for answer in first + again] == ["outcome_unknown"] * 2
-        last = published(bench, idempotency_key="k")
-        store.goes_on.set()
-        await bench.until(lambda: bool(last))
-        assert [(answer.seq, answer.duplicate) for answer in last] == [(1, True)]
-        assert (len(first), len(again)) == (1, 1)
-
-
-async def test_a_batch_whose_outcome_is_unknown_is_answered_once():
-    async with hanging_store() as (store, bench):
-        answers: list[list[Receipt] | ConduitError] = []
-        requests = [
-            PublishRequest("a", msgspec.Raw(b"1"), idempotency_key=key) for key in (None, "k", "k")
-        ]
-        bench.broker.publish_batch(DEFAULT_TENANT, requests, answers.append)
-        await bench.rest()
-        bench.broker._publisher.committer.check(later())
-        assert [type(answer) for answer in answers] == [OutcomeUnknown]
-        store.goes_on.set()
-        await bench.rest()
-        assert len(answers) == 1
-        assert (await bench.publish("a", idempotency_key="k")).seq == 2
 
 
 async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):

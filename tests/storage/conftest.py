@@ -13,12 +13,17 @@ from tests.support.postgres import DATABASE
 
 @pytest.fixture
 def database_url(cluster):
-    """The database, without anything of ours."""
-    cluster.sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit CASCADE")
-    return cluster.url()
+    """A database without anything of ours."""
+    return cluster.empty_database()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer"])
+@pytest.fixture
+def second_database_url(cluster):
+    """Another one."""
+    return cluster.empty_database("second")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer", "shards"])
 async def store(request, tmp_path: Path):
     """An open, empty store."""
     opened: Store
@@ -27,10 +32,12 @@ async def store(request, tmp_path: Path):
     elif request.param == "sqlite":
         opened = SqliteStore(tmp_path / "log.db")
     else:
-        url = request.getfixturevalue("database_url")
+        urls = [request.getfixturevalue("database_url")]
         if request.param == "pgbouncer":
-            url = request.getfixturevalue("pgbouncer").url(DATABASE)
-        opened = PostgresStore(url)
+            urls = [request.getfixturevalue("pgbouncer").url(DATABASE)]
+        elif request.param == "shards":
+            urls.append(request.getfixturevalue("second_database_url"))
+        opened = PostgresStore(*urls)
     await opened.open()
     yield opened
     await opened.close()

@@ -12,8 +12,8 @@ EAGER = Rules(max_bytes=0, retired_for_s=0.0)
 
 
 @asynccontextmanager
-async def opened(url: str, **options):
-    store = PostgresStore(url, **options)
+async def opened(*urls: str, **options):
+    store = PostgresStore(*urls, **options)
     await store.open()
     try:
         yield store
@@ -23,5 +23,5 @@ async def opened(url: str, **options):
 
 async def maintained(store: PostgresStore, limit: int = 1_000) -> int:
     """Have the segments looked after now; how many rows were removed."""
-    store._maintained_at = float("-inf")
+    store._home._maintained_at = float("-inf")
     return await store.purge(limit)

@@ -67,8 +67,8 @@ async def test_settings_that_change_later_are_noticed(store, cluster, caplog):
     cluster.sql(f"ALTER DATABASE {DATABASE} SET synchronous_commit = off")
     try:
         # The connections of the pool keep what they began with.
-        await store._database.close()
-        await store._database.open_pools()
+        await store._home.database.close()
+        await store._home.database.open_pools()
         await maintained(store)
         assert store.durable is False
         assert "settings changed" in caplog.text
@@ -147,7 +147,7 @@ async def test_writers_that_share_topics_in_any_order_never_block_each_other(sto
 
 async def locked_topic(store: PostgresStore, topic_id: int):
     """A connection that keeps everybody from appending to the topic, until it is terminated."""
-    blocker = await store._database.connect()
+    blocker = await store._home.database.connect()
     await blocker.execute("BEGIN")
     await blocker.execute("SELECT FROM conduit.topics WHERE topic_id = $1 FOR UPDATE", topic_id)
     return blocker
@@ -169,10 +169,10 @@ async def test_an_append_whose_connection_ends_is_stored_once(store, cluster):
     new = given.message(record.topic_id, idempotency_key="k")
     append = asyncio.create_task(store.append([new]))  # noqa: TID251 - awaited below
     await until_blocked(cluster)
-    pid = store._writer._connection.get_server_pid()
+    pid = store._home._writer._connection.get_server_pid()
     await asyncio.to_thread(cluster.sql, f"SELECT pg_terminate_backend({pid})")
     await until_blocked(cluster)
-    assert store._writer._connection.get_server_pid() != pid
+    assert store._home._writer._connection.get_server_pid() != pid
     blocker.terminate()
     assert await append == [2]
     assert [m.message_id for m in await store.read(record.topic_id, 2, limit=9)] == [new.message_id]
@@ -181,7 +181,7 @@ async def test_an_append_whose_connection_ends_is_stored_once(store, cluster):
 async def test_a_batch_that_was_committed_before_its_answer_was_lost_is_found(store):
     a, b = await given.topic(store, "a"), await given.topic(store, "b")
     await store.append([given.message(a.topic_id)])
-    writer = store._writer
+    writer = store._home._writer
     batch = Batch([given.message(topic_id) for topic_id in (b.topic_id, a.topic_id, 9, b.topic_id)])
     fetch = writer._connection.fetch
 
@@ -211,12 +211,12 @@ class Lost:
 async def test_a_statement_of_an_old_connection_that_comes_late_does_nothing(store):
     record = await given.topic(store)
     await store.append([given.message(record.topic_id)])
-    writer = store._writer
+    writer = store._home._writer
     late = (writer._id, writer._token, writer._number + 1)
     writer._connection.terminate()
     assert await store.append([given.message(record.topic_id)]) == [2]
     batch = Batch([given.message(record.topic_id)])
-    connection = await store._database.connect()
+    connection = await store._home.database.connect()
     try:
         await connection.fetch(batch.statement(1), *late, *batch.values)
     finally:

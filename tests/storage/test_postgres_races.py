@@ -12,7 +12,6 @@ import pytest
 import uuid_utils
 
 from conduit.core.message import Progress, Retention, SubscriptionSettings
-from conduit.storage.base import Start
 from conduit.storage.postgres import housekeeping, reads, segments, subscriptions, topics
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.postgres.extents import Extents
@@ -108,7 +107,7 @@ class Scene:
         given_record = subscriptions.SubscriptionRecord(
             0, TENANT, name, ">", NOW_MS, False, SubscriptionSettings()
         )
-        await subscriptions.create(side.connection, given_record, Start())
+        await subscriptions.create(side.connection, given_record, [(self.a.topic_id, 1)])
         return lambda: None
 
     async def rotate(self, side: Side):

@@ -174,7 +174,7 @@ async def test_a_segment_that_somebody_reads_is_dropped_later(store, cluster, ta
     record = await given.topic(store)
     await in_segments(store, record.topic_id, 2, 1)
     await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 9)
-    reader = await store._database.connect()
+    reader = await store._home.database.connect()
     try:
         await reader.execute("BEGIN; SELECT * FROM conduit.messages LIMIT 1")
         await maintained(store)

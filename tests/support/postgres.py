@@ -50,6 +50,7 @@ class Cluster:
         self._options = [f"-c{option}" for option in options]
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._databases: set[str] = set()
         if os.geteuid() == 0:
             owner = pwd.getpwnam(OTHER_USER)
             os.chown(self._base, owner.pw_uid, owner.pw_gid)
@@ -91,6 +92,14 @@ class Cluster:
     def create_database(self, name: str = DATABASE) -> str:
         """A new, empty database; its URL."""
         self.sql(f'CREATE DATABASE "{name}"', "postgres")
+        self._databases.add(name)
+        return self.url(name)
+
+    def empty_database(self, name: str = DATABASE) -> str:
+        """The database, created if need be, without what tests before have left in it; its URL."""
+        if name not in self._databases:
+            return self.create_database(name)
+        self.sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit CASCADE", name)
         return self.url(name)
 
     def sql(self, statement: str, database: str = DATABASE) -> str:

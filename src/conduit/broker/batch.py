@@ -28,32 +28,34 @@ class Batch:
         self._missing_count = len(admitted)
         self._error: ConduitError | None = None
         self._is_told = False
-        # Where the messages of the unit stand in the batch.
-        self._stored_indexes: list[int] = []
 
     def submit(self) -> None:
-        """Store what is not known already, in one unit."""
+        """Store what is not known already, in one unit for each shard of the log."""
         publisher = self._publisher
+        units: dict[int, list[int]] = {}
         for index, (topic, message) in enumerate(self._admitted):
             collect = partial(self._collect, index)
             try:
                 if message.idempotency_key is None or publisher.keys.is_first(
                     topic, message, collect
                 ):
-                    self._stored_indexes.append(index)
+                    shard = publisher.committers.shard_of(topic.topic_id)
+                    units.setdefault(shard, []).append(index)
             except ConduitError as error:
                 collect(error)
-        if not self._stored_indexes:
-            return
-        messages = [self._admitted[index][1] for index in self._stored_indexes]
-        publisher.submit_pending(messages, self._stored)
+        for indexes in units.values():
+            messages = [self._admitted[index][1] for index in indexes]
+            publisher.submit_pending(messages, partial(self._stored, indexes))
 
-    def _stored(self, result: Sequence[int] | ConduitError, start: int) -> None:
+    def _stored(
+        self, indexes: Sequence[int], result: Sequence[int] | ConduitError, start: int
+    ) -> None:
+        """What became of the unit whose messages stand there in the batch."""
         publisher = self._publisher
         if isinstance(result, OutcomeUnknown):
-            self._delay(result)
+            self._delay(indexes, result)
             return
-        for place, index in enumerate(self._stored_indexes, start):
+        for place, index in enumerate(indexes, start):
             topic, message = self._admitted[index]
             outcome = (
                 result
@@ -64,9 +66,9 @@ class Batch:
                 publisher.keys.settle(topic, message, outcome)
             self._collect(index, outcome)
 
-    def _delay(self, error: OutcomeUnknown) -> None:
+    def _delay(self, indexes: Sequence[int], error: OutcomeUnknown) -> None:
         """The store has the unit, and does not say what became of it."""
-        for index in self._stored_indexes:
+        for index in indexes:
             topic, message = self._admitted[index]
             if message.idempotency_key is not None:
                 self._publisher.keys.delay(topic, message, error)
@@ -81,5 +83,16 @@ class Batch:
             self._receipts[index] = result
         self._missing_count -= 1
         if self._missing_count == 0 and not self._is_told:
-            receipts = [receipt for receipt in self._receipts if receipt is not None]
-            self._answer(self._error if self._error is not None else receipts)
+            self._answer(self._outcome())
+
+    def _outcome(self) -> list[Receipt] | ConduitError:
+        receipts = [receipt for receipt in self._receipts if receipt is not None]
+        if self._error is None:
+            return receipts
+        if any(not receipt.duplicate for receipt in receipts):
+            # Of several shards one has stored its part.
+            return OutcomeUnknown(
+                f"a part of the batch is not stored ({self._error.detail}): repeat it with its"
+                " idempotency keys"
+            )
+        return self._error

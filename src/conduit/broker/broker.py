@@ -58,7 +58,7 @@ class Broker:
         self._housekeeper = Housekeeper(store, self.topics, clock, options.housekeeping)
         self.topics.on_deleting = self._topic_deleting
         self._is_stopping = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -71,10 +71,8 @@ class Broker:
         max_count = self._options.idempotency_max_count
         self._keys.restore(await self.store.known_keys(since_ms, max_count))
         loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._publisher.committer.run(), name="committer"),
-            loop.create_task(self._hub.ledger.run(), name="ledger"),
-        ]
+        self._publisher.committers.start()
+        self._flushing = loop.create_task(self._hub.ledger.run(), name="ledger")
         self._hub.start_sweep()
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         self._housekeeper.start()
@@ -93,11 +91,9 @@ class Broker:
         await self._housekeeper.stop()
         await self.dead_letters.stop()
         await self._publisher.close()
-        if self._tasks:
-            committer, ledger = self._tasks
-            committer.cancel()
+        if self._flushing is not None:
             self._hub.ledger.stop()
-            await asyncio.gather(committer, ledger, return_exceptions=True)
+            await asyncio.gather(self._flushing, return_exceptions=True)
         await self._hub.reader.close()
         await self.store.close()
 
@@ -110,7 +106,7 @@ class Broker:
 
     async def _topic_deleting(self, topic: Topic) -> None:
         """Finish what is under way for a topic that takes no more, and disconnect who named it."""
-        await self._publisher.committer.drain()
+        await self._publisher.committers.drain()
         self._keys.forget_topic(topic)
         for dispatch in self._hub.topic_deleted(topic):
             for subscriber in tuple(dispatch.subscribers):
@@ -123,7 +119,7 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
         self._keys.tick(now)
-        self._publisher.committer.check(loop.time())
+        self._publisher.committers.check(loop.time())
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())
 

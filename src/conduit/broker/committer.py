@@ -24,7 +24,7 @@ from conduit.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from conduit.storage.base import Store
+from conduit.storage.base import Appender
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Committer:
 
     def __init__(
         self,
-        store: Store,
+        store: Appender,
         clock: Clock,
         on_committed: Committed,
         on_idle: Callable[[], None] = lambda: None,

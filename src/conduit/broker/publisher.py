@@ -11,7 +11,8 @@ from uuid_utils import uuid7
 
 from conduit.broker.batch import Batch
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.committer import Committer, Done
+from conduit.broker.committer import Done
+from conduit.broker.committers import Committers
 from conduit.broker.hub import Hub
 from conduit.broker.keys import Keys
 from conduit.broker.receipt import Answer, BatchAnswer, Receipt
@@ -63,11 +64,11 @@ class Publisher:
         self._stats: Stats = hub.stats
         # Known when the store is open.
         self.is_durable = hub.store.durable
-        self.committer = Committer(
+        self.committers = Committers(
             hub.store, hub.clock, self._committed, hub.catch_up.committed, limits.timeout_s
         )
-        hub.catch_up.is_committing = lambda: self.committer.is_busy
-        hub.oldest_uncommitted_ms = lambda: self.committer.oldest_ms
+        hub.catch_up.is_committing = lambda: self.committers.is_busy
+        hub.oldest_uncommitted_ms = lambda: self.committers.oldest_ms
         # What the receipts of one commit share: its time, and how many subscribers each topic had.
         self._published_at = ""
         self._subscriber_count: dict[Topic, int] = {}
@@ -75,8 +76,7 @@ class Publisher:
     async def close(self) -> None:
         """Take nothing more, and answer what was taken."""
         await asyncio.gather(*self._creating)
-        self.committer.close()
-        await self.committer.drain()
+        await self.committers.stop()
 
     # One ------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ class Publisher:
                 self._publish_once(topic, message, answer)
                 return
             done = _Single(self, topic, message, answer).stored
-            self.committer.submit((message,), len(message.payload), done)
+            self.committers.submit((message,), len(message.payload), done)
         except ConduitError as error:
             self.refused(error, answer)
 
@@ -109,7 +109,7 @@ class Publisher:
     def submit_pending(self, messages: Sequence[NewMessage], done: Done) -> None:
         """Queue a unit whose keys are pending; if it cannot be queued, they are absent again."""
         try:
-            self.committer.submit(messages, sum(len(new.payload) for new in messages), done)
+            self.committers.submit(messages, sum(len(new.payload) for new in messages), done)
         except ConduitError as error:
             done(error, 0)
 

@@ -36,25 +36,27 @@ def _with_database(command: F) -> F:
 @with_output()
 @_with_database
 def status(database_url: str | None, output: str | None) -> None:
-    """Show which migrations the database has."""
+    """Show which migrations the database has, or each of several."""
     from conduit.storage.postgres import migrations
 
-    found = _on_database(database_url, migrations.version)
-    rows = [(each, each.version <= found.version) for each in migrations.all_migrations()]
-    newest = rows[-1][0].version
+    known = migrations.all_migrations()
+    versions = _on_each(database_url, migrations.version)
     records: list[dict[str, object]] = [
         {
+            "database": place,
             "version": each.version,
             "name": each.name,
             "phase": _phase(each),
-            "state": "applied" if is_applied else "pending",
+            "state": "applied" if each.version <= found.version else "pending",
         }
-        for each, is_applied in rows
+        for place, found in enumerate(versions, 1)
+        for each in known
     ]
     show_all(records, _COLUMNS, output)
-    if found.version > newest:
-        note(f"the database has schema version {found.version}, this Conduit knows {newest}")
-    migrations.check(found, migrations.all_migrations())
+    for found in versions:
+        if found.version > known[-1].version:
+            note(f"the database has schema version {found.version}")
+        migrations.check(found, known)
 
 
 @migrate.command()
@@ -67,14 +69,18 @@ def up(database_url: str | None, yes: bool) -> None:
     """
     from conduit.storage.postgres import migrations
 
-    found = _on_database(database_url, migrations.version)
-    missing = [each for each in migrations.all_migrations() if each.version > found.version]
-    if found.version and any(each.is_contracting for each in missing):
-        confirm("Have all servers of the version before been stopped?", yes)
-    applied = _on_database(database_url, lambda c: migrations.migrate(c, contract=True))
-    for each in applied:
-        note(f"applied {each.version} {each.name}")
-    if not applied:
+    known = migrations.all_migrations()
+    for found in _on_each(database_url, migrations.version):
+        missing = [each for each in known if each.version > found.version]
+        if found.version and any(each.is_contracting for each in missing):
+            confirm("Have all servers of the version before been stopped?", yes)
+            yes = True
+    applied = _on_each(database_url, lambda c: migrations.migrate(c, contract=True))
+    for place, names in enumerate(applied, 1):
+        where = f" in database {place}" if len(applied) > 1 else ""
+        for each in names:
+            note(f"applied {each.version} {each.name}{where}")
+    if not any(applied):
         note("nothing to apply")
 
 
@@ -93,6 +99,7 @@ def sql(from_version: int) -> None:
 
 
 _COLUMNS: Columns[dict[str, object]] = {
+    "DATABASE": lambda row: row["database"],
     "VERSION": lambda row: row["version"],
     "NAME": lambda row: row["name"],
     "PHASE": lambda row: row["phase"],
@@ -104,7 +111,8 @@ def _phase(migration: Migration) -> str:
     return "contract" if migration.is_contracting else "expand"
 
 
-def _on_database(url: str | None, job: Callable[[Connection], Awaitable[T]]) -> T:
+def _on_each(url: str | None, job: Callable[[Connection], Awaitable[T]]) -> list[T]:
+    """What the job returns on each database, in the order in which they are listed."""
     # Not on top: `conduit --help` does without.
     import asyncio
 
@@ -112,16 +120,18 @@ def _on_database(url: str | None, job: Callable[[Connection], Awaitable[T]]) -> 
     from conduit.settings import load_settings
     from conduit.storage.postgres.database import Database
 
-    wanted = load_settings(database_url=url).postgres_url
-    if wanted is None:
+    urls = load_settings(database_url=url).postgres_urls
+    if not urls:
         raise ConfigError(["DATABASE_URL must be postgresql://…: other stores migrate themselves."])
-    database = Database(wanted)
 
-    async def run() -> T:
-        connection = await database.connect()
-        try:
-            return await job(connection)
-        finally:
-            connection.terminate()
+    async def run() -> list[T]:
+        results = []
+        for each in urls:
+            connection = await Database(each).connect()
+            try:
+                results.append(await job(connection))
+            finally:
+                connection.terminate()
+        return results
 
     return asyncio.run(run())

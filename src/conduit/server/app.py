@@ -63,8 +63,8 @@ async def _serve(settings: Settings) -> None:
 
 
 def _store(settings: Settings) -> Store:
-    if settings.postgres_url is not None:
-        return PostgresStore(settings.postgres_url, allow_unsafe=settings.allow_unsafe_database)
+    if settings.postgres_urls:
+        return PostgresStore(*settings.postgres_urls, allow_unsafe=settings.allow_unsafe_database)
     if settings.database_path is not None:
         return SqliteStore(settings.database_path)
     return MemoryStore(

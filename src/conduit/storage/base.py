@@ -10,7 +10,7 @@ the batch happened).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -76,8 +76,28 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
     published_at_ms: int
 
 
+class Appender(Protocol):
+    """What takes batches of messages: a store, or one shard of it."""
+
+    @property
+    def kind(self) -> str:
+        """`memory`, `sqlite` or `postgresql`."""
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        """See `Store.append`."""
+
+
+# A topic's id says in which shard of a divided log it is: the rest by this number.
+SHARDS_MAX_COUNT = 64
+
+
 class Store(Protocol):
     """A log with topics, subscriptions, progress and dead letters."""
+
+    @property
+    def shards(self) -> Mapping[int, Appender]:
+        """The parts of a divided log, which are appended to independently; empty if it is one. Known once
+        the store is open."""
 
     @property
     def kind(self) -> str:
@@ -116,7 +136,7 @@ class Store(Protocol):
     # The log --------------------------------------------------------------------------------------
 
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
-        """Store the batch in one commit and return one `seq` for each message, in order.
+        """Store the batch in one commit (one in each shard) and return one `seq` for each message, in order.
 
         Numbers are dense per topic and follow the order of the batch. A message whose topic is gone
         gets TOPIC_GONE and burns no number. Idempotency keys are recorded in the same commit.

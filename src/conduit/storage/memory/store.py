@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.core.topics import matches
-from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.base import Appender, DeadFilter, KnownKey, Start, Trimmed
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import Extent, floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
@@ -40,6 +40,7 @@ class MemoryStore:
 
     kind = "memory"
     durable = False
+    shards: Mapping[int, Appender] = {}
 
     def __init__(
         self,

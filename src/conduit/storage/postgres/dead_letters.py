@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from conduit.core.message import DeadLetter, Death
+from conduit.core.message import DeadLetter, Death, Message
 from conduit.storage.base import DeadFilter
 
 if TYPE_CHECKING:
@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 
     from conduit.storage.postgres.database import Connection
 
+Messages = Mapping[tuple[int, int], Message]
+"""(topic id, seq) → the message, of those that are still in the log."""
+
 _COLUMNS = """
 dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts, reason, died_at_ms,
 redriven_at_ms, published_at_ms, payload, key, headers
 """
 
 # Of several deaths of one delivery the first gives the id and the last all else, as if they had come one
-# after the other. In the order of the keys, as everybody inserts them.
+# after the other. In the order of the keys, as everybody inserts them. One whose message is gone has no
+# payload, and only changes what is there.
 _PUT = """
 WITH given AS (
   SELECT d.*, t.name
   FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::integer[],
-              $7::bytea[], $8::bigint[])
-    AS d (dead_id, tenant, subscription, topic_id, seq, attempts, reason, died_at_ms)
+              $7::bytea[], $8::bigint[], $9::uuid[], $10::bigint[], $11::bytea[], $12::bytea[],
+              $13::bytea[])
+    AS d (dead_id, tenant, subscription, topic_id, seq, attempts, reason, died_at_ms, message_id,
+          published_at_ms, key, headers, payload)
   JOIN conduit.topics AS t ON t.topic_id = d.topic_id AND t.tenant = d.tenant
   WHERE d.subscription = '' OR EXISTS (
     SELECT FROM conduit.subscriptions AS s WHERE s.tenant = d.tenant AND s.name = d.subscription)
@@ -40,17 +46,10 @@ known AS (
 INSERT INTO conduit.dead_letters AS k (
   dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts, reason, died_at_ms,
   published_at_ms, key, headers, payload)
-SELECT g.dead_id, g.tenant, g.subscription, g.name, g.topic_id, g.seq, m.message_id, g.attempts,
-       g.reason, g.died_at_ms, m.published_at_ms, m.key, m.headers, m.payload
+SELECT g.dead_id, g.tenant, g.subscription, g.name, g.topic_id, g.seq, g.message_id, g.attempts,
+       g.reason, g.died_at_ms, g.published_at_ms, g.key, g.headers, g.payload
 FROM given AS g
-JOIN conduit.topics AS t ON t.topic_id = g.topic_id AND t.first_seq <= g.seq
-CROSS JOIN LATERAL (
-  SELECT e.segment FROM conduit.extents AS e
-  WHERE e.topic_id = g.topic_id AND e.first_seq <= g.seq ORDER BY e.first_seq DESC LIMIT 1
-) AS e
-JOIN conduit.messages AS m
-  ON m.segment = e.segment AND m.topic_id = g.topic_id AND m.seq = g.seq
-WHERE NOT EXISTS (
+WHERE g.payload IS NOT NULL AND NOT EXISTS (
   SELECT FROM known AS n
   WHERE n.topic_id = g.topic_id AND n.seq = g.seq AND n.subscription = g.subscription)
 ORDER BY g.topic_id, g.seq, g.subscription
@@ -98,7 +97,7 @@ SELECT tenant FROM tenants WHERE tenant IS NOT NULL
 """
 
 
-def _columns(deaths: Sequence[Death]) -> list[list[Any]]:
+def _columns(deaths: Sequence[Death], messages: Messages) -> list[list[Any]]:
     """The values of _PUT."""
     first: dict[tuple[str, int, int, str], str] = {}
     last: dict[tuple[str, int, int, str], Death] = {}
@@ -116,10 +115,18 @@ def _columns(deaths: Sequence[Death]) -> list[list[Any]]:
             death.attempts,
             death.reason.encode(),
             death.died_at_ms,
+            *_content(messages.get((death.topic_id, death.seq))),
         )
         for key, death in last.items()
     ]
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _content(message: Message | None) -> tuple[str | int | bytes | None, ...]:
+    if message is None:
+        return (None,) * 5
+    key = None if message.key is None else message.key.encode()
+    return message.message_id, message.published_at_ms, key, message.headers, message.payload
 
 
 def _letter(row: asyncpg.Record) -> DeadLetter:
@@ -143,10 +150,10 @@ def _meant(tenant: str, which: DeadFilter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), values
 
 
-async def put(connection: Connection, deaths: Sequence[Death]) -> None:
-    """Store them, as `Store.settle` says."""
+async def put(connection: Connection, deaths: Sequence[Death], messages: Messages) -> None:
+    """Store them with their messages, as `Store.settle` says."""
     if deaths:
-        await connection.execute(_PUT, *_columns(deaths))
+        await connection.execute(_PUT, *_columns(deaths, messages))
 
 
 async def page(

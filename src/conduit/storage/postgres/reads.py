@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -11,31 +12,50 @@ import asyncpg
 
 from conduit.core.message import Message, Retention, TopicRecord
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import KnownKey
+from conduit.storage.base import SHARDS_MAX_COUNT, KnownKey
+from conduit.storage.floors import Extent
 from conduit.storage.postgres.extents import Extents, Span, span_at
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-_TOPICS = """
+_TOPICS = f"""
 SELECT topic_id, tenant, name, epoch, created_at_ms, first_seq, last_seq, stored_bytes,
        max_age_s, max_messages, max_bytes
-FROM conduit.topics
+FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1
 """
 
-# One segment, by its own name: nothing has to be planned over all of them. What is below the topic's
+# `~` comes after every character of a name.
+_EXTENTS = f"""
+SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
+WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND tenant = $2 AND name BETWEEN $3 AND $3 || '~'
+"""
+
+# One segment, by its own name: nothing has to be planned over all of them. Numbers have no holes, so a page
+# is a range, which is found by the index whatever the planner knows of the table. What is below the topic's
 # first number is not there any more, and nothing is if the topic is gone.
 _PAGE = """
+WITH span AS MATERIALIZED (
+  SELECT greatest($2, first_seq) AS low, least($3, last_seq) AS high
+  FROM conduit.topics WHERE topic_id = $1
+)
 SELECT message_id, seq, published_at_ms, payload, key, headers
 FROM (
   SELECT message_id, seq, published_at_ms, payload, key, headers,
          sum(octet_length(payload)) OVER (ORDER BY seq {order}) - octet_length(payload) AS before
   FROM conduit.messages_{segment}
-  WHERE topic_id = $1 AND seq BETWEEN $2 AND $3
-    AND seq >= (SELECT first_seq FROM conduit.topics WHERE topic_id = $1)
-  ORDER BY seq {order} LIMIT $4
+  WHERE topic_id = $1 AND seq BETWEEN {numbers}
 ) AS page
 WHERE before <= $5 ORDER BY seq {order}
+"""
+_UP = "(SELECT low FROM span) AND (SELECT least(high, low + $4 - 1) FROM span)"
+_DOWN = "(SELECT greatest(low, high - $4 + 1) FROM span) AND (SELECT high FROM span)"
+
+_MESSAGES = """
+SELECT message_id, seq, published_at_ms, payload, key, headers
+FROM conduit.messages_{segment}
+WHERE topic_id = $1 AND seq = ANY ($2::bigint[])
+  AND seq >= (SELECT first_seq FROM conduit.topics WHERE topic_id = $1)
 """
 
 _FIND = """
@@ -89,15 +109,22 @@ class Page(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _page(segment: int, descending: bool) -> str:
-    return _PAGE.format(segment=segment, order="DESC" if descending else "ASC")
+    order, numbers = ("DESC", _DOWN) if descending else ("ASC", _UP)
+    return _PAGE.format(segment=segment, order=order, numbers=numbers)
 
 
-async def topics(connection: Connection) -> list[TopicRecord]:
-    """See `Store.topics`."""
+async def topics(connection: Connection, number: int) -> list[TopicRecord]:
+    """See `Store.topics`: those of the shard `number`."""
     # Retention is the last three columns.
     return [
-        TopicRecord(*[*row[:8], Retention(*row[8:])]) for row in await connection.fetch(_TOPICS)
+        TopicRecord(*[*row[:8], Retention(*row[8:])])
+        for row in await connection.fetch(_TOPICS, number)
     ]
+
+
+async def extents(connection: Connection, number: int, tenant: str, prefix: str) -> list[Extent]:
+    """The tenant's topics of the shard `number` whose names begin with `prefix`."""
+    return [Extent(*row) for row in await connection.fetch(_EXTENTS, number, tenant, prefix)]
 
 
 async def read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
@@ -169,6 +196,22 @@ def _message(
     return Message(str(message_id), seq, at_ms, payload, text, headers)
 
 
+async def messages(
+    connection: Connection, extents: Extents, topic_id: int, seqs: list[int]
+) -> list[Message]:
+    """Those of the topic that have these numbers and are still stored."""
+    extents.forget(topic_id)
+    found = []
+    for span in await extents.spans(connection, topic_id):
+        wanted = [seq for seq in seqs if span.first_seq <= seq <= span.last_seq]
+        if wanted:
+            with suppress(asyncpg.UndefinedTableError):
+                statement = _MESSAGES.format(segment=span.segment)
+                rows = await connection.fetch(statement, topic_id, wanted)
+                found += [_message(*row) for row in rows]
+    return found
+
+
 async def find(connection: Connection, tenant: str, message_id: str) -> tuple[int, Message] | None:
     """See `Store.find`."""
     try:
@@ -188,11 +231,6 @@ async def seqs_at(connection: Connection, topic_ids: Iterable[int], time_ms: int
     """`Store.seq_at` for many topics; those that are gone are left out."""
     rows = await connection.fetch(_SEQS_AT, list(topic_ids), time_ms)
     return {row["topic_id"]: row["low"] for row in rows}
-
-
-async def seq_at(connection: Connection, topic_id: int, time_ms: int) -> int:
-    """See `Store.seq_at`."""
-    return (await seqs_at(connection, [topic_id], time_ms)).get(topic_id, 1)
 
 
 async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:

@@ -1,15 +1,17 @@
-"""The PostgreSQL store: `Store` on one database, which may have other writers.
+"""The PostgreSQL store: `Store` on one database or several, which may have other writers.
 
-Appends go through one `Writer`, on a connection of its own. All else goes through two pools, so that
-reading the log never waits behind the control plane, nor the other way round.
+Every shard appends through a `Writer` of its own, on a connection of its own. All else goes through two
+pools for each database, so that reading the log never waits behind the control plane, nor the other
+way round. The home has everything but the messages of other shards.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import uuid_utils
 
@@ -24,33 +26,32 @@ from conduit.core.message import (
     SubscriptionSettings,
     TopicRecord,
 )
+from conduit.core.topics import matches
 from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
 from conduit.storage.fences import allowed
+from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
     dead_letters,
     durability,
     housekeeping,
-    migrations,
+    placing,
     reads,
     segments,
     subscriptions,
     topics,
 )
-from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
-from conduit.storage.postgres.extents import Extents
-from conduit.storage.postgres.writer import Writer, fence_all
+from conduit.storage.postgres.database import Job, P
+from conduit.storage.postgres.shard import Shard
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-logger = logging.getLogger(__name__)
-
-# Between two looks at the segments and at the settings.
-MAINTENANCE_INTERVAL_S = 60.0
+T = TypeVar("T")
 
 
 class PostgresStore:
-    """A store in the schema `conduit` of the database at `url` (postgresql://…), created there if need be.
+    """A store in the schema `conduit` of the databases at `urls` (postgresql://…), created there if need
+    be. With several, topics are spread over them.
 
     Cancelling a call ends the waiting, not the work: what was asked is still done.
     """
@@ -58,76 +59,102 @@ class PostgresStore:
     kind = "postgresql"
 
     def __init__(
-        self, url: str, *, allow_unsafe: bool = False, rules: segments.Rules | None = None
+        self, *urls: str, allow_unsafe: bool = False, rules: segments.Rules | None = None
     ) -> None:
-        self._database = Database(url)
-        self._allow_unsafe = allow_unsafe
-        self._rules = rules or segments.Rules()
-        self._writer = Writer(self._database)
-        self._extents = Extents()
+        rules = rules or segments.Rules()
+        self._all = [Shard(url, allow_unsafe=allow_unsafe, rules=rules) for url in urls]
+        # By their numbers, once they are known.
+        self._shards = dict(enumerate(self._all))
         self._id = str(uuid_utils.uuid7())
-        self._settings: dict[str, str] = {}
-        self._maintained_at = float("-inf")
 
     @property
     def durable(self) -> bool:
         """False only if PostgreSQL's settings lose commits, and that is allowed."""
-        return not self._settings or not durability.unsafe(self._settings)
+        return not any(each.settings and durability.unsafe(each.settings) for each in self._all)
+
+    @property
+    def shards(self) -> Mapping[int, Shard]:
+        """The parts of the log that are appended to independently; none if there is only one."""
+        return self._shards if len(self._shards) > 1 else {}
 
     async def open(self) -> None:
-        """Raises StoreUnavailable when the database cannot be used, is not durable, or was migrated by a
-        newer Conduit."""
-        await self._database.probe()
-        connection = await self._database.connect()
+        """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer
+        Conduit, or is not of this log."""
         try:
-            await within(MAINTENANCE_TIMEOUT_S, connection, self._prepare(connection))
-        finally:
-            connection.terminate()
-        await self._database.open_pools()
-
-    async def _prepare(self, connection: Connection) -> None:
-        settings = await durability.read(connection)
-        durability.check(settings, allow_unsafe=self._allow_unsafe)
-        self._settings = settings
-        if unsafe := durability.unsafe(settings):
-            logger.warning("PostgreSQL runs with %s off: a crash loses what was acked", unsafe)
-        for applied in await migrations.migrate(connection, contract=False):
-            logger.info("schema version %d (%s) is applied", applied.version, applied.name)
-        # What is read from now on, topics and idempotency keys, has all of a killed predecessor's.
-        await fence_all(connection)
+            await asyncio.gather(*(each.open() for each in self._all))
+            self._shards = await placing.arrange(self._all)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        await self._writer.close()
-        await self._database.close()
+        await asyncio.gather(*(each.close() for each in self._all))
 
     def describe(self) -> dict[str, object]:
         """`kind`, `durable` and, once open, the PostgreSQL settings that durability rests on."""
-        described: dict[str, object] = {"kind": self.kind, "durable": self.durable}
-        if self._settings:
-            described |= {**self._settings, "pooler": self._database.has_pooler}
-        return described
+        described = {"kind": self.kind, "durable": self.durable}
+        shards = [_described(each) for _, each in sorted(self._shards.items())]
+        if len(shards) == 1:
+            return {**described, **shards[0]}
+        return {**described, "shards": shards}
+
+    @property
+    def _home(self) -> Shard:
+        return self._shards[0]
+
+    def _shard(self, topic_id: int) -> Shard:
+        """Where the topic's messages are; an id that is nobody's is not found in the home either."""
+        return self._shards.get(placing.number_of(topic_id), self._home)
+
+    async def _on_shard(self, number: int, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._shards[number].database.write(job, *args, **kwargs)
+
+    async def _each(self, calls: Sequence[Awaitable[list[T]]]) -> list[T]:
+        """What the shards answered, one after the other."""
+        return [one for answer in await asyncio.gather(*calls) for one in answer]
 
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
-        return await self._database.ask(reads.topics)
+        found = await self._each([shard.topics() for shard in self._all])
+        if not self.shards:
+            return found
+        # What a killed server has left behind in a shard is not a topic.
+        known = await self._home.database.ask(topics.ids)
+        return [record for record in found if record.topic_id in known]
 
     async def topic_create(
         self, tenant: str, name: str, retention: Retention, now_ms: int
     ) -> TopicRecord:
-        return await self._database.write(topics.create, tenant, name, retention, now_ms)
+        number = placing.place(tenant, name, list(self._shards))
+        wanted = TopicRecord(0, tenant, name, "", now_ms, 1, 0, 0, retention)
+        on_shard = self._on_shard if self.shards else None
+        return await self._home.database.write(topics.create, number, wanted, on_shard)
 
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
-        await self._database.write(topics.update, topic_id, retention)
+        await self._shard(topic_id).topic_update(topic_id, retention)
 
     async def topic_delete(self, topic_id: int) -> None:
-        self._extents.forget(topic_id)
-        await self._database.write(topics.delete, topic_id)
+        shard = self._shard(topic_id)
+        shard.forget(topic_id)
+        on_shard = None if shard is self._home else self._on_shard
+        await self._home.database.write(topics.delete, topic_id, on_shard)
 
     # The log --------------------------------------------------------------------------------------
 
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
-        return await self._writer.append(batch)
+        """With several shards, one commit in each."""
+        if not self.shards:
+            return await self._home.append(batch)
+        places: dict[Shard, list[int]] = defaultdict(list)
+        for index, new in enumerate(batch):
+            places[self._shard(new.topic_id)].append(index)
+        calls = [shard.append([batch[at] for at in indexes]) for shard, indexes in places.items()]
+        seqs = [0] * len(batch)
+        for indexes, stored in zip(places.values(), await asyncio.gather(*calls), strict=True):
+            for index, seq in zip(indexes, stored, strict=True):
+                seqs[index] = seq
+        return seqs
 
     async def read(
         self,
@@ -139,53 +166,40 @@ class PostgresStore:
         descending: bool = False,
     ) -> list[Message]:
         page = reads.Page(topic_id, from_seq, limit, max_bytes, descending)
-        return await self._database.read(reads.read, self._extents, page)
+        return await self._shard(topic_id).read(page)
 
     async def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
-        return await self._database.read(reads.find, tenant, message_id)
+        calls = [shard.find(tenant, message_id) for shard in self._all]
+        return next((found for found in await asyncio.gather(*calls) if found is not None), None)
 
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
-        return await self._database.read(reads.seq_at, topic_id, time_ms)
+        return (await self._shard(topic_id).seqs_at([topic_id], time_ms)).get(topic_id, 1)
 
     async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
-        trim, extents = housekeeping.trim, self._extents
-        return await self._database.maintain(trim, extents, topic_id, retention, now_ms, limit)
+        return await self._shard(topic_id).trim(topic_id, retention, now_ms, limit)
 
     async def purge(self, limit: int) -> int:
         """Also looks after the segments, once a minute."""
-        removed = await self._database.maintain(segments.purge, limit)
-        now = asyncio.get_running_loop().time()
-        if removed < limit and now >= self._maintained_at + MAINTENANCE_INTERVAL_S:
-            removed += await self._database.maintain(self._maintain, limit - removed)
-            if removed < limit:
-                self._maintained_at = now
-        return removed
-
-    async def _maintain(self, connection: Connection, limit: int) -> int:
-        settings = await durability.read(connection)
-        if durability.unsafe(settings) != durability.unsafe(self._settings):
-            logger.warning("PostgreSQL's settings changed: %s", settings)
-        self._settings = settings
-        await housekeeping.forget_writers(connection)
-        await segments.rotate(connection, self._rules)
-        await segments.drop_unneeded(connection, self._rules)
-        return await segments.sweep(connection, self._rules, limit)
+        return max(await asyncio.gather(*(shard.purge(limit) for shard in self._all)))
 
     async def cleans_up(self) -> bool:
-        return await self._database.maintain(housekeeping.claim, self._id)
+        return await self._home.database.maintain(housekeeping.claim, self._id)
 
     # Idempotency ----------------------------------------------------------------------------------
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        return await self._database.ask(reads.known_keys, since_ms, limit)
+        found = await self._each([shard.known_keys(since_ms, limit) for shard in self._all])
+        if self.shards:
+            found.sort(key=lambda known: known.published_at_ms)
+        return found[-limit:] if limit else []
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
-        return await self._database.maintain(housekeeping.forget_keys, before_ms, limit)
+        return max(await asyncio.gather(*(s.forget_keys(before_ms, limit) for s in self._all)))
 
     # Durable subscriptions ------------------------------------------------------------------------
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
-        return await self._database.ask(subscriptions.all_records)
+        return await self._home.database.ask(subscriptions.all_records)
 
     async def subscription_create(
         self,
@@ -197,29 +211,57 @@ class PostgresStore:
         now_ms: int,
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        return await self._database.write(subscriptions.create, record, start)
+        floors = await self.positions(tenant, pattern, start)
+        return await self._home.database.write(subscriptions.create, record, floors)
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
     ) -> None:
-        await self._database.write(subscriptions.update, subscription_id, settings, paused)
+        await self._home.database.write(subscriptions.update, subscription_id, settings, paused)
 
     async def subscription_delete(self, subscription_id: int) -> None:
-        await self._database.write(subscriptions.delete, subscription_id)
+        await self._home.database.write(subscriptions.delete, subscription_id)
 
     async def subscription_claim(self, subscription_id: int) -> int:
-        return await self._database.write(subscriptions.claim, subscription_id)
+        return await self._home.database.write(subscriptions.claim, subscription_id)
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
-        return await self._database.ask(subscriptions.positions, tenant, pattern, start)
+        calls = [self._positions(shard, tenant, pattern, start) for shard in self._all]
+        return await self._each(calls)
+
+    async def _positions(
+        self, shard: Shard, tenant: str, pattern: str, start: Start
+    ) -> list[tuple[int, int]]:
+        prefix = re.split(r"[*>]", pattern)[0]
+        found = await shard.extents(tenant, prefix)
+        extents = [extent for extent in found if matches(pattern, extent.name)]
+        seqs: dict[int, int] = {}
+        if start.time_ms is not None:
+            seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
+        return [
+            (extent.topic_id, floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1)))
+            for extent in extents
+        ]
 
     async def progress(self, subscription_id: int) -> list[Progress]:
-        return await self._database.ask(subscriptions.progress, subscription_id)
+        return await self._home.database.ask(subscriptions.progress, subscription_id)
 
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         if not progress and not deaths:
             return set()
-        return await self._database.write(_settle, progress, deaths)
+        messages = await self._messages(deaths)
+        return await self._home.database.write(_settle, progress, deaths, messages)
+
+    async def _messages(self, deaths: Sequence[Death]) -> dict[tuple[int, int], Message]:
+        """What died, as far as it is still in the log."""
+        seqs: dict[int, set[int]] = defaultdict(set)
+        for death in deaths:
+            seqs[death.topic_id].add(death.seq)
+        found = {}
+        for topic_id, numbers in seqs.items():
+            for message in await self._shard(topic_id).messages(topic_id, numbers):
+                found[topic_id, message.seq] = message
+        return found
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]
@@ -230,34 +272,43 @@ class PostgresStore:
     async def dead_list(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
     ) -> list[DeadLetter]:
-        return await self._database.ask(dead_letters.page, tenant, which, limit, before_id)
+        return await self._home.database.ask(dead_letters.page, tenant, which, limit, before_id)
 
     async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        return await self._database.ask(dead_letters.count, tenant, which)
+        return await self._home.database.ask(dead_letters.count, tenant, which)
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
-        return await self._database.ask(dead_letters.get, tenant, dead_id)
+        return await self._home.database.ask(dead_letters.get, tenant, dead_id)
 
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
-        return await self._database.ask(dead_letters.of, subscription, topic_id, seq)
+        return await self._home.database.ask(dead_letters.of, subscription, topic_id, seq)
 
     async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        await self._database.write(dead_letters.mark, dead_ids, redriven_at_ms)
+        await self._home.database.write(dead_letters.mark, dead_ids, redriven_at_ms)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        return await self._database.write(dead_letters.delete, tenant, dead_ids)
+        return await self._home.database.write(dead_letters.delete, tenant, dead_ids)
 
     async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
-        return await self._database.maintain(dead_letters.trim, before_ms, max_count, limit)
+        return await self._home.database.maintain(dead_letters.trim, before_ms, max_count, limit)
+
+
+def _described(shard: Shard) -> dict[str, object]:
+    if not shard.settings:
+        return {}
+    return {**shard.settings, "pooler": shard.database.has_pooler}
 
 
 async def _settle(
-    connection: Connection, progress: Sequence[Progress], deaths: Sequence[Death]
+    connection: Connection,
+    progress: Sequence[Progress],
+    deaths: Sequence[Death],
+    messages: dead_letters.Messages,
 ) -> set[int]:
     if not deaths:
         return await subscriptions.put(connection, progress)
     async with connection.transaction():
         refused = await subscriptions.put(connection, progress)
         _, deaths = allowed(refused, progress, deaths)
-        await dead_letters.put(connection, deaths)
+        await dead_letters.put(connection, deaths, messages)
     return refused

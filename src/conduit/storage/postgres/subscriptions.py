@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-from conduit.core.topics import matches
 from conduit.errors import Conflict
-from conduit.storage.base import Start
-from conduit.storage.floors import Extent, floor_of
-from conduit.storage.postgres.reads import seqs_at
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -28,12 +23,6 @@ INSERT INTO conduit.subscriptions (tenant, name, pattern, created_at_ms, setting
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant, name) DO NOTHING
 RETURNING subscription_id
-"""
-
-# `~` comes after every character of a name.
-_EXTENTS = """
-SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
-WHERE tenant = $1 AND name BETWEEN $2 AND $2 || '~'
 """
 
 # In the order of the keys, so that two that settle at once wait for each other and not in a circle.
@@ -81,16 +70,15 @@ async def all_records(connection: Connection) -> list[SubscriptionRecord]:
 
 
 async def create(
-    connection: Connection, record: SubscriptionRecord, start: Start
+    connection: Connection, record: SubscriptionRecord, floors: Iterable[tuple[int, int]]
 ) -> SubscriptionRecord:
-    """Store the record under a new id, with its progress, in one commit. Raises Conflict."""
+    """Store the record under a new id, with its (topic id, floor), in one commit. Raises Conflict."""
     settings = msgspec.json.encode(record.settings).decode()
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
     async with connection.transaction():
         subscription_id = await connection.fetchval(_CREATE, *values)
         if subscription_id is None:
             raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
-        floors = await positions(connection, record.tenant, record.pattern, start)
         ahead = [Progress(subscription_id, topic_id, at, at) for topic_id, at in floors if at]
         await put(connection, ahead)
     return msgspec.structs.replace(record, subscription_id=subscription_id)
@@ -107,23 +95,6 @@ async def update(
 async def delete(connection: Connection, subscription_id: int) -> None:
     """See `Store.subscription_delete`."""
     await connection.execute(_DELETE, subscription_id)
-
-
-async def positions(
-    connection: Connection, tenant: str, pattern: str, start: Start
-) -> list[tuple[int, int]]:
-    """See `Store.positions`."""
-    prefix = re.split(r"[*>]", pattern)[0]
-    found = [Extent(*row) for row in await connection.fetch(_EXTENTS, tenant, prefix)]
-    extents = [extent for extent in found if matches(pattern, extent.name)]
-    seqs: dict[int, int] = {}
-    if start.time_ms is not None:
-        ids = [extent.topic_id for extent in extents]
-        seqs = await seqs_at(connection, ids, start.time_ms)
-    return [
-        (extent.topic_id, floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1)))
-        for extent in extents
-    ]
 
 
 async def progress(connection: Connection, subscription_id: int) -> list[Progress]:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict
+from conduit.storage.postgres.placing import number_of
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
+# The id says in which shard it is.
 _CREATE = """
-INSERT INTO conduit.topics (tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO conduit.topics (
+  topic_id, tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
+VALUES (nextval('conduit.topic_ids') + $1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (tenant, name) DO NOTHING
 RETURNING topic_id
 """
+
+_NAMED = "SELECT topic_id FROM conduit.topics WHERE tenant = $1 AND name = $2 FOR UPDATE"
+_EXISTS = "SELECT EXISTS (SELECT FROM conduit.topics WHERE topic_id = $1)"
+
+# A topic of this name that the home does not have was left behind by a server that was killed.
+_ADD = """
+INSERT INTO conduit.topics (
+  topic_id, tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_LEFT_BEHIND = "SELECT topic_id FROM conduit.topics WHERE tenant = $1 AND name = $2"
 
 _UPDATE = """
 UPDATE conduit.topics SET max_age_s = $2, max_messages = $3, max_bytes = $4 WHERE topic_id = $1
@@ -30,25 +45,69 @@ unread AS (DELETE FROM conduit.progress WHERE topic_id IN (SELECT topic_id FROM 
 INSERT INTO conduit.gone_topics (topic_id) SELECT topic_id FROM gone
 """
 
+OnShard = Callable[..., Awaitable[object]]
+"""Runs a job of this module on the database of another shard: its number, the job, the job's arguments."""
+
+
+def _bounds(retention: Retention) -> tuple[int | None, int | None, int | None]:
+    return retention.max_age_s, retention.max_messages, retention.max_bytes
+
 
 async def create(
-    connection: Connection, tenant: str, name: str, retention: Retention, now_ms: int
+    connection: Connection, number: int, topic: TopicRecord, on_shard: OnShard | None
 ) -> TopicRecord:
-    """See `Store.topic_create`."""
+    """Create it in the home and in its shard. `topic` lacks its id and its epoch; without `on_shard` the
+    home is all there is. Raises Conflict `topic_exists`.
+    """
     epoch = secrets.token_hex(8)
-    bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
-    topic_id = await connection.fetchval(_CREATE, tenant, name, epoch, now_ms, *bounds)
-    if topic_id is None:
-        raise Conflict(f"topic {name!r} exists", code="topic_exists")
-    return TopicRecord(topic_id, tenant, name, epoch, now_ms, 1, 0, 0, retention)
+    values = (topic.tenant, topic.name, epoch, topic.created_at_ms, *_bounds(topic.retention))
+    async with connection.transaction():
+        topic_id = await connection.fetchval(_CREATE, number, *values)
+        if topic_id is None and on_shard is not None:
+            await _delete_remains(connection, topic, on_shard)
+            topic_id = await connection.fetchval(_CREATE, number, *values)
+        if topic_id is None:
+            raise Conflict(f"topic {topic.name!r} exists", code="topic_exists")
+        if on_shard is not None and number:
+            await on_shard(number, add, topic_id, *values)
+    return TopicRecord(topic_id, *values[:4], 1, 0, 0, topic.retention)
+
+
+async def _delete_remains(connection: Connection, topic: TopicRecord, on_shard: OnShard) -> None:
+    """Forget a topic that its shard does not have: its server was killed between the two databases."""
+    topic_id = await connection.fetchval(_NAMED, topic.tenant, topic.name)
+    number = 0 if topic_id is None else number_of(topic_id)
+    if number and not await on_shard(number, exists, topic_id):
+        await connection.execute(_DELETE, topic_id)
+
+
+async def exists(connection: Connection, topic_id: int) -> bool:
+    """Whether the shard has it."""
+    return bool(await connection.fetchval(_EXISTS, topic_id))
+
+
+async def add(connection: Connection, topic_id: int, *values: str | int | None) -> None:
+    """Create it in its shard."""
+    async with connection.transaction():
+        left_behind = await connection.fetchval(_LEFT_BEHIND, *values[:2])
+        if left_behind is not None:
+            await connection.execute(_DELETE, left_behind)
+        await connection.execute(_ADD, topic_id, *values)
 
 
 async def update(connection: Connection, topic_id: int, retention: Retention) -> None:
     """See `Store.topic_update`."""
-    bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
-    await connection.execute(_UPDATE, topic_id, *bounds)
+    await connection.execute(_UPDATE, topic_id, *_bounds(retention))
 
 
-async def delete(connection: Connection, topic_id: int) -> None:
-    """See `Store.topic_delete`."""
-    await connection.execute(_DELETE, topic_id)
+async def delete(connection: Connection, topic_id: int, on_shard: OnShard | None = None) -> None:
+    """Delete it from the home, and with `on_shard` from its shard."""
+    async with connection.transaction():
+        await connection.execute(_DELETE, topic_id)
+        if on_shard is not None and number_of(topic_id):
+            await on_shard(number_of(topic_id), delete, topic_id)
+
+
+async def ids(connection: Connection) -> set[int]:
+    """Of all topics of all shards; for the home."""
+    return {row[0] for row in await connection.fetch("SELECT topic_id FROM conduit.topics")}

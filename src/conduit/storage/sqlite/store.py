@@ -7,7 +7,7 @@ waits for the other (WAL). A call carries its whole batch to its thread and back
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -24,7 +24,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.base import Appender, DeadFilter, KnownKey, Start, Trimmed
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.sqlite import dead_letters, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
@@ -57,6 +57,7 @@ class SqliteStore:
 
     kind = "sqlite"
     durable = True
+    shards: Mapping[int, Appender] = {}
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,0 +1,110 @@
+"""An upgrade in two steps: what the version before has stored, and the version before on the new schema.
+
+`schema_1.whl` is that version, as it was built: each schema that servers may still have keeps its wheel here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conduit.storage.postgres.migrations import all_migrations
+from tests.support.http import Api
+from tests.support.server import RunningServer, running_server
+from tests.support.ws import WsClient, payloads
+
+BEFORE = Path(__file__).with_name("schema_1.whl")
+# So that a dead letter takes no time.
+IMPATIENT = {"ack_wait_ms": 10, "max_attempts": 1}
+
+pytestmark = pytest.mark.e2e
+
+
+def before(url: str):
+    """A server of the version before."""
+    return running_server(DATABASE_URL=url, PYTHONPATH=str(BEFORE))
+
+
+def now(url: str):
+    """A server of this version."""
+    return running_server(DATABASE_URL=url)
+
+
+@pytest.fixture
+def url(cluster):
+    return cluster.create_database("upgraded")
+
+
+def fill(server: RunningServer) -> dict[str, object]:
+    """Something of everything; what the server then says of it."""
+    api = Api(server.url)
+    for name in ("orders.eu", "orders.us", "rejected"):
+        api.create_topic(name)
+    api.post("/api/subscriptions", {"name": "billing", "topic": "orders.>"})
+    api.publish_many("orders.eu", [{"n": n, "text": "ä\\u0000"} for n in range(300)])
+    api.publish("orders.us", 1, key="k", headers={"h": "x"}, idempotency_key="once")
+    api.publish("rejected", "dead")
+    with WsClient(server.ws_url) as ws:
+        ws.subscribe("orders.>", subscription="billing")
+        frames = ws.messages(257)
+        for frame in frames[:10]:
+            ws.send({"type": "ack", "message_id": frame["message_id"], "ref": "r"})
+            ws.receive("acked", ref="r")
+    with WsClient(server.ws_url) as ws:
+        ws.subscribe("rejected", subscription="strict", start="earliest", **IMPATIENT)
+        [frame] = ws.messages(1)
+        ws.send({"type": "reject", "message_id": frame["message_id"], "ref": "r"})
+        ws.receive("acked", ref="r")
+    return state(api)
+
+
+def state(api: Api) -> dict[str, object]:
+    """All that is stored, as the API shows it."""
+    names = [topic["name"] for topic in api.get("/api/topics").json["topics"]]
+    views = {name: api.subscription(name) for name in ("billing", "strict")}
+    return {
+        "topics": [api.topic(name) for name in names],
+        "messages": {name: api.browse(name) for name in names},
+        "progress": {name: view["topics"] for name, view in views.items()},
+        "pending": {name: view["pending_retry_count"] for name, view in views.items()},
+        "dead": api.dead_letters(),
+    }
+
+
+@pytest.mark.timeout(60)
+def test_what_the_version_before_stored_is_there_and_it_goes_on_beside_this_one(url):
+    with before(url) as server:
+        stored = fill(server)
+        assert Api(server.url).get("/health").json["store"]["kind"] == "postgresql"
+    with now(url) as new:
+        api = Api(new.url)
+        assert f"schema version {all_migrations()[-1].version}" in new.log_text()
+        assert state(api) == stored
+        receipt = api.publish("orders.us", 2, idempotency_key="once")
+        assert (receipt["seq"], receipt["duplicate"]) == (1, True)
+        # Nodes are replaced one by one: for a while both are there.
+        with before(url) as old:
+            for turn in range(5):
+                for server in (new, old):
+                    Api(server.url).publish_many("orders.us", [turn] * 50)
+            for server in (new, old):
+                # A node looks as far as it has heard, its own publishes included.
+                last_seq = Api(server.url).publish("orders.us", "last")["seq"]
+                numbers = [each["seq"] for each in Api(server.url).browse("orders.us")]
+                assert numbers == list(range(1, last_seq + 1))
+            with WsClient(old.ws_url) as ws:
+                ws.subscribe("orders.us", subscription="of-the-old", start={"seq": 500})
+                frames = ws.messages(2)
+                ws.ack(frames[0])
+                ws.barrier()
+        with WsClient(new.ws_url) as ws:
+            ws.subscribe("orders.>", subscription="billing")
+            frames = ws.messages(256)
+            assert {frame["seq"] for frame in frames if frame["topic"] == "orders.eu"} >= {11, 257}
+            assert "ä\\u0000" in {
+                payload.get("text") for payload in payloads(frames) if isinstance(payload, dict)
+            }
+        new.restart()
+        view = Api(new.url).subscription("of-the-old")
+        assert [topic["floor"] for topic in view["topics"]] == [500]
