@@ -5,6 +5,8 @@ PORT ?= 8080
 DATABASE_URL ?= sqlite:///data/conduit.db
 # How often `make crash` kills the server; `make test` kills it a few times.
 KILLS ?= 50
+# How often `make faults` brings each fault about; the disk fills up once.
+TIMES ?= 30
 # `make lock UPGRADE=--upgrade` moves every package to its newest version.
 UPGRADE ?=
 # `make bench Q="publish fanout"` asks these questions only.
@@ -18,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test services test-fast lint format types crash autobahn bench figures audit lock clean
+.PHONY: help setup run test services test-fast lint format types crash faults autobahn bench figures audit lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -54,7 +56,11 @@ types: setup ## mypy --strict on src and bench
 	$(BIN)/mypy
 
 crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
-	$(BIN)/python -m tests.crash.run --kills $(KILLS)
+	$(BIN)/python -m tests.crash.run --store sqlite --fault server --times $(KILLS)
+
+faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault of server, database and network
+	$(BIN)/python -m tests.crash.run --store postgres --times $(TIMES) \
+		--fault server postmaster stop reset disk
 
 autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)
 	$(BIN)/python tests/autobahn/run.py --python2 $(PYTHON2)

@@ -38,5 +38,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--crash-kills",
         type=int,
         default=3,
-        help="how often the crash test kills the server (default: %(default)s)",
+        help="how often a crash test kills or cuts off (default: %(default)s)",
     )

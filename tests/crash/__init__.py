@@ -1,1 +1,1 @@
-"""SIGKILL under load on SQLite: a workload with a history, and a checker of what it promises."""
+"""Faults under load: a workload with a history, and a checker of what the server promises."""

@@ -66,6 +66,7 @@ def _check_log(history: History, report: Report) -> None:
     """The log has no holes, nothing twice, and nothing that nobody sent."""
     attempted = {each.value for each in history.published if each.outcome != "fail"}
     seen: dict[str, Stored] = {}
+    ids: dict[str, Stored] = {}
     numbers: dict[str, list[int]] = defaultdict(list)
     for entry in history.stored:
         numbers[entry.topic].append(entry.seq)
@@ -74,6 +75,9 @@ def _check_log(history: History, report: Report) -> None:
         if entry.value in seen:
             report.break_promise("stored_twice", (seen[entry.value], entry))
         seen[entry.value] = entry
+        if entry.message_id in ids:
+            report.break_promise("id_twice", (ids[entry.message_id], entry))
+        ids[entry.message_id] = entry
     for topic, found in numbers.items():
         if sorted(found) != list(range(1, len(found) + 1)):
             missing = set(range(1, max(found) + 1)) - set(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,13 +14,19 @@ Verdict = Literal["ack", "nack", "reject"]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The end of one publish. `info`: the outcome is unknown. `fail`: it was certainly refused."""
+    """The end of one publish. `info`: the outcome is unknown. `fail`: it was certainly refused.
+
+    `sent_at` and `at` are when it was sent last and when it ended, in seconds of the monotonic clock; 0 if
+    that was not noted.
+    """
 
     value: str
     topic: str
     outcome: Outcome
     seq: int = 0
     message_id: str = ""
+    sent_at: float = 0.0
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +109,19 @@ class Stream:
 
 @dataclass(slots=True)
 class History:
-    """All of it. `events` has what the subscribers saw and did, in that order."""
+    """All of it. `events` has what the subscribers saw and did, in that order.
+
+    `refused` and `turned_away` count the answers to publishers and to subscribers that said "not now",
+    by their code.
+    """
 
     streams: list[Stream]
     published: list[Published] = field(default_factory=list)
     events: list[Connected | Delivered | Settled | Fault] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    turned_away: Counter[str] = field(default_factory=Counter)
 
 
 def payload_for(value: str, padding: int) -> dict[str, Any]:

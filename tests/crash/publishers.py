@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from random import Random
@@ -12,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.crash.history import History, Published, payload_for
+from tests.crash.history import History, Outcome, Published, payload_for
 
 TOPICS = ("crash.a", "crash.b")
 BATCH_COUNT = 20
@@ -21,6 +22,10 @@ RETRY_S = 0.05
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 # What a client must treat as "perhaps": the request may have been carried out.
 LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
+# A refusal with this code is none: the server does not know either.
+UNKNOWN = "outcome_unknown"
+# What a WebSocket publisher may be told while the store or the server cannot go on.
+NOT_NOW = ("store_unavailable", "overloaded", UNKNOWN)
 
 
 class Publisher:
@@ -32,6 +37,7 @@ class Publisher:
         self.history = history
         self.random = random
         self.stop = asyncio.Event()
+        self.sent_at = 0.0
         self._numbers = itertools.count()
 
     async def run(self, session: aiohttp.ClientSession) -> None:
@@ -58,8 +64,17 @@ class Publisher:
                 "ok",
                 receipt["seq"],
                 receipt["message_id"],
+                self.sent_at,
+                time.monotonic(),
             )
         )
+
+    async def refusal(self, answer: aiohttp.ClientResponse) -> str:
+        """The code of an answer that is not 200. Any but 503 is a fault of the server."""
+        assert answer.status == 503, (answer.status, await answer.text())
+        code: str = (await answer.json(content_type=None))["code"]
+        self.history.refused[code] += 1
+        return code
 
     async def pace(self) -> None:
         """A short pause, so that the machine is busy and not swamped."""
@@ -68,8 +83,9 @@ class Publisher:
     async def post(
         self, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
     ) -> dict[str, Any]:
-        """Ask until there is an answer. Any but 200 and 503 is a fault of the server."""
+        """Ask until the answer is 200."""
         while True:
+            self.sent_at = time.monotonic()
             try:
                 async with session.post(
                     self.url + path, json=body, timeout=REQUEST_TIMEOUT
@@ -77,7 +93,7 @@ class Publisher:
                     if answer.status == 200:
                         result: dict[str, Any] = await answer.json()
                         return result
-                    assert answer.status == 503, (answer.status, await answer.text())
+                    await self.refusal(answer)
             except LOST:
                 pass
             await asyncio.sleep(RETRY_S)
@@ -119,6 +135,7 @@ class CarelessPublisher(Publisher):
         """Publish until stopped."""
         while not self.stop.is_set():
             message = self.message(keyed=False)
+            self.sent_at = time.monotonic()
             try:
                 async with session.post(
                     f"{self.url}/api/publish", json=message, timeout=REQUEST_TIMEOUT
@@ -126,22 +143,24 @@ class CarelessPublisher(Publisher):
                     if answer.status == 200:
                         self.record(message, await answer.json())
                     else:
-                        self._unsure(message, "fail")
+                        is_known = await self.refusal(answer) != UNKNOWN
+                        self._not_acked(message, "fail" if is_known else "info")
             except LOST:
-                self._unsure(message, "info")
+                self._not_acked(message, "info")
                 await asyncio.sleep(RETRY_S)
             await self.pace()
 
-    def _unsure(self, message: dict[str, Any], outcome: Any) -> None:
+    def _not_acked(self, message: dict[str, Any], outcome: Outcome) -> None:
         value = message["payload"]["value"]
         self.history.published.append(Published(value, message["topic"], outcome))
 
 
 class WsPublisher(Publisher):
-    """A window of publish frames; what was not answered is sent again on the next connection."""
+    """A window of publish frames; what was not answered is sent again on the next connection, and what was
+    refused on this one."""
 
     async def run(self, session: aiohttp.ClientSession) -> None:
-        """Publish until stopped and everything is answered."""
+        """Publish until stopped and everything is acked."""
         waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         while waiting or not self.stop.is_set():
             try:
@@ -149,7 +168,10 @@ class WsPublisher(Publisher):
                     for message in list(waiting.values()):
                         await ws.send_str(_frame(message))
                     async for frame in _frames(ws):
-                        self._answered(waiting, frame)
+                        refused = self._answered(waiting, frame)
+                        if refused is not None:
+                            await asyncio.sleep(RETRY_S)
+                            await ws.send_str(_frame(refused))
                         if self.stop.is_set() and not waiting:
                             return
                         await self._fill(ws, waiting)
@@ -166,11 +188,18 @@ class WsPublisher(Publisher):
             await ws.send_str(_frame(message))
         await self.pace()
 
-    def _answered(self, waiting: OrderedDict[str, dict[str, Any]], frame: dict[str, Any]) -> None:
+    def _answered(
+        self, waiting: OrderedDict[str, dict[str, Any]], frame: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Take an answer in; the message to send again if it was refused."""
+        if frame["type"] == "error" and frame["code"] in NOT_NOW:
+            self.history.refused[frame["code"]] += 1
+            return waiting[frame["ref"]]
         if frame["type"] == "published":
             self.record(waiting.pop(frame["ref"]), frame)
         else:
             assert frame["type"] in ("heartbeat_ack", "closing"), frame
+        return None
 
 
 async def _frames(ws: aiohttp.ClientWebSocketResponse) -> AsyncIterator[dict[str, Any]]:

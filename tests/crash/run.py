@@ -1,10 +1,10 @@
-"""Kill a server on SQLite again and again under load, then check what it promised.
+"""Bring faults about under load, again and again, then check what the server promised.
 
-    python -m tests.crash.run --kills 50 [--seed N] [--history FILE]
+    python -m tests.crash.run --store sqlite|postgres --fault server … --times 50 [--seed N]
 
-Prints one JSON line: the counts, and what was violated, if anything. Exit code 0 or 1. The machine
-stays up, so what SIGKILL proves is that nothing waits in the process; that a commit survives a loss
-of power rests on SQLite's synchronous=FULL and is not tested here.
+Prints one JSON line for each fault: the counts, and what was violated, if anything. Exit code 0 or 1. The
+machine stays up, so what SIGKILL proves is that nothing waits in a process; that a commit survives a
+loss of power rests on SQLite's synchronous=FULL and PostgreSQL's fsync, and is not tested here.
 """
 
 from __future__ import annotations
@@ -16,226 +16,119 @@ import json
 import secrets
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
-import aiohttp
-import apsw
+from tests.crash.checker import Report
+from tests.crash.faults import FAULTS, Fault, Name
+from tests.crash.history import History
+from tests.crash.load import Load
+from tests.crash.rig import Rig, Store, rig_for
+from tests.support.disk import NoDisk
 
-from tests.crash.checker import Report, check
-from tests.crash.history import Dead, History, Stored, Stream, value_of
-from tests.crash.publishers import (
-    TOPICS,
-    BatchPublisher,
-    CarelessPublisher,
-    HttpPublisher,
-    Publisher,
-    WsPublisher,
-)
-from tests.crash.subscribers import (
-    Bookkeeper,
-    Clerk,
-    Follower,
-    RestlessWorker,
-    Subscriber,
-    Undertaker,
-    Worker,
-)
-from tests.support.http import Api, accepted
-from tests.support.server import RunningServer, running_server
-
-STRICT_TOPIC = "crash.strict"
-ALL_TOPICS = (*TOPICS, STRICT_TOPIC)
-DATABASE = "crash.db"
-DRAIN_WITHIN_S = 60.0
-STREAMS = [
-    Stream("workers", ALL_TOPICS, shared=True),
-    Stream("clerk", ("crash.a",)),
-    Stream("undertaker", ("crash.a",), doomed=("13", "37")),
-    Stream("bookkeeper", ("crash.b",)),
-    Stream("strict", (STRICT_TOPIC,), strict=True),
-    Stream("follower", ("crash.a",), durable=False),
-    Stream("wide-follower", ALL_TOPICS, durable=False),
-]
-# A short wait, so that time-outs happen in a run; attempts enough that only the doomed die of them.
-SETTINGS = {"ack_wait_ms": 500, "max_attempts": 50, "max_in_flight": 64}
-SPECIAL = {
-    "undertaker": {**SETTINGS, "max_attempts": 3},
-    "strict": {**SETTINGS, "order": "strict"},
-}
+RECOVERED_WITHIN_S = 60.0
+# The others come while the last fault may not be over yet.
+PATIENT_SHARE = 0.75
+# What publishers may be told while the store is away.
+STORE_FAILS = {"store_unavailable", "outcome_unknown"}
 
 
-class Run:
-    """One run: a server, its clients, and the history that they write."""
+@dataclass(frozen=True)
+class Plan:
+    """One run."""
 
-    def __init__(self, server: RunningServer, random: Random) -> None:
-        self.server = server
-        self.random = random
-        self.api = Api(server.url)
-        self.history = History(STREAMS)
+    store: Store
+    fault: Name
+    times: int
+    seed: int
+    pause_s: float = 5.0
 
-    async def go(self, kills: int) -> Report:
-        """Load, kill `kills` times, drain, collect, check."""
-        epochs = {topic: self.api.create_topic(topic)["epoch"] for topic in ALL_TOPICS}
-        for stream in STREAMS:
-            if stream.durable:
-                self._create(stream)
-        publishers, subscribers = self._publishers(), self._subscribers(epochs)
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-            asyncio.TaskGroup() as group,
-        ):
-            for subscriber in subscribers:
-                group.create_task(subscriber.run(session))
-            async with asyncio.TaskGroup() as publishing:
-                for publisher in publishers:
-                    publishing.create_task(publisher.run(session))
-                await self._kill(kills)
-                for publisher in publishers:
-                    publisher.stop.set()
-            await self._drain(subscribers)
-            for subscriber in subscribers:
-                subscriber.stop.set()
-        self._collect(epochs)
-        return check(self.history)
 
-    # Before ---------------------------------------------------------------------------------------
+class _Strikes:
+    """One fault, again and again at random moments: mostly under load, sometimes before all goes again."""
 
-    def _create(self, stream: Stream) -> None:
-        pattern = stream.topics[0] if len(stream.topics) == 1 else "crash.>"
-        settings = SPECIAL.get(stream.name, SETTINGS)
-        body = {"name": stream.name, "topic": pattern, **settings}
-        accepted(self.api.post("/api/subscriptions", body), 201)
+    def __init__(self, fault: Fault, times: int, load: Load) -> None:
+        self.fault = fault
+        self.times = times
+        self.load = load
+        self.recoveries: list[float] = []
 
-    def _publishers(self) -> list[Publisher]:
-        def make(kind: Any, name: str, **more: Any) -> Publisher:
-            publisher: Publisher = kind(
-                name, self.server.url, self.history, Random(self.random.random()), **more
-            )
-            return publisher
-
-        return [
-            make(HttpPublisher, "h1"),
-            make(HttpPublisher, "h2"),
-            make(HttpPublisher, "s1", topic=STRICT_TOPIC),
-            make(BatchPublisher, "b1"),
-            make(CarelessPublisher, "c1"),
-            make(WsPublisher, "w1"),
-        ]
-
-    def _subscribers(self, epochs: dict[str, str]) -> list[Subscriber]:
-        streams = {stream.name: stream for stream in STREAMS}
-
-        def make(kind: Any, name: str, **more: Any) -> Subscriber:
-            stream = streams[name]
-            pattern = stream.topics[0] if len(stream.topics) == 1 else "crash.>"
-            subscriber: Subscriber = kind(
-                stream, pattern, self.server.url, self.history, Random(self.random.random()), **more
-            )
-            return subscriber
-
-        return [
-            make(Worker, "workers"),
-            make(Worker, "workers"),
-            make(RestlessWorker, "workers"),
-            make(Clerk, "clerk"),
-            make(Undertaker, "undertaker"),
-            make(Bookkeeper, "bookkeeper"),
-            make(Subscriber, "strict"),
-            make(Follower, "follower", epochs=epochs),
-            make(Follower, "wide-follower", epochs=epochs),
-        ]
-
-    # During ---------------------------------------------------------------------------------------
-
-    async def _kill(self, kills: int) -> None:
-        """SIGKILL at random moments: mostly under load, sometimes right after the start."""
-        for _ in range(kills):
-            await asyncio.sleep(self.random.choice((0.05, 0.3, 0.8, 1.2)) * self.random.random())
-            self.server.kill()
-            await asyncio.sleep(self.random.choice((0, 0, 0.2)))
-            await asyncio.to_thread(self.server.start)
+    async def run(self) -> None:
+        """All of them, and a second of load after the last."""
+        random = self.load.random
+        await self._acked(0, 0.0)
+        for left in reversed(range(self.times)):
+            await asyncio.sleep(random.choice((0.05, 0.3, 0.8, 1.2)) * random.random())
+            began = len(self.load.history.published)
+            ended_at = await self.fault.strike()
+            if not left or random.random() < PATIENT_SHARE:
+                self.recoveries.append(await self._acked(began, ended_at) - ended_at)
         await asyncio.sleep(1.0)
 
-    async def _drain(self, subscribers: list[Subscriber]) -> None:
-        """Wait until nothing is owed to anyone. What is still owed then is found by the checker."""
-        deadline = time.monotonic() + DRAIN_WITHIN_S
-        while time.monotonic() < deadline:
-            owed = await asyncio.to_thread(self._owed)
-            last = await asyncio.to_thread(self._last_seqs)
-            behind = any(
-                last[topic] > seq
-                for each in subscribers
-                if not each.stream.durable
-                for topic, seq in each.position.items()
-            )
-            if not owed and not behind:
-                return
-            await asyncio.sleep(0.1)
+    async def _acked(self, start: int, after: float) -> float:
+        """When a publish was acked first that was sent after that moment. Raises TimeoutError.
 
-    def _owed(self) -> int:
-        views = [self.api.subscription(each.name) for each in STREAMS if each.durable]
-        return sum(
-            view["in_flight_count"]
-            + view["pending_retry_count"]
-            + sum(topic["lag"] for topic in view["topics"])
-            for view in views
-        )
-
-    def _last_seqs(self) -> dict[str, int]:
-        return {topic: self.api.topic(topic)["last_seq"] for topic in ALL_TOPICS}
-
-    # After ----------------------------------------------------------------------------------------
-
-    def _collect(self, epochs: dict[str, str]) -> None:
-        for topic, epoch in epochs.items():
-            assert self.api.topic(topic)["epoch"] == epoch, "the numbering must be the same"
-            for entry in self._walk(f"/api/topics/{topic}/messages", "messages", "from_seq", 1000):
-                value = value_of(entry["payload"])
-                self.history.stored.append(Stored(topic, entry["seq"], value, entry["message_id"]))
-        for dead in self._walk("/api/dlq", "dead_letters", "cursor", 500):
-            self.history.dead.append(
-                Dead(dead["subscription"] or "", dead["topic"], dead["seq"], dead["attempts"])
-            )
-
-    def _walk(self, path: str, field: str, parameter: str, limit: int) -> list[dict[str, Any]]:
-        """All pages of a list."""
-        entries: list[dict[str, Any]] = []
-        following: object = None
-        while True:
-            page = accepted(self.api.get(path, limit=limit, **{parameter: following}))
-            entries += page[field]
-            following = page["next"]
-            if following is None:
-                return entries
+        One that was sent before may have been acked before, and its answer be read only now.
+        """
+        published = self.load.history.published
+        async with asyncio.timeout(RECOVERED_WITHIN_S):
+            while True:
+                for each in published[start:]:
+                    if each.outcome == "ok" and each.sent_at > after:
+                        return each.at
+                start = len(published)
+                await asyncio.sleep(0.005)
 
 
-def crash(kills: int, seed: int, history_path: Path | None = None) -> dict[str, Any]:
-    """One run; returns the summary. `violations` is empty if all promises held."""
+def crash(plan: Plan, history_path: Path | None = None) -> dict[str, Any]:
+    """One run; returns the summary. `violations` is empty if all promises held. Raises NoDisk."""
+    return asyncio.run(_crash(plan, history_path))
+
+
+async def _crash(plan: Plan, history_path: Path | None) -> dict[str, Any]:
     began = time.monotonic()
-    with running_server(
-        DATABASE_URL=f"sqlite:///{DATABASE}", CONDUIT_LOG_LEVEL="warning"
-    ) as server:
-        run = Run(server, Random(seed))
-        report = asyncio.run(run.go(kills))
-        code, _ = server.terminate()
-        database = apsw.Connection(str(server.directory / DATABASE))
-        integrity = database.execute("PRAGMA integrity_check").get
-        database.close()
-        if code != 0 or integrity != "ok" or "Traceback" in server.log_text():
-            report.break_promise("server", (code, integrity, server.log_tail()))
-    if history_path is not None:
-        _write(run.history, history_path)
+    kind, random = FAULTS[plan.fault], Random(plan.seed)
+    parts = {"proxied": kind.proxied, "small_disk": kind.small_disk, "impatient": kind.store_fails}
+    async with rig_for(plan.store, **parts) as rig:
+        load = Load(rig.server, random)
+        fault = kind(rig, load.history, random, plan.pause_s)
+        strikes = _Strikes(fault, plan.times, load)
+        try:
+            report = await load.go(strikes.run)
+        finally:
+            if history_path is not None:
+                _write(load.history, history_path)
+        integrity = await _judge(rig, fault, report)
+    summary = dataclasses.asdict(plan)
+    summary["seconds"] = round(time.monotonic() - began, 1)
+    summary["recovery_max_s"] = round(max(strikes.recoveries), 3)
+    return summary | fault.counts() | _counts(load.history, report) | {"integrity": integrity}
+
+
+def _counts(history: History, report: Report) -> dict[str, Any]:
+    """What the clients met, and what the checker found."""
     return {
-        "kills": kills,
-        "seed": seed,
-        "seconds": round(time.monotonic() - began, 1),
+        "answers_503": history.refused.total(),
+        "codes": dict(history.refused),
+        "turned_away": history.turned_away.total(),
         **report.counts,
-        "integrity": integrity,
         "violations": dict(report.violations),
         "samples": dict(report.samples),
     }
+
+
+async def _judge(rig: Rig, fault: Fault, report: Report) -> str:
+    """What the clients cannot see: how the server ends, its log, its store. Returns the integrity."""
+    code, _ = await asyncio.to_thread(rig.server.terminate)
+    integrity = await asyncio.to_thread(rig.integrity)
+    if code != 0 or integrity != "ok" or "Traceback" in rig.server.log_text():
+        report.break_promise("server", (code, integrity, rig.server.log_tail()))
+    told = fault.history.refused.keys() | fault.history.turned_away.keys()
+    if unexpected := told - (STORE_FAILS if fault.store_fails else set()):
+        report.break_promise("refused", unexpected)
+    return integrity
 
 
 def _write(history: History, path: Path) -> None:
@@ -249,13 +142,24 @@ def _write(history: History, path: Path) -> None:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--store", choices=get_args(Store), default="sqlite")
+    parser.add_argument("--fault", choices=get_args(Name), nargs="+", default=["server"])
+    parser.add_argument("--times", type=int, default=50, help="how often; the disk fills up once")
+    parser.add_argument("--pause-s", type=float, default=5.0, help="how long `stop` lasts")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     parser.add_argument("--history", type=Path, help="write what happened to this file")
     options = parser.parse_args()
-    summary = crash(options.kills, options.seed, options.history)
-    print(json.dumps(summary))
-    return 1 if summary["violations"] else 0
+    violated = False
+    for fault in options.fault:
+        times = 1 if fault == "disk" else options.times
+        plan = Plan(options.store, fault, times, options.seed, options.pause_s)
+        try:
+            summary = crash(plan, options.history)
+        except NoDisk as reason:
+            summary = {"fault": fault, "skipped": str(reason), "violations": {}}
+        print(json.dumps(summary), flush=True)
+        violated |= bool(summary["violations"])
+    return 1 if violated else 0
 
 
 if __name__ == "__main__":

@@ -103,6 +103,9 @@ class Subscriber:
             self.history.events += self._asked.pop(frame["ref"])
         elif kind == "gap" or (kind == "subscribed" and frame.get("recovered") is False):
             self.history.events.append(Fault(self.stream.name, json.dumps(frame)))
+        elif kind == "error" and frame["code"] == "store_unavailable":
+            self.history.turned_away[frame["code"]] += 1
+            raise ConnectionAbortedError("the server cannot go on with this now")
         elif kind == "error" and frame["code"] != "unknown_delivery":
             # A late ack is refused with unknown_delivery; all else is not expected.
             self.history.events.append(Fault(self.stream.name, json.dumps(frame)))

@@ -100,6 +100,14 @@ def test_a_value_that_is_stored_twice_is_found():
     assert "stored_twice" in kinds(history)
 
 
+def test_an_id_that_is_stored_twice_is_found():
+    history = good_history()
+    history.published.append(Published("p-11", "t", "info"))
+    history.stored.append(Stored("t", COUNT + 1, "p-11", "id-3"))
+    history.streams.clear()
+    assert kinds(history) == {"id_twice"}
+
+
 def test_an_answer_with_the_number_of_another_message_is_found():
     history = good_history()
     history.published[3] = dataclasses.replace(history.published[3], seq=5)

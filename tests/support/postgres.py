@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -18,6 +19,8 @@ DATABASE = "conduit"
 START_TIMEOUT_S = 60.0
 # What Debian's package creates; PostgreSQL refuses to run as root.
 OTHER_USER = "postgres"
+# What a postmaster says when children of the last one have not ended yet.
+_STILL_THERE = "still in use"
 
 
 def binary(name: str) -> str:
@@ -41,12 +44,19 @@ def free_port() -> int:
 class Cluster:
     """One PostgreSQL server with everything in a temporary directory; fsync is on.
 
-    As root everything of it runs as another user, because PostgreSQL refuses to run as root.
+    `data` is a folder for its data, if that is to be elsewhere; `initdb` has further arguments for making
+    it. As root everything runs as another user, because PostgreSQL refuses to run as root.
     """
 
-    def __init__(self, folder: Path | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        options: Sequence[str] = (),
+        data: Path | None = None,
+        initdb: Sequence[str] = (),
+    ) -> None:
         self._base = Path(tempfile.mkdtemp(prefix="conduit-pg-", dir=folder))
-        self._data = self._base / "data"
+        self._data = data or self._base / "data"
         self._options = [f"-c{option}" for option in options]
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +64,9 @@ class Cluster:
         if os.geteuid() == 0:
             owner = pwd.getpwnam(OTHER_USER)
             os.chown(self._base, owner.pw_uid, owner.pw_gid)
-        self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-instructions")
+        self._run(
+            "initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-instructions", *initdb
+        )
 
     def url(self, database: str = DATABASE) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
@@ -65,8 +77,23 @@ class Cluster:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the postmaster runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start it, or start it again, and wait until it answers."""
+        """Start it, or start it again, and wait until it answers.
+
+        What a killed postmaster leaves behind goes by itself, and until then the next one ends at once.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._started(deadline):
+            assert _STILL_THERE in self.log()[-2000:], self.log()[-2000:]
+            time.sleep(0.02)
+
+    def _started(self, deadline: float) -> bool:
+        """Whether it answers; False if it ended."""
         with (self._base / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -80,11 +107,12 @@ class Cluster:
                 start_new_session=True,
                 **as_other(),
             )
-        deadline = time.monotonic() + START_TIMEOUT_S
         while subprocess.run(self._ready(), capture_output=True, check=False).returncode:
-            assert self._process.poll() is None, self.log()[-2000:]
+            if not self.alive:
+                return False
             assert time.monotonic() < deadline, self.log()[-2000:]
             time.sleep(0.02)
+        return True
 
     def _ready(self) -> list[str]:
         return [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
@@ -122,14 +150,19 @@ class Cluster:
         os.kill(self.pid, number)
 
     def signal_all(self, number: signal.Signals) -> None:
-        """To the postmaster and every process of its."""
-        os.killpg(self.pid, number)
+        """To the postmaster and every process of its. Each of them leads a session of its own."""
+        self.signal(number)
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        for child in children.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def stop(self) -> None:
         """Stop it fast. Idempotent."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(signal.SIGINT)
+        if self.alive:
+            self.signal_all(signal.SIGCONT)
+            self.signal(signal.SIGINT)
+            assert self._process is not None
             self._process.wait(START_TIMEOUT_S)
 
     def remove(self) -> None:
