@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
@@ -179,10 +179,16 @@ async def _on_a_connection(
         return await within(timeout_s, connection, job(connection))
     except StoreUnavailable:
         # Whatever it was, it may have left the connection unusable.
-        connection.terminate()
+        _end(connection)
         raise
     finally:
         await pool.release(connection)
+
+
+def _end(connection: Connection) -> None:
+    """Terminate it, unless it ended by itself: then the pool has it back, and asyncpg refuses the call."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -> T:
@@ -195,7 +201,7 @@ async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -
     task = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
     done, _ = await asyncio.wait({task}, timeout=timeout_s)
     if not done:
-        connection.terminate()
+        _end(connection)
         await asyncio.wait({task})
         logger.warning("PostgreSQL did not answer in %g s", timeout_s)
     try:
