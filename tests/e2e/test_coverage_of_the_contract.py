@@ -51,7 +51,8 @@ def test_every_promise_names_tests_that_exist():
         assert named, f"no test would falsify: {promise.splitlines()[0]}"
         for file, test in named:
             tree = ast.parse((ROOT / file).read_text())
-            tests = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+            functions = ast.FunctionDef | ast.AsyncFunctionDef
+            tests = {node.name for node in tree.body if isinstance(node, functions)}
             assert test in tests, f"{file} has no {test}"
 
 
