@@ -24,6 +24,8 @@ QUESTIONS = (
     "held",
     "recovery",
     "growth",
+    "retention",
+    "scale",
 )
 
 
@@ -34,7 +36,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="less of everything: minutes for all")
     parser.add_argument("--rounds", type=int, default=3, help="times each case runs (3)")
     parser.add_argument("--systems", help="only these, as conduit,nats,jetstream,redis")
-    parser.add_argument("--store", help="only cases on this store, as memory or sqlite")
+    parser.add_argument("--store", help="only cases on this store, as memory, sqlite or postgresql")
     parser.add_argument("--out", type=Path, help="append the lines to this file")
     options = parser.parse_args()
     if options.rounds < 1:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from bench import jetstream, lanes, readback, resp, wire
 from bench.harness import Case, Outcome
 from bench.lanes import TOPIC, WARM_TOPIC, Dialect, Shape
-from bench.systems import Conduit, Nats, Redis, directory, running
+from bench.systems import Nats, Redis, conduit, directory, running
 
 BATCH = 100
 # Fewer leave servers idle between batches. More share a sync, which every system that syncs gains from.
@@ -44,6 +44,7 @@ def cases(short: bool) -> list[Case]:
         case("conduit", "memory", _conduit, "memory", whole),
         case("redis", "memory", _redis, "no", whole),
         case("conduit", "sqlite", _conduit, "sqlite", whole),
+        case("conduit", "postgresql", _conduit, "postgresql", whole),
         case("jetstream", "file, synced", _jetstream, "always", sliding),
         case("redis", "file, synced", _redis, "always", whole),
         case("jetstream", "file, not synced", _jetstream, "2m", sliding),
@@ -51,7 +52,7 @@ def cases(short: bool) -> list[Case]:
 
 
 def _conduit(store: str, shape: Shape, seconds: float) -> Outcome:
-    with directory() as path, running(Conduit(path, store)) as server:
+    with directory() as path, running(conduit(path, store)) as server:
         for topic in _TOPICS:
             wire.call(server.port, "POST", "/api/topics", {"name": topic})
         return lanes.measure(server, CONDUIT, shape, seconds, readback.log)

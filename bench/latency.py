@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from bench import jetstream, loads, open_loop, wire
 from bench.harness import Case, Outcome, percentile
 from bench.open_loop import LEAD_S, PAYLOAD_BYTES, SUBSCRIBERS, TOPIC, Plan, Received, Sent
-from bench.systems import Busy, Conduit, Nats, Server, directory, running
+from bench.systems import Busy, Nats, Server, conduit, directory, running
 
 LATE_MAX_MS = 1.0
 
@@ -44,6 +44,7 @@ def _cases(rate: int, seconds: float) -> Iterator[Case]:
         ("conduit", "memory", False),
         ("nats", "none", False),
         ("conduit", "sqlite", False),
+        ("conduit", "postgresql", False),
         ("jetstream", "file, synced", False),
         ("jetstream", "file, not synced", False),
         ("conduit", "memory", True),
@@ -64,7 +65,7 @@ def _run(plan: Plan, store: str) -> Outcome:
     with directory() as path, contextlib.ExitStack() as stack:
         server: Server
         if plan.system == "conduit":
-            server = stack.enter_context(running(Conduit(path, store)))
+            server = stack.enter_context(running(conduit(path, store)))
             wire.call(server.port, "POST", "/api/topics", {"name": TOPIC})
             plan = dataclasses.replace(plan, ports=(server.port, server.port))
         else:

@@ -14,7 +14,7 @@ import io
 from bench import jetstream, lanes, loads, readback, resp, wire, wrk
 from bench.harness import Case, Checks, Outcome
 from bench.lanes import PAYLOAD_BYTES, TOPIC, WARM_TOPIC, Shape
-from bench.systems import Busy, Conduit, Nats, Redis, directory, running, tool
+from bench.systems import Busy, Nats, Redis, conduit, directory, running, tool
 
 CLIENTS = 64
 WARM_S = 1
@@ -44,6 +44,7 @@ def cases(short: bool) -> list[Case]:
         case("conduit", "memory", functools.partial(conduit, "memory")),
         case("redis", "memory", functools.partial(redis, "no")),
         case("conduit", "sqlite", functools.partial(conduit, "sqlite")),
+        case("conduit", "postgresql", functools.partial(conduit, "postgresql")),
         case("jetstream", "file, synced", functools.partial(nats, "always")),
         case("redis", "file, synced", functools.partial(redis, "always")),
         case("jetstream", "file, not synced", functools.partial(nats, "2m")),
@@ -51,7 +52,7 @@ def cases(short: bool) -> list[Case]:
 
 
 def _conduit(store: str, seconds: int) -> Outcome:
-    with directory() as path, running(Conduit(path, store)) as server:
+    with directory() as path, running(conduit(path, store)) as server:
         for topic in (WARM_TOPIC, TOPIC):
             wire.call(server.port, "POST", "/api/topics", {"name": topic})
         wrk.publish(server.port, CLIENTS, WARM_S, WARM_TOPIC)

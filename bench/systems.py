@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.machine import NATS
+from tests.support.postgres import Cluster
 
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 60.0
@@ -134,6 +135,40 @@ class Conduit(Server):
             return False
         finally:
             connection.close()
+
+
+class ConduitOnPostgres(Conduit):
+    """Conduit with its log in a PostgreSQL of its own, which has Debian's settings and fsync on.
+
+    Its CPU is that of both.
+    """
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.cluster = Cluster()
+        self.cluster.start()
+        url = self.cluster.create_database()
+        super().__init__(directory, "postgresql", DATABASE_URL=url, **settings)
+
+    def stop(self) -> None:
+        super().stop()
+        self.cluster.remove()
+
+    def cpu_s(self) -> float:
+        """Of Conduit, and of every process of PostgreSQL that is there now."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+                if int(fields[1]) == self.cluster.pid or stat.parent.name == str(self.cluster.pid):
+                    ticks += int(fields[11]) + int(fields[12])
+        return super().cpu_s() + ticks / _TICKS
+
+
+def conduit(directory: Path, store: str, **settings: str) -> Conduit:
+    """Conduit on `memory`, `sqlite` or `postgresql`."""
+    if store == "postgresql":
+        return ConduitOnPostgres(directory, **settings)
+    return Conduit(directory, store, **settings)
 
 
 class Nats(Server):

@@ -6,13 +6,14 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGCONT, SIGINT, SIGKILL, Signals
+from typing import Any
 
 USER = "conduit"
 DATABASE = "conduit"
@@ -38,7 +39,8 @@ def _version(path: Path) -> float:
 def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
+        port: int = bound.getsockname()[1]
+        return port
 
 
 class Cluster:
@@ -141,15 +143,15 @@ class Cluster:
 
     def kill(self) -> None:
         """SIGKILL the postmaster; its children end by themselves, as after a crash."""
-        self.signal(signal.SIGKILL)
+        self.signal(SIGKILL)
         assert self._process is not None
         self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """To the postmaster alone."""
         os.kill(self.pid, number)
 
-    def signal_all(self, number: signal.Signals) -> None:
+    def signal_all(self, number: Signals) -> None:
         """To the postmaster and every process of its. Each of them leads a session of its own."""
         self.signal(number)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
@@ -160,8 +162,8 @@ class Cluster:
     def stop(self) -> None:
         """Stop it fast. Idempotent."""
         if self.alive:
-            self.signal_all(signal.SIGCONT)
-            self.signal(signal.SIGINT)
+            self.signal_all(SIGCONT)
+            self.signal(SIGINT)
             assert self._process is not None
             self._process.wait(START_TIMEOUT_S)
 
@@ -176,7 +178,7 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
 
-def as_other() -> dict[str, object]:
+def as_other() -> dict[str, Any]:
     """Arguments of Popen that make the process another user's, if we are root."""
     if os.geteuid() != 0:
         return {}

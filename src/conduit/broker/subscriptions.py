@@ -309,12 +309,16 @@ class Subscriptions:
 
     async def delivery_states(self, topic: Topic, seq: int) -> list[DeliveryState]:
         """What every durable subscription of the topic has done with one message."""
-        states = []
-        for record in tuple(self._records.values()):
-            if record.tenant == topic.tenant and matches(record.pattern, topic.name):
-                delivery = (await self._deliveries(record)).get(topic.topic_id)
-                states.append(state_of(record.name, delivery, seq))
-        return states
+        records = [
+            record
+            for record in self._records.values()
+            if record.tenant == topic.tenant and matches(record.pattern, topic.name)
+        ]
+        found = await asyncio.gather(*(self._deliveries(record) for record in records))
+        return [
+            state_of(record.name, deliveries.get(topic.topic_id), seq)
+            for record, deliveries in zip(records, found, strict=True)
+        ]
 
     async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
         deliveries = await self._deliveries(record)
@@ -355,4 +359,5 @@ class Subscriptions:
             for owner, name in self._records
             if owner == tenant and (after is None or name > after) and (q is None or q in name)
         )
-        return [await self._view(self._records[tenant, name]) for name in names[:limit]]
+        views = (self._view(self._records[tenant, name]) for name in names[:limit])
+        return await asyncio.gather(*views)

@@ -25,9 +25,10 @@ RETIRED_FOR_S = 600.0
 # One that goes within this time by itself is not emptied row by row.
 WAIT_FOR_S = 86_400.0
 
-# One at a time in a database; the number stands for "conduit segments".
+# One at a time in a database; the number stands for "conduit segments". An autovacuum gives way to whoever
+# has waited for deadlock_timeout, a second.
 _ALONE = """
-SELECT pg_try_advisory_xact_lock(4859228372886087027), set_config('lock_timeout', '500ms', true)
+SELECT pg_try_advisory_xact_lock(4859228372886087027), set_config('lock_timeout', '2s', true)
 """
 
 _CURRENT = """
@@ -127,11 +128,12 @@ async def _drop(connection: Connection, segment: int) -> bool:
     async with connection.transaction():
         if not (await connection.fetchrow(_ALONE) or [False])[0]:
             return False
-        # In the order in which a query over the whole log locks them. Nobody is in the middle of an
-        # append then, and the question is asked again.
-        await connection.execute("LOCK TABLE ONLY conduit.messages IN ACCESS EXCLUSIVE MODE")
         table = f"conduit.messages_{int(segment)}"
+        # Nobody is in the middle of an append then, and the question is asked again.
         await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        # A query over the whole log locks these two the other way round: it is not to wait for us.
+        await connection.execute("SELECT set_config('lock_timeout', '100ms', true)")
+        await connection.execute("LOCK TABLE ONLY conduit.messages IN ACCESS EXCLUSIVE MODE")
         if await connection.fetchval(_IS_NEEDED, segment):
             return False
         await connection.execute("DELETE FROM conduit.extents WHERE segment = $1", segment)
