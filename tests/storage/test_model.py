@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from conduit.core.message import Message, Progress, Retention
 from conduit.storage.base import TOPIC_GONE, Store
 from conduit.storage.memory import MemoryStore
+from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
 from tests.storage import given as put
 from tests.storage.given import NOW_MS, TENANT
@@ -117,8 +118,12 @@ class Model:
 
     async def purge(self, limit: int) -> None:
         removed = await self.store.purge(limit)
-        assert removed == min(limit, self.gone_count)
-        self.gone_count -= removed
+        if self.store.kind == "postgresql":
+            # What was trimmed is gone for readers, and removed when its topic is, if not before.
+            assert removed <= limit
+        else:
+            assert removed == min(limit, self.gone_count)
+            self.gone_count -= removed
 
     async def check(self) -> None:
         records = {record.topic_id: record for record in await self.store.topics()}
@@ -130,12 +135,13 @@ class Model:
             assert await self.store.read(topic_id, 1, limit=1000) == log
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql"])
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(script=st.lists(calls, max_size=25))
-def test_a_store_does_what_its_model_does(kind, script):
+def test_a_store_does_what_its_model_does(kind, script, cluster):
     async def run(store: Store) -> None:
         await store.open()
         model = Model(store)
@@ -146,5 +152,8 @@ def test_a_store_does_what_its_model_does(kind, script):
         await model.check()
         await store.close()
 
+    if kind == "postgresql":
+        asyncio.run(run(PostgresStore(cluster.empty_database("model"))))
+        return
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(MemoryStore() if kind == "memory" else SqliteStore(Path(folder, "x.db"))))

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 FLUSH_INTERVAL_S = 0.2
 # After a failure the store is given this long.
 RETRY_INTERVAL_S = 1.0
+# Of so many failures in a row one is logged.
+LOG_EVERY_COUNT = 30
 # Deaths that wait for the store; beyond it no delivery dies.
 DEATHS_MAX_COUNT = 10_000
 # Acks that wait to be confirmed; beyond it a confirmation is refused.
@@ -52,6 +54,7 @@ class Ledger:
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_stopping = False
+        self._failed_count = 0
         self.on_flushed: Callable[[], None] = lambda: None
         self.on_refused: Callable[[set[int]], None] = lambda subscription_ids: None
 
@@ -113,8 +116,13 @@ class Ledger:
             self._urgent.clear()
             try:
                 await self.flush()
+                if self._failed_count:
+                    logger.info("progress is stored again, after %d failures", self._failed_count)
+                    self._failed_count = 0
             except Exception as error:  # noqa: BLE001 - a task root: what is not stored is tried again
-                log_failure(logger, "progress could not be stored; trying again", error)
+                self._failed_count += 1
+                if self._failed_count % LOG_EVERY_COUNT == 1:
+                    log_failure(logger, "progress could not be stored; trying again", error)
                 if not self._is_stopping:
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     self._wake.set()

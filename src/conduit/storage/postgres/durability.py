@@ -30,16 +30,17 @@ def unsafe(settings: dict[str, str]) -> list[str]:
     return [name for name in _UNSAFE if settings[name] == "off"]
 
 
-def check(settings: dict[str, str], *, allow_unsafe: bool) -> None:
-    """Raise StoreUnavailable for a version that is too old, or settings that are not allowed."""
-    version = settings["server_version"]
-    if (
-        int(version.split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
-        < OLDEST_VERSION
-    ):
+def check_version(connection: Connection) -> None:
+    """Raise StoreUnavailable for a PostgreSQL that is too old."""
+    major = connection.get_server_version().major
+    if major < OLDEST_VERSION:
         raise StoreUnavailable(
-            f"PostgreSQL {version} is too old: Conduit needs {OLDEST_VERSION} or later"
+            f"PostgreSQL {major} is too old: Conduit needs {OLDEST_VERSION} or later"
         )
+
+
+def check(settings: dict[str, str], *, allow_unsafe: bool) -> None:
+    """Raise StoreUnavailable for settings that are not allowed."""
     if (found := unsafe(settings)) and not allow_unsafe:
         raise StoreUnavailable(
             f"PostgreSQL runs with {' and '.join(f'{name}=off' for name in found)}: a crash would lose"

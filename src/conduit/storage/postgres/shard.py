@@ -59,6 +59,7 @@ class Shard:
         await self.database.open_pools()
 
     async def _prepare(self, connection: Connection) -> None:
+        durability.check_version(connection)
         settings = await durability.read(connection)
         durability.check(settings, allow_unsafe=self._allow_unsafe)
         self.settings = settings
