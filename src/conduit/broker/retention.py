@@ -1,7 +1,7 @@
 """Housekeeping: one task that removes what the retention no longer keeps.
 
-It works in slices with a pause of a loop's turn between them, so that a publish waits for one slice
-at most. A round that fails is logged; the next one tries again.
+It works in slices with pauses as long as they took, so that a publish waits for one slice at most, and
+others have at least half of the store's time. A round that fails is logged; the next one tries again.
 """
 
 from __future__ import annotations
@@ -111,16 +111,27 @@ class Housekeeper:
     async def _trim(self, topic: Topic, now_ms: int) -> None:
         more = True
         while more and not topic.is_deleted:
+            began = _now()
             trimmed = await self._store.trim(topic.topic_id, topic.retention, now_ms, SLICE_COUNT)
             topic.first_seq = trimmed.first_seq
             # A commit that ended in this turn may be missing here; the next slice counts it.
             topic.stored_bytes = trimmed.stored_bytes
             more = trimmed.more
-            await asyncio.sleep(0)
+            await _pause(began)
 
     async def _repeat(self, remove: Callable[[int], Awaitable[int]]) -> None:
         """Remove slice after slice until one is not full."""
         removed_count = SLICE_COUNT
         while removed_count >= SLICE_COUNT:
+            began = _now()
             removed_count = await remove(SLICE_COUNT)
-            await asyncio.sleep(0)
+            await _pause(began)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _pause(began: float) -> None:
+    """Let others work for as long as the slice has, that began then."""
+    await asyncio.sleep(_now() - began)
