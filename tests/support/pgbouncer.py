@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.postgres import OTHER_USER, USER, Cluster, as_other, free_port
+from tests.support.postgres import OTHER_USER, USER, Cluster, as_other
+from tests.support.server import free_port
 
 START_TIMEOUT_S = 10.0
 # As few that clients must share them: what one leaves in a session, another one meets.

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGKILL, Signals
 from typing import Any
+
+from tests.support.server import free_port
 
 USER = "conduit"
 DATABASE = "conduit"
@@ -34,13 +35,6 @@ def binary(name: str) -> str:
 
 def _version(path: Path) -> float:
     return float(path.parts[-3])
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 class Cluster:
