@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker, BrokerOptions
-from conduit.broker.connection import Connection
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.broker.waiting import result_of
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest, Subscribe

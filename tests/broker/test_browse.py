@@ -1,7 +1,7 @@
 import pytest
 
-from conduit.broker import browse
-from conduit.broker.browse import Window
+from conduit.broker.administer import browse
+from conduit.broker.administer.browse import Window
 from conduit.core.message import Retention
 from conduit.errors import NotFound
 from conduit.names import DEFAULT_TENANT

@@ -1,6 +1,6 @@
 import asyncio
 
-from conduit.broker.catchup import BUSY, GENTLE, GIVE_WAY_S, QUIET, QUIET_AFTER_S, CatchUp
+from conduit.broker.deliver.backlog import BUSY, GENTLE, GIVE_WAY_S, QUIET, QUIET_AFTER_S, CatchUp
 
 
 class Reading:

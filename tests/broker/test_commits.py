@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from conduit.broker.dead_letters import JOBS_COUNT_MAX, JOBS_RUNNING_MAX, PAGE_COUNT
+from conduit.broker.administer.dead_letters import JOBS_COUNT_MAX, JOBS_RUNNING_MAX, PAGE_COUNT
 from conduit.errors import Conflict, LimitReached, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Reject

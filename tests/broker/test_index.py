@@ -1,4 +1,4 @@
-from conduit.broker.index import GENERATION_COUNT, GENERATIONS_COUNT, MessageIndex
+from conduit.broker.deliver.index import GENERATION_COUNT, GENERATIONS_COUNT, MessageIndex
 
 
 def test_an_id_is_known_with_its_topic_and_number_and_the_last_hand_out_counts():

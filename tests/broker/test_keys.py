@@ -5,7 +5,7 @@ import logging
 import msgspec
 import pytest
 
-from conduit.broker.keys import WARNING_INTERVAL_S
+from conduit.broker.publish.keys import WARNING_INTERVAL_S
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from conduit.broker.browse import Window
-from conduit.broker.committer import Committer
-from conduit.broker.publisher import PublishLimits
-from conduit.broker.receipt import Receipt
+from conduit.broker.administer.browse import Window
+from conduit.broker.publish.committer import Committer
+from conduit.broker.publish.publisher import PublishLimits
+from conduit.broker.publish.receipt import Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,

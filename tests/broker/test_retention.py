@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
-from conduit.broker import retention
-from conduit.broker.retention import RetentionRules
+from conduit.broker.administer import retention
+from conduit.broker.administer.retention import RetentionRules
 from conduit.core.message import Retention
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT

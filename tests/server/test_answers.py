@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.errors import InvalidRequest, NotFound, Overloaded, RequestError, StateError, WireError
 from conduit.protocol.codes import CODES
 from conduit.server.answers import (

@@ -6,18 +6,18 @@ import asyncio
 
 import msgspec
 
-from conduit.broker.browse import Browser
+from conduit.broker.administer.browse import Browser
+from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.retention import Housekeeper, RetentionRules
+from conduit.broker.administer.subscriptions import Subscriptions
+from conduit.broker.attach.connection import Connection, Peer
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
-from conduit.broker.connection import Connection, Peer
-from conduit.broker.dead_letters import DeadLetters
-from conduit.broker.dispatch import Removal
-from conduit.broker.hub import Hub
-from conduit.broker.keys import Keys
-from conduit.broker.publisher import Publisher, PublishLimits
-from conduit.broker.retention import Housekeeper, RetentionRules
+from conduit.broker.deliver.router import Hub
+from conduit.broker.deliver.running import Removal
+from conduit.broker.publish.keys import Keys
+from conduit.broker.publish.publisher import Publisher, PublishLimits
 from conduit.broker.stats import Gauges, Stats
-from conduit.broker.subscriptions import Subscriptions
 from conduit.core.message import Retention
 from conduit.storage.base import Store
 

@@ -13,7 +13,7 @@ from conduit.names import check_topic
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
-    from conduit.broker.feed import Feed
+    from conduit.broker.deliver.feed import Feed
 
 
 class Topic:

@@ -18,7 +18,7 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
 
 if TYPE_CHECKING:
-    from conduit.broker.receipt import Receipt
+    from conduit.broker.publish.receipt import Receipt
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"

@@ -10,10 +10,10 @@ import sys
 
 import uvloop
 
+from conduit.broker.administer.retention import RetentionRules
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
-from conduit.broker.publisher import PublishLimits
-from conduit.broker.retention import RetentionRules
+from conduit.broker.publish.publisher import PublishLimits
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
 from conduit.server.context import Context, Limits

@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import decode_publish, decode_publish_batch

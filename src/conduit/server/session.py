@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import (
@@ -42,7 +42,7 @@ from conduit.protocol.frames import (
 from conduit.server.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from conduit.broker.connection import Connection
+    from conduit.broker.attach.connection import Connection
     from conduit.server.context import Context
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from conduit import __version__
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
 from conduit.server.context import Context
 from conduit.server.metrics import create_registry

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
-from conduit.broker.dead_letters import RedriveJob
+from conduit.broker.administer.dead_letters import RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.protocol.codec import format_time
 from conduit.server.rest.inputs import (

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
-from conduit.broker.browse import Window
+from conduit.broker.administer.browse import Window
 from conduit.core.message import Message
 from conduit.protocol.codec import format_time
 from conduit.server.rest.inputs import NO_QUERY, QueryModel, Shared, Tenant, Time, TopicName

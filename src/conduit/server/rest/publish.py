@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Header, Request, Response
 
-from conduit.broker.receipt import Receipt
+from conduit.broker.publish.receipt import Receipt
 from conduit.broker.waiting import result_of
 from conduit.protocol.codec import decode_publish, decode_publish_batch, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest

@@ -8,8 +8,8 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from conduit.broker.subscriptions import RANGES
-from conduit.broker.views import SubscriptionView, TopicProgress
+from conduit.broker.administer.subscriptions import RANGES
+from conduit.broker.administer.views import SubscriptionView, TopicProgress
 from conduit.core.message import SubscriptionSettings
 from conduit.protocol.codec import format_time
 from conduit.server.rest.inputs import (

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from conduit.broker.catalog import Topic
-from conduit.broker.hub import Hub
-from conduit.broker.receipt import Answer, Receipt
+from conduit.broker.deliver.router import Hub
+from conduit.broker.publish.receipt import Answer, Receipt
 from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from conduit.broker.catalog import Topic
-from conduit.broker.receipt import BatchAnswer, Receipt
+from conduit.broker.publish.receipt import BatchAnswer, Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from conduit.broker.publisher import Publisher
+    from conduit.broker.publish.publisher import Publisher
 
 
 class Batch:

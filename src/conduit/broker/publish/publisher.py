@@ -9,13 +9,13 @@ from functools import partial
 import msgspec
 from uuid_utils import uuid7
 
-from conduit.broker.batch import Batch
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.committer import Done
-from conduit.broker.committers import Committers
-from conduit.broker.hub import Hub
-from conduit.broker.keys import Keys
-from conduit.broker.receipt import Answer, BatchAnswer, Receipt
+from conduit.broker.deliver.router import Hub
+from conduit.broker.publish.batch import Batch
+from conduit.broker.publish.committer import Done
+from conduit.broker.publish.committers import Committers
+from conduit.broker.publish.keys import Keys
+from conduit.broker.publish.receipt import Answer, BatchAnswer, Receipt
 from conduit.broker.stats import Stats
 from conduit.core.message import NewMessage
 from conduit.errors import (

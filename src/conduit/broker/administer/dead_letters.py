@@ -11,7 +11,7 @@ import msgspec
 import uuid_utils
 
 from conduit.broker.clock import Clock
-from conduit.broker.receipt import Answer
+from conduit.broker.publish.receipt import Answer
 from conduit.broker.waiting import result_of
 from conduit.core.message import DeadLetter
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, RequestError

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from conduit.broker.stream import Stream
+from conduit.broker.deliver.cursor import Stream
 from conduit.core.delivery import Delivery, Policy, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 
 if TYPE_CHECKING:
     from conduit.broker.catalog import Topic
-    from conduit.broker.hub import Hub
+    from conduit.broker.deliver.router import Hub
 
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 
-from conduit.broker.acks import Acks
-from conduit.broker.dispatch import Dispatch, Outlet, Removal, Subscriber
-from conduit.broker.hub import Hub
-from conduit.broker.starts import Beginning, begin, check_start
-from conduit.broker.subscriptions import Subscriptions, check_settings
+from conduit.broker.administer.subscriptions import Subscriptions, check_settings
+from conduit.broker.attach.verbs import Acks
+from conduit.broker.deliver.router import Hub
+from conduit.broker.deliver.running import Dispatch, Outlet, Removal, Subscriber
+from conduit.broker.deliver.starts import Beginning, begin, check_start
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached
 from conduit.names import check_pattern, check_subscription, is_pattern

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from conduit.broker.entry import Entry, make_entry
-from conduit.broker.reader import PAGE_MAX_BYTES, Page
+from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.reader import PAGE_MAX_BYTES, Page
 from conduit.core.delivery import Delivery
 from conduit.errors import ConduitError
 from conduit.protocol.codec import server_frame
 from conduit.protocol.frames import Gap
 
 if TYPE_CHECKING:
-    from conduit.broker.dispatch import Dispatch, Subscriber
-    from conduit.broker.feed import Feed
+    from conduit.broker.deliver.feed import Feed
+    from conduit.broker.deliver.running import Dispatch, Subscriber
 
 # What is written to one subscriber at a time, so that competing ones take turns and a socket that fills
 # up is noticed before much more is queued on it.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from conduit.broker.dispatch import Dispatch
+from conduit.broker.deliver.running import Dispatch
 from conduit.core.delivery import Delivery, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord
 from conduit.core.retries import NOBODY

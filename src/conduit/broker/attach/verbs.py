@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from conduit.broker.dispatch import Outlet, Subscriber
-from conduit.broker.hub import Hub
+from conduit.broker.deliver.router import Hub
+from conduit.broker.deliver.running import Outlet, Subscriber
 from conduit.core.delivery import Delivery
 from conduit.errors import ConduitError, InvalidRequest, NotFound, Overloaded
 from conduit.protocol.codec import server_frame

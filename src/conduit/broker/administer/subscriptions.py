@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from conduit.broker.dispatch import Dispatch, Removal
-from conduit.broker.hub import Hub
-from conduit.broker.starts import Beginning, begin
-from conduit.broker.views import (
+from conduit.broker.administer.views import (
     DeliveryState,
     SubscriptionView,
     TopicProgress,
@@ -19,6 +16,9 @@ from conduit.broker.views import (
     restored,
     state_of,
 )
+from conduit.broker.deliver.router import Hub
+from conduit.broker.deliver.running import Dispatch, Removal
+from conduit.broker.deliver.starts import Beginning, begin
 from conduit.core.delivery import Delivery
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from conduit.broker.entry import Entry, make_entry
-from conduit.broker.index import MessageIndex
+from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.turn import guarded
 from conduit.core.message import Message
 from conduit.errors import ConduitError, StateError
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
-    from conduit.broker.feed import Feed
+    from conduit.broker.deliver.feed import Feed
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.broker.administer.subscriptions import Subscriptions
+from conduit.broker.administer.views import DeliveryState
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.subscriptions import Subscriptions
-from conduit.broker.views import DeliveryState
 from conduit.core.message import Message
 from conduit.errors import NotFound
 from conduit.storage.base import Store

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from conduit.broker.clock import Clock
-from conduit.broker.committer import Committed, Committer, Done
+from conduit.broker.publish.committer import Committed, Committer, Done
 from conduit.core.message import NewMessage
 from conduit.storage.base import SHARDS_MAX_COUNT, Store
 

@@ -23,7 +23,7 @@ from conduit.errors import Overloaded
 from conduit.storage.base import Store
 
 if TYPE_CHECKING:
-    from conduit.broker.stream import Stream
+    from conduit.broker.deliver.cursor import Stream
 
 logger = logging.getLogger(__name__)
 

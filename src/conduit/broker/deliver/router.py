@@ -7,15 +7,15 @@ import random
 from collections.abc import Callable, Sequence
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.catchup import CatchUp
 from conduit.broker.clock import Clock
-from conduit.broker.dispatch import Dispatch
-from conduit.broker.feed import Feed
-from conduit.broker.index import MessageIndex
-from conduit.broker.ledger import Ledger
-from conduit.broker.reader import Reader
+from conduit.broker.deliver.backlog import CatchUp
+from conduit.broker.deliver.cursor import Stream
+from conduit.broker.deliver.feed import Feed
+from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.progress import Ledger
+from conduit.broker.deliver.reader import Reader
+from conduit.broker.deliver.running import Dispatch
 from conduit.broker.stats import Stats
-from conduit.broker.stream import Stream
 from conduit.broker.turn import Turn, guarded
 from conduit.core.message import NewMessage
 from conduit.core.topics import PatternTrie, matches

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from conduit.broker.entry import Entry, make_entry
+from conduit.broker.deliver.entry import Entry, make_entry
 from conduit.core.message import NewMessage
 
 if TYPE_CHECKING:
     from conduit.broker.catalog import Topic
-    from conduit.broker.hub import Hub
-    from conduit.broker.stream import Stream
+    from conduit.broker.deliver.cursor import Stream
+    from conduit.broker.deliver.router import Hub
 
 # The tail that is kept in memory for those who are a little behind.
 TAIL_MAX_COUNT = 1_024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from conduit.broker.catalog import Topic
-from conduit.broker.hub import Hub
+from conduit.broker.deliver.router import Hub
 from conduit.core.topics import matches
 from conduit.errors import InvalidRequest
 from conduit.protocol.codec import parse_time

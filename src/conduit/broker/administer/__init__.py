@@ -1,0 +1,1 @@
+"""Looking after it all: subscriptions, dead letters, stored messages, retention."""

@@ -1,0 +1,1 @@
+"""What a client holds: its subscriptions, and the verbs that settle deliveries."""

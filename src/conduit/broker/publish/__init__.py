@@ -1,0 +1,1 @@
+"""From a request to a receipt: what may be published, the next commit, the answer."""
