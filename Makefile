@@ -3,6 +3,9 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATABASE_URL ?= sqlite:///data/conduit.db
+# Tests that run at a time under `make test`, each worker with servers of its own. Most wait more than they
+# compute, so that there may be more of them than cores.
+WORKERS ?= 4
 # How often `make crash` kills the server; `make test` kills it a few times.
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
@@ -31,11 +34,11 @@ run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLit
 	@mkdir -p data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
-test: lint types services ## everything that must pass, as CI runs it
-	$(BIN)/python -m pytest
+test: lint types services ## everything that must pass, as CI runs it, with WORKERS (4) at a time
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-test-fast: setup ## the tests that start no server: seconds, not minutes
-	$(BIN)/python -m pytest -m 'not e2e and not crash'
+test-fast: setup ## the tests that start no process, so no server and no database: half a minute
+	$(BIN)/python -m pytest -m 'not process'
 
 services: ## the servers that tests start: PostgreSQL, PgBouncer
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null || \

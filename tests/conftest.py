@@ -1,12 +1,14 @@
-"""Options of the whole suite, and the servers that many tests share. All other fixtures stand beside the
-tests that use them.
+"""Options and marks of the whole suite, where its files are, and the servers that many tests share. All
+other fixtures stand beside the tests that use them.
 """
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests.support import processes, scratch
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
 
@@ -15,10 +17,17 @@ settings.register_profile("conduit", deadline=None, print_blob=True)
 settings.load_profile("conduit")
 
 
+# Tests make and drop thousands of tables. The system catalog grows by that, and soon every question about
+# types seems worth compiling: a second and more, behind a pooler for each connection. The write-ahead log
+# may be in memory.
+POSTGRES = ("jit=off", "max_wal_size=256MB")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server with one database, for all tests of the session."""
-    made = Cluster()
+    # What initdb has written may be lost with the machine, which loses the tests too.
+    made = Cluster(options=POSTGRES, initdb=["--no-sync"])
     made.start()
     made.create_database()
     yield made
@@ -31,6 +40,21 @@ def pgbouncer(cluster: Cluster) -> Iterator[PgBouncer]:
     made = PgBouncer(cluster)
     yield made
     made.remove()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    tempfile.tempdir = scratch.folder()
+    guard = processes.Guard()
+    guard.install()
+    config.pluginmanager.register(guard)
+
+
+def pytest_report_header() -> str:
+    return f"files: {tempfile.gettempdir()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    processes.mark(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

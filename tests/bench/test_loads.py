@@ -8,6 +8,8 @@ from bench import loads
 from bench.loads import Load, LoadError
 from tests.bench import work
 
+pytestmark = pytest.mark.process
+
 
 def test_a_load_runs_in_a_process_of_its_own():
     process, _ = loads.run(work.tells_its_process)

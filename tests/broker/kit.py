@@ -12,10 +12,12 @@ import msgspec
 
 from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker, BrokerOptions
-from conduit.broker.publish.receipt import Receipt
+from conduit.broker.deliver.settings import DURABLE
 from conduit.broker.waiting import result_of
+from conduit.core.message import SubscriptionSettings
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest, Subscribe
+from conduit.protocol.records import Receipt
 from conduit.storage.memory import MemoryStore
 
 # Turns of the loop that a fact may take to come true.
@@ -91,12 +93,13 @@ class Bench:
 
     async def advance(self, seconds: float) -> None:
         """Move the clock and have the deadlines looked at."""
+        deadlines = self.broker._engine.deadlines
+        deadlines.rng.seed(0)
         self.clock.seconds += seconds
-        self.broker._hub.rng.seed(0)
-        self.broker._hub.sweep(self.clock.seconds)
-        await self.rest()
-        self.broker._hub.sweep(self.clock.seconds)
-        await self.rest()
+        for _ in range(3):
+            # The first one judges by the time of the sweep before.
+            deadlines.sweep(self.clock.seconds)
+            await self.rest()
 
     async def publish(self, topic: str, payload: object = 1, **fields: Any) -> Receipt:
         request = PublishRequest(topic, msgspec.Raw(json.dumps(payload).encode()), **fields)
@@ -114,6 +117,17 @@ class Bench:
         await self.rest()
         return receipts
 
+    def forget_tail(self, topic: str, last_seq: int) -> None:
+        """Have everything up to `last_seq` read from the log from now on."""
+        found = self.broker.topics.get(DEFAULT_TENANT, topic)
+        feed = self.broker._engine.feeds.find(found.topic_id)
+        if feed is not None:
+            feed.skip_to(last_seq)
+
+    @staticmethod
+    def durable_settings() -> SubscriptionSettings:
+        return DURABLE
+
     def connect(self) -> tuple[Connection, Peer]:
         peer = Peer()
         return self.broker.connect(DEFAULT_TENANT, peer), peer
@@ -126,7 +140,7 @@ class Bench:
 
     async def flush(self) -> None:
         """Have all progress stored, and idle subscriptions unloaded."""
-        await self.broker._hub.ledger.stored()
+        await self.broker._engine.progress.stored()
         await self.rest()
 
 

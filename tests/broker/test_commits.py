@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from conduit.broker.publish.receipt import Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest, Subscribe
+from conduit.protocol.records import Receipt
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -60,7 +60,7 @@ async def test_a_commit_that_hangs_is_told_as_unknown_once_and_its_messages_are_
         running = published(bench)
         await bench.rest()
         queued = published(bench)
-        committer = bench.broker._publisher.committers
+        committer = bench.broker._committers
         committer.check(asyncio.get_running_loop().time())
         assert (running, queued) == ([], [])
         committer.check(later())
@@ -79,7 +79,7 @@ async def test_a_key_whose_outcome_is_unknown_stands_for_the_result_once_there_i
     async with hanging_store() as (store, bench):
         first = published(bench, idempotency_key="k")
         await bench.rest()
-        committer = bench.broker._publisher.committers
+        committer = bench.broker._committers
         committer.check(later())
         again = published(bench, idempotency_key="k")
         assert again == []
@@ -100,7 +100,7 @@ async def test_a_batch_whose_outcome_is_unknown_is_answered_once():
         ]
         bench.broker.publish_batch(DEFAULT_TENANT, requests, answers.append)
         await bench.rest()
-        bench.broker._publisher.committers.check(later())
+        bench.broker._committers.check(later())
         assert [type(answer) for answer in answers] == [OutcomeUnknown]
         store.goes_on.set()
         await bench.rest()
@@ -178,6 +178,7 @@ async def test_a_batch_of_which_one_shard_stores_its_part_can_be_repeated_with_i
     async with divided_store() as (store, bench):
         store.fails = True
         error = await answer_of(bench, batch_of("k1", "k2"))
+        assert bench.broker.stats.publish_error_count == 1
         assert isinstance(error, OutcomeUnknown)
         assert "the disk is full" in error.detail
         assert isinstance(await answer_of(bench, batch_of(None, None)[1:]), StoreUnavailable)

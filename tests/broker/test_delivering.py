@@ -55,13 +55,13 @@ async def test_a_window_holds_back_until_acks_come(bench: Bench):
     connection, peer = await bench.subscribe("a", max_in_flight=3)
     await bench.publish_many("a", 10)
     assert peer.seqs == [1, 2, 3]
-    connection.acks.ack(Ack(message_id=ids(peer, 2)[0]))
+    connection.verbs.ack(Ack(message_id=ids(peer, 2)[0]))
     await bench.rest()
     assert peer.seqs == [1, 2, 3, 4]
-    connection.acks.ack(Ack(topic="a", seq=4))
+    connection.verbs.ack(Ack(topic="a", seq=4))
     await bench.rest()
     assert peer.seqs == [1, 2, 3, 4, 5, 6, 7]
-    connection.acks.ack(Ack(message_ids=ids(peer, 5, 6, 7)))
+    connection.verbs.ack(Ack(message_ids=ids(peer, 5, 6, 7)))
     await bench.rest()
     assert peer.seqs == list(range(1, 11))
 
@@ -98,12 +98,12 @@ async def test_unacked_deliveries_come_again_and_die_after_five_attempts(bench: 
 
 
 async def test_nack_reject_and_extend_do_what_they_say(bench: Bench):
-    connection, peer = await bench.subscribe("a", subscription="s")
+    connection, peer = await bench.subscribe("a", subscription="s", ack_wait_ms=1000)
     await bench.publish_many("a", 3)
     one, two, three = ids(peer, 1, 2, 3)
-    connection.acks.nack(Nack(one, delay_ms=5000, ref="r1"))
-    connection.acks.reject(Reject(two, reason="bad", ref="r2"))
-    connection.acks.extend(Extend(three, ms=10_000, ref="r3"))
+    connection.verbs.nack(Nack(one, delay_ms=5000, ref="r1"))
+    connection.verbs.reject(Reject(two, reason="bad", ref="r2"))
+    connection.verbs.extend(Extend(three, ms=10_000, ref="r3"))
     await bench.flush()
     assert [frame["ref"] for frame in peer.of("acked")] == ["r1", "r2", "r3"]
     await bench.advance(4.9)
@@ -122,12 +122,12 @@ async def test_a_late_or_unknown_ack_is_an_error_only_for_those_who_ask(bench: B
     connection, peer = await bench.subscribe("a")
     await bench.publish("a")
     (one,) = ids(peer, 1)
-    connection.acks.ack(Ack(message_id=one, ref="first"))
-    connection.acks.ack(Ack(message_id=one))
-    connection.acks.ack(Ack(message_id=one, ref="late"))
-    connection.acks.ack(Ack(message_id="nonsense", ref="unknown"))
-    connection.acks.ack(Ack(message_id="0190a0a0-0000-7000-8000-000000000000"))
-    connection.acks.ack(Ack(topic="a", seq=9, ref="ahead"))
+    connection.verbs.ack(Ack(message_id=one, ref="first"))
+    connection.verbs.ack(Ack(message_id=one))
+    connection.verbs.ack(Ack(message_id=one, ref="late"))
+    connection.verbs.ack(Ack(message_id="nonsense", ref="unknown"))
+    connection.verbs.ack(Ack(message_id="0190a0a0-0000-7000-8000-000000000000"))
+    connection.verbs.ack(Ack(topic="a", seq=9, ref="ahead"))
     await bench.rest()
     assert [frame["ref"] for frame in peer.of("acked")] == ["first"]
     errors = {frame["ref"]: frame["code"] for frame in peer.of("error")}
@@ -138,10 +138,10 @@ async def test_strict_order_waits_for_each_message(bench: Bench):
     connection, peer = await bench.subscribe("a", subscription="s", order="strict")
     await bench.publish_many("a", 3)
     assert peer.seqs == [1]
-    connection.acks.nack(Nack(ids(peer, 1)[0], delay_ms=0))
+    connection.verbs.nack(Nack(ids(peer, 1)[0], delay_ms=0))
     await bench.advance(0.1)
     assert peer.attempts == [(1, 1), (1, 2)]
-    connection.acks.ack(Ack(message_id=ids(peer, 1)[0]))
+    connection.verbs.ack(Ack(message_id=ids(peer, 1)[0]))
     await bench.rest()
     assert peer.seqs == [1, 1, 2]
 
@@ -149,10 +149,10 @@ async def test_strict_order_waits_for_each_message(bench: Bench):
 async def test_a_durable_subscription_goes_on_where_it_was(bench: Bench):
     connection, peer = await bench.subscribe("a", subscription="s")
     await bench.publish_many("a", 3)
-    connection.acks.ack(Ack(message_id=ids(peer, 2)[0]))
+    connection.verbs.ack(Ack(message_id=ids(peer, 2)[0]))
     connection.close()
     await bench.flush()
-    assert bench.broker.subscriptions.running() == []
+    assert bench.broker._owned.running() == []
     await bench.publish("a", "while offline")
     await bench.advance(3600)
     _, again = await bench.subscribe("a", subscription="s")
@@ -240,9 +240,9 @@ async def test_one_connection_may_hold_a_message_twice_and_acks_settle_one_each(
     await connection.subscribe(Subscribe("a", subscription="y"))
     await bench.publish("a")
     (one, _) = [frame["message_id"] for frame in peer.of("message")]
-    connection.acks.ack(Ack(message_id=one, subscription="y", ref="y"))
-    connection.acks.ack(Ack(message_id=one, ref="x"))
-    connection.acks.ack(Ack(message_id=one, ref="none"))
+    connection.verbs.ack(Ack(message_id=one, subscription="y", ref="y"))
+    connection.verbs.ack(Ack(message_id=one, ref="x"))
+    connection.verbs.ack(Ack(message_id=one, ref="none"))
     await bench.flush()
     assert [frame["ref"] for frame in peer.of("acked")] == ["y", "x"]
     assert peer.of("error")[0]["ref"] == "none"
@@ -302,9 +302,9 @@ async def test_a_subscription_that_another_node_claims_is_given_up(bench: Bench)
     connection, peer = await bench.subscribe("a", subscription="s")
     _, other_peer = await bench.subscribe("a")
     await bench.publish_many("a", 3)
-    subscription = bench.broker.subscriptions.find(DEFAULT_TENANT, "s")
+    subscription = bench.broker._owned.find(DEFAULT_TENANT, "s")
     await bench.broker.store.subscription_claim(subscription.subscription_id)
-    connection.acks.ack(Ack(topic="a", seq=2, subscription="s", ref="r"))
+    connection.verbs.ack(Ack(topic="a", seq=2, subscription="s", ref="r"))
     await bench.flush()
     assert peer.closed == (4009, "subscription moved")
     assert other_peer.closed is None
@@ -332,5 +332,68 @@ async def test_what_others_have_written_to_the_log_comes_in_its_place(bench: Ben
     for seq in range(1, 12):
         await bench.until(lambda seq=seq: seq in peer.seqs)
         if "ack" not in fields:
-            connection.acks.ack(Ack(topic="a", seq=seq, subscription=fields.get("subscription")))
+            connection.verbs.ack(Ack(topic="a", seq=seq, subscription=fields.get("subscription")))
     assert peer.seqs == list(range(1, 12))
+
+
+async def test_a_verb_for_an_earlier_attempt_changes_nothing_and_says_so(bench: Bench):
+    connection, peer = await bench.subscribe("a", subscription="s", ack_wait_ms=1000)
+    await bench.publish("a")
+    (one,) = ids(peer, 1)
+    await bench.advance(1.1)
+    await bench.advance(0.2)
+    assert peer.attempts == [(1, 1), (1, 2)]
+    assert [frame.get("failures") for frame in peer.of("message")] == [None, 1]
+    connection.verbs.nack(Nack(one, attempt=1, ref="n"))
+    connection.verbs.reject(Reject(one, attempt=1, ref="r"))
+    connection.verbs.extend(Extend(one, attempt=1, ref="e"))
+    connection.verbs.ack(Ack(message_id=one, attempt=1, ref="a"))
+    await bench.rest()
+    errors = {frame["ref"]: frame["code"] for frame in peer.of("error")}
+    assert errors == dict.fromkeys("nrea", "stale_attempt")
+    connection.verbs.ack(Ack(message_id=one, attempt=2, ref="ok"))
+    await bench.flush()
+    assert [frame["ref"] for frame in peer.of("acked")] == ["ok"]
+
+
+async def test_a_cumulative_ack_settles_only_what_the_subscriber_had(bench: Bench):
+    one, peer = await bench.subscribe("a", subscription="s")
+    _, other = await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 10)
+    assert sorted(peer.seqs + other.seqs) == list(range(1, 11))
+    one.verbs.ack(Ack(topic="a", seq=10, ref="r"))
+    await bench.flush()
+    assert len(peer.of("acked")) == 1
+    view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
+    assert view.in_flight_count == len(other.seqs)
+    assert other.seqs != []
+
+
+async def test_an_id_that_stands_twice_in_a_list_is_settled_once(bench: Bench):
+    connection, peer = await bench.subscribe("a")
+    await bench.publish_many("a", 2)
+    one, two = ids(peer, 1, 2)
+    connection.verbs.ack(Ack(message_ids=[one, two, one], ref="r"))
+    await bench.rest()
+    assert (len(peer.of("acked")), peer.of("error")) == (1, [])
+    assert bench.broker.stats.acked_count == 2
+
+
+async def test_the_handler_of_a_durable_subscription_has_half_a_minute(bench: Bench):
+    _, peer = await bench.subscribe("a", subscription="s")
+    _, ephemeral = await bench.subscribe("a")
+    await bench.publish("a")
+    await bench.advance(29)
+    await bench.advance(0.5)
+    assert len(peer.seqs) == 1
+    assert len(ephemeral.seqs) > 1
+
+
+async def test_a_time_above_the_cap_of_the_doubling_is_kept(bench: Bench):
+    _, peer = await bench.subscribe("a", ack_wait_ms=300_000)
+    await bench.publish("a")
+    await bench.advance(299)
+    assert peer.attempts == [(1, 1)]
+    await bench.advance(2)
+    await bench.advance(31)
+    assert peer.attempts == [(1, 1), (1, 2)]

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from conduit.broker.administer.browse import Window
+from conduit.broker.commits import Commits
+from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.committer import Committer
-from conduit.broker.publish.publisher import PublishLimits
-from conduit.broker.publish.receipt import Receipt
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,
@@ -22,6 +22,7 @@ from conduit.errors import (
 )
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
+from conduit.protocol.records import Receipt
 from tests.broker.kit import Bench, ManualClock, running_broker
 
 
@@ -141,23 +142,40 @@ class OneTopicStore:
         return list(range(first, len(self.payloads) + 1))
 
 
-def _submit(committer: Committer, payload: bytes, outcomes: list, count: int = 1) -> None:
-    def done(result: Sequence[int] | ConduitError, start: int) -> None:
-        outcomes.append((payload, result if isinstance(result, ConduitError) else result[start]))
+class Waiting:
+    """Messages of one payload that are stored together; what it is told is in `outcomes`."""
 
-    committer.submit([NewMessage(1, "id", payload)] * count, len(payload) * count, done)
+    def __init__(self, payload: bytes, outcomes: list) -> None:
+        self.payload = payload
+        self.outcomes = outcomes
+
+    def stored(self, seqs: Sequence[int], start: int) -> None:
+        self.outcomes.append((self.payload, seqs[start]))
+
+    def failed(self, error: ConduitError) -> None:
+        self.outcomes.append((self.payload, error))
+
+
+def _committer(store: OneTopicStore) -> Committer:
+    return Committer(store, Commits(ManualClock()), lambda messages, seqs: None)
+
+
+def _submit(committer: Committer, payload: bytes, outcomes: list, count: int = 1) -> None:
+    messages = [NewMessage(1, "id", payload)] * count
+    committer.submit(messages, len(payload) * count, Waiting(payload, outcomes))
 
 
 async def test_the_messages_of_a_commit_share_the_time_at_which_it_begins():
     class Store(OneTopicStore):
         async def append(self, batch: Sequence[NewMessage]) -> list[int]:
             times.append([new.published_at_ms for new in batch])
-            assert committer.oldest_ms == times[-1][0]
+            assert commits.oldest_ms == times[-1][0]
             clock.seconds += 1
             return await super().append(batch)
 
     clock, times = ManualClock(), []
-    committer = Committer(Store(), clock, lambda messages, seqs: None)
+    commits = Commits(clock)
+    committer = Committer(Store(), commits, lambda messages, seqs: None)
     _submit(committer, b"1", [], count=2)
     clock.seconds += 5
     _submit(committer, b"2", [])
@@ -165,7 +183,7 @@ async def test_the_messages_of_a_commit_share_the_time_at_which_it_begins():
     await committer.drain()
     began_ms = 1_700_000_005_000
     assert times == [[began_ms] * 3]
-    assert committer.oldest_ms == began_ms + 1000
+    assert commits.oldest_ms == began_ms + 1000
     _submit(committer, b"3", [])
     await committer.drain()
     task.cancel()
@@ -174,7 +192,7 @@ async def test_the_messages_of_a_commit_share_the_time_at_which_it_begins():
 
 async def test_poison_fails_alone():
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, ManualClock(), lambda messages, seqs: None)
+    committer = _committer(store)
     for payload in (b"1", b"2", b"poison", b"3", b"4"):
         _submit(committer, payload, outcomes)
     task = asyncio.get_running_loop().create_task(committer.run())
@@ -188,7 +206,7 @@ async def test_poison_fails_alone():
 
 async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, ManualClock(), lambda messages, seqs: None)
+    committer = _committer(store)
     task = asyncio.get_running_loop().create_task(committer.run())
     store.fails = True
     _submit(committer, b"1", outcomes)
@@ -203,12 +221,13 @@ async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
 
 async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, ManualClock(), lambda messages, seqs: 1 / 0)
+    committer = Committer(store, Commits(ManualClock()), lambda messages, seqs: 1 / 0)
 
-    def broken(result, start):
-        raise KeyError(start)
+    class Broken(Waiting):
+        def stored(self, seqs: Sequence[int], start: int) -> None:
+            raise KeyError(start)
 
-    committer.submit([NewMessage(1, "id", b"1")], 1, broken)
+    committer.submit([NewMessage(1, "id", b"1")], 1, Broken(b"1", outcomes))
     _submit(committer, b"2", outcomes)
     task = asyncio.get_running_loop().create_task(committer.run())
     await committer.drain()
@@ -222,17 +241,13 @@ async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
 
 async def test_a_full_queue_refuses_and_keeps_what_it_has():
     outcomes: list[tuple[bytes, object]] = []
-    committer = Committer(OneTopicStore(), ManualClock(), lambda messages, seqs: None)
+    committer = _committer(OneTopicStore())
     for _ in range(20):
         _submit(committer, b"1", outcomes, count=1_000)
     with pytest.raises(Overloaded):
         _submit(committer, b"1", outcomes)
     with pytest.raises(Overloaded):
-        _submit(
-            Committer(OneTopicStore(), ManualClock(), lambda messages, seqs: None),
-            b"x" * (65 << 20),
-            [],
-        )
+        _submit(_committer(OneTopicStore()), b"x" * (65 << 20), [])
     task = asyncio.get_running_loop().create_task(committer.run())
     await committer.drain()
     task.cancel()

@@ -144,7 +144,7 @@ async def test_old_and_surplus_dead_letters_are_removed(bench: Bench):
     connection, peer = await bench.subscribe("t", subscription="s")
     for _ in range(5):
         await bench.publish("t")
-        connection.acks.reject(Reject(peer.of("message")[-1]["message_id"]))
+        connection.verbs.reject(Reject(peer.of("message")[-1]["message_id"]))
         await bench.flush()
         bench.clock.seconds += 30
     connection.close()

@@ -16,7 +16,7 @@ from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.e2e
 
 BIG = '{"big":9007199254740993,"small":0.1000}'
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from conduit.cli.exits import Exit
 from tests.cli.command import COMMAND
 from tests.client.peer import answer, http_peer, problem
@@ -15,6 +17,7 @@ STATUS = {
 }
 
 
+@pytest.mark.process
 async def test_a_server_that_is_not_ready_fails_the_check_and_says_why() -> None:
     replies = (answer(200, STATUS), problem(503, "shutting_down"))
     async with http_peer(*replies) as (url, _):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conduit.cli.pub import Options
+from conduit.cli.options import PubOptions
 from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
 from conduit.cli.sources import GROUP_COUNT, messages
 from conduit.client import Receipt, message
@@ -28,11 +28,11 @@ NOTHING = {
 }
 
 
-def options(**given: object) -> Options:
-    return Options(**{**NOTHING, **given})
+def options(**given: object) -> PubOptions:
+    return PubOptions(**{**NOTHING, **given})
 
 
-async def collect(options: Options) -> list[PublishRequest]:
+async def collect(options: PubOptions) -> list[PublishRequest]:
     return [request async for group in messages(options) for request in group]
 
 

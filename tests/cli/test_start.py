@@ -24,6 +24,7 @@ def commands() -> list[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy() -> None:
     """The bound is 150 ms; what is loaded decides it, and can be tested on a busy machine."""
     check = f"import sys, conduit.cli.main; print(*set({HEAVY!r}) & set(sys.modules))"

@@ -10,7 +10,7 @@ from conduit.protocol.frames import MessageFrame
 
 def message(payload: bytes, **more: object) -> MessageFrame:
     return MessageFrame(
-        "id", "orders", msgspec.Raw(payload), "2026-05-01T12:04:31.220Z", 1204, **more
+        "id", "orders", msgspec.Raw(payload), "2026-05-01T12:04:31.220Z", 1204, "e1", **more
     )
 
 

@@ -13,7 +13,7 @@ from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

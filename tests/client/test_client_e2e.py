@@ -1,18 +1,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from conduit.client import ApiError, AsyncConduit, DeadLetterFilter, GapEvent, Retention
+from conduit.client import (
+    ApiError,
+    AsyncConduit,
+    DeadLetterFilter,
+    Delivery,
+    GapEvent,
+    Retention,
+    Stream,
+)
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.e2e
 
 COUNT = 200
+# Attempts take 0.3 s: three of them would fit into the time of one handler.
+SLOW_COUNT = 12
+SLOW_S = 0.9
 
 
 @pytest.fixture
@@ -86,22 +98,36 @@ async def test_an_unsettled_delivery_comes_again_after_a_crash(server: RunningSe
             assert (await anext(stream)).payload == "after"
 
 
-async def test_a_slow_application_does_not_lose_attempts(server: RunningServer) -> None:
-    """The window is worked on for longer than the attempts of its last message would take."""
+@pytest.mark.parametrize("at_once_count", [1, 4])
+async def test_a_handler_slower_than_an_attempt_runs_once_for_each_message(
+    server: RunningServer, at_once_count: int
+) -> None:
+    """One after the other, or several at once: nothing runs twice, and nothing that succeeds dies."""
+    runs: Counter[int] = Counter()
+
+    async def work(delivery: Delivery) -> None:
+        runs[delivery.payload] += 1
+        await asyncio.sleep(SLOW_S)
+        await delivery.ack()
+
+    async def worker(stream: Stream) -> None:
+        for _ in range(SLOW_COUNT // at_once_count):
+            await work(await anext(stream))
+
     async with AsyncConduit(server.url) as client:
         await client.topics.create("t")
-        stream = client.subscribe("t", "slow", ack_wait_ms=1000, max_attempts=1)
+        stream = client.subscribe("t", "slow", ack_wait_ms=300, max_in_flight=10)
         async with stream:
-            for number in range(5):
+            for number in range(SLOW_COUNT):
                 await client.publish("t", number)
-            seen = []
-            for _ in range(5):
-                delivery = await anext(stream)
-                seen.append((delivery.payload, delivery.message.attempt))
-                await asyncio.sleep(0.6)
-                await delivery.ack()
-        assert seen == [(number, 1) for number in range(5)]
-        assert [letter async for letter in client.dead_letters.find(DeadLetterFilter())] == []
+            await asyncio.gather(*(worker(stream) for _ in range(at_once_count)))
+            # Had one of them run twice, its copy would be here by now, or soon.
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(SLOW_S):
+                    await anext(stream)
+        assert runs == dict.fromkeys(range(SLOW_COUNT), 1)
+        subscription = await client.subscriptions.get("slow")
+        assert (subscription.lag, subscription.dead_count) == (0, 0)
 
 
 async def test_a_topic_that_is_deleted_and_created_anew_is_followed(server: RunningServer) -> None:

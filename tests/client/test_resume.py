@@ -19,13 +19,14 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Gap, MessageFrame, StartAt, StartPosition, Subscribe, Subscribed
 
 
-def message(seq: int, topic: str = "t", attempt: int = 1) -> MessageFrame:
+def message(seq: int, topic: str = "t", epoch: str = "e1", attempt: int = 1) -> MessageFrame:
     return MessageFrame(
         message_id=f"{topic}-{seq}",
         topic=topic,
         payload=msgspec.Raw(b"1"),
         published_at="2026-01-01T00:00:00.000Z",
         seq=seq,
+        epoch=epoch,
         attempt=attempt,
     )
 
@@ -40,8 +41,8 @@ def literal(seq: int = 0, epoch: str = "e1", *, explicit: bool = True) -> Positi
     return made
 
 
-def settle(where: Positions, seq: int, topic: str = "t") -> None:
-    where.settled(f"{topic}-{seq}", topic, seq)
+def settle(where: Positions, seq: int, topic: str = "t", epoch: str = "e1") -> None:
+    where.settled(message(seq, topic, epoch))
 
 
 # Again or not, and when -----------------------------------------------------------------------------
@@ -111,7 +112,6 @@ def test_explicit_acks_resume_at_the_first_unsettled() -> None:
     for seq in (1, 3):
         settle(where, seq)
     assert where.resume() == StartAt(seq=2, epoch="e1")
-    assert [where.is_settled(f"t-{seq}") for seq in (1, 2, 3, 4)] == [True, False, True, False]
 
 
 def test_a_redelivery_does_not_move_the_position_back() -> None:
@@ -130,32 +130,39 @@ def test_resuming_twice_without_a_message_asks_for_the_same() -> None:
     assert where.resume() == where.resume() == StartAt(seq=1, epoch="e1")
 
 
-def test_a_message_acked_while_there_is_no_connection_is_known_when_it_comes_again() -> None:
-    where = literal()
-    where.received(message(1))
-    where.resume()
-    settle(where, 1)
-    where.received(message(1))
-    assert where.is_settled("t-1")
-
-
 def test_a_pattern_resumes_each_topic_by_itself() -> None:
     where = positions("t.*")
     for topic, seq in (("t.a", 7), ("t.b", 1), ("t.a", 8)):
         where.received(message(seq, topic))
         settle(where, seq, topic)
     assert where.resume() == StartAt(
-        positions={"t.b": StartPosition(2, None), "t.a": StartPosition(9, None)}
+        positions={"t.b": StartPosition(2, "e1"), "t.a": StartPosition(9, "e1")}
     )
 
 
-def test_a_numbering_that_begins_anew_replaces_the_position() -> None:
+def test_a_message_of_another_epoch_begins_the_numbering_anew() -> None:
     where = positions("t.*")
     for seq in (1, 2, 3):
         where.received(message(seq, "t.a"))
-    where.received(message(1, "t.a"))
-    settle(where, 1, "t.a")
-    assert where.resume() == StartAt(positions={"t.a": StartPosition(2, None)})
+    where.received(message(5, "t.a", epoch="e2"))
+    settle(where, 5, "t.a", epoch="e2")
+    assert where.resume() == StartAt(positions={"t.a": StartPosition(6, "e2")})
+
+
+def test_a_first_attempt_of_a_known_number_is_not_a_new_numbering() -> None:
+    where = literal(explicit=False)
+    for seq in (1, 2, 3, 2):
+        where.received(message(seq))
+    assert where.resume() == StartAt(seq=4, epoch="e1")
+
+
+def test_an_ack_of_the_old_numbering_settles_nothing_of_the_new_one() -> None:
+    where = literal()
+    where.received(message(1))
+    where.gap(Gap("t", 2, None, "epoch_changed", "e2"))
+    where.received(message(1, epoch="e2"))
+    settle(where, 1)
+    assert where.resume() == StartAt(seq=1, epoch="e2")
 
 
 def test_a_gap_by_retention_moves_the_position_behind_it() -> None:
@@ -169,6 +176,20 @@ def test_a_gap_by_a_new_epoch_begins_at_the_first_number_of_it() -> None:
     where = literal(seq=50)
     where.gap(Gap("t", 51, None, "epoch_changed", "e2"))
     assert where.resume() == StartAt(seq=1, epoch="e2")
+
+
+def test_a_topic_that_is_gone_begins_at_its_first_number_whatever_its_epoch_will_be() -> None:
+    where = literal(seq=50)
+    where.gap(Gap("t", 51, None, "epoch_changed", ""))
+    assert where.resume() == StartAt(seq=1)
+    where.received(message(1, epoch="e2"))
+    assert where.resume() == StartAt(seq=1, epoch="e2")
+
+
+def test_a_gap_tells_the_epoch_of_a_topic_that_nothing_has_come_from() -> None:
+    where = positions("t.*")
+    where.gap(Gap("t.a", 1, None, "epoch_changed", "e2"))
+    assert where.resume() == StartAt(positions={"t.a": StartPosition(1, "e2")})
 
 
 def test_a_lost_log_goes_on_where_the_log_ends() -> None:
@@ -197,6 +218,7 @@ def test_what_is_never_settled_does_not_grow_without_bound() -> None:
     for seq in range(1, OPEN_MAX_COUNT + 11):
         where.received(message(seq))
     assert where.resume() == StartAt(seq=11, epoch="e1")
+    assert where.forgotten_count == 10
 
 
 @given(
@@ -214,7 +236,7 @@ def test_nothing_unsettled_is_ever_skipped(steps: list[tuple[str, int]]) -> None
     for step, choice in steps:
         if step == "receive":
             where.received(message(next_seq))
-            if where.is_settled(f"t-{next_seq}"):
+            if next_seq in settled:
                 settle(where, next_seq)
             else:
                 in_hand.append(next_seq)

@@ -16,7 +16,6 @@ from conduit.client import (
     Stream,
 )
 from conduit.client.connection import CLOSE_TIMEOUT_S
-from conduit.client.inbox import HOLD_INTERVAL_S
 from tests.client.peer import Peer, Script, peers
 from tests.support.server import free_port
 
@@ -48,21 +47,42 @@ async def test_deliveries_come_in_order_and_settle_with_the_frames_of_the_wire()
     async def script(peer: Peer) -> None:
         frame = await peer.subscribed(seq=0, epoch="e")
         assert frame == {"type": "subscribe", "topic": "t", "max_in_flight": 9, "ref": frame["ref"]}
-        await peer.deliver(1, 2, 3, 4)
-        assert await peer.expect("ack") == {"type": "ack", "message_id": "m1"}
-        nack = await peer.expect("nack")
-        assert nack == {"type": "nack", "message_id": "m2", "delay_ms": 5, "reason": "later"}
-        assert (await peer.expect("reject"))["reason"] == "never"
-        assert await peer.expect("extend") == {"type": "extend", "message_id": "m4", "ms": 60000}
+        await peer.deliver(1, 2, 3, 4, attempt=2, failures=1)
+        said = {"attempt": 2}
+        assert await peer.expect("ack") == {"type": "ack", "message_id": "m1", **said}
+        nack = {"type": "nack", "message_id": "m2", "delay_ms": 5, "reason": "later", **said}
+        assert await peer.expect("nack") == nack
+        reject = {"type": "reject", "message_id": "m3", "reason": "never", **said}
+        assert await peer.expect("reject") == reject
+        extend = {"type": "extend", "message_id": "m4", "ms": 60_000, **said}
+        while await peer.expect("extend") != extend:
+            pass
         assert await peer.left() == 1000
 
     async with streaming([script], "t", max_in_flight=9) as stream:
         first, second, third, fourth = [await anext(stream) for _ in range(4)]
         assert first.payload == {"n": 1}
+        assert (first.attempt, first.failures, first.message.epoch) == (2, 1, "e")
         await first.ack()
         await second.nack(delay_ms=5, reason="later")
         await third.reject("never")
         await fourth.extend(60_000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({}, {}), ({"max_lost": None}, {"max_lost": None}), ({"max_lost": 3}, {"max_lost": 3})],
+)
+async def test_what_is_left_out_is_left_to_the_server(
+    settings: dict[str, Any], said: dict[str, Any]
+) -> None:
+    async def script(peer: Peer) -> None:
+        frame = await peer.subscribed()
+        fields = {"type": "subscribe", "topic": "t", "subscription": "s", "ref": frame["ref"]}
+        assert frame == fields | said
+
+    async with streaming([script], "t", "s", **settings):
+        pass
 
 
 async def test_a_durable_subscription_is_named_in_every_frame_and_after_a_lost_connection() -> None:
@@ -95,27 +115,29 @@ async def test_an_ephemeral_stream_resumes_at_the_first_unsettled_and_skips_what
         frame = await peer.subscribed(seq=1, epoch="e1", recovered=True)
         assert frame["start"] == {"seq": 2, "epoch": "e1"}
         await peer.deliver(2, 3, 4)
-        assert (await peer.expect("ack"))["message_id"] == "m2"
-        assert (await peer.expect("ack"))["message_id"] == "m3"
-        assert (await peer.expect("ack"))["message_id"] == "m4"
+        acks = [(await peer.expect("ack"))["message_id"] for _ in range(3)]
+        assert sorted(acks) == ["m2", "m3", "m4"]
 
     async with streaming([first, second], "t") as stream:
-        one, _two, three = [await anext(stream) for _ in range(3)]
+        one, two, three = [await anext(stream) for _ in range(3)]
         await one.ack()
         await three.ack()
+        del two
         assert await take(stream, 2) == [2, 4]
 
 
 async def test_a_pattern_resumes_by_the_position_of_each_topic() -> None:
     async def first(peer: Peer) -> None:
         await peer.subscribed()
-        await peer.deliver(5, topic="a.x")
-        await peer.deliver(9, topic="a.y")
+        await peer.deliver(5, topic="a.x", epoch="e1")
+        await peer.deliver(9, topic="a.y", epoch="e2")
         await peer.close(4008)
 
     async def second(peer: Peer) -> None:
         frame = await peer.subscribed(recovered=True)
-        assert frame["start"] == {"positions": {"a.x": {"seq": 6}, "a.y": {"seq": 10}}}
+        assert frame["start"] == {
+            "positions": {"a.x": {"seq": 6, "epoch": "e1"}, "a.y": {"seq": 10, "epoch": "e2"}}
+        }
         await peer.deliver(6, topic="a.x")
 
     async with streaming([first, second], "a.*", ack="auto") as stream:
@@ -212,12 +234,17 @@ async def test_a_gap_reaches_the_application() -> None:
 
     async def script(peer: Peer) -> None:
         await peer.subscribed(seq=0, epoch="e")
-        await peer.send("gap", topic="t", from_seq=1, to_seq=8, reason="retention", epoch="e")
-        await peer.deliver(9)
+        lost = {"topic": "t", "subscription": "s"}
+        await peer.send("gap", **lost, from_seq=1, to_seq=8, reason="retention", epoch="e")
+        await peer.send("gap", **lost, from_seq=9, to_seq=None, reason="epoch_changed", epoch="f")
+        await peer.deliver(1, epoch="f")
 
-    async with streaming([script], "t", ack="auto", on_gap=gaps.append) as stream:
-        assert (await anext(stream)).message.seq == 9
-    assert gaps == [GapEvent("t", 1, 8, "retention")]
+    async with streaming([script], "t", "s", ack="auto", on_gap=gaps.append) as stream:
+        assert (await anext(stream)).message.epoch == "f"
+    assert gaps == [
+        GapEvent("t", 1, 8, "retention", subscription="s", epoch="e"),
+        GapEvent("t", 9, None, "epoch_changed", subscription="s", epoch="f"),
+    ]
 
 
 async def test_a_gap_is_logged_when_nobody_asks_for_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -285,21 +312,3 @@ async def test_leaving_does_not_wait_for_what_was_not_taken() -> None:
         await anext(stream)
         leaving_at = loop.time()
     assert loop.time() - leaving_at < CLOSE_TIMEOUT_S / 2
-
-
-async def test_a_delivery_that_waits_for_the_application_is_kept_from_timing_out() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.subscribed(seq=0, epoch="e")
-        await peer.deliver(1)
-        extend = await peer.expect("extend")
-        assert extend["message_id"] == "m1"
-        assert extend["ms"] > HOLD_INTERVAL_S * 1000
-        waited.set()
-        # Taken by the application: from now on it has the time of the attempt.
-        assert await peer.expect("extend") == {"type": "extend", "message_id": "m1"}
-        await peer.expect("ack")
-
-    waited = asyncio.Event()
-    async with streaming([script], "t") as stream:
-        await waited.wait()
-        assert await take(stream, 1) == [1]

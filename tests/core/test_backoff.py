@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.core.backoff import ack_wait_s
+from conduit.core.backoff import ack_wait_s, lost_wait_s
 
 waits = st.floats(min_value=0.001, max_value=3600.0)
 attempts = st.integers(min_value=1, max_value=10**30)
@@ -46,3 +46,10 @@ def test_no_attempt_waits_less_than_the_one_before(attempt, wait_s, cap_s):
     before = ack_wait_s(attempt, wait_s, cap_s, 0.0)
 
     assert before <= ack_wait_s(attempt + 1, wait_s, cap_s, 0.0)
+
+
+def test_after_a_first_loss_at_once_then_a_second_doubled_up_to_a_minute():
+    waits = [lost_wait_s(losses) for losses in range(1, 11)]
+
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert lost_wait_s(10**30) == 60

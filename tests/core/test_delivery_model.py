@@ -5,7 +5,7 @@ multiples of a quarter of a second, and the jitter is chosen so that no sum of w
 by rounding.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import msgspec
@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from conduit.core.delivery import REASON_TIMEOUT, Delivery, Policy, Snapshot
+from conduit.core.delivery import REASON_LOST, REASON_TIMEOUT, Delivery, Policy, Snapshot
 from conduit.core.retries import NOBODY
+from tests.core.handing import redeliver
 
 HOLDERS = (1, 2, 3)
 JITTER = 0.3
@@ -27,6 +28,7 @@ policies = st.builds(
     ack_wait_s=st.sampled_from([0.25, 1.0, 4.0]),
     max_ack_wait_s=st.sampled_from([2.0, 60.0]),
     max_attempts=st.integers(1, 4),
+    max_lost=st.sampled_from([None, 1, 3]),
 )
 
 
@@ -37,6 +39,9 @@ class Open:
     holder: int
     reason: str = ""
     failures: int = 0
+    losses: int = 0
+    had: int = NOBODY
+    """Who has it, or had it last."""
 
     @property
     def nth(self):
@@ -73,14 +78,16 @@ class NaiveDelivery:
     def hand(self, count, holder, now):
         for _ in range(count):
             self.cursor += 1
-            self.open[self.cursor] = Open(1, now + self.wait_s(1), holder)
+            self.open[self.cursor] = Open(1, now + self.wait_s(1), holder, had=holder)
 
     def fail(self, seq, at, reason):
         one = self.open[seq]
         if one.failures + 1 >= self.policy.max_attempts:
             self.die(seq, reason)
         else:
-            self.open[seq] = Open(one.attempt, at, NOBODY, reason, one.failures + 1)
+            self.open[seq] = replace(
+                one, at=at, holder=NOBODY, reason=reason, failures=one.failures + 1
+            )
 
     def die(self, seq, reason):
         self.dead.append((seq, self.open[seq].attempt, reason))
@@ -93,26 +100,50 @@ class NaiveDelivery:
                 self.fail(seq, now + spread_s, REASON_TIMEOUT)
 
     def redeliver(self, holder, now, limit):
-        due = sorted((one.at, seq) for seq, one in self.open.items() if one.holder == NOBODY)
+        """Those never lost, those lost once, and then one that was lost more often, unless one is out."""
+        due = sorted(
+            (min(one.losses, 2), one.at, seq)
+            for seq, one in self.open.items()
+            if one.holder == NOBODY and one.at <= now
+        )
         handed = []
-        for at, seq in due[:limit]:
-            if at <= now:
+        for rank, _, seq in due:
+            suspect_is_out = any(one.losses > 1 and one.holder for one in self.open.values())
+            if len(handed) < limit and not (rank == 2 and suspect_is_out):
                 one = self.open[seq]
-                attempt = one.attempt + 1
-                deadline = now + self.wait_s(one.nth)
-                self.open[seq] = Open(attempt, deadline, holder, one.reason, one.failures)
-                handed.append((seq, attempt))
+                self.open[seq] = replace(
+                    one,
+                    attempt=one.attempt + 1,
+                    at=now + self.wait_s(one.nth),
+                    holder=holder,
+                    had=holder,
+                )
+                handed.append((seq, one.attempt + 1))
         return handed
 
-    def release(self, holder, now):
-        for one in self.open.values():
+    def release(self, holder, now, lost):
+        for seq, one in sorted(self.open.items()):
             if one.holder == holder:
                 one.holder, one.at = NOBODY, now
+                if lost:
+                    self.lose(seq, one)
+
+    def lose(self, seq, one):
+        one.losses += 1
+        if self.policy.max_lost is not None and one.losses >= self.policy.max_lost:
+            self.die(seq, REASON_LOST)
+        elif one.losses > 1:
+            one.at += min(2.0 ** (one.losses - 2), 60.0)
+
+    def nack_wait_s(self, seq):
+        first_s = min(self.policy.ack_wait_s, 1.0)
+        wait_s = first_s * 2 ** (self.open[seq].nth - 1)
+        return min(wait_s, self.policy.max_ack_wait_s) * (1 + JITTER / 10)
 
     def restart(self, now):
         for one in self.open.values():
             one.at = now if one.holder != NOBODY else max(one.at, now)
-            one.holder = NOBODY
+            one.holder = one.had = NOBODY
 
 
 class AgainstTheModel(RuleBasedStateMachine):
@@ -134,7 +165,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule()
     def time_passes_to_the_next_deadline(self):
-        deadline = self.delivery.next_deadline()
+        deadline = self.delivery.next_deadline(self.now)
         if deadline is not None:
             self.now = max(self.now, -(-deadline * 4 // 1) / 4)
             self.time_passes(quarters=0, jitter=0.0)
@@ -153,7 +184,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule(holder=holders, limit=st.integers(0, 5))
     def redeliver(self, holder, limit):
-        handed = self.delivery.redeliver(holder, self.now, limit)
+        handed = redeliver(self.delivery, holder, self.now, limit)
         assert handed == self.model.redeliver(holder, self.now, limit)
 
     # Answers come ------------------------------------------------------------------------------
@@ -165,11 +196,11 @@ class AgainstTheModel(RuleBasedStateMachine):
         if is_open:
             self.model.settle([seq])
 
-    @rule(seq=seqs)
-    def ack_through(self, seq):
+    @rule(seq=seqs, holder=holders)
+    def ack_through(self, seq, holder):
         opened = self.model.open.items()
-        settled = [number for number, one in opened if number <= seq and one.attempt > 0]
-        assert self.delivery.ack_through(seq) == len(settled)
+        settled = [number for number, one in opened if number <= seq and one.had == holder]
+        assert self.delivery.ack_through(seq, holder) == len(settled)
         self.model.settle(settled)
 
     @rule(seq=seqs, delay_s=st.sampled_from([None, 0.0, 0.5, 7.0]))
@@ -177,7 +208,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         is_out = self.model.out(seq)
         assert self.delivery.nack(seq, self.now, delay_s, "nack", JITTER) == is_out
         if is_out:
-            wait_s = self.model.wait_s(self.model.open[seq].nth) * (1 + JITTER / 10)
+            wait_s = self.model.nack_wait_s(seq)
             self.model.fail(seq, self.now + (wait_s if delay_s is None else delay_s), "nack")
 
     @rule(seq=seqs)
@@ -197,10 +228,19 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     # The world changes -------------------------------------------------------------------------
 
-    @rule(holder=holders)
-    def lose_a_holder(self, holder):
-        assert self.delivery.release(holder, self.now) == self.model.in_flight(holder)
-        self.model.release(holder, self.now)
+    @rule(holder=holders, lost=st.booleans())
+    def lose_a_holder(self, holder, lost):
+        had_count = self.model.in_flight(holder)
+        assert self.delivery.release(holder, self.now, lost=lost) == had_count
+        self.model.release(holder, self.now, lost)
+
+    @rule()
+    def forget(self):
+        floor = self.delivery.floor
+        self.delivery.forget()
+        self.model.open.clear()
+        self.model.raise_floor()
+        assert self.delivery.floor >= floor
 
     @rule(policy=policies)
     def change_the_policy(self, policy):
@@ -269,8 +309,9 @@ class AgainstTheModel(RuleBasedStateMachine):
             if one is None:
                 assert history is None
             else:
-                found = (history.attempt, history.failures, history.holder, history.reason)
-                assert found == (one.attempt, one.failures, one.holder, one.reason)
+                assert (history.attempt, history.failures) == (one.attempt, one.failures)
+                assert (history.holder, history.losses) == (one.holder, one.losses)
+                assert history.reason == one.reason
                 assert history.at == pytest.approx(one.at, abs=1e-9)
 
     @invariant()
@@ -281,9 +322,16 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @invariant()
     def no_work_is_overslept(self):
-        first = min((one.at for one in self.model.open.values()), default=None)
-        if first is not None:
-            assert self.delivery.next_deadline() <= first + 1e-9
+        # Where something is due and waits, its rank waits for somebody with room and not for the time.
+        waiting = [one for one in self.model.open.values() if one.holder == NOBODY]
+        blocked = {min(one.losses, 2) for one in waiting if one.at <= self.now}
+        times = [
+            one.at
+            for one in self.model.open.values()
+            if one.holder != NOBODY or min(one.losses, 2) not in blocked
+        ]
+        if times:
+            assert self.delivery.next_deadline(self.now) <= min(times) + 1e-9
 
     @invariant()
     def runs_are_sorted_and_apart(self):
@@ -311,7 +359,7 @@ def test_under_time_outs_alone_each_message_has_exactly_its_attempts(policy, cou
         now += quarters[step % len(quarters)] / 4
         step += 1
         delivery.expire(now, JITTER)
-        for seq, attempt in delivery.redeliver(1, now, room - delivery.in_flight[1]):
+        for seq, attempt in redeliver(delivery, 1, now, room - delivery.in_flight[1]):
             given_out[seq].append((attempt, now))
         assert delivery.in_flight[1] <= max(room, count)
         dead += delivery.take_dead()

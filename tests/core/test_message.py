@@ -26,7 +26,20 @@ def test_a_subscription_that_says_nothing_has_the_documented_settings():
         "ack_wait_ms": 1_000,
         "max_ack_wait_ms": 60_000,
         "max_attempts": 5,
+        "max_lost": 20,
     }
+
+
+def test_settings_that_were_stored_before_losses_were_counted_have_the_default_bound():
+    stored = b'{"ack":"explicit","order":"publish","max_attempts":7}'
+
+    assert msgspec.json.decode(stored, type=SubscriptionSettings).max_lost == 20
+
+
+def test_no_bound_on_losses_is_stored_as_such():
+    settings = SubscriptionSettings(max_lost=None)
+
+    assert msgspec.json.decode(msgspec.json.encode(settings), type=type(settings)) == settings
 
 
 def test_retention_that_says_nothing_keeps_everything():

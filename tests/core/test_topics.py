@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.core.topics import PatternTrie, matches
+from conduit.core.topics import PatternTrie, TopicIndex, matches
 from conduit.names import check_pattern, check_topic
 
 tokens = st.sampled_from(["a", "b", "cc", "A", "0-_"])
@@ -141,3 +141,41 @@ def test_patterns_that_do_not_match_cost_nothing():
         return calls
 
     assert calls_of_a_match(others=5_000) == calls_of_a_match(others=1)
+
+
+# Topics by pattern --------------------------------------------------------------------------------
+
+
+@given(st.sets(topics, max_size=30), st.data())
+def test_the_index_finds_what_matches_says_whatever_came_and_went(names, data):
+    index, left = TopicIndex(), set(names)
+    for name in sorted(names):
+        index.add(name, name)
+    for name in data.draw(st.sets(st.sampled_from(sorted(names))) if names else st.just(set())):
+        index.remove(name)
+        left.remove(name)
+    pattern = data.draw(patterns)
+    found = list(index.match(pattern))
+    assert sorted(found) == sorted(name for name in left if matches(pattern, name))
+
+
+def test_a_topic_takes_the_place_of_another_and_its_parents_stay():
+    index = TopicIndex()
+    for topic, name in enumerate(("a.b", "a", "a.b.c", "a.b")):
+        index.add(name, topic)
+
+    assert sorted(index.match(">")) == [1, 2, 3]
+    index.remove("a.b")
+    assert sorted(index.match("a.>")) == [2]
+    assert list(index.match("a")) == [1]
+    for name in ("a.b", "x", "a.b.c.d"):
+        with pytest.raises(KeyError):
+            index.remove(name)
+
+
+def test_nothing_is_left_of_topics_that_went():
+    index = TopicIndex()
+    index.add("a.b.c", 1)
+    index.remove("a.b.c")
+
+    assert index._root.children == {}

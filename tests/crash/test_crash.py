@@ -1,18 +1,21 @@
 import json
 import secrets
+import tempfile
 
 import pytest
 
 from tests.crash.run import Plan, crash
 from tests.support.disk import NoDisk
+from tests.support.scratch import DISK
 
 # Long enough that publishes are told that the outcome is not known.
 PAUSE_S = 2.5
 
 
 @pytest.fixture
-def struck(tmp_path, capsys):
-    """Run one plan, print its line, and fail if a promise was broken."""
+def struck(tmp_path, capsys, monkeypatch):
+    """Run one plan on the disk, print its line, and fail if a promise was broken."""
+    monkeypatch.setattr(tempfile, "tempdir", DISK)
 
     def run(store, fault, times):
         history = tmp_path / "history.jsonl"
@@ -35,7 +38,6 @@ def kills(request):
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
 def test_nothing_acked_is_lost_and_no_promise_broken_when_the_server_is_killed_again_and_again(
     struck, kills
 ):
@@ -43,7 +45,6 @@ def test_nothing_acked_is_lost_and_no_promise_broken_when_the_server_is_killed_a
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("fault", ["server", "postmaster"])
 def test_on_postgresql_no_promise_is_broken_when_the_server_or_the_database_is_killed(
     struck, kills, fault
@@ -52,7 +53,6 @@ def test_on_postgresql_no_promise_is_broken_when_the_server_or_the_database_is_k
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
 def test_a_connection_reset_inside_a_commit_loses_nothing_and_stores_nothing_twice(struck, kills):
     summary = struck("postgres", "reset", kills)
     assert summary["hits"] == kills
@@ -62,13 +62,11 @@ def test_a_connection_reset_inside_a_commit_loses_nothing_and_stores_nothing_twi
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
 def test_a_database_that_stops_answering_for_a_while_loses_nothing(struck):
     assert "outcome_unknown" in struck("postgres", "stop", 1)["codes"]
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
 def test_a_full_disk_of_the_database_is_answered_with_503_and_loses_nothing(struck):
     summary = struck("postgres", "disk", 1)
     assert summary["codes"].get("store_unavailable", 0) > 0

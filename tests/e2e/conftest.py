@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +11,9 @@ from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.ws import WsClient
 
-HERE = Path(__file__).parent
-
 STORES = {"memory": {}, "sqlite": {"DATABASE_URL": "sqlite:///conduit.db"}, "postgres": {}}
 # All else is at its default. The retention's rounds come often, so that no test waits for one.
 SETTINGS = {"CONDUIT_RETENTION_INTERVAL_S": "0.1"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -322,3 +322,16 @@ def test_strict_order_holds_through_a_nack(api, ws, topic, name):
     ws.nothing(0.1, "message")
     again = ws.receive("message")
     assert (again["payload"], again["attempt"]) == (1, 2)
+
+
+@pytest.mark.parametrize("kind", ["ack", "nack", "reject", "extend"])
+def test_a_verb_for_an_attempt_that_is_over_changes_nothing(api, ws, topic, kind):
+    ws.subscribe(topic, ack_wait_ms=300)
+    api.publish(topic, 1)
+    first = ws.receive("message")
+    second = ws.receive("message")
+    assert (first["attempt"], second["attempt"], second["failures"]) == (1, 2, 1)
+    with pytest.raises(Refused) as refused:
+        ws.request(kind, message_id=first["message_id"], attempt=1)
+    assert refused.value.code == "stale_attempt"
+    ws.request("ack", message_id=second["message_id"], attempt=2)

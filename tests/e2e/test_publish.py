@@ -55,6 +55,7 @@ def test_absent_key_and_headers_are_absent_in_the_delivery(api, ws, topic):
         "payload",
         "published_at",
         "seq",
+        "epoch",
         "attempt",
     }
 

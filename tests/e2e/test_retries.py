@@ -101,6 +101,29 @@ def test_a_lost_connection_is_not_a_failed_attempt(api, connect, topic, name):
     assert delivery["state"] in ("pending", "retrying")
 
 
+def test_what_was_lost_twice_waits_and_a_clean_close_counts_nothing(api, connect, topic, name):
+    def attach():
+        client = connect()
+        client.subscribe(topic, subscription=name, ack_wait_ms=60_000)
+        return client
+
+    attach().close()
+    api.publish(topic, "x")
+    for attempt in (1, 2, 3):
+        client = attach()
+        assert client.receive("message")["attempt"] == attempt
+        client.close()
+    client = attach()
+    assert client.receive("message")["attempt"] == 4
+    client.drop()
+    client = attach()
+    assert client.receive("message")["attempt"] == 5
+    client.drop()
+    client = attach()
+    client.nothing(0.5, "message")
+    assert client.receive("message", timeout=3)["attempt"] == 6
+
+
 def test_a_dead_connection_gives_its_deliveries_back(api, connect, topic, name):
     first = connect()
     first.subscribe(topic, subscription=name, ack_wait_ms=60_000)

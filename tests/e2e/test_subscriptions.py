@@ -27,8 +27,9 @@ def test_settings_are_shown_with_their_defaults(api, topic, name):
     assert settings["ack"] == "explicit"
     assert settings["order"] == "publish"
     assert settings["max_in_flight"] == 256
-    assert settings["ack_wait_ms"] == 1000
+    assert settings["ack_wait_ms"] == 30_000
     assert settings["max_attempts"] == 5
+    assert settings["max_lost"] == 20
 
 
 def test_creating_a_subscription_twice_is_409(api, topic, name):

@@ -12,7 +12,6 @@ SPEED = str(400 * 86_400)
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(90)
 def test_the_replay_loses_nothing_and_keeps_the_order_and_can_be_run_again():
     with running_server(DATABASE_URL="sqlite:///replay.db") as server:
         for _ in range(2):

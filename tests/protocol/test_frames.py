@@ -13,12 +13,15 @@ from conduit.protocol.frames import (
     AnyServerFrame,
     Closing,
     ErrorFrame,
+    Extend,
     Gap,
     Heartbeat,
     HeartbeatAck,
     MessageFrame,
+    Nack,
     Published,
     PublishRequest,
+    Reject,
     StartAt,
     StartPosition,
     Subscribe,
@@ -39,13 +42,14 @@ CLIENT_FIELDS = {
         "max_in_flight",
         "ack_wait_ms",
         "max_attempts",
+        "max_lost",
         "ref",
     },
     "unsubscribe": {"topic", "subscription", "ref"},
-    "ack": {"message_id", "message_ids", "topic", "seq", "subscription", "ref"},
-    "nack": {"message_id", "subscription", "delay_ms", "reason", "ref"},
-    "reject": {"message_id", "subscription", "reason", "ref"},
-    "extend": {"message_id", "subscription", "ms", "ref"},
+    "ack": {"message_id", "message_ids", "topic", "seq", "subscription", "attempt", "ref"},
+    "nack": {"message_id", "subscription", "delay_ms", "reason", "attempt", "ref"},
+    "reject": {"message_id", "subscription", "reason", "attempt", "ref"},
+    "extend": {"message_id", "subscription", "ms", "attempt", "ref"},
     "publish": {"topic", "payload", "key", "headers", "idempotency_key", "ref"},
     "heartbeat": set(),
 }
@@ -56,7 +60,9 @@ SERVER_FIELDS = {
         "payload",
         "published_at",
         "seq",
+        "epoch",
         "attempt",
+        "failures",
         "key",
         "headers",
         "subscription",
@@ -75,7 +81,7 @@ SERVER_FIELDS = {
         "ref",
     },
     "acked": {"ref", "message_id"},
-    "gap": {"topic", "from_seq", "to_seq", "reason", "epoch"},
+    "gap": {"topic", "from_seq", "to_seq", "reason", "epoch", "subscription"},
     "closing": {"reason", "reconnect_after_ms"},
     "heartbeat_ack": set(),
     "error": {"code", "message", "ref", "field"},
@@ -133,7 +139,7 @@ def test_the_original_error_frame_is_a_part_of_ours():
 def test_the_original_message_frame_is_a_part_of_ours():
     payload = b'{ "order_id": "abc-123", "amount": 99.95 }'
     frame = MessageFrame(
-        MESSAGE_ID, "orders.created", msgspec.Raw(payload), "2026-02-23T10:30:00Z", 7
+        MESSAGE_ID, "orders.created", msgspec.Raw(payload), "2026-02-23T10:30:00Z", 7, "e1"
     )
     text = encode_json(frame)
 
@@ -149,14 +155,24 @@ def test_the_original_message_frame_is_a_part_of_ours():
 
 EVERY_SERVER_FRAME = [
     MessageFrame(
-        MESSAGE_ID, "t", msgspec.Raw(b"1"), "2026-02-23T10:30:00.000Z", 7, 2, "k", {"a": "b"}, "s"
+        message_id=MESSAGE_ID,
+        topic="t",
+        payload=msgspec.Raw(b"1"),
+        published_at="2026-02-23T10:30:00.000Z",
+        seq=7,
+        epoch="e",
+        attempt=3,
+        failures=2,
+        key="k",
+        headers={"a": "b"},
+        subscription="s",
     ),
     Subscribed("t", "s", 3, "e", True, None, "r"),
     Unsubscribed("t", "s", "r"),
     Published(MESSAGE_ID, "t", 3, "2026-02-23T10:30:00.000Z", 7, "e", True, False, "r"),
     Acked("r", MESSAGE_ID),
     Gap("t", 1, 9, "retention", "e"),
-    Gap("t", 1, None, "epoch_changed", "e"),
+    Gap("t", 1, None, "epoch_changed", "e", "billing"),
     Closing("restart", 1500),
     HeartbeatAck(),
     ErrorFrame("invalid_topic", "topic is empty", "r", "topic"),
@@ -212,9 +228,38 @@ def test_every_way_to_say_where_to_begin_is_understood(start, expected):
 def test_settings_of_a_subscription_come_through():
     text = (
         b'{"type":"subscribe","topic":"a.>","subscription":"billing","ack":"auto","order":"strict",'
-        b'"max_in_flight":8,"ack_wait_ms":250,"max_attempts":3,"ref":"r1"}'
+        b'"max_in_flight":8,"ack_wait_ms":250,"max_attempts":3,"max_lost":7,"ref":"r1"}'
     )
 
     assert decode_client_frame(text) == Subscribe(
-        "a.>", "billing", None, "auto", "strict", 8, 250, 3, "r1"
+        "a.>", "billing", None, "auto", "strict", 8, 250, 3, 7, "r1"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "max_lost"),
+    [
+        ('{"type":"subscribe","topic":"a"}', msgspec.UNSET),
+        ('{"type":"subscribe","topic":"a","max_lost":null}', None),
+        ('{"type":"subscribe","topic":"a","max_lost":5}', 5),
+    ],
+)
+def test_no_bound_on_losses_and_nothing_said_about_them_are_not_the_same(text, max_lost):
+    frame = Subscribe("a", max_lost=max_lost)
+
+    assert encode_json(frame).decode() == text
+    assert decode_client_frame(text.encode()) == frame
+
+
+@pytest.mark.parametrize(
+    ("text", "frame"),
+    [
+        ('{"type":"ack","message_id":"m","attempt":2}', Ack("m", attempt=2)),
+        ('{"type":"nack","message_id":"m","attempt":2}', Nack("m", attempt=2)),
+        ('{"type":"reject","message_id":"m","attempt":2}', Reject("m", attempt=2)),
+        ('{"type":"extend","message_id":"m","attempt":2}', Extend("m", attempt=2)),
+    ],
+)
+def test_what_settles_a_delivery_may_name_its_attempt(text, frame):
+    assert encode_json(frame).decode() == text
+    assert decode_client_frame(text.encode()) == frame

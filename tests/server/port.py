@@ -18,7 +18,6 @@ from conduit.broker.clock import SystemClock
 from conduit.core.message import NewMessage, Retention
 from conduit.server.context import Context, Limits
 from conduit.server.front import make_front
-from conduit.server.session import Session
 from conduit.storage.memory import MemoryStore
 
 DEADLINE_S = 5.0
@@ -99,7 +98,6 @@ class Port:
         self.context = Context(
             self.broker,
             limits,
-            session_type=Session,
             default_retention=Retention(),
             cors_origin="https://app.example",
         )

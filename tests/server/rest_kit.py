@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from conduit.protocol.frames import Reject
 from conduit.server.context import Context, Limits
 from conduit.server.rest.api import create_api
-from conduit.server.session import Session
 from tests.broker.kit import Bench, running_broker
 
 
@@ -47,7 +46,7 @@ class Api:
         connection, peer = await self.bench.subscribe(topic, subscription=subscription)
         await self.bench.publish_many(topic, count)
         for frame in peer.of("message"):
-            connection.acks.reject(Reject(frame["message_id"], reason="bad"))
+            connection.verbs.reject(Reject(frame["message_id"], reason="bad"))
         await self.bench.flush()
         connection.close()
         await self.bench.flush()
@@ -75,9 +74,7 @@ def refused(answer: httpx2.Response, status: int, code: str, field: str | None =
 @asynccontextmanager
 async def running_api(*, cors_origin: str = "*", **options: Any) -> AsyncIterator[Api]:
     async with running_broker(**options) as bench:
-        context = Context(
-            bench.broker, Limits(), session_type=Session, cors_origin=cors_origin, node_id="node-1"
-        )
+        context = Context(bench.broker, Limits(), cors_origin=cors_origin, node_id="node-1")
         context.ready = True
         app = create_api(context)
         transport = httpx2.ASGITransport(app=app)

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from conduit.broker.publish.receipt import Receipt
 from conduit.errors import InvalidRequest, NotFound, Overloaded, RequestError, StateError, WireError
 from conduit.protocol.codes import CODES
+from conduit.protocol.records import Receipt
 from conduit.server.answers import (
     Answers,
     problem,

@@ -135,10 +135,10 @@ async def test_an_upgrade_while_stopping_is_503(port, client):
 
 
 async def test_a_session_that_cannot_open_drops_its_connection_only(port, client, caplog):
-    def broken(_context):
+    def broken(_tenant, _peer):
         raise RuntimeError("a bug in a session")
 
-    port.context._session_type = broken
+    port.broker.connect = broken
     await client.send(REQUEST)
     assert await client.rest() == b""
     assert [each.levelno for each in caplog.records].count(logging.ERROR) == 1

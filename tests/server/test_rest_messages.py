@@ -125,9 +125,9 @@ async def test_a_message_shows_its_state_in_every_durable_subscription(api: Api)
         for name in ("acked", "dead", "in-flight", "retrying")
     }
     message_id = (await api.bench.publish("t")).message_id
-    peers["acked"][0].acks.ack(Ack(message_id=message_id))
-    peers["dead"][0].acks.reject(Reject(message_id, reason="broken"))
-    peers["retrying"][0].acks.nack(Nack(message_id, delay_ms=60_000, reason="later"))
+    peers["acked"][0].verbs.ack(Ack(message_id=message_id))
+    peers["dead"][0].verbs.reject(Reject(message_id, reason="broken"))
+    peers["retrying"][0].verbs.nack(Nack(message_id, delay_ms=60_000, reason="later"))
     await api.bench.flush()
     found = await states(api, message_id)
     assert {name: each["state"] for name, each in found.items()} == {

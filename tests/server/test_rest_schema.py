@@ -30,7 +30,7 @@ def server():
         assert "Traceback" not in server.log_text(), server.log_tail()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.e2e
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_makes_the_server_fail_or_break_its_document(server, mode):
     document = schemathesis.openapi.from_url(f"{server.url}/openapi.json")

@@ -4,9 +4,10 @@ import json
 import signal
 import socket
 
+import pytest
+
 from conduit.server.context import Context, Limits
 from conduit.server.serving import Server
-from conduit.server.session import Session
 from tests.broker.kit import running_broker
 from tests.support.raw import RawHttp, RawSocket
 from tests.support.server import running_server
@@ -28,7 +29,7 @@ class Connection:
 
 async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swept(caplog):
     async with running_broker() as bench:
-        context = Context(bench.broker, Limits(), session_type=Session)
+        context = Context(bench.broker, Limits())
         connections = [Connection(fails=number % 2 == 0) for number in range(10)]
         context.connections |= set(connections)
         server = Server(context, stop_within_s=10)
@@ -38,6 +39,7 @@ async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swe
         assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.e2e
 def test_while_it_stops_the_server_is_alive_but_not_ready_and_accepts_nobody():
     with running_server() as server, RawSocket(server.port), RawHttp(server.port) as kept:
         server.send_signal(signal.SIGTERM)
@@ -57,6 +59,7 @@ def refuses(port: int) -> bool:
     return False
 
 
+@pytest.mark.e2e
 def test_a_second_signal_ends_the_process_at_once():
     with running_server() as server, RawSocket(server.port):
         server.send_signal(signal.SIGTERM)
@@ -67,6 +70,7 @@ def test_a_second_signal_ends_the_process_at_once():
         assert seconds < 1.5
 
 
+@pytest.mark.e2e
 def test_a_short_time_to_stop_is_kept_even_with_a_silent_client():
     with running_server(CONDUIT_SHUTDOWN_TIMEOUT_S="1") as server, RawSocket(server.port):
         code, seconds = server.terminate()

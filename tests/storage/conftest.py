@@ -23,7 +23,12 @@ def second_database_url(cluster):
     return cluster.empty_database("second")
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "pgbouncer", "shards"])
+_SERVED = [
+    pytest.param(name, marks=pytest.mark.process) for name in ("postgres", "pgbouncer", "shards")
+]
+
+
+@pytest.fixture(params=["memory", "sqlite", *_SERVED])
 async def store(request, tmp_path: Path):
     """An open, empty store."""
     opened: Store

@@ -111,6 +111,17 @@ async def test_idempotency_keys_are_bounded_by_count():
     ]
 
 
+async def test_former_topics_are_bounded_by_count(monkeypatch):
+    monkeypatch.setattr("conduit.storage.memory.former.MAX_COUNT", 3)
+    store = MemoryStore()
+    one, other = [await given.subscription(store, name, ">") for name in ("one", "other")]
+    for n, record in enumerate((one, one, other, other)):
+        topic = await given.topic(store, f"t{n}")
+        await store.topic_delete(topic.topic_id, [record.subscription_id], given.NOW_MS)
+    assert [former.name for former in await store.former(one.subscription_id)] == ["t1"]
+    assert len(await store.former(other.subscription_id)) == 2
+
+
 @pytest.mark.parametrize("count", [0, 3])
 async def test_a_closed_store_keeps_what_it_has(count):
     store = MemoryStore()

@@ -39,7 +39,7 @@ async def test_a_pooler_is_noticed(database_url, pgbouncer):
         assert store.describe()["pooler"] is True
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.process
 @pytest.mark.parametrize("option", ["fsync=off", "full_page_writes=off"])
 async def test_a_database_that_loses_commits_is_refused_unless_that_is_allowed(option):
     unsafe = Cluster(options=[option])

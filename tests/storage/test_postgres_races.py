@@ -12,7 +12,8 @@ import pytest
 import uuid_utils
 
 from conduit.core.message import Progress, Retention, SubscriptionSettings
-from conduit.storage.postgres import housekeeping, reads, segments, subscriptions, topics
+from conduit.storage.base import Former
+from conduit.storage.postgres import former, housekeeping, reads, segments, subscriptions, topics
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.postgres.extents import Extents
 from tests.storage import given
@@ -42,16 +43,18 @@ class Side:
 
 
 class Scene:
-    """Two topics and a subscription on both, and what the two sides were told of them."""
+    """Two topics, a subscription on both and one to be deleted, and what the two sides were told of them."""
 
-    def __init__(self, store, a, b, subscription) -> None:
+    def __init__(self, store, a, b, subscription, doomed) -> None:
         self.store = store
         self.a = a
         self.b = b
         self.subscription_id = subscription.subscription_id
+        self.doomed_id = doomed.subscription_id
         # What was committed: (topic id, seq) → payload, and the floors by the fence they came with.
         self.stored: dict[tuple[int, int], bytes] = {}
         self.settled: list[tuple[int, int]] = []
+        self.is_deleted = self.is_forgotten = False
 
     # What a side does. Each returns what is true once its transaction is committed.
 
@@ -99,7 +102,22 @@ class Scene:
         return lambda: None
 
     async def delete(self, side: Side):
-        await topics.delete(side.connection, self.b.topic_id)
+        followers = [self.doomed_id, self.subscription_id]
+        await topics.delete(side.connection, self.b.topic_id, followers, NOW_MS)
+
+        def deleted() -> None:
+            self.is_deleted = True
+
+        return deleted
+
+    async def unsubscribe(self, side: Side):
+        await subscriptions.delete(side.connection, self.doomed_id)
+        return lambda: None
+
+    async def forget_former(self, side: Side):
+        self.is_forgotten = True
+        await former.trim(side.connection, NOW_MS + 1, 2)
+        await former.forget_known(side.connection, self.doomed_id)
         return lambda: None
 
     async def subscribe(self, side: Side):
@@ -138,6 +156,9 @@ class Scene:
                 assert self.stored[record.topic_id, message.seq] == message.payload
             told = [seq for topic_id, seq in self.stored if topic_id == record.topic_id]
             assert record.last_seq == max(told, default=0)
+        if self.is_deleted and not self.is_forgotten:
+            remembered = await self.store.former(self.subscription_id)
+            assert remembered == [Former(self.b.name, self.b.epoch, 0)]
         floors = await given.floors(self.store, self.subscription_id)
         if self.settled:
             # The newest owner's is the last that counts, and each owner's own come in their order.
@@ -152,6 +173,8 @@ ACTIONS = [
     Scene.settle,
     Scene.trim,
     Scene.delete,
+    Scene.unsubscribe,
+    Scene.forget_former,
     Scene.subscribe,
     Scene.rotate,
     Scene.drop,
@@ -163,7 +186,9 @@ async def begin_scene(store, sides: list[Side]) -> Scene:
     number = next(_numbers)
     a, b = [await given.topic(store, f"{name}{number}") for name in "ab"]
     subscription = await given.subscription(store, f"s{number}", ">", seq=1)
-    scene = Scene(store, a, b, subscription)
+    doomed = await given.subscription(store, f"d{number}", ">", seq=1)
+    await store.settle([Progress(doomed.subscription_id, b.topic_id, 1, 1)], [])
+    scene = Scene(store, a, b, subscription, doomed)
     for side in sides:
         side.fence = 0
         for action in (Scene.append, Scene.rotate, Scene.claim):
@@ -206,7 +231,6 @@ async def sides(database_url):
             side.connection.terminate()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 @pytest.mark.parametrize("first", ACTIONS, ids=lambda action: action.__name__)
 async def test_the_log_is_whole_whatever_two_connections_do_at_once(sides, first, end):

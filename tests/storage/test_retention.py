@@ -1,7 +1,7 @@
 import pytest
 
 from conduit.core.message import Retention
-from conduit.storage.base import Trimmed
+from conduit.storage.base import DeadFilter, Trimmed
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -32,6 +32,19 @@ async def test_a_slice_that_removes_the_last_one_due_is_the_last(store):
     await given.messages(store, record.topic_id, 8)
     keep = Retention(max_messages=4)
     assert (await store.trim(record.topic_id, keep, NOW_MS, 4)).more is False
+
+
+async def test_a_slice_of_none_removes_nothing_and_says_whether_something_is_due(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 5)
+    await store.settle([], [given.death(record.topic_id, 1, "d1")])
+    for kept, more in ((4, True), (5, False)):
+        trimmed = await store.trim(record.topic_id, Retention(max_messages=kept), NOW_MS, 0)
+        assert trimmed == Trimmed(1, 5, 0, more)
+    assert await store.dead_trim(NOW_MS * 2, 0, 0) == 0
+    await store.topic_delete(record.topic_id)
+    assert await store.purge(0) == 0
+    assert await store.dead_count(TENANT, DeadFilter()) == 1
 
 
 async def test_the_age_is_bounded_in_slices(store):

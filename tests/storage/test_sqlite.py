@@ -121,6 +121,7 @@ async def test_a_file_belongs_to_one_server(store, tmp_path):
     await second.close()
 
 
+@pytest.mark.process
 def test_a_file_belongs_to_one_process(tmp_path):
     appender = [sys.executable, str(Path(__file__).with_name("appender.py")), tmp_path / "log.db"]
     with subprocess.Popen(appender, stdout=subprocess.PIPE, text=True) as first:

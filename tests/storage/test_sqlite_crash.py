@@ -3,10 +3,15 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from conduit.core.message import Message
 from conduit.storage.sqlite import SqliteStore
+from tests.support.scratch import DISK
 
 KILL_COUNT = 5
 
@@ -41,8 +46,15 @@ async def logs_of(path: Path) -> dict[int, list[Message]]:
     return logs
 
 
-def test_kill_9_loses_no_acked_message_and_leaves_no_hole(tmp_path):
-    path = tmp_path / "log.db"
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.process
+def test_kill_9_loses_no_acked_message_and_leaves_no_hole(on_disk):
+    path = on_disk / "log.db"
     acked: dict[tuple[int, int], str] = {}
     for number in range(KILL_COUNT):
         acked |= acked_until_killed(path, 50 + 400 * number)

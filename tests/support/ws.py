@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import socket
 import time
 from types import TracebackType
 from typing import Any
@@ -56,6 +57,11 @@ class WsClient:
 
     def close(self) -> None:
         """Close in good order with 1000."""
+        self._open.close()
+
+    def drop(self) -> None:
+        """Lose the connection: no close frame, as when the process dies."""
+        self.connection.socket.shutdown(socket.SHUT_RDWR)
         self._open.close()
 
     def send(self, frame: Frame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,13 +11,20 @@ from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.subscriptions import Subscriptions
-from conduit.broker.attach.connection import Connection, Peer
+from conduit.broker.attach.connection import Connection, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
-from conduit.broker.deliver.router import Hub
-from conduit.broker.deliver.running import Removal
+from conduit.broker.commits import Commits
+from conduit.broker.deliver.engine import Engine, make_engine
+from conduit.broker.deliver.group import Removal
+from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.starts import Starts
+from conduit.broker.publish.admission import Admission, PublishLimits
+from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
-from conduit.broker.publish.publisher import Publisher, PublishLimits
+from conduit.broker.publish.outcome import Outcomes
+from conduit.broker.publish.publisher import Publisher
 from conduit.broker.stats import Gauges, Stats
 from conduit.core.message import Retention
 from conduit.storage.base import Store
@@ -45,18 +53,45 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now())
-        self.topics = Catalog(store, clock, options.retention, options.max_topics)
-        self._hub = Hub(store, self.topics, clock, self.stats)
-        self._keys = Keys(self._hub, options.idempotency_window_s, options.idempotency_max_count)
-        self._publisher = Publisher(self._hub, options.publish, self._keys)
+        self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
+        commits = Commits(clock)
+        self._engine: Engine = make_engine(store, clock, self.stats, commits)
+        self.router = Router(self.topics, self._engine)
+        self._owned = Owned(store, self.topics, self.router, self._engine)
+        self._room = Room(
+            self._engine,
+            self.topics,
+            self.router,
+            self._owned,
+            Starts(self.topics, store),
+            lambda: commits.oldest_ms,
+            options.max_subscriptions_per_connection,
+        )
+        self._keys = Keys(
+            store,
+            clock,
+            self.stats,
+            options.idempotency_window_s,
+            options.idempotency_max_count,
+        )
+        outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
+        self._committers = Committers(
+            store,
+            commits,
+            outcomes.committed,
+            self._engine.backlog.committed,
+            options.publish.timeout_s,
+        )
+        self._publisher = Publisher(
+            self.topics, Admission(options.publish), self._keys, outcomes, self._committers
+        )
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
-        self.subscriptions = Subscriptions(self._hub)
+        self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine)
         self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
         self.messages = Browser(store, self.topics, self.subscriptions)
         self._housekeeper = Housekeeper(store, self.topics, clock, options.housekeeping)
-        self.topics.on_deleting = self._topic_deleting
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -64,16 +99,16 @@ class Broker:
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
         await self.store.open()
-        self._publisher.is_durable = self._keys.is_durable = self.store.durable
         await self.topics.load()
-        await self.subscriptions.load()
+        await self._owned.load()
         since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)
         max_count = self._options.idempotency_max_count
         self._keys.restore(await self.store.known_keys(since_ms, max_count))
         loop = asyncio.get_running_loop()
-        self._publisher.committers.start()
-        self._flushing = loop.create_task(self._hub.ledger.run(), name="ledger")
-        self._hub.start_sweep()
+        self._committers.start()
+        progress = self._engine.progress.run(self._owned.flushed)
+        self._flushing = loop.create_task(progress, name="progress")
+        self._engine.deadlines.start()
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         self._housekeeper.start()
 
@@ -85,32 +120,40 @@ class Broker:
         if self._is_stopping:
             return
         self._is_stopping = True
-        self._hub.stop_sweep()
+        self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()
         await self._housekeeper.stop()
         await self.dead_letters.stop()
         await self._publisher.close()
+        await self._committers.stop()
         if self._flushing is not None:
-            self._hub.ledger.stop()
+            self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
-        await self._hub.reader.close()
+        await self._engine.reader.close()
         await self.store.close()
 
     # Subscribing ----------------------------------------------------------------------------------
 
     def connect(self, tenant: str, peer: Peer) -> Connection:
         """The subscriptions of a new connection; call its `close` when the connection is gone."""
-        limit = self._options.max_subscriptions_per_connection
-        return Connection(self._hub, self.subscriptions, tenant, peer, limit)
+        return Connection(self._room, tenant, peer)
 
-    async def _topic_deleting(self, topic: Topic) -> None:
-        """Finish what is under way for a topic that takes no more, and disconnect who named it."""
-        await self._publisher.committers.drain()
+    # Topics ---------------------------------------------------------------------------------------
+
+    def topic_created(self, topic: Topic) -> None:
+        """See `TopicWatcher.topic_created`."""
+        self.router.topic_created(topic)
+
+    async def topic_deleting(self, topic: Topic) -> Sequence[int]:
+        """See `TopicWatcher.topic_deleting`. Subscribers that named the topic are disconnected."""
+        await self._committers.drain()
         self._keys.forget_topic(topic)
-        for dispatch in self._hub.topic_deleted(topic):
-            for subscriber in tuple(dispatch.subscribers):
+        for running in self.router.topic_deleted(topic):
+            for subscriber in tuple(running.group.subscribers):
                 subscriber.on_removed(Removal.TOPIC_DELETED)
+            self._owned.topic_deleted(running)
+        return [record.subscription_id for record in self._owned.followers(topic)]
 
     # Time -----------------------------------------------------------------------------------------
 
@@ -119,7 +162,8 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
         self._keys.tick(now)
-        self._publisher.committers.check(loop.time())
+        self._committers.check(loop.time())
+        self.router.tidy()
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())
 
@@ -127,6 +171,6 @@ class Broker:
         """What there is now."""
         return Gauges(
             topic_count=len(self.topics),
-            subscriber_count=self._hub.subscriber_count,
-            backlog_count=self.subscriptions.backlog_count(),
+            subscriber_count=self.router.subscriber_count,
+            backlog_count=self._owned.backlog_count(),
         )

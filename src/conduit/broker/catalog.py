@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from conduit.broker.clock import Clock
 from conduit.core.message import Retention, TopicRecord
+from conduit.core.topics import TopicIndex
 from conduit.errors import Conflict, LimitReached, NotFound
-from conduit.names import check_topic
+from conduit.names import check_topic, is_pattern
 from conduit.storage.base import Store
-
-if TYPE_CHECKING:
-    from conduit.broker.deliver.feed import Feed
 
 
 class Topic:
@@ -22,12 +20,12 @@ class Topic:
     __slots__ = (
         "created_at_ms",
         "epoch",
-        "feed",
+        "epoch_bytes",
         "first_seq",
         "is_deleted",
         "last_seq",
         "name",
-        "pattern_version",
+        "name_bytes",
         "retention",
         "stored_bytes",
         "tenant",
@@ -44,40 +42,46 @@ class Topic:
         self.last_seq = record.last_seq
         self.stored_bytes = record.stored_bytes
         self.retention = record.retention
-        # The tail with its subscribers; None as long as nobody ever subscribed.
-        self.feed: Feed | None = None
-        # The state of the tenant's patterns that `feed` agrees with.
-        self.pattern_version = 0
+        # As they stand in frames: their grammar needs no JSON escapes.
+        self.name_bytes = self.name.encode()
+        self.epoch_bytes = self.epoch.encode()
         # Set before the store forgets it: what is under way for it must stop.
         self.is_deleted = False
 
-    @property
-    def subscriber_count(self) -> int:
-        """Subscribers that the next message goes to; true of a topic that `get` or `list` gave."""
-        return self.feed.subscriber_count if self.feed is not None else 0
+
+class TopicWatcher(Protocol):
+    """Who is told of topics that come and go."""
+
+    def topic_created(self, topic: Topic) -> None:
+        """The topic exists from now on; nothing was published to it yet."""
+
+    async def topic_deleting(self, topic: Topic) -> Sequence[int]:
+        """The topic takes no more; called before the store forgets it. Returns when nothing of it is under
+        way, with the ids of the durable subscriptions that followed it."""
 
 
 class Catalog:
-    """Finds, creates and deletes topics.
-
-    `on_read` and `on_deleting` are the broker's hooks. The first brings a topic's subscribers up to
-    date. The second runs before the store forgets a topic, and returns when nothing of it is under way.
-    """
+    """Finds, creates and deletes topics, and tells the watcher."""
 
     def __init__(
-        self, store: Store, clock: Clock, default_retention: Retention, max_count: int
+        self,
+        store: Store,
+        clock: Clock,
+        watcher: TopicWatcher,
+        default_retention: Retention,
+        max_count: int,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._watcher = watcher
         self._default_retention = default_retention
         self._max_count = max_count
-        # tenant -> name -> topic
+        # tenant -> name -> topic, and the same by patterns.
         self._names: dict[str, dict[str, Topic]] = {}
+        self._indexes: dict[str, TopicIndex[Topic]] = {}
         self._ids: dict[int, Topic] = {}
         # One change at a time, so that a name is never created while it is being deleted.
         self._changing = asyncio.Lock()
-        self.on_read: Callable[[Topic], None]
-        self.on_deleting: Callable[[Topic], Awaitable[None]]
 
     async def load(self) -> None:
         """Take over what the store has."""
@@ -102,12 +106,16 @@ class Catalog:
         if topic is None:
             check_topic(name)
             raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field="topic")
-        self.on_read(topic)
         return topic
 
-    def all(self, tenant: str) -> Iterator[Topic]:
-        """Every topic of the tenant, in no order."""
-        return iter(tuple(self._names.get(tenant, {}).values()))
+    def matching(self, tenant: str, pattern: str) -> list[Topic]:
+        """The existing topics of a pattern, or the one of this name. What it costs follows from their
+        number, not from that of all topics."""
+        if not is_pattern(pattern):
+            topic = self.find(tenant, pattern)
+            return [] if topic is None else [topic]
+        index = self._indexes.get(tenant)
+        return [] if index is None else list(index.match(pattern))
 
     def everywhere(self) -> list[Topic]:
         """Every topic of every tenant; for housekeeping only."""
@@ -163,8 +171,10 @@ class Catalog:
             topic.is_deleted = True
             del self._names[tenant][name]
             del self._ids[topic.topic_id]
-            await self.on_deleting(topic)
-            await self._store.topic_delete(topic.topic_id)
+            self._indexes[tenant].remove(name)
+            followers = await self._watcher.topic_deleting(topic)
+            now_ms = int(self._clock.now() * 1000)
+            await self._store.topic_delete(topic.topic_id, followers, now_ms)
 
     async def _create(self, tenant: str, name: str, retention: Retention) -> Topic:
         if len(self._ids) >= self._max_count:
@@ -177,7 +187,7 @@ class Catalog:
             await self._learn()
             raise
         self._add(topic)
-        self.on_read(topic)
+        self._watcher.topic_created(topic)
         return topic
 
     async def _learn(self) -> None:
@@ -186,8 +196,9 @@ class Catalog:
             if record.topic_id not in self._ids:
                 topic = Topic(record)
                 self._add(topic)
-                self.on_read(topic)
+                self._watcher.topic_created(topic)
 
     def _add(self, topic: Topic) -> None:
         self._names.setdefault(topic.tenant, {})[topic.name] = topic
+        self._indexes.setdefault(topic.tenant, TopicIndex()).add(topic.name, topic)
         self._ids[topic.topic_id] = topic

@@ -139,8 +139,11 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
 @with_url
 def job(job_id: str, cancel: bool, output: str | None, url: str) -> None:
     """Show a job that `redrive` has started."""
-    ask = "cancel" if cancel else "job"
-    _show_job(call(url, lambda client: getattr(client.dead_letters, ask)(job_id)), output)
+    if cancel:
+        found = call(url, lambda client: client.dead_letters.cancel(job_id))
+    else:
+        found = call(url, lambda client: client.dead_letters.job(job_id))
+    _show_job(found, output)
 
 
 def _which(filters: dict[str, str | None]) -> DeadLetterFilter:

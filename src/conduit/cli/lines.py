@@ -75,13 +75,16 @@ class LineReader:
         return None
 
     def _read_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        chunk: bytes | OSError = b" "
-        while chunk and not isinstance(chunk, OSError):
+        is_over = False
+        while not is_over:
             self._room.acquire()
+            chunk: bytes | OSError
             try:
                 chunk = os.read(self._fd, CHUNK_BYTES)
             except OSError as error:
                 chunk = error
+            # The last thing that is handed over: the error, or nothing at the end.
+            is_over = isinstance(chunk, OSError) or not chunk
             try:
                 loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
             except RuntimeError:

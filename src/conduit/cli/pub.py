@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
+from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
 from conduit.cli.values import HEADER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to publish, and how."""
-
-    topic: str | None
-    data: str | None
-    file: str | None
-    text: bool
-    messages: bool
-    count: int | None
-    rate: float | None
-    batch: int
-    key: str | None
-    headers: tuple[tuple[str, str], ...]
-    idempotency_key: str | None
-    create: bool
-    output: str | None
-
-    @property
-    def is_stdin(self) -> bool:
-        """Whether the messages come from standard input."""
-        return self.data == "-" or self.file == "-"
-
-    @property
-    def is_many(self) -> bool:
-        """Whether there can be more than one message."""
-        return self.file is not None or self.is_stdin or self.count is not None
-
-    def check(self) -> None:
-        """Raise click.UsageError for options that do not fit together."""
-        if self.messages:
-            if self.topic or self.text or self.key or self.headers or not self.file:
-                raise click.UsageError(
-                    "--messages takes --file, and neither TOPIC, --text, --key nor -H"
-                )
-        elif self.topic is None:
-            raise click.UsageError("TOPIC is missing")
-        elif (self.data is None) == (self.file is None):
-            raise click.UsageError("say what to publish: DATA, or - for standard input, or --file")
-        if self.count is not None and (self.file is not None or self.is_stdin):
-            raise click.UsageError("--count repeats DATA; it does not go with lines")
-        if self.idempotency_key is not None and self.is_many:
-            raise click.UsageError("--idempotency-key is for one message")
 
 
 @click.command()
@@ -97,7 +51,7 @@ def pub(url: str, **options: object) -> None:
     DATA - is standard input: one JSON value per line, published as the lines come. Each message gives
     a receipt on stdout; on a terminal many of them give a summary instead, unless -o is there.
     """
-    plan = Options(**options)  # type: ignore[arg-type]  # the names are those of the options above
+    plan = PubOptions(**options)  # type: ignore[arg-type]  # the names are those of the options above
     plan.check()
     from conduit.cli.publisher import Publisher
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import click
 
+from conduit.cli.options import PubOptions
 from conduit.cli.output import json_text, note, pick
 from conduit.cli.pace import Pace
 from conduit.cli.progress import Show, progress
-from conduit.cli.pub import Options
 from conduit.cli.sources import messages
 from conduit.client import ApiError, AsyncConduit, Receipt
 from conduit.protocol.frames import PublishRequest
@@ -22,7 +22,7 @@ REQUEST_MAX_BYTES = 4 << 20
 class Publisher:
     """One run of the command."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: PubOptions) -> None:
         self._options = options
         self._format = pick(options.output, piped="jsonl")
         # On a terminal a line for each of many messages says less than a bar.

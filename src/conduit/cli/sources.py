@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from conduit.cli.lines import LineReader
-from conduit.cli.pub import Options
+from conduit.cli.options import PubOptions
 from conduit.client import message
 from conduit.errors import InvalidRequest
 from conduit.protocol.codec import encode_json
@@ -31,7 +31,7 @@ class _Line(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line).decode
 
 
-async def messages(options: Options) -> AsyncIterator[list[PublishRequest]]:
+async def messages(options: PubOptions) -> AsyncIterator[list[PublishRequest]]:
     """Groups of messages, in order, each as soon as it is there.
 
     Raises InvalidRequest: `not_json` and `invalid_request` name the line; `cannot_read`.
@@ -60,7 +60,7 @@ async def messages(options: Options) -> AsyncIterator[list[PublishRequest]]:
             yield group
 
 
-async def _lines(options: Options) -> AsyncIterator[list[bytes]]:
+async def _lines(options: PubOptions) -> AsyncIterator[list[bytes]]:
     """Groups of lines, as they come."""
     try:
         fd = STDIN if options.is_stdin else os.open(options.file or "", os.O_RDONLY)
@@ -72,7 +72,7 @@ async def _lines(options: Options) -> AsyncIterator[list[bytes]]:
         raise InvalidRequest(f"cannot read {what}: {error.strerror}", code="cannot_read") from error
 
 
-def _from_line(line: bytes, options: Options, where: str) -> PublishRequest:
+def _from_line(line: bytes, options: PubOptions, where: str) -> PublishRequest:
     if not options.messages:
         return _message(_payload(line, options, where), options)
     _check_json(line, where)
@@ -83,7 +83,7 @@ def _from_line(line: bytes, options: Options, where: str) -> PublishRequest:
     return message(given.topic, given.payload, key=given.key, headers=given.headers)
 
 
-def _payload(text: bytes, options: Options, where: str) -> msgspec.Raw:
+def _payload(text: bytes, options: PubOptions, where: str) -> msgspec.Raw:
     if not options.text:
         _check_json(text, where)
         return msgspec.Raw(text)
@@ -101,7 +101,7 @@ def _check_json(text: bytes, where: str) -> None:
         raise InvalidRequest(f"{where} is not JSON: {error}", code="not_json") from error
 
 
-def _message(payload: msgspec.Raw, options: Options) -> PublishRequest:
+def _message(payload: msgspec.Raw, options: PubOptions) -> PublishRequest:
     assert options.topic is not None
     return message(
         options.topic,

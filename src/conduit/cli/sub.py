@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import click
 
+from conduit.cli.options import SubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
 from conduit.cli.values import DURATION, START
-
-if TYPE_CHECKING:
-    from conduit.protocol.frames import StartSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to receive, and how."""
-
-    pattern: str
-    subscription: str | None
-    start: StartSpec | None
-    count: int | None
-    timeout_s: float | None
-    ack: str
-    output: str | None
 
 
 @click.command()
@@ -70,4 +52,5 @@ def sub(url: str, **options: object) -> None:
     """
     from conduit.cli.subscriber import Subscriber
 
-    call(url, Subscriber(Options(**options)).run)  # type: ignore[arg-type]  # the options above
+    plan = SubOptions(**options)  # type: ignore[arg-type]  # the names are those of the options above
+    call(url, Subscriber(plan).run)

@@ -12,14 +12,13 @@ import msgspec
 
 from conduit.cli.exits import Exit
 from conduit.cli.lines import LineReader, LineWriter
+from conduit.cli.options import SubOptions
 from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
-from conduit.cli.sub import Options
 from conduit.client import AsyncConduit, Delivery, GapEvent
 from conduit.protocol.frames import MessageFrame
 
-# While someone thinks, the delivery is kept alive: so often, and each time for so long.
-HOLD_INTERVAL_S = 10.0
-HOLD_MS = 30_000
+# While someone thinks, however long, the client is told so often that they are still there.
+THINKING_INTERVAL_S = 60.0
 QUESTION = "ack? [y]es · [n]o, again · [r]eject: "
 # More of a payload than this says less, not more; -o jsonl shows all.
 PAYLOAD_SHOWN_CHARS = 4000
@@ -34,9 +33,11 @@ class Line(msgspec.Struct, omit_defaults=True):
     message_id: str
     topic: str
     seq: int
+    epoch: str
     attempt: int
     published_at: str
     payload: msgspec.Raw
+    failures: int = 0
     key: str | None = None
     headers: dict[str, str] | None = None
     subscription: str | None = None
@@ -45,7 +46,7 @@ class Line(msgspec.Struct, omit_defaults=True):
 class Subscriber:
     """One run of the command."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: SubOptions) -> None:
         self._options = options
         self._is_pretty = pick(options.output, piped="jsonl") == "table"
         self._counts: Counter[str] = Counter(received=0)
@@ -90,6 +91,8 @@ class Subscriber:
                     self._counts["acked"] += 1
                 elif options.ack == "manual":
                     await self._ask(delivery)
+                # The client keeps alive what is referred to: `none` wants it to come again.
+                del delivery
                 if self._counts["received"] == options.count:
                     return
 
@@ -97,9 +100,9 @@ class Subscriber:
         """Settle as the person at the terminal says."""
         click.echo(QUESTION, err=True, nl=False)
         while True:
-            await delivery.extend(HOLD_MS)
+            await delivery.extend()
             try:
-                async with asyncio.timeout(HOLD_INTERVAL_S):
+                async with asyncio.timeout(THINKING_INTERVAL_S):
                     lines = await self._answers.group()
             except TimeoutError:
                 continue

@@ -126,6 +126,9 @@ _FIELDS: Columns[Subscription] = {
     "max in flight": lambda subscription: subscription.max_in_flight,
     "ack wait": lambda subscription: f"{subscription.ack_wait_ms:,} ms",
     "max attempts": lambda subscription: subscription.max_attempts,
+    "max lost": lambda subscription: (
+        "no limit" if subscription.max_lost is None else subscription.max_lost
+    ),
 }
 
 _PLACES: Columns[TopicProgress] = {

@@ -16,14 +16,12 @@ from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFa
 from conduit.client.models import (
     DeadLetter,
     DeadLetterFilter,
-    Receipt,
     RedriveJob,
-    Retention,
     Subscription,
     Topic,
-    TopicProgress,
 )
 from conduit.client.stream import Stream
+from conduit.protocol.records import Receipt, Retention, TopicProgress
 
 __all__ = [
     "ApiError",

@@ -15,7 +15,6 @@ import msgspec
 
 from conduit.client.control import DeadLetters, Subscriptions, Topics
 from conduit.client.faults import ApiError, ClientError, ConnectionFailed
-from conduit.client.models import Receipt
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
 from conduit.client.stream import OnGap, Stream, log_gap
@@ -23,6 +22,7 @@ from conduit.errors import InvalidRequest
 from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec, Subscribe
+from conduit.protocol.records import BatchAnswer, Receipt
 
 T = TypeVar("T")
 
@@ -34,17 +34,15 @@ _log = logging.getLogger("conduit.client")
 _dice = random.Random()
 
 
-class _Results(msgspec.Struct):
-    results: list[Receipt]
-
-
 class SubscriptionSettings(TypedDict, total=False):
-    """Settings of the `subscribe` frame; what is left out has the server's default."""
+    """Settings of the `subscribe` frame; what is left out has the server's default. `max_lost` None:
+    however often connections are lost with a message in flight, it comes again."""
 
     order: Literal["publish", "strict"]
     max_in_flight: int
     ack_wait_ms: int
     max_attempts: int
+    max_lost: int | None
 
 
 class AsyncConduit:
@@ -100,7 +98,7 @@ class AsyncConduit:
         """Publish many, made by `message`, in one commit, all or nothing; receipts in order."""
         batch = PublishBatchRequest(list(messages))
         where = address("publish", "batch")
-        answer = await self._patiently(lambda: self._rest.post(where, _Results, batch))
+        answer = await self._patiently(lambda: self._rest.post(where, BatchAnswer, batch))
         return answer.results
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -40,6 +40,8 @@ class Connection:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
+        # websockets lets one task receive at a time.
+        self._reading = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: str) -> Connection:
@@ -70,7 +72,8 @@ class Connection:
     async def receive(self) -> AnyServerFrame:
         """The next frame. Cancelling loses nothing. Raises Closed, BadAnswer."""
         try:
-            text = await self._socket.recv(decode=False)
+            async with self._reading:
+                text = await self._socket.recv(decode=False)
         except ConnectionClosed as error:
             _closed(error)
         try:
@@ -81,15 +84,24 @@ class Connection:
     async def close(self) -> None:
         """Close in good order: the server has handled what was sent before. Idempotent.
 
-        Nobody may be receiving. What still comes is thrown away, because the server's close frame
-        stands behind it, and a full buffer would keep it from being seen.
+        Whoever is receiving must have been cancelled. The close frame is written before this waits for
+        anything, so cancelling does not turn leaving into a lost connection, which the server counts
+        against what is in flight.
         """
-        await asyncio.gather(self._socket.close(), self._drain())
+        draining = asyncio.create_task(self._drain())  # noqa: TID251 - cancelled and awaited below
+        try:
+            await self._socket.close()
+        finally:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
 
     async def _drain(self) -> None:
+        """Throw away what still comes, because the server's close frame stands behind it, and a full
+        buffer would keep it from being seen."""
         with contextlib.suppress(ConnectionClosed):
-            while True:
-                await self._socket.recv(decode=False)
+            async with self._reading:
+                while True:
+                    await self._socket.recv(decode=False)
 
 
 def api_error(frame: ErrorFrame) -> ApiError:

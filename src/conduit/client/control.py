@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from conduit.client.models import (
-    DeadLetter,
-    DeadLetterFilter,
-    RedriveJob,
-    Retention,
-    Subscription,
-    Topic,
-    TopicProgress,
-)
+from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
 from conduit.client.rest import Rest, address, decode
 from conduit.protocol.frames import StartSpec
+from conduit.protocol.records import Moved, Retention, SubscriptionList, TopicList, TopicProgress
 
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
 DEAD_LETTER_PAGE_COUNT = 50
 
 
-class _Page(msgspec.Struct, kw_only=True):
+class _Page(Protocol):
+    @property
+    def next(self) -> str | None: ...
+
+
+class _DeadLetterPage(msgspec.Struct):
+    dead_letters: list[DeadLetter]
     next: str | None = None
 
 
-class _TopicPage(_Page):
-    topics: list[Topic]
-
-
-class _SubscriptionPage(_Page):
-    subscriptions: list[Subscription]
-
-
-class _DeadLetterPage(_Page):
-    dead_letters: list[DeadLetter]
-
-
 P = TypeVar("P", bound=_Page)
-
-
-class _Moved(msgspec.Struct):
-    topics: list[TopicProgress]
 
 
 class Topics:
@@ -56,7 +39,7 @@ class Topics:
     async def find(self, *, q: str | None = None) -> AsyncIterator[Topic]:
         """All topics, or those with `q` in their name, by name."""
         query = {"q": q, "limit": PAGE_COUNT}
-        async for page in _pages(self._rest, address("topics"), _TopicPage, query):
+        async for page in _pages(self._rest, address("topics"), TopicList, query):
             for topic in page.topics:
                 yield topic
 
@@ -65,10 +48,15 @@ class Topics:
         return await self._rest.get(address("topics", name), Topic)
 
     async def create(self, name: str, retention: Retention | None = None) -> Topic:
-        """Create a topic. Raises ApiError `topic_exists`, `limit_reached`."""
+        """Create a topic. Bounds that are None are the server's defaults.
+
+        Raises ApiError `topic_exists`, `limit_reached`.
+        """
         body: dict[str, object] = {"name": name}
         if retention is not None:
-            body["retention"] = retention
+            bounds = msgspec.structs.asdict(retention)
+            # A null on the wire would take the default bound away.
+            body["retention"] = {key: bound for key, bound in bounds.items() if bound is not None}
         return await self._rest.post(address("topics"), Topic, body)
 
     async def delete(self, name: str) -> None:
@@ -85,7 +73,7 @@ class Subscriptions:
     async def find(self, *, q: str | None = None) -> AsyncIterator[Subscription]:
         """All durable subscriptions, or those with `q` in their name, by name."""
         query = {"q": q, "limit": PAGE_COUNT}
-        async for page in _pages(self._rest, address("subscriptions"), _SubscriptionPage, query):
+        async for page in _pages(self._rest, address("subscriptions"), SubscriptionList, query):
             for subscription in page.subscriptions:
                 yield subscription
 
@@ -111,7 +99,7 @@ class Subscriptions:
         """Move the subscription; what was unsettled is forgotten. Returns the progress after it,
         or, with `dry_run`, as it would be."""
         body = {"start": start, "dry_run": dry_run}
-        return (await self._rest.post(address("subscriptions", name, "seek"), _Moved, body)).topics
+        return (await self._rest.post(address("subscriptions", name, "seek"), Moved, body)).topics
 
 
 class DeadLetters:

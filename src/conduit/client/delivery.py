@@ -7,25 +7,33 @@ from typing import Any
 
 import msgspec
 
-from conduit.protocol.frames import Ack, ClientFrame, Extend, MessageFrame, Nack, Reject
+from conduit.protocol.frames import Ack, Extend, Gap, MessageFrame, Nack, Reject
 
-Settle = Callable[[MessageFrame, ClientFrame], Awaitable[None]]
-"""Sends a frame that settles (or extends) the delivery of the message."""
+Verb = Ack | Nack | Reject | Extend
+"""What can be said of a delivery."""
 
 
 class Delivery:
-    """One handing of one message. Settle it once: `ack`, `nack` or `reject`.
+    """One handing of one message. Settle it once: `ack`, `nack` or `reject`; what is said of it after
+    that changes nothing.
 
-    The four methods return when the frame is written, not when it is recorded: if the connection is
-    lost in between, the message comes again. With automatic acks there is nothing to settle.
+    Until then, and as long as the application refers to it, the client keeps it from timing out, for
+    up to HOLD_MAX_S (`client/holds.py`), and hands out no second copy. If the message came again all
+    the same, by a lost connection for example, `ack` still settles it; `nack` and `reject` then speak
+    of an attempt that is over, and the newer one is handed out.
+
+    The methods return when the frame is written, not when it is recorded: if the connection is lost in
+    between, the message may come again. With automatic acks there is nothing to settle.
     """
 
-    __slots__ = ("_settle", "message")
+    # A stream refers to its deliveries weakly: one that the application dropped is not kept alive.
+    __slots__ = ("__weakref__", "_settle", "message")
 
     def __init__(self, message: MessageFrame, settle: Settle) -> None:
         self.message = message
-        """The frame as it came: `message_id`, `topic`, `seq`, `attempt`, `published_at`, `key`,
-        `headers`, `subscription`, and `payload` as the JSON that was published."""
+        """The frame as it came: `message_id`, `topic`, `seq` and `epoch` (the position), `attempt`,
+        `failures`, `published_at`, `key`, `headers`, `subscription`, and `payload` as the JSON that
+        was published."""
         self._settle = settle
 
     @property
@@ -33,17 +41,26 @@ class Delivery:
         """The payload, decoded anew at each access."""
         return msgspec.json.decode(self.message.payload)
 
+    @property
+    def attempt(self) -> int:
+        """How often the message was handed out, this time included: 1, 2 …"""
+        return self.message.attempt
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed so far, by `nack` or by time; at `max_attempts` it is dead."""
+        return self.message.failures
+
     async def ack(self) -> None:
         """Done: it does not come again."""
-        await self._settle(
-            self.message, Ack(self.message.message_id, subscription=self.message.subscription)
-        )
+        message = self.message
+        await self._settle(self, Ack(message.message_id, subscription=message.subscription))
 
     async def nack(self, delay_ms: int | None = None, reason: str | None = None) -> None:
         """Failed: it comes again after `delay_ms`, or after the backoff of this attempt; after the
         last attempt it becomes a dead letter."""
         await self._settle(
-            self.message,
+            self,
             Nack(
                 self.message.message_id,
                 subscription=self.message.subscription,
@@ -55,28 +72,44 @@ class Delivery:
     async def reject(self, reason: str | None = None) -> None:
         """It can never succeed: it becomes a dead letter now."""
         await self._settle(
-            self.message,
+            self,
             Reject(self.message.message_id, subscription=self.message.subscription, reason=reason),
         )
 
     async def extend(self, ms: int | None = None) -> None:
-        """More time: `ms` from now, or this attempt's wait once more."""
+        """A sign of life: HOLD_MAX_S begins anew, and the server waits for at least `ms` from now.
+
+        Only work that takes longer than HOLD_MAX_S needs it, or code that blocks the event loop for
+        longer than HOLD_MS, since nothing else can be sent meanwhile.
+        """
         await self._settle(
-            self.message,
-            Extend(self.message.message_id, subscription=self.message.subscription, ms=ms),
+            self, Extend(self.message.message_id, subscription=self.message.subscription, ms=ms)
         )
+
+
+Settle = Callable[[Delivery, Verb], Awaitable[None]]
+"""Says something of a delivery."""
 
 
 class GapEvent(msgspec.Struct, frozen=True):
     """Messages that the stream cannot give. `to_seq` is None when the end is not known.
 
     `reason`: `retention` (removed as too old), `epoch_changed` (the topic was created anew or
-    restored), `log_lost`; or `positions_forgotten`, which the client says itself: the pattern has
-    more active topics than it can keep positions for, and those forgotten (`topic` is the pattern)
-    went on as the subscription had begun.
+    restored; what follows has `epoch`), `log_lost`; or `positions_forgotten`, which the client says
+    itself when it had to forget where it was: the pattern has more active topics than it can keep
+    positions for, and those forgotten (`topic` is the pattern) went on as the subscription had begun.
     """
 
     topic: str
     from_seq: int | None
     to_seq: int | None
     reason: str
+    subscription: str | None = None
+    epoch: str | None = None
+
+
+def gap_event(frame: Gap) -> GapEvent:
+    """What a `gap` frame tells the application."""
+    return GapEvent(
+        frame.topic, frame.from_seq, frame.to_seq, frame.reason, frame.subscription, frame.epoch
+    )

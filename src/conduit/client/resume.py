@@ -22,9 +22,8 @@ _BROKEN_WIRE = frozenset({1002, 1003, 1007, 1009})
 POSITIONS_MAX_BYTES = 256 * 1024
 # `"name":{"seq":<16 digits>,"epoch":"<36 characters>"},` without the name, rounded up.
 _POSITION_BYTES = 96
-# Unsettled numbers that are remembered per topic: older ones have died by then, or nearly so.
-OPEN_MAX_COUNT = 4096
-SETTLED_MAX_COUNT = 4096
+# Unsettled numbers that are remembered per topic: twice the largest window.
+OPEN_MAX_COUNT = 20_000
 
 
 def backoff_s(failures: int, roll: float) -> float:
@@ -66,7 +65,7 @@ class _Place:
 
     __slots__ = ("epoch", "last", "open")
 
-    def __init__(self, last: int, epoch: str | None = None) -> None:
+    def __init__(self, last: int, epoch: str | None) -> None:
         self.last = last
         self.epoch = epoch
         self.open: dict[int, None] = {}
@@ -80,8 +79,11 @@ class Positions:
     """From where an ephemeral stream goes on after a lost connection, so that nothing is missed.
 
     With explicit acks that is the first message which is not settled; what comes again although it
-    was settled is told by `is_settled`. With automatic acks it is the one after the last received.
-    Topics without a message so far are not known here; they begin as the subscription did.
+    was settled is told by `Holds`. With automatic acks it is the one after the last received. Topics
+    without a message so far are not known here; they begin as the subscription did.
+
+    A position is a number and the epoch of the numbering it belongs to: a topic that was made anew
+    counts from 1 in another epoch.
     """
 
     def __init__(self, topic: str, start: StartSpec | None, *, explicit: bool) -> None:
@@ -94,9 +96,8 @@ class Positions:
         self._explicit = explicit
         self._places: dict[str, _Place] = {}
         self._places_bytes = 0
-        self._settled: dict[str, None] = {}
         self.forgotten_count = 0
-        """Topics whose position was dropped because `POSITIONS_MAX_BYTES` was reached."""
+        """What was dropped because `POSITIONS_MAX_BYTES` or `OPEN_MAX_COUNT` was reached."""
 
     def began(self, frame: Subscribed) -> None:
         """The server accepted the subscription, and says where it begins."""
@@ -107,42 +108,33 @@ class Positions:
 
     def received(self, message: MessageFrame) -> None:
         """A delivery came."""
-        place = self._places.pop(message.topic, None)
-        if place is None:
-            self._places_bytes += len(message.topic) + _POSITION_BYTES
-            place = _Place(message.seq - 1)
-        elif message.attempt == 1 and message.seq <= place.last:
-            # First attempts come in order: this is the numbering of a topic that was created anew.
-            place = _Place(message.seq - 1)
+        place = self._places.get(message.topic)
+        if place is None or place.epoch not in (None, message.epoch):
+            place = _Place(message.seq - 1, message.epoch)
+        place.epoch = message.epoch
         place.last = max(place.last, message.seq)
         if self._explicit:
             place.open[message.seq] = None
             if len(place.open) > OPEN_MAX_COUNT:
                 del place.open[next(iter(place.open))]
+                self.forgotten_count += 1
         # Last in the dict: the most recently active topics are the last to be forgotten.
-        self._places[message.topic] = place
-        self._shrink()
+        self._put(message.topic, place)
 
-    def settled(self, message_id: str, topic: str, seq: int) -> None:
-        """The application is done with a delivery."""
-        self._settled[message_id] = None
-        if len(self._settled) > SETTLED_MAX_COUNT:
-            del self._settled[next(iter(self._settled))]
-        if (place := self._places.get(topic)) is not None:
-            place.open.pop(seq, None)
-
-    def is_settled(self, message_id: str) -> bool:
-        """Whether the application was done with this message before it came again."""
-        return message_id in self._settled
+    def settled(self, message: MessageFrame) -> None:
+        """The application is done with a message."""
+        place = self._places.get(message.topic)
+        if place is not None and place.epoch == message.epoch:
+            place.open.pop(message.seq, None)
 
     def gap(self, frame: Gap) -> None:
         """Messages that will not come: go on after them."""
-        if frame.to_seq is None:
+        if frame.reason == "epoch_changed":
             # The numbering has begun anew; without an epoch, the topic does not even exist.
             self._put(frame.topic, _Place(0, frame.epoch or None))
         elif frame.reason == "log_lost":
             self._put(frame.topic, _Place(frame.from_seq - 1, frame.epoch))
-        elif (place := self._places.get(frame.topic)) is not None:
+        elif (place := self._places.get(frame.topic)) is not None and frame.to_seq is not None:
             place.last = max(place.last, frame.to_seq)
             place.epoch = frame.epoch
             for seq in [seq for seq in place.open if frame.from_seq <= seq <= frame.to_seq]:

@@ -1,27 +1,25 @@
 """A subscription as an application sees it: an iterator that outlives connections.
 
-One task owns the connection: it receives, connects again with backoff, and resumes. Deliveries wait
-in a bounded inbox. With explicit acks the server's `max_in_flight` bounds what can be there; with
-automatic acks a full inbox stops the reading, and the server waits, or closes and is resumed later.
+One task owns the connection: it receives, and connects again (`attachment.py`). Deliveries wait in a
+bounded inbox. With explicit acks the server's `max_in_flight` bounds what can be there, and a second
+task keeps alive what is not settled (`holds.py`); with automatic acks a full inbox stops the reading,
+and the server waits, or closes and is resumed later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-import msgspec
-
-from conduit.client.connection import Closed, Connection, api_error
-from conduit.client.delivery import Delivery, GapEvent
-from conduit.client.faults import ApiError, ConnectionFailed
-from conduit.client.inbox import HOLD_INTERVAL_S, HOLD_MS, Holds, Inbox
-from conduit.client.resume import Backoff, Positions, may_reconnect
+from conduit.client.attachment import Attachment
+from conduit.client.connection import CLOSE_TIMEOUT_S, Closed, Connection
+from conduit.client.delivery import Delivery, GapEvent, Verb, gap_event
+from conduit.client.holds import Held, Holds
+from conduit.client.inbox import Inbox
 from conduit.protocol.frames import (
-    Ack,
     AnyServerFrame,
     ClientFrame,
     Closing,
@@ -31,19 +29,13 @@ from conduit.protocol.frames import (
     MessageFrame,
     Nack,
     Subscribe,
-    Subscribed,
 )
 
-# A durable subscription may have to be loaded before it is confirmed.
-ANSWER_TIMEOUT_S = 30.0
 INBOX_AUTO_COUNT = 256
 # With explicit acks: more than any window, so that reading never stops and pings are answered.
 INBOX_EXPLICIT_COUNT = 100_000
 
-_REF = "subscribe"
-
 _log = logging.getLogger("conduit.client")
-_dice = random.Random()
 
 OnGap = Callable[[GapEvent], None]
 
@@ -62,29 +54,24 @@ class Stream:
     """
 
     def __init__(self, url: str, subscribe: Subscribe, on_gap: OnGap = log_gap) -> None:
-        self._url = url
         self._subscribe = subscribe
         self._on_gap = on_gap
         self._is_explicit = subscribe.ack != "auto"
-        # The server keeps the progress of a durable subscription.
-        self._positions = (
-            Positions(subscribe.topic, subscribe.start, explicit=self._is_explicit)
-            if subscribe.subscription is None
-            else None
-        )
+        self._attachment = Attachment(url, subscribe, self._take)
         size = INBOX_EXPLICIT_COUNT if self._is_explicit else INBOX_AUTO_COUNT
         self._inbox = Inbox(size)
-        self._holds = Holds()
+        self._holds = Holds(subscribe.ack_wait_ms, is_durable=subscribe.subscription is not None)
         self._connection: Connection | None = None
-        self._backoff = Backoff()
-        self._closing: Closing | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        # What wakes the task that keeps deliveries alive, and when it wakes by itself.
+        self._wake = asyncio.Event()
+        self._wakes_at: float | None = None
 
     async def __aenter__(self) -> Stream:
-        connection = await self._open()
-        roots = [self._run(connection), *([self._hold()] if self._is_explicit else [])]
+        self._connection = await self._attachment.open()
+        roots = [self._run, self._keep] if self._is_explicit else [self._run]
         self._tasks = [
-            asyncio.create_task(root)  # noqa: TID251 - __aexit__ cancels and awaits them
+            asyncio.create_task(self._report(root))  # noqa: TID251 - __aexit__ cancels and awaits them
             for root in roots
         ]
         return self
@@ -95,11 +82,26 @@ class Stream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave in good order: acks that were sent are handled by the server before it closes."""
+        """Leave in good order: acks that were sent are handled by the server before it closes, and it
+        sees that nothing was lost. That holds when leaving is cancelled, too: see `Connection.close`.
+        """
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._connection is not None:
+        try:
+            await self._close()
+        finally:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _close(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            # What came again after it was settled, and is not answered yet.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    for answer in self._holds.take_answers():
+                        await self._send(answer)
+        finally:
             await self._connection.close()
 
     def __aiter__(self) -> Stream:
@@ -107,28 +109,29 @@ class Stream:
 
     async def __anext__(self) -> Delivery:
         """The next delivery. Cancelling loses nothing; one that was taken meanwhile comes again."""
-        while True:
-            item = await self._inbox.get()
-            if isinstance(item, Exception):
-                # Whoever asks again is told again.
-                self._inbox.put_nowait(item)
-                raise item
-            if self._positions is not None and self._positions.is_settled(item.message_id):
-                # It came again after a lost connection, or crossed its own ack.
-                await self._settle(item, Ack(item.message_id))
-                continue
-            if self._holds.is_held(item):
-                await self._send(Extend(item.message_id, subscription=item.subscription))
-            return Delivery(item, self._settle)
+        item = await self._inbox.get()
+        if isinstance(item, Exception):
+            # Whoever asks again is told again.
+            self._inbox.put_nowait(item)
+            raise item
+        delivery = Delivery(item.message, self._settle)
+        if self._is_explicit:
+            self._holds.taken(item, delivery, self._now())
+        return delivery
 
     # Settling -------------------------------------------------------------------------------------
 
-    async def _settle(self, message: MessageFrame, frame: ClientFrame) -> None:
+    async def _settle(self, delivery: Delivery, verb: Verb) -> None:
         if not self._is_explicit:
             return
-        if self._positions is not None and not isinstance(frame, Nack | Extend):
-            self._positions.settled(message.message_id, message.topic, message.seq)
-        await self._send(frame)
+        said, again = self._holds.said(delivery, verb, self._now())
+        if again is not None:
+            await self._inbox.put(again)
+        if said is None:
+            return
+        if not isinstance(said, Nack | Extend):
+            self._attachment.settled(delivery.message)
+        await self._send(said)
 
     async def _send(self, frame: ClientFrame) -> None:
         if self._connection is not None:
@@ -138,31 +141,50 @@ class Stream:
                 # The message comes again on the next connection, or is known to be settled there.
                 return
 
-    async def _hold(self) -> None:
-        """Keep alive what waits for the application."""
-        loop = asyncio.get_running_loop()
+    async def _keep(self) -> None:
+        """Keep from timing out what is not settled, and settle again what came again."""
         while True:
-            await asyncio.sleep(HOLD_INTERVAL_S)
-            for message in self._holds.due(self._inbox.messages(), loop.time()):
-                extend = Extend(message.message_id, subscription=message.subscription, ms=HOLD_MS)
-                await self._send(extend)
+            frames, waiting = self._holds.due(self._now())
+            for held in waiting:
+                await self._inbox.put(held)
+            for frame in frames:
+                await self._send(frame)
+            self._wake.clear()
+            self._wakes_at = self._holds.next_at()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._wakes_at):
+                    await self._wake.wait()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     # The task that owns the connection ------------------------------------------------------------
 
-    async def _run(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
+    async def _report(self, root: Callable[[], Awaitable[None]]) -> None:
+        """The root of a task: iteration raises what ends it."""
         try:
-            while True:
-                opened_at = loop.time()
-                end = await self._receive_all(connection)
-                self._connection = None
-                connection = await self._open_again(end, loop.time() - opened_at)
+            await root()
         except Exception as error:  # noqa: BLE001 - the root of the task; iteration raises it
             await self._inbox.put(error)
 
+    async def _run(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        while True:
+            opened_at = self._now()
+            end = await self._receive_all(connection)
+            self._connection = None
+            if self._is_explicit:
+                # What nobody has taken is unsettled and comes again.
+                self._inbox.drop()
+                self._holds.lost()
+            connection = await self._attachment.open_again(end, self._now() - opened_at)
+            self._connection = connection
+
     async def _receive_all(self, connection: Connection) -> Closed:
         """Receive until the connection ends."""
-        self._closing = None
+        if self._attachment.forgot():
+            self._on_gap(GapEvent(self._subscribe.topic, None, None, "positions_forgotten"))
         try:
             while True:
                 await self._take(await connection.receive())
@@ -172,76 +194,26 @@ class Stream:
     async def _take(self, frame: AnyServerFrame) -> None:
         """Act on one frame; waits while the inbox is full."""
         if isinstance(frame, MessageFrame):
-            if self._positions is not None:
-                self._positions.received(frame)
-            await self._inbox.put(frame)
+            await self._received(frame)
         elif isinstance(frame, Gap):
-            if self._positions is not None:
-                self._positions.gap(frame)
-            self._on_gap(GapEvent(frame.topic, frame.from_seq, frame.to_seq, frame.reason))
+            self._attachment.gap(frame)
+            self._on_gap(gap_event(frame))
         elif isinstance(frame, Closing):
-            self._closing = frame
+            self._attachment.closing(frame)
         elif isinstance(frame, ErrorFrame):
             _log.warning("%s: %s (code %s)", self._subscribe.topic, frame.message, frame.code)
 
-    async def _open_again(self, end: Closed, lived_s: float) -> Connection:
-        if not may_reconnect(end.code):
-            raise ConnectionFailed(f"the server ended the stream: {end}")
-        after_s = self._closing.reconnect_after_ms / 1000 if self._closing is not None else 0.0
-        delay_s = self._backoff.lost(lived_s, after_s, _dice.random())
-        if self._is_explicit:
-            # Nobody has taken it, so it is unsettled and comes again.
-            self._inbox.drop()
-        while True:
-            _log.warning("%s; connecting again in %.1f s", end, delay_s)
-            await asyncio.sleep(delay_s)
-            try:
-                return await self._open()
-            except (ApiError, ConnectionFailed) as error:
-                if not error.retryable:
-                    raise
-                _log.info("%s", error.detail)
-                delay_s = self._backoff.failed(_dice.random())
-
-    async def _open(self) -> Connection:
-        """Connect and subscribe. Raises ConnectionFailed, ApiError, BadAnswer."""
-        connection = await Connection.open(self._url)
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                await connection.send(self._request())
-                await self._subscribed(connection)
-        except Closed as end:
-            if not may_reconnect(end.code):
-                raise ApiError(f"the server refuses: {end}", code="closed") from end
-            raise ConnectionFailed(f"lost while subscribing: {end}") from end
-        except TimeoutError as error:
-            await connection.close()
-            raise ConnectionFailed(f"{self._url} does not answer") from error
-        except BaseException:
-            await connection.close()
-            raise
-        self._connection = connection
-        return connection
-
-    def _request(self) -> Subscribe:
-        """The `subscribe` frame; again for a lost connection, from where it was."""
-        start = self._subscribe.start
-        if self._positions is not None:
-            start = self._positions.resume()
-            if self._positions.forgotten_count:
-                self._positions.forgotten_count = 0
-                topic = self._subscribe.topic
-                self._on_gap(GapEvent(topic, None, None, "positions_forgotten"))
-        return msgspec.structs.replace(self._subscribe, start=start, ref=_REF)
-
-    async def _subscribed(self, connection: Connection) -> None:
-        """Wait for the answer to `subscribe`."""
-        while True:
-            frame = await connection.receive()
-            if isinstance(frame, Subscribed):
-                if self._positions is not None:
-                    self._positions.began(frame)
-                return
-            if isinstance(frame, ErrorFrame):
-                raise api_error(frame)
-            await self._take(frame)
+    async def _received(self, message: MessageFrame) -> None:
+        """A delivery came: to the inbox with it, unless the application has it or is done with it."""
+        self._attachment.received(message)
+        now = self._now()
+        if not self._is_explicit:
+            await self._inbox.put(Held(message, now))
+            return
+        if self._holds.is_settled(message, now):
+            self._attachment.settled(message)
+        elif (held := self._holds.came(message, now)) is not None:
+            await self._inbox.put(held)
+        if self._wakes_at is None or self._wakes_at > now + self._holds.first_s:
+            # The keeper sleeps past the time at which this has to be looked at.
+            self._wake.set()

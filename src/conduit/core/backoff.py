@@ -1,4 +1,4 @@
-"""How long a delivery may stay unacked before it is tried again."""
+"""How long a delivery may stay unacked before it is tried again, and how long after a lost connection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from __future__ import annotations
 JITTER_MAX = 0.1
 # 2^63 times a millisecond is longer than any cap; a larger power would overflow a float some day.
 _DOUBLINGS_MAX = 63
+# After a second lost connection, and at most.
+LOST_WAIT_S = 1.0
+LOST_WAIT_MAX_S = 60.0
 
 
 def ack_wait_s(attempt: int, ack_wait_s: float, max_ack_wait_s: float, jitter: float) -> float:
@@ -17,3 +20,11 @@ def ack_wait_s(attempt: int, ack_wait_s: float, max_ack_wait_s: float, jitter: f
     doublings = min(attempt - 1, _DOUBLINGS_MAX)
     wait_s = min(ack_wait_s * 2.0**doublings, max_ack_wait_s)
     return wait_s * (1.0 + JITTER_MAX * jitter)
+
+
+def lost_wait_s(losses: int) -> float:
+    """Seconds until a delivery is handed out again after its first, second … lost connection: none, then
+    1, 2, 4 … up to 60."""
+    if losses <= 1:
+        return 0.0
+    return ack_wait_s(losses - 1, LOST_WAIT_S, LOST_WAIT_MAX_S, 0.0)

@@ -104,7 +104,9 @@ class DedupeWindow(Generic[R, W]):
         self._known_count += 1
         while self._known_count > self._max_count:
             is_early = self._order[0].begun_at > begun_at - self._window_s
-            self.forgotten_early_count += self._forget_oldest() and is_early
+            stood_for_a_key = self._forget_oldest()
+            if stood_for_a_key and is_early:
+                self.forgotten_early_count += 1
 
     def expire(self, now: float) -> None:
         """Forget the keys whose time is over."""

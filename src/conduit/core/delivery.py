@@ -3,60 +3,60 @@
 Theory of operation. Numbers are handed out in order; `cursor` is the last one handed. Each number up
 to `cursor` is either settled or open, and an open one is in exactly one of two places:
 
-- a *run*: consecutive first deliveries that went to one holder and share a deadline. A settled number
-  leaves its run, at an edge or by splitting it in two. Runs are sorted by number and never overlap, so
-  a window of in-order acks costs no memory per message.
-- a *retry*: any delivery with a history: failed, released by a lost connection, extended, redriven.
+- `runs`: first deliveries that are out and have no history (core/runs.py).
+- `retries`: any delivery with a history: failed, given back, extended, redriven (core/retries.py).
   It is out with a holder until `at`, or waits until `at` to be handed out again.
 
-An attempt fails by its deadline or by `nack`, never by a lost connection. Each failure doubles the wait;
-failure number `max_attempts` is a death: the number is settled and stands in `take_dead`.
+An attempt runs from the moment it is written, so whoever calls `hand` or `hand_again` writes at once. It
+fails by its deadline or by `nack`. Each failure doubles the wait; failure number `max_attempts` is a
+death: the number is settled and stands in `take_dead`.
+
+An attempt that ends with its connection has not failed. If the connection was lost, that is counted
+apart, for a message that kills its consumers must end. It comes again at once, then after 1, 2, 4 …
+60 s, and loss number `max_lost` is a death. Lost more than once, it is a suspect: it waits behind
+everything else, and is the only suspect that is out, so that others which were only near it get a chance.
 
 Everything at or below `floor` is settled, but for redriven numbers, and `floor` never moves back.
 
 Rules for whoever edits this file: nothing here waits, reads a clock or rolls dice; memory is
-proportional to what is open, never to what is settled; every operation leaves runs sorted.
+proportional to what is open, never to what is settled.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from operator import attrgetter
-
 import msgspec
 
-from conduit.core.backoff import ack_wait_s
-from conduit.core.retries import NOBODY, Retries, Retry
+from conduit.core.backoff import ack_wait_s, lost_wait_s
+from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry
+from conduit.core.runs import Runs
 from conduit.errors import StateError
 
-REASON_TIMEOUT = "ack_timeout"
+# The longest time until a second attempt that was asked for by `nack`.
+NACK_WAIT_S = 1.0
 
-_first = attrgetter("first")
+REASON_TIMEOUT = "ack_timeout"
+REASON_LOST = "connection_lost"
+
+# Ranks of waiting retries: those that come before new messages, and those that come after.
+_READY = range(SUSPECT_LOSSES)
+_SUSPECTS = range(SUSPECT_LOSSES, SUSPECT_LOSSES + 1)
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """When an unsettled delivery fails, and how often it may."""
+    """When an unsettled delivery fails, and how often it may fail or be lost (None: without end)."""
 
     ack_wait_s: float = 1.0
     max_ack_wait_s: float = 60.0
     max_attempts: int = 5
+    max_lost: int | None = 20
 
 
 class Dead(msgspec.Struct, frozen=True):
-    """A delivery whose attempts are exhausted or that was rejected."""
+    """A delivery that failed or was lost too often, or that was rejected."""
 
     seq: int
     attempts: int
     reason: str
-
-
-class Run(msgspec.Struct, gc=False):
-    """First deliveries `first`..`last`, all open, with one holder and one deadline."""
-
-    first: int
-    last: int
-    holder: int
-    deadline: float
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -88,7 +88,7 @@ class Delivery:
     def __init__(self, policy: Policy, floor: int, in_flight: dict[int, int]) -> None:
         self.cursor = floor
         self.in_flight = in_flight
-        self.runs: list[Run] = []
+        self.runs = Runs(in_flight)
         self.retries = Retries()
         self._dead: list[Dead] = []
         self._floor = floor
@@ -99,10 +99,9 @@ class Delivery:
         self._policy = policy
         self._first_wait_s = self._wait_s(1)
         # A later run may now end before an earlier one; among retries each has its own deadline.
-        for run in self.runs:
+        for run in self.runs.take_all():
             for seq in range(run.first, run.last + 1):
-                self.retries.put_out(seq, Retry(attempt=1), run.holder, run.deadline)
-        self.runs.clear()
+                self._put_out(seq, Retry(attempt=1), run.holder, run.deadline)
 
     # What is known --------------------------------------------------------------------------------
 
@@ -119,38 +118,53 @@ class Delivery:
     @property
     def open_count(self) -> int:
         """Unsettled deliveries: out or waiting."""
-        return sum(run.last - run.first + 1 for run in self.runs) + len(self.retries.by_seq)
+        return self.runs.count + len(self.retries.by_seq)
+
+    @property
+    def out_count(self) -> int:
+        """Deliveries that somebody has."""
+        return self.runs.count + self.retries.out_count
 
     @property
     def waiting_count(self) -> int:
         """Deliveries that wait for their next attempt."""
-        return sum(retry.holder == NOBODY for retry in self.retries.by_seq.values())
+        return len(self.retries.by_seq) - self.retries.out_count
 
     def is_open(self, seq: int) -> bool:
         """Whether the number was handed out and is not settled."""
-        return seq in self.retries.by_seq or self._run_at(seq) >= 0
+        return seq in self.retries.by_seq or self.runs.find(seq) is not None
+
+    def lowest_open(self) -> int | None:
+        """The lowest unsettled number, or None."""
+        lowest = self.runs.lowest
+        for seq in self.retries.by_seq:
+            if lowest is None or seq < lowest:
+                lowest = seq
+        return lowest
 
     def history(self, seq: int) -> Retry | None:
         """Attempts and state of an open number, or None for one that is settled or not handed out."""
         if (retry := self.retries.by_seq.get(seq)) is not None:
             return retry
-        if (index := self._run_at(seq)) >= 0:
-            run = self.runs[index]
+        if (run := self.runs.find(seq)) is not None:
             return Retry(attempt=1, at=run.deadline, holder=run.holder)
         return None
 
-    def next_deadline(self) -> float | None:
-        """The earliest time at which `expire` or `redeliver` has work, never later than that work."""
-        at = self.retries.next_at()
-        if not self.runs:
-            return at
-        deadline = self.runs[0].deadline
-        return deadline if at is None or deadline < at else at
+    def next_deadline(self, now: float) -> float | None:
+        """The earliest time after which `expire` or `due` has work that it has not at `now`; it may be
+        earlier than that, never later."""
+        deadline = self.runs.deadline
+        if not self.retries.by_seq:
+            return deadline
+        at = self.retries.next_at(now)
+        if at is None or deadline is None:
+            return deadline if at is None else at
+        return min(at, deadline)
 
     # Handing out ----------------------------------------------------------------------------------
 
-    def hand(self, first: int, last: int, holder: int, now: float) -> None:
-        """Record the first deliveries `first`..`last`; `first` must be `cursor + 1`.
+    def hand(self, first: int, last: int, holder: int, now: float) -> float:
+        """Record the first deliveries `first`..`last`; `first` must be `cursor + 1`. Returns their deadline.
 
         `now` may be coarse: runs with an equal `now` and holder are merged.
         """
@@ -158,13 +172,8 @@ class Delivery:
             raise StateError(f"handed {first}..{last} after {self.cursor}")
         deadline = now + self._first_wait_s
         self.cursor = last
-        self.in_flight[holder] = self.in_flight.get(holder, 0) + last - first + 1
-        if self.runs:
-            tail = self.runs[-1]
-            if tail.last == first - 1 and tail.holder == holder and tail.deadline == deadline:
-                tail.last = last
-                return
-        self.runs.append(Run(first, last, holder, deadline))
+        self.runs.hand(first, last, holder, deadline)
+        return deadline
 
     def pass_over(self, last: int) -> None:
         """Nothing after `cursor` up to `last` needs settling: it went to a subscriber that does not ack,
@@ -172,51 +181,41 @@ class Delivery:
         """
         self.cursor = max(self.cursor, last)
 
-    def redeliver(self, holder: int, now: float, limit: int) -> list[tuple[int, int]]:
-        """Hand out again up to `limit` deliveries that are due: (seq, attempt), oldest due first.
+    def due(self, now: float) -> int | None:
+        """The number to be handed out again next, before what is new; None if there is none."""
+        return self.retries.first_due(now, _READY)
 
-        They are out with `holder` from `now` on; the caller writes them.
-        """
-        handed: list[tuple[int, int]] = []
-        if limit <= 0:
-            return handed
-        for seq, retry in self.retries.take_due(now):
-            retry.attempt += 1
-            self._put_out(seq, retry, holder, now + self._wait_s(retry.failures + 1))
-            handed.append((seq, retry.attempt))
-            if len(handed) == limit:
-                break
-        return handed
+    def due_suspect(self, now: float) -> int | None:
+        """The suspect to be handed out next, after what is new; None while one is out."""
+        if self.retries.suspects_out_count:
+            return None
+        return self.retries.first_due(now, _SUSPECTS)
+
+    def hand_again(self, seq: int, holder: int, now: float) -> Retry:
+        """Hand out a number that waits; returns its history, with the attempt that begins now."""
+        retry = self.retries.by_seq.get(seq)
+        if retry is None or retry.holder != NOBODY:
+            raise StateError(f"{seq} does not wait to be handed out again")
+        self.retries.take(seq)
+        retry.attempt += 1
+        self._put_out(seq, retry, holder, now + self._wait_s(retry.failures + 1))
+        return retry
 
     # Settling -------------------------------------------------------------------------------------
 
     def ack(self, seq: int) -> bool:
         """Settle one number, out or waiting. False if it is not open."""
-        runs = self.runs
-        if runs and runs[0].first <= seq <= runs[0].last:
-            self._leave_run(0, seq)
-            return True
-        if (index := self._run_at(seq)) >= 0:
-            self._leave_run(index, seq)
-            return True
-        return self._drop_retry(seq) is not None
+        return self.runs.take(seq) or self._drop_retry(seq) is not None
 
-    def ack_through(self, seq: int) -> int:
-        """Settle every open number up to and with `seq`; returns how many.
-
-        Redriven ones that were not handed out since stay open: nobody can have meant them.
-        """
-        settled = 0
-        while self.runs and self.runs[0].first <= seq:
-            run = self.runs[0]
-            last = min(run.last, seq)
-            self.in_flight[run.holder] -= last - run.first + 1
-            settled += last - run.first + 1
-            run.first = last + 1
-            if run.first > run.last:
-                del self.runs[0]
-        retries = self.retries.by_seq.items()
-        for low in [number for number, retry in retries if number <= seq and retry.attempt > 0]:
+    def ack_through(self, seq: int, holder: int) -> int:
+        """Settle every number up to and with `seq` that `holder` has, or had last before it failed.
+        Returns how many."""
+        settled = self.runs.take_through(seq, holder)
+        for low in [
+            number
+            for number, retry in self.retries.by_seq.items()
+            if number <= seq and holder == (retry.holder or retry.last_holder)
+        ]:
             self._drop_retry(low)
             settled += 1
         return settled
@@ -224,12 +223,19 @@ class Delivery:
     def nack(
         self, seq: int, now: float, delay_s: float | None, reason: str, jitter: float = 0.0
     ) -> bool:
-        """The attempt failed: try again after `delay_s`, or after the attempt's wait. False if the
-        number is not out."""
+        """The attempt failed: try again after `delay_s`, or after a backoff. False if the number is not out.
+
+        The backoff is `ack_wait_s`, but not more than NACK_WAIT_S, doubled with each failure: who says so
+        has not been waited for.
+        """
         retry = self._take_out(seq)
         if retry is None:
             return False
-        wait_s = self._wait_s(retry.failures + 1, jitter) if delay_s is None else delay_s
+        wait_s = delay_s
+        if wait_s is None:
+            policy = self._policy
+            first_s = min(policy.ack_wait_s, NACK_WAIT_S)
+            wait_s = ack_wait_s(retry.failures + 1, first_s, policy.max_ack_wait_s, jitter)
         self._fail(seq, retry, reason, now + wait_s)
         return True
 
@@ -267,34 +273,32 @@ class Delivery:
         """Fail every delivery whose ack deadline has passed; returns how many. `jitter` in [0, 1)
         spreads the next attempts over a tenth of the wait that has passed."""
         failed = 0
-        while self.runs and self.runs[0].deadline <= now:
-            run = self.runs.pop(0)
-            failed += run.last - run.first + 1
-            self.in_flight[run.holder] -= run.last - run.first + 1
+        for run in self.runs.take_expired(now):
+            failed += run.count
             at = now + self._spread_s(1, jitter)
             for seq in range(run.first, run.last + 1):
-                self._fail(seq, Retry(attempt=1), REASON_TIMEOUT, at)
+                self._fail(seq, Retry(attempt=1, holder=run.holder), REASON_TIMEOUT, at)
         for seq, retry in self.retries.take_expired(now):
             failed += 1
             self.in_flight[retry.holder] -= 1
             self._fail(seq, retry, REASON_TIMEOUT, now + self._spread_s(retry.failures + 1, jitter))
         return failed
 
-    def release(self, holder: int, now: float) -> int:
-        """The holder is gone: what it had waits to be handed out again, at once and without having
-        failed. Returns how many."""
+    def release(self, holder: int, now: float, *, lost: bool = False) -> int:
+        """The holder is gone: what it had waits to be handed out again, without having failed.
+
+        At once, unless its connection was `lost` and that is not the first time. Returns how many.
+        """
         released = 0
-        for run in self.runs:
-            if run.holder == holder:
-                for seq in range(run.first, run.last + 1):
-                    self.retries.put_back(seq, Retry(attempt=1), now)
-                released += run.last - run.first + 1
-        self.runs = [run for run in self.runs if run.holder != holder]
-        for seq, retry in self.retries.by_seq.items():
-            if retry.holder == holder:
-                self.retries.put_back(seq, retry, now)
-                released += 1
-        self.in_flight.pop(holder, None)
+        for run in self.runs.take_from(holder):
+            released += run.count
+            for seq in range(run.first, run.last + 1):
+                self._give_back(seq, Retry(attempt=1, holder=holder), now, lost=lost)
+        for seq in [seq for seq, retry in self.retries.by_seq.items() if retry.holder == holder]:
+            released += 1
+            retry = self._drop_retry(seq)
+            assert retry is not None
+            self._give_back(seq, retry, now, lost=lost)
         return released
 
     def redrive(self, seq: int, now: float) -> bool:
@@ -305,11 +309,18 @@ class Delivery:
         self.retries.put_back(seq, Retry(attempt=0), now)
         return True
 
+    def forget(self) -> None:
+        """Everything open is gone, unsettled: whoever had something out has its credit back."""
+        if self.is_idle:
+            return
+        self.runs.take_all()
+        for seq in tuple(self.retries.by_seq):
+            self._drop_retry(seq)
+        self.retries = Retries()
+
     def seek(self, floor: int) -> None:
         """Begin anew after `floor`; whatever was open is forgotten."""
-        self.ack_through(self.cursor)
-        # What is left waits, and is in nobody's count.
-        self.retries = Retries()
+        self.forget()
         self.cursor = self._floor = floor
 
     def snapshot(self) -> Snapshot:
@@ -326,12 +337,16 @@ class Delivery:
                 self.retries.put_back(seq, Retry(attempt=1), now)
         for seq, retry in snapshot.retries:
             at = max(retry.at, now) if retry.holder == NOBODY else now
+            # Holders are numbers of the process that stored them.
+            retry.holder = retry.last_holder = NOBODY
             self.retries.put_back(seq, retry, at)
 
     # Parts ----------------------------------------------------------------------------------------
 
     def _raise_floor(self) -> int:
-        lowest = self.runs[0].first if self.runs else self.cursor + 1
+        lowest = self.runs.lowest
+        if lowest is None:
+            lowest = self.cursor + 1
         for seq in self.retries.by_seq:
             # An open number at or below the floor can only have been redriven.
             if self._floor < seq < lowest:
@@ -339,27 +354,8 @@ class Delivery:
         self._floor = lowest - 1
         return self._floor
 
-    def _run_at(self, seq: int) -> int:
-        """The index of the run that has `seq`, or -1."""
-        index = bisect_right(self.runs, seq, key=_first) - 1
-        return index if index >= 0 and seq <= self.runs[index].last else -1
-
-    def _leave_run(self, index: int, seq: int) -> None:
-        run = self.runs[index]
-        self.in_flight[run.holder] -= 1
-        if seq == run.first:
-            if seq == run.last:
-                del self.runs[index]
-            else:
-                run.first = seq + 1
-        elif seq == run.last:
-            run.last = seq - 1
-        else:
-            self.runs.insert(index + 1, Run(seq + 1, run.last, run.holder, run.deadline))
-            run.last = seq - 1
-
     def _drop_retry(self, seq: int) -> Retry | None:
-        retry = self.retries.by_seq.pop(seq, None)
+        retry = self.retries.take(seq)
         if retry is not None and retry.holder != NOBODY:
             self.in_flight[retry.holder] -= 1
         return retry
@@ -376,11 +372,19 @@ class Delivery:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""
         retry.failures += 1
         if retry.failures >= self._policy.max_attempts:
-            self.retries.by_seq.pop(seq, None)
             self._dead.append(Dead(seq, retry.attempt, reason))
             return
         retry.reason = reason
         self.retries.put_back(seq, retry, at)
+
+    def _give_back(self, seq: int, retry: Retry, now: float, *, lost: bool) -> None:
+        """One attempt has ended with its connection and is with nobody any more."""
+        retry.losses += lost
+        max_lost = self._policy.max_lost
+        if lost and max_lost is not None and retry.losses >= max_lost:
+            self._dead.append(Dead(seq, retry.attempt, REASON_LOST))
+            return
+        self.retries.put_back(seq, retry, now + (lost_wait_s(retry.losses) if lost else 0.0))
 
     def _put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
         self.in_flight[holder] = self.in_flight.get(holder, 0) + 1

@@ -67,8 +67,13 @@ class TopicRecord(msgspec.Struct):
     retention: Retention
 
 
+# What a durable subscription gets for `ack_wait_ms` when nothing is said: its handlers take time. Without a
+# name it is the struct's default.
+DURABLE_ACK_WAIT_MS = 30_000
+
+
 class SubscriptionSettings(msgspec.Struct, frozen=True):
-    """What a durable subscription was created with. Durations in milliseconds."""
+    """What a subscription was created with. Durations in milliseconds."""
 
     ack: str = "explicit"
     """`explicit` or `auto`."""
@@ -78,6 +83,8 @@ class SubscriptionSettings(msgspec.Struct, frozen=True):
     ack_wait_ms: int = 1000
     max_ack_wait_ms: int = 60_000
     max_attempts: int = 5
+    max_lost: int | None = 20
+    """How often a delivery may be lost with a connection until it is a dead letter; None: no bound."""
 
 
 class SubscriptionRecord(msgspec.Struct):

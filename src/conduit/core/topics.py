@@ -1,11 +1,11 @@
-"""Which patterns match a topic.
+"""Which patterns match a topic, and which topics match a pattern.
 
 Names and patterns must be valid (`conduit/names.py`): nothing here checks them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 from conduit.names import is_pattern
@@ -103,3 +103,80 @@ class PatternTrie(Generic[T]):
         for node in level:
             found.update(node.values)
         return list(found)
+
+
+class _Place(Generic[T]):
+    """What is spelled by the path to here: perhaps a topic, and the longer names."""
+
+    __slots__ = ("children", "topic")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Place[T]] = {}
+        self.topic: T | None = None
+
+
+class TopicIndex(Generic[T]):
+    """Topics by their names, found by pattern.
+
+    `match` visits only what agrees with the pattern so far: its cost follows from the topics that match
+    or nearly match, and all others cost nothing.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self) -> None:
+        self._root: _Place[T] = _Place()
+
+    def add(self, name: str, topic: T) -> None:
+        """Put the topic under its name, in place of another one."""
+        place = self._root
+        for token in name.split("."):
+            below = place.children.get(token)
+            if below is None:
+                below = place.children[token] = _Place()
+            place = below
+        place.topic = topic
+
+    def remove(self, name: str) -> None:
+        """Take the topic out, and every place that led to nothing else. KeyError if it is not there."""
+        place = self._root
+        path: list[tuple[_Place[T], str]] = []
+        for token in name.split("."):
+            path.append((place, token))
+            place = place.children[token]
+        if place.topic is None:
+            raise KeyError(name)
+        place.topic = None
+        while path and not place.children:
+            place, token = path.pop()
+            del place.children[token]
+            if place.topic is not None:
+                return
+
+    def match(self, pattern: str) -> Iterator[T]:
+        """The topics of the pattern, each once. Nothing may be added or removed before it has ended."""
+        level = [self._root]
+        for token in pattern.split("."):
+            if token == REST:
+                yield from self._below(level)
+                return
+            level = [below for place in level for below in self._step(place, token)]
+        for place in level:
+            if place.topic is not None:
+                yield place.topic
+
+    @staticmethod
+    def _step(place: _Place[T], token: str) -> list[_Place[T]]:
+        if token == ONE:
+            return list(place.children.values())
+        below = place.children.get(token)
+        return [] if below is None else [below]
+
+    @staticmethod
+    def _below(level: list[_Place[T]]) -> Iterator[T]:
+        places = [below for place in level for below in place.children.values()]
+        while places:
+            place = places.pop()
+            if place.topic is not None:
+                yield place.topic
+            places += place.children.values()

@@ -53,6 +53,7 @@ CODES: dict[str, Code] = {
     "already_subscribed": Code(409, "This connection has that subscription already"),
     "not_subscribed": Code(409, "This connection has no such subscription"),
     "unknown_delivery": Code(404, "No unsettled delivery of that message is known here"),
+    "stale_attempt": Code(409, "The attempt is over: the message was handed out again"),
     # Dead letters
     "dead_letter_not_found": Code(404, "No such dead letter is kept"),
     "job_not_found": Code(404, "No such job"),

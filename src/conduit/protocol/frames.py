@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from conduit.protocol.records import Receipt
+
 # Client to server ---------------------------------------------------------------------------------
 
 
@@ -41,7 +43,10 @@ class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, 
 
 
 class Subscribe(ClientFrame, tag="subscribe"):
-    """Begin to receive. Settings that are left out keep their default, or the durable one's value."""
+    """Begin to receive. Settings that are left out keep their default, or the durable one's value.
+
+    `max_lost` null is a value, "no bound", and not the same as left out: UNSET.
+    """
 
     topic: str
     subscription: str | None = None
@@ -51,6 +56,7 @@ class Subscribe(ClientFrame, tag="subscribe"):
     max_in_flight: int | None = None
     ack_wait_ms: int | None = None
     max_attempts: int | None = None
+    max_lost: int | msgspec.UnsetType | None = msgspec.UNSET
     ref: str | None = None
 
 
@@ -63,13 +69,17 @@ class Unsubscribe(ClientFrame, tag="unsubscribe"):
 
 
 class Ack(ClientFrame, tag="ack"):
-    """Settle deliveries: one, a list, or everything of a topic up to and with a number."""
+    """Settle deliveries: one, a list, or everything of a topic up to and with a number.
+
+    `attempt`, with `message_id`: only if that attempt is the newest. So for `Nack`, `Reject`, `Extend`.
+    """
 
     message_id: str | None = None
     message_ids: list[str] | None = None
     topic: str | None = None
     seq: int | None = None
     subscription: str | None = None
+    attempt: int | None = None
     ref: str | None = None
 
 
@@ -80,6 +90,7 @@ class Nack(ClientFrame, tag="nack"):
     subscription: str | None = None
     delay_ms: int | None = None
     reason: str | None = None
+    attempt: int | None = None
     ref: str | None = None
 
 
@@ -89,6 +100,7 @@ class Reject(ClientFrame, tag="reject"):
     message_id: str
     subscription: str | None = None
     reason: str | None = None
+    attempt: int | None = None
     ref: str | None = None
 
 
@@ -98,6 +110,7 @@ class Extend(ClientFrame, tag="extend"):
     message_id: str
     subscription: str | None = None
     ms: int | None = None
+    attempt: int | None = None
     ref: str | None = None
 
 
@@ -143,14 +156,20 @@ class ServerFrame(msgspec.Struct, tag_field="type", omit_defaults=True):
 
 
 class MessageFrame(ServerFrame, tag="message"):
-    """One delivery."""
+    """One delivery; `seq` and `epoch` are its position.
+
+    `attempt` counts how often it was handed out, `failures` what `max_attempts` bounds: the attempts
+    that ran out of time or were nacked.
+    """
 
     message_id: str
     topic: str
     payload: msgspec.Raw
     published_at: str
     seq: int
+    epoch: str
     attempt: int = 1
+    failures: int = 0
     key: str | None = None
     headers: dict[str, str] | None = None
     subscription: str | None = None
@@ -179,17 +198,9 @@ class Unsubscribed(ServerFrame, tag="unsubscribed"):
     ref: str | None = None
 
 
-class Published(ServerFrame, tag="published"):
-    """The message is in the log."""
+class Published(Receipt, tag_field="type", tag="published", frozen=True, omit_defaults=True):
+    """The message is in the log: the receipt as HTTP gives it, and the `ref` of the `publish`."""
 
-    message_id: str
-    topic: str
-    subscribers: int
-    published_at: str
-    seq: int
-    epoch: str
-    durable: bool
-    duplicate: bool
     ref: str | None = None
 
 
@@ -201,13 +212,17 @@ class Acked(ServerFrame, tag="acked"):
 
 
 class Gap(ServerFrame, tag="gap"):
-    """Messages that cannot be given. `to_seq` is null when the end is not known (`epoch_changed`)."""
+    """Messages that cannot be given. `to_seq` is null when the end is not known (`epoch_changed`).
+
+    `subscription` names the durable one that misses them.
+    """
 
     topic: str
     from_seq: int
     to_seq: int | None
     reason: Literal["retention", "epoch_changed", "log_lost"]
     epoch: str
+    subscription: str | None = None
 
 
 class Closing(ServerFrame, tag="closing"):

@@ -11,14 +11,11 @@ import re
 import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from conduit.errors import ConduitError, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
-
-if TYPE_CHECKING:
-    from conduit.broker.publish.receipt import Receipt
+from conduit.protocol.records import Receipt
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"

@@ -13,13 +13,12 @@ import uvloop
 from conduit.broker.administer.retention import RetentionRules
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
-from conduit.broker.publish.publisher import PublishLimits
+from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
 from conduit.server.context import Context, Limits
 from conduit.server.logs import configure_logging
 from conduit.server.serving import Server
-from conduit.server.session import Session
 from conduit.settings import Settings
 from conduit.storage.base import Store
 from conduit.storage.memory import MemoryStore
@@ -101,7 +100,6 @@ def _context(settings: Settings, broker: Broker) -> Context:
     return Context(
         broker,
         Limits(**{name: given[name] for name in Limits.__struct_fields__}),
-        session_type=Session,
         default_retention=_default_retention(settings),
         cors_origin=settings.cors_origin,
         node_id=settings.node_id,

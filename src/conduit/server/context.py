@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
+from conduit.broker.broker import Broker
 from conduit.core.message import Retention
 from conduit.server.websocket import Timing
-
-if TYPE_CHECKING:
-    from conduit.broker.broker import Broker
-    from conduit.server.session import Session
 
 NO_BOUNDS = Retention()
 # A frame is a payload and what stands around it: names, headers, key.
@@ -48,6 +44,19 @@ class Connection(Protocol):
         """Act on every deadline that has passed; `now` is of `Context.now`."""
 
 
+class OpenSession(Protocol):
+    """An open WebSocket as those see it who sweep and stop the server."""
+
+    def check(self, now: float) -> None:
+        """Act on every deadline that has passed; `now` is of `Context.now`."""
+
+    def announce_restart(self, reconnect_after_ms: int) -> None:
+        """Say when to come back, and close."""
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+
+
 class Context:
     """One per process, made by `server/app.py`; handed to every connection.
 
@@ -61,7 +70,6 @@ class Context:
         broker: Broker,
         limits: Limits,
         *,
-        session_type: Callable[[Context], Session],
         default_retention: Retention = NO_BOUNDS,
         cors_origin: str = "*",
         node_id: str = "node",
@@ -77,19 +85,14 @@ class Context:
             slow_timeout_s=limits.slow_timeout_s,
         )
         self.connections: set[Connection] = set()
-        self.sessions: set[Session] = set()
+        self.sessions: set[OpenSession] = set()
         self.ready = False
         """False before the store is open and from the first signal on: `/health/ready` says 503."""
-        self._session_type = session_type
 
     @property
     def connection_count(self) -> int:
         """Open connections of both kinds, which `max_connections` bounds."""
         return len(self.connections) + len(self.sessions)
-
-    def new_session(self) -> Session:
-        """The listener of a new WebSocket; `handshake.accept` starts it."""
-        return self._session_type(self)
 
     @staticmethod
     def now() -> float:

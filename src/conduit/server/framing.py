@@ -90,9 +90,11 @@ class Framer:
         data, start = self._data, self._at
         if start == len(data):
             return None
-        end = data.find(END, start) + len(END)
-        if end - start > self._limits.max_headers_bytes or end < len(END):
-            self._check_incomplete(end)
+        empty_line = data.find(END, start)
+        end = empty_line + len(END) if empty_line >= 0 else len(data)
+        if end - start > self._limits.max_headers_bytes:
+            raise _headers_too_large(self._limits.max_headers_bytes)
+        if empty_line < 0:
             return None
         raw = data[start:end]
         is_small = len(raw) <= KNOWN_HEAD_MAX_BYTES
@@ -110,8 +112,10 @@ class Framer:
     def _use_up_to(self, at: int) -> None:
         if at == len(self._data):
             # An idle connection keeps nothing of what it has read.
-            self._data, at = b"", 0
-        self._at = at
+            self._data = b""
+            self._at = 0
+        else:
+            self._at = at
 
     @property
     def phase(self) -> Phase:
@@ -127,13 +131,9 @@ class Framer:
 
     def take_rest(self) -> bytes:
         """All that has been fed and belongs to no request, for another protocol to read."""
-        rest, self._data, self._at = self._data[self._at :], b"", 0
+        rest = self._data[self._at :]
+        self._use_up_to(len(self._data))
         return rest
-
-    def _check_incomplete(self, end: int) -> None:
-        limit = self._limits.max_headers_bytes
-        if end >= len(END) or len(self._data) - self._at > limit:
-            raise LimitReached(f"the headers are over {limit} bytes", code="headers_too_large")
 
     def _begin_body(self, head: Head) -> tuple[Head, bytes] | None:
         batch = head.route is Route.BATCH
@@ -194,8 +194,8 @@ class _Chunks:
         seen = self._tail + data
         start = at = len(self._tail)
         while at < len(seen) and not self.complete:
-            end = seen.find(END, max(0, at - len(END) + 1)) + len(END)
-            stop = end if end >= len(END) else len(seen)
+            empty_line = seen.find(END, max(0, at - len(END) + 1))
+            stop = empty_line + len(END) if empty_line >= 0 else len(seen)
             self._decode(seen[at:stop])
             at = stop
         self._tail = seen[1 - len(END) :]
@@ -209,6 +209,10 @@ class _Chunks:
             self._parser.feed_data(piece)
         except httptools.HttpParserError as error:
             raise InvalidRequest(f"the chunked body is malformed: {error}") from error
+
+
+def _headers_too_large(limit: int) -> LimitReached:
+    return LimitReached(f"the headers are over {limit} bytes", code="headers_too_large")
 
 
 def _too_large(limit: int) -> LimitReached:

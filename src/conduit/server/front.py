@@ -14,16 +14,17 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from conduit.broker.publish.receipt import Receipt
 from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import decode_publish, decode_publish_batch
+from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection, Slot
 from conduit.server.context import Context
 from conduit.server.control import Control
 from conduit.server.handshake import accept, check_upgrade
 from conduit.server.head import Head, Route
+from conduit.server.session import Session
 
 _PUBLISH, _BATCH, _WEBSOCKET = Route.PUBLISH, Route.BATCH, Route.WEBSOCKET
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Front(HttpConnection):
         elif self._transport is None:
             return
         else:
-            content = {"results": outcome} if isinstance(outcome, list) else outcome
+            content = BatchAnswer(outcome) if isinstance(outcome, list) else outcome
             self.fill(slot, self.answers.success(content, close=self.is_last(slot)))
 
     # What the control plane must hear of ----------------------------------------------------------
@@ -160,7 +161,7 @@ class Front(HttpConnection):
         rest = self.leave()
         transport.resume_reading()
         try:
-            session = self.context.new_session()
+            session = Session(self.context)
             accept(transport, key, rest, session, self.context.limits.max_frame_bytes)
         except Exception:
             logger.exception("a WebSocket could not be opened")

@@ -18,10 +18,9 @@ from itertools import islice
 import uvicorn
 
 from conduit import __version__
-from conduit.server.context import Context
+from conduit.server.context import Context, OpenSession
 from conduit.server.front import make_front
 from conduit.server.rest.api import create_api
-from conduit.server.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ class Server(uvicorn.Server):
         deadline = loop.time() + self._stop_within_s * SESSIONS_PART
         sessions = self._context.sessions
         # A request that has arrived may still become a session, so it is looked again each time.
-        told: set[Session] = set()
+        told: set[OpenSession] = set()
         spread = random.Random()
         while sessions and loop.time() < deadline:
             for session in islice(sessions - told, CLOSING_SLICE_COUNT):

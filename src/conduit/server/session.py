@@ -11,9 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from conduit.broker.publish.receipt import Receipt
+from conduit.broker.attach.connection import Connection
 from conduit.errors import ConduitError, InvalidRequest, StateError
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import (
@@ -39,11 +39,9 @@ from conduit.protocol.frames import (
     Subscribe,
     Unsubscribe,
 )
+from conduit.protocol.records import Receipt
+from conduit.server.context import Context
 from conduit.server.websocket import WebSocket
-
-if TYPE_CHECKING:
-    from conduit.broker.attach.connection import Connection
-    from conduit.server.context import Context
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +61,7 @@ class Session(WebSocket):
         "_connection",
         "_context",
         "_is_paused",
+        "_is_restarting",
         "_kept",
         "_publish_count",
         "_subscribing",
@@ -79,6 +78,7 @@ class Session(WebSocket):
         self._kept: deque[bytes] | None = None
         self._publish_count = 0
         self._is_paused = False
+        self._is_restarting = False
 
     # From the socket ------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class Session(WebSocket):
         """Give back what was out."""
         self._context.sessions.discard(self)
         self._kept = None
-        self._connection.close()
+        self._connection.close(lost=not (self.peer_closed or self._is_restarting))
 
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""
@@ -109,6 +109,7 @@ class Session(WebSocket):
 
     def announce_restart(self, reconnect_after_ms: int) -> None:
         """The server stops: say when to come back, and close."""
+        self._is_restarting = True
         self.write(server_frame(Closing("restart", reconnect_after_ms)))
         self.close(CLOSE_RESTART, "restart")
 
@@ -145,16 +146,16 @@ class Session(WebSocket):
         self._connection.unsubscribe(frame)
 
     def _ack(self, frame: Ack) -> None:
-        self._connection.acks.ack(frame)
+        self._connection.verbs.ack(frame)
 
     def _nack(self, frame: Nack) -> None:
-        self._connection.acks.nack(frame)
+        self._connection.verbs.nack(frame)
 
     def _reject(self, frame: Reject) -> None:
-        self._connection.acks.reject(frame)
+        self._connection.verbs.reject(frame)
 
     def _extend(self, frame: Extend) -> None:
-        self._connection.acks.extend(frame)
+        self._connection.verbs.extend(frame)
 
     def _heartbeat(self, frame: Heartbeat) -> None:
         self.write(_HEARTBEAT_ACK)

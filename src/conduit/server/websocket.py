@@ -73,6 +73,7 @@ class WebSocket(WSListener):
         "_timing",
         "_transport",
         "closing",
+        "peer_closed",
         "writable",
     )
 
@@ -85,6 +86,8 @@ class WebSocket(WSListener):
         self.writable = True
         # Whether our close frame is out or the connection gone: nothing is sent or handed up now.
         self.closing = False
+        # Whether the peer has sent a close frame: it went in good order.
+        self.peer_closed = False
         self._message: _Fragments | None = None
         self._pong_due: bytes | None = None
         # Whether a frame came since the last check; in the time of `check`, since when we wait.
@@ -218,6 +221,8 @@ class WebSocket(WSListener):
         """One frame whose length, mask and opcode picows has checked."""
         self._heard = True
         kind = frame.msg_type
+        if kind == _CLOSE:
+            self.peer_closed = True
         if self.closing:
             # All but the peer's answer is void (RFC 6455 §5.5.1).
             if kind == _CLOSE:
@@ -232,9 +237,11 @@ class WebSocket(WSListener):
             self._on_close(frame)
 
     def _on_data(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if (kind == _CONTINUATION) is (self._message is None):
+        is_begun = self._message is not None
+        # A message that is begun is continued and nothing else, and only such a one is.
+        if is_begun != (kind == _CONTINUATION):
             self.close(CLOSE_PROTOCOL_ERROR, "a fragment is out of order")
-        elif self._message is not None or not frame.fin:
+        elif is_begun or not frame.fin:
             self._on_fragment(kind, frame)
         elif kind == _BINARY:
             self.on_binary(frame.get_payload_as_bytes())

@@ -11,7 +11,7 @@ the batch happened).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -54,6 +54,25 @@ class Trimmed(msgspec.Struct, frozen=True):
     more: bool
 
 
+class Extent(NamedTuple):
+    """A topic and the numbers that it holds: `first_seq` to `last_seq`, none if the last is lower."""
+
+    topic_id: int
+    name: str
+    first_seq: int
+    last_seq: int
+
+
+class Former(NamedTuple):
+    """A deleted topic that a durable subscription followed, and whose successor it does not know."""
+
+    name: str
+    epoch: str
+    """Of the deleted topic."""
+    floor: int
+    """What the subscription had settled in it."""
+
+
 class DeadFilter(msgspec.Struct, frozen=True):
     """Which dead letters are meant; None does not restrict. Times in ms, `from` inclusive, `to` exclusive."""
 
@@ -86,6 +105,9 @@ class Appender(Protocol):
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
         """See `Store.append`."""
 
+
+# Of the deleted topics that a subscription followed, so many are told, the latest ones.
+FORMER_MAX_COUNT = 10_000
 
 # A topic's id says in which shard of a divided log it is: the rest by this number.
 SHARDS_MAX_COUNT = 64
@@ -129,9 +151,19 @@ class Store(Protocol):
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         """Replace the retention. Unknown ids are ignored."""
 
-    async def topic_delete(self, topic_id: int) -> None:
+    async def topic_delete(
+        self, topic_id: int, followers: Sequence[int] = (), now_ms: int = 0
+    ) -> None:
         """Forget the topic, its progress rows and idempotency keys at once. Its messages are removed
-        later, by `purge`. Its dead letters stay. Unknown ids are ignored."""
+        later, by `purge`. Its dead letters stay. Unknown ids are ignored.
+
+        In the same commit: each of `followers`, durable subscriptions of the topic's tenant, is remembered
+        to have followed it until `now_ms`; see `former`. The latest topic of a name replaces earlier ones.
+        """
+
+    async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
+        """What these topics hold, each once, in any order; unknown ids are left out. One question to the
+        store, or one to each shard, also for thousands of them."""
 
     # The log --------------------------------------------------------------------------------------
 
@@ -163,7 +195,8 @@ class Store(Protocol):
         at which the times pass `time_ms`."""
 
     async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
-        """Remove up to `limit` of the oldest messages that the retention no longer keeps."""
+        """Remove up to `limit` of the oldest messages that the retention no longer keeps. A limit of 0
+        removes none, and only says whether there is something to remove."""
 
     async def cleans_up(self) -> bool:
         """Whether this process is the one that removes what is not kept, if several share the log. Ask
@@ -206,7 +239,8 @@ class Store(Protocol):
         """Replace settings and the paused flag. Unknown ids are ignored."""
 
     async def subscription_delete(self, subscription_id: int) -> None:
-        """Forget the subscription and its progress. Its dead letters stay. Unknown ids are ignored."""
+        """Forget the subscription, its progress and its former topics. Its dead letters stay. Unknown ids
+        are ignored."""
 
     async def subscription_claim(self, subscription_id: int) -> int:
         """Become the owner of its progress: the fence, higher than every one before it. What owners before
@@ -218,6 +252,15 @@ class Store(Protocol):
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         """The stored progress, one per topic that has any."""
+
+    async def former(self, subscription_id: int) -> list[Former]:
+        """The deleted topics that it followed, as `topic_delete` was told: for each name the latest, and of
+        all names the FORMER_MAX_COUNT deleted last. One that has a successor of that name in which the
+        subscription has progress is known to it: it is not returned, and forgotten."""
+
+    async def former_trim(self, before_ms: int, limit: int) -> int:
+        """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest
+        first; returns how many."""
 
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         """Store progress and dead letters in one commit, but for the subscriptions that somebody has

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-from conduit.storage.base import Start
-
-
-class Extent(NamedTuple):
-    """A topic and the numbers that it holds."""
-
-    topic_id: int
-    name: str
-    first_seq: int
-    last_seq: int
+from conduit.storage.base import Extent, Start
 
 
 def floor_of(start: Start, topic: Extent, seq_at: Callable[[int, int], int]) -> int:

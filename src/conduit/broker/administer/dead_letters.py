@@ -11,7 +11,6 @@ import msgspec
 import uuid_utils
 
 from conduit.broker.clock import Clock
-from conduit.broker.publish.receipt import Answer
 from conduit.broker.waiting import result_of
 from conduit.core.message import DeadLetter
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, RequestError
@@ -31,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 Redrive = Callable[[str, str, int, int], Awaitable[None]]
 """Delivers (tenant, subscription, topic_id, seq) again; raises NotFound, Conflict."""
-Publish = Callable[[str, PublishRequest, Answer], None]
+Publish = Callable[[str, PublishRequest, Callable[[object], None]], None]
+"""Publishes for the tenant; the callback gets a receipt or a ConduitError."""
 
 
 class RedriveJob(msgspec.Struct):

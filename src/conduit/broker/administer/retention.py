@@ -72,6 +72,8 @@ class Housekeeper:
         dead_before_ms = int((now - self._rules.dead_max_age_s) * 1000)
         count = self._rules.dead_max_count
         await self._repeat(lambda limit: self._store.dead_trim(dead_before_ms, count, limit))
+        # Who was away for longer than dead letters are kept is not told of topics that were made anew.
+        await self._repeat(lambda limit: self._store.former_trim(dead_before_ms, limit))
 
     async def _run(self) -> None:
         while True:

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from conduit.broker.deliver.running import Dispatch
-from conduit.core.delivery import Delivery, Snapshot
-from conduit.core.message import Progress, SubscriptionRecord
+from conduit.broker.catalog import Topic
+from conduit.core.delivery import Delivery
+from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
-
-if TYPE_CHECKING:
-    from conduit.broker.catalog import Topic
-
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
-
-
-class TopicProgress(msgspec.Struct):
-    """How far a subscription is in one topic. `lag`: messages above the floor, retention apart."""
-
-    topic: str
-    floor: int
-    last_seq: int
-    lag: int
+from conduit.protocol.records import TopicProgress
 
 
 class SubscriptionView(msgspec.Struct):
@@ -63,11 +48,3 @@ def state_of(name: str, delivery: Delivery | None, seq: int) -> DeliveryState:
     state = "retrying" if retry.holder == NOBODY else "in_flight"
     next_at_ms = int(retry.at * 1000)
     return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)
-
-
-def restored(record: SubscriptionRecord, progress: Progress, now: float) -> Delivery:
-    """The machine that stored progress stands for; it does not run."""
-    delivery = Delivery(Dispatch.policy_of(record.settings), progress.floor, {})
-    snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
-    delivery.restore(progress.floor, progress.cursor, snapshot, now)
-    return delivery

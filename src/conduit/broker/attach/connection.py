@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-import msgspec
-
-from conduit.broker.administer.subscriptions import Subscriptions, check_settings
-from conduit.broker.attach.verbs import Acks
-from conduit.broker.deliver.router import Hub
-from conduit.broker.deliver.running import Dispatch, Outlet, Removal, Subscriber
-from conduit.broker.deliver.starts import Beginning, begin, check_start
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import Conflict, LimitReached
+from conduit.broker.attach.verbs import Verbs
+from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.group import Outlet, Removal, Subscriber
+from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.settings import check_settings, given, given_settings
+from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.core.message import SubscriptionRecord
+from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
-# What a `subscribe` frame may set of a subscription.
-_SETTINGS = ("ack", "order", "max_in_flight", "ack_wait_ms", "max_attempts")
+# How often a subscribe makes its topic again that somebody deletes meanwhile.
+TRIES_MAX_COUNT = 3
+
+
+class Room(NamedTuple):
+    """What connections subscribe with."""
+
+    engine: Engine
+    catalog: Catalog
+    router: Router
+    owned: Owned
+    starts: Starts
+    oldest_uncommitted_ms: Callable[[], int]
+    """When the oldest message was published that no cursor has seen yet, or now."""
+    max_count: int
+    """Subscriptions of one connection."""
+
+
+class _Share(NamedTuple):
+    """What the connection has of one subscription."""
+
+    running: Running
+    subscriber: Subscriber
 
 
 class Peer(Outlet, Protocol):
@@ -37,140 +61,160 @@ class Connection:
     one after the other.
     """
 
-    def __init__(
-        self, hub: Hub, subscriptions: Subscriptions, tenant: str, peer: Peer, max_count: int
-    ) -> None:
-        self._hub = hub
-        self._subscriptions = subscriptions
+    def __init__(self, room: Room, tenant: str, peer: Peer) -> None:
+        self._room = room
         self._tenant = tenant
         self._peer = peer
-        self._max_count = max_count
         self._is_closed = False
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
+        self._shares: dict[tuple[str, str | None], _Share] = {}
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
-        self.acks = Acks(hub, self._subscribers, peer)
+        self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer)
 
     # Subscribing ----------------------------------------------------------------------------------
 
     async def subscribe(self, frame: Subscribe) -> None:
-        """Begin a stream; `subscribed` is written before its first message. Raises ConduitError."""
+        """Begin to receive; `subscribed` is written before the first message. Raises ConduitError."""
         check_pattern(frame.topic)
         if frame.subscription is not None:
             check_subscription(frame.subscription)
-        place = (frame.topic, frame.subscription)
-        if place in self._subscribers:
+        if (frame.topic, frame.subscription) in self._shares:
             raise Conflict("this connection has that subscription", code="already_subscribed")
-        if len(self._subscribers) >= self._max_count:
-            raise LimitReached(f"one connection may have {self._max_count} subscriptions")
+        if len(self._shares) >= self._room.max_count:
+            raise LimitReached(f"one connection may have {self._room.max_count} subscriptions")
         if frame.subscription is None:
             await self._subscribe_ephemeral(frame)
         else:
             await self._subscribe_durable(frame, frame.subscription)
 
     async def _subscribe_ephemeral(self, frame: Subscribe) -> None:
-        settings = check_settings(_settings(frame))
-        if not is_pattern(frame.topic):
-            await self._hub.catalog.ensure(self._tenant, frame.topic)
-        beginning = await begin(self._hub, self._tenant, frame.topic, frame.start)
+        settings = check_settings(given_settings(frame, durable=False))
+        beginning = await self._begin(frame)
         if self._is_closed:
             return
-        dispatch = Dispatch(self._hub, self._tenant, frame.topic, settings)
-        self._hub.add_dispatch(dispatch)
-        self._join(dispatch, frame)
-        for topic in self._hub.matching(self._tenant, frame.topic):
-            floor = beginning.floors.get(topic.topic_id)
-            if floor is not None or topic.name == frame.topic:
-                dispatch.follow(topic, topic.last_seq if floor is None else floor)
-        self._welcome(frame, dispatch, beginning)
+        room = self._room
+        running = Running(room.engine, self._tenant, frame.topic, settings)
+        room.router.add(running)
+        self._join(running, frame)
+        if beginning.floors or beginning.takes_all:
+            for topic in room.catalog.matching(self._tenant, frame.topic):
+                unknown = 0 if beginning.takes_all else topic.last_seq
+                running.begin(topic, beginning.floors.get(topic.topic_id, unknown))
+        self._welcome(frame, running, beginning)
+
+    async def _begin(self, frame: Subscribe) -> Beginning:
+        """Where it begins; the topic that it names exists then, until the caller next waits."""
+        room = self._room
+        for _ in range(TRIES_MAX_COUNT):
+            if not is_pattern(frame.topic):
+                await room.catalog.ensure(self._tenant, frame.topic)
+            beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
+            if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
+                return beginning
+        raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
 
     async def _subscribe_durable(self, frame: Subscribe, name: str) -> None:
-        record = self._subscriptions.find(self._tenant, name)
-        beginning = None
-        if record is None:
-            beginning = await self._subscriptions.establish(
-                self._tenant, name, frame.topic, _settings(frame), frame.start
-            )
-        if beginning is None:
-            record = self._subscriptions.find(self._tenant, name)
-            check_start(frame.topic, frame.start)
-            if record is not None:
+        owned = self._room.owned
+        async with owned.changing:
+            beginning = None
+            record = owned.find(self._tenant, name)
+            if record is None:
+                beginning = await self._establish(frame, name)
+            record = owned.get(self._tenant, name)
+            if beginning is None:
+                check_start(frame.topic, frame.start)
                 _check_agreement(record, frame)
-        dispatch = await self._subscriptions.attach(self._tenant, name)
-        if self._is_closed:
-            return
-        self._join(dispatch, frame)
-        self._welcome(frame, dispatch, beginning)
-        self._hub.turn.add(dispatch)
+            running = await owned.start(record)
+            if self._is_closed:
+                return
+            self._join(running, frame)
+        self._welcome(frame, running, beginning)
 
-    def _join(self, dispatch: Dispatch, frame: Subscribe) -> None:
+    async def _establish(self, frame: Subscribe, name: str) -> Beginning | None:
+        """Create it; None if somebody else has just done so."""
+        settings = check_settings(given_settings(frame, durable=True))
+        try:
+            return await self._room.owned.create(
+                self._tenant, name, frame.topic, settings, frame.start
+            )
+        except Conflict:
+            if self._room.owned.find(self._tenant, name) is None:
+                raise
+            return None
+
+    def _join(self, running: Running, frame: Subscribe) -> None:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
-        self._subscribers[place] = dispatch.add(self._peer, removed)
+        subscriber = self._room.router.attach(running, self._peer, removed)
+        self._shares[place] = _Share(running, subscriber)
+        self._subscribers[place] = subscriber
 
-    def _welcome(self, frame: Subscribe, dispatch: Dispatch, beginning: Beginning | None) -> None:
+    def _welcome(self, frame: Subscribe, running: Running, beginning: Beginning | None) -> None:
         """Write `subscribed`; deliveries come at the end of this turn at the earliest."""
+        room = self._room
         reply = Subscribed(frame.topic, frame.subscription, ref=frame.ref)
-        topic = self._hub.catalog.find(self._tenant, frame.topic)
-        if topic is not None and (stream := dispatch.streams.get(topic.topic_id)) is not None:
-            reply.seq, reply.epoch = stream.delivery.floor, topic.epoch
+        topic = room.catalog.find(self._tenant, frame.topic)
+        if topic is not None:
+            reply.seq, reply.epoch = running.floor_of(topic), topic.epoch
         if beginning is not None:
             reply.recovered = beginning.recovered
-        if dispatch.name is None and is_pattern(frame.topic):
-            reply.at = format_time(self._hub.oldest_uncommitted_ms())
+        if running.group.name is None and is_pattern(frame.topic):
+            reply.at = format_time(room.oldest_uncommitted_ms())
         self._peer.write(server_frame(reply))
         for gap in beginning.gaps if beginning is not None else ():
-            self._hub.stats.gap_count += 1
+            gap.subscription = frame.subscription
+            room.engine.stats.gap_count += 1
             self._peer.write(server_frame(gap))
+        running.tell_former(room.catalog.find)
+        if topic is not None:
+            # One that is named gets its cursor now; a pattern's come with what they have to do.
+            self._open(running, topic)
+
+    def _open(self, running: Running, topic: Topic) -> None:
+        self._room.engine.turn.add(running.open(topic))
 
     # Leaving --------------------------------------------------------------------------------------
 
     def unsubscribe(self, frame: Unsubscribe) -> None:
         """End a stream; nothing of it follows the `unsubscribed`. Raises Conflict `not_subscribed`."""
         place = (frame.topic, frame.subscription)
-        if place not in self._subscribers:
+        if place not in self._shares:
             raise Conflict("this connection has no such subscription", code="not_subscribed")
-        self._leave(place)
+        self._leave(place, lost=False)
         self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
 
-    def close(self) -> None:
-        """The connection is gone: all that it had out goes back. Idempotent."""
+    def close(self, *, lost: bool = False) -> None:
+        """The connection is gone: all that it had out goes back. `lost`: it broke, without a closing
+        handshake that the peer took part in or that we began. Idempotent."""
         self._is_closed = True
-        for place in tuple(self._subscribers):
-            self._leave(place)
+        for place in tuple(self._shares):
+            self._leave(place, lost=lost)
 
     def writable_changed(self) -> None:
         """The socket drains again, or no longer."""
         for subscriber in self._subscribers.values():
-            self._hub.turn.add(subscriber.dispatch)
+            subscriber.group.freed()
 
-    def _leave(self, place: tuple[str, str | None]) -> None:
-        subscriber = self._subscribers.pop(place)
-        dispatch = subscriber.dispatch
-        dispatch.remove(subscriber)
-        if dispatch.name is None:
-            self._hub.remove_dispatch(dispatch)
+    def _leave(self, place: tuple[str, str | None], *, lost: bool) -> None:
+        running, subscriber = self._shares.pop(place)
+        del self._subscribers[place]
+        room = self._room
+        room.router.detach(running, subscriber, lost=lost)
+        if running.group.name is None:
+            room.router.remove(running)
         else:
             # Its progress is stored, and if this was the last subscriber it is unloaded after that.
-            self._hub.ledger.wake()
+            room.engine.progress.wake()
 
     def _removed(self, place: tuple[str, str | None], why: Removal) -> None:
         """A subscription of this connection does not run here any more."""
+        self._leave(place, lost=False)
         if why is Removal.TOPIC_DELETED:
             self._peer.close(CLOSE_TOPIC_DELETED, "topic deleted")
         elif why is Removal.MOVED:
             self._peer.close(CLOSE_MOVED, "subscription moved")
-        elif place in self._subscribers:
-            self._leave(place)
+        else:
             self._peer.write(server_frame(Unsubscribed(*place)))
-
-
-def _given(frame: Subscribe) -> dict[str, object]:
-    values = {field: getattr(frame, field) for field in _SETTINGS}
-    return {field: value for field, value in values.items() if value is not None}
-
-
-def _settings(frame: Subscribe) -> SubscriptionSettings:
-    return msgspec.structs.replace(SubscriptionSettings(), **_given(frame))
 
 
 def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
@@ -181,7 +225,7 @@ def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
             code="subscription_conflict",
             field="topic",
         )
-    for field, value in _given(frame).items():
+    for field, value in given(frame).items():
         if value != getattr(record.settings, field):
             raise Conflict(
                 f"subscription {record.name!r} has another {field}",

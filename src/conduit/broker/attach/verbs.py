@@ -1,18 +1,19 @@
-"""Settling deliveries for one connection: which delivery an ack means, and what is answered."""
+"""Settling deliveries for one connection: which delivery a verb means, and what is answered."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from conduit.broker.deliver.router import Hub
-from conduit.broker.deliver.running import Outlet, Subscriber
-from conduit.core.delivery import Delivery
-from conduit.errors import ConduitError, InvalidRequest, NotFound, Overloaded
+from conduit.broker.catalog import Catalog
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.group import Outlet, Subscriber
+from conduit.broker.deliver.verbs import ACKED, Acked, Extended, Nacked, Outcome, Rejected, Verb
+from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, Overloaded
+from conduit.protocol import frames
 from conduit.protocol.codec import server_frame
-from conduit.protocol.frames import Ack, Acked, ErrorFrame, Extend, Nack, Reject
 
 # Ids in one `ack` frame.
 IDS_MAX_COUNT = 1_000
@@ -21,23 +22,26 @@ LOOKUPS_MAX_COUNT = 64
 REASON_MAX_CHARS = 255
 DELAY_MAX_MS = 24 * 3_600_000
 
-Act = Callable[[Delivery, int, int], bool]
-"""Does one thing to one delivery (of this number, for this holder); False if its state forbids it."""
 
+class _Request(msgspec.Struct):
+    """One frame: what to do to the deliveries of some messages, and who wants to know."""
 
-class Settlement(msgspec.Struct):
-    """One request: what to do to the deliveries of some messages, and who wants to know."""
-
-    act: Act
-    counter: str
-    """The field of `Stats` that counts it."""
+    verb: Verb
+    message_ids: Sequence[str]
     subscription: str | None
     ref: str | None
     is_recorded: bool = False
     """Whether the store has to hear of it: a durable subscription's progress, or a death."""
+    refused: ConduitError | None = None
+    """Why the first of those that could not be settled was not."""
+
+    def refuse(self, error: ConduitError) -> None:
+        """Keep the first reason."""
+        if self.refused is None:
+            self.refused = error
 
 
-class Acks:
+class Verbs:
     """Applies `ack`, `nack`, `reject` and `extend` to the subscribers of one connection.
 
     Where several of them hold the same message and the frame names no subscription, one request
@@ -45,115 +49,105 @@ class Acks:
     """
 
     def __init__(
-        self, hub: Hub, subscribers: Mapping[tuple[str, str | None], Subscriber], outlet: Outlet
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        subscribers: Mapping[tuple[str, str | None], Subscriber],
+        tenant: str,
+        outlet: Outlet,
     ) -> None:
-        self._hub = hub
+        self._engine = engine
+        self._catalog = catalog
         self._subscribers = subscribers
+        self._tenant = tenant
         self._outlet = outlet
         self._lookup_count = 0
 
     # Frames ---------------------------------------------------------------------------------------
 
-    def ack(self, frame: Ack) -> None:
+    def ack(self, frame: frames.Ack) -> None:
         """By id, by a list of ids, or everything of a topic up to a number. Raises InvalidRequest."""
+        is_through = frame.topic is not None or frame.seq is not None
         if frame.message_id is not None:
-            if not _all_none(frame.message_ids, frame.topic, frame.seq):
+            if is_through or frame.message_ids is not None:
                 raise _one_form()
-            self._settle(
-                [frame.message_id],
-                Settlement(_ack, "acked_count", frame.subscription, frame.ref),
-            )
+            message_ids: Sequence[str] = (frame.message_id,)
         elif frame.message_ids is not None:
-            if not _all_none(frame.topic, frame.seq):
+            if is_through:
                 raise _one_form()
             if not 1 <= len(frame.message_ids) <= IDS_MAX_COUNT:
                 raise InvalidRequest(
                     f"message_ids must have 1 to {IDS_MAX_COUNT} elements", field="message_ids"
                 )
-            self._settle(
-                frame.message_ids,
-                Settlement(_ack, "acked_count", frame.subscription, frame.ref),
-            )
+            # One that stands there twice is meant once.
+            message_ids = list(dict.fromkeys(frame.message_ids))
         else:
             self._ack_through(frame)
+            return
+        if frame.attempt is not None and frame.message_id is None:
+            raise InvalidRequest("attempt belongs to message_id", field="attempt")
+        verb = ACKED if frame.attempt is None else Acked(frame.attempt)
+        self._settle(_Request(verb, message_ids, frame.subscription, frame.ref))
 
-    def nack(self, frame: Nack) -> None:
+    def nack(self, frame: frames.Nack) -> None:
         """The attempt failed; try again after `delay_ms` or the backoff. Raises InvalidRequest."""
-        delay_s = _seconds(frame.delay_ms, "delay_ms", 0)
-        reason = _reason(frame.reason, "nack")
-        now, jitter = self._hub.clock.now(), self._hub.rng.random()
+        verb = Nacked(
+            frame.attempt,
+            now=self._engine.clock.now(),
+            delay_s=_seconds(frame.delay_ms, "delay_ms", 0),
+            reason=_reason(frame.reason, "nack"),
+            jitter=self._engine.deadlines.rng.random(),
+        )
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
-        def act(delivery: Delivery, seq: int, holder: int) -> bool:
-            return _holds(delivery, seq, holder) and delivery.nack(
-                seq, now, delay_s, reason, jitter
-            )
-
-        settlement = Settlement(act, "nacked_count", frame.subscription, frame.ref)
-        self._settle([frame.message_id], settlement)
-
-    def reject(self, frame: Reject) -> None:
+    def reject(self, frame: frames.Reject) -> None:
         """Dead-letter now. Raises InvalidRequest."""
-        reason = _reason(frame.reason, "rejected")
+        verb = Rejected(frame.attempt, reason=_reason(frame.reason, "rejected"))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
-        def act(delivery: Delivery, seq: int, holder: int) -> bool:
-            return _holds(delivery, seq, holder) and delivery.reject(seq, reason)
-
-        settlement = Settlement(act, "rejected_count", frame.subscription, frame.ref)
-        self._settle([frame.message_id], settlement)
-
-    def extend(self, frame: Extend) -> None:
+    def extend(self, frame: frames.Extend) -> None:
         """More time from now on. Raises InvalidRequest."""
         wait_s = _seconds(frame.ms, "ms", 1)
-        now = self._hub.clock.now()
-
-        def act(delivery: Delivery, seq: int, holder: int) -> bool:
-            return _holds(delivery, seq, holder) and delivery.extend(seq, now, wait_s)
-
-        settlement = Settlement(act, "extended_count", frame.subscription, frame.ref)
-        self._settle([frame.message_id], settlement)
+        verb = Extended(frame.attempt, now=self._engine.clock.now(), wait_s=wait_s)
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
     # Parts ----------------------------------------------------------------------------------------
 
-    def _settle(self, message_ids: Sequence[str], settlement: Settlement) -> None:
-        unknown: list[str] = []
+    def _settle(self, request: _Request) -> None:
+        get = self._engine.index.get
         missing: list[str] = []
-        for message_id in message_ids:
-            found = self._hub.index.get(message_id)
+        for message_id in request.message_ids:
+            found = get(message_id)
             if found is None:
                 missing.append(message_id)
-            elif not self._apply(found[0], found[1], settlement):
-                unknown.append(message_id)
+            else:
+                self._apply(message_id, found[0], found[1], request)
         if not missing:
-            if settlement.ref is not None:
-                self._answer(settlement, message_ids, unknown)
+            if request.ref is not None:
+                self._answer(request)
             return
+        stats = self._engine.stats
         if self._lookup_count >= LOOKUPS_MAX_COUNT:
-            self._hub.stats.unknown_ack_count += len(missing)
-            self._refuse(settlement.ref, Overloaded("too many acks of old messages at once"))
+            stats.unknown_ack_count += len(missing)
+            self._refuse(request.ref, Overloaded("too many acks of old messages at once"))
             return
         self._lookup_count += 1
-        self._hub.reader.spawn(self._settle_missing(message_ids, missing, unknown, settlement))
+        self._engine.reader.spawn(self._settle_missing(missing, request))
 
-    async def _settle_missing(
-        self,
-        message_ids: Sequence[str],
-        missing: Sequence[str],
-        unknown: list[str],
-        settlement: Settlement,
-    ) -> None:
+    async def _settle_missing(self, missing: Sequence[str], request: _Request) -> None:
         """Settle what has left the index, or never was in it: the store knows all that is kept."""
         try:
             for message_id in missing:
                 place = await self._look_up(message_id)
                 if place is None:
-                    self._hub.stats.unknown_ack_count += 1
-                    unknown.append(message_id)
-                elif not self._apply(*place, settlement):
-                    unknown.append(message_id)
+                    self._engine.stats.unknown_ack_count += 1
+                    request.refuse(_unknown(message_id))
+                else:
+                    self._apply(message_id, *place, request)
         except ConduitError as error:
-            self._refuse(settlement.ref, error)
+            self._refuse(request.ref, error)
         else:
-            self._answer(settlement, message_ids, unknown)
+            self._answer(request)
         finally:
             self._lookup_count -= 1
 
@@ -162,91 +156,82 @@ class Acks:
             uuid.UUID(message_id)
         except ValueError:
             return None
-        tenants = {subscriber.dispatch.tenant for subscriber in self._subscribers.values()}
-        for tenant in tenants:
-            found = await self._hub.store.find(tenant, message_id)
-            if found is not None and self._hub.catalog.by_id(found[0]) is not None:
-                return found[0], found[1].seq
-        return None
+        found = await self._engine.reader.find(self._tenant, message_id)
+        if found is None or self._catalog.by_id(found[0]) is None:
+            return None
+        return found
 
-    def _apply(self, topic_id: int, seq: int, settlement: Settlement) -> bool:
-        """Settle one delivery of the message; False if this connection has none that is open."""
-        stats = self._hub.stats
-        for subscriber in self._holders(settlement.subscription):
-            stream = subscriber.dispatch.streams.get(topic_id)
-            if stream is not None and settlement.act(stream.delivery, seq, subscriber.holder):
-                if subscriber.dispatch.name is not None or stream.delivery.has_dead:
-                    settlement.is_recorded = True
-                stream.changed()
-                setattr(stats, settlement.counter, getattr(stats, settlement.counter) + 1)
-                return True
-        stats.late_ack_count += 1
-        return False
+    def _apply(self, message_id: str, topic_id: int, seq: int, request: _Request) -> None:
+        """Settle one delivery of the message; keep the reason if this connection has none that is open."""
+        outcome = Outcome.UNKNOWN
+        for subscriber in self._holders(request.subscription):
+            settled = subscriber.settle(topic_id, seq, request.verb)
+            if settled is Outcome.DONE:
+                if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
+                    request.is_recorded = True
+                return
+            if settled is Outcome.STALE:
+                outcome = settled
+        self._engine.stats.late_ack_count += 1
+        stale = outcome is Outcome.STALE
+        request.refuse(_stale(message_id, request.verb) if stale else _unknown(message_id))
 
-    def _ack_through(self, frame: Ack) -> None:
+    def _ack_through(self, frame: frames.Ack) -> None:
         if frame.topic is None or frame.seq is None:
             raise _one_form()
-        settlement = Settlement(_ack, "acked_count", frame.subscription, frame.ref)
+        if frame.attempt is not None:
+            raise InvalidRequest("attempt belongs to message_id", field="attempt")
+        request = _Request(ACKED, (), frame.subscription, frame.ref)
+        topic = self._catalog.find(self._tenant, frame.topic)
+        topic_id = topic.topic_id if topic is not None else 0
         for subscriber in self._holders(frame.subscription):
-            topic = self._hub.catalog.find(subscriber.dispatch.tenant, frame.topic)
-            stream = subscriber.dispatch.streams.get(topic.topic_id) if topic is not None else None
-            if stream is None or frame.seq > stream.delivery.cursor:
-                continue
-            self._hub.stats.acked_count += stream.delivery.ack_through(frame.seq)
-            stream.changed()
-            settlement.is_recorded = subscriber.dispatch.name is not None
-            self._answer(settlement, [], [])
-            return
-        self._hub.stats.unknown_ack_count += 1
+            if subscriber.settle_through(topic_id, frame.seq):
+                request.is_recorded = subscriber.group.name is not None
+                self._answer(request)
+                return
+        self._engine.stats.unknown_ack_count += 1
         detail = f"number {frame.seq} of {frame.topic!r} was not delivered here"
         self._refuse(frame.ref, NotFound(detail, code="unknown_delivery"))
 
-    def _holders(self, subscription: str | None) -> Iterable[Subscriber]:
+    def _holders(self, subscription: str | None) -> Collection[Subscriber]:
         if subscription is None:
             return self._subscribers.values()
         return [
             subscriber
-            for subscriber in self._subscribers.values()
-            if subscriber.dispatch.name == subscription
+            for (_, name), subscriber in self._subscribers.items()
+            if name == subscription
         ]
 
-    def _answer(
-        self, settlement: Settlement, message_ids: Sequence[str], unknown: Sequence[str]
-    ) -> None:
-        if settlement.ref is None:
+    def _answer(self, request: _Request) -> None:
+        if request.ref is None:
             return
-        if unknown:
-            detail = f"no unsettled delivery of {unknown[0]!r} is known here"
-            self._refuse(settlement.ref, NotFound(detail, code="unknown_delivery"))
+        if request.refused is not None:
+            self._refuse(request.ref, request.refused)
             return
-        message_id = message_ids[0] if len(message_ids) == 1 else None
-        frame = server_frame(Acked(settlement.ref, message_id))
-        if not settlement.is_recorded:
+        message_id = request.message_ids[0] if len(request.message_ids) == 1 else None
+        frame = server_frame(frames.Acked(request.ref, message_id))
+        if not request.is_recorded:
             self._outlet.write(frame)
             return
         try:
-            self._hub.ledger.confirm(lambda: self._outlet.write(frame))
+            self._engine.progress.confirm(lambda: self._outlet.write(frame))
         except Overloaded as error:
-            self._refuse(settlement.ref, error)
+            self._refuse(request.ref, error)
 
     def _refuse(self, ref: str | None, error: ConduitError) -> None:
         if ref is not None:
-            self._outlet.write(server_frame(ErrorFrame(error.code, error.told, ref, error.field)))
+            frame = frames.ErrorFrame(error.code, error.told, ref, error.field)
+            self._outlet.write(server_frame(frame))
 
 
-def _ack(delivery: Delivery, seq: int, _holder: int) -> bool:
-    # Whoever has handled the message may say so, even if it has gone to another subscriber since.
-    return delivery.ack(seq)
+def _unknown(message_id: str) -> NotFound:
+    detail = f"no unsettled delivery of {message_id!r} is known here"
+    return NotFound(detail, code="unknown_delivery")
 
 
-def _holds(delivery: Delivery, seq: int, holder: int) -> bool:
-    """Whether the attempt that runs is this subscriber's: only its own may it fail or extend."""
-    held = delivery.history(seq)
-    return held is not None and held.holder == holder
-
-
-def _all_none(*values: object) -> bool:
-    return all(value is None for value in values)
+def _stale(message_id: str, verb: Verb) -> Conflict:
+    detail = f"attempt {verb.attempt} of {message_id!r} is over: it was handed out again since"
+    return Conflict(detail, code="stale_attempt", field="attempt")
 
 
 def _one_form() -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""Streams that hand out from the log take turns: one of them makes one short step in a turn of the loop.
+"""Cursors that hand out from the log take turns: one of them makes one short step in a turn of the loop.
 
 However many are behind, and however far, what is new waits for one step and not for all of them. While
 a commit is under way they all wait, but not for long: the thread that commits then has Python's lock
@@ -9,9 +9,9 @@ log, publishers, or nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from conduit.broker.commits import Commits
 from conduit.broker.turn import guarded
 
 # Publishers can keep the store busy without a pause: then there is one step in this time.
@@ -45,21 +45,21 @@ class Behind(Protocol):
         """Hand out so many at most; add yourself again if there are more."""
 
 
-class CatchUp:
-    """Who is behind, in the order of their turns. `is_committing` says whether to wait."""
+class Backlog:
+    """Who is behind, in the order of their turns; they wait while `commits` are under way."""
 
     __slots__ = (
         "_busy_until",
+        "_commits",
         "_live",
         "_live_until",
         "_patience",
         "_scheduled",
         "_waiting",
-        "is_committing",
     )
 
-    def __init__(self) -> None:
-        self.is_committing: Callable[[], bool] = lambda: False
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
         self._waiting: dict[Behind, None] = {}
         self._scheduled = False
         # Runs out when a commit takes long, or one follows the other.
@@ -70,7 +70,7 @@ class CatchUp:
         self._live_until = 0.0
         self._live: object = None
 
-    def pace_of(self, behind: Behind) -> Pace:
+    def pace_of(self, behind: object) -> Pace:
         """The one for now; `behind` does not have to be gentle with itself."""
         now = asyncio.get_running_loop().time()
         if now < self._live_until and self._live is not behind:
@@ -78,7 +78,7 @@ class CatchUp:
         return BUSY if now < self._busy_until else QUIET
 
     def live(self, who: object) -> None:
-        """Somebody got a message and is at the end of the log: one stream, or all of a feed's live set."""
+        """Somebody got a message and is at the end of the log: one cursor, or all of a feed's live set."""
         now = asyncio.get_running_loop().time()
         if now >= self._live_until:
             self._live = who
@@ -90,6 +90,10 @@ class CatchUp:
         """Let it make a step when its turn comes; does nothing if it waits for that already."""
         self._waiting[behind] = None
         self._schedule()
+
+    def discard(self, behind: Behind) -> None:
+        """It has nothing to hand out from the log now."""
+        self._waiting.pop(behind, None)
 
     def committed(self) -> None:
         """Nothing is being committed any more."""
@@ -106,7 +110,7 @@ class CatchUp:
 
     def _take_turn(self) -> None:
         self._scheduled = False
-        if self.is_committing():
+        if self._commits.is_busy:
             loop = asyncio.get_running_loop()
             self._busy_until = loop.time() + QUIET_AFTER_S
             self._patience = loop.call_later(GIVE_WAY_S, self._give_way_no_more)
@@ -118,6 +122,8 @@ class CatchUp:
         self._step()
 
     def _step(self) -> None:
+        if not self._waiting:
+            return
         behind = next(iter(self._waiting))
         del self._waiting[behind]
         guarded(behind.step, self.pace_of(behind).step_count)

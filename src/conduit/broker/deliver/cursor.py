@@ -1,301 +1,377 @@
-"""The way of one subscription through one topic: what is handed to whom, from the tail or the log."""
+"""One subscription in one topic: what is handed to whom, from the tail or from the log.
+
+Theory of operation. `delivery` knows which numbers are settled, out or waiting (core/delivery.py); a cursor
+finds the messages, the credit and the moment. It is in exactly one state, and is registered where the state
+says; `pump` looks at everything anew and enters the state that it finds.
+
+state      registered in       means, and who calls next
+---------  ------------------  ------------------------------------------------------------------
+LIVE       feed.live           at the feed's position; takes the joined frames of each turn
+                               (ephemeral, publish order only)
+TAIL       feed.waiting        nothing to hand out until the feed has something new
+CREDIT     group's line        has something, and no subscriber has credit, or others wait longer
+BEHIND     backlog's line      has a page of the log, and waits for its turn to hand out from it
+FETCHING   reader              the log is being read for it; `page_arrived` or `again_arrived` is
+                               called, whatever happens
+STALLED    deadlines           the log could not be read; tried again after a while
+HELD       nowhere             nothing may go out: paused, nobody is attached, or in strict order one
+                               is out or waits for its time; `resume`, `attach` or a verb pumps
+CLOSED     nowhere             for good; what still arrives is dropped
+
+Beside any of them but CLOSED: deliveries that are out or wait are watched by `deadlines`.
+
+What comes first: what is due again and was not lost more than once; then what is new; then one suspect
+(core/delivery.py). In strict order: the lowest open number, alone; then what is new.
+
+At every await. There is none here: the store is read by tasks of the reader, which call back. Between the
+question and the answer anything may have happened, so `page_arrived` and `again_arrived` check again: the
+cursor may be closed, moved (seek), paused or without subscribers; what was asked for may be settled. An
+attempt begins when it is written, never when it is asked for: a store that is away burns none.
+
+A bug in here is logged by whoever called, and the cursor tries again after a while.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
-
-from conduit.broker.deliver.entry import Entry, make_entry
-from conduit.broker.deliver.reader import PAGE_MAX_BYTES, Page
+from conduit.broker.catalog import Topic
+from conduit.broker.deliver.deadlines import NEVER
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.entry import Entry
+from conduit.broker.deliver.feed import Feed
+from conduit.broker.deliver.gaps import tell_lost
+from conduit.broker.deliver.group import Group, Subscriber
+from conduit.broker.deliver.redelivery import Redelivery
+from conduit.broker.deliver.source import HAND_MAX_COUNT, Lack, Source
+from conduit.broker.deliver.states import Handed, State
+from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.core.delivery import Delivery
-from conduit.errors import ConduitError
-from conduit.protocol.codec import server_frame
-from conduit.protocol.frames import Gap
+from conduit.core.retries import NOBODY
 
-if TYPE_CHECKING:
-    from conduit.broker.deliver.feed import Feed
-    from conduit.broker.deliver.running import Dispatch, Subscriber
-
-# What is written to one subscriber at a time, so that competing ones take turns and a socket that fills
-# up is noticed before much more is queued on it.
-HAND_MAX_COUNT = 64
-HAND_MAX_BYTES = 128 << 10
+_LACKING = {
+    Lack.READING: State.FETCHING,
+    Lack.STALLED: State.STALLED,
+    Lack.CROWDED: State.CREDIT,
+    Lack.NOT_YET: State.BEHIND,
+}
+_WAITING = {Handed.NO_CREDIT: State.CREDIT, Handed.READING: State.FETCHING}
 
 
-class Stream:
-    """One `Delivery` with the feed it follows.
-
-    It is *live* (ephemeral only, at the feed's position, takes the joined frames of each turn), or a
-    follower that `pump` brings forward whenever something changed: new messages, acks, a socket that
-    drains, a page from the log, time.
-    """
+class Cursor:
+    """A `Delivery` with the feed it follows and the group it hands to."""
 
     __slots__ = (
-        "_is_closed",
-        "_is_fetching",
-        "_missing",
-        "_page",
+        "_engine",
+        "_redelivery",
+        "_source",
         "delivery",
-        "dispatch",
         "feed",
+        "group",
+        "state",
+        "watched_at",
     )
 
-    def __init__(self, dispatch: Dispatch, feed: Feed, delivery: Delivery) -> None:
-        self.dispatch = dispatch
-        self.feed = feed
+    def __init__(self, engine: Engine, group: Group, topic: Topic, delivery: Delivery) -> None:
+        self._engine = engine
+        self.group = group
+        self.feed: Feed = engine.feeds.attach(topic)
         self.delivery = delivery
-        self._page: Page | None = None
-        # (subscriber, seq, attempt) that are out and wait for the log; bounded by the windows.
-        self._missing: deque[tuple[Subscriber, int, int]] = deque()
-        self._is_fetching = False
-        self._is_closed = False
+        self.state = State.HELD
+        self.watched_at = NEVER
+        self._source = Source(engine, group, self.feed, self)
+        self._redelivery = Redelivery(engine, group, self.feed, delivery, self._source)
 
-    def open(self) -> None:
-        """Follow the feed; deliveries begin with the next `pump`."""
-        self.feed.followers[self] = None
-        self.feed.subscriber_count += len(self.dispatch.subscribers)
-        self.dispatch.hub.open_streams.add(self)
-        self.dispatch.hub.turn.add(self)
+    @property
+    def topic(self) -> Topic:
+        return self.feed.topic
+
+    @property
+    def position(self) -> int:
+        """The last number that was handed out, or passed over."""
+        if self.state is State.LIVE:
+            return self.feed.position
+        return self.delivery.cursor
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether it has nothing to do and nothing to keep: another one can begin at the topic's end."""
+        return (
+            self.state in (State.LIVE, State.TAIL)
+            and self.delivery.is_idle
+            and self.position >= self.feed.position == self.topic.last_seq
+            and not self._engine.progress.is_pending(self)
+        )
 
     def close(self) -> None:
-        """Leave the feed for good; nothing is handed out any more."""
-        self._is_closed = True
-        self.feed.live.pop(self, None)
-        self.feed.followers.pop(self, None)
-        self.feed.subscriber_count -= len(self.dispatch.subscribers)
-        self.dispatch.streams.pop(self.feed.topic.topic_id, None)
-        self.dispatch.hub.open_streams.discard(self)
-        self.dispatch.hub.ledger.forget(self)
+        """Leave for good; whoever had something out has its credit back."""
+        self._enter(State.CLOSED)
+        self.delivery.forget()
+        self.group.freed()
+        self._source.close()
+        self._engine.feeds.detach(self.feed)
+        self._engine.deadlines.unwatch(self)
+        self._engine.progress.forget(self)
+
+    # Who calls ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Something changed in this turn of the loop; `Turn` calls."""
+        self.pump()
+
+    arrive = run  # The feed has something new.
+
+    def serve(self) -> None:
+        """There is credit, and it is this one's turn; `Group` calls."""
+        self.pump(is_served=True)
+
+    def step(self, max_count: int) -> None:
+        """Hand out a few messages of the log; `Backlog` calls. It has been in the group's line."""
+        self.pump(max_count, is_served=True)
+
+    def expire(self, judged: float, jitter: float) -> None:
+        """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
+        if self.delivery.expire(judged, jitter):
+            self._mark()
+            self.group.freed()
+        self.pump()
+        self._watch(self._engine.clock.now())
+
+    def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
+        """See `Settling.settle`."""
+        outcome = verb.settle(self.delivery, seq, holder)
+        if outcome is Outcome.DONE:
+            verb.count(self._engine.stats)
+            self.changed()
+        return outcome
+
+    def settle_through(self, seq: int, holder: int) -> bool:
+        """See `Settling.settle_through`."""
+        if seq > self.position:
+            return False
+        self._engine.stats.acked_count += self.delivery.ack_through(seq, holder)
+        self.changed()
+        return True
+
+    def changed(self) -> None:
+        """Something was settled, given back or redriven: record it, and let those go on who can."""
+        group, delivery = self.group, self.delivery
+        if group.name is not None or delivery.has_dead:
+            self._engine.progress.mark(self)
+        if delivery.retries.by_seq or group.is_strict:
+            self._engine.turn.add(self)
+        if group.line:
+            group.freed()
 
     # Live -----------------------------------------------------------------------------------------
 
-    def write_live(self, entries: list[Entry], data: bytes) -> None:
-        """Hand over the frames of one turn as they are, or fall back to `pump` when there is no room."""
-        dispatch = self.dispatch
-        subscriber = dispatch.subscribers[0]
-        if not dispatch.is_auto:
-            if subscriber.room < len(entries):
-                self.leave_live()
-                self.pump()
-                return
-            now = dispatch.hub.clock.now()
-            self.delivery.hand(entries[0].seq, entries[-1].seq, subscriber.holder, now)
-            dispatch.hub.open_streams.add(self)
-        dispatch.hub.stats.delivered_count += len(entries)
+    def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
+        """Hand over the frames of one turn as they are, or go on alone when there is no credit."""
+        group = self.group
+        subscriber = group.subscribers[0]
+        if group.is_auto or group.line or subscriber.credit <= last - first:
+            self._leave_live(first - 1)
+            self.pump()
+            return False
+        deadline = self.delivery.hand(first, last, subscriber.holder, now)
+        if deadline < self.watched_at:
+            self._engine.deadlines.watch(self, deadline)
         subscriber.outlet.write(data)
+        return True
 
-    def leave_live(self) -> None:
-        """Become a follower. Does nothing if it is one."""
-        if self in self.feed.live:
-            del self.feed.live[self]
-            self.feed.followers[self] = None
-            if self.dispatch.is_auto:
-                # Not kept per turn: while live, it is the feed's.
-                self.delivery.cursor = self.feed.position
+    def fall_behind(self, position: int) -> None:
+        """See `Follower.fall_behind`."""
+        if self.state is State.LIVE:
+            self._leave_live(position)
+        else:
+            self._enter(State.HELD)
+        self._engine.turn.add(self)
 
-    def _join_live(self) -> None:
-        dispatch = self.dispatch
-        if dispatch.name is None and not dispatch.is_strict and self in self.feed.followers:
-            del self.feed.followers[self]
-            self.feed.live[self] = None
+    def _leave_live(self, position: int) -> None:
+        # Not kept per turn for those who do not ack: while live, it was the feed's.
+        self.delivery.pass_over(position)
+        self._enter(State.HELD)
 
-    # Following ------------------------------------------------------------------------------------
+    # What to do now -------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """`pump`, at the end of a turn."""
-        self.pump()
+    def pump(self, step_count: int = 0, *, is_served: bool = False) -> None:
+        """Hand out all that may be handed out now, and enter the state that is then.
 
-    def step(self, max_count: int) -> None:
-        """`pump`, with a few messages of the log; for `CatchUp` to call."""
-        self.pump(max_count)
-
-    def pump(self, step_count: int = 0) -> None:
-        """Hand out all that may be handed out now: what is due again, then what is new.
-
-        What has to come from the log is handed out in steps, in turns with the other streams: up to
-        `step_count` messages of it now.
+        What has to come from the log is handed out in steps: up to `step_count` messages of it now.
         """
-        dispatch = self.dispatch
-        if self._is_closed or self._is_fetching or dispatch.is_paused or self in self.feed.live:
+        group, state = self.group, self.state
+        if state is State.CLOSED:
             return
-        if self.delivery.retries.by_seq:
-            self._redeliver()
-        while True:
-            first = self.delivery.cursor + 1
-            available_count = self.feed.position - first + 1
-            if available_count <= 0:
-                if available_count == 0:
-                    self._join_live()
-                return
-            if dispatch.is_strict and not self.delivery.is_idle:
-                return
-            subscriber = dispatch.next_subscriber()
+        if state is State.LIVE:
+            self.delivery.pass_over(self.feed.position)
+        now = self._engine.clock.now()
+        state = State.STALLED
+        try:
+            if not group.is_handing:
+                state = State.HELD
+            elif group.is_strict:
+                state = self._work_strictly(now, step_count, is_served=is_served)
+            else:
+                state = self._work(now, step_count, is_served=is_served)
+        except Exception:
+            self._source.stall(now)
+            raise
+        finally:
+            self._enter(state)
+            if self.delivery.retries.by_seq or self._source.stalled_until > now:
+                self._watch(now)
+
+    def _work(self, now: float, step_count: int, *, is_served: bool) -> State:
+        if not self.delivery.retries.by_seq:
+            if not is_served and self.group.line and self._has_new():
+                return State.CREDIT
+            return self._hand_new(now, step_count)
+        if not is_served and self.group.line and self._has_something(now):
+            return State.CREDIT
+        handed = self._redelivery.before_new(now)
+        if handed in _WAITING:
+            state = _WAITING[handed]
+        else:
+            state = self._hand_new(now, step_count)
+            if self._redelivery.after_new(now) is Handed.NO_CREDIT:
+                state = State.CREDIT
+        if self._redelivery.took():
+            self._mark()
+        return state
+
+    def _work_strictly(self, now: float, step_count: int, *, is_served: bool) -> State:
+        """One at a time, and always the lowest."""
+        delivery = self.delivery
+        if delivery.out_count:
+            return State.HELD
+        lowest = delivery.lowest_open()
+        if lowest is None:
+            if not is_served and self.group.line and self._has_new():
+                return State.CREDIT
+            return self._hand_new(now, step_count)
+        at = delivery.retries.by_seq[lowest].at
+        if at > now:
+            # Later ones may be due already: they would hide it from `next_deadline`.
+            self._engine.deadlines.watch(self, at)
+            return State.HELD
+        if not is_served and self.group.line:
+            return State.CREDIT
+        handed = self._redelivery.one(lowest, now)
+        if self._redelivery.took():
+            self._mark()
+        return _WAITING.get(handed, State.HELD)
+
+    def _has_new(self) -> bool:
+        return self.feed.position > self.delivery.cursor
+
+    def _has_something(self, now: float) -> bool:
+        return (
+            self._has_new()
+            or self.delivery.due(now) is not None
+            or self.delivery.due_suspect(now) is not None
+        )
+
+    def _enter(self, state: State) -> None:
+        before, self.state = self.state, state
+        if before is not state:
+            self._leave(before)
+        if state is State.LIVE:
+            group = self.group
+            self.feed.live[self] = group.subscribers[0].outlet if group.is_auto else None
+        elif state is State.TAIL:
+            self.feed.waiting[self] = None
+        elif state is State.CREDIT:
+            self.group.wait(self)
+        elif state is State.BEHIND:
+            self._engine.backlog.add(self)
+
+    def _leave(self, state: State) -> None:
+        if state is State.LIVE:
+            self.feed.live.pop(self, None)
+        elif state is State.TAIL:
+            self.feed.waiting.pop(self, None)
+        elif state is State.CREDIT:
+            self.group.leave(self)
+        elif state is State.BEHIND:
+            self._engine.backlog.discard(self)
+
+    def _watch(self, now: float) -> None:
+        at = self.delivery.next_deadline(now)
+        if at is not None and at < self.watched_at:
+            self._engine.deadlines.watch(self, at)
+        if self._source.stalled_until > now:
+            self._engine.deadlines.watch(self, self._source.stalled_until)
+
+    # What is new ----------------------------------------------------------------------------------
+
+    def _hand_new(self, now: float, step_count: int) -> State:
+        """Hand out what follows the cursor; returns why it went no further."""
+        delivery, group, feed, source = self.delivery, self.group, self.feed, self._source
+        while (available_count := feed.position - delivery.cursor) > 0:
+            subscriber = group.next()
             if subscriber is None:
-                return
-            limit = 1 if dispatch.is_strict else min(subscriber.room, HAND_MAX_COUNT)
-            entries = self._entries(first, min(limit, dispatch.share(available_count)), step_count)
-            if not entries:
-                return
-            # One step is a few messages of a page; what is in the tail has no page.
-            if self._page is not None:
+                return State.CREDIT
+            limit = 1
+            if available_count > 1 and not group.is_strict:
+                limit = min(subscriber.credit, HAND_MAX_COUNT, group.share(available_count))
+            entries = source.new(delivery.cursor + 1, limit, step_count, now)
+            if isinstance(entries, Lack):
+                return _LACKING[entries]
+            if source.page is not None:
+                # One step is a few messages of a page; what is in the tail has no page.
                 step_count = 0
-            self._hand(subscriber, entries)
+            self._hand(subscriber, entries, now)
+            if group.is_strict and not delivery.is_idle:
+                return State.HELD
+            if group.line and self._has_new():
+                return State.CREDIT
+        return self._at_the_end(available_count)
 
-    def _entries(self, first: int, limit: int, step_count: int) -> list[Entry]:
-        """Up to `limit` entries from `first` on; none if a page or a turn has to come before."""
-        entries = self.feed.slice(first, limit, self.feed.position)
-        if entries:
-            self._page = None
-        elif self._page is None or not self._page.has(first):
-            self._fetch(first)
-        elif step_count:
-            entries = self._page.slice(first, min(limit, step_count))
+    def _at_the_end(self, available_count: int) -> State:
+        if available_count == 0 and self.group.name is None and not self.group.is_strict:
+            return State.LIVE
+        return State.TAIL
+
+    def _hand(self, subscriber: Subscriber, entries: list[Entry], now: float) -> None:
+        engine, last = self._engine, entries[-1].seq
+        if self.group.is_auto:
+            self.delivery.pass_over(last)
         else:
-            self.dispatch.hub.catch_up.add(self)
-        return self._within_bytes(entries)
-
-    @staticmethod
-    def _within_bytes(entries: list[Entry]) -> list[Entry]:
-        """As many of them as HAND_MAX_BYTES allows, at least one."""
-        size = 0
-        for index, entry in enumerate(entries):
-            size += len(entry.frame)
-            if size > HAND_MAX_BYTES:
-                return entries[: max(index, 1)]
-        return entries
-
-    def _hand(self, subscriber: Subscriber, entries: list[Entry]) -> None:
-        dispatch = self.dispatch
-        if dispatch.is_auto:
-            self.delivery.pass_over(entries[-1].seq)
-        else:
-            now = dispatch.hub.clock.now()
-            self.delivery.hand(entries[0].seq, entries[-1].seq, subscriber.holder, now)
-            dispatch.hub.open_streams.add(self)
-        self._mark()
-        name = dispatch.name_bytes
+            deadline = self.delivery.hand(entries[0].seq, last, subscriber.holder, now)
+            if deadline < self.watched_at:
+                engine.deadlines.watch(self, deadline)
+        name = self.group.name_bytes
         if name:
-            data = b"".join([entry.frame_for(1, name) for entry in entries])
+            engine.progress.mark(self)
+            data = b"".join([entry.frame_for(1, 0, name) for entry in entries])
         else:
             data = b"".join([entry.frame for entry in entries])
-        dispatch.hub.stats.delivered_count += len(entries)
+        engine.stats.delivered_count += len(entries)
         subscriber.outlet.write(data)
-        if self.delivery.cursor == self.feed.position:
-            dispatch.hub.catch_up.live(self)
+        if last == self.feed.position:
+            engine.backlog.live(self)
 
-    # The log --------------------------------------------------------------------------------------
-
-    def _fetch(self, first: int) -> None:
-        self._is_fetching = True
-        self._page = None
-        hub = self.dispatch.hub
-        hub.reader.fetch(self.feed, first, hub.catch_up.pace_of(self).page_count, self._arrived)
-
-    def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
-        """A page of the log from `first` on, or the error that prevented it.
-
-        `last_seq` was the end of the log when the read began: what is missing up to there is gone.
-        """
-        self._is_fetching = False
-        if self._is_closed:
+    def page_arrived(self, first: int, gone_to: int | None) -> None:
+        """See `Reading.page_arrived`."""
+        if self.state is State.CLOSED:
             return
-        if isinstance(page, ConduitError):
-            self.dispatch.hub.stalled_streams.add(self)
-            return
-        if self.delivery.cursor + 1 == first:
-            first_stored = page.first_seq or last_seq + 1
-            if first_stored > first:
-                self._tell_gap(first, first_stored - 1)
-                self.delivery.pass_over(first_stored - 1)
-                self._mark()
-            self._page = page
+        if gone_to is not None and self.group.is_handing and self.delivery.cursor + 1 == first:
+            tell_lost(self._engine.stats, self.group, self.topic, first, gone_to)
+            self.delivery.pass_over(gone_to)
+            self._mark()
         self.pump()
 
-    def _tell_gap(self, from_seq: int, to_seq: int) -> None:
-        self.dispatch.hub.stats.gap_count += 1
-        topic = self.feed.topic
-        frame = server_frame(Gap(topic.name, from_seq, to_seq, "retention", topic.epoch))
-        for subscriber in self.dispatch.subscribers:
-            subscriber.outlet.write(frame)
-
-    # Again ----------------------------------------------------------------------------------------
-
-    def expire(self, now: float, jitter: float) -> None:
-        """Fail what is overdue, bury what is exhausted, hand out what is due."""
-        if self.delivery.expire(now, jitter):
+    def again_arrived(self, seq: int, *, is_lost: bool) -> None:
+        """See `Reading.again_arrived`."""
+        if self.state is State.CLOSED:
+            return
+        retry = self.delivery.retries.by_seq.get(seq)
+        if is_lost and self.group.is_handing and retry is not None and retry.holder == NOBODY:
+            self.delivery.ack(seq)
+            tell_lost(self._engine.stats, self.group, self.topic, seq, seq)
             self._mark()
-        self.leave_live()
         self.pump()
-
-    def _redeliver(self) -> None:
-        hub = self.dispatch.hub
-        now = hub.clock.now()
-        while (subscriber := self.dispatch.next_subscriber()) is not None:
-            limit = min(subscriber.room, HAND_MAX_COUNT)
-            handed = self.delivery.redeliver(subscriber.holder, now, limit)
-            if not handed:
-                return
-            hub.open_streams.add(self)
-            self._mark()
-            for seq, attempt in handed:
-                found = self.feed.slice(seq, 1, None)
-                # Behind one that has to be read, all wait their turn, so that they stay in order.
-                if found and not self._missing:
-                    self._write_again(subscriber, found[0], attempt)
-                    continue
-                self._missing.append((subscriber, seq, attempt))
-                if len(self._missing) == 1:
-                    hub.reader.spawn(self._redeliver_missing())
-
-    def _write_again(self, subscriber: Subscriber, entry: Entry, attempt: int) -> None:
-        hub = self.dispatch.hub
-        hub.stats.delivered_count += 1
-        hub.stats.redelivered_count += attempt > 1
-        hub.index.put(entry.message_id, self.feed.topic.topic_id, entry.seq)
-        subscriber.outlet.write(entry.frame_for(attempt, self.dispatch.name_bytes))
-
-    async def _redeliver_missing(self) -> None:
-        """Write deliveries whose messages have left the memory; they are out already."""
-        page: dict[int, Entry] = {}
-        while self._missing and not self._is_closed:
-            subscriber, seq, attempt = self._missing[0]
-            if seq not in page:
-                try:
-                    page = await self._stored(seq)
-                except ConduitError:
-                    # Out but not written: these attempts will time out, and the next may be luckier.
-                    self._missing.clear()
-                    return
-            self._missing.popleft()
-            held = self.delivery.history(seq)
-            if held is None or held.holder != subscriber.holder:
-                continue
-            if seq in page:
-                self._write_again(subscriber, page[seq], attempt)
-            else:
-                self.delivery.ack(seq)
-                self._tell_gap(seq, seq)
-                self.changed()
-
-    async def _stored(self, seq: int) -> dict[int, Entry]:
-        """Entries from `seq` on, by number: from the log, or `seq` alone from its dead letter."""
-        hub, topic_id, name = self.dispatch.hub, self.feed.topic.topic_id, self.feed.topic_name
-        found = await hub.store.read(topic_id, seq, limit=HAND_MAX_COUNT, max_bytes=PAGE_MAX_BYTES)
-        page = {message.seq: make_entry(name, message, message.seq) for message in found}
-        if seq not in page:
-            dead = await hub.store.dead_of(self.dispatch.name or "", topic_id, seq)
-            if dead is not None:
-                page[seq] = make_entry(name, dead, seq)
-        return page
 
     # Progress -------------------------------------------------------------------------------------
 
-    def changed(self) -> None:
-        """Something was settled or released: record it, and go on at the end of the turn."""
-        self._mark()
-        if self not in self.feed.live:
-            self.dispatch.hub.turn.add(self)
-
     def _mark(self) -> None:
-        if self.dispatch.name is not None or self.delivery.has_dead:
-            self.dispatch.hub.ledger.mark(self)
+        if self.group.name is not None or self.delivery.has_dead:
+            self._engine.progress.mark(self)

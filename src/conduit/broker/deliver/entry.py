@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.broker.catalog import Topic
 from conduit.core.message import DeadLetter, Message, NewMessage
 from conduit.protocol.codec import encode_json, format_time, text_frame
 
@@ -20,11 +21,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     head_bytes: int
     """Size of the frame's WebSocket header."""
 
-    def frame_for(self, attempt: int, subscription: bytes) -> bytes:
+    def frame_for(self, attempt: int, failures: int, subscription: bytes) -> bytes:
         """The frame of another attempt, or for a durable subscription (its name, else empty)."""
         if attempt == 1 and not subscription:
             return self.frame
         text = self.frame[self.head_bytes : -len(_FIRST_ATTEMPT)]
+        if failures:
+            text += b',"failures":%d' % failures
         if subscription:
             return text_frame(
                 b'%b,"attempt":%d,"subscription":"%b"}' % (text, attempt, subscription)
@@ -32,16 +35,18 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return text_frame(b'%b,"attempt":%d}' % (text, attempt))
 
 
-def make_entry(topic: bytes, message: Message | NewMessage | DeadLetter, seq: int) -> Entry:
-    """Build the frame; `topic` is the name, whose grammar needs no JSON escapes."""
+def make_entry(topic: Topic, message: Message | NewMessage | DeadLetter, seq: int) -> Entry:
+    """Build the frame."""
     text = (
         b'{"type":"message","message_id":"%b","topic":"%b","payload":%b,"published_at":"%b","seq":%d'
+        b',"epoch":"%b"'
         % (
             message.message_id.encode(),
-            topic,
+            topic.name_bytes,
             message.payload,
             format_time(message.published_at_ms).encode(),
             seq,
+            topic.epoch_bytes,
         )
     )
     if message.key is not None:

@@ -1,95 +1,141 @@
 """The tail of a topic: frames are built once, and written to every subscriber that is at the end.
 
-Subscribers at one position form the live set. At the end of the turn the frames of the turn are joined
-once, and the same bytes go to each. A subscriber that is full or slow leaves the set, is brought forward
-by its `Stream` from the tail kept here or from the log, and joins again.
+Followers at one position form the live set. At the end of the turn the frames of the turn are joined
+once, and the same bytes go to each. Who is full or slow leaves the set, goes on from the tail kept here or
+from the log, and joins again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
+from conduit.broker.catalog import Topic
+from conduit.broker.clock import Clock
+from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.group import Outlet
+from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.stats import Stats
+from conduit.broker.turn import Turn
 from conduit.core.message import NewMessage
-
-if TYPE_CHECKING:
-    from conduit.broker.catalog import Topic
-    from conduit.broker.deliver.cursor import Stream
-    from conduit.broker.deliver.router import Hub
 
 # The tail that is kept in memory for those who are a little behind.
 TAIL_MAX_COUNT = 1_024
 TAIL_MAX_BYTES = 1 << 20
 
+logger = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Who follows a topic."""
+
+    def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
+        """Take the joined frames of these numbers; for those in `Feed.live` that keep count of them, or whose
+        outlet does not drain. False if that was not possible: they have left it, and go on by themselves."""
+
+    def arrive(self) -> None:
+        """There is something new; for those in `Feed.waiting`, which they have left by that."""
+
+    def fall_behind(self, position: int) -> None:
+        """What follows `position`, where those in `Feed.live` are, has to be read from the log; for those in
+        both sets. Must leave them, and act at the end of the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every feed works with."""
+
+    clock: Clock
+    stats: Stats
+    turn: Turn
+    index: MessageIndex
+    backlog: Backlog
+
 
 class Feed:
-    """The tail of one topic and the streams that follow it.
+    """The tail of one topic and who follows it.
 
     `position` is the last number that went to the live set; the tail may have newer ones for a moment.
-    Streams that are live have exactly that position.
+    Who is `live` has exactly that position. Who is `waiting` had it, or a later one, when it came. All
+    others look here when they can go on, and are only counted.
     """
 
     __slots__ = (
         "_tail",
         "_tail_bytes",
-        "followers",
-        "hub",
+        "_tools",
+        "follower_count",
+        "is_used",
         "live",
         "position",
-        "subscriber_count",
         "topic",
-        "topic_name",
+        "waiting",
     )
 
-    def __init__(self, topic: Topic, hub: Hub, position: int) -> None:
+    def __init__(self, topic: Topic, tools: Tools) -> None:
         self.topic = topic
-        self.hub = hub
-        self.topic_name = topic.name.encode()
-        self.position = position
-        # Consecutive numbers, the last one being the newest that this node knows.
+        self.position = topic.last_seq
+        self._tools = tools
+        # Consecutive numbers up to the newest that this node knows.
         self._tail: list[Entry] = []
         self._tail_bytes = 0
-        # Streams that take the joined frames of a turn as they are, and all others.
-        self.live: dict[Stream, None] = {}
-        self.followers: dict[Stream, None] = {}
-        self.subscriber_count = 0
-
-    @property
-    def is_followed(self) -> bool:
-        """Whether anybody wants the next message."""
-        return bool(self.live or self.followers)
+        # With the outlet of those who take everything as it comes, which are most and cost least.
+        self.live: dict[Follower, Outlet | None] = {}
+        self.waiting: dict[Follower, None] = {}
+        self.follower_count = 0
+        # Whether there was a message since somebody last looked.
+        self.is_used = True
 
     def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
-        if first_seq != self._next_seq():
-            self._begin_anew()
-        put, topic_id = self.hub.index.put, self.topic.topic_id
+        known_count = self._next_seq() - first_seq
+        if known_count < 0:
+            self.skip_to(first_seq - 1)
+        elif known_count > 0:
+            # The log was further than this node knew, and it was told.
+            messages, first_seq = messages[known_count:], first_seq + known_count
+        self.is_used = True
+        put, topic = self._tools.index.put, self.topic
         for seq, message in enumerate(messages, first_seq):
-            entry = make_entry(self.topic_name, message, seq)
-            put(message.message_id, topic_id, seq)
+            entry = make_entry(topic, message, seq)
+            put(message.message_id, topic.topic_id, seq)
             self._tail.append(entry)
             self._tail_bytes += len(entry.frame)
-        self.hub.turn.add(self)
+        self._tools.turn.add(self)
 
     def run(self) -> None:
-        """Write the frames of this turn to the live set, and let the other streams go on."""
-        tail = self._tail
-        if tail and tail[0].seq > self.position + 1:
-            # There was a hole before the tail: nobody is live, and all catch up from the log.
-            self.position = tail[-1].seq
-        entries = self.slice(self.position + 1, len(tail), None)
+        """Write the frames of this turn to the live set, and wake those who wait."""
+        entries = self.slice(self.position + 1, len(self._tail), None)
         if entries:
-            data = b"".join([entry.frame for entry in entries])
             self.position = entries[-1].seq
             if self.live:
-                self.hub.catch_up.live(self)
-            # A copy: a write can fill a socket, and its stream then leaves the set at once.
-            for stream in tuple(self.live):
-                stream.write_live(entries, data)
-        for stream in tuple(self.followers):
-            stream.pump()
+                self._write_live(entries)
+        waiting, self.waiting = self.waiting, {}
+        for follower in waiting:
+            try:
+                follower.arrive()
+            except Exception:
+                # It costs nobody else their turn, or the messages of it. The next message tries again.
+                logger.exception("a follower failed")
         self._trim()
+
+    def skip_to(self, last_seq: int) -> None:
+        """Others have written to the topic, up to `last_seq`: everybody has to read that from the log first.
+
+        At once, and not at the end of the turn: nobody may join the live set at a position that the feed
+        then leaves behind. What was in the tail and not written yet is read from the log as well.
+        """
+        before, self.position = self.position, last_seq
+        self._tail.clear()
+        self._tail_bytes = 0
+        for follower in (*self.live, *self.waiting):
+            try:
+                follower.fall_behind(before)
+            except Exception:
+                logger.exception("a follower failed")
 
     def slice(self, from_seq: int, limit: int, to_seq: int | None) -> list[Entry]:
         """Up to `limit` entries of the tail, beginning exactly with `from_seq`, or none."""
@@ -102,22 +148,28 @@ class Feed:
             end = min(end, to_seq - tail[0].seq + 1)
         return tail[start:end]
 
-    def skip_to(self, last_seq: int) -> None:
-        """Messages were committed while nobody followed: the tail begins anew after them."""
-        self._tail.clear()
-        self._tail_bytes = 0
-        self.position = last_seq
+    def _write_live(self, entries: list[Entry]) -> None:
+        tools = self._tools
+        tools.backlog.live(self)
+        data = b"".join([entry.frame for entry in entries])
+        first, last, now = entries[0].seq, entries[-1].seq, tools.clock.now()
+        written_count = 0
+        # A copy: who has no credit leaves the set at once.
+        for follower, outlet in tuple(self.live.items()):
+            try:
+                if outlet is not None and outlet.writable:
+                    outlet.write(data)
+                    written_count += 1
+                else:
+                    written_count += follower.write_live(first, last, data, now)
+            except Exception:
+                logger.exception("a follower failed")
+                follower.fall_behind(first - 1)
+        tools.stats.delivered_count += written_count * len(entries)
 
     def _next_seq(self) -> int:
         """The number that follows the newest one known here."""
         return (self._tail[-1].seq if self._tail else self.position) + 1
-
-    def _begin_anew(self) -> None:
-        """Others have written to the topic in between: who is live reads that from the log first."""
-        for stream in tuple(self.live):
-            stream.leave_live()
-        self._tail.clear()
-        self._tail_bytes = 0
 
     def _trim(self) -> None:
         # Half of the bound is cut off at once, so that the cost per message is constant.
@@ -131,3 +183,34 @@ class Feed:
             keep_count, keep_bytes = keep_count + 1, size
         del self._tail[: len(self._tail) - keep_count]
         self._tail_bytes = keep_bytes
+
+
+class Feeds:
+    """The feeds of the topics that are followed by somebody who has something to do there."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._feeds: dict[int, Feed] = {}
+
+    def find(self, topic_id: int) -> Feed | None:
+        """The feed of the topic, if there is one."""
+        return self._feeds.get(topic_id)
+
+    def attach(self, topic: Topic) -> Feed:
+        """The tail of the topic, begun at its end if there is none, with one follower more."""
+        feed = self._feeds.get(topic.topic_id)
+        if feed is None:
+            feed = Feed(topic, self._tools)
+            self._feeds[topic.topic_id] = feed
+        feed.follower_count += 1
+        return feed
+
+    def detach(self, feed: Feed) -> None:
+        """One follower less; without any, the feed and its tail are forgotten."""
+        feed.follower_count -= 1
+        if feed.follower_count == 0 and self._feeds.get(feed.topic.topic_id) is feed:
+            del self._feeds[feed.topic.topic_id]
+
+    def all(self) -> list[Feed]:
+        """All of them."""
+        return list(self._feeds.values())

@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import uuid_utils
 
+from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.group import Group
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
+from conduit.core.delivery import Delivery
 from conduit.core.message import Death, Progress
 from conduit.errors import Overloaded
 from conduit.storage.base import Store
-
-if TYPE_CHECKING:
-    from conduit.broker.deliver.cursor import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -40,44 +40,60 @@ CONFIRMATIONS_MAX_COUNT = 100_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Ledger:
-    """Collects streams whose progress changed. `on_flushed` is called after every commit, `on_refused` with
-    the subscriptions that others have claimed."""
+class Recorded(Protocol):
+    """One subscription in one topic, whose progress and deaths are stored."""
+
+    @property
+    def group(self) -> Group:
+        """The subscription."""
+
+    @property
+    def topic(self) -> Topic:
+        """The topic."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Its progress there."""
+
+
+class ProgressWriter:
+    """Collects whose progress changed, and stores it."""
 
     def __init__(self, store: Store, clock: Clock, stats: Stats) -> None:
         self._store = store
         self._clock = clock
         self._stats = stats
-        self._changed: dict[Stream, None] = {}
+        self._changed: dict[Recorded, None] = {}
+        # What the store is being told.
+        self._flushing: dict[Recorded, None] = {}
         self._deaths: list[Death] = []
         self._confirmations: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_stopping = False
         self._failed_count = 0
-        self.on_flushed: Callable[[], None] = lambda: None
-        self.on_refused: Callable[[set[int]], None] = lambda subscription_ids: None
 
     @property
     def is_full(self) -> bool:
         """Whether so many deaths wait for the store that no more may happen."""
         return len(self._deaths) >= DEATHS_MAX_COUNT
 
-    def mark(self, stream: Stream) -> None:
-        """The stream's progress changed, or deliveries of it died."""
-        if stream.delivery.has_dead:
-            self._bury(stream)
-        if stream.dispatch.name is not None:
-            self._changed[stream] = None
+    def mark(self, who: Recorded) -> None:
+        """Its progress changed, or deliveries of it died."""
+        if who.delivery.has_dead:
+            self._bury(who)
+        if who.group.name is not None:
+            self._changed[who] = None
         self._wake.set()
 
-    def forget(self, stream: Stream) -> None:
-        """The stream is closed: what it stood at is of no use any more."""
-        self._changed.pop(stream, None)
+    def forget(self, who: Recorded) -> None:
+        """It is closed: where it stood is of no use any more."""
+        self._changed.pop(who, None)
+        self._flushing.pop(who, None)
 
-    def is_pending(self, stream: Stream) -> bool:
-        """Whether the stream has progress that is not stored."""
-        return stream in self._changed
+    def is_pending(self, who: Recorded) -> bool:
+        """Whether it has progress that is not stored."""
+        return who in self._changed or who in self._flushing
 
     def confirm(self, stored: Callable[[], None]) -> None:
         """Call `stored` when everything marked so far is stored. Raises Overloaded."""
@@ -94,7 +110,7 @@ class Ledger:
         await done.wait()
 
     def wake(self) -> None:
-        """Have `on_flushed` called within the flush interval, whether there is something to store or not."""
+        """Have `run` call its `after` within the flush interval, even if there is nothing to store."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -103,8 +119,12 @@ class Ledger:
         self._wake.set()
         self._urgent.set()
 
-    async def run(self) -> None:
-        """Flush whenever there is something to store, until `stop`. Must not be cancelled."""
+    async def run(self, after: Callable[[set[int]], None]) -> None:
+        """Flush whenever there is something to store, until `stop`. Must not be cancelled.
+
+        `after` is called after every commit, with the subscriptions that others have claimed; before
+        acks are confirmed, so that who is sent away is told nothing any more.
+        """
         while not self._is_stopping:
             await self._wake.wait()
             try:
@@ -115,7 +135,7 @@ class Ledger:
             self._wake.clear()
             self._urgent.clear()
             try:
-                await self.flush()
+                await self._flush(after)
                 if self._failed_count:
                     logger.info("progress is stored again, after %d failures", self._failed_count)
                     self._failed_count = 0
@@ -127,32 +147,32 @@ class Ledger:
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     self._wake.set()
 
-    async def flush(self) -> None:
+    async def _flush(self, after: Callable[[set[int]], None]) -> None:
         """Store everything that is marked. On an error all of it stays marked, and the error is raised."""
-        changed, self._changed = self._changed, {}
+        self._flushing, self._changed = self._changed, {}
         deaths, self._deaths = self._deaths, []
         confirmations, self._confirmations = self._confirmations, []
+        refused: set[int] = set()
         try:
-            refused = set()
-            if changed or deaths:
-                progress = [_progress(stream) for stream in changed]
+            if self._flushing or deaths:
+                progress = [_progress(who) for who in self._flushing]
                 refused = await self._store.settle(progress, deaths)
         except Exception:
-            self._changed = changed | self._changed
+            # Without those that were closed meanwhile: where they stand now is not where they stood.
+            self._changed = self._flushing | self._changed
+            self._flushing = {}
             self._deaths = deaths + self._deaths
             self._confirmations = confirmations + self._confirmations
             raise
-        if refused:
-            # Before the confirmations: who is sent away is told nothing any more.
-            guarded(self.on_refused, refused)
+        self._flushing = {}
+        guarded(after, refused)
         for stored in confirmations:
             guarded(stored)
-        guarded(self.on_flushed)
 
-    def _bury(self, stream: Stream) -> None:
-        topic, name = stream.feed.topic, stream.dispatch.name or ""
+    def _bury(self, who: Recorded) -> None:
+        topic, name = who.topic, who.group.name or ""
         died_at_ms = int(self._clock.now() * 1000)
-        for dead in stream.delivery.take_dead():
+        for dead in who.delivery.take_dead():
             self._stats.dead_lettered_count += 1
             self._deaths.append(
                 Death(
@@ -164,18 +184,18 @@ class Ledger:
                     attempts=dead.attempts,
                     reason=dead.reason,
                     died_at_ms=died_at_ms,
-                    subscription_id=stream.dispatch.subscription_id if name else None,
+                    subscription_id=who.group.subscription_id if name else None,
                 )
             )
 
 
-def _progress(stream: Stream) -> Progress:
-    delivery = stream.delivery
+def _progress(who: Recorded) -> Progress:
+    delivery = who.delivery
     return Progress(
-        subscription_id=stream.dispatch.subscription_id,
-        topic_id=stream.feed.topic.topic_id,
+        subscription_id=who.group.subscription_id,
+        topic_id=who.topic.topic_id,
         floor=delivery.floor,
         cursor=delivery.cursor,
         open=b"" if delivery.is_idle else _encode(delivery.snapshot()),
-        fence=stream.dispatch.fence,
+        fence=who.group.fence,
     )

@@ -1,161 +1,218 @@
-"""What the streams of a node share: who follows what, the turn, the index, and the sweep."""
+"""Who follows what: topics and the subscriptions that run on this node.
+
+A topic's route knows its followers: those that name it, and those whose pattern matches. The first are
+kept as they come and go; the second are matched again when the tenant's patterns have changed since.
+Cursors are opened when a message comes that they have to hand out, and dissolved when they had nothing
+to do for a while.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable, Sequence
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.clock import Clock
-from conduit.broker.deliver.backlog import CatchUp
-from conduit.broker.deliver.cursor import Stream
+from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.index import MessageIndex
-from conduit.broker.deliver.progress import Ledger
-from conduit.broker.deliver.reader import Reader
-from conduit.broker.deliver.running import Dispatch
-from conduit.broker.stats import Stats
-from conduit.broker.turn import Turn, guarded
+from conduit.broker.deliver.group import Outlet, Removal, Subscriber
+from conduit.broker.deliver.running import Running
 from conduit.core.message import NewMessage
-from conduit.core.topics import PatternTrie, matches
+from conduit.core.topics import PatternTrie
 from conduit.names import is_pattern
-from conduit.storage.base import Store
 
-# Deadlines are met this late at most, which is a twentieth of the shortest sensible ack wait.
-SWEEP_INTERVAL_S = 0.05
+# A feed that had no message between two looks at it loses the cursors that have nothing to do. Each is
+# looked at once in so many calls of `tidy`, but never more than so many in one.
+TIDY_ROUND_COUNT = 5
+TIDY_MAX_COUNT = 1_000
 
 
-class Hub:
+class _Patterns:
+    """The running subscriptions of one tenant that have a pattern. `version` changes with them."""
+
+    __slots__ = ("trie", "version")
+
+    def __init__(self) -> None:
+        self.trie: PatternTrie[Running] = PatternTrie()
+        self.version = 1
+
+
+class _Route:
+    """The followers of one topic."""
+
+    __slots__ = ("by_name", "by_pattern", "patterns", "subscriber_count", "version")
+
+    def __init__(self, patterns: _Patterns) -> None:
+        self.patterns = patterns
+        self.by_name: dict[Running, None] = {}
+        self.by_pattern: list[Running] = []
+        self.subscriber_count = 0
+        # That of the patterns which `by_pattern` and the count agree with; 0 for none.
+        self.version = 0
+
+    @property
+    def follower_count(self) -> int:
+        return len(self.by_name) + len(self.by_pattern)
+
+    def followers(self) -> tuple[Running, ...]:
+        return (*self.by_name, *self.by_pattern)
+
+
+class Router:
     """Connects topics with the subscriptions that run on this node."""
 
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, stats: Stats) -> None:
-        self.store = store
-        self.catalog = catalog
-        self.clock = clock
-        self.stats = stats
-        self.turn = Turn()
-        self.catch_up = CatchUp()
-        self.index = MessageIndex()
-        self.reader = Reader(store, self.index)
-        self.ledger = Ledger(store, clock, stats)
-        # Not for secrets: it spreads redeliveries in time.
-        self.rng = random.Random()
-        # tenant -> dispatches with a pattern; topics learn of them when they are next published to.
-        self._patterns: dict[str, PatternTrie[Dispatch]] = {}
-        self._pattern_version = 0
-        # When the oldest message was published that no stream has seen yet, or now. Set by the publisher.
-        self.oldest_uncommitted_ms: Callable[[], int] = lambda: int(clock.now() * 1000)
-        # Subscribers of all dispatches.
+    def __init__(self, catalog: Catalog, engine: Engine) -> None:
+        self._catalog = catalog
+        self._engine = engine
+        # By topic id. Only of topics that were published to or named since the start.
+        self._routes: dict[int, _Route] = {}
+        self._patterns: dict[str, _Patterns] = {}
         self.subscriber_count = 0
-        # Streams with open deliveries, whose deadlines the sweep watches.
-        self.open_streams: set[Stream] = set()
-        # Streams whose read failed; the next sweep lets them try again.
-        self.stalled_streams: set[Stream] = set()
-        self._sweep: asyncio.TimerHandle | None = None
-        catalog.on_read = self.follow_patterns
+        """Subscribers of all subscriptions."""
+        self._to_tidy: list[int] = []
 
     # The way of a message -------------------------------------------------------------------------
 
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
-        """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
-        subscribers they go to."""
-        self.follow_patterns(topic)
-        topic.last_seq = first_seq + len(messages) - 1
-        feed = topic.feed
-        if feed is None:
+        """Messages of one topic are in the log, from `first_seq` on without a hole, whoever wrote them;
+        returns how many subscribers they go to."""
+        route = self._routes.get(topic.topic_id)
+        if route is None or route.version != route.patterns.version:
+            route = self._routed(topic)
+        last_seq = first_seq + len(messages) - 1
+        if not route.by_name and not route.by_pattern:
+            if last_seq > topic.last_seq:
+                topic.last_seq = last_seq
             return 0
-        if feed.is_followed:
-            feed.extend(messages, first_seq)
-        return feed.subscriber_count
+        feed = self._engine.feeds.find(topic.topic_id)
+        if feed is None or feed.follower_count < route.follower_count:
+            feed = self._open_missing(route, topic)
+        topic.last_seq = max(topic.last_seq, last_seq)
+        feed.extend(messages, first_seq)
+        return route.subscriber_count
 
-    def feed_of(self, topic: Topic) -> Feed:
-        """The tail of the topic, begun at its end if nobody followed until now."""
-        feed = topic.feed
-        if feed is None:
-            feed = topic.feed = Feed(topic, self, topic.last_seq)
-        elif not feed.is_followed:
-            feed.skip_to(topic.last_seq)
+    def learned(self, topic: Topic, last_seq: int) -> None:
+        """Others have written to the topic, up to `last_seq` at least."""
+        if last_seq <= topic.last_seq:
+            return
+        route = self._routed(topic)
+        if route.follower_count:
+            self._open_missing(route, topic)
+        topic.last_seq = last_seq
+        feed = self._engine.feeds.find(topic.topic_id)
+        if feed is not None:
+            feed.skip_to(last_seq)
+
+    def subscribers_of(self, topic: Topic) -> int:
+        """How many subscribers the next message of the topic goes to."""
+        return self._routed(topic).subscriber_count
+
+    def _open_missing(self, route: _Route, topic: Topic) -> Feed:
+        """Whoever has no cursor gets one: it is settled up to `topic.last_seq`, or has its own floor."""
+        for running in route.followers():
+            if topic.topic_id not in running.cursors:
+                self._engine.turn.add(running.open(topic))
+        feed = self._engine.feeds.find(topic.topic_id)
+        assert feed is not None
         return feed
 
-    # Who follows what -----------------------------------------------------------------------------
+    def _routed(self, topic: Topic) -> _Route:
+        """The topic's route, up to date."""
+        route = self._routes.get(topic.topic_id)
+        if route is None:
+            route = self._routes[topic.topic_id] = _Route(self._patterns_of(topic.tenant))
+        if route.version != route.patterns.version:
+            route.version = route.patterns.version
+            route.by_pattern = route.patterns.trie.match(topic.name)
+            route.subscriber_count = sum(
+                len(running.group.subscribers) for running in route.followers()
+            )
+        return route
 
-    def matching(self, tenant: str, pattern: str) -> list[Topic]:
-        """The existing topics of a pattern."""
-        if not is_pattern(pattern):
-            topic = self.catalog.find(tenant, pattern)
-            return [] if topic is None else [topic]
-        return [topic for topic in self.catalog.all(tenant) if matches(pattern, topic.name)]
+    def _patterns_of(self, tenant: str) -> _Patterns:
+        patterns = self._patterns.get(tenant)
+        if patterns is None:
+            patterns = self._patterns[tenant] = _Patterns()
+        return patterns
 
-    def add_dispatch(self, dispatch: Dispatch) -> None:
-        """From now on every message of its pattern reaches the dispatch."""
-        if is_pattern(dispatch.pattern):
-            trie = self._patterns.setdefault(dispatch.tenant, PatternTrie())
-            trie.add(dispatch.pattern, dispatch)
-            self._pattern_version += 1
+    # Who follows ----------------------------------------------------------------------------------
 
-    def remove_dispatch(self, dispatch: Dispatch) -> None:
-        """The end of `add_dispatch`, and of all its streams."""
-        if is_pattern(dispatch.pattern):
-            self._patterns[dispatch.tenant].remove(dispatch.pattern, dispatch)
-            self._pattern_version += 1
-        for stream in tuple(dispatch.streams.values()):
-            stream.close()
-
-    def follow_patterns(self, topic: Topic) -> None:
-        """Bring in the patterns that came since this was last done for the topic.
-
-        Their streams begin at `topic.last_seq`: it must not yet count what they are to receive.
-        """
-        if topic.pattern_version == self._pattern_version:
+    def add(self, running: Running) -> None:
+        """From now on every message of its pattern reaches the subscription. The topic that it names must
+        exist."""
+        if is_pattern(running.pattern):
+            patterns = self._patterns_of(running.tenant)
+            patterns.trie.add(running.pattern, running)
+            patterns.version += 1
             return
-        topic.pattern_version = self._pattern_version
-        trie = self._patterns.get(topic.tenant)
-        for dispatch in trie.match(topic.name) if trie is not None else ():
-            if topic.topic_id not in dispatch.streams:
-                dispatch.follow(topic, topic.last_seq)
+        topic = self._catalog.find(running.tenant, running.pattern)
+        assert topic is not None
+        self._routed(topic).by_name[running] = None
 
-    def topic_deleted(self, topic: Topic) -> list[Dispatch]:
-        """End the topic's streams; returns the dispatches that named it literally."""
-        feed, topic.feed = topic.feed, None
-        if feed is None:
-            return []
-        literal = []
-        for stream in (*feed.live, *feed.followers):
-            stream.close()
-            if stream.dispatch.pattern == topic.name:
-                literal.append(stream.dispatch)
-        return literal
+    def remove(self, running: Running) -> None:
+        """The end of `add`, and of all that the subscription does here. It has no subscribers any more."""
+        if is_pattern(running.pattern):
+            patterns = self._patterns_of(running.tenant)
+            patterns.trie.remove(running.pattern, running)
+            patterns.version += 1
+        elif (route := self._route_by_name(running)) is not None:
+            route.by_name.pop(running, None)
+        running.stop()
 
-    # Time -----------------------------------------------------------------------------------------
+    def attach(
+        self, running: Running, outlet: Outlet, on_removed: Callable[[Removal], None]
+    ) -> Subscriber:
+        """A new subscriber of a subscription that was added."""
+        subscriber = running.add(outlet, on_removed)
+        self._count(running, 1)
+        return subscriber
 
-    def start_sweep(self) -> None:
-        """Begin to watch deadlines."""
-        loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(SWEEP_INTERVAL_S, self._swept)
+    def detach(self, running: Running, subscriber: Subscriber, *, lost: bool) -> None:
+        """The subscriber is gone; see `Running.remove`."""
+        running.remove(subscriber, lost=lost)
+        self._count(running, -1)
 
-    def stop_sweep(self) -> None:
-        """No attempt fails any more: what is out stays out."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+    def _count(self, running: Running, change: int) -> None:
+        self.subscriber_count += change
+        if is_pattern(running.pattern):
+            self._patterns_of(running.tenant).version += 1
+        elif (route := self._route_by_name(running)) is not None and running in route.by_name:
+            route.subscriber_count += change
 
-    def _swept(self) -> None:
-        self.start_sweep()
-        self.sweep(self.clock.now())
+    def _route_by_name(self, running: Running) -> _Route | None:
+        """The route of the topic that a subscription names, unless the topic is gone."""
+        topic = self._catalog.find(running.tenant, running.pattern)
+        return None if topic is None else self._routed(topic)
 
-    def sweep(self, now: float) -> None:
-        """Fail what is overdue and hand out what is due."""
-        stalled, self.stalled_streams = self.stalled_streams, set()
-        for stream in stalled:
-            guarded(stream.pump)
-        if self.ledger.is_full:
-            # Deaths could not be recorded: nothing may die until the store takes them.
-            return
-        jitter = self.rng.random()
-        for stream in tuple(self.open_streams):
-            at = stream.delivery.next_deadline()
-            if at is None:
-                self.open_streams.discard(stream)
-            elif at <= now:
-                guarded(stream.expire, now, jitter)
+    # Topics ---------------------------------------------------------------------------------------
+
+    def topic_created(self, topic: Topic) -> None:
+        """Tell those who followed another one of that name."""
+        for running in self._patterns_of(topic.tenant).trie.match(topic.name):
+            running.tell_if_made_anew(topic)
+
+    def topic_deleted(self, topic: Topic) -> list[Running]:
+        """It ends for everybody who follows it; returns those that named it, and follow nothing now."""
+        route = self._routed(topic)
+        for running in route.followers():
+            running.topic_deleted(topic)
+        del self._routes[topic.topic_id]
+        return list(route.by_name)
+
+    def tidy(self) -> None:
+        """Dissolve some of the cursors that had nothing to do lately. Call it about once a second."""
+        if not self._to_tidy:
+            self._to_tidy = [feed.topic.topic_id for feed in self._engine.feeds.all()]
+        count = min(TIDY_MAX_COUNT, len(self._to_tidy) // TIDY_ROUND_COUNT + 1)
+        for topic_id in self._to_tidy[-count:]:
+            feed = self._engine.feeds.find(topic_id)
+            if feed is not None and not feed.is_used:
+                self._tidy(feed.topic)
+            elif feed is not None:
+                feed.is_used = False
+        del self._to_tidy[-count:]
+
+    def _tidy(self, topic: Topic) -> None:
+        # Who names a topic has one cursor; only a pattern can have many.
+        for running in self._routed(topic).by_pattern:
+            cursor = running.cursors.get(topic.topic_id)
+            if cursor is not None and cursor.is_spare:
+                running.dissolve(topic.topic_id)

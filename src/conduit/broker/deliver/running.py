@@ -1,224 +1,230 @@
-"""One running subscription: its subscribers, and its streams through the topics that it covers."""
+"""One subscription that runs on this node: its group of subscribers, and its cursors through topics.
+
+A cursor exists only while it has something to do. A topic without one is settled up to its end as this
+node knows it, or it is *unopened*: it has a backlog, or deliveries that are open, and waits in the group's
+line until there is credit for it. So a pattern over many topics costs nothing where nothing happens.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from conduit.broker.deliver.cursor import Stream
-from conduit.core.delivery import Delivery, Policy, Snapshot
+from conduit.broker.catalog import Topic
+from conduit.broker.deliver.cursor import Cursor
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.gaps import tell_made_anew
+from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
+from conduit.core.delivery import Delivery, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 
-if TYPE_CHECKING:
-    from conduit.broker.catalog import Topic
-    from conduit.broker.deliver.router import Hub
+# Deleted topics that one subscription remembers, so that it is told when they are made anew.
+FORMER_MAX_COUNT = 1_000
 
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 
 
-class Removal(Enum):
-    """Why a subscriber is taken from its subscription."""
+class Unopened:
+    """A topic whose turn to get a cursor has not come."""
 
-    DELETED = auto()
-    """The subscription was deleted."""
-    TOPIC_DELETED = auto()
-    MOVED = auto()
-    """Another node has claimed the subscription."""
-
-
-class Outlet(Protocol):
-    """Where a subscriber's frames go: one WebSocket connection."""
-
-    writable: bool
-    """False while the socket does not drain; nothing should be written then."""
-
-    def write(self, data: bytes) -> None:
-        """Write whole frames; never blocks, never fails."""
-
-
-class Subscriber:
-    """One live attachment: a connection's share in a dispatch. `holder` is its number there."""
-
-    __slots__ = ("dispatch", "holder", "on_removed", "outlet")
+    __slots__ = ("floor", "progress", "running", "topic")
 
     def __init__(
-        self, dispatch: Dispatch, holder: int, outlet: Outlet, on_removed: Callable[[Removal], None]
+        self, running: Running, topic: Topic, floor: int, progress: Progress | None
     ) -> None:
-        self.dispatch = dispatch
-        self.holder = holder
-        self.outlet = outlet
-        self.on_removed = on_removed
+        self.running = running
+        self.topic = topic
+        self.floor = floor
+        # Stored, with what is open; None where there is nothing but the floor.
+        self.progress = progress
 
-    @property
-    def room(self) -> int:
-        """How many more deliveries it takes now."""
-        dispatch = self.dispatch
-        if not self.outlet.writable:
-            return 0
-        if dispatch.is_auto:
-            return sys.maxsize
-        return dispatch.settings.max_in_flight - dispatch.in_flight.get(self.holder, 0)
+    def serve(self) -> None:
+        """There is credit."""
+        self.running.open(self.topic).serve()
 
 
-class Dispatch:
-    """A subscription that runs here, ephemeral (`name` None, one subscriber) or durable."""
+class Running:
+    """A subscription, ephemeral or durable, as it runs."""
 
-    __slots__ = (
-        "_next_holder",
-        "_rotation",
-        "fence",
-        "hub",
-        "in_flight",
-        "is_auto",
-        "is_paused",
-        "is_strict",
-        "name",
-        "name_bytes",
-        "pattern",
-        "policy",
-        "saved",
-        "settings",
-        "streams",
-        "subscribers",
-        "subscription_id",
-        "tenant",
-    )
+    __slots__ = ("_engine", "cursors", "former", "group", "pattern", "tenant", "unopened")
 
-    def __init__(self, hub: Hub, tenant: str, pattern: str, settings: SubscriptionSettings) -> None:
-        self.hub = hub
+    def __init__(
+        self, engine: Engine, tenant: str, pattern: str, settings: SubscriptionSettings
+    ) -> None:
+        self._engine = engine
         self.tenant = tenant
         self.pattern = pattern
-        self.name: str | None = None
-        self.name_bytes = b""
-        self.subscription_id = 0
-        self.fence: int | None = None
-        self.subscribers: list[Subscriber] = []
-        self.in_flight: dict[int, int] = {}
-        # topic_id -> stream, and stored progress of topics that have no stream yet.
-        self.streams: dict[int, Stream] = {}
-        self.saved: dict[int, Progress] = {}
-        self.is_paused = False
-        self._next_holder = 1
-        self._rotation = 0
-        self.policy = self.policy_of(settings)
-        self.configure(settings)
+        self.group = Group(engine.turn, settings)
+        # By topic id.
+        self.cursors: dict[int, Cursor] = {}
+        self.unopened: dict[int, Unopened] = {}
+        # Topics that were deleted, by name -> the first number that was not settled. The oldest first.
+        self.former: dict[str, int] = {}
 
-    def make_durable(self, record: SubscriptionRecord, fence: int, saved: list[Progress]) -> None:
-        """Give it a name, and what is stored under it since `fence`; before anything follows it."""
-        self.subscription_id = record.subscription_id
-        self.fence = fence
-        self.name = record.name
-        self.name_bytes = record.name.encode()
-        self.is_paused = record.paused
-        self.saved = {progress.topic_id: progress for progress in saved}
+    def make_durable(self, record: SubscriptionRecord, fence: int) -> None:
+        """Give it a name, before anything follows it."""
+        group = self.group
+        group.name = record.name
+        group.name_bytes = record.name.encode()
+        group.subscription_id = record.subscription_id
+        group.fence = fence
+        group.is_paused = record.paused
 
-    def configure(self, settings: SubscriptionSettings) -> None:
-        """Use these settings from the next hand-out on."""
-        self.settings = settings
-        self.is_auto = settings.ack == "auto"
-        self.is_strict = settings.order == "strict"
-        before, self.policy = self.policy, self.policy_of(settings)
-        for stream in self.streams.values() if before != self.policy else ():
-            stream.delivery.set_policy(self.policy)
-
-    @staticmethod
-    def policy_of(settings: SubscriptionSettings) -> Policy:
-        """The part of the settings that the delivery machine knows."""
-        return Policy(
-            ack_wait_s=settings.ack_wait_ms / 1000,
-            max_ack_wait_s=settings.max_ack_wait_ms / 1000,
-            max_attempts=settings.max_attempts,
-        )
+    def configure(self, settings: SubscriptionSettings, *, paused: bool) -> None:
+        """Use these from the next hand-out on."""
+        before = self.group.policy
+        self.group.is_paused = paused
+        self.group.configure(settings)
+        for cursor in self.cursors.values():
+            if before != self.group.policy:
+                cursor.delivery.set_policy(self.group.policy)
+            self._engine.turn.add(cursor)
 
     # Subscribers ----------------------------------------------------------------------------------
 
     def add(self, outlet: Outlet, on_removed: Callable[[Removal], None]) -> Subscriber:
-        """A new subscriber, which gets deliveries from the next `pump` on."""
-        subscriber = Subscriber(self, self._next_holder, outlet, on_removed)
-        self._next_holder += 1
-        self.subscribers.append(subscriber)
-        self.hub.subscriber_count += 1
-        for stream in self.streams.values():
-            stream.feed.subscriber_count += 1
+        """A new subscriber, which gets deliveries at the end of this turn at the earliest."""
+        subscriber = self.group.add(self.cursors, outlet, on_removed)
+        for cursor in self.cursors.values():
+            self._engine.turn.add(cursor)
         return subscriber
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """The subscriber is gone: what it had out goes to the others, or waits."""
-        self.subscribers.remove(subscriber)
-        self.hub.subscriber_count -= 1
-        now = self.hub.clock.now()
-        for stream in self.streams.values():
-            stream.feed.subscriber_count -= 1
-            if stream.delivery.release(subscriber.holder, now):
-                stream.changed()
-
-    def next_subscriber(self) -> Subscriber | None:
-        """The next in turn that has room."""
-        subscribers = self.subscribers
-        for _ in subscribers:
-            self._rotation = (self._rotation + 1) % len(subscribers)
-            if subscribers[self._rotation].room > 0:
-                return subscribers[self._rotation]
-        return None
-
-    def share(self, available_count: int) -> int:
-        """How many of what is available one of several subscribers gets at once."""
-        return -(-available_count // len(self.subscribers))
-
-    def run(self) -> None:
-        """The socket of a subscriber drains again, or no longer.
-
-        Done at the end of a turn, never from within a write: while a feed writes one turn's frames, its
-        live streams must stay where they are.
-        """
-        for stream in tuple(self.streams.values()):
-            if self.name is None and not self.subscribers[0].outlet.writable:
-                stream.leave_live()
-            else:
-                stream.pump()
+    def remove(self, subscriber: Subscriber, *, lost: bool) -> None:
+        """The subscriber is gone: what it had out goes to the others, or waits. `lost`: its connection
+        broke, which is counted."""
+        if self.group.in_flight.get(subscriber.holder):
+            now = self._engine.clock.now()
+            for cursor in self.cursors.values():
+                if cursor.delivery.release(subscriber.holder, now, lost=lost):
+                    cursor.changed()
+        self.group.remove(subscriber)
 
     # Topics ---------------------------------------------------------------------------------------
 
-    def follow(self, topic: Topic, floor: int) -> Stream:
-        """Begin a stream through the topic after `floor`, or after what is stored for it."""
-        delivery = Delivery(self.policy, floor, self.in_flight)
-        progress = self.saved.pop(topic.topic_id, None)
-        if progress is not None:
-            snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
-            delivery.restore(progress.floor, progress.cursor, snapshot, self.hub.clock.now())
-        stream = Stream(self, self.hub.feed_of(topic), delivery)
-        self.streams[topic.topic_id] = stream
-        stream.open()
-        return stream
+    def open(self, topic: Topic) -> Cursor:
+        """The cursor in the topic, made where there is none. It does nothing before it is pumped."""
+        cursor = self.cursors.get(topic.topic_id)
+        if cursor is not None:
+            return cursor
+        unopened = self.unopened.get(topic.topic_id)
+        floor = topic.last_seq if unopened is None else unopened.floor
+        delivery = Delivery(self.group.policy, floor, self.group.in_flight)
+        if unopened is not None and unopened.progress is not None:
+            restore(delivery, unopened.progress, self._engine.clock.now())
+        self._take_unopened(topic.topic_id)
+        cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.group, topic, delivery)
+        return cursor
 
-    def follow_backlog(self) -> None:
-        """Begin the streams of a durable subscription that have something to give now.
+    def begin(self, topic: Topic, floor: int, progress: Progress | None = None) -> None:
+        """Go through the topic from after `floor` on, or as its stored progress says, when there is credit.
 
-        Topics that are up to date get theirs with their next message.
+        Does nothing where there is nothing to hand out: that is a topic without a cursor.
         """
-        for topic in self.hub.matching(self.tenant, self.pattern):
-            if topic.topic_id in self.streams:
-                continue
-            progress = self.saved.get(topic.topic_id)
-            floor = 0 if progress is None else progress.floor
-            if topic.last_seq > floor or self.pattern == topic.name:
-                self.follow(topic, floor)
+        self._take_unopened(topic.topic_id)
+        if topic.last_seq > floor or (progress is not None and progress.open):
+            unopened = Unopened(self, topic, floor, progress)
+            self.unopened[topic.topic_id] = unopened
+            self.group.wait(unopened)
+            self.group.freed()
 
-    def seek(self, floors: dict[int, int]) -> None:
-        """Begin anew after `floors`, by topic id; the store has been told already."""
-        for topic_id in floors:
-            self.saved.pop(topic_id, None)
-        for topic in self.hub.matching(self.tenant, self.pattern):
-            floor = floors.get(topic.topic_id)
-            if floor is None:
-                continue
-            stream = self.streams.get(topic.topic_id)
-            if stream is not None:
-                stream.delivery.seek(floor)
-                stream.changed()
-            elif topic.last_seq > floor:
-                self.follow(topic, floor)
+    def floor_of(self, topic: Topic) -> int:
+        """Everything up to it is settled."""
+        cursor = self.cursors.get(topic.topic_id)
+        if cursor is not None:
+            return max(cursor.delivery.floor, cursor.position if self.group.is_auto else 0)
+        unopened = self.unopened.get(topic.topic_id)
+        return topic.last_seq if unopened is None else unopened.floor
+
+    def deliveries(self) -> dict[int, Delivery]:
+        """The machines of the topics in which something is to be done, by topic id; for looking only."""
+        found = {topic_id: cursor.delivery for topic_id, cursor in self.cursors.items()}
+        for topic_id, unopened in self.unopened.items():
+            delivery = Delivery(self.group.policy, unopened.floor, {})
+            if unopened.progress is not None:
+                restore(delivery, unopened.progress, self._engine.clock.now())
+            found[topic_id] = delivery
+        return found
+
+    def dissolve(self, topic_id: int) -> None:
+        """Do without a cursor that is spare."""
+        self.cursors.pop(topic_id).close()
+
+    def seek(self, topic: Topic, floor: int) -> None:
+        """Begin the topic anew after `floor`; the store has been told already."""
+        cursor = self.cursors.get(topic.topic_id)
+        if cursor is None:
+            self.begin(topic, floor)
+            return
+        cursor.delivery.seek(floor)
+        cursor.changed()
+        self._engine.turn.add(cursor)
+
+    def redrive(self, topic: Topic, seq: int) -> bool:
+        """Deliver a settled message again. False if it is open, or was never handed out."""
+        cursor = self.open(topic)
+        redriven = cursor.delivery.redrive(seq, self._engine.clock.now())
+        if redriven:
+            cursor.changed()
+        self._engine.turn.add(cursor)
+        return redriven
+
+    def stop(self) -> None:
+        """It does not run here any more."""
+        for topic_id in tuple(self.unopened):
+            self._take_unopened(topic_id)
+        for topic_id in tuple(self.cursors):
+            self.dissolve(topic_id)
+
+    # Topics that are made anew --------------------------------------------------------------------
+
+    def topic_deleted(self, topic: Topic) -> None:
+        """It ends here, whatever was open; remembered, in case it is made anew."""
+        self.remember(topic.name, self.floor_of(topic) + 1)
+        self._take_unopened(topic.topic_id)
+        if topic.topic_id in self.cursors:
+            self.dissolve(topic.topic_id)
+
+    def remember(self, name: str, from_seq: int) -> None:
+        """A topic of this name is gone, with what it had from `from_seq` on."""
+        self.former.pop(name, None)
+        self.former[name] = from_seq
+        if len(self.former) > FORMER_MAX_COUNT:
+            del self.former[next(iter(self.former))]
+
+    def tell_if_made_anew(self, topic: Topic) -> None:
+        """Tell the subscribers if there was another topic of this name; without any, it is told later."""
+        if topic.name not in self.former or not self.group.subscribers:
+            return
+        tell_made_anew(self._engine.stats, self.group, topic, self.former.pop(topic.name))
+        if self.group.name is not None:
+            # That it was told is stored as progress in the new topic.
+            cursor = self.open(topic)
+            self._engine.progress.mark(cursor)
+            self._engine.turn.add(cursor)
+
+    def tell_former(self, find: Callable[[str, str], Topic | None]) -> None:
+        """As above, for all that is remembered; `find` gets tenant and name."""
+        for name in tuple(self.former):
+            topic = find(self.tenant, name)
+            if topic is not None:
+                self.tell_if_made_anew(topic)
+
+    def _take_unopened(self, topic_id: int) -> Unopened | None:
+        unopened = self.unopened.pop(topic_id, None)
+        if unopened is not None:
+            self.group.leave(unopened)
+        return unopened
+
+
+def restore(delivery: Delivery, progress: Progress, now: float) -> None:
+    """Take over stored progress."""
+    snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
+    delivery.restore(progress.floor, progress.cursor, snapshot, now)
+
+
+def restored(settings: SubscriptionSettings, progress: Progress, now: float) -> Delivery:
+    """The machine that stored progress stands for; it does not run."""
+    delivery = Delivery(policy_of(settings), progress.floor, {})
+    restore(delivery, progress, now)
+    return delivery

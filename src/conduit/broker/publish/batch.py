@@ -1,91 +1,62 @@
-"""A batch of publishes on its way: stored in one unit, answered in one piece."""
+"""A batch of publishes: stored in one unit for each shard of the log, answered in one piece."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
 
 from conduit.broker.catalog import Topic
-from conduit.broker.publish.receipt import BatchAnswer, Receipt
+from conduit.broker.publish.outcome import Outcomes
+from conduit.broker.publish.receipt import AnswerAll
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown
-
-if TYPE_CHECKING:
-    from conduit.broker.publish.publisher import Publisher
+from conduit.protocol.records import Receipt
 
 
 class Batch:
-    """One batch on its way: the receipts it has, and how many are still to come."""
+    """Collects what became of each message, and answers when it knows all, or that it cannot know."""
+
+    __slots__ = (
+        "_answer",
+        "_error",
+        "_is_told",
+        "_missing_count",
+        "_receipts",
+        "messages",
+        "outcomes",
+    )
 
     def __init__(
-        self, publisher: Publisher, admitted: list[tuple[Topic, NewMessage]], answer: BatchAnswer
+        self, outcomes: Outcomes, messages: Sequence[tuple[Topic, NewMessage]], answer: AnswerAll
     ) -> None:
-        self._publisher = publisher
-        self._admitted = admitted
+        self.outcomes = outcomes
+        self.messages = messages
         self._answer = answer
-        self._receipts: list[Receipt | None] = [None] * len(admitted)
-        self._missing_count = len(admitted)
+        self._receipts: list[Receipt | None] = [None] * len(messages)
+        self._missing_count = len(messages)
         self._error: ConduitError | None = None
         self._is_told = False
 
-    def submit(self) -> None:
-        """Store what is not known already, in one unit for each shard of the log."""
-        publisher = self._publisher
-        units: dict[int, list[int]] = {}
-        for index, (topic, message) in enumerate(self._admitted):
-            collect = partial(self._collect, index)
-            try:
-                if message.idempotency_key is None or publisher.keys.is_first(
-                    topic, message, collect
-                ):
-                    shard = publisher.committers.shard_of(topic.topic_id)
-                    units.setdefault(shard, []).append(index)
-            except ConduitError as error:
-                collect(error)
-        for indexes in units.values():
-            messages = [self._admitted[index][1] for index in indexes]
-            publisher.submit_pending(messages, partial(self._stored, indexes))
-
-    def _stored(
-        self, indexes: Sequence[int], result: Sequence[int] | ConduitError, start: int
-    ) -> None:
-        """What became of the unit whose messages stand there in the batch."""
-        publisher = self._publisher
-        if isinstance(result, OutcomeUnknown):
-            self._delay(indexes, result)
-            return
-        for place, index in enumerate(indexes, start):
-            topic, message = self._admitted[index]
-            outcome = (
-                result
-                if isinstance(result, ConduitError)
-                else publisher.receipt(topic, message, result[place])
-            )
-            if message.idempotency_key is not None:
-                publisher.keys.settle(topic, message, outcome)
-            self._collect(index, outcome)
-
-    def _delay(self, indexes: Sequence[int], error: OutcomeUnknown) -> None:
-        """The store has the unit, and does not say what became of it."""
-        for index in indexes:
-            topic, message = self._admitted[index]
-            if message.idempotency_key is not None:
-                self._publisher.keys.delay(topic, message, error)
-        if not self._is_told:
-            self._is_told = True
-            self._answer(error)
-
-    def _collect(self, index: int, result: Receipt | ConduitError) -> None:
-        if isinstance(result, ConduitError):
-            self._error = result
+    def collect(self, index: int, outcome: Receipt | ConduitError) -> None:
+        """What became of the message that stands there in the batch; once for each."""
+        if isinstance(outcome, ConduitError):
+            self._error = outcome
         else:
-            self._receipts[index] = result
+            self._receipts[index] = outcome
         self._missing_count -= 1
-        if self._missing_count == 0 and not self._is_told:
-            self._answer(self._outcome())
+        if self._missing_count == 0:
+            self.tell(self._result())
 
-    def _outcome(self) -> list[Receipt] | ConduitError:
+    def tell(self, result: list[Receipt] | ConduitError) -> None:
+        """Answer, unless that was done: the first result is the one that counts."""
+        if self._is_told:
+            return
+        self._is_told = True
+        if isinstance(result, ConduitError):
+            self.outcomes.refuse(result, self._answer)
+        else:
+            self._answer(result)
+
+    def _result(self) -> list[Receipt] | ConduitError:
         receipts = [receipt for receipt in self._receipts if receipt is not None]
         if self._error is None:
             return receipts
@@ -96,3 +67,32 @@ class Batch:
                 " idempotency keys"
             )
         return self._error
+
+
+class Part:
+    """The messages of a batch that are stored in one unit: `indexes` are their places in the batch."""
+
+    __slots__ = ("_batch", "indexes")
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.indexes: list[int] = []
+
+    def stored(self, seqs: Sequence[int], start: int) -> None:
+        """See `Unit.stored`."""
+        batch = self._batch
+        for place, index in enumerate(self.indexes, start):
+            topic, message = batch.messages[index]
+            batch.collect(index, batch.outcomes.stored(topic, message, seqs[place]))
+
+    def failed(self, error: ConduitError) -> None:
+        """See `Unit.failed`."""
+        batch = self._batch
+        is_final = not isinstance(error, OutcomeUnknown)
+        for index in self.indexes:
+            topic, message = batch.messages[index]
+            outcome = batch.outcomes.failed(topic, message, error)
+            if is_final:
+                batch.collect(index, outcome)
+        if not is_final:
+            batch.tell(error)

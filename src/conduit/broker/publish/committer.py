@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from conduit.broker.clock import Clock
+from conduit.broker.commits import Commits
 from conduit.broker.turn import guarded
 from conduit.core.message import NewMessage
 from conduit.errors import (
@@ -34,10 +35,19 @@ COMMIT_MAX_COUNT = 2_000
 QUEUE_MAX_COUNT = 20_000
 QUEUE_MAX_BYTES = 64 << 20
 
-Done = Callable[[Sequence[int] | ConduitError, int], None]
-"""Told once what became of a unit: the numbers of a whole commit and where the unit's begin, or the
-error that kept all of it out. Before that it may be told OutcomeUnknown, any number of times."""
 Committed = Callable[[Sequence[NewMessage], Sequence[int]], None]
+
+
+class Unit(Protocol):
+    """Who waits for messages that are stored together or not at all."""
+
+    def stored(self, seqs: Sequence[int], start: int) -> None:
+        """They are in the log: the numbers of their whole commit, and where the unit's begin. The last
+        that it hears."""
+
+    def failed(self, error: ConduitError) -> None:
+        """None of them was stored, which is the last that it hears; or, with OutcomeUnknown, that cannot
+        be said yet: then it is told again, any number of times."""
 
 
 class _Batch:
@@ -47,7 +57,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.messages: list[NewMessage] = []
-        self.units: list[tuple[int, Done]] = []
+        self.units: list[tuple[int, Unit]] = []
         self.size_bytes = 0
 
     def split(self, unit_count: int) -> tuple[_Batch, _Batch]:
@@ -74,13 +84,13 @@ class Committer:
     def __init__(
         self,
         store: Appender,
-        clock: Clock,
+        commits: Commits,
         on_committed: Committed,
         on_idle: Callable[[], None] = lambda: None,
         timeout_s: float = 5.0,
     ) -> None:
         self._store = store
-        self._clock = clock
+        self._commits = commits
         self._on_committed = on_committed
         self._on_idle = on_idle
         self._queue = _Batch()
@@ -96,7 +106,7 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def submit(self, messages: Sequence[NewMessage], size_bytes: int, done: Done) -> None:
+    def submit(self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit) -> None:
         """Queue one unit; `size_bytes` is of its payloads. Raises Unavailable; then nothing was queued."""
         queue = self._queue
         if self._is_closed:
@@ -111,20 +121,10 @@ class Committer:
         if not queue.units:
             self._wake.set()
             self._idle.clear()
+            self._commits.queued(self)
         queue.messages.extend(messages)
-        queue.units.append((len(messages), done))
+        queue.units.append((len(messages), unit))
         queue.size_bytes += size_bytes
-
-    @property
-    def oldest_ms(self) -> int:
-        """What is not committed yet has this `published_at_ms`, or a later one."""
-        running = self._running.messages
-        return running[0].published_at_ms if running else self._now_ms()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is queued or being stored."""
-        return not self._idle.is_set()
 
     def close(self) -> None:
         """Take nothing more; what is queued is still stored."""
@@ -141,17 +141,19 @@ class Committer:
             while self._queue.units:
                 batch = self._take()
                 # One time for all, which is never before that of a lower number.
-                now_ms = self._now_ms()
+                now_ms = self._commits.begin(self)
                 for message in batch.messages:
                     message.published_at_ms = now_ms
                 await self._commit(batch)
                 self._running = _NOTHING
+                self._commits.end(self)
                 self._is_stalled = False
                 # Those who were answered may publish again at once: after one turn of the loop what they
                 # sent is here, and shares the next commit.
                 await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
+            self._commits.idle(self)
             self._on_idle()
 
     def check(self, now: float) -> None:
@@ -169,9 +171,6 @@ class Committer:
             "the store does not answer; it may still be stored: repeat it with its idempotency key"
         )
         self._refuse(self._running, unknown)
-
-    def _now_ms(self) -> int:
-        return int(self._clock.now() * 1000)
 
     def _take(self) -> _Batch:
         queue = self._queue
@@ -205,9 +204,9 @@ class Committer:
             return
         guarded(self._on_committed, batch.messages, seqs)
         start = 0
-        for count, done in batch.units:
+        for count, unit in batch.units:
             try:
-                done(seqs, start)
+                unit.stored(seqs, start)
             except Exception:
                 # As `guarded` does, without its call for every message.
                 logger.exception("an answer failed")
@@ -217,5 +216,5 @@ class Committer:
         if not isinstance(error, ConduitError):
             logger.error("a commit failed", exc_info=error)
             error = StateError.of(error)
-        for _, done in batch.units:
-            guarded(done, error, 0)
+        for _, unit in batch.units:
+            guarded(unit.failed, error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from conduit.broker.clock import Clock
-from conduit.broker.publish.committer import Committed, Committer, Done
+from conduit.broker.commits import Commits
+from conduit.broker.publish.committer import Committed, Committer, Unit
 from conduit.core.message import NewMessage
-from conduit.storage.base import SHARDS_MAX_COUNT, Store
+from conduit.errors import ConduitError
+from conduit.storage.base import SHARDS_MAX_COUNT, Appender, Store
 
 
 class Committers:
@@ -17,20 +18,20 @@ class Committers:
     def __init__(
         self,
         store: Store,
-        clock: Clock,
+        commits: Commits,
         on_committed: Committed,
         on_idle: Callable[[], None],
         timeout_s: float,
     ) -> None:
         self._store = store
-        self._make: Callable[..., Committer] = lambda appender: Committer(
-            appender, clock, on_committed, on_idle, timeout_s
+        self._make: Callable[[Appender], Committer] = lambda appender: Committer(
+            appender, commits, on_committed, on_idle, timeout_s
         )
         # By the number of the shard; a log that is not divided has one.
         self._committers: Mapping[int, Committer] = {}
         self._tasks: list[asyncio.Task[None]] = []
         # What takes the units of a log that is not divided: the way of every publish.
-        self.submit: Callable[[Sequence[NewMessage], int, Done], None] = self._submit
+        self.submit: Callable[[Sequence[NewMessage], int, Unit], None] = self._submit
 
     def start(self) -> None:
         """Begin to store what is submitted."""
@@ -54,19 +55,17 @@ class Committers:
         """Messages of one unit must agree in this."""
         return topic_id % SHARDS_MAX_COUNT if len(self._committers) > 1 else 0
 
-    def _submit(self, messages: Sequence[NewMessage], size_bytes: int, done: Done) -> None:
+    def offer(self, messages: Sequence[NewMessage], unit: Unit) -> None:
+        """As `submit`, but the unit is told if it cannot be queued. Those who have idempotency keys need
+        that: a key is pending until the unit hears of it."""
+        try:
+            self.submit(messages, sum([len(message.payload) for message in messages]), unit)
+        except ConduitError as error:
+            unit.failed(error)
+
+    def _submit(self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit) -> None:
         """See `Committer.submit`; the messages are of one shard."""
-        self._committers[self.shard_of(messages[0].topic_id)].submit(messages, size_bytes, done)
-
-    @property
-    def oldest_ms(self) -> int:
-        """What is not committed yet has this `published_at_ms`, or a later one."""
-        return min(committer.oldest_ms for committer in self._committers.values())
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is queued or being stored."""
-        return any(committer.is_busy for committer in self._committers.values())
+        self._committers[self.shard_of(messages[0].topic_id)].submit(messages, size_bytes, unit)
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is answered."""

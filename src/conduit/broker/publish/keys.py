@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import msgspec
 
 from conduit.broker.catalog import Topic
-from conduit.broker.deliver.router import Hub
-from conduit.broker.publish.receipt import Answer, Receipt
+from conduit.broker.clock import Clock
+from conduit.broker.publish.receipt import Answer
+from conduit.broker.stats import Stats
 from conduit.core.dedupe import DedupeWindow, Known
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown
 from conduit.protocol.codec import format_time
-from conduit.storage.base import KnownKey
+from conduit.protocol.records import Receipt
+from conduit.storage.base import KnownKey, Store
 
 # Between two log lines about keys that were forgotten early.
 WARNING_INTERVAL_S = 60.0
@@ -39,12 +41,13 @@ _unpack = msgspec.msgpack.Decoder(_Result).decode
 class Keys:
     """The keys of all publishes: those under way, and up to `max_count` that have a result."""
 
-    def __init__(self, hub: Hub, window_s: float, max_count: int) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, stats: Stats, window_s: float, max_count: int
+    ) -> None:
         self._window: DedupeWindow[bytes, Answer] = DedupeWindow(window_s, max_count)
-        self._clock = hub.clock
-        self._stats = hub.stats
-        # Known when the store is open.
-        self.is_durable = hub.store.durable
+        self._store = store
+        self._clock = clock
+        self._stats = stats
         self._max_count = max_count
         # Of the keys forgotten early, those that the log tells of.
         self._logged_count = 0
@@ -64,7 +67,7 @@ class Keys:
     def is_first(self, topic: Topic, message: NewMessage, answer: Answer) -> bool:
         """Whether the key is new. If not, `answer` has the first one's receipt, or will have it.
 
-        Whoever is first calls `settle`, exactly once. Raises Overloaded when too many wait for it.
+        Whoever is first calls `settle`. Raises Overloaded when too many wait for it.
         """
         key = message.idempotency_key or ""
         entry = self._window.begin(topic.topic_id, key, self._clock.now())
@@ -78,23 +81,25 @@ class Keys:
         return False
 
     def settle(self, topic: Topic, message: NewMessage, outcome: Receipt | ConduitError) -> None:
-        """Keep what became of a first publish, and tell those who wait for it."""
+        """Keep what became of a first publish, and tell those who wait for it.
+
+        After OutcomeUnknown it is still under way, and is settled again; else this is called once.
+        """
         key = message.idempotency_key or ""
-        if isinstance(outcome, ConduitError):
+        if isinstance(outcome, Receipt):
+            self._complete(topic, key, message.published_at_ms, outcome)
+        elif isinstance(outcome, OutcomeUnknown):
+            for waiter in self._window.take_waiters(topic.topic_id, key):
+                waiter(outcome)
+        else:
             for waiter in self._window.fail(topic.topic_id, key):
                 waiter(outcome)
-            return
-        result = _Result(
-            outcome.message_id, outcome.subscribers, message.published_at_ms, outcome.seq
-        )
+
+    def _complete(self, topic: Topic, key: str, published_at_ms: int, receipt: Receipt) -> None:
+        result = _Result(receipt.message_id, receipt.subscribers, published_at_ms, receipt.seq)
         for waiter in self._window.complete(topic.topic_id, key, _pack(result)):
             self._stats.duplicate_count += 1
             waiter(self._receipt(topic, result))
-
-    def delay(self, topic: Topic, message: NewMessage, error: OutcomeUnknown) -> None:
-        """Tell those who wait that it is not known yet; the first publish is still under way."""
-        for waiter in self._window.take_waiters(topic.topic_id, message.idempotency_key or ""):
-            waiter(error)
 
     def forget_topic(self, topic: Topic) -> None:
         """The topic is deleted: its keys stand for nothing any more."""
@@ -123,6 +128,6 @@ class Keys:
             format_time(result.published_at_ms),
             result.seq,
             topic.epoch,
-            self.is_durable,
+            self._store.durable,
             True,
         )

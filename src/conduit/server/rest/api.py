@@ -10,8 +10,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from conduit import __version__
-from conduit.broker.publish.receipt import Receipt
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
+from conduit.protocol.records import (
+    BatchAnswer,
+    JobAnswer,
+    Moved,
+    Receipt,
+    SubscriptionAnswer,
+    SubscriptionList,
+    TopicAnswer,
+    TopicList,
+)
 from conduit.server.context import Context
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
@@ -34,17 +43,17 @@ _SHAPES = (
     PublishRequest,
     PublishBatchRequest,
     Receipt,
-    publish.BatchAnswer,
-    topics.TopicAnswer,
-    topics.TopicList,
+    BatchAnswer,
+    TopicAnswer,
+    TopicList,
     messages.MessageList,
     messages.MessageDetail,
-    subscriptions.SubscriptionAnswer,
-    subscriptions.SubscriptionList,
-    subscriptions.Moved,
+    SubscriptionAnswer,
+    SubscriptionList,
+    Moved,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
-    dead_letters.JobAnswer,
+    JobAnswer,
     stats.StatsAnswer,
     stats.History,
     health.Health,

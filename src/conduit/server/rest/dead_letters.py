@@ -12,6 +12,7 @@ from pydantic import Field
 from conduit.broker.administer.dead_letters import RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.protocol.codec import format_time
+from conduit.protocol.records import JobAnswer
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -91,24 +92,6 @@ class DeadLetterList(msgspec.Struct):
 
     dead_letters: list[DeadLetterAnswer]
     next: str | None
-
-
-class JobAnswer(msgspec.Struct):
-    """A redrive job. A dry run has no `id`, the state `dry_run`, and has only counted.
-
-    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`.
-    """
-
-    id: str | None
-    state: str
-    matched_count: int
-    redriven_count: int
-    failed_count: int
-    rate_per_s: float
-    max_count: int
-    started_at: str | None
-    finished_at: str | None
-    error: str | None
 
 
 def _filter(asked: DeadQuery | Redrive) -> DeadFilter:

@@ -8,23 +8,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Header, Request, Response
 
-from conduit.broker.publish.receipt import Receipt
 from conduit.broker.waiting import result_of
 from conduit.protocol.codec import decode_publish, decode_publish_batch, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
+from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.rest.inputs import NO_QUERY, Shared, Tenant
 from conduit.server.rest.replies import JSON, answers
 
 router = APIRouter(prefix="/api/publish", tags=["publish"])
-
-
-class BatchAnswer(msgspec.Struct):
-    """One receipt for each message, in the order of the request."""
-
-    results: list[Receipt]
 
 
 def _body(shape: type) -> dict[str, Any]:
@@ -65,4 +58,4 @@ async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Res
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body())
     receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
-    return Response(encode_json({"results": receipts}), media_type=JSON)
+    return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)

@@ -8,10 +8,11 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from conduit.broker.administer.subscriptions import RANGES
-from conduit.broker.administer.views import SubscriptionView, TopicProgress
+from conduit.broker.administer.views import SubscriptionView
+from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
 from conduit.protocol.codec import format_time
+from conduit.protocol.records import Moved, SubscriptionAnswer, SubscriptionList
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -29,7 +30,7 @@ from conduit.server.rest.replies import answers, fails, reply
 router = APIRouter(prefix="/api/subscriptions", tags=["subscriptions"])
 
 
-_DEFAULT = SubscriptionSettings()
+_DEFAULT = DURABLE
 
 
 def _range(name: str) -> object:
@@ -44,6 +45,7 @@ class SubscriptionChange(Body):
     ack_wait_ms: Annotated[int, _range("ack_wait_ms")] = _DEFAULT.ack_wait_ms
     max_ack_wait_ms: Annotated[int, _range("max_ack_wait_ms")] = _DEFAULT.max_ack_wait_ms
     max_attempts: Annotated[int, _range("max_attempts")] = _DEFAULT.max_attempts
+    max_lost: Annotated[int, _range("max_lost")] | None = _DEFAULT.max_lost
 
     def given(self) -> dict[str, Any]:
         """The settings that are in the body, by field of SubscriptionSettings."""
@@ -72,40 +74,6 @@ class SubscriptionQuery(Page):
     """Which subscriptions to list."""
 
     q: Text | None = Field(None, description="A part of the name.")
-
-
-class SubscriptionAnswer(msgspec.Struct):
-    """One durable subscription and how far it is."""
-
-    name: str
-    topic: str
-    created_at: str
-    paused: bool
-    ack: str
-    order: str
-    max_in_flight: int
-    ack_wait_ms: int
-    max_ack_wait_ms: int
-    max_attempts: int
-    subscribers: int
-    in_flight_count: int
-    pending_retry_count: int
-    dead_count: int
-    topics: list[TopicProgress]
-
-
-class SubscriptionList(msgspec.Struct):
-    """A page of subscriptions, by name."""
-
-    subscriptions: list[SubscriptionAnswer]
-    next: str | None
-
-
-class Moved(msgspec.Struct):
-    """Where a subscription is after a seek, or would be."""
-
-    topics: list[TopicProgress]
-    dry_run: bool
 
 
 def show(view: SubscriptionView) -> SubscriptionAnswer:
@@ -148,7 +116,7 @@ async def list_subscriptions(
 )
 async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscription) -> Response:
     """Create a durable subscription before anyone attaches to it."""
-    settings = SubscriptionSettings(**body.given())
+    settings = msgspec.structs.replace(DURABLE, **body.given())
     view = await shared.broker.subscriptions.create(
         tenant, body.name, body.topic, settings, body.start
     )

@@ -10,7 +10,9 @@ from pydantic import Field
 
 from conduit.broker.catalog import Topic
 from conduit.core.message import Retention
+from conduit.protocol import records
 from conduit.protocol.codec import format_time
+from conduit.protocol.records import TopicAnswer, TopicList
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -60,39 +62,19 @@ class TopicQuery(Page):
     q: Text | None = Field(None, description="A part of the name.")
 
 
-class TopicAnswer(msgspec.Struct):
-    """One topic. `first_seq` to `last_seq` are stored; `message_count` were ever published."""
-
-    name: str
-    subscriber_count: int
-    message_count: int
-    created_at: str
-    first_seq: int
-    last_seq: int
-    epoch: str
-    stored_bytes: int
-    retention: Retention
-
-
-class TopicList(msgspec.Struct):
-    """A page of topics, by name."""
-
-    topics: list[TopicAnswer]
-    next: str | None
-
-
-def show(topic: Topic) -> TopicAnswer:
+def show(shared: Shared, topic: Topic) -> TopicAnswer:
     """The topic as it is answered."""
+    kept = topic.retention
     return TopicAnswer(
         name=topic.name,
-        subscriber_count=topic.subscriber_count,
+        subscriber_count=shared.broker.router.subscribers_of(topic),
         message_count=topic.last_seq,
         created_at=format_time(topic.created_at_ms),
         first_seq=topic.first_seq,
         last_seq=topic.last_seq,
         epoch=topic.epoch,
         stored_bytes=topic.stored_bytes,
-        retention=topic.retention,
+        retention=records.Retention(kept.max_age_s, kept.max_messages, kept.max_bytes),
     )
 
 
@@ -104,7 +86,7 @@ async def list_topics(
     after = decode_cursor("topics", query.cursor)
     topics = shared.broker.topics.list(tenant, q=query.q, limit=query.limit + 1, after=after)
     page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
-    return reply(TopicList([show(topic) for topic in page], following))
+    return reply(TopicList([show(shared, topic) for topic in page], following))
 
 
 @router.post(
@@ -116,13 +98,13 @@ async def list_topics(
 async def create_topic(shared: Shared, tenant: Tenant, body: NewTopic) -> Response:
     """Create a topic."""
     retention = body.retention.over(shared.default_retention)
-    return reply(show(await shared.broker.topics.create(tenant, body.name, retention)), 201)
+    return reply(show(shared, await shared.broker.topics.create(tenant, body.name, retention)), 201)
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
 async def get_topic(shared: Shared, tenant: Tenant, name: TopicName) -> Response:
     """Look at one topic."""
-    return reply(show(shared.broker.topics.get(tenant, name)))
+    return reply(show(shared, shared.broker.topics.get(tenant, name)))
 
 
 @router.patch("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
@@ -132,7 +114,7 @@ async def change_topic(
     """Change what a topic keeps; takes effect within seconds."""
     topics = shared.broker.topics
     retention = body.retention.over(topics.get(tenant, name).retention)
-    return reply(show(await topics.update(tenant, name, retention)))
+    return reply(show(shared, await topics.update(tenant, name, retention)))
 
 
 @router.delete(

@@ -78,6 +78,10 @@ class Log:
         self._ids[tenant, name] = topic_id
         return msgspec.structs.replace(record)
 
+    def id_of(self, tenant: str, name: str) -> int | None:
+        """The id of the topic that has this name now."""
+        return self._ids.get((tenant, name))
+
     def delete(self, topic_id: int) -> None:
         """Forget a topic and leave its messages to `purge`."""
         topic = self.topics.pop(topic_id, None)
@@ -147,7 +151,10 @@ class Log:
 
     def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
         """See `Store.find`."""
-        topic_id, seq = divmod(self._places.get(message_id) or 0, 1 << SEQ_BITS)
+        place = self._places.get(message_id)
+        if place is None:
+            return None
+        topic_id, seq = divmod(place, 1 << SEQ_BITS)
         message = self.message(topic_id, seq)
         if message is None or self.topics[topic_id].record.tenant != tenant:
             return None

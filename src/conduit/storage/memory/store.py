@@ -18,10 +18,11 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.core.topics import matches
-from conduit.storage.base import Appender, DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.base import Appender, DeadFilter, Extent, Former, KnownKey, Start, Trimmed
 from conduit.storage.fences import Fences, allowed
-from conduit.storage.floors import Extent, floor_of
+from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
+from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log
 from conduit.storage.memory.subscriptions import Subscriptions
 
@@ -51,6 +52,7 @@ class MemoryStore:
     ) -> None:
         self._log = Log(max_messages, max_bytes, max_keys)
         self._subscriptions = Subscriptions()
+        self._former = FormerTopics()
         self._dead = DeadLetters()
         self._fences = Fences()
         self._bounds = {
@@ -84,9 +86,24 @@ class MemoryStore:
         if topic is not None:
             topic.record.retention = retention
 
-    async def topic_delete(self, topic_id: int) -> None:
+    async def topic_delete(
+        self, topic_id: int, followers: Sequence[int] = (), now_ms: int = 0
+    ) -> None:
+        topic = self._log.topics.get(topic_id)
+        if topic is None:
+            return
+        record = topic.record
+        for subscription_id in followers:
+            if self._subscriptions.tenant_of(subscription_id) == record.tenant:
+                floor = self._subscriptions.floor(subscription_id, topic_id) or 0
+                former = Former(record.name, record.epoch, floor)
+                self._former.remember(subscription_id, former, now_ms)
         self._log.delete(topic_id)
         self._subscriptions.forget_topic(topic_id)
+
+    async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
+        topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
+        return [_extent(topic.record) for topic in topics if topic is not None]
 
     # The log --------------------------------------------------------------------------------------
 
@@ -159,6 +176,7 @@ class MemoryStore:
 
     async def subscription_delete(self, subscription_id: int) -> None:
         self._subscriptions.delete(subscription_id)
+        self._former.forget_subscription(subscription_id)
 
     async def subscription_claim(self, subscription_id: int) -> int:
         return self._fences.claim(subscription_id)
@@ -168,6 +186,21 @@ class MemoryStore:
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         return self._subscriptions.progress(subscription_id)
+
+    async def former(self, subscription_id: int) -> list[Former]:
+        tenant = self._subscriptions.tenant_of(subscription_id)
+
+        def is_known(name: str) -> bool:
+            topic_id = None if tenant is None else self._log.id_of(tenant, name)
+            return (
+                topic_id is not None
+                and self._subscriptions.floor(subscription_id, topic_id) is not None
+            )
+
+        return self._former.of(subscription_id, is_known)
+
+    async def former_trim(self, before_ms: int, limit: int) -> int:
+        return self._former.trim(before_ms, limit)
 
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         self._dead.check(deaths)
@@ -198,8 +231,7 @@ class MemoryStore:
         for topic_id, topic in self._log.topics.items():
             record = topic.record
             if record.tenant == tenant and matches(pattern, record.name):
-                extent = Extent(topic_id, record.name, record.first_seq, record.last_seq)
-                floors.append((topic_id, floor_of(start, extent, self._log.seq_at)))
+                floors.append((topic_id, floor_of(start, _extent(record), self._log.seq_at)))
         return floors
 
     # Dead letters ---------------------------------------------------------------------------------
@@ -226,3 +258,7 @@ class MemoryStore:
 
     async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
         return self._dead.trim(before_ms, max_count, limit)
+
+
+def _extent(record: TopicRecord) -> Extent:
+    return Extent(record.topic_id, record.name, record.first_seq, record.last_seq)

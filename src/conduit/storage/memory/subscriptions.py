@@ -69,6 +69,11 @@ class Subscriptions:
         """See `Store.progress`."""
         return [replace(row) for row in self._progress.get(subscription_id, {}).values()]
 
+    def floor(self, subscription_id: int, topic_id: int) -> int | None:
+        """Its floor in one topic; None without progress there."""
+        row = self._progress.get(subscription_id, {}).get(topic_id)
+        return None if row is None else row.floor
+
     def forget_topic(self, topic_id: int) -> None:
         """Remove the progress of a deleted topic."""
         for rows in self._progress.values():

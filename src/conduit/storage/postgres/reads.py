@@ -12,8 +12,7 @@ import asyncpg
 
 from conduit.core.message import Message, Retention, TopicRecord
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import SHARDS_MAX_COUNT, KnownKey
-from conduit.storage.floors import Extent
+from conduit.storage.base import SHARDS_MAX_COUNT, Extent, KnownKey
 from conduit.storage.postgres.extents import Extents, Span, span_at
 
 if TYPE_CHECKING:
@@ -29,6 +28,10 @@ FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1
 _EXTENTS = f"""
 SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
 WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND tenant = $2 AND name BETWEEN $3 AND $3 || '~'
+"""
+
+_EXTENTS_OF = """
+SELECT topic_id, name, first_seq, last_seq FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])
 """
 
 # One segment, by its own name: nothing has to be planned over all of them. Numbers have no holes, so a page
@@ -125,6 +128,11 @@ async def topics(connection: Connection, number: int) -> list[TopicRecord]:
 async def extents(connection: Connection, number: int, tenant: str, prefix: str) -> list[Extent]:
     """The tenant's topics of the shard `number` whose names begin with `prefix`."""
     return [Extent(*row) for row in await connection.fetch(_EXTENTS, number, tenant, prefix)]
+
+
+async def extents_of(connection: Connection, topic_ids: list[int]) -> list[Extent]:
+    """See `Store.extents`."""
+    return [Extent(*row) for row in await connection.fetch(_EXTENTS_OF, topic_ids)]
 
 
 async def read(connection: Connection, extents: Extents, page: Page) -> list[Message]:

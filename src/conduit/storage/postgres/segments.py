@@ -94,7 +94,7 @@ async def rotate(connection: Connection, rules: Rules) -> bool:
     if row is None or not row["bytes"] or not (row["is_old"] or row["bytes"] > rules.max_bytes):
         return False
     async with connection.transaction():
-        if not (await connection.fetchrow(_ALONE) or [False])[0]:
+        if not await _is_alone(connection):
             return False
         status = await connection.execute(
             "UPDATE conduit.segments SET retired_at = now()"
@@ -106,6 +106,12 @@ async def rotate(connection: Connection, rules: Rules) -> bool:
         await connection.execute("SELECT conduit.add_segment($1)", row["segment"] + 1)
     logger.info("the log goes on in segment %d", row["segment"] + 1)
     return True
+
+
+async def _is_alone(connection: Connection) -> bool:
+    """Whether nobody else changes segments until this transaction ends."""
+    row = await connection.fetchrow(_ALONE)
+    return row is not None and row[0]
 
 
 async def drop_unneeded(connection: Connection, rules: Rules) -> list[int]:
@@ -126,7 +132,7 @@ async def drop_unneeded(connection: Connection, rules: Rules) -> list[int]:
 
 async def _drop(connection: Connection, segment: int) -> bool:
     async with connection.transaction():
-        if not (await connection.fetchrow(_ALONE) or [False])[0]:
+        if not await _is_alone(connection):
             return False
         table = f"conduit.messages_{int(segment)}"
         # Nobody is in the middle of an append then, and the question is asked again.

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import KnownKey, Trimmed
-from conduit.storage.floors import Extent
+from conduit.storage.base import Extent, KnownKey, Trimmed
 from conduit.storage.postgres import (
     durability,
     housekeeping,
@@ -92,6 +91,10 @@ class Shard:
     async def extents(self, tenant: str, prefix: str) -> list[Extent]:
         """Those whose messages are here and whose names begin like this."""
         return await self.database.ask(reads.extents, self.number, tenant, prefix)
+
+    async def extents_of(self, topic_ids: list[int]) -> list[Extent]:
+        """See `Store.extents`: topics whose messages are here."""
+        return await self.database.ask(reads.extents_of, topic_ids)
 
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         """See `Store.topic_update`."""

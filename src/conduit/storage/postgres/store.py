@@ -27,12 +27,13 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.core.topics import matches
-from conduit.storage.base import DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.base import DeadFilter, Extent, Former, KnownKey, Start, Trimmed
 from conduit.storage.fences import allowed
 from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
     dead_letters,
     durability,
+    former,
     housekeeping,
     placing,
     reads,
@@ -40,6 +41,7 @@ from conduit.storage.postgres import (
     subscriptions,
     topics,
 )
+from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
 from conduit.storage.postgres.shard import Shard
 
@@ -82,7 +84,7 @@ class PostgresStore:
         Conduit, or is not of this log."""
         try:
             await asyncio.gather(*(each.open() for each in self._all))
-            self._shards = await placing.arrange(self._all)
+            self._shards = await arrange(self._all)
         except BaseException:
             await self.close()
             raise
@@ -134,11 +136,19 @@ class PostgresStore:
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         await self._shard(topic_id).topic_update(topic_id, retention)
 
-    async def topic_delete(self, topic_id: int) -> None:
+    async def topic_delete(
+        self, topic_id: int, followers: Sequence[int] = (), now_ms: int = 0
+    ) -> None:
         shard = self._shard(topic_id)
         shard.forget(topic_id)
         on_shard = None if shard is self._home else self._on_shard
-        await self._home.database.write(topics.delete, topic_id, on_shard)
+        await self._home.database.write(topics.delete, topic_id, followers, now_ms, on_shard)
+
+    async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
+        places: dict[Shard, list[int]] = defaultdict(list)
+        for topic_id in topic_ids:
+            places[self._shard(topic_id)].append(topic_id)
+        return await self._each([shard.extents_of(ids) for shard, ids in places.items()])
 
     # The log --------------------------------------------------------------------------------------
 
@@ -246,6 +256,15 @@ class PostgresStore:
     async def progress(self, subscription_id: int) -> list[Progress]:
         return await self._home.database.ask(subscriptions.progress, subscription_id)
 
+    async def former(self, subscription_id: int) -> list[Former]:
+        found, has_known = await self._home.database.ask(former.of, subscription_id)
+        if has_known:
+            await self._home.database.write(former.forget_known, subscription_id)
+        return found
+
+    async def former_trim(self, before_ms: int, limit: int) -> int:
+        return await self._home.database.maintain(former.trim, before_ms, limit)
+
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         if not progress and not deaths:
             return set()
@@ -309,6 +328,6 @@ async def _settle(
         return await subscriptions.put(connection, progress)
     async with connection.transaction():
         refused = await subscriptions.put(connection, progress)
-        _, deaths = allowed(refused, progress, deaths)
-        await dead_letters.put(connection, deaths, messages)
+        _, allowed_deaths = allowed(refused, progress, deaths)
+        await dead_letters.put(connection, allowed_deaths, messages)
     return refused

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict
+from conduit.storage.postgres import former
 from conduit.storage.postgres.placing import number_of
 
 if TYPE_CHECKING:
@@ -38,10 +39,24 @@ UPDATE conduit.topics SET max_age_s = $2, max_messages = $3, max_bytes = $4 WHER
 """
 
 # One statement: whoever appends sees the topic with its messages, or none of it. Its keys are not read
-# any more, and go with their time.
+# any more, and go with their time. $2: the subscriptions that followed it until $3.
 _DELETE = """
-WITH gone AS (DELETE FROM conduit.topics WHERE topic_id = $1 RETURNING topic_id),
-unread AS (DELETE FROM conduit.progress WHERE topic_id IN (SELECT topic_id FROM gone))
+WITH gone AS (
+  DELETE FROM conduit.topics WHERE topic_id = $1 RETURNING topic_id, tenant, name, epoch
+),
+unread AS (
+  DELETE FROM conduit.progress WHERE topic_id IN (SELECT topic_id FROM gone)
+  RETURNING subscription_id, floor
+),
+followed AS (
+  INSERT INTO conduit.former_topics (subscription_id, name, epoch, floor, deleted_at_ms)
+  SELECT s.subscription_id, g.name, g.epoch, coalesce(u.floor, 0), $3
+  FROM gone AS g
+  JOIN conduit.subscriptions AS s ON s.tenant = g.tenant AND s.subscription_id = ANY ($2::bigint[])
+  LEFT JOIN unread AS u ON u.subscription_id = s.subscription_id
+  ON CONFLICT (subscription_id, name) DO UPDATE SET
+    epoch = excluded.epoch, floor = excluded.floor, deleted_at_ms = excluded.deleted_at_ms
+)
 INSERT INTO conduit.gone_topics (topic_id) SELECT topic_id FROM gone
 """
 
@@ -78,7 +93,7 @@ async def _delete_remains(connection: Connection, topic: TopicRecord, on_shard: 
     topic_id = await connection.fetchval(_NAMED, topic.tenant, topic.name)
     number = 0 if topic_id is None else number_of(topic_id)
     if number and not await on_shard(number, exists, topic_id):
-        await connection.execute(_DELETE, topic_id)
+        await connection.execute(_DELETE, topic_id, [], 0)
 
 
 async def exists(connection: Connection, topic_id: int) -> bool:
@@ -91,7 +106,7 @@ async def add(connection: Connection, topic_id: int, *values: str | int | None) 
     async with connection.transaction():
         left_behind = await connection.fetchval(_LEFT_BEHIND, *values[:2])
         if left_behind is not None:
-            await connection.execute(_DELETE, left_behind)
+            await connection.execute(_DELETE, left_behind, [], 0)
         await connection.execute(_ADD, topic_id, *values)
 
 
@@ -100,10 +115,18 @@ async def update(connection: Connection, topic_id: int, retention: Retention) ->
     await connection.execute(_UPDATE, topic_id, *_bounds(retention))
 
 
-async def delete(connection: Connection, topic_id: int, on_shard: OnShard | None = None) -> None:
-    """Delete it from the home, and with `on_shard` from its shard."""
+async def delete(
+    connection: Connection,
+    topic_id: int,
+    followers: Sequence[int] = (),
+    now_ms: int = 0,
+    on_shard: OnShard | None = None,
+) -> None:
+    """See `Store.topic_delete`: from the home, and with `on_shard` from its shard."""
     async with connection.transaction():
-        await connection.execute(_DELETE, topic_id)
+        # First, as whoever deletes a subscription does: its row before its progress.
+        there = await former.lock(connection, followers) if followers else []
+        await connection.execute(_DELETE, topic_id, there, now_ms)
         if on_shard is not None and number_of(topic_id):
             await on_shard(number_of(topic_id), delete, topic_id)
 

@@ -30,12 +30,12 @@ WHERE seq > :surplus_seq
   AND published_at_ms >= :oldest_ms
 """
 
-# The trigger trim_messages removes what stands below first_seq.
+# The trigger trim_messages removes what stands below first_seq. The sum is NULL where nothing does.
 _TRIM = """
 UPDATE topics SET
   first_seq = :first_seq,
-  stored_bytes = stored_bytes - (
-    SELECT sum(bytes) FROM messages WHERE topic_id = :topic_id AND seq < :first_seq)
+  stored_bytes = stored_bytes - coalesce((
+    SELECT sum(bytes) FROM messages WHERE topic_id = :topic_id AND seq < :first_seq), 0)
 WHERE topic_id = :topic_id
 RETURNING stored_bytes
 """

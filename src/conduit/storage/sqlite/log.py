@@ -10,7 +10,8 @@ import apsw
 from conduit.core.message import NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
 from conduit.storage.base import TOPIC_GONE
-from conduit.storage.sqlite.bulk import Insert, Value, execute_all, rows
+from conduit.storage.sqlite import former
+from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows
 from conduit.storage.sqlite.ids import id_bytes
 
 _APPEND = Insert("incoming_messages", width=9)
@@ -62,9 +63,12 @@ class Log:
             (*bounds, topic_id),
         )
 
-    def delete_topic(self, connection: apsw.Connection, topic_id: int) -> None:
+    def delete_topic(
+        self, connection: apsw.Connection, topic_id: int, followers: Sequence[int], now_ms: int
+    ) -> None:
         """See `Store.topic_delete`."""
-        connection.execute("DELETE FROM topics WHERE topic_id = ?", (topic_id,))
+        delete: Statement = ("DELETE FROM topics WHERE topic_id = ?", [topic_id])
+        execute_all(connection, [*former.remember(topic_id, followers, now_ms), delete])
         self._last_seqs.pop(topic_id, None)
 
     def append(self, connection: apsw.Connection, batch: Sequence[NewMessage]) -> list[int]:

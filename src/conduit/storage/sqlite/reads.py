@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -10,7 +10,7 @@ import msgspec
 
 from conduit.core.message import Message, TopicRecord
 from conduit.errors import StoreDataError
-from conduit.storage.base import KnownKey
+from conduit.storage.base import Extent, KnownKey
 from conduit.storage.sqlite.bulk import Query, rows
 from conduit.storage.sqlite.ids import id_bytes, id_text
 
@@ -25,6 +25,14 @@ topics = Query(
     FROM topics
     """,
     TopicRecord,
+)
+
+_extents = Query(
+    """
+    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq))
+    FROM topics WHERE topic_id IN (SELECT value FROM json_each(?))
+    """,
+    Extent,
 )
 
 # First which numbers: the window stops after the message that passes max_bytes, by lengths alone.
@@ -105,6 +113,11 @@ class Page(NamedTuple):
     limit: int
     max_bytes: int
     descending: bool
+
+
+def extents(connection: apsw.Connection, topic_ids: Sequence[int]) -> list[Extent]:
+    """See `Store.extents`."""
+    return _extents(connection, (msgspec.json.encode(list(topic_ids)).decode(),))
 
 
 def read(connection: apsw.Connection, page: Page) -> list[Message]:

@@ -24,9 +24,9 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import Appender, DeadFilter, KnownKey, Start, Trimmed
+from conduit.storage.base import Appender, DeadFilter, Extent, Former, KnownKey, Start, Trimmed
 from conduit.storage.fences import Fences, allowed
-from conduit.storage.sqlite import dead_letters, housekeeping, reads, subscriptions
+from conduit.storage.sqlite import dead_letters, former, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
 from conduit.storage.sqlite.database import Database
 from conduit.storage.sqlite.errors import translated
@@ -101,8 +101,14 @@ class SqliteStore:
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         await self._db.writer.call(self._db.log.update_topic, topic_id, retention)
 
-    async def topic_delete(self, topic_id: int) -> None:
-        await self._db.writer.call(self._db.log.delete_topic, topic_id)
+    async def topic_delete(
+        self, topic_id: int, followers: Sequence[int] = (), now_ms: int = 0
+    ) -> None:
+        delete = self._db.log.delete_topic
+        await self._db.writer.call(delete, topic_id, followers, now_ms)
+
+    async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
+        return await self._db.readers.call(reads.extents, topic_ids)
 
     # The log --------------------------------------------------------------------------------------
 
@@ -179,6 +185,15 @@ class SqliteStore:
 
     async def progress(self, subscription_id: int) -> list[Progress]:
         return await self._db.readers.call(subscriptions.progress, subscription_id)
+
+    async def former(self, subscription_id: int) -> list[Former]:
+        found, has_known = await self._db.readers.call(former.of, subscription_id)
+        if has_known:
+            await self._db.writer.call(former.forget_known, subscription_id)
+        return found
+
+    async def former_trim(self, before_ms: int, limit: int) -> int:
+        return await self._db.writer.housekeep(former.trim, before_ms, limit)
 
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         refused = self._fences.refused(progress)

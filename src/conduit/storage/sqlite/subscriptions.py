@@ -11,8 +11,8 @@ import msgspec
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
 from conduit.errors import Conflict
-from conduit.storage.base import Start
-from conduit.storage.floors import Extent, floor_of
+from conduit.storage.base import Extent, Start
+from conduit.storage.floors import floor_of
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows, transaction
 from conduit.storage.sqlite.reads import seqs_at
 

@@ -1,0 +1,99 @@
+"""When somebody has to be looked at: one heap of times, and one timer.
+
+An ack deadline is judged only after the sockets were read once more than it ran: a process that was
+stopped, or a loop that was held up, first sees the acks that came in time. So a sweep judges by the time
+of the sweep before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from heapq import heapify, heappop, heappush
+from typing import Protocol
+
+from conduit.broker.clock import Clock
+from conduit.broker.deliver.progress import ProgressWriter
+from conduit.broker.turn import guarded
+
+# Deadlines are met two of these late at most, which is a tenth of the shortest sensible ack wait.
+SWEEP_INTERVAL_S = 0.05
+# Those that are due and looked at in one turn of the loop; the others come with the next sweep.
+SWEEP_MAX_COUNT = 1_000
+# Never watched, or no more.
+NEVER = math.inf
+# Stale entries are swept out when they outnumber the live ones, and these.
+_STALE_FREE_COUNT = 1_000
+
+
+class Timed(Protocol):
+    """What has deadlines. `watched_at` belongs to `Deadlines`; it begins as NEVER."""
+
+    watched_at: float
+
+    def expire(self, judged: float, jitter: float) -> None:
+        """Act on all that was due at `judged`; whoever needs it is watched again."""
+
+
+class Deadlines:
+    """Calls those whose time has come. Cost follows from what is due, not from how many are watched."""
+
+    def __init__(self, clock: Clock, progress: ProgressWriter) -> None:
+        self._clock = clock
+        self._progress = progress
+        # (at, order of adding, who). An entry whose time is not its owner's `watched_at` is stale.
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._added_count = 0
+        self._watched_count = 0
+        self._judged = clock.now()
+        self._timer: asyncio.TimerHandle | None = None
+        # Not for secrets: it spreads redeliveries in time.
+        self.rng = random.Random()
+
+    def watch(self, who: Timed, at: float) -> None:
+        """Call `who.expire` once `at` has passed, or earlier; does nothing if that is so already."""
+        if at >= who.watched_at:
+            return
+        self._watched_count += who.watched_at == NEVER
+        who.watched_at = at
+        self._added_count += 1
+        heappush(self._heap, (at, self._added_count, who))
+        if len(self._heap) > 2 * self._watched_count + _STALE_FREE_COUNT:
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].watched_at]
+            heapify(self._heap)
+
+    def unwatch(self, who: Timed) -> None:
+        """It is gone."""
+        self._watched_count -= who.watched_at != NEVER
+        who.watched_at = NEVER
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._judged = self._clock.now()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._swept)
+
+    def stop(self) -> None:
+        """No attempt fails any more: what is out stays out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _swept(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._swept)
+        self.sweep(self._clock.now())
+
+    def sweep(self, now: float) -> None:
+        """Call whoever was due at the sweep before."""
+        judged, self._judged = self._judged, now
+        if self._progress.is_full:
+            # Deaths could not be recorded: nothing may die until the store takes them.
+            return
+        jitter = self.rng.random()
+        for _ in range(SWEEP_MAX_COUNT):
+            if not self._heap or self._heap[0][0] > judged:
+                return
+            at, _, who = heappop(self._heap)
+            if at == who.watched_at:
+                self.unwatch(who)
+                guarded(who.expire, judged, jitter)

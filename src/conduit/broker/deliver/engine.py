@@ -1,0 +1,49 @@
+"""What every subscription that runs on this node works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from conduit.broker.clock import Clock
+from conduit.broker.commits import Commits
+from conduit.broker.deliver.backlog import Backlog
+from conduit.broker.deliver.deadlines import Deadlines
+from conduit.broker.deliver.feed import Feeds, Tools
+from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.progress import ProgressWriter
+from conduit.broker.deliver.reader import Reader
+from conduit.broker.stats import Stats
+from conduit.broker.turn import Turn
+from conduit.storage.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One per node; its parts know nothing of subscriptions, nor of each other's use."""
+
+    clock: Clock
+    stats: Stats
+    turn: Turn
+    index: MessageIndex
+    feeds: Feeds
+    backlog: Backlog
+    reader: Reader
+    progress: ProgressWriter
+    deadlines: Deadlines
+
+
+def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> Engine:
+    """All of it, for one store."""
+    turn, index, backlog = Turn(), MessageIndex(), Backlog(commits)
+    progress = ProgressWriter(store, clock, stats)
+    return Engine(
+        clock=clock,
+        stats=stats,
+        turn=turn,
+        index=index,
+        feeds=Feeds(Tools(clock, stats, turn, index, backlog)),
+        backlog=backlog,
+        reader=Reader(store, index),
+        progress=progress,
+        deadlines=Deadlines(clock, progress),
+    )

@@ -1,0 +1,247 @@
+"""The subscribers of one running subscription, their credit, and who waits for it.
+
+A subscriber's window spans all topics of its subscription. Whoever wants to hand something out and finds
+no credit waits here, in line; whatever frees credit (an ack, a failure, a socket that drains, a new
+subscriber, a topic that is deleted) calls `freed`, and at the end of the turn those who wait are served in
+their order. Nobody else takes credit as long as somebody waits.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Protocol
+
+from conduit.broker.deliver.verbs import Outcome, Verb
+from conduit.broker.turn import Turn, guarded
+from conduit.core.delivery import Policy
+from conduit.core.message import SubscriptionSettings
+
+# How many of those who wait are served in one turn of the loop.
+SERVED_MAX_COUNT = 16
+# Pages of the log that are read for one subscription at a time.
+READS_MAX_COUNT = 8
+
+
+class Removal(Enum):
+    """Why a subscriber is taken from its subscription."""
+
+    DELETED = auto()
+    """The subscription was deleted."""
+    TOPIC_DELETED = auto()
+    MOVED = auto()
+    """Another node has claimed the subscription."""
+
+
+class Outlet(Protocol):
+    """Where a subscriber's frames go: one WebSocket connection."""
+
+    writable: bool
+    """False while the socket does not drain; nothing should be written then."""
+
+    def write(self, data: bytes) -> None:
+        """Write whole frames; never blocks, never fails."""
+
+
+class Waiting(Protocol):
+    """What wants credit."""
+
+    def serve(self) -> None:
+        """There is credit, and it is your turn: take some of it; wait again if you want more."""
+
+
+class Settling(Protocol):
+    """A subscription in one topic, whose deliveries a subscriber settles."""
+
+    def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
+        """Do what the holder asks for one delivery, and count it."""
+
+    def settle_through(self, seq: int, holder: int) -> bool:
+        """Ack what the holder has, up to and with a number that was handed out. False if it was not."""
+
+
+class Subscriber:
+    """One live attachment: a connection's share in a group. `holder` is its number there."""
+
+    __slots__ = ("_topics", "group", "holder", "on_removed", "outlet")
+
+    def __init__(
+        self,
+        group: Group,
+        topics: Mapping[int, Settling],
+        holder: int,
+        outlet: Outlet,
+        on_removed: Callable[[Removal], None],
+    ) -> None:
+        self.group = group
+        self._topics = topics
+        self.holder = holder
+        self.outlet = outlet
+        self.on_removed = on_removed
+
+    @property
+    def credit(self) -> int:
+        """How many more deliveries it takes now."""
+        if not self.outlet.writable:
+            return 0
+        group = self.group
+        if group.is_auto:
+            return sys.maxsize
+        return group.window - group.in_flight.get(self.holder, 0)
+
+    def settle(self, topic_id: int, seq: int, verb: Verb) -> Outcome:
+        """Do what this subscriber asks for one delivery."""
+        topic = self._topics.get(topic_id)
+        return Outcome.UNKNOWN if topic is None else topic.settle(seq, self.holder, verb)
+
+    def settle_through(self, topic_id: int, seq: int) -> bool:
+        """Ack what this subscriber has of the topic, up to and with `seq`; see `Settling`."""
+        topic = self._topics.get(topic_id)
+        return topic is not None and topic.settle_through(seq, self.holder)
+
+
+class Group:
+    """Who takes the deliveries of one subscription, and under which settings.
+
+    `name` is None for an ephemeral one, which has one subscriber. `fence` and `subscription_id` are a
+    durable one's.
+    """
+
+    __slots__ = (
+        "_next_holder",
+        "_rotation",
+        "_turn",
+        "fence",
+        "in_flight",
+        "is_auto",
+        "is_paused",
+        "is_strict",
+        "line",
+        "name",
+        "name_bytes",
+        "policy",
+        "reads_count",
+        "settings",
+        "subscribers",
+        "subscription_id",
+        "window",
+    )
+
+    def __init__(self, turn: Turn, settings: SubscriptionSettings) -> None:
+        self._turn = turn
+        self.name: str | None = None
+        self.name_bytes = b""
+        self.subscription_id = 0
+        self.fence: int | None = None
+        self.is_paused = False
+        self.subscribers: list[Subscriber] = []
+        # Holder -> deliveries that it has out, in all topics.
+        self.in_flight: dict[int, int] = {}
+        self.reads_count = 0
+        # Who waits for credit. As long as it is not empty, nobody else takes any.
+        self.line: dict[Waiting, None] = {}
+        self._next_holder = 1
+        self._rotation = 0
+        self.configure(settings)
+
+    def configure(self, settings: SubscriptionSettings) -> None:
+        """Use these settings from the next hand-out on."""
+        self.settings = settings
+        self.window = settings.max_in_flight
+        self.is_auto = settings.ack == "auto"
+        self.is_strict = settings.order == "strict"
+        self.policy = policy_of(settings)
+        self.freed()
+
+    # Subscribers ----------------------------------------------------------------------------------
+
+    def add(
+        self,
+        topics: Mapping[int, Settling],
+        outlet: Outlet,
+        on_removed: Callable[[Removal], None],
+    ) -> Subscriber:
+        """A new subscriber, with its whole window free, of a subscription that is in these topics, by id."""
+        subscriber = Subscriber(self, topics, self._next_holder, outlet, on_removed)
+        self._next_holder += 1
+        self.subscribers.append(subscriber)
+        self.freed()
+        return subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """The subscriber is gone, and what it had out was given back."""
+        self.subscribers.remove(subscriber)
+        self.in_flight.pop(subscriber.holder, None)
+        self.freed()
+
+    @property
+    def is_handing(self) -> bool:
+        """Whether anything may be handed out now, were there credit."""
+        return bool(self.subscribers) and not self.is_paused
+
+    def tell(self, frame: bytes) -> None:
+        """Write a frame to every subscriber."""
+        for subscriber in self.subscribers:
+            subscriber.outlet.write(frame)
+
+    # Credit ---------------------------------------------------------------------------------------
+
+    def next(self) -> Subscriber | None:
+        """The next in turn that has credit."""
+        subscribers = self.subscribers
+        if len(subscribers) == 1:
+            return subscribers[0] if subscribers[0].credit > 0 else None
+        for _ in subscribers:
+            self._rotation = (self._rotation + 1) % len(subscribers)
+            if subscribers[self._rotation].credit > 0:
+                return subscribers[self._rotation]
+        return None
+
+    def share(self, available_count: int) -> int:
+        """How many of what is available one of several subscribers gets at once."""
+        return -(-available_count // len(self.subscribers))
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether somebody who waits could go on now."""
+        return (
+            bool(self.line)
+            and not self.is_paused
+            and self.reads_count < READS_MAX_COUNT
+            and any(subscriber.credit > 0 for subscriber in self.subscribers)
+        )
+
+    def wait(self, who: Waiting) -> None:
+        """Serve it when its turn comes; it keeps its place if it waits already."""
+        self.line[who] = None
+
+    def leave(self, who: Waiting) -> None:
+        """It does not want credit any more."""
+        self.line.pop(who, None)
+
+    def freed(self) -> None:
+        """There may be credit, or a read may be begun, where there was none."""
+        if self.line:
+            self._turn.add(self)
+
+    def run(self) -> None:
+        """Serve those who wait, in turn, at the end of the loop's turn."""
+        for _ in range(SERVED_MAX_COUNT):
+            if not self.can_serve:
+                return
+            who = next(iter(self.line))
+            del self.line[who]
+            guarded(who.serve)
+        self.freed()
+
+
+def policy_of(settings: SubscriptionSettings) -> Policy:
+    """The part of the settings that the delivery machine knows."""
+    return Policy(
+        ack_wait_s=settings.ack_wait_ms / 1000,
+        # The cap is for the doubling: whoever asks for longer from the first has it.
+        max_ack_wait_s=max(settings.max_ack_wait_ms, settings.ack_wait_ms) / 1000,
+        max_attempts=settings.max_attempts,
+        max_lost=settings.max_lost,
+    )

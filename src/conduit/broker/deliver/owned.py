@@ -1,0 +1,227 @@
+"""Durable subscriptions: those that exist, and those that run here because somebody is attached.
+
+What is made runs until its last subscriber has left and its progress is stored. Loading asks the store
+several things; every one of these awaits may see the subscription or its topic go, so what was found
+before is looked at again after the last of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.group import Removal
+from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.starts import Beginning, Starts
+from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.topics import PatternTrie
+from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.names import check_pattern, check_subscription, is_pattern
+from conduit.protocol.frames import StartSpec
+from conduit.storage.base import Store
+
+SUBSCRIPTIONS_MAX_COUNT = 100_000
+
+logger = logging.getLogger(__name__)
+
+
+class Owned:
+    """Finds, creates, loads and unloads durable subscriptions; every call names the tenant.
+
+    Who changes one holds `changing`: loading, creating, changing and deleting must not overlap.
+    """
+
+    def __init__(self, store: Store, catalog: Catalog, router: Router, engine: Engine) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._router = router
+        self._engine = engine
+        self._starts = Starts(catalog, store)
+        self._records: dict[tuple[str, str], SubscriptionRecord] = {}
+        # tenant -> records by pattern.
+        self._patterns: dict[str, PatternTrie[str]] = {}
+        self._running: dict[tuple[str, str], Running] = {}
+        self.changing = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take over what the store has."""
+        for record in await self._store.subscriptions():
+            if (record.tenant, record.name) not in self._records:
+                self._keep(record)
+
+    # What exists ----------------------------------------------------------------------------------
+
+    def find(self, tenant: str, name: str) -> SubscriptionRecord | None:
+        """The record, or None; the name need not be valid."""
+        return self._records.get((tenant, name))
+
+    def get(self, tenant: str, name: str) -> SubscriptionRecord:
+        """The record. Raises NotFound `subscription_not_found`, InvalidRequest."""
+        record = self._records.get((tenant, name))
+        if record is None:
+            check_subscription(name)
+            raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
+        return record
+
+    def names(self, tenant: str) -> list[str]:
+        """Of all that the tenant has."""
+        return [name for owner, name in self._records if owner == tenant]
+
+    def followers(self, topic: Topic) -> list[SubscriptionRecord]:
+        """The subscriptions that the topic belongs to."""
+        patterns = self._patterns.get(topic.tenant)
+        if patterns is None:
+            return []
+        return [self._records[topic.tenant, name] for name in patterns.match(topic.name)]
+
+    def running(self) -> Sequence[Running]:
+        """Those with subscribers on this node, or with progress that is not stored yet."""
+        return list(self._running.values())
+
+    def find_running(self, record: SubscriptionRecord) -> Running | None:
+        """The subscription as it runs here, or None."""
+        return self._running.get((record.tenant, record.name))
+
+    async def create(
+        self,
+        tenant: str,
+        name: str,
+        pattern: str,
+        settings: SubscriptionSettings,
+        start: StartSpec | None,
+    ) -> Beginning:
+        """A new subscription, which misses nothing from now on. A literal topic is created with it. Hold
+        `changing`.
+
+        Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
+        """
+        check_subscription(name, "name")
+        check_pattern(pattern)
+        if (tenant, name) in self._records:
+            raise Conflict(
+                f"subscription {name!r} exists already", code="subscription_exists", field="name"
+            )
+        if len(self._records) >= SUBSCRIPTIONS_MAX_COUNT:
+            raise LimitReached(f"there are {SUBSCRIPTIONS_MAX_COUNT} subscriptions, the limit")
+        if not is_pattern(pattern):
+            await self._catalog.ensure(tenant, pattern)
+        beginning = await self._starts.begin(tenant, pattern, start)
+        now_ms = int(self._engine.clock.now() * 1000)
+        try:
+            record = await self._store.subscription_create(
+                tenant, name, pattern, settings, beginning.start, now_ms
+            )
+        except Conflict:
+            # Somebody else's, or ours from a call whose answer was lost.
+            await self.load()
+            raise
+        self._keep(record)
+        return beginning
+
+    async def delete(self, record: SubscriptionRecord) -> None:
+        """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
+        place = (record.tenant, record.name)
+        del self._records[place]
+        self._patterns[record.tenant].remove(record.pattern, record.name)
+        running = self._running.get(place)
+        if running is not None:
+            _send_away(running, Removal.DELETED)
+            self._stop(place)
+        await self._store.subscription_delete(record.subscription_id)
+
+    def _keep(self, record: SubscriptionRecord) -> None:
+        self._records[record.tenant, record.name] = record
+        self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
+
+    # What runs ------------------------------------------------------------------------------------
+
+    async def start(self, record: SubscriptionRecord) -> Running:
+        """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
+        before you next wait, or it may be unloaded again."""
+        place = (record.tenant, record.name)
+        await self._make_topic(record)
+        running = self._running.get(place)
+        if running is None:
+            # First the claim: what the owner before has not stored by then, it never will.
+            fence = await self._store.subscription_claim(record.subscription_id)
+            progress = await self._store.progress(record.subscription_id)
+            former = await self._store.former(record.subscription_id)
+            # Its topic may have been deleted during any of these.
+            await self._make_topic(record)
+            running = Running(self._engine, record.tenant, record.pattern, record.settings)
+            running.make_durable(record, fence)
+            for gone in former:
+                running.remember(gone.name, gone.floor + 1)
+            for row in progress:
+                self._learn(row)
+            self._running[place] = running
+            self._router.add(running)
+            self._begin(running, progress)
+            # Unloaded after the next flush if its subscriber does not come.
+            self._engine.progress.wake()
+        return running
+
+    async def _make_topic(self, record: SubscriptionRecord) -> None:
+        """Create the topic that it names, if that was deleted."""
+        if not is_pattern(record.pattern):
+            await self._catalog.ensure(record.tenant, record.pattern)
+
+    def _learn(self, row: Progress) -> None:
+        """Another node may have handed out more than this one knew to exist."""
+        topic = self._catalog.by_id(row.topic_id)
+        if topic is not None:
+            self._router.learned(topic, row.cursor)
+
+    def _begin(self, running: Running, progress: Sequence[Progress]) -> None:
+        stored = {row.topic_id: row for row in progress}
+        for topic in self._catalog.matching(running.tenant, running.pattern):
+            row = stored.get(topic.topic_id)
+            # A topic without progress was made after the subscription.
+            running.begin(topic, 0 if row is None else row.floor, row)
+
+    def flushed(self, refused: set[int]) -> None:
+        """Progress was stored, but for subscriptions that others have claimed: send those away, and stop
+        what has no subscriber and nothing left to store."""
+        for place, running in tuple(self._running.items()):
+            group = running.group
+            if group.subscription_id in refused:
+                logger.warning("subscription %r runs on another node now", group.name)
+                _send_away(running, Removal.MOVED)
+                self._stop(place)
+            elif not group.subscribers and not self.changing.locked() and self._is_stored(running):
+                self._stop(place)
+
+    def _is_stored(self, running: Running) -> bool:
+        is_pending = self._engine.progress.is_pending
+        return not any(is_pending(cursor) for cursor in running.cursors.values())
+
+    def _stop(self, place: tuple[str, str]) -> None:
+        running = self._running.pop(place, None)
+        if running is not None:
+            self._router.remove(running)
+
+    def topic_deleted(self, running: Running) -> None:
+        """The topic that it named is gone, and it does not run without."""
+        if running.group.name is not None:
+            self._stop((running.tenant, running.group.name))
+
+    def backlog_count(self) -> int:
+        """Messages that the running subscriptions have not settled, by their floors."""
+        return sum(
+            max(0, cursor.topic.last_seq - cursor.delivery.floor)
+            for running in self._running.values()
+            for cursor in running.cursors.values()
+        ) + sum(
+            max(0, unopened.topic.last_seq - unopened.floor)
+            for running in self._running.values()
+            for unopened in running.unopened.values()
+        )
+
+
+def _send_away(running: Running, why: Removal) -> None:
+    for subscriber in tuple(running.group.subscribers):
+        subscriber.on_removed(why)

@@ -1,0 +1,84 @@
+"""What may be published: the bounds of a payload, of keys, headers and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from uuid_utils import uuid7
+
+from conduit.broker.catalog import Topic
+from conduit.core.message import NewMessage
+from conduit.errors import InvalidRequest, LimitReached
+from conduit.protocol.codec import encode_json
+from conduit.protocol.frames import PublishRequest
+
+KEY_MAX_CHARS = 255
+HEADERS_MAX_COUNT = 64
+HEADERS_MAX_BYTES = 16 << 10
+
+
+class PublishLimits(msgspec.Struct, frozen=True):
+    """Bounds of one request, and whether its topics may be new."""
+
+    max_payload_bytes: int = 262_144
+    max_batch_count: int = 1_000
+    auto_create_topics: bool = False
+    timeout_s: float = 5.0
+    """How long a publish waits for the store."""
+
+
+class Admission:
+    """Makes messages of requests, or says why not. It knows nothing of what was published before."""
+
+    def __init__(self, limits: PublishLimits) -> None:
+        self.auto_create_topics = limits.auto_create_topics
+        self._max_payload_bytes = limits.max_payload_bytes
+        self._max_batch_count = limits.max_batch_count
+
+    def check_count(self, requests: Sequence[PublishRequest]) -> None:
+        """Raises InvalidRequest if a batch has too many messages, or none."""
+        if not 1 <= len(requests) <= self._max_batch_count:
+            raise InvalidRequest(
+                f"messages must have 1 to {self._max_batch_count} elements", field="messages"
+            )
+
+    def message(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
+        """The request as a new message of the topic.
+
+        Raises LimitReached `payload_too_large`, InvalidRequest; `path` is where the request stands, for
+        the name of the field that is at fault.
+        """
+        payload = bytes(request.payload)
+        if len(payload) > self._max_payload_bytes:
+            raise LimitReached(
+                f"payload has {len(payload)} bytes, the limit is {self._max_payload_bytes}",
+                code="payload_too_large",
+                field=f"{path}payload",
+            )
+        message = NewMessage(topic.topic_id, str(uuid7()), payload)
+        if request.key is not None:
+            message.key = _checked(request.key, f"{path}key")
+        if request.idempotency_key is not None:
+            message.idempotency_key = _checked(request.idempotency_key, f"{path}idempotency_key")
+        if request.headers is not None:
+            message.headers = _checked_headers(request.headers, f"{path}headers")
+        return message
+
+
+def _checked(text: str, field: str) -> str:
+    if not 1 <= len(text) <= KEY_MAX_CHARS:
+        raise InvalidRequest(f"{field} must have 1 to {KEY_MAX_CHARS} characters", field=field)
+    return text
+
+
+def _checked_headers(headers: dict[str, str], field: str) -> bytes | None:
+    if not headers:
+        return None
+    encoded = encode_json(headers)
+    if len(headers) > HEADERS_MAX_COUNT or len(encoded) > HEADERS_MAX_BYTES:
+        raise InvalidRequest(
+            f"{field} may have {HEADERS_MAX_COUNT} entries and {HEADERS_MAX_BYTES} bytes",
+            field=field,
+        )
+    return encoded

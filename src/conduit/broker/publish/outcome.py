@@ -1,0 +1,101 @@
+"""What became of a message, and who is told: its subscribers, those who repeat its key, its publisher.
+
+A message that is published alone and one of a batch are told of in this one way; they differ in when
+their publisher is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.publish.keys import Keys
+from conduit.broker.stats import Stats
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError, NotFound
+from conduit.protocol.codec import format_time
+from conduit.protocol.records import Receipt
+from conduit.storage.base import TOPIC_GONE, Store
+
+
+class Deliver(Protocol):
+    """The way from the log to the subscribers, as far as publishing knows it."""
+
+    def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
+        """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
+        subscribers they go to."""
+
+
+class Outcomes:
+    """Knows what the receipts of one commit share: its time, and how many subscribers each topic had.
+
+    It counts the messages that were stored, and the requests that are answered with an error.
+    """
+
+    def __init__(
+        self, store: Store, catalog: Catalog, stats: Stats, keys: Keys, deliver: Deliver
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._stats = stats
+        self._keys = keys
+        self._deliver = deliver
+        self._is_durable = False
+        self._published_at = ""
+        self._subscriber_count: dict[Topic, int] = {}
+
+    def committed(self, messages: Sequence[NewMessage], seqs: Sequence[int]) -> None:
+        """The log has a commit: pass it on to the subscribers, topic by topic."""
+        groups: dict[int, list[NewMessage]] = {}
+        # The numbers of a topic are consecutive within one commit: the first says all.
+        first_seqs: dict[int, int] = {}
+        for message, seq in zip(messages, seqs, strict=True):
+            group = groups.get(message.topic_id)
+            if group is not None:
+                group.append(message)
+            elif seq != TOPIC_GONE:
+                groups[message.topic_id] = [message]
+                first_seqs[message.topic_id] = seq
+        self._is_durable = self._store.durable
+        self._published_at = format_time(messages[0].published_at_ms)
+        self._subscriber_count.clear()
+        for topic_id, group in groups.items():
+            self._stats.published_count += len(group)
+            topic = self._catalog.by_id(topic_id)
+            if topic is not None:
+                topic.stored_bytes += sum([message.size_bytes for message in group])
+                count = self._deliver.committed(topic, group, first_seqs[topic_id])
+                self._subscriber_count[topic] = count
+
+    def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt | ConduitError:
+        """What the publisher of a message of that commit is told; those who repeat its key are told now."""
+        if seq == TOPIC_GONE:
+            gone = NotFound(
+                f"topic {topic.name!r} was deleted", code="topic_not_found", field="topic"
+            )
+            return self.failed(topic, message, gone)
+        receipt = Receipt(
+            message.message_id,
+            topic.name,
+            self._subscriber_count.get(topic, 0),
+            self._published_at,
+            seq,
+            topic.epoch,
+            self._is_durable,
+            False,
+        )
+        if message.idempotency_key is not None:
+            self._keys.settle(topic, message, receipt)
+        return receipt
+
+    def failed(self, topic: Topic, message: NewMessage, error: ConduitError) -> ConduitError:
+        """The same of a message that was not stored, or of which that is not known yet."""
+        if message.idempotency_key is not None:
+            self._keys.settle(topic, message, error)
+        return error
+
+    def refuse(self, error: ConduitError, answer: Callable[[ConduitError], None]) -> None:
+        """Tell a publisher why it was not stored."""
+        self._stats.publish_error_count += 1
+        answer(error)

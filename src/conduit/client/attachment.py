@@ -1,0 +1,139 @@
+"""One subscription on one connection after the other: connect, subscribe, and resume where it was."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from conduit.client.connection import Closed, Connection, api_error
+from conduit.client.faults import ApiError, ConnectionFailed
+from conduit.client.resume import Backoff, Positions, may_reconnect
+from conduit.protocol.frames import (
+    AnyServerFrame,
+    Closing,
+    ErrorFrame,
+    Gap,
+    MessageFrame,
+    StartSpec,
+    Subscribe,
+    Subscribed,
+)
+
+# A durable subscription may have to be loaded before it is confirmed.
+ANSWER_TIMEOUT_S = 30.0
+
+_REF = "subscribe"
+
+_log = logging.getLogger("conduit.client")
+_dice = random.Random()
+
+Take = Callable[[AnyServerFrame], Awaitable[None]]
+"""Acts on a frame that comes before the subscription is confirmed."""
+
+
+class Attachment:
+    """Knows what to subscribe to, from where, and when to try again."""
+
+    def __init__(self, url: str, subscribe: Subscribe, take: Take) -> None:
+        self._url = url
+        self._subscribe = subscribe
+        self._take = take
+        # The server keeps the progress of a durable subscription.
+        self._positions = (
+            Positions(subscribe.topic, subscribe.start, explicit=subscribe.ack != "auto")
+            if subscribe.subscription is None
+            else None
+        )
+        self._backoff = Backoff()
+        self._closing: Closing | None = None
+
+    # What happens ---------------------------------------------------------------------------------
+
+    def received(self, message: MessageFrame) -> None:
+        """A delivery came."""
+        if self._positions is not None:
+            self._positions.received(message)
+
+    def settled(self, message: MessageFrame) -> None:
+        """The application is done with a message."""
+        if self._positions is not None:
+            self._positions.settled(message)
+
+    def gap(self, frame: Gap) -> None:
+        """Messages will not come."""
+        if self._positions is not None:
+            self._positions.gap(frame)
+
+    def closing(self, frame: Closing) -> None:
+        """The server says when to come back."""
+        self._closing = frame
+
+    def forgot(self) -> bool:
+        """Whether positions were dropped since this was asked last: messages may be missing."""
+        if self._positions is None or not self._positions.forgotten_count:
+            return False
+        self._positions.forgotten_count = 0
+        return True
+
+    # Connecting -----------------------------------------------------------------------------------
+
+    async def open(self) -> Connection:
+        """Connect and subscribe. Raises ConnectionFailed, ApiError, BadAnswer."""
+        connection = await Connection.open(self._url)
+        self._closing = None
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await connection.send(self._request())
+                await self._subscribed(connection)
+        except Closed as end:
+            if not may_reconnect(end.code):
+                raise ApiError(f"the server refuses: {end}", code="closed") from end
+            raise ConnectionFailed(f"lost while subscribing: {end}") from end
+        except TimeoutError as error:
+            await connection.close()
+            raise ConnectionFailed(f"{self._url} does not answer") from error
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def open_again(self, end: Closed, lived_s: float) -> Connection:
+        """Connect and subscribe after a connection ended, as often as it takes. Raises what ends the
+        subscription: ConnectionFailed, ApiError, BadAnswer."""
+        if not may_reconnect(end.code):
+            raise ConnectionFailed(f"the server ended the stream: {end}")
+        after_s = self._closing.reconnect_after_ms / 1000 if self._closing is not None else 0.0
+        delay_s = self._backoff.lost(lived_s, after_s, _dice.random())
+        while True:
+            _log.warning("%s; connecting again in %.1f s", end, delay_s)
+            await asyncio.sleep(delay_s)
+            try:
+                return await self.open()
+            except (ApiError, ConnectionFailed) as error:
+                if not error.retryable:
+                    raise
+                _log.info("%s", error.detail)
+                delay_s = self._backoff.failed(_dice.random())
+
+    def _request(self) -> Subscribe:
+        """The `subscribe` frame; after a lost connection, from where it was."""
+        start: StartSpec | None = self._subscribe.start
+        if self._positions is not None:
+            start = self._positions.resume()
+        return msgspec.structs.replace(self._subscribe, start=start, ref=_REF)
+
+    async def _subscribed(self, connection: Connection) -> None:
+        """Wait for the answer to `subscribe`."""
+        while True:
+            frame = await connection.receive()
+            if isinstance(frame, Subscribed):
+                if self._positions is not None:
+                    self._positions.began(frame)
+                return
+            if isinstance(frame, ErrorFrame):
+                raise api_error(frame)
+            await self._take(frame)

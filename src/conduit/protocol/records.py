@@ -1,0 +1,142 @@
+"""What the server answers over HTTP, as records that the client decodes into.
+
+Order, names and types of the fields are the wire's; an answer's description in the API is the record's
+docstring. A client ignores fields that it does not know. Times are RFC 3339 text.
+
+Not here is what is different on the two sides: a message and a dead letter leave the server with the bytes
+that were stored, and reach an application decoded.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+# Publishing ---------------------------------------------------------------------------------------
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What became of a publish. `subscribers` is how many it went to on this node.
+
+    `durable`: it was on disk before it was answered. Its JSON is the answer: names, order and types are
+    the wire's.
+    """
+
+    message_id: str
+    topic: str
+    subscribers: int
+    published_at: str
+    seq: int
+    epoch: str
+    durable: bool
+    duplicate: bool
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """One receipt for each message, in the order of the request."""
+
+    results: list[Receipt]
+
+
+# Topics -------------------------------------------------------------------------------------------
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How much of a topic the log keeps; None means no bound of that kind. All bounds apply."""
+
+    max_age_s: int | None = None
+    max_messages: int | None = None
+    max_bytes: int | None = None
+
+
+class TopicAnswer(msgspec.Struct, frozen=True):
+    """One topic. `first_seq` to `last_seq` are stored; `message_count` were ever published."""
+
+    name: str
+    subscriber_count: int
+    message_count: int
+    created_at: str
+    first_seq: int
+    last_seq: int
+    epoch: str
+    stored_bytes: int
+    retention: Retention
+
+
+class TopicList(msgspec.Struct, frozen=True):
+    """A page of topics, by name."""
+
+    topics: list[TopicAnswer]
+    next: str | None
+
+
+# Subscriptions ------------------------------------------------------------------------------------
+
+
+class TopicProgress(msgspec.Struct, frozen=True):
+    """How far a subscription is in one topic. `lag`: messages above the floor, retention apart."""
+
+    topic: str
+    floor: int
+    last_seq: int
+    lag: int
+
+
+class SubscriptionAnswer(msgspec.Struct, frozen=True):
+    """One durable subscription and how far it is."""
+
+    name: str
+    topic: str
+    created_at: str
+    paused: bool
+    ack: str
+    order: str
+    max_in_flight: int
+    ack_wait_ms: int
+    max_ack_wait_ms: int
+    max_attempts: int
+    max_lost: int | None
+    subscribers: int
+    in_flight_count: int
+    pending_retry_count: int
+    dead_count: int
+    topics: list[TopicProgress]
+
+    @property
+    def lag(self) -> int:
+        """Messages that are not settled, of all topics."""
+        return sum(topic.lag for topic in self.topics)
+
+
+class SubscriptionList(msgspec.Struct, frozen=True):
+    """A page of subscriptions, by name."""
+
+    subscriptions: list[SubscriptionAnswer]
+    next: str | None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Where a subscription is after a seek, or would be."""
+
+    topics: list[TopicProgress]
+    dry_run: bool
+
+
+# Dead letters -------------------------------------------------------------------------------------
+
+
+class JobAnswer(msgspec.Struct, frozen=True):
+    """A redrive job. A dry run has no `id`, the state `dry_run`, and has only counted.
+
+    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`.
+    """
+
+    id: str | None
+    state: str
+    matched_count: int
+    redriven_count: int
+    failed_count: int
+    rate_per_s: float
+    max_count: int
+    started_at: str | None
+    finished_at: str | None
+    error: str | None

@@ -1,0 +1,59 @@
+"""Memory stores that misbehave on demand."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conduit.errors import StoreUnavailable
+from conduit.storage.memory import MemoryStore
+
+
+class AwayStore(MemoryStore):
+    """Its log cannot be read while `error` is set: that is raised."""
+
+    error: Exception | None = None
+    read_count = 0
+
+    def leave(self) -> None:
+        self.error = StoreUnavailable("the store is away")
+
+    def come_back(self) -> None:
+        self.error = None
+
+    async def read(self, *args, **kwargs):
+        self.read_count += 1
+        if self.error is not None:
+            raise self.error
+        return await super().read(*args, **kwargs)
+
+
+class SlowStore(MemoryStore):
+    """Calls of the methods in `held` wait until `release`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: set[str] = set()
+        self.waiting: list[str] = []
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self.held.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
+    async def _pass(self, name: str) -> None:
+        if name in self.held:
+            self.waiting.append(name)
+            await self._released.wait()
+
+    async def progress(self, subscription_id):
+        await self._pass("progress")
+        return await super().progress(subscription_id)
+
+    async def read(self, *args, **kwargs):
+        await self._pass("read")
+        return await super().read(*args, **kwargs)
+
+    async def settle(self, progress, deaths):
+        await self._pass("settle")
+        return await super().settle(progress, deaths)

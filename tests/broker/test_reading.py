@@ -1,0 +1,159 @@
+"""Messages that come from the log: a store that is away or slow, and logs that others write to."""
+
+import pytest
+import uuid_utils
+
+from conduit.core.message import NewMessage
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import Ack, Nack
+from conduit.storage.base import DeadFilter
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import AwayStore, SlowStore
+
+
+def id_of(peer, seq):
+    return next(frame["message_id"] for frame in peer.of("message") if frame["seq"] == seq)
+
+
+async def dead_count(bench: Bench) -> int:
+    await bench.flush()
+    return await bench.broker.store.dead_count(DEFAULT_TENANT, DeadFilter())
+
+
+async def append_behind(bench: Bench, topic: str, count: int) -> None:
+    """What another server on the same log does."""
+    topic_id = bench.broker.topics.get(DEFAULT_TENANT, topic).topic_id
+    await bench.broker.store.append(
+        [NewMessage(topic_id, str(uuid_utils.uuid7()), b"0") for _ in range(count)]
+    )
+
+
+async def test_a_store_that_is_away_burns_no_attempts():
+    store = AwayStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s", ack_wait_ms=1000)
+        await bench.publish_many("a", 3)
+        bench.forget_tail("a", 3)
+        store.leave()
+        for seq in (1, 2, 3):
+            connection.verbs.nack(Nack(id_of(peer, seq), delay_ms=0))
+        for _ in range(200):
+            await bench.advance(1.0)
+        assert peer.attempts == [(1, 1), (2, 1), (3, 1)]
+        assert await dead_count(bench) == 0
+        # At least once in a while, and not in every sweep.
+        assert 2 <= store.read_count <= 1_000
+        store.come_back()
+        await bench.advance(1.0)
+        assert peer.attempts[3:] == [(1, 2), (2, 2), (3, 2)]
+
+
+async def test_a_nack_does_not_fail_an_attempt_that_was_not_written():
+    store = AwayStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s", max_attempts=2)
+        await bench.publish("a")
+        bench.forget_tail("a", 1)
+        store.leave()
+        connection.verbs.nack(Nack(id_of(peer, 1), delay_ms=0))
+        await bench.rest()
+        connection.verbs.nack(Nack(id_of(peer, 1), ref="late"))
+        await bench.rest()
+        assert [frame["code"] for frame in peer.of("error")] == ["unknown_delivery"]
+        assert await dead_count(bench) == 0
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["redelivery", "backlog"])
+async def test_after_an_error_that_nobody_expected_it_is_tried_again(caplog, again):
+    store = AwayStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        if again:
+            bench.forget_tail("a", 1)
+            store.error = RuntimeError("a bug")
+            connection.verbs.nack(Nack(id_of(peer, 1), delay_ms=0))
+            expected = (1, 2)
+        else:
+            store.error = RuntimeError("a bug")
+            await append_behind(bench, "a", 1)
+            bench.broker.router.learned(bench.broker.topics.get(DEFAULT_TENANT, "a"), 2)
+            expected = (2, 1)
+        await bench.rest()
+        assert "a bug" in caplog.text
+        store.come_back()
+        await bench.advance(1.0)
+        assert peer.attempts == [(1, 1), expected]
+
+
+async def test_while_a_message_cannot_be_read_new_ones_go_on():
+    store = AwayStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a")
+        await bench.publish("a")
+        bench.forget_tail("a", 1)
+        store.leave()
+        connection.verbs.nack(Nack(id_of(peer, 1), delay_ms=0))
+        await bench.rest()
+        await bench.publish("a")
+        assert peer.seqs == [1, 2]
+
+
+async def test_everybody_gets_what_others_wrote_to_the_log(bench: Bench):
+    peers = [
+        (await bench.subscribe("a", **fields))[1]
+        for fields in (
+            {"ack": "auto"},
+            {},
+            {"subscription": "s"},
+            {"order": "strict", "ack": "auto"},
+        )
+    ]
+    await bench.publish_many("a", 3)
+    for _ in range(3):
+        await append_behind(bench, "a", 2)
+        await bench.publish("a")
+        await append_behind(bench, "a", 1)
+        await bench.publish_many("a", 2)
+    await bench.until(lambda: all(len(peer.seqs) == 21 for peer in peers))
+    for peer in peers:
+        assert peer.seqs == list(range(1, 22))
+        assert peer.of("gap") == []
+
+
+async def test_a_pattern_that_had_nothing_to_do_gets_what_others_wrote(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a.b")
+    _, peer = await bench.subscribe("a.*")
+    await append_behind(bench, "a.b", 3)
+    await bench.publish("a.b")
+    await bench.until(lambda: len(peer.seqs) == 4)
+    assert peer.seqs == [1, 2, 3, 4]
+
+
+async def test_nothing_is_passed_over_by_who_is_paused_while_a_page_comes():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        _, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        store.held.add("read")
+        await append_behind(bench, "a", 2)
+        bench.broker.router.learned(bench.broker.topics.get(DEFAULT_TENANT, "a"), 3)
+        await bench.until(lambda: store.waiting == ["read"])
+        await bench.broker.subscriptions.pause(DEFAULT_TENANT, "s")
+        store.release()
+        await bench.rest()
+        assert peer.seqs == [1]
+        await bench.broker.subscriptions.resume(DEFAULT_TENANT, "s")
+        await bench.until(lambda: peer.seqs == [1, 2, 3])
+
+
+async def test_acks_that_came_while_the_process_was_stopped_are_in_time(bench: Bench):
+    connection, _ = await bench.subscribe("a", ack_wait_ms=1000, max_attempts=1)
+    await bench.publish_many("a", 200)
+    # The process stands still for 3 s. What is due first is the sweep; then the sockets are read.
+    bench.clock.seconds += 3
+    bench.broker._engine.deadlines.sweep(bench.clock.seconds)
+    connection.verbs.ack(Ack(topic="a", seq=200))
+    await bench.advance(0.1)
+    assert await dead_count(bench) == 0
+    assert bench.broker.stats.late_ack_count == 0

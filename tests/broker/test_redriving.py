@@ -1,0 +1,117 @@
+"""Dead letters that are delivered again: to whom, when, and in which order."""
+
+import pytest
+
+from conduit.errors import Conflict
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.storage.base import DeadFilter
+from tests.broker.kit import Bench
+
+
+async def bury(bench: Bench, topic: str, pattern: str, count: int = 1, **fields):
+    """Letters of subscription `s`, oldest first, and nobody attached."""
+    connection, peer = await bench.subscribe(pattern, subscription="s", **fields)
+    await bench.publish_many(topic, count)
+    for done in range(count):
+        connection.verbs.reject(Reject(peer.of("message")[done]["message_id"]))
+        await bench.rest()
+    connection.close()
+    await bench.flush()
+    await bench.flush()
+    assert bench.broker._owned.running() == []
+    found = await bench.broker.store.dead_list(T, DeadFilter(), limit=100)
+    return [letter.dead_id for letter in reversed(found)]
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_a_redriven_letter_reaches_a_pattern_that_attaches_later(bench: Bench, reconnects):
+    await bench.broker.topics.create(T, "o.a")
+    (dead_id,) = await bury(bench, "o.a", "o.*")
+    await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.flush()
+    connection, peer = await bench.subscribe("o.*", subscription="s")
+    await bench.rest()
+    assert peer.attempts == [(1, 1)]
+    if reconnects:
+        connection.close()
+        await bench.flush()
+        await bench.flush()
+        connection, peer = await bench.subscribe("o.*", subscription="s")
+        await bench.rest()
+        assert peer.attempts == [(1, 2)]
+    connection.verbs.ack(Ack(topic="o.a", seq=1))
+    await bench.flush()
+    view = await bench.broker.subscriptions.get(T, "s")
+    assert (view.in_flight_count, view.pending_retry_count) == (0, 0)
+
+
+async def test_a_letter_is_not_redriven_to_a_subscription_that_is_on_other_topics_now(bench: Bench):
+    await bench.broker.topics.create(T, "salaries")
+    (dead_id,) = await bury(bench, "salaries", "salaries")
+    await bench.broker.subscriptions.delete(T, "s")
+    _, peer = await bench.subscribe("lunch", subscription="s")
+    with pytest.raises(Conflict):
+        await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.publish("salaries", "secret")
+    await bench.publish("lunch")
+    assert [frame["topic"] for frame in peer.of("message")] == ["lunch"]
+    letter = await bench.broker.store.dead_get(T, dead_id)
+    assert letter is not None
+    assert letter.redriven_at_ms is None
+
+
+async def test_in_strict_order_redriven_letters_go_out_one_at_a_time_and_by_number(bench: Bench):
+    await bench.broker.topics.create(T, "f")
+    dead_ids = await bury(bench, "f", "f", count=5, order="strict")
+    one, peer = await bench.subscribe("f", subscription="s")
+    two, other = await bench.subscribe("f", subscription="s")
+    await bench.publish("f")
+    assert peer.seqs + other.seqs == [6]
+    for dead_id in reversed(dead_ids):
+        await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.publish("f")
+    order = []
+    for _ in range(7):
+        frames = [(f, one) for f in peer.of("message")] + [(f, two) for f in other.of("message")]
+        out = [(f, c) for f, c in frames if f["seq"] not in order]
+        assert len(out) == 1
+        frame, connection = out[0]
+        order.append(frame["seq"])
+        connection.verbs.ack(Ack(message_id=frame["message_id"]))
+        await bench.rest()
+    assert order == [6, 1, 2, 3, 4, 5, 7]
+
+
+async def test_redriven_to_an_automatic_subscription_it_is_settled_when_it_is_written(bench: Bench):
+    await bench.broker.topics.create(T, "a")
+    (dead_id,) = await bury(bench, "a", "a")
+    await bench.broker.subscriptions.delete(T, "s")
+    connection, peer = await bench.subscribe("a", subscription="s", ack="auto", start="earliest")
+    assert peer.seqs == [1]
+    await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.advance(100)
+    assert peer.attempts == [(1, 1), (1, 1)]
+    connection.close()
+
+
+async def test_in_strict_order_a_wait_of_the_lowest_ends_although_later_ones_are_due(bench: Bench):
+    await bench.broker.topics.create(T, "f")
+    dead_ids = await bury(bench, "f", "f", count=3, order="strict")
+    connection, peer = await bench.subscribe("f", subscription="s")
+    for dead_id in dead_ids:
+        await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.rest()
+    for delay_s in (5, 50, 0.5):
+        connection.verbs.nack(
+            Nack(peer.of("message")[-1]["message_id"], delay_ms=int(delay_s * 1000))
+        )
+        await bench.rest()
+        before = len(peer.seqs)
+        await bench.advance(delay_s - 0.1)
+        assert len(peer.seqs) == before
+        await bench.advance(0.2)
+        assert peer.seqs[before:] == [1]
+    connection.verbs.ack(Ack(topic="f", seq=1))
+    await bench.rest()
+    assert peer.seqs[-1] == 2

@@ -1,0 +1,57 @@
+"""However `conduit sub` ends, the server sees a close frame: a connection that is lost counts against
+what was in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from conduit.cli.exits import Exit
+from tests.cli.command import Conduit, Running
+from tests.client.peer import Peer, peers
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
+
+
+async def script(peer: Peer) -> None:
+    """Two deliveries, which may be acked, and then the client's close frame."""
+    await peer.subscribed(seq=0, epoch="e")
+    await peer.deliver(1, 2)
+    assert await peer.left(acks=True) == 1000
+
+
+async def end(running: Running) -> int:
+    """Its exit code, without holding up the scripted server."""
+    return await asyncio.to_thread(running.wait)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ack", ["auto", "none"])
+async def test_a_signal_closes_in_good_order(number: signal.Signals, ack: str) -> None:
+    async with peers(script) as url:
+        with Conduit(url).start("sub", "t", "--subscription", "s", "--ack", ack) as running:
+            for seq in (1, 2):
+                assert (await asyncio.to_thread(running.line))["seq"] == seq
+            running.signal(number)
+            assert await end(running) == Exit.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("option", "code"), [(("--count", "2"), Exit.OK), (("--timeout", "0.5s"), Exit.OK)]
+)
+async def test_coming_to_an_end_closes_in_good_order(option: tuple[str, str], code: Exit) -> None:
+    async with peers(script) as url:
+        with Conduit(url).start("sub", "t", "--ack", "none", *option) as running:
+            assert await end(running) == code
+
+
+async def test_a_reader_who_goes_away_closes_in_good_order() -> None:
+    reading, writing = os.pipe()
+    async with peers(script) as url:
+        with Conduit(url).start("sub", "t", "--subscription", "s", stdout=writing) as running:
+            os.close(writing)
+            os.close(reading)
+            assert await end(running) == Exit.ERROR
