@@ -10,6 +10,8 @@ WORKERS ?= 4
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
 TIMES ?= 30
+# How long `make model` looks; `make test` takes a few seconds of it.
+MINUTES ?= 30
 # `make lock UPGRADE=--upgrade` moves every package to its newest version.
 UPGRADE ?=
 # `make bench Q="publish fanout"` asks these questions only.
@@ -23,7 +25,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test services test-fast lint format types crash faults autobahn bench figures audit lock clean
+.PHONY: help setup run test services test-fast lint format types crash faults model planted autobahn bench figures audit lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -58,12 +60,19 @@ format: setup ## rewrite the code in the one format
 types: setup ## mypy --strict on src and bench
 	$(BIN)/mypy
 
+model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server
+	$(BIN)/python -m tests.model.run --minutes $(MINUTES)
+	$(BIN)/python -m tests.model.served --minutes $(MINUTES)
+
 crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
 	$(BIN)/python -m tests.crash.run --store sqlite --fault server --times $(KILLS)
 
 faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault of server, database and network
 	$(BIN)/python -m tests.crash.run --store postgres --times $(TIMES) \
 		--fault server postmaster stop reset disk
+
+planted: setup ## old faults put back one by one, and how long the model takes to find each
+	$(BIN)/python -m tests.model.planted
 
 autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)
 	$(BIN)/python tests/autobahn/run.py --python2 $(PYTHON2)

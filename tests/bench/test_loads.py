@@ -28,8 +28,8 @@ def test_it_is_prepared_and_waits_until_it_may_go():
 def test_only_what_follows_ready_counts_as_its_cores():
     _, idle = loads.run(work.works, 0.2, 0.0, 0.1)
     _, busy = loads.run(work.works, 0.0, 0.2, 0.0)
-    assert idle < 0.2
-    assert 0.2 < busy <= 1.1
+    # Both share the machine with others. Were the work before counted, the idle one would have two cores.
+    assert idle < busy <= 1.1
 
 
 @pytest.mark.parametrize(

@@ -115,3 +115,45 @@ async def test_in_strict_order_a_wait_of_the_lowest_ends_although_later_ones_are
     connection.verbs.ack(Ack(topic="f", seq=1))
     await bench.rest()
     assert peer.seqs[-1] == 2
+
+
+async def test_several_redriven_to_a_strict_automatic_subscription_all_come(bench: Bench):
+    await bench.broker.topics.create(T, "f")
+    dead_ids = await bury(bench, "f", "f", count=3)
+    await bench.broker.subscriptions.delete(T, "s")
+    connection, peer = await bench.subscribe("f", subscription="s", order="strict", ack="auto")
+    connection.close()
+    await bench.flush()
+    for dead_id in dead_ids:
+        # It began after them: what was never handed to it counts as settled.
+        await bench.broker.dead_letters.redrive(T, dead_id)
+    _, peer = await bench.subscribe("f", subscription="s")
+    await bench.rest()
+    assert peer.seqs == [1, 2, 3]
+
+
+async def test_strict_order_without_acks_goes_on_after_a_redriven_letter(bench: Bench):
+    await bench.broker.topics.create(T, "o.a")
+    (dead_id,) = await bury(bench, "o.a", "o.*")
+    await bench.broker.subscriptions.delete(T, "s")
+    _, peer = await bench.subscribe("o.*", subscription="s", ack="auto", order="strict")
+    await bench.broker.dead_letters.redrive(T, dead_id)
+    await bench.rest()
+    await bench.publish("o.a")
+    await bench.publish("o.a")
+    assert peer.attempts == [(1, 1), (2, 1), (3, 1)]
+
+
+async def test_a_redrive_is_not_lost_when_another_node_has_claimed_the_subscription(bench: Bench):
+    await bench.broker.topics.create(T, "o.a")
+    connection, peer = await bench.subscribe("o.*", subscription="s")
+    await bench.publish("o.a")
+    connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
+    await bench.flush()
+    (letter,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=1)
+    await bench.broker.store.subscription_claim(bench.broker._owned.get(T, "s").subscription_id)
+    await bench.broker.dead_letters.redrive(T, letter.dead_id)
+    assert peer.closed is not None
+    connection.close()
+    _, again = await bench.subscribe("o.*", subscription="s")
+    assert again.seqs == [1]

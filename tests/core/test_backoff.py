@@ -48,8 +48,16 @@ def test_no_attempt_waits_less_than_the_one_before(attempt, wait_s, cap_s):
     assert before <= ack_wait_s(attempt + 1, wait_s, cap_s, 0.0)
 
 
-def test_after_a_first_loss_at_once_then_a_second_doubled_up_to_a_minute():
+def test_the_first_lost_connection_costs_no_wait_and_each_further_one_doubles_it_up_to_a_minute():
     waits = [lost_wait_s(losses) for losses in range(1, 11)]
 
     assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert lost_wait_s(10**30) == 60
+
+
+def test_what_was_never_lost_waits_for_nothing():
+    assert lost_wait_s(0) == 0
+
+
+@given(attempts)
+def test_any_number_of_losses_waits_a_minute_at_most_and_no_less_than_one_fewer(losses):
+    assert lost_wait_s(losses - 1) <= lost_wait_s(losses) <= 60

@@ -5,7 +5,7 @@ import pytest
 
 from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Policy, Snapshot
 from conduit.errors import StateError
-from tests.core.handing import redeliver
+from tests.support.delivery import redelivered
 
 ALICE, BOB = 1, 2
 
@@ -72,28 +72,44 @@ def test_numbers_are_handed_without_holes():
             delivery.hand(first, last, ALICE, 0.0)
 
 
-def test_a_cumulative_ack_settles_what_its_holder_has_or_had_last():
-    delivery = handed(4)
-    delivery.hand(5, 6, BOB, 0.0)
-    delivery.hand(7, 8, ALICE, 0.0)
-    delivery.nack(2, 0.0, 30.0, "busy")
-    delivery.nack(5, 0.0, 30.0, "busy")
+def test_a_cumulative_ack_settles_what_its_sender_has_up_to_the_number_and_nothing_of_others():
+    delivery = handed(2)
+    delivery.hand(3, 4, BOB, 0.0)
+    delivery.hand(5, 6, ALICE, 0.0)
     delivery.ack(1)
 
-    assert delivery.ack_through(7, ALICE) == 4
-    assert (delivery.floor, delivery.open_count) == (4, 3)
-    assert delivery.in_flight == {ALICE: 1, BOB: 1}
-    assert delivery.ack_through(7, ALICE) == 0
-    assert delivery.ack_through(7, BOB) == 2
+    assert delivery.ack_through(5, ALICE) == 2
+    assert (delivery.floor, delivery.open_count) == (2, 3)
+    assert delivery.in_flight == {ALICE: 1, BOB: 2}
+    assert delivery.ack_through(5, ALICE) == 0
+    assert delivery.ack_through(9, BOB) == 2
+    assert (delivery.floor, delivery.is_open(6)) == (5, True)
 
 
-def test_what_went_to_another_after_it_failed_is_that_ones_to_ack_cumulatively():
-    delivery = handed(1)
-    delivery.expire(1.0)
-    redeliver(delivery, BOB, 1.0, limit=1)
+def test_a_cumulative_ack_settles_what_its_sender_had_last_before_it_failed():
+    delivery = handed(4)
+    delivery.nack(1, 0.0, 30.0, "busy")
+    delivery.nack(2, 0.0, 0.0, "busy")
+    delivery.hand_again(2, BOB, 0.0)
+    delivery.nack(3, 0.0, 0.0, "busy")
+    delivery.hand_again(3, BOB, 0.0)
+    delivery.nack(3, 0.0, 30.0, "busy")
 
-    assert delivery.ack_through(1, ALICE) == 0
-    assert delivery.ack_through(1, BOB) == 1
+    assert delivery.ack_through(9, ALICE) == 2
+    assert [seq for seq in range(1, 5) if delivery.is_open(seq)] == [2, 3]
+    assert delivery.in_flight == {ALICE: 0, BOB: 1}
+    assert delivery.ack_through(9, BOB) == 2
+    assert (delivery.floor, delivery.in_flight) == (4, {ALICE: 0, BOB: 0})
+
+
+def test_a_cumulative_ack_settles_what_has_been_extended_or_had_before_the_policy_changed():
+    delivery = handed(2)
+    delivery.extend(1, 0.0, 9.0)
+    delivery.set_policy(Policy())
+
+    assert delivery.ack_through(2, BOB) == 0
+    assert delivery.ack_through(2, ALICE) == 2
+    assert (delivery.is_idle, delivery.in_flight) == (True, {ALICE: 0})
 
 
 def test_a_cumulative_ack_beyond_what_was_handed_settles_no_future_message():
@@ -137,7 +153,7 @@ def test_a_silent_subscriber_gets_five_attempts_in_31_seconds_and_then_a_dead_le
         assert delivery.history(1).holder == ALICE
         delivery.expire(now)
         waits.append(now - begun)
-        redeliver(delivery, ALICE, now, limit=10)
+        redelivered(delivery, ALICE, now, limit=10)
 
     assert waits == [1, 2, 4, 8, 16]
     assert delivery.has_dead
@@ -151,7 +167,7 @@ def test_a_redelivery_says_its_attempt_and_later_messages_flow_on_meanwhile():
     delivery.hand(2, 3, ALICE, 0.9)
     delivery.expire(1.0)
 
-    assert redeliver(delivery, BOB, 1.0, limit=10) == [(1, 2)]
+    assert redelivered(delivery, BOB, 1.0, limit=10) == [(1, 2)]
     assert delivery.history(2).attempt == 1
     assert delivery.in_flight == {ALICE: 2, BOB: 1}
 
@@ -160,8 +176,8 @@ def test_jitter_spreads_redeliveries_over_a_tenth_of_the_wait():
     delivery = handed(1, ack_wait_s=10.0)
     delivery.expire(10.0, jitter=0.5)
 
-    assert redeliver(delivery, ALICE, 10.4, limit=1) == []
-    assert redeliver(delivery, ALICE, 10.5, limit=1) == [(1, 2)]
+    assert redelivered(delivery, ALICE, 10.4, limit=1) == []
+    assert redelivered(delivery, ALICE, 10.5, limit=1) == [(1, 2)]
 
 
 def test_nobody_gets_more_than_there_is_room_for_and_the_oldest_due_goes_first():
@@ -169,9 +185,9 @@ def test_nobody_gets_more_than_there_is_room_for_and_the_oldest_due_goes_first()
     for seq, delay_s in ((4, 1.0), (2, 2.0), (3, 3.0), (1, 9.0)):
         delivery.nack(seq, 0.0, delay_s, "busy")
 
-    assert redeliver(delivery, BOB, 5.0, limit=0) == []
-    assert redeliver(delivery, BOB, 5.0, limit=2) == [(4, 2), (2, 2)]
-    assert redeliver(delivery, BOB, 5.0, limit=2) == [(3, 2)]
+    assert redelivered(delivery, BOB, 5.0, limit=0) == []
+    assert redelivered(delivery, BOB, 5.0, limit=2) == [(4, 2), (2, 2)]
+    assert redelivered(delivery, BOB, 5.0, limit=2) == [(3, 2)]
 
 
 def test_a_nack_waits_for_its_delay_or_for_the_attempts_backoff():
@@ -179,9 +195,9 @@ def test_a_nack_waits_for_its_delay_or_for_the_attempts_backoff():
     assert delivery.nack(1, 1.0, 0.25, "busy")
     assert delivery.nack(2, 1.0, None, "busy")
 
-    assert redeliver(delivery, ALICE, 1.25, limit=9) == [(1, 2)]
-    assert redeliver(delivery, ALICE, 1.4, limit=9) == []
-    assert redeliver(delivery, ALICE, 1.5, limit=9) == [(2, 2)]
+    assert redelivered(delivery, ALICE, 1.25, limit=9) == [(1, 2)]
+    assert redelivered(delivery, ALICE, 1.4, limit=9) == []
+    assert redelivered(delivery, ALICE, 1.5, limit=9) == [(2, 2)]
     assert delivery.history(2).reason == "busy"
 
 
@@ -189,16 +205,15 @@ def test_the_backoff_after_a_nack_begins_with_a_second_at_most():
     delivery, now = handed(1, ack_wait_s=30.0, max_ack_wait_s=30.0, max_attempts=9), 0.0
     for wait_s in (1, 2, 4, 8, 16, 30, 30):
         assert delivery.nack(1, now, None, "busy")
-        assert delivery.next_deadline(now) <= now + wait_s
-        assert redeliver(delivery, ALICE, now + wait_s - 0.01, limit=9) == []
+        assert redelivered(delivery, ALICE, now + wait_s - 0.01, limit=9) == []
         now += wait_s
-        assert len(redeliver(delivery, ALICE, now, limit=9)) == 1
+        assert len(redelivered(delivery, ALICE, now, limit=9)) == 1
 
 
 def test_the_nack_of_the_last_attempt_is_a_death_with_its_reason():
     delivery = handed(1, max_attempts=2)
     delivery.nack(1, 0.0, 0.0, "first")
-    redeliver(delivery, ALICE, 0.0, limit=1)
+    redelivered(delivery, ALICE, 0.0, limit=1)
     delivery.nack(1, 0.0, 0.0, "second")
 
     assert delivery.take_dead() == [Dead(1, 2, "second")]
@@ -213,7 +228,7 @@ def test_a_nack_counts_only_for_a_delivery_that_is_out():
     assert not delivery.nack(1, 0.0, 0.0, "again")
     assert not delivery.nack(2, 0.0, 0.0, "late")
     assert not delivery.nack(3, 0.0, 0.0, "early")
-    assert redeliver(delivery, ALICE, 4.9, limit=9) == []
+    assert redelivered(delivery, ALICE, 4.9, limit=9) == []
 
 
 def test_a_reject_is_a_death_at_once_out_or_waiting():
@@ -237,9 +252,9 @@ def test_extend_gives_the_stated_time_or_the_attempts_wait_again():
     delivery.expire(1.8)
     assert delivery.waiting_count == 0
     delivery.expire(1.9)
-    assert redeliver(delivery, ALICE, 1.9, limit=9) == [(1, 2)]
+    assert redelivered(delivery, ALICE, 1.9, limit=9) == [(1, 2)]
     delivery.expire(10.9)
-    assert redeliver(delivery, ALICE, 10.9, limit=9) == [(1, 3), (2, 2)]
+    assert redelivered(delivery, ALICE, 10.9, limit=9) == [(1, 3), (2, 2)]
 
 
 def test_an_extended_delivery_keeps_its_attempt_and_may_be_acked():
@@ -264,10 +279,47 @@ def test_strict_order_holds_the_next_until_the_one_before_is_acked_or_dead():
             continue
         now = delivery.next_deadline(now)
         delivery.expire(now)
-        log += redeliver(delivery, ALICE, now, limit=1)
+        log += redelivered(delivery, ALICE, now, limit=1)
 
     assert log == [(1, 1), (2, 1), (2, 2), (3, 1)]
     assert delivery.take_dead() == [Dead(2, 2, REASON_TIMEOUT)]
+
+
+# A subscriber that is gone -------------------------------------------------------------------------
+
+
+def test_what_a_subscriber_had_that_is_gone_goes_to_the_next_one_at_once():
+    delivery = handed(3)
+    delivery.hand(4, 4, BOB, 0.0)
+    delivery.ack(2)
+
+    assert delivery.release(ALICE, 0.5) == 2
+    assert delivery.in_flight == {ALICE: 0, BOB: 1}
+    assert redelivered(delivery, BOB, 0.5, limit=9) == [(1, 2), (3, 2)]
+    assert delivery.release(ALICE, 0.5) == 0
+
+
+def test_a_connection_that_was_closed_is_no_failure_and_kills_nothing():
+    delivery = handed(1, max_attempts=2, max_lost=2)
+    for attempt in range(2, 20):
+        delivery.release(ALICE, 0.0)
+        assert redelivered(delivery, ALICE, 0.0, limit=1) == [(1, attempt)]
+    assert delivery.take_dead() == []
+
+    delivery.expire(1000.0)
+    assert delivery.take_dead() == []
+    assert redelivered(delivery, ALICE, 1000.0, limit=1) == [(1, 20)]
+    delivery.expire(2000.0)
+    assert delivery.take_dead() == [Dead(1, 20, REASON_TIMEOUT)]
+
+
+def test_time_without_a_subscriber_burns_no_attempt():
+    delivery = handed(1)
+    delivery.release(ALICE, 0.5)
+    for hour in range(1, 100):
+        delivery.expire(3600.0 * hour)
+
+    assert redelivered(delivery, BOB, 360_000.0, limit=1) == [(1, 2)]
 
 
 # Seek, retention, redrive -------------------------------------------------------------------------
@@ -282,7 +334,7 @@ def test_a_seek_begins_anew_and_acks_from_before_it_mean_nothing(floor):
     assert (delivery.floor, delivery.cursor, delivery.is_idle) == (floor, floor, True)
     assert delivery.in_flight == {ALICE: 0}
     assert not delivery.ack(3)
-    assert redeliver(delivery, ALICE, 100.0, limit=9) == []
+    assert redelivered(delivery, ALICE, 100.0, limit=9) == []
     delivery.hand(floor + 1, floor + 1, BOB, 0.0)
     assert delivery.history(floor + 1).attempt == 1
 
@@ -294,7 +346,7 @@ def test_a_redriven_message_starts_from_attempt_one_and_leaves_the_floor_where_i
     assert delivery.redrive(2, 2.0)
 
     assert (delivery.floor, delivery.is_open(2)) == (3, True)
-    assert redeliver(delivery, BOB, 2.0, limit=9) == [(2, 1)]
+    assert redelivered(delivery, BOB, 2.0, limit=9) == [(2, 1)]
     assert delivery.ack(2)
     assert delivery.floor == 3
 
@@ -303,14 +355,14 @@ def test_only_a_settled_message_can_be_redriven():
     delivery = handed(2)
     delivery.nack(2, 0.0, 9.0, "busy")
 
-    assert not any(delivery.redrive(seq, 0.0) for seq in (1, 2, 3))
+    assert not any(delivery.redrive(seq, 0.0) for seq in (0, 1, 2, 3))
 
 
 def test_a_redriven_message_can_die_again():
     delivery = handed(1)
     delivery.reject(1, "first")
     delivery.redrive(1, 0.0)
-    redeliver(delivery, ALICE, 0.0, limit=1)
+    redelivered(delivery, ALICE, 0.0, limit=1)
     delivery.reject(1, "second")
 
     assert delivery.take_dead() == [Dead(1, 1, "first"), Dead(1, 1, "second")]
@@ -323,7 +375,7 @@ def test_a_redriven_message_survives_a_restart():
     delivery = restarted(delivery, 5.0)
 
     assert delivery.floor == 3
-    assert redeliver(delivery, BOB, 5.0, limit=9) == [(2, 1)]
+    assert redelivered(delivery, BOB, 5.0, limit=9) == [(2, 1)]
 
 
 def test_a_shorter_ack_wait_holds_for_the_next_message_even_behind_a_longer_one():
@@ -333,7 +385,7 @@ def test_a_shorter_ack_wait_holds_for_the_next_message_even_behind_a_longer_one(
 
     assert delivery.next_deadline(1.0) <= 2.0
     delivery.expire(2.0)
-    assert redeliver(delivery, ALICE, 2.0, limit=9) == [(2, 2)]
+    assert redelivered(delivery, ALICE, 2.0, limit=9) == [(2, 2)]
     delivery.expire(59.9)
     assert delivery.history(1).attempt == 1
     delivery.expire(60.0)

@@ -1,82 +1,149 @@
-"""Subscribers that leave, connections that are lost."""
+"""What happens to a delivery whose connection is lost, and to one that loses connection after connection."""
 
-from conduit.core.delivery import REASON_LOST, REASON_TIMEOUT, Dead
-from tests.core.handing import redeliver
-from tests.core.test_delivery import ALICE, BOB, handed, machine
+import msgspec
+import pytest
 
+from conduit.core.delivery import REASON_LOST, Dead, Delivery, Policy, Snapshot
+from tests.support.delivery import redelivered
 
-def test_what_a_lost_subscriber_had_goes_to_the_next_one_at_once():
-    delivery = handed(3)
-    delivery.hand(4, 4, BOB, 0.0)
-    delivery.ack(2)
-
-    assert delivery.release(ALICE, 0.5) == 2
-    assert delivery.in_flight == {ALICE: 0, BOB: 1}
-    assert redeliver(delivery, BOB, 0.5, limit=9) == [(1, 2), (3, 2)]
-    assert delivery.release(ALICE, 0.5) == 0
+ALICE, BOB = 1, 2
 
 
-def test_a_lost_connection_is_no_failure_and_kills_nothing():
-    delivery = handed(1, max_attempts=2)
-    for attempt in range(2, 20):
-        delivery.release(ALICE, 0.0)
-        assert redeliver(delivery, ALICE, 0.0, limit=1) == [(1, attempt)]
-    assert delivery.take_dead() == []
-
-    delivery.expire(1000.0)
-    assert delivery.take_dead() == []
-    assert redeliver(delivery, ALICE, 1000.0, limit=1) == [(1, 20)]
-    delivery.expire(2000.0)
-    assert delivery.take_dead() == [Dead(1, 20, REASON_TIMEOUT)]
+def handed(last, **policy):
+    """A machine that gave 1..last to Alice at time 0."""
+    delivery = Delivery(Policy(**policy), 0, {})
+    delivery.hand(1, last, ALICE, 0.0)
+    return delivery
 
 
-def test_losses_make_it_wait_and_then_kill_it():
-    delivery, now = handed(1, max_lost=5), 0.0
-    for attempt, wait_s in ((2, 0), (3, 1), (4, 2), (5, 4)):
-        assert delivery.release(ALICE, now, lost=True) == 1
-        assert redeliver(delivery, ALICE, now + wait_s - 0.1, limit=1) == []
-        now += wait_s
-        assert redeliver(delivery, ALICE, now, limit=1) == [(1, attempt)]
-        assert delivery.history(1).failures == 0
+def lost_again(delivery, now):
+    """Bob takes the only number, which is due, and loses his connection at once; when it is due again."""
+    delivery.hand_again(1, BOB, now)
+    delivery.release(BOB, now, lost=True)
+    if delivery.is_idle:
+        return None
+    at = delivery.history(1).at
+    assert delivery.next_deadline(now) <= at
+    assert redelivered(delivery, BOB, at - 0.001, limit=1) == []
+    return at
+
+
+def test_a_lost_connection_brings_it_again_at_once_and_then_after_1_2_4_up_to_60_seconds():
+    delivery = handed(1, max_lost=10)
+    delivery.release(ALICE, 0.0, lost=True)
+    waits, now = [], 0.0
+    while (at := lost_again(delivery, now)) is not None:
+        waits.append(at - now)
+        now = at
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert delivery.take_dead() == [Dead(1, 10, REASON_LOST)]
+    assert (delivery.floor, delivery.in_flight) == (1, {ALICE: 0, BOB: 0})
+
+
+def test_losses_without_a_limit_kill_nothing():
+    delivery, now = handed(1, max_lost=None), 0.0
     delivery.release(ALICE, now, lost=True)
-    assert delivery.take_dead() == [Dead(1, 5, REASON_LOST)]
-    assert (delivery.floor, delivery.is_idle, delivery.in_flight) == (1, True, {ALICE: 0})
+    for _ in range(100):
+        now = lost_again(delivery, now)
+
+    assert delivery.take_dead() == []
+    assert delivery.history(1).losses == 101
+    assert delivery.history(1).failures == 0
 
 
-def test_suspects_come_last_and_one_at_a_time():
-    delivery = handed(3, max_lost=None)
-    for _ in range(2):
-        delivery.release(ALICE, 0.0, lost=True)
-        redeliver(delivery, ALICE, 0.0, limit=9)
-    delivery.hand(4, 4, ALICE, 0.0)
-    delivery.nack(4, 0.0, 1.0, "busy")
+def test_losses_and_failures_are_counted_apart():
+    delivery = handed(1, max_attempts=2, max_lost=2)
+    delivery.release(ALICE, 0.0, lost=True)
+    assert redelivered(delivery, ALICE, 0.0, limit=1) == [(1, 2)]
+    delivery.nack(1, 0.0, 0.0, "busy")
+    assert redelivered(delivery, ALICE, 0.0, limit=1) == [(1, 3)]
+    assert delivery.take_dead() == []
 
-    assert delivery.due(0.5) is delivery.due_suspect(0.5) is None
-    assert redeliver(delivery, BOB, 1.0, limit=9) == [(4, 2), (1, 3)]
+    delivery.release(ALICE, 0.0, lost=True)
+    assert delivery.take_dead() == [Dead(1, 3, REASON_LOST)]
+
+
+def test_what_was_never_lost_goes_before_what_was_lost_once():
+    delivery = handed(2)
+    delivery.release(ALICE, 0.0, lost=True)
+    delivery.hand(3, 4, ALICE, 0.0)
+    delivery.expire(1.0)
+
+    assert redelivered(delivery, BOB, 1.0, limit=9) == [(3, 2), (4, 2), (1, 2), (2, 2)]
+
+
+def suspects(last):
+    """A machine in which 1..last were lost twice at time 0, so that they are due at 1."""
+    delivery = handed(last)
+    delivery.release(ALICE, 0.0, lost=True)
+    redelivered(delivery, ALICE, 0.0, limit=last)
+    delivery.release(ALICE, 0.0, lost=True)
+    return delivery
+
+
+def test_a_suspect_is_never_due_with_the_others_and_only_one_is_out():
+    delivery = suspects(2)
+    assert delivery.due_suspect(0.9) is None
+    assert (delivery.due(1.0), delivery.due_suspect(1.0)) == (None, 1)
+
+    delivery.hand_again(1, BOB, 1.0)
+    assert delivery.due_suspect(1.0) is None
+    delivery.extend(1, 1.0, 9.0)
     assert delivery.due_suspect(1.0) is None
     delivery.ack(1)
-    assert redeliver(delivery, BOB, 1.0, limit=9) == [(2, 3)]
+    assert delivery.due_suspect(1.0) == 2
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda delivery: delivery.nack(1, 1.0, 5.0, "busy"),
+        lambda delivery: delivery.reject(1, "poison"),
+        lambda delivery: delivery.ack_through(1, BOB),
+        lambda delivery: delivery.release(BOB, 1.0, lost=True),
+        lambda delivery: delivery.expire(2.0),
+    ],
+)
+def test_the_next_suspect_has_its_turn_however_the_one_before_ended(end):
+    delivery = suspects(2)
+    delivery.hand_again(1, BOB, 1.0)
+    end(delivery)
+
+    assert delivery.due_suspect(2.0) == 2
+
+
+def test_a_suspect_that_was_given_back_is_due_at_once():
+    delivery = suspects(2)
+    delivery.hand_again(1, BOB, 1.0)
     delivery.release(BOB, 1.0)
-    assert redeliver(delivery, ALICE, 1.0, limit=9) == [(4, 3), (2, 4)]
+
+    assert delivery.due_suspect(1.0) == 1
 
 
-def test_whoever_is_forgotten_has_its_room_back_in_the_shared_count():
-    in_flight = {}
-    one, other = machine(in_flight=in_flight), machine(in_flight=in_flight)
-    one.hand(1, 3, ALICE, 0.0)
-    one.nack(2, 0.0, 0.0, "busy")
-    redeliver(one, BOB, 0.0, limit=1)
-    other.hand(1, 1, ALICE, 0.0)
-    one.forget()
+def test_a_suspect_that_is_out_keeps_no_message_from_those_who_are_none():
+    delivery = suspects(1)
+    delivery.hand_again(1, BOB, 1.0)
+    delivery.hand(2, 2, ALICE, 1.0)
+    delivery.nack(2, 1.0, 0.0, "busy")
 
-    assert in_flight == {ALICE: 1, BOB: 0}
-    assert one.is_idle
+    assert delivery.due(1.0) == 2
 
 
-def test_time_without_a_subscriber_burns_no_attempt():
-    delivery = handed(1)
-    delivery.release(ALICE, 0.5)
-    for hour in range(1, 100):
-        delivery.expire(3600.0 * hour)
+def test_a_redriven_suspect_is_no_suspect():
+    delivery = suspects(1)
+    delivery.reject(1, "poison")
+    delivery.redrive(1, 1.0)
 
-    assert redeliver(delivery, BOB, 360_000.0, limit=1) == [(1, 2)]
+    assert (delivery.due(1.0), delivery.history(1).losses) == (1, 0)
+
+
+def test_losses_survive_a_restart_and_nobody_is_taken_for_a_holder_of_before():
+    delivery = suspects(1)
+    delivery.hand_again(1, BOB, 1.0)
+    stored = msgspec.msgpack.encode(delivery.snapshot())
+    delivery.restore(0, 1, msgspec.msgpack.decode(stored, type=Snapshot), 5.0)
+
+    assert (delivery.due(5.0), delivery.due_suspect(5.0)) == (None, 1)
+    assert delivery.ack_through(1, BOB) == 0
+    assert delivery.history(1).losses == 2

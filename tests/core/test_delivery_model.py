@@ -1,11 +1,9 @@
 """The delivery machine against a model that is too simple to be wrong.
 
-The model keeps one record per open number in a dict and looks at all of them for everything. Times are
-multiples of a quarter of a second, and the jitter is chosen so that no sum of waits meets one of them
-by rounding.
+Times are multiples of a quarter of a second, and the jitter is chosen so that no sum of waits meets one
+of them by rounding.
 """
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import msgspec
@@ -14,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from conduit.core.delivery import REASON_LOST, REASON_TIMEOUT, Delivery, Policy, Snapshot
+from conduit.core.delivery import REASON_TIMEOUT, Delivery, Policy, Snapshot
 from conduit.core.retries import NOBODY
-from tests.core.handing import redeliver
+from conduit.errors import StateError
+from tests.support.delivery import redelivered
+from tests.support.naive_delivery import NaiveDelivery, Open
 
 HOLDERS = (1, 2, 3)
 JITTER = 0.3
@@ -28,122 +28,8 @@ policies = st.builds(
     ack_wait_s=st.sampled_from([0.25, 1.0, 4.0]),
     max_ack_wait_s=st.sampled_from([2.0, 60.0]),
     max_attempts=st.integers(1, 4),
-    max_lost=st.sampled_from([None, 1, 3]),
+    max_lost=st.none() | st.integers(1, 5),
 )
-
-
-@dataclass
-class Open:
-    attempt: int
-    at: float
-    holder: int
-    reason: str = ""
-    failures: int = 0
-    losses: int = 0
-    had: int = NOBODY
-    """Who has it, or had it last."""
-
-    @property
-    def nth(self):
-        """Which wait the running or last attempt has: each failure doubles it."""
-        return self.failures + 1
-
-
-class NaiveDelivery:
-    """What is open, by number. Everything else up to `cursor` is settled."""
-
-    def __init__(self, policy, floor):
-        self.policy, self.floor, self.cursor = policy, floor, floor
-        self.open = {}
-        self.dead = []
-
-    def wait_s(self, attempt):
-        return min(self.policy.ack_wait_s * 2 ** (attempt - 1), self.policy.max_ack_wait_s)
-
-    def in_flight(self, holder):
-        return sum(one.holder == holder for one in self.open.values())
-
-    def out(self, seq):
-        return seq in self.open and self.open[seq].holder != NOBODY
-
-    def settle(self, seqs):
-        for seq in list(seqs):
-            del self.open[seq]
-        self.raise_floor()
-
-    def raise_floor(self):
-        above = [seq for seq in self.open if seq > self.floor]
-        self.floor = min(above) - 1 if above else self.cursor
-
-    def hand(self, count, holder, now):
-        for _ in range(count):
-            self.cursor += 1
-            self.open[self.cursor] = Open(1, now + self.wait_s(1), holder, had=holder)
-
-    def fail(self, seq, at, reason):
-        one = self.open[seq]
-        if one.failures + 1 >= self.policy.max_attempts:
-            self.die(seq, reason)
-        else:
-            self.open[seq] = replace(
-                one, at=at, holder=NOBODY, reason=reason, failures=one.failures + 1
-            )
-
-    def die(self, seq, reason):
-        self.dead.append((seq, self.open[seq].attempt, reason))
-        self.settle([seq])
-
-    def expire(self, now, jitter):
-        for seq, one in sorted(self.open.items()):
-            if one.holder != NOBODY and one.at <= now:
-                spread_s = self.wait_s(one.nth) * jitter / 10
-                self.fail(seq, now + spread_s, REASON_TIMEOUT)
-
-    def redeliver(self, holder, now, limit):
-        """Those never lost, those lost once, and then one that was lost more often, unless one is out."""
-        due = sorted(
-            (min(one.losses, 2), one.at, seq)
-            for seq, one in self.open.items()
-            if one.holder == NOBODY and one.at <= now
-        )
-        handed = []
-        for rank, _, seq in due:
-            suspect_is_out = any(one.losses > 1 and one.holder for one in self.open.values())
-            if len(handed) < limit and not (rank == 2 and suspect_is_out):
-                one = self.open[seq]
-                self.open[seq] = replace(
-                    one,
-                    attempt=one.attempt + 1,
-                    at=now + self.wait_s(one.nth),
-                    holder=holder,
-                    had=holder,
-                )
-                handed.append((seq, one.attempt + 1))
-        return handed
-
-    def release(self, holder, now, lost):
-        for seq, one in sorted(self.open.items()):
-            if one.holder == holder:
-                one.holder, one.at = NOBODY, now
-                if lost:
-                    self.lose(seq, one)
-
-    def lose(self, seq, one):
-        one.losses += 1
-        if self.policy.max_lost is not None and one.losses >= self.policy.max_lost:
-            self.die(seq, REASON_LOST)
-        elif one.losses > 1:
-            one.at += min(2.0 ** (one.losses - 2), 60.0)
-
-    def nack_wait_s(self, seq):
-        first_s = min(self.policy.ack_wait_s, 1.0)
-        wait_s = first_s * 2 ** (self.open[seq].nth - 1)
-        return min(wait_s, self.policy.max_ack_wait_s) * (1 + JITTER / 10)
-
-    def restart(self, now):
-        for one in self.open.values():
-            one.at = now if one.holder != NOBODY else max(one.at, now)
-            one.holder = one.had = NOBODY
 
 
 class AgainstTheModel(RuleBasedStateMachine):
@@ -182,9 +68,20 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.model.cursor += count
         self.model.raise_floor()
 
+    @rule(seq=seqs, holder=holders)
+    def hand_one_again(self, seq, holder):
+        """The order is the caller's choice: strict order takes the lowest, due or not."""
+        if seq in self.model.open and not self.model.out(seq):
+            self.model.hand_again(seq, holder, self.now)
+            attempt = self.delivery.hand_again(seq, holder, self.now).attempt
+            assert attempt == self.model.open[seq].attempt
+        else:
+            with pytest.raises(StateError):
+                self.delivery.hand_again(seq, holder, self.now)
+
     @rule(holder=holders, limit=st.integers(0, 5))
     def redeliver(self, holder, limit):
-        handed = redeliver(self.delivery, holder, self.now, limit)
+        handed = redelivered(self.delivery, holder, self.now, limit)
         assert handed == self.model.redeliver(holder, self.now, limit)
 
     # Answers come ------------------------------------------------------------------------------
@@ -198,8 +95,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule(seq=seqs, holder=holders)
     def ack_through(self, seq, holder):
-        opened = self.model.open.items()
-        settled = [number for number, one in opened if number <= seq and one.had == holder]
+        settled = self.model.through(seq, holder)
         assert self.delivery.ack_through(seq, holder) == len(settled)
         self.model.settle(settled)
 
@@ -208,7 +104,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         is_out = self.model.out(seq)
         assert self.delivery.nack(seq, self.now, delay_s, "nack", JITTER) == is_out
         if is_out:
-            wait_s = self.model.nack_wait_s(seq)
+            wait_s = self.model.nack_wait_s(seq) * (1 + JITTER / 10)
             self.model.fail(seq, self.now + (wait_s if delay_s is None else delay_s), "nack")
 
     @rule(seq=seqs)
@@ -230,17 +126,14 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule(holder=holders, lost=st.booleans())
     def lose_a_holder(self, holder, lost):
-        had_count = self.model.in_flight(holder)
-        assert self.delivery.release(holder, self.now, lost=lost) == had_count
+        released = self.model.in_flight(holder)
+        assert self.delivery.release(holder, self.now, lost=lost) == released
         self.model.release(holder, self.now, lost)
 
     @rule()
     def forget(self):
-        floor = self.delivery.floor
         self.delivery.forget()
-        self.model.open.clear()
-        self.model.raise_floor()
-        assert self.delivery.floor >= floor
+        self.model.settle(self.model.open)
 
     @rule(policy=policies)
     def change_the_policy(self, policy):
@@ -302,6 +195,8 @@ class AgainstTheModel(RuleBasedStateMachine):
         assert delivery.open_count == len(model.open)
         assert delivery.is_idle == (not model.open)
         assert delivery.waiting_count == model.in_flight(NOBODY)
+        assert delivery.out_count == len(model.open) - model.in_flight(NOBODY)
+        assert delivery.lowest_open() == min(model.open, default=None)
         for seq in range(1, model.cursor + 2):
             one = model.open.get(seq)
             history = delivery.history(seq)
@@ -309,9 +204,9 @@ class AgainstTheModel(RuleBasedStateMachine):
             if one is None:
                 assert history is None
             else:
-                assert (history.attempt, history.failures) == (one.attempt, one.failures)
-                assert (history.holder, history.losses) == (one.holder, one.losses)
-                assert history.reason == one.reason
+                found = (history.attempt, history.failures, history.losses)
+                assert found == (one.attempt, one.failures, one.losses)
+                assert (history.holder, history.reason) == (one.holder, one.reason)
                 assert history.at == pytest.approx(one.at, abs=1e-9)
 
     @invariant()
@@ -319,17 +214,14 @@ class AgainstTheModel(RuleBasedStateMachine):
         for holder in HOLDERS:
             assert self.delivery.in_flight.get(holder, 0) == self.model.in_flight(holder)
         assert NOBODY not in self.delivery.in_flight
+        suspects_out = [one for one in self.model.open.values() if one.is_out and one.is_suspect]
+        assert self.delivery.retries.suspects_out_count == len(suspects_out)
 
     @invariant()
     def no_work_is_overslept(self):
-        # Where something is due and waits, its rank waits for somebody with room and not for the time.
-        waiting = [one for one in self.model.open.values() if one.holder == NOBODY]
-        blocked = {min(one.losses, 2) for one in waiting if one.at <= self.now}
-        times = [
-            one.at
-            for one in self.model.open.values()
-            if one.holder != NOBODY or min(one.losses, 2) not in blocked
-        ]
+        """No deadline and no end of a wait comes before the time for which a timer would be set."""
+        opened = self.model.open.values()
+        times = [one.at for one in opened if one.is_out or one.at > self.now]
         if times:
             assert self.delivery.next_deadline(self.now) <= min(times) + 1e-9
 
@@ -359,7 +251,7 @@ def test_under_time_outs_alone_each_message_has_exactly_its_attempts(policy, cou
         now += quarters[step % len(quarters)] / 4
         step += 1
         delivery.expire(now, JITTER)
-        for seq, attempt in redeliver(delivery, 1, now, room - delivery.in_flight[1]):
+        for seq, attempt in redelivered(delivery, 1, now, room - delivery.in_flight[1]):
             given_out[seq].append((attempt, now))
         assert delivery.in_flight[1] <= max(room, count)
         dead += delivery.take_dead()

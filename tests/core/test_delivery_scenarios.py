@@ -6,7 +6,7 @@ Each names the report: NATS JetStream (nats-io/nats-server) and Apache Pulsar is
 import msgspec
 
 from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Policy, Snapshot
-from tests.core.handing import redeliver
+from tests.support.delivery import redelivered
 
 ALICE, BOB = 1, 2
 
@@ -35,7 +35,7 @@ def test_acking_a_redelivery_while_later_ones_are_pending_moves_the_floor_to_its
     delivery = handed(1)
     delivery.hand(2, 5, ALICE, 0.5)
     delivery.expire(1.0)
-    redeliver(delivery, BOB, 1.0, limit=1)
+    redelivered(delivery, BOB, 1.0, limit=1)
     assert delivery.ack(1)
 
     assert delivery.floor == 1
@@ -57,12 +57,12 @@ def test_what_died_stays_dead_after_a_restart_and_takes_no_room():
     delivery = handed(2, max_attempts=2)
     for now in (1.0, 3.0):
         delivery.expire(now)
-        redeliver(delivery, ALICE, now, limit=1)
+        redelivered(delivery, ALICE, now, limit=1)
     assert delivery.take_dead() == [Dead(1, 2, REASON_TIMEOUT)]
     delivery = restored(flushed(delivery), 100.0, max_attempts=2)
 
     assert delivery.in_flight == {}
-    assert redeliver(delivery, BOB, 100.0, limit=9) == [(2, 3)]
+    assert redelivered(delivery, BOB, 100.0, limit=9) == [(2, 3)]
 
 
 def test_messages_that_retention_takes_while_they_are_pending_hold_nothing_up():
@@ -76,7 +76,7 @@ def test_messages_that_retention_takes_while_they_are_pending_hold_nothing_up():
     assert (delivery.cursor, delivery.open_count) == (10, 2)
 
     assert delivery.ack(2)
-    for seq, _ in redeliver(delivery, BOB, 5.0, limit=9):
+    for seq, _ in redelivered(delivery, BOB, 5.0, limit=9):
         delivery.ack(seq)
     assert (delivery.floor, delivery.is_idle) == (10, True)
     assert delivery.in_flight == {ALICE: 0, BOB: 0}
@@ -88,7 +88,7 @@ def test_a_redriven_message_that_retention_took_from_the_log_is_still_given():
     delivery.redrive(2, 0.0)
     delivery.pass_over(10)
 
-    assert redeliver(delivery, BOB, 0.0, limit=9) == [(2, 1)]
+    assert redelivered(delivery, BOB, 0.0, limit=9) == [(2, 1)]
 
 
 def test_a_cumulative_ack_does_not_settle_a_redriven_message_that_nobody_was_given_yet():
@@ -97,9 +97,24 @@ def test_a_cumulative_ack_does_not_settle_a_redriven_message_that_nobody_was_giv
     delivery.redrive(2, 0.0)
 
     assert delivery.ack_through(3, ALICE) == 2
-    assert redeliver(delivery, BOB, 0.0, limit=9) == [(2, 1)]
+    assert redelivered(delivery, BOB, 0.0, limit=9) == [(2, 1)]
+    assert delivery.ack_through(3, ALICE) == 0
     assert delivery.ack_through(3, BOB) == 1
     assert (delivery.floor, delivery.is_idle) == (3, True)
+
+
+def test_in_strict_order_the_lowest_is_not_overslept_behind_a_later_one_that_is_due():
+    """Both were redriven; the first failed and waits, and the second must wait for it."""
+    delivery = handed(2, max_attempts=3)
+    for seq in (1, 2):
+        delivery.reject(seq, "poison")
+        delivery.redrive(seq, 0.0)
+    delivery.hand_again(1, ALICE, 0.0)
+    delivery.nack(1, 0.0, 5.0, "busy")
+    delivery.expire(2.0)
+
+    assert (delivery.lowest_open(), delivery.due(2.0)) == (1, 2)
+    assert delivery.next_deadline(2.0) == 5.0
 
 
 def test_after_a_crash_before_the_flush_late_acks_skip_nothing():
@@ -112,7 +127,7 @@ def test_after_a_crash_before_the_flush_late_acks_skip_nothing():
 
     assert [delivery.ack(seq) for seq in (5, 6, 2)] == [False, False, True]
     assert (delivery.floor, delivery.cursor) == (0, 2)
-    assert redeliver(delivery, BOB, 1.0, limit=9) == [(1, 2)]
+    assert redelivered(delivery, BOB, 1.0, limit=9) == [(1, 2)]
     delivery.hand(3, 6, BOB, 1.0)
     assert delivery.history(5).attempt == 1
 
@@ -125,20 +140,20 @@ def test_the_progress_of_an_idle_topic_is_complete_without_another_ack():
     delivery = restored(flushed(delivery), 1000.0)
 
     assert (delivery.floor, delivery.cursor, delivery.is_idle) == (3, 3, True)
-    assert redeliver(delivery, BOB, 1000.0, limit=9) == []
+    assert redelivered(delivery, BOB, 1000.0, limit=9) == []
 
 
 def test_attempts_and_waits_survive_a_restart():
     delivery = handed(2)
     delivery.expire(1.0)
-    redeliver(delivery, ALICE, 1.0, limit=1)
+    redelivered(delivery, ALICE, 1.0, limit=1)
     delivery.nack(1, 1.0, 30.0, "busy")
     delivery = restored(flushed(delivery), 2.0)
 
-    assert redeliver(delivery, BOB, 2.0, limit=9) == [(2, 2)]
+    assert redelivered(delivery, BOB, 2.0, limit=9) == [(2, 2)]
     assert delivery.history(1).reason == "busy"
-    assert redeliver(delivery, BOB, 30.9, limit=9) == []
-    assert redeliver(delivery, BOB, 31.0, limit=9) == [(1, 3)]
+    assert redelivered(delivery, BOB, 30.9, limit=9) == []
+    assert redelivered(delivery, BOB, 31.0, limit=9) == [(1, 3)]
 
 
 def test_one_ancient_unacked_message_keeps_the_state_small():
@@ -169,12 +184,18 @@ def test_the_stored_form_is_pinned_because_older_progress_must_stay_readable():
     delivery = handed(5)
     delivery.ack(2)
     delivery.nack(5, 0.0, 12.5, "busy")
-    # The last two are new: losses, and who had it, which means nothing to another process.
     stored = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1, 0, ALICE]]]]
-    before = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1]]]]
 
     assert msgspec.msgpack.decode(flushed(delivery)[2]) == stored
-    for form in (stored, before):
-        delivery = restored((0, 5, msgspec.msgpack.encode(form)), 20.0)
-        assert redeliver(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2)]
-        assert delivery.ack_through(5, ALICE) == 0
+    delivery = restored((0, 5, msgspec.msgpack.encode(stored)), 20.0)
+    assert redelivered(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2)]
+
+
+def test_progress_that_was_stored_before_losses_were_counted_is_readable():
+    stored = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1]], [6, [3, 9.0, 7, "", 2]]]]
+    delivery = restored((0, 6, msgspec.msgpack.encode(stored)), 20.0)
+
+    history = delivery.history(6)
+    assert (history.losses, history.last_holder, history.failures) == (0, 0, 2)
+    assert delivery.history(5).reason == "busy"
+    assert redelivered(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2), (6, 4)]

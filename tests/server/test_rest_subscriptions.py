@@ -88,6 +88,9 @@ async def test_lag_counts_what_is_above_the_floor(api: Api):
         ("invalid_request", "start", {"name": "s", "topic": "t", "start": {}}),
         ("invalid_request", "max_attempts", {"name": "s", "topic": "t", "max_attempts": 101}),
         ("invalid_request", "ack_wait_ms", {"name": "s", "topic": "t", "ack_wait_ms": 1.5}),
+        ("invalid_request", "max_lost", {"name": "s", "topic": "t", "max_lost": 0}),
+        ("invalid_request", "max_lost", {"name": "s", "topic": "t", "max_lost": 1001}),
+        ("invalid_request", "max_lost", {"name": "s", "topic": "t", "max_lost": "none"}),
         ("invalid_request", "order", {"name": "s", "topic": "t", "order": "none"}),
     ],
 )
@@ -119,9 +122,20 @@ async def test_settings_change_and_what_is_not_named_stays(api: Api):
     assert (body["ack_wait_ms"], body["max_attempts"]) == (5000, 3)
 
 
+async def test_losses_may_be_without_bound_from_the_beginning_or_later(api: Api):
+    assert (await create(api, max_lost=None))["max_lost"] is None
+    for max_lost in (1, None, 1_000):
+        answer = await api.send("PATCH", "/api/subscriptions/s", json={"max_lost": max_lost})
+        assert accepted(answer)["max_lost"] == max_lost
+    await api.send("PATCH", "/api/subscriptions/s", json={"max_attempts": 2})
+    assert (await api.get("/api/subscriptions/s"))["max_lost"] == 1_000
+
+
 @pytest.mark.parametrize(
     ("change", "code", "field"),
     [
+        ({"max_lost": 0}, "invalid_request", "max_lost"),
+        ({"ack_wait_ms": None}, "invalid_request", "ack_wait_ms"),
         ({"max_attempts": 0}, "invalid_request", "max_attempts"),
         ({"ack": "auto"}, "unknown_field", "ack"),
         ({"topic": "other"}, "unknown_field", "topic"),

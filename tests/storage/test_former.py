@@ -142,8 +142,18 @@ async def test_a_subscription_is_told_of_so_many_topics_the_ones_deleted_last(st
         await deleted(store, f"t{n}", [created.subscription_id], NOW_MS + n)
     known = await given.topic(store, "t3")
     await progressed(store, created.subscription_id, known.topic_id, 0)
-    assert {former.name for former in await store.former(created.subscription_id)} == {"t1", "t2"}
-    assert base.FORMER_MAX_COUNT > 2
+    assert [former.name for former in await store.former(created.subscription_id)] == ["t1", "t2"]
+
+
+async def test_former_topics_come_in_the_order_in_which_they_were_deleted(store):
+    created = await given.subscription(store, pattern=">")
+    names = ["b", "c", "a"]
+    for n, name in enumerate(names):
+        await deleted(store, name, [created.subscription_id], NOW_MS + n)
+    assert [former.name for former in await store.former(created.subscription_id)] == names
+    await deleted(store, "b", [created.subscription_id], NOW_MS + 3)
+    found = await store.former(created.subscription_id)
+    assert [former.name for former in found] == ["c", "a", "b"]
 
 
 async def test_all_followers_are_remembered_with_one_deletion(store):

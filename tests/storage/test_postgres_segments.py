@@ -3,6 +3,7 @@
 import pytest
 
 from conduit.core.message import Retention
+from conduit.storage.postgres import reads
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 from tests.storage.postgres_kit import EAGER, maintained, opened
@@ -55,6 +56,28 @@ async def test_a_topic_is_read_across_its_segments(store, tables):
     assert at == [1, 4, 5, 12, 13]
     found = [await store.find(TENANT, message_id) for message_id in ids]
     assert [message.seq for _, message in found] == list(range(1, 13))
+
+
+async def test_a_time_is_found_by_looks_into_the_log_never_by_reading_it(store):
+    records = [await given.topic(store, f"t{n}") for n in range(20)]
+    for _ in range(3):
+        await store.append([given.message(each.topic_id) for each in records for _ in range(100)])
+        await maintained(store)
+    many = [*(each.topic_id for each in records), *range(1_000_000, 1_002_000)]
+    connection = await store._home.database.connect()
+    await connection.execute("SET jit = on")
+    for analyzed in (False, True):
+        rows = await connection.fetch(
+            f"EXPLAIN (ANALYZE, TIMING off) {reads._SEQS_AT}", many, NOW_MS
+        )
+        lines = [row[0] for row in rows]
+        read = [line for line in lines if "on messages_" in line and "never executed" not in line]
+        assert read, analyzed
+        assert all(line.lstrip().startswith("->  Index Scan") for line in read), analyzed
+        # Nor is it compiled, which would take longer than the looks.
+        assert not [line for line in lines if "JIT" in line]
+        await connection.execute("ANALYZE")
+    connection.terminate()
 
 
 async def test_a_topic_that_is_silent_has_no_part_in_a_segment(store):

@@ -80,6 +80,8 @@ def test_what_the_version_before_stored_is_there_and_it_goes_on_beside_this_one(
         api = Api(new.url)
         assert f"schema version {all_migrations()[-1].version}" in new.log_text()
         assert state(api) == stored
+        # What that version did not know has its default.
+        assert api.subscription("billing")["max_lost"] == 20
         receipt = api.publish("orders.us", 2, idempotency_key="once")
         assert (receipt["seq"], receipt["duplicate"]) == (1, True)
         # Nodes are replaced one by one: for a while both are there.

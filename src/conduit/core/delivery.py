@@ -151,8 +151,8 @@ class Delivery:
         return None
 
     def next_deadline(self, now: float) -> float | None:
-        """The earliest time after which `expire` or `due` has work that it has not at `now`; it may be
-        earlier than that, never later."""
+        """The earliest ack deadline, or end of a wait after `now`; perhaps an earlier time, never a later
+        one. It is told even if something else is due already: in strict order that one must wait."""
         deadline = self.runs.deadline
         if not self.retries.by_seq:
             return deadline
@@ -303,7 +303,7 @@ class Delivery:
 
     def redrive(self, seq: int, now: float) -> bool:
         """Open a settled number again, with no attempt made. False if it is open or was never handed."""
-        if seq > self.cursor or self.is_open(seq):
+        if not 0 < seq <= self.cursor or self.is_open(seq):
             return False
         self._raise_floor()
         self.retries.put_back(seq, Retry(attempt=0), now)

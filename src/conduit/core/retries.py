@@ -41,10 +41,19 @@ class Retry(msgspec.Struct, gc=False, array_like=True):
 class Retries:
     """Retries by number, with the two orders in which time reaches them.
 
-    Those that wait are in three ranks, by how often they were lost: never, once, more often.
+    Those whose wait is over are in three ranks, by how often they were lost: never, once, more often.
+    The times that are asked for must not go back.
     """
 
-    __slots__ = ("_deadlines", "_waiting", "by_seq", "out_count", "suspects_out_count")
+    __slots__ = (
+        "_deadlines",
+        "_over",
+        "_stale_count",
+        "_waiting",
+        "by_seq",
+        "out_count",
+        "suspects_out_count",
+    )
 
     def __init__(self) -> None:
         self.by_seq: dict[int, Retry] = {}
@@ -54,7 +63,11 @@ class Retries:
         """… and of these the suspects."""
         # (at, seq). An entry that its retry no longer agrees with is stale, and skipped.
         self._deadlines: list[tuple[float, int]] = []
-        self._waiting: tuple[list[tuple[float, int]], ...] = ([], [], [])
+        self._waiting: list[tuple[float, int]] = []
+        # By rank. Apart from those that still wait, whose next time they would hide.
+        self._over: tuple[list[tuple[float, int]], ...] = ([], [], [])
+        # At most: some of them may have gone since.
+        self._stale_count = 0
 
     def put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
         """The delivery, which is not here, is with `holder` until `deadline`."""
@@ -62,7 +75,7 @@ class Retries:
         self.by_seq[seq] = retry
         self.out_count += 1
         self.suspects_out_count += retry.is_suspect
-        self._push(self._deadlines, deadline, seq)
+        heappush(self._deadlines, (deadline, seq))
 
     def put_back(self, seq: int, retry: Retry, at: float) -> None:
         """The delivery, which is not here, is with nobody, and due at `at`."""
@@ -70,14 +83,20 @@ class Retries:
             retry.last_holder = retry.holder
         retry.holder, retry.at = NOBODY, at
         self.by_seq[seq] = retry
-        self._push(self._waiting[_rank(retry)], at, seq)
+        heappush(self._waiting, (at, seq))
 
     def take(self, seq: int) -> Retry | None:
         """Remove the delivery and return it, or None. It still names its holder."""
         retry = self.by_seq.pop(seq, None)
-        if retry is not None and retry.holder != NOBODY:
+        if retry is None:
+            return None
+        if retry.holder != NOBODY:
             self.out_count -= 1
             self.suspects_out_count -= retry.is_suspect
+        # Nothing else makes entries stale, and so a sweep is paid for by the takes before it.
+        self._stale_count += 1
+        if self._stale_count > _STALE_FACTOR * len(self.by_seq) + _STALE_FREE_COUNT:
+            self._sweep()
         return retry
 
     def take_expired(self, now: float) -> Iterator[tuple[int, Retry]]:
@@ -91,48 +110,44 @@ class Retries:
 
     def first_due(self, now: float, ranks: range) -> int | None:
         """The number whose wait has been over for longest, in the first of the ranks that has one."""
+        self._end_waits(now)
         for rank in ranks:
-            first = self._first_waiting(rank)
-            if first is not None and first[0] <= now:
-                return first[1]
+            heap = self._over[rank]
+            while heap and heap[0][0] <= now:
+                at, seq = heap[0]
+                if self._rank(at, seq) == rank:
+                    return seq
+                heappop(heap)
         return None
 
     def next_at(self, now: float) -> float | None:
         """The earliest ack deadline, or end of a wait after `now`, or earlier: never later than either.
 
-        A wait that is over is not counted, nor are those behind it in its rank: what the rank waits for
-        is no longer the time.
+        A wait that is over is not counted: what it waits for is no longer the time.
         """
-        at = self._deadlines[0][0] if self._deadlines else None
-        for rank in range(len(self._waiting)):
-            first = self._first_waiting(rank)
-            if first is not None and first[0] > now and (at is None or first[0] < at):
-                at = first[0]
-        return at
+        self._end_waits(now)
+        tops = [heap[0][0] for heap in (self._waiting, self._deadlines) if heap]
+        return min(tops, default=None)
 
-    def _first_waiting(self, rank: int) -> tuple[float, int] | None:
-        """The earliest of those that wait in the rank: (at, seq)."""
-        heap = self._waiting[rank]
-        while heap:
-            at, seq = heap[0]
-            retry = self.by_seq.get(seq)
-            if (
-                retry is not None
-                and retry.holder == NOBODY
-                and retry.at == at
-                and _rank(retry) == rank
-            ):
-                return heap[0]
-            heappop(heap)
-        return None
+    def _end_waits(self, now: float) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            at, seq = heappop(waiting)
+            rank = self._rank(at, seq)
+            if rank is not None:
+                heappush(self._over[rank], (at, seq))
 
-    def _push(self, heap: list[tuple[float, int]], at: float, seq: int) -> None:
-        heappush(heap, (at, seq))
-        if len(heap) > _STALE_FACTOR * len(self.by_seq) + _STALE_FREE_COUNT:
-            live = {(retry.at, number) for number, retry in self.by_seq.items()}
-            heap[:] = live.intersection(heap)
-            heapify(heap)
+    def _rank(self, at: float, seq: int) -> int | None:
+        """Of a delivery that waits until `at`, or None if that is stale."""
+        retry = self.by_seq.get(seq)
+        if retry is None or retry.holder != NOBODY or retry.at != at:
+            return None
+        return min(retry.losses, SUSPECT_LOSSES)
 
-
-def _rank(retry: Retry) -> int:
-    return min(retry.losses, SUSPECT_LOSSES)
+    def _sweep(self) -> None:
+        self._stale_count = 0
+        for heap in (self._deadlines, self._waiting, *self._over):
+            if len(heap) > _STALE_FACTOR * len(self.by_seq) + _STALE_FREE_COUNT:
+                live = {(retry.at, number) for number, retry in self.by_seq.items()}
+                heap[:] = live.intersection(heap)
+                heapify(heap)

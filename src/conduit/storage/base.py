@@ -106,8 +106,8 @@ class Appender(Protocol):
         """See `Store.append`."""
 
 
-# Of the deleted topics that a subscription followed, so many are told, the latest ones.
-FORMER_MAX_COUNT = 10_000
+# Of the deleted topics that a subscription followed, so many are told, the ones deleted last.
+FORMER_MAX_COUNT = 1_000
 
 # A topic's id says in which shard of a divided log it is: the rest by this number.
 SHARDS_MAX_COUNT = 64
@@ -254,9 +254,10 @@ class Store(Protocol):
         """The stored progress, one per topic that has any."""
 
     async def former(self, subscription_id: int) -> list[Former]:
-        """The deleted topics that it followed, as `topic_delete` was told: for each name the latest, and of
-        all names the FORMER_MAX_COUNT deleted last. One that has a successor of that name in which the
-        subscription has progress is known to it: it is not returned, and forgotten."""
+        """The deleted topics that it followed, as `topic_delete` was told, in the order of their deletion:
+        for each name the latest, and of all names the FORMER_MAX_COUNT deleted last. One that has a
+        successor of that name in which the subscription has progress is known to it: it is not returned,
+        and forgotten."""
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest

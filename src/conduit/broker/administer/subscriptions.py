@@ -15,7 +15,7 @@ from conduit.broker.administer.views import (
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
-from conduit.broker.deliver.running import restored
+from conduit.broker.deliver.running import Running, restored
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
 from conduit.core.delivery import Delivery
@@ -25,6 +25,9 @@ from conduit.errors import Conflict, InvalidRequest, NotFound
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import TopicProgress
 from conduit.storage.base import DeadFilter, Store
+
+# How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
+REDRIVE_TRIES_MAX_COUNT = 3
 
 
 class Subscriptions:
@@ -131,8 +134,17 @@ class Subscriptions:
         """Deliver a dead letter's message to its subscription again, from attempt 1.
 
         Raises NotFound for a subscription or topic that is gone, Conflict if the subscription of that
-        name is on other topics now, or the delivery is open.
+        name is on other topics now, if the delivery is open, or if other nodes run the subscription.
         """
+        for _ in range(REDRIVE_TRIES_MAX_COUNT):
+            running = await self._redrive(tenant, name, topic_id, seq)
+            await self._engine.progress.stored()
+            if not running.was_moved:
+                return
+            # Another node had claimed it, and the store took nothing of it from this one any more.
+        raise Conflict(f"subscription {name!r} runs on another node")
+
+    async def _redrive(self, tenant: str, name: str, topic_id: int, seq: int) -> Running:
         async with self._owned.changing:
             topic = self._catalog.by_id(topic_id)
             if topic is None:
@@ -147,7 +159,7 @@ class Subscriptions:
                 raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
             if not running.redrive(topic, seq):
                 raise Conflict("the message is not settled in its subscription")
-        await self._engine.progress.stored()
+            return running
 
     # Views ----------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Cursor:
     @property
     def position(self) -> int:
         """The last number that was handed out, or passed over."""
-        if self.state is State.LIVE:
+        if self.state is State.LIVE and self.group.is_auto:
             return self.feed.position
         return self.delivery.cursor
 
@@ -186,8 +186,9 @@ class Cursor:
         self._engine.turn.add(self)
 
     def _leave_live(self, position: int) -> None:
-        # Not kept per turn for those who do not ack: while live, it was the feed's.
-        self.delivery.pass_over(position)
+        if self.group.is_auto:
+            # Not kept per turn: while live, it was the feed's.
+            self.delivery.pass_over(position)
         self._enter(State.HELD)
 
     # What to do now -------------------------------------------------------------------------------
@@ -200,7 +201,7 @@ class Cursor:
         group, state = self.group, self.state
         if state is State.CLOSED:
             return
-        if state is State.LIVE:
+        if state is State.LIVE and group.is_auto:
             self.delivery.pass_over(self.feed.position)
         now = self._engine.clock.now()
         state = State.STALLED
@@ -240,24 +241,22 @@ class Cursor:
     def _work_strictly(self, now: float, step_count: int, *, is_served: bool) -> State:
         """One at a time, and always the lowest."""
         delivery = self.delivery
-        if delivery.out_count:
-            return State.HELD
-        lowest = delivery.lowest_open()
-        if lowest is None:
-            if not is_served and self.group.line and self._has_new():
+        while not delivery.out_count:
+            lowest = delivery.lowest_open()
+            if lowest is None:
+                if not is_served and self.group.line and self._has_new():
+                    return State.CREDIT
+                return self._hand_new(now, step_count)
+            if delivery.retries.by_seq[lowest].at > now:
+                break
+            if not is_served and self.group.line:
                 return State.CREDIT
-            return self._hand_new(now, step_count)
-        at = delivery.retries.by_seq[lowest].at
-        if at > now:
-            # Later ones may be due already: they would hide it from `next_deadline`.
-            self._engine.deadlines.watch(self, at)
-            return State.HELD
-        if not is_served and self.group.line:
-            return State.CREDIT
-        handed = self._redelivery.one(lowest, now)
-        if self._redelivery.took():
+            handed = self._redelivery.one(lowest, now)
+            if not self._redelivery.took():
+                return _WAITING.get(handed, State.HELD)
             self._mark()
-        return _WAITING.get(handed, State.HELD)
+            # Without acks it is settled already, and the next one may go.
+        return State.HELD
 
     def _has_new(self) -> bool:
         return self.feed.position > self.delivery.cursor

@@ -190,6 +190,7 @@ class Owned:
             group = running.group
             if group.subscription_id in refused:
                 logger.warning("subscription %r runs on another node now", group.name)
+                running.was_moved = True
                 _send_away(running, Removal.MOVED)
                 self._stop(place)
             elif not group.subscribers and not self.changing.locked() and self._is_stored(running):

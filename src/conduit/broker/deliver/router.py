@@ -154,7 +154,7 @@ class Router:
             patterns.trie.remove(running.pattern, running)
             patterns.version += 1
         elif (route := self._route_by_name(running)) is not None:
-            route.by_name.pop(running, None)
+            del route.by_name[running]
         running.stop()
 
     def attach(
@@ -174,13 +174,17 @@ class Router:
         self.subscriber_count += change
         if is_pattern(running.pattern):
             self._patterns_of(running.tenant).version += 1
-        elif (route := self._route_by_name(running)) is not None and running in route.by_name:
+            return
+        route = self._route_by_name(running)
+        # Where patterns have changed since, all are counted again, with this one as it is by then.
+        if route is not None and route.version == route.patterns.version:
             route.subscriber_count += change
 
     def _route_by_name(self, running: Running) -> _Route | None:
-        """The route of the topic that a subscription names, unless the topic is gone."""
+        """The route in which a subscription stands that names a topic, unless that topic is gone."""
         topic = self._catalog.find(running.tenant, running.pattern)
-        return None if topic is None else self._routed(topic)
+        route = None if topic is None else self._routes.get(topic.topic_id)
+        return route if route is not None and running in route.by_name else None
 
     # Topics ---------------------------------------------------------------------------------------
 

@@ -18,9 +18,7 @@ from conduit.broker.deliver.gaps import tell_made_anew
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
 from conduit.core.delivery import Delivery, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-
-# Deleted topics that one subscription remembers, so that it is told when they are made anew.
-FORMER_MAX_COUNT = 1_000
+from conduit.storage.base import FORMER_MAX_COUNT
 
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 
@@ -47,7 +45,16 @@ class Unopened:
 class Running:
     """A subscription, ephemeral or durable, as it runs."""
 
-    __slots__ = ("_engine", "cursors", "former", "group", "pattern", "tenant", "unopened")
+    __slots__ = (
+        "_engine",
+        "cursors",
+        "former",
+        "group",
+        "pattern",
+        "tenant",
+        "unopened",
+        "was_moved",
+    )
 
     def __init__(
         self, engine: Engine, tenant: str, pattern: str, settings: SubscriptionSettings
@@ -61,6 +68,8 @@ class Running:
         self.unopened: dict[int, Unopened] = {}
         # Topics that were deleted, by name -> the first number that was not settled. The oldest first.
         self.former: dict[str, int] = {}
+        # Another node has claimed it: what was not stored by then is lost, and comes again there.
+        self.was_moved = False
 
     def make_durable(self, record: SubscriptionRecord, fence: int) -> None:
         """Give it a name, before anything follows it."""

@@ -56,7 +56,7 @@ async def lock(connection: Connection, followers: Sequence[int]) -> list[int]:
 async def of(connection: Connection, subscription_id: int) -> tuple[list[Former], bool]:
     """See `Store.former`; and whether there are some to be forgotten."""
     rows = await connection.fetch(_OF, subscription_id, FORMER_MAX_COUNT)
-    former = [Former(*row[:3]) for row in rows if not row[3]]
+    former = [Former(*row[:3]) for row in reversed(rows) if not row[3]]
     return former, len(former) < len(rows)
 
 

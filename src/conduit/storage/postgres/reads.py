@@ -67,22 +67,27 @@ FROM conduit.messages AS m JOIN conduit.topics AS t USING (topic_id)
 WHERE m.message_id = $1 AND t.tenant = $2 AND m.seq >= t.first_seq
 """
 
-# Binary search for all topics at once: `low` ends as the answer.
+# Binary search for all topics at once: `low` ends as the answer. Each LIMIT makes a look by index into one
+# segment of it; without them the planner joins, and reads the whole log in every step. The array of the
+# ids is made in the statement so that it is planned for few: for thousands it is compiled first, for 1.2 s.
 _SEQS_AT = """
 WITH RECURSIVE search (topic_id, low, high) AS (
-  SELECT topic_id, first_seq, last_seq + 1 FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])
+  SELECT topic_id, first_seq, last_seq + 1 FROM conduit.topics
+  WHERE topic_id = ANY (ARRAY (SELECT unnest($1::bigint[])))
   UNION ALL
   SELECT s.topic_id,
          CASE WHEN m.published_at_ms < $2 THEN m.seq + 1 ELSE s.low END,
          CASE WHEN m.published_at_ms < $2 THEN s.high ELSE m.seq END
-  FROM search AS s CROSS JOIN LATERAL (
-    SELECT m.seq, m.published_at_ms
-    FROM (
-      SELECT e.segment FROM conduit.extents AS e
-      WHERE e.topic_id = s.topic_id AND e.first_seq <= (s.low + s.high) / 2
-      ORDER BY e.first_seq DESC LIMIT 1
-    ) AS e JOIN conduit.messages AS m
-      ON m.segment = e.segment AND m.topic_id = s.topic_id AND m.seq = (s.low + s.high) / 2
+  FROM search AS s
+  CROSS JOIN LATERAL (
+    SELECT segment FROM conduit.extents
+    WHERE topic_id = s.topic_id AND first_seq <= (s.low + s.high) / 2
+    ORDER BY first_seq DESC LIMIT 1
+  ) AS e
+  CROSS JOIN LATERAL (
+    SELECT seq, published_at_ms FROM conduit.messages
+    WHERE segment = e.segment AND topic_id = s.topic_id AND seq = (s.low + s.high) / 2
+    LIMIT 1
   ) AS m
   WHERE s.low < s.high
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import apsw
 import msgspec
@@ -31,15 +32,25 @@ EXISTS (
   WHERE s.subscription_id = f.subscription_id)
 """
 
+
+class _Row(NamedTuple):
+    deleted_at_ms: int
+    name: str
+    epoch: str
+    floor: int
+    is_known: bool
+
+
 _of = Query(
     f"""
-    SELECT json_group_array(json_array(name, epoch, floor, json(iif(is_known, 'true', 'false'))))
+    SELECT json_group_array(json_array(
+      deleted_at_ms, name, epoch, floor, json(iif(is_known, 'true', 'false'))))
     FROM (
-      SELECT name, epoch, floor, {_IS_KNOWN} AS is_known
+      SELECT deleted_at_ms, name, epoch, floor, {_IS_KNOWN} AS is_known
       FROM former_topics AS f WHERE subscription_id = ?
       ORDER BY is_known, deleted_at_ms DESC LIMIT ?)
     """,
-    tuple[str, str, int, bool],
+    _Row,
 )
 
 _FORGET_KNOWN = f"DELETE FROM former_topics AS f WHERE subscription_id = ? AND {_IS_KNOWN}"
@@ -62,7 +73,7 @@ def remember(topic_id: int, followers: Sequence[int], now_ms: int) -> list[State
 def of(connection: apsw.Connection, subscription_id: int) -> tuple[list[Former], bool]:
     """See `Store.former`; and whether there are some to be forgotten."""
     found = _of(connection, (subscription_id, FORMER_MAX_COUNT))
-    former = [Former(name, epoch, floor) for name, epoch, floor, is_known in found if not is_known]
+    former = [Former(*row[1:4]) for row in sorted(found) if not row.is_known]
     return former, len(former) < len(found)
 
 

@@ -1,0 +1,1 @@
+"""What must be true: pure, told of everything that happens, and it raises Violation."""

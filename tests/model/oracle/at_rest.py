@@ -1,0 +1,65 @@
+"""What must be true when nothing moves, the store works, and everybody who wants to drain does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.model.oracle.state import State
+from tests.model.oracle.subscription import Subscription
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A subscription as the API shows it. `floors`: topic → floor, last number, lag."""
+
+    floors: dict[str, tuple[int, int, int]]
+    subscribers: int
+    in_flight_count: int
+    pending_retry_count: int
+    dead_count: int
+
+
+def silent(state: State) -> Iterator[str]:
+    """Everybody who has credit and is owed something, and does not get it: the worst of all faults."""
+    for subscription in state.subscriptions():
+        holder = subscription.can_take()
+        if holder is None:
+            continue
+        for line, seq in subscription.owed(state.now):
+            yield (
+                f"{subscription} is silent: {line} {seq} is owed, {holder.client} has {holder.out} out"
+                f" of {subscription.max_in_flight}; last known is {line.topic.last_known}"
+            )
+
+
+def untold(state: State) -> Iterator[str]:
+    """Everybody who is attached, followed a topic that was made anew, and does not know it."""
+    for subscription in state.subscriptions():
+        for name in subscription.former if subscription.holders and not subscription.going else ():
+            topic = state.log.by_name.get(name)
+            if topic is not None and not topic.going:
+                yield f"{subscription} was not told that {name} was made anew"
+
+
+def shown(state: State, subscription: Subscription) -> Shown:
+    """What the API must show of a durable subscription."""
+    out, waiting = subscription.counts()
+    floors = {
+        line.topic.name: (
+            line.floor,
+            line.topic.last_known,
+            max(0, line.topic.last_known - line.floor),
+        )
+        for line in subscription.lines.values()
+    }
+    dead = sum(place[0] == subscription.name for place in state.letters)
+    return Shown(floors, len(subscription.holders), out, waiting, dead)
+
+
+def is_blurred(subscription: Subscription) -> bool:
+    """Whether something is under way that nobody outside can know the outcome of."""
+    lines = subscription.lines.values()
+    return bool(subscription.going) or any(
+        line.maybe or line.job or line.topic.going for line in lines
+    )

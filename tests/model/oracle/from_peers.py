@@ -1,0 +1,248 @@
+"""What the model learns from the frames that clients get, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from conduit.core.message import SubscriptionSettings
+from conduit.protocol.codec import parse_time
+from conduit.protocol.frames import StartAt, StartPosition, Subscribe
+from tests.model.oracle.log import Topic, Violation
+from tests.model.oracle.state import State
+from tests.model.oracle.subscription import Holder, Subscription
+
+ToldGap = tuple[str, int, int | None, str]
+"""Topic, first and last number, reason."""
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """Any server frame: the fields that the model looks at."""
+
+    type: str
+    topic: str = ""
+    subscription: str | None = None
+    seq: int | None = None
+    epoch: str | None = None
+    attempt: int = 0
+    failures: int = 0
+    message_id: str = ""
+    payload: msgspec.Raw = msgspec.Raw(b"")
+    from_seq: int = 0
+    to_seq: int | None = None
+    reason: str = ""
+    recovered: bool | None = None
+    ref: str | None = None
+    code: str = ""
+
+
+@dataclass
+class Welcome:
+    """What a client must be told when its stream begins."""
+
+    seqs: tuple[int | None, ...] = (None,)
+    epoch: str | None = None
+    recovered: tuple[bool | None, ...] = (None,)
+    gaps: list[ToldGap] = field(default_factory=list)
+
+
+class FromPeers:
+    """One method for each type of frame."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._gaps: dict[Hashable, list[ToldGap]] = {}
+        """Gaps that a client must be told next."""
+
+    # Coming and going -----------------------------------------------------------------------------
+
+    def subscribed(self, client: Hashable, frame: Seen, asked: Subscribe) -> None:
+        """The client is attached from now on."""
+        welcome = Welcome()
+        if frame.subscription is None:
+            subscription = Subscription(None, asked.topic, asked_settings(asked))
+            self._begin(subscription, asked, welcome)
+            self.state.unnamed.append(subscription)
+        else:
+            found = self.state.durable.get(frame.subscription)
+            if found is None:
+                raise Violation(f"{frame.subscription} does not exist, and a client is attached")
+            subscription = found
+        topic = self.state.topic_called(asked.topic)
+        if topic is not None and topic.topic_id in subscription.lines:
+            line = subscription.lines[topic.topic_id]
+            welcome.seqs, welcome.epoch = (line.floor, line.low), topic.epoch
+        self.state.add_holder(client, subscription)
+        if frame.subscription is None:
+            self._check_welcome(frame, welcome)
+            self._gaps[client] = welcome.gaps
+
+    def _check_welcome(self, frame: Seen, welcome: Welcome) -> None:
+        told = (frame.seq, frame.epoch, frame.recovered)
+        is_right = frame.recovered in welcome.recovered and frame.seq in welcome.seqs
+        if not is_right or frame.epoch != welcome.epoch:
+            raise Violation(f"subscribed says {told}, and it is {welcome}")
+
+    def _begin(self, subscription: Subscription, asked: Subscribe, welcome: Welcome) -> None:
+        """Where an unnamed subscriber's stream begins in every topic that there is."""
+        positions = None
+        if isinstance(asked.start, StartAt):
+            positions = asked.start.positions
+            if asked.start.seq is not None:
+                positions = {asked.topic: StartPosition(asked.start.seq, asked.start.epoch)}
+        for topic in self.state.log.by_id.values():
+            if subscription.covers(topic):
+                subscription.follow(topic, self._floor(topic, asked))
+        if positions is not None:
+            welcome.recovered = (True,)
+        for name, position in (positions or {}).items():
+            topic = self.state.topic_called(name)
+            self._at_position(subscription, topic, name, position, welcome)
+        if welcome.gaps:
+            welcome.recovered = (False,)
+
+    def _floor(self, topic: Topic, asked: Subscribe) -> int:
+        if asked.start == "earliest":
+            return topic.first_seq - 1
+        if isinstance(asked.start, StartAt) and asked.start.time is not None:
+            return topic.seq_at(parse_time(asked.start.time)) - 1
+        return topic.last_known
+
+    def _at_position(
+        self,
+        subscription: Subscription,
+        topic: Topic | None,
+        name: str,
+        position: StartPosition,
+        welcome: Welcome,
+    ) -> None:
+        gap = None
+        if topic is None:
+            gap = (name, position.seq, None, "epoch_changed")
+        elif position.epoch is not None and position.epoch != topic.epoch:
+            gap = (name, position.seq, None, "epoch_changed")
+            subscription.follow(topic, topic.first_known - 1)
+        elif position.seq > topic.last_known + 1:
+            gap = (name, topic.last_known + 1, position.seq - 1, "log_lost")
+            subscription.follow(topic, topic.last_known)
+        else:
+            subscription.follow(topic, position.seq - 1)
+            if position.seq < topic.first_seq:
+                # The stream itself tells this gap, unless the tail still has it.
+                welcome.recovered = (True, False)
+        if gap is not None:
+            welcome.gaps.append(gap)
+
+    def left(self, client: Hashable, holder: Holder, *, lost: bool) -> None:
+        """The client has left one subscription."""
+        self.state.remove_holder(holder, lost=lost)
+
+    def gone(self, client: Hashable, *, lost: bool) -> None:
+        """The client's connection has ended."""
+        for holder in tuple(self.state.holders[client]):
+            self.state.remove_holder(holder, lost=lost)
+        self._gaps.pop(client, None)
+
+    def sent_away(self, client: Hashable) -> None:
+        """The client is told to go: topics that it named, or subscriptions of its, are not here any more."""
+        for holder in tuple(self.state.holders[client]):
+            topic = self.state.topic_called(holder.subscription.pattern)
+            if topic is not None and topic.going:
+                self.state.remove_holder(holder, lost=False)
+
+    # Messages -------------------------------------------------------------------------------------
+
+    def message(self, client: Hashable, frame: Seen) -> None:
+        """The client was given a delivery."""
+        holder = self.holder(client, frame.topic, frame.subscription)
+        subscription = holder.subscription
+        topic = self.state.topic_called(frame.topic)
+        if topic is None:
+            raise Violation(f"a message of {frame.topic}, which does not exist")
+        self._check_content(topic, frame)
+        if self._gaps.get(client):
+            raise Violation(f"a message before the gaps {self._gaps[client]}")
+        if topic.name in subscription.former and not topic.going:
+            raise Violation(f"{subscription} was not told that {topic.name} was made anew")
+        self.state.counts["delivered"] += 1
+        self.state.counts["redelivered"] += frame.attempt > 1
+        if topic.going or subscription.going:
+            return
+        if subscription.paused:
+            raise Violation(f"{subscription} is paused, and was given {frame.topic} {frame.seq}")
+        out = subscription.out_of(holder)
+        if not subscription.rules.is_auto and out >= subscription.max_in_flight:
+            raise Violation(f"{subscription} was given more than its window: {out} are out")
+        line = subscription.line_of(topic)
+        seq = frame.seq or 0
+        line.give(seq, frame.attempt, holder, self.state.now, subscription.rules)
+        if seq in line.open and line.open[seq].failures != frame.failures:
+            failures = line.open[seq].failures
+            raise Violation(f"{line} {seq}: {frame.failures} failures are told, of {failures}")
+
+    def _check_content(self, topic: Topic, frame: Seen) -> None:
+        seq = frame.seq or 0
+        if not 1 <= seq <= topic.last_seq:
+            raise Violation(f"{topic.name} {seq} was delivered, and is not in the log")
+        stored = topic.messages[seq - 1]
+        if (frame.message_id, bytes(frame.payload)) != (stored.message_id, stored.payload):
+            raise Violation(f"{topic.name} {seq} was delivered with another message's content")
+        if frame.epoch != topic.epoch:
+            raise Violation(f"{topic.name} {seq} has epoch {frame.epoch}, not {topic.epoch}")
+
+    def gap(self, client: Hashable, frame: Seen) -> None:
+        """The client was told that messages cannot be given."""
+        told: ToldGap = (frame.topic, frame.from_seq, frame.to_seq, frame.reason)
+        expected = self._gaps.get(client)
+        if expected:
+            if expected.pop(0) != told:
+                raise Violation(f"a gap {told}, and not one of those that are due")
+            self.state.counts["gap"] += 1
+            return
+        topic = self.state.topic_called(frame.topic)
+        subscription = self.holder(client, frame.topic, frame.subscription).subscription
+        if topic is None or topic.going or subscription.going:
+            return
+        if frame.reason == "epoch_changed":
+            self._made_anew(subscription, topic, frame)
+            return
+        line = subscription.line_of(topic)
+        if frame.reason != "retention" or frame.to_seq is None:
+            raise Violation(f"a gap nobody can explain: {told}")
+        self.state.counts["gap"] += (frame.from_seq, frame.to_seq) != line.told
+        line.gap(frame.from_seq, frame.to_seq)
+
+    def _made_anew(self, subscription: Subscription, topic: Topic, frame: Seen) -> None:
+        """The client is told that this is another topic than the one of that name before."""
+        told = (frame.epoch or "", frame.from_seq)
+        if subscription.told_anew.get(topic.name) == told:
+            return
+        former = subscription.former.pop(topic.name, subscription.may_be_told.get(topic.name))
+        if former is None or frame.epoch != topic.epoch or frame.to_seq is not None:
+            raise Violation(
+                f"{subscription} was told of another {topic.name} without a reason: {told}"
+            )
+        if not former.from_seq <= frame.from_seq <= former.last_seq + 1:
+            raise Violation(
+                f"{subscription} was told that {topic.name} is another, {told}: {former}"
+            )
+        subscription.told_anew[topic.name] = told
+        self.state.counts["gap"] += 1
+
+    def holder(self, client: Hashable, topic: str, name: str | None) -> Holder:
+        """Whose frame it is: named subscriptions are named, and a client has one unnamed one."""
+        for holder in self.state.holders[client]:
+            if holder.subscription.name == name:
+                return holder
+        raise Violation(f"{topic} for {name!r} came to {client}, which has no such subscription")
+
+
+def asked_settings(asked: Subscribe) -> SubscriptionSettings:
+    """The settings of a subscription that this frame creates; the model's frames set what matters."""
+    fields = set(SubscriptionSettings.__struct_fields__) & set(Subscribe.__struct_fields__)
+    given = {name: getattr(asked, name) for name in fields}
+    return SubscriptionSettings(
+        **{name: value for name, value in given.items() if value not in (None, msgspec.UNSET)}
+    )

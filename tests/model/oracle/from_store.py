@@ -1,0 +1,283 @@
+"""What the model learns from the calls that reach the store.
+
+A call *begins*, *takes effect*, and is *answered*: the broker's memory may follow the store only when it
+is answered, and a crash leaves what took effect. What the calls carry is checked here too: no number is
+given twice, nothing is stored as settled that is not, nothing dies that has not failed often enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conduit.core.message import (
+    Death,
+    NewMessage,
+    Progress,
+    SubscriptionRecord,
+    SubscriptionSettings,
+    TopicRecord,
+)
+from conduit.storage.base import TOPIC_GONE, Start
+from tests.model.oracle.line import Delivery, Line, Place
+from tests.model.oracle.log import Stored, Topic, Violation
+from tests.model.oracle.state import Due, Letter, State
+from tests.model.oracle.subscription import Former, Subscription
+
+KEY_WINDOW_MS = 600_000
+
+
+class FromStore:
+    """One method for what a call does to the model, named `did_` or `heard_` and the call."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._buried: set[str] = set()
+
+    # Topics ---------------------------------------------------------------------------------------
+
+    def did_topic_create(self, record: TopicRecord) -> None:
+        topic = self.state.log.create(record.topic_id, record.name, record.epoch)
+        for subscription in self.state.subscriptions():
+            if subscription.covers(topic):
+                subscription.follow(topic, 0)
+
+    def heard_topics(self, records: Sequence[TopicRecord]) -> None:
+        """The broker knows these now; and that there is something, where others have written."""
+        for record in records:
+            topic = self.state.log.by_id.get(record.topic_id)
+            if topic is not None and not topic.is_known:
+                topic.is_known = True
+                topic.last_known = max(topic.last_known, record.last_seq)
+
+    def did_topic_delete(self, topic_id: int, *_: object) -> None:
+        topic = self.state.log.forget(topic_id)
+        for subscription in self.state.durable.values() if topic is not None else ():
+            line = subscription.lines.get(topic_id)
+            if line is not None and not line.is_late:
+                former = Former(line.stored.floor + 1, line.topic.last_seq)
+                subscription.stored_former[line.topic.name] = former
+
+    def heard_topic_delete(self, topic_id: int, *_: object) -> None:
+        for subscription in self.state.subscriptions():
+            line = subscription.lines.get(topic_id)
+            if line is not None:
+                subscription.drop(line.topic)
+
+    # The log --------------------------------------------------------------------------------------
+
+    def did_append(self, batch: Sequence[NewMessage], seqs: Sequence[int]) -> None:
+        log = self.state.log
+        for message, seq in zip(batch, seqs, strict=True):
+            topic = log.by_id.get(message.topic_id)
+            if topic is None:
+                if seq != TOPIC_GONE:
+                    raise Violation(f"a topic that is gone got number {seq}")
+                continue
+            stored = Stored(message.message_id, message.payload, message.published_at_ms)
+            log.append(topic, seq, stored)
+            if message.idempotency_key is not None:
+                log.remember(topic, message.idempotency_key, seq, KEY_WINDOW_MS)
+
+    def heard_append(self, batch: Sequence[NewMessage], seqs: Sequence[int]) -> None:
+        for message, seq in zip(batch, seqs, strict=True):
+            topic = self.state.log.by_id.get(message.topic_id)
+            if topic is not None and seq != TOPIC_GONE:
+                topic.last_known = max(topic.last_known, seq)
+                self.state.counts["published"] += 1
+
+    def trimmed(self, topic_id: int, first_seq: int) -> None:
+        """The log begins with this number now."""
+        topic = self.state.log.by_id.get(topic_id)
+        if topic is not None:
+            topic.first_seq = max(topic.first_seq, first_seq)
+
+    def heard_trim(self, topic_id: int, first_seq: int) -> None:
+        topic = self.state.log.by_id.get(topic_id)
+        if topic is not None:
+            topic.first_known = first_seq
+
+    # Subscriptions --------------------------------------------------------------------------------
+
+    def did_subscription_create(self, record: SubscriptionRecord, start: Start) -> None:
+        subscription = Subscription(
+            record.name, record.pattern, record.settings, record.subscription_id
+        )
+        self.state.durable[record.name] = subscription
+        for topic in self.state.log.by_id.values():
+            if subscription.covers(topic):
+                subscription.follow(topic, _floor_of(start, topic))
+
+    def heard_subscription_create(self, record: SubscriptionRecord) -> None:
+        self.state.durable[record.name].is_known = True
+
+    def heard_progress(self, rows: Sequence[Progress]) -> None:
+        """Where others were, there is something: the broker learns of it."""
+        for row in rows:
+            topic = self.state.log.by_id.get(row.topic_id)
+            if topic is not None:
+                topic.last_known = max(topic.last_known, row.cursor)
+
+    def did_subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is not None:
+            subscription.stored = (settings, paused)
+
+    def heard_subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is not None:
+            subscription.configure(settings)
+            subscription.paused = paused
+
+    def did_subscription_delete(self, subscription_id: int) -> None:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is not None:
+            subscription.is_stored = False
+
+    def heard_subscription_delete(self, subscription_id: int) -> None:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is not None:
+            for holder in tuple(subscription.holders):
+                self.state.remove_holder(holder, lost=False)
+            del self.state.durable[subscription.name or ""]
+
+    def did_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        subscription = self.state.by_id(subscription_id)
+        for line, floor in self._lines(subscription_id, positions):
+            line.stored = Place(floor + 1, floor)
+            # Who begins anew need not be told what came before.
+            if subscription is not None:
+                subscription.begin_anew(line.topic.name)
+
+    def heard_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        for line, floor in self._lines(subscription_id, positions):
+            line.maybe.clear()
+            line.seek(floor)
+
+    def _lines(
+        self, subscription_id: int, positions: Sequence[tuple[int, int]]
+    ) -> list[tuple[Line, int]]:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is None:
+            return []
+        lines = subscription.lines
+        return [(lines[topic_id], floor) for topic_id, floor in positions if topic_id in lines]
+
+    # Progress -------------------------------------------------------------------------------------
+
+    def begin_settle(
+        self, progress: Sequence[Progress], deaths: Sequence[Death]
+    ) -> list[tuple[int, Line, Place]]:
+        """Check what is to be stored; returns what each line would be after a crash from then on."""
+        for death in deaths:
+            self._check_death(death)
+        places = []
+        for row in progress:
+            subscription = self.state.by_id(row.subscription_id)
+            line = subscription.lines.get(row.topic_id) if subscription is not None else None
+            if line is None or subscription is None or line.topic.going or subscription.going:
+                continue
+            if line.low is not None and row.cursor == line.low:
+                line.next = line.low + 1
+            if (row.floor, row.cursor) != (line.floor, line.next - 1):
+                raise Violation(
+                    f"{subscription}, {line}: {row.floor}, {row.cursor} is stored as floor and cursor,"
+                    f" and they are {line.floor}, {line.next - 1}"
+                )
+            places.append((row.subscription_id, line, line.snapshot()))
+        return places
+
+    def did_settle(
+        self,
+        places: Sequence[tuple[int, Line, Place]],
+        deaths: Sequence[Death],
+        refused: set[int],
+    ) -> None:
+        for subscription_id, line, place in places:
+            subscription = self.state.by_id(subscription_id)
+            if subscription_id not in refused and subscription is not None:
+                line.stored = place
+                # What it had of another topic of that name, it has been told.
+                subscription.stored_former.pop(line.topic.name, None)
+        for death in deaths:
+            if death.subscription_id not in refused:
+                self._bury(death)
+
+    def heard_settle(self, refused: set[int]) -> None:
+        """Another node runs these now: what was not stored is lost, and comes again some day."""
+        for subscription_id in refused:
+            subscription = self.state.by_id(subscription_id)
+            if subscription is None:
+                continue
+            for holder in tuple(subscription.holders):
+                self.state.remove_holder(holder, lost=False)
+            subscription.former = dict(subscription.stored_former)
+            subscription.told_anew.clear()
+            for line in subscription.lines.values():
+                line.refuse(self.state.now)
+            name = subscription.name
+            self.state.due = [due for due in self.state.due if due.subscription != name]
+
+    def _check_death(self, death: Death) -> None:
+        due = _due(death)
+        if due not in self.state.due and death.dead_id not in self._buried:
+            raise Violation(f"{due} becomes a dead letter; due are {self.state.due[:5]}")
+
+    def _bury(self, death: Death) -> None:
+        if death.dead_id not in self._buried:
+            self._buried.add(death.dead_id)
+            self.state.due.remove(_due(death))
+        topic = self.state.log.by_id.get(death.topic_id)
+        if topic is None or (death.subscription and not self._is_stored(death.subscription)):
+            return
+        place = (death.subscription, death.topic_id, death.seq)
+        letter = self.state.letters.get(place)
+        if letter is not None:
+            letter.attempts, letter.reason = death.attempts, death.reason
+            letter.is_redriven = False
+        elif death.seq >= topic.first_seq:
+            self.state.letters[place] = Letter(death.dead_id, death.attempts, death.reason)
+
+    def _is_stored(self, name: str) -> bool:
+        subscription = self.state.durable.get(name)
+        return subscription is not None and subscription.is_stored
+
+    # Dead letters ---------------------------------------------------------------------------------
+
+    def did_dead_mark(self, dead_ids: Sequence[str]) -> None:
+        """These were redriven: at the latest now they are open again."""
+        for (name, topic_id, seq), letter in self.state.letters.items():
+            if letter.dead_id not in dead_ids:
+                continue
+            letter.is_redriven = True
+            subscription = self.state.durable.get(name)
+            line = subscription.lines.get(topic_id) if subscription is not None else None
+            if line is not None and seq in line.maybe:
+                line.redrive(seq, self.state.now)
+                line.stored.maybe.discard(seq)
+                line.stored.open[seq] = Delivery(0)
+
+    def did_dead_delete(self, dead_ids: Sequence[str]) -> None:
+        letters = self.state.letters
+        for place in [place for place, one in letters.items() if one.dead_id in dead_ids]:
+            del letters[place]
+
+
+def _due(death: Death) -> Due:
+    return Due(death.subscription, death.topic_id, death.seq, death.attempts, death.reason)
+
+
+def _floor_of(start: Start, topic: Topic) -> int:
+    first = topic.last_seq + 1
+    if start.earliest:
+        first = topic.first_seq
+    elif start.seq is not None:
+        first = start.seq
+    elif start.time_ms is not None:
+        first = topic.seq_at(start.time_ms)
+    elif start.positions is not None:
+        first = start.positions.get(topic.name, first)
+    return min(max(first - 1, 0), topic.last_seq)

@@ -1,0 +1,321 @@
+"""One subscription in one topic: which numbers are open, where each is, and what may happen to it.
+
+A number below `next` is settled or open. An open one is *out* with a subscriber until its deadline, or
+*waits*: it may come again from `earliest` on, and must have come again by `latest` if there is credit
+(redeliveries carry some jitter, which nobody outside can know).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tests.model.oracle.log import Topic, Violation
+
+if TYPE_CHECKING:
+    from tests.model.oracle.subscription import Holder
+
+JITTER = 0.1
+NACK_WAIT_S = 1.0
+FIRST_LOSS_WAIT_S = 1.0
+LOSS_WAIT_MAX_S = 60.0
+# Lost so often, a delivery is suspected of killing its consumers: it comes last, and alone.
+SUSPECT_LOSSES = 2
+
+
+@dataclass
+class Rules:
+    """What a subscription's settings say about attempts. `max_lost` None: never."""
+
+    wait_s: float
+    wait_max_s: float
+    max_attempts: int
+    max_lost: int | None
+    is_strict: bool
+    is_auto: bool
+
+    def wait(self, nth: int) -> float:
+        """Seconds that the attempt after so many failures, less one, has."""
+        return min(self.wait_s * 2.0 ** (nth - 1), self.wait_max_s)
+
+    def nack_wait(self, nth: int) -> float:
+        """Seconds until the next attempt, when the failure was told and not waited for."""
+        return min(min(self.wait_s, NACK_WAIT_S) * 2.0 ** (nth - 1), self.wait_max_s)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """An open number. `attempt` is the last hand-out; 0 after a redrive."""
+
+    attempt: int
+    failures: int = 0
+    losses: int = 0
+    holder: Holder | None = None
+    earliest: float = 0.0
+    """Of one that is out: its deadline."""
+    latest: float = 0.0
+    last: Holder | None = None
+    """Who had it last, if it waits."""
+    is_unsure: bool = False
+    """A crash may have lost what became of it last: the next frame says how often it was handed out."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it was lost so often that it may be the reason."""
+        return self.losses >= SUSPECT_LOSSES
+
+
+@dataclass
+class Death:
+    """What must become a dead letter."""
+
+    seq: int
+    attempts: int
+    reason: str
+
+
+@dataclass
+class Place:
+    """What is stored of a line: all that is left of it after a crash."""
+
+    next: int
+    floor: int
+    open: dict[int, Delivery] = field(default_factory=dict)
+    maybe: set[int] = field(default_factory=set)
+
+
+class Line:
+    """The way of one subscription through one topic."""
+
+    def __init__(self, topic: Topic, floor: int) -> None:
+        self.topic = topic
+        self.next = floor + 1
+        self.low: int | None = None
+        """A lower floor at which it may begin as well: what others wrote, the broker may not know of."""
+        self.open: dict[int, Delivery] = {}
+        self.maybe: set[int] = set()
+        """Numbers whose redrive is under way, or ended without an answer: they may be open."""
+        self.job: set[int] = set()
+        """Numbers that a job may redrive at any time."""
+        self.is_late = bool(topic.going)
+        """Whether it began when the topic was on its way out: the broker did not see it then."""
+        self.told: tuple[int, int] = (0, 0)
+        """The gap that was told last: each subscriber is told."""
+        self.stored = Place(self.next, floor)
+        self._floor = floor
+        self.begin(floor)
+
+    def __str__(self) -> str:
+        return f"{self.topic.name}#{self.topic.topic_id}"
+
+    # What is known --------------------------------------------------------------------------------
+
+    @property
+    def floor(self) -> int:
+        """At and below it everything is settled but what was redriven."""
+        above = [seq for seq in self.open if seq > self._floor]
+        self._floor = min(above, default=self.next) - 1
+        return self._floor
+
+    @property
+    def out(self) -> list[int]:
+        """The numbers that are with somebody."""
+        return [seq for seq, one in self.open.items() if one.holder is not None]
+
+    def owed(self, now: float, rules: Rules) -> int | None:
+        """A number that somebody with credit must have been given by now, or None."""
+        if rules.is_strict and self.open:
+            lowest = min(self.open)
+            is_due = not self.out and self.open[lowest].latest <= now
+            return lowest if is_due else None
+        due = [one for one in self.open.items() if one[1].holder is None and one[1].latest <= now]
+        for seq, one in due:
+            if not one.is_suspect:
+                return seq
+        if self.next <= self.topic.last_known:
+            return self.next
+        if due and not any(self.open[seq].is_suspect for seq in self.out):
+            return due[0][0]
+        return None
+
+    # Handing out ----------------------------------------------------------------------------------
+
+    def give(self, seq: int, attempt: int, holder: Holder, now: float, rules: Rules) -> None:
+        """A subscriber was given this."""
+        if seq not in self.open and (seq in self.maybe or seq in self.job):
+            self.redrive(seq, now)
+        one = self.open.get(seq)
+        if one is None:
+            self._check_first(seq, attempt)
+            self._check_strict(seq, rules)
+            self.next = seq + 1
+            if rules.is_auto:
+                return
+            one = self.open[seq] = Delivery(0)
+        else:
+            self._check_again(seq, one, attempt, now)
+            self._check_strict(seq, rules)
+            if rules.is_auto:
+                self.settle(seq)
+                return
+        one.attempt = attempt
+        self._put_out(one, holder, now + rules.wait(one.failures + 1))
+
+    def _check_first(self, seq: int, attempt: int) -> None:
+        if self.low is not None and seq == self.low + 1:
+            self.next = seq
+        self.low = None
+        if seq < self.next:
+            raise Violation(f"{self} {seq} came again, and it is settled")
+        if seq > self.next:
+            raise Violation(f"{self} {seq} came, and {self.next} did not, without a gap")
+        if attempt != 1:
+            raise Violation(f"{self} {seq} came for the first time as attempt {attempt}")
+
+    def _check_again(self, seq: int, one: Delivery, attempt: int, now: float) -> None:
+        if one.holder is not None:
+            raise Violation(f"{self} {seq} came to a second one while it is out")
+        if now < one.earliest:
+            raise Violation(f"{self} {seq} came {one.earliest - now:.3f} s too early")
+        if attempt != one.attempt + 1:
+            raise Violation(f"{self} {seq} came as attempt {attempt} after {one.attempt}")
+
+    def _check_strict(self, seq: int, rules: Rules) -> None:
+        if not rules.is_strict:
+            return
+        others = [number for number in self.open if number != seq]
+        if any(number < seq or self.open[number].holder is not None for number in others):
+            raise Violation(f"{self} {seq} came, and {sorted(others)} are open: not strict")
+
+    # Settling -------------------------------------------------------------------------------------
+
+    def settle(self, seq: int) -> Delivery:
+        """It is done with, whatever became of it."""
+        one = self.open.pop(seq)
+        self._take_in(one)
+        return one
+
+    def fail(self, seq: int, wait: tuple[float, float], reason: str, rules: Rules) -> Death | None:
+        """The attempt failed; the next one is due between the two times, unless it was the last."""
+        one = self.open[seq]
+        one.failures += 1
+        if one.failures >= rules.max_attempts:
+            return Death(seq, self.settle(seq).attempt, reason)
+        self._wait(one, *wait)
+        return None
+
+    def extend(self, seq: int, deadline: float) -> None:
+        """It may stay out until then."""
+        self.open[seq].earliest = deadline
+
+    def expire(self, now: float, rules: Rules) -> Iterator[Death]:
+        """Deadlines up to now have passed."""
+        late = [seq for seq in self.out if self.open[seq].earliest <= now]
+        for seq in late:
+            one = self.open[seq]
+            latest = now + JITTER * rules.wait(one.failures + 1)
+            death = self.fail(seq, (one.earliest, latest), "ack_timeout", rules)
+            if death is not None:
+                yield death
+
+    def release(self, holder: Holder, now: float) -> None:
+        """The holder left in good order: what it had may come again at once."""
+        for one in self.open.values():
+            if one.holder is holder:
+                self._wait(one, now, now)
+
+    def lose(self, holder: Holder, now: float, rules: Rules) -> Iterator[Death]:
+        """The holder's connection broke."""
+        lost = [seq for seq, one in self.open.items() if one.holder is holder]
+        for seq in lost:
+            one = self.open[seq]
+            one.losses += 1
+            if rules.max_lost is not None and one.losses >= rules.max_lost:
+                yield Death(seq, self.settle(seq).attempt, "connection_lost")
+                continue
+            wait_s = 0.0
+            if one.losses > 1:
+                wait_s = min(FIRST_LOSS_WAIT_S * 2.0 ** (one.losses - 2), LOSS_WAIT_MAX_S)
+            self._wait(one, now + wait_s, now + wait_s)
+
+    # Jumping --------------------------------------------------------------------------------------
+
+    def redrive(self, seq: int, now: float) -> None:
+        """A dead delivery is open again."""
+        self.maybe.discard(seq)
+        assert self.floor >= 0
+        self.open[seq] = Delivery(0, earliest=now, latest=now)
+
+    def seek(self, floor: int) -> None:
+        """Begin anew after `floor`; what was open is forgotten."""
+        for seq in tuple(self.open):
+            self.settle(seq)
+        self.next, self._floor = floor + 1, floor
+        self.told = (0, 0)
+        self.begin(floor)
+
+    def begin(self, floor: int) -> None:
+        """It begins after `floor`, or after what the broker knows, if others have written more."""
+        self.low = self.topic.last_known if self.topic.last_known < floor else None
+
+    def gap(self, from_seq: int, to_seq: int) -> None:
+        """A subscriber was told that these cannot be given."""
+        if to_seq >= self.topic.first_seq:
+            raise Violation(f"{self} told a gap {from_seq}..{to_seq}, and it is stored")
+        if (from_seq, to_seq) == self.told and to_seq < self.next:
+            return
+        self.told = (from_seq, to_seq)
+        if self.low is not None and from_seq == self.low + 1:
+            self.next = from_seq
+        self.low = None
+        if from_seq == self.next:
+            self.next = to_seq + 1
+        elif from_seq == to_seq and (from_seq in self.open or from_seq in self.maybe):
+            self.maybe.discard(from_seq)
+            if from_seq in self.open:
+                self.settle(from_seq)
+        else:
+            raise Violation(f"{self} told a gap {from_seq}..{to_seq} before {self.next}")
+
+    # Storing --------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Place:
+        """What a store would have of it now."""
+        kept = {seq: replace(one, holder=None, last=None) for seq, one in self.open.items()}
+        for seq, one in self.open.items():
+            if one.holder is not None:
+                kept[seq].earliest = kept[seq].latest = 0.0
+        return Place(self.next, self.floor, kept, set(self.maybe))
+
+    def restore(self, now: float) -> None:
+        """What is stored is all that is left: what was out comes again."""
+        self.seek(self.stored.floor)
+        self.next, self.maybe = self.stored.next, set(self.stored.maybe)
+        for seq, one in self.stored.open.items():
+            earliest, latest = max(one.earliest, now), max(one.latest, now)
+            self.open[seq] = replace(one, earliest=earliest, latest=latest)
+
+    def refuse(self, now: float) -> None:
+        """Its progress is another's: what is stored is all that is left, but a redrive may go on."""
+        opened, maybe = set(self.open), self.maybe
+        self.restore(now)
+        # What was redriven, and of that nothing is stored: its redrive is still under way.
+        redriven = {seq for seq in opened - set(self.open) if seq < self.next}
+        self.maybe |= maybe | redriven
+
+    # Parts ----------------------------------------------------------------------------------------
+
+    def _put_out(self, one: Delivery, holder: Holder, deadline: float) -> None:
+        one.holder, one.earliest = holder, deadline
+        holder.out += 1
+
+    def _take_in(self, one: Delivery) -> None:
+        if one.holder is not None:
+            one.holder.out -= 1
+            one.holder = None
+
+    def _wait(self, one: Delivery, earliest: float, latest: float) -> None:
+        one.last = one.holder or one.last
+        self._take_in(one)
+        one.earliest, one.latest = earliest, latest

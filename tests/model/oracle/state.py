@@ -1,0 +1,139 @@
+"""All that the model knows, and what every part of it asks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from tests.model.oracle.line import Death, Line
+from tests.model.oracle.log import Log, Topic, Violation
+from tests.model.oracle.subscription import Holder, Subscription
+
+
+@dataclass
+class Letter:
+    """A dead letter that the store must have."""
+
+    dead_id: str
+    attempts: int
+    reason: str
+    is_redriven: bool = False
+
+
+@dataclass(frozen=True)
+class Due:
+    """A death that the store has not been told of."""
+
+    subscription: str
+    topic_id: int
+    seq: int
+    attempts: int
+    reason: str
+
+
+@dataclass
+class State:
+    """Log, subscriptions, dead letters, and who holds what. `now` is the broker's clock."""
+
+    now: float = 0.0
+    log: Log = field(default_factory=Log)
+    durable: dict[str, Subscription] = field(default_factory=dict)
+    unnamed: list[Subscription] = field(default_factory=list)
+    holders: dict[Hashable, list[Holder]] = field(default_factory=lambda: defaultdict(list))
+    """By client, in the order of subscribing."""
+    leaving: dict[str, Topic] = field(default_factory=dict)
+    """Topics whose deletion is under way; the store may have forgotten them."""
+    due: list[Due] = field(default_factory=list)
+    letters: dict[tuple[str, int, int], Letter] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    """What the broker's counters must say, since it started."""
+    violations: list[Violation] = field(default_factory=list)
+    """Kept, and not raised where they are seen: there the broker would catch them."""
+
+    def subscriptions(self) -> Iterator[Subscription]:
+        """All of them."""
+        yield from self.durable.values()
+        yield from self.unnamed
+
+    def by_id(self, subscription_id: int) -> Subscription | None:
+        """The durable one with this id."""
+        for subscription in self.durable.values():
+            if subscription.subscription_id == subscription_id:
+                return subscription
+        return None
+
+    def topic_called(self, name: str) -> Topic | None:
+        """What the broker means by the name."""
+        return self.leaving.get(name) or self.log.by_name.get(name)
+
+    def is_certain(self, client: Hashable, topic: Topic, seq: int) -> bool:
+        """Whether it is known what becomes of a verb of the client for this message: nothing of it is being
+        deleted or redriven."""
+        for holder in self.holders[client]:
+            line = holder.subscription.lines.get(topic.topic_id)
+            if line is not None and (seq in line.maybe or seq in line.job):
+                return False
+            if holder.subscription.going:
+                return False
+        return not topic.going
+
+    def died(self, subscription: Subscription, line: Line, death: Death) -> None:
+        """A delivery is exhausted or was rejected: the store must hear of it."""
+        topic_id = line.topic.topic_id
+        due = Due(subscription.name or "", topic_id, death.seq, death.attempts, death.reason)
+        self.due.append(due)
+        self.counts["dead_lettered"] += 1
+
+    def attached_count(self, topic: Topic) -> int:
+        """Subscribers that a message of the topic goes to."""
+        return sum(len(each.holders) for each in self.subscriptions() if each.covers(topic))
+
+    def add_holder(self, client: Hashable, subscription: Subscription) -> Holder:
+        """The client is attached."""
+        holder = Holder(client, subscription)
+        subscription.holders.append(holder)
+        self.holders[client].append(holder)
+        return holder
+
+    def remove_holder(self, holder: Holder, *, lost: bool) -> None:
+        """The client is not attached any more: what it had comes again, or has been lost too often."""
+        subscription = holder.subscription
+        subscription.holders.remove(holder)
+        self.holders[holder.client].remove(holder)
+        if subscription.name is None:
+            self.unnamed.remove(subscription)
+        for line in subscription.lines.values():
+            if not lost:
+                line.release(holder, self.now)
+                continue
+            for death in line.lose(holder, self.now, subscription.rules):
+                self.died(subscription, line, death)
+
+    def restart(self) -> None:
+        """The process ended, however it did: what the store has is all there is."""
+        self.unnamed.clear()
+        self.holders.clear()
+        self.leaving.clear()
+        self.due.clear()
+        self.counts.clear()
+        for topic in self.log.by_id.values():
+            topic.going = 0
+            topic.last_known, topic.first_known = topic.last_seq, topic.first_seq
+            topic.is_known = True
+        for name, subscription in tuple(self.durable.items()):
+            if not subscription.is_stored:
+                del self.durable[name]
+                continue
+            subscription.restore(self.now, self.log)
+
+    def advance(self, now: float) -> None:
+        """Time has passed: what is overdue has failed."""
+        self.now = now
+        for subscription in self.subscriptions():
+            for line in subscription.lines.values():
+                if line.topic.going or subscription.going:
+                    # The broker may have let go of it.
+                    continue
+                for death in line.expire(now, subscription.rules):
+                    self.died(subscription, line, death)

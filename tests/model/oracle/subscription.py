@@ -1,0 +1,162 @@
+"""Subscriptions and those who are attached to them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+from conduit.core.message import SubscriptionSettings
+from conduit.core.topics import matches
+from tests.model.oracle.line import Line, Rules
+from tests.model.oracle.log import Log, Topic, Violation
+
+
+@dataclass(frozen=True)
+class Former:
+    """A topic that is gone. What came from one of these numbers on is lost."""
+
+    from_seq: int
+    last_seq: int
+
+
+class Holder:
+    """One attachment: a client's share in a subscription. `out` is what it has, over all topics."""
+
+    def __init__(self, client: Hashable, subscription: Subscription) -> None:
+        self.client = client
+        self.subscription = subscription
+        self.out = 0
+        self.is_draining = True
+
+    @property
+    def room(self) -> int:
+        """How many more deliveries it takes."""
+        if not self.is_draining:
+            return 0
+        if self.subscription.rules.is_auto:
+            return 1
+        return max(0, self.subscription.max_in_flight - self.out)
+
+
+class Subscription:
+    """A durable one, or what an unnamed subscriber has for as long as it is there."""
+
+    def __init__(
+        self,
+        name: str | None,
+        pattern: str,
+        settings: SubscriptionSettings,
+        subscription_id: int = 0,
+    ) -> None:
+        self.name = name
+        self.pattern = pattern
+        self.subscription_id = subscription_id
+        self.lines: dict[int, Line] = {}
+        self.holders: list[Holder] = []
+        self.paused = False
+        self.going = 0
+        """Deletions under way."""
+        self.is_known = name is None
+        """Whether the broker has heard that it exists."""
+        self.is_stored = name is not None
+        self.former: dict[str, Former] = {}
+        """Topics that it followed and that were deleted, by name: it must be told if they are made anew."""
+        self.may_be_told: dict[str, Former] = {}
+        """The same of topics that were on their way out when it came: it may be told."""
+        self.told_anew: dict[str, tuple[str, int]] = {}
+        """What was told of that last: the new epoch, and the first number. Each subscriber is told."""
+        self.stored_former: dict[str, Former] = {}
+        self.stored = (settings, False)
+        """Settings, and whether it is paused, as the store has them."""
+        self.configure(settings)
+
+    def __str__(self) -> str:
+        return f"{self.name or 'unnamed'} on {self.pattern}"
+
+    def configure(self, settings: SubscriptionSettings) -> None:
+        """Use these settings from now on; deadlines that run stay."""
+        self.settings = settings
+        self.max_in_flight = settings.max_in_flight
+        self.rules = Rules(
+            wait_s=settings.ack_wait_ms / 1000,
+            # The cap is for the doubling: whoever asks for longer from the first has it.
+            wait_max_s=max(settings.max_ack_wait_ms, settings.ack_wait_ms) / 1000,
+            max_attempts=settings.max_attempts,
+            max_lost=settings.max_lost,
+            is_strict=settings.order == "strict",
+            is_auto=settings.ack == "auto",
+        )
+
+    def covers(self, topic: Topic) -> bool:
+        """Whether the topic's messages are for it."""
+        return matches(self.pattern, topic.name)
+
+    def follow(self, topic: Topic, floor: int) -> None:
+        """It is owed what comes after `floor`."""
+        self.lines[topic.topic_id] = Line(topic, floor)
+
+    def drop(self, topic: Topic) -> None:
+        """The topic is gone, and what was open in it with it."""
+        line = self.lines.pop(topic.topic_id, None)
+        if line is not None and line.is_late:
+            self.may_be_told[topic.name] = Former(1, topic.last_seq)
+        elif line is not None:
+            # What it has settled since it was stored last, the store does not know.
+            from_seq = min(line.floor, line.stored.floor) + 1
+            self.former[topic.name] = Former(from_seq, topic.last_seq)
+            self.told_anew.pop(topic.name, None)
+        if line is not None:
+            line.seek(line.next - 1)
+
+    def begin_anew(self, name: str) -> None:
+        """It was moved in the topic of this name, which counts as knowing it: it may be told of another."""
+        self.stored_former.pop(name, None)
+        former = self.former.pop(name, None)
+        if former is not None:
+            self.may_be_told[name] = former
+
+    def line_of(self, topic: Topic) -> Line:
+        """Where it is in the topic."""
+        line = self.lines.get(topic.topic_id)
+        if line is None:
+            raise Violation(f"{self} was given something of {topic.name}, which it does not cover")
+        return line
+
+    def out_of(self, holder: Holder) -> int:
+        """What the subscriber has; of a topic that is being deleted, nothing need be counted any more."""
+        going = [line for line in self.lines.values() if line.topic.going]
+        gone = sum(one.holder is holder for line in going for one in line.open.values())
+        return holder.out - gone
+
+    def can_take(self) -> Holder | None:
+        """Somebody who drains and has credit, unless it is paused."""
+        if self.paused or self.going:
+            return None
+        return next((holder for holder in self.holders if holder.room > 0), None)
+
+    def counts(self) -> tuple[int, int]:
+        """How many deliveries are out, and how many wait."""
+        opened = [one for line in self.lines.values() for one in line.open.values()]
+        out = sum(one.holder is not None for one in opened)
+        return out, len(opened) - out
+
+    def owed(self, now: float) -> Iterator[tuple[Line, int]]:
+        """What a subscriber with credit must have been given by now."""
+        for line in self.lines.values():
+            seq = None if line.topic.going else line.owed(now, self.rules)
+            if seq is not None:
+                yield line, seq
+
+    def restore(self, now: float, log: Log) -> None:
+        """After a restart: what is stored is all that is left."""
+        self.holders.clear()
+        self.going, self.is_known = 0, True
+        self.former = dict(self.stored_former)
+        self.told_anew.clear()
+        settings, self.paused = self.stored
+        self.configure(settings)
+        for topic_id, line in tuple(self.lines.items()):
+            if topic_id in log.by_id:
+                line.restore(now)
+            else:
+                del self.lines[topic_id]

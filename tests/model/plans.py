@@ -1,0 +1,179 @@
+"""Which steps are tried.
+
+A run chooses first which kinds of steps it has (as in swarm testing): one in which everything happens at
+once rarely gets deep into anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.model.choices import Choices
+from tests.model.runs import Setup
+from tests.model.steps import Step
+from tests.model.steps.consuming import Drain, Join, Leave, Settings, Settle, Start
+from tests.model.steps.disturbing import Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
+from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
+from tests.model.steps.publishing import OtherNode, Publish
+from tests.model.stores import Fault
+from tests.model.world import SLOTS_COUNT
+
+TOPICS = ("a.x", "a.y", "a.x.z", "b")
+PATTERNS = ("a.*", "a.>", ">", "a.x", "b")
+NAMES = ("s", "t")
+
+STARTS = (
+    None, None, "earliest", Start(back=2), Start(back=400), Start(back=-3),
+    Start(back=1, is_of_another_epoch=True), Start(seconds_ago=2.0),
+)  # fmt: skip
+UPDATES = (
+    (("max_in_flight", 1),), (("max_in_flight", 20),), (("max_attempts", 1),),
+    (("ack_wait_ms", 250), ("max_ack_wait_ms", 500)),
+)  # fmt: skip
+BREAKABLE = (
+    "read", "append", "settle", "read", "settle", "find", "progress", "dead_of", "subscription_claim",
+    "subscription_create", "topic_create", "subscription_update", "seek", "dead_mark", "trim",
+)  # fmt: skip
+FORGETFUL = (
+    "settle", "subscription_create", "topic_create", "topic_delete", "seek", "subscription_update",
+    "subscription_delete", "subscription_claim",
+)  # fmt: skip
+
+
+def _topics(choose: Choices) -> tuple[str, ...]:
+    first = choose.below(len(TOPICS))
+    count = choose.of([1, 1, 1, 2, 3])
+    return tuple(TOPICS[(first + n) % len(TOPICS)] for n in range(count))
+
+
+def _few(choose: Choices) -> Step:
+    key = choose.of([None, None, None, None, "k", "l"])
+    return Publish(
+        _topics(choose), choose.of([1, 1, 2, 4]), key=key, is_batch=choose.of([False, True])
+    )
+
+
+def _many(choose: Choices) -> Step:
+    return Publish(_topics(choose), choose.of([20, 70, 150, 300, 400]), is_batch=True)
+
+
+def _large(choose: Choices) -> Step:
+    size = choose.of([4_000, 40_000])
+    return Publish(_topics(choose), choose.of([10, 40]), size, is_batch=True)
+
+
+def _settings(choose: Choices) -> Settings:
+    return Settings(
+        window=choose.of([256, 1, 1, 2, 3, 10, 64, 300]),
+        wait_ms=choose.of([1000, 250, 4000, 60_000]),
+        attempts=choose.of([5, 1, 2, 3]),
+        is_strict=choose.of([False, False, True]),
+        is_auto=choose.of([False, False, False, True]),
+        lost=choose.of([0, 1, 2, 3]),
+    )
+
+
+def _join(choose: Choices) -> Step:
+    return Join(
+        choose.below(SLOTS_COUNT),
+        choose.of(PATTERNS),
+        choose.of([None, *NAMES]),
+        choose.of(STARTS),
+        _settings(choose),
+        is_worker=choose.of([False, False, True]),
+        budget=choose.of([None, None, None, 1, 5, 70]),
+    )
+
+
+def _leave(choose: Choices) -> Step:
+    is_lost = choose.of([False, True])
+    return Leave(choose.below(SLOTS_COUNT), is_lost, choose.of([None, None, None, 0, 1]))
+
+
+def _drain(choose: Choices) -> Step:
+    slot = choose.below(SLOTS_COUNT)
+    return Drain(slot, choose.of([True, False]), choose.of([None, None, 3, 70]))
+
+
+def _ack(choose: Choices) -> Step:
+    return _settle(choose, ["ack", "ack", "ack", "through"], choose.of([1, 1, 1, 5, 300]))
+
+
+def _fail(choose: Choices) -> Step:
+    return _settle(choose, ["nack", "nack", "reject", "extend"], 1)
+
+
+def _settle(choose: Choices, how: list[str], count: int) -> Step:
+    return Settle(
+        choose.below(SLOTS_COUNT),
+        choose.of(how),
+        choose.of([0, 0, 1, 2, 3, 20, 200]),
+        count,
+        choose.of([None, None, 0, 500, 3000]),
+        is_late=choose.of([False, False, False, False, True]),
+        is_named=choose.of([False, True]),
+        has_ref=choose.of([True, False]),
+        has_attempt=choose.of([False, False, True]),
+    )
+
+
+def _wait(choose: Choices) -> Step:
+    return Wait(choose.of([None, None, 0.125, 1.0, 5.0, 70.0]))
+
+
+def _change(choose: Choices) -> Step:
+    how = choose.of(["pause", "resume", "resume", "seek", "delete", "update"])
+    changes = choose.of(UPDATES) if how == "update" else ()
+    return Change(choose.of(NAMES), how, changes, choose.of([0, 2, 5000]))
+
+
+def _break(choose: Choices) -> Step:
+    fault = choose.of([Fault.FAILS, Fault.HANGS, Fault.ANSWERS_LATE])
+    return Break(choose.of(BREAKABLE), fault, choose.of([1, 1, 3, 1000]))
+
+
+KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
+    "few": (6, _few),
+    "join": (6, _join),
+    "ack": (6, _ack),
+    "wait": (3, _wait),
+    "make": (1, lambda choose: MakeTopic(choose.of(TOPICS), choose.of([None, None, None, 2, 40]))),
+    "rest": (1, lambda choose: Rest()),
+    "fail": (4, _fail),
+    "leave": (2, _leave),
+    "drain": (2, _drain),
+    "many": (2, _many),
+    "large": (1, _large),
+    "other node": (2, lambda choose: OtherNode(choose.of(TOPICS), choose.of([1, 3]))),
+    "unmake": (1, lambda choose: DeleteTopic(choose.of(TOPICS))),
+    "change": (2, _change),
+    "letter": (3, lambda choose: Letter(choose.below(6), choose.of([False, False, False, True]))),
+    "letters": (1, lambda choose: Letters(choose.of([None, *NAMES]))),
+    "keep": (1, lambda choose: Keep()),
+    "break": (3, _break),
+    "forget": (2, lambda choose: Break(choose.of(FORGETFUL), Fault.LOSES_ANSWER)),
+    "claim": (1, lambda choose: OtherClaims(choose.of(NAMES))),
+    "stop": (1, lambda choose: Restart(is_crash=False)),
+    "crash": (1, lambda choose: Restart(is_crash=True)),
+}
+ALWAYS = 6
+"""The first so many kinds are in every run."""
+
+
+def plan(choose: Choices, max_steps: int) -> list[Step]:
+    """A list of steps, of some of the kinds."""
+    share = choose.of([2, 1, 3])
+    weighted: list[Callable[[Choices], Step]] = []
+    for number, (kind, (weight, make)) in enumerate(KINDS.items()):
+        if number < ALWAYS or choose.below(4) < share:
+            weighted += [make] * weight
+            if kind == "break":
+                weighted += [lambda choose: Mend()] * weight
+    count = 1 + choose.below(max_steps)
+    beginning: list[Step] = [MakeTopic(name) for name in TOPICS[:3]]
+    return beginning + [choose.of(weighted)(choose) for _ in range(count)]
+
+
+def setup(choose: Choices) -> Setup:
+    """On which store, and how small it is."""
+    return Setup(max_messages=choose.of([1_000_000, 1_000_000, 100, 600]))

@@ -1,0 +1,212 @@
+"""Faults that the broker had, as changes of its sources that bring them back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Change:
+    """One place in a file below `src/conduit`. What is replaced must stand there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+    def applied(self, text: str) -> str:
+        """The file's text with the change."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file} has {text.count(self.old)} times:\n{self.old}")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One fault."""
+
+    name: str
+    changes: tuple[Change, ...]
+
+
+_CURSOR, _FEED = "broker/deliver/cursor.py", "broker/deliver/feed.py"
+
+PLANTS = (
+    # What frees credit wakes only the cursor of its own topic.
+    Plant(
+        "1-others-not-woken",
+        (
+            Change(
+                _CURSOR,
+                "        if delivery.retries.by_seq or group.is_strict:\n"
+                "            self._engine.turn.add(self)\n"
+                "        if group.line:\n"
+                "            group.freed()\n",
+                "        self._engine.turn.add(self)\n",
+            ),
+            Change(
+                _CURSOR,
+                "            self._mark()\n            self.group.freed()\n",
+                "            self._mark()\n",
+            ),
+            Change(
+                "broker/deliver/group.py",
+                "            del self.line[who]\n            guarded(who.serve)\n        self.freed()\n",
+                "            del self.line[who]\n            guarded(who.serve)\n",
+            ),
+        ),
+    ),
+    # A cursor that closes keeps its share of the window.
+    Plant(
+        "2-window-kept",
+        (Change(_CURSOR, "        self.delivery.forget()\n        self.group.freed()\n", ""),),
+    ),
+    # A feed that finds a hole jumps at the end of the turn: until then others join it where it was.
+    Plant(
+        "3-jump-postponed",
+        (
+            Change(_FEED, '        "_tail",\n', '        "_jump",\n        "_tail",\n'),
+            Change(
+                _FEED,
+                "        self._tail_bytes = 0\n        # With the outlet",
+                "        self._tail_bytes = 0\n        self._jump = None\n        # With the outlet",
+            ),
+            Change(
+                _FEED,
+                "        before, self.position = self.position, last_seq\n"
+                "        self._tail.clear()\n"
+                "        self._tail_bytes = 0\n"
+                "        for follower in (*self.live, *self.waiting):\n",
+                "        followers = (*self.live, *self.waiting)\n"
+                "        self._jump = (last_seq, self._jump[1] if self._jump else followers)\n"
+                "        self._tail.clear()\n"
+                "        self._tail_bytes = 0\n"
+                "        self._tools.turn.add(self)\n\n"
+                "    def _jump_now(self, last_seq, followers):\n"
+                "        before, self.position, self._jump = self.position, last_seq, None\n"
+                "        for follower in followers:\n",
+            ),
+            Change(
+                _FEED,
+                "        entries = self.slice(self.position + 1, len(self._tail), None)\n",
+                "        if self._jump is not None:\n"
+                "            self._jump_now(*self._jump)\n"
+                "        entries = self.slice(self.position + 1, len(self._tail), None)\n",
+            ),
+            Change(
+                _FEED,
+                "        return (self._tail[-1].seq if self._tail else self.position) + 1\n",
+                "        position = self.position if self._jump is None else self._jump[0]\n"
+                "        return (self._tail[-1].seq if self._tail else position) + 1\n",
+            ),
+        ),
+    ),
+    # An attempt begins when its message is asked for, and not when it is written.
+    Plant(
+        "4-attempt-before-read",
+        (
+            Change(
+                "broker/deliver/redelivery.py",
+                "        entry = self._source.again(seq, now)\n",
+                "        retry = self._delivery.hand_again(seq, subscriber.holder, now)\n"
+                "        entry = self._source.again(seq, now)\n",
+            ),
+            Change(
+                "broker/deliver/redelivery.py",
+                "            return Handed.READING if entry is Lack.READING else Handed.STALLED\n"
+                "        retry = self._delivery.hand_again(seq, subscriber.holder, now)\n",
+                "            return Handed.READING if entry is Lack.READING else Handed.STALLED\n",
+            ),
+        ),
+    ),
+    # A late nack fails an attempt of another subscriber, or one that was not made yet.
+    Plant(
+        "4-late-nack",
+        (
+            Change(
+                "broker/deliver/verbs.py",
+                "        return _holds(delivery, seq, holder) and delivery.nack(\n"
+                "            seq, self.now, self.delay_s, self.reason, self.jitter\n"
+                "        )\n",
+                "        return delivery.nack(seq, self.now, self.delay_s, self.reason, self.jitter)\n",
+            ),
+        ),
+    ),
+    # What is open in a topic without a backlog is not looked at when the subscription is loaded.
+    Plant(
+        "5-redriven-not-loaded",
+        (
+            Change(
+                "broker/deliver/running.py",
+                "        if topic.last_seq > floor or (progress is not None and progress.open):\n",
+                "        if topic.last_seq > floor:\n",
+            ),
+        ),
+    ),
+    # A letter goes to whatever subscription has the name now, whether it covers the topic or not.
+    Plant(
+        "6-redriven-to-others",
+        (
+            Change(
+                "broker/administer/subscriptions.py",
+                "            if not matches(record.pattern, topic.name):\n",
+                "            if False:\n",
+            ),
+        ),
+    ),
+    # Strict order does not look at what is out when something comes again.
+    Plant(
+        "7-not-strict",
+        (
+            Change(
+                _CURSOR,
+                "            elif group.is_strict:\n",
+                "            elif group.is_strict and not self.delivery.retries.by_seq:\n",
+            ),
+        ),
+    ),
+    # A topic that is deleted while its subscription is loaded is not made again.
+    Plant(
+        "8-load-races-deletion",
+        (
+            Change(
+                "broker/deliver/owned.py",
+                "            # Its topic may have been deleted during any of these.\n"
+                "            await self._make_topic(record)\n",
+                "",
+            ),
+        ),
+    ),
+    # Whoever follows a topic is not told that it was made anew while it was attached.
+    Plant(
+        "9-made-anew-untold",
+        (
+            Change(
+                "broker/deliver/router.py",
+                "            running.tell_if_made_anew(topic)\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    # What a lost connection had comes again at once, as often as it is lost.
+    Plant(
+        "10-lost-at-once",
+        (
+            Change(
+                "core/delivery.py",
+                "now + (lost_wait_s(retry.losses) if lost else 0.0)",
+                "now",
+            ),
+        ),
+    ),
+    # A cumulative ack takes what others have.
+    Plant(
+        "11-ack-takes-others",
+        (
+            Change(
+                "core/delivery.py",
+                "if number <= seq and holder == (retry.holder or retry.last_holder)",
+                "if number <= seq",
+            ),
+        ),
+    ),
+)

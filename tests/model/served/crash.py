@@ -1,0 +1,84 @@
+"""What is left after SIGKILL: between what is known to be stored and what the server did last, anything.
+
+The server is asked what it has of every delivery that can be meant. Whatever it answers must have been true
+at some time since the last confirmation; from then on the model has what the server has.
+"""
+
+from __future__ import annotations
+
+from tests.model.oracle.line import Delivery, Line
+from tests.model.oracle.log import Violation
+from tests.model.oracle.state import Letter
+from tests.model.served.world import Served
+
+
+def adopt(world: Served) -> None:
+    """Ask the server that has started again, and go on with what it says."""
+    died = {(due.subscription, due.topic_id, due.seq): due for due in world.state.due}
+    before = {
+        (name, topic_id): line
+        for name, subscription in world.state.durable.items()
+        for topic_id, line in subscription.lines.items()
+    }
+    told = {place: _told(world, place[0], line) for place, line in before.items()}
+    for (name, topic_id), line in before.items():
+        found = _Found(line)
+        for seq, state, attempts in told[name, topic_id]:
+            is_auto = world.state.durable[name].rules.is_auto
+            found.check(seq, state, is_auto=is_auto)
+            if state == "dead" and (due := died.get((name, topic_id, seq))) is not None:
+                world.state.letters[name, topic_id, seq] = Letter("", due.attempts, due.reason)
+            found.take(seq, state, attempts)
+        line.stored.next, line.stored.open = found.next, found.open
+        line.stored.maybe.clear()
+    world.state.restart()
+    for line in before.values():
+        # Whatever was open is: a time to wait for may be lost, and none is longer than is waited for.
+        for one in line.open.values():
+            one.earliest = 0.0
+
+
+def _told(world: Served, name: str, line: Line) -> list[tuple[int, str, int]]:
+    """Number, state and attempts of all that may not be settled, up to the first that was not handed out."""
+    told = []
+    first = min(line.stored.floor, line.floor) + 1
+    redriven = sorted(seq for seq in {*line.open, *line.stored.open} if seq < first)
+    for seq in [*redriven, *range(first, line.topic.last_seq + 1)]:
+        message_id = line.topic.messages[seq - 1].message_id
+        answer = world.ask(lambda path=message_id: world.api.get(f"/api/messages/{path}"), 200)
+        (one,) = [each for each in answer.json["deliveries"] if each["subscription"] == name]
+        told.append((seq, one["state"], one["attempts"]))
+        if one["state"] == "pending" and seq >= line.next:
+            break
+    return told
+
+
+class _Found:
+    """What one line is now, against what it was at the last confirmation and at the end."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.next = line.topic.last_seq + 1
+        self.open: dict[int, Delivery] = {}
+
+    def check(self, seq: int, state: str, *, is_auto: bool) -> None:
+        """Violation for what cannot be."""
+        line, stored = self._line, self._line.stored
+        was_settled = seq < stored.next and seq not in stored.open
+        is_settled = seq < line.next and seq not in line.open
+        if state == "pending" and seq < stored.next:
+            raise Violation(f"{line} {seq} was handed out, which was stored, and now it was not")
+        if state in ("acked", "dead") and not is_settled and not is_auto:
+            raise Violation(f"{line} {seq} counts as settled after a crash, and nobody settled it")
+        if state in ("in_flight", "retrying") and was_settled and is_settled:
+            raise Violation(f"{line} {seq} was settled, which was confirmed, and it is open again")
+
+    def take(self, seq: int, state: str, attempts: int) -> None:
+        """It is so from now on."""
+        if state == "pending":
+            self.next = min(self.next, seq)
+        elif state in ("in_flight", "retrying"):
+            known = self._line.open.get(seq) or self._line.stored.open.get(seq)
+            losses = known.losses if known is not None else 0
+            latest = known.latest if known is not None and known.holder is None else 0.0
+            self.open[seq] = Delivery(attempts, losses=losses, latest=latest, is_unsure=True)

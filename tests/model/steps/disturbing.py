@@ -1,0 +1,88 @@
+"""What the world does to a broker: time passes, the store is away, processes end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.model.steps.base import Step
+from tests.model.stores import Fault
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+# After a deadline, so that no rounding decides.
+AFTER_S = 1 / 64
+
+
+@dataclass(frozen=True, repr=False)
+class Wait(Step):
+    """Time passes; without a number until just after the next deadline."""
+
+    seconds: float | None = None
+
+    async def take(self, world: World) -> None:
+        seconds = self.seconds
+        if seconds is None:
+            seconds = world.until_next_deadline() + AFTER_S
+        await world.pass_time(seconds)
+
+
+@dataclass(frozen=True, repr=False)
+class Keep(Step):
+    """Housekeeping makes a round."""
+
+    async def take(self, world: World) -> None:
+        await world.keep_house()
+
+
+@dataclass(frozen=True, repr=False)
+class Break(Step):
+    """The next `count` calls of this kind suffer something."""
+
+    call: str
+    fault: Fault
+    count: int = 1
+
+    async def take(self, world: World) -> None:
+        world.port.faults.plan(self.call, self.fault, self.count)
+
+
+@dataclass(frozen=True, repr=False)
+class Mend(Step):
+    """The store works again."""
+
+    async def take(self, world: World) -> None:
+        world.port.faults.release()
+
+
+@dataclass(frozen=True, repr=False)
+class OtherClaims(Step):
+    """Another node claims a durable subscription."""
+
+    name: str
+
+    async def take(self, world: World) -> None:
+        known = world.state.durable.get(self.name)
+        if known is not None and known.is_known and not known.going:
+            await world.port.other_node_claims(known.subscription_id)
+
+
+@dataclass(frozen=True, repr=False)
+class Rest(Step):
+    """Everything works and drains, and is compared."""
+
+    async def take(self, world: World) -> None:
+        await world.rest()
+
+
+@dataclass(frozen=True, repr=False)
+class Restart(Step):
+    """The broker stops, or crashes, and starts again."""
+
+    is_crash: bool = False
+
+    def apply(self, world: World) -> None:
+        world.note("-- %s", self)
+        world.restart(crash=self.is_crash)
+        world.run(world.after_step())

@@ -1,0 +1,212 @@
+"""What operators do: topics, subscriptions, dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from conduit.core.message import DeadLetter, Retention
+from conduit.protocol.frames import StartAt, StartSpec
+from conduit.storage.base import DeadFilter
+from tests.model.oracle.line import Line
+from tests.model.oracle.log import Violation
+from tests.model.oracle.subscription import Subscription
+from tests.model.steps.base import Step, asked
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+# A seek to further back is one to the beginning.
+SEEK_BACK_MAX_COUNT = 1_000
+REDRIVE_RATE_PER_S = 10_000.0
+
+
+@dataclass(frozen=True, repr=False)
+class MakeTopic(Step):
+    """A topic, with retention by count if that is given."""
+
+    name: str
+    keep: int | None = None
+
+    async def take(self, world: World) -> None:
+        retention = Retention(max_messages=self.keep)
+        call = partial(world.broker.topics.create, world.tenant, self.name, retention)
+        # It may be there by a call whose answer was lost, or one that another step waits for.
+        world.begin(asked(world, call, {"topic_exists"}))
+
+
+@dataclass(frozen=True, repr=False)
+class DeleteTopic(Step):
+    """A topic goes, with all that is open in it."""
+
+    name: str
+
+    async def take(self, world: World) -> None:
+        topic = world.state.log.by_name.get(self.name)
+        if topic is not None and topic.is_known and not topic.going:
+            world.begin(self._delete(world))
+
+    async def _delete(self, world: World) -> None:
+        state = world.state
+        topic = state.log.by_name[self.name]
+        state.leaving[self.name] = topic
+        topic.going += 1
+        began = world.steps_count
+        call = partial(world.broker.topics.delete, world.tenant, self.name)
+        error = await asked(world, call, {"topic_not_found"})
+        topic.going -= 1
+        del state.leaving[self.name]
+        is_stored = topic.topic_id in state.log.by_id
+        world.is_over |= is_stored and world.steps_count > began
+        if is_stored and (error is None or error.code == "topic_not_found"):
+            raise Violation(f"{self.name} is gone, and the store has it")
+        if error is not None and not is_stored:
+            # The answer was lost, and then it was not there to be deleted again.
+            world.ears.heard_topic_delete(topic.topic_id)
+
+
+@dataclass(frozen=True, repr=False)
+class Change(Step):
+    """Something is done to a durable subscription.
+
+    `how`: `pause`, `resume`, `update` (with changes), `delete`, or `seek` to so many messages before the end.
+    """
+
+    name: str
+    how: str
+    changes: tuple[tuple[str, int], ...] = ()
+    back: int = 0
+
+    async def take(self, world: World) -> None:
+        known = world.state.durable.get(self.name)
+        if known is None or known.going or not known.is_known:
+            return
+        subscriptions, tenant, name = world.broker.subscriptions, world.tenant, self.name
+        match self.how:
+            case "pause":
+                world.begin(asked(world, partial(subscriptions.pause, tenant, name)))
+            case "resume":
+                world.begin(asked(world, partial(subscriptions.resume, tenant, name)))
+            case "update":
+                call = partial(subscriptions.update, tenant, name, dict(self.changes))
+                world.begin(asked(world, call))
+            case "delete":
+                world.begin(self._delete(world, known))
+            case "seek":
+                world.begin(self._seek(world, known))
+
+    async def _delete(self, world: World, known: Subscription) -> None:
+        known.going += 1
+        began = world.steps_count
+        call = partial(world.broker.subscriptions.delete, world.tenant, self.name)
+        error = await asked(world, call, {"subscription_not_found"})
+        known.going -= 1
+        world.is_over |= known.is_stored and world.steps_count > began
+        if known.is_stored and (error is None or error.code == "subscription_not_found"):
+            raise Violation(f"{self.name} is gone, and the store has it")
+        if error is not None and not known.is_stored:
+            # As above.
+            world.ears.heard_subscription_delete(known.subscription_id)
+
+    async def _seek(self, world: World, known: Subscription) -> None:
+        lines = list(known.lines.values())
+        start: StartSpec = "earliest"
+        if lines and self.back < SEEK_BACK_MAX_COUNT:
+            start = StartAt(seq=max(1, lines[0].topic.last_known + 1 - self.back))
+        seek = world.broker.subscriptions.seek
+        await asked(world, partial(seek, world.tenant, self.name, start, dry_run=False))
+
+
+@dataclass(frozen=True, repr=False)
+class Letter(Step):
+    """A dead letter is redriven, or discarded."""
+
+    which: int
+    is_discarded: bool = False
+
+    async def take(self, world: World) -> None:
+        letters = await _letters(world)
+        if not letters:
+            return
+        letter = letters[self.which % len(letters)]
+        work = self._discard if self.is_discarded else self._redrive
+        world.begin(work(world, letter))
+
+    async def _discard(self, world: World, letter: DeadLetter) -> None:
+        call = partial(world.broker.dead_letters.discard, world.tenant, letter.dead_id)
+        await asked(world, call, {"dead_letter_not_found"} if world.port.faults.any else ())
+
+    async def _redrive(self, world: World, letter: DeadLetter) -> None:
+        expected, line = redrivable(world, letter)
+        was_maybe = line is not None and letter.seq in line.maybe
+        if line is not None and expected is None:
+            line.maybe.add(letter.seq)
+        is_calm = world.is_calm_but_for_this and not was_maybe
+        error = await asked(
+            world,
+            partial(world.broker.dead_letters.redrive, world.tenant, letter.dead_id),
+            ("conflict", "topic_not_found", "subscription_not_found", "dead_letter_not_found"),
+        )
+        code = None if error is None else error.code
+        if is_calm and code != expected:
+            raise Violation(
+                f"{letter.subscription} {letter.topic} {letter.seq}: redrive ended with {code},"
+                f" not {expected}"
+            )
+        if line is not None and code == "conflict" and letter.seq in line.maybe:
+            line.maybe.discard(letter.seq)
+            if was_maybe:
+                # Then it is open, by a call that was not answered well.
+                line.redrive(letter.seq, world.state.now)
+
+
+@dataclass(frozen=True, repr=False)
+class Letters(Step):
+    """A job redrives the dead letters of a subscription, or of all."""
+
+    name: str | None = None
+
+    async def take(self, world: World) -> None:
+        if world.has_job:
+            return
+        lines = []
+        for letter in await _letters(world):
+            if letter.redriven_at_ms is None and self.name in (None, letter.subscription):
+                expected, line = redrivable(world, letter)
+                if line is not None:
+                    line.job.add(letter.seq)
+                    lines.append(line)
+                if line is not None and expected is None:
+                    line.maybe.add(letter.seq)
+        which = DeadFilter(subscription=self.name)
+        job = world.broker.dead_letters.redrive_many(
+            world.tenant, which, rate_per_s=REDRIVE_RATE_PER_S, max_count=1_000
+        )
+        await world.watch_job(job, lines)
+
+
+async def _letters(world: World) -> list[DeadLetter]:
+    """All dead letters, in an order that is the same in every run."""
+    found = await world.port.dead_letters(world.tenant)
+    return sorted(found, key=lambda one: (one.subscription, one.topic_id, one.seq))
+
+
+def redrivable(world: World, letter: DeadLetter) -> tuple[str | None, Line | None]:
+    """The code that redriving must end with, and where it opens something."""
+    state = world.state
+    topic = state.log.by_id.get(letter.topic_id)
+    if not letter.subscription:
+        # It is published anew, to whatever has the name now.
+        return (None if letter.topic in state.log.by_name else "topic_not_found"), None
+    if topic is None:
+        return "topic_not_found", None
+    subscription = state.durable.get(letter.subscription)
+    if subscription is None:
+        return "subscription_not_found", None
+    if not subscription.covers(topic):
+        return "conflict", None
+    line = subscription.lines.get(letter.topic_id)
+    if line is None or letter.seq >= line.next or letter.seq in line.open:
+        return "conflict", line
+    return None, line

@@ -1,0 +1,119 @@
+"""Messages go in: through the broker, or behind its back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from uuid_utils import uuid7
+
+from conduit.broker.publish.receipt import Receipt
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError
+from conduit.protocol.frames import PublishRequest
+from tests.model.oracle.log import Violation
+from tests.model.steps.base import AWAY, Step
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+
+# Of the server's own limit, which another test is about.
+BATCH_MAX_COUNT = 1_000
+
+
+@dataclass(frozen=True, repr=False)
+class Publish(Step):
+    """So many messages to each of these topics: one after the other, or as one batch. `size` in bytes."""
+
+    topics: Sequence[str]
+    count: int = 1
+    size: int = 0
+    key: str | None = None
+    is_batch: bool = False
+
+    async def take(self, world: World) -> None:
+        requests = [
+            PublishRequest(topic, _payload(world, self.size), idempotency_key=self.key)
+            for topic in self.topics
+            for _ in range(self.count)
+        ]
+        sent = Sent(world, self.topics, self.key)
+        if not self.is_batch:
+            for request in requests:
+                world.publishers.waiting_count += 1
+                world.broker.publish(world.tenant, request, sent.answered)
+            return
+        for start in range(0, len(requests), BATCH_MAX_COUNT):
+            batch = requests[start : start + BATCH_MAX_COUNT]
+            world.publishers.waiting_count += 1
+            world.broker.publish_batch(world.tenant, batch, sent.answered)
+
+
+class Sent:
+    """Publishes on their way: whatever comes of them is told to the model."""
+
+    def __init__(self, world: World, topics: Sequence[str], key: str | None) -> None:
+        self._world = world
+        found = [world.state.topic_called(name) for name in topics]
+        self._topics = [topic if topic is not None and topic.is_known else None for topic in found]
+        self._key = key
+        self._taken_count = world.port.faults.taken_count
+
+    def answered(self, result: list[Receipt] | Receipt | ConduitError) -> None:
+        """One of them has its answer."""
+        world = self._world
+        world.publishers.waiting_count -= 1
+        try:
+            if isinstance(result, ConduitError):
+                self._check_refusal(result)
+                return
+            for receipt in [result] if isinstance(result, Receipt) else result:
+                world.publishers.answered(receipt, self._key)
+        except Violation as violation:
+            world.violated(violation)
+
+    def _check_refusal(self, error: ConduitError) -> None:
+        world = self._world
+        is_there = all(
+            topic is not None and not topic.going and topic.topic_id in world.state.log.by_id
+            for topic in self._topics
+        )
+        faults = world.port.faults
+        is_away = faults.taken_count > self._taken_count or faults.any
+        if error.code == "topic_not_found" and not is_there:
+            return
+        if error.code in AWAY and is_away:
+            return
+        raise Violation(f"a publish was refused: {error.code}: {error}")
+
+
+@dataclass(frozen=True, repr=False)
+class OtherNode(Step):
+    """Another node publishes: the log grows, and this broker does not hear of it."""
+
+    topic: str
+    count: int = 1
+
+    async def take(self, world: World) -> None:
+        topic = world.state.log.by_name.get(self.topic)
+        if topic is None or topic.going:
+            return
+        await world.port.other_node_appends(
+            [
+                NewMessage(
+                    topic.topic_id,
+                    str(uuid7()),
+                    bytes(_payload(world, 0)),
+                    published_at_ms=int(world.state.now * 1000),
+                )
+                for _ in range(self.count)
+            ]
+        )
+
+
+def _payload(world: World, size: int) -> msgspec.Raw:
+    world.published_count += 1
+    return msgspec.Raw(b'"%d%b"' % (world.published_count, b"x" * size))

@@ -1,0 +1,289 @@
+"""A store that fails, hangs and loses its answers when it is told to, and tells the model of every call.
+
+What it may do is what the contract (`storage/base.py`) allows: writes take effect in the order of the
+calls, so one that hangs holds up those behind it; an append that fails has stored nothing, so the answer
+of one that happened is never lost; of another call nothing or all happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+from conduit.core.message import DeadLetter, NewMessage, Progress
+from conduit.errors import StoreUnavailable
+from conduit.storage.base import Appender, DeadFilter, Store
+from tests.model.clockwork import VirtualLoop
+from tests.model.oracle.from_store import FromStore
+from tests.model.oracle.log import Violation
+
+# Calls that change something and keep their order; `append` has an order of its own.
+WRITES = frozenset(
+    [
+        "topic_create",
+        "topic_update",
+        "topic_delete",
+        "subscription_create",
+        "subscription_update",
+        "subscription_delete",
+        "subscription_claim",
+        "settle",
+        "seek",
+        "dead_mark",
+        "dead_delete",
+    ]
+)
+READS = frozenset(
+    [
+        "read",
+        "find",
+        "seq_at",
+        "progress",
+        "positions",
+        "dead_list",
+        "dead_count",
+        "dead_get",
+        "dead_of",
+        "subscriptions",
+        "topics",
+        "known_keys",
+        "former",
+        "extents",
+    ]
+)
+
+
+DEAD_LETTERS_MAX_COUNT = 10_000
+
+
+class Fault(Enum):
+    """What is wrong with a call."""
+
+    FAILS = "fails"
+    """Nothing happens, and the caller is told so."""
+    HANGS = "hangs"
+    """Nothing happens before it is released."""
+    ANSWERS_LATE = "answers late"
+    """It happens, and the answer hangs."""
+    LOSES_ANSWER = "loses its answer"
+    """It happens, and the caller is told that it may not have."""
+
+    def __repr__(self) -> str:
+        return f"Fault.{self.name}"
+
+
+class Faults:
+    """What is wrong now: for each call, what the next ones suffer, and how many of them."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, tuple[Fault, int]] = {}
+        self._released = asyncio.Event()
+        self.lost_count = 0
+        """Answers that were lost."""
+        self.taken_count = 0
+        """Calls that suffered something."""
+        self.hanging = 0
+        """Calls that wait to be released."""
+
+    def plan(self, call: str, fault: Fault, count: int) -> None:
+        """The next `count` of these calls suffer that."""
+        self._next[call] = (fault, count)
+
+    def take(self, call: str) -> Fault | None:
+        """What this call suffers."""
+        if call not in self._next:
+            return None
+        fault, count = self._next[call]
+        self.taken_count += 1
+        if count > 1:
+            self._next[call] = (fault, count - 1)
+        else:
+            del self._next[call]
+        return fault
+
+    @property
+    def any(self) -> bool:
+        """Whether something is wrong, or will be with a call to come."""
+        return bool(self._next or self.hanging)
+
+    async def hang(self) -> None:
+        """Wait to be released."""
+        self.hanging += 1
+        try:
+            await self._released.wait()
+        finally:
+            self.hanging -= 1
+
+    def release(self) -> None:
+        """Everything works again, and what hangs goes on."""
+        self._next.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
+
+class Port:
+    """The store as one life of the broker sees it; `inner` is the real one."""
+
+    shards: Mapping[int, Appender] = {}
+
+    def __init__(self, inner: Store, ears: FromStore, loop: VirtualLoop) -> None:
+        self.inner = inner
+        self.faults = Faults()
+        self.is_dead = False
+        """The broker crashed: what it still asks for never happens."""
+        self._ears = ears
+        self._loop = loop
+        self._rows: dict[int, list[Progress]] = {}
+        self._writing = asyncio.Lock()
+        self._appending = asyncio.Lock()
+
+    @property
+    def kind(self) -> str:
+        return self.inner.kind
+
+    @property
+    def durable(self) -> bool:
+        return self.inner.durable
+
+    def describe(self) -> dict[str, object]:
+        return self.inner.describe()
+
+    def __getattr__(self, call: str) -> Callable[..., Any]:
+        async def asked(*args: Any, **more: Any) -> Any:
+            return await self._asked(call, args, more)
+
+        setattr(self, call, asked)
+        return asked
+
+    async def settle(self, progress: Any, deaths: Any) -> Any:
+        places: Any = []
+        with self._listening():
+            places = self._ears.begin_settle(progress, deaths)
+        return await self._asked("settle", (progress, deaths), {}, places)
+
+    async def other_node_appends(self, batch: Sequence[NewMessage]) -> None:
+        """Somebody else writes to the log: the broker does not hear of it."""
+        seqs = await self._do("append", (batch,), {})
+        with self._listening():
+            self._ears.did_append(batch, seqs)
+        await self._learn_extents()
+
+    async def other_node_claims(self, subscription_id: int) -> None:
+        """Somebody else runs the subscription from now on."""
+        await self._do("subscription_claim", (subscription_id,), {})
+
+    async def dead_letters(self, tenant: str) -> list[DeadLetter]:
+        """All that there are, asked past all faults."""
+        found: list[DeadLetter] = await self._do(
+            "dead_list", (tenant, DeadFilter()), {"limit": DEAD_LETTERS_MAX_COUNT}
+        )
+        return found
+
+    async def close(self) -> None:
+        """Not yet: there may be questions after the broker has stopped."""
+
+    async def close_really(self) -> None:
+        """The end."""
+        await self._do("close", (), {})
+
+    async def _asked(self, call: str, args: Any, more: Any, known: Any = None) -> Any:
+        if call == "append":
+            async with self._appending:
+                return await self._suffer(call, args, more, known)
+        if call in WRITES:
+            async with self._writing:
+                return await self._suffer(call, args, more, known)
+        return await self._suffer(call, args, more, known)
+
+    async def _suffer(self, call: str, args: Any, more: Any, known: Any) -> Any:
+        fault = self.faults.take(call)
+        if fault is Fault.HANGS:
+            await self.faults.hang()
+        if self.is_dead:
+            await asyncio.get_running_loop().create_future()
+        if fault is Fault.FAILS:
+            raise StoreUnavailable(f"{call} fails by plan")
+        result = await self._do(call, args, more)
+        with self._listening():
+            self._effect(call, args, result, known)
+        if call == "append":
+            await self._learn_extents()
+        if fault is Fault.ANSWERS_LATE:
+            await self.faults.hang()
+        if fault is Fault.LOSES_ANSWER:
+            self.faults.lost_count += 1
+            raise StoreUnavailable(f"the answer of {call} is lost by plan")
+        with self._listening():
+            self._answered(call, args, result)
+        return result
+
+    async def _do(self, call: str, args: Any, more: Any) -> Any:
+        if self.inner.kind == "memory":
+            return await getattr(self.inner, call)(*args, **more)
+        self._loop.outside += 1
+        try:
+            return await getattr(self.inner, call)(*args, **more)
+        finally:
+            self._loop.outside -= 1
+
+    async def _learn_extents(self) -> None:
+        """A store in memory makes room by itself, when something is appended."""
+        if self.inner.kind == "memory":
+            for record in await self.inner.topics():
+                self._ears.trimmed(record.topic_id, record.first_seq)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """A violation is the model's to tell: the broker must not take it for an error of the store."""
+        try:
+            yield
+        except Violation as violation:
+            self._ears.state.violations.append(violation)
+
+    # What the model is told -----------------------------------------------------------------------
+
+    def _effect(self, call: str, args: Any, result: Any, known: Any) -> None:
+        ears = self._ears
+        match call:
+            case "append":
+                ears.did_append(args[0], result)
+            case "settle":
+                ears.did_settle(known, args[1], result)
+            case "trim":
+                ears.trimmed(args[0], result.first_seq)
+            case "topic_create":
+                ears.did_topic_create(result)
+            case "subscription_create":
+                ears.did_subscription_create(result, args[4])
+            case "dead_mark":
+                ears.did_dead_mark(args[0])
+            case "dead_delete":
+                ears.did_dead_delete(args[1])
+            case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
+                getattr(ears, f"did_{call}")(*args)
+
+    def _answered(self, call: str, args: Any, result: Any) -> None:
+        ears = self._ears
+        match call:
+            case "append":
+                ears.heard_append(args[0], result)
+            case "settle":
+                ears.heard_settle(result)
+            case "trim":
+                ears.heard_trim(args[0], result.first_seq)
+            case "topic_create":
+                ears.heard_topics([result])
+            case "topics":
+                ears.heard_topics(result)
+            case "subscription_create":
+                ears.heard_subscription_create(result)
+            case "progress":
+                self._rows[args[0]] = result
+            case "former":
+                # Who asks both loads the subscription; others only look.
+                ears.heard_progress(self._rows.pop(args[0], []))
+            case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
+                getattr(ears, f"heard_{call}")(*args)

@@ -1,0 +1,346 @@
+"""The real broker and the model of it, side by side: what is done to one is told to the other.
+
+A broker's life has an event loop of its own, so that a crash can leave everything where it is. The store
+outlives it. After each step nothing moves any more, and what must be true then is compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from conduit.broker.administer.dead_letters import RedriveJob
+from conduit.broker.broker import Broker, BrokerOptions
+from conduit.errors import NotFound, Unavailable
+from conduit.names import DEFAULT_TENANT
+from conduit.storage.base import Store
+from tests.broker.kit import Bench, ManualClock
+from tests.model.clockwork import VirtualLoop
+from tests.model.oracle import at_rest
+from tests.model.oracle.from_clients import FromClients
+from tests.model.oracle.from_peers import FromPeers
+from tests.model.oracle.from_publishers import FromPublishers
+from tests.model.oracle.from_store import FromStore
+from tests.model.oracle.line import Line
+from tests.model.oracle.log import Violation
+from tests.model.oracle.state import State
+from tests.model.peer import Client
+from tests.model.stores import Port
+
+SLOTS_COUNT = 4
+# Of the loop's time, after each step: longer than the sweep's interval, shorter than that of the ledger, so
+# that some of what changed is stored and some is not.
+STEP_S = 0.0625
+# Longer than any pause that the broker makes before it tries something again.
+PATIENCE_S = 3.0
+PATIENCE_HOPS = 4
+# After a call that failed the broker gives the store so long, by its own clock.
+STALL_S = 0.5
+# A job that redrives many has short pauses.
+JOB_HOPS = 100
+JOB_HOP_S = 0.001
+
+COUNTERS = (
+    "published", "delivered", "redelivered", "acked", "nacked", "rejected", "extended",
+    "dead_lettered", "gap",
+)  # fmt: skip
+
+
+class _Complaints(logging.Handler):
+    """A bug that the broker caught and logged is a violation too."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(logging.ERROR)
+        self._state = state
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Unavailable):
+            return
+        self._state.violations.append(Violation(f"logged: {record.getMessage()}: {error!r}"))
+
+
+class World:
+    """One run. `clients` predict what verbs do; `peers` and `ears` are told what is seen and heard."""
+
+    def __init__(
+        self, stores: Callable[[], Store], options: BrokerOptions, *, is_traced: bool = False
+    ) -> None:
+        self.tenant = DEFAULT_TENANT
+        self._stores = stores
+        self.state = State()
+        self.clients, self.peers = FromClients(self.state), FromPeers(self.state)
+        self.publishers, self.ears = FromPublishers(self.state), FromStore(self.state)
+        self.slots: list[Client | None] = [None] * SLOTS_COUNT
+        self.seen_ids: set[str] = set()
+        """Messages that this life of the broker has handed out: it knows their numbers."""
+        self.published_count = 0
+        self.steps_count = 0
+        self.is_over = False
+        """Nothing more can be known: what was to be deleted was neither there nor gone for a while."""
+        self._job: tuple[RedriveJob, list[Line]] | None = None
+        self._forgiven_count = 0
+        self.trace: list[str] | None = [] if is_traced else None
+        self._clock = ManualClock()
+        self._options = options
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._complaints = _Complaints(self.state)
+        logging.getLogger("conduit").addHandler(self._complaints)
+        self._begin_life()
+
+    def note(self, text: str, *args: object) -> None:
+        """A line of the trace, if there is one."""
+        if self.trace is not None:
+            self.trace.append(text % args)
+
+    def violated(self, violation: Violation) -> None:
+        """Remember it: the step that is under way will end with it."""
+        self.state.violations.append(violation)
+
+    # Lives ----------------------------------------------------------------------------------------
+
+    def _begin_life(self) -> None:
+        self.loop = VirtualLoop()
+        self.loop.set_exception_handler(self._on_loop_error)
+        self._forgiven_count = 0
+        self.port = Port(self._stores(), self.ears, self.loop)
+        self.broker = Broker(self.port, self._clock, self._options)
+        self.bench = Bench(self.broker, self._clock)
+        self.run(self._start())
+
+    async def _start(self) -> None:
+        self.state.now = self._clock.now()
+        await self.broker.start()
+        # Seeds the broker's dice.
+        await self.bench.advance(0.0)
+        await self.loop.idle()
+
+    def restart(self, *, crash: bool) -> None:
+        """End this life and begin another one on the same store."""
+        self.note("-- restart, crash: %s", crash)
+        if not crash:
+            self.run(self._stop())
+        self._end_life()
+        self.state.restart()
+        self._begin_life()
+
+    async def _stop(self) -> None:
+        """As a server does: the connections first."""
+        self.port.faults.release()
+        for client in self.clients_there():
+            client.leave(lost=False)
+        stopping = asyncio.get_running_loop().create_task(self.broker.stop())
+        while not stopping.done():
+            await self._let_pass(1.0)
+
+    def _end_life(self) -> None:
+        """Nothing that this life still does reaches anybody."""
+        self.port.is_dead = True
+        for client in self.clients_there():
+            client.is_gone = True
+        self.slots = [None] * SLOTS_COUNT
+        self.seen_ids.clear()
+        self._tasks.clear()
+        self._job = None
+        self.publishers.waiting_count = 0
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.run_until_complete(self.loop.idle())
+        self.loop.run_until_complete(self.port.close_really())
+        self.loop.close()
+
+    def close(self) -> None:
+        """The run is over."""
+        self._end_life()
+        logging.getLogger("conduit").removeHandler(self._complaints)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.violated(Violation(f"the loop: {context['message']}: {context.get('exception')!r}"))
+
+    # Doing ----------------------------------------------------------------------------------------
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, and let everything come to rest."""
+        self.loop.run_until_complete(work)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin what may hang: it goes on during the steps to come."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not isinstance(error, Violation):
+                raise error
+            self.violated(error)
+
+    @property
+    def has_job(self) -> bool:
+        """Whether a job redrives dead letters."""
+        return self._job is not None
+
+    async def watch_job(self, job: RedriveJob, lines: list[Line]) -> None:
+        """Let a job come to its end, if the store lets it; the lines know what it may redrive."""
+        self._job = (job, lines)
+        for _ in range(JOB_HOPS):
+            self._look_at_job()
+            if self._job is None:
+                return
+            await self._let_pass(JOB_HOP_S)
+
+    def _look_at_job(self) -> None:
+        if self._job is not None and self._job[0].state != "running":
+            for line in self._job[1]:
+                line.job.clear()
+            self._job = None
+
+    def leave(self, client: Client, lost: bool) -> None:
+        """The client's connection ends."""
+        if not client.is_gone:
+            self.note("%s leaves, lost: %s", client, lost)
+            client.leave(lost=lost)
+            self.slots[client.slot] = None
+
+    def client(self, which: int) -> Client | None:
+        """One of those that are connected."""
+        there = self.clients_there()
+        return there[which % len(there)] if there else None
+
+    def clients_there(self) -> list[Client]:
+        """Those that are connected."""
+        return [client for client in self.slots if client is not None]
+
+    async def pass_time(self, seconds: float) -> None:
+        """Both clocks move on: the broker's, and the loop's with its timers."""
+        self.state.advance(self._clock.now() + seconds)
+        self._look_at_job()
+        await self.bench.advance(seconds)
+        self.loop.jump(seconds)
+        await self.loop.idle()
+
+    async def _let_pass(self, seconds: float) -> None:
+        """Timers run out, and no deadline of a delivery comes nearer."""
+        self.loop.jump(seconds)
+        await self.loop.idle()
+
+    def until_next_deadline(self) -> float:
+        """Seconds until the model expects that something happens, or a second."""
+        times = [
+            one.earliest if one.holder is not None else one.latest
+            for subscription in self.state.subscriptions()
+            for line in subscription.lines.values()
+            for one in line.open.values()
+        ]
+        return min((at - self.state.now for at in times if at > self.state.now), default=1.0)
+
+    async def keep_house(self) -> None:
+        """Let housekeeping's timer run out."""
+        await self._let_pass(self._options.housekeeping.interval_s)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the store works and nothing waits for it."""
+        return not self.port.faults.any and not self._tasks
+
+    @property
+    def is_calm_but_for_this(self) -> bool:
+        """As `is_calm`, asked by the one call that is under way."""
+        return not self.port.faults.any and len(self._tasks) == 1
+
+    # Comparing ------------------------------------------------------------------------------------
+
+    async def after_step(self) -> None:
+        """Whatever was done has had its effect."""
+        self.steps_count += 1
+        await self.loop.idle()
+        await self._let_pass(STEP_S)
+        self._look_at_job()
+        await self.nobody_is_silent()
+        self.raise_violations()
+
+    def raise_violations(self) -> None:
+        """Raise the first one that was seen."""
+        if self.state.violations:
+            raise self.state.violations[0]
+
+    async def nobody_is_silent(self) -> None:
+        """Give the broker all the time it may want, and no reason to act."""
+        if not self.is_calm:
+            return
+        for _ in range(PATIENCE_HOPS):
+            silent = next(at_rest.silent(self.state), None)
+            silent = silent or next(at_rest.untold(self.state), None)
+            if silent is None:
+                return
+            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
+            if self.port.faults.taken_count > self._forgiven_count:
+                # Deadlines that pass by that are those that the model knows.
+                self._forgiven_count = self.port.faults.taken_count
+                await self.pass_time(STALL_S)
+        self.violated(Violation(silent or ""))
+
+    async def rest(self) -> None:
+        """Everything works, everybody drains, all is stored: compare all that is shown."""
+        self.port.faults.release()
+        for client in self.clients_there():
+            client.budget = None
+            client.drain(True)
+        for _ in range(PATIENCE_HOPS):
+            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
+        if self._tasks:
+            self.violated(Violation("a call was never answered"))
+        await self.nobody_is_silent()
+        if self.publishers.waiting_count:
+            self.violated(Violation(f"{self.publishers.waiting_count} publishes have no answer"))
+        self._everybody_was_answered()
+        await self._the_same_is_shown()
+        self._the_same_is_counted()
+        if self.state.due:
+            self.violated(Violation(f"died, and are no dead letters: {self.state.due}"))
+
+    def _everybody_was_answered(self) -> None:
+        for client in self.clients_there():
+            if client.unanswered:
+                self.violated(Violation(f"{client} was not answered: {client.unanswered}"))
+
+    async def _the_same_is_shown(self) -> None:
+        for name, subscription in tuple(self.state.durable.items()):
+            if at_rest.is_blurred(subscription):
+                continue
+            try:
+                view = await self.broker.subscriptions.get(self.tenant, name)
+            except NotFound:
+                self.violated(Violation(f"{subscription} is unknown to the broker"))
+                continue
+            floors = {each.topic: (each.floor, each.last_seq, each.lag) for each in view.topics}
+            found = at_rest.Shown(
+                floors,
+                view.subscribers,
+                view.in_flight_count,
+                view.pending_retry_count,
+                view.dead_count,
+            )
+            expected = at_rest.shown(self.state, subscription)
+            if found != expected:
+                self.violated(Violation(f"{subscription} is shown as {found}, and is {expected}"))
+        letters = await self.port.dead_letters(self.tenant)
+        kept = {
+            (one.subscription, one.topic_id, one.seq): (one.attempts, one.reason) for one in letters
+        }
+        expected_letters = {
+            place: (one.attempts, one.reason) for place, one in self.state.letters.items()
+        }
+        if kept != expected_letters:
+            self.violated(Violation(f"dead letters are {kept}, and not {expected_letters}"))
+
+    def _the_same_is_counted(self) -> None:
+        stats = self.broker.stats
+        for name in COUNTERS:
+            count = getattr(stats, f"{name}_count")
+            if count != self.state.counts[name]:
+                expected = self.state.counts[name]
+                self.violated(Violation(f"{name}_count is {count}, and not {expected}"))
