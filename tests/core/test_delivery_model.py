@@ -49,6 +49,13 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.delivery.expire(self.now, jitter)
         self.model.expire(self.now, jitter)
 
+    @rule(quarters=st.integers(1, 8), jitter=st.sampled_from([0.0, JITTER]))
+    def deadlines_are_judged_by_an_earlier_time(self, quarters, jitter):
+        """As a sweep does, which has not read since then what the sockets hold."""
+        judged = self.now - quarters / 4
+        self.delivery.expire(judged, jitter)
+        self.model.expire(judged, jitter)
+
     @rule()
     def time_passes_to_the_next_deadline(self):
         deadline = self.delivery.next_deadline(self.now)

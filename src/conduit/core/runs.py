@@ -115,12 +115,16 @@ class Runs:
             self.in_flight[holder] -= taken
         return taken
 
-    def take_expired(self, now: float) -> Iterator[Run]:
+    def take_expired(self, now: float) -> list[Run]:
         """Remove the runs whose deadline has passed, as long as the first one's has."""
-        while self._runs and self._runs[0].deadline <= now:
-            run = self._runs.pop(0)
-            self.in_flight[run.holder] -= run.count
-            yield run
+        runs, count = self._runs, 0
+        while count < len(runs) and runs[count].deadline <= now:
+            self.in_flight[runs[count].holder] -= runs[count].count
+            count += 1
+        # At once: one by one, each would move all that follow it.
+        taken = runs[:count]
+        del runs[:count]
+        return taken
 
     def take_from(self, holder: int) -> list[Run]:
         """Remove all that the holder has."""
