@@ -202,6 +202,8 @@ def test_removing_a_topic_keeps_what_lies_above_below_and_beside():
     index = indexed("a", "a.b", "a.b.c", "a.d")
     index.remove("a.b")
     assert sorted(index.match(">")) == ["a", "a.b.c", "a.d"]
+    with pytest.raises(KeyError):
+        index.remove("a.b")
 
     index.remove("a.b.c")
     assert sorted(index.match(">")) == ["a", "a.d"]
