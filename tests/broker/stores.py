@@ -46,6 +46,11 @@ class SlowStore(MemoryStore):
             self.waiting.append(name)
             await self._released.wait()
 
+    async def former(self, subscription_id):
+        found = await super().former(subscription_id)
+        await self._pass("former")
+        return found
+
     async def progress(self, subscription_id):
         await self._pass("progress")
         return await super().progress(subscription_id)
@@ -57,3 +62,23 @@ class SlowStore(MemoryStore):
     async def settle(self, progress, deaths):
         await self._pass("settle")
         return await super().settle(progress, deaths)
+
+
+class RefusingStore(MemoryStore):
+    """Deletes nothing while `is_away`; `meanwhile` happens then."""
+
+    is_away = True
+
+    def meanwhile(self) -> None:
+        """Nothing."""
+
+    async def topic_delete(self, *args, **kwargs):
+        if self.is_away:
+            self.meanwhile()
+            raise StoreUnavailable("the store is away")
+        await super().topic_delete(*args, **kwargs)
+
+    async def subscription_delete(self, subscription_id):
+        if self.is_away:
+            raise StoreUnavailable("the store is away")
+        await super().subscription_delete(subscription_id)

@@ -125,3 +125,20 @@ async def test_a_topic_that_is_deleted_while_its_subscription_is_loaded_is_there
         _, peer = await subscribing
         await bench.publish("a")
         assert peer.seqs == [1]
+
+
+async def test_a_topic_that_is_deleted_after_what_was_before_it_was_asked_for_is_told_as_well():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, _ = await bench.subscribe("a", subscription="s")
+        connection.close()
+        await bench.flush()
+        store.held.add("former")
+        loop = asyncio.get_running_loop()
+        subscribing = loop.create_task(bench.subscribe("a", subscription="s"))
+        await bench.until(lambda: store.waiting == ["former"])
+        await bench.broker.topics.delete(T, "a")
+        store.release()
+        _, peer = await subscribing
+        await bench.publish("a")
+        assert kinds(peer) == ["gap", "message"]

@@ -1,11 +1,14 @@
 """Connections that are lost, and messages that kill their consumers."""
 
+import asyncio
+
 import pytest
 
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack
 from conduit.storage.base import DeadFilter
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore
 
 
 async def letters(bench: Bench):
@@ -130,3 +133,22 @@ async def test_losses_are_remembered_over_a_reload(bench: Bench):
     assert peer.attempts == []
     (letter,) = await letters(bench)
     assert letter.reason == "connection_lost"
+
+
+async def test_what_died_after_another_node_had_claimed_the_subscription_is_no_dead_letter():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        _, peer = await bench.subscribe("a", subscription="s", max_attempts=1)
+        await bench.flush()
+        store.held.add("settle")
+        await bench.publish("a")
+        flushing = asyncio.get_running_loop().create_task(bench.flush())
+        await bench.until(lambda: store.waiting == ["settle"])
+        await bench.advance(31)
+        await store.subscription_claim(bench.broker._owned.get(T, "s").subscription_id)
+        store.release()
+        await flushing
+        assert peer.closed is not None
+        assert await letters(bench) == []
+        _, again = await bench.subscribe("a", subscription="s")
+        assert again.seqs == [1]

@@ -252,3 +252,13 @@ async def test_a_full_queue_refuses_and_keeps_what_it_has():
     await committer.drain()
     task.cancel()
     assert len(outcomes) == 20
+
+
+async def test_a_receipt_counts_subscribers_whoever_came_and_went_since_the_last_one(bench: Bench):
+    named, _ = await bench.subscribe("orders.eu")
+    await bench.subscribe("orders.*")
+    named.close()
+    assert (await bench.publish("orders.eu")).subscribers == 1
+    await bench.subscribe("orders.>")
+    await bench.subscribe("orders.eu")
+    assert (await bench.publish("orders.eu")).subscribers == 3

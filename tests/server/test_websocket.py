@@ -357,3 +357,12 @@ async def test_what_read_the_upgrade_request_is_let_go(peer: Peer):
     gc.collect()
     assert not any(isinstance(thing, Upgrade) for thing in gc.get_objects())
     assert not peer.server.closed.is_set()
+
+
+async def test_a_connection_that_is_closing_takes_no_more_even_when_it_drains(peer: Peer):
+    texts = await fill(peer)
+    peer.server.close(1000)
+    for text in texts:
+        assert await peer.receive() == (TEXT, text)
+    assert (await peer.receive())[0] == CLOSE
+    assert not peer.server.writable

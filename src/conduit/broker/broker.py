@@ -146,14 +146,17 @@ class Broker:
         self.router.topic_created(topic)
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
-        """See `TopicWatcher.topic_deleting`. Subscribers that named the topic are disconnected."""
+        """See `TopicWatcher.topic_deleting`."""
         await self._committers.drain()
+        return [record.subscription_id for record in self._owned.followers(topic)]
+
+    def topic_deleted(self, topic: Topic) -> None:
+        """See `TopicWatcher.topic_deleted`. Subscribers that named the topic are disconnected."""
         self._keys.forget_topic(topic)
         for running in self.router.topic_deleted(topic):
             for subscriber in tuple(running.group.subscribers):
                 subscriber.on_removed(Removal.TOPIC_DELETED)
             self._owned.topic_deleted(running)
-        return [record.subscription_id for record in self._owned.followers(topic)]
 
     # Time -----------------------------------------------------------------------------------------
 

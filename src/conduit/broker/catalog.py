@@ -45,7 +45,7 @@ class Topic:
         # As they stand in frames: their grammar needs no JSON escapes.
         self.name_bytes = self.name.encode()
         self.epoch_bytes = self.epoch.encode()
-        # Set before the store forgets it: what is under way for it must stop.
+        # Set while the store forgets it: what is missing in the log then is no gap.
         self.is_deleted = False
 
 
@@ -56,8 +56,11 @@ class TopicWatcher(Protocol):
         """The topic exists from now on; nothing was published to it yet."""
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
-        """The topic takes no more; called before the store forgets it. Returns when nothing of it is under
-        way, with the ids of the durable subscriptions that followed it."""
+        """The topic takes no more; called before the store forgets it. Returns when no publish to it is under
+        way, with the ids of the durable subscriptions that follow it."""
+
+    def topic_deleted(self, topic: Topic) -> None:
+        """The store has forgotten it."""
 
 
 class Catalog:
@@ -165,16 +168,26 @@ class Catalog:
         return topic
 
     async def delete(self, tenant: str, name: str) -> None:
-        """Forget the topic and its messages; subscribers that named it are disconnected with 4001."""
+        """Forget the topic and its messages; subscribers that named it are disconnected with 4001.
+
+        If the store refuses, everything is as before. Until it answers the name has no topic, and whoever
+        follows it still does.
+        """
         async with self._changing:
             topic = self.get(tenant, name)
             topic.is_deleted = True
             del self._names[tenant][name]
+            try:
+                followers = await self._watcher.topic_deleting(topic)
+                now_ms = int(self._clock.now() * 1000)
+                await self._store.topic_delete(topic.topic_id, followers, now_ms)
+            except BaseException:
+                topic.is_deleted = False
+                self._names[tenant][name] = topic
+                raise
             del self._ids[topic.topic_id]
             self._indexes[tenant].remove(name)
-            followers = await self._watcher.topic_deleting(topic)
-            now_ms = int(self._clock.now() * 1000)
-            await self._store.topic_delete(topic.topic_id, followers, now_ms)
+            self._watcher.topic_deleted(topic)
 
     async def _create(self, tenant: str, name: str, retention: Retention) -> Topic:
         if len(self._ids) >= self._max_count:

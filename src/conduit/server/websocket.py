@@ -142,11 +142,19 @@ class WebSocket(WSListener):
         self._message = self._pong_due = None
         # The answer has to be read, and the data in front of it.
         self.resume_reading()
+        self._take_no_more()
 
     def abort(self) -> None:
         """Drop the connection at once, with whatever is unsent. Idempotent."""
         self.closing = True
         self._transport.abort()
+        self._take_no_more()
+
+    def _take_no_more(self) -> None:
+        """What `write` would drop must not count as written by those who ask `writable` first."""
+        if self.writable:
+            self.writable = False
+            self.on_writable(False)
 
     def pause_reading(self) -> None:
         """Leave further data to the kernel, so that the peer has to wait. Idempotent.
@@ -208,6 +216,8 @@ class WebSocket(WSListener):
 
     def resume_writing(self) -> None:
         """The unsent bytes went below WRITE_LOW_BYTES."""
+        if self.closing:
+            return
         self.writable = True
         self._blocked_since = None
         # Our ping may have waited behind what has just drained, so its time starts anew.

@@ -352,7 +352,9 @@ class Cursor:
         """See `Reading.page_arrived`."""
         if self.state is State.CLOSED:
             return
-        if gone_to is not None and self.group.is_handing and self.delivery.cursor + 1 == first:
+        if gone_to is not None and self.topic.is_deleted:
+            self._source.stall(self._engine.clock.now())
+        elif gone_to is not None and self.group.is_handing and self.delivery.cursor + 1 == first:
             tell_lost(self._engine.stats, self.group, self.topic, first, gone_to)
             self.delivery.pass_over(gone_to)
             self._mark()
@@ -362,6 +364,9 @@ class Cursor:
         """See `Reading.again_arrived`."""
         if self.state is State.CLOSED:
             return
+        if is_lost and self.topic.is_deleted:
+            self._source.stall(self._engine.clock.now())
+            is_lost = False
         retry = self.delivery.retries.by_seq.get(seq)
         if is_lost and self.group.is_handing and retry is not None and retry.holder == NOBODY:
             self.delivery.ack(seq)

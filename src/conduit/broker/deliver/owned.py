@@ -22,7 +22,7 @@ from conduit.core.topics import PatternTrie
 from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
-from conduit.storage.base import Store
+from conduit.storage.base import Former, Store
 
 SUBSCRIPTIONS_MAX_COUNT = 100_000
 
@@ -125,13 +125,13 @@ class Owned:
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
         place = (record.tenant, record.name)
+        await self._store.subscription_delete(record.subscription_id)
         del self._records[place]
         self._patterns[record.tenant].remove(record.pattern, record.name)
         running = self._running.get(place)
         if running is not None:
             _send_away(running, Removal.DELETED)
             self._stop(place)
-        await self._store.subscription_delete(record.subscription_id)
 
     def _keep(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
@@ -143,15 +143,12 @@ class Owned:
         """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
         before you next wait, or it may be unloaded again."""
         place = (record.tenant, record.name)
-        await self._make_topic(record)
+        topic_id = await self._make_topic(record)
         running = self._running.get(place)
         if running is None:
             # First the claim: what the owner before has not stored by then, it never will.
             fence = await self._store.subscription_claim(record.subscription_id)
-            progress = await self._store.progress(record.subscription_id)
-            former = await self._store.former(record.subscription_id)
-            # Its topic may have been deleted during any of these.
-            await self._make_topic(record)
+            progress, former = await self._stored(record, topic_id)
             running = Running(self._engine, record.tenant, record.pattern, record.settings)
             running.make_durable(record, fence)
             for gone in former:
@@ -165,10 +162,24 @@ class Owned:
             self._engine.progress.wake()
         return running
 
-    async def _make_topic(self, record: SubscriptionRecord) -> None:
-        """Create the topic that it names, if that was deleted."""
-        if not is_pattern(record.pattern):
-            await self._catalog.ensure(record.tenant, record.pattern)
+    async def _stored(
+        self, record: SubscriptionRecord, topic_id: int
+    ) -> tuple[list[Progress], list[Former]]:
+        """What the store knows of it. The topic that it names, which had this id, is there then."""
+        while True:
+            progress = await self._store.progress(record.subscription_id)
+            former = await self._store.former(record.subscription_id)
+            # Deleted during one of these, the topic is made again, and the one before is a former one.
+            made_id = await self._make_topic(record)
+            if made_id == topic_id:
+                return progress, former
+            topic_id = made_id
+
+    async def _make_topic(self, record: SubscriptionRecord) -> int:
+        """The id of the topic that it names, created if that was deleted; 0 for a pattern."""
+        if is_pattern(record.pattern):
+            return 0
+        return (await self._catalog.ensure(record.tenant, record.pattern)).topic_id
 
     def _learn(self, row: Progress) -> None:
         """Another node may have handed out more than this one knew to exist."""

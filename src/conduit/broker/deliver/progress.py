@@ -166,6 +166,10 @@ class ProgressWriter:
             raise
         self._flushing = {}
         guarded(after, refused)
+        if refused:
+            # These died since, and nothing will store that they are settled: whoever has claimed the
+            # subscription delivers them again.
+            self._deaths = [one for one in self._deaths if one.subscription_id not in refused]
         for stored in confirmations:
             guarded(stored)
 

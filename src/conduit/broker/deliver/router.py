@@ -65,6 +65,8 @@ class Router:
         # By topic id. Only of topics that were published to or named since the start.
         self._routes: dict[int, _Route] = {}
         self._patterns: dict[str, _Patterns] = {}
+        # Those that name a topic, as long as it is there.
+        self._named: dict[Running, _Route] = {}
         self.subscriber_count = 0
         """Subscribers of all subscriptions."""
         self._to_tidy: list[int] = []
@@ -145,7 +147,8 @@ class Router:
             return
         topic = self._catalog.find(running.tenant, running.pattern)
         assert topic is not None
-        self._routed(topic).by_name[running] = None
+        route = self._named[running] = self._routed(topic)
+        route.by_name[running] = None
 
     def remove(self, running: Running) -> None:
         """The end of `add`, and of all that the subscription does here. It has no subscribers any more."""
@@ -153,7 +156,7 @@ class Router:
             patterns = self._patterns_of(running.tenant)
             patterns.trie.remove(running.pattern, running)
             patterns.version += 1
-        elif (route := self._route_by_name(running)) is not None:
+        elif (route := self._named.pop(running, None)) is not None:
             del route.by_name[running]
         running.stop()
 
@@ -175,16 +178,10 @@ class Router:
         if is_pattern(running.pattern):
             self._patterns_of(running.tenant).version += 1
             return
-        route = self._route_by_name(running)
+        route = self._named.get(running)
         # Where patterns have changed since, all are counted again, with this one as it is by then.
         if route is not None and route.version == route.patterns.version:
             route.subscriber_count += change
-
-    def _route_by_name(self, running: Running) -> _Route | None:
-        """The route in which a subscription stands that names a topic, unless that topic is gone."""
-        topic = self._catalog.find(running.tenant, running.pattern)
-        route = None if topic is None else self._routes.get(topic.topic_id)
-        return route if route is not None and running in route.by_name else None
 
     # Topics ---------------------------------------------------------------------------------------
 
@@ -199,6 +196,8 @@ class Router:
         for running in route.followers():
             running.topic_deleted(topic)
         del self._routes[topic.topic_id]
+        for running in route.by_name:
+            del self._named[running]
         return list(route.by_name)
 
     def tidy(self) -> None:

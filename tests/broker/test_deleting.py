@@ -1,0 +1,58 @@
+"""Deletions: memory follows the store, whatever that answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from conduit.errors import NotFound, StoreUnavailable
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack
+from tests.broker.kit import running_broker
+from tests.broker.stores import RefusingStore
+
+
+@pytest.mark.parametrize("pattern", ["a", "*"])
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_a_topic_that_could_not_be_deleted_goes_on_as_if_nobody_had_tried(pattern, name):
+    store = RefusingStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        connection, peer = await bench.subscribe(pattern, subscription=name, max_in_flight=1)
+        await bench.publish_many("a", 2)
+        with pytest.raises(StoreUnavailable):
+            await bench.broker.topics.delete(T, "a")
+        assert (await bench.publish("a")).subscribers == 1
+        for seq in (1, 2, 3):
+            connection.verbs.ack(Ack(topic="a", seq=seq))
+            await bench.rest()
+        assert (peer.attempts, peer.closed, peer.of("gap")) == ([(1, 1), (2, 1), (3, 1)], None, [])
+        store.is_away = False
+        await bench.broker.topics.delete(T, "a")
+        with pytest.raises(NotFound):
+            await bench.publish("a")
+
+
+async def test_a_subscriber_that_left_during_a_refused_deletion_is_not_counted():
+    store = RefusingStore()
+    async with running_broker(store) as bench:
+        connection, _ = await bench.subscribe("a")
+        _, other = await bench.subscribe("a")
+        store.meanwhile = connection.close
+        with pytest.raises(StoreUnavailable):
+            await bench.broker.topics.delete(T, "a")
+        assert (await bench.publish("a")).subscribers == 1
+        assert other.seqs == [1]
+
+
+async def test_a_subscription_that_could_not_be_deleted_goes_on():
+    store = RefusingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s")
+        with pytest.raises(StoreUnavailable):
+            await bench.broker.subscriptions.delete(T, "s")
+        await bench.publish("a")
+        assert (peer.seqs, peer.of("unsubscribed")) == ([1], [])
+        store.is_away = False
+        await bench.broker.subscriptions.delete(T, "s")
+        assert len(peer.of("unsubscribed")) == 1
+        connection.close()
