@@ -6,17 +6,29 @@ once rarely gets deep into anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
+from conduit.core.topics import matches
 from tests.model.choices import Choices
 from tests.model.runs import Setup
 from tests.model.steps import Step
-from tests.model.steps.consuming import Drain, Join, Leave, Settings, Settle, Start
+from tests.model.steps.consuming import (
+    Drain,
+    Join,
+    Leave,
+    Return,
+    Settings,
+    Settle,
+    Start,
+)
 from tests.model.steps.disturbing import Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
 from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
 from tests.model.steps.publishing import OtherNode, Publish
 from tests.model.stores import Fault
 from tests.model.world import SLOTS_COUNT
+
+T = TypeVar("T")
 
 TOPICS = ("a.x", "a.y", "a.x.z", "b")
 PATTERNS = ("a.*", "a.>", ">", "a.x", "b")
@@ -31,8 +43,10 @@ UPDATES = (
     (("ack_wait_ms", 250), ("max_ack_wait_ms", 500)),
 )  # fmt: skip
 BREAKABLE = (
-    "read", "append", "settle", "read", "settle", "find", "progress", "dead_of", "subscription_claim",
-    "subscription_create", "topic_create", "subscription_update", "seek", "dead_mark", "trim",
+    "read", "append", "settle", "read", "settle", "find", "progress", "former", "dead_of",
+    "subscription_claim",
+    "subscription_create", "topic_create", "topic_delete", "subscription_update", "subscription_delete",
+    "seek", "dead_mark", "trim",
 )  # fmt: skip
 FORGETFUL = (
     "settle", "subscription_create", "topic_create", "topic_delete", "seek", "subscription_update",
@@ -41,9 +55,8 @@ FORGETFUL = (
 
 
 def _topics(choose: Choices) -> tuple[str, ...]:
-    first = choose.below(len(TOPICS))
     count = choose.of([1, 1, 1, 2, 3])
-    return tuple(TOPICS[(first + n) % len(TOPICS)] for n in range(count))
+    return tuple(dict.fromkeys(choose.of(TOPICS) for _ in range(count)))
 
 
 def _few(choose: Choices) -> Step:
@@ -77,7 +90,7 @@ def _join(choose: Choices) -> Step:
     return Join(
         choose.below(SLOTS_COUNT),
         choose.of(PATTERNS),
-        choose.of([None, *NAMES]),
+        choose.of([None, choose.of(NAMES), choose.of(NAMES)]),
         choose.of(STARTS),
         _settings(choose),
         is_worker=choose.of([False, False, True]),
@@ -141,6 +154,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "rest": (1, lambda choose: Rest()),
     "fail": (4, _fail),
     "leave": (2, _leave),
+    "return": (2, lambda choose: Return(choose.below(SLOTS_COUNT), choose.of([True, True, False]))),
     "drain": (2, _drain),
     "many": (2, _many),
     "large": (1, _large),
@@ -148,7 +162,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "unmake": (1, lambda choose: DeleteTopic(choose.of(TOPICS))),
     "change": (2, _change),
     "letter": (3, lambda choose: Letter(choose.below(6), choose.of([False, False, False, True]))),
-    "letters": (1, lambda choose: Letters(choose.of([None, *NAMES]))),
+    "letters": (1, lambda choose: Letters(choose.of([None, choose.of(NAMES)]))),
     "keep": (1, lambda choose: Keep()),
     "break": (3, _break),
     "forget": (2, lambda choose: Break(choose.of(FORGETFUL), Fault.LOSES_ANSWER)),
@@ -160,8 +174,32 @@ ALWAYS = 6
 """The first so many kinds are in every run."""
 
 
+class _Fewer:
+    """Choices among fewer topics, patterns and names, so that what is done to them meets."""
+
+    def __init__(self, choose: Choices) -> None:
+        self._choose = choose
+        topics = choose.of([TOPICS, TOPICS, ("a.x", "b"), ("b",)])
+        patterns = tuple(one for one in PATTERNS if any(matches(one, topic) for topic in topics))
+        names = choose.of([NAMES, NAMES[:1]])
+        self._fewer: dict[Sequence[object], Sequence[object]] = {
+            TOPICS: topics, PATTERNS: patterns, NAMES: names,
+        }  # fmt: skip
+
+    def of(self, options: Sequence[T]) -> T:
+        """One of those that are left of them."""
+        if isinstance(options, tuple):
+            options = cast("Sequence[T]", self._fewer.get(options, options))
+        return self._choose.of(options)
+
+    def below(self, end: int) -> int:
+        """A number from 0 on."""
+        return self._choose.below(end)
+
+
 def plan(choose: Choices, max_steps: int) -> list[Step]:
     """A list of steps, of some of the kinds."""
+    choose = _Fewer(choose)
     share = choose.of([2, 1, 3])
     weighted: list[Callable[[Choices], Step]] = []
     for number, (kind, (weight, make)) in enumerate(KINDS.items()):

@@ -170,9 +170,8 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            # Its topic may have been deleted during any of these.\n"
-                "            await self._make_topic(record)\n",
-                "",
+                "            made_id = await self._make_topic(record)\n",
+                "            made_id = topic_id\n",
             ),
         ),
     ),

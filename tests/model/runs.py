@@ -43,8 +43,7 @@ def run(setup: Setup, steps: Sequence[Step], *, is_traced: bool = False) -> None
         world = World(stores, BrokerOptions(), is_traced=is_traced)
         try:
             for step in [*steps, Rest()]:
-                if not world.is_over:
-                    step.apply(world)
+                step.apply(world)
         except Violation:
             raise
         except Exception as error:

@@ -276,10 +276,8 @@ class Port:
                 ears.heard_trim(args[0], result.first_seq)
             case "topic_create":
                 ears.heard_topics([result])
-            case "topics":
-                ears.heard_topics(result)
-            case "subscription_create":
-                ears.heard_subscription_create(result)
+            case "topics" | "subscription_create" | "subscriptions":
+                getattr(ears, f"heard_{call}")(result)
             case "progress":
                 self._rows[args[0]] = result
             case "former":

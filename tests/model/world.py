@@ -77,9 +77,8 @@ class World:
         self.seen_ids: set[str] = set()
         """Messages that this life of the broker has handed out: it knows their numbers."""
         self.published_count = 0
-        self.steps_count = 0
-        self.is_over = False
-        """Nothing more can be known: what was to be deleted was neither there nor gone for a while."""
+        self.redriving: set[str] = set()
+        """Dead letters whose redrive is under way."""
         self._job: tuple[RedriveJob, list[Line]] | None = None
         self._forgiven_count = 0
         self.trace: list[str] | None = [] if is_traced else None
@@ -142,6 +141,7 @@ class World:
             client.is_gone = True
         self.slots = [None] * SLOTS_COUNT
         self.seen_ids.clear()
+        self.redriving.clear()
         self._tasks.clear()
         self._job = None
         self.publishers.waiting_count = 0
@@ -196,6 +196,7 @@ class World:
         if self._job is not None and self._job[0].state != "running":
             for line in self._job[1]:
                 line.job.clear()
+            self.state.redriving.clear()
             self._job = None
 
     def leave(self, client: Client, lost: bool) -> None:
@@ -255,7 +256,6 @@ class World:
 
     async def after_step(self) -> None:
         """Whatever was done has had its effect."""
-        self.steps_count += 1
         await self.loop.idle()
         await self._let_pass(STEP_S)
         self._look_at_job()

@@ -65,6 +65,7 @@ class FromPeers:
             subscription = Subscription(None, asked.topic, asked_settings(asked))
             self._begin(subscription, asked, welcome)
             self.state.unnamed.append(subscription)
+            self.state.may_have_met(subscription)
         else:
             found = self.state.durable.get(frame.subscription)
             if found is None:
@@ -168,13 +169,10 @@ class FromPeers:
             raise Violation(f"{subscription} was not told that {topic.name} was made anew")
         self.state.counts["delivered"] += 1
         self.state.counts["redelivered"] += frame.attempt > 1
-        if topic.going or subscription.going:
-            return
         if subscription.paused:
             raise Violation(f"{subscription} is paused, and was given {frame.topic} {frame.seq}")
-        out = subscription.out_of(holder)
-        if not subscription.rules.is_auto and out >= subscription.max_in_flight:
-            raise Violation(f"{subscription} was given more than its window: {out} are out")
+        if not subscription.rules.is_auto and holder.out >= subscription.max_in_flight:
+            raise Violation(f"{subscription} was given more than its window: {holder.out} are out")
         line = subscription.line_of(topic)
         seq = frame.seq or 0
         line.give(seq, frame.attempt, holder, self.state.now, subscription.rules)
@@ -203,7 +201,7 @@ class FromPeers:
             return
         topic = self.state.topic_called(frame.topic)
         subscription = self.holder(client, frame.topic, frame.subscription).subscription
-        if topic is None or topic.going or subscription.going:
+        if topic is None:
             return
         if frame.reason == "epoch_changed":
             self._made_anew(subscription, topic, frame)

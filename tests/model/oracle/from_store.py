@@ -53,6 +53,9 @@ class FromStore:
         topic = self.state.log.forget(topic_id)
         for subscription in self.state.durable.values() if topic is not None else ():
             line = subscription.lines.get(topic_id)
+            if line is not None and not subscription.is_known:
+                # The broker could not say that it followed the topic.
+                line.is_late = True
             if line is not None and not line.is_late:
                 former = Former(line.stored.floor + 1, line.topic.last_seq)
                 subscription.stored_former[line.topic.name] = former
@@ -106,9 +109,25 @@ class FromStore:
         for topic in self.state.log.by_id.values():
             if subscription.covers(topic):
                 subscription.follow(topic, _floor_of(start, topic))
+        self.state.may_have_met(subscription)
+        for name, topic_id, seq in self.state.redriving:
+            # A redrive goes to whatever subscription has the name by then.
+            if name == record.name and topic_id in subscription.lines:
+                subscription.lines[topic_id].maybe.add(seq)
 
     def heard_subscription_create(self, record: SubscriptionRecord) -> None:
-        self.state.durable[record.name].is_known = True
+        """The broker knows it now; that a topic on its way out was one of its, it may not say."""
+        subscription = self.state.by_id(record.subscription_id)
+        if subscription is None or subscription.is_known:
+            return
+        subscription.is_known = True
+        for line in subscription.lines.values():
+            line.is_late |= bool(line.topic.going)
+
+    def heard_subscriptions(self, records: Sequence[SubscriptionRecord]) -> None:
+        """The broker knows all of these now."""
+        for record in records:
+            self.heard_subscription_create(record)
 
     def heard_progress(self, rows: Sequence[Progress]) -> None:
         """Where others were, there is something: the broker learns of it."""
@@ -178,10 +197,11 @@ class FromStore:
         for row in progress:
             subscription = self.state.by_id(row.subscription_id)
             line = subscription.lines.get(row.topic_id) if subscription is not None else None
-            if line is None or subscription is None or line.topic.going or subscription.going:
+            if line is None:
                 continue
             if line.low is not None and row.cursor == line.low:
                 line.next = line.low + 1
+            line.learn_floor(row.floor, self.state.now)
             if (row.floor, row.cursor) != (line.floor, line.next - 1):
                 raise Violation(
                     f"{subscription}, {line}: {row.floor}, {row.cursor} is stored as floor and cursor,"
@@ -198,8 +218,10 @@ class FromStore:
     ) -> None:
         for subscription_id, line, place in places:
             subscription = self.state.by_id(subscription_id)
-            if subscription_id not in refused and subscription is not None:
+            is_there = line.topic.topic_id in self.state.log.by_id
+            if subscription_id not in refused and subscription is not None and is_there:
                 line.stored = place
+                line.redriven -= place.redriven
                 # What it had of another topic of that name, it has been told.
                 subscription.stored_former.pop(line.topic.name, None)
         for death in deaths:
@@ -257,6 +279,7 @@ class FromStore:
             line = subscription.lines.get(topic_id) if subscription is not None else None
             if line is not None and seq in line.maybe:
                 line.redrive(seq, self.state.now)
+                line.redriven.discard(seq)
                 line.stored.maybe.discard(seq)
                 line.stored.open[seq] = Delivery(0)
 

@@ -83,6 +83,8 @@ class Place:
     floor: int
     open: dict[int, Delivery] = field(default_factory=dict)
     maybe: set[int] = field(default_factory=set)
+    redriven: set[int] = field(default_factory=set)
+    """What was redriven before, and is stored with this."""
 
 
 class Line:
@@ -96,6 +98,8 @@ class Line:
         self.open: dict[int, Delivery] = {}
         self.maybe: set[int] = set()
         """Numbers whose redrive is under way, or ended without an answer: they may be open."""
+        self.redriven: set[int] = set()
+        """Numbers that were redriven, and of that nothing is stored yet."""
         self.job: set[int] = set()
         """Numbers that a job may redrive at any time."""
         self.is_late = bool(topic.going)
@@ -143,7 +147,8 @@ class Line:
 
     def give(self, seq: int, attempt: int, holder: Holder, now: float, rules: Rules) -> None:
         """A subscriber was given this."""
-        if seq not in self.open and (seq in self.maybe or seq in self.job):
+        is_redriven = seq in self.maybe or seq in self.job
+        if is_redriven and seq < self.next and seq not in self.open:
             self.redrive(seq, now)
         one = self.open.get(seq)
         if one is None:
@@ -244,8 +249,16 @@ class Line:
     def redrive(self, seq: int, now: float) -> None:
         """A dead delivery is open again."""
         self.maybe.discard(seq)
+        self.redriven.add(seq)
         assert self.floor >= 0
         self.open[seq] = Delivery(0, earliest=now, latest=now)
+
+    def learn_floor(self, floor: int, now: float) -> None:
+        """The broker's floor: where it is lower than what is known, a redrive that is under way keeps it."""
+        lowest = floor + 1
+        if floor < self.floor and (lowest in self.maybe or lowest in self.job):
+            self.redrive(lowest, now)
+            self._floor = floor
 
     def seek(self, floor: int) -> None:
         """Begin anew after `floor`; what was open is forgotten."""
@@ -253,6 +266,7 @@ class Line:
             self.settle(seq)
         self.next, self._floor = floor + 1, floor
         self.told = (0, 0)
+        self.redriven.clear()
         self.begin(floor)
 
     def begin(self, floor: int) -> None:
@@ -286,7 +300,7 @@ class Line:
         for seq, one in self.open.items():
             if one.holder is not None:
                 kept[seq].earliest = kept[seq].latest = 0.0
-        return Place(self.next, self.floor, kept, set(self.maybe))
+        return Place(self.next, self.floor, kept, set(self.maybe), set(self.redriven))
 
     def restore(self, now: float) -> None:
         """What is stored is all that is left: what was out comes again."""
@@ -298,10 +312,9 @@ class Line:
 
     def refuse(self, now: float) -> None:
         """Its progress is another's: what is stored is all that is left, but a redrive may go on."""
-        opened, maybe = set(self.open), self.maybe
+        # The redrive of what is not stored as redriven is still under way.
+        maybe, redriven = self.maybe, {seq for seq in self.redriven if seq < self.stored.next}
         self.restore(now)
-        # What was redriven, and of that nothing is stored: its redrive is still under way.
-        redriven = {seq for seq in opened - set(self.open) if seq < self.next}
         self.maybe |= maybe | redriven
 
     # Parts ----------------------------------------------------------------------------------------

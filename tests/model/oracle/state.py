@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.model.oracle.line import Death, Line
 from tests.model.oracle.log import Log, Topic, Violation
-from tests.model.oracle.subscription import Holder, Subscription
+from tests.model.oracle.subscription import Former, Holder, Subscription
 
 
 @dataclass
@@ -44,6 +44,8 @@ class State:
     """By client, in the order of subscribing."""
     leaving: dict[str, Topic] = field(default_factory=dict)
     """Topics whose deletion is under way; the store may have forgotten them."""
+    redriving: set[tuple[str, int, int]] = field(default_factory=set)
+    """Dead letters that a call or a job may redrive at any time: subscription, topic, number."""
     due: list[Due] = field(default_factory=list)
     letters: dict[tuple[str, int, int], Letter] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -67,12 +69,22 @@ class State:
         """What the broker means by the name."""
         return self.leaving.get(name) or self.log.by_name.get(name)
 
+    def may_have_met(self, subscription: Subscription) -> None:
+        """It comes now: it may be told that topics are others than those that the store forgets meanwhile."""
+        for topic in self.leaving.values():
+            if topic.topic_id not in self.log.by_id and subscription.covers(topic):
+                subscription.may_be_told[topic.name] = Former(0, topic.last_seq)
+
     def is_certain(self, client: Hashable, topic: Topic, seq: int) -> bool:
         """Whether it is known what becomes of a verb of the client for this message: nothing of it is being
         deleted or redriven."""
         for holder in self.holders[client]:
             line = holder.subscription.lines.get(topic.topic_id)
             if line is not None and (seq in line.maybe or seq in line.job):
+                return False
+            one = line.open.get(seq) if line is not None else None
+            if one is not None and one.holder is None and one.last is None:
+                # Open since before the subscription was loaded: its topic may not have had its turn yet.
                 return False
             if holder.subscription.going:
                 return False
@@ -116,6 +128,7 @@ class State:
         self.holders.clear()
         self.leaving.clear()
         self.due.clear()
+        self.redriving.clear()
         self.counts.clear()
         for topic in self.log.by_id.values():
             topic.going = 0
@@ -132,8 +145,5 @@ class State:
         self.now = now
         for subscription in self.subscriptions():
             for line in subscription.lines.values():
-                if line.topic.going or subscription.going:
-                    # The broker may have let go of it.
-                    continue
                 for death in line.expire(now, subscription.rules):
                     self.died(subscription, line, death)

@@ -122,15 +122,9 @@ class Subscription:
             raise Violation(f"{self} was given something of {topic.name}, which it does not cover")
         return line
 
-    def out_of(self, holder: Holder) -> int:
-        """What the subscriber has; of a topic that is being deleted, nothing need be counted any more."""
-        going = [line for line in self.lines.values() if line.topic.going]
-        gone = sum(one.holder is holder for line in going for one in line.open.values())
-        return holder.out - gone
-
     def can_take(self) -> Holder | None:
         """Somebody who drains and has credit, unless it is paused."""
-        if self.paused or self.going:
+        if self.paused:
             return None
         return next((holder for holder in self.holders if holder.room > 0), None)
 
@@ -143,7 +137,7 @@ class Subscription:
     def owed(self, now: float) -> Iterator[tuple[Line, int]]:
         """What a subscriber with credit must have been given by now."""
         for line in self.lines.values():
-            seq = None if line.topic.going else line.owed(now, self.rules)
+            seq = line.owed(now, self.rules)
             if seq is not None:
                 yield line, seq
 

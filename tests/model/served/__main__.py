@@ -64,6 +64,7 @@ def one(store: str, seed: int, cluster: Cluster | None) -> bool:
             run(server, steps, is_durable=store != "memory")
         except Violation as violation:
             print(f"seed {seed} {store}: {violation}\n", *(f"    {step!r},\n" for step in steps))
+            print(*violation.__notes__, sep="\n")
             return False
     print(f"seed {seed} {store}: {time.monotonic() - began:.0f} s", flush=True)
     return True

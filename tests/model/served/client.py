@@ -34,6 +34,8 @@ class SocketClient:
         """What must be answered to each ref."""
         self.asked: Subscribe | None = None
         """The subscribe that has no answer yet."""
+        self.is_sent_away = False
+        """The server is about to close the connection."""
         self.is_gone = False
         """The connection has ended, by whoever."""
         self._refs = itertools.count(1)

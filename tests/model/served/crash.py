@@ -23,6 +23,7 @@ def adopt(world: Served) -> None:
     told = {place: _told(world, place[0], line) for place, line in before.items()}
     for (name, topic_id), line in before.items():
         found = _Found(line)
+        world.story.append(f"  {name}, {line}: {told[name, topic_id]}")
         for seq, state, attempts in told[name, topic_id]:
             is_auto = world.state.durable[name].rules.is_auto
             found.check(seq, state, is_auto=is_auto)
@@ -31,6 +32,15 @@ def adopt(world: Served) -> None:
             found.take(seq, state, attempts)
         line.stored.next, line.stored.open = found.next, found.open
         line.stored.maybe.clear()
+    for subscription in world.state.durable.values():
+        # What it was told may have been stored, and may have not.
+        told = {
+            name: former
+            for name, former in subscription.stored_former.items()
+            if name not in subscription.former
+        }
+        subscription.stored_former = dict(subscription.former)
+        subscription.may_be_told |= told
     world.state.restart()
     for line in before.values():
         # Whatever was open is: a time to wait for may be lost, and none is longer than is waited for.

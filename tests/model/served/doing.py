@@ -9,11 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from conduit.core.message import NewMessage, SubscriptionRecord
-from conduit.names import is_pattern
-from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, Subscribe
-from conduit.storage.base import Start
-from tests.model.oracle.from_peers import asked_settings
+from conduit.core.message import NewMessage
+from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from tests.model.oracle.log import Violation
 from tests.model.served.client import SocketClient
 from tests.model.served.world import Served
@@ -69,16 +66,19 @@ def _delete_topic(world: Served, step: DeleteTopic) -> None:
     if topic is None:
         return
     world.bury()
-    topic.going += 1
     world.ask(lambda: world.api.delete(f"/api/topics/{step.name}"), 200, 204)
-    world.listen()
     for client in world.clients_there():
-        for holder in tuple(world.state.holders[client]):
-            if holder.subscription.pattern == step.name:
-                world.state.remove_holder(holder, lost=False)
+        named = [
+            holder
+            for holder in world.state.holders[client]
+            if holder.subscription.pattern == step.name
+        ]
+        for holder in named:
+            world.state.remove_holder(holder, lost=False)
+        client.is_sent_away |= bool(named)
     world.ears.did_topic_delete(topic.topic_id)
-    topic.going -= 1
     world.ears.heard_topic_delete(topic.topic_id)
+    world.until(lambda: not any(client.is_sent_away for client in world.clients_there()))
 
 
 def _publish(world: Served, step: Publish) -> None:
@@ -117,10 +117,6 @@ def _join(world: Served, step: Join) -> None:
     frame = _subscribe_frame(world, step)
     frame.ref = client.next_ref()
     client.asked = frame
-    if frame.subscription is not None and frame.subscription not in world.state.durable:
-        if not is_pattern(frame.topic):
-            world.topic(frame.topic) or _make_topic(world, MakeTopic(frame.topic))
-        _created(world, frame)
     client.send(frame)
     world.until(lambda: client.asked is None or client.is_gone)
 
@@ -137,30 +133,6 @@ def _subscribe_frame(world: Served, step: Join) -> Any:
     frame = step.settings.frame(step.topic, step.name, start)
     frame.ack_wait_ms = WAIT_MS
     return frame
-
-
-def _created(world: Served, frame: Any) -> None:
-    """The durable subscription is made by this frame."""
-    record = SubscriptionRecord(
-        world.new_id(),
-        world.tenant,
-        frame.subscription,
-        frame.topic,
-        0,
-        False,
-        asked_settings(frame),
-    )
-    start = Start()
-    if frame.start == "earliest":
-        start = Start(earliest=True)
-    elif isinstance(frame.start, StartAt):
-        positions = frame.start.positions or {}
-        seqs = {name: position.seq for name, position in positions.items()}
-        if frame.start.seq is not None:
-            seqs = {frame.topic: frame.start.seq}
-        start = Start(positions=seqs)
-    world.ears.did_subscription_create(record, start)
-    world.ears.heard_subscription_create(record)
 
 
 def _leave(world: Served, step: Leave) -> None:
@@ -220,9 +192,7 @@ def _change(world: Served, step: Change) -> None:
                 _update(world, path, changes, step.name)
         case "delete":
             world.bury()
-            known.going += 1
             world.ask(lambda: world.api.delete(path), 200, 204)
-            world.until(lambda: not known.holders)
             world.ears.did_subscription_delete(number)
             world.ears.heard_subscription_delete(number)
         case "seek":

@@ -22,6 +22,8 @@ WEIGHTS = {
     "make": 1, "stop": 1, "crash": 2, "wait": 1,
 }  # fmt: skip
 WAIT_MAX_S = 0.3
+# Lines of the story that a failure ends with.
+STORY_MAX_COUNT = 100
 
 
 def plan(choose: Choices, count: int, restarts_max_count: int) -> list[Step]:
@@ -40,9 +42,13 @@ def run(server: RunningServer, steps: Sequence[Step], *, is_durable: bool) -> No
         for step in [*steps, Rest()]:
             if not (isinstance(step, Restart) and step.is_crash):
                 world.agree()
+            world.story.append(f"{step}")
             _take(world, step)
         world.agree()
         world.bury()
+    except Violation as violation:
+        violation.add_note("\n".join(world.story[-STORY_MAX_COUNT:]))
+        raise
     finally:
         for client in world.clients_there():
             client.close(lost=True)
@@ -84,8 +90,6 @@ def _restart(world: Served, step: Restart) -> None:
     elif step.is_crash:
         adopt(world)
     else:
-        for subscription in world.state.durable.values():
-            for line in subscription.lines.values():
-                line.stored = line.snapshot()
+        world.stored()
         world.bury()
         world.state.restart()

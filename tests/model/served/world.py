@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from conduit.core.message import Retention, TopicRecord
+from conduit.core.message import Retention, SubscriptionRecord, TopicRecord
 from conduit.names import is_pattern
+from conduit.protocol.frames import StartAt, Subscribe
+from conduit.storage.base import Start
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import ACKED, EITHER, FromClients
-from tests.model.oracle.from_peers import FromPeers, Seen
+from tests.model.oracle.from_peers import FromPeers, Seen, asked_settings
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.state import Due, Letter, State
@@ -34,6 +36,8 @@ class Served:
         self.api = Api(server.url)
         self.is_durable = is_durable
         self.published_count = 0
+        self.story: list[str] = []
+        """What happened, for whoever has to understand it: no run is like another."""
         self.tenant = "default"
         self._last_id = 0
         self.slots: list[SocketClient | None] = [None] * SLOTS_COUNT
@@ -108,22 +112,30 @@ class Served:
         topic = self.state.topic_called(frame.topic)
         holder = self.peers.holder(client, frame.topic, frame.subscription)
         line = None if topic is None else holder.subscription.lines.get(topic.topic_id)
-        return line is None or frame.attempt > 1 or (frame.seq or 0) <= line.next
+        if line is None:
+            return True
+        one = line.open.get(frame.seq or 0)
+        if one is None:
+            return (frame.seq or 0) <= line.next
+        # It is out as long as whoever had it has not been told that it left.
+        return one.holder is None
 
     def _on_frame(self, client: SocketClient, frame: Seen) -> None:
+        self.story.append(
+            f"  {client} got {frame.type} {frame.topic} {frame.subscription or ''} {frame.seq or ''}"
+            f" {frame.attempt or ''} {frame.code} {frame.ref or ''}"
+        )
         match frame.type:
             case "message":
                 self._settle_doubts(client, frame)
                 self.peers.message(client, frame)
                 client.received.append(frame)
             case "gap":
+                # A subscribe may have made the topic anew.
+                self.topic(frame.topic)
                 self.peers.gap(client, frame)
             case "subscribed":
-                assert client.asked is not None
-                if not is_pattern(frame.topic):
-                    self.topic(frame.topic)
-                self.peers.subscribed(client, frame, client.asked)
-                client.asked = None
+                self._subscribed(client, frame)
             case "unsubscribed":
                 for holder in tuple(self.state.holders[client]):
                     if holder.subscription.name == frame.subscription:
@@ -132,6 +144,34 @@ class Served:
                 expected = client.expected.pop(frame.ref or "", None)
                 if expected not in (frame.code or ACKED, EITHER):
                     raise Violation(f"{client} was told {frame.code or ACKED}, not {expected}")
+
+    def _subscribed(self, client: SocketClient, frame: Seen) -> None:
+        assert client.asked is not None
+        if not is_pattern(frame.topic):
+            self.topic(frame.topic)
+        if frame.subscription not in (None, *self.state.durable):
+            self._created(client.asked)
+        self.peers.subscribed(client, frame, client.asked)
+        client.asked = None
+
+    def _created(self, frame: Subscribe) -> None:
+        """The durable subscription was made by this frame."""
+        settings = asked_settings(frame)
+        name = frame.subscription or ""
+        record = SubscriptionRecord(
+            self.new_id(), self.tenant, name, frame.topic, 0, False, settings
+        )
+        start = Start()
+        if frame.start == "earliest":
+            start = Start(earliest=True)
+        elif isinstance(frame.start, StartAt):
+            positions = frame.start.positions or {}
+            seqs = {name: position.seq for name, position in positions.items()}
+            if frame.start.seq is not None:
+                seqs = {frame.topic: frame.start.seq}
+            start = Start(positions=seqs)
+        self.ears.did_subscription_create(record, start)
+        self.ears.heard_subscription_create(record)
 
     def _settle_doubts(self, client: SocketClient, frame: Seen) -> None:
         """After a crash the frame says how often a delivery was handed out, and how often it failed."""
@@ -222,9 +262,12 @@ class Served:
             if time.monotonic() > deadline:
                 raise Violation(f"dead letters are {kept}, and not {expected}")
             time.sleep(POLL_S)
-        for due in self.state.due:
+        self._buried(list(self.state.due))
+
+    def _buried(self, dues: list[Due]) -> None:
+        for due in dues:
             self.state.letters[self._key(due)] = Letter("", due.attempts, due.reason)
-        self.state.due.clear()
+            self.state.due.remove(due)
 
     def _kept(self) -> dict[tuple[str, int, int], tuple[int, str]]:
         return {place: (one["attempts"], one["reason"]) for place, one in self.letters().items()}
@@ -250,14 +293,23 @@ class Served:
         self.published_count += 1
         return str(self.published_count)
 
+    def stored(self) -> None:
+        """All that the server did is stored now."""
+        for subscription in self.state.durable.values():
+            subscription.stored_former = dict(subscription.former)
+            for line in subscription.lines.values():
+                line.stored = line.snapshot()
+
     def confirmed(self, client: SocketClient) -> None:
-        """Wait until all that the client sent with a ref is answered: what was before that is stored."""
-        places = [
-            (line, line.snapshot())
-            for subscription in self.state.durable.values()
-            for line in subscription.lines.values()
-        ]
+        """Wait until all that the client sent with a ref is answered: what was done by then is stored."""
         if client.expected and set(client.expected.values()) == {ACKED}:
+            dues = list(self.state.due)
+            was = [
+                (subscription, dict(subscription.former), line, line.snapshot())
+                for subscription in self.state.durable.values()
+                for line in subscription.lines.values()
+            ]
             self.until(lambda: not client.expected or client.is_gone)
-            for line, place in places:
-                line.stored = place
+            for subscription, former, line, place in was:
+                subscription.stored_former, line.stored = former, place
+            self._buried(dues)

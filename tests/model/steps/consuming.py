@@ -152,6 +152,26 @@ class Leave(Step):
 
 
 @dataclass(frozen=True, repr=False)
+class Return(Step):
+    """The client's connection is lost or ends, and it comes back at once to what it had that is durable."""
+
+    slot: int
+    is_lost: bool = True
+
+    async def take(self, world: World) -> None:
+        client = world.client(self.slot)
+        if client is None or client.is_busy:
+            return
+        held = [holder.subscription for holder in world.state.holders[client]]
+        world.leave(client, self.is_lost)
+        for subscription in held:
+            if subscription.name is not None:
+                # One per connection: a `subscribe` that waits holds up the next one.
+                await Join(client.slot, subscription.pattern, subscription.name).take(world)
+                return
+
+
+@dataclass(frozen=True, repr=False)
 class Drain(Step):
     """The client's socket drains again or no longer; with a `budget`, until so many frames are written."""
 

@@ -12,7 +12,7 @@ from conduit.storage.base import DeadFilter
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.subscription import Subscription
-from tests.model.steps.base import Step, asked
+from tests.model.steps.base import AWAY, Step, asked
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -52,18 +52,16 @@ class DeleteTopic(Step):
         topic = state.log.by_name[self.name]
         state.leaving[self.name] = topic
         topic.going += 1
-        began = world.steps_count
         call = partial(world.broker.topics.delete, world.tenant, self.name)
         error = await asked(world, call, {"topic_not_found"})
+        while error is not None and error.code in AWAY and topic.topic_id not in state.log.by_id:
+            # It happened, and could not be said: asked again until it is.
+            error = await asked(world, call, {"topic_not_found"})
         topic.going -= 1
-        del state.leaving[self.name]
-        is_stored = topic.topic_id in state.log.by_id
-        world.is_over |= is_stored and world.steps_count > began
-        if is_stored and (error is None or error.code == "topic_not_found"):
+        if not topic.going:
+            del state.leaving[self.name]
+        if topic.topic_id in state.log.by_id and (error is None or error.code == "topic_not_found"):
             raise Violation(f"{self.name} is gone, and the store has it")
-        if error is not None and not is_stored:
-            # The answer was lost, and then it was not there to be deleted again.
-            world.ears.heard_topic_delete(topic.topic_id)
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,16 +96,14 @@ class Change(Step):
 
     async def _delete(self, world: World, known: Subscription) -> None:
         known.going += 1
-        began = world.steps_count
         call = partial(world.broker.subscriptions.delete, world.tenant, self.name)
         error = await asked(world, call, {"subscription_not_found"})
+        while error is not None and error.code in AWAY and not known.is_stored:
+            # As above.
+            error = await asked(world, call, {"subscription_not_found"})
         known.going -= 1
-        world.is_over |= known.is_stored and world.steps_count > began
         if known.is_stored and (error is None or error.code == "subscription_not_found"):
             raise Violation(f"{self.name} is gone, and the store has it")
-        if error is not None and not known.is_stored:
-            # As above.
-            world.ears.heard_subscription_delete(known.subscription_id)
 
     async def _seek(self, world: World, known: Subscription) -> None:
         lines = list(known.lines.values())
@@ -130,8 +126,11 @@ class Letter(Step):
         if not letters:
             return
         letter = letters[self.which % len(letters)]
-        work = self._discard if self.is_discarded else self._redrive
-        world.begin(work(world, letter))
+        if self.is_discarded:
+            world.begin(self._discard(world, letter))
+        elif letter.dead_id not in world.redriving:
+            world.redriving.add(letter.dead_id)
+            world.begin(self._redrive(world, letter))
 
     async def _discard(self, world: World, letter: DeadLetter) -> None:
         call = partial(world.broker.dead_letters.discard, world.tenant, letter.dead_id)
@@ -143,22 +142,24 @@ class Letter(Step):
         if line is not None and expected is None:
             line.maybe.add(letter.seq)
         is_calm = world.is_calm_but_for_this and not was_maybe
+        place = (letter.subscription, letter.topic_id, letter.seq)
+        world.state.redriving.add(place)
         error = await asked(
             world,
             partial(world.broker.dead_letters.redrive, world.tenant, letter.dead_id),
             ("conflict", "topic_not_found", "subscription_not_found", "dead_letter_not_found"),
         )
+        world.redriving.discard(letter.dead_id)
+        world.state.redriving.discard(place)
         code = None if error is None else error.code
         if is_calm and code != expected:
             raise Violation(
                 f"{letter.subscription} {letter.topic} {letter.seq}: redrive ended with {code},"
                 f" not {expected}"
             )
-        if line is not None and code == "conflict" and letter.seq in line.maybe:
-            line.maybe.discard(letter.seq)
-            if was_maybe:
-                # Then it is open, by a call that was not answered well.
-                line.redrive(letter.seq, world.state.now)
+        if line is not None and code == "conflict" and was_maybe and letter.seq in line.maybe:
+            # Then it is open, by a call that was not answered well.
+            line.redrive(letter.seq, world.state.now)
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,6 +175,7 @@ class Letters(Step):
         for letter in await _letters(world):
             if letter.redriven_at_ms is None and self.name in (None, letter.subscription):
                 expected, line = redrivable(world, letter)
+                world.state.redriving.add((letter.subscription, letter.topic_id, letter.seq))
                 if line is not None:
                     line.job.add(letter.seq)
                     lines.append(line)
