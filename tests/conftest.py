@@ -2,6 +2,7 @@
 other fixtures stand beside the tests that use them.
 """
 
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -44,6 +45,9 @@ def pgbouncer(cluster: Cluster) -> Iterator[PgBouncer]:
 
 def pytest_configure(config: pytest.Config) -> None:
     tempfile.tempdir = scratch.folder()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that has us run in the background wants that. Commands that we start would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     guard = processes.Guard()
     guard.install()
     config.pluginmanager.register(guard)

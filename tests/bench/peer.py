@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-TIMEOUT_S = 5.0
+from tests.support.wait import DEADLINE_S
 
 
 @contextlib.contextmanager
@@ -22,15 +22,15 @@ def scripted(*turns: tuple[bytes, bytes]) -> Iterator[int]:
         try:
             yield listening.getsockname()[1]
         finally:
-            thread.join(TIMEOUT_S)
+            thread.join(DEADLINE_S)
             assert not thread.is_alive(), "the script was not played to its end"
 
 
 def _talk(listening: socket.socket, turns: tuple[tuple[bytes, bytes], ...]) -> None:
-    listening.settimeout(TIMEOUT_S)
+    listening.settimeout(DEADLINE_S)
     connection, _ = listening.accept()
     with connection:
-        connection.settimeout(TIMEOUT_S)
+        connection.settimeout(DEADLINE_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         read = b""
         for awaited, answer in turns:

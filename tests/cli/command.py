@@ -11,8 +11,8 @@ from queue import Empty, Queue
 from typing import IO, Any
 
 from tests.support.server import clean_environment
+from tests.support.wait import DEADLINE_S
 
-DEADLINE_S = 20.0
 COMMAND = (sys.executable, "-m", "conduit")
 
 

@@ -11,8 +11,9 @@ import subprocess
 import termios
 import time
 
-from tests.cli.command import COMMAND, DEADLINE_S
+from tests.cli.command import COMMAND
 from tests.support.server import clean_environment
+from tests.support.wait import DEADLINE_S
 
 ROWS, COLUMNS = 40, 100
 

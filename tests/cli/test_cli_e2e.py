@@ -187,7 +187,7 @@ def test_a_durable_subscription_goes_on_after_what_was_printed(
 def test_a_count_that_is_not_reached_in_time_fails(conduit: Conduit, api: Api, topic: str) -> None:
     api.create_topic(topic)
     api.publish(topic, 1)
-    options = ("sub", topic, "--from", "earliest", "--timeout", "0.5s")
+    options = ("sub", topic, "--from", "earliest", "--timeout", "2s")
     done = conduit.run(*options, "--count", "2")
     assert done.code == Exit.INCOMPLETE
     assert len(done.lines) == 1

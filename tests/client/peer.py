@@ -11,7 +11,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-DEADLINE_S = 10.0
+from tests.support.wait import DEADLINE_S
 
 Frame = dict[str, Any]
 

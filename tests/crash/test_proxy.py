@@ -7,8 +7,8 @@ import pytest
 
 from tests.crash.proxy import Proxy
 from tests.support.postgres import Cluster
+from tests.support.wait import DEADLINE_S
 
-WITHIN_S = 10.0
 # Two rows, so that its answer has more than the one that an append always has.
 APPEND = "UPDATE conduit.writers SET last_batch = last_batch + 1 RETURNING 1"
 FENCE = "UPDATE conduit.writers SET token = token + 1"
@@ -76,7 +76,7 @@ async def test_a_late_append_arrives_when_the_client_has_gone_on(cluster, proxy,
     assert await again.fetchval(BATCHES) == 0
     assert not hit.done()
     await again.fetch(following)
-    await asyncio.wait_for(hit, WITHIN_S)
+    await asyncio.wait_for(hit, DEADLINE_S)
     assert proxy.stored == {way: 1}
     assert cluster.sql(BATCHES) == str(1 + (following == APPEND))
     await again.close()

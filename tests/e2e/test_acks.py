@@ -27,7 +27,7 @@ def test_an_ack_without_a_ref_is_not_answered(api, ws, topic):
 
 
 def test_a_list_of_ids_settles_them_all(api, ws, topic, name):
-    ws.subscribe(topic, subscription=name, ack_wait_ms=200)
+    ws.subscribe(topic, subscription=name, ack_wait_ms=500)
     api.publish_many(topic, [1, 2, 3, 4])
     frames = ws.messages(4)
     ids = [frame["message_id"] for frame in frames if frame["payload"] != 2]
@@ -35,27 +35,27 @@ def test_a_list_of_ids_settles_them_all(api, ws, topic, name):
     again = ws.receive("message")
     assert (again["payload"], again["attempt"]) == (2, 2)
     ws.ack(again)
-    ws.nothing(0.5, "message")
+    ws.nothing(1.2, "message")
 
 
 def test_a_cumulative_ack_settles_everything_up_to_and_with_its_seq(api, ws, topic, name):
-    ws.subscribe(topic, subscription=name, ack_wait_ms=200)
+    ws.subscribe(topic, subscription=name, ack_wait_ms=500)
     api.publish_many(topic, [1, 2, 3, 4, 5])
     ws.messages(5)
     assert ws.request("ack", topic=topic, seq=4)["type"] == "acked"
     again = ws.receive("message")
     assert (again["payload"], again["attempt"]) == (5, 2)
     ws.request("ack", topic=topic, seq=5)
-    ws.nothing(0.5, "message")
+    ws.nothing(1.2, "message")
     assert api.subscription(name)["topics"][0]["floor"] == 5
 
 
 def test_a_cumulative_ack_of_an_ephemeral_stream_works_too(api, ws, topic):
-    ws.subscribe(topic, ack_wait_ms=150)
+    ws.subscribe(topic, ack_wait_ms=500)
     api.publish_many(topic, [1, 2, 3])
     ws.messages(3)
     ws.request("ack", topic=topic, seq=3)
-    ws.nothing(0.4, "message")
+    ws.nothing(0.7, "message")
 
 
 def test_auto_ack_settles_on_delivery(api, ws, topic, name):
@@ -139,15 +139,15 @@ def test_an_ack_that_names_nothing_or_two_things_is_refused(ws, fields):
 def test_the_subscription_in_an_ack_tells_apart_what_one_connection_holds_twice(
     api, ws, topic, name
 ):
-    ws.subscribe(topic, subscription=f"{name}-1", ack_wait_ms=200)
-    ws.subscribe(topic, subscription=f"{name}-2", ack_wait_ms=200)
+    ws.subscribe(topic, subscription=f"{name}-1", ack_wait_ms=500)
+    ws.subscribe(topic, subscription=f"{name}-2", ack_wait_ms=500)
     api.publish(topic, 1)
     one, _ = ws.messages(2)
     ws.ack(one, subscription=f"{name}-1")
     again = ws.receive("message")
     assert (again["subscription"], again["attempt"]) == (f"{name}-2", 2)
     ws.ack(again, subscription=f"{name}-2")
-    ws.nothing(0.5, "message")
+    ws.nothing(1.2, "message")
 
 
 # Nack, reject, extend ---------------------------------------------------------------------------
@@ -161,23 +161,23 @@ def test_a_nack_brings_the_message_again_after_its_delay(api, ws, topic):
     assert ws.request("nack", message_id=frame["message_id"], delay_ms=300)["type"] == "acked"
     again = ws.receive("message")
     assert again["attempt"] == 2
-    assert 0.29 <= time.monotonic() - began < 1.0
+    assert time.monotonic() - began >= 0.29
 
 
 def test_a_nack_without_a_delay_waits_for_the_backoff(api, ws, topic):
-    ws.subscribe(topic, ack_wait_ms=200)
+    ws.subscribe(topic, ack_wait_ms=1_000)
     api.publish(topic, 1)
     began = time.monotonic()
     ws.request("nack", message_id=ws.receive("message")["message_id"], reason="not yet")
     assert ws.receive("message")["attempt"] == 2
-    assert 0.19 <= time.monotonic() - began < 0.9
+    assert time.monotonic() - began >= 0.99
 
 
 def test_a_nack_with_a_zero_delay_brings_the_message_at_once(api, ws, topic):
     ws.subscribe(topic, ack_wait_ms=60_000)
     api.publish(topic, 1)
     ws.request("nack", message_id=ws.receive("message")["message_id"], delay_ms=0)
-    assert ws.receive("message", timeout=1)["attempt"] == 2
+    assert ws.receive("message")["attempt"] == 2
 
 
 def test_other_messages_pass_while_a_nacked_one_waits(api, ws, topic):
@@ -217,22 +217,22 @@ def test_a_confirmed_reject_of_an_ephemeral_delivery_is_among_the_dead_letters(a
 
 
 def test_extend_gives_more_time_once(api, ws, topic):
-    ws.subscribe(topic, ack_wait_ms=300)
+    ws.subscribe(topic, ack_wait_ms=1_000)
     api.publish(topic, 1)
     began = time.monotonic()
     frame = ws.receive("message")
-    assert ws.request("extend", message_id=frame["message_id"], ms=900)["type"] == "acked"
+    assert ws.request("extend", message_id=frame["message_id"], ms=2_000)["type"] == "acked"
     again = ws.receive("message")
-    assert 0.88 <= time.monotonic() - began < 1.7
+    assert time.monotonic() - began >= 1.99
     assert again["attempt"] == 2
 
 
 def test_extend_without_a_time_gives_the_attempts_wait_again(api, ws, topic):
-    ws.subscribe(topic, ack_wait_ms=400)
+    ws.subscribe(topic, ack_wait_ms=1_500)
     api.publish(topic, 1)
     frame = ws.receive("message")
     for _ in range(3):
-        ws.nothing(0.25, "message")
+        ws.nothing(0.6, "message")
         ws.request("extend", message_id=frame["message_id"])
     ws.ack(frame)
 
@@ -295,7 +295,7 @@ def test_the_window_of_a_pattern_covers_all_its_topics(api, ws, topic, name):
 
 
 def test_strict_order_holds_the_next_message_until_the_one_before_is_acked(api, ws, topic, name):
-    ws.subscribe(topic, subscription=name, order="strict", ack_wait_ms=150)
+    ws.subscribe(topic, subscription=name, order="strict", ack_wait_ms=500)
     api.publish_many(topic, [1, 2, 3])
     first = ws.receive("message")
     second_try = ws.receive("message")

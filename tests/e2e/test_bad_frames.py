@@ -1,10 +1,12 @@
 """Bad input over WebSocket: the connection survives unless the wire itself is broken."""
 
+import contextlib
 import json
 import struct
 import time
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.http import Api
 from tests.support.raw import RawSocket
@@ -93,7 +95,9 @@ def test_a_frame_over_the_limit_closes_with_1009(ws, bystander):
 
 
 def test_a_fragmented_message_over_the_limit_closes_with_1009(ws, bystander):
-    ws.connection.send(["x" * 100_000 for _ in range(4)])
+    # The server may have closed before the last one.
+    with contextlib.suppress(ConnectionClosed):
+        ws.connection.send(["x" * 100_000 for _ in range(4)])
     assert ws.closed()[0] == 1009
 
 
@@ -180,41 +184,42 @@ def test_a_close_is_answered_with_its_code(raw):
 
 def test_a_connection_that_answers_no_ping_is_closed_and_its_deliveries_go_on(topic, name):
     with (
-        running_server(CONDUIT_PING_INTERVAL_S="0.3", CONDUIT_PONG_TIMEOUT_S="0.3") as server,
+        running_server(CONDUIT_PING_INTERVAL_S="0.3", CONDUIT_PONG_TIMEOUT_S="2") as server,
         RawSocket(server.port) as silent,
         WsClient(server.ws_url) as ws,
     ):
         silent.subscribe({"topic": topic, "subscription": name, "ack_wait_ms": 60_000})
         Api(server.url).publish(topic, 1)
         ws.subscribe(topic, subscription=name)
-        message = ws.receive("message", timeout=8)
+        message = ws.receive("message")
         assert (message["payload"], message["attempt"]) == (1, 2)
 
 
 def test_a_client_that_answers_pings_stays_connected():
     with (
-        running_server(CONDUIT_PING_INTERVAL_S="0.2", CONDUIT_PONG_TIMEOUT_S="0.2") as server,
+        running_server(CONDUIT_PING_INTERVAL_S="0.2", CONDUIT_PONG_TIMEOUT_S="2") as server,
         WsClient(server.ws_url) as ws,
     ):
-        ws.nothing(1.5)
+        ws.nothing(4.5)
         ws.barrier()
 
 
 def test_a_socket_that_does_not_drain_is_closed_as_slow_and_others_lose_nothing(topic):
     with (
-        running_server(CONDUIT_SLOW_TIMEOUT_S="1") as server,
+        running_server(CONDUIT_SLOW_TIMEOUT_S="2") as server,
         RawSocket(server.port) as stuck,
         WsClient(server.ws_url) as ws,
     ):
         api = Api(server.url)
         ws.subscribe(topic, ack="auto")
         stuck.subscribe({"topic": topic, "ack": "auto"})
-        count = 80
+        count, began = 80, time.monotonic()
         for number in range(count):
             api.publish(topic, f"{number}:" + "x" * 200_000)
-        received = [frame["payload"].split(":")[0] for frame in ws.messages(count, timeout=15)]
+        received = [frame["payload"].split(":")[0] for frame in ws.messages(count)]
         assert received == [str(number) for number in range(count)]
-        time.sleep(4)  # the time-out, and a sweep of a second before and after it
+        # The time-out, and a sweep of a second before and after it; five seconds later all is over.
+        time.sleep(max(0.0, began + 5 - time.monotonic()))
         assert stuck.close_code() == 4008
         until(lambda: api.topic(topic)["subscriber_count"] == 1)
 

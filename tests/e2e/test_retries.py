@@ -1,6 +1,5 @@
 """The retry schedule, attempts over connections, and the death of a delivery."""
 
-import itertools
 import socket
 import time
 
@@ -9,25 +8,22 @@ from tests.support.ws import payloads
 
 STORES = ["sqlite"]
 
-# A sweep is coarse, jitter is up to 10 %, and the machine that tests run on may be busy.
-LATE_S = 0.45
+# A sweep is coarse, jitter is up to 10 %, and the machine that tests run on may be busy. That nothing is
+# late is tested where time can be set.
+LATE_S = 10.0
 
 
 def test_attempts_follow_the_doubling_schedule_and_end_as_a_dead_letter(api, ws, topic, name):
     ws.subscribe(topic, subscription=name, ack_wait_ms=100)
+    began = time.monotonic()
     receipt = api.publish(topic, {"never": "acked"})
-    arrivals = []
-    for attempt in (1, 2, 3, 4, 5):
-        frame = ws.receive("message", timeout=4)
-        arrivals.append(time.monotonic())
+    for attempt, due in enumerate((0.0, 0.1, 0.3, 0.7, 1.5), 1):
+        frame = ws.receive("message")
+        assert due - 0.02 <= time.monotonic() - began <= due * 1.1 + LATE_S, attempt
         assert frame["attempt"] == attempt
         assert frame["message_id"] == receipt["message_id"]
-    waits = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
-    for wait, due in zip(waits, (0.1, 0.2, 0.4, 0.8), strict=True):
-        assert due - 0.02 <= wait <= due * 1.1 + LATE_S, waits
-    assert api.dead_letters(topic=topic) == [], "the last attempt has its wait too"
-    (dead,) = until(lambda: api.dead_letters(topic=topic), within_s=4)
-    assert time.monotonic() - arrivals[-1] >= 1.6 - 0.02
+    (dead,) = until(lambda: api.dead_letters(topic=topic))
+    assert time.monotonic() - began >= 3.1 - 0.02, "the last attempt has its wait too"
     assert (dead["attempts"], dead["subscription"]) == (5, name)
     assert dead["payload"] == {"never": "acked"}
     ws.nothing(0.2, "message")

@@ -20,7 +20,6 @@ def test_the_replay_loses_nothing_and_keeps_the_order_and_can_be_run_again():
                 env=clean_environment(),
                 capture_output=True,
                 text=True,
-                timeout=45,
                 check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr + server.log_tail()

@@ -8,9 +8,9 @@ import socket
 
 from conduit.protocol.codec import text_frame
 from conduit.server.websocket import WebSocket
+from tests.support.wait import DEADLINE_S
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-DEADLINE_S = 5.0
 MASK = b"\x5a\xc3\x0f\x96"
 REQUEST = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"

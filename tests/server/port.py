@@ -19,8 +19,8 @@ from conduit.core.message import NewMessage, Retention
 from conduit.server.context import Context, Limits
 from conduit.server.front import make_front
 from conduit.storage.memory import MemoryStore
+from tests.support.wait import DEADLINE_S
 
-DEADLINE_S = 5.0
 TOPIC = "demo"
 STREAM_PART = b"x" * 500_000
 STREAM_COUNT = 100

@@ -7,8 +7,8 @@ import pytest
 
 from conduit.storage.postgres import PostgresStore
 from tests.storage.given import message, topic, topic_now
+from tests.support.wait import DEADLINE_S
 
-WAIT_S = 10.0
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 TOKENS = "SELECT token FROM conduit.writers"
 
@@ -30,7 +30,7 @@ async def sql(database_url):
 
 async def until_waiting(sql: asyncpg.Connection, count: int) -> None:
     """Until so many sessions wait for a lock."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(DEADLINE_S):
         while await sql.fetchval(WAITING) != count:  # noqa: ASYNC110 - the fact is in PostgreSQL
             await asyncio.sleep(0.01)
 

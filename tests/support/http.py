@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-TIMEOUT_S = 10.0
+from tests.support.wait import DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Api:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own, with exactly these bytes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.postgres import OTHER_USER, USER, Cluster, as_other
 from tests.support.server import free_port
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 # As few that clients must share them: what one leaves in a session, another one meets.
 SESSIONS_COUNT = 3
 

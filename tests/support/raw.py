@@ -10,14 +10,14 @@ import struct
 from types import TracebackType
 from typing import Self
 
-TIMEOUT_S = 5.0
+from tests.support.wait import DEADLINE_S
 
 
 class Tcp:
     """A TCP connection to the server's port."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
         self.received = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -37,7 +37,7 @@ class Tcp:
         self.socket.close()
 
     def ended(self) -> bool:
-        """Whether the server closes without sending more; waits up to TIMEOUT_S."""
+        """Whether the server closes without sending more; waits up to DEADLINE_S."""
         try:
             return self.received.read(1) == b""
         except ConnectionResetError:

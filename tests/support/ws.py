@@ -13,8 +13,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.support.wait import DEADLINE_S
+
 Frame = dict[str, Any]
-TIMEOUT_S = 5.0
 MAX_FRAME_BYTES = 4 << 20
 
 
@@ -75,7 +76,7 @@ class WsClient:
     # Receiving ------------------------------------------------------------------------------------
 
     def receive(
-        self, type: str | None = None, timeout: float = TIMEOUT_S, **fields: object
+        self, type: str | None = None, timeout: float = DEADLINE_S, **fields: object
     ) -> Frame:
         """The next frame of this type and with these fields; NoFrame after `timeout` s."""
         for index, frame in enumerate(self._kept):
@@ -88,7 +89,7 @@ class WsClient:
                 return frame
             self._kept.append(frame)
 
-    def messages(self, count: int, timeout: float = TIMEOUT_S) -> list[Frame]:
+    def messages(self, count: int, timeout: float = DEADLINE_S) -> list[Frame]:
         """The next `count` deliveries."""
         deadline = time.monotonic() + timeout
         return [
@@ -103,7 +104,7 @@ class WsClient:
             return
         raise AssertionError(f"unexpected {frame}")
 
-    def closed(self, timeout: float = TIMEOUT_S) -> tuple[int, str]:
+    def closed(self, timeout: float = DEADLINE_S) -> tuple[int, str]:
         """Wait until the server closes; its close code and reason. Frames before it are kept."""
         deadline = time.monotonic() + timeout
         try:
@@ -119,7 +120,7 @@ class WsClient:
 
     # Requests with a ref --------------------------------------------------------------------------
 
-    def request(self, type: str, timeout: float = TIMEOUT_S, **fields: object) -> Frame:
+    def request(self, type: str, timeout: float = DEADLINE_S, **fields: object) -> Frame:
         """Send a frame with a fresh `ref`; returns the answer that carries it. Refused on error."""
         ref = next(self._refs)
         self.send({"type": type, **fields, "ref": ref})
