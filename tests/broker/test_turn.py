@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conduit.broker.turn import Turn
+from conduit.broker.turn import TURN_MAX_COUNT, Turn
 
 
 class Step:
@@ -32,3 +32,17 @@ async def test_a_bug_in_one_step_is_logged_and_the_others_are_done(caplog):
     await asyncio.sleep(0)
     assert done == ["sound"]
     assert "a bug" in caplog.text
+
+
+async def test_much_work_is_done_in_several_turns_of_the_loop():
+    turn, done = Turn(), []
+    count = 2 * TURN_MAX_COUNT + 1
+    for number in range(count):
+        turn.add(Step(done, number))
+    seen = []
+    for _ in range(3):
+        await asyncio.sleep(0)
+        seen.append(len(done))
+        turn.add(Step(done, "later"))
+    assert seen == [TURN_MAX_COUNT, 2 * TURN_MAX_COUNT, count + 2]
+    assert done[:count] == list(range(count))

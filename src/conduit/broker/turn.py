@@ -11,6 +11,9 @@ from conduit.errors import Unavailable
 
 P = ParamSpec("P")
 
+# Done in one turn of the loop; what is more comes in the next ones, so that nobody else waits for all of it.
+TURN_MAX_COUNT = 500
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +58,13 @@ class Turn:
             asyncio.get_running_loop().call_soon(self.run)
 
     def run(self) -> None:
-        """Do all of it. Work that is added meanwhile belongs to the next turn."""
-        work, self._work, self._scheduled = self._work, {}, False
+        """Do it, the oldest first. Work that is added meanwhile belongs to the next turn."""
+        work, self._work = self._work, {}
+        self._scheduled = len(work) > TURN_MAX_COUNT
+        if self._scheduled:
+            items = list(work)
+            work = dict.fromkeys(items[:TURN_MAX_COUNT])
+            self._work = dict.fromkeys(items[TURN_MAX_COUNT:])
+            asyncio.get_running_loop().call_soon(self.run)
         for item in work:
             guarded(item.run)

@@ -78,9 +78,9 @@ class Delivery:
         "_dead",
         "_first_wait_s",
         "_floor",
-        "_policy",
         "cursor",
         "in_flight",
+        "policy",
         "retries",
         "runs",
     )
@@ -96,7 +96,7 @@ class Delivery:
 
     def set_policy(self, policy: Policy) -> None:
         """Use another policy from the next hand-out on; deadlines that run keep theirs."""
-        self._policy = policy
+        self.policy = policy
         self._first_wait_s = self._wait_s(1)
         # A later run may now end before an earlier one; among retries each has its own deadline.
         for run in self.runs.take_all():
@@ -233,7 +233,7 @@ class Delivery:
             return False
         wait_s = delay_s
         if wait_s is None:
-            policy = self._policy
+            policy = self.policy
             first_s = min(policy.ack_wait_s, NACK_WAIT_S)
             wait_s = ack_wait_s(retry.failures + 1, first_s, policy.max_ack_wait_s, jitter)
         self._fail(seq, retry, reason, now + wait_s)
@@ -371,7 +371,7 @@ class Delivery:
     def _fail(self, seq: int, retry: Retry, reason: str, at: float) -> None:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""
         retry.failures += 1
-        if retry.failures >= self._policy.max_attempts:
+        if retry.failures >= self.policy.max_attempts:
             self._dead.append(Dead(seq, retry.attempt, reason))
             return
         retry.reason = reason
@@ -380,7 +380,7 @@ class Delivery:
     def _give_back(self, seq: int, retry: Retry, now: float, *, lost: bool) -> None:
         """One attempt has ended with its connection and is with nobody any more."""
         retry.losses += lost
-        max_lost = self._policy.max_lost
+        max_lost = self.policy.max_lost
         if lost and max_lost is not None and retry.losses >= max_lost:
             self._dead.append(Dead(seq, retry.attempt, REASON_LOST))
             return
@@ -391,7 +391,7 @@ class Delivery:
         self.retries.put_out(seq, retry, holder, deadline)
 
     def _wait_s(self, attempt: int, jitter: float = 0.0) -> float:
-        policy = self._policy
+        policy = self.policy
         return ack_wait_s(attempt, policy.ack_wait_s, policy.max_ack_wait_s, jitter)
 
     def _spread_s(self, attempt: int, jitter: float) -> float:

@@ -19,13 +19,15 @@ from conduit.broker.deliver.running import Running, restored
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
 from conduit.core.delivery import Delivery
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
+from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
 from conduit.errors import Conflict, InvalidRequest, NotFound
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import TopicProgress
 from conduit.storage.base import DeadFilter, Store
 
+# Topics that a view looks at in one turn of the loop.
+VIEW_STEP_COUNT = 500
 # How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
 REDRIVE_TRIES_MAX_COUNT = 3
 
@@ -166,41 +168,42 @@ class Subscriptions:
     async def delivery_states(self, topic: Topic, seq: int) -> list[DeliveryState]:
         """What every durable subscription of the topic has done with one message."""
         records = self._owned.followers(topic)
-        found = await asyncio.gather(*(self._deliveries(record) for record in records))
+        found = await asyncio.gather(*(self._stored(record) for record in records))
         return [
-            state_of(record.name, deliveries.get(topic.topic_id), seq)
-            for record, deliveries in zip(records, found, strict=True)
+            state_of(record.name, self._delivery(record, topic, stored), seq)
+            for record, stored in zip(records, found, strict=True)
         ]
 
     async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
-        deliveries = await self._deliveries(record)
-        topics = []
-        for topic in sorted(
-            self._catalog.matching(record.tenant, record.pattern), key=lambda topic: topic.name
-        ):
-            delivery = deliveries.get(topic.topic_id)
-            topics.append(place_of(topic, 0 if delivery is None else delivery.floor))
+        view = SubscriptionView(record)
+        stored = await self._stored(record)
+        matching = self._catalog.matching(record.tenant, record.pattern)
+        for count, topic in enumerate(sorted(matching, key=lambda topic: topic.name), 1):
+            delivery = self._delivery(record, topic, stored)
+            view.add(topic, delivery)
+            if count % VIEW_STEP_COUNT == 0:
+                # Others have a turn: a pattern may have any number of topics.
+                await asyncio.sleep(0)
         running = self._owned.find_running(record)
+        view.subscribers = 0 if running is None else len(running.group.subscribers)
         dead = DeadFilter(subscription=record.name)
-        return SubscriptionView(
-            record=record,
-            topics=topics,
-            subscribers=0 if running is None else len(running.group.subscribers),
-            in_flight_count=sum(d.out_count for d in deliveries.values()),
-            pending_retry_count=sum(d.waiting_count for d in deliveries.values()),
-            dead_count=await self._store.dead_count(record.tenant, dead),
-        )
+        view.dead_count = await self._store.dead_count(record.tenant, dead)
+        return view
 
-    async def _deliveries(self, record: SubscriptionRecord) -> dict[int, Delivery]:
-        """Its machine in every topic that has one: those that run, and the stored ones restored."""
-        now = self._engine.clock.now()
-        found = {
-            progress.topic_id: restored(record.settings, progress, now)
-            for progress in await self._store.progress(record.subscription_id)
-        }
-        # After the question: who runs is further than what is stored.
+    async def _stored(self, record: SubscriptionRecord) -> dict[int, Progress]:
+        rows = await self._store.progress(record.subscription_id)
+        return {row.topic_id: row for row in rows}
+
+    def _delivery(
+        self, record: SubscriptionRecord, topic: Topic, stored: dict[int, Progress]
+    ) -> Delivery | None:
+        """Its machine in the topic, if there is one: that which runs, or else the stored one."""
         running = self._owned.find_running(record)
-        return found if running is None else found | running.deliveries()
+        delivery = None if running is None else running.delivery(topic)
+        row = stored.get(topic.topic_id)
+        if delivery is None and row is not None:
+            delivery = restored(record.settings, row, self._engine.clock.now())
+        return delivery
 
     # Last, because below it `list` would mean this method.
     async def list(

@@ -15,11 +15,18 @@ class SubscriptionView(msgspec.Struct):
     """A subscription and what is going on in it."""
 
     record: SubscriptionRecord
-    topics: list[TopicProgress]
-    subscribers: int
-    in_flight_count: int
-    pending_retry_count: int
-    dead_count: int
+    topics: list[TopicProgress] = []
+    subscribers: int = 0
+    in_flight_count: int = 0
+    pending_retry_count: int = 0
+    dead_count: int = 0
+
+    def add(self, topic: Topic, delivery: Delivery | None) -> None:
+        """One of its topics, and what it does there; None: it has nothing of it."""
+        self.topics.append(place_of(topic, 0 if delivery is None else delivery.floor))
+        if delivery is not None:
+            self.in_flight_count += delivery.out_count
+            self.pending_retry_count += delivery.waiting_count
 
 
 class DeliveryState(msgspec.Struct):

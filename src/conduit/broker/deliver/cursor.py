@@ -10,6 +10,7 @@ LIVE       feed.live           at the feed's position; takes the joined frames o
                                (ephemeral, publish order only)
 TAIL       feed.waiting        nothing to hand out until the feed has something new
 CREDIT     group's line        has something, and no subscriber has credit, or others wait longer
+CROWDED    group's line        has to read the log, of which the subscription reads as much as it may
 BEHIND     backlog's line      has a page of the log, and waits for its turn to hand out from it
 FETCHING   reader              the log is being read for it; `page_arrived` or `again_arrived` is
                                called, whatever happens
@@ -17,6 +18,8 @@ STALLED    deadlines           the log could not be read; tried again after a wh
 HELD       nowhere             nothing may go out: paused, nobody is attached, or in strict order one
                                is out or waits for its time; `resume`, `attach` or a verb pumps
 CLOSED     nowhere             for good; what still arrives is dropped
+
+FETCHING and BEHIND are a turn that the group's line gave: until it is over, `pump` asks for no other.
 
 Beside any of them but CLOSED: deliveries that are out or wait are watched by `deadlines`.
 
@@ -41,19 +44,14 @@ from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import tell_lost
 from conduit.broker.deliver.group import Group, Subscriber
 from conduit.broker.deliver.redelivery import Redelivery
-from conduit.broker.deliver.source import HAND_MAX_COUNT, Lack, Source
-from conduit.broker.deliver.states import Handed, State
+from conduit.broker.deliver.source import HAND_MAX_COUNT, Source
+from conduit.broker.deliver.states import State, enter, leave
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.core.delivery import Delivery
 from conduit.core.retries import NOBODY
 
-_LACKING = {
-    Lack.READING: State.FETCHING,
-    Lack.STALLED: State.STALLED,
-    Lack.CROWDED: State.CREDIT,
-    Lack.NOT_YET: State.BEHIND,
-}
-_WAITING = {Handed.NO_CREDIT: State.CREDIT, Handed.READING: State.FETCHING}
+# It has read, or reads, and the log's messages are handed out step by step.
+_IN_TURN = (State.FETCHING, State.BEHIND)
 
 
 class Cursor:
@@ -115,17 +113,21 @@ class Cursor:
 
     def run(self) -> None:
         """Something changed in this turn of the loop; `Turn` calls."""
+        if self.delivery.policy is not self.group.policy:
+            self.delivery.set_policy(self.group.policy)
         self.pump()
 
-    arrive = run  # The feed has something new.
+    def arrive(self) -> None:
+        """See `Follower.arrive`."""
+        self.pump()
 
     def serve(self) -> None:
         """There is credit, and it is this one's turn; `Group` calls."""
         self.pump(is_served=True)
 
     def step(self, max_count: int) -> None:
-        """Hand out a few messages of the log; `Backlog` calls. It has been in the group's line."""
-        self.pump(max_count, is_served=True)
+        """Hand out a few messages of the log; `Backlog` calls."""
+        self.pump(max_count)
 
     def expire(self, judged: float, jitter: float) -> None:
         """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
@@ -158,7 +160,7 @@ class Cursor:
             self._engine.progress.mark(self)
         if delivery.retries.by_seq or group.is_strict:
             self._engine.turn.add(self)
-        if group.line:
+        if group.waiting:
             group.freed()
 
     # Live -----------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ class Cursor:
         """Hand over the frames of one turn as they are, or go on alone when there is no credit."""
         group = self.group
         subscriber = group.subscribers[0]
-        if group.is_auto or group.line or subscriber.credit <= last - first:
+        if group.is_auto or group.waiting or subscriber.credit <= last - first:
             self._leave_live(first - 1)
             self.pump()
             return False
@@ -198,11 +200,12 @@ class Cursor:
 
         What has to come from the log is handed out in steps: up to `step_count` messages of it now.
         """
-        group, state = self.group, self.state
+        group, source, state = self.group, self._source, self.state
         if state is State.CLOSED:
             return
         if state is State.LIVE and group.is_auto:
             self.delivery.pass_over(self.feed.position)
+        is_served = is_served or state in _IN_TURN
         now = self._engine.clock.now()
         state = State.STALLED
         try:
@@ -213,27 +216,33 @@ class Cursor:
             else:
                 state = self._work(now, step_count, is_served=is_served)
         except Exception:
-            self._source.stall(now)
+            source.stall(now)
             raise
         finally:
             self._enter(state)
-            if self.delivery.retries.by_seq or self._source.stalled_until > now:
+            if source.is_holding and state not in _IN_TURN:
+                if not group.is_handing:
+                    source.drop()
+                source.rest(self.delivery.cursor + 1)
+            if self.delivery.retries.by_seq or source.stalled_until > now:
                 self._watch(now)
 
     def _work(self, now: float, step_count: int, *, is_served: bool) -> State:
         if not self.delivery.retries.by_seq:
-            if not is_served and self.group.line and self._has_new():
-                return State.CREDIT
+            if not is_served and self.group.waiting and self._has_new():
+                return self._let_others()
             return self._hand_new(now, step_count)
-        if not is_served and self.group.line and self._has_something(now):
-            return State.CREDIT
-        handed = self._redelivery.before_new(now)
-        if handed in _WAITING:
-            state = _WAITING[handed]
-        else:
+        if not is_served and self.group.waiting and self._has_something(now):
+            return self._let_others()
+        state = self._redelivery.before_new(now)
+        if state is None or state is State.STALLED:
             state = self._hand_new(now, step_count)
-            if self._redelivery.after_new(now) is Handed.NO_CREDIT:
-                state = State.CREDIT
+            after = self._redelivery.after_new(now)
+            if after is State.CREDIT:
+                state = after
+            elif after is State.CROWDED:
+                # A suspect never holds up what is new.
+                self._source.stall(now)
         if self._redelivery.took():
             self._mark()
         return state
@@ -244,19 +253,24 @@ class Cursor:
         while not delivery.out_count:
             lowest = delivery.lowest_open()
             if lowest is None:
-                if not is_served and self.group.line and self._has_new():
-                    return State.CREDIT
+                if not is_served and self.group.waiting and self._has_new():
+                    return self._let_others()
                 return self._hand_new(now, step_count)
             if delivery.retries.by_seq[lowest].at > now:
                 break
-            if not is_served and self.group.line:
-                return State.CREDIT
-            handed = self._redelivery.one(lowest, now)
-            if not self._redelivery.took():
-                return _WAITING.get(handed, State.HELD)
+            if not is_served and self.group.waiting:
+                return self._let_others()
+            state = self._redelivery.one(lowest, now)
+            if state is not None:
+                return state
             self._mark()
             # Without acks it is settled already, and the next one may go.
         return State.HELD
+
+    def _let_others(self) -> State:
+        """There may be credit, but others wait for it, or for a read."""
+        self.group.freed()
+        return State.CREDIT
 
     def _has_new(self) -> bool:
         return self.feed.position > self.delivery.cursor
@@ -271,26 +285,8 @@ class Cursor:
     def _enter(self, state: State) -> None:
         before, self.state = self.state, state
         if before is not state:
-            self._leave(before)
-        if state is State.LIVE:
-            group = self.group
-            self.feed.live[self] = group.subscribers[0].outlet if group.is_auto else None
-        elif state is State.TAIL:
-            self.feed.waiting[self] = None
-        elif state is State.CREDIT:
-            self.group.wait(self)
-        elif state is State.BEHIND:
-            self._engine.backlog.add(self)
-
-    def _leave(self, state: State) -> None:
-        if state is State.LIVE:
-            self.feed.live.pop(self, None)
-        elif state is State.TAIL:
-            self.feed.waiting.pop(self, None)
-        elif state is State.CREDIT:
-            self.group.leave(self)
-        elif state is State.BEHIND:
-            self._engine.backlog.discard(self)
+            leave(self, before, self._engine)
+        enter(self, state, self._engine, has_read=self._source.is_fresh)
 
     def _watch(self, now: float) -> None:
         at = self.delivery.next_deadline(now)
@@ -312,16 +308,16 @@ class Cursor:
             if available_count > 1 and not group.is_strict:
                 limit = min(subscriber.credit, HAND_MAX_COUNT, group.share(available_count))
             entries = source.new(delivery.cursor + 1, limit, step_count, now)
-            if isinstance(entries, Lack):
-                return _LACKING[entries]
+            if isinstance(entries, State):
+                return entries
             if source.page is not None:
                 # One step is a few messages of a page; what is in the tail has no page.
                 step_count = 0
             self._hand(subscriber, entries, now)
             if group.is_strict and not delivery.is_idle:
                 return State.HELD
-            if group.line and self._has_new():
-                return State.CREDIT
+            if group.waiting and self._has_new() and not source.has(delivery.cursor + 1):
+                return self._let_others()
         return self._at_the_end(available_count)
 
     def _at_the_end(self, available_count: int) -> State:
@@ -351,6 +347,7 @@ class Cursor:
     def page_arrived(self, first: int, gone_to: int | None) -> None:
         """See `Reading.page_arrived`."""
         if self.state is State.CLOSED:
+            self._source.close()
             return
         if gone_to is not None and self.topic.is_deleted:
             self._source.stall(self._engine.clock.now())
@@ -363,6 +360,7 @@ class Cursor:
     def again_arrived(self, seq: int, *, is_lost: bool) -> None:
         """See `Reading.again_arrived`."""
         if self.state is State.CLOSED:
+            self._source.close()
             return
         if is_lost and self.topic.is_deleted:
             self._source.stall(self._engine.clock.now())

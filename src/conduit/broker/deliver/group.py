@@ -1,9 +1,10 @@
 """The subscribers of one running subscription, their credit, and who waits for it.
 
 A subscriber's window spans all topics of its subscription. Whoever wants to hand something out and finds
-no credit waits here, in line; whatever frees credit (an ack, a failure, a socket that drains, a new
-subscriber, a topic that is deleted) calls `freed`, and at the end of the turn those who wait are served in
-their order. Nobody else takes credit as long as somebody waits.
+no credit, or may not read what it needs for that, waits here, in line (line.py); whatever frees credit (an
+ack, a failure, a socket that drains, a new subscriber, a topic that is deleted) calls `freed`, and at the
+end of the turn those who wait are served in their order. As long as somebody waits, nobody else takes
+credit but who is in its turn: it has read, and hands out what it read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Protocol
 
+from conduit.broker.deliver.line import Line
+from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.broker.turn import Turn, guarded
 from conduit.core.delivery import Policy
@@ -20,8 +23,6 @@ from conduit.core.message import SubscriptionSettings
 
 # How many of those who wait are served in one turn of the loop.
 SERVED_MAX_COUNT = 16
-# Pages of the log that are read for one subscription at a time.
-READS_MAX_COUNT = 8
 
 
 class Removal(Enum):
@@ -42,13 +43,6 @@ class Outlet(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write whole frames; never blocks, never fails."""
-
-
-class Waiting(Protocol):
-    """What wants credit."""
-
-    def serve(self) -> None:
-        """There is credit, and it is your turn: take some of it; wait again if you want more."""
 
 
 class Settling(Protocol):
@@ -121,10 +115,11 @@ class Group:
         "name",
         "name_bytes",
         "policy",
-        "reads_count",
+        "reads",
         "settings",
         "subscribers",
         "subscription_id",
+        "waiting",
         "window",
     )
 
@@ -138,11 +133,13 @@ class Group:
         self.subscribers: list[Subscriber] = []
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}
-        self.reads_count = 0
-        # Who waits for credit. As long as it is not empty, nobody else takes any.
-        self.line: dict[Waiting, None] = {}
+        self.reads = Reads(self.freed)
+        self.line = Line()
+        # Of the line; as long as it is not empty, only who is in its turn takes credit.
+        self.waiting = self.line.waiting
         self._next_holder = 1
         self._rotation = 0
+        self.policy = policy_of(settings)
         self.configure(settings)
 
     def configure(self, settings: SubscriptionSettings) -> None:
@@ -151,7 +148,10 @@ class Group:
         self.window = settings.max_in_flight
         self.is_auto = settings.ack == "auto"
         self.is_strict = settings.order == "strict"
-        self.policy = policy_of(settings)
+        policy = policy_of(settings)
+        if policy != self.policy:
+            # Another object only if it is another one: cursors take it over when they see that.
+            self.policy = policy
         self.freed()
 
     # Subscribers ----------------------------------------------------------------------------------
@@ -202,36 +202,19 @@ class Group:
         """How many of what is available one of several subscribers gets at once."""
         return -(-available_count // len(self.subscribers))
 
-    @property
-    def can_serve(self) -> bool:
-        """Whether somebody who waits could go on now."""
-        return (
-            bool(self.line)
-            and not self.is_paused
-            and self.reads_count < READS_MAX_COUNT
-            and any(subscriber.credit > 0 for subscriber in self.subscribers)
-        )
-
-    def wait(self, who: Waiting) -> None:
-        """Serve it when its turn comes; it keeps its place if it waits already."""
-        self.line[who] = None
-
-    def leave(self, who: Waiting) -> None:
-        """It does not want credit any more."""
-        self.line.pop(who, None)
-
     def freed(self) -> None:
-        """There may be credit, or a read may be begun, where there was none."""
-        if self.line:
+        """There may be credit, or a read may be begun, where that was not so."""
+        if self.waiting:
             self._turn.add(self)
 
     def run(self) -> None:
         """Serve those who wait, in turn, at the end of the loop's turn."""
         for _ in range(SERVED_MAX_COUNT):
-            if not self.can_serve:
+            if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
-            who = next(iter(self.line))
-            del self.line[who]
+            who = self.line.take(may_read=self.reads.is_free)
+            if who is None:
+                return
             guarded(who.serve)
         self.freed()
 

@@ -30,13 +30,14 @@ class Page:
     them, and shared by all who read the page.
     """
 
-    __slots__ = ("_entries", "_index", "_messages", "_topic")
+    __slots__ = ("_entries", "_index", "_messages", "_topic", "size_bytes")
 
     def __init__(self, topic: Topic, messages: list[Message], index: MessageIndex) -> None:
         self._topic = topic
         self._messages = messages
         self._index = index
         self._entries: list[Entry] = []
+        self.size_bytes = sum(len(message.payload) for message in messages)
 
     @property
     def first_seq(self) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Group
-from conduit.broker.deliver.source import HAND_MAX_COUNT, Lack, Source
-from conduit.broker.deliver.states import Handed
+from conduit.broker.deliver.source import HAND_MAX_COUNT, Source
+from conduit.broker.deliver.states import State
 from conduit.core.delivery import Delivery
 
 
@@ -40,43 +40,44 @@ class Redelivery:
         handed_count, self._handed_count = self._handed_count, 0
         return handed_count > 0
 
-    def before_new(self, now: float) -> Handed:
-        """Hand out what is due again; DONE if nothing of that is left."""
+    def before_new(self, now: float) -> State | None:
+        """Hand out what is due again; None if nothing of that is left, or the state in which to go on."""
         if self._owes_suspect:
             self._owes_suspect = False
             self._suspect(now)
         handed_count = 0
         while (seq := self._delivery.due(now)) is not None:
-            if self._group.line and handed_count >= HAND_MAX_COUNT:
-                return Handed.NO_CREDIT
-            handed = self.one(seq, now)
-            if handed is not Handed.DONE:
+            if self._group.waiting and handed_count >= HAND_MAX_COUNT:
+                self._group.freed()
+                return State.CREDIT
+            state = self.one(seq, now)
+            if state is not None:
                 # Behind one that has to be read all wait their turn, so that they stay in order.
-                return handed
+                return state
             handed_count += 1
-        return Handed.DONE
+        return None
 
-    def after_new(self, now: float) -> Handed:
-        """Hand out a suspect that is due, if there is one."""
+    def after_new(self, now: float) -> State | None:
+        """Hand out a suspect that is due, if there is one. None, or the state in which to wait for it."""
         if self._delivery.due_suspect(now) is None:
             self._source.nothing_again()
-            return Handed.DONE
-        handed = self._suspect(now)
-        self._owes_suspect = handed is Handed.NO_CREDIT
-        return handed
+            return None
+        state = self._suspect(now)
+        self._owes_suspect = state is State.CREDIT
+        return state
 
-    def _suspect(self, now: float) -> Handed:
+    def _suspect(self, now: float) -> State | None:
         seq = self._delivery.due_suspect(now)
-        return Handed.DONE if seq is None else self.one(seq, now)
+        return None if seq is None else self.one(seq, now)
 
-    def one(self, seq: int, now: float) -> Handed:
-        """Hand out this one, which waits."""
+    def one(self, seq: int, now: float) -> State | None:
+        """Hand out this one, which waits. None, or the state in which to wait for it."""
         subscriber = self._group.next()
         if subscriber is None:
-            return Handed.NO_CREDIT
+            return State.CREDIT
         entry = self._source.again(seq, now)
-        if isinstance(entry, Lack):
-            return Handed.READING if entry is Lack.READING else Handed.STALLED
+        if isinstance(entry, State):
+            return entry
         retry = self._delivery.hand_again(seq, subscriber.holder, now)
         if self._group.is_auto:
             self._delivery.ack(seq)
@@ -88,4 +89,4 @@ class Redelivery:
         self._engine.index.put(entry.message_id, self._feed.topic.topic_id, seq)
         name = self._group.name_bytes
         subscriber.outlet.write(entry.frame_for(retry.attempt, retry.failures, name))
-        return Handed.DONE
+        return None

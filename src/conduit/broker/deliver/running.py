@@ -14,6 +14,7 @@ import msgspec
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import tell_made_anew
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
 from conduit.core.delivery import Delivery, Snapshot
@@ -38,8 +39,12 @@ class Unopened:
         self.progress = progress
 
     def serve(self) -> None:
-        """There is credit."""
-        self.running.open(self.topic).serve()
+        """There is credit. No cursor is made only to find that it has to wait for a read."""
+        group, feed = self.running.group, self.running.feed_of(self.topic)
+        if group.reads.is_free or (feed is not None and feed.slice(self.floor + 1, 1, None)):
+            self.running.open(self.topic).serve()
+        else:
+            group.line.wait_to_read(self)
 
 
 class Running:
@@ -82,12 +87,9 @@ class Running:
 
     def configure(self, settings: SubscriptionSettings, *, paused: bool) -> None:
         """Use these from the next hand-out on."""
-        before = self.group.policy
         self.group.is_paused = paused
         self.group.configure(settings)
         for cursor in self.cursors.values():
-            if before != self.group.policy:
-                cursor.delivery.set_policy(self.group.policy)
             self._engine.turn.add(cursor)
 
     # Subscribers ----------------------------------------------------------------------------------
@@ -102,11 +104,13 @@ class Running:
     def remove(self, subscriber: Subscriber, *, lost: bool) -> None:
         """The subscriber is gone: what it had out goes to the others, or waits. `lost`: its connection
         broke, which is counted."""
-        if self.group.in_flight.get(subscriber.holder):
-            now = self._engine.clock.now()
-            for cursor in self.cursors.values():
-                if cursor.delivery.release(subscriber.holder, now, lost=lost):
-                    cursor.changed()
+        holder, in_flight = subscriber.holder, self.group.in_flight
+        now = self._engine.clock.now()
+        for cursor in self.cursors.values():
+            if not in_flight.get(holder):
+                break
+            if not cursor.delivery.is_idle and cursor.delivery.release(holder, now, lost=lost):
+                cursor.changed()
         self.group.remove(subscriber)
 
     # Topics ---------------------------------------------------------------------------------------
@@ -116,14 +120,17 @@ class Running:
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return cursor
-        unopened = self.unopened.get(topic.topic_id)
-        floor = topic.last_seq if unopened is None else unopened.floor
-        delivery = Delivery(self.group.policy, floor, self.group.in_flight)
-        if unopened is not None and unopened.progress is not None:
-            restore(delivery, unopened.progress, self._engine.clock.now())
-        self._take_unopened(topic.topic_id)
+        unopened = self._take_unopened(topic.topic_id)
+        if unopened is None:
+            delivery = Delivery(self.group.policy, topic.last_seq, self.group.in_flight)
+        else:
+            delivery = self._machine(unopened, self.group.in_flight)
         cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.group, topic, delivery)
         return cursor
+
+    def feed_of(self, topic: Topic) -> Feed | None:
+        """The tail of the topic, if somebody follows it."""
+        return self._engine.feeds.find(topic.topic_id)
 
     def begin(self, topic: Topic, floor: int, progress: Progress | None = None) -> None:
         """Go through the topic from after `floor` on, or as its stored progress says, when there is credit.
@@ -134,7 +141,7 @@ class Running:
         if topic.last_seq > floor or (progress is not None and progress.open):
             unopened = Unopened(self, topic, floor, progress)
             self.unopened[topic.topic_id] = unopened
-            self.group.wait(unopened)
+            self.group.line.wait(unopened)
             self.group.freed()
 
     def floor_of(self, topic: Topic) -> int:
@@ -145,15 +152,19 @@ class Running:
         unopened = self.unopened.get(topic.topic_id)
         return topic.last_seq if unopened is None else unopened.floor
 
-    def deliveries(self) -> dict[int, Delivery]:
-        """The machines of the topics in which something is to be done, by topic id; for looking only."""
-        found = {topic_id: cursor.delivery for topic_id, cursor in self.cursors.items()}
-        for topic_id, unopened in self.unopened.items():
-            delivery = Delivery(self.group.policy, unopened.floor, {})
-            if unopened.progress is not None:
-                restore(delivery, unopened.progress, self._engine.clock.now())
-            found[topic_id] = delivery
-        return found
+    def delivery(self, topic: Topic) -> Delivery | None:
+        """The machine of a topic in which something is to be done; for looking only."""
+        cursor = self.cursors.get(topic.topic_id)
+        if cursor is not None:
+            return cursor.delivery
+        unopened = self.unopened.get(topic.topic_id)
+        return None if unopened is None else self._machine(unopened, {})
+
+    def _machine(self, unopened: Unopened, in_flight: dict[int, int]) -> Delivery:
+        delivery = Delivery(self.group.policy, unopened.floor, in_flight)
+        if unopened.progress is not None:
+            restore(delivery, unopened.progress, self._engine.clock.now())
+        return delivery
 
     def dissolve(self, topic_id: int) -> None:
         """Do without a cursor that is spare."""
@@ -222,7 +233,7 @@ class Running:
     def _take_unopened(self, topic_id: int) -> Unopened | None:
         unopened = self.unopened.pop(topic_id, None)
         if unopened is not None:
-            self.group.leave(unopened)
+            self.group.line.leave(unopened)
         return unopened
 
 

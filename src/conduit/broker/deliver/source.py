@@ -2,19 +2,20 @@
 handed out again.
 
 Reads are made by tasks of the reader, which calls back. By then the cursor may be closed or elsewhere:
-its owner checks that, in `page_arrived` and `again_arrived`.
+its owner checks that, in `page_arrived` and `again_arrived`. From the first of them until `rest` it is one
+of those that the subscription lets read (reads.py).
 """
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import Protocol
 
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.entry import Entry
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.group import READS_MAX_COUNT, Group
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.reader import Page
+from conduit.broker.deliver.states import State
 from conduit.errors import ConduitError
 
 # What is written to one subscriber at a time, so that competing ones take turns and a socket that fills
@@ -23,19 +24,6 @@ HAND_MAX_COUNT = 64
 HAND_MAX_BYTES = 128 << 10
 # After a read that failed the store is given this long.
 STALL_S = 0.25
-
-
-class Lack(Enum):
-    """Why there is no message to hand out now."""
-
-    READING = auto()
-    """A page is being read; `page_arrived` is called."""
-    STALLED = auto()
-    """The log could not be read, and is not asked again before `stalled_until`."""
-    CROWDED = auto()
-    """The subscription reads as much as it may at a time."""
-    NOT_YET = auto()
-    """There is a page; messages of it are handed out in steps."""
 
 
 class Reading(Protocol):
@@ -50,16 +38,24 @@ class Reading(Protocol):
 
 
 class Source:
-    """Finds messages for one cursor. `stalled_until` is the time before which nothing is read."""
+    """Finds messages for one cursor. `stalled_until` is the time before which nothing is read.
+
+    Where there is none to hand out now, the cursor's next state says why: FETCHING, the log is being read;
+    STALLED, it could not be read; CROWDED, others of the subscription read; BEHIND, it was read, and is
+    handed out in steps.
+    """
 
     __slots__ = (
         "_again",
         "_engine",
         "_feed",
         "_group",
+        "_is_busy",
         "_is_reading",
         "_is_reading_again",
         "_owner",
+        "is_fresh",
+        "is_holding",
         "page",
         "stalled_until",
     )
@@ -75,12 +71,42 @@ class Source:
         # What is due again, by number.
         self._again: dict[int, Entry] = {}
         self._is_reading_again = False
+        # Whether it is one of those that read.
+        self._is_busy = False
+        self.is_holding = False
+        """Whether it reads or has something of the log: `rest` has something to do."""
+        self.is_fresh = False
+        """Whether something was read, and nothing of it handed out since."""
         self.stalled_until = 0.0
 
     def close(self) -> None:
         """Keep nothing; what is being read is dropped."""
+        self.drop()
+        self.rest(0)
+
+    def rest(self, first: int) -> None:
+        """Its owner does nothing with it until something else happens: let others read. What is to be
+        handed out next is `first`."""
+        if self._is_reading or self._is_reading_again:
+            return
+        if not self.has(first):
+            self.page = None
+        size = 0 if self.page is None else self.page.size_bytes
+        size += sum(len(entry.frame) for entry in self._again.values())
+        if size:
+            self._group.reads.keep(self, size)
+        else:
+            self._group.reads.forget(self)
+        self.is_holding = size > 0
+        if self._is_busy:
+            self._is_busy = False
+            self._group.reads.end()
+
+    def drop(self) -> None:
+        """Forget what was read."""
         self.page = None
         self._again = {}
+        self.is_fresh = False
 
     def stall(self, now: float) -> None:
         """Something went wrong: wait before it is tried again."""
@@ -88,42 +114,61 @@ class Source:
 
     # What is new ----------------------------------------------------------------------------------
 
-    def new(self, first: int, limit: int, step_count: int, now: float) -> list[Entry] | Lack:
+    def new(self, first: int, limit: int, step_count: int, now: float) -> list[Entry] | State:
         """Up to `limit` messages from `first` on; of a page of the log, up to `step_count`."""
         entries = self._feed.slice(first, limit, self._feed.position)
         if entries:
             self.page = None
+            self.is_fresh = False
             return entries if len(entries) == 1 else _within_bytes(entries)
-        if self.page is None or not self.page.has(first):
+        if not self.has(first):
             return self._read(first, now)
+        assert self.page is not None
         if not step_count:
-            return Lack.NOT_YET
+            return State.BEHIND
+        self.is_fresh = False
         return _within_bytes(self.page.slice(first, min(limit, step_count)))
 
-    def _read(self, first: int, now: float) -> Lack:
+    def has(self, seq: int) -> bool:
+        """Whether the message with this number was read, to be handed out for the first time."""
+        return self.page is not None and self.page.has(seq)
+
+    def _read(self, first: int, now: float) -> State:
         if self._is_reading:
-            return Lack.READING
+            return State.FETCHING
         if now < self.stalled_until:
-            return Lack.STALLED
-        if self._group.reads_count >= READS_MAX_COUNT:
-            return Lack.CROWDED
+            return State.STALLED
+        if not self._begin():
+            return State.CROWDED
         self._is_reading = True
         self.page = None
-        self._group.reads_count += 1
+        self.is_fresh = False
         count = self._engine.backlog.pace_of(self._owner).page_count
+        if self._group.waiting:
+            # Others want a turn: what one turn hands out is enough.
+            count = min(count, HAND_MAX_COUNT)
         feed = self._feed
         self._engine.reader.fetch(feed.topic, first, count, feed.position, self._arrived)
-        return Lack.READING
+        return State.FETCHING
+
+    def _begin(self) -> bool:
+        """Become one of those that read; False if they are as many as may."""
+        reads = self._group.reads
+        if not self._is_busy:
+            if not reads.is_free:
+                return False
+            reads.begin()
+            self._is_busy = self.is_holding = True
+        return True
 
     def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         self._is_reading = False
-        self._group.reads_count -= 1
-        self._group.freed()
         gone_to = None
         if isinstance(page, ConduitError):
             self.stall(self._engine.clock.now())
         else:
             self.page = page
+            self.is_fresh = page.first_seq is not None
             first_stored = page.first_seq or last_seq + 1
             if first_stored > first:
                 gone_to = first_stored - 1
@@ -131,22 +176,25 @@ class Source:
 
     # What comes again -----------------------------------------------------------------------------
 
-    def again(self, seq: int, now: float) -> Entry | Lack:
+    def again(self, seq: int, now: float) -> Entry | State:
         """The message with this number."""
         found = self._feed.slice(seq, 1, None)
         if found:
             return found[0]
         entry = self._again.get(seq)
         if entry is not None:
+            self.is_fresh = False
             return entry
         if self._is_reading_again:
-            return Lack.READING
+            return State.FETCHING
         if now < self.stalled_until:
-            return Lack.STALLED
+            return State.STALLED
+        if not self._begin():
+            return State.CROWDED
         self._is_reading_again = True
         name = self._group.name or ""
         self._engine.reader.fetch_again(self._feed.topic, name, seq, self._found_again)
-        return Lack.READING
+        return State.FETCHING
 
     def nothing_again(self) -> None:
         """Nothing is due again: what was read for that is not needed."""
@@ -160,6 +208,7 @@ class Source:
             self.stall(self._engine.clock.now())
         else:
             self._again = entries
+            self.is_fresh = bool(entries)
             is_lost = seq not in entries
         self._owner.again_arrived(seq, is_lost=is_lost)
 

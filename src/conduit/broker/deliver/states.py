@@ -1,8 +1,15 @@
-"""The states of a cursor, and what may become of a delivery that is due again."""
+"""The states of a cursor, and where it is registered in each."""
 
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Protocol
+
+from conduit.broker.deliver.backlog import Behind
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.feed import Feed, Follower
+from conduit.broker.deliver.group import Group
+from conduit.broker.deliver.line import Waiting
 
 
 class State(Enum):
@@ -11,6 +18,7 @@ class State(Enum):
     LIVE = auto()
     TAIL = auto()
     CREDIT = auto()
+    CROWDED = auto()
     BEHIND = auto()
     FETCHING = auto()
     STALLED = auto()
@@ -18,12 +26,42 @@ class State(Enum):
     CLOSED = auto()
 
 
-class Handed(Enum):
-    """What became of a delivery that is due again."""
+class Registered(Follower, Waiting, Behind, Protocol):
+    """A cursor, as those see it that it is registered with."""
 
-    DONE = auto()
-    READING = auto()
-    """Its message is being read; what is new waits until then."""
-    STALLED = auto()
-    """Its message cannot be read for a while."""
-    NO_CREDIT = auto()
+    @property
+    def group(self) -> Group:
+        """Its subscription."""
+
+    @property
+    def feed(self) -> Feed:
+        """Its topic's tail."""
+
+
+def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> None:
+    """Register it where the state says. `has_read`: it has had its turn, and used it to read."""
+    group = who.group
+    if state is State.LIVE:
+        who.feed.live[who] = group.subscribers[0].outlet if group.is_auto else None
+    elif state is State.TAIL:
+        who.feed.waiting[who] = None
+    elif state is State.CREDIT and has_read:
+        group.line.wait_first(who)
+    elif state is State.CREDIT:
+        group.line.wait(who)
+    elif state is State.CROWDED:
+        group.line.wait_to_read(who)
+    elif state is State.BEHIND:
+        engine.backlog.add(who)
+
+
+def leave(who: Registered, state: State, engine: Engine) -> None:
+    """Have it registered there no more."""
+    if state is State.LIVE:
+        who.feed.live.pop(who, None)
+    elif state is State.TAIL:
+        who.feed.waiting.pop(who, None)
+    elif state is State.CREDIT or state is State.CROWDED:
+        who.group.line.leave(who)
+    elif state is State.BEHIND:
+        engine.backlog.discard(who)

@@ -1,0 +1,71 @@
+"""Who waits in one subscription to hand something out, and whose turn it is.
+
+Three lines with one order. Who could hand out at once, were there credit, stands in the line for credit.
+Who has to read the log first, while the subscription reads as much as it may, stands in the line for
+reads: it holds up nobody who needs no read. Who was given its turn, read, and found the credit gone when
+its page came, is first of all when there is credit again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Waiting(Protocol):
+    """What wants credit."""
+
+    def serve(self) -> None:
+        """There is credit, and it is your turn: take some of it; wait again if you want more."""
+
+
+class Line:
+    """Gives turns in the order of coming. `waiting` is everybody; it is for asking whether somebody waits."""
+
+    __slots__ = ("_came_count", "_first", "_for_credit", "_for_reads", "waiting")
+
+    def __init__(self) -> None:
+        # Each with the order of its coming.
+        self._first: dict[Waiting, int] = {}
+        self._for_credit: dict[Waiting, int] = {}
+        self._for_reads: dict[Waiting, int] = {}
+        self._came_count = 0
+        # With the line that it stands in.
+        self.waiting: dict[Waiting, dict[Waiting, int]] = {}
+
+    def wait(self, who: Waiting) -> None:
+        """Give it a turn when there is credit. Whoever stands there already keeps its place."""
+        self._stand(who, self._for_credit)
+
+    def wait_first(self, who: Waiting) -> None:
+        """As above, but before all others: it has had its turn, and used it to read."""
+        self._stand(who, self._first)
+
+    def wait_to_read(self, who: Waiting) -> None:
+        """Give it a turn when there is credit, and a read may be begun."""
+        self._stand(who, self._for_reads)
+
+    def leave(self, who: Waiting) -> None:
+        """It does not want a turn any more. Idempotent."""
+        line = self.waiting.pop(who, None)
+        if line is not None:
+            del line[who]
+
+    def take(self, *, may_read: bool) -> Waiting | None:
+        """Whose turn it is, which has left the line then; None if nobody can use one."""
+        line = self._first or self._for_credit
+        if may_read and line is not self._first and self._for_reads:
+            came = next(iter(self._for_reads.values()))
+            if not line or came < next(iter(line.values())):
+                line = self._for_reads
+        for who in line:
+            self.leave(who)
+            return who
+        return None
+
+    def _stand(self, who: Waiting, line: dict[Waiting, int]) -> None:
+        if self.waiting.get(who) is line:
+            return
+        self.leave(who)
+        self._came_count += 1
+        line[who] = self._came_count
+        self.waiting[who] = line
