@@ -50,6 +50,8 @@ class Recorder(WebSocket):
     def __init__(self) -> None:
         super().__init__()
         self.text_count = 0
+        # Whether it reads no faster than its peer takes the answers.
+        self.holds_back = False
         self.marked = asyncio.Event()
         self.paused = asyncio.Event()
         self.drained = asyncio.Event()
@@ -74,6 +76,8 @@ class Recorder(WebSocket):
     def on_writable(self, writable: bool) -> None:
         if writable:
             self.drained.set()
+        elif self.holds_back:
+            self.pause_reading()
 
     def on_closed(self) -> None:
         self.closed.set()

@@ -366,3 +366,11 @@ async def test_a_connection_that_is_closing_takes_no_more_even_when_it_drains(pe
         assert await peer.receive() == (TEXT, text)
     assert (await peer.receive())[0] == CLOSE
     assert not peer.server.writable
+
+
+async def test_the_answer_to_a_close_is_read_though_nothing_may_be_written_any_more(peer: Peer):
+    peer.server.holds_back = True
+    peer.server.close(1000)
+    await peer.send(frame(CLOSE, b"\x03\xe8"))
+    await happens(peer.server.closed)
+    assert peer.server.peer_closed

@@ -190,7 +190,8 @@ class Session(WebSocket):
             self.close(close, error.code)
 
     def _pause(self) -> None:
-        if not self._is_paused:
+        # Of a connection that is closing the peer's answer has to be read.
+        if not self._is_paused and not self.closing:
             self._is_paused = True
             self.pause_reading()
 

@@ -140,9 +140,9 @@ class WebSocket(WSListener):
         self.closing = True
         self._transport.write(close_frame(code, reason))
         self._message = self._pong_due = None
+        self._take_no_more()
         # The answer has to be read, and the data in front of it.
         self.resume_reading()
-        self._take_no_more()
 
     def abort(self) -> None:
         """Drop the connection at once, with whatever is unsent. Idempotent."""
@@ -211,8 +211,7 @@ class WebSocket(WSListener):
 
     def pause_writing(self) -> None:
         """The unsent bytes went over WRITE_HIGH_BYTES."""
-        self.writable = False
-        self.on_writable(False)
+        self._take_no_more()
 
     def resume_writing(self) -> None:
         """The unsent bytes went below WRITE_LOW_BYTES."""
