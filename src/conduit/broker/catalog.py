@@ -53,7 +53,8 @@ class TopicWatcher(Protocol):
     """Who is told of topics that come and go."""
 
     def topic_created(self, topic: Topic) -> None:
-        """The topic exists from now on; nothing was published to it yet."""
+        """The topic exists from now on. If another node made it, it may hold messages already: up to its
+        `last_seq`."""
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """The topic takes no more; called before the store forgets it. Returns when no publish to it is under
@@ -185,9 +186,12 @@ class Catalog:
                 topic.is_deleted = False
                 self._names[tenant][name] = topic
                 raise
-            del self._ids[topic.topic_id]
-            self._indexes[tenant].remove(name)
-            self._watcher.topic_deleted(topic)
+            self._forget(topic)
+
+    async def learn(self) -> None:
+        """Take over what other nodes have made and deleted."""
+        async with self._changing:
+            await self._learn()
 
     async def _create(self, tenant: str, name: str, retention: Retention) -> Topic:
         if len(self._ids) >= self._max_count:
@@ -204,12 +208,24 @@ class Catalog:
         return topic
 
     async def _learn(self) -> None:
-        """Take over the topics that the store has and this node does not know."""
-        for record in await self._store.topics():
+        """Know the topics that the store has, and no others."""
+        records = {record.topic_id: record for record in await self._store.topics()}
+        for topic in self.everywhere():
+            if topic.topic_id not in records:
+                self._forget(topic)
+        for record in records.values():
             if record.topic_id not in self._ids:
                 topic = Topic(record)
                 self._add(topic)
                 self._watcher.topic_created(topic)
+
+    def _forget(self, topic: Topic) -> None:
+        """The store has deleted it."""
+        topic.is_deleted = True
+        self._names[topic.tenant].pop(topic.name, None)
+        del self._ids[topic.topic_id]
+        self._indexes[topic.tenant].remove(topic.name)
+        self._watcher.topic_deleted(topic)
 
     def _add(self, topic: Topic) -> None:
         self._names.setdefault(topic.tenant, {})[topic.name] = topic

@@ -168,6 +168,9 @@ class Owned:
         """What the store knows of it. The topic that it names, which had this id, is there then."""
         while True:
             progress = await self._store.progress(record.subscription_id)
+            if any(self._catalog.by_id(row.topic_id) is None for row in progress):
+                # Else such a topic would begin at its first message, once this node hears of it.
+                await self._catalog.learn()
             former = await self._store.former(record.subscription_id)
             # Deleted during one of these, the topic is made again, and the one before is a former one.
             made_id = await self._make_topic(record)

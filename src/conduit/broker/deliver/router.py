@@ -186,8 +186,11 @@ class Router:
     # Topics ---------------------------------------------------------------------------------------
 
     def topic_created(self, topic: Topic) -> None:
-        """Tell those who followed another one of that name."""
+        """Give it to those whose pattern it is, and tell those who followed another one of that name."""
         for running in self._patterns_of(topic.tenant).trie.match(topic.name):
+            # All that was published to it where it was made, perhaps before this one began: that cannot be
+            # told from here, and rather too much comes than too little.
+            running.begin(topic, 0)
             running.tell_if_made_anew(topic)
 
     def topic_deleted(self, topic: Topic) -> list[Running]:

@@ -1,0 +1,89 @@
+"""Two nodes on one store: topics that the other one makes, writes to and deletes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+
+from conduit.core.message import Retention
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.codes import CLOSE_TOPIC_DELETED
+from conduit.protocol.frames import Ack
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, running_broker
+
+
+class Nodes(NamedTuple):
+    ours: Bench
+    theirs: Bench
+
+    async def learn(self, name: str) -> None:
+        """Have ours hear of a topic that theirs has made."""
+        await self.ours.broker.topics.ensure(T, name)
+        await self.ours.rest()
+
+
+@pytest.fixture
+async def nodes() -> AsyncIterator[Nodes]:
+    store = MemoryStore()
+    async with running_broker(store) as ours, running_broker(store) as theirs:
+        yield Nodes(ours, theirs)
+
+
+@pytest.mark.parametrize("name", [None, "s"], ids=["ephemeral", "durable"])
+@pytest.mark.parametrize("ack", ["auto", "explicit"])
+async def test_what_was_published_where_a_topic_was_made_reaches_followers_here(
+    nodes: Nodes, name, ack
+):
+    _, peer = await nodes.ours.subscribe("o.*", subscription=name, ack=ack)
+    await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.theirs.publish_many("o.a", 3)
+    await nodes.learn("o.a")
+    assert peer.seqs == [1, 2, 3]
+    await nodes.ours.publish("o.a")
+    assert (peer.seqs, peer.of("gap")) == ([1, 2, 3, 4], [])
+
+
+@pytest.mark.parametrize("name", [None, "s"], ids=["ephemeral", "durable"])
+async def test_what_has_left_the_log_by_then_is_told(nodes: Nodes, name):
+    _, peer = await nodes.ours.subscribe("o.*", subscription=name)
+    topic = await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.theirs.publish_many("o.a", 5)
+    await nodes.ours.broker.store.trim(topic.topic_id, Retention(max_messages=2), 0, 100)
+    await nodes.learn("o.a")
+    gaps = [(gap["from_seq"], gap["to_seq"], gap["reason"]) for gap in peer.of("gap")]
+    assert (gaps, peer.seqs) == ([(1, 3, "retention")], [4, 5])
+
+
+async def test_a_durable_subscription_begins_where_the_store_says_in_a_topic_that_is_new_here(
+    nodes: Nodes,
+):
+    await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.theirs.publish_many("o.a", 3)
+    connection, _ = await nodes.theirs.subscribe("o.*", subscription="old", start="earliest")
+    connection.verbs.ack(Ack(topic="o.a", seq=2))
+    connection.close()
+    await nodes.theirs.flush()
+    _, old = await nodes.ours.subscribe("o.*", subscription="old")
+    _, new = await nodes.ours.subscribe("o.*", subscription="new")
+    await nodes.ours.publish("o.a")
+    assert (old.seqs, new.seqs) == ([3, 4], [4])
+
+
+async def test_a_topic_that_the_other_deleted_and_made_anew_is_another_one_here(nodes: Nodes):
+    await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.learn("o.a")
+    _, named = await nodes.ours.subscribe("o.a")
+    _, peer = await nodes.ours.subscribe("o.*")
+    await nodes.theirs.broker.topics.delete(T, "o.a")
+    again = await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.theirs.publish("o.a")
+    await nodes.theirs.broker.topics.create(T, "other")
+    await nodes.learn("other")
+    assert named.closed is not None
+    assert named.closed[0] == CLOSE_TOPIC_DELETED
+    assert [frame["type"] for frame in peer.frames[1:]] == ["gap", "message"]
+    assert {frame["epoch"] for frame in peer.frames[1:]} == {again.epoch}
+    assert len(nodes.ours.broker.topics) == 2
