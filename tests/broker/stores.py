@@ -51,6 +51,15 @@ class SlowStore(MemoryStore):
         await self._pass("former")
         return found
 
+    async def extents(self, topic_ids):
+        found = await super().extents(topic_ids)
+        await self._pass("extents")
+        return found
+
+    async def subscription_create(self, *args):
+        await self._pass("subscription_create")
+        return await super().subscription_create(*args)
+
     async def progress(self, subscription_id):
         await self._pass("progress")
         return await super().progress(subscription_id)

@@ -4,7 +4,7 @@ import pytest
 
 from conduit.core.message import Death, Progress, Retention, SubscriptionSettings
 from conduit.errors import Conflict
-from conduit.storage.base import Start
+from conduit.storage.base import Start, StartPlace
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -41,6 +41,19 @@ async def test_a_subscription_of_that_name_exists_once_in_a_tenant(store):
     assert theirs.subscription_id != ours.subscription_id
 
 
+def at(*, is_made_anew=False, time_ms=None, **seqs):
+    """Makes a start at these numbers from the topics' ids; `is_made_anew`: the ids are others by now."""
+
+    def start(topics):
+        places = {
+            f"orders.{name}": StartPlace(0 if is_made_anew else topics[name], seq)
+            for name, seq in seqs.items()
+        }
+        return Start(positions=places, time_ms=time_ms)
+
+    return start
+
+
 STARTS = [
     (Start(), {"eu": 10, "us": 4, "new": 0}),
     (Start(earliest=True), {"eu": 2, "us": 0, "new": 0}),
@@ -52,13 +65,17 @@ STARTS = [
     (Start(time_ms=NOW_MS + 4), {"eu": 4, "us": 4, "new": 0}),
     (Start(time_ms=0), {"eu": 2, "us": 0, "new": 0}),
     (Start(time_ms=NOW_MS + 99), {"eu": 10, "us": 4, "new": 0}),
-    (Start(positions={"orders.eu": 6}), {"eu": 5, "us": 4, "new": 0}),
-    (Start(positions={"orders.us": 99, "orders.eu": 0}), {"eu": 0, "us": 4, "new": 0}),
+    (at(eu=6), {"eu": 5, "us": 4, "new": 0}),
+    (at(us=99, eu=0), {"eu": 0, "us": 4, "new": 0}),
+    (at(us=3, time_ms=NOW_MS + 4), {"eu": 4, "us": 2, "new": 0}),
+    (at(is_made_anew=True, eu=6, us=3), {"eu": 2, "us": 0, "new": 0}),
 ]
 
 
 @pytest.mark.parametrize(("start", "expected"), STARTS)
 async def test_where_a_start_is_in_every_matching_topic(store, topics, start, expected):
+    if not isinstance(start, Start):
+        start = start(topics)
     floors = {topics[name]: floor for name, floor in expected.items()}
     assert dict(await store.positions(TENANT, "orders.*", start)) == floors
 
@@ -67,6 +84,8 @@ async def test_where_a_start_is_in_every_matching_topic(store, topics, start, ex
 async def test_a_subscription_has_progress_where_it_does_not_begin_at_the_first_number(
     store, topics, start, expected
 ):
+    if not isinstance(start, Start):
+        start = start(topics)
     created = await store.subscription_create(
         TENANT, "billing", "orders.*", SubscriptionSettings(), start, NOW_MS
     )

@@ -31,18 +31,27 @@ from conduit.core.message import (
 TOPIC_GONE = 0
 
 
+class StartPlace(NamedTuple):
+    """The first number to be delivered of the topic with this id."""
+
+    topic_id: int
+    first_seq: int
+
+
 class Start(msgspec.Struct, frozen=True):
-    """Where a new or moved subscription begins. Exactly one field is set, or none for `new`.
+    """Where a new or moved subscription begins. One field is set, or `positions` and `time_ms`, or none for
+    `new`.
 
     `new`: after the last message stored when the call takes effect. `seq`: that number is the first to
-    be delivered. `time_ms`: the first message published at or after it. `positions`: topic name → first
-    number to be delivered; topics that are not named begin at `new`.
+    be delivered. `time_ms`: the first message published at or after it. `positions`: topic name → place.
+    If the topic of that name has another id, it was made anew, and begins at its first message. Topics that
+    are not named begin at `time_ms` if that is set, else at `new`.
     """
 
     earliest: bool = False
     seq: int | None = None
     time_ms: int | None = None
-    positions: dict[str, int] | None = None
+    positions: Mapping[str, StartPlace] | None = None
 
 
 class Trimmed(msgspec.Struct, frozen=True):

@@ -13,12 +13,13 @@ def floor_of(start: Start, topic: Extent, seq_at: Callable[[int, int], int]) -> 
     `seq_at` is the store's, from topic id and time; it is asked only for a start by time.
     """
     first = topic.last_seq + 1
-    if start.earliest:
+    place = start.positions.get(topic.name) if start.positions is not None else None
+    if place is not None:
+        first = place.first_seq if place.topic_id == topic.topic_id else topic.first_seq
+    elif start.earliest:
         first = topic.first_seq
     elif start.seq is not None:
         first = start.seq
     elif start.time_ms is not None:
         first = seq_at(topic.topic_id, start.time_ms)
-    elif start.positions is not None:
-        first = start.positions.get(topic.name, first)
     return min(max(first - 1, 0), topic.last_seq)

@@ -295,12 +295,13 @@ def _due(death: Death) -> Due:
 
 def _floor_of(start: Start, topic: Topic) -> int:
     first = topic.last_seq + 1
-    if start.earliest:
+    place = (start.positions or {}).get(topic.name)
+    if place is not None:
+        first = place.first_seq if place.topic_id == topic.topic_id else topic.first_seq
+    elif start.earliest:
         first = topic.first_seq
     elif start.seq is not None:
         first = start.seq
     elif start.time_ms is not None:
         first = topic.seq_at(start.time_ms)
-    elif start.positions is not None:
-        first = start.positions.get(topic.name, first)
     return min(max(first - 1, 0), topic.last_seq)

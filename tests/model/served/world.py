@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from conduit.core.message import Retention, SubscriptionRecord, TopicRecord
 from conduit.names import is_pattern
-from conduit.protocol.frames import StartAt, Subscribe
-from conduit.storage.base import Start
+from conduit.protocol.frames import StartAt, StartPosition, Subscribe
+from conduit.storage.base import Start, StartPlace
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import ACKED, EITHER, FromClients
 from tests.model.oracle.from_peers import FromPeers, Seen, asked_settings
@@ -166,10 +166,15 @@ class Served:
             start = Start(earliest=True)
         elif isinstance(frame.start, StartAt):
             positions = frame.start.positions or {}
-            seqs = {name: position.seq for name, position in positions.items()}
             if frame.start.seq is not None:
-                seqs = {frame.topic: frame.start.seq}
-            start = Start(positions=seqs)
+                positions = {frame.topic: StartPosition(frame.start.seq)}
+            start = Start(
+                positions={
+                    name: StartPlace(topic.topic_id, position.seq)
+                    for name, position in positions.items()
+                    if (topic := self.state.topic_called(name)) is not None
+                }
+            )
         self.ears.did_subscription_create(record, start)
         self.ears.heard_subscription_create(record)
 

@@ -157,7 +157,8 @@ class Connection:
         if topic is not None:
             reply.seq, reply.epoch = running.floor_of(topic), topic.epoch
         if beginning is not None:
-            reply.recovered = beginning.recovered
+            # A durable one was loaded since, and that takes as long as the store does.
+            reply.recovered = beginning.recovered and not running.former
         if running.group.name is None and is_pattern(frame.topic):
             reply.at = format_time(room.oldest_uncommitted_ms())
         self._peer.write(server_frame(reply))

@@ -120,6 +120,7 @@ class Owned:
             await self.load()
             raise
         self._keep(record)
+        self._starts.check(tenant, beginning)
         return beginning
 
     async def delete(self, record: SubscriptionRecord) -> None:

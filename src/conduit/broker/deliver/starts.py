@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.core.topics import matches
 from conduit.errors import InvalidRequest
+from conduit.names import is_pattern
 from conduit.protocol.codec import parse_time
 from conduit.protocol.frames import Gap, StartAt, StartPosition, StartSpec
-from conduit.storage.base import Start, Store
+from conduit.storage.base import Start, StartPlace, Store
 
 # Topics that one `positions` may name.
 POSITIONS_MAX_COUNT = 10_000
@@ -26,6 +29,11 @@ class Beginning(msgspec.Struct):
     """Whether every requested position could be; None if none was requested."""
     takes_all: bool = False
     """Whether a topic that was made after `floors` were found is taken from its first message on."""
+
+    def cannot_give(self, gap: Gap) -> None:
+        """Tell it: a position that was requested is not there."""
+        self.gaps.append(gap)
+        self.recovered = False
 
 
 def check_start(pattern: str, spec: StartSpec | None) -> None:
@@ -77,7 +85,8 @@ class Starts:
         self._store = store
 
     async def begin(self, tenant: str, pattern: str, spec: StartSpec | None) -> Beginning:
-        """What `spec` means for the existing topics of `pattern`. Raises InvalidRequest, StoreUnavailable."""
+        """What `spec` means for the topics that `pattern` has when this returns. Use it before you next wait,
+        or `check` it then. Raises InvalidRequest, StoreUnavailable."""
         check_start(pattern, spec)
         if spec is None or spec == "new":
             return Beginning(Start(), {}, [], None)
@@ -85,64 +94,75 @@ class Starts:
             start = Start(earliest=True)
             return Beginning(start, await self._floors(tenant, pattern, start), [], None, True)
         assert isinstance(spec, StartAt)
-        topics = self._catalog.matching(tenant, pattern)
-        if spec.seq is not None:
-            wanted = StartPosition(spec.seq, spec.epoch)
-            found = await self._at_positions(tenant, {topic.name: wanted for topic in topics})
-            return _with_start(found, topics)
+        since_ms: int | None = None
         floors: dict[int, int] = {}
         if spec.time is not None:
-            start = Start(time_ms=_time_ms(spec.time))
+            since_ms = _time_ms(spec.time)
+            start = Start(time_ms=since_ms)
             floors = await self._floors(tenant, pattern, start)
             if spec.positions is None:
                 return Beginning(start, floors, [], None, True)
-        since_ms = None if spec.time is None else _time_ms(spec.time)
-        found = await self._at_positions(tenant, spec.positions or {}, since_ms)
+        asked = self._positions(tenant, pattern, spec)
+        first_seqs = await self._first_seqs(tenant, asked)
+        # Which topics are meant is said only now: one may have been made anew while the store was asked.
+        asked = self._positions(tenant, pattern, spec)
+        found = self._at_positions(tenant, asked, first_seqs, since_ms)
         found.floors = floors | found.floors
-        found.takes_all = spec.time is not None
-        return _with_start(found, topics)
+        return found
 
-    async def _floors(self, tenant: str, pattern: str, start: Start) -> dict[int, int]:
-        return dict(await self._store.positions(tenant, pattern, start))
-
-    async def _at_positions(
-        self, tenant: str, positions: dict[str, StartPosition], since_ms: int | None = None
+    def _at_positions(
+        self,
+        tenant: str,
+        positions: dict[str, StartPosition],
+        first_seqs: dict[int, int],
+        since_ms: int | None,
     ) -> Beginning:
-        beginning = Beginning(Start(), {}, [], True)
-        wanted: dict[int, int] = {}
+        places: dict[str, StartPlace] = {}
+        start = Start(positions=places, time_ms=since_ms)
+        beginning = Beginning(start, {}, [], True, since_ms is not None)
         for name, position in positions.items():
             topic = self._catalog.find(tenant, name)
             if topic is None:
                 # The topic is gone, and with it the numbering that the position belongs to.
-                beginning.gaps.append(Gap(name, position.seq, None, "epoch_changed", ""))
+                places[name] = StartPlace(0, position.seq)
+                beginning.cannot_give(Gap(name, position.seq, None, "epoch_changed", ""))
                 continue
             floor, gap = _floor(topic, position, since_ms)
             beginning.floors[topic.topic_id] = floor
+            places[name] = StartPlace(topic.topic_id, floor + 1)
             if gap is not None:
-                beginning.gaps.append(gap)
-            else:
-                wanted[topic.topic_id] = position.seq
-        beginning.recovered = not beginning.gaps and await self._are_there(wanted)
+                beginning.cannot_give(gap)
+            elif position.seq < first_seqs.get(topic.topic_id, topic.first_seq):
+                # The cursor finds and tells that gap when it reads the log.
+                beginning.recovered = False
         return beginning
 
-    async def _are_there(self, wanted: dict[int, int]) -> bool:
-        """Whether every topic can begin with its number: it is in the log, or still to come. If not, the
-        cursor finds and tells the gap when it reads the log."""
-        extents = await self._store.extents(tuple(wanted)) if wanted else []
-        first_seqs = {extent.topic_id: extent.first_seq for extent in extents}
-        return all(seq >= first_seqs.get(topic_id, 1) for topic_id, seq in wanted.items())
+    def check(self, tenant: str, beginning: Beginning) -> None:
+        """The store has taken `beginning.start`: tell the positions of topics that were gone by then."""
+        for name, place in (beginning.start.positions or {}).items():
+            if place.topic_id and self._catalog.by_id(place.topic_id) is None:
+                topic = self._catalog.find(tenant, name)
+                epoch = "" if topic is None else topic.epoch
+                beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
 
+    def _positions(self, tenant: str, pattern: str, spec: StartAt) -> dict[str, StartPosition]:
+        """The requested ones, by topic."""
+        if spec.seq is None:
+            return spec.positions or {}
+        position = StartPosition(spec.seq, spec.epoch)
+        if not is_pattern(pattern):
+            return {pattern: position}
+        return {topic.name: position for topic in self._catalog.matching(tenant, pattern)}
 
-def _with_start(beginning: Beginning, topics: list[Topic]) -> Beginning:
-    """Say the floors to the store as well; topics without one begin at `new`."""
-    names = {topic.topic_id: topic.name for topic in topics}
-    seqs = {
-        names[topic_id]: floor + 1
-        for topic_id, floor in beginning.floors.items()
-        if topic_id in names
-    }
-    beginning.start = Start(positions=seqs)
-    return beginning
+    async def _floors(self, tenant: str, pattern: str, start: Start) -> dict[int, int]:
+        return dict(await self._store.positions(tenant, pattern, start))
+
+    async def _first_seqs(self, tenant: str, names: Iterable[str]) -> dict[int, int]:
+        """The first number that is stored, by topic id."""
+        topics = (self._catalog.find(tenant, name) for name in names)
+        topic_ids = tuple(topic.topic_id for topic in topics if topic is not None)
+        extents = await self._store.extents(topic_ids) if topic_ids else []
+        return {extent.topic_id: extent.first_seq for extent in extents}
 
 
 def _floor(topic: Topic, position: StartPosition, since_ms: int | None) -> tuple[int, Gap | None]:

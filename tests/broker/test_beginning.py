@@ -1,0 +1,88 @@
+"""Starts that take their time: topics that come and go while the store is asked where a stream begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.codec import format_time
+from conduit.protocol.frames import StartAt, StartPosition, Subscribe
+from tests.broker.kit import Bench, Peer, running_broker
+from tests.broker.stores import SlowStore
+
+
+@asynccontextmanager
+async def held(bench: Bench, store: SlowStore, call: str, frame: Subscribe) -> AsyncIterator[Peer]:
+    """Inside, the answer to `frame` waits for that call; afterwards it is given."""
+    store.held.add(call)
+    connection, peer = bench.connect()
+    subscribing = asyncio.get_running_loop().create_task(connection.subscribe(frame))
+    await bench.until(lambda: store.waiting == [call])
+    yield peer
+    store.release()
+    await subscribing
+    await bench.rest()
+
+
+def told(peer: Peer):
+    """What came, in its order: `recovered`, gaps, messages."""
+    return [frame.get("recovered", frame.get("reason", frame.get("seq"))) for frame in peer.frames]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [(None, "extents"), ("s", "extents"), ("s", "subscription_create"), ("s", "progress")],
+)
+@pytest.mark.parametrize("pattern", ["a.b", "a.*"])
+async def test_a_topic_that_is_made_anew_meanwhile_is_given_whole_and_told(name, call, pattern):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        old = await bench.broker.topics.create(T, "a.b")
+        await bench.publish_many("a.b", 2)
+        position = StartPosition(3, old.epoch)
+        start = StartAt(seq=3, epoch=old.epoch)
+        if pattern == "a.*":
+            start = StartAt(positions={"a.b": position})
+        async with held(bench, store, call, Subscribe(pattern, name, start)) as peer:
+            await bench.broker.topics.delete(T, "a.b")
+            new = await bench.broker.topics.create(T, "a.b")
+            await bench.publish_many("a.b", 3)
+        await bench.publish("a.b")
+        assert told(peer) == [False, "epoch_changed", 1, 2, 3, 4]
+        (gap,) = peer.of("gap")
+        assert (gap["from_seq"], gap["epoch"], gap.get("subscription")) == (3, new.epoch, name)
+
+
+@pytest.mark.parametrize("call", ["extents", "subscription_create"])
+async def test_the_topic_that_a_durable_subscription_names_is_made_again_and_told(call):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        old = await bench.broker.topics.create(T, "a")
+        await bench.publish_many("a", 2)
+        frame = Subscribe("a", "s", StartAt(seq=2, epoch=old.epoch))
+        async with held(bench, store, call, frame) as peer:
+            await bench.broker.topics.delete(T, "a")
+        await bench.publish("a")
+        assert told(peer) == [False, "epoch_changed", 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"), [(None, "extents"), ("s", "extents"), ("s", "subscription_create")]
+)
+async def test_with_a_time_a_topic_that_is_made_meanwhile_is_given_whole(name, call):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        known = await bench.broker.topics.create(T, "a.b")
+        await bench.publish_many("a.b", 2)
+        start = StartAt(
+            positions={"a.b": StartPosition(3, known.epoch)},
+            time=format_time(int(bench.clock.now() * 1000)),
+        )
+        async with held(bench, store, call, Subscribe("a.*", name, start)) as peer:
+            await bench.broker.topics.create(T, "a.c")
+            await bench.publish_many("a.c", 3)
+        assert told(peer) == [True, 1, 2, 3]
