@@ -51,6 +51,10 @@ class SlowStore(MemoryStore):
         await self._pass("former")
         return found
 
+    async def topic_delete(self, *args):
+        await super().topic_delete(*args)
+        await self._pass("topic_delete")
+
     async def extents(self, topic_ids):
         found = await super().extents(topic_ids)
         await self._pass("extents")
@@ -58,7 +62,9 @@ class SlowStore(MemoryStore):
 
     async def subscription_create(self, *args):
         await self._pass("subscription_create")
-        return await super().subscription_create(*args)
+        created = await super().subscription_create(*args)
+        await self._pass("subscription_created")
+        return created
 
     async def progress(self, subscription_id):
         await self._pass("progress")

@@ -10,7 +10,7 @@ import pytest
 
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codec import format_time
-from conduit.protocol.frames import StartAt, StartPosition, Subscribe
+from conduit.protocol.frames import Ack, StartAt, StartPosition, Subscribe
 from tests.broker.kit import Bench, Peer, running_broker
 from tests.broker.stores import SlowStore
 
@@ -34,8 +34,7 @@ def told(peer: Peer):
 
 
 @pytest.mark.parametrize(
-    ("name", "call"),
-    [(None, "extents"), ("s", "extents"), ("s", "subscription_create"), ("s", "progress")],
+    ("name", "call"), [(None, "extents"), ("s", "extents"), ("s", "progress"), ("s", "former")]
 )
 @pytest.mark.parametrize("pattern", ["a.b", "a.*"])
 async def test_a_topic_that_is_made_anew_meanwhile_is_given_whole_and_told(name, call, pattern):
@@ -57,7 +56,7 @@ async def test_a_topic_that_is_made_anew_meanwhile_is_given_whole_and_told(name,
         assert (gap["from_seq"], gap["epoch"], gap.get("subscription")) == (3, new.epoch, name)
 
 
-@pytest.mark.parametrize("call", ["extents", "subscription_create"])
+@pytest.mark.parametrize("call", ["extents", "former"])
 async def test_the_topic_that_a_durable_subscription_names_is_made_again_and_told(call):
     store = SlowStore()
     async with running_broker(store) as bench:
@@ -86,3 +85,90 @@ async def test_with_a_time_a_topic_that_is_made_meanwhile_is_given_whole(name, c
             await bench.broker.topics.create(T, "a.c")
             await bench.publish_many("a.c", 3)
         assert told(peer) == [True, 1, 2, 3]
+
+
+# Durable subscriptions ----------------------------------------------------------------------------
+
+
+async def owed(bench: Bench, name: str, *, settled: int, count: int) -> None:
+    """The subscription `s` on `a.*` has settled so many of the topic's messages, and nobody is attached."""
+    await bench.broker.topics.create(T, name)
+    connection, _ = await bench.subscribe("a.*", subscription="s")
+    await bench.publish_many(name, count)
+    connection.verbs.ack(Ack(topic=name, seq=settled))
+    connection.close()
+    await bench.flush()
+
+
+async def made_anew(bench: Bench, name: str) -> None:
+    await bench.broker.topics.create(T, name)
+    await bench.publish(name)
+
+
+def told_of(peer: Peer):
+    """The gaps' first numbers, and the messages."""
+    return [frame.get("from_seq", frame.get("seq")) for frame in peer.frames[1:]]
+
+
+@pytest.mark.parametrize("call", ["progress", "former"])
+async def test_what_was_owed_of_a_topic_that_goes_while_it_is_loaded_is_told_once(call):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await owed(bench, "a.b", settled=2, count=5)
+        async with held(bench, store, call, Subscribe("a.*", "s")) as peer:
+            await bench.broker.topics.delete(T, "a.b")
+        await made_anew(bench, "a.b")
+        assert told_of(peer) == [3, 1]
+
+
+async def test_a_topic_that_comes_and_goes_while_it_is_loaded_is_told():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await owed(bench, "a.b", settled=1, count=1)
+        async with held(bench, store, "former", Subscribe("a.*", "s")) as peer:
+            await made_anew(bench, "a.c")
+            await bench.broker.topics.delete(T, "a.c")
+            await made_anew(bench, "b.c")
+            await bench.broker.topics.delete(T, "b.c")
+        await made_anew(bench, "b.c")
+        await made_anew(bench, "a.c")
+        assert told_of(peer) == [1, 1]
+
+
+async def test_it_is_told_from_the_first_one_owed_if_only_the_store_knows_that_the_topic_is_gone():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await owed(bench, "a.b", settled=2, count=5)
+        store.held.add("topic_delete")
+        loop = asyncio.get_running_loop()
+        deleting = loop.create_task(bench.broker.topics.delete(T, "a.b"))
+        await bench.until(lambda: store.waiting == ["topic_delete"])
+        _, peer = await bench.subscribe("a.*", subscription="s")
+        store.release()
+        await deleting
+        await made_anew(bench, "a.b")
+        assert told_of(peer) == [3, 1]
+
+
+async def test_a_topic_that_is_deleted_while_a_subscription_is_created_is_told():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a.b")
+        await bench.broker.topics.create(T, "b.c")
+        await bench.publish_many("a.b", 5)
+        store.held.add("subscription_created")
+        loop = asyncio.get_running_loop()
+        subscriptions = bench.broker.subscriptions
+        creating = loop.create_task(
+            subscriptions.create(T, "s", "a.*", bench.durable_settings(), "earliest")
+        )
+        await bench.until(lambda: store.waiting == ["subscription_created"])
+        # It waits for nobody who does not follow it.
+        await bench.broker.topics.delete(T, "b.c")
+        deleting = loop.create_task(bench.broker.topics.delete(T, "a.b"))
+        await bench.rest()
+        store.release()
+        await asyncio.gather(creating, deleting)
+        await made_anew(bench, "a.b")
+        _, peer = await bench.subscribe("a.*", subscription="s")
+        assert told_of(peer) == [1, 1]

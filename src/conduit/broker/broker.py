@@ -148,15 +148,16 @@ class Broker:
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """See `TopicWatcher.topic_deleting`."""
         await self._committers.drain()
-        return [record.subscription_id for record in self._owned.followers(topic)]
+        return await self._owned.follower_ids(topic)
 
     def topic_deleted(self, topic: Topic) -> None:
         """See `TopicWatcher.topic_deleted`. Subscribers that named the topic are disconnected."""
         self._keys.forget_topic(topic)
-        for running in self.router.topic_deleted(topic):
+        named = self.router.topic_deleted(topic)
+        for running in named:
             for subscriber in tuple(running.group.subscribers):
                 subscriber.on_removed(Removal.TOPIC_DELETED)
-            self._owned.topic_deleted(running)
+        self._owned.topic_deleted(topic, named)
 
     # Time -----------------------------------------------------------------------------------------
 

@@ -1,14 +1,15 @@
 """Durable subscriptions: those that exist, and those that run here because somebody is attached.
 
 What is made runs until its last subscriber has left and its progress is stored. Loading asks the store
-several things; every one of these awaits may see the subscription or its topic go, so what was found
-before is looked at again after the last of them.
+several things; during every one of these awaits topics may go and come, so which ones there are is looked
+at after the last of them, and those that went meanwhile are remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 
 from conduit.broker.catalog import Catalog, Topic
@@ -18,11 +19,11 @@ from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-from conduit.core.topics import PatternTrie
+from conduit.core.topics import PatternTrie, matches
 from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
-from conduit.storage.base import Former, Store
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
 
 SUBSCRIPTIONS_MAX_COUNT = 100_000
 
@@ -46,6 +47,12 @@ class Owned:
         self._patterns: dict[str, PatternTrie[str]] = {}
         self._running: dict[tuple[str, str], Running] = {}
         self.changing = asyncio.Lock()
+        # Held while the store is told of a new one, and the tenant and pattern of that.
+        self._creating = asyncio.Lock()
+        self._created = ("", "")
+        # What is being loaded, one at a time, and the topics of its pattern that were deleted since it began.
+        self._loading: SubscriptionRecord | None = None
+        self._gone: deque[Topic] = deque()
 
     async def load(self) -> None:
         """Take over what the store has."""
@@ -77,6 +84,15 @@ class Owned:
         if patterns is None:
             return []
         return [self._records[topic.tenant, name] for name in patterns.match(topic.name)]
+
+    async def follower_ids(self, topic: Topic) -> list[int]:
+        """Their ids, which the store has to be told before the caller next waits. One that is being created
+        is waited for: it would follow the topic, and nobody would ever tell it that it is gone."""
+        tenant, pattern = self._created
+        if self._creating.locked() and tenant == topic.tenant and matches(pattern, topic.name):
+            async with self._creating:
+                pass
+        return [record.subscription_id for record in self.followers(topic)]
 
     def running(self) -> Sequence[Running]:
         """Those with subscribers on this node, or with progress that is not stored yet."""
@@ -112,15 +128,16 @@ class Owned:
         beginning = await self._starts.begin(tenant, pattern, start)
         now_ms = int(self._engine.clock.now() * 1000)
         try:
-            record = await self._store.subscription_create(
-                tenant, name, pattern, settings, beginning.start, now_ms
-            )
+            async with self._creating:
+                self._created = (tenant, pattern)
+                record = await self._store.subscription_create(
+                    tenant, name, pattern, settings, beginning.start, now_ms
+                )
+                self._keep(record)
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
             await self.load()
             raise
-        self._keep(record)
-        self._starts.check(tenant, beginning)
         return beginning
 
     async def delete(self, record: SubscriptionRecord) -> None:
@@ -143,47 +160,51 @@ class Owned:
     async def start(self, record: SubscriptionRecord) -> Running:
         """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
         before you next wait, or it may be unloaded again."""
-        place = (record.tenant, record.name)
-        topic_id = await self._make_topic(record)
-        running = self._running.get(place)
-        if running is None:
+        await self._make_topic(record)
+        running = self._running.get((record.tenant, record.name))
+        return await self._load(record) if running is None else running
+
+    async def _load(self, record: SubscriptionRecord) -> Running:
+        self._loading, self._gone = record, deque(maxlen=FORMER_MAX_COUNT)
+        try:
             # First the claim: what the owner before has not stored by then, it never will.
             fence = await self._store.subscription_claim(record.subscription_id)
-            progress, former = await self._stored(record, topic_id)
-            running = Running(self._engine, record.tenant, record.pattern, record.settings)
-            running.make_durable(record, fence)
-            for gone in former:
-                running.remember(gone.name, gone.floor + 1)
-            for row in progress:
-                self._learn(row)
-            self._running[place] = running
-            self._router.add(running)
-            self._begin(running, progress)
-            # Unloaded after the next flush if its subscriber does not come.
-            self._engine.progress.wake()
-        return running
-
-    async def _stored(
-        self, record: SubscriptionRecord, topic_id: int
-    ) -> tuple[list[Progress], list[Former]]:
-        """What the store knows of it. The topic that it names, which had this id, is there then."""
-        while True:
             progress = await self._store.progress(record.subscription_id)
             if any(self._catalog.by_id(row.topic_id) is None for row in progress):
                 # Else such a topic would begin at its first message, once this node hears of it.
                 await self._catalog.learn()
             former = await self._store.former(record.subscription_id)
-            # Deleted during one of these, the topic is made again, and the one before is a former one.
-            made_id = await self._make_topic(record)
-            if made_id == topic_id:
-                return progress, former
-            topic_id = made_id
+            await self._make_topic(record)
+        finally:
+            self._loading = None
+        running = Running(self._engine, record.tenant, record.pattern, record.settings)
+        running.make_durable(record, fence)
+        self._remember(running, progress, former)
+        for row in progress:
+            self._learn(row)
+        self._running[record.tenant, record.name] = running
+        self._router.add(running)
+        self._begin(running, progress, former)
+        # Unloaded after the next flush if its subscriber does not come.
+        self._engine.progress.wake()
+        return running
 
-    async def _make_topic(self, record: SubscriptionRecord) -> int:
-        """The id of the topic that it names, created if that was deleted; 0 for a pattern."""
-        if is_pattern(record.pattern):
-            return 0
-        return (await self._catalog.ensure(record.tenant, record.pattern)).topic_id
+    def _remember(
+        self, running: Running, progress: Sequence[Progress], former: Sequence[Former]
+    ) -> None:
+        """The topics that it followed and that are gone, also those that went after the store was asked."""
+        floors = {row.topic_id: row.floor for row in progress}
+        told = {(gone.name, gone.epoch) for gone in former}
+        for gone in former:
+            running.remember(gone.name, gone.floor + 1)
+        for topic in self._gone:
+            if (topic.name, topic.epoch) not in told:
+                running.remember(topic.name, floors.get(topic.topic_id, 0) + 1)
+
+    async def _make_topic(self, record: SubscriptionRecord) -> None:
+        """The topic that it names is there then, until the caller next waits."""
+        if not is_pattern(record.pattern):
+            await self._catalog.ensure(record.tenant, record.pattern)
 
     def _learn(self, row: Progress) -> None:
         """Another node may have handed out more than this one knew to exist."""
@@ -191,12 +212,17 @@ class Owned:
         if topic is not None:
             self._router.learned(topic, row.cursor)
 
-    def _begin(self, running: Running, progress: Sequence[Progress]) -> None:
+    def _begin(
+        self, running: Running, progress: Sequence[Progress], former: Sequence[Former]
+    ) -> None:
         stored = {row.topic_id: row for row in progress}
+        # Here a topic is there until the store has answered that it is deleted.
+        going = {(gone.name, gone.epoch): gone.floor for gone in former}
         for topic in self._catalog.matching(running.tenant, running.pattern):
             row = stored.get(topic.topic_id)
             # A topic without progress was made after the subscription.
-            running.begin(topic, 0 if row is None else row.floor, row)
+            floor = going.get((topic.name, topic.epoch), 0) if row is None else row.floor
+            running.begin(topic, floor, row)
 
     def flushed(self, refused: set[int]) -> None:
         """Progress was stored, but for subscriptions that others have claimed: send those away, and stop
@@ -220,10 +246,18 @@ class Owned:
         if running is not None:
             self._router.remove(running)
 
-    def topic_deleted(self, running: Running) -> None:
-        """The topic that it named is gone, and it does not run without."""
-        if running.group.name is not None:
-            self._stop((running.tenant, running.group.name))
+    def topic_deleted(self, topic: Topic, named: Sequence[Running]) -> None:
+        """The topic is gone; those of `named`, which have no subscribers any more, do not run without."""
+        for running in named:
+            if running.group.name is not None:
+                self._stop((running.tenant, running.group.name))
+        loading = self._loading
+        if (
+            loading is not None
+            and loading.tenant == topic.tenant
+            and matches(loading.pattern, topic.name)
+        ):
+            self._gone.append(topic)
 
     def backlog_count(self) -> int:
         """Messages that the running subscriptions have not settled, by their floors."""

@@ -85,8 +85,8 @@ class Starts:
         self._store = store
 
     async def begin(self, tenant: str, pattern: str, spec: StartSpec | None) -> Beginning:
-        """What `spec` means for the topics that `pattern` has when this returns. Use it before you next wait,
-        or `check` it then. Raises InvalidRequest, StoreUnavailable."""
+        """What `spec` means for the topics that `pattern` has when this returns: act on it before you next
+        wait. Raises InvalidRequest, StoreUnavailable."""
         check_start(pattern, spec)
         if spec is None or spec == "new":
             return Beginning(Start(), {}, [], None)
@@ -136,14 +136,6 @@ class Starts:
                 # The cursor finds and tells that gap when it reads the log.
                 beginning.recovered = False
         return beginning
-
-    def check(self, tenant: str, beginning: Beginning) -> None:
-        """The store has taken `beginning.start`: tell the positions of topics that were gone by then."""
-        for name, place in (beginning.start.positions or {}).items():
-            if place.topic_id and self._catalog.by_id(place.topic_id) is None:
-                topic = self._catalog.find(tenant, name)
-                epoch = "" if topic is None else topic.epoch
-                beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
 
     def _positions(self, tenant: str, pattern: str, spec: StartAt) -> dict[str, StartPosition]:
         """The requested ones, by topic."""
