@@ -1,5 +1,7 @@
 """Verbs that come late, twice, or for what others have."""
 
+import pytest
+
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject
 from tests.broker.kit import Bench
@@ -51,3 +53,54 @@ async def test_an_id_that_stands_twice_in_a_list_is_settled_once(bench: Bench):
     await bench.rest()
     assert (len(peer.of("acked")), peer.of("error")) == (1, [])
     assert bench.broker.stats.acked_count == 2
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_a_cumulative_ack_is_answered_alike_whether_or_not_there_was_something_to_do_since(
+    bench: Bench, name
+):
+    await bench.broker.topics.create(DEFAULT_TENANT, "other")
+    connection, peer = await bench.subscribe("o.*", subscription=name)
+    await bench.broker.topics.create(DEFAULT_TENANT, "o.a")
+    await bench.publish_many("o.a", 3)
+
+    async def answers(topic, seq):
+        connection.verbs.ack(Ack(topic=topic, seq=seq, ref="r"))
+        await bench.flush()
+        return peer.frames[-1]["type"]
+
+    for _ in range(2):
+        assert await answers("o.a", 3) == "acked"
+        assert await answers("o.a", 4) == "error"
+        assert await answers("other", 1) == "error"
+        for _ in range(20):
+            bench.broker.router.tidy()
+    assert bench.broker._engine.feeds.all() == []
+
+
+async def test_a_late_ack_settles_what_was_open_when_the_subscription_was_unloaded(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a.x")
+    await bench.broker.topics.create(DEFAULT_TENANT, "a.y")
+    connection, peer = await bench.subscribe("a.*", subscription="s", max_in_flight=2)
+    await bench.publish("a.x")
+    await bench.publish("a.y")
+    await bench.publish("a.y")
+    (one, _) = [frame["message_id"] for frame in peer.of("message")]
+    connection.close()
+    await bench.flush()
+    await bench.flush()
+    assert bench.broker._owned.running() == []
+    await bench.broker.subscriptions.pause(DEFAULT_TENANT, "s")
+    connection, peer = await bench.subscribe("a.*", subscription="s")
+    connection.verbs.ack(Ack(message_id=one, ref="r"))
+    connection.verbs.ack(Ack(topic="a.y", seq=1, ref="handed out before"))
+    connection.verbs.ack(Ack(topic="a.y", seq=2, ref="never"))
+    await bench.flush()
+    answers = {frame["ref"]: frame["type"] for frame in peer.frames[1:]}
+    assert answers == {"r": "acked", "handed out before": "acked", "never": "error"}
+    await bench.broker.subscriptions.resume(DEFAULT_TENANT, "s")
+    await bench.rest()
+    assert [(frame["topic"], frame["seq"], frame["attempt"]) for frame in peer.of("message")] == [
+        ("a.y", 1, 2),
+        ("a.y", 2, 1),
+    ]

@@ -183,9 +183,8 @@ class Verbs:
             raise InvalidRequest("attempt belongs to message_id", field="attempt")
         request = _Request(ACKED, (), frame.subscription, frame.ref)
         topic = self._catalog.find(self._tenant, frame.topic)
-        topic_id = topic.topic_id if topic is not None else 0
         for subscriber in self._holders(frame.subscription):
-            if subscriber.settle_through(topic_id, frame.seq):
+            if topic is not None and subscriber.settle_through(topic, frame.seq):
                 request.is_recorded = subscriber.group.name is not None
                 self._answer(request)
                 return

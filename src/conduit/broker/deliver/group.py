@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Protocol
 
+from conduit.broker.catalog import Topic
 from conduit.broker.deliver.line import Line
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
@@ -55,21 +56,36 @@ class Settling(Protocol):
         """Ack what the holder has, up to and with a number that was handed out. False if it was not."""
 
 
+class Subscribed(Protocol):
+    """A subscription, in all its topics."""
+
+    @property
+    def cursors(self) -> Mapping[int, Settling]:
+        """By topic id; the same mapping for all its life."""
+
+    def opened(self, topic_id: int) -> Settling | None:
+        """The topic, if it has deliveries that can be settled and no cursor yet."""
+
+    def settle_through(self, topic: Topic, seq: int, holder: int) -> bool:
+        """See `Settling.settle_through`; also of a topic without a cursor."""
+
+
 class Subscriber:
     """One live attachment: a connection's share in a group. `holder` is its number there."""
 
-    __slots__ = ("_topics", "group", "holder", "on_removed", "outlet")
+    __slots__ = ("_subscription", "_topics", "group", "holder", "on_removed", "outlet")
 
     def __init__(
         self,
         group: Group,
-        topics: Mapping[int, Settling],
+        subscription: Subscribed,
         holder: int,
         outlet: Outlet,
         on_removed: Callable[[Removal], None],
     ) -> None:
         self.group = group
-        self._topics = topics
+        self._subscription = subscription
+        self._topics = subscription.cursors
         self.holder = holder
         self.outlet = outlet
         self.on_removed = on_removed
@@ -86,13 +102,12 @@ class Subscriber:
 
     def settle(self, topic_id: int, seq: int, verb: Verb) -> Outcome:
         """Do what this subscriber asks for one delivery."""
-        topic = self._topics.get(topic_id)
+        topic = self._topics.get(topic_id) or self._subscription.opened(topic_id)
         return Outcome.UNKNOWN if topic is None else topic.settle(seq, self.holder, verb)
 
-    def settle_through(self, topic_id: int, seq: int) -> bool:
+    def settle_through(self, topic: Topic, seq: int) -> bool:
         """Ack what this subscriber has of the topic, up to and with `seq`; see `Settling`."""
-        topic = self._topics.get(topic_id)
-        return topic is not None and topic.settle_through(seq, self.holder)
+        return self._subscription.settle_through(topic, seq, self.holder)
 
 
 class Group:
@@ -158,12 +173,12 @@ class Group:
 
     def add(
         self,
-        topics: Mapping[int, Settling],
+        subscription: Subscribed,
         outlet: Outlet,
         on_removed: Callable[[Removal], None],
     ) -> Subscriber:
-        """A new subscriber, with its whole window free, of a subscription that is in these topics, by id."""
-        subscriber = Subscriber(self, topics, self._next_holder, outlet, on_removed)
+        """A new subscriber of the subscription, with its whole window free."""
+        subscriber = Subscriber(self, subscription, self._next_holder, outlet, on_removed)
         self._next_holder += 1
         self.subscribers.append(subscriber)
         self.freed()

@@ -19,6 +19,7 @@ from conduit.broker.deliver.gaps import tell_made_anew
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
 from conduit.core.delivery import Delivery, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.topics import matches
 from conduit.storage.base import FORMER_MAX_COUNT
 
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
@@ -96,7 +97,7 @@ class Running:
 
     def add(self, outlet: Outlet, on_removed: Callable[[Removal], None]) -> Subscriber:
         """A new subscriber, which gets deliveries at the end of this turn at the earliest."""
-        subscriber = self.group.add(self.cursors, outlet, on_removed)
+        subscriber = self.group.add(self, outlet, on_removed)
         for cursor in self.cursors.values():
             self._engine.turn.add(cursor)
         return subscriber
@@ -131,6 +132,28 @@ class Running:
     def feed_of(self, topic: Topic) -> Feed | None:
         """The tail of the topic, if somebody follows it."""
         return self._engine.feeds.find(topic.topic_id)
+
+    def opened(self, topic_id: int) -> Cursor | None:
+        """The cursor in a topic that waits for one, made at once if deliveries are open there: who had one
+        before the subscription was loaded may settle it."""
+        unopened = self.unopened.get(topic_id)
+        if unopened is None or unopened.progress is None or not unopened.progress.open:
+            return None
+        cursor = self.open(unopened.topic)
+        self._engine.turn.add(cursor)
+        return cursor
+
+    def settle_through(self, topic: Topic, seq: int, holder: int) -> bool:
+        """Ack what the holder has, up to and with a number that was handed out or passed over. False if it
+        was not. Without a cursor there is nothing to do."""
+        cursor = self.cursors.get(topic.topic_id)
+        if cursor is not None:
+            return cursor.settle_through(seq, holder)
+        unopened = self.unopened.get(topic.topic_id)
+        if unopened is None:
+            return seq <= topic.last_seq and matches(self.pattern, topic.name)
+        progress = unopened.progress
+        return seq <= (unopened.floor if progress is None else progress.cursor)
 
     def begin(self, topic: Topic, floor: int, progress: Progress | None = None) -> None:
         """Go through the topic from after `floor` on, or as its stored progress says, when there is credit.
