@@ -60,6 +60,10 @@ class SlowStore(MemoryStore):
         await self._pass("extents")
         return found
 
+    async def positions(self, *args):
+        await self._pass("positions")
+        return await super().positions(*args)
+
     async def subscription_create(self, *args):
         await self._pass("subscription_create")
         created = await super().subscription_create(*args)

@@ -1,14 +1,17 @@
 """Durable subscriptions from the outside: views, pause, seek, update, delete, redrive, gaps."""
 
+import asyncio
+
 import pytest
 
 from conduit.core.message import Retention, SubscriptionSettings
 from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt
+from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, StartPosition
 from conduit.storage.base import DeadFilter, Start
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore
 
 T = DEFAULT_TENANT
 
@@ -64,7 +67,7 @@ async def test_seeking_goes_back_and_forth_and_a_dry_run_does_nothing(bench: Ben
     await bench.publish_many("a", 5)
     ack_all(connection, peer)
     subscriptions = bench.broker.subscriptions
-    (place,) = await subscriptions.seek(T, "s", StartAt(seq=4), dry_run=True)
+    (place,) = (await subscriptions.seek(T, "s", StartAt(seq=4), dry_run=True)).topics
     assert (place.floor, place.lag) == (3, 2)
     await bench.rest()
     assert len(peer.seqs) == 5
@@ -226,3 +229,48 @@ async def test_a_subscription_that_somebody_else_made_is_attached_to(bench: Benc
     _, peer = await bench.subscribe("a", subscription="t")
     await bench.publish("a")
     await bench.until(lambda: peer.seqs == [1])
+
+
+def said(gaps):
+    return [(gap.topic, gap.from_seq, gap.to_seq, gap.reason, gap.epoch) for gap in gaps]
+
+
+async def test_what_a_start_cannot_be_given_is_said_to_who_asks_for_it(bench: Bench):
+    old = await bench.broker.topics.create(T, "a")
+    await bench.publish_many("a", 9)
+    await bench.broker.topics.delete(T, "a")
+    new = await bench.broker.topics.create(T, "a")
+    await bench.publish_many("a", 2)
+    subscriptions, settings = bench.broker.subscriptions, bench.durable_settings()
+    start = StartAt(seq=5, epoch=old.epoch)
+    changed = [("a", 5, None, "epoch_changed", new.epoch)]
+    assert said((await subscriptions.create(T, "s", "a", settings, start)).gaps) == changed
+    _, peer = await bench.subscribe("a", subscription="s")
+    assert peer.seqs == [1, 2]
+    assert said((await subscriptions.get(T, "s")).gaps) == []
+    for dry_run in (True, False):
+        moved = await subscriptions.seek(T, "s", start, dry_run=dry_run)
+        assert said(moved.gaps) == changed
+        beyond = await subscriptions.seek(T, "s", StartAt(seq=7), dry_run=dry_run)
+        assert said(beyond.gaps) == [("a", 3, 6, "log_lost", new.epoch)]
+
+
+async def test_a_seek_says_that_a_topic_was_made_anew_meanwhile():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        old = await bench.broker.topics.create(T, "a.b")
+        await bench.publish_many("a.b", 9)
+        subscriptions = bench.broker.subscriptions
+        await subscriptions.create(T, "s", "a.*", bench.durable_settings(), None)
+        store.held.add("positions")
+        start = StartAt(positions={"a.b": StartPosition(5, old.epoch)})
+        loop = asyncio.get_running_loop()
+        seeking = loop.create_task(subscriptions.seek(T, "s", start, dry_run=False))
+        await bench.until(lambda: store.waiting == ["positions"])
+        await bench.broker.topics.delete(T, "a.b")
+        new = await bench.broker.topics.create(T, "a.b")
+        await bench.publish_many("a.b", 6)
+        store.release()
+        moved = await seeking
+        assert said(moved.gaps) == [("a.b", 5, None, "epoch_changed", new.epoch)]
+        assert [place.floor for place in moved.topics] == [0]

@@ -167,7 +167,8 @@ async def test_the_control_endpoints_answer_as_the_records_say(server: RunningSe
         assert (await client.dead_letters.get(letter.id)).message_id == letter.message_id
         assert (await client.subscriptions.pause("work")).paused
         assert not (await client.subscriptions.resume("work")).paused
-        (place,) = await client.subscriptions.seek("work", "earliest", dry_run=True)
+        moved = await client.subscriptions.seek("work", "earliest", dry_run=True)
+        (place,) = moved.topics
         assert (place.floor, place.lag) == (0, 2)
         plan = await client.dead_letters.redrive_many(
             DeadLetterFilter(topic="t"), rate_per_s=1000, max_count=None, dry_run=True

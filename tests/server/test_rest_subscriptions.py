@@ -41,6 +41,7 @@ async def test_a_subscription_is_created_with_every_field(api: Api):
         "pending_retry_count": 0,
         "dead_count": 0,
         "topics": [{"topic": "t", "floor": 0, "last_seq": 0, "lag": 0}],
+        "gaps": [],
     }
     assert (await api.get("/api/topics/t"))["name"] == "t", "a literal topic is created with it"
 
@@ -156,6 +157,21 @@ async def test_seek_moves_and_a_dry_run_only_says_where_to(api: Api):
     moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 2}})
     assert (floors(moved), moved["dry_run"]) == ({"t": 1}, False)
     assert floors(await api.get("/api/subscriptions/s")) == {"t": 1}
+
+
+async def test_what_a_start_cannot_be_given_is_in_the_answer(api: Api):
+    await api.topic("t", 5)
+    epoch = (await api.get("/api/topics/t"))["epoch"]
+    other = {"seq": 3, "epoch": "another"}
+    changed = {"topic": "t", "from_seq": 3, "to_seq": None, "reason": "epoch_changed"}
+    assert (await create(api, start=other))["gaps"] == [changed | {"epoch": epoch}]
+    assert "gaps" not in await api.get("/api/subscriptions/s")
+    moved = await api.post("/api/subscriptions/s/seek", {"start": other, "dry_run": True})
+    assert moved["gaps"] == [changed | {"epoch": epoch}]
+    lost = {"topic": "t", "from_seq": 6, "to_seq": 8, "reason": "log_lost", "epoch": epoch}
+    moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 9}})
+    assert (moved["gaps"], floors(moved)) == ([lost], {"t": 5})
+    assert (await api.post("/api/subscriptions/s/seek", {"start": "earliest"}))["gaps"] == []
 
 
 @pytest.mark.parametrize("body", [{}, {"start": None}, {"start": "x"}, {"start": "new", "dry": 1}])

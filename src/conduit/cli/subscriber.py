@@ -14,7 +14,7 @@ from conduit.cli.exits import Exit
 from conduit.cli.lines import LineReader, LineWriter
 from conduit.cli.options import SubOptions
 from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
-from conduit.client import AsyncConduit, Delivery, GapEvent
+from conduit.client import AsyncConduit, Delivery, GapAnswer, GapEvent
 from conduit.protocol.frames import MessageFrame
 
 # While someone thinks, however long, the client is told so often that they are still there.
@@ -148,7 +148,7 @@ def pretty(message: MessageFrame, width: int) -> str:
     return f"{bold(printable('  '.join(head)))}\n{body}"
 
 
-def gap_text(gap: GapEvent) -> str:
+def gap_text(gap: GapEvent | GapAnswer) -> str:
     """What is missing, for people."""
     if gap.from_seq is None:
         return f"gap: {gap.topic}: messages may be missing ({gap.reason})"

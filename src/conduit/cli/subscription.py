@@ -57,10 +57,14 @@ def seek(
     name: str, start: StartSpec, dry_run: bool, yes: bool, output: str | None, url: str
 ) -> None:
     """Move a subscription back or forward. What is unsettled is forgotten."""
+    from conduit.cli.subscriber import gap_text
+
     if not dry_run:
         confirm(f"Move subscription {name}?", yes)
-    places = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
-    show_all(places, _PLACES, output)
+    moved = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
+    for gap in moved.gaps:
+        note(gap_text(gap))
+    show_all(moved.topics, _PLACES, output)
 
 
 @subscription.command()

@@ -21,7 +21,7 @@ from conduit.client.models import (
     Topic,
 )
 from conduit.client.stream import Stream
-from conduit.protocol.records import Receipt, Retention, TopicProgress
+from conduit.protocol.records import GapAnswer, Moved, Receipt, Retention, TopicProgress
 
 __all__ = [
     "ApiError",
@@ -32,7 +32,9 @@ __all__ = [
     "DeadLetter",
     "DeadLetterFilter",
     "Delivery",
+    "GapAnswer",
     "GapEvent",
+    "Moved",
     "Receipt",
     "RedriveJob",
     "Retention",

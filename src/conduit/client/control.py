@@ -10,7 +10,7 @@ import msgspec
 from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
 from conduit.client.rest import Rest, address, decode
 from conduit.protocol.frames import StartSpec
-from conduit.protocol.records import Moved, Retention, SubscriptionList, TopicList, TopicProgress
+from conduit.protocol.records import Moved, Retention, SubscriptionList, TopicList
 
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
@@ -93,13 +93,11 @@ class Subscriptions:
         """Deliver again."""
         return await self._rest.post(address("subscriptions", name, "resume"), Subscription)
 
-    async def seek(
-        self, name: str, start: StartSpec, *, dry_run: bool = False
-    ) -> list[TopicProgress]:
+    async def seek(self, name: str, start: StartSpec, *, dry_run: bool = False) -> Moved:
         """Move the subscription; what was unsettled is forgotten. Returns the progress after it,
-        or, with `dry_run`, as it would be."""
+        or, with `dry_run`, as it would be, and what `start` asks for and cannot be given."""
         body = {"start": start, "dry_run": dry_run}
-        return (await self._rest.post(address("subscriptions", name, "seek"), Moved, body)).topics
+        return await self._rest.post(address("subscriptions", name, "seek"), Moved, body)
 
 
 class DeadLetters:

@@ -107,6 +107,25 @@ class SubscriptionAnswer(msgspec.Struct, frozen=True):
         return sum(topic.lag for topic in self.topics)
 
 
+class GapAnswer(msgspec.Struct, frozen=True):
+    """Messages that a start asks for and cannot be given; the fields are those of a `gap` frame.
+
+    `to_seq` is null when the end is not known; `epoch` is the topic's present one, empty without one.
+    """
+
+    topic: str
+    from_seq: int
+    to_seq: int | None
+    reason: str
+    epoch: str
+
+
+class SubscriptionCreated(SubscriptionAnswer, frozen=True):
+    """A new durable subscription. `gaps`: what its `start` could not be given."""
+
+    gaps: list[GapAnswer]
+
+
 class SubscriptionList(msgspec.Struct, frozen=True):
     """A page of subscriptions, by name."""
 
@@ -115,10 +134,11 @@ class SubscriptionList(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """Where a subscription is after a seek, or would be."""
+    """Where a subscription is after a seek, or would be. `gaps`: what the `start` cannot be given."""
 
     topics: list[TopicProgress]
     dry_run: bool
+    gaps: list[GapAnswer] = []
 
 
 # Dead letters -------------------------------------------------------------------------------------

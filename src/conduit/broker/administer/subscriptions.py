@@ -9,6 +9,7 @@ import msgspec
 from conduit.broker.administer.views import (
     DeliveryState,
     SubscriptionView,
+    missing,
     place_of,
     state_of,
 )
@@ -23,7 +24,7 @@ from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSetti
 from conduit.core.topics import matches
 from conduit.errors import Conflict, InvalidRequest, NotFound
 from conduit.protocol.frames import StartSpec
-from conduit.protocol.records import TopicProgress
+from conduit.protocol.records import Moved
 from conduit.storage.base import DeadFilter, Store
 
 # Topics that a view looks at in one turn of the loop.
@@ -50,15 +51,18 @@ class Subscriptions:
         settings: SubscriptionSettings,
         start: StartSpec | None,
     ) -> SubscriptionView:
-        """A new subscription, which misses nothing from now on. A literal topic is created with it.
+        """A new subscription, which misses nothing from now on but what its `gaps` say. A literal topic is
+        created with it.
 
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
         check_settings(settings)
         async with self._owned.changing:
-            await self._owned.create(tenant, name, pattern, settings, start)
+            beginning = await self._owned.create(tenant, name, pattern, settings, start)
             record = self._owned.get(tenant, name)
-        return await self._view(record)
+        view = await self._view(record)
+        view.gaps = missing(beginning)
+        return view
 
     async def get(self, tenant: str, name: str) -> SubscriptionView:
         """One of them. Raises NotFound `subscription_not_found`."""
@@ -103,25 +107,23 @@ class Subscriptions:
         async with self._owned.changing:
             await self._owned.delete(self._owned.get(tenant, name))
 
-    async def seek(
-        self, tenant: str, name: str, start: StartSpec, *, dry_run: bool
-    ) -> list[TopicProgress]:
-        """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places.
-
-        With `dry_run` nothing changes.
+    async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
+        """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
+        what `start` asks for and is not there. With `dry_run` nothing changes.
         """
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
             beginning = await self._starts.begin(tenant, record.pattern, start)
-            positions = await self._store.positions(tenant, record.pattern, beginning.start)
+            positions = await self._starts.floors(tenant, record.pattern, beginning)
             if not dry_run:
                 await self._store.seek(record.subscription_id, positions)
                 self._moved(record, positions)
-        return [
+        places = [
             place_of(topic, floor)
             for topic_id, floor in positions
             if (topic := self._catalog.by_id(topic_id)) is not None
         ]
+        return Moved(places, dry_run, missing(beginning))
 
     def _moved(self, record: SubscriptionRecord, positions: list[tuple[int, int]]) -> None:
         running = self._owned.find_running(record)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from conduit.broker.catalog import Topic
+from conduit.broker.deliver.starts import Beginning
 from conduit.core.delivery import Delivery
 from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
-from conduit.protocol.records import TopicProgress
+from conduit.protocol.records import GapAnswer, TopicProgress
 
 
 class SubscriptionView(msgspec.Struct):
@@ -20,6 +21,8 @@ class SubscriptionView(msgspec.Struct):
     in_flight_count: int = 0
     pending_retry_count: int = 0
     dead_count: int = 0
+    gaps: list[GapAnswer] = []
+    """What its start could not be given; of a subscription that was just created."""
 
     def add(self, topic: Topic, delivery: Delivery | None) -> None:
         """One of its topics, and what it does there; None: it has nothing of it."""
@@ -38,6 +41,14 @@ class DeliveryState(msgspec.Struct):
     attempts: int = 0
     last_reason: str | None = None
     next_attempt_at_ms: int | None = None
+
+
+def missing(beginning: Beginning) -> list[GapAnswer]:
+    """What a start could not be given, for whoever asked for it: no subscriber is told."""
+    return [
+        GapAnswer(gap.topic, gap.from_seq, gap.to_seq, gap.reason, gap.epoch)
+        for gap in beginning.gaps
+    ]
 
 
 def place_of(topic: Topic, floor: int) -> TopicProgress:

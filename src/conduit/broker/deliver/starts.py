@@ -110,6 +110,20 @@ class Starts:
         found.floors = floors | found.floors
         return found
 
+    async def floors(
+        self, tenant: str, pattern: str, beginning: Beginning
+    ) -> list[tuple[int, int]]:
+        """What the store takes it for by now: (topic id, floor) of every topic. Positions of topics that went
+        since are among its gaps then. Raises StoreUnavailable."""
+        floors = await self._store.positions(tenant, pattern, beginning.start)
+        there = {topic_id for topic_id, _ in floors}
+        for name, place in (beginning.start.positions or {}).items():
+            if place.topic_id and place.topic_id not in there:
+                topic = self._catalog.find(tenant, name)
+                epoch = "" if topic is None else topic.epoch
+                beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
+        return floors
+
     def _at_positions(
         self,
         tenant: str,

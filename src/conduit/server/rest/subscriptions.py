@@ -12,7 +12,12 @@ from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import Moved, SubscriptionAnswer, SubscriptionList
+from conduit.protocol.records import (
+    Moved,
+    SubscriptionAnswer,
+    SubscriptionCreated,
+    SubscriptionList,
+)
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -111,7 +116,7 @@ async def list_subscriptions(
     status_code=201,
     dependencies=[NO_QUERY],
     responses=answers(
-        SubscriptionAnswer, "invalid_name", "invalid_pattern", "subscription_exists", status=201
+        SubscriptionCreated, "invalid_name", "invalid_pattern", "subscription_exists", status=201
     ),
 )
 async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscription) -> Response:
@@ -120,7 +125,8 @@ async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscript
     view = await shared.broker.subscriptions.create(
         tenant, body.name, body.topic, settings, body.start
     )
-    return reply(show(view), 201)
+    shown = msgspec.structs.asdict(show(view))
+    return reply(SubscriptionCreated(**shown, gaps=view.gaps), 201)
 
 
 @router.get(
@@ -164,8 +170,8 @@ async def delete_subscription(shared: Shared, tenant: Tenant, name: Subscription
 )
 async def seek(shared: Shared, tenant: Tenant, name: SubscriptionName, body: Seek) -> Response:
     """Move a subscription back or forth; what was unsettled is forgotten."""
-    topics = await shared.broker.subscriptions.seek(tenant, name, body.start, dry_run=body.dry_run)
-    return reply(Moved(topics, body.dry_run))
+    seek = shared.broker.subscriptions.seek
+    return reply(await seek(tenant, name, body.start, dry_run=body.dry_run))
 
 
 @router.post(
