@@ -83,6 +83,17 @@ class SlowStore(MemoryStore):
         return await super().settle(progress, deaths)
 
 
+class FailingStore(MemoryStore):
+    """Its progress cannot be written while `fails`."""
+
+    fails = False
+
+    async def settle(self, progress, deaths):
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        return await super().settle(progress, deaths)
+
+
 class RefusingStore(MemoryStore):
     """Deletes nothing while `is_away`; `meanwhile` happens then."""
 

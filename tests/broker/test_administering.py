@@ -9,9 +9,8 @@ from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, StartPosition
 from conduit.storage.base import DeadFilter, Start
-from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import SlowStore
+from tests.broker.stores import FailingStore, SlowStore
 
 T = DEFAULT_TENANT
 
@@ -149,17 +148,6 @@ async def test_what_retention_took_is_named_before_what_is_left(bench: Bench):
     assert (gap["from_seq"], gap["to_seq"], gap["reason"]) == (1, 3, "retention")
     assert again.frames.index(gap) < again.frames.index(again.of("message")[0])
     assert again.seqs == [4, 5]
-
-
-class FailingStore(MemoryStore):
-    """A memory store whose progress cannot be written while `fails`."""
-
-    fails = False
-
-    async def settle(self, progress, deaths):
-        if self.fails:
-            raise StoreUnavailable("the disk is full")
-        return await super().settle(progress, deaths)
 
 
 async def test_an_ack_is_confirmed_only_when_the_store_has_it():

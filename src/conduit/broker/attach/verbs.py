@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -11,7 +12,14 @@ from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Outlet, Subscriber
 from conduit.broker.deliver.verbs import ACKED, Acked, Extended, Nacked, Outcome, Rejected, Verb
-from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, Overloaded
+from conduit.errors import (
+    ConduitError,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    Unavailable,
+)
 from conduit.protocol import frames
 from conduit.protocol.codec import server_frame
 
@@ -213,9 +221,16 @@ class Verbs:
             self._outlet.write(frame)
             return
         try:
-            self._engine.progress.confirm(lambda: self._outlet.write(frame))
-        except Overloaded as error:
+            self._engine.progress.confirm(partial(self._stored, request.ref, frame))
+        except Unavailable as error:
             self._refuse(request.ref, error)
+
+    def _stored(self, ref: str, frame: bytes, error: ConduitError | None) -> None:
+        """What was asked for is stored, or it never will be."""
+        if error is None:
+            self._outlet.write(frame)
+        else:
+            self._refuse(ref, error)
 
     def _refuse(self, ref: str | None, error: ConduitError) -> None:
         if ref is not None:

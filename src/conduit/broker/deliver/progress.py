@@ -20,9 +20,10 @@ from conduit.broker.clock import Clock
 from conduit.broker.deliver.group import Group
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
+from conduit.broker.waiting import result_of
 from conduit.core.delivery import Delivery
 from conduit.core.message import Death, Progress
-from conduit.errors import Overloaded
+from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
 from conduit.storage.base import Store
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 FLUSH_INTERVAL_S = 0.2
 # After a failure the store is given this long.
 RETRY_INTERVAL_S = 1.0
+# Failures after `stop`; then what is not stored is given up. With FLUSH_INTERVAL_S between two tries.
+LAST_TRIES_COUNT = 3
 # Of so many failures in a row one is logged.
 LOG_EVERY_COUNT = 30
 # Deaths that wait for the store; beyond it no delivery dies.
@@ -56,6 +59,30 @@ class Recorded(Protocol):
         """Its progress there."""
 
 
+Told = Callable[[ConduitError | None], None]
+"""Gets None when all is stored that was marked before, or why it never will be."""
+
+
+class _Batch:
+    """What is stored in one commit, and who waits for that."""
+
+    __slots__ = ("changed", "confirmations", "deaths")
+
+    def __init__(self) -> None:
+        self.changed: dict[Recorded, None] = {}
+        self.deaths: list[Death] = []
+        self.confirmations: list[Told] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.deaths or self.confirmations)
+
+    def put_before(self, later: _Batch) -> None:
+        """It was not stored: make it part of what is stored next."""
+        later.changed = self.changed | later.changed
+        later.deaths[:0] = self.deaths
+        later.confirmations[:0] = self.confirmations
+
+
 class ProgressWriter:
     """Collects whose progress changed, and stores it."""
 
@@ -63,58 +90,57 @@ class ProgressWriter:
         self._store = store
         self._clock = clock
         self._stats = stats
-        self._changed: dict[Recorded, None] = {}
+        self._marked = _Batch()
         # What the store is being told.
-        self._flushing: dict[Recorded, None] = {}
-        self._deaths: list[Death] = []
-        self._confirmations: list[Callable[[], None]] = []
+        self._flushing = _Batch()
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_stopping = False
+        self._has_ended = False
         self._failed_count = 0
 
     @property
     def is_full(self) -> bool:
         """Whether so many deaths wait for the store that no more may happen."""
-        return len(self._deaths) >= DEATHS_MAX_COUNT
+        return len(self._marked.deaths) >= DEATHS_MAX_COUNT
 
     def mark(self, who: Recorded) -> None:
         """Its progress changed, or deliveries of it died."""
         if who.delivery.has_dead:
             self._bury(who)
         if who.group.name is not None:
-            self._changed[who] = None
+            self._marked.changed[who] = None
         self._wake.set()
 
     def forget(self, who: Recorded) -> None:
         """It is closed: where it stood is of no use any more."""
-        self._changed.pop(who, None)
-        self._flushing.pop(who, None)
+        self._marked.changed.pop(who, None)
+        self._flushing.changed.pop(who, None)
 
     def is_pending(self, who: Recorded) -> bool:
         """Whether it has progress that is not stored."""
-        return who in self._changed or who in self._flushing
+        return who in self._marked.changed or who in self._flushing.changed
 
-    def confirm(self, stored: Callable[[], None]) -> None:
-        """Call `stored` when everything marked so far is stored. Raises Overloaded."""
-        if len(self._confirmations) >= CONFIRMATIONS_MAX_COUNT:
+    def confirm(self, told: Told) -> None:
+        """Have it called when everything marked so far is stored. Raises Unavailable."""
+        if self._has_ended:
+            raise Unavailable("the server is stopping", code="shutting_down")
+        if len(self._marked.confirmations) >= CONFIRMATIONS_MAX_COUNT:
             raise Overloaded("too many acks wait to be confirmed")
-        self._confirmations.append(stored)
+        self._marked.confirmations.append(told)
         self._wake.set()
         self._urgent.set()
 
     async def stored(self) -> None:
-        """Wait until everything marked so far is stored."""
-        done = asyncio.Event()
-        self.confirm(done.set)
-        await done.wait()
+        """Wait until everything marked so far is stored. Raises Unavailable if it never will be."""
+        await result_of(self.confirm)
 
     def wake(self) -> None:
         """Have `run` call its `after` within the flush interval, even if there is nothing to store."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Make `run` flush a last time and return."""
+        """Make `run` store what is marked by then, and return."""
         self._is_stopping = True
         self._wake.set()
         self._urgent.set()
@@ -125,15 +151,9 @@ class ProgressWriter:
         `after` is called after every commit, with the subscriptions that others have claimed; before
         acks are confirmed, so that who is sent away is told nothing any more.
         """
-        while not self._is_stopping:
-            await self._wake.wait()
-            try:
-                async with asyncio.timeout(FLUSH_INTERVAL_S):
-                    await self._urgent.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
-            self._urgent.clear()
+        tries_left = LAST_TRIES_COUNT
+        while tries_left and (self._marked or not self._is_stopping):
+            await self._due()
             try:
                 await self._flush(after)
                 if self._failed_count:
@@ -143,42 +163,63 @@ class ProgressWriter:
                 self._failed_count += 1
                 if self._failed_count % LOG_EVERY_COUNT == 1:
                     log_failure(logger, "progress could not be stored; trying again", error)
-                if not self._is_stopping:
-                    await asyncio.sleep(RETRY_INTERVAL_S)
-                    self._wake.set()
+                tries_left -= self._is_stopping
+                await asyncio.sleep(FLUSH_INTERVAL_S if self._is_stopping else RETRY_INTERVAL_S)
+                self._wake.set()
+        self._end()
+
+    async def _due(self) -> None:
+        """Wait until there is something to store, and as long as that may wait; not after `stop`."""
+        if self._is_stopping:
+            return
+        await self._wake.wait()
+        try:
+            async with asyncio.timeout(FLUSH_INTERVAL_S):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+        self._urgent.clear()
+
+    def _end(self) -> None:
+        """Nothing is stored any more: whoever waits for that is told so."""
+        self._has_ended = True
+        if self._marked.changed or self._marked.deaths:
+            logger.warning("the server stops, and its last progress could not be stored")
+        for told in self._marked.confirmations:
+            guarded(told, StoreUnavailable("the server stopped before it could be stored"))
 
     async def _flush(self, after: Callable[[set[int]], None]) -> None:
         """Store everything that is marked. On an error all of it stays marked, and the error is raised."""
-        self._flushing, self._changed = self._changed, {}
-        deaths, self._deaths = self._deaths, []
-        confirmations, self._confirmations = self._confirmations, []
+        flushing, self._marked = self._marked, _Batch()
+        self._flushing = flushing
         refused: set[int] = set()
         try:
-            if self._flushing or deaths:
-                progress = [_progress(who) for who in self._flushing]
-                refused = await self._store.settle(progress, deaths)
+            if flushing.changed or flushing.deaths:
+                progress = [_progress(who) for who in flushing.changed]
+                refused = await self._store.settle(progress, flushing.deaths)
         except Exception:
             # Without those that were closed meanwhile: where they stand now is not where they stood.
-            self._changed = self._flushing | self._changed
-            self._flushing = {}
-            self._deaths = deaths + self._deaths
-            self._confirmations = confirmations + self._confirmations
+            flushing.put_before(self._marked)
             raise
-        self._flushing = {}
+        finally:
+            self._flushing = _Batch()
         guarded(after, refused)
         if refused:
             # These died since, and nothing will store that they are settled: whoever has claimed the
             # subscription delivers them again.
-            self._deaths = [one for one in self._deaths if one.subscription_id not in refused]
-        for stored in confirmations:
-            guarded(stored)
+            self._marked.deaths = [
+                one for one in self._marked.deaths if one.subscription_id not in refused
+            ]
+        for told in flushing.confirmations:
+            guarded(told, None)
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""
         died_at_ms = int(self._clock.now() * 1000)
         for dead in who.delivery.take_dead():
             self._stats.dead_lettered_count += 1
-            self._deaths.append(
+            self._marked.deaths.append(
                 Death(
                     dead_id=str(uuid_utils.uuid7()),
                     tenant=topic.tenant,

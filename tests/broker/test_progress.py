@@ -1,0 +1,76 @@
+"""When progress is stored, and what they are told who wait for that."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from conduit.errors import StoreUnavailable, Unavailable
+from conduit.protocol.frames import Ack
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import FailingStore, SlowStore
+
+
+def ids(peer):
+    return [frame["message_id"] for frame in peer.of("message")]
+
+
+async def places(bench: Bench):
+    """(floor, cursor) of the first subscription in its topic, as they are stored."""
+    return [(row.floor, row.cursor) for row in await bench.broker.store.progress(1)]
+
+
+async def test_what_was_acked_during_the_last_flush_is_stored_before_the_broker_has_stopped():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 2)
+        store.held.add("settle")
+        connection.verbs.ack(Ack(ids(peer)[0], ref="one"))
+        await bench.until(lambda: bool(store.waiting))
+        connection.verbs.ack(Ack(ids(peer)[1], ref="two"))
+        stopping = asyncio.get_running_loop().create_task(bench.broker.stop())
+        await bench.rest()
+        store.release()
+        await stopping
+        assert await places(bench) == [(2, 2)]
+        assert [frame["ref"] for frame in peer.of("acked")] == ["one", "two"]
+
+
+async def test_who_waits_for_a_store_that_is_away_is_told_so_when_the_broker_stops():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        store.fails = True
+        connection.verbs.ack(Ack(ids(peer)[0], ref="one"))
+        waiting = asyncio.get_running_loop().create_task(bench.broker._engine.progress.stored())
+        await bench.rest()
+        await bench.broker.stop()
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        (refused,) = peer.of("error")
+        assert (refused["ref"], refused["code"]) == ("one", "store_unavailable")
+
+
+async def test_a_failure_before_the_broker_stops_does_not_cost_what_was_acked():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        await bench.flush()
+        store.fails = True
+        connection.verbs.ack(Ack(ids(peer)[0], ref="one"))
+        await bench.until(lambda: bench.broker._engine.progress._failed_count == 1)
+        stopping = asyncio.get_running_loop().create_task(bench.broker.stop())
+        store.fails = False
+        await stopping
+        assert await places(bench) == [(1, 1)]
+        assert [frame["ref"] for frame in peer.of("acked")] == ["one"]
+
+
+async def test_after_the_broker_has_stopped_nobody_waits_for_progress(bench: Bench):
+    await bench.broker.stop()
+    with pytest.raises(Unavailable):
+        await bench.broker._engine.progress.stored()
