@@ -82,6 +82,10 @@ class SlowStore(MemoryStore):
         await self._pass("settle")
         return await super().settle(progress, deaths)
 
+    async def subscription_update(self, *args):
+        await self._pass("subscription_update")
+        await super().subscription_update(*args)
+
 
 class FailingStore(MemoryStore):
     """Its progress cannot be written while `fails`."""

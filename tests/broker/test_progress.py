@@ -74,3 +74,22 @@ async def test_after_the_broker_has_stopped_nobody_waits_for_progress(bench: Ben
     await bench.broker.stop()
     with pytest.raises(Unavailable):
         await bench.broker._engine.progress.stored()
+
+
+async def test_what_its_last_subscriber_leaves_while_another_is_changed_is_unloaded():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        loop, owned = asyncio.get_running_loop(), bench.broker._owned
+        connection, _ = await bench.subscribe("t", subscription="s")
+        other, _ = await bench.subscribe("u", subscription="other")
+        store.held.add("subscription_update")
+        pausing = loop.create_task(bench.broker.subscriptions.pause("default", "other"))
+        await bench.until(lambda: bool(store.waiting))
+        connection.close()
+        await bench.flush()
+        assert [running.group.name for running in owned.running()] == ["other"]
+        store.release()
+        await pausing
+        other.close()
+        await bench.flush()
+        assert owned.running() == []

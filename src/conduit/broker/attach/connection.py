@@ -204,8 +204,7 @@ class Connection:
         if running.group.name is None:
             room.router.remove(running)
         else:
-            # Its progress is stored, and if this was the last subscriber it is unloaded after that.
-            room.engine.progress.wake()
+            room.owned.left(running)
 
     def _removed(self, place: tuple[str, str | None], why: Removal) -> None:
         """A subscription of this connection does not run here any more."""

@@ -46,6 +46,8 @@ class Owned:
         # tenant -> records by pattern.
         self._patterns: dict[str, PatternTrie[str]] = {}
         self._running: dict[tuple[str, str], Running] = {}
+        # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
+        self._left: set[tuple[str, str]] = set()
         self.changing = asyncio.Lock()
         # Held while the store is told of a new one, and the tenant and pattern of that.
         self._creating = asyncio.Lock()
@@ -186,7 +188,7 @@ class Owned:
         self._router.add(running)
         self._begin(running, progress, former)
         # Unloaded after the next flush if its subscriber does not come.
-        self._engine.progress.wake()
+        self.left(running)
         return running
 
     def _remember(
@@ -224,17 +226,29 @@ class Owned:
             floor = going.get((topic.name, topic.epoch), 0) if row is None else row.floor
             running.begin(topic, floor, row)
 
+    def left(self, running: Running) -> None:
+        """A subscriber of a durable subscription has left: without any, it is unloaded when it is stored."""
+        self._left.add((running.tenant, running.group.name or ""))
+        self._engine.progress.wake()
+
     def flushed(self, refused: set[int]) -> None:
         """Progress was stored, but for subscriptions that others have claimed: send those away, and stop
-        what has no subscriber and nothing left to store."""
+        what has no subscriber and nothing left to store. Where something is, the next flush follows."""
+        if refused:
+            self._send_moved_away(refused)
+        for place in tuple(self._left):
+            running = self._running.get(place)
+            if running is None or running.group.subscribers:
+                self._left.discard(place)
+            elif self._is_stored(running):
+                self._stop(place)
+
+    def _send_moved_away(self, refused: set[int]) -> None:
         for place, running in tuple(self._running.items()):
-            group = running.group
-            if group.subscription_id in refused:
-                logger.warning("subscription %r runs on another node now", group.name)
+            if running.group.subscription_id in refused:
+                logger.warning("subscription %r runs on another node now", running.group.name)
                 running.was_moved = True
                 _send_away(running, Removal.MOVED)
-                self._stop(place)
-            elif not group.subscribers and not self.changing.locked() and self._is_stored(running):
                 self._stop(place)
 
     def _is_stored(self, running: Running) -> bool:
@@ -242,6 +256,7 @@ class Owned:
         return not any(is_pending(cursor) for cursor in running.cursors.values())
 
     def _stop(self, place: tuple[str, str]) -> None:
+        self._left.discard(place)
         running = self._running.pop(place, None)
         if running is not None:
             self._router.remove(running)
