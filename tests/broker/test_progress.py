@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from conduit.broker.deliver import progress
 from conduit.errors import StoreUnavailable, Unavailable
 from conduit.protocol.frames import Ack
 from tests.broker.kit import Bench, running_broker
@@ -74,6 +75,20 @@ async def test_after_the_broker_has_stopped_nobody_waits_for_progress(bench: Ben
     await bench.broker.stop()
     with pytest.raises(Unavailable):
         await bench.broker._engine.progress.stored()
+
+
+async def test_confirmations_that_wait_in_a_flush_count_too(monkeypatch):
+    monkeypatch.setattr(progress, "CONFIRMATIONS_MAX_COUNT", 1)
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 2)
+        store.held.add("settle")
+        connection.verbs.ack(Ack(ids(peer)[0], ref="one"))
+        await bench.until(lambda: bool(store.waiting))
+        connection.verbs.ack(Ack(ids(peer)[1], ref="two"))
+        assert [(one["ref"], one["code"]) for one in peer.of("error")] == [("two", "overloaded")]
+        store.release()
 
 
 async def test_what_its_last_subscriber_leaves_while_another_is_changed_is_unloaded():

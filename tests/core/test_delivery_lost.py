@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from conduit.core.delivery import REASON_LOST, Dead, Delivery, Policy, Snapshot
+from conduit.core.delivery import REASON_LOST, Dead, Delivery, Snapshot
+from conduit.core.policy import Policy
 from tests.support.delivery import redelivered
 
 ALICE, BOB = 1, 2

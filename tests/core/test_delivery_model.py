@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from conduit.core.delivery import REASON_TIMEOUT, Delivery, Policy, Snapshot
+from conduit.core.delivery import REASON_TIMEOUT, Delivery, Snapshot
+from conduit.core.policy import Policy
 from conduit.core.retries import NOBODY
 from conduit.errors import StateError
 from tests.support.delivery import redelivered

@@ -5,7 +5,8 @@ Each names the report: NATS JetStream (nats-io/nats-server) and Apache Pulsar is
 
 import msgspec
 
-from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Policy, Snapshot
+from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Snapshot
+from conduit.core.policy import Policy
 from tests.support.delivery import redelivered
 
 ALICE, BOB = 1, 2

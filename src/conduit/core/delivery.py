@@ -24,15 +24,18 @@ proportional to what is open, never to what is settled.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
-from conduit.core.backoff import ack_wait_s, lost_wait_s
+from conduit.core.backoff import lost_wait_s
+from conduit.core.policy import Policy
 from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry
 from conduit.core.runs import Runs
 from conduit.errors import StateError
 
-# The longest time until a second attempt that was asked for by `nack`.
-NACK_WAIT_S = 1.0
+# What should die and may not stays out for so much longer.
+PUT_OFF_S = 1.0
 
 REASON_TIMEOUT = "ack_timeout"
 REASON_LOST = "connection_lost"
@@ -40,15 +43,6 @@ REASON_LOST = "connection_lost"
 # Ranks of waiting retries: those that come before new messages, and those that come after.
 _READY = range(SUSPECT_LOSSES)
 _SUSPECTS = range(SUSPECT_LOSSES, SUSPECT_LOSSES + 1)
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """When an unsettled delivery fails, and how often it may fail or be lost (None: without end)."""
-
-    ack_wait_s: float = 1.0
-    max_ack_wait_s: float = 60.0
-    max_attempts: int = 5
-    max_lost: int | None = 20
 
 
 class Dead(msgspec.Struct, frozen=True):
@@ -97,7 +91,7 @@ class Delivery:
     def set_policy(self, policy: Policy) -> None:
         """Use another policy from the next hand-out on; deadlines that run keep theirs."""
         self.policy = policy
-        self._first_wait_s = self._wait_s(1)
+        self._first_wait_s = self.policy.wait_s(1)
         # A later run may now end before an earlier one; among retries each has its own deadline.
         for run in self.runs.take_all():
             for seq in range(run.first, run.last + 1):
@@ -198,7 +192,7 @@ class Delivery:
             raise StateError(f"{seq} does not wait to be handed out again")
         self.retries.take(seq)
         retry.attempt += 1
-        self._put_out(seq, retry, holder, now + self._wait_s(retry.failures + 1))
+        self._put_out(seq, retry, holder, now + self.policy.wait_s(retry.failures + 1))
         return retry
 
     # Settling -------------------------------------------------------------------------------------
@@ -225,18 +219,14 @@ class Delivery:
     ) -> bool:
         """The attempt failed: try again after `delay_s`, or after a backoff. False if the number is not out.
 
-        The backoff is `ack_wait_s`, but not more than NACK_WAIT_S, doubled with each failure: who says so
-        has not been waited for.
+        At failure number `max_attempts` it dies; see `is_last`.
         """
         retry = self._take_out(seq)
         if retry is None:
             return False
-        wait_s = delay_s
-        if wait_s is None:
-            policy = self.policy
-            first_s = min(policy.ack_wait_s, NACK_WAIT_S)
-            wait_s = ack_wait_s(retry.failures + 1, first_s, policy.max_ack_wait_s, jitter)
-        self._fail(seq, retry, reason, now + wait_s)
+        if delay_s is None:
+            delay_s = self.policy.nack_wait_s(retry.failures + 1, jitter)
+        self._fail(seq, retry, reason, now + delay_s)
         return True
 
     def reject(self, seq: int, reason: str) -> bool:
@@ -253,9 +243,14 @@ class Delivery:
         retry = self._take_out(seq)
         if retry is None:
             return False
-        wait = self._wait_s(retry.failures + 1) if wait_s is None else wait_s
+        wait = self.policy.wait_s(retry.failures + 1) if wait_s is None else wait_s
         self._put_out(seq, retry, retry.holder, now + wait)
         return True
+
+    def is_last(self, seq: int) -> bool:
+        """Whether the next failure of this open number is its death."""
+        retry = self.history(seq)
+        return retry is not None and self.policy.kills_failed(retry.failures + 1)
 
     @property
     def has_dead(self) -> bool:
@@ -269,37 +264,42 @@ class Delivery:
 
     # Time and change ------------------------------------------------------------------------------
 
-    def expire(self, now: float, jitter: float = 0.0) -> int:
+    def expire(self, now: float, jitter: float = 0.0, deaths_max: float = math.inf) -> int:
         """Fail every delivery whose ack deadline has passed; returns how many. `jitter` in [0, 1)
-        spreads the next attempts over a tenth of the wait that has passed."""
+        spreads the next attempts over a tenth of the wait that has passed. `deaths_max` of them may die:
+        what else should stays out for PUT_OFF_S more."""
         failed = 0
         for run in self.runs.take_expired(now):
-            failed += run.count
-            at = now + self._spread_s(1, jitter)
+            at = now + self.policy.spread_s(1, jitter)
             for seq in range(run.first, run.last + 1):
-                self._fail(seq, Retry(attempt=1, holder=run.holder), REASON_TIMEOUT, at)
+                retry = Retry(attempt=1, holder=run.holder)
+                failed += self._time_out(seq, retry, now, at, deaths_max)
         for seq, retry in self.retries.take_expired(now):
-            failed += 1
             self.in_flight[retry.holder] -= 1
-            self._fail(seq, retry, REASON_TIMEOUT, now + self._spread_s(retry.failures + 1, jitter))
+            at = now + self.policy.spread_s(retry.failures + 1, jitter)
+            failed += self._time_out(seq, retry, now, at, deaths_max)
         return failed
 
-    def release(self, holder: int, now: float, *, lost: bool = False) -> int:
+    def release(
+        self, holder: int, now: float, *, lost: bool = False, deaths_max: float = math.inf
+    ) -> int:
         """The holder is gone: what it had waits to be handed out again, without having failed.
 
-        At once, unless its connection was `lost` and that is not the first time. Returns how many.
+        At once, unless its connection was `lost` and that is not the first time. Of those that were lost
+        too often, `deaths_max` may die, and the others wait like the rest. Returns how many it had.
         """
-        released = 0
-        for run in self.runs.take_from(holder):
-            released += run.count
-            for seq in range(run.first, run.last + 1):
-                self._give_back(seq, Retry(attempt=1, holder=holder), now, lost=lost)
+        held = [
+            (seq, Retry(attempt=1, holder=holder))
+            for run in self.runs.take_from(holder)
+            for seq in range(run.first, run.last + 1)
+        ]
         for seq in [seq for seq, retry in self.retries.by_seq.items() if retry.holder == holder]:
-            released += 1
             retry = self._drop_retry(seq)
             assert retry is not None
-            self._give_back(seq, retry, now, lost=lost)
-        return released
+            held.append((seq, retry))
+        for seq, retry in held:
+            self._give_back(seq, retry, now, lost=lost, can_die=len(self._dead) < deaths_max)
+        return len(held)
 
     def redrive(self, seq: int, now: float) -> bool:
         """Open a settled number again, with no attempt made. False if it is open or was never handed."""
@@ -368,20 +368,27 @@ class Delivery:
         self.ack(seq)
         return retry
 
+    def _time_out(self, seq: int, retry: Retry, now: float, at: float, deaths_max: float) -> bool:
+        """One attempt, which still names its holder, took too long: fail it, or put its death off."""
+        if len(self._dead) >= deaths_max and self.policy.kills_failed(retry.failures + 1):
+            self._put_out(seq, retry, retry.holder, now + PUT_OFF_S)
+            return False
+        self._fail(seq, retry, REASON_TIMEOUT, at)
+        return True
+
     def _fail(self, seq: int, retry: Retry, reason: str, at: float) -> None:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""
         retry.failures += 1
-        if retry.failures >= self.policy.max_attempts:
+        if self.policy.kills_failed(retry.failures):
             self._dead.append(Dead(seq, retry.attempt, reason))
             return
         retry.reason = reason
         self.retries.put_back(seq, retry, at)
 
-    def _give_back(self, seq: int, retry: Retry, now: float, *, lost: bool) -> None:
+    def _give_back(self, seq: int, retry: Retry, now: float, *, lost: bool, can_die: bool) -> None:
         """One attempt has ended with its connection and is with nobody any more."""
         retry.losses += lost
-        max_lost = self.policy.max_lost
-        if lost and max_lost is not None and retry.losses >= max_lost:
+        if lost and can_die and self.policy.kills_lost(retry.losses):
             self._dead.append(Dead(seq, retry.attempt, REASON_LOST))
             return
         self.retries.put_back(seq, retry, now + (lost_wait_s(retry.losses) if lost else 0.0))
@@ -389,10 +396,3 @@ class Delivery:
     def _put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
         self.in_flight[holder] = self.in_flight.get(holder, 0) + 1
         self.retries.put_out(seq, retry, holder, deadline)
-
-    def _wait_s(self, attempt: int, jitter: float = 0.0) -> float:
-        policy = self.policy
-        return ack_wait_s(attempt, policy.ack_wait_s, policy.max_ack_wait_s, jitter)
-
-    def _spread_s(self, attempt: int, jitter: float) -> float:
-        return self._wait_s(attempt, jitter) - self._wait_s(attempt)

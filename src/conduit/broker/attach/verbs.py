@@ -178,6 +178,9 @@ class Verbs:
                 if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
                     request.is_recorded = True
                 return
+            if settled is Outcome.FULL:
+                request.refuse(Overloaded("too many dead letters wait for the store"))
+                return
             if settled is Outcome.STALE:
                 outcome = settled
         self._engine.stats.late_ack_count += 1

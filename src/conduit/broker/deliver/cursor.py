@@ -131,7 +131,7 @@ class Cursor:
 
     def expire(self, judged: float, jitter: float) -> None:
         """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
-        if self.delivery.expire(judged, jitter):
+        if self.delivery.expire(judged, jitter, self._engine.progress.deaths_left):
             self._mark()
             self.group.freed()
         self.pump()
@@ -139,7 +139,10 @@ class Cursor:
 
     def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
         """See `Settling.settle`."""
-        outcome = verb.settle(self.delivery, seq, holder)
+        delivery, progress = self.delivery, self._engine.progress
+        if verb.kills(delivery, seq, holder) and progress.deaths_left <= 0:
+            return Outcome.FULL
+        outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
             verb.count(self._engine.stats)
             self.changed()

@@ -14,7 +14,6 @@ from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from conduit.broker.clock import Clock
-from conduit.broker.deliver.progress import ProgressWriter
 from conduit.broker.turn import guarded
 
 # Deadlines are met two of these late at most, which is a tenth of the shortest sensible ack wait.
@@ -39,9 +38,8 @@ class Timed(Protocol):
 class Deadlines:
     """Calls those whose time has come. Cost follows from what is due, not from how many are watched."""
 
-    def __init__(self, clock: Clock, progress: ProgressWriter) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._progress = progress
         # (at, order of adding, who). An entry whose time is not its owner's `watched_at` is stale.
         self._heap: list[tuple[float, int, Timed]] = []
         self._added_count = 0
@@ -86,9 +84,6 @@ class Deadlines:
     def sweep(self, now: float) -> None:
         """Call whoever was due at the sweep before."""
         judged, self._judged = self._judged, now
-        if self._progress.is_full:
-            # Deaths could not be recorded: nothing may die until the store takes them.
-            return
         jitter = self.rng.random()
         for _ in range(SWEEP_MAX_COUNT):
             if not self._heap or self._heap[0][0] > judged:

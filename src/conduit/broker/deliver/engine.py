@@ -35,7 +35,6 @@ class Engine:
 def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> Engine:
     """All of it, for one store."""
     turn, index, backlog = Turn(), MessageIndex(), Backlog(commits)
-    progress = ProgressWriter(store, clock, stats)
     return Engine(
         clock=clock,
         stats=stats,
@@ -44,6 +43,6 @@ def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> E
         feeds=Feeds(Tools(clock, stats, turn, index, backlog)),
         backlog=backlog,
         reader=Reader(store, index),
-        progress=progress,
-        deadlines=Deadlines(clock, progress),
+        progress=ProgressWriter(store, clock, stats),
+        deadlines=Deadlines(clock),
     )

@@ -19,8 +19,8 @@ from conduit.broker.deliver.line import Line
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.broker.turn import Turn, guarded
-from conduit.core.delivery import Policy
 from conduit.core.message import SubscriptionSettings
+from conduit.core.policy import Policy
 
 # How many of those who wait are served in one turn of the loop.
 SERVED_MAX_COUNT = 16

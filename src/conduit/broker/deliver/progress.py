@@ -35,7 +35,7 @@ RETRY_INTERVAL_S = 1.0
 LAST_TRIES_COUNT = 3
 # Of so many failures in a row one is logged.
 LOG_EVERY_COUNT = 30
-# Deaths that wait for the store; beyond it no delivery dies.
+# Deaths that wait for the store; beyond it no delivery dies: a verb is refused, and time has no effect.
 DEATHS_MAX_COUNT = 10_000
 # Acks that wait to be confirmed; beyond it a confirmation is refused.
 CONFIRMATIONS_MAX_COUNT = 100_000
@@ -100,9 +100,9 @@ class ProgressWriter:
         self._failed_count = 0
 
     @property
-    def is_full(self) -> bool:
-        """Whether so many deaths wait for the store that no more may happen."""
-        return len(self._marked.deaths) >= DEATHS_MAX_COUNT
+    def deaths_left(self) -> int:
+        """How many more deliveries may die before the store has taken deaths that wait for it."""
+        return DEATHS_MAX_COUNT - len(self._marked.deaths) - len(self._flushing.deaths)
 
     def mark(self, who: Recorded) -> None:
         """Its progress changed, or deliveries of it died."""
@@ -125,7 +125,8 @@ class ProgressWriter:
         """Have it called when everything marked so far is stored. Raises Unavailable."""
         if self._has_ended:
             raise Unavailable("the server is stopping", code="shutting_down")
-        if len(self._marked.confirmations) >= CONFIRMATIONS_MAX_COUNT:
+        count = len(self._marked.confirmations) + len(self._flushing.confirmations)
+        if count >= CONFIRMATIONS_MAX_COUNT:
             raise Overloaded("too many acks wait to be confirmed")
         self._marked.confirmations.append(told)
         self._wake.set()

@@ -110,7 +110,10 @@ class Running:
         for cursor in self.cursors.values():
             if not in_flight.get(holder):
                 break
-            if not cursor.delivery.is_idle and cursor.delivery.release(holder, now, lost=lost):
+            if cursor.delivery.is_idle:
+                continue
+            deaths_max = self._engine.progress.deaths_left
+            if cursor.delivery.release(holder, now, lost=lost, deaths_max=deaths_max):
                 cursor.changed()
         self.group.remove(subscriber)
 

@@ -22,6 +22,8 @@ class Outcome(Enum):
     """The delivery is not open, or not this subscriber's."""
     STALE = auto()
     """The verb names an earlier attempt than the last one."""
+    FULL = auto()
+    """It would be a death, and too many wait for the store: nothing has changed."""
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -36,6 +38,15 @@ class Verb(msgspec.Struct, frozen=True):
             if held is not None and held.attempt != self.attempt:
                 return Outcome.STALE
         return Outcome.DONE if self._apply(delivery, seq, holder) else Outcome.UNKNOWN
+
+    def kills(self, delivery: Delivery, seq: int, holder: int) -> bool:
+        """Whether `settle` would make it a dead letter."""
+        return False
+
+    def _is_meant(self, delivery: Delivery, seq: int, holder: int) -> bool:
+        """Whether the attempt that runs is this subscriber's: only its own may it fail or extend."""
+        held = delivery.history(seq)
+        return held is not None and held.holder == holder and self.attempt in (None, held.attempt)
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
         raise NotImplementedError
@@ -69,9 +80,13 @@ class Nacked(Verb, frozen=True, kw_only=True):
     jitter: float
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
-        return _holds(delivery, seq, holder) and delivery.nack(
+        return self._is_meant(delivery, seq, holder) and delivery.nack(
             seq, self.now, self.delay_s, self.reason, self.jitter
         )
+
+    def kills(self, delivery: Delivery, seq: int, holder: int) -> bool:
+        """See `Verb.kills`."""
+        return self._is_meant(delivery, seq, holder) and delivery.is_last(seq)
 
     def count(self, stats: Stats) -> None:
         """See `Verb.count`."""
@@ -84,7 +99,11 @@ class Rejected(Verb, frozen=True, kw_only=True):
     reason: str
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
-        return _holds(delivery, seq, holder) and delivery.reject(seq, self.reason)
+        return self._is_meant(delivery, seq, holder) and delivery.reject(seq, self.reason)
+
+    def kills(self, delivery: Delivery, seq: int, holder: int) -> bool:
+        """See `Verb.kills`."""
+        return self._is_meant(delivery, seq, holder)
 
     def count(self, stats: Stats) -> None:
         """See `Verb.count`."""
@@ -98,14 +117,8 @@ class Extended(Verb, frozen=True, kw_only=True):
     wait_s: float | None
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
-        return _holds(delivery, seq, holder) and delivery.extend(seq, self.now, self.wait_s)
+        return self._is_meant(delivery, seq, holder) and delivery.extend(seq, self.now, self.wait_s)
 
     def count(self, stats: Stats) -> None:
         """See `Verb.count`."""
         stats.extended_count += 1
-
-
-def _holds(delivery: Delivery, seq: int, holder: int) -> bool:
-    """Whether the attempt that runs is this subscriber's: only its own may it fail or extend."""
-    held = delivery.history(seq)
-    return held is not None and held.holder == holder

@@ -1,0 +1,119 @@
+"""Deaths that wait for a store which does not take them: bounded, and nothing else stands still."""
+
+from __future__ import annotations
+
+import pytest
+
+from conduit.broker.deliver import progress
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.storage.base import DeadFilter
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import FailingStore, SlowStore
+
+
+@pytest.fixture(autouse=True)
+def _three(monkeypatch):
+    """Three deaths may wait for the store."""
+    monkeypatch.setattr(progress, "DEATHS_MAX_COUNT", 3)
+
+
+async def letters(bench: Bench):
+    """(seq, reason) of all dead letters, when everything is stored."""
+    await bench.flush()
+    found = await bench.broker.store.dead_list(T, DeadFilter(), limit=100)
+    return sorted((letter.seq, letter.reason) for letter in found)
+
+
+def ids(peer):
+    return [frame["message_id"] for frame in peer.of("message")]
+
+
+@pytest.mark.parametrize("frame", [Nack, Reject])
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_a_verb_that_would_kill_one_more_is_refused_and_changes_nothing(name, frame):
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription=name, max_attempts=1)
+        await bench.publish_many("t", 5)
+        store.fails = True
+        for number, message_id in enumerate(ids(peer), 1):
+            connection.verbs.nack(Nack(message_id, attempt=7, ref=f"stale {number}"))
+            verb = connection.verbs.nack if frame is Nack else connection.verbs.reject
+            verb(frame(message_id, reason="bad", ref=str(number)))
+        refused = {one["ref"]: one["code"] for one in peer.of("error")}
+        stale = {f"stale {number}": "stale_attempt" for number in range(1, 6)}
+        assert refused == stale | {"4": "overloaded", "5": "overloaded"}
+        connection.verbs.ack(Ack(ids(peer)[3], ref="acked"))
+        store.fails = False
+        assert await letters(bench) == [(1, "bad"), (2, "bad"), (3, "bad")]
+        connection.verbs.reject(Reject(ids(peer)[4], reason="worse", ref="5 again"))
+        assert (await letters(bench))[-1] == (5, "worse")
+        assert {one["ref"] for one in peer.of("acked")} == {"1", "2", "3", "acked", "5 again"}
+        connection.close()
+
+
+async def test_what_waits_in_a_flush_counts_too():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 4)
+        await bench.flush()
+        store.held.add("settle")
+        for message_id in ids(peer)[:3]:
+            connection.verbs.reject(Reject(message_id, ref=message_id))
+        await bench.until(lambda: bool(store.waiting))
+        connection.verbs.reject(Reject(ids(peer)[3], ref="one more"))
+        assert [one["ref"] for one in peer.of("error")] == ["one more"]
+        store.release()
+
+
+async def test_what_fails_too_often_by_time_stays_out_until_it_may_die():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe(
+            "t", subscription="s", max_attempts=1, ack_wait_ms=1000
+        )
+        await bench.publish_many("t", 5)
+        store.fails = True
+        await bench.advance(1.1)
+        view = await bench.broker.subscriptions.get(T, "s")
+        assert (view.in_flight_count, view.pending_retry_count) == (2, 0)
+        connection.verbs.ack(Ack(ids(peer)[3]))
+        store.fails = False
+        await bench.flush()
+        await bench.advance(2)
+        assert await letters(bench) == [(n, "ack_timeout") for n in (1, 2, 3, 5)]
+        assert peer.seqs == [1, 2, 3, 4, 5]
+
+
+async def test_what_was_lost_too_often_comes_again_where_it_may_not_die():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s", max_lost=1)
+        await bench.publish_many("t", 5)
+        store.fails = True
+        connection.close(lost=True)
+        store.fails = False
+        assert await letters(bench) == [(n, "connection_lost") for n in (1, 2, 3)]
+        connection, peer = await bench.subscribe("t", subscription="s")
+        assert peer.attempts == [(4, 2), (5, 2)]
+        connection.close(lost=True)
+        assert len(await letters(bench)) == 5
+
+
+async def test_retries_go_on_while_nothing_more_may_die():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        dying, doomed = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 3)
+        store.fails = True
+        for message_id in ids(doomed):
+            dying.verbs.reject(Reject(message_id))
+        connection, peer = await bench.subscribe("u")
+        await bench.publish("u")
+        connection.verbs.nack(Nack(ids(peer)[0], delay_ms=5_000))
+        await bench.rest()
+        await bench.advance(5.1)
+        assert peer.attempts == [(1, 1), (1, 2)]
+        store.fails = False
