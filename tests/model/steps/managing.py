@@ -139,7 +139,8 @@ class Letter(Step):
     async def _redrive(self, world: World, letter: DeadLetter) -> None:
         expected, line = redrivable(world, letter)
         was_maybe = line is not None and letter.seq in line.maybe
-        if line is not None and expected is None:
+        if line is not None:
+            # Also where it is open: it may be settled before the call has its turn.
             line.maybe.add(letter.seq)
         is_calm = world.is_calm_but_for_this and not was_maybe
         place = (letter.subscription, letter.topic_id, letter.seq)
@@ -157,9 +158,11 @@ class Letter(Step):
                 f"{letter.subscription} {letter.topic} {letter.seq}: redrive ended with {code},"
                 f" not {expected}"
             )
-        if line is not None and code == "conflict" and was_maybe and letter.seq in line.maybe:
-            # Then it is open, by a call that was not answered well.
-            line.redrive(letter.seq, world.state.now)
+        if line is not None and code == "conflict" and letter.seq in line.maybe:
+            line.maybe.discard(letter.seq)
+            if was_maybe and letter.seq < line.next and letter.seq not in line.open:
+                # Then it is open, by a call that was not answered well.
+                line.redrive(letter.seq, world.state.now)
 
 
 @dataclass(frozen=True, repr=False)
