@@ -28,7 +28,8 @@ class AwayStore(MemoryStore):
 
 
 class SlowStore(MemoryStore):
-    """Calls of the methods in `held` wait until `release`."""
+    """Calls of the methods in `held` wait until `release`: `former` and `seek` with the answer, the others
+    before they have an effect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,6 +82,10 @@ class SlowStore(MemoryStore):
     async def settle(self, progress, deaths):
         await self._pass("settle")
         return await super().settle(progress, deaths)
+
+    async def seek(self, *args):
+        await super().seek(*args)
+        await self._pass("seek")
 
     async def subscription_update(self, *args):
         await self._pass("subscription_update")

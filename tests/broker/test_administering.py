@@ -158,7 +158,7 @@ async def test_an_ack_is_confirmed_only_when_the_store_has_it():
         store.fails = True
         connection.verbs.ack(Ack(message_id=peer.of("message")[0]["message_id"], ref="r"))
         with pytest.raises(StoreUnavailable):
-            await bench.broker._engine.progress._flush(bench.broker._owned.flushed)
+            await bench.broker._engine.progress.flush()
         assert peer.of("acked") == []
         store.fails = False
         await bench.flush()

@@ -6,8 +6,9 @@ import pytest
 
 from conduit.errors import NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Ack
-from tests.broker.kit import running_broker
+from conduit.protocol.frames import Ack, Reject
+from conduit.storage.base import DeadFilter
+from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import RefusingStore
 
 
@@ -42,6 +43,17 @@ async def test_a_subscriber_that_left_during_a_refused_deletion_is_not_counted()
             await bench.broker.topics.delete(T, "a")
         assert (await bench.publish("a")).subscribers == 1
         assert other.seqs == [1]
+
+
+@pytest.mark.parametrize("what", ["topics", "subscriptions"])
+async def test_what_died_before_its_topic_or_subscription_was_deleted_is_kept(bench: Bench, what):
+    connection, peer = await bench.subscribe("a", subscription="a")
+    await bench.publish("a")
+    await bench.flush()
+    connection.verbs.reject(Reject(peer.of("message")[0]["message_id"], reason="bad"))
+    await getattr(bench.broker, what).delete(T, "a")
+    (letter,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=10)
+    assert letter.reason == "bad"
 
 
 async def test_a_subscription_that_could_not_be_deleted_goes_on():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -89,6 +90,44 @@ async def test_confirmations_that_wait_in_a_flush_count_too(monkeypatch):
         connection.verbs.ack(Ack(ids(peer)[1], ref="two"))
         assert [(one["ref"], one["code"]) for one in peer.of("error")] == [("two", "overloaded")]
         store.release()
+
+
+async def acked_and_sought(bench: Bench, call: str):
+    """Everything is acked, and sought back to the beginning, of which one hangs at first."""
+    store, loop = bench.broker.store, asyncio.get_running_loop()
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", 5)
+    await bench.flush()
+    seek = partial(bench.broker.subscriptions.seek, "default", "s", "earliest", dry_run=False)
+    ack = Ack(topic="t", seq=5, ref="all")
+    store.held.add(call)
+    if call == "settle":
+        connection.verbs.ack(ack)
+        await bench.until(lambda: bool(store.waiting))
+        seeking = loop.create_task(seek())
+    else:
+        seeking = loop.create_task(seek())
+        await bench.until(lambda: bool(store.waiting))
+        connection.verbs.ack(ack)
+    for _ in range(5):
+        await bench.rest()
+    assert not seeking.done()
+    store.release()
+    await seeking
+    return peer
+
+
+@pytest.mark.parametrize("call", ["settle", "seek"])
+async def test_a_seek_that_was_answered_is_not_undone_by_a_flush_that_overlaps_it(call):
+    async with running_broker(SlowStore()) as bench:
+        peer = await acked_and_sought(bench, call)
+        # What a crash would find now.
+        ((floor, _),) = await places(bench)
+        assert floor == 0
+        await bench.rest()
+        assert peer.seqs == [1, 2, 3, 4, 5] * 2
+        await bench.flush()
+        assert await places(bench) == [(0, 5)]
 
 
 async def test_what_its_last_subscriber_leaves_while_another_is_changed_is_unloaded():

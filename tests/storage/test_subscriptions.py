@@ -261,6 +261,18 @@ async def test_seeking_replaces_the_progress_of_the_given_topics(store):
     assert await given.floors(store, created.subscription_id) == {a.topic_id: 0, b.topic_id: 1}
 
 
+@pytest.mark.parametrize("dies", [False, True])
+async def test_of_what_is_settled_and_then_sought_at_once_the_seek_is_stored_last(store, dies):
+    topic = await given.topic(store)
+    created = await given.subscription(store)
+    await given.messages(store, topic.topic_id, 3)
+    place = (created.subscription_id, topic.topic_id)
+    deaths = [given.death(topic.topic_id, 2, "d1", subscription="billing")] if dies else []
+    settling = store.settle([Progress(*place, 3, 3)], deaths)
+    await asyncio.gather(settling, store.seek(place[0], [(place[1], 1)]))
+    assert await store.progress(place[0]) == [Progress(*place, 1, 1)]
+
+
 async def test_seeking_what_is_gone_does_nothing(store):
     gone = await given.topic(store)
     created = await given.subscription(store)

@@ -148,6 +148,8 @@ class Broker:
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """See `TopicWatcher.topic_deleting`."""
         await self._committers.drain()
+        # While it is there: deaths of what is gone are not stored.
+        await self._engine.progress.flush()
         return await self._owned.follower_ids(topic)
 
     def topic_deleted(self, topic: Topic) -> None:

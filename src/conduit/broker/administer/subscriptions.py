@@ -116,8 +116,9 @@ class Subscriptions:
             beginning = await self._starts.begin(tenant, record.pattern, start)
             positions = await self._starts.floors(tenant, record.pattern, beginning)
             if not dry_run:
-                await self._store.seek(record.subscription_id, positions)
-                self._moved(record, positions)
+                async with self._engine.progress.storing:
+                    await self._store.seek(record.subscription_id, positions)
+                    self._moved(record, positions)
         places = [
             place_of(topic, floor)
             for topic_id, floor in positions

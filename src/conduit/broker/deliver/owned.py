@@ -145,6 +145,8 @@ class Owned:
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
         place = (record.tenant, record.name)
+        # While it is there: deaths of what is gone are not stored.
+        await self._engine.progress.flush()
         await self._store.subscription_delete(record.subscription_id)
         del self._records[place]
         self._patterns[record.tenant].remove(record.pattern, record.name)

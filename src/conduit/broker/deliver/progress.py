@@ -98,6 +98,10 @@ class ProgressWriter:
         self._is_stopping = False
         self._has_ended = False
         self._failed_count = 0
+        self._after: Callable[[set[int]], None] = lambda _: None
+        self.storing = asyncio.Lock()
+        """Held during every flush. Who stores progress in another way holds it until the machines agree, or
+        a flush that overlaps would store where they were before."""
 
     @property
     def deaths_left(self) -> int:
@@ -147,16 +151,17 @@ class ProgressWriter:
         self._urgent.set()
 
     async def run(self, after: Callable[[set[int]], None]) -> None:
-        """Flush whenever there is something to store, until `stop`. Must not be cancelled.
+        """Flush whenever there is something to store, until `stop`; once. Must not be cancelled.
 
         `after` is called after every commit, with the subscriptions that others have claimed; before
         acks are confirmed, so that who is sent away is told nothing any more.
         """
+        self._after = after
         tries_left = LAST_TRIES_COUNT
         while tries_left and (self._marked or not self._is_stopping):
             await self._due()
             try:
-                await self._flush(after)
+                await self.flush()
                 if self._failed_count:
                     logger.info("progress is stored again, after %d failures", self._failed_count)
                     self._failed_count = 0
@@ -190,30 +195,34 @@ class ProgressWriter:
         for told in self._marked.confirmations:
             guarded(told, StoreUnavailable("the server stopped before it could be stored"))
 
-    async def _flush(self, after: Callable[[set[int]], None]) -> None:
-        """Store everything that is marked. On an error all of it stays marked, and the error is raised."""
-        flushing, self._marked = self._marked, _Batch()
-        self._flushing = flushing
-        refused: set[int] = set()
-        try:
-            if flushing.changed or flushing.deaths:
-                progress = [_progress(who) for who in flushing.changed]
-                refused = await self._store.settle(progress, flushing.deaths)
-        except Exception:
-            # Without those that were closed meanwhile: where they stand now is not where they stood.
-            flushing.put_before(self._marked)
-            raise
-        finally:
-            self._flushing = _Batch()
-        guarded(after, refused)
-        if refused:
-            # These died since, and nothing will store that they are settled: whoever has claimed the
-            # subscription delivers them again.
-            self._marked.deaths = [
-                one for one in self._marked.deaths if one.subscription_id not in refused
-            ]
-        for told in flushing.confirmations:
-            guarded(told, None)
+    async def flush(self) -> None:
+        """Store everything that is marked. On an error all of it stays marked for `run` to try again, and the
+        error is raised."""
+        async with self.storing:
+            flushing, self._marked = self._marked, _Batch()
+            self._flushing = flushing
+            try:
+                refused = await self._settle(flushing)
+            except Exception:
+                # Without those that were closed meanwhile: where they stand now is not where they stood.
+                flushing.put_before(self._marked)
+                raise
+            finally:
+                self._flushing = _Batch()
+            guarded(self._after, refused)
+            if refused:
+                # These died since, and nothing will store that they are settled: whoever has claimed the
+                # subscription delivers them again.
+                self._marked.deaths = [
+                    one for one in self._marked.deaths if one.subscription_id not in refused
+                ]
+            for told in flushing.confirmations:
+                guarded(told, None)
+
+    async def _settle(self, batch: _Batch) -> set[int]:
+        if not batch.changed and not batch.deaths:
+            return set()
+        return await self._store.settle([_progress(who) for who in batch.changed], batch.deaths)
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""

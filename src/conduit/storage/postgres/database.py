@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
@@ -52,7 +52,6 @@ class _Stateless(asyncpg.Connection):
 
 
 Job: TypeAlias = Callable[Concatenate["Connection", P], Awaitable[T]]
-_ANY_LANE = nullcontext()
 
 
 class Database:
@@ -128,7 +127,16 @@ class Database:
 
     async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, one after the other in the order of the calls, each to its end."""
-        return await self._call(self._control, lambda c: job(c, *args, **kwargs), lane=self._lane)
+        return await self.in_turn(lambda: self.ask(job, *args, **kwargs))
+
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """`work()` when it is its turn among the jobs of `write`; it may `ask`, and must not `write`."""
+
+        async def in_lane() -> T:
+            async with self._lane:
+                return await work()
+
+        return await self._to_its_end(in_lane)
 
     async def maintain(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, for what may take longer."""
@@ -140,18 +148,16 @@ class Database:
         pool: Pool | None,
         job: Callable[[Connection], Awaitable[T]],
         timeout_s: float = CALL_TIMEOUT_S,
-        lane: AbstractAsyncContextManager[None] = _ANY_LANE,
     ) -> T:
         if pool is None:
             raise StoreUnavailable("the store is not open")
+        return await self._to_its_end(lambda: _on_a_connection(pool, timeout_s, job))
+
+    async def _to_its_end(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """`work()`, which goes on if the caller is cancelled."""
         if len(self._calls) >= CALLS_MAX_COUNT:
             raise StoreUnavailable(f"{CALLS_MAX_COUNT} calls wait for PostgreSQL")
-
-        async def in_lane() -> T:
-            async with lane:
-                return await _on_a_connection(pool, timeout_s, job)
-
-        task = asyncio.get_running_loop().create_task(in_lane())
+        task = asyncio.get_running_loop().create_task(work())
         self._calls.add(task)
         task.add_done_callback(self._done)
         return await asyncio.shield(task)

@@ -268,8 +268,12 @@ class PostgresStore:
     async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         if not progress and not deaths:
             return set()
+        # The messages are read in its turn too: what is asked for later must not come before it.
+        return await self._home.database.in_turn(lambda: self._settle(progress, deaths))
+
+    async def _settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
         messages = await self._messages(deaths)
-        return await self._home.database.write(_settle, progress, deaths, messages)
+        return await self._home.database.ask(_settle, progress, deaths, messages)
 
     async def _messages(self, deaths: Sequence[Death]) -> dict[tuple[int, int], Message]:
         """What died, as far as it is still in the log."""
