@@ -9,7 +9,8 @@ import pytest
 
 from conduit.broker.deliver import progress
 from conduit.errors import StoreUnavailable, Unavailable
-from conduit.protocol.frames import Ack
+from conduit.protocol.frames import Ack, Reject
+from conduit.storage.base import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
 
@@ -147,3 +148,63 @@ async def test_what_its_last_subscriber_leaves_while_another_is_changed_is_unloa
         other.close()
         await bench.flush()
         assert owned.running() == []
+
+
+class CountingStore(SlowStore):
+    """Keeps how many (subscriptions' topics, deaths) each settle stored."""
+
+    def __init__(self):
+        super().__init__()
+        self.settled = []
+
+    async def settle(self, progress, deaths):
+        self.settled.append((len(progress), len(deaths)))
+        for death in deaths:
+            assert death.topic_id in {row.topic_id for row in progress}
+        return await super().settle(progress, deaths)
+
+
+async def test_much_progress_is_stored_in_parts_each_with_what_died_there(monkeypatch):
+    monkeypatch.setattr(progress, "FLUSH_MAX_COUNT", 4)
+    store = CountingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t.*", subscription="s")
+        for number in range(10):
+            await bench.broker.topics.create("default", f"t.{number}")
+            await bench.publish(f"t.{number}")
+        await bench.flush()
+        store.settled.clear()
+        store.held.add("settle")
+        for message_id in ids(peer)[:9]:
+            connection.verbs.reject(Reject(message_id))
+        connection.verbs.ack(Ack(ids(peer)[9], ref="done"))
+        await bench.until(lambda: bool(store.waiting))
+        assert not peer.of("acked")
+        store.release()
+        await bench.until(lambda: bool(peer.of("acked")))
+        assert store.settled == [(4, 4), (4, 4), (2, 1)]
+        assert bench.broker._engine.progress.deaths_left == progress.DEATHS_MAX_COUNT
+
+
+async def test_a_part_that_is_not_stored_is_tried_again_with_what_came_since(monkeypatch):
+    monkeypatch.setattr(progress, "FLUSH_MAX_COUNT", 2)
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t.*", subscription="s", max_in_flight=50)
+        for number in range(5):
+            await bench.broker.topics.create("default", f"t.{number}")
+            await bench.publish_many(f"t.{number}", 2)
+        await bench.flush()
+        store.fails = True
+        for message_id in ids(peer)[::2]:
+            connection.verbs.reject(Reject(message_id))
+        with pytest.raises(StoreUnavailable):
+            await bench.broker._engine.progress.flush()
+        for message_id in ids(peer)[1::2]:
+            connection.verbs.reject(Reject(message_id))
+        assert bench.broker._engine.progress.deaths_left == progress.DEATHS_MAX_COUNT - 10
+        store.fails = False
+        await bench.flush()
+        assert await store.dead_count("default", DeadFilter()) == 10
+        assert [row.floor for row in await store.progress(1)] == [2] * 5
+        assert bench.broker._engine.progress.deaths_left == progress.DEATHS_MAX_COUNT

@@ -10,18 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 import uuid_utils
 
-from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
-from conduit.broker.deliver.group import Group
+from conduit.broker.deliver.marks import Marks, Recorded
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
-from conduit.core.delivery import Delivery
 from conduit.core.message import Death, Progress
 from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
 from conduit.storage.base import Store
@@ -35,6 +32,8 @@ RETRY_INTERVAL_S = 1.0
 LAST_TRIES_COUNT = 3
 # Of so many failures in a row one is logged.
 LOG_EVERY_COUNT = 30
+# Subscriptions, each in one topic, that are stored in one commit, and looked at in one turn of the loop.
+FLUSH_MAX_COUNT = 1_000
 # Deaths that wait for the store; beyond it no delivery dies: a verb is refused, and time has no effect.
 DEATHS_MAX_COUNT = 10_000
 # Acks that wait to be confirmed; beyond it a confirmation is refused.
@@ -43,44 +42,8 @@ CONFIRMATIONS_MAX_COUNT = 100_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Recorded(Protocol):
-    """One subscription in one topic, whose progress and deaths are stored."""
-
-    @property
-    def group(self) -> Group:
-        """The subscription."""
-
-    @property
-    def topic(self) -> Topic:
-        """The topic."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """Its progress there."""
-
-
 Told = Callable[[ConduitError | None], None]
 """Gets None when all is stored that was marked before, or why it never will be."""
-
-
-class _Batch:
-    """What is stored in one commit, and who waits for that."""
-
-    __slots__ = ("changed", "confirmations", "deaths")
-
-    def __init__(self) -> None:
-        self.changed: dict[Recorded, None] = {}
-        self.deaths: list[Death] = []
-        self.confirmations: list[Told] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.changed or self.deaths or self.confirmations)
-
-    def put_before(self, later: _Batch) -> None:
-        """It was not stored: make it part of what is stored next."""
-        later.changed = self.changed | later.changed
-        later.deaths[:0] = self.deaths
-        later.confirmations[:0] = self.confirmations
 
 
 class ProgressWriter:
@@ -90,9 +53,12 @@ class ProgressWriter:
         self._store = store
         self._clock = clock
         self._stats = stats
-        self._marked = _Batch()
+        self._marked = Marks()
         # What the store is being told.
-        self._flushing = _Batch()
+        self._flushing = Marks()
+        # Who waits for what is marked, and for all that is being stored.
+        self._confirmations: list[Told] = []
+        self._confirming: list[Told] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_stopping = False
@@ -106,20 +72,20 @@ class ProgressWriter:
     @property
     def deaths_left(self) -> int:
         """How many more deliveries may die before the store has taken deaths that wait for it."""
-        return DEATHS_MAX_COUNT - len(self._marked.deaths) - len(self._flushing.deaths)
+        return DEATHS_MAX_COUNT - self._marked.deaths_count - self._flushing.deaths_count
 
     def mark(self, who: Recorded) -> None:
         """Its progress changed, or deliveries of it died."""
         if who.delivery.has_dead:
             self._bury(who)
         if who.group.name is not None:
-            self._marked.changed[who] = None
+            self._marked.changed.setdefault(who)
         self._wake.set()
 
     def forget(self, who: Recorded) -> None:
         """It is closed: where it stood is of no use any more."""
-        self._marked.changed.pop(who, None)
-        self._flushing.changed.pop(who, None)
+        self._marked.forget(who)
+        self._flushing.forget(who)
 
     def is_pending(self, who: Recorded) -> bool:
         """Whether it has progress that is not stored."""
@@ -129,10 +95,9 @@ class ProgressWriter:
         """Have it called when everything marked so far is stored. Raises Unavailable."""
         if self._has_ended:
             raise Unavailable("the server is stopping", code="shutting_down")
-        count = len(self._marked.confirmations) + len(self._flushing.confirmations)
-        if count >= CONFIRMATIONS_MAX_COUNT:
+        if len(self._confirmations) + len(self._confirming) >= CONFIRMATIONS_MAX_COUNT:
             raise Overloaded("too many acks wait to be confirmed")
-        self._marked.confirmations.append(told)
+        self._confirmations.append(told)
         self._wake.set()
         self._urgent.set()
 
@@ -158,7 +123,7 @@ class ProgressWriter:
         """
         self._after = after
         tries_left = LAST_TRIES_COUNT
-        while tries_left and (self._marked or not self._is_stopping):
+        while tries_left and (self._marked or self._confirmations or not self._is_stopping):
             await self._due()
             try:
                 await self.flush()
@@ -190,58 +155,70 @@ class ProgressWriter:
     def _end(self) -> None:
         """Nothing is stored any more: whoever waits for that is told so."""
         self._has_ended = True
-        if self._marked.changed or self._marked.deaths:
+        if self._marked:
             logger.warning("the server stops, and its last progress could not be stored")
-        for told in self._marked.confirmations:
+        for told in self._confirmations:
             guarded(told, StoreUnavailable("the server stopped before it could be stored"))
 
     async def flush(self) -> None:
-        """Store everything that is marked. On an error all of it stays marked for `run` to try again, and the
-        error is raised."""
+        """Store everything that is marked by now. On an error what is not stored stays marked, for `run` to
+        try again, and the error is raised."""
         async with self.storing:
-            flushing, self._marked = self._marked, _Batch()
-            self._flushing = flushing
+            self._confirming, self._confirmations = self._confirmations, []
             try:
-                refused = await self._settle(flushing)
-            except Exception:
+                refused = await self._store_in_parts(len(self._marked.changed))
+            except BaseException:
                 # Without those that were closed meanwhile: where they stand now is not where they stood.
-                flushing.put_before(self._marked)
+                self._marked.put_back(self._flushing)
+                self._confirmations = self._confirming + self._confirmations
+                self._confirming = []
                 raise
             finally:
-                self._flushing = _Batch()
+                self._flushing = Marks()
             guarded(self._after, refused)
-            if refused:
-                # These died since, and nothing will store that they are settled: whoever has claimed the
-                # subscription delivers them again.
-                self._marked.deaths = [
-                    one for one in self._marked.deaths if one.subscription_id not in refused
-                ]
-            for told in flushing.confirmations:
+            # What died there since: whoever has claimed the subscription delivers it again.
+            self._marked.forget_deaths(refused)
+            confirming, self._confirming = self._confirming, []
+            for told in confirming:
                 guarded(told, None)
 
-    async def _settle(self, batch: _Batch) -> set[int]:
-        if not batch.changed and not batch.deaths:
-            return set()
-        return await self._store.settle([_progress(who) for who in batch.changed], batch.deaths)
+    async def _store_in_parts(self, count: int) -> set[int]:
+        """Store the first `count` that are marked; returns the subscriptions that others have claimed.
+
+        A death is in the commit of its subscription's progress: each part has what died there until it is
+        made, and nothing dies while it is made.
+        """
+        refused: set[int] = set()
+        while True:
+            part = self._flushing = self._marked.take(min(count, FLUSH_MAX_COUNT))
+            progress = [_progress(who) for who in part.changed if who.group.name is not None]
+            if part:
+                refused |= await self._store.settle(progress, part.deaths())
+            count -= FLUSH_MAX_COUNT
+            if count <= 0:
+                return refused
+            # A store in memory does not wait.
+            await asyncio.sleep(0)
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""
         died_at_ms = int(self._clock.now() * 1000)
-        for dead in who.delivery.take_dead():
-            self._stats.dead_lettered_count += 1
-            self._marked.deaths.append(
-                Death(
-                    dead_id=str(uuid_utils.uuid7()),
-                    tenant=topic.tenant,
-                    subscription=name,
-                    topic_id=topic.topic_id,
-                    seq=dead.seq,
-                    attempts=dead.attempts,
-                    reason=dead.reason,
-                    died_at_ms=died_at_ms,
-                    subscription_id=who.group.subscription_id if name else None,
-                )
+        deaths = [
+            Death(
+                dead_id=str(uuid_utils.uuid7()),
+                tenant=topic.tenant,
+                subscription=name,
+                topic_id=topic.topic_id,
+                seq=dead.seq,
+                attempts=dead.attempts,
+                reason=dead.reason,
+                died_at_ms=died_at_ms,
+                subscription_id=who.group.subscription_id if name else None,
             )
+            for dead in who.delivery.take_dead()
+        ]
+        self._stats.dead_lettered_count += len(deaths)
+        self._marked.bury(who, deaths)
 
 
 def _progress(who: Recorded) -> Progress:

@@ -1,0 +1,82 @@
+"""Whose progress is to be stored, and what died there, which belongs in one commit with it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Protocol
+
+from conduit.broker.catalog import Topic
+from conduit.broker.deliver.group import Group
+from conduit.core.delivery import Delivery
+from conduit.core.message import Death
+
+
+class Recorded(Protocol):
+    """One subscription in one topic, whose progress and deaths are stored."""
+
+    @property
+    def group(self) -> Group:
+        """The subscription."""
+
+    @property
+    def topic(self) -> Topic:
+        """The topic."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Its progress there."""
+
+
+class Marks:
+    """What is to be stored in one commit, or in several."""
+
+    __slots__ = ("changed", "deaths_count", "orphans")
+
+    def __init__(self) -> None:
+        # With what died there, if anything did.
+        self.changed: dict[Recorded, list[Death] | None] = {}
+        # Deaths in what was closed since.
+        self.orphans: list[Death] = []
+        self.deaths_count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.orphans)
+
+    def bury(self, who: Recorded, deaths: list[Death]) -> None:
+        """These died there."""
+        self.changed[who] = (self.changed.get(who) or []) + deaths
+        self.deaths_count += len(deaths)
+
+    def forget(self, who: Recorded) -> None:
+        """Store where it stood no more, but what died there."""
+        self.orphans += self.changed.pop(who, None) or ()
+
+    def forget_deaths(self, refused: set[int]) -> None:
+        """Store no deaths of these subscriptions, which were closed."""
+        kept = [death for death in self.orphans if death.subscription_id not in refused]
+        self.deaths_count -= len(self.orphans) - len(kept)
+        self.orphans = kept
+
+    def take(self, count: int) -> Marks:
+        """A part of it: the first `count`, with what died there, and all orphans."""
+        part = Marks()
+        for who in tuple(islice(self.changed, count)):
+            part.changed[who] = self.changed.pop(who)
+        part.orphans, self.orphans = self.orphans, []
+        part.deaths_count = len(part.deaths())
+        self.deaths_count -= part.deaths_count
+        return part
+
+    def put_back(self, part: Marks) -> None:
+        """It was not stored, and comes before what is here."""
+        later, self.changed = self.changed, part.changed
+        for who, deaths in later.items():
+            self.changed[who] = (self.changed.get(who) or []) + (deaths or []) or None
+        self.orphans = part.orphans + self.orphans
+        self.deaths_count += part.deaths_count
+
+    def deaths(self) -> list[Death]:
+        """All of them."""
+        return [
+            death for deaths in (*self.changed.values(), self.orphans) for death in deaths or ()
+        ]
