@@ -1,5 +1,9 @@
 """Never a silent gap: retention, a recreated topic."""
 
+import json
+import time
+
+from tests.support.raw import RawSocket
 from tests.support.wait import until
 from tests.support.ws import payloads
 
@@ -117,3 +121,40 @@ def test_retention_under_a_connected_slow_subscriber_is_announced_too(api, ws, t
     assert (gap["type"], gap["reason"], gap["from_seq"]) == ("gap", "retention", 3)
     following = gap["to_seq"] + 1
     assert [frame["seq"] for frame in ws.messages(2)] == [following, following + 1]
+
+
+def test_so_many_gaps_that_they_are_more_than_a_connection_may_have_unsent_all_arrive(
+    api, server, topic
+):
+    api.create_topic(f"{topic}.there")
+    # With the longest names the frames of these gaps are 8 MB, of which the kernel takes a part.
+    names = [topic.ljust(254, "x") + end for end in "ab"]
+    positions = {f"{topic}.{number}": {"seq": 2} for number in range(10_000)}
+    with RawSocket(server.port, kept_bytes=65536) as slow:
+        for name in names:
+            slow.request(
+                type="subscribe",
+                topic=f"{topic}.*",
+                subscription=name,
+                start={"positions": positions},
+            )
+        # The answer is written at once, whatever waits to be sent.
+        slow.request(type="heartbeat")
+        api.publish(f"{topic}.there", "before the second")
+        time.sleep(1)
+        frames: list[dict[str, object]] = []
+        while not frames or frames[-1]["type"] != "heartbeat_ack":
+            frames.append(json.loads(slow.text()))
+            if len(frames) % 500 == 0:
+                time.sleep(0.02)
+        api.publish(f"{topic}.there", "after them")
+        while frames[-1].get("payload") != "after them" or frames[-1]["subscription"] != names[1]:
+            frames.append(json.loads(slow.text()))
+    for name in names:
+        mine = [frame for frame in frames if frame.get("subscription") == name]
+        count = 1 + len(positions)
+        assert [frame["type"] for frame in mine[:count]] == ["subscribed"] + ["gap"] * (count - 1)
+        assert [frame["topic"] for frame in mine[1:count]] == list(positions)
+        assert [frame["type"] for frame in mine[count:]] in (["message"], ["message"] * 2)
+        assert mine[-1]["payload"] == "after them"
+        api.delete(f"/api/subscriptions/{name}")

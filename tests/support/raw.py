@@ -14,10 +14,14 @@ from tests.support.wait import DEADLINE_S
 
 
 class Tcp:
-    """A TCP connection to the server's port."""
+    """A TCP connection to the server's port. `kept_bytes`: so much the kernel takes that nobody has read."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    def __init__(self, port: int, *, kept_bytes: int | None = None) -> None:
+        self.socket = socket.socket()
+        self.socket.settimeout(DEADLINE_S)
+        if kept_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kept_bytes)
+        self.socket.connect(("127.0.0.1", port))
         self.received = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -66,8 +70,8 @@ class RawHttp(Tcp):
 class RawSocket(Tcp):
     """A WebSocket connection: masked frames with any bits."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
+    def __init__(self, port: int, *, kept_bytes: int | None = None) -> None:
+        super().__init__(port, kept_bytes=kept_bytes)
         key = base64.b64encode(os.urandom(16))
         self.socket.sendall(
             b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -79,13 +83,21 @@ class RawSocket(Tcp):
 
     def send(self, first: int, data: bytes, *, masked: bool = True) -> None:
         """One frame whose first byte is `first`."""
-        assert len(data) < 126, "a length of one byte is enough here"
         mask = b"\x00\x00\x00\x00" if masked else b""
-        self.socket.sendall(bytes([first, len(data) | (0x80 if masked else 0)]) + mask + data)
+        mask_bit = 0x80 if masked else 0
+        if len(data) < 126:
+            head = bytes([first, len(data) | mask_bit])
+        else:
+            head = bytes([first, 127 | mask_bit]) + struct.pack("!Q", len(data))
+        self.socket.sendall(head + mask + data)
+
+    def request(self, **fields: object) -> None:
+        """Send a frame of the protocol."""
+        self.send(0x81, json.dumps(fields, separators=(",", ":")).encode())
 
     def subscribe(self, fields: dict[str, object]) -> None:
         """Subscribe and read the confirmation, and nothing after it."""
-        self.send(0x81, json.dumps({"type": "subscribe", **fields}).encode())
+        self.request(type="subscribe", **fields)
         assert json.loads(self.text())["type"] == "subscribed"
 
     def text(self) -> bytes:

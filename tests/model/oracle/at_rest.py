@@ -34,9 +34,10 @@ def silent(state: State) -> Iterator[str]:
 
 
 def untold(state: State) -> Iterator[str]:
-    """Everybody who is attached, followed a topic that was made anew, and does not know it."""
+    """Everybody who is attached and drains, followed a topic that was made anew, and does not know it."""
     for subscription in state.subscriptions():
-        for name in subscription.former if subscription.holders and not subscription.going else ():
+        drains = any(holder.is_draining for holder in subscription.holders)
+        for name in subscription.former if drains and not subscription.going else ():
             topic = state.log.by_name.get(name)
             if topic is not None and not topic.going:
                 yield f"{subscription} was not told that {name} was made anew"

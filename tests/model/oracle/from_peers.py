@@ -163,7 +163,7 @@ class FromPeers:
         if topic is None:
             raise Violation(f"a message of {frame.topic}, which does not exist")
         self._check_content(topic, frame)
-        if self._gaps.get(client):
+        if subscription.name is None and self._gaps.get(client):
             raise Violation(f"a message before the gaps {self._gaps[client]}")
         if topic.name in subscription.former and not topic.going:
             raise Violation(f"{subscription} was not told that {topic.name} was made anew")
@@ -193,7 +193,7 @@ class FromPeers:
     def gap(self, client: Hashable, frame: Seen) -> None:
         """The client was told that messages cannot be given."""
         told: ToldGap = (frame.topic, frame.from_seq, frame.to_seq, frame.reason)
-        expected = self._gaps.get(client)
+        expected = self._gaps.get(client) if frame.subscription is None else None
         if expected:
             if expected.pop(0) != told:
                 raise Violation(f"a gap {told}, and not one of those that are due")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
@@ -22,6 +23,8 @@ from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
+# Gaps of one connection that wait for its socket; beyond it the next subscribe waits too.
+GAPS_WAITING_MAX_COUNT = 500
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
 
@@ -69,12 +72,20 @@ class Connection:
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
         self._shares: dict[tuple[str, str | None], _Share] = {}
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
+        # Those whose gaps are not written yet.
+        self._announcements: dict[tuple[str, str | None], Announcement] = {}
         self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer)
 
     # Subscribing ----------------------------------------------------------------------------------
 
     async def subscribe(self, frame: Subscribe) -> None:
-        """Begin to receive; `subscribed` is written before the first message. Raises ConduitError."""
+        """Begin to receive; `subscribed` is written before the first message. Raises ConduitError.
+
+        Waits as long as many gaps of subscribes before are not written yet.
+        """
+        await self._few_gaps_wait()
+        if self._is_closed:
+            return
         check_pattern(frame.topic)
         if frame.subscription is not None:
             check_subscription(frame.subscription)
@@ -95,7 +106,7 @@ class Connection:
         room = self._room
         running = Running(room.engine, self._tenant, frame.topic, settings)
         room.router.add(running)
-        self._join(running, frame)
+        self._join(running, frame, beginning)
         if beginning.floors or beginning.takes_all:
             for topic in room.catalog.matching(self._tenant, frame.topic):
                 unknown = 0 if beginning.takes_all else topic.last_seq
@@ -127,7 +138,7 @@ class Connection:
             running = await owned.start(record)
             if self._is_closed:
                 return
-            self._join(running, frame)
+            self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
 
     async def _establish(self, frame: Subscribe, name: str) -> Beginning | None:
@@ -142,10 +153,19 @@ class Connection:
                 raise
             return None
 
-    def _join(self, running: Running, frame: Subscribe) -> None:
+    def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
-        subscriber = self._room.router.attach(running, self._peer, removed)
+        outlet: Outlet = self._peer
+        gaps = [] if beginning is None else beginning.gaps
+        for gap in gaps:
+            gap.subscription = frame.subscription
+        is_too_much = len(gaps) > GAPS_AT_ONCE_COUNT or not self._peer.writable
+        if is_too_much and (gaps or running.former):
+            told = partial(self._announced, place, running)
+            outlet = Announcement(self._room.engine, self._peer, gaps, told)
+            self._announcements[place] = outlet
+        subscriber = self._room.router.attach(running, outlet, removed)
         self._shares[place] = _Share(running, subscriber)
         self._subscribers[place] = subscriber
 
@@ -162,14 +182,31 @@ class Connection:
         if running.group.name is None and is_pattern(frame.topic):
             reply.at = format_time(room.oldest_uncommitted_ms())
         self._peer.write(server_frame(reply))
-        for gap in beginning.gaps if beginning is not None else ():
-            gap.subscription = frame.subscription
-            room.engine.stats.gap_count += 1
-            self._peer.write(server_frame(gap))
-        running.tell_former(room.catalog.find)
+        announcement = self._announcements.get((frame.topic, frame.subscription))
+        if announcement is not None:
+            room.engine.turn.add(announcement)
+        else:
+            for gap in beginning.gaps if beginning is not None else ():
+                room.engine.stats.gap_count += 1
+                self._peer.write(server_frame(gap))
+            running.tell_former(room.catalog.find)
         if topic is not None:
             # One that is named gets its cursor now; a pattern's come with what they have to do.
             self._open(running, topic)
+
+    async def _few_gaps_wait(self) -> None:
+        """Memory is for the gaps of one large start, and not of as many as a connection may send."""
+        while (
+            sum(each.waiting_count for each in self._announcements.values())
+            > GAPS_WAITING_MAX_COUNT
+        ):
+            await next(iter(self._announcements.values())).over.wait()
+
+    def _announced(self, place: tuple[str, str | None], running: Running) -> None:
+        """The gaps are written: it may have messages."""
+        del self._announcements[place]
+        running.tell_former(self._room.catalog.find)
+        running.group.freed()
 
     def _open(self, running: Running, topic: Topic) -> None:
         self._room.engine.turn.add(running.open(topic))
@@ -193,12 +230,16 @@ class Connection:
 
     def writable_changed(self) -> None:
         """The socket drains again, or no longer."""
+        for announcement in self._announcements.values():
+            self._room.engine.turn.add(announcement)
         for subscriber in self._subscribers.values():
             subscriber.group.freed()
 
     def _leave(self, place: tuple[str, str | None], *, lost: bool) -> None:
         running, subscriber = self._shares.pop(place)
         del self._subscribers[place]
+        if place in self._announcements:
+            self._announcements.pop(place).cancel()
         room = self._room
         room.router.detach(running, subscriber, lost=lost)
         if running.group.name is None:

@@ -39,8 +39,9 @@ class Removal(Enum):
 class Outlet(Protocol):
     """Where a subscriber's frames go: one WebSocket connection."""
 
-    writable: bool
-    """False while the socket does not drain; nothing should be written then."""
+    @property
+    def writable(self) -> bool:
+        """False while the socket does not drain; nothing should be written then."""
 
     def write(self, data: bytes) -> None:
         """Write whole frames; never blocks, never fails."""

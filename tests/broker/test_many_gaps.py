@@ -1,0 +1,116 @@
+"""Starts that ask for many positions which are not there: every gap is told, as the socket drains."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from conduit.broker.attach.connection import Connection
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import StartAt, StartPosition, Subscribe, Unsubscribe
+from tests.broker.kit import Bench, Peer
+
+COUNT = 2_000
+# What the peer's socket takes until it has to drain.
+UNREAD_MAX_BYTES = 50_000
+
+
+class SlowPeer(Peer):
+    """Writable until so much is unread; fails where a connection would be dropped."""
+
+    unread_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.unread_bytes += len(data)
+        self.writable = self.writable and self.unread_bytes < UNREAD_MAX_BYTES
+        assert self.unread_bytes < 3 * UNREAD_MAX_BYTES
+
+    def drain(self, connection: Connection) -> None:
+        self.unread_bytes = 0
+        self.writable = True
+        connection.writable_changed()
+
+
+def connect(bench: Bench) -> tuple[Connection, SlowPeer]:
+    peer = SlowPeer()
+    return bench.broker.connect(T, peer), peer
+
+
+def asking(pattern: str, name: str | None, **more) -> Subscribe:
+    positions = {f"a.{number}": StartPosition(3, "gone") for number in range(COUNT)}
+    return Subscribe(pattern, name, StartAt(positions=positions), **more)
+
+
+async def drained(bench: Bench, connection: Connection, peer: SlowPeer) -> None:
+    await bench.rest()
+    while not peer.writable:
+        peer.drain(connection)
+        await bench.rest()
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+@pytest.mark.parametrize("ack", ["auto", "explicit"])
+async def test_all_are_told_before_the_first_message_and_none_is_missing(bench: Bench, name, ack):
+    await bench.broker.topics.create(T, "a.b")
+    connection, peer = connect(bench)
+    await connection.subscribe(asking("a.*", name, ack=ack))
+    await bench.publish_many("a.b", 5)
+    assert len(peer.of("gap")) < COUNT
+    await drained(bench, connection, peer)
+    assert [frame["topic"] for frame in peer.of("gap")] == [f"a.{n}" for n in range(COUNT)]
+    kinds = ["subscribed"] + ["gap"] * COUNT + ["message"] * 5
+    assert [frame["type"] for frame in peer.frames] == kinds
+    await bench.publish("a.b")
+    assert peer.seqs == [1, 2, 3, 4, 5, 6]
+    assert bench.broker.stats.gap_count == COUNT
+
+
+async def test_a_socket_that_is_full_already_takes_the_gaps_later(bench: Bench):
+    await bench.broker.topics.create(T, "a.b")
+    connection, peer = connect(bench)
+    peer.writable = False
+    start = StartAt(positions={"a.gone": StartPosition(3)})
+    await connection.subscribe(Subscribe("a.*", start=start))
+    await bench.publish("a.b")
+    assert [frame["type"] for frame in peer.frames] == ["subscribed"]
+    await drained(bench, connection, peer)
+    assert [frame["type"] for frame in peer.frames] == ["subscribed", "gap", "message"]
+
+
+async def test_the_next_subscribe_of_the_connection_waits_for_them(bench: Bench):
+    connection, peer = connect(bench)
+    await connection.subscribe(asking("a.*", None))
+    await bench.rest()
+    second = asyncio.get_running_loop().create_task(connection.subscribe(asking("*.*", None)))
+    await bench.rest()
+    assert len(peer.of("subscribed")) == 1
+    await drained(bench, connection, peer)
+    await second
+    await drained(bench, connection, peer)
+    assert [frame["topic"] for frame in peer.of("subscribed")] == ["a.*", "*.*"]
+    assert len(peer.of("gap")) == 2 * COUNT
+
+
+async def test_a_subscribe_that_waits_for_them_ends_with_the_connection(bench: Bench):
+    connection, peer = connect(bench)
+    await connection.subscribe(asking("a.*", None))
+    second = asyncio.get_running_loop().create_task(connection.subscribe(Subscribe("b")))
+    await bench.rest()
+    connection.close()
+    await second
+    assert len(peer.of("subscribed")) == 1
+    assert bench.broker.gauges().subscriber_count == 0
+
+
+async def test_nothing_follows_an_unsubscribe(bench: Bench):
+    connection, peer = connect(bench)
+    await connection.subscribe(asking("a.*", "s"))
+    await bench.rest()
+    connection.unsubscribe(Unsubscribe("a.*", "s"))
+    await drained(bench, connection, peer)
+    assert peer.frames[-1]["type"] == "unsubscribed"
+    await connection.subscribe(Subscribe("b"))
+    await bench.publish("b")
+    assert peer.seqs == [1]
