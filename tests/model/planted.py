@@ -1,23 +1,26 @@
 """Show that the model finds what it is for: faults that the broker had once are planted in a copy of it.
 
-    python -m tests.model.planted [NAME …] [--minutes 10]
+    python -m tests.model.planted [NAME …] [--store memory] [--minutes 10]
 
-Each fault is planted alone, and the model looks for it on the memory store. Prints one line for each: the
-time it took and what was found. Exit code 1 if one was not found.
+Each fault is planted alone, and the model looks for it. Prints one line for each: the time and the steps that
+it took, and what was found. Exit code 1 if one was not found, or something that it does not stand for.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.model.plants import PLANTS, Plant
+from tests.model.run import STORES
 
 ROOT = Path(__file__).parents[2]
 SEED = 0
@@ -26,10 +29,20 @@ SEARCH = """
 import logging, sys, time
 from tests.model.hunt import look
 logging.getLogger("conduit").addHandler(logging.NullHandler())
-found = look(int(sys.argv[1]), "memory", time.monotonic() + float(sys.argv[2])).found
-if found is not None:
-    print(found.violation)
+seed, store, seconds = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+done = look(seed, store, time.monotonic() + seconds)
+print(done.steps_count)
+if done.found is not None:
+    print(done.found.violation)
 """
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the model found, with how many steps; empty for nothing."""
+
+    steps_count: int
+    violation: str
 
 
 def planted(plant: Plant, folder: Path) -> Path:
@@ -42,12 +55,12 @@ def planted(plant: Plant, folder: Path) -> Path:
     return source
 
 
-def search(plant: Plant, minutes: float) -> str:
-    """What the model finds; empty for nothing."""
+def search(plant: Plant, store: str, minutes: float) -> Search:
+    """Look for the fault."""
     with tempfile.TemporaryDirectory(prefix="conduit-planted-") as folder:
         path = os.pathsep.join([str(planted(plant, Path(folder))), str(ROOT)])
         done = subprocess.run(
-            [sys.executable, "-c", SEARCH, str(SEED), str(minutes * 60)],
+            [sys.executable, "-c", SEARCH, str(SEED), store, str(minutes * 60)],
             env={"PYTHONPATH": path},
             capture_output=True,
             text=True,
@@ -55,13 +68,15 @@ def search(plant: Plant, minutes: float) -> str:
         )
     if done.returncode != 0:
         raise RuntimeError(f"the model failed itself:\n{done.stderr}")
-    return done.stdout.strip()
+    steps_count, _, violation = done.stdout.strip().partition("\n")
+    return Search(int(steps_count), violation)
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.model.planted")
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--store", choices=STORES, default=STORES[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     asked = parser.parse_args()
     missed = 0
@@ -69,10 +84,12 @@ def main() -> int:
         if asked.names and plant.name not in asked.names:
             continue
         start = time.monotonic()
-        what = search(plant, asked.minutes)
-        missed += not what
+        found = search(plant, asked.store, asked.minutes)
         took_s = time.monotonic() - start
-        print(f"{plant.name:24} {took_s:6.1f} s  {what or 'NOT FOUND'}", flush=True)
+        is_it = re.search(plant.shows, found.violation) is not None
+        missed += not is_it
+        what = found.violation if is_it else f"NOT FOUND, but: {found.violation or 'nothing'}"
+        print(f"{plant.name:24} {took_s:6.1f} s {found.steps_count:8} steps  {what}", flush=True)
     return 1 if missed else 0
 
 

@@ -22,9 +22,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Plant:
-    """One fault."""
+    """One fault. `shows` is a pattern for the violations that it stands for."""
 
     name: str
+    shows: str
     changes: tuple[Change, ...]
 
 
@@ -34,12 +35,13 @@ PLANTS = (
     # What frees credit wakes only the cursor of its own topic.
     Plant(
         "1-others-not-woken",
+        "is silent",
         (
             Change(
                 _CURSOR,
                 "        if delivery.retries.by_seq or group.is_strict:\n"
                 "            self._engine.turn.add(self)\n"
-                "        if group.line:\n"
+                "        if group.waiting:\n"
                 "            group.freed()\n",
                 "        self._engine.turn.add(self)\n",
             ),
@@ -50,19 +52,21 @@ PLANTS = (
             ),
             Change(
                 "broker/deliver/group.py",
-                "            del self.line[who]\n            guarded(who.serve)\n        self.freed()\n",
-                "            del self.line[who]\n            guarded(who.serve)\n",
+                "            guarded(who.serve)\n        self.freed()\n",
+                "            guarded(who.serve)\n",
             ),
         ),
     ),
     # A cursor that closes keeps its share of the window.
     Plant(
         "2-window-kept",
+        "is silent",
         (Change(_CURSOR, "        self.delivery.forget()\n        self.group.freed()\n", ""),),
     ),
     # A feed that finds a hole jumps at the end of the turn: until then others join it where it was.
     Plant(
         "3-jump-postponed",
+        "did not, without a gap|a follower failed",
         (
             Change(_FEED, '        "_tail",\n', '        "_jump",\n        "_tail",\n'),
             Change(
@@ -103,6 +107,7 @@ PLANTS = (
     # An attempt begins when its message is asked for, and not when it is written.
     Plant(
         "4-attempt-before-read",
+        "is owed again|came as attempt|becomes a dead letter",
         (
             Change(
                 "broker/deliver/redelivery.py",
@@ -112,15 +117,16 @@ PLANTS = (
             ),
             Change(
                 "broker/deliver/redelivery.py",
-                "            return Handed.READING if entry is Lack.READING else Handed.STALLED\n"
+                "            return entry\n"
                 "        retry = self._delivery.hand_again(seq, subscriber.holder, now)\n",
-                "            return Handed.READING if entry is Lack.READING else Handed.STALLED\n",
+                "            return entry\n",
             ),
         ),
     ),
     # A late nack fails an attempt of another subscriber, or one that was not made yet.
     Plant(
         "4-late-nack",
+        "becomes a dead letter|was told|too early|failures are told|nacked_count",
         (
             Change(
                 "broker/deliver/verbs.py",
@@ -134,6 +140,7 @@ PLANTS = (
     # What is open in a topic without a backlog is not looked at when the subscription is loaded.
     Plant(
         "5-redriven-not-loaded",
+        "is owed again",
         (
             Change(
                 "broker/deliver/running.py",
@@ -145,6 +152,7 @@ PLANTS = (
     # A letter goes to whatever subscription has the name now, whether it covers the topic or not.
     Plant(
         "6-redriven-to-others",
+        "which it does not cover",
         (
             Change(
                 "broker/administer/subscriptions.py",
@@ -156,6 +164,7 @@ PLANTS = (
     # Strict order does not look at what is out when something comes again.
     Plant(
         "7-not-strict",
+        "not strict",
         (
             Change(
                 _CURSOR,
@@ -167,6 +176,7 @@ PLANTS = (
     # A topic that is deleted while its subscription is loaded is not made again.
     Plant(
         "8-load-races-deletion",
+        "is silent|was not told",
         (
             Change(
                 "broker/deliver/owned.py",
@@ -178,6 +188,7 @@ PLANTS = (
     # Whoever follows a topic is not told that it was made anew while it was attached.
     Plant(
         "9-made-anew-untold",
+        "was not told",
         (
             Change(
                 "broker/deliver/router.py",
@@ -189,6 +200,7 @@ PLANTS = (
     # What a lost connection had comes again at once, as often as it is lost.
     Plant(
         "10-lost-at-once",
+        "too early",
         (
             Change(
                 "core/delivery.py",
@@ -200,6 +212,7 @@ PLANTS = (
     # A cumulative ack takes what others have.
     Plant(
         "11-ack-takes-others",
+        "stored as floor and cursor|was told|acked_count",
         (
             Change(
                 "core/delivery.py",

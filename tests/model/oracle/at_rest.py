@@ -28,8 +28,9 @@ def silent(state: State) -> Iterator[str]:
             continue
         for line, seq in subscription.owed(state.now):
             yield (
-                f"{subscription} is silent: {line} {seq} is owed, {holder.client} has {holder.out} out"
-                f" of {subscription.max_in_flight}; last known is {line.topic.last_known}"
+                f"{subscription} is silent: {line} {seq} is owed{' again' if seq < line.next else ''},"
+                f" {holder.client} has {holder.out} out of {subscription.max_in_flight}; last known is"
+                f" {line.topic.last_known}"
             )
 
 
