@@ -102,9 +102,11 @@ class Cursor:
     def close(self) -> None:
         """Leave for good; whoever had something out has its credit back."""
         self._enter(State.CLOSED)
-        self.delivery.forget()
-        self.group.freed()
-        self._source.close()
+        if self.group.subscribers:
+            self.delivery.forget()
+            self.group.freed()
+        if self._source.is_holding:
+            self._source.close()
         self._engine.feeds.detach(self.feed)
         self._engine.deadlines.unwatch(self)
         self._engine.progress.forget(self)
