@@ -104,3 +104,18 @@ async def test_a_late_ack_settles_what_was_open_when_the_subscription_was_unload
         ("a.y", 1, 2),
         ("a.y", 2, 1),
     ]
+
+
+async def test_an_ack_whose_number_must_be_looked_up_takes_effect_although_the_connection_ends(
+    bench: Bench,
+):
+    connection, peer = await bench.subscribe("a", subscription="s")
+    await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 2)
+    bench.broker._engine.index._young.clear()
+    connection.verbs.ack(Ack(message_ids=ids(peer, *peer.seqs)))
+    connection.close()
+    await bench.rest()
+    assert peer.seqs != []
+    view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
+    assert view.in_flight_count + view.pending_retry_count == 2 - len(peer.seqs)

@@ -87,10 +87,14 @@ class Session(WebSocket):
         self._context.sessions.add(self)
 
     def on_closed(self) -> None:
-        """Give back what was out."""
+        """Do what was asked before the end, and give back what is still out."""
         self._context.sessions.discard(self)
-        self._kept = None
-        self._connection.close(lost=not (self.peer_closed or self._is_restarting))
+        kept, self._kept = self._kept or (), None
+        try:
+            for text in kept:
+                self._handle(text)
+        finally:
+            self._connection.close(lost=not (self.peer_closed or self._is_restarting))
 
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""
@@ -126,6 +130,9 @@ class Session(WebSocket):
             self._refuse(decode_ref(text), error)
 
     def _subscribe(self, frame: Subscribe) -> None:
+        if self.closing:
+            # It came before the end, and there is nobody to receive anything.
+            return
         self._pause()
         loop = asyncio.get_running_loop()
         self._subscribing = loop.create_task(self._subscribed(frame))

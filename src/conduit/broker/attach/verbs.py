@@ -123,13 +123,14 @@ class Verbs:
 
     def _settle(self, request: _Request) -> None:
         get = self._engine.index.get
+        holders = self._holders(request.subscription)
         missing: list[str] = []
         for message_id in request.message_ids:
             found = get(message_id)
             if found is None:
                 missing.append(message_id)
             else:
-                self._apply(message_id, found[0], found[1], request)
+                self._apply(message_id, found, request, holders)
         if not missing:
             if request.ref is not None:
                 self._answer(request)
@@ -140,9 +141,12 @@ class Verbs:
             self._refuse(request.ref, Overloaded("too many acks of old messages at once"))
             return
         self._lookup_count += 1
-        self._engine.reader.spawn(self._settle_missing(missing, request))
+        # Those who hold it now: an ack that came before the connection's end takes effect after it.
+        self._engine.reader.spawn(self._settle_missing(missing, request, tuple(holders)))
 
-    async def _settle_missing(self, missing: Sequence[str], request: _Request) -> None:
+    async def _settle_missing(
+        self, missing: Sequence[str], request: _Request, holders: Collection[Subscriber]
+    ) -> None:
         """Settle what has left the index, or never was in it: the store knows all that is kept."""
         try:
             for message_id in missing:
@@ -151,7 +155,7 @@ class Verbs:
                     self._engine.stats.unknown_ack_count += 1
                     request.refuse(_unknown(message_id))
                 else:
-                    self._apply(message_id, *place, request)
+                    self._apply(message_id, place, request, holders)
         except ConduitError as error:
             self._refuse(request.ref, error)
         else:
@@ -169,11 +173,17 @@ class Verbs:
             return None
         return found
 
-    def _apply(self, message_id: str, topic_id: int, seq: int, request: _Request) -> None:
+    def _apply(
+        self,
+        message_id: str,
+        place: tuple[int, int],
+        request: _Request,
+        holders: Collection[Subscriber],
+    ) -> None:
         """Settle one delivery of the message; keep the reason if this connection has none that is open."""
         outcome = Outcome.UNKNOWN
-        for subscriber in self._holders(request.subscription):
-            settled = subscriber.settle(topic_id, seq, request.verb)
+        for subscriber in holders:
+            settled = subscriber.settle(*place, request.verb)
             if settled is Outcome.DONE:
                 if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
                     request.is_recorded = True
