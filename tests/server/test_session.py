@@ -1,4 +1,4 @@
-"""The order of frames and the end of a connection, over a socket."""
+"""What a connection's end means for what it had, over a socket."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from conduit.names import DEFAULT_TENANT as T
+from conduit.storage.base import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish
 
@@ -30,11 +31,11 @@ async def heard(client: Client) -> dict[str, object]:
     return json.loads(await client.reader.readexactly(length))
 
 
-async def subscribed(port: Port, name: str) -> Client:
+async def subscribed(port: Port, name: str, **settings: object) -> Client:
     client = await port.connect()
     await client.send(REQUEST)
     await client.reader.readexactly(len(ANSWER))
-    await client.send(said(type="subscribe", topic=TOPIC, subscription=name))
+    await client.send(said(type="subscribe", topic=TOPIC, subscription=name, **settings))
     assert (await heard(client))["type"] == "subscribed"
     return client
 
@@ -59,3 +60,57 @@ async def test_what_came_behind_a_subscribe_takes_effect_although_the_connection
     view = await port.broker.subscriptions.get(T, "s")
     assert [place.floor for place in view.topics] == [1]
     assert port.broker._owned.find(T, "never made") is None
+
+
+def abort(port: Port, client: Client) -> None:
+    client.writer.transport.abort()
+
+
+def break_the_wire(port: Port, client: Client) -> None:
+    client.writer.write(frame(TEXT, b"\xff"))
+
+
+def restart(port: Port, client: Client) -> None:
+    for session in tuple(port.context.sessions):
+        session.announce_restart(0)
+        session.abort()
+
+
+@pytest.mark.parametrize(
+    ("end", "is_lost"), [(abort, True), (break_the_wire, True), (restart, False)]
+)
+async def test_what_a_lost_connection_had_is_counted_as_lost(port: Port, end, is_lost):
+    client = await subscribed(port, "s", max_lost=1)
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    await heard(client)
+    end(port, client)
+    await until_dropped(port)
+    assert await dead_reasons(port) == (["connection_lost"] if is_lost else [])
+
+
+async def test_what_a_connection_had_that_we_closed_and_that_never_answered_is_not_lost(port: Port):
+    await port.broker.topics.create(T, "other")
+    client = await subscribed(port, "s", max_lost=1)
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    await heard(client)
+    await client.send(said(type="subscribe", topic="other"))
+    await heard(client)
+    await port.broker.topics.delete(T, "other")
+    await until_dropped(port)
+    assert await dead_reasons(port) == []
+
+
+async def until_dropped(port: Port) -> None:
+    """The connections end, or are closing; and the time passes that a peer has to answer a close frame."""
+    await port.until(lambda: all(session.closing for session in port.context.sessions))
+    for now in (0.0, port.context.timing.close_timeout_s):
+        for session in tuple(port.context.sessions):
+            session.check(now)
+    await port.until(lambda: not port.context.sessions)
+
+
+async def dead_reasons(port: Port) -> list[str]:
+    await port.broker._engine.progress.stored()
+    return [dead.reason for dead in await port.store.dead_list(T, DeadFilter(), limit=10)]

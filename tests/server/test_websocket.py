@@ -21,26 +21,11 @@ from tests.server.peer import (
     PONG,
     TEXT,
     Peer,
+    fill,
     frame,
     happens,
+    until_server_has_read,
 )
-
-
-async def fill(peer: Peer) -> list[bytes]:
-    """Write to a peer that does not read until its socket is not writable; returns what was sent."""
-    texts = []
-    while peer.server.writable:
-        texts.append(b"%06d" % len(texts) * 2000)
-        peer.server.write(text_frame(texts[-1]))
-    return texts
-
-
-async def until_server_has_read(peer: Peer) -> None:
-    """Everything that was sent before has been handled when this returns."""
-    peer.server.marked.clear()
-    await peer.send(frame(TEXT, b"mark"))
-    await happens(peer.server.marked)
-
 
 # Messages -----------------------------------------------------------------------------------------
 

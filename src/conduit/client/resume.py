@@ -6,6 +6,7 @@ Pure: no clock, no randomness, no I/O. `roll` is a random number in [0, 1) that 
 from __future__ import annotations
 
 from conduit.names import is_pattern
+from conduit.protocol.codes import BROKEN_WIRE
 from conduit.protocol.frames import Gap, MessageFrame, StartAt, StartPosition, StartSpec, Subscribed
 
 BACKOFF_FIRST_S = 0.1
@@ -15,8 +16,6 @@ _DOUBLINGS_MAX = 8
 # A connection that lived shorter counts as a failure, so that a server which accepts and then
 # closes at once is not asked again without a pause.
 STABLE_S = 5.0
-
-_BROKEN_WIRE = frozenset({1002, 1003, 1007, 1009})
 
 # A `subscribe` frame with all positions stays below the 320 KiB that a server takes by default.
 POSITIONS_MAX_BYTES = 256 * 1024
@@ -34,7 +33,7 @@ def backoff_s(failures: int, roll: float) -> float:
 
 def may_reconnect(close_code: int) -> bool:
     """Whether a connection that closed with this code may be opened again."""
-    return close_code not in _BROKEN_WIRE and not 4500 <= close_code <= 4999
+    return close_code not in BROKEN_WIRE and not 4500 <= close_code <= 4999
 
 
 class Backoff:

@@ -27,6 +27,11 @@ CLOSE_TOPIC_DELETED = 4001
 CLOSE_SLOW = 4008
 CLOSE_MOVED = 4009
 
+# A side that gets one of these has sent what no client or server may send.
+BROKEN_WIRE = frozenset(
+    [CLOSE_PROTOCOL_ERROR, CLOSE_UNSUPPORTED, CLOSE_INVALID_TEXT, CLOSE_TOO_BIG]
+)
+
 CODES: dict[str, Code] = {
     # The request itself
     "malformed_json": Code(400, "The body is not valid JSON"),

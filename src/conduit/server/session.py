@@ -94,7 +94,7 @@ class Session(WebSocket):
             for text in kept:
                 self._handle(text)
         finally:
-            self._connection.close(lost=not (self.peer_closed or self._is_restarting))
+            self._connection.close(lost=self.is_lost and not self._is_restarting)
 
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""

@@ -16,6 +16,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from conduit.protocol.codec import close_frame
 from conduit.protocol.codes import (
+    BROKEN_WIRE,
     CLOSE_INVALID_TEXT,
     CLOSE_NORMAL,
     CLOSE_PROTOCOL_ERROR,
@@ -64,16 +65,20 @@ class WebSocket(WSListener):
     __slots__ = (
         "_blocked_since",
         "_closing_since",
+        "_closing_with",
         "_heard",
         "_max_message_bytes",
         "_message",
+        "_peer_closed",
         "_pinged_at",
         "_pong_due",
         "_quiet_since",
+        "_silent_s",
+        "_silent_since",
         "_timing",
         "_transport",
+        "_unsent_bytes",
         "closing",
-        "peer_closed",
         "writable",
     )
 
@@ -86,8 +91,9 @@ class WebSocket(WSListener):
         self.writable = True
         # Whether our close frame is out or the connection gone: nothing is sent or handed up now.
         self.closing = False
-        # Whether the peer has sent a close frame: it went in good order.
-        self.peer_closed = False
+        self._peer_closed = False
+        # The code with which we ended it, before the peer did.
+        self._closing_with: int | None = None
         self._message: _Fragments | None = None
         self._pong_due: bytes | None = None
         # Whether a frame came since the last check; in the time of `check`, since when we wait.
@@ -96,6 +102,10 @@ class WebSocket(WSListener):
         self._pinged_at: float | None = None
         self._blocked_since: float | None = None
         self._closing_since: float | None = None
+        # Of a socket that does not drain: since when the peer has neither sent nor taken anything.
+        self._silent_since: float | None = None
+        self._silent_s = 0.0
+        self._unsent_bytes = 0
 
     # For the subclass to override ---------------------------------------------------------------
 
@@ -125,6 +135,7 @@ class WebSocket(WSListener):
         if self.closing:
             return
         if not self.writable and self._transport.get_write_buffer_size() > WRITE_MAX_BYTES:
+            self._closing_with = CLOSE_SLOW
             self.abort()
             return
         self._transport.write(data)
@@ -138,6 +149,8 @@ class WebSocket(WSListener):
         if self.closing:
             return
         self.closing = True
+        if not self._peer_closed:
+            self._closing_with = code
         self._transport.write(close_frame(code, reason))
         self._message = self._pong_due = None
         self._take_no_more()
@@ -149,6 +162,20 @@ class WebSocket(WSListener):
         self.closing = True
         self._transport.abort()
         self._take_no_more()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection broke, perhaps because of what was sent on it; asked when it has ended.
+
+        It did not if the peer has closed it, or we have, for a reason of ours. It did if the peer has broken
+        the wire. Closed as slow it did if the peer was silent to the end: that one hangs; who takes or sends
+        anything is slow.
+        """
+        code = self._closing_with
+        if code is None or code == CLOSE_SLOW:
+            is_silent = code is None or self._silent_s >= self._timing.slow_timeout_s
+            return is_silent and not self._peer_closed
+        return code in BROKEN_WIRE
 
     def _take_no_more(self) -> None:
         """What `write` would drop must not count as written by those who ask `writable` first."""
@@ -169,6 +196,8 @@ class WebSocket(WSListener):
 
     def check(self, now: float) -> None:
         """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
+        if not self.writable:
+            self._listen(now)
         if self.closing:
             if self._closing_since is None:
                 self._closing_since = now
@@ -182,6 +211,15 @@ class WebSocket(WSListener):
                 self._closing_since = now
         else:
             self._check_peer(now)
+
+    def _listen(self, now: float) -> None:
+        """Measure how long a peer whose socket does not drain has been silent."""
+        unsent_bytes = self._transport.get_write_buffer_size()
+        if self._silent_since is None or self._heard or unsent_bytes < self._unsent_bytes:
+            self._silent_since = now
+        self._heard = False
+        self._unsent_bytes = unsent_bytes
+        self._silent_s = now - self._silent_since
 
     def _check_peer(self, now: float) -> None:
         if self._heard or self._quiet_since is None:
@@ -218,7 +256,7 @@ class WebSocket(WSListener):
         if self.closing:
             return
         self.writable = True
-        self._blocked_since = None
+        self._blocked_since = self._silent_since = None
         # Our ping may have waited behind what has just drained, so its time starts anew.
         self._pinged_at = None
         if self._pong_due is not None:
@@ -231,7 +269,7 @@ class WebSocket(WSListener):
         self._heard = True
         kind = frame.msg_type
         if kind == _CLOSE:
-            self.peer_closed = True
+            self._peer_closed = True
         if self.closing:
             # All but the peer's answer is void (RFC 6455 §5.5.1).
             if kind == _CLOSE:

@@ -222,8 +222,8 @@ class Connection:
         self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
 
     def close(self, *, lost: bool = False) -> None:
-        """The connection is gone: all that it had out goes back. `lost`: it broke, without a closing
-        handshake that the peer took part in or that we began. Idempotent."""
+        """The connection is gone: all that it had out goes back. `lost`: it broke, and that may be because of
+        what it had; see docs/decisions/0017. Idempotent."""
         self._is_closed = True
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
