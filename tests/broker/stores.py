@@ -29,7 +29,7 @@ class AwayStore(MemoryStore):
 
 class SlowStore(MemoryStore):
     """Calls of the methods in `held` wait until `release`: `former` and `seek` with the answer, the others
-    before they have an effect."""
+    before they have an effect, and `settle` with the answer if `settled` is held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,9 +79,11 @@ class SlowStore(MemoryStore):
         await self._pass("read")
         return await super().read(*args, **kwargs)
 
-    async def settle(self, progress, deaths):
+    async def settle(self, *args):
         await self._pass("settle")
-        return await super().settle(progress, deaths)
+        refused = await super().settle(*args)
+        await self._pass("settled")
+        return refused
 
     async def seek(self, *args):
         await super().seek(*args)
@@ -97,10 +99,10 @@ class FailingStore(MemoryStore):
 
     fails = False
 
-    async def settle(self, progress, deaths):
+    async def settle(self, *args):
         if self.fails:
             raise StoreUnavailable("the disk is full")
-        return await super().settle(progress, deaths)
+        return await super().settle(*args)
 
 
 class RefusingStore(MemoryStore):

@@ -93,6 +93,24 @@ async def test_confirmations_that_wait_in_a_flush_count_too(monkeypatch):
         store.release()
 
 
+async def test_a_deletion_that_is_given_up_while_it_stores_progress_loses_none_of_it():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        await bench.flush()
+        connection.verbs.ack(Ack(ids(peer)[0]))
+        store.held.add("settle")
+        deletion = bench.broker.subscriptions.delete("default", "s")
+        deleting = asyncio.get_running_loop().create_task(deletion)
+        await bench.until(lambda: bool(store.waiting))
+        deleting.cancel()
+        await asyncio.gather(deleting, return_exceptions=True)
+        store.release()
+        await bench.flush()
+        assert await places(bench) == [(1, 1)]
+
+
 async def acked_and_sought(bench: Bench, call: str):
     """Everything is acked, and sought back to the beginning, of which one hangs at first."""
     store, loop = bench.broker.store, asyncio.get_running_loop()
@@ -157,11 +175,11 @@ class CountingStore(SlowStore):
         super().__init__()
         self.settled = []
 
-    async def settle(self, progress, deaths):
+    async def settle(self, progress, deaths, redriven=()):
         self.settled.append((len(progress), len(deaths)))
         for death in deaths:
             assert death.topic_id in {row.topic_id for row in progress}
-        return await super().settle(progress, deaths)
+        return await super().settle(progress, deaths, redriven)
 
 
 async def test_much_progress_is_stored_in_parts_each_with_what_died_there(monkeypatch):

@@ -1,12 +1,15 @@
 """Dead letters that are delivered again: to whom, when, and in which order."""
 
+import asyncio
+
 import pytest
 
 from conduit.errors import Conflict
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.base import DeadFilter
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import FailingStore, SlowStore
 
 
 async def bury(bench: Bench, topic: str, pattern: str, count: int = 1, **fields):
@@ -157,3 +160,75 @@ async def test_a_redrive_is_not_lost_when_another_node_has_claimed_the_subscript
     connection.close()
     _, again = await bench.subscribe("o.*", subscription="s")
     assert again.seqs == [1]
+
+
+async def letter_of(bench: Bench):
+    (letter,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=2)
+    return letter
+
+
+async def test_a_letter_that_dies_again_while_its_redrive_is_stored_counts_as_not_redriven():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 2)
+        one, two = [frame["message_id"] for frame in peer.of("message")]
+        connection.verbs.reject(Reject(one))
+        await bench.flush()
+        letter = await letter_of(bench)
+        store.held.add("settle")
+        connection.verbs.ack(Ack(two, ref="a flush is under way"))
+        await bench.until(lambda: bool(store.waiting))
+        redrive = bench.broker.dead_letters.redrive(T, letter.dead_id)
+        redriving = asyncio.get_running_loop().create_task(redrive)
+        await bench.until(lambda: peer.attempts == [(1, 1), (2, 1), (1, 1)])
+        connection.verbs.reject(Reject(one, reason="again"))
+        store.release()
+        await redriving
+        await bench.flush()
+        letter = await letter_of(bench)
+        assert (letter.reason, letter.redriven_at_ms) == ("again", None)
+        await bench.broker.dead_letters.redrive(T, letter.dead_id)
+        assert (await letter_of(bench)).redriven_at_ms is not None
+
+
+async def test_a_letter_that_dies_again_while_the_store_is_away_counts_as_not_redriven():
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        loop = asyncio.get_running_loop()
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        message_id = peer.of("message")[0]["message_id"]
+        connection.verbs.reject(Reject(message_id))
+        await bench.flush()
+        letter = await letter_of(bench)
+        store.fails = True
+        redriving = loop.create_task(bench.broker.dead_letters.redrive(T, letter.dead_id))
+        await bench.until(lambda: len(peer.attempts) == 2)
+        # It has failed once with the mark in it.
+        await bench.until(lambda: bench.broker._engine.progress._failed_count == 1)
+        connection.verbs.reject(Reject(message_id, reason="again"))
+        store.fails = False
+        await redriving
+        await bench.flush()
+        letter = await letter_of(bench)
+        assert (letter.reason, letter.redriven_at_ms) == ("again", None)
+
+
+async def test_a_redrive_is_marked_in_the_commit_that_opens_its_delivery():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
+        await bench.flush()
+        letter = await letter_of(bench)
+        store.held.add("settled")
+        redrive = bench.broker.dead_letters.redrive(T, letter.dead_id)
+        redriving = asyncio.get_running_loop().create_task(redrive)
+        await bench.until(lambda: bool(store.waiting))
+        # What a crash would find now.
+        assert (await letter_of(bench)).redriven_at_ms is not None
+        assert [bool(row.open) for row in await store.progress(1)] == [True]
+        store.release()
+        await redriving

@@ -46,7 +46,7 @@ BREAKABLE = (
     "read", "append", "settle", "read", "settle", "find", "progress", "former", "dead_of",
     "subscription_claim",
     "subscription_create", "topic_create", "topic_delete", "subscription_update", "subscription_delete",
-    "seek", "dead_mark", "trim",
+    "seek", "trim",
 )  # fmt: skip
 FORGETFUL = (
     "settle", "subscription_create", "topic_create", "topic_delete", "seek", "subscription_update",

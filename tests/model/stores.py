@@ -32,7 +32,6 @@ WRITES = frozenset(
         "subscription_claim",
         "settle",
         "seek",
-        "dead_mark",
         "dead_delete",
     ]
 )
@@ -158,11 +157,11 @@ class Port:
         setattr(self, call, asked)
         return asked
 
-    async def settle(self, progress: Any, deaths: Any) -> Any:
+    async def settle(self, progress: Any, deaths: Any, redriven: Any = ()) -> Any:
         places: Any = []
         with self._listening():
-            places = self._ears.begin_settle(progress, deaths)
-        return await self._asked("settle", (progress, deaths), {}, places)
+            places = self._ears.begin_settle(progress, deaths, redriven)
+        return await self._asked("settle", (progress, deaths, redriven), {}, places)
 
     async def other_node_appends(self, batch: Sequence[NewMessage]) -> None:
         """Somebody else writes to the log: the broker does not hear of it."""
@@ -251,15 +250,13 @@ class Port:
             case "append":
                 ears.did_append(args[0], result)
             case "settle":
-                ears.did_settle(known, args[1], result)
+                ears.did_settle(known, args[1], result, args[2])
             case "trim":
                 ears.trimmed(args[0], result.first_seq)
             case "topic_create":
                 ears.did_topic_create(result)
             case "subscription_create":
                 ears.did_subscription_create(result, args[4])
-            case "dead_mark":
-                ears.did_dead_mark(args[0])
             case "dead_delete":
                 ears.did_dead_delete(args[1])
             case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":

@@ -1,6 +1,6 @@
 import pytest
 
-from conduit.core.message import DeadLetter, Progress, Retention
+from conduit.core.message import DeadLetter, Progress, Redriven, Retention
 from conduit.errors import StoreDataError
 from conduit.storage.base import DeadFilter
 from tests.storage import given
@@ -146,11 +146,42 @@ async def test_a_redrive_is_marked_until_the_delivery_dies_again(store):
     record = await given.topic(store)
     await given.messages(store, record.topic_id, 2)
     await store.settle([], [given.death(record.topic_id, n, f"d{n}") for n in (1, 2)])
-    await store.dead_mark(["d1", "unknown"], NOW_MS + 3)
+    marks = [Redriven("d1", NOW_MS + 3), Redriven("unknown", NOW_MS + 4)]
+    await store.settle([], [], marks)
     marks = {d.dead_id: d.redriven_at_ms for d in await store.dead_list(TENANT, ALL, limit=10)}
     assert marks == {"d1": NOW_MS + 3, "d2": None}
     await store.settle([], [given.death(record.topic_id, 1, "d3")])
     assert (await store.dead_get(TENANT, "d1")).redriven_at_ms is None
+
+
+async def test_a_redrive_is_marked_after_the_deaths_of_the_same_call(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 1)
+    await store.settle([], [given.death(record.topic_id, 1, "d1")])
+    again = given.death(record.topic_id, 1, "d2", attempts=9)
+    await store.settle([], [again], [Redriven("d1", NOW_MS + 3)])
+    letter = await store.dead_get(TENANT, "d1")
+    assert (letter.attempts, letter.redriven_at_ms) == (9, NOW_MS + 3)
+
+
+async def test_of_a_subscription_that_somebody_has_claimed_no_redrive_is_marked(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 2)
+    created, other = await given.subscription(store), await given.subscription(store, "other")
+    fence = await store.subscription_claim(created.subscription_id)
+    await store.settle([], [given.death(record.topic_id, n, f"d{n}") for n in (1, 2)])
+    await store.subscription_claim(created.subscription_id)
+    rows = [
+        Progress(created.subscription_id, record.topic_id, 1, 1, b"x", fence),
+        Progress(other.subscription_id, record.topic_id, 1, 1, b"x"),
+    ]
+    marks = [
+        Redriven("d1", NOW_MS, created.subscription_id),
+        Redriven("d2", NOW_MS, other.subscription_id),
+    ]
+    assert await store.settle(rows, [], marks) == {created.subscription_id}
+    marked = {d.dead_id: d.redriven_at_ms for d in await store.dead_list(TENANT, ALL, limit=10)}
+    assert marked == {"d1": None, "d2": NOW_MS}
 
 
 async def test_discarding_says_how_many_existed(store):

@@ -134,6 +134,15 @@ class Death(msgspec.Struct):
     """Of a durable subscription; the death is refused together with its progress."""
 
 
+class Redriven(msgspec.Struct, frozen=True):
+    """A dead letter whose delivery is open again."""
+
+    dead_id: str
+    at_ms: int
+    subscription_id: int | None = None
+    """As in `Death`."""
+
+
 class DeadLetter(msgspec.Struct):
     """A dead letter as it is listed: the delivery that died and the message with it."""
 

@@ -21,6 +21,7 @@ from conduit.core.message import (
     Message,
     NewMessage,
     Progress,
+    Redriven,
     Retention,
     SubscriptionRecord,
     SubscriptionSettings,
@@ -272,11 +273,17 @@ class Store(Protocol):
         """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest
         first; returns how many."""
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+    async def settle(
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
+    ) -> set[int]:
         """Store progress and dead letters in one commit, but for the subscriptions that somebody has
         claimed since: returns their ids. Rows of topics or subscriptions that are gone
         are skipped; a death whose message is no longer in the log replaces an existing dead letter of
-        the same delivery or is dropped. What it replaces keeps its id and is redriven no more. Raises
+        the same delivery or is dropped. What it replaces keeps its id and is redriven no more. After the
+        deaths the dead letters of `redriven` are marked; unknown ids are ignored. Raises
         StoreDataError for a `dead_id` of another delivery."""
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
@@ -297,9 +304,6 @@ class Store(Protocol):
 
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         """The dead letter of one delivery, if any."""
-
-    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        """Record that these were redriven. Unknown ids are ignored."""
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         """Discard; returns how many existed."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from conduit.core.message import Death, Progress
+from conduit.core.message import Death, Progress, Redriven
+
+T = TypeVar("T", Progress, Death, Redriven)
 
 
 class Fences:
@@ -27,11 +30,6 @@ class Fences:
         }
 
 
-def allowed(
-    refused: set[int], progress: Sequence[Progress], deaths: Sequence[Death]
-) -> tuple[list[Progress], list[Death]]:
+def allowed(refused: set[int], given: Sequence[T]) -> list[T]:
     """What is left without the subscriptions that are refused."""
-    return (
-        [row for row in progress if row.subscription_id not in refused],
-        [death for death in deaths if death.subscription_id not in refused],
-    )
+    return [one for one in given if one.subscription_id not in refused]

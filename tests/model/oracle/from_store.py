@@ -13,12 +13,13 @@ from conduit.core.message import (
     Death,
     NewMessage,
     Progress,
+    Redriven,
     SubscriptionRecord,
     SubscriptionSettings,
     TopicRecord,
 )
 from conduit.storage.base import TOPIC_GONE, Start
-from tests.model.oracle.line import Delivery, Line, Place
+from tests.model.oracle.line import Line, Place
 from tests.model.oracle.log import Stored, Topic, Violation
 from tests.model.oracle.state import Due, Letter, State
 from tests.model.oracle.subscription import Former, Subscription
@@ -188,11 +189,16 @@ class FromStore:
     # Progress -------------------------------------------------------------------------------------
 
     def begin_settle(
-        self, progress: Sequence[Progress], deaths: Sequence[Death]
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
     ) -> list[tuple[int, Line, Place]]:
         """Check what is to be stored; returns what each line would be after a crash from then on."""
         for death in deaths:
             self._check_death(death)
+        for mark in redriven:
+            self._open_again(mark)
         places = []
         for row in progress:
             subscription = self.state.by_id(row.subscription_id)
@@ -215,6 +221,7 @@ class FromStore:
         places: Sequence[tuple[int, Line, Place]],
         deaths: Sequence[Death],
         refused: set[int],
+        redriven: Sequence[Redriven] = (),
     ) -> None:
         for subscription_id, line, place in places:
             subscription = self.state.by_id(subscription_id)
@@ -227,6 +234,10 @@ class FromStore:
         for death in deaths:
             if death.subscription_id not in refused:
                 self._bury(death)
+        for mark in redriven:
+            found = self._letter(mark)
+            if found is not None and mark.subscription_id not in refused:
+                found[1].is_redriven = True
 
     def heard_settle(self, refused: set[int]) -> None:
         """Another node runs these now: what was not stored is lost, and comes again some day."""
@@ -269,19 +280,23 @@ class FromStore:
 
     # Dead letters ---------------------------------------------------------------------------------
 
-    def did_dead_mark(self, dead_ids: Sequence[str]) -> None:
-        """These were redriven: at the latest now they are open again."""
-        for (name, topic_id, seq), letter in self.state.letters.items():
-            if letter.dead_id not in dead_ids:
-                continue
-            letter.is_redriven = True
-            subscription = self.state.durable.get(name)
-            line = subscription.lines.get(topic_id) if subscription is not None else None
-            if line is not None and seq in line.maybe:
-                line.redrive(seq, self.state.now)
-                line.redriven.discard(seq)
-                line.stored.maybe.discard(seq)
-                line.stored.open[seq] = Delivery(0)
+    def _letter(self, mark: Redriven) -> tuple[tuple[str, int, int], Letter] | None:
+        """Where it died, and the dead letter."""
+        for place, letter in self.state.letters.items():
+            if letter.dead_id == mark.dead_id:
+                return place, letter
+        return None
+
+    def _open_again(self, mark: Redriven) -> None:
+        """At the latest now it is open again."""
+        found = self._letter(mark)
+        subscription = self.state.by_id(mark.subscription_id or 0)
+        if found is None or subscription is None:
+            return
+        _, topic_id, seq = found[0]
+        line = subscription.lines.get(topic_id)
+        if line is not None and seq in line.maybe:
+            line.redrive(seq, self.state.now)
 
     def did_dead_delete(self, dead_ids: Sequence[str]) -> None:
         letters = self.state.letters

@@ -12,7 +12,7 @@ import uuid_utils
 
 from conduit.broker.clock import Clock
 from conduit.broker.waiting import result_of
-from conduit.core.message import DeadLetter
+from conduit.core.message import DeadLetter, Redriven
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, RequestError
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import DeadFilter, Store
@@ -28,8 +28,8 @@ JOBS_RUNNING_MAX = 4
 _headers = msgspec.json.Decoder(dict[str, str]).decode
 logger = logging.getLogger(__name__)
 
-Redrive = Callable[[str, str, int, int], Awaitable[None]]
-"""Delivers (tenant, subscription, topic_id, seq) again; raises NotFound, Conflict."""
+Redrive = Callable[[DeadLetter, int], Awaitable[None]]
+"""Delivers it to its subscription again, and marks it with the time (ms); raises NotFound, Conflict."""
 Publish = Callable[[str, PublishRequest, Callable[[object], None]], None]
 """Publishes for the tenant; the callback gets a receipt or a ConduitError."""
 
@@ -92,16 +92,16 @@ class DeadLetters:
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:
         """Deliver it again to its subscription, and mark it. Raises NotFound, Conflict.
 
-        One of an ephemeral subscriber, who is gone, is published anew. A crash before the mark
+        One of an ephemeral subscriber, who is gone, is published anew. A crash before its mark
         leaves it unmarked, and it may be redriven twice: at least once.
         """
         letter = await self.get(tenant, dead_id)
+        letter.redriven_at_ms = at_ms = self._now_ms()
         if letter.subscription:
-            await self._redrive(tenant, letter.subscription, letter.topic_id, letter.seq)
+            await self._redrive(letter, at_ms)
         else:
             await self._publish_anew(tenant, letter)
-        letter.redriven_at_ms = self._now_ms()
-        await self._store.dead_mark([dead_id], letter.redriven_at_ms)
+            await self._store.settle([], [], [Redriven(dead_id, at_ms)])
         return letter
 
     async def _publish_anew(self, tenant: str, letter: DeadLetter) -> None:

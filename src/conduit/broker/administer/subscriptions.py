@@ -20,7 +20,13 @@ from conduit.broker.deliver.running import Running, restored
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
 from conduit.core.delivery import Delivery
-from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.message import (
+    DeadLetter,
+    Progress,
+    Redriven,
+    SubscriptionRecord,
+    SubscriptionSettings,
+)
 from conduit.core.topics import matches
 from conduit.errors import Conflict, InvalidRequest, NotFound
 from conduit.protocol.frames import StartSpec
@@ -135,26 +141,28 @@ class Subscriptions:
             if topic is not None:
                 running.seek(topic, floor)
 
-    async def redrive(self, tenant: str, name: str, topic_id: int, seq: int) -> None:
-        """Deliver a dead letter's message to its subscription again, from attempt 1.
+    async def redrive(self, letter: DeadLetter, at_ms: int) -> None:
+        """Deliver a dead letter's message to its subscription again, from attempt 1, and mark it as redriven,
+        unless it dies again before that is stored.
 
         Raises NotFound for a subscription or topic that is gone, Conflict if the subscription of that
         name is on other topics now, if the delivery is open, or if other nodes run the subscription.
         """
         for _ in range(REDRIVE_TRIES_MAX_COUNT):
-            running = await self._redrive(tenant, name, topic_id, seq)
+            running = await self._redrive(letter, at_ms)
             await self._engine.progress.stored()
             if not running.was_moved:
                 return
             # Another node had claimed it, and the store took nothing of it from this one any more.
-        raise Conflict(f"subscription {name!r} runs on another node")
+        raise Conflict(f"subscription {letter.subscription!r} runs on another node")
 
-    async def _redrive(self, tenant: str, name: str, topic_id: int, seq: int) -> Running:
+    async def _redrive(self, letter: DeadLetter, at_ms: int) -> Running:
+        name, topic_id = letter.subscription, letter.topic_id
         async with self._owned.changing:
             topic = self._catalog.by_id(topic_id)
             if topic is None:
                 raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
-            record = self._owned.get(tenant, name)
+            record = self._owned.get(letter.tenant, name)
             if not matches(record.pattern, topic.name):
                 raise Conflict(
                     f"subscription {name!r} is on {record.pattern!r} now, not on {topic.name!r}"
@@ -162,8 +170,10 @@ class Subscriptions:
             running = await self._owned.start(record)
             if self._catalog.by_id(topic_id) is None:
                 raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
-            if not running.redrive(topic, seq):
+            if not running.redrive(topic, letter.seq):
                 raise Conflict("the message is not settled in its subscription")
+            mark = Redriven(letter.dead_id, at_ms, record.subscription_id)
+            self._engine.progress.redriven(running.cursors[topic_id], letter.seq, mark)
             return running
 
     # Views ----------------------------------------------------------------------------------------

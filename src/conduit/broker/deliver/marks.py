@@ -1,4 +1,4 @@
-"""Whose progress is to be stored, and what died there, which belongs in one commit with it."""
+"""Whose progress is to be stored, and what died or was redriven there: that belongs in one commit with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.group import Group
 from conduit.core.delivery import Delivery
-from conduit.core.message import Death
+from conduit.core.message import Death, Redriven
 
 
 class Recorded(Protocol):
@@ -30,11 +30,13 @@ class Recorded(Protocol):
 class Marks:
     """What is to be stored in one commit, or in several."""
 
-    __slots__ = ("changed", "deaths_count", "orphans")
+    __slots__ = ("_redriven", "changed", "deaths_count", "orphans")
 
     def __init__(self) -> None:
         # With what died there, if anything did.
         self.changed: dict[Recorded, list[Death] | None] = {}
+        # The marks of dead letters that are open again, by number; for some of the above.
+        self._redriven: dict[Recorded, dict[int, Redriven]] = {}
         # Deaths in what was closed since.
         self.orphans: list[Death] = []
         self.deaths_count = 0
@@ -42,13 +44,24 @@ class Marks:
     def __bool__(self) -> bool:
         return bool(self.changed or self.orphans)
 
+    def open_again(self, who: Recorded, seq: int, mark: Redriven) -> None:
+        """A dead delivery there, which changed, is open again."""
+        self._redriven.setdefault(who, {})[seq] = mark
+
+    def forget_redriven(self, who: Recorded, deaths: list[Death]) -> None:
+        """These died again."""
+        marks = self._redriven.get(who, {})
+        for death in deaths:
+            marks.pop(death.seq, None)
+
     def bury(self, who: Recorded, deaths: list[Death]) -> None:
         """These died there."""
         self.changed[who] = (self.changed.get(who) or []) + deaths
         self.deaths_count += len(deaths)
 
     def forget(self, who: Recorded) -> None:
-        """Store where it stood no more, but what died there."""
+        """Store where it stood no more, nor what was open, but what died there."""
+        self._redriven.pop(who, None)
         self.orphans += self.changed.pop(who, None) or ()
 
     def forget_deaths(self, refused: set[int]) -> None:
@@ -62,6 +75,8 @@ class Marks:
         part = Marks()
         for who in tuple(islice(self.changed, count)):
             part.changed[who] = self.changed.pop(who)
+            if who in self._redriven:
+                part._redriven[who] = self._redriven.pop(who)
         part.orphans, self.orphans = self.orphans, []
         part.deaths_count = len(part.deaths())
         self.deaths_count -= part.deaths_count
@@ -72,6 +87,8 @@ class Marks:
         later, self.changed = self.changed, part.changed
         for who, deaths in later.items():
             self.changed[who] = (self.changed.get(who) or []) + (deaths or []) or None
+        for who, marks in part._redriven.items():
+            self._redriven[who] = marks | self._redriven.get(who, {})
         self.orphans = part.orphans + self.orphans
         self.deaths_count += part.deaths_count
 
@@ -80,3 +97,7 @@ class Marks:
         return [
             death for deaths in (*self.changed.values(), self.orphans) for death in deaths or ()
         ]
+
+    def redriven(self) -> list[Redriven]:
+        """All marks."""
+        return [mark for marks in self._redriven.values() for mark in marks.values()]

@@ -2,7 +2,8 @@
 
 What changed is collected and stored at most every 200 ms, or at once when somebody waits for it. After a
 crash what was settled in between is delivered again: duplicates, never losses. A death and the progress
-that counts it as settled are always in one commit.
+that counts it as settled are always in one commit, and so are the mark of a dead letter that was redriven and
+the progress that has its delivery open.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from conduit.broker.deliver.marks import Marks, Recorded
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
-from conduit.core.message import Death, Progress
+from conduit.core.message import Death, Progress, Redriven
 from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
 from conduit.storage.base import Store
 
@@ -81,6 +82,11 @@ class ProgressWriter:
         if who.group.name is not None:
             self._marked.changed.setdefault(who)
         self._wake.set()
+
+    def redriven(self, who: Recorded, seq: int, mark: Redriven) -> None:
+        """A dead delivery is open again, for which `who` was marked. Its dead letter is marked in the same
+        commit, unless it has died again by then."""
+        self._marked.open_again(who, seq, mark)
 
     def forget(self, who: Recorded) -> None:
         """It is closed: where it stood is of no use any more."""
@@ -193,7 +199,7 @@ class ProgressWriter:
             part = self._flushing = self._marked.take(min(count, FLUSH_MAX_COUNT))
             progress = [_progress(who) for who in part.changed if who.group.name is not None]
             if part:
-                refused |= await self._store.settle(progress, part.deaths())
+                refused |= await self._store.settle(progress, part.deaths(), part.redriven())
             count -= FLUSH_MAX_COUNT
             if count <= 0:
                 return refused
@@ -219,6 +225,9 @@ class ProgressWriter:
         ]
         self._stats.dead_lettered_count += len(deaths)
         self._marked.bury(who, deaths)
+        # What is being stored may fail, and be tried again together with these deaths.
+        for marks in (self._marked, self._flushing):
+            marks.forget_redriven(who, deaths)
 
 
 def _progress(who: Recorded) -> Progress:

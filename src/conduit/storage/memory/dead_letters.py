@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from conduit.core.message import DeadLetter, Death, Message
+from conduit.core.message import DeadLetter, Death, Message, Redriven
 from conduit.errors import StoreDataError
 from conduit.storage.base import DeadFilter
 
@@ -65,12 +65,12 @@ class DeadLetters:
         letter = self._of.get((subscription, topic_id, seq))
         return None if letter is None else replace(letter)
 
-    def mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        """See `Store.dead_mark`."""
-        for dead_id in dead_ids:
-            letter = self._by_id.get(dead_id)
+    def mark(self, redriven: Sequence[Redriven]) -> None:
+        """These were redriven; unknown ids are ignored."""
+        for one in redriven:
+            letter = self._by_id.get(one.dead_id)
             if letter is not None:
-                letter.redriven_at_ms = redriven_at_ms
+                letter.redriven_at_ms = one.at_ms
 
     def delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         """See `Store.dead_delete`."""

@@ -12,6 +12,7 @@ from conduit.core.message import (
     Message,
     NewMessage,
     Progress,
+    Redriven,
     Retention,
     SubscriptionRecord,
     SubscriptionSettings,
@@ -202,12 +203,17 @@ class MemoryStore:
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return self._former.trim(before_ms, limit)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+    async def settle(
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
+    ) -> set[int]:
         self._dead.check(deaths)
         refused = self._fences.refused(progress)
-        progress, deaths = allowed(refused, progress, deaths)
-        self._subscriptions.put([row for row in progress if self._is_known(row)])
-        for death in deaths:
+        rows = allowed(refused, progress)
+        self._subscriptions.put([row for row in rows if self._is_known(row)])
+        for death in allowed(refused, deaths):
             topic = self._log.topics.get(death.topic_id)
             if topic is None or topic.record.tenant != death.tenant:
                 continue
@@ -215,6 +221,7 @@ class MemoryStore:
                 continue
             message = self._log.message(death.topic_id, death.seq)
             self._dead.bury(death, topic.record.name, message)
+        self._dead.mark(allowed(refused, redriven))
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
@@ -249,9 +256,6 @@ class MemoryStore:
 
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return self._dead.of(subscription, topic_id, seq)
-
-    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        self._dead.mark(dead_ids, redriven_at_ms)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         return self._dead.delete(tenant, dead_ids)

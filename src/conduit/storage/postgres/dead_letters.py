@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from conduit.core.message import DeadLetter, Death, Message
+from conduit.core.message import DeadLetter, Death, Message, Redriven
 from conduit.storage.base import DeadFilter
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ ORDER BY g.topic_id, g.seq, g.subscription
 ON CONFLICT (topic_id, seq, subscription) DO UPDATE SET
   attempts = excluded.attempts, reason = excluded.reason, died_at_ms = excluded.died_at_ms,
   redriven_at_ms = NULL
+"""
+
+_MARK = """
+UPDATE conduit.dead_letters AS k SET redriven_at_ms = g.at_ms
+FROM unnest($1::text[], $2::bigint[]) AS g (dead_id, at_ms) WHERE k.dead_id = g.dead_id
 """
 
 _CONDITIONS = {
@@ -200,13 +205,11 @@ async def _first(connection: Connection, condition: str, *values: object) -> Dea
     return None if row is None else _letter(row)
 
 
-async def mark(connection: Connection, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-    """See `Store.dead_mark`."""
-    await connection.execute(
-        "UPDATE conduit.dead_letters SET redriven_at_ms = $2 WHERE dead_id = ANY ($1::text[])",
-        list(dead_ids),
-        redriven_at_ms,
-    )
+async def mark(connection: Connection, redriven: Sequence[Redriven]) -> None:
+    """These were redriven; unknown ids are ignored."""
+    if redriven:
+        marks = [one.dead_id for one in redriven], [one.at_ms for one in redriven]
+        await connection.execute(_MARK, *marks)
 
 
 async def delete(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from conduit.core.message import (
     Message,
     NewMessage,
     Progress,
+    Redriven,
     Retention,
     SubscriptionRecord,
     SubscriptionSettings,
@@ -265,15 +266,21 @@ class PostgresStore:
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._home.database.maintain(former.trim, before_ms, limit)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
-        if not progress and not deaths:
+    async def settle(
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
+    ) -> set[int]:
+        if not progress and not deaths and not redriven:
             return set()
-        # The messages are read in its turn too: what is asked for later must not come before it.
-        return await self._home.database.in_turn(lambda: self._settle(progress, deaths))
 
-    async def _settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
-        messages = await self._messages(deaths)
-        return await self._home.database.ask(_settle, progress, deaths, messages)
+        async def settled() -> set[int]:
+            messages = await self._messages(deaths)
+            return await self._home.database.ask(_settle, progress, deaths, redriven, messages)
+
+        # The messages are read in its turn too: what is asked for later must not come before it.
+        return await self._home.database.in_turn(settled)
 
     async def _messages(self, deaths: Sequence[Death]) -> dict[tuple[int, int], Message]:
         """What died, as far as it is still in the log."""
@@ -306,9 +313,6 @@ class PostgresStore:
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return await self._home.database.ask(dead_letters.of, subscription, topic_id, seq)
 
-    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        await self._home.database.write(dead_letters.mark, dead_ids, redriven_at_ms)
-
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         return await self._home.database.write(dead_letters.delete, tenant, dead_ids)
 
@@ -326,12 +330,13 @@ async def _settle(
     connection: Connection,
     progress: Sequence[Progress],
     deaths: Sequence[Death],
+    redriven: Sequence[Redriven],
     messages: dead_letters.Messages,
 ) -> set[int]:
-    if not deaths:
+    if not deaths and not redriven:
         return await subscriptions.put(connection, progress)
     async with connection.transaction():
         refused = await subscriptions.put(connection, progress)
-        _, allowed_deaths = allowed(refused, progress, deaths)
-        await dead_letters.put(connection, allowed_deaths, messages)
+        await dead_letters.put(connection, allowed(refused, deaths), messages)
+        await dead_letters.mark(connection, allowed(refused, redriven))
     return refused

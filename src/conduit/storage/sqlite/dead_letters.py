@@ -9,11 +9,16 @@ from typing import Any
 import apsw
 import msgspec
 
-from conduit.core.message import DeadLetter, Death
+from conduit.core.message import DeadLetter, Death, Redriven
 from conduit.storage.base import DeadFilter
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
 
 _INSERT = Insert("incoming_deaths", width=8)
+
+_MARK = """
+UPDATE dead_letters SET redriven_at_ms = given.value ->> 1
+FROM json_each(?) AS given WHERE dead_id = given.value ->> 0
+"""
 
 _CONDITIONS = {
     "topic": "topic = :topic",
@@ -46,6 +51,12 @@ _HEX = _COLUMNS.format(payload="hex(payload)", headers="iif(headers IS NULL, NUL
 def death_statements(deaths: Sequence[Death]) -> list[Statement]:
     """What stores these deaths, as `Store.settle` says."""
     return list(_INSERT.statements([msgspec.structs.astuple(death)[:8] for death in deaths]))
+
+
+def redriven_statements(redriven: Sequence[Redriven]) -> list[Statement]:
+    """What marks these as redriven; unknown ids are ignored."""
+    marks = [(one.dead_id, one.at_ms) for one in redriven]
+    return [(_MARK, [msgspec.json.encode(marks).decode()])] if marks else []
 
 
 def page(
@@ -118,15 +129,6 @@ def of(
 def _first(connection: apsw.Connection, condition: str, *values: Value) -> DeadLetter | None:
     found = rows(connection, _GET + condition, values)
     return DeadLetter(*found[0]) if found else None
-
-
-def mark(connection: apsw.Connection, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-    """See `Store.dead_mark`."""
-    connection.execute(
-        "UPDATE dead_letters SET redriven_at_ms = ?"
-        " WHERE dead_id IN (SELECT value FROM json_each(?))",
-        (redriven_at_ms, _json(dead_ids)),
-    )
 
 
 def delete(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> int:

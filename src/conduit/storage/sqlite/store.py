@@ -18,6 +18,7 @@ from conduit.core.message import (
     Message,
     NewMessage,
     Progress,
+    Redriven,
     Retention,
     SubscriptionRecord,
     SubscriptionSettings,
@@ -195,9 +196,15 @@ class SqliteStore:
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._db.writer.housekeep(former.trim, before_ms, limit)
 
-    async def settle(self, progress: Sequence[Progress], deaths: Sequence[Death]) -> set[int]:
+    async def settle(
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
+    ) -> set[int]:
         refused = self._fences.refused(progress)
-        await self._db.writer.call(_settle, *allowed(refused, progress, deaths))
+        rows, deaths = allowed(refused, progress), allowed(refused, deaths)
+        await self._db.writer.call(_settle, rows, deaths, allowed(refused, redriven))
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
@@ -220,9 +227,6 @@ class SqliteStore:
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.of, subscription, topic_id, seq)
 
-    async def dead_mark(self, dead_ids: Sequence[str], redriven_at_ms: int) -> None:
-        await self._db.writer.call(dead_letters.mark, dead_ids, redriven_at_ms)
-
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         return await self._db.writer.call(dead_letters.delete, tenant, dead_ids)
 
@@ -238,7 +242,11 @@ def _open(path: Path) -> Database:
 
 
 def _settle(
-    connection: apsw.Connection, progress: Sequence[Progress], deaths: Sequence[Death]
+    connection: apsw.Connection,
+    progress: Sequence[Progress],
+    deaths: Sequence[Death],
+    redriven: Sequence[Redriven],
 ) -> None:
     rows = subscriptions.progress_statements(progress)
-    execute_all(connection, [*rows, *dead_letters.death_statements(deaths)])
+    letters = dead_letters.death_statements(deaths) + dead_letters.redriven_statements(redriven)
+    execute_all(connection, [*rows, *letters])
