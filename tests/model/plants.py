@@ -130,7 +130,7 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/verbs.py",
-                "        return _holds(delivery, seq, holder) and delivery.nack(\n"
+                "        return self._is_meant(delivery, seq, holder) and delivery.nack(\n"
                 "            seq, self.now, self.delay_s, self.reason, self.jitter\n"
                 "        )\n",
                 "        return delivery.nack(seq, self.now, self.delay_s, self.reason, self.jitter)\n",
@@ -180,8 +180,8 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            await self._make_topic(record)\n        finally:\n",
-                "        finally:\n",
+                "            made_id = await self._make_topic(record)\n",
+                "            made_id = topic_id\n",
             ),
         ),
     ),
