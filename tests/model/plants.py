@@ -180,8 +180,8 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            made_id = await self._make_topic(record)\n",
-                "            made_id = topic_id\n",
+                "            await self._make_topic(record)\n        finally:\n",
+                "        finally:\n",
             ),
         ),
     ),

@@ -358,4 +358,4 @@ async def test_the_answer_to_a_close_is_read_though_nothing_may_be_written_any_m
     peer.server.close(1000)
     await peer.send(frame(CLOSE, b"\x03\xe8"))
     await happens(peer.server.closed)
-    assert peer.server.peer_closed
+    assert not peer.server.is_lost
