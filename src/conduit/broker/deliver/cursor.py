@@ -142,7 +142,7 @@ class Cursor:
     def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
         """See `Settling.settle`."""
         delivery, progress = self.delivery, self._engine.progress
-        if verb.kills(delivery, seq, holder) and progress.deaths_left <= 0:
+        if verb.may_kill and progress.deaths_left <= 0 and verb.kills(delivery, seq, holder):
             return Outcome.FULL
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:

@@ -7,6 +7,7 @@ from another one.
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import ClassVar
 
 import msgspec
 
@@ -30,6 +31,9 @@ class Verb(msgspec.Struct, frozen=True):
     """Base of the four. `attempt` is the one that is meant; None: whichever is the last."""
 
     attempt: int | None = None
+
+    may_kill: ClassVar[bool] = False
+    """Whether `kills` may be true of some delivery."""
 
     def settle(self, delivery: Delivery, seq: int, holder: int) -> Outcome:
         """Do it, if the delivery's state allows it."""
@@ -74,6 +78,8 @@ ACKED = Acked()
 class Nacked(Verb, frozen=True, kw_only=True):
     """The attempt failed: try again after `delay_s`, or after the attempt's wait."""
 
+    may_kill: ClassVar[bool] = True
+
     now: float
     delay_s: float | None
     reason: str
@@ -95,6 +101,8 @@ class Nacked(Verb, frozen=True, kw_only=True):
 
 class Rejected(Verb, frozen=True, kw_only=True):
     """A dead letter now."""
+
+    may_kill: ClassVar[bool] = True
 
     reason: str
 
