@@ -14,6 +14,9 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import Start, Store
+from conduit.storage.memory import MemoryStore
+from conduit.storage.sqlite import SqliteStore
+from conduit.storage.sqlite.bulk import rows
 
 NOW_MS = 1_763_000_000_000
 TENANT = "default"
@@ -67,3 +70,14 @@ def stored(new: NewMessage, seq: int) -> Message:
 async def floors(store: Store, subscription_id: int) -> dict[int, int]:
     """topic id → floor, of the topics that have progress."""
     return {row.topic_id: row.floor for row in await store.progress(subscription_id)}
+
+
+async def recorded_count(store: Store) -> int:
+    """How many rows of progress it has: of one subscription and topic each."""
+    if isinstance(store, MemoryStore):
+        return sum(len(recorded) for recorded in store._subscriptions._progress.values())
+    if isinstance(store, SqliteStore):
+        ((count,),) = await store._db.readers.call(rows, "SELECT count(*) FROM progress")
+        return count
+    database = store._home.database
+    return await database.ask(lambda c: c.fetchval("SELECT count(*) FROM conduit.progress"))

@@ -37,6 +37,39 @@ async def test_a_subscription_is_told_of_the_topics_that_were_deleted_while_it_f
     assert await store.progress(created.subscription_id) == []
 
 
+@pytest.mark.parametrize("is_moved", [False, True])
+async def test_where_it_began_or_was_moved_to_is_what_it_had_settled(store, is_moved):
+    orders, bills = await given.topic(store, "orders"), await given.topic(store, "bills")
+    for topic, count in ((orders, 9), (bills, 5)):
+        await given.messages(store, topic.topic_id, count)
+    created = await given.subscription(store, pattern=">")
+    await progressed(store, created.subscription_id, orders.topic_id, 12)
+    if is_moved:
+        await store.seek(created.subscription_id, [(orders.topic_id, 3), (bills.topic_id, 4)])
+    for topic in (orders, bills):
+        await store.topic_delete(topic.topic_id, [created.subscription_id], NOW_MS)
+    assert {
+        former.name: former.floor for former in await store.former(created.subscription_id)
+    } == ({"orders": 3, "bills": 4} if is_moved else {"orders": 12, "bills": 5})
+
+
+async def test_a_subscription_that_is_moved_in_a_topics_successor_knows_that_it_was_made_anew(
+    store,
+):
+    ours = await given.subscription(store, "ours", ">")
+    other = await given.subscription(store, "other", ">")
+    both = [ours.subscription_id, other.subscription_id]
+    orders, bills = await deleted(store, "orders", both), await deleted(store, "bills", both)
+    successor = await given.topic(store, "orders")
+    await given.topic(store, "bills")
+    await store.seek(ours.subscription_id, [(successor.topic_id, 0)])
+    assert await store.former(ours.subscription_id) == [bills]
+    assert set(await store.former(other.subscription_id)) == {orders, bills}
+    # It was forgotten: the successor's own deletion does not bring it back.
+    await store.topic_delete(successor.topic_id)
+    assert await store.former(ours.subscription_id) == [bills]
+
+
 async def test_only_the_followers_are_told(store):
     ours = await given.subscription(store, "ours", ">")
     other = await given.subscription(store, "other", "else")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conduit.core.message import Message, Progress, Retention
-from conduit.storage.base import TOPIC_GONE, Store
+from conduit.storage.base import TOPIC_GONE, Former, Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
@@ -28,6 +28,9 @@ calls = st.one_of(
     st.tuples(st.just("trim"), names, st.none() | small, st.none() | st.integers(0, 40), small),
     st.tuples(st.just("read"), names, small, small, st.integers(0, 30), st.booleans()),
     st.tuples(st.just("settle"), st.lists(st.tuples(names, small), max_size=3)),
+    st.tuples(st.just("subscribe"), st.none() | small),
+    st.tuples(st.just("seek"), st.lists(st.tuples(names, small), max_size=3)),
+    st.tuples(st.just("former")),
     st.tuples(st.just("purge"), st.integers(0, 5)),
 )
 
@@ -40,9 +43,21 @@ class Model:
         self.ids: dict[str, int] = {}
         self.logs: dict[int, list[Message]] = {}
         self.last: dict[int, int] = {}
-        self.floors: dict[int, int] = {}
-        self.gone_count = 0
+        # Of the subscription: what was recorded, where it begins otherwise, and what it had settled in topics
+        # that are gone and whose successors it does not know.
         self.subscription_id = 0
+        self.recorded: dict[int, int] = {}
+        self.begins: dict[int, int] = {}
+        self.gone: dict[str, Former] = {}
+        self.epochs: dict[str, str] = {}
+        self.gone_count = 0
+        self.now_ms = NOW_MS
+
+    @property
+    def floors(self) -> dict[int, int]:
+        """Of the topics that are there."""
+        floors = self.begins | self.recorded
+        return {id_: floor for id_, floor in floors.items() if id_ in self.logs}
 
     def id_of(self, name: str) -> int:
         return self.ids.get(name, 999)
@@ -51,15 +66,18 @@ class Model:
         if name not in self.ids:
             record = await self.store.topic_create(TENANT, name, Retention(), NOW_MS)
             assert record.topic_id not in self.last
-            self.ids[name] = record.topic_id
+            self.ids[name], self.epochs[name] = record.topic_id, record.epoch
             self.logs[record.topic_id] = []
             self.last[record.topic_id] = 0
 
     async def delete(self, name: str) -> None:
         topic_id = self.ids.pop(name, 999)
-        await self.store.topic_delete(topic_id)
+        self.now_ms += 1
+        await self.store.topic_delete(topic_id, [self.subscription_id], self.now_ms)
+        if topic_id in self.logs:
+            self.gone.pop(name, None)
+            self.gone[name] = Former(name, self.epochs[name], self.floors.get(topic_id, 0))
         self.gone_count += len(self.logs.pop(topic_id, []))
-        self.floors.pop(topic_id, None)
 
     async def append(self, rows: list[tuple[str, bytes]]) -> None:
         batch = [put.message(self.id_of(name), payload) for name, payload in rows]
@@ -113,8 +131,34 @@ class Model:
     async def settle(self, rows: list[tuple[str, int]]) -> None:
         progress = [Progress(self.subscription_id, self.id_of(name), at, at) for name, at in rows]
         await self.store.settle(progress, [])
-        self.floors |= {row.topic_id: row.floor for row in progress if row.topic_id in self.logs}
+        self.recorded |= {row.topic_id: row.floor for row in progress if row.topic_id in self.logs}
         assert await put.floors(self.store, self.subscription_id) == self.floors
+
+    async def subscribe(self, seq: int | None) -> None:
+        """Another subscription takes the place of the one before."""
+        await self.store.subscription_delete(self.subscription_id)
+        created = await put.subscription(self.store, pattern=">", seq=seq)
+        assert created.subscription_id != self.subscription_id
+        self.subscription_id = created.subscription_id
+        floors = {
+            id_: self.last[id_] if seq is None else min(max(seq - 1, 0), self.last[id_])
+            for id_ in self.logs
+        }
+        self.begins = {id_: floor for id_, floor in floors.items() if floor}
+        self.recorded, self.gone = {}, {}
+        assert await put.floors(self.store, self.subscription_id) == self.floors
+
+    async def seek(self, positions: list[tuple[str, int]]) -> None:
+        moved = [(self.id_of(name), floor) for name, floor in positions]
+        await self.store.seek(self.subscription_id, moved)
+        self.begins = dict(moved)
+        self.recorded = {id_: at for id_, at in self.recorded.items() if id_ not in self.begins}
+        assert await put.floors(self.store, self.subscription_id) == self.floors
+
+    async def former(self) -> None:
+        known = {name for name, id_ in self.ids.items() if id_ in self.floors}
+        self.gone = {name: former for name, former in self.gone.items() if name not in known}
+        assert await self.store.former(self.subscription_id) == list(self.gone.values())
 
     async def purge(self, limit: int) -> None:
         removed = await self.store.purge(limit)
@@ -146,10 +190,11 @@ def test_a_store_does_what_its_model_does(kind, script, request):
     async def run(store: Store) -> None:
         await store.open()
         model = Model(store)
-        model.subscription_id = (await put.subscription(store, pattern=">")).subscription_id
+        await model.subscribe(None)
         await model.create("a")
         for name, *values in script:
             await getattr(model, name)(*values)
+        await model.former()
         await model.check()
         await store.close()
 

@@ -51,9 +51,12 @@ class Scene:
         self.b = b
         self.subscription_id = subscription.subscription_id
         self.doomed_id = doomed.subscription_id
-        # What was committed: (topic id, seq) → payload, and the floors by the fence they came with.
+        # What was committed: (topic id, seq) → payload, the floors in `a` by the fence they came with, the
+        # newest of them, that in `b`, and what that was when `b` was deleted.
         self.stored: dict[tuple[int, int], bytes] = {}
         self.settled: list[tuple[int, int]] = []
+        self.floor = 0
+        self.other_floor = self.former_floor = 1
         self.is_deleted = self.is_forgotten = False
 
     # What a side does. Each returns what is true once its transaction is committed.
@@ -94,7 +97,23 @@ class Scene:
         floor = next(_numbers)
         row = Progress(self.subscription_id, self.a.topic_id, floor, floor, fence=side.fence)
         refused = await subscriptions.put(side.connection, [row])
-        return lambda: None if refused else self.settled.append((side.fence, floor))
+
+        def settled() -> None:
+            if not refused:
+                self.settled.append((side.fence, floor))
+                self.floor = floor
+
+        return settled
+
+    async def seek(self, side: Side):
+        floor = next(_numbers)
+        floors = [(self.a.topic_id, floor), (self.b.topic_id, floor)]
+        await subscriptions.seek(side.connection, self.subscription_id, floors)
+
+        def moved() -> None:
+            self.floor = self.other_floor = floor
+
+        return moved
 
     async def trim(self, side: Side):
         keep = Retention(max_messages=1)
@@ -106,6 +125,8 @@ class Scene:
         await topics.delete(side.connection, self.b.topic_id, followers, NOW_MS)
 
         def deleted() -> None:
+            if not self.is_deleted:
+                self.former_floor = self.other_floor
             self.is_deleted = True
 
         return deleted
@@ -158,12 +179,12 @@ class Scene:
             assert record.last_seq == max(told, default=0)
         if self.is_deleted and not self.is_forgotten:
             remembered = await self.store.former(self.subscription_id)
-            assert remembered == [Former(self.b.name, self.b.epoch, 0)]
+            assert remembered == [Former(self.b.name, self.b.epoch, self.former_floor)]
+        # The newest owner's is the last that counts, and each owner's own come in their order.
+        assert self.settled == sorted(self.settled)
         floors = await given.floors(self.store, self.subscription_id)
-        if self.settled:
-            # The newest owner's is the last that counts, and each owner's own come in their order.
-            assert self.settled == sorted(self.settled)
-            assert floors[self.a.topic_id] == self.settled[-1][1]
+        assert floors.get(self.a.topic_id, 0) == self.floor
+        assert floors.get(self.b.topic_id, 0) == (0 if self.is_deleted else self.other_floor)
 
 
 ACTIONS = [
@@ -171,6 +192,7 @@ ACTIONS = [
     Scene.append_in_another_order,
     Scene.claim,
     Scene.settle,
+    Scene.seek,
     Scene.trim,
     Scene.delete,
     Scene.unsubscribe,
@@ -187,7 +209,8 @@ async def begin_scene(store, sides: list[Side]) -> Scene:
     a, b = [await given.topic(store, f"{name}{number}") for name in "ab"]
     subscription = await given.subscription(store, f"s{number}", ">", seq=1)
     doomed = await given.subscription(store, f"d{number}", ">", seq=1)
-    await store.settle([Progress(doomed.subscription_id, b.topic_id, 1, 1)], [])
+    both = doomed.subscription_id, subscription.subscription_id
+    await store.settle([Progress(id_, b.topic_id, 1, 1) for id_ in both], [])
     scene = Scene(store, a, b, subscription, doomed)
     for side in sides:
         side.fence = 0
@@ -265,6 +288,15 @@ async def test_what_an_owner_stores_while_another_claims_is_seen_by_the_other_or
         await act(scene, Scene.settle, old)
         assert await given.floors(store, scene.subscription_id) == seen
         await scene.check()
+
+
+async def test_a_seek_that_meets_what_its_owner_is_storing_comes_after_it(sides):
+    store, made = sides
+    for end in ("commit", "rollback"):
+        scene = await begin_scene(store, made)
+        made[0].fence = await store.subscription_claim(scene.subscription_id)
+        await overlapped(scene, Scene.settle, Scene.seek, made, end)
+        assert scene.floor == scene.other_floor > 1, "the seek is the last"
 
 
 async def test_reads_at_the_end_of_the_log_see_every_commit_of_others(sides):

@@ -72,7 +72,7 @@ async def test_opening_again_gives_everything_back(tmp_path):
     await again.close()
 
 
-async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_its_keys(tmp_path):
+async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_what_it_has(tmp_path):
     schema = resources.files("conduit.storage.sqlite").joinpath("schema", "0001_initial.sql")
     with apsw.Connection(str(tmp_path / "log.db")) as connection:
         connection.execute(schema.read_text("utf-8"))
@@ -80,10 +80,15 @@ async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_its_keys(
         connection.execute("INSERT INTO meta VALUES ('schema_version', 1)")
         connection.execute("INSERT INTO topics VALUES (1, ?, 't', 'e', 0, 1, 1, 2, 0, 0, 0)", "x")
         connection.execute("INSERT INTO idempotency_keys VALUES (1, 'k', zeroblob(16), 1, 5)")
+        connection.execute("INSERT INTO subscriptions VALUES (1, 'x', 's', 't', 0, FALSE, '{}')")
+        connection.execute("INSERT INTO progress VALUES (1, 1, 1, 2, x'6f')")
     connection.close()
     store = SqliteStore(tmp_path / "log.db")
     await store.open()
     assert [known.key for known in await store.known_keys(0, 10)] == ["k"]
+    assert await store.progress(1) == [Progress(1, 1, 1, 2, b"o")]
+    await store.seek(1, [(1, 0)])
+    assert await store.progress(1) == [Progress(1, 1, 0, 0)]
     await store.close()
     with apsw.Connection(str(tmp_path / "log.db")) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {reads._KNOWN_KEYS}", (0, 10)).fetchall()
@@ -323,32 +328,3 @@ async def test_a_reader_does_not_wait_for_a_commit_nor_a_commit_for_a_reader(sto
     assert len(await read_all(store, record.topic_id)) == 3
     hold.set()
     await writing
-
-
-async def test_a_large_log_opens_without_a_scan(tmp_path):
-    """Opening runs no statement whose cost grows with the log: counted in steps, not in time."""
-    store = SqliteStore(tmp_path / "log.db")
-    await store.open()
-    record = await given.topic(store)
-    for _ in range(20):
-        await given.messages(store, record.topic_id, 1000)
-    await store.close()
-    steps = 0
-
-    def count_step() -> bool:
-        nonlocal steps
-        steps += 1
-        return False
-
-    def count_steps(connection: apsw.Connection) -> None:
-        connection.set_progress_handler(count_step, 100)
-
-    apsw.connection_hooks.append(count_steps)
-    try:
-        await store.open()
-        await store.topics()
-        await store.subscriptions()
-    finally:
-        apsw.connection_hooks.remove(count_steps)
-    await store.close()
-    assert steps < 100

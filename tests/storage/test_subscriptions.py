@@ -111,6 +111,71 @@ async def test_a_pattern_means_the_topics_of_its_tenant(store, topics, pattern, 
     assert {topic_id for topic_id, _ in found} == {topics[name] for name in names}
 
 
+async def test_a_subscription_on_many_topics_is_one_value_until_something_is_recorded(store):
+    topic_ids = [(await given.topic(store, f"t{n}")).topic_id for n in range(30)]
+    await store.append([given.message(id_) for id_ in topic_ids])
+    created = await given.subscription(store, pattern=">")
+    floors = dict.fromkeys(topic_ids, 1)
+    assert await given.floors(store, created.subscription_id) == floors
+    assert await given.recorded_count(store) == 0
+    later = await given.topic(store, "later")
+    await given.messages(store, later.topic_id, 2)
+    recorded = [
+        Progress(created.subscription_id, topic_ids[7], 5, 9, b"open"),
+        Progress(created.subscription_id, later.topic_id, 1, 2),
+    ]
+    await store.settle(recorded, [])
+    assert await given.recorded_count(store) == 2
+    found = await store.progress(created.subscription_id)
+    assert [row for row in found if row in recorded] == sorted(recorded, key=by_topic)
+    floors |= {topic_ids[7]: 5, later.topic_id: 1}
+    assert {row.topic_id: row.floor for row in found} == floors
+    assert len(found) == len(floors)
+
+
+async def test_a_subscription_that_is_moved_on_many_topics_is_one_value_again(store):
+    topic_ids = [(await given.topic(store, f"t{n}")).topic_id for n in range(30)]
+    ours, other = [await given.subscription(store, name, ">", seq=1) for name in ("s", "t")]
+    rows = [
+        Progress(created.subscription_id, id_, 5, 9, b"open")
+        for created in (ours, other)
+        for id_ in topic_ids[:20]
+    ]
+    await store.settle(rows, [])
+    await store.seek(ours.subscription_id, [(id_, 3) for id_ in topic_ids[10:]])
+    # What was recorded in the ten others, and what another subscription has.
+    assert await given.recorded_count(store) == 10 + 20
+    floors = dict.fromkeys(topic_ids[:10], 5) | dict.fromkeys(topic_ids[10:], 3)
+    assert await given.floors(store, ours.subscription_id) == floors
+    assert await store.progress(other.subscription_id) == rows[20:]
+    # Moved anew it is only where it was moved to last.
+    await store.seek(ours.subscription_id, [(topic_ids[29], 4)])
+    floors = dict.fromkeys(topic_ids[:10], 5) | {topic_ids[29]: 4}
+    assert await given.floors(store, ours.subscription_id) == floors
+
+
+async def test_where_a_subscription_begins_goes_with_the_topic_and_is_not_its_successors(store):
+    orders = await given.topic(store)
+    await given.messages(store, orders.topic_id, 3)
+    created = await given.subscription(store)
+    await store.topic_delete(orders.topic_id)
+    assert await store.progress(created.subscription_id) == []
+    successor = await given.topic(store)
+    assert await store.progress(created.subscription_id) == []
+    await store.seek(created.subscription_id, [(orders.topic_id, 3), (successor.topic_id, 0)])
+    assert await given.floors(store, created.subscription_id) == {successor.topic_id: 0}
+
+
+async def test_what_was_acked_before_a_subscription_is_made_is_not_new_and_the_rest_is(store):
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 2)
+    # The third is not acked yet; the store decides which side it is on.
+    append = store.append([given.message(topic.topic_id)])
+    _, created = await asyncio.gather(append, given.subscription(store))
+    await given.messages(store, topic.topic_id, 1)
+    assert (await given.floors(store, created.subscription_id))[topic.topic_id] in (2, 3)
+
+
 async def test_a_subscription_begins_between_two_commits(store):
     record = await given.topic(store)
     batches = [[given.message(record.topic_id) for _ in range(3)] for _ in range(20)]
@@ -273,9 +338,12 @@ async def test_of_what_is_settled_and_then_sought_at_once_the_seek_is_stored_las
     assert await store.progress(place[0]) == [Progress(*place, 1, 1)]
 
 
-async def test_seeking_what_is_gone_does_nothing(store):
+async def test_seeking_what_is_gone_or_another_tenants_does_nothing(store):
     gone = await given.topic(store)
+    foreign = await given.topic(store, tenant="foreign")
     created = await given.subscription(store)
+    await store.seek(created.subscription_id, [(foreign.topic_id, 3)])
+    assert await store.progress(created.subscription_id) == []
     await store.topic_delete(gone.topic_id)
     await store.seek(created.subscription_id, [(gone.topic_id, 3)])
     await store.seek(created.subscription_id + 1, [(gone.topic_id, 3)])

@@ -43,10 +43,10 @@ class Start(msgspec.Struct, frozen=True):
     """Where a new or moved subscription begins. One field is set, or `positions` and `time_ms`, or none for
     `new`.
 
-    `new`: after the last message stored when the call takes effect. `seq`: that number is the first to
-    be delivered. `time_ms`: the first message published at or after it. `positions`: topic name → place.
-    If the topic of that name has another id, it was made anew, and begins at its first message. Topics that
-    are not named begin at `time_ms` if that is set, else at `new`.
+    `new`: after the last message that is stored when the store looks, so after all that was acked before the
+    call. `seq`: that number is the first to be delivered. `time_ms`: the first message published at or after
+    it. `positions`: topic name → place. If the topic of that name has another id, it was made anew, and
+    begins at its first message. Topics that are not named begin at `time_ms` if that is set, else at `new`.
     """
 
     earliest: bool = False
@@ -164,7 +164,7 @@ class Store(Protocol):
     async def topic_delete(
         self, topic_id: int, followers: Sequence[int] = (), now_ms: int = 0
     ) -> None:
-        """Forget the topic, its progress rows and idempotency keys at once. Its messages are removed
+        """Forget the topic, its progress and idempotency keys at once. Its messages are removed
         later, by `purge`. Its dead letters stay. Unknown ids are ignored.
 
         In the same commit: each of `followers`, durable subscriptions of the topic's tenant, is remembered
@@ -239,9 +239,9 @@ class Store(Protocol):
         start: Start,
         now_ms: int,
     ) -> SubscriptionRecord:
-        """Create it with a progress row for every existing topic that matches `pattern` and does not
-        begin at the first number. A topic without a row begins at 0: it was created later.
-        Raises Conflict `subscription_exists`."""
+        """Create it, with where it begins in every existing topic that matches `pattern`: one value, however
+        many they are. A topic that is made later begins at 0. The places are found before the commit, and
+        what is published in between is delivered. Raises Conflict `subscription_exists`."""
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -261,7 +261,8 @@ class Store(Protocol):
         number before the first to be delivered."""
 
     async def progress(self, subscription_id: int) -> list[Progress]:
-        """The stored progress, one per topic that has any."""
+        """How far it is, one per topic: what was stored last, or if nothing was since, where it began or was
+        moved to. A topic that is left out begins at 0."""
 
     async def former(self, subscription_id: int) -> list[Former]:
         """The deleted topics that it followed, as `topic_delete` was told, in the order of their deletion:
@@ -287,7 +288,9 @@ class Store(Protocol):
         StoreDataError for a `dead_id` of another delivery."""
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        """Replace the progress of the given (topic_id, floor): cursor = floor, nothing open."""
+        """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
+        cursor = floor, nothing open. In a topic that is not among them the progress that was stored stays;
+        without any, it begins at 0. Ids of what is gone are ignored."""
 
     # Dead letters ---------------------------------------------------------------------------------
 

@@ -211,8 +211,9 @@ class MemoryStore:
     ) -> set[int]:
         self._dead.check(deaths)
         refused = self._fences.refused(progress)
+        known = self._is_known
         rows = allowed(refused, progress)
-        self._subscriptions.put([row for row in rows if self._is_known(row)])
+        self._subscriptions.put([row for row in rows if known(row.subscription_id, row.topic_id)])
         for death in allowed(refused, deaths):
             topic = self._log.topics.get(death.topic_id)
             if topic is None or topic.record.tenant != death.tenant:
@@ -225,12 +226,15 @@ class MemoryStore:
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]
-        self._subscriptions.put([row for row in rows if self._is_known(row)])
+        if self._subscriptions.tenant_of(subscription_id) is not None:
+            known = self._is_known
+            begins = {id_: floor for id_, floor in positions if known(subscription_id, id_)}
+            self._subscriptions.move(subscription_id, begins)
 
-    def _is_known(self, row: Progress) -> bool:
-        topic = self._log.topics.get(row.topic_id)
-        tenant = self._subscriptions.tenant_of(row.subscription_id)
+    def _is_known(self, subscription_id: int, topic_id: int) -> bool:
+        """Whether both are there, and of one tenant."""
+        topic = self._log.topics.get(topic_id)
+        tenant = self._subscriptions.tenant_of(subscription_id)
         return topic is not None and topic.record.tenant == tenant
 
     def _floors(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:

@@ -16,7 +16,9 @@ class Subscriptions:
     def __init__(self) -> None:
         self._records: dict[int, SubscriptionRecord] = {}
         self._ids: dict[tuple[str, str], int] = {}
+        # Subscription id → topic id → what was recorded, and where it began otherwise.
         self._progress: dict[int, dict[int, Progress]] = {}
+        self._begins: dict[int, dict[int, int]] = {}
         self._last_id = 0
 
     def all(self) -> list[SubscriptionRecord]:
@@ -35,7 +37,7 @@ class Subscriptions:
         self._records[self._last_id] = stored
         self._ids[place] = self._last_id
         self._progress[self._last_id] = {}
-        self.put([Progress(self._last_id, topic_id, at, at) for topic_id, at in floors if at])
+        self._begins[self._last_id] = {topic_id: floor for topic_id, floor in floors if floor}
         return replace(stored)
 
     def update(self, subscription_id: int, settings: SubscriptionSettings, paused: bool) -> None:
@@ -49,7 +51,7 @@ class Subscriptions:
         record = self._records.pop(subscription_id, None)
         if record is not None:
             del self._ids[record.tenant, record.name]
-            del self._progress[subscription_id]
+            del self._progress[subscription_id], self._begins[subscription_id]
 
     def has(self, tenant: str, name: str) -> bool:
         """Whether the tenant has a subscription of this name."""
@@ -67,14 +69,31 @@ class Subscriptions:
 
     def progress(self, subscription_id: int) -> list[Progress]:
         """See `Store.progress`."""
-        return [replace(row) for row in self._progress.get(subscription_id, {}).values()]
+        recorded = self._progress.get(subscription_id, {})
+        begins = self._begins.get(subscription_id, {})
+        rows = [replace(row) for row in recorded.values()]
+        rows += (
+            Progress(subscription_id, topic_id, floor, floor)
+            for topic_id, floor in begins.items()
+            if topic_id not in recorded
+        )
+        return rows
+
+    def move(self, subscription_id: int, begins: dict[int, int]) -> None:
+        """Begin at these floors, in the place of those before and of what was recorded in these topics. For
+        subscriptions that exist."""
+        self._begins[subscription_id] = begins
+        for topic_id in self._progress[subscription_id].keys() & begins:
+            del self._progress[subscription_id][topic_id]
 
     def floor(self, subscription_id: int, topic_id: int) -> int | None:
         """Its floor in one topic; None without progress there."""
         row = self._progress.get(subscription_id, {}).get(topic_id)
-        return None if row is None else row.floor
+        return self._begins.get(subscription_id, {}).get(topic_id) if row is None else row.floor
 
     def forget_topic(self, topic_id: int) -> None:
         """Remove the progress of a deleted topic."""
-        for rows in self._progress.values():
-            rows.pop(topic_id, None)
+        for recorded in self._progress.values():
+            recorded.pop(topic_id, None)
+        for begins in self._begins.values():
+            begins.pop(topic_id, None)

@@ -13,13 +13,19 @@ from conduit.storage.postgres.dead_letters import count_of
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-# The successor has the name now, and the subscription has progress in it.
+# The successor has the name now, and the subscription has progress in it, or was moved in it. What it
+# begins with is taken apart once for all names, so the subscription is a parameter.
 _IS_KNOWN = """
 EXISTS (
   SELECT FROM conduit.subscriptions AS s
   JOIN conduit.topics AS t ON t.tenant = s.tenant AND t.name = f.name
-  JOIN conduit.progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id
-  WHERE s.subscription_id = f.subscription_id)
+  WHERE s.subscription_id = $1 AND (
+    EXISTS (
+      SELECT FROM conduit.progress AS p
+      WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
+    OR t.topic_id IN (
+      SELECT jsonb_object_keys(begins)::bigint FROM conduit.subscriptions
+      WHERE subscription_id = $1)))
 """
 
 _OF = f"""
@@ -41,15 +47,16 @@ WHERE deleted_at_ms < $1 AND (subscription_id, name) IN (
   WHERE deleted_at_ms < $1 ORDER BY deleted_at_ms LIMIT $2)
 """
 
-# Until the commit none of them is deleted. In the order of their ids, as all who lock several.
+# Until the commit none of them is deleted, or moved. In the order of their ids, as all who lock several.
 _LOCK = """
 SELECT subscription_id FROM conduit.subscriptions
-WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR KEY SHARE
+WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR SHARE
 """
 
 
 async def lock(connection: Connection, followers: Sequence[int]) -> list[int]:
-    """Those of these subscriptions that exist; they do until the transaction ends."""
+    """Those of these subscriptions that exist; they do, and stay where they are moved to, until the
+    transaction ends."""
     return [row[0] for row in await connection.fetch(_LOCK, list(followers))]
 
 

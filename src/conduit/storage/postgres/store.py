@@ -294,8 +294,7 @@ class PostgresStore:
         return found
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        rows = [Progress(subscription_id, topic_id, at, at) for topic_id, at in positions]
-        await self.settle(rows, [])
+        await self._home.database.write(subscriptions.seek, subscription_id, positions)
 
     # Dead letters ---------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ FROM conduit.subscriptions
 """
 
 _CREATE = """
-INSERT INTO conduit.subscriptions (tenant, name, pattern, created_at_ms, settings)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO conduit.subscriptions (tenant, name, pattern, created_at_ms, settings, begins)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (tenant, name) DO NOTHING
 RETURNING subscription_id
 """
@@ -50,6 +50,27 @@ stored AS (
 SELECT DISTINCT subscription_id FROM given WHERE is_refused
 """
 
+# What was recorded, and of the other topics that are still there where it began.
+_PROGRESS = """
+SELECT topic_id, floor, cursor, open FROM conduit.progress WHERE subscription_id = $1
+UNION ALL
+SELECT t.topic_id, b.floor, b.floor, ''::bytea
+FROM conduit.subscriptions AS s
+CROSS JOIN LATERAL (
+  SELECT key::bigint, value::bigint FROM jsonb_each_text(s.begins)) AS b (topic_id, floor)
+JOIN conduit.topics AS t ON t.topic_id = b.topic_id AND t.tenant = s.tenant
+WHERE s.subscription_id = $1 AND NOT EXISTS (
+  SELECT FROM conduit.progress AS p
+  WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
+"""
+
+# Two statements: the first waits for those who store progress of the subscription, and only what begins
+# after that sees the rows that they have stored.
+_MOVE = "UPDATE conduit.subscriptions SET begins = $2 WHERE subscription_id = $1"
+_FORGET = """
+DELETE FROM conduit.progress WHERE subscription_id = $1 AND topic_id = ANY ($2::bigint[])
+"""
+
 _CLAIM = """
 UPDATE conduit.subscriptions SET fence = fence + 1 WHERE subscription_id = $1 RETURNING fence
 """
@@ -72,15 +93,18 @@ async def all_records(connection: Connection) -> list[SubscriptionRecord]:
 async def create(
     connection: Connection, record: SubscriptionRecord, floors: Iterable[tuple[int, int]]
 ) -> SubscriptionRecord:
-    """Store the record under a new id, with its (topic id, floor), in one commit. Raises Conflict."""
+    """Store the record under a new id, with its (topic id, floor), in one row. Raises Conflict.
+
+    Since the floors were found a topic may have got messages: they are delivered. It may have been trimmed:
+    the subscription has a gap, as if that came later. It may have been deleted: its id then stands for
+    nothing. A topic that was made, perhaps anew, is not named, and begins at its first message.
+    """
     settings = msgspec.json.encode(record.settings).decode()
-    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
-    async with connection.transaction():
-        subscription_id = await connection.fetchval(_CREATE, *values)
-        if subscription_id is None:
-            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
-        ahead = [Progress(subscription_id, topic_id, at, at) for topic_id, at in floors if at]
-        await put(connection, ahead)
+    begins = _text({topic_id: floor for topic_id, floor in floors if floor})
+    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
+    subscription_id = await connection.fetchval(_CREATE, *values)
+    if subscription_id is None:
+        raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
     return msgspec.structs.replace(record, subscription_id=subscription_id)
 
 
@@ -99,10 +123,7 @@ async def delete(connection: Connection, subscription_id: int) -> None:
 
 async def progress(connection: Connection, subscription_id: int) -> list[Progress]:
     """See `Store.progress`."""
-    rows = await connection.fetch(
-        "SELECT topic_id, floor, cursor, open FROM conduit.progress WHERE subscription_id = $1",
-        subscription_id,
-    )
+    rows = await connection.fetch(_PROGRESS, subscription_id)
     return [Progress(subscription_id, *row) for row in rows]
 
 
@@ -126,3 +147,17 @@ async def put(connection: Connection, progress: Sequence[Progress]) -> set[int]:
         [row.fence for row in rows],
     )
     return {row[0] for row in refused}
+
+
+async def seek(
+    connection: Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
+) -> None:
+    """See `Store.seek`."""
+    begins = dict(floors)
+    async with connection.transaction():
+        await connection.execute(_MOVE, subscription_id, _text(begins))
+        await connection.execute(_FORGET, subscription_id, list(begins))
+
+
+def _text(begins: dict[int, int]) -> str:
+    return msgspec.json.encode(begins).decode()

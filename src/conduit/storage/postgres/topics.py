@@ -50,7 +50,8 @@ unread AS (
 ),
 followed AS (
   INSERT INTO conduit.former_topics (subscription_id, name, epoch, floor, deleted_at_ms)
-  SELECT s.subscription_id, g.name, g.epoch, coalesce(u.floor, 0), $3
+  SELECT s.subscription_id, g.name, g.epoch,
+         coalesce(u.floor, (s.begins ->> g.topic_id::text)::bigint, 0), $3
   FROM gone AS g
   JOIN conduit.subscriptions AS s ON s.tenant = g.tenant AND s.subscription_id = ANY ($2::bigint[])
   LEFT JOIN unread AS u ON u.subscription_id = s.subscription_id

@@ -167,7 +167,8 @@ class SqliteStore:
         now_ms: int,
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        return await self._db.writer.call(subscriptions.create, record, start)
+        begins = await self._db.readers.call(subscriptions.begins, tenant, pattern, start)
+        return await self._db.writer.call(subscriptions.create, record, begins)
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool

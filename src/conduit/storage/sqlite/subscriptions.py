@@ -13,7 +13,7 @@ from conduit.core.topics import matches
 from conduit.errors import Conflict
 from conduit.storage.base import Extent, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows, transaction
+from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows
 from conduit.storage.sqlite.reads import seqs_at
 
 all_records = Query(
@@ -28,8 +28,8 @@ all_records = Query(
 )
 
 _CREATE = """
-INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings)
-VALUES (?, ?, ?, ?, FALSE, ?)
+INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings, begins)
+VALUES (?, ?, ?, ?, FALSE, ?, ?)
 ON CONFLICT (tenant, name) DO NOTHING
 RETURNING subscription_id
 """
@@ -43,13 +43,25 @@ _extents = Query(
     Extent,
 )
 
+# What was recorded, and of the other topics that are still there where it began. CROSS keeps the order of
+# the tables: SQLite would look through all the floors for each topic.
 _progress = Query(
     """
     SELECT json_group_array(json_array(topic_id, floor, cursor, hex(open)))
-    FROM progress WHERE subscription_id = ?
+    FROM (
+      SELECT topic_id, floor, cursor, open FROM progress WHERE subscription_id = :subscription_id
+      UNION ALL
+      SELECT t.topic_id, b.value, b.value, x''
+      FROM subscriptions AS s CROSS JOIN json_each(s.begins) AS b
+      CROSS JOIN topics AS t ON t.topic_id = CAST(b.key AS INTEGER) AND t.tenant = s.tenant
+      WHERE s.subscription_id = :subscription_id AND NOT EXISTS (
+        SELECT 1 FROM progress AS p
+        WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id))
     """,
     tuple[int, int, int, str],
 )
+
+_recorded = Query("SELECT json_group_array(topic_id) FROM progress WHERE subscription_id = ?", int)
 
 _PUT = Insert(
     "progress",
@@ -63,26 +75,38 @@ _PUT = Insert(
     """,
 )
 
+_MOVE = "UPDATE subscriptions SET begins = jsonb(?) WHERE subscription_id = ?"
+
+_FORGET = """
+DELETE FROM progress
+WHERE subscription_id = ? AND topic_id IN (SELECT value FROM json_each(?))
+"""
+
+
+def begins(connection: apsw.Connection, tenant: str, pattern: str, start: Start) -> bytes:
+    """Where a new subscription begins, as it is stored; for `create`. Runs on a reader's thread.
+
+    Until the commit a topic may get messages: they are delivered. It may be trimmed: the subscription has a
+    gap, as if that came after the commit. It may be deleted: its id then stands for nothing. A topic
+    that is made, perhaps anew, is not named, and begins at its first message.
+    """
+    floors = positions(connection, tenant, pattern, start)
+    text = _text({topic_id: floor for topic_id, floor in floors if floor})
+    value: bytes
+    ((value,),) = rows(connection, "SELECT jsonb(?)", (text,))
+    return value
+
 
 def create(
-    connection: apsw.Connection, record: SubscriptionRecord, start: Start
+    connection: apsw.Connection, record: SubscriptionRecord, begins: bytes
 ) -> SubscriptionRecord:
-    """Store the record under a new id, with its progress. Raises Conflict.
-
-    On the writer's thread nothing is appended between finding the floors and the commit.
-    """
-    floors = positions(connection, record.tenant, record.pattern, start)
+    """Store the record under a new id, in one row. Raises Conflict."""
     settings = msgspec.json.encode(record.settings).decode()
-    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
-    with transaction(connection):
-        created = rows(connection, _CREATE, values)
-        if not created:
-            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
-        subscription_id: int = created[0][0]
-        ahead = [Progress(subscription_id, topic_id, at, at) for topic_id, at in floors if at]
-        for statement in progress_statements(ahead):
-            connection.execute(*statement)
-    return msgspec.structs.replace(record, subscription_id=subscription_id)
+    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
+    created = rows(connection, _CREATE, values)
+    if not created:
+        raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+    return msgspec.structs.replace(record, subscription_id=created[0][0])
 
 
 def update(
@@ -123,7 +147,9 @@ def progress(connection: apsw.Connection, subscription_id: int) -> list[Progress
     """See `Store.progress`."""
     return [
         Progress(subscription_id, topic_id, floor, cursor, bytes.fromhex(digits))
-        for topic_id, floor, cursor, digits in _progress(connection, (subscription_id,))
+        for topic_id, floor, cursor, digits in _progress(
+            connection, {"subscription_id": subscription_id}
+        )
     ]
 
 
@@ -143,5 +169,13 @@ def seek(
     connection: apsw.Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
 ) -> None:
     """See `Store.seek`."""
-    moved = [Progress(subscription_id, topic_id, floor, floor) for topic_id, floor in floors]
-    execute_all(connection, progress_statements(moved))
+    begins = dict(floors)
+    # Few may have a row, where many are moved. Nobody else writes, so these are all.
+    recorded = [id_ for id_ in _recorded(connection, (subscription_id,)) if id_ in begins]
+    move: Statement = (_MOVE, [_text(begins), subscription_id])
+    forget: Statement = (_FORGET, [subscription_id, _text(recorded)])
+    execute_all(connection, [move, forget] if recorded else [move])
+
+
+def _text(value: dict[int, int] | list[int]) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,75 @@
+"""What SQLite does for a call, counted in rows and in its own steps: a busy machine changes neither."""
+
+import apsw
+
+from conduit.storage.base import Start
+from conduit.storage.sqlite import SqliteStore
+from tests.storage import given
+from tests.storage.given import TENANT
+
+
+class Steps:
+    """Counts the steps of SQLite in hundreds, on connections that are opened meanwhile, or given."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self):
+        apsw.connection_hooks.append(self.watch)
+        return self
+
+    def __exit__(self, *_):
+        apsw.connection_hooks.remove(self.watch)
+
+    def watch(self, connection: apsw.Connection) -> None:
+        connection.set_progress_handler(self._step, 100)
+
+    def _step(self) -> bool:
+        self.count += 1
+        return False
+
+
+async def test_a_large_log_opens_without_a_scan(tmp_path):
+    """Opening runs no statement whose cost grows with the log."""
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    record = await given.topic(store)
+    for _ in range(20):
+        await given.messages(store, record.topic_id, 1000)
+    await store.close()
+    with Steps() as steps:
+        await store.open()
+        await store.topics()
+        await store.subscriptions()
+    await store.close()
+    assert steps.count < 100
+
+
+async def test_on_many_topics_the_writer_stores_one_row_and_a_reader_looks_at_each_once(tmp_path):
+    """Whoever publishes waits for the writer: it must not take longer for a pattern with more topics."""
+    store = SqliteStore(tmp_path / "log.db")
+    writing = Steps()
+    with Steps() as reading:
+        await store.open()
+    await store._db.writer.call(writing.watch)
+
+    async def changed(call) -> int:
+        def changes(connection: apsw.Connection) -> int:
+            return connection.total_changes()
+
+        before = await store._db.writer.call(changes)
+        await call
+        return await store._db.writer.call(changes) - before
+
+    topic_ids = [(await given.topic(store, f"t{n}")).topic_id for n in range(1_000)]
+    await store.append([given.message(id_) for id_ in topic_ids])
+    writing.count = 0
+    assert await changed(given.subscription(store, pattern=">")) == 1
+    [created] = await store.subscriptions()
+    positions = await store.positions(TENANT, ">", Start(earliest=True))
+    assert await changed(store.seek(created.subscription_id, positions)) == 1
+    assert writing.count * 100 < 1_000
+    reading.count = 0
+    assert len(await store.progress(created.subscription_id)) == 1_000
+    assert reading.count < 1_000
+    await store.close()
