@@ -35,10 +35,11 @@ class ManualClock:
 
 
 class Peer:
-    """A connection whose frames are kept, decoded; `writable` is set by the test."""
+    """A connection whose frames are kept, decoded; `writable` and `is_heard` are set by the test."""
 
     def __init__(self) -> None:
         self.writable = True
+        self.is_heard = True
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
 

@@ -157,3 +157,18 @@ async def test_acks_that_came_while_the_process_was_stopped_are_in_time(bench: B
     await bench.advance(0.1)
     assert await dead_count(bench) == 0
     assert bench.broker.stats.late_ack_count == 0
+
+
+async def test_acks_that_the_server_leaves_unread_for_a_while_are_in_time(bench: Bench):
+    connection, peer = await bench.subscribe("a", ack_wait_ms=1000, max_attempts=1)
+    await bench.publish_many("a", 200)
+    peer.is_heard = False
+    for _ in range(10):
+        await bench.advance(1.0)
+    peer.is_heard = True
+    connection.verbs.ack(Ack(topic="a", seq=199))
+    assert bench.broker.stats.late_ack_count == 0
+    # The last one is overdue, and fails soon.
+    for _ in range(3):
+        await bench.advance(1.0)
+    assert await dead_count(bench) == 1

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Snapshot
-from conduit.core.policy import Policy
+from conduit.core.delivery import Delivery, Snapshot
+from conduit.core.policy import REASON_TIMEOUT, Dead, Policy
 from conduit.errors import StateError
 from tests.support.delivery import redelivered
 

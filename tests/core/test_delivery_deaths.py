@@ -1,7 +1,7 @@
-"""Deaths that are put off, because too many wait to be stored."""
+"""Failures that are put off: too many deaths wait to be stored, or acks may be unread."""
 
-from conduit.core.delivery import REASON_LOST, Dead, Delivery
-from conduit.core.policy import Policy
+from conduit.core.delivery import Delivery
+from conduit.core.policy import REASON_LOST, Dead, Policy
 from tests.support.delivery import redelivered
 
 ALICE, BOB = 1, 2
@@ -47,3 +47,17 @@ def test_of_those_that_were_lost_too_often_only_so_many_die_and_the_others_come_
     assert redelivered(delivery, BOB, 0.0, limit=9) == [(2, 2), (3, 2)]
     delivery.release(BOB, 0.0, lost=True)
     assert [dead.seq for dead in delivery.take_dead()] == [2, 3]
+
+
+def test_what_somebody_has_whose_acks_may_be_unread_does_not_fail_yet():
+    delivery = handed(2, max_attempts=1)
+    delivery.hand(3, 3, BOB, 0.0)
+    delivery.extend(2, 0.0, 0.5)
+    assert delivery.expire(1.0, unheard=[ALICE]) == 1
+
+    assert [dead.seq for dead in delivery.take_dead()] == [3]
+    assert delivery.in_flight == {ALICE: 2, BOB: 0}
+    assert delivery.next_deadline(1.0) == 2.0
+    assert delivery.ack(1)
+    assert delivery.expire(2.0) == 1
+    assert [dead.seq for dead in delivery.take_dead()] == [2]

@@ -36,6 +36,7 @@ class Client:
         self.world = world
         self.slot = slot
         self.writable = True
+        self.is_heard = True
         self.connection: Connection = world.broker.connect(world.tenant, self)
         self.is_worker = False
         self.budget: int | None = None

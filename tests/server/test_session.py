@@ -114,3 +114,25 @@ async def until_dropped(port: Port) -> None:
 async def dead_reasons(port: Port) -> list[str]:
     await port.broker._engine.progress.stored()
     return [dead.reason for dead in await port.store.dead_list(T, DeadFilter(), limit=10)]
+
+
+async def test_acks_behind_a_subscribe_that_waits_for_the_store_are_in_time(port: Port):
+    client = await subscribed(port, "s", ack_wait_ms=10, max_attempts=1)
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    deadlines = port.broker._engine.deadlines
+    deadlines.stop()
+    message = await heard(client)
+    async with port.broker._owned.changing:
+        await client.send(
+            said(type="subscribe", topic=TOPIC, subscription="waits")
+            + said(type="ack", message_id=message["message_id"], ref="in time")
+        )
+        (session,) = (one for one in port.context.sessions if one._connection._shares)
+        await port.until(lambda: not session.is_heard)
+        deadlines.sweep(port.broker.clock.now() + 60)
+        deadlines.sweep(port.broker.clock.now() + 60)
+    assert (await heard(client))["type"] == "subscribed"
+    assert (await heard(client))["type"] == "acked"
+    assert session.is_heard
+    assert await port.broker.store.dead_count(T, DeadFilter()) == 0

@@ -5,7 +5,7 @@ It keeps one record per open number in a dict and looks at all of them for every
 
 from dataclasses import dataclass
 
-from conduit.core.delivery import REASON_LOST, REASON_TIMEOUT
+from conduit.core.policy import REASON_LOST, REASON_TIMEOUT
 from conduit.core.retries import NOBODY
 
 

@@ -25,32 +25,19 @@ proportional to what is open, never to what is settled.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import msgspec
 
 from conduit.core.backoff import lost_wait_s
-from conduit.core.policy import Policy
+from conduit.core.policy import PUT_OFF_S, REASON_LOST, REASON_TIMEOUT, Dead, Policy
 from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry
 from conduit.core.runs import Runs
 from conduit.errors import StateError
 
-# What should die and may not stays out for so much longer.
-PUT_OFF_S = 1.0
-
-REASON_TIMEOUT = "ack_timeout"
-REASON_LOST = "connection_lost"
-
 # Ranks of waiting retries: those that come before new messages, and those that come after.
 _READY = range(SUSPECT_LOSSES)
 _SUSPECTS = range(SUSPECT_LOSSES, SUSPECT_LOSSES + 1)
-
-
-class Dead(msgspec.Struct, frozen=True):
-    """A delivery that failed or was lost too often, or that was rejected."""
-
-    seq: int
-    attempts: int
-    reason: str
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -264,20 +251,37 @@ class Delivery:
 
     # Time and change ------------------------------------------------------------------------------
 
-    def expire(self, now: float, jitter: float = 0.0, deaths_max: float = math.inf) -> int:
+    def expire(
+        self,
+        now: float,
+        jitter: float = 0.0,
+        deaths_max: float = math.inf,
+        unheard: Collection[int] = (),
+    ) -> int:
         """Fail every delivery whose ack deadline has passed; returns how many. `jitter` in [0, 1)
-        spreads the next attempts over a tenth of the wait that has passed. `deaths_max` of them may die:
-        what else should stays out for PUT_OFF_S more."""
+        spreads the next attempts over a tenth of the wait that has passed. What holders have whose acks may
+        be unread, the `unheard`, stays out for PUT_OFF_S more; and so does what should die beyond
+        `deaths_max`."""
+
+        def time_out(seq: int, retry: Retry, at: float) -> bool:
+            """One attempt, which still names its holder, took too long: fail it, or put that off."""
+            is_death = self.policy.kills_failed(retry.failures + 1)
+            if retry.holder in unheard or (is_death and len(self._dead) >= deaths_max):
+                self._put_out(seq, retry, retry.holder, now + PUT_OFF_S)
+                return False
+            self._fail(seq, retry, REASON_TIMEOUT, at)
+            return True
+
         failed = 0
         for run in self.runs.take_expired(now):
             at = now + self.policy.spread_s(1, jitter)
             for seq in range(run.first, run.last + 1):
                 retry = Retry(attempt=1, holder=run.holder)
-                failed += self._time_out(seq, retry, now, at, deaths_max)
+                failed += time_out(seq, retry, at)
         for seq, retry in self.retries.take_expired(now):
             self.in_flight[retry.holder] -= 1
             at = now + self.policy.spread_s(retry.failures + 1, jitter)
-            failed += self._time_out(seq, retry, now, at, deaths_max)
+            failed += time_out(seq, retry, at)
         return failed
 
     def release(
@@ -367,14 +371,6 @@ class Delivery:
             return None
         self.ack(seq)
         return retry
-
-    def _time_out(self, seq: int, retry: Retry, now: float, at: float, deaths_max: float) -> bool:
-        """One attempt, which still names its holder, took too long: fail it, or put its death off."""
-        if len(self._dead) >= deaths_max and self.policy.kills_failed(retry.failures + 1):
-            self._put_out(seq, retry, retry.holder, now + PUT_OFF_S)
-            return False
-        self._fail(seq, retry, REASON_TIMEOUT, at)
-        return True
 
     def _fail(self, seq: int, retry: Retry, reason: str, at: float) -> None:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""

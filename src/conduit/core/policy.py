@@ -8,6 +8,11 @@ from conduit.core.backoff import ack_wait_s
 
 # The longest time until a second attempt that was asked for by `nack`.
 NACK_WAIT_S = 1.0
+# What is overdue and may not fail yet stays out for so much longer.
+PUT_OFF_S = 1.0
+
+REASON_TIMEOUT = "ack_timeout"
+REASON_LOST = "connection_lost"
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -39,3 +44,11 @@ class Policy(msgspec.Struct, frozen=True):
     def kills_lost(self, losses: int) -> bool:
         """Whether a delivery that was lost so often is dead."""
         return self.max_lost is not None and losses >= self.max_lost
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """A delivery that failed or was lost too often, or that was rejected."""
+
+    seq: int
+    attempts: int
+    reason: str

@@ -80,6 +80,11 @@ class Session(WebSocket):
         self._is_paused = False
         self._is_restarting = False
 
+    @property
+    def is_heard(self) -> bool:
+        """See `Outlet.is_heard`."""
+        return not self._is_paused
+
     # From the socket ------------------------------------------------------------------------------
 
     def on_open(self) -> None:

@@ -46,6 +46,11 @@ class Announcement:
         """See `Outlet.writable`."""
         return self._told is None and self._peer.writable
 
+    @property
+    def is_heard(self) -> bool:
+        """See `Outlet.is_heard`."""
+        return self._peer.is_heard
+
     def write(self, data: bytes) -> None:
         """See `Outlet.write`."""
         self._peer.write(data)

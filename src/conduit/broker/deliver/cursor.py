@@ -133,7 +133,8 @@ class Cursor:
 
     def expire(self, judged: float, jitter: float) -> None:
         """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
-        if self.delivery.expire(judged, jitter, self._engine.progress.deaths_left):
+        unheard = [one.holder for one in self.group.subscribers if not one.outlet.is_heard]
+        if self.delivery.expire(judged, jitter, self._engine.progress.deaths_left, unheard):
             self._mark()
             self.group.freed()
         self.pump()

@@ -43,6 +43,10 @@ class Outlet(Protocol):
     def writable(self) -> bool:
         """False while the socket does not drain; nothing should be written then."""
 
+    @property
+    def is_heard(self) -> bool:
+        """False while what the client sends is left unread: there may be acks."""
+
     def write(self, data: bytes) -> None:
         """Write whole frames; never blocks, never fails."""
 
