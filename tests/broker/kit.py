@@ -57,6 +57,9 @@ class Peer:
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
+    def go_on(self) -> None:
+        """The look-ups of acks are over."""
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The frames of one type."""
         return [frame for frame in self.frames if frame["type"] == kind]

@@ -79,6 +79,10 @@ class SlowStore(MemoryStore):
         await self._pass("read")
         return await super().read(*args, **kwargs)
 
+    async def find(self, *args):
+        await self._pass("find")
+        return await super().find(*args)
+
     async def settle(self, *args):
         await self._pass("settle")
         refused = await super().settle(*args)

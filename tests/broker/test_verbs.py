@@ -2,9 +2,11 @@
 
 import pytest
 
+from conduit.broker.attach.lookups import AT_ONCE_COUNT
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore
 
 
 def ids(peer, *seqs):
@@ -119,3 +121,21 @@ async def test_an_ack_whose_number_must_be_looked_up_takes_effect_although_the_c
     assert peer.seqs != []
     view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
     assert view.in_flight_count + view.pending_retry_count == 2 - len(peer.seqs)
+
+
+async def test_however_many_acks_must_be_looked_up_none_is_refused_and_few_are_asked_for_at_once():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("a", subscription="s", max_in_flight=300)
+        await bench.publish_many("a", 300)
+        bench.broker._engine.index._young.clear()
+        store.held.add("find")
+        for message_id in ids(peer, *peer.seqs):
+            connection.verbs.ack(Ack(message_id))
+        await bench.rest()
+        assert len(store.waiting) == AT_ONCE_COUNT
+        assert connection.verbs.lookups.is_busy
+        store.release()
+        await bench.until(lambda: not connection.verbs.lookups.is_busy)
+        view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
+        assert (view.in_flight_count, view.topics[0].lag) == (0, 0)

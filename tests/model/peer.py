@@ -68,6 +68,9 @@ class Client:
             if self.budget is not None:
                 self._spend()
 
+    def go_on(self) -> None:
+        """See `Peer.go_on`."""
+
     def close(self, code: int, reason: str) -> None:
         self.world.note("%s is closed: %s", self, reason)
         self.is_closing = True

@@ -136,3 +136,24 @@ async def test_acks_behind_a_subscribe_that_waits_for_the_store_are_in_time(port
     assert (await heard(client))["type"] == "acked"
     assert session.is_heard
     assert await port.broker.store.dead_count(T, DeadFilter()) == 0
+
+
+async def test_while_acks_are_looked_up_the_connection_is_not_read_and_nothing_fails(port: Port):
+    client = await subscribed(port, "s", ack_wait_ms=10, max_attempts=1)
+    port.broker._engine.deadlines.stop()
+    publisher = await port.connect()
+    for number in range(3):
+        await publisher.send(publish(number))
+        await port.until(lambda count=number + 1: port.last_seq == count)
+    messages = [await heard(client) for _ in range(3)]
+    port.broker._engine.index._young.clear()
+    acks = [
+        said(type="ack", message_id=message["message_id"], ref=str(message["seq"]))
+        for message in messages
+    ]
+    await client.send(b"".join(acks))
+    assert [(await heard(client))["type"] for _ in acks] == ["acked"] * 3
+    (session,) = (one for one in port.context.sessions if one._connection._shares)
+    await port.until(lambda: session.is_heard)
+    await client.send(said(type="heartbeat"))
+    assert (await heard(client))["type"] == "heartbeat_ack"

@@ -159,15 +159,19 @@ class Session(WebSocket):
 
     def _ack(self, frame: Ack) -> None:
         self._connection.verbs.ack(frame)
+        self._pause_if_busy()
 
     def _nack(self, frame: Nack) -> None:
         self._connection.verbs.nack(frame)
+        self._pause_if_busy()
 
     def _reject(self, frame: Reject) -> None:
         self._connection.verbs.reject(frame)
+        self._pause_if_busy()
 
     def _extend(self, frame: Extend) -> None:
         self._connection.verbs.extend(frame)
+        self._pause_if_busy()
 
     def _heartbeat(self, frame: Heartbeat) -> None:
         self.write(_HEARTBEAT_ACK)
@@ -201,6 +205,14 @@ class Session(WebSocket):
         if close is not None:
             self.close(close, error.code)
 
+    def go_on(self) -> None:
+        """See `Peer.go_on`."""
+        self._resume()
+
+    def _pause_if_busy(self) -> None:
+        if self._connection.verbs.lookups.is_busy:
+            self._pause()
+
     def _pause(self) -> None:
         # Of a connection that is closing the peer's answer has to be read.
         if not self._is_paused and not self.closing:
@@ -211,6 +223,7 @@ class Session(WebSocket):
         if (
             self._is_paused
             and self._subscribing is None
+            and not self._connection.verbs.lookups.is_busy
             and self.writable
             and self._publish_count <= PUBLISHES_MAX_COUNT // 2
         ):

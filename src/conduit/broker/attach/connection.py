@@ -56,6 +56,9 @@ class Peer(Outlet, Protocol):
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
 
+    def go_on(self) -> None:
+        """More of what the client sends may be handled: the look-ups of its acks are over."""
+
 
 class Connection:
     """The subscriptions of one connection, from its opening to `close`.
@@ -74,7 +77,7 @@ class Connection:
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
         # Those whose gaps are not written yet.
         self._announcements: dict[tuple[str, str | None], Announcement] = {}
-        self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer)
+        self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer, peer.go_on)
 
     # Subscribing ----------------------------------------------------------------------------------
 

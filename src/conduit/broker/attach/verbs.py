@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
+from conduit.broker.attach.lookups import Lookups
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Outlet, Subscriber
@@ -25,8 +26,6 @@ from conduit.protocol.codec import server_frame
 
 # Ids in one `ack` frame.
 IDS_MAX_COUNT = 1_000
-# Frames of one connection whose ids are being looked up in the store.
-LOOKUPS_MAX_COUNT = 64
 REASON_MAX_CHARS = 255
 DELAY_MAX_MS = 24 * 3_600_000
 
@@ -63,13 +62,15 @@ class Verbs:
         subscribers: Mapping[tuple[str, str | None], Subscriber],
         tenant: str,
         outlet: Outlet,
+        on_idle: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._catalog = catalog
         self._subscribers = subscribers
         self._tenant = tenant
         self._outlet = outlet
-        self._lookup_count = 0
+        self.lookups = Lookups(engine.reader, on_idle)
+        """While they are busy, hand in no further frames; `on_idle` tells the end of that."""
 
     # Frames ---------------------------------------------------------------------------------------
 
@@ -135,14 +136,8 @@ class Verbs:
             if request.ref is not None:
                 self._answer(request)
             return
-        stats = self._engine.stats
-        if self._lookup_count >= LOOKUPS_MAX_COUNT:
-            stats.unknown_ack_count += len(missing)
-            self._refuse(request.ref, Overloaded("too many acks of old messages at once"))
-            return
-        self._lookup_count += 1
         # Those who hold it now: an ack that came before the connection's end takes effect after it.
-        self._engine.reader.spawn(self._settle_missing(missing, request, tuple(holders)))
+        self.lookups.add(partial(self._settle_missing, missing, request, tuple(holders)))
 
     async def _settle_missing(
         self, missing: Sequence[str], request: _Request, holders: Collection[Subscriber]
@@ -160,8 +155,6 @@ class Verbs:
             self._refuse(request.ref, error)
         else:
             self._answer(request)
-        finally:
-            self._lookup_count -= 1
 
     async def _look_up(self, message_id: str) -> tuple[int, int] | None:
         try:
