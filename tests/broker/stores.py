@@ -127,3 +127,15 @@ class RefusingStore(MemoryStore):
         if self.is_away:
             raise StoreUnavailable("the store is away")
         await super().subscription_delete(subscription_id)
+
+
+class MuteStore(MemoryStore):
+    """Deletes, and its answer is lost."""
+
+    async def topic_delete(self, *args):
+        await super().topic_delete(*args)
+        raise StoreUnavailable("the connection broke")
+
+    async def subscription_delete(self, subscription_id):
+        await super().subscription_delete(subscription_id)
+        raise StoreUnavailable("the connection broke")

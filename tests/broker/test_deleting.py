@@ -9,7 +9,7 @@ from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Reject
 from conduit.storage.base import DeadFilter
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import RefusingStore
+from tests.broker.stores import MuteStore, RefusingStore
 
 
 @pytest.mark.parametrize("pattern", ["a", "*"])
@@ -68,3 +68,17 @@ async def test_a_subscription_that_could_not_be_deleted_goes_on():
         await bench.broker.subscriptions.delete(T, "s")
         assert len(peer.of("unsubscribed")) == 1
         connection.close()
+
+
+async def test_a_deletion_whose_answer_is_lost_is_done():
+    async with running_broker(MuteStore()) as bench:
+        _, named = await bench.subscribe("a")
+        _, durable = await bench.subscribe("b", subscription="s")
+        await bench.broker.topics.delete(T, "a")
+        await bench.broker.subscriptions.delete(T, "s")
+        assert named.closed == (4001, "topic deleted")
+        assert len(durable.of("unsubscribed")) == 1
+        assert (await bench.broker.topics.create(T, "a")).last_seq == 0
+        _, again = await bench.subscribe("b", subscription="s")
+        await bench.publish("b")
+        assert again.seqs == [1]

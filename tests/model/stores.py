@@ -275,6 +275,7 @@ class Port:
                 ears.heard_topics([result])
             case "topics" | "subscription_create" | "subscriptions":
                 getattr(ears, f"heard_{call}")(result)
+                ears.heard_what_is_gone(call, result)
             case "progress":
                 self._rows[args[0]] = result
             case "former":

@@ -9,7 +9,7 @@ from typing import Protocol
 from conduit.broker.clock import Clock
 from conduit.core.message import Retention, TopicRecord
 from conduit.core.topics import TopicIndex
-from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.errors import Conflict, LimitReached, NotFound, Unavailable
 from conduit.names import check_topic, is_pattern
 from conduit.storage.base import Store
 
@@ -181,12 +181,20 @@ class Catalog:
             try:
                 followers = await self._watcher.topic_deleting(topic)
                 now_ms = int(self._clock.now() * 1000)
-                await self._store.topic_delete(topic.topic_id, followers, now_ms)
+                await self._delete(topic.topic_id, followers, now_ms)
             except BaseException:
                 topic.is_deleted = False
                 self._names[tenant][name] = topic
                 raise
             self._forget(topic)
+
+    async def _delete(self, topic_id: int, followers: Sequence[int], now_ms: int) -> None:
+        try:
+            await self._store.topic_delete(topic_id, followers, now_ms)
+        except Unavailable:
+            # It may be done although the answer was lost.
+            if any(record.topic_id == topic_id for record in await self._store.topics()):
+                raise
 
     async def learn(self) -> None:
         """Take over what other nodes have made and deleted."""

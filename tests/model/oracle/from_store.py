@@ -8,6 +8,7 @@ given twice, nothing is stored as settled that is not, nothing dies that has not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from conduit.core.message import (
     Death,
@@ -66,6 +67,19 @@ class FromStore:
             line = subscription.lines.get(topic_id)
             if line is not None:
                 subscription.drop(line.topic)
+
+    def heard_what_is_gone(self, call: str, records: Sequence[Any]) -> None:
+        """Who did not hear what became of a deletion asks what there is."""
+        if call == "topics":
+            there = {record.topic_id for record in records}
+            for topic in self.state.leaving.values():
+                if topic.topic_id not in there:
+                    self.heard_topic_delete(topic.topic_id)
+        elif call == "subscriptions":
+            there = {record.subscription_id for record in records}
+            for subscription in tuple(self.state.durable.values()):
+                if subscription.going and subscription.subscription_id not in there:
+                    self.heard_subscription_delete(subscription.subscription_id)
 
     # The log --------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import PatternTrie, matches
-from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.errors import Conflict, LimitReached, NotFound, Unavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
@@ -147,7 +147,13 @@ class Owned:
         place = (record.tenant, record.name)
         # While it is there: deaths of what is gone are not stored.
         await self._engine.progress.flush()
-        await self._store.subscription_delete(record.subscription_id)
+        try:
+            await self._store.subscription_delete(record.subscription_id)
+        except Unavailable:
+            # It may be done although the answer was lost.
+            stored = await self._store.subscriptions()
+            if any(one.subscription_id == record.subscription_id for one in stored):
+                raise
         del self._records[place]
         self._patterns[record.tenant].remove(record.pattern, record.name)
         running = self._running.get(place)
