@@ -114,3 +114,17 @@ async def test_nothing_follows_an_unsubscribe(bench: Bench):
     await connection.subscribe(Subscribe("b"))
     await bench.publish("b")
     assert peer.seqs == [1]
+
+
+async def test_what_is_told_while_gaps_wait_comes_behind_them(bench: Bench):
+    await bench.broker.topics.create(T, "a.b")
+    connection, peer = connect(bench)
+    peer.writable = False
+    await connection.subscribe(Subscribe("a.*", None, StartAt(positions={"a.b": StartPosition(9)})))
+    await bench.broker.topics.delete(T, "a.b")
+    await bench.broker.topics.create(T, "a.b")
+    await bench.rest()
+    assert peer.of("gap") == []
+    peer.drain(connection)
+    await bench.rest()
+    assert [gap["reason"] for gap in peer.of("gap")] == ["log_lost", "epoch_changed"]

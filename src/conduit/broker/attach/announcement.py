@@ -31,7 +31,8 @@ class Announcement:
     ) -> None:
         self._engine = engine
         self._peer = peer
-        self._gaps = deque(gaps)
+        # And frames that came meanwhile: the order of what is told is kept.
+        self._gaps: deque[Gap | bytes] = deque(gaps)
         self._told: Callable[[], None] | None = told
         self.over = asyncio.Event()
         """Set when there is nothing more to be told."""
@@ -52,22 +53,28 @@ class Announcement:
         return self._peer.is_heard
 
     def write(self, data: bytes) -> None:
-        """See `Outlet.write`."""
-        self._peer.write(data)
+        """See `Outlet.write`; behind the gaps."""
+        if self._told is None:
+            self._peer.write(data)
+        else:
+            self._gaps.append(data)
 
     def run(self) -> None:
         """Tell some of them, if the socket drains; `Turn` calls."""
         if self._told is None or not self._peer.writable:
             return
         for _ in range(min(len(self._gaps), GAPS_AT_ONCE_COUNT)):
-            self._engine.stats.gap_count += 1
-            self._peer.write(server_frame(self._gaps.popleft()))
+            told = self._gaps.popleft()
+            if isinstance(told, Gap):
+                self._engine.stats.gap_count += 1
+                told = server_frame(told)
+            self._peer.write(told)
         if self._gaps:
             self._engine.turn.add(self)
             return
-        told = self._told
+        go_on = self._told
         self.cancel()
-        told()
+        go_on()
 
     def cancel(self) -> None:
         """Tell nothing more: all is told, or the subscriber has left. Idempotent."""
