@@ -4,7 +4,8 @@ import pytest
 
 from conduit.broker.attach.lookups import AT_ONCE_COUNT
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.frames import Ack, Extend, Nack, Reject
+from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
+from conduit.storage.base import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 
@@ -139,3 +140,18 @@ async def test_however_many_acks_must_be_looked_up_none_is_refused_and_few_are_a
         await bench.until(lambda: not connection.verbs.lookups.is_busy)
         view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
         assert (view.in_flight_count, view.topics[0].lag) == (0, 0)
+
+
+async def test_who_acks_up_to_each_copy_that_comes_settles_those_of_all_subscriptions(bench: Bench):
+    await bench.broker.topics.create(DEFAULT_TENANT, "a.b")
+    connection, peer = await bench.subscribe("a.*", max_attempts=1)
+    await connection.subscribe(Subscribe("a.*", "s", max_attempts=1))
+    await bench.publish_many("a.b", 3)
+    for frame in peer.of("message"):
+        connection.verbs.ack(Ack(topic="a.b", seq=frame["seq"], ref="r"))
+    connection.verbs.ack(Ack(topic="a.b", seq=3, ref="r"))
+    await bench.flush()
+    assert (len(peer.seqs), len(peer.of("acked"))) == (6, 7)
+    await bench.advance(100)
+    await bench.flush()
+    assert await bench.broker.store.dead_count(DEFAULT_TENANT, DeadFilter()) == 0

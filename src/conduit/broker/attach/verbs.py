@@ -197,11 +197,21 @@ class Verbs:
             raise InvalidRequest("attempt belongs to message_id", field="attempt")
         request = _Request(ACKED, (), frame.subscription, frame.ref)
         topic = self._catalog.find(self._tenant, frame.topic)
-        for subscriber in self._holders(frame.subscription):
-            if topic is not None and subscriber.settle_through(topic, frame.seq):
-                request.is_recorded = subscriber.group.name is not None
-                self._answer(request)
-                return
+        holders = () if topic is None else self._holders(frame.subscription)
+        is_known = False
+        for subscriber in holders:
+            assert topic is not None
+            settled_count = subscriber.settle_through(topic, frame.seq)
+            if settled_count is None:
+                continue
+            is_known = True
+            request.is_recorded |= subscriber.group.name is not None
+            if settled_count:
+                # As with ids: one request settles for one of those who have the same messages.
+                break
+        if is_known:
+            self._answer(request)
+            return
         self._engine.stats.unknown_ack_count += 1
         detail = f"number {frame.seq} of {frame.topic!r} was not delivered here"
         self._refuse(frame.ref, NotFound(detail, code="unknown_delivery"))

@@ -151,13 +151,14 @@ class Cursor:
             self.changed()
         return outcome
 
-    def settle_through(self, seq: int, holder: int) -> bool:
+    def settle_through(self, seq: int, holder: int) -> int | None:
         """See `Settling.settle_through`."""
         if seq > self.position:
-            return False
-        self._engine.stats.acked_count += self.delivery.ack_through(seq, holder)
+            return None
+        settled_count = self.delivery.ack_through(seq, holder)
+        self._engine.stats.acked_count += settled_count
         self.changed()
-        return True
+        return settled_count
 
     def changed(self) -> None:
         """Something was settled, given back or redriven: record it, and let those go on who can."""

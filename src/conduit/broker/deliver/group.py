@@ -57,8 +57,9 @@ class Settling(Protocol):
     def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
         """Do what the holder asks for one delivery, and count it."""
 
-    def settle_through(self, seq: int, holder: int) -> bool:
-        """Ack what the holder has, up to and with a number that was handed out. False if it was not."""
+    def settle_through(self, seq: int, holder: int) -> int | None:
+        """Ack what the holder has, up to and with a number that was handed out; how many that were. None if
+        the number was not."""
 
 
 class Subscribed(Protocol):
@@ -71,7 +72,7 @@ class Subscribed(Protocol):
     def opened(self, topic_id: int) -> Settling | None:
         """The topic, if it has deliveries that can be settled and no cursor yet."""
 
-    def settle_through(self, topic: Topic, seq: int, holder: int) -> bool:
+    def settle_through(self, topic: Topic, seq: int, holder: int) -> int | None:
         """See `Settling.settle_through`; also of a topic without a cursor."""
 
 
@@ -110,7 +111,7 @@ class Subscriber:
         topic = self._topics.get(topic_id) or self._subscription.opened(topic_id)
         return Outcome.UNKNOWN if topic is None else topic.settle(seq, self.holder, verb)
 
-    def settle_through(self, topic: Topic, seq: int) -> bool:
+    def settle_through(self, topic: Topic, seq: int) -> int | None:
         """Ack what this subscriber has of the topic, up to and with `seq`; see `Settling`."""
         return self._subscription.settle_through(topic, seq, self.holder)
 

@@ -146,17 +146,20 @@ class Running:
         self._engine.turn.add(cursor)
         return cursor
 
-    def settle_through(self, topic: Topic, seq: int, holder: int) -> bool:
-        """Ack what the holder has, up to and with a number that was handed out or passed over. False if it
-        was not. Without a cursor there is nothing to do."""
+    def settle_through(self, topic: Topic, seq: int, holder: int) -> int | None:
+        """Ack what the holder has, up to and with a number that was handed out or passed over; how many that
+        were. None if the number was not. Without a cursor there is nothing to do."""
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return cursor.settle_through(seq, holder)
+        if not matches(self.pattern, topic.name):
+            return None
         unopened = self.unopened.get(topic.topic_id)
         if unopened is None:
-            return seq <= topic.last_seq and matches(self.pattern, topic.name)
-        progress = unopened.progress
-        return seq <= (unopened.floor if progress is None else progress.cursor)
+            last = topic.last_seq
+        else:
+            last = unopened.floor if unopened.progress is None else unopened.progress.cursor
+        return 0 if seq <= last else None
 
     def begin(self, topic: Topic, floor: int, progress: Progress | None = None) -> None:
         """Go through the topic from after `floor` on, or as its stored progress says, when there is credit.
