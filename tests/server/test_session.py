@@ -157,3 +157,22 @@ async def test_while_acks_are_looked_up_the_connection_is_not_read_and_nothing_f
     await port.until(lambda: session.is_heard)
     await client.send(said(type="heartbeat"))
     assert (await heard(client))["type"] == "heartbeat_ack"
+
+
+async def test_a_reject_that_must_be_looked_up_takes_effect_although_the_connection_ends(
+    port: Port,
+):
+    client = await subscribed(port, "s")
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    message = await heard(client)
+    port.broker._engine.index._young.clear()
+    port.store.gate.clear()
+    await client.send(
+        said(type="reject", message_id=message["message_id"]) + frame(CLOSE, b"\x03\xe8")
+    )
+    await port.until(lambda: not port.context.sessions)
+    port.store.gate.set()
+    await port.until(lambda: not port.broker.router.subscriber_count)
+    await port.broker._engine.progress.stored()
+    assert await port.store.dead_count(T, DeadFilter()) == 1

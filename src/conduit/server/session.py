@@ -60,6 +60,7 @@ class Session(WebSocket):
     __slots__ = (
         "_connection",
         "_context",
+        "_has_ended",
         "_is_paused",
         "_is_restarting",
         "_kept",
@@ -79,11 +80,12 @@ class Session(WebSocket):
         self._publish_count = 0
         self._is_paused = False
         self._is_restarting = False
+        self._has_ended = False
 
     @property
     def is_heard(self) -> bool:
         """See `Outlet.is_heard`."""
-        return not self._is_paused
+        return not self._is_paused and not self._has_ended
 
     # From the socket ------------------------------------------------------------------------------
 
@@ -99,6 +101,12 @@ class Session(WebSocket):
             for text in kept:
                 self._handle(text)
         finally:
+            self._has_ended = True
+            self._leave()
+
+    def _leave(self) -> None:
+        # What is looked up was asked for while the client had it: that counts first.
+        if not self._connection.verbs.lookups.is_busy:
             self._connection.close(lost=self.is_lost and not self._is_restarting)
 
     def on_writable(self, writable: bool) -> None:
@@ -207,7 +215,10 @@ class Session(WebSocket):
 
     def go_on(self) -> None:
         """See `Peer.go_on`."""
-        self._resume()
+        if self._has_ended:
+            self._leave()
+        else:
+            self._resume()
 
     def _pause_if_busy(self) -> None:
         if self._connection.verbs.lookups.is_busy:
