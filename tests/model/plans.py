@@ -22,10 +22,10 @@ from tests.model.steps.consuming import (
     Settle,
     Start,
 )
-from tests.model.steps.disturbing import Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
+from tests.model.steps.disturbing import Answer, Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
 from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
 from tests.model.steps.publishing import OtherNode, Publish
-from tests.model.stores import Fault
+from tests.model.stores import EVERY_CALL, Fault
 from tests.model.world import SLOTS_COUNT
 
 T = TypeVar("T")
@@ -145,6 +145,16 @@ def _break(choose: Choices) -> Step:
     return Break(choose.of(BREAKABLE), fault, choose.of([1, 1, 3, 1000]))
 
 
+def _hold(choose: Choices) -> Step:
+    return Break(
+        EVERY_CALL, choose.of([Fault.HANGS, Fault.ANSWERS_LATE]), choose.of([1, 2, 5, 1000])
+    )
+
+
+def _answer(choose: Choices) -> Step:
+    return Answer(choose.of([0, 0, 1, 5]))
+
+
 KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "few": (6, _few),
     "join": (6, _join),
@@ -165,11 +175,14 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "letters": (1, lambda choose: Letters(choose.of([None, choose.of(NAMES)]))),
     "keep": (1, lambda choose: Keep()),
     "break": (3, _break),
+    "hold": (2, _hold),
     "forget": (2, lambda choose: Break(choose.of(FORGETFUL), Fault.LOSES_ANSWER)),
     "claim": (1, lambda choose: OtherClaims(choose.of(NAMES))),
     "stop": (1, lambda choose: Restart(is_crash=False)),
     "crash": (1, lambda choose: Restart(is_crash=True)),
 }
+HOLDING = ("break", "hold")
+"""With these there are steps that let the store go on."""
 ALWAYS = 6
 """The first so many kinds are in every run."""
 
@@ -205,8 +218,8 @@ def plan(choose: Choices, max_steps: int) -> list[Step]:
     for number, (kind, (weight, make)) in enumerate(KINDS.items()):
         if number < ALWAYS or choose.below(4) < share:
             weighted += [make] * weight
-            if kind == "break":
-                weighted += [lambda choose: Mend()] * weight
+            if kind in HOLDING:
+                weighted += [_answer, lambda choose: Mend()] * weight
     count = 1 + choose.below(max_steps)
     beginning: list[Step] = [MakeTopic(name) for name in TOPICS[:3]]
     return beginning + [choose.of(weighted)(choose) for _ in range(count)]

@@ -1,15 +1,15 @@
 """A store that fails, hangs and loses its answers when it is told to, and tells the model of every call.
 
 What it may do is what the contract (`storage/base.py`) allows: writes take effect in the order of the
-calls, so one that hangs holds up those behind it; an append that fails has stored nothing, so the answer
-of one that happened is never lost; of another call nothing or all happened.
+calls, so one that hangs holds up those behind it, and answers come in any order; an append that fails has
+stored nothing, so the answer of one that happened is never lost; of another call nothing or all happened.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
@@ -74,53 +74,68 @@ class Fault(Enum):
         return f"Fault.{self.name}"
 
 
+EVERY_CALL = "*"
+
+
 class Faults:
     """What is wrong now: for each call, what the next ones suffer, and how many of them."""
 
     def __init__(self) -> None:
         self._next: dict[str, tuple[Fault, int]] = {}
-        self._released = asyncio.Event()
-        self.lost_count = 0
-        """Answers that were lost."""
+        self._hanging: list[asyncio.Future[None]] = []
         self.taken_count = 0
         """Calls that suffered something."""
-        self.hanging = 0
-        """Calls that wait to be released."""
+        self.lost_count = 0
+        """Of these, those that happened and whose callers do not know it."""
 
     def plan(self, call: str, fault: Fault, count: int) -> None:
-        """The next `count` of these calls suffer that."""
+        """The next `count` of these calls suffer that; EVERY_CALL means those that nothing else is planned
+        for."""
         self._next[call] = (fault, count)
 
     def take(self, call: str) -> Fault | None:
         """What this call suffers."""
-        if call not in self._next:
+        planned = call if call in self._next else EVERY_CALL
+        if planned not in self._next:
             return None
-        fault, count = self._next[call]
+        fault, count = self._next[planned]
         self.taken_count += 1
         if count > 1:
-            self._next[call] = (fault, count - 1)
+            self._next[planned] = (fault, count - 1)
         else:
-            del self._next[call]
+            del self._next[planned]
         return fault
+
+    @property
+    def hanging(self) -> int:
+        """How many calls hang now."""
+        return len(self._hanging)
 
     @property
     def any(self) -> bool:
         """Whether something is wrong, or will be with a call to come."""
-        return bool(self._next or self.hanging)
+        return bool(self._next or self._hanging)
 
     async def hang(self) -> None:
         """Wait to be released."""
-        self.hanging += 1
+        released = asyncio.get_running_loop().create_future()
+        self._hanging.append(released)
         try:
-            await self._released.wait()
+            await released
         finally:
-            self.hanging -= 1
+            if released in self._hanging:
+                self._hanging.remove(released)
+
+    def release_one(self, which: int) -> None:
+        """One of those that hang goes on."""
+        if self._hanging:
+            self._hanging.pop(which % len(self._hanging)).set_result(None)
 
     def release(self) -> None:
         """Everything works again, and what hangs goes on."""
         self._next.clear()
-        self._released.set()
-        self._released = asyncio.Event()
+        while self._hanging:
+            self.release_one(0)
 
 
 class Port:
@@ -189,16 +204,26 @@ class Port:
         await self._do("close", (), {})
 
     async def _asked(self, call: str, args: Any, more: Any, known: Any = None) -> Any:
-        if call == "append":
-            async with self._appending:
-                return await self._suffer(call, args, more, known)
-        if call in WRITES:
-            async with self._writing:
-                return await self._suffer(call, args, more, known)
-        return await self._suffer(call, args, more, known)
+        async with self._order_of(call):
+            fault = self.faults.take(call)
+            result = await self._suffer(fault, call, args, more, known)
+        if fault is Fault.ANSWERS_LATE:
+            await self.faults.hang()
+        if fault is Fault.LOSES_ANSWER:
+            self.faults.lost_count += 1
+            raise StoreUnavailable(f"the answer of {call} is lost by plan")
+        with self._listening():
+            self._answered(call, args, result)
+        return result
 
-    async def _suffer(self, call: str, args: Any, more: Any, known: Any) -> Any:
-        fault = self.faults.take(call)
+    def _order_of(self, call: str) -> AbstractAsyncContextManager[None]:
+        if call == "append":
+            return self._appending
+        return self._writing if call in WRITES else nullcontext()
+
+    async def _suffer(
+        self, fault: Fault | None, call: str, args: Any, more: Any, known: Any
+    ) -> Any:
         if fault is Fault.HANGS:
             await self.faults.hang()
         if self.is_dead:
@@ -210,13 +235,6 @@ class Port:
             self._effect(call, args, result, known)
         if call == "append":
             await self._learn_extents()
-        if fault is Fault.ANSWERS_LATE:
-            await self.faults.hang()
-        if fault is Fault.LOSES_ANSWER:
-            self.faults.lost_count += 1
-            raise StoreUnavailable(f"the answer of {call} is lost by plan")
-        with self._listening():
-            self._answered(call, args, result)
         return result
 
     async def _do(self, call: str, args: Any, more: Any) -> Any:

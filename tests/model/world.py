@@ -23,7 +23,6 @@ from tests.model.oracle.from_clients import FromClients
 from tests.model.oracle.from_peers import FromPeers
 from tests.model.oracle.from_publishers import FromPublishers
 from tests.model.oracle.from_store import FromStore
-from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import State
 from tests.model.peer import Client
@@ -79,7 +78,7 @@ class World:
         self.published_count = 0
         self.redriving: set[str] = set()
         """Dead letters whose redrive is under way."""
-        self._job: tuple[RedriveJob, list[Line]] | None = None
+        self._job: RedriveJob | None = None
         self._forgiven_count = 0
         self.trace: list[str] | None = [] if is_traced else None
         self._clock = ManualClock()
@@ -183,9 +182,9 @@ class World:
         """Whether a job redrives dead letters."""
         return self._job is not None
 
-    async def watch_job(self, job: RedriveJob, lines: list[Line]) -> None:
-        """Let a job come to its end, if the store lets it; the lines know what it may redrive."""
-        self._job = (job, lines)
+    async def watch_job(self, job: RedriveJob) -> None:
+        """Let a job come to its end, if the store lets it."""
+        self._job = job
         for _ in range(JOB_HOPS):
             self._look_at_job()
             if self._job is None:
@@ -193,10 +192,8 @@ class World:
             await self._let_pass(JOB_HOP_S)
 
     def _look_at_job(self) -> None:
-        if self._job is not None and self._job[0].state != "running":
-            for line in self._job[1]:
-                line.job.clear()
-            self.state.redriving.clear()
+        if self._job is not None and self._job.state != "running":
+            self.state.job_ended()
             self._job = None
 
     def leave(self, client: Client, lost: bool) -> None:

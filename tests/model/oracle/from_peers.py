@@ -77,7 +77,9 @@ class FromPeers:
             welcome.seqs, welcome.epoch = (line.floor, line.low), topic.epoch
         self.state.add_holder(client, subscription)
         if frame.subscription is None:
-            self._check_welcome(frame, welcome)
+            # Of a topic that only the broker still has, nothing is known any more.
+            if topic is None or topic.topic_id in self.state.log.by_id:
+                self._check_welcome(frame, welcome)
             self._gaps[client] = welcome.gaps
 
     def _check_welcome(self, frame: Seen, welcome: Welcome) -> None:

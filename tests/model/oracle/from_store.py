@@ -125,10 +125,9 @@ class FromStore:
             if subscription.covers(topic):
                 subscription.follow(topic, _floor_of(start, topic))
         self.state.may_have_met(subscription)
-        for name, topic_id, seq in self.state.redriving:
+        for line in subscription.lines.values():
             # A redrive goes to whatever subscription has the name by then.
-            if name == record.name and topic_id in subscription.lines:
-                subscription.lines[topic_id].maybe.add(seq)
+            line.maybe = self.state.redriving_of(record.name, line)
 
     def heard_subscription_create(self, record: SubscriptionRecord) -> None:
         """The broker knows it now; that a topic on its way out was one of its, it may not say."""
@@ -187,9 +186,12 @@ class FromStore:
                 subscription.begin_anew(line.topic.name)
 
     def heard_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        subscription = self.state.by_id(subscription_id)
+        name = subscription.name if subscription is not None else None
         for line, floor in self._lines(subscription_id, positions):
-            line.maybe.clear()
             line.seek(floor)
+            # A redrive that has no answer yet may be done once more after this.
+            line.maybe = self.state.redriving_of(name or "", line)
 
     def _lines(
         self, subscription_id: int, positions: Sequence[tuple[int, int]]
@@ -287,6 +289,7 @@ class FromStore:
             letter.is_redriven = False
         elif death.seq >= topic.first_seq:
             self.state.letters[place] = Letter(death.dead_id, death.attempts, death.reason)
+        self.state.may_find(place)
 
     def _is_stored(self, name: str) -> bool:
         subscription = self.state.durable.get(name)

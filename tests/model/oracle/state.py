@@ -10,6 +10,9 @@ from tests.model.oracle.line import Death, Line
 from tests.model.oracle.log import Log, Topic, Violation
 from tests.model.oracle.subscription import Former, Holder, Subscription
 
+LetterPlace = tuple[str, int, int]
+"""Of a dead letter: subscription, topic, number."""
+
 
 @dataclass
 class Letter:
@@ -33,6 +36,15 @@ class Due:
 
 
 @dataclass
+class Job:
+    """Redrives the dead letters of a subscription, or of all: `places` are those that it may find."""
+
+    name: str | None
+    places: list[LetterPlace] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+
+@dataclass
 class State:
     """Log, subscriptions, dead letters, and who holds what. `now` is the broker's clock."""
 
@@ -44,10 +56,11 @@ class State:
     """By client, in the order of subscribing."""
     leaving: dict[str, Topic] = field(default_factory=dict)
     """Topics whose deletion is under way; the store may have forgotten them."""
-    redriving: set[tuple[str, int, int]] = field(default_factory=set)
-    """Dead letters that a call or a job may redrive at any time: subscription, topic, number."""
+    redriving: Counter[LetterPlace] = field(default_factory=Counter)
+    """Dead letters that so many calls or jobs may redrive at any time."""
+    job: Job | None = None
     due: list[Due] = field(default_factory=list)
-    letters: dict[tuple[str, int, int], Letter] = field(default_factory=dict)
+    letters: dict[LetterPlace, Letter] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     """What the broker's counters must say, since it started."""
     violations: list[Violation] = field(default_factory=list)
@@ -90,6 +103,35 @@ class State:
                 return False
         return not topic.going
 
+    def may_find(self, place: LetterPlace) -> None:
+        """There is this dead letter: the job may redrive it from now on."""
+        if self.job is None or self.job.name not in (None, place[0]):
+            return
+        self.job.places.append(place)
+        self.redriving[place] += 1
+        subscription = self.durable.get(place[0])
+        line = subscription.lines.get(place[1]) if subscription is not None else None
+        if line is not None:
+            line.job.add(place[2])
+            self.job.lines.append(line)
+
+    def job_ended(self) -> None:
+        """It redrives nothing any more."""
+        if self.job is not None:
+            self.redriving.subtract(self.job.places)
+            for line in self.job.lines:
+                line.job.clear()
+            self.job = None
+
+    def redriving_of(self, name: str, line: Line) -> set[int]:
+        """The numbers of the line that a call or a job may redrive at any time."""
+        topic_id = line.topic.topic_id
+        return {
+            place[2]
+            for place, count in self.redriving.items()
+            if count > 0 and place[:2] == (name, topic_id)
+        }
+
     def died(self, subscription: Subscription, line: Line, death: Death) -> None:
         """A delivery is exhausted or was rejected: the store must hear of it."""
         topic_id = line.topic.topic_id
@@ -129,6 +171,7 @@ class State:
         self.leaving.clear()
         self.due.clear()
         self.redriving.clear()
+        self.job = None
         self.counts.clear()
         for topic in self.log.by_id.values():
             topic.going = 0

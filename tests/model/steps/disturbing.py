@@ -49,6 +49,16 @@ class Break(Step):
 
 
 @dataclass(frozen=True, repr=False)
+class Answer(Step):
+    """One of the calls that hang goes on."""
+
+    which: int = 0
+
+    async def take(self, world: World) -> None:
+        world.port.faults.release_one(self.which)
+
+
+@dataclass(frozen=True, repr=False)
 class Mend(Step):
     """The store works again."""
 

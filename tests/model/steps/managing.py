@@ -11,6 +11,7 @@ from conduit.protocol.frames import StartAt, StartSpec
 from conduit.storage.base import DeadFilter
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
+from tests.model.oracle.state import Job
 from tests.model.oracle.subscription import Subscription
 from tests.model.steps.base import AWAY, Step, asked
 
@@ -144,14 +145,14 @@ class Letter(Step):
             line.maybe.add(letter.seq)
         is_calm = world.is_calm_but_for_this and not was_maybe
         place = (letter.subscription, letter.topic_id, letter.seq)
-        world.state.redriving.add(place)
+        world.state.redriving[place] += 1
         error = await asked(
             world,
             partial(world.broker.dead_letters.redrive, world.tenant, letter.dead_id),
             ("conflict", "topic_not_found", "subscription_not_found", "dead_letter_not_found"),
         )
         world.redriving.discard(letter.dead_id)
-        world.state.redriving.discard(place)
+        world.state.redriving[place] -= 1
         code = None if error is None else error.code
         if is_calm and code != expected:
             raise Violation(
@@ -174,21 +175,22 @@ class Letters(Step):
     async def take(self, world: World) -> None:
         if world.has_job:
             return
-        lines = []
+        world.state.job = Job(self.name)
         for letter in await _letters(world):
-            if letter.redriven_at_ms is None and self.name in (None, letter.subscription):
+            if letter.redriven_at_ms is None:
                 expected, line = redrivable(world, letter)
-                world.state.redriving.add((letter.subscription, letter.topic_id, letter.seq))
-                if line is not None:
-                    line.job.add(letter.seq)
-                    lines.append(line)
-                if line is not None and expected is None:
+                world.state.may_find((letter.subscription, letter.topic_id, letter.seq))
+                if (
+                    line is not None
+                    and expected is None
+                    and self.name in (None, letter.subscription)
+                ):
                     line.maybe.add(letter.seq)
         which = DeadFilter(subscription=self.name)
         job = world.broker.dead_letters.redrive_many(
             world.tenant, which, rate_per_s=REDRIVE_RATE_PER_S, max_count=1_000
         )
-        await world.watch_job(job, lines)
+        await world.watch_job(job)
 
 
 async def _letters(world: World) -> list[DeadLetter]:
