@@ -61,7 +61,13 @@ PLANTS = (
     Plant(
         "2-window-kept",
         "is silent",
-        (Change(_CURSOR, "        self.delivery.forget()\n        self.group.freed()\n", ""),),
+        (
+            Change(
+                _CURSOR,
+                "            self.delivery.forget()\n            self.group.freed()\n",
+                "            pass\n",
+            ),
+        ),
     ),
     # A feed that finds a hole jumps at the end of the turn: until then others join it where it was.
     Plant(
@@ -182,6 +188,11 @@ PLANTS = (
                 "broker/deliver/owned.py",
                 "            await self._make_topic(record)\n        finally:\n",
                 "        finally:\n",
+            ),
+            Change(
+                "broker/deliver/router.py",
+                "        assert topic is not None\n        route = self._named",
+                "        if topic is None:\n            return\n        route = self._named",
             ),
         ),
     ),

@@ -312,7 +312,7 @@ class FromStore:
             return
         _, topic_id, seq = found[0]
         line = subscription.lines.get(topic_id)
-        if line is not None and seq in line.maybe:
+        if line is not None and line.may_be_redriven(seq):
             line.redrive(seq, self.state.now)
 
     def did_dead_delete(self, dead_ids: Sequence[str]) -> None:

@@ -147,8 +147,7 @@ class Line:
 
     def give(self, seq: int, attempt: int, holder: Holder, now: float, rules: Rules) -> None:
         """A subscriber was given this."""
-        is_redriven = seq in self.maybe or seq in self.job
-        if is_redriven and seq < self.next and seq not in self.open:
+        if self.may_be_redriven(seq):
             self.redrive(seq, now)
         one = self.open.get(seq)
         if one is None:
@@ -243,6 +242,11 @@ class Line:
             if one.losses > 1:
                 wait_s = min(FIRST_LOSS_WAIT_S * 2.0 ** (one.losses - 2), LOSS_WAIT_MAX_S)
             self._wait(one, now + wait_s, now + wait_s)
+
+    def may_be_redriven(self, seq: int) -> bool:
+        """Whether it is settled, and a redrive may have opened it again."""
+        is_open = seq >= self.next or seq in self.open
+        return not is_open and (seq in self.maybe or seq in self.job)
 
     # Jumping --------------------------------------------------------------------------------------
 

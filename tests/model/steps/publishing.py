@@ -61,6 +61,7 @@ class Sent:
         self._topics = [topic if topic is not None and topic.is_known else None for topic in found]
         self._key = key
         self._taken_count = world.port.faults.taken_count
+        self._was_away = world.port.faults.any
 
     def answered(self, result: list[Receipt] | Receipt | ConduitError) -> None:
         """One of them has its answer."""
@@ -82,7 +83,7 @@ class Sent:
             for topic in self._topics
         )
         faults = world.port.faults
-        is_away = faults.taken_count > self._taken_count or faults.any
+        is_away = self._was_away or faults.taken_count > self._taken_count or faults.any
         if error.code == "topic_not_found" and not is_there:
             return
         if error.code in AWAY and is_away:
