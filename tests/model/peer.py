@@ -11,7 +11,7 @@ import msgspec
 
 from conduit.broker.attach.connection import Connection
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe, Unsubscribe
-from tests.model.oracle.from_clients import ACKED, EITHER
+from tests.model.oracle.from_clients import ACKED, EITHER, Settled
 from tests.model.oracle.from_peers import Seen
 from tests.model.oracle.log import Topic, Violation
 
@@ -47,6 +47,7 @@ class Client:
         self.received: deque[Seen] = deque(maxlen=REMEMBERED_COUNT)
         self.asked: Subscribe | None = None
         self._expected: dict[str, str] = {}
+        self._settled: dict[str, list[Settled]] = {}
         self._refs = itertools.count(1)
         self._to_ack: list[str] = []
 
@@ -102,9 +103,16 @@ class Client:
                 self._answered(frame.ref or "", frame.code or ACKED)
 
     def _answered(self, ref: str, outcome: str) -> None:
+        if self.is_closing:
+            # Its socket takes nothing any more.
+            return
         expected = self._expected.pop(ref, None)
+        settled = self._settled.pop(ref, [])
         if expected not in (outcome, EITHER):
             raise Violation(f"{self} was told {outcome} for {ref}, and it is {expected}")
+        for one in settled:
+            if outcome == ACKED and not one.is_stored():
+                raise Violation(f"{self} was told that {one} is settled, and that is not stored")
 
     def _spend(self) -> None:
         self.budget = (self.budget or 1) - 1
@@ -138,8 +146,10 @@ class Client:
         if with_ref:
             frame.ref = f"{self.slot}-{next(self._refs)}"
         outcome = predict(self, frame)
+        settled = self.world.clients.take_settled()
         if frame.ref is not None:
             self._expected[frame.ref] = outcome
+            self._settled[frame.ref] = settled
         self.world.note("%s sends %s: %s", self, frame, outcome)
         send(frame)
 

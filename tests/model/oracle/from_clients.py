@@ -24,6 +24,27 @@ Act = Callable[[Subscription, Line, int, Holder], bool]
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A delivery of a durable subscription that a client has settled. `moves`: seeks before that."""
+
+    subscription: Subscription
+    line: Line
+    seq: int
+    moves: int
+
+    def is_stored(self) -> bool:
+        """Whether a crash from now on leaves it settled, or another call has made that of no matter."""
+        line = self.line
+        is_current = self.subscription.lines.get(line.topic.topic_id) is line
+        if not is_current or line.topic.going or line.stored.moves != self.moves:
+            return True
+        return line.stored.has_settled(self.seq)
+
+    def __str__(self) -> str:
+        return f"{self.subscription}, {self.line} {self.seq}"
+
+
+@dataclass(frozen=True)
 class Asked:
     """Who asks, and what the frame says of which delivery it means."""
 
@@ -37,6 +58,12 @@ class FromClients:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._settled: list[Settled] = []
+
+    def take_settled(self) -> list[Settled]:
+        """What the frames since the last call have settled."""
+        settled, self._settled = self._settled, []
+        return settled
 
     def ack(self, client: Hashable, frame: Ack) -> str:
         if frame.topic is not None:
@@ -68,7 +95,7 @@ class FromClients:
             one = line.open[seq]
             if one.holder is not holder:
                 return False
-            line.settle(seq)
+            self._done(subscription, line, seq)
             self._failed(subscription, line, Death(seq, one.attempt, frame.reason or "rejected"))
             self.state.counts["rejected"] += 1
             return True
@@ -93,7 +120,7 @@ class FromClients:
 
     def _ack(self, subscription: Subscription, line: Line, seq: int, holder: Holder) -> bool:
         # Whoever has handled the message may say so, even if it has gone to another one since.
-        line.settle(seq)
+        self._done(subscription, line, seq)
         self.state.counts["acked"] += 1
         return True
 
@@ -110,7 +137,7 @@ class FromClients:
                 if seq <= through and holder is (one.holder or one.last)
             ]
             for seq in held:
-                line.settle(seq)
+                self._done(holder.subscription, line, seq)
             self.state.counts["acked"] += len(held)
             return ACKED if held else EITHER
         return UNKNOWN
@@ -132,6 +159,11 @@ class FromClients:
     def _holders(self, client: Hashable, name: str | None) -> Iterable[Holder]:
         holders = self.state.holders[client]
         return [each for each in holders if name is None or each.subscription.name == name]
+
+    def _done(self, subscription: Subscription, line: Line, seq: int) -> None:
+        line.settle(seq)
+        if subscription.name is not None:
+            self._settled.append(Settled(subscription, line, seq, line.moves))
 
     def _failed(self, subscription: Subscription, line: Line, death: Death | None) -> None:
         if death is not None:

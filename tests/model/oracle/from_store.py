@@ -180,7 +180,7 @@ class FromStore:
     def did_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         subscription = self.state.by_id(subscription_id)
         for line, floor in self._lines(subscription_id, positions):
-            line.stored = Place(floor + 1, floor)
+            line.stored = Place(floor + 1, floor, moves=line.moves + 1)
             # Who begins anew need not be told what came before.
             if subscription is not None:
                 subscription.begin_anew(line.topic.name)
@@ -190,6 +190,7 @@ class FromStore:
         name = subscription.name if subscription is not None else None
         for line, floor in self._lines(subscription_id, positions):
             line.seek(floor)
+            line.moves = max(line.moves + 1, line.stored.moves)
             # A redrive that has no answer yet may be done once more after this.
             line.maybe = self.state.redriving_of(name or "", line)
 

@@ -85,6 +85,12 @@ class Place:
     maybe: set[int] = field(default_factory=set)
     redriven: set[int] = field(default_factory=set)
     """What was redriven before, and is stored with this."""
+    moves: int = 0
+    """How often it had been moved by then."""
+
+    def has_settled(self, seq: int) -> bool:
+        """Whether a crash leaves this number settled."""
+        return seq < self.next and seq not in self.open
 
 
 class Line:
@@ -106,6 +112,10 @@ class Line:
         """Whether it began when the topic was on its way out: the broker did not see it then."""
         self.told: tuple[int, int] = (0, 0)
         """The gap that was told last: each subscriber is told."""
+        self.moves = 0
+        """How often it was moved by a seek, and that was answered to the broker."""
+        self.moves_told = 0
+        """Of these, those after which whoever asked was told that it is done."""
         self.stored = Place(self.next, floor)
         self._floor = floor
         self.begin(floor)
@@ -304,11 +314,16 @@ class Line:
         for seq, one in self.open.items():
             if one.holder is not None:
                 kept[seq].earliest = kept[seq].latest = 0.0
-        return Place(self.next, self.floor, kept, set(self.maybe), set(self.redriven))
+        return Place(
+            self.next, self.floor, kept, set(self.maybe), set(self.redriven), self.moves
+        )
 
     def restore(self, now: float) -> None:
         """What is stored is all that is left: what was out comes again."""
+        if self.stored.moves < self.moves_told:
+            raise Violation(f"{self} was moved, which was answered, and that is undone")
         self.seek(self.stored.floor)
+        self.moves = self.stored.moves
         self.next, self.maybe = self.stored.next, set(self.stored.maybe)
         for seq, one in self.stored.open.items():
             earliest, latest = max(one.earliest, now), max(one.latest, now)
