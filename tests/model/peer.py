@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from conduit.broker.attach.connection import Connection
+from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe, Unsubscribe
 from tests.model.oracle.from_clients import ACKED, EITHER, Settled
 from tests.model.oracle.from_peers import Seen
@@ -75,7 +76,8 @@ class Client:
     def close(self, code: int, reason: str) -> None:
         self.world.note("%s is closed: %s", self, reason)
         self.is_closing = True
-        self.world.peers.sent_away(self)
+        if code == CLOSE_TOPIC_DELETED:
+            self.world.peers.sent_away(self)
         asyncio.get_running_loop().call_soon(self.world.leave, self, False)
 
     # Frames ---------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """A store that fails, hangs and loses its answers when it is told to, and tells the model of every call.
 
-What it may do is what the contract (`storage/base.py`) allows: writes take effect in the order of the
-calls, so one that hangs holds up those behind it, and answers come in any order; an append that fails has
-stored nothing, so the answer of one that happened is never lost; of another call nothing or all happened.
+What it may do is what the contract (`storage/base.py`) allows: appends take effect in the order of the calls,
+so one that hangs holds up those behind it; other calls in any order, and all answers come in any order. An
+append that fails has stored nothing, so the answer of one that happened is never lost; of another call
+nothing or all happened.
 """
 
 from __future__ import annotations
@@ -19,41 +20,6 @@ from conduit.storage.base import Appender, DeadFilter, Store
 from tests.model.clockwork import VirtualLoop
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Violation
-
-# Calls that change something and keep their order; `append` has an order of its own.
-WRITES = frozenset(
-    [
-        "topic_create",
-        "topic_update",
-        "topic_delete",
-        "subscription_create",
-        "subscription_update",
-        "subscription_delete",
-        "subscription_claim",
-        "settle",
-        "seek",
-        "dead_delete",
-    ]
-)
-READS = frozenset(
-    [
-        "read",
-        "find",
-        "seq_at",
-        "progress",
-        "positions",
-        "dead_list",
-        "dead_count",
-        "dead_get",
-        "dead_of",
-        "subscriptions",
-        "topics",
-        "known_keys",
-        "former",
-        "extents",
-    ]
-)
-
 
 DEAD_LETTERS_MAX_COUNT = 10_000
 
@@ -151,7 +117,6 @@ class Port:
         self._ears = ears
         self._loop = loop
         self._rows: dict[int, list[Progress]] = {}
-        self._writing = asyncio.Lock()
         self._appending = asyncio.Lock()
 
     @property
@@ -217,9 +182,7 @@ class Port:
         return result
 
     def _order_of(self, call: str) -> AbstractAsyncContextManager[None]:
-        if call == "append":
-            return self._appending
-        return self._writing if call in WRITES else nullcontext()
+        return self._appending if call == "append" else nullcontext()
 
     async def _suffer(
         self, fault: Fault | None, call: str, args: Any, more: Any, known: Any

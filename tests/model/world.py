@@ -291,6 +291,8 @@ class World:
         if self._tasks:
             self.violated(Violation("a call was never answered"))
         await self.nobody_is_silent()
+        if gaps := self.peers.untold():
+            self.violated(Violation(f"gaps were not told: {gaps}"))
         if self.publishers.waiting_count:
             self.violated(Violation(f"{self.publishers.waiting_count} publishes have no answer"))
         self._everybody_was_answered()

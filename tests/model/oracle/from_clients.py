@@ -38,7 +38,8 @@ class Settled:
         is_current = self.subscription.lines.get(line.topic.topic_id) is line
         if not is_current or line.topic.going or line.stored.moves != self.moves:
             return True
-        return line.stored.has_settled(self.seq)
+        is_redriven = self.seq in line.open or self.seq in line.maybe or self.seq in line.job
+        return is_redriven or line.stored.has_settled(self.seq)
 
     def __str__(self) -> str:
         return f"{self.subscription}, {self.line} {self.seq}"

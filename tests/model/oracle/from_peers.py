@@ -149,7 +149,7 @@ class FromPeers:
         self._gaps.pop(client, None)
 
     def sent_away(self, client: Hashable) -> None:
-        """The client is told to go: topics that it named, or subscriptions of its, are not here any more."""
+        """The client is told to go: a topic that it named is not here any more."""
         for holder in tuple(self.state.holders[client]):
             topic = self.state.topic_called(holder.subscription.pattern)
             if topic is not None and topic.going:
@@ -175,6 +175,9 @@ class FromPeers:
             raise Violation(f"{subscription} is paused, and was given {frame.topic} {frame.seq}")
         if not subscription.rules.is_auto and holder.out >= subscription.max_in_flight:
             raise Violation(f"{subscription} was given more than its window: {holder.out} are out")
+        if topic.topic_id not in subscription.lines and topic.topic_id not in self.state.log.by_id:
+            # It came when the store had forgotten the topic, and the broker did not know that yet.
+            return
         line = subscription.line_of(topic)
         seq = frame.seq or 0
         line.give(seq, frame.attempt, holder, self.state.now, subscription.rules)
@@ -196,9 +199,9 @@ class FromPeers:
         """The client was told that messages cannot be given."""
         told: ToldGap = (frame.topic, frame.from_seq, frame.to_seq, frame.reason)
         expected = self._gaps.get(client) if frame.subscription is None else None
-        if expected:
-            if expected.pop(0) != told:
-                raise Violation(f"a gap {told}, and not one of those that are due")
+        if expected and expected[0] == told:
+            # On a socket that drains slowly what happens meanwhile may be told before.
+            del expected[0]
             self.state.counts["gap"] += 1
             return
         topic = self.state.topic_called(frame.topic)
@@ -213,6 +216,11 @@ class FromPeers:
             raise Violation(f"a gap nobody can explain: {told}")
         self.state.counts["gap"] += (frame.from_seq, frame.to_seq) != line.told
         line.gap(frame.from_seq, frame.to_seq)
+
+    def untold(self) -> list[ToldGap]:
+        """Gaps that clients must be told, and were not yet."""
+        there = [one.holders[0].client for one in self.state.unnamed]
+        return [gap for client in there for gap in self._gaps.get(client, ())]
 
     def _made_anew(self, subscription: Subscription, topic: Topic, frame: Seen) -> None:
         """The client is told that this is another topic than the one of that name before."""

@@ -258,6 +258,7 @@ class FromStore:
 
     def heard_settle(self, refused: set[int]) -> None:
         """Another node runs these now: what was not stored is lost, and comes again some day."""
+        self.state.due = [due for due in self.state.due if due.subscription_id not in refused]
         for subscription_id in refused:
             subscription = self.state.by_id(subscription_id)
             if subscription is None:
@@ -268,8 +269,6 @@ class FromStore:
             subscription.told_anew.clear()
             for line in subscription.lines.values():
                 line.refuse(self.state.now)
-            name = subscription.name
-            self.state.due = [due for due in self.state.due if due.subscription != name]
 
     def _check_death(self, death: Death) -> None:
         due = _due(death)
@@ -313,8 +312,8 @@ class FromStore:
             return
         _, topic_id, seq = found[0]
         line = subscription.lines.get(topic_id)
-        if line is not None and line.may_be_redriven(seq):
-            line.redrive(seq, self.state.now)
+        if line is not None:
+            line.mark(seq, self.state.now)
 
     def did_dead_delete(self, dead_ids: Sequence[str]) -> None:
         letters = self.state.letters
@@ -323,7 +322,14 @@ class FromStore:
 
 
 def _due(death: Death) -> Due:
-    return Due(death.subscription, death.topic_id, death.seq, death.attempts, death.reason)
+    return Due(
+        death.subscription,
+        death.topic_id,
+        death.seq,
+        death.attempts,
+        death.reason,
+        death.subscription_id or 0,
+    )
 
 
 def _floor_of(start: Start, topic: Topic) -> int:

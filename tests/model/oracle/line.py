@@ -106,6 +106,8 @@ class Line:
         """Numbers whose redrive is under way, or ended without an answer: they may be open."""
         self.redriven: set[int] = set()
         """Numbers that were redriven, and of that nothing is stored yet."""
+        self.reopened: set[int] = set()
+        """Numbers that are known to be redriven since they died."""
         self.job: set[int] = set()
         """Numbers that a job may redrive at any time."""
         self.is_late = bool(topic.going)
@@ -258,12 +260,18 @@ class Line:
         is_open = seq >= self.next or seq in self.open
         return not is_open and (seq in self.maybe or seq in self.job)
 
+    def mark(self, seq: int, now: float) -> None:
+        """Its dead letter is to be marked as redriven: at the latest now it is open again."""
+        if seq not in self.reopened and self.may_be_redriven(seq):
+            self.redrive(seq, now)
+
     # Jumping --------------------------------------------------------------------------------------
 
     def redrive(self, seq: int, now: float) -> None:
         """A dead delivery is open again."""
         self.maybe.discard(seq)
         self.redriven.add(seq)
+        self.reopened.add(seq)
         assert self.floor >= 0
         self.open[seq] = Delivery(0, earliest=now, latest=now)
 
@@ -314,9 +322,7 @@ class Line:
         for seq, one in self.open.items():
             if one.holder is not None:
                 kept[seq].earliest = kept[seq].latest = 0.0
-        return Place(
-            self.next, self.floor, kept, set(self.maybe), set(self.redriven), self.moves
-        )
+        return Place(self.next, self.floor, kept, set(self.maybe), set(self.redriven), self.moves)
 
     def restore(self, now: float) -> None:
         """What is stored is all that is left: what was out comes again."""
@@ -324,6 +330,7 @@ class Line:
             raise Violation(f"{self} was moved, which was answered, and that is undone")
         self.seek(self.stored.floor)
         self.moves = self.stored.moves
+        self.reopened.clear()
         self.next, self.maybe = self.stored.next, set(self.stored.maybe)
         for seq, one in self.stored.open.items():
             earliest, latest = max(one.earliest, now), max(one.latest, now)

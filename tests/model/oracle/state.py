@@ -33,6 +33,8 @@ class Due:
     seq: int
     attempts: int
     reason: str
+    subscription_id: int
+    """0 if it has no name: then its name is empty as well."""
 
 
 @dataclass
@@ -135,7 +137,15 @@ class State:
     def died(self, subscription: Subscription, line: Line, death: Death) -> None:
         """A delivery is exhausted or was rejected: the store must hear of it."""
         topic_id = line.topic.topic_id
-        due = Due(subscription.name or "", topic_id, death.seq, death.attempts, death.reason)
+        line.reopened.discard(death.seq)
+        due = Due(
+            subscription.name or "",
+            topic_id,
+            death.seq,
+            death.attempts,
+            death.reason,
+            subscription.subscription_id,
+        )
         self.due.append(due)
         self.counts["dead_lettered"] += 1
 

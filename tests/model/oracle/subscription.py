@@ -102,7 +102,10 @@ class Subscription:
             self.may_be_told[topic.name] = Former(1, topic.last_seq)
         elif line is not None:
             # What it has settled since it was stored last, the store does not know.
-            from_seq = min(line.floor, line.stored.floor) + 1
+            floors = [line.floor, line.stored.floor]
+            if line.low is not None:
+                floors.append(line.low)
+            from_seq = min(floors) + 1
             self.former[topic.name] = Former(from_seq, topic.last_seq)
             self.told_anew.pop(topic.name, None)
         if line is not None:
