@@ -232,4 +232,41 @@ PLANTS = (
             ),
         ),
     ),
+    # What is marked while the store has the last flush is not stored at a stop.
+    Plant(
+        "12-stop-forgets",
+        "was not stored at a stop",
+        (
+            Change(
+                "broker/deliver/progress.py",
+                "tries_left and (self._marked or self._confirmations or not self._is_stopping)",
+                "not self._is_stopping",
+            ),
+        ),
+    ),
+    # A seek does not wait for the flush that is under way, which is stored over it.
+    Plant(
+        "13-seek-undone",
+        "was moved, which was answered|is settled, and that is not stored",
+        (
+            Change(
+                "broker/administer/subscriptions.py",
+                "                async with self._engine.progress.storing:\n",
+                "                if True:\n",
+            ),
+        ),
+    ),
+    # A redriven letter that has died again is marked as redriven.
+    Plant(
+        "14-mark-outlives-death",
+        "is marked as redriven",
+        (
+            Change(
+                "broker/deliver/progress.py",
+                "        for marks in (self._marked, self._flushing):\n"
+                "            marks.forget_redriven(who, deaths)\n",
+                "",
+            ),
+        ),
+    ),
 )

@@ -51,6 +51,8 @@ class Faults:
         self._hanging: list[asyncio.Future[None]] = []
         self.taken_count = 0
         """Calls that suffered something."""
+        self.failed_count = 0
+        """Of these, those whose callers were told that the store is away."""
         self.lost_count = 0
         """Of these, those that happened and whose callers do not know it."""
 
@@ -176,6 +178,7 @@ class Port:
             await self.faults.hang()
         if fault is Fault.LOSES_ANSWER:
             self.faults.lost_count += 1
+            self.faults.failed_count += 1
             raise StoreUnavailable(f"the answer of {call} is lost by plan")
         with self._listening():
             self._answered(call, args, result)
@@ -192,6 +195,7 @@ class Port:
         if self.is_dead:
             await asyncio.get_running_loop().create_future()
         if fault is Fault.FAILS:
+            self.faults.failed_count += 1
             raise StoreUnavailable(f"{call} fails by plan")
         result = await self._do(call, args, more)
         with self._listening():

@@ -100,6 +100,7 @@ class World:
     # Lives ----------------------------------------------------------------------------------------
 
     def _begin_life(self) -> None:
+        self.is_stopping = False
         self.loop = VirtualLoop()
         self.loop.set_exception_handler(self._on_loop_error)
         self._forgiven_count = 0
@@ -125,13 +126,20 @@ class World:
         self._begin_life()
 
     async def _stop(self) -> None:
-        """As a server does: the connections first."""
-        self.port.faults.release()
+        """As a server does: the connections first. What the store was told by then may still hang."""
+        faults = self.port.faults
+        failed_count = faults.failed_count
         for client in self.clients_there():
             client.leave(lost=False)
+        self.is_stopping = True
         stopping = asyncio.get_running_loop().create_task(self.broker.stop())
+        await self.loop.idle()
+        faults.release()
         while not stopping.done():
             await self._let_pass(1.0)
+        if faults.failed_count == failed_count:
+            for lost in at_rest.unstored(self.state):
+                self.violated(Violation(lost))
 
     def _end_life(self) -> None:
         """Nothing that this life still does reaches anybody."""
@@ -335,6 +343,10 @@ class World:
         }
         if kept != expected_letters:
             self.violated(Violation(f"dead letters are {kept}, and not {expected_letters}"))
+        for one in letters:
+            if one.redriven_at_ms is not None and at_rest.is_dead(self.state, one):
+                place = f"{one.subscription} {one.topic} {one.seq}"
+                self.violated(Violation(f"{place} is marked as redriven, and died after that"))
 
     def _the_same_is_counted(self) -> None:
         stats = self.broker.stats

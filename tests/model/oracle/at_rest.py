@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from conduit.core.message import DeadLetter
 from tests.model.oracle.state import State
 from tests.model.oracle.subscription import Subscription
 
@@ -42,6 +43,28 @@ def untold(state: State) -> Iterator[str]:
             topic = state.log.by_name.get(name)
             if topic is not None and not topic.going:
                 yield f"{subscription} was not told that {name} was made anew"
+
+
+def unstored(state: State) -> Iterator[str]:
+    """Progress that the store does not have when the broker has stopped in good order: that comes again."""
+    for subscription in state.durable.values():
+        for line in subscription.lines.values():
+            if is_blurred(subscription) or line.low is not None:
+                continue
+            now, stored = line.snapshot(), line.stored
+            if (now.next, now.floor, set(now.open)) != (
+                stored.next,
+                stored.floor,
+                set(stored.open),
+            ):
+                yield f"{subscription}, {line}: {now} was not stored at a stop, but {stored}"
+
+
+def is_dead(state: State, letter: DeadLetter) -> bool:
+    """Whether the delivery died, and nobody redrove it since, as far as is known."""
+    subscription = state.durable.get(letter.subscription)
+    line = subscription.lines.get(letter.topic_id) if subscription is not None else None
+    return line is not None and letter.seq in line.died
 
 
 def shown(state: State, subscription: Subscription) -> Shown:

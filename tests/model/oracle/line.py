@@ -108,6 +108,8 @@ class Line:
         """Numbers that were redriven, and of that nothing is stored yet."""
         self.reopened: set[int] = set()
         """Numbers that are known to be redriven since they died."""
+        self.died: set[int] = set()
+        """Numbers that are known to be dead, and not redriven since."""
         self.job: set[int] = set()
         """Numbers that a job may redrive at any time."""
         self.is_late = bool(topic.going)
@@ -272,6 +274,7 @@ class Line:
         self.maybe.discard(seq)
         self.redriven.add(seq)
         self.reopened.add(seq)
+        self.died.discard(seq)
         assert self.floor >= 0
         self.open[seq] = Delivery(0, earliest=now, latest=now)
 
@@ -289,6 +292,7 @@ class Line:
         self.next, self._floor = floor + 1, floor
         self.told = (0, 0)
         self.redriven.clear()
+        self.died.clear()
         self.begin(floor)
 
     def begin(self, floor: int) -> None:

@@ -138,6 +138,7 @@ class State:
         """A delivery is exhausted or was rejected: the store must hear of it."""
         topic_id = line.topic.topic_id
         line.reopened.discard(death.seq)
+        line.died.add(death.seq)
         due = Due(
             subscription.name or "",
             topic_id,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # What a caller may be told while the store does not work.
 AWAY = frozenset({"store_unavailable", "outcome_unknown", "overloaded"})
+# While the broker stops.
+STOPPING = frozenset({"shutting_down", "store_unavailable"})
 
 
 class Plain:
@@ -62,6 +64,8 @@ async def asked(
                 continue
             was_away = faults.taken_count > taken or faults.hanging
             if error.code in allowed or (was_away and error.code in AWAY):
+                return error
+            if world.is_stopping and error.code in STOPPING:
                 return error
             raise Violation(f"refused: {error.code}: {error}") from error
         return None

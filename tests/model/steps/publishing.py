@@ -14,7 +14,7 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError
 from conduit.protocol.frames import PublishRequest
 from tests.model.oracle.log import Violation
-from tests.model.steps.base import AWAY, Step
+from tests.model.steps.base import AWAY, STOPPING, Step
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -87,6 +87,8 @@ class Sent:
         if error.code == "topic_not_found" and not is_there:
             return
         if error.code in AWAY and is_away:
+            return
+        if error.code in STOPPING and world.is_stopping:
             return
         raise Violation(f"a publish was refused: {error.code}: {error}")
 
