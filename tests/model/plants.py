@@ -269,4 +269,16 @@ PLANTS = (
             ),
         ),
     ),
+    # A subscription whose last subscriber leaves while another one is changed is not unloaded.
+    Plant(
+        "15-never-unloaded",
+        "runs here, and has no subscriber",
+        (
+            Change(
+                "broker/deliver/owned.py",
+                "            elif self._is_stored(running):\n",
+                "            elif not self.changing.locked() and self._is_stored(running):\n",
+            ),
+        ),
+    ),
 )

@@ -116,6 +116,8 @@ class Port:
         self.faults = Faults()
         self.is_dead = False
         """The broker crashed: what it still asks for never happens."""
+        self.reads_count = 0
+        """Reads of the log that are under way."""
         self._ears = ears
         self._loop = loop
         self._rows: dict[int, list[Progress]] = {}
@@ -169,6 +171,13 @@ class Port:
     async def close_really(self) -> None:
         """The end."""
         await self._do("close", (), {})
+
+    async def read(self, *args: Any, **more: Any) -> Any:
+        self.reads_count += 1
+        try:
+            return await self._asked("read", args, more)
+        finally:
+            self.reads_count -= 1
 
     async def _asked(self, call: str, args: Any, more: Any, known: Any = None) -> Any:
         async with self._order_of(call):
@@ -235,7 +244,7 @@ class Port:
             case "append":
                 ears.did_append(args[0], result)
             case "settle":
-                ears.did_settle(known, args[1], result, args[2])
+                ears.did_settle(known, args[1], result)
             case "trim":
                 ears.trimmed(args[0], result.first_seq)
             case "topic_create":

@@ -18,6 +18,7 @@ from conduit.names import DEFAULT_TENANT
 from conduit.storage.base import Store
 from tests.broker.kit import Bench, ManualClock
 from tests.model.clockwork import VirtualLoop
+from tests.model.holdings import READS_MAX_COUNT, Holdings
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import FromClients
 from tests.model.oracle.from_peers import FromPeers
@@ -40,6 +41,7 @@ STALL_S = 0.5
 # A job that redrives many has short pauses.
 JOB_HOPS = 100
 JOB_HOP_S = 0.001
+JOB_LETTERS_MAX_COUNT = 1_000
 
 COUNTERS = (
     "published", "delivered", "redelivered", "acked", "nacked", "rejected", "extended",
@@ -201,7 +203,7 @@ class World:
 
     def _look_at_job(self) -> None:
         if self._job is not None and self._job.state != "running":
-            self.state.job_ended()
+            self.state.job_ended(is_known=self._job.state == "done")
             self._job = None
 
     def leave(self, client: Client, lost: bool) -> None:
@@ -265,7 +267,22 @@ class World:
         await self._let_pass(STEP_S)
         self._look_at_job()
         await self.nobody_is_silent()
+        self._nobody_has_too_much()
         self.raise_violations()
+
+    def _holdings(self) -> Holdings:
+        return Holdings(self.broker, [client.connection for client in self.clients_there()])
+
+    def _nobody_has_too_much(self) -> None:
+        holdings = self._holdings()
+        for much in holdings.too_much():
+            self.violated(Violation(f"too much: {much}"))
+        # Of those who have left as well, whose reads go on.
+        count = len(holdings.running) + SLOTS_COUNT
+        if self.port.reads_count > READS_MAX_COUNT * count:
+            self.violated(
+                Violation(f"too much: {self.port.reads_count} reads for {count} subscriptions")
+            )
 
     def raise_violations(self) -> None:
         """Raise the first one that was seen."""
@@ -294,11 +311,17 @@ class World:
         for client in self.clients_there():
             client.budget = None
             client.drain(True)
-        for _ in range(PATIENCE_HOPS):
-            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
+        for _ in range(JOB_LETTERS_MAX_COUNT):
+            self._look_at_job()
+            if self._job is None:
+                break
+            await self._let_pass(PATIENCE_S)
+        await self._be_patient()
         if self._tasks:
             self.violated(Violation("a call was never answered"))
         await self.nobody_is_silent()
+        # What that has set in motion is stored as well.
+        await self._be_patient()
         if gaps := self.peers.untold():
             self.violated(Violation(f"gaps were not told: {gaps}"))
         if self.publishers.waiting_count:
@@ -306,8 +329,14 @@ class World:
         self._everybody_was_answered()
         await self._the_same_is_shown()
         self._the_same_is_counted()
+        for useless in self._holdings().useless():
+            self.violated(Violation(f"held for nobody: {useless}"))
         if self.state.due:
             self.violated(Violation(f"died, and are no dead letters: {self.state.due}"))
+
+    async def _be_patient(self) -> None:
+        for _ in range(PATIENCE_HOPS):
+            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
 
     def _everybody_was_answered(self) -> None:
         for client in self.clients_there():

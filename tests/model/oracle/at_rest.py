@@ -86,5 +86,5 @@ def is_blurred(subscription: Subscription) -> bool:
     """Whether something is under way that nobody outside can know the outcome of."""
     lines = subscription.lines.values()
     return bool(subscription.going) or any(
-        line.maybe or line.job or line.topic.going for line in lines
+        line.maybe or line.asked or line.topic.going for line in lines
     )

@@ -25,12 +25,14 @@ Act = Callable[[Subscription, Line, int, Holder], bool]
 
 @dataclass(frozen=True)
 class Settled:
-    """A delivery of a durable subscription that a client has settled. `moves`: seeks before that."""
+    """A delivery of a durable subscription that a client has settled. `moves`: seeks before that;
+    `refused_count`: how often others had claimed it."""
 
     subscription: Subscription
     line: Line
     seq: int
     moves: int
+    refused_count: int
 
     def is_stored(self) -> bool:
         """Whether a crash from now on leaves it settled, or another call has made that of no matter."""
@@ -38,7 +40,9 @@ class Settled:
         is_current = self.subscription.lines.get(line.topic.topic_id) is line
         if not is_current or line.topic.going or line.stored.moves != self.moves:
             return True
-        is_redriven = self.seq in line.open or self.seq in line.maybe or self.seq in line.job
+        if self.subscription.refused_count != self.refused_count:
+            return True
+        is_redriven = self.seq in line.open or line.may_be_redriven(self.seq)
         return is_redriven or line.stored.has_settled(self.seq)
 
     def __str__(self) -> str:
@@ -164,7 +168,9 @@ class FromClients:
     def _done(self, subscription: Subscription, line: Line, seq: int) -> None:
         line.settle(seq)
         if subscription.name is not None:
-            self._settled.append(Settled(subscription, line, seq, line.moves))
+            self._settled.append(
+                Settled(subscription, line, seq, line.moves, subscription.refused_count)
+            )
 
     def _failed(self, subscription: Subscription, line: Line, death: Death | None) -> None:
         if death is not None:

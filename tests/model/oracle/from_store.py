@@ -22,7 +22,7 @@ from conduit.core.message import (
 from conduit.storage.base import TOPIC_GONE, Start
 from tests.model.oracle.line import Line, Place
 from tests.model.oracle.log import Stored, Topic, Violation
-from tests.model.oracle.state import Due, Letter, State
+from tests.model.oracle.state import Due, Letter, LetterPlace, State
 from tests.model.oracle.subscription import Former, Subscription
 
 KEY_WINDOW_MS = 600_000
@@ -34,6 +34,8 @@ class FromStore:
     def __init__(self, state: State) -> None:
         self.state = state
         self._buried: set[str] = set()
+        self._places: dict[str, LetterPlace] = {}
+        """Where the dead letters are from, also those that are discarded, by id."""
 
     # Topics ---------------------------------------------------------------------------------------
 
@@ -127,7 +129,7 @@ class FromStore:
         self.state.may_have_met(subscription)
         for line in subscription.lines.values():
             # A redrive goes to whatever subscription has the name by then.
-            line.maybe = self.state.redriving_of(record.name, line)
+            line.asked = self.state.redriving_of(record.name, line)
 
     def heard_subscription_create(self, record: SubscriptionRecord) -> None:
         """The broker knows it now; that a topic on its way out was one of its, it may not say."""
@@ -186,13 +188,10 @@ class FromStore:
                 subscription.begin_anew(line.topic.name)
 
     def heard_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        subscription = self.state.by_id(subscription_id)
-        name = subscription.name if subscription is not None else None
         for line, floor in self._lines(subscription_id, positions):
+            line.maybe.clear()
             line.seek(floor)
             line.moves = max(line.moves + 1, line.stored.moves)
-            # A redrive that has no answer yet may be done once more after this.
-            line.maybe = self.state.redriving_of(name or "", line)
 
     def _lines(
         self, subscription_id: int, positions: Sequence[tuple[int, int]]
@@ -238,7 +237,6 @@ class FromStore:
         places: Sequence[tuple[int, Line, Place]],
         deaths: Sequence[Death],
         refused: set[int],
-        redriven: Sequence[Redriven] = (),
     ) -> None:
         for subscription_id, line, place in places:
             subscription = self.state.by_id(subscription_id)
@@ -251,10 +249,6 @@ class FromStore:
         for death in deaths:
             if death.subscription_id not in refused:
                 self._bury(death)
-        for mark in redriven:
-            found = self._letter(mark)
-            if found is not None and mark.subscription_id not in refused:
-                found[1].is_redriven = True
 
     def heard_settle(self, refused: set[int]) -> None:
         """Another node runs these now: what was not stored is lost, and comes again some day."""
@@ -265,6 +259,7 @@ class FromStore:
                 continue
             for holder in tuple(subscription.holders):
                 self.state.remove_holder(holder, lost=False)
+            subscription.refused_count += 1
             subscription.former = dict(subscription.stored_former)
             subscription.told_anew.clear()
             for line in subscription.lines.values():
@@ -286,9 +281,9 @@ class FromStore:
         letter = self.state.letters.get(place)
         if letter is not None:
             letter.attempts, letter.reason = death.attempts, death.reason
-            letter.is_redriven = False
         elif death.seq >= topic.first_seq:
             self.state.letters[place] = Letter(death.dead_id, death.attempts, death.reason)
+            self._places[death.dead_id] = place
         self.state.may_find(place)
 
     def _is_stored(self, name: str) -> bool:
@@ -297,23 +292,14 @@ class FromStore:
 
     # Dead letters ---------------------------------------------------------------------------------
 
-    def _letter(self, mark: Redriven) -> tuple[tuple[str, int, int], Letter] | None:
-        """Where it died, and the dead letter."""
-        for place, letter in self.state.letters.items():
-            if letter.dead_id == mark.dead_id:
-                return place, letter
-        return None
-
     def _open_again(self, mark: Redriven) -> None:
         """At the latest now it is open again."""
-        found = self._letter(mark)
+        place = self._places.get(mark.dead_id)
         subscription = self.state.by_id(mark.subscription_id or 0)
-        if found is None or subscription is None:
-            return
-        _, topic_id, seq = found[0]
-        line = subscription.lines.get(topic_id)
-        if line is not None:
-            line.mark(seq, self.state.now)
+        line = subscription.lines.get(place[1]) if subscription is not None and place else None
+        if line is not None and place is not None:
+            is_certain = self.state.redriving[place] < 2
+            line.mark(place[2], self.state.now, is_certain=is_certain)
 
     def did_dead_delete(self, dead_ids: Sequence[str]) -> None:
         letters = self.state.letters

@@ -103,15 +103,15 @@ class Line:
         """A lower floor at which it may begin as well: what others wrote, the broker may not know of."""
         self.open: dict[int, Delivery] = {}
         self.maybe: set[int] = set()
-        """Numbers whose redrive is under way, or ended without an answer: they may be open."""
+        """Numbers whose redrive ended without an answer: they may be open."""
         self.redriven: set[int] = set()
         """Numbers that were redriven, and of that nothing is stored yet."""
         self.reopened: set[int] = set()
-        """Numbers that are known to be redriven since they died."""
+        """Numbers that are known to be redriven since that was asked for last."""
         self.died: set[int] = set()
         """Numbers that are known to be dead, and not redriven since."""
-        self.job: set[int] = set()
-        """Numbers that a job may redrive at any time."""
+        self.asked: set[int] = set()
+        """Numbers that a call or a job may redrive at any time."""
         self.is_late = bool(topic.going)
         """Whether it began when the topic was on its way out: the broker did not see it then."""
         self.told: tuple[int, int] = (0, 0)
@@ -260,12 +260,22 @@ class Line:
     def may_be_redriven(self, seq: int) -> bool:
         """Whether it is settled, and a redrive may have opened it again."""
         is_open = seq >= self.next or seq in self.open
-        return not is_open and (seq in self.maybe or seq in self.job)
+        return not is_open and self.is_doubtful(seq)
 
-    def mark(self, seq: int, now: float) -> None:
-        """Its dead letter is to be marked as redriven: at the latest now it is open again."""
-        if seq not in self.reopened and self.may_be_redriven(seq):
+    def is_doubtful(self, seq: int) -> bool:
+        """Whether it may be redriven at any time, or may have been."""
+        return seq in self.maybe or seq in self.asked
+
+    def mark(self, seq: int, now: float, *, is_certain: bool) -> None:
+        """Its dead letter is to be marked as redriven: at the latest now it was opened again, not `is_certain`
+        if that may have been by another redrive."""
+        if seq in self.reopened or not self.may_be_redriven(seq):
+            return
+        if is_certain:
             self.redrive(seq, now)
+        else:
+            self.maybe.add(seq)
+            self.died.discard(seq)
 
     # Jumping --------------------------------------------------------------------------------------
 
@@ -281,7 +291,7 @@ class Line:
     def learn_floor(self, floor: int, now: float) -> None:
         """The broker's floor: where it is lower than what is known, a redrive that is under way keeps it."""
         lowest = floor + 1
-        if floor < self.floor and (lowest in self.maybe or lowest in self.job):
+        if floor < self.floor and self.is_doubtful(lowest):
             self.redrive(lowest, now)
             self._floor = floor
 

@@ -21,7 +21,6 @@ class Letter:
     dead_id: str
     attempts: int
     reason: str
-    is_redriven: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ class Job:
 
     name: str | None
     places: list[LetterPlace] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
 
 
 @dataclass
@@ -95,7 +93,7 @@ class State:
         deleted or redriven."""
         for holder in self.holders[client]:
             line = holder.subscription.lines.get(topic.topic_id)
-            if line is not None and (seq in line.maybe or seq in line.job):
+            if line is not None and line.is_doubtful(seq):
                 return False
             one = line.open.get(seq) if line is not None else None
             if one is not None and one.holder is None and one.last is None:
@@ -105,24 +103,41 @@ class State:
                 return False
         return not topic.going
 
+    def line_at(self, place: LetterPlace) -> Line | None:
+        """Where the subscription of that name is in the topic now."""
+        subscription = self.durable.get(place[0])
+        return subscription.lines.get(place[1]) if subscription is not None else None
+
+    def redrive_asked(self, place: LetterPlace) -> None:
+        """A call or a job may redrive this from now on, in whatever subscription has the name then."""
+        self.redriving[place] += 1
+        line = self.line_at(place)
+        if line is not None:
+            line.asked.add(place[2])
+            line.reopened.discard(place[2])
+
+    def redrive_answered(self, place: LetterPlace, *, is_known: bool) -> None:
+        """The end of that. `is_known`: whether it was done is known."""
+        self.redriving[place] -= 1
+        line = self.line_at(place)
+        if line is None:
+            return
+        if not self.redriving[place] > 0:
+            line.asked.discard(place[2])
+        if not is_known:
+            line.maybe.add(place[2])
+
     def may_find(self, place: LetterPlace) -> None:
         """There is this dead letter: the job may redrive it from now on."""
-        if self.job is None or self.job.name not in (None, place[0]):
-            return
-        self.job.places.append(place)
-        self.redriving[place] += 1
-        subscription = self.durable.get(place[0])
-        line = subscription.lines.get(place[1]) if subscription is not None else None
-        if line is not None:
-            line.job.add(place[2])
-            self.job.lines.append(line)
+        if self.job is not None and self.job.name in (None, place[0]):
+            self.job.places.append(place)
+            self.redrive_asked(place)
 
-    def job_ended(self) -> None:
+    def job_ended(self, *, is_known: bool) -> None:
         """It redrives nothing any more."""
         if self.job is not None:
-            self.redriving.subtract(self.job.places)
-            for line in self.job.lines:
-                line.job.clear()
+            for place in self.job.places:
+                self.redrive_answered(place, is_known=is_known)
             self.job = None
 
     def redriving_of(self, name: str, line: Line) -> set[int]:
@@ -137,7 +152,6 @@ class State:
     def died(self, subscription: Subscription, line: Line, death: Death) -> None:
         """A delivery is exhausted or was rejected: the store must hear of it."""
         topic_id = line.topic.topic_id
-        line.reopened.discard(death.seq)
         line.died.add(death.seq)
         due = Due(
             subscription.name or "",

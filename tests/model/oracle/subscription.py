@@ -59,6 +59,8 @@ class Subscription:
         self.is_known = name is None
         """Whether the broker has heard that it exists."""
         self.is_stored = name is not None
+        self.refused_count = 0
+        """How often the broker was told that another node has claimed it."""
         self.former: dict[str, Former] = {}
         """Topics that it followed and that were deleted, by name: it must be told if they are made anew."""
         self.may_be_told: dict[str, Former] = {}
@@ -155,5 +157,6 @@ class Subscription:
         for topic_id, line in tuple(self.lines.items()):
             if topic_id in log.by_id:
                 line.restore(now)
+                line.asked.clear()
             else:
                 del self.lines[topic_id]

@@ -14,6 +14,7 @@ from tests.model.oracle.log import Violation
 from tests.model.oracle.state import Job
 from tests.model.oracle.subscription import Subscription
 from tests.model.steps.base import AWAY, Step, asked
+from tests.model.world import JOB_LETTERS_MAX_COUNT
 
 if TYPE_CHECKING:
     from tests.model.world import World
@@ -143,35 +144,32 @@ class Letter(Step):
         await asked(world, call, {"dead_letter_not_found"} if world.port.faults.any else ())
 
     async def _redrive(self, world: World, letter: DeadLetter) -> None:
+        state, place = world.state, (letter.subscription, letter.topic_id, letter.seq)
         expected, line = redrivable(world, letter)
         was_maybe = line is not None and letter.seq in line.maybe
-        if line is not None:
-            # Also where it is open: it may be settled before the call has its turn.
-            line.maybe.add(letter.seq)
         is_calm = world.is_calm_but_for_this and not was_maybe
         # Settled here, and not in the store: if another node has claimed it, it is not settled any more.
         is_open_there = line is not None and not line.stored.has_settled(letter.seq)
-        place = (letter.subscription, letter.topic_id, letter.seq)
-        world.state.redriving[place] += 1
+        state.redrive_asked(place)
         error = await asked(
             world,
             partial(world.broker.dead_letters.redrive, world.tenant, letter.dead_id),
             ("conflict", "topic_not_found", "subscription_not_found", "dead_letter_not_found"),
         )
-        world.redriving.discard(letter.dead_id)
-        world.state.redriving[place] -= 1
         code = None if error is None else error.code
+        world.redriving.discard(letter.dead_id)
+        state.redrive_answered(place, is_known=code not in AWAY)
         is_open = code == "conflict" and is_open_there
         if is_calm and code != expected and not is_open:
             raise Violation(
                 f"{letter.subscription} {letter.topic} {letter.seq}: redrive ended with {code},"
                 f" not {expected}"
             )
-        if line is not None and code == "conflict" and letter.seq in line.maybe:
+        if code == "conflict" and line is not None and line is state.line_at(place):
+            if line.may_be_redriven(letter.seq):
+                # Then it is open, by another call, or one that was not answered well.
+                line.redrive(letter.seq, state.now)
             line.maybe.discard(letter.seq)
-            if was_maybe and letter.seq < line.next and letter.seq not in line.open:
-                # Then it is open, by a call that was not answered well.
-                line.redrive(letter.seq, world.state.now)
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,7 +194,7 @@ class Letters(Step):
                     line.maybe.add(letter.seq)
         which = DeadFilter(subscription=self.name)
         job = world.broker.dead_letters.redrive_many(
-            world.tenant, which, rate_per_s=REDRIVE_RATE_PER_S, max_count=1_000
+            world.tenant, which, rate_per_s=REDRIVE_RATE_PER_S, max_count=JOB_LETTERS_MAX_COUNT
         )
         await world.watch_job(job)
 

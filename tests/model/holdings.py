@@ -1,0 +1,131 @@
+"""What the broker holds: nothing for somebody who is gone, and only so much for one subscription.
+
+From outside these faults show as memory that grows, as a subscription that another node cannot take over,
+or not at all for a long time. So this is the one part of the model that looks into the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from conduit.broker.attach.connection import Connection
+from conduit.broker.broker import Broker
+from conduit.broker.deliver.cursor import Cursor
+from conduit.broker.deliver.deadlines import NEVER
+from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.states import State
+from conduit.names import is_pattern
+
+# Of the log, for one subscription: what is read and what is kept is bounded below this.
+PAGES_MAX_BYTES = 2 << 20
+# Reads of the log that one subscription may have under way.
+READS_MAX_COUNT = 8
+
+
+class Holdings:
+    """The broker of one life, and who is connected to it."""
+
+    def __init__(self, broker: Broker, connections: Iterable[Connection]) -> None:
+        self._broker = broker
+        self._engine = broker._engine
+        self._owned = list(broker._owned.running())
+        shares = [share for connection in connections for share in connection._shares.values()]
+        self._attached = {share.subscriber for share in shares}
+        self.running: list[Running] = list(
+            dict.fromkeys([*self._owned, *(share.running for share in shares)])
+        )
+        self._cursors: list[Cursor] = [
+            cursor for running in self.running for cursor in running.cursors.values()
+        ]
+
+    def too_much(self) -> Iterator[str]:
+        """What must never be, whatever the store does."""
+        for running in self.running:
+            size = sum(_pages_bytes(cursor) for cursor in running.cursors.values())
+            if size > PAGES_MAX_BYTES:
+                yield f"{_name(running)} holds {size} bytes of the log in {len(running.cursors)} topics"
+
+    def useless(self) -> Iterator[str]:
+        """What must not be when nothing moves, the store works and everybody drains."""
+        for running in self._owned:
+            if not running.group.subscribers:
+                yield f"{_name(running)} runs here, and has no subscriber"
+        for running in self.running:
+            yield from self._of_subscription(running)
+        yield from self._of_topics()
+        yield from self._of_engine()
+        yield from self._of_router()
+
+    def _of_subscription(self, running: Running) -> Iterator[str]:
+        group, cursors = running.group, running.cursors.values()
+        strangers = [one.holder for one in group.subscribers if one not in self._attached]
+        if strangers:
+            yield f"{_name(running)} has the subscribers {strangers}, who are not connected"
+        out = sum(cursor.delivery.out_count for cursor in cursors)
+        holders = {one.holder for one in group.subscribers}
+        if out != sum(group.in_flight.values()) or not holders.issuperset(group.in_flight):
+            yield f"{_name(running)} has {group.in_flight} in flight, {out} out, to {holders}"
+        if any(cursor.state is State.CLOSED for cursor in cursors):
+            yield f"{_name(running)} has a cursor that is closed"
+        waiting = set(group.waiting) - {*cursors, *running.unopened.values()}
+        if waiting:
+            yield f"{_name(running)} has {waiting} in line, which are not of it"
+        if group.reads._busy_count:
+            yield f"{_name(running)} has {group.reads._busy_count} reads under way, and nothing reads"
+        kept = set(group.reads._kept)
+        if kept != {cursor._source for cursor in cursors if _pages_bytes(cursor)}:
+            yield f"{_name(running)} keeps {len(kept)} pages, and its cursors have others"
+
+    def _of_topics(self) -> Iterator[str]:
+        for feed in self._engine.feeds.all():
+            followers = {cursor for cursor in self._cursors if cursor.feed is feed}
+            told = {*feed.live, *feed.waiting}
+            if feed.follower_count != len(followers) or not told <= followers:
+                yield (
+                    f"{feed.topic.name} has {feed.follower_count} followers, tells {len(told)},"
+                    f" and {len(followers)} cursors"
+                )
+            if self._broker.topics.by_id(feed.topic.topic_id) is not feed.topic:
+                yield f"{feed.topic.name} has a feed, and is gone"
+
+    def _of_engine(self) -> Iterator[str]:
+        engine = self._engine
+        watched = {
+            who for at, _, who in engine.deadlines._heap if at == who.watched_at and at != NEVER
+        }
+        if not watched <= set(self._cursors):
+            yield f"{len(watched)} deadlines are watched, of {len(self._cursors)} cursors"
+        progress = engine.progress
+        if progress._marked or progress._confirmations or progress._flushing:
+            yield f"progress is not stored: {progress._marked.changed}"
+        for what, here in (
+            ("cursors wait in the backlog", engine.backlog._waiting),
+            ("pages are waited for", engine.reader._waiting),
+            ("reads are under way", engine.reader._tasks),
+        ):
+            if here:
+                yield f"{len(here)} {what}"
+
+    def _of_router(self) -> Iterator[str]:
+        router, broker = self._broker.router, self._broker
+        named = [one for one in self.running if not is_pattern(one.pattern)]
+        if set(router._named) != set(named):
+            yield f"{len(router._named)} subscriptions name a topic for the router, of {len(named)}"
+        pattern_count = sum(len(patterns.trie) for patterns in router._patterns.values())
+        if pattern_count != len(self.running) - len(named):
+            yield f"{pattern_count} patterns are known to the router, and others run"
+        gone = [each for each in router._routes if broker.topics.by_id(each) is None]
+        if gone:
+            yield f"topics {gone} have a route, and are gone"
+        if router.subscriber_count != len(self._attached):
+            yield f"{router.subscriber_count} subscribers are counted of {len(self._attached)}"
+
+
+def _pages_bytes(cursor: Cursor) -> int:
+    source = cursor._source
+    size = 0 if source.page is None else source.page.size_bytes
+    return size + sum(len(entry.frame) for entry in source._again.values())
+
+
+def _name(running: Running) -> str:
+    return f"{running.group.name or 'unnamed'} on {running.pattern}"
