@@ -43,7 +43,7 @@ UPDATES = (
     (("ack_wait_ms", 250), ("max_ack_wait_ms", 500)),
 )  # fmt: skip
 BREAKABLE = (
-    "read", "append", "settle", "read", "settle", "find", "progress", "former", "dead_of",
+    "read", "append", "settle", "read", "settle", "settle", "settle", "find", "progress", "former", "dead_of",
     "subscription_claim",
     "subscription_create", "topic_create", "topic_delete", "subscription_update", "subscription_delete",
     "seek", "trim",
@@ -135,7 +135,7 @@ def _wait(choose: Choices) -> Step:
 
 
 def _change(choose: Choices) -> Step:
-    how = choose.of(["pause", "resume", "resume", "seek", "delete", "update"])
+    how = choose.of(["pause", "resume", "resume", "seek", "seek", "delete", "update"])
     changes = choose.of(UPDATES) if how == "update" else ()
     return Change(choose.of(NAMES), how, changes, choose.of([0, 2, 5000]))
 
@@ -179,7 +179,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "forget": (2, lambda choose: Break(choose.of(FORGETFUL), Fault.LOSES_ANSWER)),
     "claim": (1, lambda choose: OtherClaims(choose.of(NAMES))),
     "stop": (1, lambda choose: Restart(is_crash=False)),
-    "crash": (1, lambda choose: Restart(is_crash=True)),
+    "crash": (2, lambda choose: Restart(is_crash=True, is_mended=choose.of([False, True]))),
 }
 HOLDING = ("break", "hold")
 """With these there are steps that let the store go on."""

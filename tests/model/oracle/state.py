@@ -206,6 +206,10 @@ class State:
             if not subscription.is_stored:
                 del self.durable[name]
                 continue
+            for line in subscription.lines.values():
+                if line.stored.moves < line.moves_told:
+                    why = f"{subscription}, {line} was moved, which was answered, and that is undone"
+                    self.violations.append(Violation(why))
             subscription.restore(self.now, self.log)
 
     def advance(self, now: float) -> None:

@@ -88,11 +88,16 @@ class Rest(Step):
 
 @dataclass(frozen=True, repr=False)
 class Restart(Step):
-    """The broker stops, or crashes, and starts again."""
+    """The broker stops, or crashes, and starts again. `is_mended`: in the moment in which the store has gone
+    on, and everybody was answered."""
 
     is_crash: bool = False
+    is_mended: bool = False
 
     def apply(self, world: World) -> None:
         world.note("-- %s", self)
+        if self.is_mended:
+            world.port.faults.release()
+            world.run(world.loop.idle())
         world.restart(crash=self.is_crash)
         world.run(world.after_step())
