@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
-from conduit.core.message import DeadLetter, NewMessage, Progress
+from conduit.core.message import DeadLetter, NewMessage, Progress, Retention
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import Appender, DeadFilter, Store
 from tests.model.clockwork import VirtualLoop
@@ -146,6 +146,12 @@ class Port:
         with self._listening():
             places = self._ears.begin_settle(progress, deaths, redriven)
         return await self._asked("settle", (progress, deaths, redriven), {}, places)
+
+    async def other_node_makes(self, tenant: str, name: str, now_ms: int) -> None:
+        """Somebody else makes a topic."""
+        record = await self._do("topic_create", (tenant, name, Retention(), now_ms), {})
+        with self._listening():
+            self._ears.did_topic_create(record)
 
     async def other_node_appends(self, batch: Sequence[NewMessage]) -> None:
         """Somebody else writes to the log: the broker does not hear of it."""

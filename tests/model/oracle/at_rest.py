@@ -41,7 +41,7 @@ def untold(state: State) -> Iterator[str]:
         drains = any(holder.is_draining for holder in subscription.holders)
         for name in subscription.former if drains and not subscription.going else ():
             topic = state.log.by_name.get(name)
-            if topic is not None and not topic.going:
+            if topic is not None and topic.is_known and not topic.going:
                 yield f"{subscription} was not told that {name} was made anew"
 
 
@@ -77,6 +77,7 @@ def shown(state: State, subscription: Subscription) -> Shown:
             max(0, line.topic.last_known - line.floor),
         )
         for line in subscription.lines.values()
+        if line.topic.is_known
     }
     dead = sum(place[0] == subscription.name for place in state.letters)
     return Shown(floors, len(subscription.holders), out, waiting, dead)

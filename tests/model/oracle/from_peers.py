@@ -107,6 +107,9 @@ class FromPeers:
             welcome.recovered = (False,)
 
     def _floor(self, topic: Topic, asked: Subscribe) -> int:
+        if not topic.is_known:
+            # Another node made it: once this one learns of it, rather too much comes than too little.
+            return 0
         if asked.start == "earliest":
             return topic.first_seq - 1
         if isinstance(asked.start, StartAt) and asked.start.time is not None:
@@ -122,7 +125,7 @@ class FromPeers:
         welcome: Welcome,
     ) -> None:
         gap = None
-        if topic is None:
+        if topic is None or not topic.is_known:
             gap = (name, position.seq, None, "epoch_changed")
         elif position.epoch is not None and position.epoch != topic.epoch:
             gap = (name, position.seq, None, "epoch_changed")

@@ -117,6 +117,20 @@ class OtherNode(Step):
         )
 
 
+@dataclass(frozen=True, repr=False)
+class OtherTopic(Step):
+    """Another node makes a topic and publishes to it: this broker does not hear of either."""
+
+    topic: str
+    count: int = 1
+
+    async def take(self, world: World) -> None:
+        if self.topic not in world.state.log.by_name:
+            now_ms = int(world.state.now * 1000)
+            await world.port.other_node_makes(world.tenant, self.topic, now_ms)
+            await OtherNode(self.topic, self.count).take(world)
+
+
 def _payload(world: World, size: int) -> msgspec.Raw:
     world.published_count += 1
     return msgspec.Raw(b'"%d%b"' % (world.published_count, b"x" * size))
