@@ -252,6 +252,7 @@ def test_who_is_not_told_that_a_topic_was_made_anew_is_seen():
     model.store.heard_topic_delete(1)
     record = TopicRecord(2, "default", "a", "e2", 0, 1, 0, 0, Retention())
     model.store.did_topic_create(record)
+    model.store.heard_topics([record])
     assert len(list(at_rest.untold(model.state))) == 1
     gap = Seen(
         type="gap", topic="a", subscription="s", from_seq=1, reason="epoch_changed", epoch="e2"

@@ -235,7 +235,7 @@ class FromPeers:
             raise Violation(
                 f"{subscription} was told of another {topic.name} without a reason: {told}"
             )
-        if not former.from_seq <= frame.from_seq <= former.last_seq + 1:
+        if not 1 <= frame.from_seq <= former.from_seq:
             raise Violation(
                 f"{subscription} was told that {topic.name} is another, {told}: {former}"
             )

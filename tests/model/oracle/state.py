@@ -208,7 +208,9 @@ class State:
                 continue
             for line in subscription.lines.values():
                 if line.stored.moves < line.moves_told:
-                    why = f"{subscription}, {line} was moved, which was answered, and that is undone"
+                    why = (
+                        f"{subscription}, {line} was moved, which was answered, and that is undone"
+                    )
                     self.violations.append(Violation(why))
             subscription.restore(self.now, self.log)
 

@@ -13,7 +13,7 @@ from tests.model.oracle.log import Log, Topic, Violation
 
 @dataclass(frozen=True)
 class Former:
-    """A topic that is gone. What came from one of these numbers on is lost."""
+    """A topic that is gone, and its first number that was not settled: more may be told, but not less."""
 
     from_seq: int
     last_seq: int
@@ -103,12 +103,7 @@ class Subscription:
         if line is not None and line.is_late:
             self.may_be_told[topic.name] = Former(1, topic.last_seq)
         elif line is not None:
-            # What it has settled since it was stored last, the store does not know.
-            floors = [line.floor, line.stored.floor]
-            if line.low is not None:
-                floors.append(line.low)
-            from_seq = min(floors) + 1
-            self.former[topic.name] = Former(from_seq, topic.last_seq)
+            self.former[topic.name] = Former(line.floor + 1, topic.last_seq)
             self.told_anew.pop(topic.name, None)
         if line is not None:
             line.seek(line.next - 1)
