@@ -212,6 +212,8 @@ class Port:
         if fault is Fault.FAILS:
             self.faults.failed_count += 1
             raise StoreUnavailable(f"{call} fails by plan")
+        if call == "subscription_create":
+            known = self._ears.begin_subscription_create()
         result = await self._do(call, args, more)
         with self._listening():
             self._effect(call, args, result, known)
@@ -256,7 +258,7 @@ class Port:
             case "topic_create":
                 ears.did_topic_create(result)
             case "subscription_create":
-                ears.did_subscription_create(result, args[4])
+                ears.did_subscription_create(result, args[4], known)
             case "dead_delete":
                 ears.did_dead_delete(args[1])
             case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":

@@ -35,7 +35,9 @@ class Told:
         self.store.heard_topics([record])
         chosen = SubscriptionSettings(**settings)
         self.store.did_subscription_create(
-            SubscriptionRecord(1, "default", "s", "a", 0, False, chosen), Start()
+            SubscriptionRecord(1, "default", "s", "a", 0, False, chosen),
+            Start(),
+            self.store.begin_subscription_create(),
         )
         self.store.heard_subscription_create(
             SubscriptionRecord(1, "default", "s", "a", 0, False, chosen)

@@ -209,7 +209,9 @@ class FromPeers:
             return
         topic = self.state.topic_called(frame.topic)
         subscription = self.holder(client, frame.topic, frame.subscription).subscription
-        if topic is None:
+        if topic is None or not topic.is_known:
+            # The broker has never heard of what others made, and cannot give what is asked of it.
+            self.state.counts["gap"] += topic is not None
             return
         if frame.reason == "epoch_changed":
             self._made_anew(subscription, topic, frame)
@@ -230,12 +232,13 @@ class FromPeers:
         told = (frame.epoch or "", frame.from_seq)
         if subscription.told_anew.get(topic.name) == told:
             return
-        former = subscription.former.pop(topic.name, subscription.may_be_told.get(topic.name))
-        if former is None or frame.epoch != topic.epoch or frame.to_seq is not None:
+        former = subscription.former.pop(topic.name, None)
+        may_be = former or subscription.may_be_told.get(topic.name)
+        if may_be is None or frame.epoch != topic.epoch or frame.to_seq is not None:
             raise Violation(
                 f"{subscription} was told of another {topic.name} without a reason: {told}"
             )
-        if not 1 <= frame.from_seq <= former.from_seq:
+        if former is not None and frame.from_seq > former.from_seq:
             raise Violation(
                 f"{subscription} was told that {topic.name} is another, {told}: {former}"
             )

@@ -7,7 +7,7 @@ given twice, nothing is stored as settled that is not, nothing dies that has not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conduit.core.message import (
@@ -118,14 +118,23 @@ class FromStore:
 
     # Subscriptions --------------------------------------------------------------------------------
 
-    def did_subscription_create(self, record: SubscriptionRecord, start: Start) -> None:
+    def begin_subscription_create(self) -> dict[int, int]:
+        """The newest known number of each topic: what is appended meanwhile, a new one may begin before."""
+        return {topic.topic_id: topic.last_known for topic in self.state.log.by_id.values()}
+
+    def did_subscription_create(
+        self, record: SubscriptionRecord, start: Start, known: Mapping[int, int]
+    ) -> None:
         subscription = Subscription(
             record.name, record.pattern, record.settings, record.subscription_id
         )
         self.state.durable[record.name] = subscription
         for topic in self.state.log.by_id.values():
             if subscription.covers(topic):
-                subscription.follow(topic, _floor_of(start, topic))
+                floor = _floor_of(start, topic)
+                subscription.follow(topic, floor)
+                low = known.get(topic.topic_id, 0)
+                subscription.lines[topic.topic_id].low = low if low < floor else None
         self.state.may_have_met(subscription)
         for line in subscription.lines.values():
             # A redrive goes to whatever subscription has the name by then.

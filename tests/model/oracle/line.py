@@ -112,6 +112,8 @@ class Line:
         """Numbers that are known to be dead, and not redriven since."""
         self.asked: set[int] = set()
         """Numbers that a call or a job may redrive at any time."""
+        self.sought: set[int] = set()
+        """Of these, those that a seek may have forgotten again after they were redriven."""
         self.is_late = bool(topic.going)
         """Whether it began when the topic was on its way out: the broker did not see it then."""
         self.told: tuple[int, int] = (0, 0)
@@ -271,7 +273,7 @@ class Line:
         `is_certain` that this was not another redrive's."""
         if seq in self.reopened or not self.may_be_redriven(seq):
             return
-        if is_certain:
+        if is_certain and seq not in self.sought:
             self.redrive(seq, now)
         else:
             self.maybe.add(seq)
@@ -303,6 +305,7 @@ class Line:
         self.told = (0, 0)
         self.redriven.clear()
         self.died.clear()
+        self.sought |= self.asked
         self.begin(floor)
 
     def begin(self, floor: int) -> None:

@@ -32,6 +32,8 @@ class Topic:
     """What the broker takes for `first_seq`: what it was told last."""
     is_known: bool = False
     """Whether the broker has heard that it exists."""
+    is_foreign: bool = False
+    """Another node made it: the broker need not know it, even where it has heard of it."""
     last_known: int = 0
     """The newest number that the broker has heard of; others may have written more."""
     messages: list[Stored] = field(default_factory=list)

@@ -115,6 +115,7 @@ class State:
         if line is not None:
             line.asked.add(place[2])
             line.reopened.discard(place[2])
+            line.sought.discard(place[2])
 
     def redrive_answered(self, place: LetterPlace, *, is_known: bool) -> None:
         """The end of that. `is_known`: whether it was done is known."""

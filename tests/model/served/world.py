@@ -175,7 +175,7 @@ class Served:
                     if (topic := self.state.topic_called(name)) is not None
                 }
             )
-        self.ears.did_subscription_create(record, start)
+        self.ears.did_subscription_create(record, start, self.ears.begin_subscription_create())
         self.ears.heard_subscription_create(record)
 
     def _settle_doubts(self, client: SocketClient, frame: Seen) -> None:

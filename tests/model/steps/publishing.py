@@ -79,7 +79,10 @@ class Sent:
     def _check_refusal(self, error: ConduitError) -> None:
         world = self._world
         is_there = all(
-            topic is not None and not topic.going and topic.topic_id in world.state.log.by_id
+            topic is not None
+            and not topic.going
+            and not topic.is_foreign
+            and topic.topic_id in world.state.log.by_id
             for topic in self._topics
         )
         faults = world.port.faults
@@ -128,6 +131,7 @@ class OtherTopic(Step):
         if self.topic not in world.state.log.by_name:
             now_ms = int(world.state.now * 1000)
             await world.port.other_node_makes(world.tenant, self.topic, now_ms)
+            world.state.log.by_name[self.topic].is_foreign = True
             await OtherNode(self.topic, self.count).take(world)
 
 
