@@ -2,7 +2,23 @@
 
 import asyncio
 
-from conduit.broker.turn import TURN_MAX_COUNT, Turn
+from conduit.broker.turn import STEPS_MAX_COUNT, TURN_MAX_COUNT, TURN_MAX_S, Turn, each
+
+
+def still():
+    """A clock that stands still."""
+    return 0.0
+
+
+class Ticking:
+    """A clock that goes on by `step_s` whenever it is read."""
+
+    def __init__(self, step_s):
+        self.now_s, self.step_s = 0.0, step_s
+
+    def __call__(self):
+        self.now_s += self.step_s
+        return self.now_s
 
 
 class Step:
@@ -16,7 +32,7 @@ class Step:
 
 
 async def test_work_is_done_once_in_order_however_often_it_was_asked_for():
-    turn, done = Turn(), []
+    turn, done = Turn(still), []
     first, second = Step(done, "first"), Step(done, "second")
     for step in (first, second, first):
         turn.add(step)
@@ -26,7 +42,7 @@ async def test_work_is_done_once_in_order_however_often_it_was_asked_for():
 
 
 async def test_a_bug_in_one_step_is_logged_and_the_others_are_done(caplog):
-    turn, done = Turn(), []
+    turn, done = Turn(still), []
     turn.add(Step(done, "broken", fails=True))
     turn.add(Step(done, "sound"))
     await asyncio.sleep(0)
@@ -35,14 +51,67 @@ async def test_a_bug_in_one_step_is_logged_and_the_others_are_done(caplog):
 
 
 async def test_much_work_is_done_in_several_turns_of_the_loop():
-    turn, done = Turn(), []
-    count = 2 * TURN_MAX_COUNT + 1
+    turn, done = Turn(still), []
+    count = 3 * TURN_MAX_COUNT + 1
     for number in range(count):
         turn.add(Step(done, number))
-    seen = []
-    for _ in range(3):
+    await asyncio.sleep(0)
+    assert TURN_MAX_COUNT <= len(done) <= TURN_MAX_COUNT + STEPS_MAX_COUNT
+    await turn.finished()
+    assert done == list(range(count))
+
+
+async def test_work_that_takes_long_ends_its_turn_early():
+    clock, done = Ticking(TURN_MAX_S / 4), []
+    turn = Turn(clock)
+    for number in range(100):
+        turn.add(Step(done, number))
+    await asyncio.sleep(0)
+    assert len(done) <= 6
+    await turn.finished()
+    assert done == list(range(100))
+
+
+async def test_what_is_asked_for_now_passes_what_is_late():
+    turn, done = Turn(still), []
+    works = [Step(done, number) for number in range(5 * TURN_MAX_COUNT)]
+    for work in works:
+        turn.add(work)
+    await asyncio.sleep(0)
+    done.clear()
+    turn.add(Step(done, "new"))
+    turn.add(works[-1])
+    await asyncio.sleep(0)
+    assert done[:2] == ["new", len(works) - 1]
+    await turn.finished()
+    assert done.count(len(works) - 1) == 1
+
+
+async def test_steps_are_taken_over_many_turns_and_others_come_between_them():
+    turn, done = Turn(still), []
+    turn.spread(each(range(3 * STEPS_MAX_COUNT), done.append))
+    turn.spread(each(range(-STEPS_MAX_COUNT // 2, 0), done.append))
+    for _ in range(2):
+        turn.add(Step(done, "other"))
         await asyncio.sleep(0)
-        seen.append(len(done))
-        turn.add(Step(done, "later"))
-    assert seen == [TURN_MAX_COUNT, 2 * TURN_MAX_COUNT, count + 2]
-    assert done[:count] == list(range(count))
+    assert done.index("other") == 0
+    assert -1 in done
+    assert 3 * STEPS_MAX_COUNT - 1 not in done
+    await turn.finished()
+    assert [one for one in done if one != "other" and one >= 0] == list(range(3 * STEPS_MAX_COUNT))
+
+
+async def test_a_bug_in_one_of_many_steps_is_logged_and_the_others_are_taken(caplog):
+    turn, done = Turn(still), []
+
+    def act(number):
+        if number == 1:
+            raise RuntimeError("a bug")
+        done.append(number)
+
+    turn.spread(each(range(3), act))
+    turn.spread(act(number) for number in (1, 2))
+    turn.spread(each(range(5, 7), done.append))
+    await turn.finished()
+    assert done == [0, 2, 5, 6]
+    assert caplog.text.count("RuntimeError: a bug") == 2

@@ -127,6 +127,7 @@ class Broker:
         await self.dead_letters.stop()
         await self._publisher.close()
         await self._committers.stop()
+        await self._engine.turn.finished()
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)

@@ -1,18 +1,32 @@
-"""What is to be done once at the end of the loop's turn, however often it was asked for."""
+"""What is to be done once at the end of the loop's turn, however often it was asked for; and what is too much
+for one turn, in steps.
+
+What came in a turn is done at its end, within a budget of time. What is over waits in line with other large
+work, which gets a share of every turn, and nothing that comes later waits for that: a message for somebody
+else passes a subscription with 100,000 topics that is being paused.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import ParamSpec, Protocol
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import ParamSpec, Protocol, TypeVar
 
 from conduit.errors import Unavailable
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
-# Done in one turn of the loop; what is more comes in the next ones, so that nobody else waits for all of it.
+# What came in one turn of the loop, and what of it is done at its end.
 TURN_MAX_COUNT = 500
+TURN_MAX_S = 0.005
+# A turn with so little to do looks at no clock.
+_FEW_COUNT = 8
+# Steps of what is spread over many turns, and what they may take in one of them.
+STEPS_MAX_COUNT = 500
+STEPS_MAX_S = 0.002
 
 logger = logging.getLogger(__name__)
 
@@ -40,31 +54,104 @@ def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
         log.error(what, exc_info=error)
 
 
+def each(items: Iterable[T], act: Callable[[T], object]) -> Iterator[None]:
+    """`act` on each of them, as steps for `Turn.spread`; a bug in one is logged, and the others follow."""
+    for item in items:
+        guarded(act, item)
+        yield
+
+
+def _step(steps: Iterator[object]) -> bool:
+    """Take one; False if there was none, or it has failed."""
+    try:
+        next(steps)
+    except StopIteration:
+        return False
+    except Exception:
+        logger.exception("a callback failed")
+        return False
+    return True
+
+
 class Turn:
-    """Coalesces: writes join per connection and turn, acks that came in one read share one pass."""
+    """Coalesces: writes join per connection and turn, acks that came in one read share one pass.
 
-    __slots__ = ("_scheduled", "_work")
+    `now` is a clock in seconds that goes on while a turn of the loop lasts; the loop's own stands still.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_late", "_now", "_scheduled", "_spread", "_work")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         # Insertion order is the order of execution.
         self._work: dict[Work, None] = {}
+        # What was over in its turn; its line is one of those in `_spread`.
+        self._late: OrderedDict[Work, None] = OrderedDict()
+        self._spread: deque[Iterator[object]] = deque()
         self._scheduled = False
 
     def add(self, work: Work) -> None:
         """Run `work` when the callbacks of this turn are through."""
         self._work[work] = None
         if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.run)
+            self._schedule()
+
+    def spread(self, steps: Iterator[object]) -> None:
+        """Take these steps, each of them short, in as many turns as they need; the first ones at the end of
+        this turn. Others take theirs in between: a step looks anew at what it is about. An error ends them
+        all (see `each`)."""
+        self._spread.append(steps)
+        if not self._scheduled:
+            self._schedule()
+
+    async def finished(self) -> None:
+        """Wait until nothing is left of all that was spread so far, or comes from it."""
+        while self._spread:  # noqa: ASYNC110 - every turn of the loop takes steps
+            await asyncio.sleep(0)
 
     def run(self) -> None:
         """Do it, the oldest first. Work that is added meanwhile belongs to the next turn."""
         work, self._work = self._work, {}
-        self._scheduled = len(work) > TURN_MAX_COUNT
-        if self._scheduled:
-            items = list(work)
-            work = dict.fromkeys(items[:TURN_MAX_COUNT])
-            self._work = dict.fromkeys(items[TURN_MAX_COUNT:])
-            asyncio.get_running_loop().call_soon(self.run)
+        self._scheduled = False
+        if len(work) > _FEW_COUNT or self._spread:
+            self._run_within_budget(work)
+            return
         for item in work:
             guarded(item.run)
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self.run)
+
+    def _run_within_budget(self, work: dict[Work, None]) -> None:
+        late, until = self._late, self._now() + TURN_MAX_S
+        items = iter(work)
+        for count, item in enumerate(items, 1):
+            late.pop(item, None)
+            guarded(item.run)
+            if count == TURN_MAX_COUNT or self._now() >= until:
+                break
+        is_late = bool(late)
+        late.update(dict.fromkeys(items))
+        if late and not is_late:
+            self._spread.append(self._take_late())
+        self._take_steps()
+        if self._spread and not self._scheduled:
+            self._schedule()
+
+    def _take_late(self) -> Iterator[None]:
+        while self._late:
+            work, _ = self._late.popitem(last=False)
+            guarded(work.run)
+            yield
+
+    def _take_steps(self) -> None:
+        """Those who spread something take turns of the loop one by one."""
+        spread, until, count = self._spread, self._now() + STEPS_MAX_S, 0
+        while spread:
+            steps = spread.popleft()
+            while _step(steps):
+                count += 1
+                if count == STEPS_MAX_COUNT or self._now() >= until:
+                    spread.append(steps)
+                    return

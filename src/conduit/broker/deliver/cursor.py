@@ -115,8 +115,6 @@ class Cursor:
 
     def run(self) -> None:
         """Something changed in this turn of the loop; `Turn` calls."""
-        if self.delivery.policy is not self.group.policy:
-            self.delivery.set_policy(self.group.policy)
         self.pump()
 
     def arrive(self) -> None:
@@ -210,6 +208,8 @@ class Cursor:
         group, source, state = self.group, self._source, self.state
         if state is State.CLOSED:
             return
+        if self.delivery.policy is not group.policy:
+            self.delivery.set_policy(group.policy)
         if state is State.LIVE and group.is_auto:
             self.delivery.pass_over(self.feed.position)
         is_served = is_served or state in _IN_TURN

@@ -34,7 +34,7 @@ class Engine:
 
 def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> Engine:
     """All of it, for one store."""
-    turn, index, backlog = Turn(), MessageIndex(), Backlog(commits)
+    turn, index, backlog = Turn(clock.now), MessageIndex(), Backlog(commits)
     return Engine(
         clock=clock,
         stats=stats,

@@ -7,7 +7,8 @@ line until there is credit for it. So a pattern over many topics costs nothing w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
 
 import msgspec
 
@@ -17,6 +18,7 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import tell_made_anew
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
+from conduit.broker.turn import each
 from conduit.core.delivery import Delivery, Snapshot
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
@@ -48,11 +50,21 @@ class Unopened:
             group.line.wait_to_read(self)
 
 
+class Round(Enum):
+    """How far a change is that concerns all cursors of a subscription."""
+
+    NONE = auto()
+    UNDER_WAY = auto()
+    AGAIN = auto()
+    """There was another change: all look once more, after those that still wait for their turn."""
+
+
 class Running:
     """A subscription, ephemeral or durable, as it runs."""
 
     __slots__ = (
         "_engine",
+        "_round",
         "cursors",
         "former",
         "group",
@@ -69,6 +81,7 @@ class Running:
         self.tenant = tenant
         self.pattern = pattern
         self.group = Group(engine.turn, settings)
+        self._round = Round.NONE
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
@@ -90,16 +103,14 @@ class Running:
         """Use these from the next hand-out on."""
         self.group.is_paused = paused
         self.group.configure(settings)
-        for cursor in self.cursors.values():
-            self._engine.turn.add(cursor)
+        self._run_all()
 
     # Subscribers ----------------------------------------------------------------------------------
 
     def add(self, outlet: Outlet, on_removed: Callable[[Removal], None]) -> Subscriber:
         """A new subscriber, which gets deliveries at the end of this turn at the earliest."""
         subscriber = self.group.add(self, outlet, on_removed)
-        for cursor in self.cursors.values():
-            self._engine.turn.add(cursor)
+        self._run_all()
         return subscriber
 
     def remove(self, subscriber: Subscriber, *, lost: bool) -> None:
@@ -116,6 +127,21 @@ class Running:
             if cursor.delivery.release(holder, now, lost=lost, deaths_max=deaths_max):
                 cursor.changed()
         self.group.remove(subscriber)
+
+    def _run_all(self) -> None:
+        """Something changed for all cursors: let each of them look at it, in as many turns as that takes."""
+        if not self.cursors:
+            return
+        if self._round is Round.NONE:
+            self._engine.turn.spread(self._go_round())
+        self._round = Round.AGAIN
+
+    def _go_round(self) -> Iterator[None]:
+        while self._round is Round.AGAIN:
+            self._round = Round.UNDER_WAY
+            # Those that are opened from now on know what has changed.
+            yield from each(tuple(self.cursors.values()), Cursor.run)
+        self._round = Round.NONE
 
     # Topics ---------------------------------------------------------------------------------------
 
