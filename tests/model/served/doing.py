@@ -167,8 +167,8 @@ def _settle(world: Served, step: Settle) -> None:
         frame.ref = client.next_ref()
         client.expected[frame.ref] = outcome
     client.send(frame)
-    if step.has_ref and step.is_named:
-        # What is confirmed is stored, and all that was before it.
+    if step.has_ref and frame.subscription is not None:
+        # What is confirmed of a durable one is stored, and all that was before it.
         world.confirmed(client)
 
 
