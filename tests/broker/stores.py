@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
-from conduit.errors import StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.memory import MemoryStore
 
 
@@ -28,8 +29,8 @@ class AwayStore(MemoryStore):
 
 
 class SlowStore(MemoryStore):
-    """Calls of the methods in `held` wait until `release`: `former` and `seek` with the answer, the others
-    before they have an effect, and `settle` with the answer if `settled` is held."""
+    """Calls of the methods in `held` wait until `release`: `former`, `seek`, `topics` and `topic_delete` with
+    the answer, the others before they have an effect, and `settle` with the answer if `settled` is held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +52,17 @@ class SlowStore(MemoryStore):
         found = await super().former(subscription_id)
         await self._pass("former")
         return found
+
+    async def topics(self):
+        found = await super().topics()
+        await self._pass("topics")
+        return found
+
+    async def topic_create(self, *args):
+        await self._pass("topic_create")
+        created = await super().topic_create(*args)
+        await self._pass("topic_created")
+        return created
 
     async def topic_delete(self, *args):
         await super().topic_delete(*args)
@@ -139,3 +151,34 @@ class MuteStore(MemoryStore):
     async def subscription_delete(self, subscription_id):
         await super().subscription_delete(subscription_id)
         raise StoreUnavailable("the connection broke")
+
+
+class UncertainStore(MemoryStore):
+    """Unless `is_certain`, changes of topics are not answered, and not made before `catch_up`."""
+
+    is_certain = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owed: list[Callable[[], Awaitable[object]]] = []
+
+    async def catch_up(self) -> None:
+        """Make them."""
+        owed, self._owed = self._owed, []
+        for change in owed:
+            await change()
+
+    async def _changed(self, change, args):
+        if self.is_certain:
+            return await change(*args)
+        self._owed.append(lambda: change(*args))
+        raise OutcomeUnknown("the connection broke")
+
+    async def topic_create(self, *args):
+        return await self._changed(super().topic_create, args)
+
+    async def topic_update(self, *args):
+        await self._changed(super().topic_update, args)
+
+    async def topic_delete(self, *args):
+        await self._changed(super().topic_delete, args)

@@ -1,24 +1,64 @@
 """Calls whose connection goes while they run."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 import pytest
 
-from conduit.errors import StoreUnavailable
-from conduit.storage.postgres.database import Database
+from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.storage.postgres.database import Database, Lost, within
 
 
 async def end_own_session(connection: asyncpg.Connection) -> None:
     await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
+async def hang(connection: asyncpg.Connection) -> None:
+    await connection.execute("SELECT pg_sleep(60)")
+
+
+async def be_refused(connection: asyncpg.Connection) -> None:
+    await connection.execute("BEGIN READ ONLY; CREATE TABLE t (n int)")
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    await database.probe()
+    await database.open_pools()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def test_a_call_whose_session_ends_finds_the_store_unavailable_and_the_next_one_works(
     database_url,
 ):
-    database = Database(database_url)
-    await database.probe()
-    await database.open_pools()
-    for _ in range(3):
-        with pytest.raises(StoreUnavailable):
-            await database.ask(end_own_session)
-    assert await database.ask(lambda connection: connection.fetchval("SELECT 1")) == 1
-    await database.close()
+    async with opened(database_url) as database:
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await database.ask(end_own_session)
+        assert await database.ask(lambda connection: connection.fetchval("SELECT 1")) == 1
+
+
+async def test_nobody_knows_what_became_of_a_change_whose_connection_ended(database_url):
+    async with opened(database_url) as database:
+        with pytest.raises(OutcomeUnknown):
+            await database.write(end_own_session)
+        connection = await database.connect()
+        with pytest.raises(Lost):
+            await within(0.01, connection, hang(connection))
+
+
+async def test_a_change_that_was_refused_or_found_no_connection_was_not_made(database_url, cluster):
+    async with opened(database_url) as database:
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            await database.write(be_refused)
+        cluster.stop()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await database.write(end_own_session)
+        finally:
+            cluster.start()

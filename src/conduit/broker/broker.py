@@ -133,6 +133,7 @@ class Broker:
             await asyncio.gather(self._flushing, return_exceptions=True)
         await self._engine.reader.close()
         await self.store.close()
+        await self.topics.close()
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Broker:
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """See `TopicWatcher.topic_deleting`."""
-        await self._committers.drain()
+        await self._committers.catch_up(topic.topic_id)
         # While it is there: deaths of what is gone are not stored.
         await self._engine.progress.flush()
         return await self._owned.follower_ids(topic)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Protocol, TypeVar
 
+from conduit.broker.changes import CHANGE_TIMEOUT_S, Change, Changes
 from conduit.broker.clock import Clock
 from conduit.core.message import Retention, TopicRecord
 from conduit.core.topics import TopicIndex
-from conduit.errors import Conflict, LimitReached, NotFound, Unavailable
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import check_topic, is_pattern
 from conduit.storage.base import Store
+
+T = TypeVar("T")
+
+# Pauses before the store is asked what became of a change that it did not answer.
+LEARN_AGAIN_S = (1.0, 10.0, 60.0)
 
 
 class Topic:
@@ -84,8 +91,13 @@ class Catalog:
         self._names: dict[str, dict[str, Topic]] = {}
         self._indexes: dict[str, TopicIndex[Topic]] = {}
         self._ids: dict[int, Topic] = {}
-        # One change at a time, so that a name is never created while it is being deleted.
-        self._changing = asyncio.Lock()
+        # By (tenant, name): a name is never created while it is being deleted.
+        self._changes = Changes()
+        # Topics that the store is being told of: they count towards the limit.
+        self._creating_count = 0
+        self._learning = asyncio.Lock()
+        # Ids of what was changed or deleted while the store is asked for all topics.
+        self._touched: set[int] = set()
 
     async def load(self) -> None:
         """Take over what the store has."""
@@ -135,105 +147,181 @@ class Catalog:
         return [self.get(tenant, name) for name in names[:limit]]
 
     async def create(self, tenant: str, name: str, retention: Retention | None = None) -> Topic:
-        """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached."""
+        """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached, Unavailable."""
         check_topic(name, "name")
-        async with self._changing:
-            if self.find(tenant, name) is not None:
-                raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
-            return await self._create(tenant, name, retention or self._default_retention)
+        kept = retention or self._default_retention
+        return await self._change(
+            tenant, name, lambda change: self._create(change, tenant, name, kept)
+        )
 
-    async def ensure(self, tenant: str, name: str) -> Topic:
-        """The topic, created if need be; several callers at once get the same one."""
+    async def ensure(self, tenant: str, name: str, timeout_s: float = CHANGE_TIMEOUT_S) -> Topic:
+        """The topic, created if need be; several callers at once get the same one. Raises as `create`."""
         topic = self.find(tenant, name)
         if topic is not None:
             return topic
         check_topic(name)
-        async with self._changing:
-            topic = self.find(tenant, name)
-            if topic is not None:
-                return topic
-            try:
-                return await self._create(tenant, name, self._default_retention)
-            except Conflict:
-                # It is there by now: what was wanted.
-                topic = self.find(tenant, name)
-                if topic is None:
-                    raise
-                return topic
+        return await self._change(
+            tenant, name, lambda change: self._ensure(change, tenant, name), timeout_s
+        )
 
     async def update(self, tenant: str, name: str, retention: Retention) -> Topic:
         """Replace the retention, which takes effect with the next round of housekeeping."""
-        topic = self.get(tenant, name)
-        await self._store.topic_update(topic.topic_id, retention)
-        topic.retention = retention
-        return topic
+
+        async def update(change: Change) -> Topic:
+            topic = self.get(tenant, name)
+            change.is_told = True
+            await self._store.topic_update(topic.topic_id, retention)
+            topic.retention = retention
+            self._touch(topic)
+            return topic
+
+        return await self._change(tenant, name, update)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget the topic and its messages; subscribers that named it are disconnected with 4001.
 
         If the store refuses, everything is as before. Until it answers the name has no topic, and whoever
-        follows it still does.
+        follows it still does. Raises NotFound, Unavailable.
         """
-        async with self._changing:
-            topic = self.get(tenant, name)
-            topic.is_deleted = True
-            del self._names[tenant][name]
-            try:
-                followers = await self._watcher.topic_deleting(topic)
-                now_ms = int(self._clock.now() * 1000)
-                await self._delete(topic.topic_id, followers, now_ms)
-            except BaseException:
-                topic.is_deleted = False
-                self._names[tenant][name] = topic
-                raise
-            self._forget(topic)
-
-    async def _delete(self, topic_id: int, followers: Sequence[int], now_ms: int) -> None:
-        try:
-            await self._store.topic_delete(topic_id, followers, now_ms)
-        except Unavailable:
-            # It may be done although the answer was lost.
-            if any(record.topic_id == topic_id for record in await self._store.topics()):
-                raise
+        await self._change(tenant, name, lambda change: self._delete(change, tenant, name))
 
     async def learn(self) -> None:
-        """Take over what other nodes have made and deleted."""
-        async with self._changing:
-            await self._learn()
+        """Know the topics that the store has, and no others: other nodes make and delete some too.
 
-    async def _create(self, tenant: str, name: str, retention: Retention) -> Topic:
-        if len(self._ids) >= self._max_count:
+        What is made and deleted here while the store is asked is known better than it answers.
+        """
+        async with self._learning:
+            known = [*self._ids]
+            self._touched.clear()
+            records = {record.topic_id: record for record in await self._store.topics()}
+            for topic_id in known:
+                topic = self._ids.get(topic_id)
+                if topic is not None and topic_id not in records:
+                    self._forget(topic)
+            for record in records.values():
+                topic = self.find(record.tenant, record.name)
+                if record.topic_id in self._touched:
+                    continue
+                if topic is None:
+                    self._know(record)
+                elif topic.topic_id == record.topic_id:
+                    topic.retention = record.retention
+
+    async def close(self) -> None:
+        """End the changes that the store has not answered; it is closed by now."""
+        await self._changes.close()
+
+    # Changes, each in its turn --------------------------------------------------------------------
+
+    async def _change(
+        self,
+        tenant: str,
+        name: str,
+        work: Callable[[Change], Awaitable[T]],
+        timeout_s: float = CHANGE_TIMEOUT_S,
+    ) -> T:
+        async def change(change: Change) -> T:
+            try:
+                return await work(change)
+            except OutcomeUnknown:
+                self._changes.later(self._learn_again())
+                raise
+
+        return await self._changes.make((tenant, name), change, timeout_s)
+
+    async def _learn_again(self) -> None:
+        """Find out what became of a change: soon, and when it must be over."""
+        for pause_s in LEARN_AGAIN_S:
+            await asyncio.sleep(pause_s)
+            with suppress(Unavailable):
+                await self.learn()
+
+    async def _create(self, change: Change, tenant: str, name: str, retention: Retention) -> Topic:
+        if self.find(tenant, name) is not None:
+            raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
+        if len(self._ids) + self._creating_count >= self._max_count:
             raise LimitReached(f"there are {self._max_count} topics, which is the limit")
         now_ms = int(self._clock.now() * 1000)
+        self._creating_count += 1
+        change.is_told = True
         try:
-            topic = Topic(await self._store.topic_create(tenant, name, retention, now_ms))
+            record = await self._store.topic_create(tenant, name, retention, now_ms)
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
-            await self._learn()
+            await self.learn()
             raise
-        self._add(topic)
-        self._watcher.topic_created(topic)
-        return topic
+        finally:
+            self._creating_count -= 1
+        return self._know(record)
 
-    async def _learn(self) -> None:
-        """Know the topics that the store has, and no others."""
-        records = {record.topic_id: record for record in await self._store.topics()}
-        for topic in self.everywhere():
-            if topic.topic_id not in records:
-                self._forget(topic)
-        for record in records.values():
-            if record.topic_id not in self._ids:
-                topic = Topic(record)
-                self._add(topic)
-                self._watcher.topic_created(topic)
+    async def _ensure(self, change: Change, tenant: str, name: str) -> Topic:
+        try:
+            return self.find(tenant, name) or await self._create(
+                change, tenant, name, self._default_retention
+            )
+        except Conflict:
+            # It is there by now: what was wanted.
+            topic = self.find(tenant, name)
+            if topic is None:
+                raise
+            return topic
+
+    async def _delete(self, change: Change, tenant: str, name: str) -> None:
+        topic = self.get(tenant, name)
+        topic.is_deleted = True
+        del self._names[tenant][name]
+        try:
+            followers = await self._watcher.topic_deleting(topic)
+            change.is_told = True
+            await self._delete_stored(topic, followers)
+        except BaseException:
+            # Unless it was learned meanwhile that it is gone.
+            if topic.topic_id in self._ids:
+                topic.is_deleted = False
+                self._names[tenant][name] = topic
+            raise
+        self._forget(topic)
+
+    async def _delete_stored(self, topic: Topic, followers: Sequence[int]) -> None:
+        now_ms = int(self._clock.now() * 1000)
+        try:
+            await self._store.topic_delete(topic.topic_id, followers, now_ms)
+        except Unavailable:
+            # It may be done although the answer was lost.
+            with suppress(Unavailable):
+                if not await self._is_stored(topic):
+                    return
+            raise
+
+    async def _is_stored(self, topic: Topic) -> bool:
+        return bool(await self._store.extents((topic.topic_id,)))
+
+    # What is known --------------------------------------------------------------------------------
+
+    def _know(self, record: TopicRecord) -> Topic:
+        """The topic with this id, which is new, or was learned while the store was telling of it."""
+        topic = self._ids.get(record.topic_id)
+        if topic is None:
+            topic = Topic(record)
+            self._add(topic)
+            self._watcher.topic_created(topic)
+        return topic
 
     def _forget(self, topic: Topic) -> None:
         """The store has deleted it."""
+        if self._ids.get(topic.topic_id) is not topic:
+            # Learned before.
+            return
+        self._touch(topic)
         topic.is_deleted = True
         self._names[topic.tenant].pop(topic.name, None)
         del self._ids[topic.topic_id]
         self._indexes[topic.tenant].remove(topic.name)
         self._watcher.topic_deleted(topic)
+
+    def _touch(self, topic: Topic) -> None:
+        if self._learning.locked():
+            self._touched.add(topic.topic_id)
 
     def _add(self, topic: Topic) -> None:
         self._names.setdefault(topic.tenant, {})[topic.name] = topic

@@ -33,6 +33,7 @@ class Admission:
 
     def __init__(self, limits: PublishLimits) -> None:
         self.auto_create_topics = limits.auto_create_topics
+        self.timeout_s = limits.timeout_s
         self._max_payload_bytes = limits.max_payload_bytes
         self._max_batch_count = limits.max_batch_count
 

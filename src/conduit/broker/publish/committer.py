@@ -15,6 +15,7 @@ from typing import Protocol
 
 from conduit.broker.commits import Commits
 from conduit.broker.turn import guarded
+from conduit.broker.waiting import result_of
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,
@@ -48,6 +49,23 @@ class Unit(Protocol):
     def failed(self, error: ConduitError) -> None:
         """None of them was stored, which is the last that it hears; or, with OutcomeUnknown, that cannot
         be said yet: then it is told again, any number of times."""
+
+
+class _Marker:
+    """A unit without a message. When it is reached, everything that was queued before it is answered."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Callable[[ConduitError | None], None]) -> None:
+        self._answer = answer
+
+    def stored(self, _seqs: Sequence[int], _start: int) -> None:
+        """See `Unit.stored`."""
+        self._answer(None)
+
+    def failed(self, _error: ConduitError) -> None:
+        """See `Unit.failed`. What stands before it may still be with the store."""
+        self._answer(StoreUnavailable("the store does not answer; nothing was changed"))
 
 
 class _Batch:
@@ -131,8 +149,18 @@ class Committer:
         self._is_closed = True
 
     async def drain(self) -> None:
-        """Wait until everything that was submitted is answered."""
+        """Wait until nothing is queued any more; without end, if others go on to submit."""
         await self._idle.wait()
+
+    async def catch_up(self) -> None:
+        """Wait until everything that was submitted before is answered, and for nothing that comes later.
+        Raises Unavailable if the store does not get so far in time."""
+
+        def mark(answer: Callable[[ConduitError | None], None]) -> None:
+            self.submit((), 0, _Marker(answer))
+
+        if not self._idle.is_set():
+            await result_of(mark)
 
     async def run(self) -> None:
         """Store batch after batch until cancelled; cancel it only after `drain`."""
@@ -191,7 +219,8 @@ class Committer:
         self._running = batch
         self._begun_at = asyncio.get_running_loop().time()
         try:
-            seqs = await self._store.append(batch.messages)
+            # Markers alone are nothing to store.
+            seqs = await self._store.append(batch.messages) if batch.messages else []
         except StoreDataError as error:
             if len(batch.units) == 1:
                 self._refuse(batch, error)
@@ -202,7 +231,8 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - the root of a commit: answered, and logged if a bug
             self._refuse(batch, error)
             return
-        guarded(self._on_committed, batch.messages, seqs)
+        if seqs:
+            guarded(self._on_committed, batch.messages, seqs)
         start = 0
         for count, unit in batch.units:
             try:

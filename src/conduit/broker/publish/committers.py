@@ -46,7 +46,8 @@ class Committers:
         """Take nothing more, and answer what was taken. Idempotent."""
         for committer in self._committers.values():
             committer.close()
-        await self.drain()
+        for committer in self._committers.values():
+            await committer.drain()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -67,10 +68,9 @@ class Committers:
         """See `Committer.submit`; the messages are of one shard."""
         self._committers[self.shard_of(messages[0].topic_id)].submit(messages, size_bytes, unit)
 
-    async def drain(self) -> None:
-        """Wait until everything that was submitted is answered."""
-        for committer in self._committers.values():
-            await committer.drain()
+    async def catch_up(self, topic_id: int) -> None:
+        """See `Committer.catch_up`; of the shard that the topic is in."""
+        await self._committers[self.shard_of(topic_id)].catch_up()
 
     def check(self, now: float) -> None:
         """See `Committer.check`."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 import asyncpg
 
-from conduit.errors import StoreUnavailable
-from conduit.storage.postgres.errors import translated
+from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.storage.postgres.errors import is_lost, translated
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -49,6 +49,11 @@ class _Stateless(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
+
+
+class Lost(StoreUnavailable):
+    """The connection ended under a statement, or was given up: what was asked for may have happened, or still
+    happen."""
 
 
 Job: TypeAlias = Callable[Concatenate["Connection", P], Awaitable[T]]
@@ -126,8 +131,12 @@ class Database:
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
 
     async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `ask`, one after the other in the order of the calls, each to its end."""
-        return await self.in_turn(lambda: self.ask(job, *args, **kwargs))
+        """As `ask`, one after the other in the order of the calls, each to its end. Raises OutcomeUnknown if
+        it may have an effect although there is no answer."""
+        try:
+            return await self.in_turn(lambda: self.ask(job, *args, **kwargs))
+        except Lost as lost:
+            raise OutcomeUnknown(f"{lost.detail}; the change may still be made") from lost
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
         """`work()` when it is its turn among the jobs of `write`; it may `ask`, and must not `write`."""
@@ -201,7 +210,7 @@ async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -
     """The result of `work` on the connection, which is ended if there is none in time.
 
     The work is not cancelled: what it asked for may still happen. Raises what `translated` makes of its
-    errors; StoreUnavailable after the time.
+    errors, and Lost after the time, or if the connection ended by itself.
     """
 
     task = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
@@ -214,5 +223,8 @@ async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -
         return task.result()
     except Exception as error:
         if not done:
-            raise StoreUnavailable(f"PostgreSQL did not answer in {timeout_s:g} s") from error
-        raise translated(error) from error
+            raise Lost(f"PostgreSQL did not answer in {timeout_s:g} s") from error
+        told = translated(error)
+        if is_lost(error) and isinstance(told, StoreUnavailable):
+            told = Lost(told.detail)
+        raise told from error

@@ -1,0 +1,85 @@
+"""Changes of what the store has, made one at a time for each name, and waited for no longer than a deadline.
+
+The store may hang. Whoever asked for a change is answered all the same: `store_unavailable` if the store
+was not told yet, and then never will be; else `outcome_unknown`. In that case the change goes on, and memory
+follows when the store has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from conduit.errors import OutcomeUnknown, StoreUnavailable
+
+T = TypeVar("T")
+
+# For one change, from the call to the answer: the wait for its turn, and all that the store is asked.
+CHANGE_TIMEOUT_S = 10.0
+
+
+class Change:
+    """One of them, under way."""
+
+    __slots__ = ("is_told",)
+
+    def __init__(self) -> None:
+        self.is_told = False
+        """Set by who makes it before the store is told: from then on it may happen."""
+
+
+class Changes:
+    """Those that are under way. `close` it when the store is closed."""
+
+    def __init__(self) -> None:
+        # As long as somebody holds one or waits for it.
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def make(
+        self,
+        place: Hashable,
+        work: Callable[[Change], Awaitable[T]],
+        timeout_s: float = CHANGE_TIMEOUT_S,
+    ) -> T:
+        """`work(change)` when it is its turn among the changes of that place; raises what it raises, and
+        StoreUnavailable or OutcomeUnknown at the deadline. Cancelling ends the waiting, not the change."""
+        change = Change()
+        task = self._begin(self._in_turn(place, work, change))
+        await asyncio.wait({task}, timeout=timeout_s)
+        if task.done():
+            return task.result()
+        if change.is_told:
+            raise OutcomeUnknown("the store does not answer; the change may still be made")
+        task.cancel()
+        raise StoreUnavailable("the store does not answer; nothing was changed")
+
+    def later(self, work: Coroutine[object, object, None]) -> None:
+        """Work that nobody waits for; `close` cancels it."""
+        self._begin(work)
+
+    async def close(self) -> None:
+        """Cancel what still waits. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _in_turn(
+        self, place: Hashable, work: Callable[[Change], Awaitable[T]], change: Change
+    ) -> T:
+        async with self._turns.setdefault(place, asyncio.Lock()):
+            return await work(change)
+
+    def _begin(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        self._tasks.discard(task)
+        # Nobody may wait for its error any more.
+        if not task.cancelled():
+            task.exception()

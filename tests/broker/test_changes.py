@@ -1,0 +1,188 @@
+"""Topics that come and go: what waits for what, and for how long."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from conduit.broker import catalog
+from conduit.broker.publish.admission import PublishLimits
+from conduit.core.message import Retention
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import PublishRequest
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore, UncertainStore
+
+# Long enough to begin, and nothing that the test waits for comes later.
+SOON_S = 0.01
+
+
+def begin(work):
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def test_deleting_a_topic_does_not_wait_for_publishes_that_come_after_it(bench: Bench):
+    topics, request = bench.broker.topics, PublishRequest("loud", msgspec.Raw(b"1"))
+    await topics.create(T, "loud")
+    await topics.create(T, "a")
+    receipts = []
+
+    def answer(receipt):
+        # So the queue is never empty: each commit is followed by another.
+        receipts.append(receipt)
+        bench.broker.publish(T, request, lambda _: None if deleting.done() else answer(_))
+
+    deleting = begin(topics.delete(T, "a"))
+    answer(None)
+    await bench.until(deleting.done)
+    assert topics.find(T, "a") is None
+
+
+async def test_a_topic_is_deleted_after_what_was_published_to_it_is_answered(bench: Bench):
+    await bench.broker.topics.create(T, "a")
+    receipts = []
+    for _ in range(3):
+        bench.broker.publish(T, PublishRequest("a", msgspec.Raw(b"1")), receipts.append)
+    await bench.broker.topics.delete(T, "a")
+    assert [receipt.seq for receipt in receipts] == [1, 2, 3]
+
+
+async def test_topics_come_and_go_while_the_store_is_busy_with_another():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        for name in ("a", "b"):
+            await topics.create(T, name)
+        store.held.add("topic_delete")
+        deleting = begin(topics.delete(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_delete"])
+        store.held.clear()
+        await topics.create(T, "c")
+        await topics.delete(T, "b")
+        anew = begin(topics.create(T, "a"))
+        await bench.subscribe("d", subscription="d")
+        assert not deleting.done()
+        assert not anew.done()
+        store.release()
+        await deleting
+        assert topics.find(T, "a") is await anew
+
+
+async def test_who_waits_for_its_turn_too_long_is_told_that_nothing_happened():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        await topics.create(T, "a")
+        store.held.add("topic_delete")
+        deleting = begin(topics.delete(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_delete"])
+        with pytest.raises(StoreUnavailable):
+            await topics.ensure(T, "a", SOON_S)
+        store.release()
+        await deleting
+        await bench.rest()
+        assert topics.find(T, "a") is None
+
+
+async def test_what_the_store_was_told_may_still_happen_and_is_known_when_it_does():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        store.held.add("topic_create")
+        with pytest.raises(OutcomeUnknown):
+            await topics.ensure(T, "a", SOON_S)
+        assert topics.find(T, "a") is None
+        store.release()
+        await bench.until(lambda: topics.find(T, "a") is not None)
+        assert (await bench.publish("a")).seq == 1
+
+
+async def test_a_publish_whose_topic_is_not_made_in_time_was_not_stored():
+    store = SlowStore()
+    limits = PublishLimits(auto_create_topics=True, timeout_s=SOON_S)
+    async with running_broker(store, publish=limits) as bench:
+        store.held.add("topic_create")
+        for name in ("a", "a", "b"):
+            with pytest.raises(StoreUnavailable):
+                await bench.publish(name)
+        store.release()
+        await bench.until(lambda: len(bench.broker.topics) == 2)
+        assert (await bench.publish("a")).seq == 1
+
+
+async def test_topics_that_are_being_made_count_towards_the_limit():
+    store = SlowStore()
+    async with running_broker(store, max_topics=1) as bench:
+        store.held.add("topic_create")
+        making = begin(bench.broker.topics.create(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_create"])
+        with pytest.raises(LimitReached):
+            await bench.broker.topics.create(T, "b")
+        store.release()
+        await making
+
+
+async def test_what_changes_while_the_store_is_asked_for_all_topics_is_known_better():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        for name in ("old", "changed"):
+            await topics.create(T, name)
+        await store.topic_create(T, "theirs", Retention(), 1)
+        store.held.add("topics")
+        learning = begin(topics.learn())
+        await bench.until(lambda: store.waiting == ["topics"])
+        store.held.clear()
+        made = await topics.create(T, "new")
+        await topics.delete(T, "old")
+        await topics.update(T, "changed", Retention(max_messages=1))
+        store.release()
+        await learning
+        assert topics.find(T, "new") is made
+        assert topics.find(T, "old") is None
+        assert topics.find(T, "theirs") is not None
+        assert topics.get(T, "changed").retention == Retention(max_messages=1)
+
+
+async def test_a_topic_that_was_learned_while_it_was_made_is_one_topic():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        _, peer = await bench.subscribe(">")
+        store.held.add("topic_created")
+        making = begin(topics.create(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_created"])
+        await topics.learn()
+        learned = topics.get(T, "a")
+        store.release()
+        assert await making is learned
+        await bench.publish("a")
+        assert peer.seqs == [1]
+
+
+async def test_memory_follows_a_store_that_does_what_it_did_not_answer(monkeypatch):
+    monkeypatch.setattr(catalog, "LEARN_AGAIN_S", (0,) * 100)
+    store = UncertainStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        store.is_certain = False
+        with pytest.raises(OutcomeUnknown):
+            await topics.create(T, "a")
+        await store.catch_up()
+        await bench.until(lambda: topics.find(T, "a") is not None)
+        _, peer = await bench.subscribe("a")
+        with pytest.raises(OutcomeUnknown):
+            await topics.update(T, "a", Retention(max_messages=1))
+        with pytest.raises(OutcomeUnknown):
+            await topics.delete(T, "a")
+        # For now it is as it was.
+        assert (await bench.publish("a")).subscribers == 1
+        await store.catch_up()
+        await bench.until(lambda: peer.closed is not None)
+        with pytest.raises(NotFound):
+            topics.get(T, "a")
+        store.is_certain = True
+        await topics.create(T, "a")
+        with pytest.raises(Conflict):
+            await topics.create(T, "a")
