@@ -7,6 +7,7 @@ import pytest
 
 from conduit.broker import catalog
 from conduit.broker.publish.admission import PublishLimits
+from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
@@ -78,7 +79,7 @@ async def test_who_waits_for_its_turn_too_long_is_told_that_nothing_happened():
         deleting = begin(topics.delete(T, "a"))
         await bench.until(lambda: store.waiting == ["topic_delete"])
         with pytest.raises(StoreUnavailable):
-            await topics.ensure(T, "a", SOON_S)
+            await topics.ensure(T, "a", Deadline(SOON_S))
         store.release()
         await deleting
         await bench.rest()
@@ -91,7 +92,7 @@ async def test_what_the_store_was_told_may_still_happen_and_is_known_when_it_doe
         topics = bench.broker.topics
         store.held.add("topic_create")
         with pytest.raises(OutcomeUnknown):
-            await topics.ensure(T, "a", SOON_S)
+            await topics.ensure(T, "a", Deadline(SOON_S))
         assert topics.find(T, "a") is None
         store.release()
         await bench.until(lambda: topics.find(T, "a") is not None)

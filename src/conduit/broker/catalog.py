@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from conduit.broker.changes import CHANGE_TIMEOUT_S, Change, Changes
+from conduit.broker.changes import Change, Changes
 from conduit.broker.clock import Clock
+from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention, TopicRecord
 from conduit.core.topics import TopicIndex
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
@@ -154,14 +155,14 @@ class Catalog:
             tenant, name, lambda change: self._create(change, tenant, name, kept)
         )
 
-    async def ensure(self, tenant: str, name: str, timeout_s: float = CHANGE_TIMEOUT_S) -> Topic:
+    async def ensure(self, tenant: str, name: str, deadline: Deadline | None = None) -> Topic:
         """The topic, created if need be; several callers at once get the same one. Raises as `create`."""
         topic = self.find(tenant, name)
         if topic is not None:
             return topic
         check_topic(name)
         return await self._change(
-            tenant, name, lambda change: self._ensure(change, tenant, name), timeout_s
+            tenant, name, lambda change: self._ensure(change, tenant, name), deadline
         )
 
     async def update(self, tenant: str, name: str, retention: Retention) -> Topic:
@@ -218,7 +219,7 @@ class Catalog:
         tenant: str,
         name: str,
         work: Callable[[Change], Awaitable[T]],
-        timeout_s: float = CHANGE_TIMEOUT_S,
+        deadline: Deadline | None = None,
     ) -> T:
         async def change(change: Change) -> T:
             try:
@@ -227,7 +228,7 @@ class Catalog:
                 self._changes.later(self._learn_again())
                 raise
 
-        return await self._changes.make((tenant, name), change, timeout_s)
+        return await self._changes.make((tenant, name), change, deadline)
 
     async def _learn_again(self) -> None:
         """Find out what became of a change: soon, and when it must be over."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from conduit.broker.waiting import Deadline
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 
 T = TypeVar("T")
@@ -42,13 +43,14 @@ class Changes:
         self,
         place: Hashable,
         work: Callable[[Change], Awaitable[T]],
-        timeout_s: float = CHANGE_TIMEOUT_S,
+        deadline: Deadline | None = None,
     ) -> T:
         """`work(change)` when it is its turn among the changes of that place; raises what it raises, and
-        StoreUnavailable or OutcomeUnknown at the deadline. Cancelling ends the waiting, not the change."""
+        StoreUnavailable or OutcomeUnknown at the deadline, which is CHANGE_TIMEOUT_S from now if there is
+        none. Cancelling ends the waiting, not the change."""
         change = Change()
         task = self._begin(self._in_turn(place, work, change))
-        await asyncio.wait({task}, timeout=timeout_s)
+        await asyncio.wait({task}, timeout=(deadline or Deadline(CHANGE_TIMEOUT_S)).left_s)
         if task.done():
             return task.result()
         if change.is_told:

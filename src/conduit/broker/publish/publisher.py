@@ -15,6 +15,7 @@ from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.receipt import Answer, AnswerAll
+from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StoreUnavailable
 from conduit.protocol.frames import PublishRequest
@@ -162,13 +163,12 @@ class Publisher:
         if len(self._creating) >= CREATING_MAX_COUNT:
             raise Overloaded("too many topics are being created")
 
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._admission.timeout_s
+        deadline = Deadline(self._admission.timeout_s)
 
         async def create() -> None:
             try:
                 for name in sorted(names):
-                    await self._catalog.ensure(tenant, name, give_up_at - loop.time())
+                    await self._catalog.ensure(tenant, name, deadline)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
                 refuse(StoreUnavailable(f"{error.detail}; no message was stored"))
@@ -177,6 +177,6 @@ class Publisher:
             else:
                 publish()
 
-        task = loop.create_task(create())
+        task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
         task.add_done_callback(self._creating.discard)
