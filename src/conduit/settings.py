@@ -140,6 +140,9 @@ class Settings(BaseModel):
     max_payload_bytes: Bytes = Field(
         262_144, description="Largest payload of a message.", le=64 << 20
     )
+    max_json_depth: Count = Field(
+        128, description="Most levels of arrays and objects in a payload.", le=512
+    )
     max_batch_count: Count = Field(1_000, description="Most messages in one batch.", le=10_000)
     max_batch_bytes: Bytes = Field(8_388_608, description="Largest body of a batch.", le=256 << 20)
     idempotency_window_s: Seconds = Field(

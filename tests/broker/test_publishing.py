@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from conduit.broker.administer.browse import Window
 from conduit.broker.commits import Commits
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.committer import Committer
+from conduit.broker.waiting import result_of
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,
@@ -21,6 +23,7 @@ from conduit.errors import (
     StoreUnavailable,
 )
 from conduit.names import DEFAULT_TENANT
+from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishRequest
 from conduit.protocol.records import Receipt
 from tests.broker.kit import Bench, ManualClock, running_broker
@@ -115,6 +118,25 @@ async def test_a_payload_over_the_limit_is_refused():
         with pytest.raises(LimitReached) as caught:
             await bench.publish("a", "0123456789")
         assert (caught.value.code, caught.value.field) == ("payload_too_large", "payload")
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_a_payload_that_is_nested_too_deeply_is_refused_and_the_limit_is_not(is_batch: bool):
+    deepest = [[["]", {}]]] * 9
+
+    async with running_broker(publish=PublishLimits(max_json_depth=4)) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        publish = partial(bench.publish, "a") if not is_batch else partial(one_of_two, bench)
+        await publish(deepest)
+        with pytest.raises(InvalidRequest, match="4 levels") as caught:
+            await publish([deepest])
+        field = "messages[1].payload" if is_batch else "payload"
+        assert (caught.value.code, caught.value.field) == ("json_too_deep", field)
+
+
+async def one_of_two(bench: Bench, payload: object) -> object:
+    requests = [PublishRequest("a", msgspec.Raw(encode_json(each))) for each in (1, payload)]
+    return await result_of(partial(bench.broker.publish_batch, DEFAULT_TENANT, requests))
 
 
 async def test_topics_are_created_by_publishing_only_where_that_is_wanted():

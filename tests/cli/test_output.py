@@ -70,6 +70,14 @@ def test_payloads_keep_their_digits_on_one_line() -> None:
     )
 
 
+@pytest.mark.parametrize("indent", [False, True])
+def test_a_payload_that_is_nested_too_deeply_to_be_laid_out_is_shown_as_it_is(indent: bool) -> None:
+    deep = "[\r\n" * 3_000 + '"\x9b31m"' + "]" * 3_000
+    text = json_text({"payload": msgspec.Raw(deep.encode())}, indent=indent)
+    shown = deep.replace("\r\n", "  ").replace("\x9b", "\\u009b")
+    assert text == f'{{"payload":{shown}}}'
+
+
 def test_records_in_json_are_one_document_and_in_jsonl_one_line_each(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

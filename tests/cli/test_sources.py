@@ -88,6 +88,19 @@ async def test_what_is_not_json_is_refused_with_the_number_of_its_line(
     assert raised.value.code == "not_json"
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_line_that_is_nested_too_deeply_is_refused_by_its_number(
+    tmp_path: Path, whole: bool
+) -> None:
+    deep = "[" * 3_000 + "]" * 3_000
+    file = tmp_path / "lines"
+    file.write_text(f'{{"topic":"a","payload":{deep}}}' if whole else deep)
+    where = {"topic": None, "messages": True} if whole else {}
+    with pytest.raises(InvalidRequest, match="line 1 is nested too deeply") as raised:
+        await collect(options(**where, file=str(file)))
+    assert raised.value.code == "json_too_deep"
+
+
 @pytest.mark.parametrize("line", ["1", "{}", '{"topic":"t"}', '{"topic":1,"payload":1}'])
 async def test_what_is_not_a_message_is_refused(line: str, tmp_path: Path) -> None:
     file = tmp_path / "lines"

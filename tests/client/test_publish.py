@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.client import ApiError, AsyncConduit, BadAnswer, ConnectionFailed, message
+from conduit.client import (
+    ApiError,
+    AsyncConduit,
+    BadAnswer,
+    ConnectionFailed,
+    DeadLetterFilter,
+    message,
+)
 from conduit.errors import InvalidRequest
 from tests.client.peer import DROP, answer, http_peer, problem
 from tests.support.server import free_port
@@ -27,6 +34,38 @@ async def test_a_publish_sends_the_message_and_returns_the_receipt() -> None:
     (body,) = bodies
     assert body.pop("idempotency_key")
     assert body == {"topic": "t", "payload": {"n": 1}, "key": "k", "headers": {"a": "b"}}
+
+
+async def test_what_json_cannot_say_is_refused_before_it_is_sent() -> None:
+    within_itself: list[object] = []
+    within_itself.append(within_itself)
+    async with AsyncConduit("http://127.0.0.1:9") as client:
+        for payload in (object(), "\ud800", 10**5000, within_itself):
+            with pytest.raises(InvalidRequest, match="cannot be sent as JSON"):
+                await client.publish("t", payload)
+        with pytest.raises(InvalidRequest, match="surrogates"):
+            await client.publish("t", 1, key="\ud800")
+
+
+async def test_a_dead_letter_is_read_however_deep_its_payload_is() -> None:
+    deep = "[" * 3_000 + "]" * 3_000
+    rest = '"message_id":"m","topic":"t","seq":1,"attempts":5,"reason":"r","died_at":""'
+    letters = ",".join(
+        f'{{"id":"{dead_id}","payload":{payload},{rest}}}'
+        for dead_id, payload in (("d1", deep), ("d2", "7"))
+    )
+    page = f'{{"dead_letters":[{letters}],"next":null}}'
+    async with http_peer(answer(200, page)) as (url, _), AsyncConduit(url) as client:
+        found = [one async for one in client.dead_letters.find(DeadLetterFilter())]
+    assert [(one.id, bytes(one.payload)) for one in found] == [("d1", deep.encode()), ("d2", b"7")]
+
+
+@pytest.mark.parametrize("status", [200, 400, 502])
+async def test_an_answer_that_nothing_can_decode_is_a_bad_answer(status: int) -> None:
+    reply = answer(status, "[" * 100_000)
+    async with http_peer(reply) as (url, _), AsyncConduit(url, retry_s=0) as client:
+        with pytest.raises((BadAnswer, ConnectionFailed)):
+            await client.publish("t", 1)
 
 
 async def test_a_try_after_a_lost_answer_has_the_same_idempotency_key() -> None:

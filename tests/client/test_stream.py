@@ -14,8 +14,10 @@ from conduit.client import (
     ConnectionFailed,
     GapEvent,
     Stream,
+    UnreadablePayload,
 )
 from conduit.client.connection import CLOSE_TIMEOUT_S
+from conduit.errors import InvalidRequest
 from tests.client.peer import Peer, Script, peers
 from tests.support.server import free_port
 
@@ -67,6 +69,62 @@ async def test_deliveries_come_in_order_and_settle_with_the_frames_of_the_wire()
         await second.nack(delay_ms=5, reason="later")
         await third.reject("never")
         await fourth.extend(60_000)
+
+
+async def test_a_payload_that_python_cannot_hold_is_told_by_its_delivery_and_the_stream_goes_on() -> (
+    None
+):
+    cannot = ["[" * 3_000 + "]" * 3_000, "1e400", "9" * 5_000]
+
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        for seq, payload in enumerate(cannot, start=1):
+            await peer.socket.send(
+                f'{{"type":"message","message_id":"m{seq}","topic":"t","payload":{payload},'
+                f'"published_at":"","seq":{seq},"epoch":"e","attempt":1}}'
+            )
+        await peer.deliver(4)
+        for seq in range(1, 4):
+            assert (await peer.expect("reject"))["message_id"] == f"m{seq}"
+        await peer.left(acks=True)
+
+    async with streaming([script], "t") as stream:
+        for seq, payload in enumerate(cannot, start=1):
+            delivery = await anext(stream)
+            with pytest.raises(UnreadablePayload, match=f"t #{seq} cannot be decoded"):
+                _ = delivery.payload
+            assert bytes(delivery.message.payload) == payload.encode()
+            await delivery.reject()
+        assert await take(stream, 1) == [4]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", '{"type":"message","payload":1}'])
+async def test_a_frame_that_is_not_conduits_ends_the_stream_with_an_error(text: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.socket.send(text)
+        await peer.left()
+
+    async with streaming([script], "t") as stream:
+        for _ in range(2):
+            with pytest.raises(BadAnswer):
+                await anext(stream)
+
+
+async def test_a_reason_that_json_cannot_say_is_refused_and_the_delivery_can_still_be_settled() -> (
+    None
+):
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.deliver(1)
+        assert (await peer.expect("reject"))["reason"] == "why"
+        await peer.left()
+
+    async with streaming([script], "t") as stream:
+        delivery = await anext(stream)
+        with pytest.raises(InvalidRequest, match="surrogates"):
+            await delivery.reject("\ud800")
+        await delivery.reject("why")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def bystander(api, connect, topic):
         ("{", "malformed_json", None),
         ("hello", "malformed_json", None),
         ("[" * 5000, "invalid_request", None),
-        ('{"type":"publish","topic":"t","payload":' + "[" * 5000, "malformed_json", None),
+        ('{"type":"publish","topic":"t","payload":' + "[" * 5000, "json_too_deep", None),
         ("null", "invalid_request", None),
         ("[]", "invalid_request", None),
         ('"subscribe"', "invalid_request", None),
@@ -104,6 +104,31 @@ def test_a_fragmented_message_over_the_limit_closes_with_1009(ws, bystander):
 def test_a_payload_over_the_limit_in_a_frame_that_fits_is_an_error(api, ws, bystander, topic):
     ws.send({"type": "publish", "topic": topic, "payload": "x" * 262_143, "ref": "big"})
     assert ws.receive("error", ref="big")["code"] == "payload_too_large"
+    ws.barrier()
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ("[" * 129 + "]" * 129, "json_too_deep"),
+        ("[" * 5000 + "]" * 5000, "json_too_deep"),
+        ('"\\ud800"', "malformed_json"),
+        ("NaN", "malformed_json"),
+    ],
+)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{{"type":"publish","ref":"r","topic":"t","payload":{}}}',
+        '{{"type":"publish","topic":"t","payload":{},"ref":"r"}}',
+    ],
+)
+def test_a_payload_that_is_no_payload_is_refused_with_the_ref_of_its_frame(
+    api, ws, frame, payload, code
+):
+    api.post("/api/topics", {"name": "t"})
+    ws.send_raw(frame.format(payload))
+    assert ws.receive("error", ref="r")["code"] == code
     ws.barrier()
 
 

@@ -53,6 +53,22 @@ def test_odd_numbers_in_settling_frames_are_taken_or_refused(api, ws, topic, nam
     assert ws.receive("message", payload=4)
 
 
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_128_levels_of_json_are_taken_and_129_refused_wherever_they_come(api, ws, topic, opening):
+    closing = "]" if opening == "[" else "}"
+    nested = {depth: opening * depth + "1" + closing * depth for depth in (128, 129)}
+    api.create_topic(topic)
+    ws.subscribe(topic, ack="auto")
+    for depth, status in ((128, 200), (129, 400)):
+        one = f'{{"topic":"{topic}","payload":{nested[depth]}}}'
+        batch = f'{{"messages":[{one}]}}'
+        for path, body in (("", one), ("/batch", batch), ("?", one)):
+            assert api.request("POST", f"/api/publish{path}", body.encode()).status == status
+        ws.send_raw(f'{{"type":"publish","ref":"{depth}",{one[1:]}')
+    assert ws.receive("error", ref="129")["code"] == "json_too_deep"
+    assert payloads(ws.messages(4)) == [json.loads(nested[128])] * 4
+
+
 @pytest.mark.parametrize("time", TIMES)
 def test_times_at_the_ends_of_the_calendar_are_understood(api, ws, topic, time):
     api.create_topic(topic)

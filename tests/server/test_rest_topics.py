@@ -82,9 +82,25 @@ async def test_a_body_with_a_fault_is_refused_by_field(api: Api, body, code, fie
     assert (await api.get("/api/topics"))["topics"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"name":"\xff"}', b"[" * 100_000, b"\x00"])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"name":"\xff"}', b"\x00"])
 async def test_a_body_that_is_not_json_is_malformed(api: Api, body):
     refused(await api.send("POST", "/api/topics", content=body), 400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "cause"),
+    [
+        (b"[" * 100_000, "json_too_deep", "nested"),
+        (b"[" * 100_000 + b"]" * 100_000, "json_too_deep", "nested"),
+        (b"1" * 5_000, "invalid_request", "digits"),
+    ],
+)
+async def test_a_body_that_python_cannot_hold_is_refused_with_its_cause(
+    api: Api, value, code, cause
+):
+    answer = await api.send("POST", "/api/topics", content=b'{"name":%b}' % value)
+    refused(answer, 400, code)
+    assert cause in answer.json()["detail"]
 
 
 async def test_a_body_is_json_whatever_its_content_type_says(api: Api):

@@ -21,6 +21,7 @@ _HIDDEN = "\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 _UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 # In JSON text the characters below a blank are white space or escaped already.
 _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
+_LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 Columns = Mapping[str, Callable[[T], object]]
 """Heading → what to show of a record."""
@@ -51,8 +52,13 @@ def json_text(value: object, *, indent: bool = False) -> str:
     # Not on top: `conduit --help` does without.
     import msgspec
 
-    compact = msgspec.json.format(msgspec.json.encode(value), indent=2 if indent else -1)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", compact.decode())
+    text = msgspec.json.encode(value)
+    try:
+        text = msgspec.json.format(text, indent=2 if indent else -1)
+    except RecursionError:
+        # Nested too deeply to be laid out: as it is, on one line. Inside strings there are no line ends.
+        text = text.translate(_LINE_ENDS_AS_BLANKS)
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode())
 
 
 def note(text: str) -> None:

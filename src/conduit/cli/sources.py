@@ -99,6 +99,8 @@ def _check_json(text: bytes, where: str) -> None:
         msgspec.json.decode(text, type=msgspec.Raw)
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
         raise InvalidRequest(f"{where} is not JSON: {error}", code="not_json") from error
+    except RecursionError as error:
+        raise InvalidRequest(f"{where} is nested too deeply", code="json_too_deep") from error
 
 
 def _message(payload: msgspec.Raw, options: PubOptions) -> PublishRequest:

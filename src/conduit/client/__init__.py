@@ -12,7 +12,13 @@ from __future__ import annotations
 
 from conduit.client.client import AsyncConduit, message
 from conduit.client.delivery import Delivery, GapEvent
-from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed
+from conduit.client.faults import (
+    ApiError,
+    BadAnswer,
+    ClientError,
+    ConnectionFailed,
+    UnreadablePayload,
+)
 from conduit.client.models import (
     DeadLetter,
     DeadLetterFilter,
@@ -42,5 +48,6 @@ __all__ = [
     "Subscription",
     "Topic",
     "TopicProgress",
+    "UnreadablePayload",
     "message",
 ]

@@ -18,9 +18,9 @@ from conduit.client.faults import ApiError, ClientError, ConnectionFailed
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
 from conduit.client.stream import OnGap, Stream, log_gap
+from conduit.client.text import encoded
 from conduit.errors import InvalidRequest
 from conduit.names import check_pattern, check_subscription, check_topic
-from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec, Subscribe
 from conduit.protocol.records import BatchAnswer, Receipt
 
@@ -161,9 +161,10 @@ def message(
     headers: dict[str, str] | None = None,
     idempotency_key: str | None = None,
 ) -> PublishRequest:
-    """One message of a batch. Raises InvalidRequest for a bad topic name."""
+    """One message of a batch. Raises InvalidRequest for a bad topic name, and for a payload that JSON
+    cannot say."""
     check_topic(topic)
-    raw = payload if isinstance(payload, msgspec.Raw) else msgspec.Raw(encode_json(payload))
+    raw = payload if isinstance(payload, msgspec.Raw) else msgspec.Raw(encoded(payload))
     return PublishRequest(topic, raw, key, headers, idempotency_key or uuid.uuid4().hex)
 
 

@@ -12,14 +12,16 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed
-from conduit.protocol.codec import decode_server_frame, encode_json
+from conduit.client.text import encoded
+from conduit.protocol.codec import decode_server_frame
 from conduit.protocol.codes import CODES
 from conduit.protocol.frames import AnyServerFrame, ClientFrame, ErrorFrame
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
-# Far above what a server sends with its own limit on payloads; it bounds what a broken one can do.
-FRAME_MAX_BYTES = 64 << 20
+# The largest payload that a server can be set to take, and what stands around it in a frame; it bounds
+# what a broken one can do.
+FRAME_MAX_BYTES = (64 << 20) + (1 << 20)
 # Frames that wait to be decoded; what fills it stops the socket from being read.
 RECEIVE_BUFFER_COUNT = 64
 # A connection that ended without a close frame (RFC 6455 §7.1.5).
@@ -63,9 +65,10 @@ class Connection:
         return cls(socket)
 
     async def send(self, frame: ClientFrame) -> None:
-        """Send one frame; waits while the socket does not drain. Raises Closed."""
+        """Send one frame; waits while the socket does not drain. Raises Closed, InvalidRequest."""
+        text = encoded(frame)
         try:
-            await self._socket.send(encode_json(frame), text=True)
+            await self._socket.send(text, text=True)
         except ConnectionClosed as error:
             _closed(error)
 
@@ -78,7 +81,7 @@ class Connection:
             _closed(error)
         try:
             return decode_server_frame(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadAnswer(f"a frame is not what Conduit would send: {error}") from error
 
     async def close(self) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from conduit.client.faults import UnreadablePayload
+from conduit.client.text import encoded
 from conduit.protocol.frames import Ack, Extend, Gap, MessageFrame, Nack, Reject
 
 Verb = Ack | Nack | Reject | Extend
@@ -38,8 +40,17 @@ class Delivery:
 
     @property
     def payload(self) -> Any:  # noqa: ANN401 - whatever JSON can say
-        """The payload, decoded anew at each access."""
-        return msgspec.json.decode(self.message.payload)
+        """The payload, decoded anew at each access.
+
+        Raises UnreadablePayload for what Python cannot hold; `message.payload` is its JSON.
+        """
+        try:
+            return msgspec.json.decode(self.message.payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            message = self.message
+            raise UnreadablePayload(
+                f"the payload of {message.topic} #{message.seq} cannot be decoded: {error}"
+            ) from error
 
     @property
     def attempt(self) -> int:
@@ -58,7 +69,9 @@ class Delivery:
 
     async def nack(self, delay_ms: int | None = None, reason: str | None = None) -> None:
         """Failed: it comes again after `delay_ms`, or after the backoff of this attempt; after the
-        last attempt it becomes a dead letter."""
+        last attempt it becomes a dead letter. Raises InvalidRequest for a reason that cannot be sent."""
+        # Before anything counts as said.
+        encoded(reason)
         await self._settle(
             self,
             Nack(
@@ -70,7 +83,8 @@ class Delivery:
         )
 
     async def reject(self, reason: str | None = None) -> None:
-        """It can never succeed: it becomes a dead letter now."""
+        """It can never succeed: it becomes a dead letter now. Raises InvalidRequest as `nack` does."""
+        encoded(reason)
         await self._settle(
             self,
             Reject(self.message.message_id, subscription=self.message.subscription, reason=reason),

@@ -3,7 +3,8 @@
 ClientError             base of all: `code`, `detail`, `status`, `retryable`
 ├─ ApiError             the server refused; `code` is one of `protocol/codes.py`
 ├─ ConnectionFailed     the server cannot be reached, or the connection broke and may not be renewed
-└─ BadAnswer            what answered does not speak Conduit's protocol
+├─ BadAnswer            what answered does not speak Conduit's protocol
+└─ UnreadablePayload    a payload is JSON that Python cannot hold; it is there as text
 """
 
 from __future__ import annotations
@@ -44,3 +45,9 @@ class BadAnswer(ClientError):
     """The answer is not one of Conduit: another server, or a proxy in between."""
 
     code = "bad_answer"
+
+
+class UnreadablePayload(ClientError):
+    """A payload is JSON that cannot be decoded here: nested too deeply, or a number without bounds."""
+
+    code = "unreadable_payload"

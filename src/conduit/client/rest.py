@@ -9,8 +9,9 @@ import httpx2
 import msgspec
 
 from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed
-from conduit.protocol.codec import encode_json
+from conduit.client.text import encoded
 from conduit.protocol.codes import CODES
+from conduit.protocol.depth import decode_deep
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Rest:
     async def send(
         self, method: str, path: str, body: object = None, query: dict[str, Any] | None = None
     ) -> bytes:
-        """The body of a 2xx answer. Raises ApiError, ConnectionFailed, BadAnswer.
+        """The body of a 2xx answer. Raises ApiError, ConnectionFailed, BadAnswer, InvalidRequest.
 
         Query values that are None are left out. Cancelling leaves it open whether the server acted.
         """
@@ -66,7 +67,7 @@ class Rest:
             answer = await self._http.request(
                 method,
                 path,
-                content=None if body is None else encode_json(body),
+                content=None if body is None else encoded(body),
                 headers=None if body is None else {"content-type": "application/json"},
                 params={name: value for name, value in (query or {}).items() if value is not None},
             )
@@ -89,8 +90,8 @@ class Rest:
 def decode(body: bytes, model: type[T]) -> T:
     """The body of an answer as a record. Raises BadAnswer."""
     try:
-        return msgspec.json.decode(body, type=model)
-    except msgspec.DecodeError as error:
+        return decode_deep(body, msgspec.json.Decoder(model).decode)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
 
 
@@ -99,7 +100,7 @@ def _refusal(answer: httpx2.Response) -> ApiError | BadAnswer | ConnectionFailed
     status = answer.status_code
     try:
         problem = _problem(answer.content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         text = f"HTTP {status} from {answer.url.host}, without an error that Conduit would give"
         if status in _GATEWAY_STATUSES:
             return ConnectionFailed(text)

@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from conduit.errors import InvalidRequest
+from conduit.protocol.depth import decode_deep
 from conduit.protocol.frames import (
     AnyClientFrame,
     AnyServerFrame,
@@ -33,6 +34,18 @@ ERROR_MAX_CHARS = 200
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`?")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
+# What is said of half a pair depends on what follows it, and is not always that it is one.
+_ABOUT_A_SURROGATE = re.compile("truncated|hex escape|surrogate pair")
+_HALF_A_PAIR = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+)
+
+# Members of a frame that are no arrays and no objects, and its `ref`, from either end of the text.
+_STRING = rb'"(?:[^"\\]|\\.)*+"'
+_FLAT = rb'\s*+%b\s*+:\s*+(?:%b|[^"\[\]{},]++)\s*+' % (_STRING, _STRING)
+_REF_IN_FRONT = re.compile(rb'\s*+\{(?:%b,)*?\s*+"ref"\s*+:\s*+(%b)' % (_FLAT, _STRING), re.DOTALL)
+_REF_AT_END = re.compile(rb'"ref"\s*+:\s*+(%b)\s*+(?:,%b)*+\}\s*+' % (_STRING, _FLAT), re.DOTALL)
 
 
 def _strict(body: bytes, decode: Callable[[bytes], T]) -> T:
@@ -42,18 +55,20 @@ def _strict(body: bytes, decode: Callable[[bytes], T]) -> T:
             body.decode()
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error)
+        _refuse(error, body)
 
 
-def _refuse(error: Exception) -> NoReturn:
-    """Raise the InvalidRequest that a decoder's error stands for."""
+def _refuse(error: Exception, body: bytes) -> NoReturn:
+    """Raise the InvalidRequest that a decoder's error about `body` stands for."""
     if isinstance(error, UnicodeDecodeError):
         raise InvalidRequest("the text is not UTF-8", code="malformed_json") from error
     if isinstance(error, RecursionError):
-        raise InvalidRequest("the JSON is nested too deeply", code="malformed_json") from error
+        raise InvalidRequest("the JSON is nested too deeply", code="json_too_deep") from error
     # The text repeats names and values that the peer chose: an error must not be longer than they.
     text = str(error)[:ERROR_MAX_CHARS]
     if not isinstance(error, msgspec.ValidationError):
+        if _ABOUT_A_SURROGATE.search(text) and (half := _HALF_A_PAIR.search(body)):
+            text = f"{half[0].decode()} is half of a surrogate pair"
         raise InvalidRequest(text, code="malformed_json") from error
     at = _AT.search(text)
     path = at["path"] if at else ""
@@ -72,7 +87,9 @@ def _refuse(error: Exception) -> NoReturn:
 
 
 _client_frame: Callable[[bytes], AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame).decode
-_server_frame: Callable[[bytes | str], AnyServerFrame] = msgspec.json.Decoder(AnyServerFrame).decode
+_server_frame: Callable[[bytes | bytearray], AnyServerFrame] = msgspec.json.Decoder(
+    AnyServerFrame
+).decode
 _publish = msgspec.json.Decoder(PublishRequest).decode
 _publish_batch = msgspec.json.Decoder(PublishBatchRequest).decode
 
@@ -85,7 +102,7 @@ def decode_client_frame(text: bytes) -> AnyClientFrame:
     try:
         return _client_frame(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error)
+        _refuse(error, text)
 
 
 class _Ref(msgspec.Struct):
@@ -93,19 +110,35 @@ class _Ref(msgspec.Struct):
 
 
 _ref = msgspec.json.Decoder(_Ref).decode
+_text = msgspec.json.Decoder(str).decode
 
 
 def decode_ref(text: bytes) -> str | None:
-    """The `ref` of a frame that is otherwise faulty, so that its error can be told apart."""
+    """The `ref` of a frame that is otherwise faulty, so that its error can be told apart.
+
+    Where it is not JSON, or too deep, the `ref` is found if no array and no object stands between it
+    and one of the ends; in time that grows with the text.
+    """
     try:
         return _ref(text).ref
+    except msgspec.ValidationError:
+        return None
     except (msgspec.DecodeError, RecursionError):
+        found = _REF_IN_FRONT.match(text)
+        if found is None and (at := text.rfind(b'"ref"')) >= 0:
+            found = _REF_AT_END.fullmatch(text, at)
+    try:
+        return None if found is None else _text(found[1])
+    except msgspec.DecodeError:
         return None
 
 
-def decode_server_frame(text: bytes | str) -> AnyServerFrame:
-    """One frame of a server. Raises msgspec.DecodeError: a client cannot go on from that."""
-    return _server_frame(text)
+def decode_server_frame(text: bytes) -> AnyServerFrame:
+    """One frame of a server, with its payload as it came, however deep that is.
+
+    Raises msgspec.DecodeError, RecursionError: a client cannot go on from those.
+    """
+    return decode_deep(text, _server_frame)
 
 
 def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest:
@@ -119,7 +152,7 @@ def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest
             body.decode()
         request = _publish(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error)
+        _refuse(error, body)
     if header_key is not None:
         if request.idempotency_key not in (None, header_key):
             raise InvalidRequest(

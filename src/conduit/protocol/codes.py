@@ -35,6 +35,7 @@ BROKEN_WIRE = frozenset(
 CODES: dict[str, Code] = {
     # The request itself
     "malformed_json": Code(400, "The body is not valid JSON"),
+    "json_too_deep": Code(400, "The JSON is nested too deeply"),
     "invalid_request": Code(400, "A value has the wrong type, form or range"),
     "unknown_field": Code(400, "The request has a field that does not exist"),
     "unknown_frame_type": Code(400, "No frame has this type"),

@@ -77,6 +77,7 @@ def _options(settings: Settings) -> BrokerOptions:
     return BrokerOptions(
         publish=PublishLimits(
             max_payload_bytes=settings.max_payload_bytes,
+            max_json_depth=settings.max_json_depth,
             max_batch_count=settings.max_batch_count,
             auto_create_topics=settings.auto_create_topics,
             timeout_s=settings.publish_timeout_s,

@@ -11,6 +11,7 @@ from conduit.broker.catalog import Topic
 from conduit.core.message import NewMessage
 from conduit.errors import InvalidRequest, LimitReached
 from conduit.protocol.codec import encode_json
+from conduit.protocol.depth import is_deeper
 from conduit.protocol.frames import PublishRequest
 
 KEY_MAX_CHARS = 255
@@ -22,6 +23,7 @@ class PublishLimits(msgspec.Struct, frozen=True):
     """Bounds of one request, and whether its topics may be new."""
 
     max_payload_bytes: int = 262_144
+    max_json_depth: int = 128
     max_batch_count: int = 1_000
     auto_create_topics: bool = False
     timeout_s: float = 5.0
@@ -35,6 +37,7 @@ class Admission:
         self.auto_create_topics = limits.auto_create_topics
         self.timeout_s = limits.timeout_s
         self._max_payload_bytes = limits.max_payload_bytes
+        self._max_json_depth = limits.max_json_depth
         self._max_batch_count = limits.max_batch_count
 
     def check_count(self, requests: Sequence[PublishRequest]) -> None:
@@ -47,14 +50,20 @@ class Admission:
     def message(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
         """The request as a new message of the topic.
 
-        Raises LimitReached `payload_too_large`, InvalidRequest; `path` is where the request stands, for
-        the name of the field that is at fault.
+        Raises LimitReached `payload_too_large`, InvalidRequest, also `json_too_deep`; `path` is where
+        the request stands, for the name of the field that is at fault.
         """
         payload = bytes(request.payload)
         if len(payload) > self._max_payload_bytes:
             raise LimitReached(
                 f"payload has {len(payload)} bytes, the limit is {self._max_payload_bytes}",
                 code="payload_too_large",
+                field=f"{path}payload",
+            )
+        if is_deeper(payload, self._max_json_depth):
+            raise InvalidRequest(
+                f"payload is nested deeper than {self._max_json_depth} levels, which is the limit",
+                code="json_too_deep",
                 field=f"{path}payload",
             )
         message = NewMessage(topic.topic_id, str(uuid7()), payload)

@@ -55,6 +55,10 @@ def _translated(error: HTTPException, request: Request) -> ConduitError:
         return RequestError(
             f"{request.url.path} does not take {request.method}", code="method_not_allowed"
         )
+    if isinstance(error.__cause__, RecursionError):
+        return InvalidRequest("the JSON is nested too deeply", code="json_too_deep")
+    if isinstance(error.__cause__, ValueError) and not isinstance(error.__cause__, UnicodeError):
+        return InvalidRequest("the body has a number of thousands of digits")
     return InvalidRequest("the body is not JSON in UTF-8", code="malformed_json")
 
 

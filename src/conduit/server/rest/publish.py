@@ -30,7 +30,12 @@ def _body(shape: type) -> dict[str, Any]:
     "",
     dependencies=[NO_QUERY],
     responses=answers(
-        Receipt, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
+        Receipt,
+        "invalid_topic",
+        "json_too_deep",
+        "topic_not_found",
+        "payload_too_large",
+        "overloaded",
     ),
     openapi_extra=_body(PublishRequest),
 )
@@ -50,7 +55,12 @@ async def publish(
     "/batch",
     dependencies=[NO_QUERY],
     responses=answers(
-        BatchAnswer, "invalid_topic", "topic_not_found", "payload_too_large", "overloaded"
+        BatchAnswer,
+        "invalid_topic",
+        "json_too_deep",
+        "topic_not_found",
+        "payload_too_large",
+        "overloaded",
     ),
     openapi_extra=_body(PublishBatchRequest),
 )
