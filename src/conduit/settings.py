@@ -163,6 +163,11 @@ class Settings(BaseModel):
     max_subscriptions_per_connection: Count = Field(
         128, description="Most subscriptions that one WebSocket connection holds."
     )
+    max_pending_retries: Count = Field(
+        10_000,
+        description="Most deliveries of one subscription that wait for their next attempt. "
+        "Beyond it, it gets nothing new until some were handed out again or settled.",
+    )
     header_timeout_s: Seconds = Field(
         10.0, description="A request's headers must arrive within this time."
     )

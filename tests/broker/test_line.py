@@ -12,9 +12,9 @@ class Keeper:
         self.has_dropped = True
 
 
-def taken(line, *, may_read=True):
+def taken(line, *, may_read=True, has_room=True):
     found = []
-    while (who := line.take(may_read=may_read)) is not None:
+    while (who := line.take(may_read=may_read, has_room=has_room)) is not None:
         found.append(who)
     return found
 
@@ -23,10 +23,20 @@ def test_turns_are_given_in_the_order_of_coming_whatever_is_waited_for():
     line = Line()
     line.wait("a")
     line.wait_to_read("b")
-    line.wait("c")
-    line.wait_to_read("d")
-    assert taken(line) == ["a", "b", "c", "d"]
+    line.wait_for_room("c")
+    line.wait("d")
+    line.wait_to_read("e")
+    assert taken(line) == ["a", "b", "c", "d", "e"]
     assert not line.waiting
+
+
+def test_who_waits_for_room_holds_up_nobody_while_there_is_none():
+    line = Line()
+    line.wait_for_room("a")
+    line.wait_to_read("b")
+    line.wait("c")
+    assert taken(line, has_room=False) == ["b", "c"]
+    assert taken(line) == ["a"]
 
 
 def test_who_waits_for_a_read_that_may_not_be_begun_holds_up_nobody():

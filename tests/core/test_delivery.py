@@ -1,12 +1,11 @@
 """The delivery machine's story, one sentence at a time. `test_delivery_model.py` tries the rest."""
 
-import msgspec
 import pytest
 
-from conduit.core.delivery import Delivery, Snapshot
+from conduit.core.delivery import Delivery
 from conduit.core.policy import REASON_TIMEOUT, Dead, Policy
 from conduit.errors import StateError
-from tests.support.delivery import redelivered
+from tests.support.delivery import Shelf, redelivered
 
 ALICE, BOB = 1, 2
 
@@ -24,11 +23,9 @@ def handed(last, **policy):
 
 def restarted(delivery, now):
     """What comes up after a crash that followed a flush: only what storage holds is left."""
-    stored = msgspec.msgpack.encode(delivery.snapshot())
-    fresh = machine()
-    snapshot = msgspec.msgpack.decode(stored, type=Snapshot)
-    fresh.restore(delivery.floor, delivery.cursor, snapshot, now)
-    return fresh
+    shelf = Shelf()
+    shelf.flush(delivery, now)
+    return shelf.restore(machine(), now)
 
 
 # Handing out and acks -----------------------------------------------------------------------------

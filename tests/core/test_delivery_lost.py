@@ -1,11 +1,10 @@
 """What happens to a delivery whose connection is lost, and to one that loses connection after connection."""
 
-import msgspec
 import pytest
 
-from conduit.core.delivery import REASON_LOST, Dead, Delivery, Snapshot
+from conduit.core.delivery import REASON_LOST, Dead, Delivery
 from conduit.core.policy import Policy
-from tests.support.delivery import redelivered
+from tests.support.delivery import Shelf, redelivered
 
 ALICE, BOB = 1, 2
 
@@ -142,8 +141,9 @@ def test_a_redriven_suspect_is_no_suspect():
 def test_losses_survive_a_restart_and_nobody_is_taken_for_a_holder_of_before():
     delivery = suspects(1)
     delivery.hand_again(1, BOB, 1.0)
-    stored = msgspec.msgpack.encode(delivery.snapshot())
-    delivery.restore(0, 1, msgspec.msgpack.decode(stored, type=Snapshot), 5.0)
+    shelf = Shelf()
+    shelf.flush(delivery, 1.0)
+    shelf.restore(delivery, 5.0)
 
     assert (delivery.due(5.0), delivery.due_suspect(5.0)) == (None, 1)
     assert delivery.ack_through(1, BOB) == 0

@@ -1,26 +1,26 @@
 """The delivery machine against a model that is too simple to be wrong.
 
-Times are multiples of a quarter of a second, and the jitter is chosen so that no sum of waits meets one
-of them by rounding.
+Times are multiples of a quarter of a second, and the jitter is chosen so that its spreads are whole
+milliseconds, as they are stored, and never a quarter of a second. Pages are small, and begin early.
 """
 
 from itertools import pairwise
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from conduit.core.delivery import REASON_TIMEOUT, Delivery, Snapshot
+from conduit.core import pages, retries
+from conduit.core.delivery import REASON_TIMEOUT, Delivery
 from conduit.core.policy import Policy
-from conduit.core.retries import NOBODY
+from conduit.core.retries import NOBODY, Tally
 from conduit.errors import StateError
-from tests.support.delivery import redelivered
+from tests.support.delivery import Shelf, redelivered
 from tests.support.naive_delivery import NaiveDelivery, Open
 
 HOLDERS = (1, 2, 3)
-JITTER = 0.3
+JITTER = 0.32
 
 holders = st.sampled_from(HOLDERS)
 seqs = st.integers(1, 15)
@@ -38,7 +38,9 @@ class AgainstTheModel(RuleBasedStateMachine):
     def begin(self, policy, floor):
         self.policy = policy
         self.now = 0.0
-        self.delivery = Delivery(policy, floor, {})
+        self.tally = Tally()
+        self.delivery = Delivery(policy, floor, {}, self.tally)
+        self.shelf = Shelf()
         self.model = NaiveDelivery(policy, floor)
         self.lowest_floor = floor
 
@@ -141,6 +143,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule()
     def forget(self):
         self.delivery.forget()
+        self.shelf.pages.clear()
         self.model.settle(self.model.open)
 
     @rule(policy=policies)
@@ -164,17 +167,21 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(floor=seqs)
     def seek(self, floor):
         self.delivery.seek(floor)
+        self.shelf.pages.clear()
         self.model.open.clear()
         self.model.cursor = self.model.floor = self.lowest_floor = floor
 
+    @rule(is_lost=st.booleans())
+    def flush(self, is_lost):
+        self.shelf.flush(self.delivery, self.now, is_lost=is_lost)
+
     @rule()
     def restart(self):
-        stored = msgspec.msgpack.encode(self.delivery.snapshot())
-        floor, cursor = self.delivery.floor, self.delivery.cursor
+        self.shelf.flush(self.delivery, self.now)
         dead = self.delivery.take_dead()
-        self.delivery = Delivery(self.policy, 0, {})
-        snapshot = msgspec.msgpack.decode(stored, type=Snapshot)
-        self.delivery.restore(floor, cursor, snapshot, self.now)
+        self.tally = Tally()
+        self.delivery = Delivery(self.policy, 0, {}, self.tally)
+        self.shelf.restore(self.delivery, self.now)
         self.compare_dead(dead)
         self.model.restart(self.now)
 
@@ -202,7 +209,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         assert delivery.cursor == model.cursor
         assert delivery.open_count == len(model.open)
         assert delivery.is_idle == (not model.open)
-        assert delivery.waiting_count == model.in_flight(NOBODY)
+        assert delivery.waiting_count == self.tally.count == model.in_flight(NOBODY)
         assert delivery.out_count == len(model.open) - model.in_flight(NOBODY)
         assert delivery.lowest_open() == min(model.open, default=None)
         for seq in range(1, model.cursor + 2):
@@ -238,6 +245,15 @@ class AgainstTheModel(RuleBasedStateMachine):
         edges = [edge for run in self.delivery.runs for edge in (run.first, run.last + 1)]
         assert edges == sorted(edges)
         assert all(run.first <= run.last for run in self.delivery.runs)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pages():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retries, "PAGE_COUNT", 3)
+        patch.setattr(pages, "PAGE_COUNT", 3)
+        patch.setattr(pages, "INLINE_MAX_COUNT", 2)
+        yield
 
 
 TestAgainstTheModel = AgainstTheModel.TestCase

@@ -5,9 +5,9 @@ Each names the report: NATS JetStream (nats-io/nats-server) and Apache Pulsar is
 
 import msgspec
 
-from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery, Snapshot
+from conduit.core.delivery import REASON_TIMEOUT, Dead, Delivery
 from conduit.core.policy import Policy
-from tests.support.delivery import redelivered
+from tests.support.delivery import Shelf, redelivered
 
 ALICE, BOB = 1, 2
 
@@ -19,16 +19,22 @@ def handed(last, **policy):
     return delivery
 
 
-def flushed(delivery):
+def flushed(delivery, now=0.0):
     """What storage holds after a flush."""
-    return delivery.floor, delivery.cursor, msgspec.msgpack.encode(delivery.snapshot())
+    shelf = Shelf()
+    shelf.flush(delivery, now)
+    return shelf
 
 
-def restored(stored, now, **policy):
-    floor, cursor, snapshot = stored
-    delivery = Delivery(Policy(**policy), 0, {})
-    delivery.restore(floor, cursor, msgspec.msgpack.decode(snapshot, type=Snapshot), now)
-    return delivery
+def stored(floor, cursor, snapshot):
+    """What storage holds that was written by a version before."""
+    shelf = Shelf()
+    shelf.floor, shelf.cursor, shelf.open = floor, cursor, msgspec.msgpack.encode(snapshot)
+    return shelf
+
+
+def restored(shelf, now, **policy):
+    return shelf.restore(Delivery(Policy(**policy), 0, {}), now)
 
 
 def test_acking_a_redelivery_while_later_ones_are_pending_moves_the_floor_to_its_own_number():
@@ -122,9 +128,9 @@ def test_after_a_crash_before_the_flush_late_acks_skip_nothing():
     """nats-server #6469 and #6566: an ack for a number that the new owner did not know as delivered
     moved its pointer over unacked ones."""
     delivery = handed(2)
-    stored = flushed(delivery)
+    shelf = flushed(delivery)
     delivery.hand(3, 6, ALICE, 0.0)
-    delivery = restored(stored, 1.0)
+    delivery = restored(shelf, 1.0)
 
     assert [delivery.ack(seq) for seq in (5, 6, 2)] == [False, False, True]
     assert (delivery.floor, delivery.cursor) == (0, 2)
@@ -165,9 +171,9 @@ def test_one_ancient_unacked_message_keeps_the_state_small():
         for seq in range(first + 49, first - 1, -1):
             assert delivery.ack(seq)
 
-    floor, cursor, snapshot = flushed(delivery)
-    assert (floor, cursor) == (0, 100_001)
-    assert len(snapshot) < 16
+    shelf = flushed(delivery)
+    assert (shelf.floor, shelf.cursor) == (0, 100_001)
+    assert len(shelf.open) < 16
     assert len(list(delivery.runs)) == 1
 
 
@@ -177,7 +183,7 @@ def test_state_is_proportional_to_what_is_open_however_it_is_scattered():
         delivery.ack(seq)
 
     assert delivery.open_count == len(list(delivery.runs)) == 500
-    assert len(flushed(delivery)[2]) < 500 * 8
+    assert len(flushed(delivery).open) < 500 * 8
 
 
 def test_the_stored_form_is_pinned_because_older_progress_must_stay_readable():
@@ -185,16 +191,24 @@ def test_the_stored_form_is_pinned_because_older_progress_must_stay_readable():
     delivery = handed(5)
     delivery.ack(2)
     delivery.nack(5, 0.0, 12.5, "busy")
-    stored = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1, 0, ALICE]]]]
+    pinned = [[[1, 1], [3, 4]], [], [2000, [[5, 1, 10_500, "busy", 1, 0]]]]
 
-    assert msgspec.msgpack.decode(flushed(delivery)[2]) == stored
-    delivery = restored((0, 5, msgspec.msgpack.encode(stored)), 20.0)
+    assert msgspec.msgpack.decode(flushed(delivery, 2.0).open) == pinned
+    delivery = restored(stored(0, 5, pinned), 20.0)
     assert redelivered(delivery, BOB, 20.0, limit=9) == [(1, 2), (3, 2), (4, 2), (5, 2)]
 
 
+def test_progress_that_was_stored_before_there_were_pages_is_readable():
+    old = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1, 0, ALICE]]]]
+    delivery = restored(stored(0, 5, old), 10.0)
+
+    assert redelivered(delivery, BOB, 10.0, limit=9) == [(1, 2), (3, 2), (4, 2)]
+    assert redelivered(delivery, BOB, 12.5, limit=9) == [(5, 2)]
+
+
 def test_progress_that_was_stored_before_losses_were_counted_is_readable():
-    stored = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1]], [6, [3, 9.0, 7, "", 2]]]]
-    delivery = restored((0, 6, msgspec.msgpack.encode(stored)), 20.0)
+    old = [[[1, 1], [3, 4]], [[5, [1, 12.5, 0, "busy", 1]], [6, [3, 9.0, 7, "", 2]]]]
+    delivery = restored(stored(0, 6, old), 20.0)
 
     history = delivery.history(6)
     assert (history.losses, history.last_holder, history.failures) == (0, 0, 2)

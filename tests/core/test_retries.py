@@ -20,7 +20,7 @@ def expired(retries, now):
 
 
 def entries(retries):
-    return sum(map(len, (retries._waiting, retries._deadlines, *retries._over)))
+    return sum(map(len, (retries._waits, retries._deadlines, *retries._over)))
 
 
 def test_each_is_due_at_its_time_in_the_order_of_time():

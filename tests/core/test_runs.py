@@ -55,8 +55,8 @@ def test_taking_what_expired_ends_at_the_first_run_that_has_time():
     for seq, deadline in ((1, 1.0), (2, 2.0), (3, 3.0)):
         runs.hand(seq, seq, ALICE, deadline)
 
-    assert listed(runs.take_expired(0.9)) == []
-    assert listed(runs.take_expired(2.0)) == [(1, 1, ALICE), (2, 2, ALICE)]
+    assert listed(runs.take_expired(0.9, 100)) == []
+    assert listed(runs.take_expired(2.0, 100)) == [(1, 1, ALICE), (2, 2, ALICE)]
     assert runs.in_flight == {ALICE: 1}
 
 
@@ -101,7 +101,7 @@ class AgainstADict(RuleBasedStateMachine):
     def take_expired(self, quarters):
         self.now += quarters / 4
         wanted = [seq for seq, (_, deadline) in self.model.items() if deadline <= self.now]
-        assert self.by_number(self.runs.take_expired(self.now)) == self.taken(wanted)
+        assert self.by_number(self.runs.take_expired(self.now, 100)) == self.taken(wanted)
 
     @rule(holder=holders)
     def take_from(self, holder):

@@ -55,5 +55,5 @@ def test_a_field_of_a_later_version_is_ignored():
 def test_the_lag_of_a_subscription_is_that_of_all_its_topics():
     topics = [TopicProgress("a", 1, 4, 3), TopicProgress("b", 0, 2, 2)]
     settings = ("explicit", "publish", 256, 30_000, 60_000, 5, 20)
-    answer = SubscriptionAnswer("s", ">", "now", False, *settings, 0, 0, 0, 0, topics)
+    answer = SubscriptionAnswer("s", ">", "now", False, *settings, 0, 0, 0, False, 0, topics)
     assert answer.lag == 5

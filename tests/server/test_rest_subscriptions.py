@@ -39,6 +39,7 @@ async def test_a_subscription_is_created_with_every_field(api: Api):
         "subscribers": 0,
         "in_flight_count": 0,
         "pending_retry_count": 0,
+        "full": False,
         "dead_count": 0,
         "topics": [{"topic": "t", "floor": 0, "last_seq": 0, "lag": 0}],
         "gaps": [],

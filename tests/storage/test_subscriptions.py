@@ -348,3 +348,51 @@ async def test_seeking_what_is_gone_or_another_tenants_does_nothing(store):
     await store.seek(created.subscription_id, [(gone.topic_id, 3)])
     await store.seek(created.subscription_id + 1, [(gone.topic_id, 3)])
     assert await store.progress(created.subscription_id) == []
+
+
+def paged(place: tuple[int, int], pages: dict[int, bytes], fence: int | None = None) -> Progress:
+    return Progress(*place, 1, 9, b"open", fence, pages)
+
+
+async def test_of_pages_those_that_are_given_are_stored_and_the_others_stay(store):
+    topics = [await given.topic(store, name) for name in ("a", "b")]
+    created = await given.subscription(store, pattern=">")
+    one, other = [(created.subscription_id, topic.topic_id) for topic in topics]
+    await store.settle([paged(one, {0: b"zero", 7: b"seven"}), paged(other, {7: b"other"})], [])
+    await store.settle([paged(one, {7: b"", 8: b"\x00eight", 9: b""}), paged(other, {})], [])
+    rows = sorted(await store.progress(created.subscription_id), key=by_topic)
+    assert rows == [paged(one, {0: b"zero", 8: b"\x00eight"}), paged(other, {7: b"other"})]
+
+
+async def test_pages_of_an_owner_before_the_newest_and_of_what_is_gone_are_skipped(store):
+    topic, gone = await given.topic(store), await given.topic(store, "gone")
+    created = await given.subscription(store)
+    place = (created.subscription_id, topic.topic_id)
+    old, new = [await store.subscription_claim(place[0]) for _ in range(2)]
+    await store.settle([paged(place, {1: b"new"}, new)], [])
+    assert await store.settle([paged(place, {1: b"", 2: b"old"}, old)], []) == {place[0]}
+    await store.topic_delete(gone.topic_id)
+    await store.settle([paged((place[0], gone.topic_id), {3: b"gone"}, new)], [])
+    assert await store.progress(place[0]) == [paged(place, {1: b"new"})]
+
+
+async def test_pages_go_with_the_progress_that_is_sought_and_do_not_come_back(store):
+    topics = [await given.topic(store, name) for name in ("a", "b")]
+    created = await given.subscription(store, pattern=">")
+    places = [(created.subscription_id, topic.topic_id) for topic in topics]
+    await store.settle([paged(place, {5: b"five"}) for place in places], [])
+    await store.seek(created.subscription_id, [(topics[0].topic_id, 2)])
+    await store.settle([paged(places[0], {6: b"six"})], [])
+    rows = sorted(await store.progress(created.subscription_id), key=by_topic)
+    assert rows == [paged(places[0], {6: b"six"}), paged(places[1], {5: b"five"})]
+
+
+async def test_pages_of_many_are_one_call(store):
+    topic = await given.topic(store)
+    created = await given.subscription(store)
+    place = (created.subscription_id, topic.topic_id)
+    pages = {number: b"%d" % number for number in range(1500)}
+    await store.settle([paged(place, pages)], [])
+    assert await store.progress(place[0]) == [paged(place, pages)]
+    await store.settle([paged(place, dict.fromkeys(range(1, 1500), b""))], [])
+    assert await store.progress(place[0]) == [paged(place, {0: b"0"})]

@@ -41,6 +41,7 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: RetentionRules = RetentionRules()
     max_topics: int = 100_000
     max_subscriptions_per_connection: int = 128
+    max_pending_retries: int = 10_000
     idempotency_window_s: float = 600.0
     idempotency_max_count: int = 250_000
 
@@ -55,7 +56,9 @@ class Broker:
         self.stats = Stats(clock.now())
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         commits = Commits(clock)
-        self._engine: Engine = make_engine(store, clock, self.stats, commits)
+        self._engine: Engine = make_engine(
+            store, clock, self.stats, commits, options.max_pending_retries
+        )
         self.router = Router(self.topics, self._engine)
         self._owned = Owned(store, self.topics, self.router, self._engine)
         self._room = Room(

@@ -66,6 +66,7 @@ class Stats:
         self.late_ack_count = 0
         self.unknown_ack_count = 0
         self.gap_count = 0
+        self.full_count = 0
         self.slow_closed_count = 0
         self.history: deque[Sample] = deque(maxlen=SAMPLES_COUNT_MAX)
         # Field of Rates → window and the counter's value that the window has seen.

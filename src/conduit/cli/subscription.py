@@ -101,6 +101,8 @@ def rm(name: str, yes: bool, url: str) -> None:
 def _state(subscription: Subscription) -> str:
     if subscription.paused:
         return "paused"
+    if subscription.full:
+        return "full"
     return "active" if subscription.subscribers else "idle"
 
 

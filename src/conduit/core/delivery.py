@@ -26,25 +26,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-
-import msgspec
+from itertools import islice
 
 from conduit.core.backoff import lost_wait_s
+from conduit.core.pages import Moment, Page, Pages, Snapshot
 from conduit.core.policy import PUT_OFF_S, REASON_LOST, REASON_TIMEOUT, Dead, Policy
-from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry
+from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry, Tally
 from conduit.core.runs import Runs
 from conduit.errors import StateError
 
 # Ranks of waiting retries: those that come before new messages, and those that come after.
 _READY = range(SUSPECT_LOSSES)
 _SUSPECTS = range(SUSPECT_LOSSES, SUSPECT_LOSSES + 1)
-
-
-class Snapshot(msgspec.Struct, array_like=True):
-    """What is open, for storage: runs as (first, last), and the retries with their numbers."""
-
-    runs: list[tuple[int, int]] = []
-    retries: list[tuple[int, Retry]] = []
+# Deliveries that fail at one call: the others do at the next, so that nobody waits for all of them.
+EXPIRE_MAX_COUNT = 1_000
 
 
 class Delivery:
@@ -52,25 +47,37 @@ class Delivery:
 
     Holders are positive numbers that the owner gives to its subscribers. `in_flight` maps each to the
     deliveries it has out; the owner passes one dict to all topics of a subscription, because a
-    subscriber's window spans them.
+    subscriber's window spans them. So it does with `waiting`, which counts what waits for an attempt.
     """
 
     __slots__ = (
         "_dead",
         "_first_wait_s",
         "_floor",
+        "_is_stored",
         "cursor",
         "in_flight",
+        "pages",
         "policy",
         "retries",
         "runs",
     )
 
-    def __init__(self, policy: Policy, floor: int, in_flight: dict[int, int]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        floor: int,
+        in_flight: dict[int, int],
+        waiting: Tally | None = None,
+        *,
+        is_stored: bool = True,
+    ) -> None:
         self.cursor = floor
         self.in_flight = in_flight
         self.runs = Runs(in_flight)
-        self.retries = Retries()
+        self._is_stored = is_stored
+        self.retries = Retries(waiting, is_stored=is_stored)
+        self.pages = Pages(self.retries)
         self._dead: list[Dead] = []
         self._floor = floor
         self.set_policy(policy)
@@ -117,11 +124,8 @@ class Delivery:
 
     def lowest_open(self) -> int | None:
         """The lowest unsettled number, or None."""
-        lowest = self.runs.lowest
-        for seq in self.retries.by_seq:
-            if lowest is None or seq < lowest:
-                lowest = seq
-        return lowest
+        lowest, other = self.runs.lowest, self.retries.lowest()
+        return other if lowest is None or (other is not None and other < lowest) else lowest
 
     def history(self, seq: int) -> Retry | None:
         """Attempts and state of an open number, or None for one that is settled or not handed out."""
@@ -192,13 +196,10 @@ class Delivery:
         """Settle every number up to and with `seq` that `holder` has, or had last before it failed.
         Returns how many."""
         settled = self.runs.take_through(seq, holder)
-        for low in [
-            number
-            for number, retry in self.retries.by_seq.items()
-            if number <= seq and holder == (retry.holder or retry.last_holder)
-        ]:
-            self._drop_retry(low)
+        for retry in self.retries.take_through(seq, holder):
             settled += 1
+            if retry.holder != NOBODY:
+                self.in_flight[holder] -= 1
         return settled
 
     def nack(
@@ -258,10 +259,10 @@ class Delivery:
         deaths_max: float = math.inf,
         unheard: Collection[int] = (),
     ) -> int:
-        """Fail every delivery whose ack deadline has passed; returns how many. `jitter` in [0, 1)
-        spreads the next attempts over a tenth of the wait that has passed. What holders have whose acks may
-        be unread, the `unheard`, stays out for PUT_OFF_S more; and so does what should die beyond
-        `deaths_max`."""
+        """Fail the deliveries whose ack deadline has passed, EXPIRE_MAX_COUNT at most; returns how many.
+        `jitter` in [0, 1) spreads the next attempts over a tenth of the wait that has passed. What holders
+        have whose acks may be unread, the `unheard`, stays out for PUT_OFF_S more; and so does what should
+        die beyond `deaths_max`."""
 
         def time_out(seq: int, retry: Retry, at: float) -> bool:
             """One attempt, which still names its holder, took too long: fail it, or put that off."""
@@ -272,13 +273,14 @@ class Delivery:
             self._fail(seq, retry, REASON_TIMEOUT, at)
             return True
 
-        failed = 0
-        for run in self.runs.take_expired(now):
+        failed, left_count = 0, EXPIRE_MAX_COUNT
+        for run in self.runs.take_expired(now, left_count):
+            left_count -= run.count
             at = now + self.policy.spread_s(1, jitter)
             for seq in range(run.first, run.last + 1):
                 retry = Retry(attempt=1, holder=run.holder)
                 failed += time_out(seq, retry, at)
-        for seq, retry in self.retries.take_expired(now):
+        for seq, retry in islice(self.retries.take_expired(now), left_count):
             self.in_flight[retry.holder] -= 1
             at = now + self.policy.spread_s(retry.failures + 1, jitter)
             failed += time_out(seq, retry, at)
@@ -297,13 +299,12 @@ class Delivery:
             for run in self.runs.take_from(holder)
             for seq in range(run.first, run.last + 1)
         ]
-        for seq in [seq for seq, retry in self.retries.by_seq.items() if retry.holder == holder]:
-            retry = self._drop_retry(seq)
-            assert retry is not None
-            held.append((seq, retry))
-        for seq, retry in held:
+        retries = self.retries.take_from(holder)
+        if retries:
+            self.in_flight[holder] -= len(retries)
+        for seq, retry in held + retries:
             self._give_back(seq, retry, now, lost=lost, can_die=len(self._dead) < deaths_max)
-        return len(held)
+        return len(held) + len(retries)
 
     def redrive(self, seq: int, now: float) -> bool:
         """Open a settled number again, with no attempt made. False if it is open or was never handed."""
@@ -318,32 +319,32 @@ class Delivery:
         if self.is_idle:
             return
         self.runs.take_all()
-        for seq in tuple(self.retries.by_seq):
-            self._drop_retry(seq)
-        self.retries = Retries()
+        for retry in self.retries.by_seq.values():
+            if retry.holder != NOBODY:
+                self.in_flight[retry.holder] -= 1
+        self.retries.waiting.count -= self.waiting_count
+        self._begin_retries()
 
     def seek(self, floor: int) -> None:
         """Begin anew after `floor`; whatever was open is forgotten."""
         self.forget()
+        # The store has nothing of it either.
+        self._begin_retries()
         self.cursor = self._floor = floor
 
-    def snapshot(self) -> Snapshot:
-        """What is open, for storage beside `floor` and `cursor`."""
-        runs = [(run.first, run.last) for run in self.runs]
-        return Snapshot(runs, list(self.retries.by_seq.items()))
+    def snapshot(self, at: Moment) -> tuple[Snapshot, dict[int, Page]]:
+        """What is to be stored beside `floor` and `cursor`: what is open, and the pages that changed since
+        the last call. `pages` is to be told what became of these."""
+        page, pages = self.pages.take_changes(at)
+        return Snapshot([(run.first, run.last) for run in self.runs], page=page), pages
 
-    def restore(self, floor: int, cursor: int, snapshot: Snapshot, now: float) -> None:
+    def restore(
+        self, floor: int, cursor: int, stored: tuple[Snapshot, dict[int, Page]], at: Moment
+    ) -> None:
         """Take over stored progress. What was out waits to be handed out again at once."""
         self.seek(floor)
         self.cursor = cursor
-        for first, last in snapshot.runs:
-            for seq in range(first, last + 1):
-                self.retries.put_back(seq, Retry(attempt=1), now)
-        for seq, retry in snapshot.retries:
-            at = max(retry.at, now) if retry.holder == NOBODY else now
-            # Holders are numbers of the process that stored them.
-            retry.holder = retry.last_holder = NOBODY
-            self.retries.put_back(seq, retry, at)
+        self.pages.restore(*stored, at)
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -351,10 +352,10 @@ class Delivery:
         lowest = self.runs.lowest
         if lowest is None:
             lowest = self.cursor + 1
-        for seq in self.retries.by_seq:
-            # An open number at or below the floor can only have been redriven.
-            if self._floor < seq < lowest:
-                lowest = seq
+        # An open number at or below the floor can only have been redriven.
+        retry = self.retries.lowest_above(self._floor)
+        if retry is not None and retry < lowest:
+            lowest = retry
         self._floor = lowest - 1
         return self._floor
 
@@ -383,11 +384,16 @@ class Delivery:
 
     def _give_back(self, seq: int, retry: Retry, now: float, *, lost: bool, can_die: bool) -> None:
         """One attempt has ended with its connection and is with nobody any more."""
+        retry.holder = retry.last_holder = NOBODY
         retry.losses += lost
         if lost and can_die and self.policy.kills_lost(retry.losses):
             self._dead.append(Dead(seq, retry.attempt, REASON_LOST))
             return
         self.retries.put_back(seq, retry, now + (lost_wait_s(retry.losses) if lost else 0.0))
+
+    def _begin_retries(self) -> None:
+        self.retries = Retries(self.retries.waiting, is_stored=self._is_stored)
+        self.pages = Pages(self.retries)
 
     def _put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
         self.in_flight[holder] = self.in_flight.get(holder, 0) + 1

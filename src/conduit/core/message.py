@@ -103,7 +103,9 @@ class Progress(msgspec.Struct):
     """How far one durable subscription is in one topic.
 
     Everything at or below `floor` is settled; everything above `cursor` was never delivered;
-    `open` says which numbers up to `cursor` are unsettled (see `core/delivery.py`), opaque here.
+    `open` says which numbers up to `cursor` are unsettled (see `core/delivery.py`), opaque here, and so are
+    `pages`, which have more of that where it is much. Those that are stored are the ones that changed, and an
+    empty one is removed; those that are read are all.
     """
 
     subscription_id: int
@@ -113,6 +115,7 @@ class Progress(msgspec.Struct):
     open: bytes = b""
     fence: int | None = None
     """Of the owner who stores it; None when read, and where no owner is asked."""
+    pages: dict[int, bytes] = {}
 
 
 class Death(msgspec.Struct):

@@ -1,4 +1,9 @@
-"""Deliveries with a history: out with a holder until a deadline, or waiting for their next attempt."""
+"""Deliveries with a history: out with a holder until a deadline, or waiting for their next attempt.
+
+Every question has a heap of its own, so that an answer costs what it says and not what is open. A delivery
+that is taken leaves its entries behind: they are stale, skipped where they are met, and swept out when
+they outnumber the others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,9 @@ import msgspec
 NOBODY = 0
 # Lost with its connection so often, a delivery is suspected of killing its consumers.
 SUSPECT_LOSSES = 2
+# Retries are stored in pages of so many numbers. They have 20 to 30 bytes, and mostly change with their
+# neighbours.
+PAGE_COUNT = 128
 # Stale heap entries are swept out when they outnumber the live ones by this factor, plus a few.
 _STALE_FACTOR = 2
 _STALE_FREE_COUNT = 64
@@ -38,8 +46,20 @@ class Retry(msgspec.Struct, gc=False, array_like=True):
         return self.losses >= SUSPECT_LOSSES
 
 
+class Tally:
+    """A number that several count."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Retries:
     """Retries by number, with the two orders in which time reaches them.
+
+    `waiting` counts those that are with nobody; the owner passes one to all topics of a subscription.
+    `changed` has the pages whose retries changed, for storing them; nothing, unless `is_stored`.
 
     Those whose wait is over are in three ranks, by how often they were lost: never, once, more often.
     The times that are asked for must not go back.
@@ -47,15 +67,24 @@ class Retries:
 
     __slots__ = (
         "_deadlines",
+        "_held",
+        "_is_stored",
+        "_numbers",
         "_over",
+        "_redriven",
         "_stale_count",
-        "_waiting",
+        "_waits",
         "by_seq",
+        "changed",
         "out_count",
         "suspects_out_count",
+        "waiting",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Tally | None = None, *, is_stored: bool = True) -> None:
+        self.waiting = Tally() if waiting is None else waiting
+        self._is_stored = is_stored
+        self.changed: set[int] = set()
         self.by_seq: dict[int, Retry] = {}
         self.out_count = 0
         """Of `by_seq`, those with a holder …"""
@@ -63,9 +92,14 @@ class Retries:
         """… and of these the suspects."""
         # (at, seq). An entry that its retry no longer agrees with is stale, and skipped.
         self._deadlines: list[tuple[float, int]] = []
-        self._waiting: list[tuple[float, int]] = []
+        self._waits: list[tuple[float, int]] = []
         # By rank. Apart from those that still wait, whose next time they would hide.
         self._over: tuple[list[tuple[float, int]], ...] = ([], [], [])
+        # The lowest numbers: those that `lowest_above` has found at or below a floor, and the others.
+        self._redriven: list[int] = []
+        self._numbers: list[int] = []
+        # Holder → numbers that it has, or had last.
+        self._held: dict[int, list[int]] = {}
         # At most: some of them may have gone since.
         self._stale_count = 0
 
@@ -76,6 +110,7 @@ class Retries:
         self.out_count += 1
         self.suspects_out_count += retry.is_suspect
         heappush(self._deadlines, (deadline, seq))
+        self._put(seq, holder)
 
     def put_back(self, seq: int, retry: Retry, at: float) -> None:
         """The delivery, which is not here, is with nobody, and due at `at`."""
@@ -83,7 +118,9 @@ class Retries:
             retry.last_holder = retry.holder
         retry.holder, retry.at = NOBODY, at
         self.by_seq[seq] = retry
-        heappush(self._waiting, (at, seq))
+        self.waiting.count += 1
+        heappush(self._waits, (at, seq))
+        self._put(seq, retry.last_holder)
 
     def take(self, seq: int) -> Retry | None:
         """Remove the delivery and return it, or None. It still names its holder."""
@@ -93,6 +130,10 @@ class Retries:
         if retry.holder != NOBODY:
             self.out_count -= 1
             self.suspects_out_count -= retry.is_suspect
+        else:
+            self.waiting.count -= 1
+        if self._is_stored:
+            self.changed.add(seq // PAGE_COUNT)
         # Nothing else makes entries stale, and so a sweep is paid for by the takes before it.
         self._stale_count += 1
         if self._stale_count > _STALE_FACTOR * len(self.by_seq) + _STALE_FREE_COUNT:
@@ -107,6 +148,49 @@ class Retries:
             if retry is not None and retry.holder != NOBODY and retry.at == at:
                 self.take(seq)
                 yield seq, retry
+
+    def take_through(self, seq: int, holder: int) -> list[Retry]:
+        """Remove those up to and with `seq` that the holder has, or had last."""
+        numbers, taken = self._held.get(holder), []
+        while numbers and numbers[0] <= seq:
+            number = heappop(numbers)
+            retry = self.by_seq.get(number)
+            if retry is not None and _is_of(retry, holder):
+                self.take(number)
+                taken.append(retry)
+                # A sweep may have made another one.
+                numbers = self._held.get(holder)
+        return taken
+
+    def take_from(self, holder: int) -> list[tuple[int, Retry]]:
+        """Remove those that the holder has. It is gone: nothing is remembered to have been its own."""
+        numbers = sorted(set(self._held.pop(holder, ())))
+        found = [(number, self.by_seq.get(number)) for number in numbers]
+        taken = [(number, one) for number, one in found if one is not None and one.holder == holder]
+        for number, _ in taken:
+            self.take(number)
+        return taken
+
+    def lowest(self) -> int | None:
+        """The lowest number, or None."""
+        lowest = None
+        for heap in (self._numbers, self._redriven):
+            while heap and heap[0] not in self.by_seq:
+                heappop(heap)
+            if heap and (lowest is None or heap[0] < lowest):
+                lowest = heap[0]
+        return lowest
+
+    def lowest_above(self, floor: int) -> int | None:
+        """The lowest number above the floor, which never goes back, or None."""
+        heap = self._numbers
+        while heap:
+            if heap[0] in self.by_seq:
+                if heap[0] > floor:
+                    return heap[0]
+                heappush(self._redriven, heap[0])
+            heappop(heap)
+        return None
 
     def first_due(self, now: float, ranks: range) -> int | None:
         """The number whose wait has been over for longest, in the first of the ranks that has one."""
@@ -126,13 +210,13 @@ class Retries:
         A wait that is over is not counted: what it waits for is no longer the time.
         """
         self._end_waits(now)
-        tops = [heap[0][0] for heap in (self._waiting, self._deadlines) if heap]
+        tops = [heap[0][0] for heap in (self._waits, self._deadlines) if heap]
         return min(tops, default=None)
 
     def _end_waits(self, now: float) -> None:
-        waiting = self._waiting
-        while waiting and waiting[0][0] <= now:
-            at, seq = heappop(waiting)
+        waits = self._waits
+        while waits and waits[0][0] <= now:
+            at, seq = heappop(waits)
             rank = self._rank(at, seq)
             if rank is not None:
                 heappush(self._over[rank], (at, seq))
@@ -144,10 +228,30 @@ class Retries:
             return None
         return min(retry.losses, SUSPECT_LOSSES)
 
+    def _put(self, seq: int, holder: int) -> None:
+        """It is here, and the holder has it, or had it last."""
+        heappush(self._numbers, seq)
+        if holder != NOBODY:
+            heappush(self._held.setdefault(holder, []), seq)
+        if self._is_stored:
+            self.changed.add(seq // PAGE_COUNT)
+
     def _sweep(self) -> None:
         self._stale_count = 0
-        for heap in (self._deadlines, self._waiting, *self._over):
+        for heap in (self._deadlines, self._waits, *self._over):
             if len(heap) > _STALE_FACTOR * len(self.by_seq) + _STALE_FREE_COUNT:
                 live = {(retry.at, number) for number, retry in self.by_seq.items()}
                 heap[:] = live.intersection(heap)
                 heapify(heap)
+        # Sorted, they are heaps.
+        self._numbers, self._redriven, self._held = sorted(self.by_seq), [], {}
+        for number in self._numbers:
+            retry = self.by_seq[number]
+            holder = retry.holder or retry.last_holder
+            if holder != NOBODY:
+                self._held.setdefault(holder, []).append(number)
+
+
+def _is_of(retry: Retry, holder: int) -> bool:
+    """Whether the holder has it, or had it last."""
+    return holder == (retry.holder or retry.last_holder)

@@ -115,11 +115,19 @@ class Runs:
             self.in_flight[holder] -= taken
         return taken
 
-    def take_expired(self, now: float) -> list[Run]:
-        """Remove the runs whose deadline has passed, as long as the first one's has."""
-        runs, count = self._runs, 0
-        while count < len(runs) and runs[count].deadline <= now:
-            self.in_flight[runs[count].holder] -= runs[count].count
+    def take_expired(self, now: float, max_count: int) -> list[Run]:
+        """Remove the runs whose deadline has passed, as long as the first one's has; of the last one as much
+        as makes `max_count` in all."""
+        runs, count, left_count = self._runs, 0, max_count
+        while count < len(runs) and runs[count].deadline <= now and left_count > 0:
+            run = runs[count]
+            if run.count > left_count:
+                cut = run.first + left_count
+                runs.insert(count, Run(run.first, cut - 1, run.holder, run.deadline))
+                run.first = cut
+                run = runs[count]
+            left_count -= run.count
+            self.in_flight[run.holder] -= run.count
             count += 1
         # At once: one by one, each would move all that follow it.
         taken = runs[:count]

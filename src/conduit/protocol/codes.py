@@ -58,6 +58,7 @@ CODES: dict[str, Code] = {
     "subscription_conflict": Code(409, "The subscription exists with other settings"),
     "already_subscribed": Code(409, "This connection has that subscription already"),
     "not_subscribed": Code(409, "This connection has no such subscription"),
+    "subscription_full": Code(429, "Too many of its deliveries wait for their next attempt"),
     "unknown_delivery": Code(404, "No unsettled delivery of that message is known here"),
     "stale_attempt": Code(409, "The attempt is over: the message was handed out again"),
     # Dead letters

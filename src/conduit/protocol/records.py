@@ -98,6 +98,9 @@ class SubscriptionAnswer(msgspec.Struct, frozen=True):
     subscribers: int
     in_flight_count: int
     pending_retry_count: int
+    full: bool
+    """As many deliveries wait for their next attempt as may: nothing new is handed out until some of them
+    were handed out again or settled."""
     dead_count: int
     topics: list[TopicProgress]
 

@@ -91,6 +91,7 @@ def _options(settings: Settings) -> BrokerOptions:
         ),
         max_topics=settings.max_topics,
         max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
+        max_pending_retries=settings.max_pending_retries,
         idempotency_window_s=settings.idempotency_window_s,
         idempotency_max_count=settings.idempotency_max_count,
     )

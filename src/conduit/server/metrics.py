@@ -37,6 +37,7 @@ _COUNTERS = {
     "dead_lettered_count": "Deliveries that became dead letters, for any reason.",
     "late_ack_count": "Acks of deliveries that were settled or taken back already.",
     "unknown_ack_count": "Acks of messages that were never delivered here.",
+    "full_count": "Times that a subscription got nothing new, because too many deliveries waited.",
     "gap_count": "Gap frames sent.",
     "slow_closed_count": "Connections closed because they did not drain.",
 }

@@ -280,17 +280,17 @@ class Store(Protocol):
         deaths: Sequence[Death],
         redriven: Sequence[Redriven] = (),
     ) -> set[int]:
-        """Store progress and dead letters in one commit, but for the subscriptions that somebody has
-        claimed since: returns their ids. Rows of topics or subscriptions that are gone
-        are skipped; a death whose message is no longer in the log replaces an existing dead letter of
-        the same delivery or is dropped. What it replaces keeps its id and is redriven no more. After the
-        deaths the dead letters of `redriven` are marked; unknown ids are ignored. Raises
+        """Store progress, with its pages that changed, and dead letters in one commit, but for the
+        subscriptions that somebody has claimed since: returns their ids. Rows of topics or subscriptions
+        that are gone are skipped; a death whose message is no longer in the log replaces an existing dead
+        letter of the same delivery or is dropped. What it replaces keeps its id and is redriven no more.
+        After the deaths the dead letters of `redriven` are marked; unknown ids are ignored. Raises
         StoreDataError for a `dead_id` of another delivery."""
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
-        cursor = floor, nothing open. In a topic that is not among them the progress that was stored stays;
-        without any, it begins at 0. Ids of what is gone are ignored."""
+        cursor = floor, nothing open, no pages. In a topic that is not among them the progress that was
+        stored stays; without any, it begins at 0. Ids of what is gone are ignored."""
 
     # Dead letters ---------------------------------------------------------------------------------
 

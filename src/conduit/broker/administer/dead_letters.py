@@ -21,6 +21,8 @@ from conduit.storage.base import DeadFilter, Store
 PAGE_COUNT = 50
 # A list stops after the dead letter that passes this, whatever its limit.
 LIST_MAX_BYTES = 4 << 20
+# A job tries a letter again after this while its subscription is full.
+FULL_PAUSE_S = 1.0
 # Per tenant. A new job takes the place of the oldest one that has ended.
 JOBS_COUNT_MAX = 100
 JOBS_RUNNING_MAX = 4
@@ -51,7 +53,7 @@ class RedriveJob(msgspec.Struct):
     failed_count: int = 0
     finished_at_ms: int | None = None
     error: str | None = None
-    """Why the last one failed, or what stopped the job."""
+    """Why the last one failed or waits, or what stopped the job."""
 
 
 class DeadLetters:
@@ -195,12 +197,21 @@ class DeadLetters:
         for dead_id in reversed(ids):
             await asyncio.sleep(max(0.0, due_at - self._clock.now()))
             due_at += 1 / job.rate_per_s
+            await self._redrive_one(tenant, dead_id, job)
+
+    async def _redrive_one(self, tenant: str, dead_id: str, job: RedriveJob) -> None:
+        while True:
             try:
                 await self.redrive(tenant, dead_id)
                 job.redriven_count += 1
+                return
             except RequestError as error:
-                job.failed_count += 1
                 job.error = error.told
+                if error.code != "subscription_full":
+                    job.failed_count += 1
+                    return
+            # Nothing is wrong with it: its subscription gets it when fewer of its deliveries wait.
+            await asyncio.sleep(FULL_PAUSE_S)
 
     def _end(self, job: RedriveJob, state: str) -> None:
         if job.state == "running":

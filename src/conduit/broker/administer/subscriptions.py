@@ -16,9 +16,10 @@ from conduit.broker.administer.views import (
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
-from conduit.broker.deliver.running import Running, restored
+from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
+from conduit.broker.deliver.stored import restored
 from conduit.core.delivery import Delivery
 from conduit.core.message import (
     DeadLetter,
@@ -28,7 +29,7 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.core.topics import matches
-from conduit.errors import Conflict, InvalidRequest, NotFound
+from conduit.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved
 from conduit.storage.base import DeadFilter, Store
@@ -146,7 +147,8 @@ class Subscriptions:
         unless it dies again before that is stored.
 
         Raises NotFound for a subscription or topic that is gone, Conflict if the subscription of that
-        name is on other topics now, if the delivery is open, or if other nodes run the subscription.
+        name is on other topics now, if the delivery is open, or if other nodes run the subscription, and
+        LimitReached `subscription_full` while too many of its deliveries wait.
         """
         for _ in range(REDRIVE_TRIES_MAX_COUNT):
             running = await self._redrive(letter, at_ms)
@@ -170,6 +172,12 @@ class Subscriptions:
             running = await self._owned.start(record)
             if self._catalog.by_id(topic_id) is None:
                 raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
+            if running.group.is_full:
+                raise LimitReached(
+                    f"{running.group.pending.count} deliveries of subscription {name!r} wait for their"
+                    " next attempt: redrive when fewer do",
+                    code="subscription_full",
+                )
             if not running.redrive(topic, letter.seq):
                 raise Conflict("the message is not settled in its subscription")
             mark = Redriven(letter.dead_id, at_ms, record.subscription_id)
@@ -198,6 +206,7 @@ class Subscriptions:
                 # Others have a turn: a pattern may have any number of topics.
                 await asyncio.sleep(0)
         running = self._owned.find_running(record)
+        view.full = view.pending_retry_count >= self._engine.pending_max_count
         view.subscribers = 0 if running is None else len(running.group.subscribers)
         dead = DeadFilter(subscription=record.name)
         view.dead_count = await self._store.dead_count(record.tenant, dead)
@@ -215,7 +224,7 @@ class Subscriptions:
         delivery = None if running is None else running.delivery(topic)
         row = stored.get(topic.topic_id)
         if delivery is None and row is not None:
-            delivery = restored(record.settings, row, self._engine.clock.now())
+            delivery = restored(record.settings, row, self._engine.clock)
         return delivery
 
     # Last, because below it `list` would mean this method.

@@ -20,6 +20,7 @@ class SubscriptionView(msgspec.Struct):
     subscribers: int = 0
     in_flight_count: int = 0
     pending_retry_count: int = 0
+    full: bool = False
     dead_count: int = 0
     gaps: list[GapAnswer] = []
     """What its start could not be given; of a subscription that was just created."""

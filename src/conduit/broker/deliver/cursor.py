@@ -11,6 +11,7 @@ LIVE       feed.live           at the feed's position; takes the joined frames o
 TAIL       feed.waiting        nothing to hand out until the feed has something new
 CREDIT     group's line        has something, and no subscriber has credit, or others wait longer
 CROWDED    group's line        has to read the log, of which the subscription reads as much as it may
+FULL       group's line        has something new, and too many of the subscription's deliveries wait
 BEHIND     backlog's line      has a page of the log, and waits for its turn to hand out from it
 FETCHING   reader              the log is being read for it; `page_arrived` or `again_arrived` is
                                called, whatever happens
@@ -102,9 +103,8 @@ class Cursor:
     def close(self) -> None:
         """Leave for good; whoever had something out has its credit back."""
         self._enter(State.CLOSED)
-        if self.group.subscribers:
-            self.delivery.forget()
-            self.group.freed()
+        self.delivery.forget()
+        self.group.freed()
         if self._source.is_holding:
             self._source.close()
         self._engine.feeds.detach(self.feed)
@@ -131,8 +131,9 @@ class Cursor:
 
     def expire(self, judged: float, jitter: float) -> None:
         """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
+        deaths_max = self._engine.progress.deaths_left(self)
         unheard = [one.holder for one in self.group.subscribers if not one.outlet.is_heard]
-        if self.delivery.expire(judged, jitter, self._engine.progress.deaths_left, unheard):
+        if self.delivery.expire(judged, jitter, deaths_max, unheard):
             self._mark()
             self.group.freed()
         self.pump()
@@ -141,7 +142,7 @@ class Cursor:
     def settle(self, seq: int, holder: int, verb: Verb) -> Outcome:
         """See `Settling.settle`."""
         delivery, progress = self.delivery, self._engine.progress
-        if verb.may_kill and progress.deaths_left <= 0 and verb.kills(delivery, seq, holder):
+        if verb.may_kill and not progress.deaths_left(self) and verb.kills(delivery, seq, holder):
             return Outcome.FULL
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
@@ -163,7 +164,7 @@ class Cursor:
         group, delivery = self.group, self.delivery
         if group.name is not None or delivery.has_dead:
             self._engine.progress.mark(self)
-        if delivery.retries.by_seq or group.is_strict:
+        if delivery.retries.by_seq or group.is_strict or self._source.is_holding:
             self._engine.turn.add(self)
         if group.waiting:
             group.freed()
@@ -230,6 +231,8 @@ class Cursor:
             if source.is_holding and state not in _IN_TURN:
                 if not group.is_handing:
                     source.drop()
+                elif not self.delivery.retries.by_seq:
+                    source.nothing_again()
                 source.rest(self.delivery.cursor + 1)
             if self.delivery.retries.by_seq or source.stalled_until > now:
                 self._watch(now)
@@ -252,6 +255,8 @@ class Cursor:
                 self._source.stall(now)
         if self._redelivery.took():
             self._mark()
+            # There may be room for what is new in other topics.
+            self.group.freed()
         return state
 
     def _work_strictly(self, now: float, step_count: int, *, is_served: bool) -> State:
@@ -307,6 +312,9 @@ class Cursor:
     def _hand_new(self, now: float, step_count: int) -> State:
         """Hand out what follows the cursor; returns why it went no further."""
         delivery, group, feed, source = self.delivery, self.group, self.feed, self._source
+        if group.is_full and self._has_new():
+            group.held_back(self._engine.stats)
+            return State.FULL
         while (available_count := feed.position - delivery.cursor) > 0:
             subscriber = group.next()
             if subscriber is None:
@@ -328,9 +336,10 @@ class Cursor:
         return self._at_the_end(available_count)
 
     def _at_the_end(self, available_count: int) -> State:
-        if available_count == 0 and self.group.name is None and not self.group.is_strict:
-            return State.LIVE
-        return State.TAIL
+        group = self.group
+        if available_count or group.name is not None or group.is_strict or group.is_full:
+            return State.TAIL
+        return State.LIVE
 
     def _hand(self, subscriber: Subscriber, entries: list[Entry], now: float) -> None:
         engine, last = self._engine, entries[-1].seq

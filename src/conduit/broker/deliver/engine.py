@@ -30,9 +30,13 @@ class Engine:
     reader: Reader
     progress: ProgressWriter
     deadlines: Deadlines
+    pending_max_count: int
+    """Deliveries of one subscription that may wait for their next attempt before it gets nothing new."""
 
 
-def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> Engine:
+def make_engine(
+    store: Store, clock: Clock, stats: Stats, commits: Commits, pending_max_count: int
+) -> Engine:
     """All of it, for one store."""
     turn, index, backlog = Turn(clock.now), MessageIndex(), Backlog(commits)
     return Engine(
@@ -45,4 +49,5 @@ def make_engine(store: Store, clock: Clock, stats: Stats, commits: Commits) -> E
         reader=Reader(store, index),
         progress=ProgressWriter(store, clock, stats),
         deadlines=Deadlines(clock),
+        pending_max_count=pending_max_count,
     )

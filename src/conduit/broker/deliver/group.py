@@ -9,6 +9,7 @@ credit but who is in its turn: it has read, and hands out what it read.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -18,9 +19,13 @@ from conduit.broker.catalog import Topic
 from conduit.broker.deliver.line import Line
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
+from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, guarded
 from conduit.core.message import SubscriptionSettings
 from conduit.core.policy import Policy
+from conduit.core.retries import Tally
+
+logger = logging.getLogger(__name__)
 
 # How many of those who wait are served in one turn of the loop.
 SERVED_MAX_COUNT = 16
@@ -124,17 +129,21 @@ class Group:
     """
 
     __slots__ = (
+        "_is_known_full",
         "_next_holder",
+        "_pending_max_count",
         "_rotation",
         "_turn",
         "fence",
         "in_flight",
         "is_auto",
+        "is_ending",
         "is_paused",
         "is_strict",
         "line",
         "name",
         "name_bytes",
+        "pending",
         "policy",
         "reads",
         "settings",
@@ -144,16 +153,22 @@ class Group:
         "window",
     )
 
-    def __init__(self, turn: Turn, settings: SubscriptionSettings) -> None:
+    def __init__(self, turn: Turn, settings: SubscriptionSettings, pending_max_count: int) -> None:
         self._turn = turn
+        self._pending_max_count = pending_max_count
+        self._is_known_full = False
         self.name: str | None = None
         self.name_bytes = b""
         self.subscription_id = 0
         self.fence: int | None = None
         self.is_paused = False
+        # Its deletion is under way.
+        self.is_ending = False
         self.subscribers: list[Subscriber] = []
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}
+        # Deliveries that wait for their next attempt, in all topics.
+        self.pending = Tally()
         self.reads = Reads(self.freed)
         self.line = Line()
         # Of the line; as long as it is not empty, only who is in its turn takes credit.
@@ -201,6 +216,25 @@ class Group:
         """Whether anything may be handed out now, were there credit."""
         return bool(self.subscribers) and not self.is_paused
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many deliveries wait for their next attempt that nothing new is handed out."""
+        return self.pending.count >= self._pending_max_count
+
+    def held_back(self, stats: Stats) -> None:
+        """Something new was not handed out because `is_full`: said once, until it was half empty."""
+        if not self._is_known_full:
+            self._is_known_full = True
+            stats.full_count += 1
+            logger.warning(
+                "%d deliveries of %s wait for their next attempt: it gets nothing new before some are"
+                " handed out again or settled",
+                self.pending.count,
+                "a subscriber without a name"
+                if self.name is None
+                else f"subscription {self.name!r}",
+            )
+
     def tell(self, frame: bytes) -> None:
         """Write a frame to every subscriber."""
         for subscriber in self.subscribers:
@@ -230,10 +264,12 @@ class Group:
 
     def run(self) -> None:
         """Serve those who wait, in turn, at the end of the loop's turn."""
+        if self.pending.count < self._pending_max_count // 2:
+            self._is_known_full = False
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
-            who = self.line.take(may_read=self.reads.is_free)
+            who = self.line.take(may_read=self.reads.is_free, has_room=not self.is_full)
             if who is None:
                 return
             guarded(who.serve)

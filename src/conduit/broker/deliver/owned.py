@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Removal
+from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts
@@ -145,8 +146,26 @@ class Owned:
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
         place = (record.tenant, record.name)
-        # While it is there: deaths of what is gone are not stored.
-        await self._engine.progress.flush()
+        running = self._running.get(place)
+        if running is not None:
+            running.group.is_ending = True
+        progress = self._engine.progress
+        try:
+            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
+            async with progress.storing:
+                # While it is there: deaths of what is gone are not stored.
+                await progress.flush_held()
+                await self._delete(record)
+                del self._records[place]
+                self._patterns[record.tenant].remove(record.pattern, record.name)
+                if running is not None:
+                    _send_away(running, Removal.DELETED)
+                    self._stop(place)
+        finally:
+            if running is not None:
+                running.group.is_ending = False
+
+    async def _delete(self, record: SubscriptionRecord) -> None:
         try:
             await self._store.subscription_delete(record.subscription_id)
         except Unavailable:
@@ -154,12 +173,6 @@ class Owned:
             stored = await self._store.subscriptions()
             if any(one.subscription_id == record.subscription_id for one in stored):
                 raise
-        del self._records[place]
-        self._patterns[record.tenant].remove(record.pattern, record.name)
-        running = self._running.get(place)
-        if running is not None:
-            _send_away(running, Removal.DELETED)
-            self._stop(place)
 
     def _keep(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
@@ -239,7 +252,7 @@ class Owned:
         self._left.add((running.tenant, running.group.name or ""))
         self._engine.progress.wake()
 
-    def flushed(self, refused: set[int]) -> None:
+    def flushed(self, refused: Refused) -> None:
         """Progress was stored, but for subscriptions that others have claimed: send those away, and stop
         what has no subscriber and nothing left to store. Where something is, the next flush follows."""
         if refused:
@@ -251,9 +264,10 @@ class Owned:
             elif self._is_stored(running):
                 self._stop(place)
 
-    def _send_moved_away(self, refused: set[int]) -> None:
+    def _send_moved_away(self, refused: Refused) -> None:
         for place, running in tuple(self._running.items()):
-            if running.group.subscription_id in refused:
+            # A refusal may be late, of one that ran here before this one.
+            if (running.group.subscription_id, running.group.fence) in refused:
                 logger.warning("subscription %r runs on another node now", running.group.name)
                 running.was_moved = True
                 _send_away(running, Removal.MOVED)

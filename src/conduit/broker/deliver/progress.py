@@ -12,15 +12,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import msgspec
 import uuid_utils
 
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.marks import Marks, Recorded
+from conduit.broker.deliver.stored import Rows
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
-from conduit.core.message import Death, Progress, Redriven
+from conduit.core.message import Death, Redriven
 from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
 from conduit.storage.base import Store
 
@@ -40,11 +40,11 @@ DEATHS_MAX_COUNT = 10_000
 # Acks that wait to be confirmed; beyond it a confirmation is refused.
 CONFIRMATIONS_MAX_COUNT = 100_000
 
-_encode = msgspec.msgpack.Encoder().encode
-
-
 Told = Callable[[ConduitError | None], None]
 """Gets None when all is stored that was marked before, or why it never will be."""
+Refused = set[tuple[int, int | None]]
+"""Subscriptions, each with the fence that the store refused because others have a newer one."""
+After = Callable[[Refused], None]
 
 
 class ProgressWriter:
@@ -65,15 +65,17 @@ class ProgressWriter:
         self._is_stopping = False
         self._has_ended = False
         self._failed_count = 0
-        self._after: Callable[[set[int]], None] = lambda _: None
+        self._after: After = lambda _: None
         self.storing = asyncio.Lock()
         """Held during every flush. Who stores progress in another way holds it until the machines agree, or
         a flush that overlaps would store where they were before."""
 
-    @property
-    def deaths_left(self) -> int:
-        """How many more deliveries may die before the store has taken deaths that wait for it."""
-        return DEATHS_MAX_COUNT - self._marked.deaths_count - self._flushing.deaths_count
+    def deaths_left(self, who: Recorded) -> int:
+        """How many more deliveries may die there before the store has taken deaths that wait for it. None
+        while its topic or its subscription is being deleted: the store would hear of them too late."""
+        if who.topic.is_deleted or who.group.is_ending:
+            return 0
+        return max(0, DEATHS_MAX_COUNT - self._marked.deaths_count - self._flushing.deaths_count)
 
     def mark(self, who: Recorded) -> None:
         """Its progress changed, or deliveries of it died."""
@@ -121,15 +123,15 @@ class ProgressWriter:
         self._wake.set()
         self._urgent.set()
 
-    async def run(self, after: Callable[[set[int]], None]) -> None:
+    async def run(self, after: After) -> None:
         """Flush whenever there is something to store, until `stop`; once. Must not be cancelled.
 
-        `after` is called after every commit, with the subscriptions that others have claimed; before
-        acks are confirmed, so that who is sent away is told nothing any more.
+        `after` is called after every flush, also one that failed half way, with the subscriptions that others
+        have claimed; before acks are confirmed, so that who is sent away is told nothing any more.
         """
         self._after = after
         tries_left = LAST_TRIES_COUNT
-        while tries_left and (self._marked or self._confirmations or not self._is_stopping):
+        while tries_left and (self._has_work or not self._is_stopping):
             await self._due()
             try:
                 await self.flush()
@@ -144,6 +146,11 @@ class ProgressWriter:
                 await asyncio.sleep(FLUSH_INTERVAL_S if self._is_stopping else RETRY_INTERVAL_S)
                 self._wake.set()
         self._end()
+
+    @property
+    def _has_work(self) -> bool:
+        # What another flush stores may be marked again.
+        return bool(self._marked or self._confirmations or self.storing.locked())
 
     async def _due(self) -> None:
         """Wait until there is something to store, and as long as that may wait; not after `stop`."""
@@ -170,41 +177,57 @@ class ProgressWriter:
         """Store everything that is marked by now. On an error what is not stored stays marked, for `run` to
         try again, and the error is raised."""
         async with self.storing:
-            self._confirming, self._confirmations = self._confirmations, []
-            try:
-                refused = await self._store_in_parts(len(self._marked.changed))
-            except BaseException:
-                # Without those that were closed meanwhile: where they stand now is not where they stood.
-                self._marked.put_back(self._flushing)
-                self._confirmations = self._confirming + self._confirmations
-                self._confirming = []
-                raise
-            finally:
-                self._flushing = Marks()
+            await self.flush_held()
+
+    async def flush_held(self) -> None:
+        """As `flush`, by who holds `storing`."""
+        self._confirming, self._confirmations = self._confirmations, []
+        refused: Refused = set()
+        try:
+            await self._store_in_parts(len(self._marked.changed), refused)
+        except BaseException:
+            # Without those that were closed meanwhile: where they stand now is not where they stood.
+            self._marked.put_back(self._flushing)
+            self._confirmations = self._confirming + self._confirmations
+            self._confirming = []
+            raise
+        finally:
+            self._flushing = Marks()
+            # Also of the parts before one that failed: nobody hears of them again.
             guarded(self._after, refused)
             # What died there since: whoever has claimed the subscription delivers it again.
-            self._marked.forget_deaths(refused)
-            confirming, self._confirming = self._confirming, []
-            for told in confirming:
-                guarded(told, None)
+            self._marked.forget_deaths({subscription_id for subscription_id, _ in refused})
+        confirming, self._confirming = self._confirming, []
+        for told in confirming:
+            guarded(told, None)
 
-    async def _store_in_parts(self, count: int) -> set[int]:
-        """Store the first `count` that are marked; returns the subscriptions that others have claimed.
+    async def _store_in_parts(self, count: int, refused: Refused) -> None:
+        """Store the first `count` that are marked; adds the subscriptions that others have claimed.
 
         A death is in the commit of its subscription's progress: each part has what died there until it is
         made, and nothing dies while it is made.
         """
-        refused: set[int] = set()
         while True:
             part = self._flushing = self._marked.take(min(count, FLUSH_MAX_COUNT))
-            progress = [_progress(who) for who in part.changed if who.group.name is not None]
             if part:
-                refused |= await self._store.settle(progress, part.deaths(), part.redriven())
+                await self._store_part(part, refused)
             count -= FLUSH_MAX_COUNT
             if count <= 0:
-                return refused
+                return
             # A store in memory does not wait.
             await asyncio.sleep(0)
+
+    async def _store_part(self, part: Marks, refused: Refused) -> None:
+        rows = Rows(part.changed, self._clock)
+        try:
+            ids = await self._store.settle(rows.progress, part.deaths(), part.redriven())
+        except BaseException:
+            rows.put_back()
+            raise
+        rows.did_store()
+        if ids:
+            fences = {(row.subscription_id, row.fence) for row in rows.progress}
+            refused.update(pair for pair in fences if pair[0] in ids)
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""
@@ -228,15 +251,3 @@ class ProgressWriter:
         # What is being stored may fail, and be tried again together with these deaths.
         for marks in (self._marked, self._flushing):
             marks.forget_redriven(who, deaths)
-
-
-def _progress(who: Recorded) -> Progress:
-    delivery = who.delivery
-    return Progress(
-        subscription_id=who.group.subscription_id,
-        topic_id=who.topic.topic_id,
-        floor=delivery.floor,
-        cursor=delivery.cursor,
-        open=b"" if delivery.is_idle else _encode(delivery.snapshot()),
-        fence=who.group.fence,
-    )

@@ -10,27 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 
-import msgspec
-
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import tell_made_anew
-from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber, policy_of
+from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
+from conduit.broker.deliver.stored import pending_count, restore
 from conduit.broker.turn import each
-from conduit.core.delivery import Delivery, Snapshot
+from conduit.core.delivery import Delivery
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.retries import Tally
 from conduit.core.topics import matches
 from conduit.storage.base import FORMER_MAX_COUNT
-
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 class Unopened:
     """A topic whose turn to get a cursor has not come."""
 
-    __slots__ = ("floor", "progress", "running", "topic")
+    __slots__ = ("floor", "pending_count", "progress", "running", "topic")
 
     def __init__(
         self, running: Running, topic: Topic, floor: int, progress: Progress | None
@@ -40,11 +38,15 @@ class Unopened:
         self.floor = floor
         # Stored, with what is open; None where there is nothing but the floor.
         self.progress = progress
+        # Counted in the group's `pending` until it is opened.
+        self.pending_count = pending_count(progress)
 
     def serve(self) -> None:
-        """There is credit. No cursor is made only to find that it has to wait for a read."""
+        """There is credit. No cursor is made only to find that it has to wait for room or a read."""
         group, feed = self.running.group, self.running.feed_of(self.topic)
-        if group.reads.is_free or (feed is not None and feed.slice(self.floor + 1, 1, None)):
+        if group.is_full and (self.progress is None or not self.progress.open):
+            group.line.wait_for_room(self)
+        elif group.reads.is_free or (feed is not None and feed.slice(self.floor + 1, 1, None)):
             self.running.open(self.topic).serve()
         else:
             group.line.wait_to_read(self)
@@ -82,6 +84,7 @@ class Running:
         self.pattern = pattern
         self.group = Group(engine.turn, settings)
         self._round = Round.NONE
+        self.group = Group(engine.turn, settings, engine.pending_max_count)
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
@@ -123,7 +126,7 @@ class Running:
                 break
             if cursor.delivery.is_idle:
                 continue
-            deaths_max = self._engine.progress.deaths_left
+            deaths_max = self._engine.progress.deaths_left(cursor)
             if cursor.delivery.release(holder, now, lost=lost, deaths_max=deaths_max):
                 cursor.changed()
         self.group.remove(subscriber)
@@ -152,9 +155,16 @@ class Running:
             return cursor
         unopened = self._take_unopened(topic.topic_id)
         if unopened is None:
-            delivery = Delivery(self.group.policy, topic.last_seq, self.group.in_flight)
+            group = self.group
+            delivery = Delivery(
+                group.policy,
+                topic.last_seq,
+                group.in_flight,
+                group.pending,
+                is_stored=group.name is not None,
+            )
         else:
-            delivery = self._machine(unopened, self.group.in_flight)
+            delivery = self._machine(unopened, self.group.in_flight, self.group.pending)
         cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.group, topic, delivery)
         return cursor
 
@@ -196,6 +206,7 @@ class Running:
         if topic.last_seq > floor or (progress is not None and progress.open):
             unopened = Unopened(self, topic, floor, progress)
             self.unopened[topic.topic_id] = unopened
+            self.group.pending.count += unopened.pending_count
             self.group.line.wait(unopened)
             self.group.freed()
 
@@ -213,12 +224,15 @@ class Running:
         if cursor is not None:
             return cursor.delivery
         unopened = self.unopened.get(topic.topic_id)
-        return None if unopened is None else self._machine(unopened, {})
+        return None if unopened is None else self._machine(unopened, {}, Tally())
 
-    def _machine(self, unopened: Unopened, in_flight: dict[int, int]) -> Delivery:
-        delivery = Delivery(self.group.policy, unopened.floor, in_flight)
+    def _machine(self, unopened: Unopened, in_flight: dict[int, int], pending: Tally) -> Delivery:
+        is_stored = self.group.name is not None
+        delivery = Delivery(
+            self.group.policy, unopened.floor, in_flight, pending, is_stored=is_stored
+        )
         if unopened.progress is not None:
-            restore(delivery, unopened.progress, self._engine.clock.now())
+            restore(delivery, unopened.progress, self._engine.clock)
         return delivery
 
     def dissolve(self, topic_id: int) -> None:
@@ -288,18 +302,6 @@ class Running:
     def _take_unopened(self, topic_id: int) -> Unopened | None:
         unopened = self.unopened.pop(topic_id, None)
         if unopened is not None:
+            self.group.pending.count -= unopened.pending_count
             self.group.line.leave(unopened)
         return unopened
-
-
-def restore(delivery: Delivery, progress: Progress, now: float) -> None:
-    """Take over stored progress."""
-    snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
-    delivery.restore(progress.floor, progress.cursor, snapshot, now)
-
-
-def restored(settings: SubscriptionSettings, progress: Progress, now: float) -> Delivery:
-    """The machine that stored progress stands for; it does not run."""
-    delivery = Delivery(policy_of(settings), progress.floor, {})
-    restore(delivery, progress, now)
-    return delivery

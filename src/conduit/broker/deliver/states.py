@@ -19,6 +19,7 @@ class State(Enum):
     TAIL = auto()
     CREDIT = auto()
     CROWDED = auto()
+    FULL = auto()
     BEHIND = auto()
     FETCHING = auto()
     STALLED = auto()
@@ -51,6 +52,8 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
         group.line.wait(who)
     elif state is State.CROWDED:
         group.line.wait_to_read(who)
+    elif state is State.FULL:
+        group.line.wait_for_room(who)
     elif state is State.BEHIND:
         engine.backlog.add(who)
 
@@ -61,7 +64,7 @@ def leave(who: Registered, state: State, engine: Engine) -> None:
         who.feed.live.pop(who, None)
     elif state is State.TAIL:
         who.feed.waiting.pop(who, None)
-    elif state is State.CREDIT or state is State.CROWDED:
+    elif state in (State.CREDIT, State.CROWDED, State.FULL):
         who.group.line.leave(who)
     elif state is State.BEHIND:
         engine.backlog.discard(who)

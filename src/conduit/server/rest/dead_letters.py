@@ -217,6 +217,7 @@ async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -
         "subscription_not_found",
         "topic_not_found",
         "conflict",
+        "subscription_full",
     ),
 )
 async def redrive(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:

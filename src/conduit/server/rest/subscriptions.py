@@ -93,6 +93,7 @@ def show(view: SubscriptionView) -> SubscriptionAnswer:
         subscribers=view.subscribers,
         in_flight_count=view.in_flight_count,
         pending_retry_count=view.pending_retry_count,
+        full=view.full,
         dead_count=view.dead_count,
         topics=view.topics,
     )

@@ -65,13 +65,17 @@ class Subscriptions:
     def put(self, rows: Sequence[Progress]) -> None:
         """Store progress of subscriptions that exist."""
         for row in rows:
-            self._progress[row.subscription_id][row.topic_id] = replace(row, fence=None)
+            recorded = self._progress[row.subscription_id]
+            before = recorded.get(row.topic_id)
+            pages = row.pages if before is None else before.pages | row.pages
+            kept = {number: page for number, page in pages.items() if page}
+            recorded[row.topic_id] = replace(row, fence=None, pages=kept)
 
     def progress(self, subscription_id: int) -> list[Progress]:
         """See `Store.progress`."""
         recorded = self._progress.get(subscription_id, {})
         begins = self._begins.get(subscription_id, {})
-        rows = [replace(row) for row in recorded.values()]
+        rows = [replace(row, pages=dict(row.pages)) for row in recorded.values()]
         rows += (
             Progress(subscription_id, topic_id, floor, floor)
             for topic_id, floor in begins.items()

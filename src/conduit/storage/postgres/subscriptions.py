@@ -46,15 +46,43 @@ stored AS (
   ORDER BY g.subscription_id, g.topic_id
   ON CONFLICT (subscription_id, topic_id) DO UPDATE SET
     floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
-)
+  RETURNING subscription_id, topic_id
+){pages}
 SELECT DISTINCT subscription_id FROM given WHERE is_refused
 """
 
+# Of what is stored, the pages; no key of one is in both parts.
+_PAGES = """,
+pages AS (
+  SELECT i.*
+  FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[])
+    AS i (subscription_id, topic_id, page, retries)
+  JOIN stored USING (subscription_id, topic_id)
+),
+stored_pages AS (
+  INSERT INTO conduit.progress_pages AS p (subscription_id, topic_id, page, retries)
+  SELECT subscription_id, topic_id, page, retries FROM pages WHERE retries <> ''
+  ORDER BY subscription_id, topic_id, page
+  ON CONFLICT (subscription_id, topic_id, page) DO UPDATE SET retries = excluded.retries
+),
+removed_pages AS (
+  DELETE FROM conduit.progress_pages AS p USING pages AS g
+  WHERE g.retries = ''
+    AND (p.subscription_id, p.topic_id, p.page) = (g.subscription_id, g.topic_id, g.page)
+)"""
+
+_PUT_ROWS, _PUT_ALL = _PUT.format(pages=""), _PUT.format(pages=_PAGES)
+
 # What was recorded, and of the other topics that are still there where it began.
 _PROGRESS = """
-SELECT topic_id, floor, cursor, open FROM conduit.progress WHERE subscription_id = $1
+SELECT topic_id, floor, cursor, open, numbers, retries
+FROM conduit.progress LEFT JOIN (
+  SELECT topic_id, array_agg(page) AS numbers, array_agg(p.retries) AS retries
+  FROM conduit.progress_pages AS p WHERE subscription_id = $1 GROUP BY topic_id) AS pages
+USING (topic_id)
+WHERE subscription_id = $1
 UNION ALL
-SELECT t.topic_id, b.floor, b.floor, ''::bytea
+SELECT t.topic_id, b.floor, b.floor, ''::bytea, NULL, NULL
 FROM conduit.subscriptions AS s
 CROSS JOIN LATERAL (
   SELECT key::bigint, value::bigint FROM jsonb_each_text(s.begins)) AS b (topic_id, floor)
@@ -68,6 +96,9 @@ WHERE s.subscription_id = $1 AND NOT EXISTS (
 # after that sees the rows that they have stored.
 _MOVE = "UPDATE conduit.subscriptions SET begins = $2 WHERE subscription_id = $1"
 _FORGET = """
+WITH pages AS (
+  DELETE FROM conduit.progress_pages WHERE subscription_id = $1 AND topic_id = ANY ($2::bigint[])
+)
 DELETE FROM conduit.progress WHERE subscription_id = $1 AND topic_id = ANY ($2::bigint[])
 """
 
@@ -124,7 +155,17 @@ async def delete(connection: Connection, subscription_id: int) -> None:
 async def progress(connection: Connection, subscription_id: int) -> list[Progress]:
     """See `Store.progress`."""
     rows = await connection.fetch(_PROGRESS, subscription_id)
-    return [Progress(subscription_id, *row) for row in rows]
+    return [
+        Progress(
+            subscription_id,
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            pages=dict(zip(row[4] or (), row[5] or (), strict=True)),
+        )
+        for row in rows
+    ]
 
 
 async def claim(connection: Connection, subscription_id: int) -> int:
@@ -137,15 +178,22 @@ async def put(connection: Connection, progress: Sequence[Progress]) -> set[int]:
     rows = {(row.subscription_id, row.topic_id): row for row in progress}.values()
     if not rows:
         return set()
-    refused = await connection.fetch(
-        _PUT,
+    values: list[Sequence[object]] = [
         [row.subscription_id for row in rows],
         [row.topic_id for row in rows],
         [row.floor for row in rows],
         [row.cursor for row in rows],
         [row.open for row in rows],
         [row.fence for row in rows],
-    )
+    ]
+    pages = [
+        (row.subscription_id, row.topic_id, number, page)
+        for row in rows
+        for number, page in row.pages.items()
+    ]
+    if pages:
+        values += zip(*pages, strict=True)
+    refused = await connection.fetch(_PUT_ALL if pages else _PUT_ROWS, *values)
     return {row[0] for row in refused}
 
 

@@ -48,6 +48,9 @@ unread AS (
   DELETE FROM conduit.progress WHERE topic_id IN (SELECT topic_id FROM gone)
   RETURNING subscription_id, floor
 ),
+unpaged AS (
+  DELETE FROM conduit.progress_pages WHERE topic_id IN (SELECT topic_id FROM gone)
+),
 followed AS (
   INSERT INTO conduit.former_topics (subscription_id, name, epoch, floor, deleted_at_ms)
   SELECT s.subscription_id, g.name, g.epoch,

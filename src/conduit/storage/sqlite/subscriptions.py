@@ -47,7 +47,8 @@ _extents = Query(
 # the tables: SQLite would look through all the floors for each topic.
 _progress = Query(
     """
-    SELECT json_group_array(json_array(topic_id, floor, cursor, hex(open)))
+    SELECT json_group_array(json_array(
+      topic_id, floor, cursor, hex(open), json(coalesce(pages, '{}'))))
     FROM (
       SELECT topic_id, floor, cursor, open FROM progress WHERE subscription_id = :subscription_id
       UNION ALL
@@ -57,8 +58,12 @@ _progress = Query(
       WHERE s.subscription_id = :subscription_id AND NOT EXISTS (
         SELECT 1 FROM progress AS p
         WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id))
+    LEFT JOIN (
+      SELECT topic_id, json_group_object(page, hex(retries)) AS pages
+      FROM progress_pages WHERE subscription_id = :subscription_id GROUP BY topic_id)
+    USING (topic_id)
     """,
-    tuple[int, int, int, str],
+    tuple[int, int, int, str, dict[int, str]],
 )
 
 _recorded = Query("SELECT json_group_array(topic_id) FROM progress WHERE subscription_id = ?", int)
@@ -74,6 +79,20 @@ _PUT = Insert(
       floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
     """,
 )
+
+_PUT_PAGES = Insert(
+    "progress_pages",
+    width=4,
+    then="""
+    AND EXISTS (SELECT 1 FROM progress WHERE subscription_id = column1 AND topic_id = column2)
+    ON CONFLICT (subscription_id, topic_id, page) DO UPDATE SET retries = excluded.retries
+    """,
+)
+
+_REMOVE_PAGES = """
+DELETE FROM progress_pages WHERE (subscription_id, topic_id, page) IN (
+  SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
+"""
 
 _MOVE = "UPDATE subscriptions SET begins = jsonb(?) WHERE subscription_id = ?"
 
@@ -146,8 +165,15 @@ def positions(
 def progress(connection: apsw.Connection, subscription_id: int) -> list[Progress]:
     """See `Store.progress`."""
     return [
-        Progress(subscription_id, topic_id, floor, cursor, bytes.fromhex(digits))
-        for topic_id, floor, cursor, digits in _progress(
+        Progress(
+            subscription_id,
+            topic_id,
+            floor,
+            cursor,
+            bytes.fromhex(digits),
+            pages={number: bytes.fromhex(page) for number, page in pages.items()},
+        )
+        for topic_id, floor, cursor, digits, pages in _progress(
             connection, {"subscription_id": subscription_id}
         )
     ]
@@ -155,14 +181,20 @@ def progress(connection: apsw.Connection, subscription_id: int) -> list[Progress
 
 def progress_statements(progress: Sequence[Progress]) -> list[Statement]:
     """What stores these rows, but for those whose topic or subscription is gone."""
-    return list(
-        _PUT.statements(
-            [
-                (row.subscription_id, row.topic_id, row.floor, row.cursor, row.open)
-                for row in progress
-            ]
-        )
-    )
+    rows = [
+        (row.subscription_id, row.topic_id, row.floor, row.cursor, row.open) for row in progress
+    ]
+    pages = [
+        (row.subscription_id, row.topic_id, number, page)
+        for row in progress
+        for number, page in row.pages.items()
+    ]
+    kept = [page for page in pages if page[3]]
+    statements = [*_PUT.statements(rows), *_PUT_PAGES.statements(kept)]
+    if len(kept) < len(pages):
+        removed = [page[:3] for page in pages if not page[3]]
+        statements.append((_REMOVE_PAGES, [msgspec.json.encode(removed).decode()]))
+    return statements
 
 
 def seek(

@@ -1,0 +1,87 @@
+"""A delivery machine as a row of progress, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from conduit.broker.clock import Clock
+from conduit.broker.deliver.group import policy_of
+from conduit.broker.deliver.marks import Recorded
+from conduit.core.delivery import Delivery
+from conduit.core.message import Progress, SubscriptionSettings
+from conduit.core.pages import Moment, Page, Pages, Snapshot
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+_decode_page = msgspec.msgpack.Decoder(Page).decode
+
+
+class Rows:
+    """The rows that one commit stores, until it is known what became of them."""
+
+    __slots__ = ("_pages", "progress")
+
+    def __init__(self, changed: Iterable[Recorded], clock: Clock) -> None:
+        self._pages: list[tuple[Pages, dict[int, Page]]] = []
+        at = moment(clock)
+        self.progress = [self._row(who, at) for who in changed if who.group.name is not None]
+
+    def did_store(self) -> None:
+        """They are stored."""
+        for pages, given in self._pages:
+            pages.did_store(given)
+
+    def put_back(self) -> None:
+        """They are not, or nobody knows."""
+        for pages, given in self._pages:
+            pages.put_back(given)
+
+    def _row(self, who: Recorded, at: Moment) -> Progress:
+        delivery, group = who.delivery, who.group
+        row = Progress(
+            subscription_id=group.subscription_id,
+            topic_id=who.topic.topic_id,
+            floor=delivery.floor,
+            cursor=delivery.cursor,
+            fence=group.fence,
+        )
+        snapshot, pages = delivery.snapshot(at)
+        if not delivery.is_idle:
+            row.open = _encode(snapshot)
+        if pages:
+            row.pages = {n: _encode(page) if page.retries else b"" for n, page in pages.items()}
+            self._pages.append((delivery.pages, pages))
+        return row
+
+
+def moment(clock: Clock) -> Moment:
+    """Now."""
+    now = clock.now()
+    return Moment(now, int(now * 1000))
+
+
+def pending_count(progress: Progress | None) -> int:
+    """How many deliveries wait for their next attempt once this is restored."""
+    if progress is None or not progress.open:
+        return 0
+    snapshot = _decode_snapshot(progress.open)
+    count = len(snapshot.retries) + sum(last - first + 1 for first, last in snapshot.runs)
+    if snapshot.page is not None:
+        count += len(snapshot.page.retries)
+    return count + sum(len(_decode_page(page).retries) for page in progress.pages.values())
+
+
+def restore(delivery: Delivery, progress: Progress, clock: Clock) -> None:
+    """Take over stored progress."""
+    snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()
+    pages = {number: _decode_page(page) for number, page in progress.pages.items()}
+    delivery.restore(progress.floor, progress.cursor, (snapshot, pages), moment(clock))
+
+
+def restored(settings: SubscriptionSettings, progress: Progress, clock: Clock) -> Delivery:
+    """The machine that stored progress stands for; it does not run."""
+    delivery = Delivery(policy_of(settings), progress.floor, {})
+    restore(delivery, progress, clock)
+    return delivery

@@ -1,0 +1,207 @@
+"""Deliveries that wait for their next attempt: how many may, and what is stored of them."""
+
+import logging
+
+import pytest
+
+from conduit.core import pages
+from conduit.errors import LimitReached
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.storage.base import DeadFilter
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, running_broker
+
+
+@pytest.fixture
+async def small():
+    """A broker in which four deliveries of a subscription may wait."""
+    async with running_broker(max_pending_retries=4) as bench:
+        yield bench
+
+
+def nack(connection, peer, first, last, delay_ms=60_000):
+    for frame in peer.of("message"):
+        if first <= frame["seq"] <= last:
+            connection.verbs.nack(Nack(frame["message_id"], delay_ms=delay_ms))
+
+
+async def nacked(bench: Bench, **fields):
+    """A subscriber that nacks the first four messages of ten with a long delay, four in flight."""
+    connection, peer = await bench.subscribe("t", max_in_flight=4, **fields)
+    await bench.publish_many("t", 10)
+    nack(connection, peer, 1, 4)
+    await bench.rest()
+    return connection, peer
+
+
+@pytest.mark.parametrize("fields", [{}, {"subscription": "s"}, {"order": "strict"}])
+async def test_who_nacks_everything_gets_nothing_new_beyond_the_bound(small: Bench, fields):
+    connection, peer = await nacked(small, **fields)
+    for _ in range(10):
+        nack(connection, peer, 1, 10)
+        await small.rest()
+    assert peer.seqs == ([1] if "order" in fields else [1, 2, 3, 4])
+
+
+async def test_what_is_due_comes_again_and_leaves_room_for_what_is_new_in_order(small: Bench):
+    connection, peer = await nacked(small, subscription="s")
+    await small.advance(61.0)
+    assert peer.attempts[4:] == [(seq, 2) for seq in (1, 2, 3, 4)]
+    connection.verbs.ack(Ack(topic="t", seq=4))
+    await small.rest()
+    assert peer.seqs[8:] == [5, 6, 7, 8]
+
+
+async def test_one_that_waits_and_is_acked_leaves_room_for_what_is_new(small: Bench):
+    connection, peer = await nacked(small, subscription="s")
+    connection.verbs.ack(Ack(peer.frames[1]["message_id"]))
+    await small.rest()
+    assert peer.seqs == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+async def test_a_message_of_another_topic_waits_for_room_as_well_and_comes_in_turn(small: Bench):
+    await small.broker.topics.create(T, "a.other")
+    await small.broker.topics.create(T, "a.t")
+    connection, peer = await small.subscribe("a.*", subscription="s", max_in_flight=4)
+    await small.publish_many("a.t", 4)
+    nack(connection, peer, 1, 4)
+    await small.publish("a.other")
+    assert len(peer.seqs) == 4
+    await small.advance(61.0)
+    connection.verbs.ack(Ack(topic="a.t", seq=4))
+    await small.rest()
+    assert [frame["topic"] for frame in peer.of("message")][8:] == ["a.other"]
+
+
+async def test_live_subscribers_are_held_back_too_and_join_again(small: Bench):
+    connection, peer = await nacked(small)
+    await small.publish("t")
+    assert peer.seqs == [1, 2, 3, 4]
+    connection.verbs.ack(Ack(topic="t", seq=4))
+    await small.rest()
+    connection.verbs.ack(Ack(topic="t", seq=8))
+    await small.rest()
+    connection.verbs.ack(Ack(topic="t", seq=11))
+    await small.publish("t")
+    assert peer.seqs == list(range(1, 13))
+
+
+async def test_it_is_shown_logged_and_counted_once(small: Bench, caplog):
+    with caplog.at_level(logging.WARNING):
+        connection, peer = await nacked(small, subscription="s")
+        for _ in range(3):
+            nack(connection, peer, 1, 10)
+            await small.publish("t")
+    assert (await small.broker.subscriptions.get(T, "s")).full
+    assert [record.message for record in caplog.records if "next attempt" in record.message] == [
+        "4 deliveries of subscription 's' wait for their next attempt: it gets nothing new before some are"
+        " handed out again or settled"
+    ]
+    assert small.broker.stats.full_count == 1
+    connection.verbs.ack(Ack(topic="t", seq=4))
+    await small.rest()
+    assert not (await small.broker.subscriptions.get(T, "s")).full
+    nack(connection, peer, 5, 8)
+    await small.rest()
+    assert small.broker.stats.full_count == 2
+
+
+async def test_a_subscription_that_is_full_stays_so_over_a_restart():
+    store = MemoryStore()
+    async with running_broker(store, max_pending_retries=4) as bench:
+        await nacked(bench, subscription="s")
+        await bench.flush()
+    async with running_broker(store, max_pending_retries=4) as bench:
+        _, peer = await bench.subscribe("t", subscription="s")
+        assert peer.seqs == []
+        await bench.advance(61.0)
+        assert peer.attempts == [(seq, 2) for seq in (1, 2, 3, 4)]
+
+
+async def buried(bench: Bench, count: int):
+    """Letters of `s`, to which nobody is attached then."""
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", count)
+    for frame in peer.of("message"):
+        connection.verbs.reject(Reject(frame["message_id"]))
+    await bench.flush()
+    connection.close()
+    await bench.flush()
+    found = await bench.broker.store.dead_list(T, DeadFilter(), limit=100)
+    return [letter.dead_id for letter in found]
+
+
+async def test_a_redrive_to_a_full_subscription_is_refused(small: Bench):
+    dead_ids = await buried(small, 5)
+    for dead_id in dead_ids[:4]:
+        await small.broker.dead_letters.redrive(T, dead_id)
+    with pytest.raises(LimitReached) as refused:
+        await small.broker.dead_letters.redrive(T, dead_ids[4])
+    assert refused.value.code == "subscription_full"
+
+
+async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Bench, monkeypatch):
+    monkeypatch.setattr("conduit.broker.administer.dead_letters.FULL_PAUSE_S", 0.0)
+    await buried(small, 6)
+    job = small.broker.dead_letters.redrive_many(T, DeadFilter(), rate_per_s=1e9, max_count=9)
+    await small.until(lambda: job.error is not None)
+    assert (job.state, job.redriven_count, job.failed_count) == ("running", 4, 0)
+    connection, peer = await small.subscribe("t", subscription="s")
+    connection.verbs.ack(Ack(topic="t", seq=6))
+    await small.until(lambda: job.state != "running")
+    assert (job.state, job.redriven_count, job.failed_count) == ("done", 6, 0)
+    await small.rest()
+    assert sorted(peer.seqs) == [1, 2, 3, 4, 5, 6]
+
+
+class WeighingStore(MemoryStore):
+    """Keeps how many bytes each settle stored."""
+
+    weights: list[int]
+
+    async def settle(self, progress, deaths, redriven=()):
+        self.weights.append(
+            sum(len(row.open) + sum(map(len, row.pages.values())) for row in progress)
+        )
+        return await super().settle(progress, deaths, redriven)
+
+
+async def test_one_ack_among_thousands_that_wait_stores_what_changed():
+    store = WeighingStore()
+    store.weights = []
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s", max_in_flight=5_000)
+        for _ in range(5):
+            await bench.publish_many("t", 1_000)
+        nack(connection, peer, 1, 5_000)
+        await bench.flush()
+        assert max(store.weights) > 50_000
+        store.weights.clear()
+        connection.verbs.ack(Ack(peer.of("message")[2_500]["message_id"]))
+        await bench.flush()
+        assert 0 < sum(store.weights) < 4_000
+
+
+async def test_what_waits_in_pages_is_all_there_after_a_restart(monkeypatch):
+    monkeypatch.setattr(pages, "INLINE_MAX_COUNT", 5)
+    store = MemoryStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 200)
+        nack(connection, peer, 1, 200)
+        await bench.flush()
+        for frame in peer.of("message")[100:190]:
+            connection.verbs.ack(Ack(frame["message_id"]))
+        await bench.flush()
+        connection.close()
+    async with running_broker(store) as bench:
+        view = await bench.broker.subscriptions.get(T, "s")
+        assert (view.pending_retry_count, view.topics[0].floor) == (110, 0)
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.advance(61.0)
+        assert peer.seqs == [*range(1, 101), *range(191, 201)]
+        connection.verbs.ack(Ack(topic="t", seq=200))
+        await bench.flush()
+        (row,) = await store.progress(1)
+        assert (row.floor, row.open, row.pages) == (200, b"", {})
