@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conduit.broker.attach.connection import TOPIC_DELETED
 from conduit.errors import NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Reject
@@ -76,7 +77,7 @@ async def test_a_deletion_whose_answer_is_lost_is_done():
         _, durable = await bench.subscribe("b", subscription="s")
         await bench.broker.topics.delete(T, "a")
         await bench.broker.subscriptions.delete(T, "s")
-        assert named.closed == (4001, "topic deleted")
+        assert named.closed == (4001, TOPIC_DELETED)
         assert len(durable.of("unsubscribed")) == 1
         assert (await bench.broker.topics.create(T, "a")).last_seq == 0
         _, again = await bench.subscribe("b", subscription="s")

@@ -3,6 +3,7 @@
 import pytest
 import uuid_utils
 
+from conduit.broker.attach.connection import TOPIC_DELETED
 from conduit.core.message import NewMessage
 from conduit.errors import Conflict, NotFound
 from conduit.names import DEFAULT_TENANT
@@ -263,7 +264,7 @@ async def test_deleting_a_topic_disconnects_those_who_named_it(bench: Bench):
     _, pattern = await bench.subscribe("*")
     await bench.publish("a")
     await bench.broker.topics.delete(DEFAULT_TENANT, "a")
-    assert named.closed == (4001, "topic deleted")
+    assert named.closed == (4001, TOPIC_DELETED)
     assert pattern.closed is None
     await bench.broker.topics.create(DEFAULT_TENANT, "a")
     await bench.publish("a")

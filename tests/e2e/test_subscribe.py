@@ -106,3 +106,14 @@ def test_a_setting_out_of_its_range_is_refused_and_named(ws, topic, settings):
     assert refused.value.frame["field"] == field
     assert refused.value.code in ("invalid_request", "invalid_name")
     ws.barrier()
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+def test_who_asks_for_it_makes_nothing_by_subscribing(api, ws, topic, name):
+    with pytest.raises(Refused) as refused:
+        ws.subscribe(topic, subscription=name and f"{topic}-{name}", create=False)
+    assert refused.value.code == ("topic_not_found" if name is None else "subscription_not_found")
+    assert api.get("/api/topics", q=topic).json["topics"] == []
+    api.create_topic(topic)
+    if name is None:
+        assert ws.subscribe(topic, create=False)["seq"] == 0

@@ -93,8 +93,10 @@ async def test_every_route_refuses_a_query_parameter_that_it_does_not_know(api: 
         assert "no_such_parameter" in answer.text or method in ("post", "patch"), (method, path)
 
 
-async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(api: Api, caplog):
-    api.context.broker.topics = None
+async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(
+    api: Api, caplog, monkeypatch
+):
+    monkeypatch.setattr(api.context.broker, "topics", None)
     with caplog.at_level(logging.ERROR):
         answer = await api.send("GET", "/api/topics", headers={"x-request-id": "find-me"})
     detail = refused(answer, 500, "internal")

@@ -45,7 +45,8 @@ class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, 
 class Subscribe(ClientFrame, tag="subscribe"):
     """Begin to receive. Settings that are left out keep their default, or the durable one's value.
 
-    `max_lost` null is a value, "no bound", and not the same as left out: UNSET.
+    `max_lost` null is a value, "no bound", and not the same as left out: UNSET. `create`: whether what
+    does not exist is made, the topic that it names and the durable subscription.
     """
 
     topic: str
@@ -57,6 +58,7 @@ class Subscribe(ClientFrame, tag="subscribe"):
     ack_wait_ms: int | None = None
     max_attempts: int | None = None
     max_lost: int | msgspec.UnsetType | None = msgspec.UNSET
+    create: bool = True
     ref: str | None = None
 
 

@@ -169,7 +169,8 @@ class Subscriptions:
                 raise Conflict(
                     f"subscription {name!r} is on {record.pattern!r} now, not on {topic.name!r}"
                 )
-            running = await self._owned.start(record)
+            # A topic that goes meanwhile is not made again for a dead letter.
+            running = await self._owned.start(record, create=False)
             if self._catalog.by_id(topic_id) is None:
                 raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
             if running.group.is_full:

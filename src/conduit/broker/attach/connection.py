@@ -16,7 +16,7 @@ from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
-from conduit.core.message import SubscriptionRecord
+from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
@@ -25,6 +25,10 @@ from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscr
 
 # Gaps of one connection that wait for its socket; beyond it the next subscribe waits too.
 GAPS_WAITING_MAX_COUNT = 500
+# Who comes back and does not say so makes the topic again. A close frame has room for 123 bytes.
+TOPIC_DELETED = (
+    "topic deleted; subscribe with create: false to follow it only once it is made again"
+)
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
 
@@ -96,13 +100,15 @@ class Connection:
             raise Conflict("this connection has that subscription", code="already_subscribed")
         if len(self._shares) >= self._room.max_count:
             raise LimitReached(f"one connection may have {self._room.max_count} subscriptions")
+        # Before anything is made for it.
+        check_start(frame.topic, frame.start)
+        settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         if frame.subscription is None:
-            await self._subscribe_ephemeral(frame)
+            await self._subscribe_ephemeral(frame, settings)
         else:
-            await self._subscribe_durable(frame, frame.subscription)
+            await self._subscribe_durable(frame, frame.subscription, settings)
 
-    async def _subscribe_ephemeral(self, frame: Subscribe) -> None:
-        settings = check_settings(given_settings(frame, durable=False))
+    async def _subscribe_ephemeral(self, frame: Subscribe, settings: SubscriptionSettings) -> None:
         beginning = await self._begin(frame)
         if self._is_closed:
             return
@@ -120,33 +126,53 @@ class Connection:
         """Where it begins; the topic that it names exists then, until the caller next waits."""
         room = self._room
         for _ in range(TRIES_MAX_COUNT):
-            if not is_pattern(frame.topic):
-                await room.catalog.ensure(self._tenant, frame.topic)
+            await self._be_there(frame)
             beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
             if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
                 return beginning
         raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
 
-    async def _subscribe_durable(self, frame: Subscribe, name: str) -> None:
+    async def _be_there(self, frame: Subscribe) -> None:
+        """The topic that it names exists then, or NotFound `topic_not_found` is raised."""
+        if is_pattern(frame.topic):
+            return
+        if frame.create:
+            await self._room.catalog.ensure(self._tenant, frame.topic)
+        else:
+            self._room.catalog.get(self._tenant, frame.topic)
+
+    async def _subscribe_durable(
+        self, frame: Subscribe, name: str, settings: SubscriptionSettings
+    ) -> None:
         owned = self._room.owned
+        self._check_there(frame, name)
+        # Nobody else has to wait for what the store says about the topic.
+        await self._be_there(frame)
         async with owned.changing:
-            beginning = None
-            record = owned.find(self._tenant, name)
-            if record is None:
-                beginning = await self._establish(frame, name)
+            self._check_there(frame, name)
+            if owned.find(self._tenant, name) is None:
+                beginning = await self._establish(frame, name, settings)
+            else:
+                beginning = None
             record = owned.get(self._tenant, name)
-            if beginning is None:
-                check_start(frame.topic, frame.start)
-                _check_agreement(record, frame)
-            running = await owned.start(record)
+            running = await owned.start(record, create=frame.create)
             if self._is_closed:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
 
-    async def _establish(self, frame: Subscribe, name: str) -> Beginning | None:
-        """Create it; None if somebody else has just done so."""
-        settings = check_settings(given_settings(frame, durable=True))
+    def _check_there(self, frame: Subscribe, name: str) -> None:
+        """Raise Conflict if it is there and has other settings; NotFound if it is not, and is not to be made."""
+        record = self._room.owned.find(self._tenant, name)
+        if record is not None:
+            _check_agreement(record, frame)
+        elif not frame.create:
+            self._room.owned.get(self._tenant, name)
+
+    async def _establish(
+        self, frame: Subscribe, name: str, settings: SubscriptionSettings
+    ) -> Beginning | None:
+        """Create it; None if somebody else has just done so, and with the same settings."""
         try:
             return await self._room.owned.create(
                 self._tenant, name, frame.topic, settings, frame.start
@@ -154,6 +180,7 @@ class Connection:
         except Conflict:
             if self._room.owned.find(self._tenant, name) is None:
                 raise
+            self._check_there(frame, name)
             return None
 
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
@@ -254,7 +281,7 @@ class Connection:
         """A subscription of this connection does not run here any more."""
         self._leave(place, lost=False)
         if why is Removal.TOPIC_DELETED:
-            self._peer.close(CLOSE_TOPIC_DELETED, "topic deleted")
+            self._peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
         elif why is Removal.MOVED:
             self._peer.close(CLOSE_MOVED, "subscription moved")
         else:

@@ -18,7 +18,7 @@ from conduit.broker.deliver.group import Removal
 from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.starts import Beginning, Starts
+from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import PatternTrie, matches
 from conduit.errors import Conflict, LimitReached, NotFound, Unavailable
@@ -120,6 +120,7 @@ class Owned:
         """
         check_subscription(name, "name")
         check_pattern(pattern)
+        check_start(pattern, start)
         if (tenant, name) in self._records:
             raise Conflict(
                 f"subscription {name!r} exists already", code="subscription_exists", field="name"
@@ -180,14 +181,15 @@ class Owned:
 
     # What runs ------------------------------------------------------------------------------------
 
-    async def start(self, record: SubscriptionRecord) -> Running:
+    async def start(self, record: SubscriptionRecord, *, create: bool = True) -> Running:
         """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
-        before you next wait, or it may be unloaded again."""
-        await self._make_topic(record)
+        before you next wait, or it may be unloaded again. Raises NotFound `topic_not_found` if the topic that
+        it names is gone, and `create` is False."""
+        await self._make_topic(record, create)
         running = self._running.get((record.tenant, record.name))
-        return await self._load(record) if running is None else running
+        return await self._load(record, create) if running is None else running
 
-    async def _load(self, record: SubscriptionRecord) -> Running:
+    async def _load(self, record: SubscriptionRecord, create: bool) -> Running:
         self._loading, self._gone = record, deque(maxlen=FORMER_MAX_COUNT)
         try:
             # First the claim: what the owner before has not stored by then, it never will.
@@ -197,7 +199,7 @@ class Owned:
                 # Else such a topic would begin at its first message, once this node hears of it.
                 await self._catalog.learn()
             former = await self._store.former(record.subscription_id)
-            await self._make_topic(record)
+            await self._make_topic(record, create)
         finally:
             self._loading = None
         running = Running(self._engine, record.tenant, record.pattern, record.settings)
@@ -224,10 +226,14 @@ class Owned:
             if (topic.name, topic.epoch) not in told:
                 running.remember(topic.name, floors.get(topic.topic_id, 0) + 1)
 
-    async def _make_topic(self, record: SubscriptionRecord) -> None:
+    async def _make_topic(self, record: SubscriptionRecord, create: bool) -> None:
         """The topic that it names is there then, until the caller next waits."""
-        if not is_pattern(record.pattern):
+        if is_pattern(record.pattern):
+            return
+        if create:
             await self._catalog.ensure(record.tenant, record.pattern)
+        else:
+            self._catalog.get(record.tenant, record.pattern)
 
     def _learn(self, row: Progress) -> None:
         """Another node may have handed out more than this one knew to exist."""
