@@ -162,7 +162,7 @@ class Connection:
         self._welcome(frame, running, beginning)
 
     def _check_there(self, frame: Subscribe, name: str) -> None:
-        """Raise Conflict if it is there and has other settings; NotFound if it is not, and is not to be made."""
+        """Raise Conflict if its settings are others; NotFound if it is neither there nor to be made."""
         record = self._room.owned.find(self._tenant, name)
         if record is not None:
             _check_agreement(record, frame)

@@ -209,10 +209,7 @@ class Cursor:
         group, source, state = self.group, self._source, self.state
         if state is State.CLOSED:
             return
-        if self.delivery.policy is not group.policy:
-            self.delivery.set_policy(group.policy)
-        if state is State.LIVE and group.is_auto:
-            self.delivery.pass_over(self.feed.position)
+        self._take_over(state)
         is_served = is_served or state in _IN_TURN
         now = self._engine.clock.now()
         state = State.STALLED
@@ -236,6 +233,14 @@ class Cursor:
                 source.rest(self.delivery.cursor + 1)
             if self.delivery.retries.by_seq or source.stalled_until > now:
                 self._watch(now)
+
+    def _take_over(self, state: State) -> None:
+        """What others have changed since: the settings, and where a live one is."""
+        delivery, policy = self.delivery, self.group.policy
+        if delivery.policy is not policy:
+            delivery.set_policy(policy)
+        if state is State.LIVE and self.group.is_auto:
+            delivery.pass_over(self.feed.position)
 
     def _work(self, now: float, step_count: int, *, is_served: bool) -> State:
         if not self.delivery.retries.by_seq:

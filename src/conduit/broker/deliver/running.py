@@ -82,9 +82,8 @@ class Running:
         self._engine = engine
         self.tenant = tenant
         self.pattern = pattern
-        self.group = Group(engine.turn, settings)
-        self._round = Round.NONE
         self.group = Group(engine.turn, settings, engine.pending_max_count)
+        self._round = Round.NONE
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
