@@ -131,8 +131,8 @@ class Settings(BaseModel):
     # Publishing
     publish_timeout_s: Seconds = Field(
         5.0,
-        description="A publish whose commit takes longer is answered 503 `outcome_unknown`; "
-        "the commit goes on.",
+        description="A publish is answered within this time. Not stored by then: 503 `overloaded`. "
+        "With the store by then: 503 `outcome_unknown`, and the commit goes on.",
     )
     auto_create_topics: bool = Field(
         False, description="Publishing to an unknown topic creates it instead of answering 404."

@@ -82,6 +82,7 @@ def test_a_server_that_accepts_and_then_closes_counts_as_failing() -> None:
 
 def test_the_servers_wish_is_a_lower_bound() -> None:
     assert Backoff().failed(0.0, retry_after_s=3.0) == 3.0
+    assert Backoff().failed(0.5, retry_after_s=3.0) == 4.5
     assert Backoff().lost(60.0, 2.0, 0.0) == 2.0
     assert Backoff().lost(60.0, 2.0, 0.5) > 3.0
 

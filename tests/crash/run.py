@@ -32,7 +32,7 @@ RECOVERED_WITHIN_S = 60.0
 # The others come while the last fault may not be over yet.
 PATIENT_SHARE = 0.75
 # What publishers may be told while the store is away.
-STORE_FAILS = {"store_unavailable", "outcome_unknown"}
+STORE_FAILS = {"store_unavailable", "outcome_unknown", "overloaded"}
 
 
 @dataclass(frozen=True)

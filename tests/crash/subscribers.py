@@ -103,7 +103,7 @@ class Subscriber:
             self.history.events += self._asked.pop(frame["ref"])
         elif kind == "gap" or (kind == "subscribed" and frame.get("recovered") is False):
             self.history.events.append(Fault(self.stream.name, json.dumps(frame)))
-        elif kind == "error" and frame["code"] == "store_unavailable":
+        elif kind == "error" and frame["code"] in ("store_unavailable", "outcome_unknown"):
             self.history.turned_away[frame["code"]] += 1
             raise ConnectionAbortedError("the server cannot go on with this now")
         elif kind == "error" and frame["code"] != "unknown_delivery":

@@ -85,7 +85,7 @@ SERVER_FIELDS = {
     "gap": {"topic", "from_seq", "to_seq", "reason", "epoch", "subscription"},
     "closing": {"reason", "reconnect_after_ms"},
     "heartbeat_ack": set(),
-    "error": {"code", "message", "ref", "field"},
+    "error": {"code", "message", "ref", "field", "retry_after_ms"},
 }
 
 
@@ -177,6 +177,7 @@ EVERY_SERVER_FRAME = [
     Closing("restart", 1500),
     HeartbeatAck(),
     ErrorFrame("invalid_topic", "topic is empty", "r", "topic"),
+    ErrorFrame("overloaded", "too much waits", "r", retry_after_ms=1500),
 ]
 
 

@@ -173,7 +173,6 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
         self._keys.tick(now)
-        self._committers.check(loop.time())
         self.router.tidy()
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())

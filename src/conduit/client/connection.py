@@ -113,6 +113,8 @@ def api_error(frame: ErrorFrame) -> ApiError:
     if (known := CODES.get(frame.code)) is not None:
         error.status = known.status
         error.retryable = known.retryable
+    if frame.retry_after_ms is not None:
+        error.retry_after_s = frame.retry_after_ms / 1000
     return error
 
 

@@ -50,10 +50,11 @@ class Backoff:
         return reconnect_after_s * (1.0 + roll) + self.failed(roll)
 
     def failed(self, roll: float, retry_after_s: float | None = None) -> float:
-        """Seconds to wait after a try that failed, and not less than the server asked for."""
+        """Seconds to wait after a try that failed, and not less than the server asked for. It asks all whom
+        it refuses for much the same, so that is stretched as in `lost`."""
         delay_s = backoff_s(self._failures, roll)
         self._failures += 1
-        return delay_s if retry_after_s is None else max(delay_s, retry_after_s)
+        return delay_s if retry_after_s is None else max(delay_s, retry_after_s * (1.0 + roll))
 
 
 _EPOCH = "1970-01-01T00:00:00Z"

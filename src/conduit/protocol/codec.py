@@ -7,6 +7,7 @@ does not mask), so what is built once is written to all.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from conduit.errors import InvalidRequest
+from conduit.errors import ConduitError, InvalidRequest, Unavailable
 from conduit.protocol.depth import decode_deep
 from conduit.protocol.frames import (
     AnyClientFrame,
     AnyServerFrame,
+    ErrorFrame,
     PublishBatchRequest,
     PublishRequest,
     ServerFrame,
@@ -228,3 +230,11 @@ def close_frame(code: int, reason: str = "") -> bytes:
 def server_frame(frame: ServerFrame) -> bytes:
     """A server frame as the WebSocket frame that carries it."""
     return text_frame(encode_json(frame))
+
+
+def error_frame(error: ConduitError, ref: str | None) -> bytes:
+    """The `error` frame that tells a client of an error."""
+    frame = ErrorFrame(error.code, error.told, ref, error.field)
+    if isinstance(error, Unavailable):
+        frame.retry_after_ms = math.ceil(error.retry_after_s * 1000)
+    return server_frame(frame)

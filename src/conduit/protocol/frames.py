@@ -239,12 +239,16 @@ class HeartbeatAck(ServerFrame, tag="heartbeat_ack"):
 
 
 class ErrorFrame(ServerFrame, tag="error"):
-    """A request was refused; the connection goes on unless a close frame follows."""
+    """A request was refused; the connection goes on unless a close frame follows.
+
+    `retry_after_ms` is there if the same request can succeed later: not before that time.
+    """
 
     code: str
     message: str
     ref: str | None = None
     field: str | None = None
+    retry_after_ms: int | None = None
 
 
 AnyServerFrame = (

@@ -20,6 +20,7 @@ from conduit.protocol.codec import (
     decode_client_frame,
     decode_ref,
     encode_json,
+    error_frame,
     server_frame,
     text_frame,
 )
@@ -28,7 +29,6 @@ from conduit.protocol.frames import (
     Ack,
     AnyClientFrame,
     Closing,
-    ErrorFrame,
     Extend,
     Heartbeat,
     HeartbeatAck,
@@ -208,7 +208,7 @@ class Session(WebSocket):
     def _refuse(self, ref: str | None, error: ConduitError) -> None:
         if isinstance(error, StateError):
             logger.error("a frame failed", exc_info=error)
-        self.write(server_frame(ErrorFrame(error.code, error.told, ref, error.field)))
+        self.write(error_frame(error, ref))
         close = CODES[error.code].close
         if close is not None:
             self.close(close, error.code)

@@ -22,7 +22,7 @@ from conduit.errors import (
     Unavailable,
 )
 from conduit.protocol import frames
-from conduit.protocol.codec import server_frame
+from conduit.protocol.codec import error_frame, server_frame
 
 # Ids in one `ack` frame.
 IDS_MAX_COUNT = 1_000
@@ -250,8 +250,7 @@ class Verbs:
 
     def _refuse(self, ref: str | None, error: ConduitError) -> None:
         if ref is not None:
-            frame = frames.ErrorFrame(error.code, error.told, ref, error.field)
-            self._outlet.write(server_frame(frame))
+            self._outlet.write(error_frame(error, ref))
 
 
 def _unknown(message_id: str) -> NotFound:

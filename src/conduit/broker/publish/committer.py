@@ -2,8 +2,13 @@
 
 One commit is in flight, so numbers follow the order of arrival. A batch that the store refuses for its
 content is bisected until the poison stands alone; one that fails for the store's own reasons is
-answered with that error, and nothing of it was stored. Nobody waits for ever: a commit that takes
-too long goes on, and its publishers are told that its outcome is not known.
+answered with that error, and nothing of it was stored.
+
+Nobody waits for ever. What would wait too long is refused when it comes (core/room.py). What still waits
+when its time is over is refused, and never stored after that. A commit that takes too long goes on, and its
+publishers are told that its outcome is not known.
+
+What was sent before a connection ended is stored like the rest: to close is not to cancel.
 """
 
 from __future__ import annotations
@@ -11,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from conduit.broker.commits import Commits
+from conduit.broker.publish.queue import Queue, Unit
 from conduit.broker.turn import guarded
 from conduit.broker.waiting import result_of
 from conduit.core.message import NewMessage
+from conduit.core.room import COMMIT_MAX_COUNT, QUEUE_MAX_BYTES, Room
 from conduit.errors import (
     ConduitError,
     OutcomeUnknown,
@@ -30,25 +36,9 @@ from conduit.storage.base import Appender
 
 logger = logging.getLogger(__name__)
 
-# Messages in one commit. More adds latency for those that wait, and no throughput (bench).
-COMMIT_MAX_COUNT = 2_000
-# What may wait for a commit: beyond it publishers are told to come again.
-QUEUE_MAX_COUNT = 20_000
-QUEUE_MAX_BYTES = 64 << 20
-
 Committed = Callable[[Sequence[NewMessage], Sequence[int]], None]
 
-
-class Unit(Protocol):
-    """Who waits for messages that are stored together or not at all."""
-
-    def stored(self, seqs: Sequence[int], start: int) -> None:
-        """They are in the log: the numbers of their whole commit, and where the unit's begin. The last
-        that it hears."""
-
-    def failed(self, error: ConduitError) -> None:
-        """None of them was stored, which is the last that it hears; or, with OutcomeUnknown, that cannot
-        be said yet: then it is told again, any number of times."""
+_NOTHING = Queue()
 
 
 class _Marker:
@@ -68,35 +58,11 @@ class _Marker:
         self._answer(StoreUnavailable("the store does not answer; nothing was changed"))
 
 
-class _Batch:
-    """Units in the order in which they came: their messages in one list, and how many each has."""
-
-    __slots__ = ("messages", "size_bytes", "units")
-
-    def __init__(self) -> None:
-        self.messages: list[NewMessage] = []
-        self.units: list[tuple[int, Unit]] = []
-        self.size_bytes = 0
-
-    def split(self, unit_count: int) -> tuple[_Batch, _Batch]:
-        """The first `unit_count` units, and the rest."""
-        head, tail = _Batch(), _Batch()
-        head.units, tail.units = self.units[:unit_count], self.units[unit_count:]
-        count = sum(unit[0] for unit in head.units)
-        head.messages, tail.messages = self.messages[:count], self.messages[count:]
-        head.size_bytes = sum(len(message.payload) for message in head.messages)
-        tail.size_bytes = self.size_bytes - head.size_bytes
-        return head, tail
-
-
-_NOTHING = _Batch()
-
-
 class Committer:
     """Takes units, messages that are stored together or not at all, and stores them in batches.
 
     `on_committed` sees every commit before its publishers do. `on_idle` is called when nothing is queued
-    any more.
+    any more. `check` is to be called a few times in `timeout_s`.
     """
 
     def __init__(
@@ -111,11 +77,15 @@ class Committer:
         self._commits = commits
         self._on_committed = on_committed
         self._on_idle = on_idle
-        self._queue = _Batch()
+        self._queue = Queue()
         # What the store is busy with.
         self._running = _NOTHING
+        self._room = Room(timeout_s)
         self._timeout_s = timeout_s
-        # On the loop's clock: when the store got it. And whether it has been waited for too long.
+        # On the loop's clock. It is read for a commit and for a check, and not for every message: what comes
+        # in between counts as having come then.
+        self._now = 0.0
+        # When the store got what it is busy with. And whether that has been waited for too long.
         self._begun_at = 0.0
         self._is_stalled = False
         self._is_closed = False
@@ -124,25 +94,53 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def submit(self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit) -> None:
-        """Queue one unit; `size_bytes` is of its payloads. Raises Unavailable; then nothing was queued."""
-        queue = self._queue
+    def submit(
+        self,
+        messages: Sequence[NewMessage],
+        size_bytes: int,
+        unit: Unit,
+        since: float | None = None,
+    ) -> None:
+        """Queue one unit; `size_bytes` is of its payloads, and it has waited since `since` on the loop's
+        clock, if not from now. Raises Unavailable; then nothing was queued."""
+        queue, room = self._queue, self._room
         if self._is_closed:
             raise Unavailable("the server is stopping", code="shutting_down")
         if self._is_stalled:
-            raise StoreUnavailable("the store does not answer")
+            raise StoreUnavailable("the store does not answer; nothing was stored")
         if (
-            len(queue.messages) + len(messages) > QUEUE_MAX_COUNT
-            or queue.size_bytes + size_bytes > QUEUE_MAX_BYTES
+            len(queue.messages) + len(messages) > room.max_count
+            or queue.size_bytes + size_bytes > room.max_bytes
         ):
-            raise Overloaded("too many publishes wait for the store")
+            self._find_room(len(messages), size_bytes)
         if not queue.units:
+            self._now = queue.oldest = asyncio.get_running_loop().time()
             self._wake.set()
             self._idle.clear()
             self._commits.queued(self)
+        if since is not None and since < queue.oldest:
+            queue.oldest = since
         queue.messages.extend(messages)
-        queue.units.append((len(messages), unit))
+        queue.units.append((len(messages), unit, self._now if since is None else since))
         queue.size_bytes += size_bytes
+
+    def _find_room(self, count: int, size_bytes: int) -> None:
+        """Look closer at whether so much more may wait. Raises Overloaded."""
+        queue, room = self._queue, self._room
+        if not count:
+            # A marker takes no room.
+            return
+        if not (queue.units or self._running.units) and size_bytes <= QUEUE_MAX_BYTES:
+            # However large it is, and however slow the store: else that would never be tried.
+            return
+        now = asyncio.get_running_loop().time()
+        waiting_count = len(queue.messages)
+        if not room.admits(now, waiting_count + count, queue.size_bytes + size_bytes):
+            wait_s = room.wait_s(now, waiting_count, queue.size_bytes)
+            raise Overloaded(
+                f"what waits for the store already takes it {wait_s:.1f} s; nothing was stored",
+                retry_after_s=wait_s,
+            )
 
     def close(self) -> None:
         """Take nothing more; what is queued is still stored."""
@@ -166,16 +164,16 @@ class Committer:
         """Store batch after batch until cancelled; cancel it only after `drain`."""
         while True:
             await self._wake.wait()
-            while self._queue.units:
-                batch = self._take()
+            while (batch := self._take()).units:
                 # One time for all, which is never before that of a lower number.
                 now_ms = self._commits.begin(self)
                 for message in batch.messages:
                     message.published_at_ms = now_ms
-                await self._commit(batch)
+                is_stored = await self._commit(batch)
                 self._running = _NOTHING
                 self._commits.end(self)
                 self._is_stalled = False
+                self._room.end(asyncio.get_running_loop().time(), is_stored=is_stored)
                 # Those who were answered may publish again at once: after one turn of the loop what they
                 # sent is here, and shares the next commit.
                 await asyncio.sleep(0)
@@ -187,64 +185,81 @@ class Committer:
     def check(self, now: float) -> None:
         """Let nobody wait longer than the time-out, give or take the time between two calls of this; `now`
         is on the loop's clock."""
-        if not self._running.units or now < self._begun_at + self._timeout_s:
-            return
+        self._now = now
+        if self._running.units:
+            self._room.look(now)
+            if now >= self._begun_at + self._timeout_s:
+                self._stall(now)
+            # Again each time: others may have come to wait for the same idempotency keys.
+            unknown = OutcomeUnknown(
+                "the store does not answer; it may still be stored: repeat it with its idempotency key"
+            )
+            if self._running.oldest <= now - self._timeout_s:
+                self._refuse(self._running.divide(now - self._timeout_s)[0], unknown)
+        self._refuse_late(now)
+
+    def _stall(self, now: float) -> None:
+        """The commit that runs has been waited for too long: let nothing wait behind it."""
         if not self._is_stalled:
             self._is_stalled = True
             logger.warning("the store has not answered a commit for %g s", now - self._begun_at)
-            queue, self._queue = self._queue, _Batch()
+            queue, self._queue = self._queue, Queue()
             self._refuse(queue, StoreUnavailable("the store does not answer; nothing was stored"))
-        # Again each time: others may have come to wait for the same idempotency keys.
-        unknown = OutcomeUnknown(
-            "the store does not answer; it may still be stored: repeat it with its idempotency key"
-        )
-        self._refuse(self._running, unknown)
 
-    def _take(self) -> _Batch:
-        queue = self._queue
-        if len(queue.messages) <= COMMIT_MAX_COUNT:
-            self._queue = _Batch()
-            return queue
-        count = taken = 0
-        for unit_count, _ in queue.units:
-            # A single unit may be larger than a commit: it cannot be divided.
-            if taken and count + unit_count > COMMIT_MAX_COUNT:
-                break
-            count += unit_count
-            taken += 1
-        batch, self._queue = queue.split(taken)
+    def _refuse_late(self, now: float) -> None:
+        """Whoever waits for too long has gone, or goes: what is stored for them is missing to others."""
+        until = now - self._timeout_s
+        if self._queue.oldest <= until:
+            late, self._queue = self._queue.divide(until)
+            wait_s = self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes)
+            late_error = Overloaded(
+                f"it has waited {self._timeout_s:g} s for the store; it is not stored",
+                retry_after_s=wait_s,
+            )
+            self._refuse(late, late_error)
+
+    def _take(self) -> Queue:
+        """The next batch, which is with the store from now on; empty if there is nothing."""
+        self._now = now = asyncio.get_running_loop().time()
+        self._refuse_late(now)
+        batch, self._queue = self._queue.take(COMMIT_MAX_COUNT, self._room.commit_bytes)
+        if batch.units:
+            self._running = batch
+            self._begun_at = now
+            self._room.begin(now, batch.size_bytes, has_rest=bool(self._queue.units))
         return batch
 
-    async def _commit(self, batch: _Batch) -> None:
+    async def _commit(self, batch: Queue) -> bool:
+        """Whether there was something to store, and it was stored as it is."""
         self._running = batch
-        self._begun_at = asyncio.get_running_loop().time()
         try:
             # Markers alone are nothing to store.
             seqs = await self._store.append(batch.messages) if batch.messages else []
         except StoreDataError as error:
             if len(batch.units) == 1:
                 self._refuse(batch, error)
-                return
+                return False
             for half in batch.split(len(batch.units) // 2):
                 await self._commit(half)
-            return
+            return False
         except Exception as error:  # noqa: BLE001 - the root of a commit: answered, and logged if a bug
             self._refuse(batch, error)
-            return
+            return False
         if seqs:
             guarded(self._on_committed, batch.messages, seqs)
         start = 0
-        for count, unit in batch.units:
+        for count, unit, _ in batch.units:
             try:
                 unit.stored(seqs, start)
             except Exception:
                 # As `guarded` does, without its call for every message.
                 logger.exception("an answer failed")
             start += count
+        return bool(seqs)
 
-    def _refuse(self, batch: _Batch, error: Exception) -> None:
+    def _refuse(self, batch: Queue, error: Exception) -> None:
         if not isinstance(error, ConduitError):
             logger.error("a commit failed", exc_info=error)
             error = StateError.of(error)
-        for _, unit in batch.units:
+        for _, unit, _ in batch.units:
             guarded(unit.failed, error)

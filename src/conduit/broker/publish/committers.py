@@ -6,10 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from conduit.broker.commits import Commits
-from conduit.broker.publish.committer import Committed, Committer, Unit
+from conduit.broker.publish.committer import Committed, Committer
+from conduit.broker.publish.queue import Unit
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError
 from conduit.storage.base import SHARDS_MAX_COUNT, Appender, Store
+
+# Between two looks at who has waited too long, so how much later than the time-out somebody is told.
+CHECK_INTERVAL_S = 0.25
+
+Submit = Callable[[Sequence[NewMessage], int, Unit, float | None], None]
 
 
 class Committers:
@@ -31,7 +37,8 @@ class Committers:
         self._committers: Mapping[int, Committer] = {}
         self._tasks: list[asyncio.Task[None]] = []
         # What takes the units of a log that is not divided: the way of every publish.
-        self.submit: Callable[[Sequence[NewMessage], int, Unit], None] = self._submit
+        self.submit: Submit = self._submit
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to store what is submitted."""
@@ -41,6 +48,12 @@ class Committers:
             self.submit = next(iter(self._committers.values())).submit
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self._committers.values()]
+        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
+
+    def _checked(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
+        self.check(loop.time())
 
     async def stop(self) -> None:
         """Take nothing more, and answer what was taken. Idempotent."""
@@ -48,6 +61,8 @@ class Committers:
             committer.close()
         for committer in self._committers.values():
             await committer.drain()
+        if self._timer is not None:
+            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -56,17 +71,21 @@ class Committers:
         """Messages of one unit must agree in this."""
         return topic_id % SHARDS_MAX_COUNT if len(self._committers) > 1 else 0
 
-    def offer(self, messages: Sequence[NewMessage], unit: Unit) -> None:
+    def offer(self, messages: Sequence[NewMessage], unit: Unit, since: float | None = None) -> None:
         """As `submit`, but the unit is told if it cannot be queued. Those who have idempotency keys need
         that: a key is pending until the unit hears of it."""
         try:
-            self.submit(messages, sum([len(message.payload) for message in messages]), unit)
+            size_bytes = sum([len(message.payload) for message in messages])
+            self.submit(messages, size_bytes, unit, since)
         except ConduitError as error:
             unit.failed(error)
 
-    def _submit(self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit) -> None:
+    def _submit(
+        self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit, since: float | None
+    ) -> None:
         """See `Committer.submit`; the messages are of one shard."""
-        self._committers[self.shard_of(messages[0].topic_id)].submit(messages, size_bytes, unit)
+        committer = self._committers[self.shard_of(messages[0].topic_id)]
+        committer.submit(messages, size_bytes, unit, since)
 
     async def catch_up(self, topic_id: int) -> None:
         """See `Committer.catch_up`; of the shard that the topic is in."""

@@ -75,37 +75,48 @@ class Publisher:
 
     # One ------------------------------------------------------------------------------------------
 
-    def publish(self, tenant: str, request: PublishRequest, answer: Answer) -> None:
-        """Store and deliver one message; `answer` gets the receipt or the reason why not. Never raises."""
+    def publish(
+        self, tenant: str, request: PublishRequest, answer: Answer, since: float | None = None
+    ) -> None:
+        """Store and deliver one message; `answer` gets the receipt or the reason why not. Never raises.
+
+        `since` is for one that has waited before, for its topic: from when on, on the loop's clock.
+        """
         try:
             topic = self._find(tenant, request.topic)
             if topic is None:
-                again = partial(self.publish, tenant, request, answer)
+                again = partial(self.publish, tenant, request, answer, _now(since))
                 self._create_first(tenant, {request.topic}, again, answer)
                 return
             message = self._admit(topic, request)
             if message.idempotency_key is None:
                 single = Single(self._outcomes, topic, message, answer)
-                self._committers.submit((message,), len(message.payload), single)
+                self._committers.submit((message,), len(message.payload), single, since)
             elif self._keys.is_first(topic, message, answer):
-                self._committers.offer((message,), Single(self._outcomes, topic, message, answer))
+                single = Single(self._outcomes, topic, message, answer)
+                self._committers.offer((message,), single, since)
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
 
     # Many -----------------------------------------------------------------------------------------
 
     def publish_batch(
-        self, tenant: str, requests: Sequence[PublishRequest], answer: AnswerAll
+        self,
+        tenant: str,
+        requests: Sequence[PublishRequest],
+        answer: AnswerAll,
+        since: float | None = None,
     ) -> None:
         """Store and deliver all or none; `answer` gets one receipt per request, in order, or the reason.
 
         A message whose key is known already is answered with the first result and not stored again.
+        `since`: see `publish`.
         """
         try:
             self._admission.check_count(requests)
             topics, missing = self._find_all(tenant, {request.topic for request in requests})
             if missing:
-                again = partial(self.publish_batch, tenant, requests, answer)
+                again = partial(self.publish_batch, tenant, requests, answer, _now(since))
                 self._create_first(tenant, missing, again, answer)
                 return
             messages = []
@@ -115,9 +126,9 @@ class Publisher:
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
             return
-        self._submit_batch(Batch(self._outcomes, messages, answer))
+        self._submit_batch(Batch(self._outcomes, messages, answer), since)
 
-    def _submit_batch(self, batch: Batch) -> None:
+    def _submit_batch(self, batch: Batch, since: float | None) -> None:
         """Store what is not known already, in one unit for each shard of the log."""
         parts: dict[int, Part] = {}
         for index, (topic, message) in enumerate(batch.messages):
@@ -134,7 +145,7 @@ class Publisher:
                 batch.collect(index, error)
         for part in parts.values():
             messages = [batch.messages[index][1] for index in part.indexes]
-            self._committers.offer(messages, part)
+            self._committers.offer(messages, part, since)
 
     # Topics ---------------------------------------------------------------------------------------
 
@@ -180,3 +191,7 @@ class Publisher:
         task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
         task.add_done_callback(self._creating.discard)
+
+
+def _now(since: float | None) -> float:
+    return asyncio.get_running_loop().time() if since is None else since

@@ -1,0 +1,85 @@
+"""What waits for a commit, in the order in which it came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError
+
+
+class Unit(Protocol):
+    """Who waits for messages that are stored together or not at all."""
+
+    def stored(self, seqs: Sequence[int], start: int) -> None:
+        """They are in the log: the numbers of their whole commit, and where the unit's begin. The last
+        that it hears."""
+
+    def failed(self, error: ConduitError) -> None:
+        """None of them was stored, which is the last that it hears; or, with OutcomeUnknown, that cannot
+        be said yet: then it is told again, any number of times."""
+
+
+Waiting = tuple[int, Unit, float]
+"""How many messages a unit has, the unit, and when it came, on the loop's clock."""
+
+
+class Queue:
+    """Units in the order in which they came, and their messages in one list."""
+
+    __slots__ = ("messages", "oldest", "size_bytes", "units")
+
+    def __init__(self) -> None:
+        self.messages: list[NewMessage] = []
+        self.units: list[Waiting] = []
+        self.size_bytes = 0
+        """Of the payloads."""
+        self.oldest = math.inf
+        """None of the units came before."""
+
+    def take(self, max_count: int, max_bytes: int) -> tuple[Queue, Queue]:
+        """What comes first, up to so many messages and payload bytes, but one unit at least; and the rest."""
+        if len(self.messages) <= max_count and self.size_bytes <= max_bytes:
+            return self, Queue()
+        taken = count = size_bytes = 0
+        for unit_count, _, _ in self.units:
+            end = count + unit_count
+            size_bytes += _size(self.messages[count:end])
+            # A single unit may be larger than a commit: it cannot be divided.
+            if taken and (end > max_count or size_bytes > max_bytes):
+                break
+            count = end
+            taken += 1
+        return self.split(taken)
+
+    def split(self, unit_count: int) -> tuple[Queue, Queue]:
+        """The first `unit_count` units, and the rest."""
+        head, tail = Queue(), Queue()
+        head.units, tail.units = self.units[:unit_count], self.units[unit_count:]
+        count = sum([each[0] for each in head.units])
+        head.messages, tail.messages = self.messages[:count], self.messages[count:]
+        head.size_bytes = _size(head.messages)
+        tail.size_bytes = self.size_bytes - head.size_bytes
+        head.oldest = tail.oldest = self.oldest
+        return head, tail
+
+    def divide(self, until: float) -> tuple[Queue, Queue]:
+        """The units that came until then, and the others."""
+        early, others = Queue(), Queue()
+        start = 0
+        for waiting in self.units:
+            count, _, since = waiting
+            part = early if since <= until else others
+            part.units.append(waiting)
+            part.messages += self.messages[start : start + count]
+            part.oldest = min(part.oldest, since)
+            start += count
+        early.size_bytes = _size(early.messages)
+        others.size_bytes = self.size_bytes - early.size_bytes
+        return early, others
+
+
+def _size(messages: Iterable[NewMessage]) -> int:
+    return sum([len(message.payload) for message in messages])

@@ -1,0 +1,158 @@
+"""How much may wait for a store, so that all of it is stored while somebody still waits for the answer.
+
+A queue that is longer than the store can empty in time is worse than none: whoever waits in it gives up,
+what it left behind is stored all the same, and the time for that is missing for those who still wait
+(congestion collapse). So what is admitted depends on how long it would wait: for the rest of the commit that
+runs, and for the commits that the queue needs (commit_times.py). There are three bounds:
+
+- What still fits into the next commit may wait for nearly all of the time-out: shorter is not possible.
+- A burst may wait for half of it.
+- A queue that stands, since more comes than the store takes, helps nobody. Once that was so for a tenth of
+  the time-out, waiting may only take that tenth. (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue
+  2012; in this form Maurer, "Fail at Scale", ACM Queue 2015.)
+
+A commit that takes longer than expected is taken to need as much again as it is late already.
+"""
+
+from __future__ import annotations
+
+import math
+
+from conduit.core.commit_times import CommitTimes
+
+# Messages in one commit. More adds latency for those that wait, and no throughput (bench).
+COMMIT_MAX_COUNT = 2_000
+# Payload bytes in one commit, unless a single unit has more.
+COMMIT_MAX_BYTES = 8 << 20
+# What may wait for a commit, however fast the store is.
+QUEUE_MAX_COUNT = 20_000
+QUEUE_MAX_BYTES = 64 << 20
+# Shares of the time-out.
+NEXT_SHARE, BURST_SHARE, STANDING_SHARE = 0.9, 0.5, 0.1
+# Beyond these a slow commit is followed by one of twice its size at most: what is learned is not trusted for
+# sizes that it was not learned from.
+TRUSTED_BYTES = 1 << 20
+
+
+class Room:
+    """The queue of one store with group commit. Times are seconds of any clock that does not go back.
+
+    What waits is given as `count` messages with `size_bytes` of payload. `max_count` and `max_bytes` are
+    admitted without a question; they are known anew after `begin`, `end` and `look`.
+    """
+
+    __slots__ = (
+        "_begun_at",
+        "_expected_s",
+        "_full_since",
+        "_has_refused",
+        "_is_standing",
+        "_size_bytes",
+        "_timeout_s",
+        "_times",
+        "commit_bytes",
+        "max_bytes",
+        "max_count",
+    )
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._times = CommitTimes()
+        # Of the commit that runs, if one does.
+        self._begun_at: float | None = None
+        self._expected_s = 0.0
+        self._size_bytes = 0
+        # Whether somebody was refused since the last commit began, and since when there has been more than
+        # one commit takes.
+        self._has_refused = False
+        self._full_since: float | None = None
+        self._is_standing = False
+        self.commit_bytes = COMMIT_MAX_BYTES
+        """Payload bytes of the next commit, unless a single unit has more."""
+        self.max_count = QUEUE_MAX_COUNT
+        self.max_bytes = QUEUE_MAX_BYTES
+
+    # What happens ---------------------------------------------------------------------------------
+
+    def begin(self, now: float, size_bytes: int, *, has_rest: bool) -> None:
+        """A commit begins; `has_rest`: something has to wait for the one after it."""
+        self._begun_at = now
+        self._size_bytes = size_bytes
+        self._expected_s = self._times.expected_s(size_bytes)
+        if not (has_rest or self._has_refused):
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        self._has_refused = False
+        self._is_standing = (
+            self._full_since is not None
+            and now - self._full_since >= self._timeout_s * STANDING_SHARE
+        )
+        self.look(now)
+
+    def end(self, now: float, *, is_stored: bool) -> None:
+        """It is over. One that failed says nothing of how long others take."""
+        assert self._begun_at is not None
+        took_s = now - self._begun_at
+        self._begun_at = None
+        if is_stored:
+            self._times.observe(self._size_bytes, took_s)
+            self.commit_bytes = self._bytes_in_time(took_s)
+        self.look(now)
+
+    def _bytes_in_time(self, took_s: float) -> int:
+        """What a commit takes in a tenth of the time-out, or in twice the time that the smallest needs."""
+        fixed_s, per_byte_s = self._times.fixed_s, self._times.per_byte_s
+        target_s = self._timeout_s * STANDING_SHARE
+        most = float(COMMIT_MAX_BYTES)
+        if per_byte_s:
+            most = min(most, max(target_s - fixed_s, fixed_s) / per_byte_s)
+        if took_s > target_s:
+            most = min(most, max(2 * self._size_bytes, TRUSTED_BYTES))
+        return int(most)
+
+    # How much may wait ----------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Find `max_count` and `max_bytes`, as things are now."""
+        full_s = self._times.expected_s(self.commit_bytes)
+        left_s = self._limit_s - self._rest_s(now)
+        # Less than nothing is no room, and a store of which nothing is known has all.
+        commits = max(0, int(left_s / full_s)) if full_s else QUEUE_MAX_COUNT
+        self.max_count = min(QUEUE_MAX_COUNT, commits * COMMIT_MAX_COUNT)
+        self.max_bytes = min(QUEUE_MAX_BYTES, commits * self.commit_bytes)
+
+    def admits(self, now: float, count: int, size_bytes: int) -> bool:
+        """Whether so much may wait, with what is to be added. A refusal is remembered."""
+        if count <= QUEUE_MAX_COUNT and size_bytes <= QUEUE_MAX_BYTES:
+            limit_s = self._limit_s
+            if self._commits(count, size_bytes) == 1:
+                if self._begun_at is None:
+                    # However slow the store is: else it would never be tried again.
+                    return True
+                limit_s = self._timeout_s * NEXT_SHARE
+            if self.wait_s(now, count, size_bytes) <= limit_s:
+                return True
+        self._has_refused = True
+        return False
+
+    def wait_s(self, now: float, count: int, size_bytes: int) -> float:
+        """How long it takes until so much is stored."""
+        commits = self._commits(count, size_bytes)
+        return self._rest_s(now) + self._times.expected_s(size_bytes, commits)
+
+    @property
+    def _limit_s(self) -> float:
+        share = STANDING_SHARE if self._is_standing else BURST_SHARE
+        return self._timeout_s * share
+
+    def _rest_s(self, now: float) -> float:
+        """How much longer the commit takes that runs."""
+        if self._begun_at is None:
+            return 0.0
+        return abs(self._begun_at + self._expected_s - now)
+
+    def _commits(self, count: int, size_bytes: int) -> int:
+        by_bytes = math.ceil(size_bytes / max(self.commit_bytes, 1))
+        # Not more than messages: a large one is a commit by itself.
+        return max(1, math.ceil(count / COMMIT_MAX_COUNT), min(by_bytes, count))

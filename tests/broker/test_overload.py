@@ -1,0 +1,204 @@
+"""What waits for a store that does not keep up: refused in time, and never stored after that."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from conduit.broker.commits import Commits
+from conduit.broker.publish.admission import PublishLimits
+from conduit.broker.publish.committer import Committer
+from conduit.broker.publish.queue import Queue
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError, OutcomeUnknown, Overloaded
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import PublishRequest
+from tests.broker.kit import ManualClock, running_broker
+from tests.broker.test_commits import HangingStore
+
+TIMEOUT_S = 5.0
+
+
+class GatedStore:
+    """Each append waits until it is let through; what was stored is kept."""
+
+    kind = "memory"
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.gate = asyncio.Semaphore(0)
+
+    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        await self.gate.acquire()
+        self.payloads += [message.payload for message in batch]
+        return [len(self.payloads)] * len(batch)
+
+
+class Publisher:
+    """A unit of one message, and what it was told."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.message = NewMessage(1, "id", payload)
+        self.told: list[int | ConduitError] = []
+
+    def stored(self, seqs: Sequence[int], start: int) -> None:
+        self.told.append(seqs[start])
+
+    def failed(self, error: ConduitError) -> None:
+        self.told.append(error)
+
+
+@asynccontextmanager
+async def gated_committer():
+    store = GatedStore()
+    clock = Commits(ManualClock())
+    committer = Committer(store, clock, lambda messages, seqs: None, timeout_s=TIMEOUT_S)
+    task = asyncio.get_running_loop().create_task(committer.run())
+    try:
+        yield store, committer
+    finally:
+        for _ in range(10):
+            store.gate.release()
+        await committer.drain()
+        task.cancel()
+
+
+def submit(committer: Committer, payload: bytes, since: float | None = None) -> Publisher:
+    publisher = Publisher(payload)
+    committer.submit([publisher.message], len(payload), publisher, since)
+    return publisher
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def teach(committer: Committer, *, commit_s: float) -> None:
+    """As if the store had always taken so long."""
+    now = asyncio.get_running_loop().time()
+    for _ in range(5):
+        committer._room.begin(now - commit_s, 1, has_rest=False)
+        committer._room.end(now, is_stored=True)
+
+
+async def test_what_has_waited_too_long_when_its_turn_comes_is_refused_and_not_stored():
+    async with gated_committer() as (store, committer):
+        first = submit(committer, b"first")
+        await turns()
+        long_ago = asyncio.get_running_loop().time() - TIMEOUT_S
+        fresh, late = submit(committer, b"fresh"), submit(committer, b"late", long_ago)
+        store.gate.release()
+        await turns()
+        assert isinstance(late.told[0], Overloaded)
+        assert len(first.told) == 1
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"first", b"fresh"]
+        assert len(late.told) == len(fresh.told) == 1
+
+
+async def test_what_waits_is_refused_when_its_time_is_over_and_not_only_when_its_turn_comes():
+    async with gated_committer() as (store, committer):
+        submit(committer, b"first")
+        await turns()
+        now = asyncio.get_running_loop().time()
+        queued, late = submit(committer, b"queued"), submit(committer, b"late", now - 4)
+        committer.check(now + 2)
+        assert isinstance(late.told[0], Overloaded)
+        assert queued.told == []
+        store.gate.release()
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"first", b"queued"]
+
+
+async def test_the_time_that_a_publish_waited_in_the_queue_counts_while_its_commit_runs():
+    async with gated_committer() as (store, committer):
+        now = asyncio.get_running_loop().time()
+        old, new = submit(committer, b"old", now - 4), submit(committer, b"new")
+        await turns()
+        committer.check(now + 2)
+        assert isinstance(old.told[0], OutcomeUnknown)
+        assert new.told == []
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"old", b"new"]
+
+
+async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again():
+    async with gated_committer() as (store, committer):
+        teach(committer, commit_s=3.0)
+        submit(committer, b"first")
+        await turns()
+        with pytest.raises(Overloaded) as refused:
+            submit(committer, b"second")
+        assert 3.0 <= refused.value.retry_after_s <= 6.5
+        store.gate.release()
+        await turns()
+        submit(committer, b"third")
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"first", b"third"]
+
+
+async def test_a_store_slower_than_the_time_out_is_still_tried_when_it_is_idle():
+    async with gated_committer() as (store, committer):
+        teach(committer, commit_s=60.0)
+        large = b"x" * (9 << 20)
+        submit(committer, large)
+        await turns()
+        with pytest.raises(Overloaded):
+            submit(committer, b"second")
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [large]
+
+
+async def test_commits_have_no_more_bytes_than_the_store_takes_in_time():
+    sizes: list[int] = []
+
+    class Store(GatedStore):
+        async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+            sizes.append(sum(len(message.payload) for message in batch))
+            return await super().append(batch)
+
+    store, commits = Store(), Commits(ManualClock())
+    committer = Committer(store, commits, lambda messages, seqs: None)
+    for _ in range(40):
+        submit(committer, b"x" * (1 << 20))
+        store.gate.release()
+    task = asyncio.get_running_loop().create_task(committer.run())
+    await committer.drain()
+    task.cancel()
+    assert sum(sizes) == 40 << 20
+    assert max(sizes) == 8 << 20
+
+
+def test_a_queue_is_divided_into_those_that_came_until_then_and_the_others():
+    queue = Queue()
+    for since, count in ((1.0, 2), (3.0, 1), (2.0, 3)):
+        queue.units.append((count, Publisher(b""), since))
+        queue.messages += [NewMessage(1, "id", b"%d" % since)] * count
+        queue.size_bytes += count
+    early, others = queue.divide(2.0)
+    assert [message.payload for message in early.messages] == [b"1"] * 2 + [b"2"] * 3
+    assert [message.payload for message in others.messages] == [b"3"]
+    assert (early.size_bytes, others.size_bytes) == (5, 1)
+    assert (early.oldest, others.oldest) == (1.0, 3.0)
+
+
+async def test_a_commit_that_hangs_is_noticed_without_anybody_who_publishes():
+    store, told = HangingStore(), asyncio.Event()
+    async with running_broker(store, publish=PublishLimits(timeout_s=0.01)) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        request = PublishRequest("a", msgspec.Raw(b"1"))
+        answers: list[object] = []
+        bench.broker.publish(
+            DEFAULT_TENANT, request, lambda answer: (answers.append(answer), told.set())
+        )
+        await asyncio.wait_for(told.wait(), 10)
+        assert isinstance(answers[0], OutcomeUnknown)
+        store.goes_on.set()
