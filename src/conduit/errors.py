@@ -8,8 +8,8 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 │  └─ LimitReached           a bound with a name was hit: size, count
 ├─ WireError                 the peer broke the wire itself; the connection is closed after it
 ├─ Unavailable               try again later; `retry_after_s` says when
-│  ├─ StoreUnavailable       the log cannot be read or written now
-│  ├─ OutcomeUnknown         a commit takes too long to be waited for; it may still happen
+│  ├─ StoreUnavailable       the store cannot be read or written now; nothing was changed
+│  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
 │  └─ Overloaded             a bounded queue is full
 ├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
 ├─ ConfigError               start-up only; lists all problems at once
@@ -91,13 +91,14 @@ class Unavailable(ConduitError):
 
 
 class StoreUnavailable(Unavailable):
-    """The store failed for a reason outside the request: disk, lock, connection."""
+    """The store failed for a reason outside the request: disk, lock, connection. What was to be changed is
+    not, and never will be."""
 
     code = "store_unavailable"
 
 
 class OutcomeUnknown(Unavailable):
-    """The store has the request and does not answer: it may still be stored, or may be already."""
+    """The store has the request and has not confirmed it: it may be done already, or may still be."""
 
     code = "outcome_unknown"
 

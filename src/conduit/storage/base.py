@@ -3,9 +3,12 @@
 All methods may be called concurrently from one event loop; appends take effect in the order of the
 calls, and so do all other writes among themselves, but `trim`, `purge`, `forget_keys` and `dead_trim` let
 the others pass. A call that returns has happened durably if `durable` is true; one that is cancelled may
-still happen. Errors: `StoreUnavailable` when the store cannot be used now (nothing happened),
-`OutcomeUnknown` when the answer of a change was lost or takes too long (all of it or nothing happened, or
-will), `StoreDataError` when a row of an `append` is unacceptable (nothing of the batch happened).
+still happen.
+
+Errors. `StoreUnavailable`: the store cannot be used now; nothing happened, and nothing will.
+`OutcomeUnknown`: it was told to commit and did not confirm it; nothing or all may have happened. An `append`
+ends with that only when the store is being closed: else it is found out before there is an answer.
+`StoreDataError`: a row of an `append` is unacceptable; nothing of the batch happened.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 import asyncpg
 
-from conduit.errors import OutcomeUnknown, StoreUnavailable
-from conduit.storage.postgres.errors import is_lost, translated
+from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
+from conduit.storage.postgres.errors import translated
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -49,11 +49,6 @@ class _Stateless(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
-
-
-class Lost(StoreUnavailable):
-    """The connection ended under a statement, or was given up: what was asked for may have happened, or still
-    happen."""
 
 
 Job: TypeAlias = Callable[Concatenate["Connection", P], Awaitable[T]]
@@ -130,16 +125,18 @@ class Database:
         """As `read`, on a connection for all else."""
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
 
+    async def change(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `ask`, for a job that changes something. Raises StoreUnavailable if it did not, OutcomeUnknown
+        if nobody can say."""
+        return await self._call(self._control, lambda c: job(c, *args, **kwargs), changes=True)
+
     async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `ask`, one after the other in the order of the calls, each to its end. Raises OutcomeUnknown if
-        it may have an effect although there is no answer."""
-        try:
-            return await self.in_turn(lambda: self.ask(job, *args, **kwargs))
-        except Lost as lost:
-            raise OutcomeUnknown(f"{lost.detail}; the change may still be made") from lost
+        """As `change`, one after the other in the order of the calls, each to its end."""
+        return await self.in_turn(lambda: self.change(job, *args, **kwargs))
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """`work()` when it is its turn among the jobs of `write`; it may `ask`, and must not `write`."""
+        """`work()` when it is its turn among the jobs of `write`; it may `ask` and `change`, and must not
+        `write`."""
 
         async def in_lane() -> T:
             async with self._lane:
@@ -148,19 +145,25 @@ class Database:
         return await self._to_its_end(in_lane)
 
     async def maintain(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `ask`, for what may take longer."""
+        """As `change`, for what may take longer, and out of turn."""
         timeout_s = MAINTENANCE_TIMEOUT_S
-        return await self._call(self._control, lambda c: job(c, *args, **kwargs), timeout_s)
+        return await self._call(
+            self._control, lambda c: job(c, *args, **kwargs), timeout_s, changes=True
+        )
 
     async def _call(
         self,
         pool: Pool | None,
         job: Callable[[Connection], Awaitable[T]],
         timeout_s: float = CALL_TIMEOUT_S,
+        *,
+        changes: bool = False,
     ) -> T:
         if pool is None:
             raise StoreUnavailable("the store is not open")
-        return await self._to_its_end(lambda: _on_a_connection(pool, timeout_s, job))
+        return await self._to_its_end(
+            lambda: _on_a_connection(pool, timeout_s, job, changes=changes)
+        )
 
     async def _to_its_end(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """`work()`, which goes on if the caller is cancelled."""
@@ -182,7 +185,7 @@ _PID = "SELECT pg_backend_pid()"
 
 
 async def _on_a_connection(
-    pool: Pool, timeout_s: float, job: Callable[[Connection], Awaitable[T]]
+    pool: Pool, timeout_s: float, job: Callable[[Connection], Awaitable[T]], *, changes: bool
 ) -> T:
     try:
         connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
@@ -191,8 +194,8 @@ async def _on_a_connection(
     except Exception as error:
         raise translated(error) from error
     try:
-        return await within(timeout_s, connection, job(connection))
-    except StoreUnavailable:
+        return await within(timeout_s, connection, job(connection), changes=changes)
+    except Unavailable:
         # Whatever it was, it may have left the connection unusable.
         _end(connection)
         raise
@@ -206,11 +209,13 @@ def _end(connection: Connection) -> None:
         connection.terminate()
 
 
-async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -> T:
+async def within(
+    timeout_s: float, connection: Connection, work: Awaitable[T], *, changes: bool = False
+) -> T:
     """The result of `work` on the connection, which is ended if there is none in time.
 
     The work is not cancelled: what it asked for may still happen. Raises what `translated` makes of its
-    errors, and Lost after the time, or if the connection ended by itself.
+    errors; after the time OutcomeUnknown if it `changes` something, else StoreUnavailable.
     """
 
     task = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
@@ -222,9 +227,9 @@ async def within(timeout_s: float, connection: Connection, work: Awaitable[T]) -
     try:
         return task.result()
     except Exception as error:
-        if not done:
-            raise Lost(f"PostgreSQL did not answer in {timeout_s:g} s") from error
-        told = translated(error)
-        if is_lost(error) and isinstance(told, StoreUnavailable):
-            told = Lost(told.detail)
-        raise told from error
+        if done:
+            raise translated(error, changes=changes) from error
+        late = f"PostgreSQL did not answer in {timeout_s:g} s"
+        if changes:
+            raise OutcomeUnknown(f"{late}; it may be done") from error
+        raise StoreUnavailable(late) from error

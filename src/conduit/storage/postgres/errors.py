@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncpg
 
-from conduit.errors import ConduitError, StateError, StoreDataError, StoreUnavailable
+from conduit.errors import (
+    ConduitError,
+    OutcomeUnknown,
+    StateError,
+    StoreDataError,
+    StoreUnavailable,
+)
 
 # SQLSTATE classes and codes (PostgreSQL's documentation, appendix A), with what an operator should know
 # and do. The longest prefix counts.
@@ -29,8 +35,10 @@ _UNACCEPTABLE = ("22", "23", "54")
 def is_lost(error: BaseException) -> bool:
     """Whether the connection ended under a statement, so that nobody knows what became of it."""
     if isinstance(error, asyncpg.PostgresError):
-        # Class 57 ends the session from the server's side: shutdown, crash, an operator.
-        return str(error.sqlstate).startswith(("08", "57P0"))
+        # Class 57 ends the session from the server's side: shutdown, crash, an operator. So does any error
+        # of these severities, such as a failed fsync of a commit that is in the WAL already.
+        ends = getattr(error, "severity_en", None) in ("FATAL", "PANIC")
+        return ends or str(error.sqlstate).startswith(("08", "57P0"))
     # InternalClientError: the server has ended the session, and asyncpg has not understood it yet.
     lost = OSError | EOFError | asyncpg.InterfaceError | asyncpg.InternalClientError
     return isinstance(error, lost)
@@ -45,15 +53,22 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate) in _PASSING
 
 
-def translated(error: Exception) -> Exception:
+def translated(error: Exception, *, changes: bool = False) -> Exception:
     """The error that a caller of the store gets for one that a call met.
 
+    OutcomeUnknown, if the call `changes` something: the connection ended before the answer, so that the
+    change may have been committed. An error that the server answered with has undone it.
     StoreUnavailable: the connection, the server, its disk or its locks. StoreDataError: a value that
     PostgreSQL does not take. StateError: a statement of ours that it refuses. Errors that are not about
     PostgreSQL stay as they are. None of them repeats values: a detail of PostgreSQL's may have some.
     """
     if isinstance(error, ConduitError):
         return error
+    if changes and is_lost(error):
+        lost = type(error).__name__
+        return OutcomeUnknown(
+            f"the connection to PostgreSQL ended before the answer ({lost}); it may be done"
+        )
     # What cannot be encoded: asyncpg raises its own DataError, without a state of the server.
     if isinstance(error, UnicodeEncodeError) or (
         isinstance(error, asyncpg.DataError) and not error.sqlstate

@@ -28,6 +28,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.core.topics import matches
+from conduit.errors import OutcomeUnknown
 from conduit.storage.base import DeadFilter, Extent, Former, KnownKey, Start, Trimmed
 from conduit.storage.fences import allowed
 from conduit.storage.floors import floor_of
@@ -154,15 +155,21 @@ class PostgresStore:
     # The log --------------------------------------------------------------------------------------
 
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
-        """With several shards, one commit in each."""
+        """With several shards, one commit in each; OutcomeUnknown if only some of them could be made."""
         if not self.shards:
             return await self._home.append(batch)
         places: dict[Shard, list[int]] = defaultdict(list)
         for index, new in enumerate(batch):
             places[self._shard(new.topic_id)].append(index)
         calls = [shard.append([batch[at] for at in indexes]) for shard, indexes in places.items()]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
         seqs = [0] * len(batch)
-        for indexes, stored in zip(places.values(), await asyncio.gather(*calls), strict=True):
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if errors and len(errors) < len(answers):
+            raise OutcomeUnknown("a part of the batch is stored") from errors[0]
+        for indexes, stored in zip(places.values(), answers, strict=True):
+            if isinstance(stored, BaseException):
+                raise stored
             for index, seq in zip(indexes, stored, strict=True):
                 seqs[index] = seq
         return seqs
@@ -277,7 +284,8 @@ class PostgresStore:
 
         async def settled() -> set[int]:
             messages = await self._messages(deaths)
-            return await self._home.database.ask(_settle, progress, deaths, redriven, messages)
+            settle = self._home.database.change
+            return await settle(_settle, progress, deaths, redriven, messages)
 
         # The messages are read in its turn too: what is asked for later must not come before it.
         return await self._home.database.in_turn(settled)

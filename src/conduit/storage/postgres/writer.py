@@ -19,7 +19,7 @@ import asyncpg
 import uuid_utils
 
 from conduit.core.message import NewMessage
-from conduit.errors import StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.base import TOPIC_GONE
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
@@ -110,7 +110,8 @@ class Writer:
             return await self._stored(columns)
 
     async def _stored(self, batch: Batch) -> list[int]:
-        """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored."""
+        """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored,
+        OutcomeUnknown if the store is closed before that is known."""
         give_up_at = self._now() + TRY_FOR_S
         is_unknown = False
         while True:
@@ -120,7 +121,9 @@ class Writer:
                     return await self._outcome(connection, batch)
             except StoreUnavailable as error:
                 # Until the outcome is known there is no answer, however long that takes.
-                if self._is_closed or (not is_unknown and self._now() >= give_up_at):
+                if is_unknown and self._is_closed:
+                    raise OutcomeUnknown("the store is closed; it may be stored") from error
+                if not is_unknown and (self._is_closed or self._now() >= give_up_at):
                     raise
                 self._say(f"an append waits for PostgreSQL: {error}")
             else:

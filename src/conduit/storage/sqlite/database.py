@@ -23,6 +23,9 @@ READER_CACHE_BYTES = 8 << 20
 CHECKPOINT_PAGES = 4_000
 WAL_MAX_BYTES = 64 << 20
 SYNCHRONOUS_FULL = 2
+_UNDO = """
+INSERT INTO meta VALUES ('undone_count', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
+"""
 # In the header of the file, so that no other program's database is taken for ours: "Cond".
 APPLICATION_ID = 0x436F6E64
 
@@ -78,6 +81,15 @@ class Database:
         # messages took 104 µs, of which 50 were that.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         return connection
+
+
+def undo_failed(connection: apsw.Connection) -> None:
+    """When this returns, a commit that failed before is not in the file, and will not be.
+
+    SQLite has forgotten that commit, but its frames may be whole in the WAL, and count after a crash. The
+    next commit is written over them, and then their checksums are not right any more.
+    """
+    connection.execute(_UNDO)
 
 
 def _make_durable(connection: apsw.Connection) -> dict[str, object]:

@@ -23,6 +23,17 @@ _UNAVAILABLE: tuple[tuple[type[apsw.Error], str], ...] = (
 _UNACCEPTABLE = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
 
 
+# A commit that fails with these may have its last frame in the WAL. If the process then ends, the next one
+# finds the commit there; if it goes on, the next commit is written over it.
+_IN_DOUBT = (apsw.IOError, apsw.NoMemError)
+
+
+def is_in_doubt(error: Exception) -> bool:
+    """Whether what a call meant to commit may be stored all the same: the sync of the WAL failed, or what
+    comes after it. A full disk is not among them: the frame that commits was not written then."""
+    return isinstance(error, _IN_DOUBT)
+
+
 def translated(error: Exception) -> Exception:
     """The error that a caller of the store gets for one that a call met.
 

@@ -29,7 +29,7 @@ from conduit.storage.base import Appender, DeadFilter, Extent, Former, KnownKey,
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.sqlite import dead_letters, former, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
-from conduit.storage.sqlite.database import Database
+from conduit.storage.sqlite.database import Database, undo_failed
 from conduit.storage.sqlite.errors import translated
 from conduit.storage.sqlite.worker import Worker
 
@@ -40,7 +40,7 @@ class _Open:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.log = database.log
-        self.writer = Worker("conduit-sqlite-writer", [database.writer])
+        self.writer = Worker("conduit-sqlite-writer", [database.writer], undo_failed)
         self.readers = Worker("conduit-sqlite-reader", database.readers)
 
     def close(self) -> None:

@@ -1,8 +1,15 @@
-"""Threads that use SQLite, so that the event loop never waits for a disk."""
+"""Threads that use SQLite, so that the event loop never waits for a disk.
+
+A commit whose sync fails may be stored all the same (errors.py). So the thread that writes first makes sure
+that it is not, by a commit of its own in its place, before anybody is answered or anything else is written:
+the error that the caller then gets means "not stored". As long as the disk does not take that either, nobody
+knows, and there is no answer; nor is there one from a process that is killed meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,8 +19,8 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import apsw
 
-from conduit.errors import StoreUnavailable
-from conduit.storage.sqlite.errors import translated
+from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.storage.sqlite.errors import is_in_doubt, translated
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +29,10 @@ T = TypeVar("T")
 WAITING_MAX_COUNT = 10_000
 # Urgent calls in a row after which a slice of housekeeping runs, so that it never starves.
 URGENT_STREAK_COUNT = 32
+# Between two tries to undo a commit that failed.
+UNDO_PAUSE_S = 0.2
+
+logger = logging.getLogger(__name__)
 
 
 class _Call(NamedTuple):
@@ -34,9 +45,17 @@ class Worker:
 
     Calls start in the order in which they were made; `housekeep` calls let the others pass. A call that
     was made is finished even if its caller is cancelled or the worker is closed meanwhile.
+
+    `undo` is for connections that write: when it returns, a commit that failed before it is not stored.
     """
 
-    def __init__(self, name: str, connections: Sequence[apsw.Connection]) -> None:
+    def __init__(
+        self,
+        name: str,
+        connections: Sequence[apsw.Connection],
+        undo: Callable[[apsw.Connection], None] | None = None,
+    ) -> None:
+        self._undo = undo
         self._loop = asyncio.get_running_loop()
         self._urgent: deque[_Call] = deque()
         self._later: deque[_Call] = deque()
@@ -44,6 +63,7 @@ class Worker:
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._streak = 0
         self._closed = False
+        self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, args=(connection,), name=name, daemon=True)
             for connection in connections
@@ -54,7 +74,8 @@ class Worker:
     async def call(
         self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `job(connection, …)` and return its result; errors are translated."""
+        """Run `job(connection, …)` and return its result; errors are translated. Raises OutcomeUnknown if the
+        worker is closed before it is known whether a commit is stored."""
         return await self._submit(self._urgent, lambda connection: job(connection, *args, **kwargs))
 
     async def housekeep(
@@ -66,6 +87,7 @@ class Worker:
     def close(self) -> None:
         """Finish the calls that wait and end the threads. Blocks: not for the event loop's thread."""
         self._closed = True
+        self._closing.set()
         for _ in self._threads:
             self._tokens.put(None)
         for thread in self._threads:
@@ -91,9 +113,35 @@ class Worker:
                 result = call.run(connection)
             except Exception as error:  # noqa: BLE001 - the root of the thread: the caller gets it
                 failure = translated(error)
+                if self._undo is not None and is_in_doubt(error):
+                    failure = self._undone(self._undo, connection, failure)
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_answer, call.future, result, failure)
+
+    def _undone(
+        self,
+        undo: Callable[[apsw.Connection], None],
+        connection: apsw.Connection,
+        failure: Exception,
+    ) -> Exception:
+        """What the caller gets, once it is known that the commit that failed is not stored."""
+        is_logged = False
+        while True:
+            try:
+                undo(connection)
+                return failure
+            except apsw.ConnectionClosedError:
+                break
+            except apsw.Error as error:
+                if not is_logged:
+                    is_logged = True
+                    logger.warning(
+                        "a failed commit cannot be undone yet, all writes wait: %s", error
+                    )
+            if self._closing.wait(UNDO_PAUSE_S):
+                break
+        return OutcomeUnknown(f"{failure}; it may be stored")
 
     def _next(self) -> _Call | None:
         """Wait for a call; None when the thread is to end."""

@@ -1,0 +1,163 @@
+"""A disk that does not sync. What the store says then is true of what the next process finds."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from conduit.broker.broker import Broker
+from conduit.core.message import Progress, Retention
+from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.names import DEFAULT_TENANT
+from conduit.storage.base import DeadFilter
+from conduit.storage.sqlite import SqliteStore
+from tests.broker.kit import running_broker
+from tests.broker.test_commits import later, published
+from tests.storage import given
+from tests.storage.failing_disk import FailingDisk, failing_disk
+from tests.storage.given import NOW_MS, TENANT
+
+FOR_EVER = 1 << 30
+
+
+class Killed:
+    """A store on a disk that fails when told, and what a process would find that came after a SIGKILL."""
+
+    def __init__(self, store: SqliteStore, path: Path, disk: FailingDisk) -> None:
+        self.store = store
+        self.disk = disk
+        self._path = path
+        self._copy = path.parent / "copy"
+
+    def kill(self) -> None:
+        """What is in the files now is what is found."""
+        self._copy.mkdir(exist_ok=True)
+        for suffix in ("", "-wal"):
+            name = self._path.name + suffix
+            shutil.copy(self._path.parent / name, self._copy / name)
+
+    async def found(self) -> list[object]:
+        after = SqliteStore(self._copy / self._path.name)
+        await after.open()
+        try:
+            return await everything(after)
+        finally:
+            await after.close()
+            shutil.rmtree(self._copy)
+
+
+async def everything(store: SqliteStore) -> list[object]:
+    topics = await store.topics()
+    subscriptions = await store.subscriptions()
+    return [
+        topics,
+        subscriptions,
+        await store.known_keys(0, 1_000),
+        await store.dead_list(TENANT, DeadFilter(), limit=100),
+        [await store.read(record.topic_id, 1, limit=100) for record in topics],
+        [await store.progress(record.subscription_id) for record in subscriptions],
+    ]
+
+
+@pytest.fixture
+async def killed(tmp_path: Path) -> AsyncIterator[Killed]:
+    path = tmp_path / "log.db"
+    with failing_disk(path) as disk:
+        store = SqliteStore(path)
+        await store.open()
+        record = await given.topic(store)
+        await given.messages(store, record.topic_id, 3)
+        await given.subscription(store)
+        await store.settle([], [given.death(record.topic_id, 1, "d1")])
+        yield Killed(store, path, disk)
+        disk.failing_syncs = 0
+        await store.close()
+
+
+WRITES = {
+    "append": lambda store: store.append([given.message(1, idempotency_key="k")]),
+    "append of more than a statement": lambda store: store.append([given.message(1)] * 600),
+    "topic_create": lambda store: given.topic(store, "another"),
+    "topic_update": lambda store: store.topic_update(1, Retention(max_messages=7)),
+    "topic_delete": lambda store: store.topic_delete(1, [1], NOW_MS),
+    "subscription_create": lambda store: given.subscription(store, "another"),
+    "subscription_delete": lambda store: store.subscription_delete(1),
+    "seek": lambda store: store.seek(1, [(1, 2)]),
+    "settle": lambda store: store.settle(
+        [Progress(1, 1, 2, 2)], [given.death(1, 2, "d2", subscription="billing")]
+    ),
+    "dead_delete": lambda store: store.dead_delete(TENANT, ["d1"]),
+    "trim": lambda store: store.trim(1, Retention(max_messages=1), NOW_MS, 100),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_what_is_unavailable_is_not_stored_even_if_the_process_is_killed_right_after(
+    killed, name
+):
+    before = await everything(killed.store)
+    killed.disk.failing_syncs = 1
+    with pytest.raises(StoreUnavailable):
+        await WRITES[name](killed.store)
+    killed.kill()
+    assert killed.disk.failed.is_set()
+    assert await killed.found() == before
+    assert await everything(killed.store) == before
+    await WRITES[name](killed.store)
+    killed.kill()
+    assert await everything(killed.store) != before
+    assert await killed.found() == await everything(killed.store)
+
+
+async def test_as_long_as_it_may_be_stored_there_is_no_answer(killed):
+    before = await everything(killed.store)
+    killed.disk.on_failure = killed.kill
+    killed.disk.failing_syncs = FOR_EVER
+    append = asyncio.get_running_loop().create_task(killed.store.append([given.message(1)]))
+    await asyncio.to_thread(killed.disk.failed.wait, 10)
+    assert await killed.found() != before
+    assert not append.done()
+    assert await everything(killed.store) == before
+    killed.disk.failing_syncs = 0
+    with pytest.raises(StoreUnavailable):
+        await append
+    killed.kill()
+    assert await killed.found() == before
+    assert await killed.store.append([given.message(1)]) == [4]
+
+
+async def test_a_store_that_is_closed_before_it_is_known_says_so(killed):
+    killed.disk.failing_syncs = FOR_EVER
+    append = asyncio.get_running_loop().create_task(killed.store.append([given.message(1)]))
+    await asyncio.to_thread(killed.disk.failed.wait, 10)
+    await asyncio.to_thread(killed.store._db.writer.close)
+    with pytest.raises(OutcomeUnknown):
+        await append
+
+
+async def last_seq(broker: Broker) -> int:
+    (record,) = await broker.store.topics()
+    return record.last_seq
+
+
+async def test_a_publish_that_is_repeated_with_its_key_until_it_is_answered_is_stored_once(
+    tmp_path,
+):
+    path = tmp_path / "log.db"
+    with failing_disk(path) as disk:
+        async with running_broker(SqliteStore(path)) as bench:
+            await bench.broker.topics.create(DEFAULT_TENANT, "a")
+            disk.failing_syncs = FOR_EVER
+            first = published(bench, idempotency_key="k")
+            await asyncio.to_thread(disk.failed.wait, 10)
+            again = published(bench, idempotency_key="k")
+            bench.broker._committers.check(later())
+            assert [answer.code for answer in first + again] == ["outcome_unknown"] * 2
+            disk.failing_syncs = 0
+            await asyncio.wait_for(bench.broker._committers.drain(), 10)
+            receipt = await bench.publish("a", idempotency_key="k")
+            assert (receipt.seq, receipt.duplicate) == (1, False)
+            assert (await bench.publish("a", idempotency_key="k")).duplicate
+            assert await last_seq(bench.broker) == 1
