@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from conduit.core.message import DeadLetter, NewMessage, Progress, Retention
-from conduit.errors import StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.base import Appender, DeadFilter, Store
 from tests.model.clockwork import VirtualLoop
 from tests.model.oracle.from_store import FromStore
@@ -194,7 +194,7 @@ class Port:
         if fault is Fault.LOSES_ANSWER:
             self.faults.lost_count += 1
             self.faults.failed_count += 1
-            raise StoreUnavailable(f"the answer of {call} is lost by plan")
+            raise OutcomeUnknown(f"the answer of {call} is lost by plan")
         with self._listening():
             self._answered(call, args, result)
         return result
