@@ -111,14 +111,16 @@ def told_of(peer: Peer):
 
 
 @pytest.mark.parametrize("call", ["progress", "former"])
-async def test_what_was_owed_of_a_topic_that_goes_while_it_is_loaded_is_told_once(call):
+async def test_what_was_owed_of_a_topic_that_goes_while_it_is_loaded_is_told(call):
     store = SlowStore()
     async with running_broker(store) as bench:
         await owed(bench, "a.b", settled=2, count=5)
         async with held(bench, store, call, Subscribe("a.*", "s")) as peer:
             await bench.broker.topics.delete(T, "a.b")
         await made_anew(bench, "a.b")
-        assert told_of(peer) == [3, 1]
+        # That it is gone, and that it was made anew.
+        assert told_of(peer) == [3, 3, 1]
+        assert [gap["to_seq"] for gap in peer.of("gap")] == [5, None]
 
 
 async def test_a_topic_that_comes_and_goes_while_it_is_loaded_is_told():
@@ -132,7 +134,8 @@ async def test_a_topic_that_comes_and_goes_while_it_is_loaded_is_told():
             await bench.broker.topics.delete(T, "b.c")
         await made_anew(bench, "b.c")
         await made_anew(bench, "a.c")
-        assert told_of(peer) == [1, 1]
+        assert told_of(peer) == [1, 1, 1]
+        assert [gap["topic"] for gap in peer.of("gap")] == ["a.c", "a.c"]
 
 
 async def test_it_is_told_from_the_first_one_owed_if_only_the_store_knows_that_the_topic_is_gone():
@@ -147,7 +150,7 @@ async def test_it_is_told_from_the_first_one_owed_if_only_the_store_knows_that_t
         store.release()
         await deleting
         await made_anew(bench, "a.b")
-        assert told_of(peer) == [3, 1]
+        assert told_of(peer) == [3, 3, 1]
 
 
 async def test_a_topic_that_is_deleted_while_a_subscription_is_created_is_told():

@@ -191,7 +191,7 @@ def test_the_stored_form_is_pinned_because_older_progress_must_stay_readable():
     delivery = handed(5)
     delivery.ack(2)
     delivery.nack(5, 0.0, 12.5, "busy")
-    pinned = [[[1, 1], [3, 4]], [], [2000, [[5, 1, 10_500, "busy", 1, 0]]]]
+    pinned = [[[1, 1], [3, 4]], [], [2000, [[5, 1, 10_500, "busy", 1, 0]]], []]
 
     assert msgspec.msgpack.decode(flushed(delivery, 2.0).open) == pinned
     delivery = restored(stored(0, 5, pinned), 20.0)

@@ -6,7 +6,7 @@ import pytest
 
 from conduit.core.message import Progress
 from conduit.storage import base
-from conduit.storage.base import Former
+from conduit.storage.base import Former, Heard
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -19,7 +19,7 @@ async def deleted(store, name: str, followers, now_ms: int = NOW_MS) -> Former:
     """A topic that was made, followed and deleted; what is remembered of it without progress."""
     topic = await given.topic(store, name)
     await store.topic_delete(topic.topic_id, followers, now_ms)
-    return Former(name, topic.epoch, 0)
+    return Former(name, topic.epoch, 0, 0)
 
 
 async def test_a_subscription_is_told_of_the_topics_that_were_deleted_while_it_followed_them(store):
@@ -31,8 +31,8 @@ async def test_a_subscription_is_told_of_the_topics_that_were_deleted_while_it_f
     for topic in (orders, bills):
         await store.topic_delete(topic.topic_id, [created.subscription_id], NOW_MS)
     assert set(await store.former(created.subscription_id)) == {
-        Former("orders", orders.epoch, 7),
-        Former("bills", bills.epoch, 0),
+        Former("orders", orders.epoch, 7, 9),
+        Former("bills", bills.epoch, 0, 0),
     }
     assert await store.progress(created.subscription_id) == []
 
@@ -53,21 +53,12 @@ async def test_where_it_began_or_was_moved_to_is_what_it_had_settled(store, is_m
     } == ({"orders": 3, "bills": 4} if is_moved else {"orders": 12, "bills": 5})
 
 
-async def test_a_subscription_that_is_moved_in_a_topics_successor_knows_that_it_was_made_anew(
-    store,
-):
-    ours = await given.subscription(store, "ours", ">")
-    other = await given.subscription(store, "other", ">")
-    both = [ours.subscription_id, other.subscription_id]
-    orders, bills = await deleted(store, "orders", both), await deleted(store, "bills", both)
+async def test_a_seek_is_not_taken_for_hearing_of_it(store):
+    created = await given.subscription(store, pattern=">")
+    before = await deleted(store, "orders", [created.subscription_id])
     successor = await given.topic(store, "orders")
-    await given.topic(store, "bills")
-    await store.seek(ours.subscription_id, [(successor.topic_id, 0)])
-    assert await store.former(ours.subscription_id) == [bills]
-    assert set(await store.former(other.subscription_id)) == {orders, bills}
-    # It was forgotten: the successor's own deletion does not bring it back.
-    await store.topic_delete(successor.topic_id)
-    assert await store.former(ours.subscription_id) == [bills]
+    await store.seek(created.subscription_id, [(successor.topic_id, 0)])
+    assert await store.former(created.subscription_id) == [before]
 
 
 async def test_only_the_followers_are_told(store):
@@ -78,7 +69,7 @@ async def test_only_the_followers_are_told(store):
     gone = other.subscription_id + 99
     followers = [gone, ours.subscription_id, foreign.subscription_id]
     await store.topic_delete(topic.topic_id, followers, NOW_MS)
-    assert await store.former(ours.subscription_id) == [Former("orders", topic.epoch, 0)]
+    assert await store.former(ours.subscription_id) == [Former("orders", topic.epoch, 0, 0)]
     for record in (other, foreign):
         assert await store.former(record.subscription_id) == []
     assert await store.former(gone) == []
@@ -92,43 +83,71 @@ async def test_deleting_an_unknown_topic_or_one_of_nobody_is_remembered_for_nobo
     assert await store.former(created.subscription_id) == []
 
 
-async def test_it_is_remembered_until_the_subscription_has_progress_in_the_topics_successor(store):
-    created = await given.subscription(store)
-    before = await deleted(store, "orders", [created.subscription_id])
-    assert await store.former(created.subscription_id) == [before]
-    successor = await given.topic(store, "orders")
-    other = await given.topic(store, "other")
-    await progressed(store, created.subscription_id, other.topic_id, 0)
-    assert await store.former(created.subscription_id) == [before]
-    await progressed(store, created.subscription_id, successor.topic_id, 0)
-    assert await store.former(created.subscription_id) == []
-    # It was forgotten: the successor's own deletion does not bring it back.
-    await store.topic_delete(successor.topic_id)
-    assert await store.former(created.subscription_id) == []
+def heard(record, former: Former, is_over: bool) -> Heard:
+    return Heard(record.subscription_id, former.name, former.epoch, is_over)
 
 
-async def test_progress_of_another_subscription_or_tenant_is_not_its_own(store):
+async def test_it_is_remembered_until_it_was_heard_whatever_is_settled_meanwhile(store):
     ours = await given.subscription(store, "ours", ">")
     other = await given.subscription(store, "other", ">")
-    foreign = await given.subscription(store, "foreign", ">", tenant="foreign")
-    both = [ours.subscription_id, other.subscription_id]
-    before = await deleted(store, "orders", both)
+    before = await deleted(store, "orders", [ours.subscription_id, other.subscription_id])
     successor = await given.topic(store, "orders")
-    namesake = await given.topic(store, "orders", "foreign")
-    await progressed(store, other.subscription_id, successor.topic_id, 1)
-    await progressed(store, foreign.subscription_id, namesake.topic_id, 1)
+    await progressed(store, ours.subscription_id, successor.topic_id, 0)
     assert await store.former(ours.subscription_id) == [before]
-    assert await store.former(other.subscription_id) == []
+    await store.former_heard([heard(ours, before, True)])
+    assert await store.former(ours.subscription_id) == []
+    assert await store.former(other.subscription_id) == [before]
 
 
-async def test_the_latest_topic_of_a_name_is_the_one_that_counts(store):
+async def test_what_is_heard_before_the_topic_is_made_anew_is_remembered_with_nothing_lost(store):
+    created = await given.subscription(store, pattern=">")
+    one, other = await given.topic(store, "one"), await given.topic(store, "other")
+    for topic in (one, other):
+        await given.messages(store, topic.topic_id, 9)
+        await progressed(store, created.subscription_id, topic.topic_id, 4)
+        await store.topic_delete(topic.topic_id, [created.subscription_id], NOW_MS)
+    gone = Former("one", one.epoch, 4, 9)
+    await store.former_heard([heard(created, gone, False)])
+    assert set(await store.former(created.subscription_id)) == {
+        Former("one", one.epoch, 4, 4),
+        Former("other", other.epoch, 4, 9),
+    }
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_what_is_heard_of_a_topic_says_nothing_of_one_that_was_deleted_since(store, is_over):
+    created = await given.subscription(store, pattern=">")
+    first = await deleted(store, "orders", [created.subscription_id])
+    second = await deleted(store, "orders", [created.subscription_id])
+    await store.former_heard([heard(created, first, is_over)])
+    assert await store.former(created.subscription_id) == [second._replace(last_seq=None)]
+
+
+async def test_hearing_of_what_is_not_remembered_is_ignored(store):
+    created = await given.subscription(store)
+    await store.former_heard([])
+    await store.former_heard([Heard(created.subscription_id + 9, "orders", "e", True)])
+    assert await store.former(created.subscription_id) == []
+
+
+async def test_the_latest_topic_of_a_name_counts_and_more_than_that_may_be_lost(store):
     created = await given.subscription(store)
     first = await deleted(store, "orders", [created.subscription_id])
     second = await given.topic(store, "orders")
     assert second.epoch != first.epoch
     await progressed(store, created.subscription_id, second.topic_id, 3)
     await store.topic_delete(second.topic_id, [created.subscription_id], NOW_MS)
-    assert await store.former(created.subscription_id) == [Former("orders", second.epoch, 3)]
+    assert await store.former(created.subscription_id) == [Former("orders", second.epoch, 3, None)]
+
+
+async def test_what_a_start_cannot_be_given_is_remembered_with_the_subscription(store):
+    gaps = [Former("gone", "", 4, None), Former("short", "e1", 7, 9, "log_lost")]
+    created = await given.subscription(store, pattern=">", positions={}, gaps=gaps)
+    other = await given.subscription(store, "other", ">")
+    assert set(await store.former(created.subscription_id)) == set(gaps)
+    assert await store.former(other.subscription_id) == []
+    await store.former_heard([heard(created, gaps[1], True)])
+    assert await store.former(created.subscription_id) == gaps[:1]
 
 
 async def test_a_deleted_subscription_is_told_nothing_and_its_namesake_neither(store):
@@ -164,7 +183,7 @@ async def test_a_topic_that_is_deleted_again_is_as_old_as_its_last_deletion(stor
     await deleted(store, "bills", [created.subscription_id], NOW_MS + 1)
     latest = await deleted(store, "orders", [created.subscription_id], NOW_MS + 2)
     assert await store.former_trim(NOW_MS + 2, 10) == 1
-    assert await store.former(created.subscription_id) == [latest]
+    assert await store.former(created.subscription_id) == [latest._replace(last_seq=None)]
 
 
 async def test_a_subscription_is_told_of_so_many_topics_the_ones_deleted_last(store, monkeypatch):
@@ -173,8 +192,8 @@ async def test_a_subscription_is_told_of_so_many_topics_the_ones_deleted_last(st
     created = await given.subscription(store, pattern=">")
     for n in range(4):
         await deleted(store, f"t{n}", [created.subscription_id], NOW_MS + n)
-    known = await given.topic(store, "t3")
-    await progressed(store, created.subscription_id, known.topic_id, 0)
+    known = (await store.former(created.subscription_id))[-1]
+    await store.former_heard([heard(created, known, True)])
     assert [former.name for former in await store.former(created.subscription_id)] == ["t1", "t2"]
 
 
@@ -196,7 +215,7 @@ async def test_all_followers_are_remembered_with_one_deletion(store):
     await store.settle([Progress(id_, topic.topic_id, id_, id_) for id_ in ids], [])
     await store.topic_delete(topic.topic_id, ids, NOW_MS)
     for id_ in ids[::50]:
-        assert await store.former(id_) == [Former("orders", topic.epoch, id_)]
+        assert await store.former(id_) == [Former("orders", topic.epoch, id_, 0)]
 
 
 async def test_extents_say_what_topics_hold_and_leave_unknown_ones_out(store):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conduit.core.message import Message, Progress, Retention
-from conduit.storage.base import TOPIC_GONE, Former, Store
+from conduit.storage.base import TOPIC_GONE, Former, Heard, Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
@@ -30,7 +30,7 @@ calls = st.one_of(
     st.tuples(st.just("settle"), st.lists(st.tuples(names, small), max_size=3)),
     st.tuples(st.just("subscribe"), st.none() | small),
     st.tuples(st.just("seek"), st.lists(st.tuples(names, small), max_size=3)),
-    st.tuples(st.just("former")),
+    st.tuples(st.just("hear"), names, st.booleans()),
     st.tuples(st.just("purge"), st.integers(0, 5)),
 )
 
@@ -43,8 +43,8 @@ class Model:
         self.ids: dict[str, int] = {}
         self.logs: dict[int, list[Message]] = {}
         self.last: dict[int, int] = {}
-        # Of the subscription: what was recorded, where it begins otherwise, and what it had settled in topics
-        # that are gone and whose successors it does not know.
+        # Of the subscription: what was recorded, where it begins otherwise, and what it has to be told of
+        # topics that are gone.
         self.subscription_id = 0
         self.recorded: dict[int, int] = {}
         self.begins: dict[int, int] = {}
@@ -75,8 +75,9 @@ class Model:
         self.now_ms += 1
         await self.store.topic_delete(topic_id, [self.subscription_id], self.now_ms)
         if topic_id in self.logs:
-            self.gone.pop(name, None)
-            self.gone[name] = Former(name, self.epochs[name], self.floors.get(topic_id, 0))
+            last_seq = None if self.gone.pop(name, None) else self.last[topic_id]
+            floor = self.floors.get(topic_id, 0)
+            self.gone[name] = Former(name, self.epochs[name], floor, last_seq)
         self.gone_count += len(self.logs.pop(topic_id, []))
 
     async def append(self, rows: list[tuple[str, bytes]]) -> None:
@@ -155,9 +156,17 @@ class Model:
         self.recorded = {id_: at for id_, at in self.recorded.items() if id_ not in self.begins}
         assert await put.floors(self.store, self.subscription_id) == self.floors
 
+    async def hear(self, name: str, is_over: bool) -> None:
+        gone = self.gone.get(name)
+        if gone is not None:
+            heard = Heard(self.subscription_id, name, gone.epoch, is_over)
+            await self.store.former_heard([heard])
+            self.gone[name] = gone._replace(last_seq=gone.floor)
+            if is_over:
+                del self.gone[name]
+        await self.former()
+
     async def former(self) -> None:
-        known = {name for name, id_ in self.ids.items() if id_ in self.floors}
-        self.gone = {name: former for name, former in self.gone.items() if name not in known}
         assert await self.store.former(self.subscription_id) == list(self.gone.values())
 
     async def purge(self, limit: int) -> None:

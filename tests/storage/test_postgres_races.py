@@ -12,7 +12,7 @@ import pytest
 import uuid_utils
 
 from conduit.core.message import Progress, Retention, SubscriptionSettings
-from conduit.storage.base import Former
+from conduit.storage.base import Former, Heard
 from conduit.storage.postgres import former, housekeeping, reads, segments, subscriptions, topics
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.postgres.extents import Extents
@@ -138,7 +138,9 @@ class Scene:
     async def forget_former(self, side: Side):
         self.is_forgotten = True
         await former.trim(side.connection, NOW_MS + 1, 2)
-        await former.forget_known(side.connection, self.doomed_id)
+        await former.heard(
+            side.connection, [Heard(self.doomed_id, self.b.name, self.b.epoch, True)]
+        )
         return lambda: None
 
     async def subscribe(self, side: Side):
@@ -146,7 +148,7 @@ class Scene:
         given_record = subscriptions.SubscriptionRecord(
             0, TENANT, name, ">", NOW_MS, False, SubscriptionSettings()
         )
-        await subscriptions.create(side.connection, given_record, [(self.a.topic_id, 1)])
+        await subscriptions.create(side.connection, given_record, [(self.a.topic_id, 1)], [])
         return lambda: None
 
     async def rotate(self, side: Side):
@@ -179,7 +181,8 @@ class Scene:
             assert record.last_seq == max(told, default=0)
         if self.is_deleted and not self.is_forgotten:
             remembered = await self.store.former(self.subscription_id)
-            assert remembered == [Former(self.b.name, self.b.epoch, self.former_floor)]
+            last_seq = max(seq for topic_id, seq in self.stored if topic_id == self.b.topic_id)
+            assert remembered == [Former(self.b.name, self.b.epoch, self.former_floor, last_seq)]
         # The newest owner's is the last that counts, and each owner's own come in their order.
         assert self.settled == sorted(self.settled)
         floors = await given.floors(self.store, self.subscription_id)

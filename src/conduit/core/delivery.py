@@ -29,6 +29,7 @@ from collections.abc import Collection
 from itertools import islice
 
 from conduit.core.backoff import lost_wait_s
+from conduit.core.lost import Lost
 from conduit.core.pages import Moment, Page, Pages, Snapshot
 from conduit.core.policy import PUT_OFF_S, REASON_LOST, REASON_TIMEOUT, Dead, Policy
 from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry, Tally
@@ -57,6 +58,7 @@ class Delivery:
         "_is_stored",
         "cursor",
         "in_flight",
+        "lost",
         "pages",
         "policy",
         "retries",
@@ -78,6 +80,7 @@ class Delivery:
         self._is_stored = is_stored
         self.retries = Retries(waiting, is_stored=is_stored)
         self.pages = Pages(self.retries)
+        self.lost = Lost()
         self._dead: list[Dead] = []
         self._floor = floor
         self.set_policy(policy)
@@ -95,7 +98,7 @@ class Delivery:
 
     @property
     def floor(self) -> int:
-        """The number at and below which everything is settled, redriven ones apart."""
+        """The number at and below which everything is settled, or known to be lost; redriven ones apart."""
         return self._raise_floor()
 
     @property
@@ -150,9 +153,7 @@ class Delivery:
 
     def hand(self, first: int, last: int, holder: int, now: float) -> float:
         """Record the first deliveries `first`..`last`; `first` must be `cursor + 1`. Returns their deadline.
-
-        `now` may be coarse: runs with an equal `now` and holder are merged.
-        """
+        `now` may be coarse: runs with an equal `now` and holder are merged."""
         if first != self.cursor + 1 or last < first:
             raise StateError(f"handed {first}..{last} after {self.cursor}")
         deadline = now + self._first_wait_s
@@ -162,8 +163,7 @@ class Delivery:
 
     def pass_over(self, last: int) -> None:
         """Nothing after `cursor` up to `last` needs settling: it went to a subscriber that does not ack,
-        or the log has lost it. What is open stays so, and is found missing when it is handed out again.
-        """
+        or is `lost`. What is open stays so, and is found missing when it is handed out again."""
         self.cursor = max(self.cursor, last)
 
     def due(self, now: float) -> int | None:
@@ -290,10 +290,8 @@ class Delivery:
         self, holder: int, now: float, *, lost: bool = False, deaths_max: float = math.inf
     ) -> int:
         """The holder is gone: what it had waits to be handed out again, without having failed.
-
         At once, unless its connection was `lost` and that is not the first time. Of those that were lost
-        too often, `deaths_max` may die, and the others wait like the rest. Returns how many it had.
-        """
+        too often, `deaths_max` may die, and the others wait like the rest. Returns how many it had."""
         held = [
             (seq, Retry(attempt=1, holder=holder))
             for run in self.runs.take_from(holder)
@@ -326,17 +324,18 @@ class Delivery:
         self._begin_retries()
 
     def seek(self, floor: int) -> None:
-        """Begin anew after `floor`; whatever was open is forgotten."""
+        """Begin anew after `floor`; whatever was open is forgotten, as it is in the store."""
         self.forget()
-        # The store has nothing of it either.
         self._begin_retries()
+        self.lost.clear()
         self.cursor = self._floor = floor
 
     def snapshot(self, at: Moment) -> tuple[Snapshot, dict[int, Page]]:
         """What is to be stored beside `floor` and `cursor`: what is open, and the pages that changed since
         the last call. `pages` is to be told what became of these."""
         page, pages = self.pages.take_changes(at)
-        return Snapshot([(run.first, run.last) for run in self.runs], page=page), pages
+        runs = [(run.first, run.last) for run in self.runs]
+        return Snapshot(runs, page=page, lost=self.lost.joined()), pages
 
     def restore(
         self, floor: int, cursor: int, stored: tuple[Snapshot, dict[int, Page]], at: Moment
@@ -345,6 +344,7 @@ class Delivery:
         self.seek(floor)
         self.cursor = cursor
         self.pages.restore(*stored, at)
+        self.lost.restore(stored[0].lost)
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -356,7 +356,7 @@ class Delivery:
         retry = self.retries.lowest_above(self._floor)
         if retry is not None and retry < lowest:
             lowest = retry
-        self._floor = lowest - 1
+        self._floor = self.lost.lowest(self._floor, lowest) - 1
         return self._floor
 
     def _drop_retry(self, seq: int) -> Retry | None:

@@ -45,6 +45,8 @@ class Snapshot(msgspec.Struct, array_like=True):
     retries: list[tuple[int, Retry]] = []
     """As versions before wrote them, with times of the wall clock; read only."""
     page: Page | None = None
+    lost: list[tuple[int, int]] = []
+    """See core/lost.py."""
 
 
 class Moment(msgspec.Struct, frozen=True):

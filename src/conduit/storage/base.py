@@ -50,12 +50,14 @@ class Start(msgspec.Struct, frozen=True):
     call. `seq`: that number is the first to be delivered. `time_ms`: the first message published at or after
     it. `positions`: topic name → place. If the topic of that name has another id, it was made anew, and
     begins at its first message. Topics that are not named begin at `time_ms` if that is set, else at `new`.
+    `gaps`: what of `positions` is not there; at most FORMER_MAX_COUNT.
     """
 
     earliest: bool = False
     seq: int | None = None
     time_ms: int | None = None
     positions: Mapping[str, StartPlace] | None = None
+    gaps: Sequence[Former] = ()
 
 
 class Trimmed(msgspec.Struct, frozen=True):
@@ -77,13 +79,30 @@ class Extent(NamedTuple):
 
 
 class Former(NamedTuple):
-    """A deleted topic that a durable subscription followed, and whose successor it does not know."""
+    """What a durable subscription has to be told of a topic that is gone, or of a position that it asked for
+    and that is not there."""
 
     name: str
     epoch: str
-    """Of the deleted topic."""
+    """Of the topic that is gone; of the position, if it had one."""
     floor: int
     """What the subscription had settled in it."""
+    last_seq: int | None
+    """The last number that will not come; if the topic is made anew none does. Equal to `floor` if nothing
+    was lost, or the subscription knows it; None if it is not known."""
+    reason: str = "epoch_changed"
+    """Of the gap: also `log_lost`, of a position beyond the end of a topic that is there."""
+
+
+class Heard(NamedTuple):
+    """A durable subscription has been told what `Former` says, and is known to have heard it."""
+
+    subscription_id: int
+    name: str
+    epoch: str
+    """Of the `Former`."""
+    is_over: bool
+    """Whether there is nothing more to be told of it: its topic was made anew, or is there."""
 
 
 class DeadFilter(msgspec.Struct, frozen=True):
@@ -119,8 +138,9 @@ class Appender(Protocol):
         """See `Store.append`."""
 
 
-# Of the deleted topics that a subscription followed, so many are told, the ones deleted last.
-FORMER_MAX_COUNT = 1_000
+# Of the deleted topics that a subscription followed, so many are told, the ones deleted last. A start may ask
+# for as many positions that are not there.
+FORMER_MAX_COUNT = 10_000
 
 # A topic's id says in which shard of a divided log it is: the rest by this number.
 SHARDS_MAX_COUNT = 64
@@ -171,7 +191,8 @@ class Store(Protocol):
         later, by `purge`. Its dead letters stay. Unknown ids are ignored.
 
         In the same commit: each of `followers`, durable subscriptions of the topic's tenant, is remembered
-        to have followed it until `now_ms`; see `former`. The latest topic of a name replaces earlier ones.
+        to have followed it until `now_ms`; see `former`. The latest topic of a name replaces an earlier one:
+        then the last number that will not come is not known, since more than this topic's may be lost.
         """
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
@@ -243,8 +264,9 @@ class Store(Protocol):
         now_ms: int,
     ) -> SubscriptionRecord:
         """Create it, with where it begins in every existing topic that matches `pattern`: one value, however
-        many they are. A topic that is made later begins at 0. The places are found before the commit, and
-        what is published in between is delivered. Raises Conflict `subscription_exists`."""
+        many they are; and with the gaps of `start`, which `former` returns. A topic that is made later begins
+        at 0. The places are found before the commit, and what is published in between is delivered. Raises
+        Conflict `subscription_exists`."""
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -268,10 +290,13 @@ class Store(Protocol):
         moved to. A topic that is left out begins at 0."""
 
     async def former(self, subscription_id: int) -> list[Former]:
-        """The deleted topics that it followed, as `topic_delete` was told, in the order of their deletion:
-        for each name the latest, and of all names the FORMER_MAX_COUNT deleted last. One that has a
-        successor of that name in which the subscription has progress is known to it: it is not returned,
-        and forgotten."""
+        """The deleted topics that it followed, as `topic_delete` was told, and the gaps of its start, in the
+        order of their deletion: for each name the latest, and of all names the FORMER_MAX_COUNT deleted last.
+        They are kept until `former_heard`."""
+
+    async def former_heard(self, heard: Sequence[Heard]) -> None:
+        """Forget what is over; of the rest, nothing is lost that is not known. Unknown ones, and those of
+        which another topic was deleted since, are ignored."""
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest

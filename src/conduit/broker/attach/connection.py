@@ -21,7 +21,7 @@ from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
-from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 # Gaps of one connection that wait for its socket; beyond it the next subscribe waits too.
 GAPS_WAITING_MAX_COUNT = 500
@@ -187,15 +187,13 @@ class Connection:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
         outlet: Outlet = self._peer
-        gaps = [] if beginning is None else beginning.gaps
-        for gap in gaps:
-            gap.subscription = frame.subscription
-        is_too_much = len(gaps) > GAPS_AT_ONCE_COUNT or not self._peer.writable
-        if is_too_much and (gaps or running.former):
+        gaps = _gaps_of(running, beginning)
+        if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self._peer.writable):
             told = partial(self._announced, place, running)
             outlet = Announcement(self._room.engine, self._peer, gaps, told)
             self._announcements[place] = outlet
         subscriber = self._room.router.attach(running, outlet, removed)
+        running.gaps.are_told(subscriber)
         self._shares[place] = _Share(running, subscriber)
         self._subscribers[place] = subscriber
 
@@ -216,10 +214,9 @@ class Connection:
         if announcement is not None:
             room.engine.turn.add(announcement)
         else:
-            for gap in beginning.gaps if beginning is not None else ():
+            for gap in _gaps_of(running, beginning):
                 room.engine.stats.gap_count += 1
                 self._peer.write(server_frame(gap))
-            running.tell_former(room.catalog.find)
         if topic is not None:
             # One that is named gets its cursor now; a pattern's come with what they have to do.
             self._open(running, topic)
@@ -235,7 +232,6 @@ class Connection:
     def _announced(self, place: tuple[str, str | None], running: Running) -> None:
         """The gaps are written: it may have messages."""
         del self._announcements[place]
-        running.tell_former(self._room.catalog.find)
         running.group.freed()
 
     def _open(self, running: Running, topic: Topic) -> None:
@@ -286,6 +282,13 @@ class Connection:
             self._peer.close(CLOSE_MOVED, "subscription moved")
         else:
             self._peer.write(server_frame(Unsubscribed(*place)))
+
+
+def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
+    """What is told before anything else: of a durable subscription all that it is owed."""
+    if running.group.name is None and beginning is not None:
+        return beginning.gaps
+    return running.gaps.all()
 
 
 def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:

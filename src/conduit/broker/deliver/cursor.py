@@ -42,7 +42,7 @@ from conduit.broker.deliver.deadlines import NEVER
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.entry import Entry
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.gaps import tell_lost
+from conduit.broker.deliver.gaps import Gaps, Losses
 from conduit.broker.deliver.group import Group, Subscriber
 from conduit.broker.deliver.redelivery import Redelivery
 from conduit.broker.deliver.source import HAND_MAX_COUNT, Source
@@ -65,19 +65,21 @@ class Cursor:
         "delivery",
         "feed",
         "group",
+        "losses",
         "state",
         "watched_at",
     )
 
-    def __init__(self, engine: Engine, group: Group, topic: Topic, delivery: Delivery) -> None:
+    def __init__(self, engine: Engine, gaps: Gaps, topic: Topic, delivery: Delivery) -> None:
         self._engine = engine
-        self.group = group
+        self.group: Group = gaps.group
         self.feed: Feed = engine.feeds.attach(topic)
         self.delivery = delivery
         self.state = State.HELD
         self.watched_at = NEVER
-        self._source = Source(engine, group, self.feed, self)
-        self._redelivery = Redelivery(engine, group, self.feed, delivery, self._source)
+        self._source = Source(engine, self.group, self.feed, self)
+        self._redelivery = Redelivery(engine, self.group, self.feed, delivery, self._source)
+        self.losses = Losses(gaps, topic, delivery, self._mark)
 
     @property
     def topic(self) -> Topic:
@@ -96,13 +98,16 @@ class Cursor:
         return (
             self.state in (State.LIVE, State.TAIL)
             and self.delivery.is_idle
-            and self.position >= self.feed.position == self.topic.last_seq
+            and not self.delivery.lost
+            # Not where the log has lost more than this node knew to be in it: it would begin before that.
+            and self.position == self.feed.position == self.topic.last_seq
             and not self._engine.progress.is_pending(self)
         )
 
     def close(self) -> None:
         """Leave for good; whoever had something out has its credit back."""
         self._enter(State.CLOSED)
+        self.losses.withdraw()
         self.delivery.forget()
         self.group.freed()
         if self._source.is_holding:
@@ -350,6 +355,7 @@ class Cursor:
         engine, last = self._engine, entries[-1].seq
         if self.group.is_auto:
             self.delivery.pass_over(last)
+            subscriber.handed_settled()
         else:
             deadline = self.delivery.hand(entries[0].seq, last, subscriber.holder, now)
             if deadline < self.watched_at:
@@ -373,9 +379,7 @@ class Cursor:
         if gone_to is not None and self.topic.is_deleted:
             self._source.stall(self._engine.clock.now())
         elif gone_to is not None and self.group.is_handing and self.delivery.cursor + 1 == first:
-            tell_lost(self._engine.stats, self.group, self.topic, first, gone_to)
-            self.delivery.pass_over(gone_to)
-            self._mark()
+            self.losses.new(first, gone_to)
         self.pump()
 
     def again_arrived(self, seq: int, *, is_lost: bool) -> None:
@@ -388,12 +392,8 @@ class Cursor:
             is_lost = False
         retry = self.delivery.retries.by_seq.get(seq)
         if is_lost and self.group.is_handing and retry is not None and retry.holder == NOBODY:
-            self.delivery.ack(seq)
-            tell_lost(self._engine.stats, self.group, self.topic, seq, seq)
-            self._mark()
+            self.losses.again(seq)
         self.pump()
-
-    # Progress -------------------------------------------------------------------------------------
 
     def _mark(self) -> None:
         if self.group.name is not None or self.delivery.has_dead:

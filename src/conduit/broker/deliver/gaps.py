@@ -1,25 +1,141 @@
-"""Telling subscribers which messages they will not get."""
+"""Telling the subscribers of one subscription which messages they will not get.
+
+A durable subscription is *owed* a gap until one of its subscribers is known to have heard it
+(core/hearing.py): whoever is attached is told when it becomes owed, and whoever comes later is told when it
+comes. What is owed is kept by those who say so (a cursor with its progress, a subscription with the topics
+that are gone), and is stored there. Without a name there is nothing to come back to: what was told was heard.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from conduit.broker.catalog import Topic
-from conduit.broker.deliver.group import Group
+from conduit.broker.deliver.group import Group, Subscriber
 from conduit.broker.stats import Stats
+from conduit.core.delivery import Delivery
 from conduit.protocol.codec import server_frame
 from conduit.protocol.frames import Gap
+from conduit.storage.base import Former
+
+# Gaps that one subscription is owed; beyond it the oldest are taken for heard. More than a start can ask for.
+OWED_MAX_COUNT = 20_000
+
+Place = tuple[str, int]
+"""A topic, and the first number that its log has lost; 0 if the topic itself is gone."""
 
 
-def tell_lost(stats: Stats, group: Group, topic: Topic, from_seq: int, to_seq: int) -> None:
-    """Retention has removed these before they could be given."""
-    _tell(stats, group, Gap(topic.name, from_seq, to_seq, "retention", topic.epoch))
+class Owed(NamedTuple):
+    """A gap, and who has to know when it was heard."""
+
+    gap: Gap
+    heard: Callable[[], None]
 
 
-def tell_made_anew(stats: Stats, group: Group, topic: Topic, from_seq: int) -> None:
-    """The topic was deleted and made anew: what the old one had from `from_seq` on never comes."""
-    _tell(stats, group, Gap(topic.name, from_seq, None, "epoch_changed", topic.epoch))
+class Gaps:
+    """What one subscription is owed."""
+
+    __slots__ = ("_owed", "_stats", "group")
+
+    def __init__(self, group: Group, stats: Stats) -> None:
+        self.group = group
+        self._stats = stats
+        # The oldest first.
+        self._owed: dict[Place, Owed] = {}
+
+    def owe(self, place: Place, gap: Gap, heard: Callable[[], None]) -> None:
+        """Tell whoever is attached. `heard` is called once, when that is known; not if it is withdrawn."""
+        group = self.group
+        gap.subscription = group.name
+        self.withdraw(place)
+        owed = self._owed[place] = Owed(gap, heard)
+        frame = server_frame(gap)
+        for subscriber in group.subscribers:
+            self._stats.gap_count += 1
+            subscriber.outlet.write(frame)
+            self._told(subscriber, {place: owed})
+        if group.name is None:
+            self._heard(place, owed)
+        elif len(self._owed) > OWED_MAX_COUNT:
+            self._heard(*next(iter(self._owed.items())))
+
+    def withdraw(self, place: Place) -> None:
+        """It is not owed any more, or something else is in its place."""
+        self._owed.pop(place, None)
+
+    def all(self) -> list[Gap]:
+        """What is owed."""
+        return [owed.gap for owed in self._owed.values()]
+
+    def are_told(self, subscriber: Subscriber) -> None:
+        """A new subscriber is told all of it before it gets anything else."""
+        self._told(subscriber, self._owed)
+
+    def _told(self, subscriber: Subscriber, told: dict[Place, Owed]) -> None:
+        subscriber.told([partial(self._heard, place, owed) for place, owed in told.items()])
+
+    def _heard(self, place: Place, owed: Owed) -> None:
+        if self._owed.get(place) is owed:
+            del self._owed[place]
+            owed.heard()
 
 
-def _tell(stats: Stats, group: Group, gap: Gap) -> None:
-    gap.subscription = group.name
-    stats.gap_count += 1
-    group.tell(server_frame(gap))
+class Losses:
+    """What the log of one topic has lost of what one subscription was to be given."""
+
+    __slots__ = ("_delivery", "_gaps", "_mark", "_topic")
+
+    def __init__(
+        self, gaps: Gaps, topic: Topic, delivery: Delivery, mark: Callable[[], None]
+    ) -> None:
+        """What is lost already is told (again). `mark` is called when something has changed."""
+        self._gaps = gaps
+        self._topic = topic
+        self._delivery = delivery
+        self._mark = mark
+        for first, last in delivery.lost.joined():
+            self._owe(first, last)
+
+    def new(self, first: int, last: int) -> None:
+        """The log does not have what follows the cursor, up to `last`."""
+        self._delivery.pass_over(last)
+        self._lose(first, last)
+
+    def again(self, seq: int) -> None:
+        """The log does not have what was to be handed out again."""
+        self._delivery.ack(seq)
+        self._lose(seq, seq)
+
+    def withdraw(self) -> None:
+        """It is told elsewhere, or need not be told."""
+        for first, _ in self._delivery.lost:
+            self._gaps.withdraw((self._topic.name, first))
+
+    def _lose(self, first: int, last: int) -> None:
+        self._delivery.lost.add(first, last)
+        self._owe(first, last)
+        self._mark()
+
+    def _owe(self, first: int, last: int) -> None:
+        gap = Gap(self._topic.name, first, last, "retention", self._topic.epoch)
+        self._gaps.owe((self._topic.name, first), gap, partial(self._heard, first, last))
+
+    def _heard(self, first: int, last: int) -> None:
+        self._delivery.lost.hear(first, last)
+        self._mark()
+
+
+def gap_of(gone: Former, there: Topic | None) -> Gap | None:
+    """What is to be told of a topic that is gone; `there` is the topic that has its name now. None if nothing
+    of it is lost that is not known, until one is made anew."""
+    first = gone.floor + 1
+    if there is not None and there.epoch != gone.epoch:
+        return Gap(gone.name, first, None, "epoch_changed", there.epoch)
+    if there is not None and gone.reason == "log_lost":
+        return Gap(gone.name, first, gone.last_seq, "log_lost", there.epoch)
+    if gone.last_seq is None or gone.last_seq >= first:
+        # There is no topic, or it is on its way out, and the store has forgotten it already.
+        return Gap(gone.name, first, gone.last_seq, "epoch_changed", "")
+    return None

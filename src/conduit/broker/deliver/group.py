@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, guarded
+from conduit.core.hearing import Hearing
 from conduit.core.message import SubscriptionSettings
 from conduit.core.policy import Policy
 from conduit.core.retries import Tally
@@ -84,7 +85,7 @@ class Subscribed(Protocol):
 class Subscriber:
     """One live attachment: a connection's share in a group. `holder` is its number there."""
 
-    __slots__ = ("_subscription", "_topics", "group", "holder", "on_removed", "outlet")
+    __slots__ = ("_hearing", "_subscription", "_topics", "group", "holder", "on_removed", "outlet")
 
     def __init__(
         self,
@@ -97,6 +98,7 @@ class Subscriber:
         self.group = group
         self._subscription = subscription
         self._topics = subscription.cursors
+        self._hearing: Hearing[Callable[[], None]] = Hearing()
         self.holder = holder
         self.outlet = outlet
         self.on_removed = on_removed
@@ -114,11 +116,39 @@ class Subscriber:
     def settle(self, topic_id: int, seq: int, verb: Verb) -> Outcome:
         """Do what this subscriber asks for one delivery."""
         topic = self._topics.get(topic_id) or self._subscription.opened(topic_id)
-        return Outcome.UNKNOWN if topic is None else topic.settle(seq, self.holder, verb)
+        if topic is None:
+            return Outcome.UNKNOWN
+        if not self._hearing:
+            return topic.settle(seq, self.holder, verb)
+        out_count = self._out_count
+        outcome = topic.settle(seq, self.holder, verb)
+        self._settled(out_count - self._out_count)
+        return outcome
 
     def settle_through(self, topic: Topic, seq: int) -> int | None:
         """Ack what this subscriber has of the topic, up to and with `seq`; see `Settling`."""
-        return self._subscription.settle_through(topic, seq, self.holder)
+        out_count = self._out_count
+        settled_count = self._subscription.settle_through(topic, seq, self.holder)
+        if self._hearing:
+            self._settled(out_count - self._out_count)
+        return settled_count
+
+    def told(self, heard: Sequence[Callable[[], None]]) -> None:
+        """Something was written to it; each of these is called when it is known to have heard that."""
+        self._hearing.tell(heard, self._out_count)
+
+    def handed_settled(self) -> None:
+        """A message was written to it that is settled by that, and so is what was written before."""
+        if self._hearing:
+            self._settled(1)
+
+    @property
+    def _out_count(self) -> int:
+        return self.group.in_flight.get(self.holder, 0)
+
+    def _settled(self, count: int) -> None:
+        for heard in self._hearing.settle(count):
+            heard()
 
 
 class Group:
@@ -234,11 +264,6 @@ class Group:
                 if self.name is None
                 else f"subscription {self.name!r}",
             )
-
-    def tell(self, frame: bytes) -> None:
-        """Write a frame to every subscriber."""
-        for subscriber in self.subscribers:
-            subscriber.outlet.write(frame)
 
     # Credit ---------------------------------------------------------------------------------------
 

@@ -219,12 +219,14 @@ class Owned:
     ) -> None:
         """The topics that it followed and that are gone, also those that went after the store was asked."""
         floors = {row.topic_id: row.floor for row in progress}
-        told = {(gone.name, gone.epoch) for gone in former}
+        stored = {(gone.name, gone.epoch) for gone in former}
         for gone in former:
-            running.remember(gone.name, gone.floor + 1)
+            running.remember(gone, self._catalog.find(running.tenant, gone.name))
         for topic in self._gone:
-            if (topic.name, topic.epoch) not in told:
-                running.remember(topic.name, floors.get(topic.topic_id, 0) + 1)
+            if (topic.name, topic.epoch) not in stored:
+                floor = floors.get(topic.topic_id, 0)
+                gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
+                running.remember(gone, self._catalog.find(running.tenant, topic.name))
 
     async def _make_topic(self, record: SubscriptionRecord, create: bool) -> None:
         """The topic that it names is there then, until the caller next waits."""

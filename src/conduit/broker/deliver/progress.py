@@ -22,7 +22,7 @@ from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
 from conduit.core.message import Death, Redriven
 from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
-from conduit.storage.base import Store
+from conduit.storage.base import Heard, Store
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class ProgressWriter:
         self._marked = Marks()
         # What the store is being told.
         self._flushing = Marks()
+        # What former topics' gaps were heard of, by subscription, name and epoch.
+        self._heard: dict[tuple[int, str, str], Heard] = {}
         # Who waits for what is marked, and for all that is being stored.
         self._confirmations: list[Told] = []
         self._confirming: list[Told] = []
@@ -89,6 +91,11 @@ class ProgressWriter:
         """A dead delivery is open again, for which `who` was marked. Its dead letter is marked in the same
         commit, unless it has died again by then."""
         self._marked.open_again(who, seq, mark)
+
+    def heard(self, heard: Heard) -> None:
+        """A gap of a topic that is gone need not be told again. If it cannot be stored, it is told again."""
+        self._heard[heard[:3]] = heard
+        self._wake.set()
 
     def forget(self, who: Recorded) -> None:
         """It is closed: where it stood is of no use any more."""
@@ -184,6 +191,7 @@ class ProgressWriter:
         self._confirming, self._confirmations = self._confirmations, []
         refused: Refused = set()
         try:
+            await self._store_heard()
             await self._store_in_parts(len(self._marked.changed), refused)
         except BaseException:
             # Without those that were closed meanwhile: where they stand now is not where they stood.
@@ -228,6 +236,16 @@ class ProgressWriter:
         if ids:
             fences = {(row.subscription_id, row.fence) for row in rows.progress}
             refused.update(pair for pair in fences if pair[0] in ids)
+
+    async def _store_heard(self) -> None:
+        heard, self._heard = self._heard, {}
+        if not heard:
+            return
+        try:
+            await self._store.former_heard(list(heard.values()))
+        except BaseException:
+            self._heard = heard | self._heard
+            raise
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""

@@ -81,6 +81,7 @@ class Redelivery:
         retry = self._delivery.hand_again(seq, subscriber.holder, now)
         if self._group.is_auto:
             self._delivery.ack(seq)
+            subscriber.handed_settled()
         self._handed_count += 1
         stats = self._engine.stats
         stats.delivered_count += 1

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
+from functools import partial
 
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.gaps import tell_made_anew
+from conduit.broker.deliver.gaps import Gaps, gap_of
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
 from conduit.broker.deliver.stored import pending_count, restore
 from conduit.broker.turn import each
@@ -22,7 +23,7 @@ from conduit.core.delivery import Delivery
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.retries import Tally
 from conduit.core.topics import matches
-from conduit.storage.base import FORMER_MAX_COUNT
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
 
 
 class Unopened:
@@ -69,6 +70,7 @@ class Running:
         "_round",
         "cursors",
         "former",
+        "gaps",
         "group",
         "pattern",
         "tenant",
@@ -87,8 +89,10 @@ class Running:
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
-        # Topics that were deleted, by name -> the first number that was not settled. The oldest first.
-        self.former: dict[str, int] = {}
+        self.gaps = Gaps(self.group, engine.stats)
+        # Topics that are gone, by name, the oldest first: what is to be told of them, now or when one is made
+        # anew.
+        self.former: dict[str, Former] = {}
         # Another node has claimed it: what was not stored by then is lost, and comes again there.
         self.was_moved = False
 
@@ -164,7 +168,7 @@ class Running:
             )
         else:
             delivery = self._machine(unopened, self.group.in_flight, self.group.pending)
-        cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.group, topic, delivery)
+        cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.gaps, topic, delivery)
         return cursor
 
     def feed_of(self, topic: Topic) -> Feed | None:
@@ -244,6 +248,7 @@ class Running:
         if cursor is None:
             self.begin(topic, floor)
             return
+        cursor.losses.withdraw()
         cursor.delivery.seek(floor)
         cursor.changed()
         self._engine.turn.add(cursor)
@@ -264,39 +269,54 @@ class Running:
         for topic_id in tuple(self.cursors):
             self.dissolve(topic_id)
 
-    # Topics that are made anew --------------------------------------------------------------------
+    # Topics that are gone -------------------------------------------------------------------------
 
     def topic_deleted(self, topic: Topic) -> None:
-        """It ends here, whatever was open; remembered, in case it is made anew."""
-        self.remember(topic.name, self.floor_of(topic) + 1)
+        """It ends here, whatever was open: that is told, and remembered in case it is made anew."""
+        gone = Former(topic.name, topic.epoch, self.floor_of(topic), topic.last_seq)
         self._take_unopened(topic.topic_id)
         if topic.topic_id in self.cursors:
             self.dissolve(topic.topic_id)
+        self.remember(gone, None)
 
-    def remember(self, name: str, from_seq: int) -> None:
-        """A topic of this name is gone, with what it had from `from_seq` on."""
-        self.former.pop(name, None)
-        self.former[name] = from_seq
+    def remember(self, gone: Former, there: Topic | None) -> None:
+        """A topic of this name is gone; what is there now, if anything."""
+        before = self.former.pop(gone.name, None)
+        if before is not None:
+            if before.epoch == gone.epoch:
+                # The store was the first to say so.
+                self.former[gone.name] = before
+                return
+            # Of that one something is to be told too, and there is one gap for a name.
+            gone = gone._replace(last_seq=None)
+        self.former[gone.name] = gone
         if len(self.former) > FORMER_MAX_COUNT:
-            del self.former[next(iter(self.former))]
+            oldest = next(iter(self.former))
+            del self.former[oldest]
+            self.gaps.withdraw((oldest, 0))
+        self._owe(gone, there)
 
-    def tell_if_made_anew(self, topic: Topic) -> None:
-        """Tell the subscribers if there was another topic of this name; without any, it is told later."""
-        if topic.name not in self.former or not self.group.subscribers:
-            return
-        tell_made_anew(self._engine.stats, self.group, topic, self.former.pop(topic.name))
+    def topic_created(self, topic: Topic) -> None:
+        """Tell the subscribers if there was another topic of this name."""
+        gone = self.former.get(topic.name)
+        if gone is not None:
+            self._owe(gone, topic)
+
+    def _owe(self, gone: Former, there: Topic | None) -> None:
+        place, gap = (gone.name, 0), gap_of(gone, there)
+        if gap is None:
+            self.gaps.withdraw(place)
+        else:
+            self.gaps.owe(place, gap, partial(self._heard, gone, bool(gap.epoch)))
+
+    def _heard(self, gone: Former, is_over: bool) -> None:
+        if is_over:
+            del self.former[gone.name]
+        else:
+            self.former[gone.name] = gone._replace(last_seq=gone.floor)
         if self.group.name is not None:
-            # That it was told is stored as progress in the new topic.
-            cursor = self.open(topic)
-            self._engine.progress.mark(cursor)
-            self._engine.turn.add(cursor)
-
-    def tell_former(self, find: Callable[[str, str], Topic | None]) -> None:
-        """As above, for all that is remembered; `find` gets tenant and name."""
-        for name in tuple(self.former):
-            topic = find(self.tenant, name)
-            if topic is not None:
-                self.tell_if_made_anew(topic)
+            heard = Heard(self.group.subscription_id, gone.name, gone.epoch, is_over)
+            self._engine.progress.heard(heard)
 
     def _take_unopened(self, topic_id: int) -> Unopened | None:
         unopened = self.unopened.pop(topic_id, None)

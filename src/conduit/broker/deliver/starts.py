@@ -12,7 +12,7 @@ from conduit.errors import InvalidRequest
 from conduit.names import is_pattern
 from conduit.protocol.codec import parse_time
 from conduit.protocol.frames import Gap, StartAt, StartPosition, StartSpec
-from conduit.storage.base import Start, StartPlace, Store
+from conduit.storage.base import Former, Start, StartPlace, Store
 
 # Topics that one `positions` may name.
 POSITIONS_MAX_COUNT = 10_000
@@ -132,20 +132,24 @@ class Starts:
         since_ms: int | None,
     ) -> Beginning:
         places: dict[str, StartPlace] = {}
-        start = Start(positions=places, time_ms=since_ms)
+        gone: list[Former] = []
+        start = Start(positions=places, time_ms=since_ms, gaps=gone)
         beginning = Beginning(start, {}, [], True, since_ms is not None)
         for name, position in positions.items():
             topic = self._catalog.find(tenant, name)
             if topic is None:
                 # The topic is gone, and with it the numbering that the position belongs to.
                 places[name] = StartPlace(0, position.seq)
-                beginning.cannot_give(Gap(name, position.seq, None, "epoch_changed", ""))
+                missing = Gap(name, position.seq, None, "epoch_changed", "")
+                beginning.cannot_give(missing)
+                gone.append(_former(position, missing))
                 continue
             floor, gap = _floor(topic, position, since_ms)
             beginning.floors[topic.topic_id] = floor
             places[name] = StartPlace(topic.topic_id, floor + 1)
             if gap is not None:
                 beginning.cannot_give(gap)
+                gone.append(_former(position, gap))
             elif position.seq < first_seqs.get(topic.topic_id, topic.first_seq):
                 # The cursor finds and tells that gap when it reads the log.
                 beginning.recovered = False
@@ -186,3 +190,9 @@ def _floor(topic: Topic, position: StartPosition, since_ms: int | None) -> tuple
         gap = Gap(topic.name, following, position.seq - 1, "log_lost", topic.epoch)
         return topic.last_seq, gap
     return position.seq - 1, None
+
+
+def _former(position: StartPosition, gap: Gap) -> Former:
+    """The gap as a durable subscription is owed it."""
+    epoch = gap.epoch if gap.reason == "log_lost" else position.epoch or ""
+    return Former(gap.topic, epoch, gap.from_seq - 1, gap.to_seq, gap.reason)

@@ -48,7 +48,7 @@ class Rows:
             fence=group.fence,
         )
         snapshot, pages = delivery.snapshot(at)
-        if not delivery.is_idle:
+        if not delivery.is_idle or delivery.lost:
             row.open = _encode(snapshot)
         if pages:
             row.pages = {n: _encode(page) if page.retries else b"" for n, page in pages.items()}

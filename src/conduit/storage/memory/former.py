@@ -1,11 +1,11 @@
-"""Which deleted topics the durable subscriptions followed, in memory."""
+"""What durable subscriptions have to be told of topics that are gone, in memory."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from conduit.storage.base import FORMER_MAX_COUNT, Former
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
 
 # Of all subscriptions; what was deleted first makes room.
 MAX_COUNT = 250_000
@@ -22,21 +22,32 @@ class FormerTopics:
         self._names: dict[int, OrderedDict[str, None]] = {}
 
     def remember(self, subscription_id: int, former: Former, now_ms: int) -> None:
-        """The topic was deleted; it takes the place of an earlier one of that name."""
-        self._forget(subscription_id, former.name)
+        """The topic was deleted; it takes the place of an earlier one of that name, or of a position."""
+        if self._forget(subscription_id, former.name):
+            # What was there was not heard, or its topic was made anew and that was not.
+            former = former._replace(last_seq=None)
         if len(self._all) >= MAX_COUNT:
             self._forget(*next(iter(self._all)))
         self._all[subscription_id, former.name] = former, now_ms
         self._names.setdefault(subscription_id, OrderedDict())[former.name] = None
 
-    def of(self, subscription_id: int, is_known: Callable[[str], bool]) -> list[Former]:
-        """See `Store.former`. `is_known`: whether the subscription knows a successor of that name."""
-        names = list(self._names.get(subscription_id, ()))
-        for name in names:
-            if is_known(name):
-                self._forget(subscription_id, name)
-        left = list(self._names.get(subscription_id, ()))[-FORMER_MAX_COUNT:]
-        return [self._all[subscription_id, name][0] for name in left]
+    def of(self, subscription_id: int) -> list[Former]:
+        """See `Store.former`."""
+        names = list(self._names.get(subscription_id, ()))[-FORMER_MAX_COUNT:]
+        return [self._all[subscription_id, name][0] for name in names]
+
+    def heard(self, given: Sequence[Heard]) -> None:
+        """See `Store.former_heard`."""
+        for one in given:
+            place = one.subscription_id, one.name
+            found = self._all.get(place)
+            if found is None or found[0].epoch != one.epoch:
+                continue
+            if one.is_over:
+                self._forget(*place)
+            else:
+                former, now_ms = found
+                self._all[place] = former._replace(last_seq=former.floor), now_ms
 
     def trim(self, before_ms: int, limit: int) -> int:
         """See `Store.former_trim`."""
@@ -54,9 +65,12 @@ class FormerTopics:
         for name in self._names.pop(subscription_id, ()):
             del self._all[subscription_id, name]
 
-    def _forget(self, subscription_id: int, name: str) -> None:
-        if self._all.pop((subscription_id, name), None) is not None:
-            names = self._names[subscription_id]
-            del names[name]
-            if not names:
-                del self._names[subscription_id]
+    def _forget(self, subscription_id: int, name: str) -> bool:
+        """Whether there was something."""
+        if self._all.pop((subscription_id, name), None) is None:
+            return False
+        names = self._names[subscription_id]
+        del names[name]
+        if not names:
+            del self._names[subscription_id]
+        return True

@@ -19,7 +19,16 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.core.topics import matches
-from conduit.storage.base import Appender, DeadFilter, Extent, Former, KnownKey, Start, Trimmed
+from conduit.storage.base import (
+    Appender,
+    DeadFilter,
+    Extent,
+    Former,
+    Heard,
+    KnownKey,
+    Start,
+    Trimmed,
+)
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
@@ -94,10 +103,10 @@ class MemoryStore:
         if topic is None:
             return
         record = topic.record
-        for subscription_id in followers:
+        for subscription_id in set(followers):
             if self._subscriptions.tenant_of(subscription_id) == record.tenant:
                 floor = self._subscriptions.floor(subscription_id, topic_id) or 0
-                former = Former(record.name, record.epoch, floor)
+                former = Former(record.name, record.epoch, floor, record.last_seq)
                 self._former.remember(subscription_id, former, now_ms)
         self._log.delete(topic_id)
         self._subscriptions.forget_topic(topic_id)
@@ -168,7 +177,10 @@ class MemoryStore:
         now_ms: int,
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        return self._subscriptions.add(record, self._floors(tenant, pattern, start))
+        created = self._subscriptions.add(record, self._floors(tenant, pattern, start))
+        for gap in start.gaps:
+            self._former.remember(created.subscription_id, gap, now_ms)
+        return created
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -189,16 +201,10 @@ class MemoryStore:
         return self._subscriptions.progress(subscription_id)
 
     async def former(self, subscription_id: int) -> list[Former]:
-        tenant = self._subscriptions.tenant_of(subscription_id)
+        return self._former.of(subscription_id)
 
-        def is_known(name: str) -> bool:
-            topic_id = None if tenant is None else self._log.id_of(tenant, name)
-            return (
-                topic_id is not None
-                and self._subscriptions.floor(subscription_id, topic_id) is not None
-            )
-
-        return self._former.of(subscription_id, is_known)
+    async def former_heard(self, heard: Sequence[Heard]) -> None:
+        self._former.heard(heard)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return self._former.trim(before_ms, limit)

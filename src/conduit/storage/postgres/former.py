@@ -1,5 +1,5 @@
-"""Which deleted topics the durable subscriptions followed: `Store.former`, `former_trim`. `topics.py`
-remembers them, in the statement that deletes a topic.
+"""What durable subscriptions have to be told of topics that are gone: `Store.former`, `former_heard`,
+`former_trim`. `topics.py` remembers them, in the statement that deletes a topic.
 """
 
 from __future__ import annotations
@@ -7,35 +7,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from conduit.storage.base import FORMER_MAX_COUNT, Former
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
 from conduit.storage.postgres.dead_letters import count_of
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-# The successor has the name now, and the subscription has progress in it, or was moved in it. What it
-# begins with is taken apart once for all names, so the subscription is a parameter.
-_IS_KNOWN = """
-EXISTS (
-  SELECT FROM conduit.subscriptions AS s
-  JOIN conduit.topics AS t ON t.tenant = s.tenant AND t.name = f.name
-  WHERE s.subscription_id = $1 AND (
-    EXISTS (
-      SELECT FROM conduit.progress AS p
-      WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
-    OR t.topic_id IN (
-      SELECT jsonb_object_keys(begins)::bigint FROM conduit.subscriptions
-      WHERE subscription_id = $1)))
+_ADD = """
+INSERT INTO conduit.former_topics (
+  subscription_id, name, epoch, floor, last_seq, reason, deleted_at_ms)
+SELECT $1, i.*, $2
+FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[]) AS i
 """
 
-_OF = f"""
-SELECT name, epoch, floor, is_known FROM (
-  SELECT f.*, {_IS_KNOWN} AS is_known FROM conduit.former_topics AS f WHERE subscription_id = $1
-) AS f ORDER BY is_known, deleted_at_ms DESC LIMIT $2
+_OF = """
+SELECT name, epoch, floor, last_seq, reason FROM conduit.former_topics
+WHERE subscription_id = $1 ORDER BY deleted_at_ms DESC LIMIT $2
 """
 
-_FORGET_KNOWN = f"""
-DELETE FROM conduit.former_topics AS f WHERE subscription_id = $1 AND {_IS_KNOWN}
+# Rows of topics that were deleted again since have another epoch. No row is in both parts.
+_HEARD = """
+WITH given AS (
+  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[])
+    AS i (subscription_id, name, epoch, is_over)
+),
+over AS (
+  DELETE FROM conduit.former_topics AS f USING given AS g
+  WHERE g.is_over
+    AND (f.subscription_id, f.name, f.epoch) = (g.subscription_id, g.name, g.epoch)
+)
+UPDATE conduit.former_topics AS f SET last_seq = f.floor FROM given AS g
+WHERE NOT g.is_over
+  AND (f.subscription_id, f.name, f.epoch) = (g.subscription_id, g.name, g.epoch)
 """
 
 # A topic of that name may be deleted at the same time, and its row is then a new one.
@@ -60,16 +63,23 @@ async def lock(connection: Connection, followers: Sequence[int]) -> list[int]:
     return [row[0] for row in await connection.fetch(_LOCK, list(followers))]
 
 
-async def of(connection: Connection, subscription_id: int) -> tuple[list[Former], bool]:
-    """See `Store.former`; and whether there are some to be forgotten."""
+async def add(
+    connection: Connection, subscription_id: int, gaps: Sequence[Former], now_ms: int
+) -> None:
+    """What of its start a new subscription cannot be given; within the commit that makes it."""
+    columns = [list(column) for column in zip(*gaps, strict=True)]
+    await connection.execute(_ADD, subscription_id, now_ms, *columns)
+
+
+async def of(connection: Connection, subscription_id: int) -> list[Former]:
+    """See `Store.former`."""
     rows = await connection.fetch(_OF, subscription_id, FORMER_MAX_COUNT)
-    former = [Former(*row[:3]) for row in reversed(rows) if not row[3]]
-    return former, len(former) < len(rows)
+    return [Former(*row) for row in reversed(rows)]
 
 
-async def forget_known(connection: Connection, subscription_id: int) -> None:
-    """Forget those whose successor the subscription knows."""
-    await connection.execute(_FORGET_KNOWN, subscription_id)
+async def heard(connection: Connection, given: Sequence[Heard]) -> None:
+    """See `Store.former_heard`."""
+    await connection.execute(_HEARD, *[list(column) for column in zip(*given, strict=True)])
 
 
 async def trim(connection: Connection, before_ms: int, limit: int) -> int:

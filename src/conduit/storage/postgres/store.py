@@ -29,7 +29,7 @@ from conduit.core.message import (
 )
 from conduit.core.topics import matches
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import DeadFilter, Extent, Former, KnownKey, Start, Trimmed
+from conduit.storage.base import DeadFilter, Extent, Former, Heard, KnownKey, Start, Trimmed
 from conduit.storage.fences import allowed
 from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
@@ -230,7 +230,8 @@ class PostgresStore:
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
         floors = await self.positions(tenant, pattern, start)
-        return await self._home.database.write(subscriptions.create, record, floors)
+        create = subscriptions.create
+        return await self._home.database.write(create, record, floors, start.gaps)
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -265,10 +266,11 @@ class PostgresStore:
         return await self._home.database.ask(subscriptions.progress, subscription_id)
 
     async def former(self, subscription_id: int) -> list[Former]:
-        found, has_known = await self._home.database.ask(former.of, subscription_id)
-        if has_known:
-            await self._home.database.write(former.forget_known, subscription_id)
-        return found
+        return await self._home.database.ask(former.of, subscription_id)
+
+    async def former_heard(self, heard: Sequence[Heard]) -> None:
+        if heard:
+            await self._home.database.write(former.heard, heard)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._home.database.maintain(former.trim, before_ms, limit)

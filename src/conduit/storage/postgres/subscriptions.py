@@ -9,6 +9,8 @@ import msgspec
 
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict
+from conduit.storage.base import Former
+from conduit.storage.postgres import former
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -122,9 +124,13 @@ async def all_records(connection: Connection) -> list[SubscriptionRecord]:
 
 
 async def create(
-    connection: Connection, record: SubscriptionRecord, floors: Iterable[tuple[int, int]]
+    connection: Connection,
+    record: SubscriptionRecord,
+    floors: Iterable[tuple[int, int]],
+    gaps: Sequence[Former],
 ) -> SubscriptionRecord:
-    """Store the record under a new id, with its (topic id, floor), in one row. Raises Conflict.
+    """Store the record under a new id, with its (topic id, floor), in one row, and what it has to be told.
+    Raises Conflict.
 
     Since the floors were found a topic may have got messages: they are delivered. It may have been trimmed:
     the subscription has a gap, as if that came later. It may have been deleted: its id then stands for
@@ -133,9 +139,12 @@ async def create(
     settings = msgspec.json.encode(record.settings).decode()
     begins = _text({topic_id: floor for topic_id, floor in floors if floor})
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
-    subscription_id = await connection.fetchval(_CREATE, *values)
-    if subscription_id is None:
-        raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+    async with connection.transaction():
+        subscription_id = await connection.fetchval(_CREATE, *values)
+        if subscription_id is None:
+            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+        if gaps:
+            await former.add(connection, subscription_id, gaps, record.created_at_ms)
     return msgspec.structs.replace(record, subscription_id=subscription_id)
 
 

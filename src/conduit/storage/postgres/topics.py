@@ -39,10 +39,12 @@ UPDATE conduit.topics SET max_age_s = $2, max_messages = $3, max_bytes = $4 WHER
 """
 
 # One statement: whoever appends sees the topic with its messages, or none of it. Its keys are not read
-# any more, and go with their time. $2: the subscriptions that followed it until $3.
+# any more, and go with their time. $2: the subscriptions that followed it until $3. $4: whether its messages
+# are here; else $5 is its last number. A former topic that is there was not heard of, or it was made anew and
+# that was not: it is more that is lost.
 _DELETE = """
 WITH gone AS (
-  DELETE FROM conduit.topics WHERE topic_id = $1 RETURNING topic_id, tenant, name, epoch
+  DELETE FROM conduit.topics WHERE topic_id = $1 RETURNING topic_id, tenant, name, epoch, last_seq
 ),
 unread AS (
   DELETE FROM conduit.progress WHERE topic_id IN (SELECT topic_id FROM gone)
@@ -52,17 +54,22 @@ unpaged AS (
   DELETE FROM conduit.progress_pages WHERE topic_id IN (SELECT topic_id FROM gone)
 ),
 followed AS (
-  INSERT INTO conduit.former_topics (subscription_id, name, epoch, floor, deleted_at_ms)
+  INSERT INTO conduit.former_topics (subscription_id, name, epoch, floor, last_seq, deleted_at_ms)
   SELECT s.subscription_id, g.name, g.epoch,
-         coalesce(u.floor, (s.begins ->> g.topic_id::text)::bigint, 0), $3
+         coalesce(u.floor, (s.begins ->> g.topic_id::text)::bigint, 0),
+         CASE WHEN $4 THEN g.last_seq ELSE $5::bigint END, $3
   FROM gone AS g
   JOIN conduit.subscriptions AS s ON s.tenant = g.tenant AND s.subscription_id = ANY ($2::bigint[])
   LEFT JOIN unread AS u ON u.subscription_id = s.subscription_id
   ON CONFLICT (subscription_id, name) DO UPDATE SET
-    epoch = excluded.epoch, floor = excluded.floor, deleted_at_ms = excluded.deleted_at_ms
+    epoch = excluded.epoch, floor = excluded.floor, last_seq = NULL, reason = excluded.reason,
+    deleted_at_ms = excluded.deleted_at_ms
 )
 INSERT INTO conduit.gone_topics (topic_id) SELECT topic_id FROM gone
+RETURNING (SELECT last_seq FROM gone)
 """
+# Whoever finds that its shard does not have it waits until it is known what becomes of it.
+_LOCK = "SELECT FROM conduit.topics WHERE topic_id = $1 FOR UPDATE"
 
 OnShard = Callable[..., Awaitable[object]]
 """Runs a job of this module on the database of another shard: its number, the job, the job's arguments."""
@@ -97,7 +104,7 @@ async def _delete_remains(connection: Connection, topic: TopicRecord, on_shard: 
     topic_id = await connection.fetchval(_NAMED, topic.tenant, topic.name)
     number = 0 if topic_id is None else number_of(topic_id)
     if number and not await on_shard(number, exists, topic_id):
-        await connection.execute(_DELETE, topic_id, [], 0)
+        await connection.execute(_DELETE, topic_id, [], 0, True, None)
 
 
 async def exists(connection: Connection, topic_id: int) -> bool:
@@ -110,7 +117,7 @@ async def add(connection: Connection, topic_id: int, *values: str | int | None) 
     async with connection.transaction():
         left_behind = await connection.fetchval(_LEFT_BEHIND, *values[:2])
         if left_behind is not None:
-            await connection.execute(_DELETE, left_behind, [], 0)
+            await connection.execute(_DELETE, left_behind, [], 0, True, None)
         await connection.execute(_ADD, topic_id, *values)
 
 
@@ -125,14 +132,20 @@ async def delete(
     followers: Sequence[int] = (),
     now_ms: int = 0,
     on_shard: OnShard | None = None,
-) -> None:
-    """See `Store.topic_delete`: from the home, and with `on_shard` from its shard."""
+) -> int | None:
+    """See `Store.topic_delete`: from the home, and with `on_shard` from its shard. Returns its last number,
+    or None if it was not there."""
+    number = number_of(topic_id) if on_shard is not None else 0
+    last_seq = None
     async with connection.transaction():
         # First, as whoever deletes a subscription does: its row before its progress.
         there = await former.lock(connection, followers) if followers else []
-        await connection.execute(_DELETE, topic_id, there, now_ms)
-        if on_shard is not None and number_of(topic_id):
-            await on_shard(number_of(topic_id), delete, topic_id)
+        if on_shard is not None and number:
+            await connection.execute(_LOCK, topic_id)
+            last_seq = await on_shard(number, delete, topic_id)
+        values = (topic_id, there, now_ms, not number, last_seq)
+        found: int | None = await connection.fetchval(_DELETE, *values)
+    return found
 
 
 async def ids(connection: Connection) -> set[int]:

@@ -1,4 +1,5 @@
-"""Which deleted topics the durable subscriptions followed: `Store.former` and `former_trim`."""
+"""What durable subscriptions have to be told of topics that are gone: `Store.former`, `former_heard` and
+`former_trim`."""
 
 from __future__ import annotations
 
@@ -8,35 +9,28 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
-from conduit.storage.base import FORMER_MAX_COUNT, Former
-from conduit.storage.sqlite.bulk import Query, Statement, Value
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
+from conduit.storage.sqlite.bulk import Query, Statement, Value, execute_all
 
+# A row that is there was not heard, or its topic was made anew and that was not: it is more that is lost.
 _REMEMBER = """
-INSERT INTO former_topics (subscription_id, name, epoch, floor, deleted_at_ms)
+INSERT INTO former_topics (subscription_id, name, epoch, floor, last_seq, deleted_at_ms)
 SELECT s.subscription_id, t.name, t.epoch,
-       coalesce(p.floor, json_extract(s.begins, '$."' || t.topic_id || '"'), 0), :now_ms
+       coalesce(p.floor, json_extract(s.begins, '$."' || t.topic_id || '"'), 0), t.last_seq, :now_ms
 FROM topics AS t
 JOIN subscriptions AS s
   ON s.tenant = t.tenant AND s.subscription_id IN (SELECT value FROM json_each(:followers))
 LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id
 WHERE t.topic_id = :topic_id
 ON CONFLICT (subscription_id, name) DO UPDATE SET
-  epoch = excluded.epoch, floor = excluded.floor, deleted_at_ms = excluded.deleted_at_ms
+  epoch = excluded.epoch, floor = excluded.floor, last_seq = NULL, reason = excluded.reason,
+  deleted_at_ms = excluded.deleted_at_ms
 """
 
-# The successor has the name now, and the subscription has progress in it, or was moved in it. What it
-# begins with is taken apart once for all names, so the subscription is a parameter.
-_IS_KNOWN = """
-EXISTS (
-  SELECT 1 FROM subscriptions AS s
-  JOIN topics AS t ON t.tenant = s.tenant AND t.name = f.name
-  WHERE s.subscription_id = :subscription_id AND (
-    EXISTS (
-      SELECT 1 FROM progress AS p
-      WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
-    OR t.topic_id IN (
-      SELECT CAST(b.key AS INTEGER) FROM subscriptions AS o, json_each(o.begins) AS b
-      WHERE o.subscription_id = :subscription_id)))
+_ADD = """
+INSERT INTO former_topics (subscription_id, name, epoch, floor, last_seq, reason, deleted_at_ms)
+SELECT :subscription_id, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :now_ms
+FROM json_each(:gaps)
 """
 
 
@@ -45,24 +39,27 @@ class _Row(NamedTuple):
     name: str
     epoch: str
     floor: int
-    is_known: bool
+    last_seq: int | None
+    reason: str
 
 
 _of = Query(
-    f"""
-    SELECT json_group_array(json_array(
-      deleted_at_ms, name, epoch, floor, json(iif(is_known, 'true', 'false'))))
+    """
+    SELECT json_group_array(json_array(deleted_at_ms, name, epoch, floor, last_seq, reason))
     FROM (
-      SELECT deleted_at_ms, name, epoch, floor, {_IS_KNOWN} AS is_known
-      FROM former_topics AS f WHERE subscription_id = :subscription_id
-      ORDER BY is_known, deleted_at_ms DESC LIMIT :limit)
+      SELECT * FROM former_topics WHERE subscription_id = :subscription_id
+      ORDER BY deleted_at_ms DESC LIMIT :limit)
     """,
     _Row,
 )
 
-_FORGET_KNOWN = f"""
-DELETE FROM former_topics AS f WHERE subscription_id = :subscription_id AND {_IS_KNOWN}
+# Of the rows given, those of topics that were deleted again since have another epoch.
+_GIVEN = """
+(subscription_id, name, epoch) IN (
+  SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE (value ->> 3) = ?)
 """
+_FORGET = f"DELETE FROM former_topics WHERE {_GIVEN}"
+_KEEP = f"UPDATE former_topics SET last_seq = floor WHERE {_GIVEN}"
 
 _TRIM = """
 DELETE FROM former_topics WHERE (subscription_id, name) IN (
@@ -79,17 +76,26 @@ def remember(topic_id: int, followers: Sequence[int], now_ms: int) -> list[State
     return [(_REMEMBER, {"topic_id": topic_id, "followers": given, "now_ms": now_ms})]
 
 
-def of(connection: apsw.Connection, subscription_id: int) -> tuple[list[Former], bool]:
-    """See `Store.former`; and whether there are some to be forgotten."""
+def add(
+    connection: apsw.Connection, subscription_id: int, gaps: Sequence[Former], now_ms: int
+) -> None:
+    """What of its start a new subscription cannot be given; within the commit that makes it."""
+    text = msgspec.json.encode(gaps).decode()
+    values = {"subscription_id": subscription_id, "gaps": text, "now_ms": now_ms}
+    connection.execute(_ADD, values)
+
+
+def of(connection: apsw.Connection, subscription_id: int) -> list[Former]:
+    """See `Store.former`."""
     values: dict[str, Value] = {"subscription_id": subscription_id, "limit": FORMER_MAX_COUNT}
     found = _of(connection, values)
-    former = [Former(*row[1:4]) for row in sorted(found) if not row.is_known]
-    return former, len(former) < len(found)
+    return [Former(*row[1:]) for row in sorted(found, key=lambda row: row.deleted_at_ms)]
 
 
-def forget_known(connection: apsw.Connection, subscription_id: int) -> None:
-    """Forget those whose successor the subscription knows."""
-    connection.execute(_FORGET_KNOWN, {"subscription_id": subscription_id})
+def heard(connection: apsw.Connection, given: Sequence[Heard]) -> None:
+    """See `Store.former_heard`."""
+    text = msgspec.json.encode(given).decode()
+    execute_all(connection, [(_FORGET, [text, 1]), (_KEEP, [text, 0])])
 
 
 def trim(connection: apsw.Connection, before_ms: int, limit: int) -> int:

@@ -25,7 +25,16 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import Appender, DeadFilter, Extent, Former, KnownKey, Start, Trimmed
+from conduit.storage.base import (
+    Appender,
+    DeadFilter,
+    Extent,
+    Former,
+    Heard,
+    KnownKey,
+    Start,
+    Trimmed,
+)
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.sqlite import dead_letters, former, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
@@ -168,7 +177,7 @@ class SqliteStore:
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
         begins = await self._db.readers.call(subscriptions.begins, tenant, pattern, start)
-        return await self._db.writer.call(subscriptions.create, record, begins)
+        return await self._db.writer.call(subscriptions.create, record, begins, start.gaps)
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -189,10 +198,10 @@ class SqliteStore:
         return await self._db.readers.call(subscriptions.progress, subscription_id)
 
     async def former(self, subscription_id: int) -> list[Former]:
-        found, has_known = await self._db.readers.call(former.of, subscription_id)
-        if has_known:
-            await self._db.writer.call(former.forget_known, subscription_id)
-        return found
+        return await self._db.readers.call(former.of, subscription_id)
+
+    async def former_heard(self, heard: Sequence[Heard]) -> None:
+        await self._db.writer.call(former.heard, heard)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._db.writer.housekeep(former.trim, before_ms, limit)

@@ -11,9 +11,10 @@ import msgspec
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
 from conduit.errors import Conflict
-from conduit.storage.base import Extent, Start
+from conduit.storage.base import Extent, Former, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows
+from conduit.storage.sqlite import former
+from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows, transaction
 from conduit.storage.sqlite.reads import seqs_at
 
 all_records = Query(
@@ -117,9 +118,20 @@ def begins(connection: apsw.Connection, tenant: str, pattern: str, start: Start)
 
 
 def create(
+    connection: apsw.Connection, record: SubscriptionRecord, begins: bytes, gaps: Sequence[Former]
+) -> SubscriptionRecord:
+    """Store the record under a new id, in one row, and what it has to be told. Raises Conflict."""
+    if not gaps:
+        return _create(connection, record, begins)
+    with transaction(connection):
+        created = _create(connection, record, begins)
+        former.add(connection, created.subscription_id, gaps, record.created_at_ms)
+    return created
+
+
+def _create(
     connection: apsw.Connection, record: SubscriptionRecord, begins: bytes
 ) -> SubscriptionRecord:
-    """Store the record under a new id, in one row. Raises Conflict."""
     settings = msgspec.json.encode(record.settings).decode()
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
     created = rows(connection, _CREATE, values)
