@@ -157,7 +157,7 @@ class ProgressWriter:
     @property
     def _has_work(self) -> bool:
         # What another flush stores may be marked again.
-        return bool(self._marked or self._confirmations or self.storing.locked())
+        return bool(self._marked or self._heard or self._confirmations or self.storing.locked())
 
     async def _due(self) -> None:
         """Wait until there is something to store, and as long as that may wait; not after `stop`."""
