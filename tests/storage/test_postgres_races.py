@@ -16,6 +16,7 @@ from conduit.storage.base import Former, Heard
 from conduit.storage.postgres import former, housekeeping, reads, segments, subscriptions, topics
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.postgres.extents import Extents
+from conduit.storage.postgres.lane import Ticket
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 from tests.storage.postgres_kit import EAGER, opened
@@ -96,7 +97,7 @@ class Scene:
     async def settle(self, side: Side):
         floor = next(_numbers)
         row = Progress(self.subscription_id, self.a.topic_id, floor, floor, fence=side.fence)
-        refused = await subscriptions.put(side.connection, [row])
+        refused = await subscriptions.put(side.connection, [row], Ticket(side.writer_id, 1))
 
         def settled() -> None:
             if not refused:
@@ -108,7 +109,8 @@ class Scene:
     async def seek(self, side: Side):
         floor = next(_numbers)
         floors = [(self.a.topic_id, floor), (self.b.topic_id, floor)]
-        await subscriptions.seek(side.connection, self.subscription_id, floors)
+        async with side.connection.transaction():
+            await subscriptions.seek(side.connection, self.subscription_id, floors)
 
         def moved() -> None:
             self.floor = self.other_floor = floor

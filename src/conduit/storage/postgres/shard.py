@@ -20,6 +20,7 @@ from conduit.storage.postgres import (
 )
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
+from conduit.storage.postgres.lane import Lane
 from conduit.storage.postgres.writer import Writer, fence_all
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Shard:
         self.settings: dict[str, str] = {}
         self._allow_unsafe = allow_unsafe
         self._rules = rules
+        self.lane = Lane(self.database)
         self._writer = Writer(self.database)
         self._extents = Extents()
         self._maintained_at = float("-inf")

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import uuid_utils
 
@@ -45,6 +45,7 @@ from conduit.storage.postgres import (
 )
 from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
+from conduit.storage.postgres.lane import Ticket, check
 from conduit.storage.postgres.shard import Shard
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class PostgresStore:
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
+        await self._home.lane.known()
         found = await self._each([shard.topics() for shard in self._all])
         if not self.shards:
             return found
@@ -144,7 +146,7 @@ class PostgresStore:
         shard = self._shard(topic_id)
         shard.forget(topic_id)
         on_shard = None if shard is self._home else self._on_shard
-        await self._home.database.write(topics.delete, topic_id, followers, now_ms, on_shard)
+        await self._home.lane.change(topics.delete, topic_id, followers, now_ms, on_shard)
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         places: dict[Shard, list[int]] = defaultdict(list)
@@ -217,6 +219,8 @@ class PostgresStore:
     # Durable subscriptions ------------------------------------------------------------------------
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
+        # Who asks after a change without an answer is told what became of it.
+        await self._home.lane.known()
         return await self._home.database.ask(subscriptions.all_records)
 
     async def subscription_create(
@@ -236,10 +240,10 @@ class PostgresStore:
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
     ) -> None:
-        await self._home.database.write(subscriptions.update, subscription_id, settings, paused)
+        await self._home.lane.change(subscriptions.update, subscription_id, settings, paused)
 
     async def subscription_delete(self, subscription_id: int) -> None:
-        await self._home.database.write(subscriptions.delete, subscription_id)
+        await self._home.lane.change(subscriptions.delete, subscription_id)
 
     async def subscription_claim(self, subscription_id: int) -> int:
         return await self._home.database.write(subscriptions.claim, subscription_id)
@@ -284,13 +288,12 @@ class PostgresStore:
         if not progress and not deaths and not redriven:
             return set()
 
-        async def settled() -> set[int]:
-            messages = await self._messages(deaths)
-            settle = self._home.database.change
-            return await settle(_settle, progress, deaths, redriven, messages)
+        async def settled(ticket: Ticket) -> set[int]:
+            # The messages are read in its turn too: what is asked for later must not come before it.
+            letters = _Letters(deaths, await self._messages(deaths), redriven)
+            return await self._home.database.change(_settle, progress, letters, ticket)
 
-        # The messages are read in its turn too: what is asked for later must not come before it.
-        return await self._home.database.in_turn(settled)
+        return await self._home.lane.run(settled)
 
     async def _messages(self, deaths: Sequence[Death]) -> dict[tuple[int, int], Message]:
         """What died, as far as it is still in the log."""
@@ -304,7 +307,7 @@ class PostgresStore:
         return found
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        await self._home.database.write(subscriptions.seek, subscription_id, positions)
+        await self._home.lane.change(subscriptions.seek, subscription_id, positions)
 
     # Dead letters ---------------------------------------------------------------------------------
 
@@ -335,17 +338,23 @@ def _described(shard: Shard) -> dict[str, object]:
     return {**shard.settings, "pooler": shard.database.has_pooler}
 
 
+class _Letters(NamedTuple):
+    """The dead letters of one commit, and the messages that died."""
+
+    deaths: Sequence[Death]
+    messages: dead_letters.Messages
+    redriven: Sequence[Redriven]
+
+
 async def _settle(
-    connection: Connection,
-    progress: Sequence[Progress],
-    deaths: Sequence[Death],
-    redriven: Sequence[Redriven],
-    messages: dead_letters.Messages,
+    connection: Connection, progress: Sequence[Progress], letters: _Letters, ticket: Ticket
 ) -> set[int]:
+    deaths, messages, redriven = letters
     if not deaths and not redriven:
-        return await subscriptions.put(connection, progress)
+        return await subscriptions.put(connection, progress, ticket)
     async with connection.transaction():
-        refused = await subscriptions.put(connection, progress)
+        await check(connection, ticket)
+        refused = await subscriptions.put(connection, progress, ticket)
         await dead_letters.put(connection, allowed(refused, deaths), messages)
         await dead_letters.mark(connection, allowed(refused, redriven))
     return refused

@@ -11,6 +11,7 @@ from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSetti
 from conduit.errors import Conflict
 from conduit.storage.base import Former
 from conduit.storage.postgres import former
+from conduit.storage.postgres.lane import Overtaken, Ticket
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -28,9 +29,10 @@ RETURNING subscription_id
 """
 
 # In the order of the keys, so that two that settle at once wait for each other and not in a circle.
-# Nobody claims the subscriptions before this is committed.
+# Nobody claims the subscriptions before this is committed, nor takes the lane's token further.
 _PUT = """
-WITH owned AS (
+WITH lane AS (SELECT FROM conduit.writers WHERE writer_id = $7 AND token = $8 FOR SHARE),
+owned AS (
   SELECT subscription_id, tenant, fence FROM conduit.subscriptions
   WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR SHARE
 ),
@@ -39,6 +41,7 @@ given AS (
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])
     AS i (subscription_id, topic_id, floor, cursor, open, fence)
   JOIN owned AS o USING (subscription_id)
+  WHERE EXISTS (SELECT FROM lane)
 ),
 stored AS (
   INSERT INTO conduit.progress AS p (subscription_id, topic_id, floor, cursor, open)
@@ -51,13 +54,14 @@ stored AS (
   RETURNING subscription_id, topic_id
 ){pages}
 SELECT DISTINCT subscription_id FROM given WHERE is_refused
+UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM lane)
 """
 
 # Of what is stored, the pages; no key of one is in both parts.
 _PAGES = """,
 pages AS (
   SELECT i.*
-  FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[])
+  FROM unnest($9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[])
     AS i (subscription_id, topic_id, page, retries)
   JOIN stored USING (subscription_id, topic_id)
 ),
@@ -182,18 +186,20 @@ async def claim(connection: Connection, subscription_id: int) -> int:
     return await connection.fetchval(_CLAIM, subscription_id) or 0
 
 
-async def put(connection: Connection, progress: Sequence[Progress]) -> set[int]:
-    """Store it, as `Store.settle` says; returns the refused. Of several rows of one key the last counts."""
+async def put(connection: Connection, progress: Sequence[Progress], ticket: Ticket) -> set[int]:
+    """Store it, as `Store.settle` says; returns the refused. Of several rows of one key the last counts.
+    Raises Overtaken."""
     rows = {(row.subscription_id, row.topic_id): row for row in progress}.values()
     if not rows:
         return set()
-    values: list[Sequence[object]] = [
+    values: list[object] = [
         [row.subscription_id for row in rows],
         [row.topic_id for row in rows],
         [row.floor for row in rows],
         [row.cursor for row in rows],
         [row.open for row in rows],
         [row.fence for row in rows],
+        *ticket,
     ]
     pages = [
         (row.subscription_id, row.topic_id, number, page)
@@ -203,17 +209,19 @@ async def put(connection: Connection, progress: Sequence[Progress]) -> set[int]:
     if pages:
         values += zip(*pages, strict=True)
     refused = await connection.fetch(_PUT_ALL if pages else _PUT_ROWS, *values)
-    return {row[0] for row in refused}
+    found = {row[0] for row in refused}
+    if None in found:
+        raise Overtaken
+    return found
 
 
 async def seek(
     connection: Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
 ) -> None:
-    """See `Store.seek`."""
+    """See `Store.seek`; in a transaction."""
     begins = dict(floors)
-    async with connection.transaction():
-        await connection.execute(_MOVE, subscription_id, _text(begins))
-        await connection.execute(_FORGET, subscription_id, list(begins))
+    await connection.execute(_MOVE, subscription_id, _text(begins))
+    await connection.execute(_FORGET, subscription_id, list(begins))
 
 
 def _text(begins: dict[int, int]) -> str:
