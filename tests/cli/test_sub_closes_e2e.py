@@ -48,6 +48,32 @@ async def test_coming_to_an_end_closes_in_good_order(option: tuple[str, str], co
             assert await end(running) == code
 
 
+async def test_a_subscription_that_is_deleted_ends_the_command_and_is_named() -> None:
+    async def deleted(peer: Peer) -> None:
+        frame = await peer.subscribed(seq=0, epoch="e")
+        assert "create" not in frame
+        await peer.send("unsubscribed", topic="t", subscription="s")
+        assert await peer.left() == 1000
+
+    async with peers(deleted) as url:
+        with Conduit(url).start("sub", "t", "--subscription", "s") as running:
+            assert await end(running) == Exit.NOT_FOUND
+            said = [running.error_line() for _ in range(3)]
+            assert "'s' was deleted (code subscription_not_found)" in said[2]
+
+
+async def test_nothing_is_made_where_that_is_not_wanted() -> None:
+    async def missing(peer: Peer) -> None:
+        frame = await peer.expect("subscribe")
+        assert frame["create"] is False
+        await peer.send("error", code="topic_not_found", message="no such", ref=frame["ref"])
+        assert await peer.left() == 1000
+
+    async with peers(missing) as url:
+        with Conduit(url).start("sub", "t", "--no-create") as running:
+            assert await end(running) == Exit.NOT_FOUND
+
+
 async def test_a_reader_who_goes_away_closes_in_good_order() -> None:
     reading, writing = os.pipe()
     async with peers(script) as url:

@@ -14,6 +14,7 @@ from conduit.client import (
     GapEvent,
     Retention,
     Stream,
+    attachment,
 )
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
@@ -140,11 +141,36 @@ async def test_a_topic_that_is_deleted_and_created_anew_is_followed(server: Runn
             for _ in range(3):
                 await (await anext(stream)).ack()
             await client.topics.delete("t")
+            await client.topics.create("t")
             async with asyncio.timeout(10):
                 assert (await gap).reason == "epoch_changed"
             await client.publish("t", "anew")
             delivery = await anext(stream)
             assert (delivery.payload, delivery.message.seq) == ("anew", 1)
+
+
+async def test_what_is_deleted_under_a_stream_ends_it(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment, "TOPIC_PATIENCE_S", 0.2)
+    async with AsyncConduit(server.url) as client:
+        for name, code in ((None, "topic_not_found"), ("s", "subscription_not_found")):
+            async with client.subscribe("t", name) as stream:
+                await client.publish("t", 1)
+                await anext(stream)
+                if name is None:
+                    await client.topics.delete("t")
+                else:
+                    await client.subscriptions.delete(name)
+                for _ in range(2):
+                    with pytest.raises(ApiError) as raised:
+                        await anext(stream)
+                    assert (raised.value.code, raised.value.status) == (code, 404)
+            with pytest.raises(ApiError):
+                async with client.subscribe("t", name, create=False):
+                    pass
+            await client.topics.create("t") if name is None else None
+        assert [found.name async for found in client.subscriptions.find()] == []
 
 
 async def test_the_control_endpoints_answer_as_the_records_say(server: RunningServer) -> None:

@@ -9,6 +9,7 @@ import pytest
 from conduit.client.delivery import Delivery, Verb
 from conduit.client.holds import (
     HOLD_MAX_S,
+    HOLD_MIN_MS,
     HOLD_MS,
     SETTLED_MAX_COUNT,
     SETTLED_MAX_S,
@@ -46,7 +47,7 @@ def extended(holds: Holds, now: float) -> list[tuple[str, int | None]]:
     assert waiting == []
     for frame in frames:
         assert isinstance(frame, Extend)
-        assert (frame.ms or 0) >= HOLD_MS
+        assert (frame.ms or 0) >= HOLD_MIN_MS
     return [(frame.message_id or "", frame.attempt) for frame in frames]
 
 
@@ -88,7 +89,7 @@ def test_it_is_extended_long_before_its_time_is_over(ack_wait_ms: int) -> None:
     assert isinstance(frames[0], Extend)
     ms = frames[0].ms
     assert ms is not None
-    assert ms >= max(HOLD_MS, ack_wait_ms)
+    assert ms == max(HOLD_MIN_MS, ack_wait_ms)
     again_at = holds.next_at()
     assert again_at is not None
     assert again_at - at <= ms / 2000
@@ -112,7 +113,7 @@ def test_what_falls_due_close_together_is_sent_together() -> None:
     for number in range(50):
         came(holds, number, now=number / 1000)
     assert len(extended(holds, 0.25)) == 50
-    assert holds.next_at() == 0.25 + HOLD_S / 2
+    assert holds.next_at() == 0.25 + HOLD_MIN_MS / 2000
 
 
 def test_nothing_is_due_while_nothing_is_held() -> None:
@@ -160,7 +161,7 @@ def test_the_applications_own_extension_is_not_cut_short() -> None:
     assert said == Extend("t-1", ms=600_000, attempt=1)
     assert min(extended_until(holds, 0.0, 700.0)) > 600 - HOLD_S
     said, _ = holds.said(delivery, Extend("t-1", ms=5), 700.0)
-    assert said == Extend("t-1", ms=HOLD_MS, attempt=1)
+    assert said == Extend("t-1", ms=HOLD_MIN_MS, attempt=1)
 
 
 def test_a_delivery_that_the_application_dropped_is_not_extended() -> None:
@@ -326,3 +327,38 @@ def test_a_lost_connection_forgets_what_waits_and_keeps_what_the_application_has
     assert came(holds, 2, attempt=2) is not None
     assert sorted(extended(holds, 1.0)) == [("t-1", 2), ("t-2", 2)]
     assert holds.said(delivery, ack(), 2.0)[0] == Ack("t-1", attempt=2)
+
+
+# A loop that goes on --------------------------------------------------------------------------------
+
+
+def test_what_a_loop_left_behind_is_not_extended_and_may_still_be_settled() -> None:
+    holds = Holds(None, is_durable=True)
+    delivery = take(holds, came(holds))
+    holds.leave(delivery, is_left=True)
+    assert extended_until(holds, 0.0, 100.0) == []
+    assert holds.said(delivery, ack(), 100.0)[0] is not None
+
+
+def test_what_a_loop_left_behind_is_handed_out_when_it_comes_again() -> None:
+    holds = Holds(None, is_durable=True)
+    delivery = take(holds, came(holds))
+    holds.leave(delivery, is_left=True)
+    again = take(holds, came(holds, attempt=2))
+    assert again.attempt == 2
+    assert holds.said(delivery, ack(), 1.0) == (None, None)
+    holds.leave(again, is_left=True)
+    holds.lost()
+    assert came(holds, attempt=3) is not None
+
+
+@pytest.mark.parametrize("sign", ["extend", "back"])
+def test_a_sign_of_life_takes_up_again_what_a_loop_left_behind(sign: str) -> None:
+    holds = Holds(None, is_durable=True)
+    delivery = take(holds, came(holds))
+    holds.leave(delivery, is_left=True)
+    if sign == "extend":
+        holds.said(delivery, Extend("t-1"), 1.0)
+    else:
+        holds.leave(delivery, is_left=False)
+    assert extended_until(holds, 1.0, 40.0) != []

@@ -153,7 +153,7 @@ async def test_a_durable_subscription_is_named_in_every_frame_and_after_a_lost_c
 
     async def second(peer: Peer) -> None:
         frame = await peer.subscribed(subscription="billing")
-        assert frame["subscription"] == "billing"
+        assert (frame["subscription"], frame["create"]) == ("billing", False)
         await peer.deliver(2, subscription="billing")
         assert (await peer.expect("ack"))["subscription"] == "billing"
 
@@ -172,6 +172,7 @@ async def test_an_ephemeral_stream_resumes_at_the_first_unsettled_and_skips_what
     async def second(peer: Peer) -> None:
         frame = await peer.subscribed(seq=1, epoch="e1", recovered=True)
         assert frame["start"] == {"seq": 2, "epoch": "e1"}
+        assert frame["create"] is False
         await peer.deliver(2, 3, 4)
         acks = [(await peer.expect("ack"))["message_id"] for _ in range(3)]
         assert sorted(acks) == ["m2", "m3", "m4"]

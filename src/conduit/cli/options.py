@@ -69,4 +69,5 @@ class SubOptions:
     count: int | None
     timeout_s: float | None
     ack: str
+    create: bool
     output: str | None

@@ -33,6 +33,14 @@ from conduit.cli.values import DURATION, START
     show_default=True,
     help="auto: each once it is printed; manual: asks; none: never, so they come again.",
 )
+@click.option(
+    "--no-create",
+    "create",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="End with an error if the topic or the subscription does not exist.",
+)
 @with_output(piped="jsonl")
 @with_url
 def sub(url: str, **options: object) -> None:
@@ -47,7 +55,8 @@ def sub(url: str, **options: object) -> None:
       conduit sub orders --subscription billing
       conduit sub orders --from earliest --count 10 -o jsonl | jq .payload
 
-    Lost connections are renewed and nothing is missed. A message is acked after its line is written,
+    Lost connections are renewed and nothing is missed. If the topic or the subscription is deleted, the
+    command ends with exit code 3. A message is acked after its line is written,
     so none is lost between here and the reader of a pipe. Ctrl-C ends it.
     """
     from conduit.cli.subscriber import Subscriber

@@ -76,7 +76,11 @@ class Subscriber:
     async def _receive(self, client: AsyncConduit) -> None:
         options = self._options
         stream = client.subscribe(
-            options.pattern, options.subscription, start=options.start, on_gap=self._on_gap
+            options.pattern,
+            options.subscription,
+            start=options.start,
+            create=options.create,
+            on_gap=self._on_gap,
         )
         async with stream:
             name = f" as {options.subscription}" if options.subscription else ""

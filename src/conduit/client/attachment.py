@@ -25,11 +25,31 @@ from conduit.protocol.frames import (
 
 # A durable subscription may have to be loaded before it is confirmed.
 ANSWER_TIMEOUT_S = 30.0
+# How long a topic that was deleted may take to be made anew.
+TOPIC_PATIENCE_S = 10.0
 
 _REF = "subscribe"
 
 _log = logging.getLogger("conduit.client")
 _dice = random.Random()
+
+
+class _Patience:
+    """With something that may pass, for so long from when it is first met."""
+
+    def __init__(self, for_s: float) -> None:
+        self._for_s = for_s
+        self._ends_at: float | None = None
+
+    def left_s(self, error: Exception) -> float:
+        """Seconds; raises the error when there are none."""
+        now = asyncio.get_running_loop().time()
+        if self._ends_at is None:
+            self._ends_at = now + self._for_s
+        if now >= self._ends_at:
+            raise error
+        return self._ends_at - now
+
 
 Take = Callable[[AnyServerFrame], Awaitable[None]]
 """Acts on a frame that comes before the subscription is confirmed."""
@@ -81,13 +101,14 @@ class Attachment:
 
     # Connecting -----------------------------------------------------------------------------------
 
-    async def open(self) -> Connection:
-        """Connect and subscribe. Raises ConnectionFailed, ApiError, BadAnswer."""
+    async def open(self, *, again: bool = False) -> Connection:
+        """Connect and subscribe; `again` to what was there before, and nothing is made then. Raises
+        ConnectionFailed, ApiError, BadAnswer."""
         connection = await Connection.open(self._url)
         self._closing = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                await connection.send(self._request())
+                await connection.send(self._request(again))
                 await self._subscribed(connection)
         except Closed as end:
             if not may_reconnect(end.code):
@@ -103,28 +124,35 @@ class Attachment:
 
     async def open_again(self, end: Closed, lived_s: float) -> Connection:
         """Connect and subscribe after a connection ended, as often as it takes. Raises what ends the
-        subscription: ConnectionFailed, ApiError, BadAnswer."""
+        subscription: ConnectionFailed, ApiError, BadAnswer.
+
+        A topic that is gone is waited for, TOPIC_PATIENCE_S: whoever deletes one may be making it anew.
+        """
         if not may_reconnect(end.code):
             raise ConnectionFailed(f"the server ended the stream: {end}")
         after_s = self._closing.reconnect_after_ms / 1000 if self._closing is not None else 0.0
         delay_s = self._backoff.lost(lived_s, after_s, _dice.random())
+        _log.warning("%s; connecting again in %.1f s", end, delay_s)
+        gone = _Patience(TOPIC_PATIENCE_S)
         while True:
-            _log.warning("%s; connecting again in %.1f s", end, delay_s)
             await asyncio.sleep(delay_s)
             try:
-                return await self.open()
+                return await self.open(again=True)
             except (ApiError, ConnectionFailed) as error:
-                if not error.retryable:
-                    raise
-                _log.info("%s", error.detail)
                 delay_s = self._backoff.failed(_dice.random())
+                if error.code == "topic_not_found":
+                    delay_s = min(delay_s, gone.left_s(error))
+                elif not error.retryable:
+                    raise
+                _log.warning("%s; trying again in %.1f s", error.detail, delay_s)
 
-    def _request(self) -> Subscribe:
+    def _request(self, again: bool) -> Subscribe:
         """The `subscribe` frame; after a lost connection, from where it was."""
         start: StartSpec | None = self._subscribe.start
         if self._positions is not None:
             start = self._positions.resume()
-        return msgspec.structs.replace(self._subscribe, start=start, ref=_REF)
+        create = self._subscribe.create and not again
+        return msgspec.structs.replace(self._subscribe, start=start, create=create, ref=_REF)
 
     async def _subscribed(self, connection: Connection) -> None:
         """Wait for the answer to `subscribe`."""

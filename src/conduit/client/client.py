@@ -36,13 +36,15 @@ _dice = random.Random()
 
 class SubscriptionSettings(TypedDict, total=False):
     """Settings of the `subscribe` frame; what is left out has the server's default. `max_lost` None:
-    however often connections are lost with a message in flight, it comes again."""
+    however often connections are lost with a message in flight, it comes again. `create` False: what
+    does not exist is not made."""
 
     order: Literal["publish", "strict"]
     max_in_flight: int
     ack_wait_ms: int
     max_attempts: int
     max_lost: int | None
+    create: bool
 
 
 class AsyncConduit:
@@ -130,7 +132,8 @@ class AsyncConduit:
     ) -> Stream:
         """The messages of a topic or pattern: `async with client.subscribe(…) as stream`.
 
-        With `subscription` a durable one, created on first use, which then keeps its own settings.
+        With `subscription` a durable one, created on first use, which then keeps its own settings. With
+        `create` False entering the stream raises ApiError if the topic or the subscription does not exist.
         """
         check_pattern(pattern)
         if subscription is not None:

@@ -9,7 +9,8 @@ that is: in the inbox, or with the application, until it is settled or the appli
 A message is in one of three places:
 
 - in the *inbox*: it waits for the application. A later attempt takes the place of the earlier one.
-- with the *application*: it has a Delivery, which is not settled. A later attempt is kept beside it, and
+- with the *application*: it has a Delivery, which is not settled. If only the variable of its loop is left of
+  that (`loop.py`), it counts as dropped, unless it is settled in time. A later attempt is kept beside it, and
   is the one that an `ack` names. If the application ends the earlier one in another way, the later one
   goes to the inbox, because for the server it is still out.
 - *settled*, remembered for a while: what comes again because it crossed its own ack, or because the ack
@@ -30,9 +31,11 @@ import msgspec
 from conduit.client.delivery import Delivery, Verb
 from conduit.protocol.frames import Ack, Extend, MessageFrame, Reject
 
-# What is extended gets so much time: as much as a durable subscription gives by default, so that
-# extending never shortens that, and code that blocks the loop for some seconds does no harm.
+# What is extended gets the time of an attempt, which says after how long a process that hangs loses its
+# messages. Where that is not known, as much as a durable subscription gives by default.
 HOLD_MS = 30_000
+# But so much at least: code that blocks the loop for some seconds does no harm.
+HOLD_MIN_MS = 5_000
 # So long the application may have a delivery, or take none from the inbox, without a sign of life; then
 # it counts as stuck, and what it has may go to another subscriber. As long as RabbitMQ's
 # consumer_timeout. Work that takes longer says so with `extend`.
@@ -53,7 +56,15 @@ _NEVER = float("-inf")
 class Held:
     """A message that has come and is not settled."""
 
-    __slots__ = ("delivery", "extended_until", "handed_attempt", "look_at", "message", "since")
+    __slots__ = (
+        "delivery",
+        "extended_until",
+        "handed_attempt",
+        "is_left",
+        "look_at",
+        "message",
+        "since",
+    )
 
     def __init__(self, message: MessageFrame, now: float) -> None:
         self.message = message
@@ -61,6 +72,8 @@ class Held:
         self.delivery: weakref.ref[Delivery] | None = None
         """With the application; None in the inbox."""
         self.handed_attempt = 0
+        self.is_left = False
+        """The application has gone on without settling it: only its loop's variable refers to it."""
         self.since = now
         """When it came, was taken, or the application last gave a sign of life about it."""
         self.extended_until = _NEVER
@@ -89,7 +102,7 @@ class Holds:
         # A quarter: the rest is for the way to the server, and for a loop that is busy.
         self.first_s = wait_s / 4 if wait_s >= SHORT_WAIT_S else 0.0
         """How long after it came a delivery is looked at; `due` has nothing to do with it before."""
-        self._hold_ms = max(HOLD_MS, ack_wait_ms or 0)
+        self._hold_ms = HOLD_MS if ack_wait_ms is None else max(HOLD_MIN_MS, ack_wait_ms)
         self._again_s = self._hold_ms / 2000
         # What falls due so close together is sent together.
         self._slack_s = self.first_s / 4
@@ -122,7 +135,7 @@ class Holds:
         is there already, or with the application."""
         message_id = message.message_id
         held = known = self._held.get(message_id)
-        if held is None or held.is_dropped:
+        if held is None or held.is_dropped or held.is_left:
             held = self._held[message_id] = Held(message, now)
         held.message = message
         held.extended_until = _NEVER
@@ -138,6 +151,13 @@ class Holds:
         held.handed_attempt = delivery.attempt
         held.since = self._moved_at = now
 
+    def leave(self, delivery: Delivery, *, is_left: bool) -> None:
+        """A loop has gone on without settling it; or has not, after all. It is extended no more, but may
+        still be settled."""
+        held = self._held.get(delivery.message.message_id)
+        if held is not None and held.delivery is not None and held.delivery() is delivery:
+            held.is_left = is_left
+
     def said(self, delivery: Delivery, verb: Verb, now: float) -> tuple[Verb | None, Held | None]:
         """The application said something of a delivery.
 
@@ -151,6 +171,7 @@ class Holds:
         is_stale = held.message.attempt != delivery.attempt
         if isinstance(verb, Extend):
             held.since = now
+            held.is_left = False
             return (None if is_stale else self._extend(held, now, verb.ms or 0)), None
         del self._held[held.message.message_id]
         self._look_no_more(held.message.message_id)
@@ -167,7 +188,7 @@ class Holds:
         self._extended.clear()
         # In the inbox, or dropped by the application: nobody has these.
         for held in [*self._held.values()]:
-            if held.delivery is None or held.is_dropped:
+            if held.delivery is None or held.is_dropped or held.is_left:
                 del self._held[held.message.message_id]
         if not self._is_durable:
             # The next connection is another subscriber, whose attempts begin at 1.
@@ -212,7 +233,7 @@ class Holds:
             # What waits has done nothing wrong while the application works on what came before.
             alive_at = max(alive_at, self._moved_at)
         is_half_over = held.extended_until - now <= self._again_s + self._slack_s
-        return is_half_over and now - alive_at < HOLD_MAX_S
+        return is_half_over and not held.is_left and now - alive_at < HOLD_MAX_S
 
     def _dropped(self, held: Held, now: float) -> list[Held]:
         """The application lets go of it unsettled. Only a later attempt is still to be handed out."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 
 from conduit.client.attachment import Attachment
 from conduit.client.connection import CLOSE_TIMEOUT_S, Closed, Connection
 from conduit.client.delivery import Delivery, GapEvent, Verb, gap_event
+from conduit.client.faults import ApiError
 from conduit.client.holds import Held, Holds
 from conduit.client.inbox import Inbox
+from conduit.client.loop import Loop
 from conduit.protocol.frames import (
     AnyServerFrame,
     ClientFrame,
@@ -29,6 +31,7 @@ from conduit.protocol.frames import (
     MessageFrame,
     Nack,
     Subscribe,
+    Unsubscribed,
 )
 
 INBOX_AUTO_COUNT = 256
@@ -50,7 +53,8 @@ class Stream:
 
     Use it as an async context manager and iterate over it. Entering subscribes, and raises
     ConnectionFailed or ApiError if that fails; afterwards lost connections are renewed without end.
-    Iteration raises ApiError or ConnectionFailed when the server refuses to have it back.
+    Iteration raises ApiError when what it follows was deleted (`topic_not_found`,
+    `subscription_not_found`), and ApiError or ConnectionFailed when the server refuses to have it back.
     """
 
     def __init__(self, url: str, subscribe: Subscribe, on_gap: OnGap = log_gap) -> None:
@@ -104,8 +108,8 @@ class Stream:
         finally:
             await self._connection.close()
 
-    def __aiter__(self) -> Stream:
-        return self
+    def __aiter__(self) -> AsyncIterator[Delivery]:
+        return Loop(self.__anext__, self._holds)
 
     async def __anext__(self) -> Delivery:
         """The next delivery. Cancelling loses nothing; one that was taken meanwhile comes again."""
@@ -200,8 +204,20 @@ class Stream:
             self._on_gap(gap_event(frame))
         elif isinstance(frame, Closing):
             self._attachment.closing(frame)
+        elif isinstance(frame, Unsubscribed):
+            self._deleted()
         elif isinstance(frame, ErrorFrame):
             _log.warning("%s: %s (code %s)", self._subscribe.topic, frame.message, frame.code)
+
+    def _deleted(self) -> None:
+        """Nobody asked to unsubscribe: the subscription was deleted. Raises ApiError."""
+        if self._is_explicit:
+            # What waits there is forgotten with it, and cannot be settled.
+            self._inbox.drop()
+        name = self._subscribe.subscription
+        raise ApiError(
+            f"subscription {name!r} was deleted", code="subscription_not_found", status=404
+        )
 
     async def _received(self, message: MessageFrame) -> None:
         """A delivery came: to the inbox with it, unless the application has it or is done with it."""
