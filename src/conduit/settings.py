@@ -105,7 +105,8 @@ class Settings(BaseModel):
     )
     cors_origin: str = Field(
         "*",
-        description="The origin that browsers may call from, as `https://app.example`; `*`: any.",
+        description="The origin whose pages may call, and connect to `/ws`, as `https://app.example`; "
+        "`*`: any.",
         alias="CORS_ORIGIN",
     )
 

@@ -120,6 +120,17 @@ async def test_a_bad_upgrade_is_refused_and_what_follows_is_not_read_as_http(
     assert port.last_seq == 0
 
 
+async def test_a_page_of_another_origin_is_told_403(port, client):
+    port.context.cors_origin = "https://app.example"
+    await client.send(request("GET", "/ws", None, *UPGRADE, "Origin: https://evil.example"))
+    answer = await client.answer()
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    assert await client.rest() == b""
+    other = await port.connect()
+    await other.send(request("GET", "/ws", None, *UPGRADE, "Origin: https://app.example"))
+    await read(other, ANSWER)
+
+
 async def test_http_1_0_cannot_upgrade(client):
     await client.send(REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert (await client.answer()).status == 426

@@ -42,6 +42,7 @@ CODES: dict[str, Code] = {
     "invalid_topic": Code(400, "Not a topic name"),
     "invalid_pattern": Code(400, "Not a pattern"),
     "invalid_name": Code(400, "Not a name"),
+    "forbidden": Code(403, "That is not allowed"),
     "not_found": Code(404, "Nothing is at this address"),
     "method_not_allowed": Code(405, "The address does not take this method"),
     "request_timeout": Code(408, "The request did not arrive in time", retryable=True),

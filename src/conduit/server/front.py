@@ -22,7 +22,7 @@ from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection, Slot
 from conduit.server.context import Context
 from conduit.server.control import Control
-from conduit.server.handshake import accept, check_upgrade
+from conduit.server.handshake import accept, check_origin, check_upgrade
 from conduit.server.head import Head, Route
 from conduit.server.session import Session
 
@@ -148,6 +148,7 @@ class Front(HttpConnection):
             if not self.context.ready:
                 raise Unavailable("the server is stopping", code="shutting_down")
             key = check_upgrade(head.headers)
+            check_origin(head.headers, self.context.cors_origin)
             if not head.wants_upgrade:
                 raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
         except ConduitError as error:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from picows import WSAutoPingStrategy
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
-from conduit.errors import InvalidRequest
+from conduit.errors import InvalidRequest, RequestError
 from conduit.server.websocket import WebSocket
 
 VERSION = "13"
@@ -50,6 +50,21 @@ def check_upgrade(headers: Mapping[str, str]) -> str:
     if not _is_key(key):
         raise InvalidRequest("the key is not 16 bytes in base64", field="Sec-WebSocket-Key")
     return key
+
+
+def check_origin(headers: Mapping[str, str], allowed: str) -> None:
+    """Judge who asks, by the header that every browser sends and no page can change; other clients send
+    none. Browsers ask for no permission before they open a WebSocket, as they do before other requests.
+
+    `allowed` is one origin, or `*`. Raises RequestError `forbidden`.
+    """
+    origin = headers.get("origin")
+    if origin is not None and allowed not in ("*", origin.strip()):
+        raise RequestError(
+            f"pages of {allowed} may connect, and no others; CORS_ORIGIN says which",
+            code="forbidden",
+            field="Origin",
+        )
 
 
 def accept(
