@@ -9,7 +9,9 @@ from conduit.names import (
     NAME_LENGTH_MAX,
     check_pattern,
     check_subscription,
+    check_text,
     check_topic,
+    is_id,
     is_pattern,
 )
 
@@ -102,3 +104,16 @@ def test_any_text_is_a_name_or_a_refusal(text):
     for check in (check_topic, check_pattern, check_subscription):
         with suppress(InvalidRequest):
             assert check(text) is text
+
+
+def test_text_is_bounded_and_has_no_character_zero():
+    assert check_text("a\n\U0001f600", "key", 3) == "a\n\U0001f600"
+    for text in ("abcd", "a\0"):
+        refused = refusal(check_text, text, field="key", max_chars=3)
+        assert refused == ("invalid_request", "key")
+
+
+@pytest.mark.parametrize("text", ["", "a", "\0" * 36, "A" * 36, "0" * 37])
+def test_what_is_no_id_is_known_to_be_none(text):
+    assert not is_id(text)
+    assert is_id("0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69")

@@ -1,4 +1,4 @@
-"""The grammar of names: topics, patterns, subscriptions.
+"""The grammar of names: topics, patterns, subscriptions; and what every store can keep as text.
 
 A topic is 1–255 characters: tokens of `[A-Za-z0-9_-]` joined by dots. A pattern is a topic in which
 a token may be `*` (exactly one token) and the last token may be `>` (one or more tokens).
@@ -17,6 +17,7 @@ DEFAULT_TENANT = "default"
 _TOKEN = r"[A-Za-z0-9_-]+"
 _TOPIC = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*")
 _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
+_ID = re.compile(r"[0-9a-f-]{36}")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -60,3 +61,18 @@ def check_subscription(name: str, field: str = "subscription") -> str:
             field=field,
         )
     return name
+
+
+def check_text(text: str, field: str, max_chars: int) -> str:
+    """Return a text of a client's choice unchanged, or raise InvalidRequest: the bound, or U+0000, which not
+    every store can keep or look for. So no store refuses what another takes."""
+    if len(text) > max_chars:
+        raise InvalidRequest(f"{field} may have {max_chars} characters", field=field)
+    if "\0" in text:
+        raise InvalidRequest(f"{field} may not have the character U+0000", field=field)
+    return text
+
+
+def is_id(text: str) -> bool:
+    """Whether it looks as ids of messages, dead letters and jobs do; nothing else has to be looked for."""
+    return _ID.fullmatch(text) is not None

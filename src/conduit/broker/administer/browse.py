@@ -9,6 +9,7 @@ from conduit.broker.administer.views import DeliveryState
 from conduit.broker.catalog import Catalog, Topic
 from conduit.core.message import Message
 from conduit.errors import NotFound
+from conduit.names import is_id
 from conduit.storage.base import Store
 
 # One page stops after the message that passes this, whatever its limit.
@@ -80,7 +81,7 @@ class Browser:
 
         Raises NotFound `message_not_found`, StoreUnavailable.
         """
-        found = await self._store.find(tenant, message_id)
+        found = await self._store.find(tenant, message_id) if is_id(message_id) else None
         topic = self._catalog.by_id(found[0]) if found is not None else None
         if found is None or topic is None:
             raise NotFound("no stored message has this id", code="message_not_found")

@@ -14,6 +14,7 @@ from conduit.broker.clock import Clock
 from conduit.broker.waiting import result_of
 from conduit.core.message import DeadLetter, Redriven
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, RequestError
+from conduit.names import is_id
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import DeadFilter, Store
 
@@ -81,14 +82,14 @@ class DeadLetters:
 
     async def get(self, tenant: str, dead_id: str) -> DeadLetter:
         """One of them. Raises NotFound `dead_letter_not_found`."""
-        letter = await self._store.dead_get(tenant, dead_id)
+        letter = await self._store.dead_get(tenant, dead_id) if is_id(dead_id) else None
         if letter is None:
             raise NotFound("no dead letter has this id", code="dead_letter_not_found")
         return letter
 
     async def discard(self, tenant: str, dead_id: str) -> None:
         """Forget it. Raises NotFound `dead_letter_not_found`."""
-        if not await self._store.dead_delete(tenant, [dead_id]):
+        if not is_id(dead_id) or not await self._store.dead_delete(tenant, [dead_id]):
             raise NotFound("no dead letter has this id", code="dead_letter_not_found")
 
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:

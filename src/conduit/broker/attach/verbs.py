@@ -21,6 +21,7 @@ from conduit.errors import (
     Overloaded,
     Unavailable,
 )
+from conduit.names import check_text
 from conduit.protocol import frames
 from conduit.protocol.codec import error_frame, server_frame
 
@@ -274,6 +275,4 @@ def _seconds(ms: int | None, field: str, low: int) -> float | None:
 
 
 def _reason(reason: str | None, default: str) -> str:
-    if reason is not None and len(reason) > REASON_MAX_CHARS:
-        raise InvalidRequest(f"reason may have {REASON_MAX_CHARS} characters", field="reason")
-    return reason or default
+    return check_text(reason or default, "reason", REASON_MAX_CHARS)

@@ -13,6 +13,7 @@ from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.turn import guarded
 from conduit.core.message import Message
 from conduit.errors import ConduitError, StateError
+from conduit.names import is_id
 from conduit.storage.base import Store
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Reader:
 
     async def find(self, tenant: str, message_id: str) -> tuple[int, int] | None:
         """Topic id and number of a stored message, or None. Raises StoreUnavailable."""
-        found = await self._store.find(tenant, message_id)
+        found = await self._store.find(tenant, message_id) if is_id(message_id) else None
         return None if found is None else (found[0], found[1].seq)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 from conduit.broker.catalog import Topic
 from conduit.core.message import NewMessage
 from conduit.errors import InvalidRequest, LimitReached
+from conduit.names import check_text
 from conduit.protocol.codec import encode_json
 from conduit.protocol.depth import is_deeper
 from conduit.protocol.frames import PublishRequest
@@ -79,7 +80,7 @@ class Admission:
 def _checked(text: str, field: str) -> str:
     if not 1 <= len(text) <= KEY_MAX_CHARS:
         raise InvalidRequest(f"{field} must have 1 to {KEY_MAX_CHARS} characters", field=field)
-    return text
+    return check_text(text, field, KEY_MAX_CHARS)
 
 
 def _checked_headers(headers: dict[str, str], field: str) -> bytes | None:

@@ -63,11 +63,13 @@ def _time(value: object) -> int:
     return parse_time(value)
 
 
-def _encodable(text: str) -> str:
+def _text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError("must not hold half of a surrogate pair") from None
+    if "\0" in text:
+        raise ValueError("may not have the character U+0000")
     return text
 
 
@@ -82,7 +84,7 @@ def _start(value: object) -> StartSpec:
 Time = Annotated[
     int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-Text = Annotated[str, AfterValidator(_encodable), Field(max_length=TEXT_MAX_LENGTH)]
+Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
 Start = Annotated[
     StartSpec,
     PlainValidator(_start),
@@ -140,7 +142,7 @@ def decode_cursor(kind: str, cursor: str | None) -> str | None:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
         text = ""
-    if not text.startswith(f"{kind}:"):
+    if not text.startswith(f"{kind}:") or "\0" in text:
         raise InvalidRequest("cursor was not given out by this list", field="cursor")
     return text.removeprefix(f"{kind}:")
 
