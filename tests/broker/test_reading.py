@@ -4,6 +4,7 @@ import pytest
 import uuid_utils
 
 from conduit.core.message import NewMessage
+from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Nack
 from conduit.storage.base import DeadFilter
@@ -46,6 +47,52 @@ async def test_a_store_that_is_away_burns_no_attempts():
         store.come_back()
         await bench.advance(1.0)
         assert peer.attempts[3:] == [(1, 2), (2, 2), (3, 2)]
+
+
+async def publish_to_new(bench: Bench, topic: str) -> None:
+    await bench.broker.topics.create(DEFAULT_TENANT, topic)
+    await bench.publish(topic)
+
+
+async def test_while_the_store_is_away_one_reads_for_all_who_are_behind():
+    store = AwayStore()
+    async with running_broker(store) as bench:
+        for number in range(500):
+            await publish_to_new(bench, f"a.{number}")
+        store.leave()
+        peers = [
+            (await bench.subscribe("a.*", subscription=name, start="earliest", max_in_flight=1000))[
+                1
+            ]
+            for name in "st"
+        ]
+        for _ in range(100):
+            await bench.advance(0.1)
+        assert 10 <= store.read_count <= 40
+        store.come_back()
+        # First one tries, then all read.
+        for _ in range(2):
+            await bench.advance(1.0)
+        await bench.until(lambda: all(len(peer.seqs) == 500 for peer in peers))
+
+
+async def test_a_topic_that_cannot_be_read_holds_up_no_other():
+    class Damaged(AwayStore):
+        async def read(self, topic_id, *args, **kwargs):
+            if topic_id == damaged_id:
+                raise StoreUnavailable("the file is damaged")
+            return await super().read(topic_id, *args, **kwargs)
+
+    async with running_broker(Damaged()) as bench:
+        for name in ("a.bad", "a.1", "a.2"):
+            await publish_to_new(bench, name)
+        damaged_id = bench.broker.topics.get(DEFAULT_TENANT, "a.bad").topic_id
+        _, bad = await bench.subscribe("a.bad", subscription="bad", start="earliest")
+        for number in range(10):
+            _, peer = await bench.subscribe(f"a.{1 + number % 2}", start="earliest")
+            assert peer.seqs == [1]
+            await bench.advance(0.3)
+        assert bad.seqs == []
 
 
 async def test_a_nack_does_not_fail_an_attempt_that_was_not_written():

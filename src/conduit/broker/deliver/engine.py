@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.backlog import Backlog
+from conduit.broker.deliver.breakers import Breakers
 from conduit.broker.deliver.deadlines import Deadlines
 from conduit.broker.deliver.feed import Feeds, Tools
 from conduit.broker.deliver.index import MessageIndex
@@ -28,6 +29,7 @@ class Engine:
     feeds: Feeds
     backlog: Backlog
     reader: Reader
+    breakers: Breakers
     progress: ProgressWriter
     deadlines: Deadlines
     pending_max_count: int
@@ -47,6 +49,7 @@ def make_engine(
         feeds=Feeds(Tools(clock, stats, turn, index, backlog)),
         backlog=backlog,
         reader=Reader(store, index),
+        breakers=Breakers(store, clock),
         progress=ProgressWriter(store, clock, stats),
         deadlines=Deadlines(clock),
         pending_max_count=pending_max_count,

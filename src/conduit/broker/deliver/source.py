@@ -136,7 +136,7 @@ class Source:
     def _read(self, first: int, now: float) -> State:
         if self._is_reading:
             return State.FETCHING
-        if now < self.stalled_until:
+        if self._is_stalled(now):
             return State.STALLED
         if not self._begin():
             return State.CROWDED
@@ -148,8 +148,15 @@ class Source:
             # Others want a turn: what one turn hands out is enough.
             count = min(count, HAND_MAX_COUNT)
         feed = self._feed
+        self._engine.breakers.ask(feed.topic)
         self._engine.reader.fetch(feed.topic, first, count, feed.position, self._arrived)
         return State.FETCHING
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether it has to wait before it reads; as long as the log cannot be read, for whoever tries."""
+        if now >= self.stalled_until:
+            self.stalled_until = self._engine.breakers.opens_at(self._feed.topic)
+        return now < self.stalled_until
 
     def _begin(self) -> bool:
         """Become one of those that read; False if they are as many as may."""
@@ -163,6 +170,7 @@ class Source:
 
     def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         self._is_reading = False
+        self._engine.breakers.heard(self._feed.topic, page)
         gone_to = None
         if isinstance(page, ConduitError):
             self.stall(self._engine.clock.now())
@@ -187,12 +195,13 @@ class Source:
             return entry
         if self._is_reading_again:
             return State.FETCHING
-        if now < self.stalled_until:
+        if self._is_stalled(now):
             return State.STALLED
         if not self._begin():
             return State.CROWDED
         self._is_reading_again = True
         name = self._group.name or ""
+        self._engine.breakers.ask(self._feed.topic)
         self._engine.reader.fetch_again(self._feed.topic, name, seq, self._found_again)
         return State.FETCHING
 
@@ -203,6 +212,7 @@ class Source:
 
     def _found_again(self, seq: int, entries: dict[int, Entry] | ConduitError) -> None:
         self._is_reading_again = False
+        self._engine.breakers.heard(self._feed.topic, entries)
         is_lost = False
         if isinstance(entries, ConduitError):
             self.stall(self._engine.clock.now())
