@@ -209,6 +209,12 @@ class Settings(BaseModel):
         268_435_456,
         description="Most bytes of messages in memory, of all topics (without `DATABASE_URL`).",
     )
+    delivery_memory_max_bytes: Bytes = Field(
+        134_217_728,
+        description="Most bytes of messages that this node keeps in memory to deliver them: the newest of "
+        "each topic that is followed, and what is read from the log.",
+        ge=1 << 20,
+    )
     dead_letter_max_age_s: Count = Field(
         1_209_600, description="Age at which dead letters are removed."
     )

@@ -1,15 +1,6 @@
-"""Whose turn it is in a subscription, and what it keeps of the log."""
+"""Whose turn it is in a subscription."""
 
 from conduit.broker.deliver.line import Line
-from conduit.broker.deliver.reads import BUSY_MAX_COUNT, KEPT_MAX_BYTES, Reads
-
-
-class Keeper:
-    def __init__(self):
-        self.has_dropped = False
-
-    def drop(self):
-        self.has_dropped = True
 
 
 def taken(line, *, may_read=True, has_room=True):
@@ -65,29 +56,3 @@ def test_who_waits_already_keeps_its_place_and_has_one_only():
     line.leave("b")
     assert taken(line) == ["a", "c"]
     assert taken(line) == []
-
-
-def test_only_so_many_read_at_a_time_and_whoever_ends_is_told():
-    told = []
-    reads = Reads(lambda: told.append(1))
-    for _ in range(BUSY_MAX_COUNT):
-        assert reads.is_free
-        reads.begin()
-    assert not reads.is_free
-    reads.end()
-    assert reads.is_free
-    assert told == [1]
-
-
-def test_who_kept_something_longest_drops_it_when_all_together_keep_too_much():
-    reads, keepers = Reads(lambda: None), [Keeper() for _ in range(4)]
-    for keeper in keepers[:3]:
-        reads.keep(keeper, KEPT_MAX_BYTES // 3)
-    # The first has used it since.
-    reads.keep(keepers[0], KEPT_MAX_BYTES // 3)
-    reads.keep(keepers[3], KEPT_MAX_BYTES // 3)
-    assert [keeper.has_dropped for keeper in keepers] == [False, True, False, False]
-    reads.forget(keepers[2])
-    reads.keep(keepers[1], KEPT_MAX_BYTES // 3)
-    assert not keepers[2].has_dropped
-    assert not keepers[0].has_dropped

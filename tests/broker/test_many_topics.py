@@ -1,15 +1,29 @@
 """One subscription that is behind in many topics: what it reads, keeps and gets, in which order."""
 
+import asyncio
 from collections import Counter
 
-from conduit.broker.deliver.reader import PAGE_MAX_BYTES
-from conduit.broker.deliver.reads import BUSY_MAX_COUNT, KEPT_MAX_BYTES
+import pytest
+
+from conduit.broker.deliver.reads import BUSY_MAX_COUNT, IN_USE_MAX_BYTES
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.frames import Ack
+from conduit.protocol.frames import Ack, Nack, Subscribe
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, Peer, running_broker
 from tests.broker.stores import SlowStore
 
 TOPICS_COUNT = 60
+
+
+class CountingStore(MemoryStore):
+    """Counts the messages that are read."""
+
+    rows_count = 0
+
+    async def read(self, *args, **kwargs):
+        found = await super().read(*args, **kwargs)
+        self.rows_count += len(found)
+        return found
 
 
 async def fill(bench: Bench, count: int, payload: object = 1) -> None:
@@ -17,17 +31,6 @@ async def fill(bench: Bench, count: int, payload: object = 1) -> None:
         await bench.broker.topics.create(DEFAULT_TENANT, f"o.t{number}")
         for _ in range(count):
             await bench.publish(f"o.t{number}", payload)
-
-
-def held_bytes(bench: Bench) -> int:
-    """What all cursors have of the log."""
-    size = 0
-    for running in bench.broker._owned.running():
-        for cursor in running.cursors.values():
-            page = cursor._source.page
-            size += page.size_bytes if page is not None else 0
-            size += sum(len(entry.frame) for entry in cursor._source._again.values())
-    return size
 
 
 async def drained(bench: Bench, connection, peer: Peer, count: int) -> list[str]:
@@ -38,18 +41,57 @@ async def drained(bench: Bench, connection, peer: Peer, count: int) -> list[str]
     return [frame["topic"] for frame in peer.of("message")]
 
 
-async def test_a_window_of_one_goes_round_all_topics_and_keeps_little_of_the_log():
-    async with running_broker() as bench:
+@pytest.mark.parametrize("memory_bytes", [1, 256_000, 128 << 20], ids=["none", "some", "enough"])
+async def test_a_window_of_one_goes_round_all_topics_and_reads_nothing_twice(memory_bytes):
+    store = CountingStore()
+    async with running_broker(store, delivery_memory_max_bytes=memory_bytes) as bench:
         await fill(bench, 4, "x" * 20_000)
         connection, peer = await bench.subscribe(
             "o.*", subscription="s", start="earliest", max_in_flight=1
         )
         assert len(peer.seqs) == 1
-        most = 0
-        for count in range(TOPICS_COUNT, 4 * TOPICS_COUNT, 7):
+        budget = bench.broker._engine.budget
+        for count in range(TOPICS_COUNT, 4 * TOPICS_COUNT + 1, 6):
             await drained(bench, connection, peer, count)
-            most = max(most, held_bytes(bench))
-        assert 0 < most <= KEPT_MAX_BYTES + BUSY_MAX_COUNT * PAGE_MAX_BYTES
+            assert budget.held_bytes <= max(memory_bytes, budget._in_use_bytes)
+        # Those that had read in their turn, and found the credit gone, may have to read again.
+        assert 4 * TOPICS_COUNT <= store.rows_count <= 4.1 * TOPICS_COUNT
+
+
+async def test_many_subscriptions_of_one_connection_use_little_of_the_log_together():
+    store = CountingStore()
+    async with running_broker(store, max_subscriptions_per_connection=TOPICS_COUNT) as bench:
+        await fill(bench, 12, "x" * 20_000)
+        connection, peer = bench.connect()
+        for number in range(TOPICS_COUNT):
+            await connection.subscribe(
+                Subscribe(f"o.t{number}", start="earliest", ack="auto" if number % 2 else None)
+            )
+        most = 0
+        while len(peer.seqs) < 12 * TOPICS_COUNT:
+            await asyncio.sleep(0)
+            most = max(most, connection._reads._in_use_bytes)
+        assert 0 < most <= IN_USE_MAX_BYTES
+        await bench.rest()
+        assert connection._reads._in_use_bytes == bench.broker._engine.budget._in_use_bytes == 0
+        assert store.rows_count == 12 * TOPICS_COUNT
+
+
+async def test_what_many_subscribers_are_behind_in_is_read_once():
+    store = CountingStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "o.t")
+        for _ in range(40):
+            await bench.publish_many("o.t", 50)
+        peers = []
+        for _ in range(20):
+            connection, peer = bench.connect()
+            await connection.subscribe(Subscribe("o.t", start="earliest", ack="auto"))
+            peers.append(peer)
+            # They do not come at the same time.
+            await bench.rest()
+        await bench.until(lambda: all(len(peer.seqs) == 2_000 for peer in peers))
+        assert store.rows_count <= 2 * 2_000
 
 
 async def test_every_topic_has_had_one_before_another_has_many():
@@ -79,7 +121,7 @@ async def test_after_a_restart_what_was_out_is_read_for_a_few_topics_at_a_time()
         assert len(store.waiting) == BUSY_MAX_COUNT
         store.release()
         await bench.until(lambda: len(peer.seqs) == 2 * TOPICS_COUNT)
-        assert held_bytes(bench) == 0
+        assert bench.broker._engine.budget._in_use_bytes == 0
 
 
 class PartlySlowStore(SlowStore):
@@ -113,11 +155,35 @@ async def test_reads_that_hang_hold_up_no_topic_that_needs_none():
         await bench.until(lambda: len(peer.seqs) == 5 + 4 * BUSY_MAX_COUNT)
 
 
-async def test_a_paused_subscription_keeps_nothing_of_the_log():
+async def test_what_was_read_to_be_handed_out_again_is_not_in_use_when_it_is_settled():
     async with running_broker() as bench:
-        await fill(bench, 3)
-        await bench.subscribe("o.*", subscription="s", start="earliest", max_in_flight=1)
-        assert held_bytes(bench) > 0
-        await bench.broker.subscriptions.pause(DEFAULT_TENANT, "s")
+        await bench.broker.topics.create(DEFAULT_TENANT, "o.t")
+        for _ in range(8):
+            await bench.publish("o.t", "x" * 20_000)
+        connection, peer = await bench.subscribe("o.t", start="earliest", order="strict")
+        connection.verbs.nack(Nack(peer.of("message")[0]["message_id"], delay_ms=0))
+        await bench.until(lambda: peer.attempts == [(1, 1), (1, 2)])
         await bench.rest()
-        assert held_bytes(bench) == 0
+        assert bench.broker._engine.budget._in_use_bytes == 0
+        assert bench.broker._engine.budget.held_bytes > 0
+        bench.broker._engine.budget.use(128 << 20)
+        assert bench.broker._engine.budget.held_bytes == 128 << 20
+        bench.broker._engine.budget.use(-(128 << 20))
+        await drained(bench, connection, peer, 9)
+        assert peer.seqs == [1, 1, *range(2, 9)]
+
+
+async def test_tails_of_all_topics_together_are_bounded_and_what_was_dropped_is_in_the_log():
+    async with running_broker(delivery_memory_max_bytes=300_000) as bench:
+        connection, peer = await bench.subscribe("o.*")
+        await fill(bench, 4, "x" * 2_000)
+        budget, stats = bench.broker._engine.budget, bench.broker.stats
+        assert len(peer.seqs) == 4 * TOPICS_COUNT
+        assert stats.dropped_tail_count > 0
+        assert 150_000 < budget.held_bytes <= 300_000
+        connection.verbs.nack(Nack(peer.of("message")[0]["message_id"], delay_ms=0))
+        await bench.until(lambda: peer.attempts[-1] == (1, 2))
+        assert stats.log_read_count == 1
+        connection.close()
+        await bench.rest()
+        assert budget._tails.size_bytes == 0

@@ -6,18 +6,20 @@ or not at all for a long time. So this is the one part of the model that looks i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker
+from conduit.broker.deliver import reads
+from conduit.broker.deliver.budget import READ_BYTES
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.deadlines import NEVER
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.states import State
 from conduit.names import is_pattern
 
-# Of the log, for one subscription: what is read and what is kept is bounded below this.
-PAGES_MAX_BYTES = 2 << 20
+# Of the log, for one connection: the last page that comes may be larger than was expected.
+IN_USE_MAX_BYTES = reads.IN_USE_MAX_BYTES + READ_BYTES
 # Reads of the log that one subscription may have under way.
 READS_MAX_COUNT = 8
 
@@ -25,7 +27,8 @@ READS_MAX_COUNT = 8
 class Holdings:
     """The broker of one life, and who is connected to it."""
 
-    def __init__(self, broker: Broker, connections: Iterable[Connection]) -> None:
+    def __init__(self, broker: Broker, connections: Collection[Connection]) -> None:
+        self._reads = [connection._reads for connection in connections]
         self._broker = broker
         self._engine = broker._engine
         self._owned = list(broker._owned.running())
@@ -40,10 +43,12 @@ class Holdings:
 
     def too_much(self) -> Iterator[str]:
         """What must never be, whatever the store does."""
-        for running in self.running:
-            size = sum(_pages_bytes(cursor) for cursor in running.cursors.values())
-            if size > PAGES_MAX_BYTES:
-                yield f"{_name(running)} holds {size} bytes of the log in {len(running.cursors)} topics"
+        for each in self._reads:
+            if each._busy_count > reads.BUSY_MAX_COUNT or each._in_use_bytes > IN_USE_MAX_BYTES:
+                yield f"a connection has {each._busy_count} reads of {each._in_use_bytes} bytes in use"
+        budget = self._engine.budget
+        if budget.held_bytes > max(budget._max_bytes, budget._in_use_bytes):
+            yield f"the node holds {budget.held_bytes} bytes of the log"
 
     def useless(self) -> Iterator[str]:
         """What must not be when nothing moves, the store works and everybody drains."""
@@ -70,14 +75,12 @@ class Holdings:
         waiting = set(group.waiting) - {*cursors, *running.unopened.values()}
         if waiting:
             yield f"{_name(running)} has {waiting} in line, which are not of it"
-        if group.reads._busy_count:
-            yield f"{_name(running)} has {group.reads._busy_count} reads under way, and nothing reads"
-        kept = set(group.reads._kept)
-        if kept != {cursor._source for cursor in cursors if _pages_bytes(cursor)}:
-            yield f"{_name(running)} keeps {len(kept)} pages, and its cursors have others"
 
     def _of_topics(self) -> Iterator[str]:
-        for feed in self._engine.feeds.all():
+        feeds = self._engine.feeds.all()
+        if not set(feeds) >= set(self._engine.budget._tails._sizes):
+            yield "the tail of a topic is kept that nobody follows"
+        for feed in feeds:
             followers = {cursor for cursor in self._cursors if cursor.feed is feed}
             told = {*feed.live, *feed.waiting}
             if feed.follower_count != len(followers) or not told <= followers:
@@ -90,6 +93,9 @@ class Holdings:
 
     def _of_engine(self) -> Iterator[str]:
         engine = self._engine
+        in_use = [each._in_use_bytes for each in self._reads if each._busy_count]
+        if in_use or engine.budget._in_use_bytes:
+            yield f"{in_use} and {engine.budget._in_use_bytes} bytes are in use, and nothing reads"
         watched = {
             who for at, _, who in engine.deadlines._heap if at == who.watched_at and at != NEVER
         }
@@ -119,12 +125,6 @@ class Holdings:
             yield f"topics {gone} have a route, and are gone"
         if router.subscriber_count != len(self._attached):
             yield f"{router.subscriber_count} subscribers are counted of {len(self._attached)}"
-
-
-def _pages_bytes(cursor: Cursor) -> int:
-    source = cursor._source
-    size = 0 if source.page is None else source.page.size_bytes
-    return size + sum(len(entry.frame) for entry in source._again.values())
 
 
 def _name(running: Running) -> str:

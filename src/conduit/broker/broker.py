@@ -40,6 +40,8 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of topics that are created without one."""
     housekeeping: RetentionRules = RetentionRules()
     max_topics: int = 100_000
+    delivery_memory_max_bytes: int = 128 << 20
+    """Of tails of topics, and of what is read from the log to be delivered."""
     max_subscriptions_per_connection: int = 128
     max_pending_retries: int = 10_000
     idempotency_window_s: float = 600.0
@@ -57,7 +59,12 @@ class Broker:
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         commits = Commits(clock)
         self._engine: Engine = make_engine(
-            store, clock, self.stats, commits, options.max_pending_retries
+            store,
+            clock,
+            self.stats,
+            commits,
+            options.max_pending_retries,
+            options.delivery_memory_max_bytes,
         )
         self.router = Router(self.topics, self._engine)
         self._owned = Owned(store, self.topics, self.router, self._engine)
@@ -176,6 +183,11 @@ class Broker:
         self.router.tidy()
         if self.stats.tick(now):
             self.stats.sample(now, self.gauges())
+
+    @property
+    def delivery_memory_bytes(self) -> int:
+        """What `delivery_memory_max_bytes` bounds."""
+        return self._engine.budget.held_bytes
 
     def gauges(self) -> Gauges:
         """What there is now."""

@@ -58,6 +58,9 @@ class Stats:
         self.forgotten_key_count = 0
         self.delivered_count = 0
         self.redelivered_count = 0
+        self.log_read_count = 0
+        self.dropped_page_count = 0
+        self.dropped_tail_count = 0
         self.acked_count = 0
         self.nacked_count = 0
         self.rejected_count = 0

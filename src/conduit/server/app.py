@@ -90,6 +90,7 @@ def _options(settings: Settings) -> BrokerOptions:
             dead_max_count=settings.dead_letter_max_count,
         ),
         max_topics=settings.max_topics,
+        delivery_memory_max_bytes=settings.delivery_memory_max_bytes,
         max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
         max_pending_retries=settings.max_pending_retries,
         idempotency_window_s=settings.idempotency_window_s,

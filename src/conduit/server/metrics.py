@@ -30,6 +30,9 @@ _COUNTERS = {
     "forgotten_key_count": "Idempotency keys forgotten before their window was over.",
     "delivered_count": "Deliveries handed to subscribers, redeliveries included.",
     "redelivered_count": "Deliveries with an attempt above 1.",
+    "log_read_count": "Reads of the log for deliveries.",
+    "dropped_page_count": "Pages of the log dropped from memory to stay within the bound.",
+    "dropped_tail_count": "Newest messages of a topic dropped from memory to stay within the bound.",
     "acked_count": "Deliveries settled by an ack.",
     "nacked_count": "Deliveries given back by a nack.",
     "extended_count": "Deliveries given more time by an extend.",
@@ -62,6 +65,11 @@ class _Collector(Collector):
             "backlog",
             "Messages that durable subscriptions with subscribers have not settled.",
             gauges.backlog_count,
+        )
+        yield _gauge(
+            "delivery_memory_bytes",
+            "Messages in memory to be delivered; bounded by CONDUIT_DELIVERY_MEMORY_MAX_BYTES.",
+            broker.delivery_memory_bytes,
         )
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))

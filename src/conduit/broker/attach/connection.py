@@ -12,6 +12,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Outlet, Removal, Subscriber
 from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_settings, given, given_settings
@@ -76,6 +77,7 @@ class Connection:
         self._tenant = tenant
         self._peer = peer
         self._is_closed = False
+        self._reads = Reads(room.engine.turn, room.engine.budget)
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
         self._shares: dict[tuple[str, str | None], _Share] = {}
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
@@ -194,6 +196,7 @@ class Connection:
             self._announcements[place] = outlet
         subscriber = self._room.router.attach(running, outlet, removed)
         running.gaps.are_told(subscriber)
+        subscriber = self._room.router.attach(running, outlet, self._reads, removed)
         self._shares[place] = _Share(running, subscriber)
         self._subscribers[place] = subscriber
 

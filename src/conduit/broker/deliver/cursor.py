@@ -110,7 +110,7 @@ class Cursor:
         self.losses.withdraw()
         self.delivery.forget()
         self.group.freed()
-        if self._source.is_holding:
+        if self._source.is_busy:
             self._source.close()
         self._engine.feeds.detach(self.feed)
         self._engine.deadlines.unwatch(self)
@@ -169,7 +169,7 @@ class Cursor:
         group, delivery = self.group, self.delivery
         if group.name is not None or delivery.has_dead:
             self._engine.progress.mark(self)
-        if delivery.retries.by_seq or group.is_strict or self._source.is_holding:
+        if delivery.retries.by_seq or group.is_strict:
             self._engine.turn.add(self)
         if group.waiting:
             group.freed()
@@ -230,12 +230,8 @@ class Cursor:
             raise
         finally:
             self._enter(state)
-            if source.is_holding and state not in _IN_TURN:
-                if not group.is_handing:
-                    source.drop()
-                elif not self.delivery.retries.by_seq:
-                    source.nothing_again()
-                source.rest(self.delivery.cursor + 1)
+            if source.is_busy and state not in _IN_TURN:
+                source.rest()
             if self.delivery.retries.by_seq or source.stalled_until > now:
                 self._watch(now)
 

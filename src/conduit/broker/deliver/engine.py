@@ -8,6 +8,7 @@ from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.breakers import Breakers
+from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.deadlines import Deadlines
 from conduit.broker.deliver.feed import Feeds, Tools
 from conduit.broker.deliver.index import MessageIndex
@@ -26,6 +27,7 @@ class Engine:
     stats: Stats
     turn: Turn
     index: MessageIndex
+    budget: Budget
     feeds: Feeds
     backlog: Backlog
     reader: Reader
@@ -37,19 +39,27 @@ class Engine:
 
 
 def make_engine(
-    store: Store, clock: Clock, stats: Stats, commits: Commits, pending_max_count: int
+    store: Store,
+    clock: Clock,
+    stats: Stats,
+    commits: Commits,
+    pending_max_count: int,
+    memory_max_bytes: int,
 ) -> Engine:
     """All of it, for one store."""
     turn, index, backlog = Turn(clock.now), MessageIndex(), Backlog(commits)
+    budget = Budget(turn, stats, memory_max_bytes)
     return Engine(
         clock=clock,
         stats=stats,
         turn=turn,
         index=index,
-        feeds=Feeds(Tools(clock, stats, turn, index, backlog)),
+        budget=budget,
+        feeds=Feeds(Tools(clock, stats, turn, index, backlog, budget)),
         backlog=backlog,
         reader=Reader(store, index),
         breakers=Breakers(store, clock),
+        reader=Reader(store, index, budget, stats),
         progress=ProgressWriter(store, clock, stats),
         deadlines=Deadlines(clock),
         pending_max_count=pending_max_count,

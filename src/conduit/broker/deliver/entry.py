@@ -8,6 +8,9 @@ from conduit.broker.catalog import Topic
 from conduit.core.message import DeadLetter, Message, NewMessage
 from conduit.protocol.codec import encode_json, format_time, text_frame
 
+# What Python needs for an entry besides its frame: the object, the id, and what holds them.
+ENTRY_BYTES = 250
+
 # The end of a first delivery to an ephemeral subscriber, the most frequent frame.
 _FIRST_ATTEMPT = b',"attempt":1}'
 

@@ -15,14 +15,15 @@ from typing import Protocol
 from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.backlog import Backlog
-from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.budget import Budget
+from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
 from conduit.broker.deliver.group import Outlet
 from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn
 from conduit.core.message import NewMessage
 
-# The tail that is kept in memory for those who are a little behind.
+# The tail that is kept for those who are a little behind. All tails together are bounded too (budget.py).
 TAIL_MAX_COUNT = 1_024
 TAIL_MAX_BYTES = 1 << 20
 
@@ -53,6 +54,7 @@ class Tools:
     turn: Turn
     index: MessageIndex
     backlog: Backlog
+    budget: Budget
 
 
 class Feed:
@@ -64,6 +66,7 @@ class Feed:
     """
 
     __slots__ = (
+        "_counted_bytes",
         "_tail",
         "_tail_bytes",
         "_tools",
@@ -82,6 +85,8 @@ class Feed:
         # Consecutive numbers up to the newest that this node knows.
         self._tail: list[Entry] = []
         self._tail_bytes = 0
+        # What the node's budget has for it: a little more, so that it is not told of every message.
+        self._counted_bytes = 0
         # With the outlet of those who take everything as it comes, which are most and cost least.
         self.live: dict[Follower, Outlet | None] = {}
         self.waiting: dict[Follower, None] = {}
@@ -103,7 +108,7 @@ class Feed:
             entry = make_entry(topic, message, seq)
             put(message.message_id, topic.topic_id, seq)
             self._tail.append(entry)
-            self._tail_bytes += len(entry.frame)
+            self._tail_bytes += len(entry.frame) + ENTRY_BYTES
         self._tools.turn.add(self)
 
     def run(self) -> None:
@@ -121,6 +126,8 @@ class Feed:
                 # It costs nobody else their turn, or the messages of it. The next message tries again.
                 logger.exception("a follower failed")
         self._trim()
+        if self._tail_bytes > self._counted_bytes and self.follower_count:
+            self._count()
 
     def skip_to(self, last_seq: int) -> None:
         """Others have written to the topic, up to `last_seq`: everybody has to read that from the log first.
@@ -130,12 +137,19 @@ class Feed:
         """
         before, self.position = self.position, last_seq
         self._tail.clear()
-        self._tail_bytes = 0
+        self._tail_bytes = self._counted_bytes = 0
+        self._tools.budget.forget_tail(self)
         for follower in (*self.live, *self.waiting):
             try:
                 follower.fall_behind(before)
             except Exception:
                 logger.exception("a follower failed")
+
+    def drop(self) -> None:
+        """Keep no tail, but what is not written yet; `Budget` calls."""
+        self._tail = [entry for entry in self._tail if entry.seq > self.position]
+        self._tail_bytes = sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail)
+        self._counted_bytes = 0
 
     def slice(self, from_seq: int, limit: int, to_seq: int | None) -> list[Entry]:
         """Up to `limit` entries of the tail, beginning exactly with `from_seq`, or none."""
@@ -175,14 +189,20 @@ class Feed:
         # Half of the bound is cut off at once, so that the cost per message is constant.
         if len(self._tail) <= TAIL_MAX_COUNT and self._tail_bytes <= TAIL_MAX_BYTES:
             return
+        # It grows: counted anew, it is not the one to go next.
+        self._counted_bytes = 0
         keep_count, keep_bytes, size = 0, 0, 0
         for entry in reversed(self._tail):
-            size = keep_bytes + len(entry.frame)
+            size = keep_bytes + len(entry.frame) + ENTRY_BYTES
             if keep_count >= TAIL_MAX_COUNT // 2 or (keep_count and size > TAIL_MAX_BYTES // 2):
                 break
             keep_count, keep_bytes = keep_count + 1, size
         del self._tail[: len(self._tail) - keep_count]
         self._tail_bytes = keep_bytes
+
+    def _count(self) -> None:
+        self._counted_bytes = self._tail_bytes + self._tail_bytes // 4
+        self._tools.budget.keep_tail(self, self._counted_bytes)
 
 
 class Feeds:
@@ -210,6 +230,7 @@ class Feeds:
         feed.follower_count -= 1
         if feed.follower_count == 0 and self._feeds.get(feed.topic.topic_id) is feed:
             del self._feeds[feed.topic.topic_id]
+            self._tools.budget.forget_tail(feed)
 
     def all(self) -> list[Feed]:
         """All of them."""

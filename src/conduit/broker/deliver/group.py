@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from conduit.broker.catalog import Topic
-from conduit.broker.deliver.line import Line
+from conduit.broker.deliver.line import Line, Waiting
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.broker.stats import Stats
@@ -86,6 +86,7 @@ class Subscriber:
     """One live attachment: a connection's share in a group. `holder` is its number there."""
 
     __slots__ = ("_hearing", "_subscription", "_topics", "group", "holder", "on_removed", "outlet")
+    __slots__ = ("_subscription", "_topics", "group", "holder", "on_removed", "outlet", "reads")
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class Subscriber:
         subscription: Subscribed,
         holder: int,
         outlet: Outlet,
+        reads: Reads,
         on_removed: Callable[[Removal], None],
     ) -> None:
         self.group = group
@@ -101,6 +103,7 @@ class Subscriber:
         self._hearing: Hearing[Callable[[], None]] = Hearing()
         self.holder = holder
         self.outlet = outlet
+        self.reads = reads
         self.on_removed = on_removed
 
     @property
@@ -175,7 +178,6 @@ class Group:
         "name_bytes",
         "pending",
         "policy",
-        "reads",
         "settings",
         "subscribers",
         "subscription_id",
@@ -199,7 +201,6 @@ class Group:
         self.in_flight: dict[int, int] = {}
         # Deliveries that wait for their next attempt, in all topics.
         self.pending = Tally()
-        self.reads = Reads(self.freed)
         self.line = Line()
         # Of the line; as long as it is not empty, only who is in its turn takes credit.
         self.waiting = self.line.waiting
@@ -226,10 +227,11 @@ class Group:
         self,
         subscription: Subscribed,
         outlet: Outlet,
+        reads: Reads,
         on_removed: Callable[[Removal], None],
     ) -> Subscriber:
-        """A new subscriber of the subscription, with its whole window free."""
-        subscriber = Subscriber(self, subscription, self._next_holder, outlet, on_removed)
+        """A new subscriber of the subscription, with its whole window free. `reads` is its connection's."""
+        subscriber = Subscriber(self, subscription, self._next_holder, outlet, reads, on_removed)
         self._next_holder += 1
         self.subscribers.append(subscriber)
         self.freed()
@@ -282,6 +284,28 @@ class Group:
         """How many of what is available one of several subscribers gets at once."""
         return -(-available_count // len(self.subscribers))
 
+    @property
+    def credit(self) -> int:
+        """How many more deliveries all of them take now."""
+        return sum(subscriber.credit for subscriber in self.subscribers)
+
+    def free_reads(self) -> Reads | None:
+        """Where one more may read, or None."""
+        for subscriber in self.subscribers:
+            if subscriber.reads.is_free:
+                return subscriber.reads
+        return None
+
+    def wait_to_read(self, who: Waiting) -> None:
+        """Give it a turn when there is credit, and a read may be begun."""
+        self.line.wait_to_read(who)
+        self._await_reads()
+
+    def _await_reads(self) -> None:
+        if self.waiting:
+            for subscriber in self.subscribers:
+                subscriber.reads.wait(self)
+
     def freed(self) -> None:
         """There may be credit, or a read may be begun, where that was not so."""
         if self.waiting:
@@ -294,8 +318,10 @@ class Group:
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
-            who = self.line.take(may_read=self.reads.is_free, has_room=not self.is_full)
+            may_read = self.free_reads() is not None
+            who = self.line.take(may_read=may_read, has_room=not self.is_full)
             if who is None:
+                self._await_reads()
                 return
             guarded(who.serve)
         self.freed()

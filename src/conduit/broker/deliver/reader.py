@@ -4,74 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 from conduit.broker.catalog import Topic
-from conduit.broker.deliver.entry import Entry, make_entry
+from conduit.broker.deliver.budget import READ_BYTES, Budget
 from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.page import PAGE_MAX_BYTES, Page
+from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded
-from conduit.core.message import Message
+from conduit.core.message import DeadLetter, Message
 from conduit.errors import ConduitError, StateError
 from conduit.names import is_id
 from conduit.storage.base import Store
 
 logger = logging.getLogger(__name__)
 
-# Of one page, which a cursor holds until it is handed out.
-PAGE_MAX_BYTES = 256 << 10
 # Messages that are read at once to be handed out again.
 AGAIN_MAX_COUNT = 64
-
-
-class Page:
-    """Consecutive messages of a topic, as they were read.
-
-    Entries are made when they are first handed out, so that no turn of the loop makes a whole page of
-    them, and shared by all who read the page.
-    """
-
-    __slots__ = ("_entries", "_index", "_messages", "_topic", "size_bytes")
-
-    def __init__(self, topic: Topic, messages: list[Message], index: MessageIndex) -> None:
-        self._topic = topic
-        self._messages = messages
-        self._index = index
-        self._entries: list[Entry] = []
-        self.size_bytes = sum(len(message.payload) for message in messages)
-
-    @property
-    def first_seq(self) -> int | None:
-        """The number of the first message; None if there is none."""
-        return self._messages[0].seq if self._messages else None
-
-    def has(self, seq: int) -> bool:
-        """Whether the message with this number is on the page."""
-        return bool(self._messages) and self._messages[0].seq <= seq <= self._messages[-1].seq
-
-    def slice(self, seq: int, limit: int) -> list[Entry]:
-        """Up to `limit` entries, beginning with `seq`, which the page `has`."""
-        offset = seq - self._messages[0].seq
-        topic, entries = self._topic, self._entries
-        for message in self._messages[len(entries) : offset + limit]:
-            entries.append(make_entry(topic, message, message.seq))
-            self._index.put(message.message_id, topic.topic_id, message.seq)
-        return entries[offset : offset + limit]
-
+# Who asks for more than this is content with so many that are here already.
+CACHED_MIN_COUNT = 64
 
 Arrived = Callable[[int, Page | ConduitError, int], None]
-Found = Callable[[int, dict[int, Entry] | ConduitError], None]
+Found = Callable[[int, Page | ConduitError], None]
 
 
 class Reader:
-    """Reads in tasks, one per page, and tells those who asked; whatever happens, they are told."""
+    """Reads in tasks, one per page, and tells those who asked; whatever happens, they are told.
 
-    def __init__(self, store: Store, index: MessageIndex) -> None:
+    Pages stay as long as there is room for them (budget.py), for those who come to the same place.
+    """
+
+    def __init__(self, store: Store, index: MessageIndex, budget: Budget, stats: Stats) -> None:
         self._store = store
         self._index = index
+        self._budget = budget
+        self._stats = stats
         # (topic_id, first number) -> who waits for that page.
         self._waiting: dict[tuple[int, int], list[Arrived]] = {}
+        # Pages by topic id and first number, as long as somebody has them or they are kept.
+        self._pages: WeakValueDictionary[tuple[int, int], Page] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def cached(self, topic: Topic, first: int, limit: int, last_seq: int) -> Page | None:
+        """A page that begins with `first` and has what `fetch` would read, or enough of it; or None."""
+        page = self._pages.get((topic.topic_id, first))
+        if page is None or not page.has(min(first + min(limit, CACHED_MIN_COUNT) - 1, last_seq)):
+            return None
+        page.was_looked_at()
+        return page
 
     def fetch(self, topic: Topic, first: int, limit: int, last_seq: int, arrived: Arrived) -> None:
         """Read up to `limit` messages from `first` on, or what another asked for who waits for that place.
@@ -83,15 +65,15 @@ class Reader:
         waiting = self._waiting.setdefault(place, [])
         waiting.append(arrived)
         if len(waiting) == 1:
-            self.spawn(self._read(topic, first, limit, last_seq))
+            self._begin(self._read(topic, first, limit, last_seq))
 
     def fetch_again(self, topic: Topic, subscription: str, seq: int, found: Found) -> None:
         """Read the message with this number and some that follow, to hand them out once more.
 
-        `found` gets `seq`, and entries by number, or the error. What the log has lost may be in the
-        dead letter of the subscription's delivery; if `seq` is not among the entries, it is nowhere.
+        `found` gets `seq`, and a page, or the error. What the log has lost may be in the dead letter of the
+        subscription's delivery; if the page does not have it, it is nowhere.
         """
-        self.spawn(self._read_again(topic, subscription, seq, found))
+        self._begin(self._read_again(topic, subscription, seq, found))
 
     async def find(self, tenant: str, message_id: str) -> tuple[int, int] | None:
         """Topic id and number of a stored message, or None. Raises StoreUnavailable."""
@@ -108,36 +90,52 @@ class Reader:
         """Wait for the reads that are under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _begin(self, read: Coroutine[Any, Any, None]) -> None:
+        # At once, so that those who ask next see it.
+        self._budget.use(READ_BYTES)
+        self._stats.log_read_count += 1
+        self.spawn(read)
+
     async def _read(self, topic: Topic, first: int, limit: int, last_seq: int) -> None:
-        page: Page | ConduitError
-        try:
-            messages = await self._store.read(
-                topic.topic_id, first, limit=limit, max_bytes=PAGE_MAX_BYTES
-            )
-            page = Page(topic, messages, self._index)
-        except Exception as error:  # noqa: BLE001 - the root of a read: whoever waits is told
-            page = _told(error)
+        page = await self._page(self._messages(topic, first, limit), topic)
+        if isinstance(page, Page) and page.first_seq == first:
+            self._pages[topic.topic_id, first] = page
         for arrived in self._waiting.pop((topic.topic_id, first)):
             guarded(arrived, first, page, last_seq)
+        if isinstance(page, Page):
+            page.end_use()
 
     async def _read_again(self, topic: Topic, subscription: str, seq: int, found: Found) -> None:
-        entries: dict[int, Entry] | ConduitError
-        try:
-            entries = await self._entries(topic, subscription, seq)
-        except Exception as error:  # noqa: BLE001 - the root of a read: whoever waits is told
-            entries = _told(error)
-        guarded(found, seq, entries)
+        page = await self._page(self._messages_again(topic, subscription, seq), topic)
+        guarded(found, seq, page)
+        if isinstance(page, Page):
+            page.end_use()
 
-    async def _entries(self, topic: Topic, subscription: str, seq: int) -> dict[int, Entry]:
-        messages = await self._store.read(
-            topic.topic_id, seq, limit=AGAIN_MAX_COUNT, max_bytes=PAGE_MAX_BYTES
-        )
-        entries = {message.seq: make_entry(topic, message, message.seq) for message in messages}
-        if seq not in entries:
-            letter = await self._store.dead_of(subscription, topic.topic_id, seq)
-            if letter is not None:
-                entries[seq] = make_entry(topic, letter, seq)
-        return entries
+    async def _page(
+        self, messages: Awaitable[Sequence[Message | DeadLetter]], topic: Topic
+    ) -> Page | ConduitError:
+        """A page of what is being read, which is in use; or why it could not be read."""
+        try:
+            page = Page(topic, await messages, self._index, self._budget)
+            page.begin_use()
+        except Exception as error:  # noqa: BLE001 - the root of a read: whoever waits is told
+            return _told(error)
+        else:
+            return page
+        finally:
+            self._budget.use(-READ_BYTES)
+
+    async def _messages(self, topic: Topic, first: int, limit: int) -> list[Message]:
+        return await self._store.read(topic.topic_id, first, limit=limit, max_bytes=PAGE_MAX_BYTES)
+
+    async def _messages_again(
+        self, topic: Topic, subscription: str, seq: int
+    ) -> Sequence[Message | DeadLetter]:
+        messages = await self._messages(topic, seq, AGAIN_MAX_COUNT)
+        if messages and messages[0].seq == seq:
+            return messages
+        letter = await self._store.dead_of(subscription, topic.topic_id, seq)
+        return [] if letter is None else [letter]
 
 
 def _told(error: Exception) -> ConduitError:

@@ -1,65 +1,74 @@
-"""What one subscription has of the log in memory, within bounds, however many topics it is behind in.
+"""How much of the log one connection may have in use, whatever it has subscribed to.
 
-A cursor that is behind begins to read in its turn, and is busy until it has handed out what it read, or
-found no credit for the rest. Only so many are busy at a time. What a cursor has left then it keeps, since
-acks may come one by one; those that had theirs longest lose it when there is more than the bound, and
-read it again.
+A cursor that is behind begins to read in its turn, and is busy until it has handed out what it read, or found
+no credit for the rest. Only so many cursors of a connection's subscriptions are busy at a time, with so many
+bytes. A subscription that several connections share reads for each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from conduit.broker.deliver.budget import READ_BYTES, Budget, WaitingLine, Waking
+from conduit.broker.turn import Turn
 
-# Cursors of one subscription that read, or hand out what they read; a page has PAGE_MAX_BYTES (reader.py).
-BUSY_MAX_COUNT = 4
-# What the others of the subscription keep.
-KEPT_MAX_BYTES = 512 << 10
-
-
-class Keeping(Protocol):
-    """Who keeps something of the log."""
-
-    def drop(self) -> None:
-        """Keep it no longer."""
+# Cursors that read, or hand out what they read.
+BUSY_MAX_COUNT = 3
+# What they have in use. With what a socket takes before it is not writable any more, and what may be handed
+# out at once then (server/websocket.py, source.py), a connection stays under 1 MiB.
+IN_USE_MAX_BYTES = 768 << 10
 
 
 class Reads:
-    """Counts who is busy, and knows who keeps how much."""
+    """Counts who is busy, and with how much. Who finds it not free waits here, and is told."""
 
-    __slots__ = ("_busy_count", "_kept", "_kept_bytes", "_on_free")
+    __slots__ = ("_budget", "_busy_count", "_in_use_bytes", "_line")
 
-    def __init__(self, on_free: Callable[[], None]) -> None:
-        self._on_free = on_free
+    def __init__(self, turn: Turn, budget: Budget) -> None:
+        self._budget = budget
         self._busy_count = 0
-        # Who kept something longest is first.
-        self._kept: dict[Keeping, int] = {}
-        self._kept_bytes = 0
+        self._in_use_bytes = 0
+        self._line = WaitingLine(turn, self._may_tell)
 
     @property
     def is_free(self) -> bool:
         """Whether one more may read."""
-        return self._busy_count < BUSY_MAX_COUNT
+        return self._budget.may_read and (
+            not self._busy_count
+            or (
+                self._busy_count < BUSY_MAX_COUNT
+                and self._in_use_bytes + READ_BYTES <= IN_USE_MAX_BYTES
+            )
+        )
+
+    def may_use(self, more_bytes: int) -> bool:
+        """Whether one that is busy may use so much more. If it is the only one, it may."""
+        return self._busy_count == 1 or self._in_use_bytes + more_bytes <= IN_USE_MAX_BYTES
+
+    def wait(self, who: Waking) -> None:
+        """Have it told when one more may read."""
+        self._line.wait(who)
+        if not self._budget.may_read:
+            self._budget.wait(self)
 
     def begin(self) -> None:
         """One more is busy, which only may be if `is_free`."""
         self._busy_count += 1
 
+    def use(self, change_bytes: int) -> None:
+        """Those who are busy have so much more in use, or less."""
+        self._in_use_bytes += change_bytes
+        if change_bytes < 0:
+            self._line.freed()
+
     def end(self) -> None:
-        """One is not busy any more."""
+        """One is not busy any more, and has nothing in use."""
         self._busy_count -= 1
-        self._on_free()
+        self._line.freed()
 
-    def keep(self, who: Keeping, size: int) -> None:
-        """It keeps so many bytes, as the last one that has to drop them."""
-        self.forget(who)
-        self._kept[who] = size
-        self._kept_bytes += size
-        while self._kept_bytes > KEPT_MAX_BYTES and len(self._kept) > 1:
-            oldest = next(iter(self._kept))
-            self.forget(oldest)
-            oldest.drop()
+    def freed(self) -> None:
+        """The node may read more; see `Waking.freed`."""
+        self._line.freed()
 
-    def forget(self, who: Keeping) -> None:
-        """It keeps nothing. Idempotent."""
-        self._kept_bytes -= self._kept.pop(who, 0)
+    def _may_tell(self) -> bool:
+        if not self._budget.may_read:
+            self._budget.wait(self)
+        return self.is_free

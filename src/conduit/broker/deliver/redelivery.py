@@ -60,7 +60,6 @@ class Redelivery:
     def after_new(self, now: float) -> State | None:
         """Hand out a suspect that is due, if there is one. None, or the state in which to wait for it."""
         if self._delivery.due_suspect(now) is None:
-            self._source.nothing_again()
             return None
         state = self._suspect(now)
         self._owes_suspect = state is State.CREDIT

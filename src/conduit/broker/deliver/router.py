@@ -14,6 +14,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Outlet, Removal, Subscriber
+from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.core.message import NewMessage
 from conduit.core.topics import PatternTrie
@@ -161,10 +162,14 @@ class Router:
         running.stop()
 
     def attach(
-        self, running: Running, outlet: Outlet, on_removed: Callable[[Removal], None]
+        self,
+        running: Running,
+        outlet: Outlet,
+        reads: Reads,
+        on_removed: Callable[[Removal], None],
     ) -> Subscriber:
         """A new subscriber of a subscription that was added."""
-        subscriber = running.add(outlet, on_removed)
+        subscriber = running.add(outlet, reads, on_removed)
         self._count(running, 1)
         return subscriber
 

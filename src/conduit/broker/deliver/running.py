@@ -17,6 +17,7 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import Gaps, gap_of
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
+from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.stored import pending_count, restore
 from conduit.broker.turn import each
 from conduit.core.delivery import Delivery
@@ -47,10 +48,12 @@ class Unopened:
         group, feed = self.running.group, self.running.feed_of(self.topic)
         if group.is_full and (self.progress is None or not self.progress.open):
             group.line.wait_for_room(self)
-        elif group.reads.is_free or (feed is not None and feed.slice(self.floor + 1, 1, None)):
+        elif group.free_reads() is not None or (
+            feed is not None and feed.slice(self.floor + 1, 1, None)
+        ):
             self.running.open(self.topic).serve()
         else:
-            group.line.wait_to_read(self)
+            group.wait_to_read(self)
 
 
 class Round(Enum):
@@ -113,9 +116,11 @@ class Running:
 
     # Subscribers ----------------------------------------------------------------------------------
 
-    def add(self, outlet: Outlet, on_removed: Callable[[Removal], None]) -> Subscriber:
+    def add(
+        self, outlet: Outlet, reads: Reads, on_removed: Callable[[Removal], None]
+    ) -> Subscriber:
         """A new subscriber, which gets deliveries at the end of this turn at the earliest."""
-        subscriber = self.group.add(self, outlet, on_removed)
+        subscriber = self.group.add(self, outlet, reads, on_removed)
         self._run_all()
         return subscriber
 

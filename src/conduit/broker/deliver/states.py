@@ -51,7 +51,7 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
     elif state is State.CREDIT:
         group.line.wait(who)
     elif state is State.CROWDED:
-        group.line.wait_to_read(who)
+        group.wait_to_read(who)
     elif state is State.FULL:
         group.line.wait_for_room(who)
     elif state is State.BEHIND:
