@@ -12,9 +12,13 @@ import msgspec
 
 from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker, BrokerOptions
+from conduit.broker.commits import Commits
 from conduit.broker.deliver.settings import DURABLE
+from conduit.broker.stamps import Stamps
+from conduit.broker.store_time import StoreTime
 from conduit.broker.waiting import result_of
 from conduit.core.message import SubscriptionSettings
+from conduit.core.timeline import Reading
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest, Subscribe
 from conduit.protocol.records import Receipt
@@ -25,13 +29,27 @@ TURNS_MAX_COUNT = 2_000
 
 
 class ManualClock:
-    """UTC seconds that stand still until they are moved."""
+    """A machine's clocks, which stand still until they are moved. The wall clock is `ahead_s` of UTC."""
 
     def __init__(self) -> None:
         self.seconds = 1_700_000_000.0
+        self.ahead_s = 0.0
+        self.boot_id = "boot"
 
     def now(self) -> float:
         return self.seconds
+
+    def wall_ms(self) -> int:
+        return int((self.seconds + self.ahead_s) * 1000)
+
+    def reading(self) -> Reading:
+        return Reading(self.wall_ms(), self.boot_id, int(self.seconds * 1000))
+
+
+def made_commits(clock: ManualClock) -> Commits:
+    """Commits without a broker."""
+    store = MemoryStore()
+    return Commits(clock, Stamps(store, StoreTime(store, clock)))
 
 
 class Peer:
@@ -105,8 +123,12 @@ class Bench:
             deadlines.sweep(self.clock.seconds)
             await self.rest()
 
+    @staticmethod
+    def request(topic: str, payload: object = 1, **fields: Any) -> PublishRequest:
+        return PublishRequest(topic, msgspec.Raw(json.dumps(payload).encode()), **fields)
+
     async def publish(self, topic: str, payload: object = 1, **fields: Any) -> Receipt:
-        request = PublishRequest(topic, msgspec.Raw(json.dumps(payload).encode()), **fields)
+        request = self.request(topic, payload, **fields)
         receipt = await result_of(
             lambda answer: self.broker.publish(DEFAULT_TENANT, request, answer)
         )
@@ -149,8 +171,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_broker(store: Any = None, **options: Any) -> AsyncIterator[Bench]:
-    clock = ManualClock()
+async def running_broker(
+    store: Any = None, clock: ManualClock | None = None, **options: Any
+) -> AsyncIterator[Bench]:
+    clock = clock or ManualClock()
     broker = Broker(store or MemoryStore(), clock, BrokerOptions(**options))
     await broker.start()
     try:

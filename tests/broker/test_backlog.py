@@ -2,11 +2,11 @@ import asyncio
 
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.backlog import BUSY, GENTLE, GIVE_WAY_S, QUIET, QUIET_AFTER_S, Backlog
-from tests.broker.kit import ManualClock
+from tests.broker.kit import ManualClock, made_commits
 
 
 def new_backlog() -> tuple[Backlog, Commits]:
-    commits = Commits(ManualClock())
+    commits = made_commits(ManualClock())
     return Backlog(commits), commits
 
 

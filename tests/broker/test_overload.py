@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from conduit.broker.commits import Commits
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.committer import Committer
 from conduit.broker.publish.queue import Queue
@@ -15,7 +14,7 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, Overloaded
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
-from tests.broker.kit import ManualClock, running_broker
+from tests.broker.kit import ManualClock, made_commits, running_broker
 from tests.broker.test_commits import HangingStore
 
 TIMEOUT_S = 5.0
@@ -53,7 +52,7 @@ class Publisher:
 @asynccontextmanager
 async def gated_committer():
     store = GatedStore()
-    clock = Commits(ManualClock())
+    clock = made_commits(ManualClock())
     committer = Committer(store, clock, lambda messages, seqs: None, timeout_s=TIMEOUT_S)
     task = asyncio.get_running_loop().create_task(committer.run())
     try:
@@ -165,7 +164,7 @@ async def test_commits_have_no_more_bytes_than_the_store_takes_in_time():
             sizes.append(sum(len(message.payload) for message in batch))
             return await super().append(batch)
 
-    store, commits = Store(), Commits(ManualClock())
+    store, commits = Store(), made_commits(ManualClock())
     committer = Committer(store, commits, lambda messages, seqs: None)
     for _ in range(40):
         submit(committer, b"x" * (1 << 20))

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from conduit.broker.administer.browse import Window
-from conduit.broker.commits import Commits
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.committer import Committer
 from conduit.broker.waiting import result_of
@@ -26,7 +25,7 @@ from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import PublishRequest
 from conduit.protocol.records import Receipt
-from tests.broker.kit import Bench, ManualClock, running_broker
+from tests.broker.kit import Bench, ManualClock, made_commits, running_broker
 
 
 async def test_numbers_are_dense_and_follow_the_order_of_publishing(bench: Bench):
@@ -179,7 +178,7 @@ class Waiting:
 
 
 def _committer(store: OneTopicStore) -> Committer:
-    return Committer(store, Commits(ManualClock()), lambda messages, seqs: None)
+    return Committer(store, made_commits(ManualClock()), lambda messages, seqs: None)
 
 
 def _submit(committer: Committer, payload: bytes, outcomes: list, count: int = 1) -> None:
@@ -196,7 +195,7 @@ async def test_the_messages_of_a_commit_share_the_time_at_which_it_begins():
             return await super().append(batch)
 
     clock, times = ManualClock(), []
-    commits = Commits(clock)
+    commits = made_commits(clock)
     committer = Committer(Store(), commits, lambda messages, seqs: None)
     _submit(committer, b"1", [], count=2)
     clock.seconds += 5
@@ -243,7 +242,7 @@ async def test_a_store_that_fails_is_answered_with_its_error_and_recovers():
 
 async def test_a_bug_in_one_answer_costs_the_others_nothing(caplog):
     store, outcomes = OneTopicStore(), []
-    committer = Committer(store, Commits(ManualClock()), lambda messages, seqs: 1 / 0)
+    committer = Committer(store, made_commits(ManualClock()), lambda messages, seqs: 1 / 0)
 
     class Broken(Waiting):
         def stored(self, seqs: Sequence[int], start: int) -> None:

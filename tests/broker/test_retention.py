@@ -29,9 +29,9 @@ class WatchedStore(MemoryStore):
         self.fails = False
         self.asked = asyncio.Event()
 
-    async def trim(self, topic_id, retention, now_ms, limit):
+    async def trim(self, topic_id, *args):
         self.trims.append(topic_id)
-        return await super().trim(topic_id, retention, now_ms, limit)
+        return await super().trim(topic_id, *args)
 
     async def rounds(self, count):
         """Wait until so many rounds have come to the purge."""

@@ -35,7 +35,7 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
     for _ in range(725):
         api.bench.clock.seconds += 5
         assert broker.stats.tick(api.bench.clock.now())
-        broker.stats.sample(api.bench.clock.now(), broker.gauges())
+        broker.stats.sample(api.bench.clock.now(), api.bench.clock.wall_ms(), broker.gauges())
     whole = await api.get("/api/stats/history")
     assert (whole["interval_s"], len(whole["samples"])) == (5, 720)
     last = await api.get("/api/stats/history", limit=2)

@@ -118,8 +118,8 @@ class Scene:
         return moved
 
     async def trim(self, side: Side):
-        keep = Retention(max_messages=1)
-        await housekeeping.trim(side.connection, side.extents, self.a.topic_id, keep, NOW_MS, 2)
+        keep = housekeeping.Rule(Retention(max_messages=1), NOW_MS)
+        await housekeeping.trim(side.connection, side.extents, self.a.topic_id, keep, 2)
         return lambda: None
 
     async def delete(self, side: Side):

@@ -122,3 +122,15 @@ async def test_a_topic_deleted_while_empty_needs_no_purge(store):
     record = await given.topic(store)
     await store.topic_delete(record.topic_id)
     assert await store.purge(100) == 0
+
+
+async def test_what_is_not_above_a_number_goes_whatever_else_is_kept(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 10)
+    topic_id, keep = record.topic_id, Retention(max_messages=9)
+    assert await store.trim(topic_id, Retention(), 0, 4, 5) == Trimmed(5, 6, 4, more=True)
+    assert await store.trim(topic_id, Retention(), 0, 4, 5) == Trimmed(6, 5, 1, more=False)
+    assert await store.trim(topic_id, keep, 0, 4, 3) == Trimmed(6, 5, 0, more=False)
+    assert await store.trim(topic_id, Retention(max_messages=2), 0, 9, 7) == Trimmed(9, 2, 3, False)
+    assert await store.trim(topic_id, Retention(), 0, 9, 99) == Trimmed(11, 0, 2, more=False)
+    assert await store.trim(topic_id, Retention(), 0, 9, 99) == Trimmed(11, 0, 0, more=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -25,8 +26,11 @@ from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.publisher import Publisher
+from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Stats
+from conduit.broker.store_time import StoreTime
 from conduit.core.message import Retention
+from conduit.errors import ConduitError
 from conduit.storage.base import Store
 
 TICK_INTERVAL_S = 1.0
@@ -57,7 +61,8 @@ class Broker:
         self._options = options
         self.stats = Stats(clock.now())
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
-        commits = Commits(clock)
+        self._time = StoreTime(store, clock)
+        commits = Commits(clock, Stamps(store, self._time))
         self._engine: Engine = make_engine(
             store,
             clock,
@@ -67,13 +72,14 @@ class Broker:
             options.delivery_memory_max_bytes,
         )
         self.router = Router(self.topics, self._engine)
-        self._owned = Owned(store, self.topics, self.router, self._engine)
+        starts = Starts(self.topics, store, self._time)
+        self._owned = Owned(store, self.topics, self.router, self._engine, starts)
         self._room = Room(
             self._engine,
             self.topics,
             self.router,
             self._owned,
-            Starts(self.topics, store),
+            starts,
             lambda: commits.oldest_ms,
             options.max_subscriptions_per_connection,
         )
@@ -98,10 +104,10 @@ class Broker:
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
-        self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine)
+        self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
         self.messages = Browser(store, self.topics, self.subscriptions)
-        self._housekeeper = Housekeeper(store, self.topics, clock, options.housekeeping)
+        self._housekeeper = Housekeeper(store, self.topics, clock, self._time, options.housekeeping)
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -109,11 +115,12 @@ class Broker:
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
         await self.store.open()
+        await self._time.load()
         await self.topics.load()
         await self._owned.load()
-        since_ms = int((self.clock.now() - self._options.idempotency_window_s) * 1000)
+        since_ms = self._time.before_ms(self._options.idempotency_window_s)
         max_count = self._options.idempotency_max_count
-        self._keys.restore(await self.store.known_keys(since_ms, max_count))
+        self._keys.restore(await self.store.known_keys(since_ms, max_count), self._time.age_s)
         loop = asyncio.get_running_loop()
         self._committers.start()
         progress = self._engine.progress.run(self._owned.flushed)
@@ -142,6 +149,8 @@ class Broker:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
         await self._engine.reader.close()
+        with suppress(ConduitError):
+            await self._time.keep_now(is_last=True)
         await self.store.close()
         await self.topics.close()
 
@@ -179,10 +188,11 @@ class Broker:
         loop = asyncio.get_running_loop()
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         now = self.clock.now()
+        self._time.tick()
         self._keys.tick(now)
         self.router.tidy()
         if self.stats.tick(now):
-            self.stats.sample(now, self.gauges())
+            self.stats.sample(now, self.clock.wall_ms(), self.gauges())
 
     @property
     def delivery_memory_bytes(self) -> int:

@@ -242,7 +242,7 @@ class Catalog:
             raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
         if len(self._ids) + self._creating_count >= self._max_count:
             raise LimitReached(f"there are {self._max_count} topics, which is the limit")
-        now_ms = int(self._clock.now() * 1000)
+        now_ms = self._clock.wall_ms()
         self._creating_count += 1
         change.is_told = True
         try:
@@ -284,7 +284,7 @@ class Catalog:
         self._forget(topic)
 
     async def _delete_stored(self, topic: Topic, followers: Sequence[int]) -> None:
-        now_ms = int(self._clock.now() * 1000)
+        now_ms = self._clock.wall_ms()
         try:
             await self._store.topic_delete(topic.topic_id, followers, now_ms)
         except Unavailable:

@@ -1,25 +1,67 @@
-"""The one clock: UTC seconds that never go back."""
+"""The clocks: one for deadlines, one for stamps, and what joins them over restarts.
+
+A deadline is on `now`, which nobody can set. A stamp is what the wall clock says at the moment. Ages are
+neither: `store_time.py`.
+"""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
+
+from conduit.core.timeline import Reading
+
+# Linux gives it anew at each boot; containers see that of their host.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
     """Where the broker's time comes from; tests have one that they move by hand."""
 
     def now(self) -> float:
-        """Seconds since the epoch, UTC; never less than the call before."""
+        """Seconds that neither jump nor go back: for deadlines. Only differences mean anything, and
+        only within this process."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the epoch, UTC, as the machine has it at this moment: for stamps. It jumps
+        when the machine's clock is set."""
+
+    def reading(self) -> Reading:
+        """The wall clock, and how long the machine has been up."""
 
 
 class SystemClock:
-    """Wall time read once and carried on by the monotonic clock, so that a step of the machine's clock
-    moves no deadline. Labels such as `published_at` keep the offset of the start."""
+    """The machine's clocks."""
 
     def __init__(self) -> None:
+        # So that a time in a log or a debugger looks like one.
         self._offset_s = time.time() - time.monotonic()
+        self._boot_id = _boot_id()
 
     def now(self) -> float:
-        """Seconds since the epoch, UTC."""
+        """See `Clock.now`."""
         return time.monotonic() + self._offset_s
+
+    def wall_ms(self) -> int:
+        """See `Clock.wall_ms`."""
+        return time.time_ns() // 1_000_000
+
+    def reading(self) -> Reading:
+        """See `Clock.reading`."""
+        return Reading(self.wall_ms(), self._boot_id, _boot_ms())
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        # Elsewhere: as if the machine were booted with each process.
+        return uuid4().hex
+
+
+def _boot_ms() -> int:
+    # Goes on while the machine sleeps, which the monotonic clock of Linux does not.
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000

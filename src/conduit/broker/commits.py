@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conduit.broker.clock import Clock
+from conduit.broker.stamps import Stamps
+from conduit.core.message import NewMessage
 
 
 class Commits:
     """The commits of all shards of the log. One object for a broker, made before those who use it."""
 
-    __slots__ = ("_begun_ms", "_busy", "_clock")
+    __slots__ = ("_begun_ms", "_busy", "_clock", "_stamps")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, stamps: Stamps) -> None:
         self._clock = clock
+        self._stamps = stamps
         # Committers that have something queued or with the store.
         self._busy: set[object] = set()
         # Committer → when the commit began that it is waiting for.
@@ -24,17 +29,18 @@ class Commits:
 
     @property
     def oldest_ms(self) -> int:
-        """What is not in the log yet has this `published_at_ms`, or a later one."""
-        return min(self._begun_ms.values(), default=self._now_ms())
+        """What is not in the log yet has this `published_at_ms`, or a later one, unless the clock is set
+        back: see `StoreTime.earliest_ms`."""
+        return min(self._begun_ms.values(), default=self._clock.wall_ms())
 
     def queued(self, committer: object) -> None:
         """The committer has something to do."""
         self._busy.add(committer)
 
-    def begin(self, committer: object) -> int:
-        """A commit begins; returns its time, which is the `published_at_ms` of all its messages."""
-        now_ms = self._begun_ms[committer] = self._now_ms()
-        return now_ms
+    async def begin(self, committer: object, messages: Sequence[NewMessage]) -> None:
+        """A commit of these messages begins: they get its time. Waits as `Stamps.give` does."""
+        now_ms = self._begun_ms[committer] = self._clock.wall_ms()
+        await self._stamps.give(messages, now_ms)
 
     def end(self, committer: object) -> None:
         """That commit is over."""
@@ -43,6 +49,3 @@ class Commits:
     def idle(self, committer: object) -> None:
         """The committer has nothing to do any more."""
         self._busy.discard(committer)
-
-    def _now_ms(self) -> int:
-        return int(self._clock.now() * 1000)

@@ -46,8 +46,7 @@ class Sample(msgspec.Struct, frozen=True):
 class Stats:
     """Counters since the start of the process. Whoever causes an event adds to its counter.
 
-    `delivered_count` has every delivery, redeliveries included. Times are seconds since the epoch
-    that never go back.
+    `delivered_count` has every delivery, redeliveries included. Times are on the clock of deadlines.
     """
 
     def __init__(self, started_at: float) -> None:
@@ -91,7 +90,7 @@ class Stats:
         windows = self._windows.items()
         return Rates(**{name: round(window.per_second(now), 2) for name, window in windows})
 
-    def sample(self, now: float, gauges: Gauges) -> None:
-        """Add a point to the history; the oldest one leaves when it is full."""
+    def sample(self, now: float, wall_ms: int, gauges: Gauges) -> None:
+        """Add a point to the history, at `wall_ms`; the oldest one leaves when it is full."""
         self._next_sample_at = now + SAMPLE_INTERVAL_S
-        self.history.append(Sample(at_ms=int(now * 1000), rates=self.rates(now), gauges=gauges))
+        self.history.append(Sample(at_ms=wall_ms, rates=self.rates(now), gauges=gauges))

@@ -171,6 +171,14 @@ class Store(Protocol):
     def describe(self) -> dict[str, object]:
         """For `/health`: `kind`, `durable`, and the settings that durability rests on, as read back."""
 
+    # What it knows about itself -------------------------------------------------------------------
+
+    async def fact(self, name: str) -> bytes | None:
+        """What was kept under this name last, or None."""
+
+    async def keep_fact(self, name: str, value: bytes) -> None:
+        """Keep a few bytes under this name."""
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -228,9 +236,12 @@ class Store(Protocol):
         none. Logarithmic in the size of the topic. Where a clock went back, it is one of the places
         at which the times pass `time_ms`."""
 
-    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
-        """Remove up to `limit` of the oldest messages that the retention no longer keeps. A limit of 0
-        removes none, and only says whether there is something to remove."""
+    async def trim(
+        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
+    ) -> Trimmed:
+        """Remove up to `limit` of the oldest messages that the retention no longer keeps, or whose number
+        is not above `through_seq`. A limit of 0 removes none, and only says whether there is something to
+        remove."""
 
     async def cleans_up(self) -> bool:
         """Whether this process is the one that removes what is not kept, if several share the log. Ask

@@ -99,7 +99,7 @@ class DeadLetters:
         leaves it unmarked, and it may be redriven twice: at least once.
         """
         letter = await self.get(tenant, dead_id)
-        letter.redriven_at_ms = at_ms = self._now_ms()
+        letter.redriven_at_ms = at_ms = self._clock.wall_ms()
         if letter.subscription:
             await self._redrive(letter, at_ms)
         else:
@@ -155,7 +155,7 @@ class DeadLetters:
             raise LimitReached(f"{JOBS_RUNNING_MAX} jobs are running, which is the limit")
         if len(jobs) >= JOBS_COUNT_MAX:
             del jobs[next(job_id for job_id, job in jobs.items() if job.state != "running")]
-        job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, self._now_ms())
+        job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, self._clock.wall_ms())
         jobs[job.job_id] = job
         task = asyncio.create_task(self._run(tenant, which, job))  # noqa: TID251 - a job's root; `stop` cancels it
         self._tasks[job.job_id] = task
@@ -217,7 +217,4 @@ class DeadLetters:
     def _end(self, job: RedriveJob, state: str) -> None:
         if job.state == "running":
             job.state = state
-            job.finished_at_ms = self._now_ms()
-
-    def _now_ms(self) -> int:
-        return int(self._clock.now() * 1000)
+            job.finished_at_ms = self._clock.wall_ms()

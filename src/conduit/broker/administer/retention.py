@@ -14,6 +14,7 @@ import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
+from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
 from conduit.storage.base import Store
 
@@ -36,16 +37,33 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     """Per tenant."""
 
 
+class _Aged(msgspec.Struct, gc=False):
+    """When the age of a topic was looked at last; and what its last number was when. On the clock of
+    deadlines."""
+
+    at: float
+    marked_at: float
+    marked_seq: int
+
+
 class Housekeeper:
     """Removes old messages, messages of deleted topics, idempotency keys and dead letters."""
 
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock, rules: RetentionRules) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        clock: Clock,
+        store_time: StoreTime,
+        rules: RetentionRules,
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._clock = clock
+        self._time = store_time
         self._rules = rules
-        # topic_id -> when its age was looked at last.
-        self._aged_at: dict[int, float] = {}
+        # By topic id.
+        self._aged: dict[int, _Aged] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -64,12 +82,12 @@ class Housekeeper:
         StoreUnavailable."""
         if not await self._store.cleans_up():
             return
-        now = self._clock.now()
-        await self._topics(now)
+        await self._time.keep()
+        await self._topics(self._clock.now())
         await self._repeat(self._store.purge)
-        keys_before_ms = int((now - self._rules.idempotency_window_s) * 1000)
+        keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
         await self._repeat(lambda limit: self._store.forget_keys(keys_before_ms, limit))
-        dead_before_ms = int((now - self._rules.dead_max_age_s) * 1000)
+        dead_before_ms = self._time.before_ms(self._rules.dead_max_age_s)
         count = self._rules.dead_max_count
         await self._repeat(lambda limit: self._store.dead_trim(dead_before_ms, count, limit))
         # Who was away for longer than dead letters are kept is not told of topics that were made anew.
@@ -85,18 +103,22 @@ class Housekeeper:
 
     async def _topics(self, now: float) -> None:
         # Carried over one by one, so that deleted topics drop out.
-        aged_at, self._aged_at = self._aged_at, {}
+        aged, self._aged = self._aged, {}
         for number, topic in enumerate(self._catalog.everywhere(), 1):
-            if self._is_due(topic, now, aged_at.get(topic.topic_id, 0.0)):
-                await self._trim(topic, int(now * 1000))
+            if self._is_due(topic, now, aged.get(topic.topic_id)):
+                await self._trim(topic, self._through_seq(topic, now))
             if number % SLICE_COUNT == 0:
                 await asyncio.sleep(0)
 
-    def _is_due(self, topic: Topic, now: float, aged_at: float) -> bool:
+    def _is_due(self, topic: Topic, now: float, aged: _Aged | None) -> bool:
+        keep = topic.retention
+        if aged is None and keep.max_age_s is not None:
+            aged = _Aged(0.0, now, topic.last_seq)
+        if aged is not None:
+            self._aged[topic.topic_id] = aged
         if self._store.kind == "memory":
             # A store in memory makes room by itself, in any topic: its answer is what is left.
             return True
-        keep = topic.retention
         stored_count = topic.last_seq - topic.first_seq + 1
         if stored_count == 0:
             return False
@@ -106,15 +128,32 @@ class Housekeeper:
             return True
         if keep.max_age_s is None:
             return False
-        due = now >= aged_at + keep.max_age_s * LATENESS
-        self._aged_at[topic.topic_id] = now if due else aged_at
-        return due
+        assert aged is not None
+        if now < aged.at + keep.max_age_s * LATENESS:
+            return False
+        aged.at = now
+        return True
 
-    async def _trim(self, topic: Topic, now_ms: int) -> None:
+    def _through_seq(self, topic: Topic, now: float) -> int:
+        """Up to which number messages are too old whatever their stamps say: they were there when the
+        mark was made. So a stamp of the future keeps a message for twice its maximum age at most."""
+        max_age_s, aged = topic.retention.max_age_s, self._aged.get(topic.topic_id)
+        if max_age_s is None or aged is None or now < aged.marked_at + max_age_s:
+            return 0
+        through_seq = aged.marked_seq
+        aged.marked_at, aged.marked_seq = now, topic.last_seq
+        return through_seq
+
+    async def _trim(self, topic: Topic, through_seq: int) -> None:
         more = True
+        # A store counts the age from here: what has a lower stamp than `before_ms` goes.
+        age_s = topic.retention.max_age_s or 0
+        now_ms = self._time.before_ms(age_s) + age_s * 1000
         while more and not topic.is_deleted:
             began = _now()
-            trimmed = await self._store.trim(topic.topic_id, topic.retention, now_ms, SLICE_COUNT)
+            trimmed = await self._store.trim(
+                topic.topic_id, topic.retention, now_ms, SLICE_COUNT, through_seq
+            )
             topic.first_seq = trimmed.first_seq
             # A commit that ended in this turn may be missing here; the next slice counts it.
             topic.stored_bytes = trimmed.stored_bytes

@@ -43,12 +43,14 @@ REDRIVE_TRIES_MAX_COUNT = 3
 class Subscriptions:
     """Creates, changes, moves and deletes durable subscriptions; every call names the tenant."""
 
-    def __init__(self, store: Store, catalog: Catalog, owned: Owned, engine: Engine) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, starts: Starts
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._owned = owned
         self._engine = engine
-        self._starts = Starts(catalog, store)
+        self._starts = starts
 
     async def create(
         self,
@@ -191,8 +193,9 @@ class Subscriptions:
         """What every durable subscription of the topic has done with one message."""
         records = self._owned.followers(topic)
         found = await asyncio.gather(*(self._stored(record) for record in records))
+        clock = self._engine.clock
         return [
-            state_of(record.name, self._delivery(record, topic, stored), seq)
+            state_of(record.name, self._delivery(record, topic, stored), seq, clock)
             for record, stored in zip(records, found, strict=True)
         ]
 

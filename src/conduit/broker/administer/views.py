@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from conduit.broker.catalog import Topic
+from conduit.broker.clock import Clock
 from conduit.broker.deliver.starts import Beginning
 from conduit.core.delivery import Delivery
 from conduit.core.message import SubscriptionRecord
@@ -57,7 +58,7 @@ def place_of(topic: Topic, floor: int) -> TopicProgress:
     return TopicProgress(topic.name, floor, topic.last_seq, max(0, topic.last_seq - floor))
 
 
-def state_of(name: str, delivery: Delivery | None, seq: int) -> DeliveryState:
+def state_of(name: str, delivery: Delivery | None, seq: int, clock: Clock) -> DeliveryState:
     """What it has done with a message; None: it has nothing of the topic."""
     if delivery is None or seq > delivery.cursor:
         return DeliveryState(name, "pending")
@@ -65,5 +66,6 @@ def state_of(name: str, delivery: Delivery | None, seq: int) -> DeliveryState:
     if retry is None:
         return DeliveryState(name, "acked")
     state = "retrying" if retry.holder == NOBODY else "in_flight"
-    next_at_ms = int(retry.at * 1000)
+    # A deadline is on another clock than what is shown.
+    next_at_ms = clock.wall_ms() + int((retry.at - clock.now()) * 1000)
     return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)

@@ -37,12 +37,14 @@ class Owned:
     Who changes one holds `changing`: loading, creating, changing and deleting must not overlap.
     """
 
-    def __init__(self, store: Store, catalog: Catalog, router: Router, engine: Engine) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, router: Router, engine: Engine, starts: Starts
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._router = router
         self._engine = engine
-        self._starts = Starts(catalog, store)
+        self._starts = starts
         self._records: dict[tuple[str, str], SubscriptionRecord] = {}
         # tenant -> records by pattern.
         self._patterns: dict[str, PatternTrie[str]] = {}
@@ -130,7 +132,7 @@ class Owned:
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
-        now_ms = int(self._engine.clock.now() * 1000)
+        now_ms = self._engine.clock.wall_ms()
         try:
             async with self._creating:
                 self._created = (tenant, pattern)

@@ -249,7 +249,7 @@ class ProgressWriter:
 
     def _bury(self, who: Recorded) -> None:
         topic, name = who.topic, who.group.name or ""
-        died_at_ms = int(self._clock.now() * 1000)
+        died_at_ms = self._clock.wall_ms()
         deaths = [
             Death(
                 dead_id=str(uuid_utils.uuid7()),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.store_time import StoreTime
 from conduit.core.topics import matches
 from conduit.errors import InvalidRequest
 from conduit.names import is_pattern
@@ -80,9 +81,10 @@ def _check_seq(seq: int | None, field: str) -> None:
 class Starts:
     """Turns starts into numbers. A pattern is one question to the store, however many topics it has."""
 
-    def __init__(self, catalog: Catalog, store: Store) -> None:
+    def __init__(self, catalog: Catalog, store: Store, store_time: StoreTime) -> None:
         self._catalog = catalog
         self._store = store
+        self._store_time = store_time
 
     async def begin(self, tenant: str, pattern: str, spec: StartSpec | None) -> Beginning:
         """What `spec` means for the topics that `pattern` has when this returns: act on it before you next
@@ -97,7 +99,8 @@ class Starts:
         since_ms: int | None = None
         floors: dict[int, int] = {}
         if spec.time is not None:
-            since_ms = _time_ms(spec.time)
+            # Rather earlier than to miss what came after that time by a clock that was set back since.
+            since_ms = self._store_time.earliest_ms(_time_ms(spec.time))
             start = Start(time_ms=since_ms)
             floors = await self._floors(tenant, pattern, start)
             if spec.positions is None:

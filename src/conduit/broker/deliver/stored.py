@@ -58,8 +58,7 @@ class Rows:
 
 def moment(clock: Clock) -> Moment:
     """Now."""
-    now = clock.now()
-    return Moment(now, int(now * 1000))
+    return Moment(clock.now(), clock.wall_ms())
 
 
 def pending_count(progress: Progress | None) -> int:

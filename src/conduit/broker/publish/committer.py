@@ -165,10 +165,7 @@ class Committer:
         while True:
             await self._wake.wait()
             while (batch := self._take()).units:
-                # One time for all, which is never before that of a lower number.
-                now_ms = self._commits.begin(self)
-                for message in batch.messages:
-                    message.published_at_ms = now_ms
+                await self._commits.begin(self, batch.messages)
                 is_stored = await self._commit(batch)
                 self._running = _NOTHING
                 self._commits.end(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -56,13 +56,14 @@ class Keys:
     def __len__(self) -> int:
         return len(self._window)
 
-    def restore(self, keys: Sequence[KnownKey]) -> None:
-        """Take over the keys that the store remembers, oldest first."""
+    def restore(self, keys: Sequence[KnownKey], age_s: Callable[[int], float]) -> None:
+        """Take over the keys that the store remembers, oldest first; `age_s` of a stamp."""
+        now = self._clock.now()
         for known in keys:
             at_ms = known.published_at_ms
             # How many subscribers there were is not stored.
             result = _pack(_Result(known.message_id, 0, at_ms, known.seq))
-            self._window.restore(known.topic_id, known.key, result, at_ms / 1000)
+            self._window.restore(known.topic_id, known.key, result, now - age_s(at_ms))
 
     def is_first(self, topic: Topic, message: NewMessage, answer: Answer) -> bool:
         """Whether the key is new. If not, `answer` has the first one's receipt, or will have it.

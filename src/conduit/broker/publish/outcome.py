@@ -28,7 +28,8 @@ class Deliver(Protocol):
 
 
 class Outcomes:
-    """Knows what the receipts of one commit share: its time, and how many subscribers each topic had.
+    """Knows what the receipts of one commit share: its time as a rule, and how many subscribers each
+    topic had.
 
     It counts the messages that were stored, and the requests that are answered with an error.
     """
@@ -42,6 +43,7 @@ class Outcomes:
         self._keys = keys
         self._deliver = deliver
         self._is_durable = False
+        self._published_at_ms = 0
         self._published_at = ""
         self._subscriber_count: dict[Topic, int] = {}
 
@@ -58,7 +60,8 @@ class Outcomes:
                 groups[message.topic_id] = [message]
                 first_seqs[message.topic_id] = seq
         self._is_durable = self._store.durable
-        self._published_at = format_time(messages[0].published_at_ms)
+        self._published_at_ms = messages[0].published_at_ms
+        self._published_at = format_time(self._published_at_ms)
         self._subscriber_count.clear()
         for topic_id, group in groups.items():
             self._stats.published_count += len(group)
@@ -79,7 +82,9 @@ class Outcomes:
             message.message_id,
             topic.name,
             self._subscriber_count.get(topic, 0),
-            self._published_at,
+            self._published_at
+            if message.published_at_ms == self._published_at_ms
+            else format_time(message.published_at_ms),
             seq,
             topic.epoch,
             self._is_durable,

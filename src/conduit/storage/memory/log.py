@@ -169,12 +169,15 @@ class Log:
 
     # Removal --------------------------------------------------------------------------------------
 
-    def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+    def trim(
+        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
+    ) -> Trimmed:
         """See `Store.trim`."""
         topic = self.topics.get(topic_id)
         if topic is None:
             return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
-        due = _due_count(topic, retention, now_ms, limit + 1)
+        through_count = min(max(0, through_seq - topic.record.first_seq + 1), len(topic.messages))
+        due = max(_due_count(topic, retention, now_ms, limit + 1), min(through_count, limit + 1))
         removed = min(due, limit)
         self._remove(topic, removed)
         return Trimmed(topic.record.first_seq, topic.record.stored_bytes, removed, due > limit)

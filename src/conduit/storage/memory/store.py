@@ -65,6 +65,7 @@ class MemoryStore:
         self._former = FormerTopics()
         self._dead = DeadLetters()
         self._fences = Fences()
+        self._facts: dict[str, bytes] = {}
         self._bounds = {
             "max_messages": max_messages,
             "max_bytes": max_bytes,
@@ -80,6 +81,14 @@ class MemoryStore:
     def describe(self) -> dict[str, object]:
         """`kind`, `durable` and the bounds."""
         return {"kind": self.kind, "durable": self.durable, **self._bounds}
+
+    # What it knows about itself -------------------------------------------------------------------
+
+    async def fact(self, name: str) -> bytes | None:
+        return self._facts.get(name)
+
+    async def keep_fact(self, name: str, value: bytes) -> None:
+        self._facts[name] = value
 
     # Topics ---------------------------------------------------------------------------------------
 
@@ -143,8 +152,10 @@ class MemoryStore:
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return self._log.seq_at(topic_id, time_ms)
 
-    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
-        return self._log.trim(topic_id, retention, now_ms, limit)
+    async def trim(
+        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
+    ) -> Trimmed:
+        return self._log.trim(topic_id, retention, now_ms, limit, through_seq)
 
     async def cleans_up(self) -> bool:
         return True

@@ -8,7 +8,7 @@ synced: after a crash they are done again.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
@@ -60,17 +60,26 @@ WHERE (topic_id, key) IN (
 """
 
 
+class Rule(NamedTuple):
+    """What a topic keeps, as `Store.trim` is told it."""
+
+    retention: Retention
+    now_ms: int
+    through_seq: int = 0
+
+
 class _Bounds:
     """Below which number, for how many bytes, and before which time a message goes."""
 
-    def __init__(self, retention: Retention, last_seq: int, stored_bytes: int, now_ms: int) -> None:
-        self.seq = self.bytes = self.time_ms = 0
-        if retention.max_messages is not None:
-            self.seq = last_seq - retention.max_messages
-        if retention.max_bytes is not None:
-            self.bytes = stored_bytes - retention.max_bytes
-        if retention.max_age_s is not None:
-            self.time_ms = now_ms - retention.max_age_s * 1000
+    def __init__(self, rule: Rule, last_seq: int, stored_bytes: int) -> None:
+        self.seq, self.bytes, self.time_ms = rule.through_seq, 0, 0
+        keep = rule.retention
+        if keep.max_messages is not None:
+            self.seq = max(self.seq, last_seq - keep.max_messages)
+        if keep.max_bytes is not None:
+            self.bytes = stored_bytes - keep.max_bytes
+        if keep.max_age_s is not None:
+            self.time_ms = rule.now_ms - keep.max_age_s * 1000
 
     def is_due(self, seq: int, at_ms: int, bytes_before: int) -> bool:
         """Whether the message goes, `bytes_before` being the size of the older ones."""
@@ -78,19 +87,14 @@ class _Bounds:
 
 
 async def trim(
-    connection: Connection,
-    extents: Extents,
-    topic_id: int,
-    retention: Retention,
-    now_ms: int,
-    limit: int,
+    connection: Connection, extents: Extents, topic_id: int, rule: Rule, limit: int
 ) -> Trimmed:
     """See `Store.trim`. When nothing is due, two rows are read and nothing is written."""
     row = await connection.fetchrow(_EXTENT, topic_id)
     if row is None:
         return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
     first_seq, last_seq, stored_bytes = row
-    bounds = _Bounds(retention, last_seq, stored_bytes, now_ms)
+    bounds = _Bounds(rule, last_seq, stored_bytes)
     nothing = Trimmed(first_seq, stored_bytes, removed_count=0, more=False)
     oldest = await _rows(connection, extents, topic_id, first_seq, first_seq)
     if not oldest or not bounds.is_due(*oldest[0][:2], bytes_before=0):

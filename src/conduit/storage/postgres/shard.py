@@ -128,10 +128,10 @@ class Shard:
         """`Store.seq_at` for many topics; those that are not here are left out."""
         return await self.database.read(reads.seqs_at, topic_ids, time_ms)
 
-    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+    async def trim(self, topic_id: int, rule: housekeeping.Rule, limit: int) -> Trimmed:
         """See `Store.trim`."""
         trim, extents = housekeeping.trim, self._extents
-        return await self.database.maintain(trim, extents, topic_id, retention, now_ms, limit)
+        return await self.database.maintain(trim, extents, topic_id, rule, limit)
 
     async def purge(self, limit: int) -> int:
         """See `Store.purge`. Also looks after the segments, once a minute."""

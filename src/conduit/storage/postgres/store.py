@@ -35,6 +35,7 @@ from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
     dead_letters,
     durability,
+    facts,
     former,
     housekeeping,
     placing,
@@ -118,6 +119,14 @@ class PostgresStore:
         """What the shards answered, one after the other."""
         return [one for answer in await asyncio.gather(*calls) for one in answer]
 
+    # What it knows about itself -------------------------------------------------------------------
+
+    async def fact(self, name: str) -> bytes | None:
+        return await self._home.database.ask(facts.get, name)
+
+    async def keep_fact(self, name: str, value: bytes) -> None:
+        await self._home.database.write(facts.keep, name, value)
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -195,8 +204,11 @@ class PostgresStore:
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return (await self._shard(topic_id).seqs_at([topic_id], time_ms)).get(topic_id, 1)
 
-    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
-        return await self._shard(topic_id).trim(topic_id, retention, now_ms, limit)
+    async def trim(
+        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
+    ) -> Trimmed:
+        rule = housekeeping.Rule(retention, now_ms, through_seq)
+        return await self._shard(topic_id).trim(topic_id, rule, limit)
 
     async def purge(self, limit: int) -> int:
         """Also looks after the segments, once a minute."""

@@ -53,7 +53,12 @@ DELETE FROM idempotency_keys WHERE (topic_id, key) IN (
 
 
 def trim(
-    connection: apsw.Connection, topic_id: int, retention: Retention, now_ms: int, limit: int
+    connection: apsw.Connection,
+    topic_id: int,
+    retention: Retention,
+    now_ms: int,
+    limit: int,
+    through_seq: int = 0,
 ) -> Trimmed:
     """See `Store.trim`. When nothing is due, two rows are read and nothing is written."""
     extents = rows(connection, _EXTENT, (topic_id,))
@@ -62,6 +67,7 @@ def trim(
     first_seq, last_seq, stored_bytes, published_at_ms = extents[0]
     values = {"topic_id": topic_id, "first_seq": first_seq, "limit": limit}
     values |= _surplus(retention, last_seq, stored_bytes, now_ms)
+    values["surplus_seq"] = max(values["surplus_seq"], through_seq)
     is_due = first_seq <= last_seq and (
         first_seq <= values["surplus_seq"]
         or values["surplus_bytes"] > 0

@@ -36,7 +36,7 @@ from conduit.storage.base import (
     Trimmed,
 )
 from conduit.storage.fences import Fences, allowed
-from conduit.storage.sqlite import dead_letters, former, housekeeping, reads, subscriptions
+from conduit.storage.sqlite import dead_letters, facts, former, housekeeping, reads, subscriptions
 from conduit.storage.sqlite.bulk import execute_all
 from conduit.storage.sqlite.database import Database, undo_failed
 from conduit.storage.sqlite.errors import translated
@@ -97,6 +97,14 @@ class SqliteStore:
             raise StoreUnavailable("the store is not open")
         return self._state
 
+    # What it knows about itself -------------------------------------------------------------------
+
+    async def fact(self, name: str) -> bytes | None:
+        return await self._db.readers.call(facts.get, name)
+
+    async def keep_fact(self, name: str, value: bytes) -> None:
+        await self._db.writer.call(facts.keep, name, value)
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -143,9 +151,13 @@ class SqliteStore:
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return await self._db.readers.call(reads.seq_at, topic_id, time_ms)
 
-    async def trim(self, topic_id: int, retention: Retention, now_ms: int, limit: int) -> Trimmed:
+    async def trim(
+        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
+    ) -> Trimmed:
         trim = housekeeping.trim
-        return await self._db.writer.housekeep(trim, topic_id, retention, now_ms, limit)
+        return await self._db.writer.housekeep(
+            trim, topic_id, retention, now_ms, limit, through_seq
+        )
 
     async def cleans_up(self) -> bool:
         return True

@@ -1,0 +1,59 @@
+"""`published_at`: what the wall clock says when the commit begins, never lower than before in the same topic.
+
+The clock is behind while it says less than the highest stamp. Then the last message of a topic decides,
+which is read once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from conduit.broker.store_time import StoreTime
+from conduit.core.message import NewMessage
+from conduit.errors import ConduitError
+from conduit.storage.base import Store
+
+READ_TIMEOUT_S = 1.0
+# Above every number.
+_END_SEQ = 1 << 62
+
+
+class Stamps:
+    """Stamps messages, for the committers of all shards."""
+
+    def __init__(self, store: Store, store_time: StoreTime) -> None:
+        self._store = store
+        self._store_time = store_time
+        # Topic id → its last stamp, of the topics that were published to while the clock is behind.
+        self._last_ms: dict[int, int] = {}
+
+    async def give(self, messages: Sequence[NewMessage], now_ms: int) -> None:
+        """Stamp the messages of one commit, which begins at `now_ms`. Waits only while the clock is
+        behind."""
+        if now_ms < self._store_time.highest_ms:
+            await self._give_behind(messages, now_ms)
+            return
+        await self._store_time.stamps(now_ms)
+        if self._last_ms:
+            self._last_ms.clear()
+        for message in messages:
+            message.published_at_ms = now_ms
+
+    async def _give_behind(self, messages: Sequence[NewMessage], now_ms: int) -> None:
+        last_ms = self._last_ms
+        unknown = {message.topic_id for message in messages} - last_ms.keys()
+        found = await asyncio.gather(*(self._read(topic_id) for topic_id in unknown))
+        last_ms.update(zip(unknown, found, strict=True))
+        for message in messages:
+            topic_id = message.topic_id
+            message.published_at_ms = last_ms[topic_id] = max(last_ms[topic_id], now_ms)
+
+    async def _read(self, topic_id: int) -> int:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                last = await self._store.read(topic_id, _END_SEQ, limit=1, descending=True)
+        except (ConduitError, TimeoutError):
+            # No stamp of the topic is higher, and the commit should not wait for long before it begins.
+            return self._store_time.highest_ms
+        return last[0].published_at_ms if last else 0

@@ -1,0 +1,123 @@
+"""The time that the store lives in: how old things are, although the machine's wall clock jumps.
+
+`core/timeline.py` decides; here it is read from the store, noted every second, told to the log, and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import msgspec
+
+from conduit.broker.clock import Clock
+from conduit.core.timeline import SETTLED_MS, Reading, Saved, Timeline
+from conduit.errors import ConduitError
+from conduit.storage.base import Store
+
+# How long ago the last moment may be that the store knows, while nothing happens to the clock.
+KEEP_INTERVAL_S = 60.0
+KEEP_TIMEOUT_S = 1.0
+FACT = "timeline"
+# What is kept holds for stamps that are so much later: one more than that is kept first.
+AHEAD_MS = 120_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Saved).decode
+logger = logging.getLogger(__name__)
+
+
+class StoreTime:
+    """Ages by stamps. `load` it when the store is open; `tick` it every second."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._timeline = Timeline(None, clock.reading())
+        self._keep_at = 0.0
+        self.highest_ms = 0
+        """No message has a higher stamp."""
+        self._kept_ms = 0
+
+    async def load(self) -> None:
+        """Go on where the store was left. Raises StoreUnavailable."""
+        stored = await self._store.fact(FACT)
+        if stored is not None:
+            saved = _decode(stored)
+            self._timeline = Timeline(saved, self._clock.reading())
+            self.highest_ms = saved.highest_ms
+            jump_ms = self._timeline.jump_ms
+            if jump_ms:
+                self._tell(jump_ms)
+        await self.keep_now()
+
+    def tick(self) -> None:
+        """Note what the clocks say."""
+        self._note(self._clock.reading())
+
+    async def keep(self) -> None:
+        """Have the store know this moment, if that is due. Raises StoreUnavailable."""
+        if self._clock.now() >= self._keep_at:
+            await self.keep_now()
+
+    async def keep_now(self, *, is_last: bool = False) -> None:
+        """Have the store know this moment; `is_last`: nothing is stamped any more. Raises
+        StoreUnavailable."""
+        reading = self._clock.reading()
+        self._note(reading)
+        ahead_ms = 0 if is_last else reading.wall_ms + AHEAD_MS
+        saved = self._timeline.save(reading, max(self.highest_ms, ahead_ms))
+        await self._store.keep_fact(FACT, _encode(saved))
+        self._kept_ms = saved.highest_ms
+        self._keep_at = self._clock.now() + KEEP_INTERVAL_S
+
+    async def stamps(self, now_ms: int) -> None:
+        """Messages get this stamp, which is the highest so far. Waits a little if the store has to know
+        first: when the clock was set forward."""
+        self.highest_ms = now_ms
+        if now_ms > self._kept_ms:
+            # If it cannot be told, it can hardly store the messages.
+            with suppress(ConduitError, TimeoutError):
+                async with asyncio.timeout(KEEP_TIMEOUT_S):
+                    await self.keep_now()
+
+    # What it answers ------------------------------------------------------------------------------
+
+    def before_ms(self, age_s: float) -> int:
+        """Whatever has a lower stamp than this is older than `age_s`."""
+        self.tick()
+        return self._timeline.before_ms(int(age_s * 1000))
+
+    def age_s(self, stamp_ms: int) -> float:
+        """How old what has this stamp is at least."""
+        return self._timeline.age_ms(stamp_ms) / 1000
+
+    def earliest_ms(self, wall_ms: int) -> int:
+        """What was published since the wall clock first said `wall_ms` has this stamp, or a higher one."""
+        return self._timeline.earliest_ms(wall_ms)
+
+    def _note(self, reading: Reading) -> None:
+        jump_ms = self._timeline.note(reading)
+        if jump_ms:
+            self._tell(jump_ms)
+            self._keep_at = 0.0
+
+    def _tell(self, jump_ms: int) -> None:
+        if self._timeline.is_settled:
+            logger.warning(
+                "the machine's clock was set %s by %.1f s: new messages have the new time, no deadline "
+                "moves, and nothing counts as older for it",
+                "forward" if jump_ms > 0 else "back",
+                abs(jump_ms) / 1000,
+            )
+        else:
+            is_ahead = jump_ms > 0
+            logger.log(
+                logging.INFO if is_ahead else logging.WARNING,
+                "the machine's clock is %.1f s %s of where the server left it: that counts as time "
+                "that has passed when the clock has not been set for %d s",
+                abs(jump_ms) / 1000,
+                "ahead" if is_ahead else "short",
+                SETTLED_MS // 1000,
+            )

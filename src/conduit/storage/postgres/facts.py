@@ -1,0 +1,26 @@
+"""What the store knows about itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+_KEEP = """
+INSERT INTO conduit.facts (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+
+
+async def get(connection: Connection, name: str) -> bytes | None:
+    """See `Store.fact`."""
+    value: bytes | None = await connection.fetchval(
+        "SELECT value FROM conduit.facts WHERE name = $1", name
+    )
+    return value
+
+
+async def keep(connection: Connection, name: str, value: bytes) -> None:
+    """See `Store.keep_fact`."""
+    await connection.execute(_KEEP, name, value)
