@@ -194,9 +194,8 @@ class Connection:
             told = partial(self._announced, place, running)
             outlet = Announcement(self._room.engine, self._peer, gaps, told)
             self._announcements[place] = outlet
-        subscriber = self._room.router.attach(running, outlet, removed)
-        running.gaps.are_told(subscriber)
         subscriber = self._room.router.attach(running, outlet, self._reads, removed)
+        running.gaps.are_told(subscriber)
         self._shares[place] = _Share(running, subscriber)
         self._subscribers[place] = subscriber
 

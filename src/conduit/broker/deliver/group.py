@@ -85,8 +85,16 @@ class Subscribed(Protocol):
 class Subscriber:
     """One live attachment: a connection's share in a group. `holder` is its number there."""
 
-    __slots__ = ("_hearing", "_subscription", "_topics", "group", "holder", "on_removed", "outlet")
-    __slots__ = ("_subscription", "_topics", "group", "holder", "on_removed", "outlet", "reads")
+    __slots__ = (
+        "_hearing",
+        "_subscription",
+        "_topics",
+        "group",
+        "holder",
+        "on_removed",
+        "outlet",
+        "reads",
+    )
 
     def __init__(
         self,

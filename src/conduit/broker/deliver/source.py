@@ -158,7 +158,9 @@ class Source:
         self.is_fresh = False
         feed = self._feed
         self._engine.breakers.ask(feed.topic)
-        self._engine.reader.fetch(feed.topic, first, count, feed.position, self._arrived)
+        self._engine.reader.fetch(
+            feed.topic, first, self._read_count(), feed.position, self._arrived
+        )
         return State.FETCHING
 
     def _is_stalled(self, now: float) -> bool:
@@ -166,20 +168,6 @@ class Source:
         if now >= self.stalled_until:
             self.stalled_until = self._engine.breakers.opens_at(self._feed.topic)
         return now < self.stalled_until
-
-    def _begin(self) -> bool:
-        """Become one of those that read; False if they are as many as may."""
-        reads = self._group.reads
-        if not self._is_busy:
-            if not reads.is_free:
-                return False
-            reads.begin()
-            self._is_busy = self.is_holding = True
-        return True
-        self._engine.reader.fetch(
-            feed.topic, first, self._read_count(), feed.position, self._arrived
-        )
-        return State.FETCHING
 
     def _read_count(self) -> int:
         count = self._engine.backlog.pace_of(self._owner).page_count
@@ -232,7 +220,7 @@ class Source:
 
     def _found_again(self, seq: int, page: Page | ConduitError) -> None:
         self._is_reading_again = False
-        self._engine.breakers.heard(self._feed.topic, entries)
+        self._engine.breakers.heard(self._feed.topic, page)
         is_lost = False
         if isinstance(page, ConduitError):
             self._take_again(None)
