@@ -156,7 +156,8 @@ async def test_a_publish_that_is_repeated_with_its_key_until_it_is_answered_is_s
             bench.broker._committers.check(later())
             assert [answer.code for answer in first + again] == ["outcome_unknown"] * 2
             disk.failing_syncs = 0
-            await asyncio.wait_for(bench.broker._committers.drain(), 10)
+            (committer,) = bench.broker._committers._committers.values()
+            await asyncio.wait_for(committer.drain(), 10)
             receipt = await bench.publish("a", idempotency_key="k")
             assert (receipt.seq, receipt.duplicate) == (1, False)
             assert (await bench.publish("a", idempotency_key="k")).duplicate
