@@ -203,8 +203,20 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/router.py",
-                "            running.tell_if_made_anew(topic)\n",
+                "            running.topic_created(topic)\n",
                 "            pass\n",
+            ),
+        ),
+    ),
+    # A gap is told to whoever is attached, and counts as heard whether they read it or not.
+    Plant(
+        "9b-gap-told-once",
+        "was not told|nothing proves it|stored as floor and cursor",
+        (
+            Change(
+                "broker/deliver/gaps.py",
+                "        if group.name is None:\n            self._heard(place, owed)\n",
+                "        if group.subscribers:\n            self._heard(place, owed)\n",
             ),
         ),
     ),

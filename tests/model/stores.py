@@ -261,6 +261,8 @@ class Port:
                 ears.did_subscription_create(result, args[4], known)
             case "dead_delete":
                 ears.did_dead_delete(args[1])
+            case "former_heard":
+                ears.did_former_heard(args[0])
             case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
                 getattr(ears, f"did_{call}")(*args)
 
@@ -285,5 +287,6 @@ class Port:
             case "former":
                 # Who asks both loads the subscription; others only look.
                 ears.heard_progress(self._rows.pop(args[0], []))
+                ears.heard_former(args[0])
             case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
                 getattr(ears, f"heard_{call}")(*args)

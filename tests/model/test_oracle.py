@@ -12,7 +12,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.protocol.frames import Ack, Nack, Subscribe
-from conduit.storage.base import Start
+from conduit.storage.base import Heard, Start
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import ACKED, STALE, UNKNOWN, FromClients
 from tests.model.oracle.from_peers import FromPeers, Seen
@@ -247,18 +247,60 @@ def test_a_gap_about_what_is_stored_is_seen():
     model.give("one", 3)
 
 
-def test_who_is_not_told_that_a_topic_was_made_anew_is_seen():
-    model = told()
-    model.give("one", 1)
+def made_anew(model) -> None:
+    """The topic is deleted with messages that nobody has settled, and made anew."""
     model.store.did_topic_delete(1)
     model.store.heard_topic_delete(1)
     record = TopicRecord(2, "default", "a", "e2", 0, 1, 0, 0, Retention())
     model.store.did_topic_create(record)
     model.store.heard_topics([record])
+
+
+ANEW = Seen(type="gap", topic="a", subscription="s", from_seq=1, reason="epoch_changed", epoch="e2")
+
+
+def test_who_is_not_told_that_a_topic_was_made_anew_is_seen():
+    model = told()
+    model.give("one", 1)
+    made_anew(model)
     assert len(list(at_rest.untold(model.state))) == 1
+    model.peers.gap("one", ANEW)
+    assert list(at_rest.untold(model.state)) == []
+    assert model.state.durable["s"].holders[0].out == 0
+
+
+def test_a_gap_that_is_stored_as_heard_without_a_proof_is_seen():
+    model = told()
+    made_anew(model)
+    heard = [Heard(1, "a", EPOCH, True)]
+    model.peers.gap("one", ANEW)
+    with pytest.raises(Violation, match="nothing proves it"):
+        model.store.did_former_heard(heard)
+    model.state.durable["s"].holders[0].settled(1)
+    model.store.did_former_heard(heard)
+
+
+def test_who_comes_later_and_is_not_told_what_nobody_may_have_heard_is_seen():
+    model = told()
+    model.store.trimmed(1, 3)
+    gap = Seen(type="gap", topic="a", subscription="s", from_seq=1, to_seq=2, reason="retention")
+    model.peers.gap("one", gap)
+    assert list(at_rest.untold(model.state)) == []
+    holder = model.state.add_holder("three", model.state.durable["s"])
+    assert len(list(at_rest.untold(model.state))) == 1
+    model.state.durable["s"].holders[0].settled(1)
+    assert list(at_rest.untold(model.state)) == []
+    assert holder.knows == set()
+
+
+def test_a_topic_that_goes_with_what_was_not_settled_and_is_not_told_is_seen():
+    model = told()
+    model.store.did_topic_delete(1)
+    model.store.heard_topic_delete(1)
+    assert len(list(at_rest.untold(model.state))) == 1
+    last = model.state.durable["s"].news.former["a"].last_seq
     gap = Seen(
-        type="gap", topic="a", subscription="s", from_seq=1, reason="epoch_changed", epoch="e2"
+        type="gap", topic="a", subscription="s", from_seq=1, to_seq=last, reason="epoch_changed"
     )
     model.peers.gap("one", gap)
     assert list(at_rest.untold(model.state)) == []
-    assert model.state.durable["s"].holders[0].out == 0

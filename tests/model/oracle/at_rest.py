@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from conduit.core.message import DeadLetter
+from tests.model.oracle.news import Known
 from tests.model.oracle.state import State
 from tests.model.oracle.subscription import Subscription
 
@@ -36,13 +37,34 @@ def silent(state: State) -> Iterator[str]:
 
 
 def untold(state: State) -> Iterator[str]:
-    """Everybody who is attached and drains, followed a topic that was made anew, and does not know it."""
+    """Everybody who is attached and drains, and does not know of what will not come."""
     for subscription in state.subscriptions():
-        drains = any(holder.is_draining for holder in subscription.holders)
-        for name in subscription.former if drains and not subscription.going else ():
-            topic = state.log.by_name.get(name)
-            if topic is not None and topic.is_known and not topic.going:
-                yield f"{subscription} was not told that {name} was made anew"
+        for holder in subscription.holders if not subscription.going else ():
+            if not holder.is_draining:
+                continue
+            owed = list(_news(state, subscription))
+            if holder.room > 0 and not subscription.paused:
+                owed += _losses(subscription)
+            for what in owed:
+                if what not in holder.knows:
+                    yield f"{holder.client} was not told by {subscription}: {what}"
+
+
+def _news(state: State, subscription: Subscription) -> Iterator[Known]:
+    for name, former in subscription.news.former.items():
+        if name in state.leaving:
+            continue
+        topic = state.log.by_name.get(name)
+        if former.is_made_anew(topic):
+            yield (name, former.epoch, "made anew")
+        elif former.has_lost:
+            yield (name, former.epoch, former.reason)
+
+
+def _losses(subscription: Subscription) -> Iterator[Known]:
+    for line in subscription.lines.values():
+        for lost in line.lost if not line.topic.going else ():
+            yield (line.topic.topic_id, *lost)
 
 
 def unstored(state: State) -> Iterator[str]:

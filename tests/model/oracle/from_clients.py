@@ -141,8 +141,10 @@ class FromClients:
                 for seq, one in line.open.items()
                 if seq <= through and holder is (one.holder or one.last)
             ]
+            out = holder.out
             for seq in held:
                 self._done(holder.subscription, line, seq)
+            holder.settled(out - holder.out)
             self.state.counts["acked"] += len(held)
             return ACKED if held else EITHER
         return UNKNOWN
@@ -157,7 +159,10 @@ class FromClients:
                 continue
             if asked.attempt is not None and asked.attempt != one.attempt:
                 outcome = STALE
-            elif act(holder.subscription, line, seq, holder):
+                continue
+            out = holder.out
+            if act(holder.subscription, line, seq, holder):
+                holder.settled(out - holder.out)
                 return ACKED
         return outcome
 

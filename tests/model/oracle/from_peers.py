@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -170,7 +171,9 @@ class FromPeers:
         self._check_content(topic, frame)
         if subscription.name is None and self._gaps.get(client):
             raise Violation(f"a message before the gaps {self._gaps[client]}")
-        if topic.name in subscription.former and not topic.going:
+        former = subscription.news.former.get(topic.name)
+        is_anew = former is not None and former.is_made_anew(topic) and not topic.going
+        if is_anew and (topic.name, former.epoch, "made anew") not in holder.knows:
             raise Violation(f"{subscription} was not told that {topic.name} was made anew")
         self.state.counts["delivered"] += 1
         self.state.counts["redelivered"] += frame.attempt > 1
@@ -183,6 +186,8 @@ class FromPeers:
             return
         line = subscription.line_of(topic)
         seq = frame.seq or 0
+        if subscription.rules.is_auto:
+            holder.settled(1)
         line.give(seq, frame.attempt, holder, self.state.now, subscription.rules)
         if seq in line.open and line.open[seq].failures != frame.failures:
             failures = line.open[seq].failures
@@ -207,43 +212,39 @@ class FromPeers:
             del expected[0]
             self.state.counts["gap"] += 1
             return
+        self.state.counts["gap"] += 1
+        holder = self.holder(client, frame.topic, frame.subscription)
+        if frame.reason != "retention":
+            self._news(holder, frame)
+            return
         topic = self.state.topic_called(frame.topic)
-        subscription = self.holder(client, frame.topic, frame.subscription).subscription
-        if topic is None or not topic.is_known:
-            # The broker has never heard of what others made, and cannot give what is asked of it.
-            self.state.counts["gap"] += topic is not None
+        if topic is None:
             return
-        if frame.reason == "epoch_changed":
-            self._made_anew(subscription, topic, frame)
-            return
-        line = subscription.line_of(topic)
-        if frame.reason != "retention" or frame.to_seq is None:
-            raise Violation(f"a gap nobody can explain: {told}")
-        self.state.counts["gap"] += (frame.from_seq, frame.to_seq) != line.told
-        line.gap(frame.from_seq, frame.to_seq)
+        line = holder.subscription.line_of(topic)
+        lost = (frame.from_seq, frame.to_seq or 0)
+        line.gap(*lost)
+        if holder.subscription.name is None:
+            line.hear(*lost)
+        else:
+            holder.tell((topic.topic_id, *lost), partial(line.hear, *lost))
 
     def untold(self) -> list[ToldGap]:
         """Gaps that clients must be told, and were not yet."""
         there = [one.holders[0].client for one in self.state.unnamed]
         return [gap for client in there for gap in self._gaps.get(client, ())]
 
-    def _made_anew(self, subscription: Subscription, topic: Topic, frame: Seen) -> None:
-        """The client is told that this is another topic than the one of that name before."""
-        told = (frame.epoch or "", frame.from_seq)
-        if subscription.told_anew.get(topic.name) == told:
-            return
-        former = subscription.former.pop(topic.name, None)
-        may_be = former or subscription.may_be_told.get(topic.name)
-        if may_be is None or frame.epoch != topic.epoch or frame.to_seq is not None:
-            raise Violation(
-                f"{subscription} was told of another {topic.name} without a reason: {told}"
-            )
-        if former is not None and frame.from_seq > former.from_seq:
-            raise Violation(
-                f"{subscription} was told that {topic.name} is another, {told}: {former}"
-            )
-        subscription.told_anew[topic.name] = told
-        self.state.counts["gap"] += 1
+    def _news(self, holder: Holder, frame: Seen) -> None:
+        """The client is told what will not come of a topic that is gone, or of a position."""
+        subscription, name, epoch = holder.subscription, frame.topic, frame.epoch or ""
+        there = self.state.log.by_name.get(name)
+        told = (frame.from_seq, frame.to_seq, frame.reason, epoch)
+        former = subscription.news.tell(name, told, there)
+        is_anew = bool(epoch) and frame.reason == "epoch_changed"
+        what = (name, former.epoch, "made anew" if is_anew else former.reason)
+        heard = partial(subscription.news.hear, name, former, bool(epoch))
+        holder.tell(what, heard)
+        if subscription.name is None:
+            heard()
 
     def holder(self, client: Hashable, topic: str, name: str | None) -> Holder:
         """Whose frame it is: named subscriptions are named, and a client has one unnamed one."""

@@ -19,11 +19,12 @@ from conduit.core.message import (
     SubscriptionSettings,
     TopicRecord,
 )
-from conduit.storage.base import TOPIC_GONE, Start
+from conduit.storage.base import TOPIC_GONE, Heard, Start
 from tests.model.oracle.line import Line, Place
 from tests.model.oracle.log import Stored, Topic, Violation
+from tests.model.oracle.news import Former
 from tests.model.oracle.state import Due, Letter, LetterPlace, State
-from tests.model.oracle.subscription import Former, Subscription
+from tests.model.oracle.subscription import Subscription
 
 KEY_WINDOW_MS = 600_000
 
@@ -61,8 +62,8 @@ class FromStore:
                 # The broker could not say that it followed the topic.
                 line.is_late = True
             if line is not None and not line.is_late:
-                former = Former(line.stored.floor + 1, line.topic.last_seq)
-                subscription.stored_former[line.topic.name] = former
+                former = Former(line.topic.epoch, line.stored.floor + 1, line.topic.last_seq)
+                subscription.news.store(line.topic.name, former)
 
     def heard_topic_delete(self, topic_id: int, *_: object) -> None:
         for subscription in self.state.subscriptions():
@@ -142,6 +143,10 @@ class FromStore:
                 subscription.follow(topic, floor)
                 low = known.get(topic.topic_id, 0)
                 subscription.lines[topic.topic_id].low = low if low < floor else None
+        for gap in start.gaps:
+            former = Former(gap.epoch, gap.floor + 1, gap.last_seq, gap.reason)
+            subscription.news.is_gone(gap.name, former)
+            subscription.news.store(gap.name, former)
         self.state.may_have_met(subscription)
         for line in subscription.lines.values():
             # A redrive goes to whatever subscription has the name by then.
@@ -167,6 +172,18 @@ class FromStore:
             topic = self.state.log.by_id.get(row.topic_id)
             if topic is not None:
                 topic.last_known = max(topic.last_known, row.cursor)
+
+    def heard_former(self, subscription_id: int) -> None:
+        """It is being loaded."""
+        subscription = self.state.by_id(subscription_id)
+        if subscription is not None:
+            subscription.news.load()
+
+    def did_former_heard(self, heard: Sequence[Heard]) -> None:
+        for one in heard:
+            subscription = self.state.by_id(one.subscription_id)
+            if subscription is not None:
+                subscription.news.did_hear((one.name, one.epoch, one.is_over))
 
     def did_subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -196,12 +213,8 @@ class FromStore:
             del self.state.durable[subscription.name or ""]
 
     def did_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        subscription = self.state.by_id(subscription_id)
         for line, floor in self._lines(subscription_id, positions):
             line.stored = Place(floor + 1, floor, moves=line.moves + 1)
-            # Who begins anew need not be told what came before.
-            if subscription is not None:
-                subscription.begin_anew(line.topic.name)
 
     def heard_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         for line, floor in self._lines(subscription_id, positions):
@@ -260,8 +273,6 @@ class FromStore:
             if subscription_id not in refused and subscription is not None and is_there:
                 line.stored = place
                 line.redriven -= place.redriven
-                # What it had of another topic of that name, it has been told.
-                subscription.stored_former.pop(line.topic.name, None)
         for death in deaths:
             if death.subscription_id not in refused:
                 self._bury(death)
@@ -276,8 +287,7 @@ class FromStore:
             for holder in tuple(subscription.holders):
                 self.state.remove_holder(holder, lost=False)
             subscription.refused_count += 1
-            subscription.former = dict(subscription.stored_former)
-            subscription.told_anew.clear()
+            subscription.news.restore()
             for line in subscription.lines.values():
                 line.refuse(self.state.now)
 

@@ -87,6 +87,7 @@ class Place:
     """What was redriven before, and is stored with this."""
     moves: int = 0
     """How often it had been moved by then."""
+    lost: dict[tuple[int, int], None] = field(default_factory=dict)
 
     def has_settled(self, seq: int) -> bool:
         """Whether a crash leaves this number settled."""
@@ -116,8 +117,8 @@ class Line:
         """Of these, those that a seek may have forgotten again after they were redriven."""
         self.is_late = bool(topic.going)
         """Whether it began when the topic was on its way out: the broker did not see it then."""
-        self.told: tuple[int, int] = (0, 0)
-        """The gap that was told last: each subscriber is told."""
+        self.lost: dict[tuple[int, int], None] = {}
+        """What was told to be lost, and may not have been heard: each subscriber is told."""
         self.moves = 0
         """How often it was moved by a seek, and that was answered to the broker."""
         self.moves_told = 0
@@ -135,6 +136,7 @@ class Line:
     def floor(self) -> int:
         """At and below it everything is settled but what was redriven."""
         above = [seq for seq in self.open if seq > self._floor]
+        above += [first for first, _ in self.lost if first > self._floor]
         self._floor = min(above, default=self.next) - 1
         return self._floor
 
@@ -302,7 +304,7 @@ class Line:
         for seq in tuple(self.open):
             self.settle(seq)
         self.next, self._floor = floor + 1, floor
-        self.told = (0, 0)
+        self.lost.clear()
         self.redriven.clear()
         self.died.clear()
         self.sought |= self.asked
@@ -316,9 +318,8 @@ class Line:
         """A subscriber was told that these cannot be given."""
         if to_seq >= self.topic.first_seq:
             raise Violation(f"{self} told a gap {from_seq}..{to_seq}, and it is stored")
-        if (from_seq, to_seq) == self.told and to_seq < self.next:
+        if self._is_lost(from_seq, to_seq):
             return
-        self.told = (from_seq, to_seq)
         if self.low is not None and from_seq == self.low + 1:
             self.next = from_seq
         self.low = None
@@ -330,6 +331,22 @@ class Line:
                 self.settle(from_seq)
         else:
             raise Violation(f"{self} told a gap {from_seq}..{to_seq} before {self.next}")
+        self.lost[from_seq, to_seq] = None
+
+    def hear(self, from_seq: int, to_seq: int) -> None:
+        """It is known that somebody has heard that these are lost."""
+        self.lost.pop((from_seq, to_seq), None)
+
+    def _is_lost(self, from_seq: int, to_seq: int) -> bool:
+        """Whether these are known to be lost. What was told in parts may be told as one when it is told again
+        to another subscriber."""
+        parts = [one for one in self.lost if from_seq <= one[0] and one[1] <= to_seq]
+        if sum(last - first + 1 for first, last in parts) != to_seq - from_seq + 1:
+            return False
+        for part in parts:
+            del self.lost[part]
+        self.lost[from_seq, to_seq] = None
+        return True
 
     # Storing --------------------------------------------------------------------------------------
 
@@ -339,12 +356,14 @@ class Line:
         for seq, one in self.open.items():
             if one.holder is not None:
                 kept[seq].earliest = kept[seq].latest = 0.0
-        return Place(self.next, self.floor, kept, set(self.maybe), set(self.redriven), self.moves)
+        maybe, redriven = set(self.maybe), set(self.redriven)
+        return Place(self.next, self.floor, kept, maybe, redriven, self.moves, dict(self.lost))
 
     def restore(self, now: float) -> None:
         """What is stored is all that is left: what was out comes again."""
         self.seek(self.stored.floor)
         self.moves = self.stored.moves
+        self.lost = dict(self.stored.lost)
         self.reopened.clear()
         self.next, self.maybe = self.stored.next, set(self.stored.maybe)
         for seq, one in self.stored.open.items():

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from tests.model.oracle.line import Death, Line
 from tests.model.oracle.log import Log, Topic, Violation
-from tests.model.oracle.subscription import Former, Holder, Subscription
+from tests.model.oracle.news import Former
+from tests.model.oracle.subscription import Holder, Subscription
 
 LetterPlace = tuple[str, int, int]
 """Of a dead letter: subscription, topic, number."""
@@ -86,7 +87,8 @@ class State:
         """It comes now: it may be told that topics are others than those that the store forgets meanwhile."""
         for topic in self.leaving.values():
             if topic.topic_id not in self.log.by_id and subscription.covers(topic):
-                subscription.may_be_told[topic.name] = Former(0, topic.last_seq)
+                former = Former(topic.epoch, topic.last_seq + 1, topic.last_seq)
+                subscription.news.may_be_told(topic.name, former)
 
     def is_certain(self, client: Hashable, topic: Topic, seq: int) -> bool:
         """Whether it is known what becomes of a verb of the client for this message: nothing of it is being

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
 
+from conduit.core.hearing import Hearing
 from conduit.core.message import SubscriptionSettings
 from conduit.core.topics import matches
 from tests.model.oracle.line import Line, Rules
 from tests.model.oracle.log import Log, Topic, Violation
-
-
-@dataclass(frozen=True)
-class Former:
-    """A topic that is gone, and its first number that was not settled: more may be told, but not less."""
-
-    from_seq: int
-    last_seq: int
+from tests.model.oracle.news import Former, Known, News
 
 
 class Holder:
@@ -27,6 +20,19 @@ class Holder:
         self.subscription = subscription
         self.out = 0
         self.is_draining = True
+        self.knows: set[Known] = set()
+        """The gaps that it was told."""
+        self._hearing: Hearing[Callable[[], None]] = Hearing()
+
+    def tell(self, what: Known, heard: Callable[[], None]) -> None:
+        """It was told this; `heard` is called when it is known to have heard it."""
+        self.knows.add(what)
+        self._hearing.tell([heard], self.out)
+
+    def settled(self, count: int) -> None:
+        """So many deliveries left it by what it sent, or were settled as they were written to it."""
+        for heard in self._hearing.settle(count):
+            heard()
 
     @property
     def room(self) -> int:
@@ -61,13 +67,7 @@ class Subscription:
         self.is_stored = name is not None
         self.refused_count = 0
         """How often the broker was told that another node has claimed it."""
-        self.former: dict[str, Former] = {}
-        """Topics that it followed and that were deleted, by name: it must be told if they are made anew."""
-        self.may_be_told: dict[str, Former] = {}
-        """The same of topics that were on their way out when it came: it may be told."""
-        self.told_anew: dict[str, tuple[str, int]] = {}
-        """What was told of that last: the new epoch, and the first number. Each subscriber is told."""
-        self.stored_former: dict[str, Former] = {}
+        self.news = News()
         self.stored = (settings, False)
         """Settings, and whether it is paused, as the store has them."""
         self.configure(settings)
@@ -101,19 +101,13 @@ class Subscription:
         """The topic is gone, and what was open in it with it."""
         line = self.lines.pop(topic.topic_id, None)
         if line is not None and line.is_late:
-            self.may_be_told[topic.name] = Former(1, topic.last_seq)
+            late = Former(topic.epoch, topic.last_seq + 1, topic.last_seq)
+            self.news.may_be_told(topic.name, late)
         elif line is not None:
-            self.former[topic.name] = Former(line.floor + 1, topic.last_seq)
-            self.told_anew.pop(topic.name, None)
+            former = Former(topic.epoch, line.floor + 1, topic.last_known)
+            self.news.is_gone(topic.name, former)
         if line is not None:
             line.seek(line.next - 1)
-
-    def begin_anew(self, name: str) -> None:
-        """It was moved in the topic of this name, which counts as knowing it: it may be told of another."""
-        self.stored_former.pop(name, None)
-        former = self.former.pop(name, None)
-        if former is not None:
-            self.may_be_told[name] = former
 
     def line_of(self, topic: Topic) -> Line:
         """Where it is in the topic."""
@@ -145,8 +139,7 @@ class Subscription:
         """After a restart: what is stored is all that is left."""
         self.holders.clear()
         self.going, self.is_known = 0, True
-        self.former = dict(self.stored_former)
-        self.told_anew.clear()
+        self.news.restore()
         settings, self.paused = self.stored
         self.configure(settings)
         for topic_id, line in tuple(self.lines.items()):

@@ -34,13 +34,9 @@ def adopt(world: Served) -> None:
         line.stored.maybe.clear()
     for subscription in world.state.durable.values():
         # What it was told may have been stored, and may have not.
-        told = {
-            name: former
-            for name, former in subscription.stored_former.items()
-            if name not in subscription.former
-        }
-        subscription.stored_former = dict(subscription.former)
-        subscription.may_be_told |= told
+        news = subscription.news
+        news.load()
+        news.stored = dict(news.former)
     world.state.restart()
     for line in before.values():
         # Whatever was open is: a time to wait for may be lost, and none is longer than is waited for.

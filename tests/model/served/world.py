@@ -301,7 +301,7 @@ class Served:
     def stored(self) -> None:
         """All that the server did is stored now."""
         for subscription in self.state.durable.values():
-            subscription.stored_former = dict(subscription.former)
+            subscription.news.stored = dict(subscription.news.former)
             for line in subscription.lines.values():
                 line.stored = line.snapshot()
 
@@ -310,11 +310,11 @@ class Served:
         if client.expected and set(client.expected.values()) == {ACKED}:
             dues = list(self.state.due)
             was = [
-                (subscription, dict(subscription.former), line, line.snapshot())
+                (subscription, dict(subscription.news.former), line, line.snapshot())
                 for subscription in self.state.durable.values()
                 for line in subscription.lines.values()
             ]
             self.until(lambda: not client.expected or client.is_gone)
             for subscription, former, line, place in was:
-                subscription.stored_former, line.stored = former, place
+                subscription.news.stored, line.stored = former, place
             self._buried(dues)

@@ -288,7 +288,7 @@ class Running:
         """A topic of this name is gone; what is there now, if anything."""
         before = self.former.pop(gone.name, None)
         if before is not None:
-            if before.epoch == gone.epoch:
+            if (before.epoch, before.reason) == (gone.epoch, gone.reason):
                 # The store was the first to say so.
                 self.former[gone.name] = before
                 return
