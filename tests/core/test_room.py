@@ -215,3 +215,16 @@ def test_up_to_half_of_its_capacity_nobody_waits_in_vain(name):
     disk, capacity, seconds = DISKS[name]
     overload = Overload(disk, Random(7))
     assert max(overload.run(capacity / 2, seconds)) <= TIMEOUT_S
+
+
+def test_a_store_that_hung_and_is_well_again_is_believed_within_a_few_commits():
+    room = Room(TIMEOUT_S)
+    room.begin(0.0, 100, has_rest=False)
+    room.end(100 * TIMEOUT_S, is_stored=True)
+    now = 100 * TIMEOUT_S
+    assert room.wait_s(now, 1, 100) <= TIMEOUT_S
+    for _ in range(5):
+        room.begin(now, 100, has_rest=False)
+        room.end(now := now + 0.01, is_stored=True)
+    room.begin(now, 100, has_rest=True)
+    assert room.admits(now, 1, 100)

@@ -96,7 +96,9 @@ class Room:
         took_s = now - self._begun_at
         self._begun_at = None
         if is_stored:
-            self._times.observe(self._size_bytes, took_s)
+            # Longer than anybody waits is too long, however long that was: what is well again after a time
+            # when it hung is found to be so within a few commits.
+            self._times.observe(self._size_bytes, min(took_s, self._timeout_s))
             self.commit_bytes = self._bytes_in_time(took_s)
         self.look(now)
 

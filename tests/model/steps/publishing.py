@@ -91,6 +91,9 @@ class Sent:
             return
         if error.code in AWAY and is_away:
             return
+        if error.code == "overloaded" and faults.taken_count:
+            # A store that was slow has to be quick for some commits before that is believed.
+            return
         if error.code in STOPPING and world.is_stopping:
             return
         raise Violation(f"a publish was refused: {error.code}: {error}")
