@@ -250,8 +250,8 @@ class FromStore:
             line = subscription.lines.get(row.topic_id) if subscription is not None else None
             if line is None:
                 continue
-            if line.low is not None and row.cursor == line.low:
-                line.next = line.low + 1
+            if line.low is not None and line.low <= row.cursor < line.next:
+                line.next = row.cursor + 1
             line.learn_floor(row.floor, self.state.now)
             if (row.floor, row.cursor) != (line.floor, line.next - 1):
                 raise Violation(

@@ -101,7 +101,7 @@ class Line:
         self.topic = topic
         self.next = floor + 1
         self.low: int | None = None
-        """A lower floor at which it may begin as well: what others wrote, the broker may not know of."""
+        """A lower floor: it may begin anywhere from there on. What others wrote, the broker may not know of."""
         self.open: dict[int, Delivery] = {}
         self.maybe: set[int] = set()
         """Numbers whose redrive ended without an answer: they may be open."""
@@ -185,9 +185,7 @@ class Line:
         self._put_out(one, holder, now + rules.wait(one.failures + 1))
 
     def _check_first(self, seq: int, attempt: int) -> None:
-        if self.low is not None and seq == self.low + 1:
-            self.next = seq
-        self.low = None
+        self.begins_with(seq)
         if seq < self.next:
             raise Violation(f"{self} {seq} came again, and it is settled")
         if seq > self.next:
@@ -314,15 +312,19 @@ class Line:
         """It begins after `floor`, or after what the broker knows, if others have written more."""
         self.low = self.topic.last_known if self.topic.last_known < floor else None
 
+    def begins_with(self, seq: int) -> None:
+        """This is the first number of it that somebody hears of."""
+        if self.low is not None and self.low < seq < self.next:
+            self.next = seq
+        self.low = None
+
     def gap(self, from_seq: int, to_seq: int) -> None:
         """A subscriber was told that these cannot be given."""
         if to_seq >= self.topic.first_seq:
             raise Violation(f"{self} told a gap {from_seq}..{to_seq}, and it is stored")
         if self._is_lost(from_seq, to_seq):
             return
-        if self.low is not None and from_seq == self.low + 1:
-            self.next = from_seq
-        self.low = None
+        self.begins_with(from_seq)
         if from_seq == self.next:
             self.next = to_seq + 1
         elif from_seq == to_seq and (from_seq in self.open or from_seq in self.maybe):
