@@ -150,7 +150,7 @@ class MuteStore(MemoryStore):
 
     async def subscription_delete(self, subscription_id):
         await super().subscription_delete(subscription_id)
-        raise StoreUnavailable("the connection broke")
+        raise OutcomeUnknown("the connection broke")
 
 
 class UncertainStore(MemoryStore):
@@ -182,3 +182,35 @@ class UncertainStore(MemoryStore):
 
     async def topic_delete(self, *args):
         await self._changed(super().topic_delete, args)
+
+
+class LosingStore(SlowStore):
+    """Answers of the calls in `lost` are lost: method → whether it happens. While `is_mute` it does not tell
+    what subscriptions it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: dict[str, bool] = {}
+        self.is_mute = False
+
+    async def _lose(self, name: str, change, *args):
+        happens = self.lost.get(name, True)
+        result = await change(*args) if happens else None
+        if name in self.lost:
+            raise OutcomeUnknown("the connection broke")
+        return result
+
+    async def subscription_update(self, *args):
+        await self._lose("subscription_update", super().subscription_update, *args)
+
+    async def subscription_delete(self, *args):
+        await self._pass("subscription_delete")
+        await self._lose("subscription_delete", super().subscription_delete, *args)
+
+    async def seek(self, *args):
+        await self._lose("seek", super().seek, *args)
+
+    async def subscriptions(self):
+        if self.is_mute:
+            raise StoreUnavailable("the store is away")
+        return await super().subscriptions()

@@ -5,12 +5,13 @@ import logging
 import pytest
 
 from conduit.core import pages
-from conduit.errors import LimitReached
+from conduit.errors import LimitReached, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.base import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import FailingStore
 
 
 @pytest.fixture
@@ -85,6 +86,25 @@ async def test_live_subscribers_are_held_back_too_and_join_again(small: Bench):
     connection.verbs.ack(Ack(topic="t", seq=11))
     await small.publish("t")
     assert peer.seqs == list(range(1, 13))
+
+
+async def test_who_is_full_at_the_end_of_the_log_gets_nothing_that_is_published_then(small: Bench):
+    connection, peer = await small.subscribe("t")
+    await small.publish_many("t", 4)
+    nack(connection, peer, 1, 4)
+    await small.publish("t")
+    assert peer.seqs == [1, 2, 3, 4]
+
+
+async def test_what_is_handed_out_again_leaves_room_for_what_is_new_in_another_topic(small: Bench):
+    await small.broker.topics.create(T, "a.other")
+    await small.broker.topics.create(T, "a.t")
+    connection, peer = await small.subscribe("a.*", subscription="s")
+    await small.publish_many("a.t", 4)
+    nack(connection, peer, 1, 4)
+    await small.publish("a.other")
+    await small.advance(61.0)
+    assert [frame["topic"] for frame in peer.of("message")][8:] == ["a.other"]
 
 
 async def test_it_is_shown_logged_and_counted_once(small: Bench, caplog):
@@ -205,3 +225,29 @@ async def test_what_waits_in_pages_is_all_there_after_a_restart(monkeypatch):
         await bench.flush()
         (row,) = await store.progress(1)
         assert (row.floor, row.open, row.pages) == (200, b"", {})
+        await bench.publish("t")
+        nack(connection, peer, 201, 201)
+        await bench.flush()
+        (row,) = await store.progress(1)
+        assert (row.floor, row.pages) == (200, {})
+
+
+async def test_pages_that_could_not_be_stored_are_stored_with_the_next_flush(monkeypatch):
+    monkeypatch.setattr(pages, "INLINE_MAX_COUNT", 5)
+    store = FailingStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 200)
+        nack(connection, peer, 1, 200)
+        await bench.flush()
+        store.fails = True
+        connection.verbs.ack(Ack(peer.of("message")[9]["message_id"]))
+        with pytest.raises(StoreUnavailable):
+            await bench.broker._engine.progress.flush()
+        store.fails = False
+        connection.verbs.ack(Ack(peer.of("message")[199]["message_id"]))
+        await bench.flush()
+    async with running_broker(store) as bench:
+        _, peer = await bench.subscribe("t", subscription="s")
+        await bench.advance(61.0)
+        assert peer.seqs == [seq for seq in range(1, 200) if seq != 10]

@@ -153,6 +153,7 @@ class Broker:
             await self._time.keep_now(is_last=True)
         await self.store.close()
         await self.topics.close()
+        await self.subscriptions.close()
 
     # Subscribing ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from conduit.broker.administer.altering import Altering
 from conduit.broker.administer.views import (
     DeliveryState,
     SubscriptionView,
@@ -51,6 +52,11 @@ class Subscriptions:
         self._owned = owned
         self._engine = engine
         self._starts = starts
+        self._altering = Altering(store, catalog, owned, engine)
+
+    async def close(self) -> None:
+        """Find out no more what became of changes; the store is closed by now."""
+        await self._altering.close()
 
     async def create(
         self,
@@ -85,36 +91,27 @@ class Subscriptions:
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
             settings = check_settings(msgspec.structs.replace(record.settings, **changes))
-            await self._change(record, settings, record.paused)
+            await self._altering.configure(record, settings, paused=record.paused)
         return await self._view(record)
 
     async def pause(self, tenant: str, name: str) -> SubscriptionView:
         """Hand out nothing until `resume`; what is out may still be settled."""
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
-            await self._change(record, record.settings, True)
+            await self._altering.configure(record, record.settings, paused=True)
         return await self._view(record)
 
     async def resume(self, tenant: str, name: str) -> SubscriptionView:
         """Go on where it was paused."""
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
-            await self._change(record, record.settings, False)
+            await self._altering.configure(record, record.settings, paused=False)
         return await self._view(record)
-
-    async def _change(
-        self, record: SubscriptionRecord, settings: SubscriptionSettings, paused: bool
-    ) -> None:
-        await self._store.subscription_update(record.subscription_id, settings, paused)
-        record.settings, record.paused = settings, paused
-        running = self._owned.find_running(record)
-        if running is not None:
-            running.configure(settings, paused=paused)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget it; its subscribers are unsubscribed. Its dead letters stay."""
         async with self._owned.changing:
-            await self._owned.delete(self._owned.get(tenant, name))
+            await self._altering.delete(self._owned.get(tenant, name))
 
     async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
         """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
@@ -125,24 +122,13 @@ class Subscriptions:
             beginning = await self._starts.begin(tenant, record.pattern, start)
             positions = await self._starts.floors(tenant, record.pattern, beginning)
             if not dry_run:
-                async with self._engine.progress.storing:
-                    await self._store.seek(record.subscription_id, positions)
-                    self._moved(record, positions)
+                await self._altering.seek(record, positions)
         places = [
             place_of(topic, floor)
             for topic_id, floor in positions
             if (topic := self._catalog.by_id(topic_id)) is not None
         ]
         return Moved(places, dry_run, missing(beginning))
-
-    def _moved(self, record: SubscriptionRecord, positions: list[tuple[int, int]]) -> None:
-        running = self._owned.find_running(record)
-        if running is None:
-            return
-        for topic_id, floor in positions:
-            topic = self._catalog.by_id(topic_id)
-            if topic is not None:
-                running.seek(topic, floor)
 
     async def redrive(self, letter: DeadLetter, at_ms: int) -> None:
         """Deliver a dead letter's message to its subscription again, from attempt 1, and mark it as redriven,

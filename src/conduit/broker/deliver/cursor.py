@@ -261,8 +261,6 @@ class Cursor:
                 self._source.stall(now)
         if self._redelivery.took():
             self._mark()
-            # There may be room for what is new in other topics.
-            self.group.freed()
         return state
 
     def _work_strictly(self, now: float, step_count: int, *, is_served: bool) -> State:

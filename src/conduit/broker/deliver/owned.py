@@ -21,7 +21,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import PatternTrie, matches
-from conduit.errors import Conflict, LimitReached, NotFound, Unavailable
+from conduit.errors import Conflict, LimitReached, NotFound
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
@@ -78,6 +78,10 @@ class Owned:
             check_subscription(name)
             raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
         return record
+
+    def everything(self) -> list[SubscriptionRecord]:
+        """Of all tenants."""
+        return list(self._records.values())
 
     def names(self, tenant: str) -> list[str]:
         """Of all that the tenant has."""
@@ -146,36 +150,24 @@ class Owned:
             raise
         return beginning
 
-    async def delete(self, record: SubscriptionRecord) -> None:
-        """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
+    def configure(
+        self, record: SubscriptionRecord, settings: SubscriptionSettings, *, paused: bool
+    ) -> None:
+        """The store has other settings."""
+        record.settings, record.paused = settings, paused
+        running = self.find_running(record)
+        if running is not None:
+            running.configure(settings, paused=paused)
+
+    def forget(self, record: SubscriptionRecord) -> None:
+        """The store has deleted it; its subscribers are told."""
         place = (record.tenant, record.name)
+        del self._records[place]
+        self._patterns[record.tenant].remove(record.pattern, record.name)
         running = self._running.get(place)
         if running is not None:
-            running.group.is_ending = True
-        progress = self._engine.progress
-        try:
-            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
-            async with progress.storing:
-                # While it is there: deaths of what is gone are not stored.
-                await progress.flush_held()
-                await self._delete(record)
-                del self._records[place]
-                self._patterns[record.tenant].remove(record.pattern, record.name)
-                if running is not None:
-                    _send_away(running, Removal.DELETED)
-                    self._stop(place)
-        finally:
-            if running is not None:
-                running.group.is_ending = False
-
-    async def _delete(self, record: SubscriptionRecord) -> None:
-        try:
-            await self._store.subscription_delete(record.subscription_id)
-        except Unavailable:
-            # It may be done although the answer was lost.
-            stored = await self._store.subscriptions()
-            if any(one.subscription_id == record.subscription_id for one in stored):
-                raise
+            _send_away(running, Removal.DELETED)
+            self._stop(place)
 
     def _keep(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
@@ -279,9 +271,16 @@ class Owned:
             # A refusal may be late, of one that ran here before this one.
             if (running.group.subscription_id, running.group.fence) in refused:
                 logger.warning("subscription %r runs on another node now", running.group.name)
-                running.was_moved = True
-                _send_away(running, Removal.MOVED)
-                self._stop(place)
+                self.move_away(place)
+
+    def move_away(self, place: tuple[str, str]) -> None:
+        """It does not run here any more; its subscribers are told to come again. What is not stored of it is
+        lost, and comes again where it is loaded next."""
+        running = self._running.get(place)
+        if running is not None:
+            running.was_moved = True
+            _send_away(running, Removal.MOVED)
+            self._stop(place)
 
     def _is_stored(self, running: Running) -> bool:
         is_pending = self._engine.progress.is_pending

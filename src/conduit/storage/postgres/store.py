@@ -158,6 +158,7 @@ class PostgresStore:
         await self._home.lane.change(topics.delete, topic_id, followers, now_ms, on_shard)
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
+        await self._home.lane.known()
         places: dict[Shard, list[int]] = defaultdict(list)
         for topic_id in topic_ids:
             places[self._shard(topic_id)].append(topic_id)
@@ -279,6 +280,7 @@ class PostgresStore:
         ]
 
     async def progress(self, subscription_id: int) -> list[Progress]:
+        await self._home.lane.known()
         return await self._home.database.ask(subscriptions.progress, subscription_id)
 
     async def former(self, subscription_id: int) -> list[Former]:

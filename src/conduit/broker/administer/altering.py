@@ -1,0 +1,120 @@
+"""Changing durable subscriptions: in the store, and then in memory.
+
+Memory follows the store. When the answer of the store is lost, it is asked what it has; as long as it does
+not tell, it is asked again. A subscription of which nobody knows where it is goes on as it is loaded anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from conduit.broker.catalog import Catalog
+from conduit.broker.changes import Changes
+from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.owned import Owned
+from conduit.core.message import SubscriptionRecord, SubscriptionSettings
+from conduit.errors import OutcomeUnknown, Unavailable
+from conduit.storage.base import Store
+
+# Until the store tells what became of a change, it is asked again after this.
+LEARN_AGAIN_S = 1.0
+
+
+class Altering:
+    """Changes of subscriptions that exist. Hold `Owned.changing` at every call."""
+
+    def __init__(self, store: Store, catalog: Catalog, owned: Owned, engine: Engine) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._owned = owned
+        self._engine = engine
+        self._changes = Changes()
+        self._is_learning = False
+
+    async def close(self) -> None:
+        """Find out no more; the store is closed by now."""
+        await self._changes.close()
+
+    async def delete(self, record: SubscriptionRecord) -> None:
+        """Forget it; its subscribers are told. Its dead letters stay."""
+        progress, running = self._engine.progress, self._owned.find_running(record)
+        if running is not None:
+            running.group.is_ending = True
+        try:
+            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
+            async with progress.storing:
+                # While it is there: deaths of what is gone are not stored.
+                await progress.flush_held()
+                await self._delete(record)
+        finally:
+            if running is not None:
+                running.group.is_ending = False
+
+    async def _delete(self, record: SubscriptionRecord) -> None:
+        try:
+            await self._store.subscription_delete(record.subscription_id)
+        except OutcomeUnknown:
+            await self._find_out()
+            if self._owned.find(record.tenant, record.name) is record:
+                raise
+        else:
+            self._owned.forget(record)
+
+    async def configure(
+        self, record: SubscriptionRecord, settings: SubscriptionSettings, *, paused: bool
+    ) -> None:
+        """Use these from the next delivery on."""
+        try:
+            await self._store.subscription_update(record.subscription_id, settings, paused)
+        except OutcomeUnknown:
+            await self._find_out()
+            if (record.settings, record.paused) != (settings, paused):
+                raise
+        else:
+            self._owned.configure(record, settings, paused=paused)
+
+    async def seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
+        """Begin anew after these (topic id, floor)."""
+        async with self._engine.progress.storing:
+            try:
+                await self._store.seek(record.subscription_id, positions)
+            except OutcomeUnknown:
+                self._owned.move_away((record.tenant, record.name))
+                raise
+            running = self._owned.find_running(record)
+            if running is None:
+                return
+            for topic_id, floor in positions:
+                topic = self._catalog.by_id(topic_id)
+                if topic is not None:
+                    running.seek(topic, floor)
+
+    # What became of a change ----------------------------------------------------------------------
+
+    async def _find_out(self) -> None:
+        """Have what the store has: now, or as soon as it tells."""
+        try:
+            await self._learn()
+        except Unavailable:
+            if not self._is_learning:
+                self._is_learning = True
+                self._changes.later(self._learn_later())
+
+    async def _learn_later(self) -> None:
+        while self._is_learning:
+            await asyncio.sleep(LEARN_AGAIN_S)
+            with suppress(Unavailable):
+                async with self._owned.changing:
+                    await self._learn()
+                self._is_learning = False
+
+    async def _learn(self) -> None:
+        stored = {record.subscription_id: record for record in await self._store.subscriptions()}
+        for record in self._owned.everything():
+            found = stored.get(record.subscription_id)
+            if found is None:
+                self._owned.forget(record)
+            elif (found.settings, found.paused) != (record.settings, record.paused):
+                self._owned.configure(record, found.settings, paused=found.paused)

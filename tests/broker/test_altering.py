@@ -1,0 +1,195 @@
+"""Changes of subscriptions whose answers are lost, or that overlap what is settled."""
+
+import asyncio
+
+import pytest
+
+from conduit.broker.administer import altering
+from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.storage.base import DeadFilter
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import LosingStore
+
+
+@pytest.fixture
+async def bench():
+    async with running_broker(LosingStore()) as bench:
+        yield bench
+
+
+async def stored(bench: Bench):
+    (record,) = await bench.broker.store.subscriptions()
+    return record
+
+
+async def test_a_pause_that_happened_is_answered_although_the_answer_of_the_store_was_lost(bench):
+    _, peer = await bench.subscribe("t", subscription="s")
+    bench.broker.store.lost["subscription_update"] = True
+    assert (await bench.broker.subscriptions.pause(T, "s")).record.paused
+    await bench.publish("t")
+    assert peer.seqs == []
+
+
+async def test_a_pause_that_did_not_happen_changes_nothing(bench):
+    _, peer = await bench.subscribe("t", subscription="s")
+    bench.broker.store.lost["subscription_update"] = False
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.pause(T, "s")
+    await bench.publish("t")
+    assert (peer.seqs, (await stored(bench)).paused) == ([1], False)
+
+
+async def test_settings_of_which_the_store_does_not_tell_are_those_that_it_has_when_it_does(
+    bench, monkeypatch
+):
+    monkeypatch.setattr(altering, "LEARN_AGAIN_S", 0.0)
+    _, peer = await bench.subscribe("t", subscription="s")
+    store = bench.broker.store
+    store.lost["subscription_update"] = store.is_mute = True
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.pause(T, "s")
+    await bench.rest()
+    store.is_mute = False
+    record = bench.broker._owned.get(T, "s")
+    await bench.until(lambda: record.paused)
+    await bench.publish("t")
+    assert peer.seqs == []
+
+
+async def test_a_deletion_of_which_the_store_does_not_tell_is_done_when_it_does(bench, monkeypatch):
+    monkeypatch.setattr(altering, "LEARN_AGAIN_S", 0.0)
+    _, peer = await bench.subscribe("t", subscription="s")
+    store = bench.broker.store
+    store.lost["subscription_delete"] = store.is_mute = True
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.delete(T, "s")
+    store.is_mute = False
+    await bench.until(lambda: bench.broker._owned.find(T, "s") is None)
+    assert len(peer.of("unsubscribed")) == 1
+
+
+@pytest.mark.parametrize("happened", [False, True])
+async def test_after_a_seek_without_an_answer_it_goes_on_from_where_the_store_has_it(
+    bench, happened
+):
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", 3)
+    connection.verbs.ack(Ack(topic="t", seq=2))
+    await bench.flush()
+    bench.broker.store.lost["seek"] = happened
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    assert peer.closed == (4009, "subscription moved")
+    connection.close()
+    _, again = await bench.subscribe("t", subscription="s")
+    await bench.flush()
+    assert again.seqs == ([1, 2, 3] if happened else [3])
+
+
+async def deleting(bench: Bench):
+    """A subscription with a delivery out, and its deletion, which the store has not answered."""
+    connection, peer = await bench.subscribe("t", subscription="s", max_attempts=1)
+    await bench.publish("t")
+    await bench.flush()
+    bench.broker.store.held.add("subscription_delete")
+    deletion = bench.broker.subscriptions.delete(T, "s")
+    task = asyncio.get_running_loop().create_task(deletion)
+    await bench.until(lambda: bool(bench.broker.store.waiting))
+    return connection, peer, task
+
+
+async def test_what_is_rejected_during_a_deletion_is_not_acked_in_vain(bench):
+    connection, peer, deletion = await deleting(bench)
+    message_id = peer.of("message")[0]["message_id"]
+    connection.verbs.reject(Reject(message_id, ref="reject"))
+    connection.verbs.nack(Nack(message_id, ref="last nack"))
+    await bench.advance(31.0)
+    bench.broker.store.release()
+    await deletion
+    await bench.rest()
+    assert [(one["ref"], one["code"]) for one in peer.of("error")] == [
+        ("reject", "overloaded"),
+        ("last nack", "overloaded"),
+    ]
+    assert peer.of("acked") == []
+    assert bench.broker.stats.dead_lettered_count == 0
+
+
+async def test_after_a_deletion_that_failed_its_deliveries_may_die(bench):
+    store = bench.broker.store
+    connection, peer, deletion = await deleting(bench)
+    store.lost["subscription_delete"] = False
+    store.release()
+    with pytest.raises(OutcomeUnknown):
+        await deletion
+    connection.verbs.reject(Reject(peer.of("message")[0]["message_id"], ref="r"))
+    await bench.flush()
+    assert [one["ref"] for one in peer.of("acked")] == ["r"]
+    assert await store.dead_count(T, DeadFilter()) == 1
+
+
+async def test_an_ack_that_is_stored_during_a_deletion_is_told_after_it(bench):
+    connection, peer, deletion = await deleting(bench)
+    connection.verbs.ack(Ack(peer.of("message")[0]["message_id"], ref="a"))
+    for _ in range(5):
+        await bench.rest()
+    assert peer.of("acked") == []
+    bench.broker.store.release()
+    await deletion
+    with pytest.raises(NotFound):
+        await bench.broker.subscriptions.get(T, "s")
+
+
+class RefusedHalfWay(LosingStore):
+    """Another node claims subscription 1 before a settle, whose second part then fails."""
+
+    is_claimed = False
+
+    async def settle(self, progress, deaths, redriven=()):
+        if self.is_claimed and any(row.subscription_id != 1 for row in progress):
+            raise StoreUnavailable("the store is away")
+        return await super().settle(progress, deaths, redriven)
+
+
+async def test_an_ack_that_the_store_refused_is_not_confirmed_after_a_later_part_failed(
+    monkeypatch,
+):
+    monkeypatch.setattr("conduit.broker.deliver.progress.FLUSH_MAX_COUNT", 1)
+    store = RefusedHalfWay()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        other, others = await bench.subscribe("u", subscription="other")
+        await bench.publish("t")
+        await bench.publish("u")
+        await bench.flush()
+        await store.subscription_claim(1)
+        store.is_claimed = True
+        connection.verbs.ack(Ack(peer.of("message")[0]["message_id"], ref="refused"))
+        other.verbs.ack(Ack(others.of("message")[0]["message_id"], ref="stored"))
+        with pytest.raises(StoreUnavailable):
+            await bench.broker._engine.progress.flush()
+        assert peer.closed == (4009, "subscription moved")
+        store.is_claimed = False
+        await bench.flush()
+        assert [one["ref"] for one in others.of("acked")] == ["stored"]
+        rows = await store.progress(1)
+        assert [(row.floor, row.cursor) for row in rows] == [(0, 1)]
+
+
+async def test_a_late_refusal_sends_away_only_who_had_the_refused_fence(bench):
+    owned = bench.broker._owned
+    connection, _ = await bench.subscribe("t", subscription="s")
+    await bench.publish("t")
+    await bench.flush()
+    (old,) = owned.running()
+    fence = old.group.fence
+    connection.close()
+    await bench.flush()
+    _, again = await bench.subscribe("t", subscription="s")
+    owned.flushed({(1, fence)})
+    assert again.closed is None
+    (new,) = owned.running()
+    owned.flushed({(1, new.group.fence)})
+    assert again.closed == (4009, "subscription moved")
