@@ -146,7 +146,7 @@ class MuteStore(MemoryStore):
 
     async def topic_delete(self, *args):
         await super().topic_delete(*args)
-        raise StoreUnavailable("the connection broke")
+        raise OutcomeUnknown("the connection broke")
 
     async def subscription_delete(self, subscription_id):
         await super().subscription_delete(subscription_id)
@@ -154,7 +154,8 @@ class MuteStore(MemoryStore):
 
 
 class UncertainStore(MemoryStore):
-    """Unless `is_certain`, changes of topics are not answered, and not made before `catch_up`."""
+    """Unless `is_certain`, changes of topics and deletions are not answered, and not made before `catch_up`;
+    nor are questions what became of them."""
 
     is_certain = True
 
@@ -164,15 +165,25 @@ class UncertainStore(MemoryStore):
 
     async def catch_up(self) -> None:
         """Make them."""
-        owed, self._owed = self._owed, []
-        for change in owed:
-            await change()
+        while self._owed:
+            await self._owed[0]()
+            del self._owed[0]
 
     async def _changed(self, change, args):
         if self.is_certain:
             return await change(*args)
         self._owed.append(lambda: change(*args))
         raise OutcomeUnknown("the connection broke")
+
+    async def topics(self):
+        if self._owed:
+            raise StoreUnavailable("the connection is refused")
+        return await super().topics()
+
+    async def subscriptions(self):
+        if self._owed:
+            raise StoreUnavailable("the connection is refused")
+        return await super().subscriptions()
 
     async def topic_create(self, *args):
         return await self._changed(super().topic_create, args)
@@ -214,3 +225,19 @@ class LosingStore(SlowStore):
         if self.is_mute:
             raise StoreUnavailable("the store is away")
         return await super().subscriptions()
+
+    async def subscription_create(self, *args):
+        return await self._changed(super().subscription_create, args)
+
+    async def subscription_delete(self, *args):
+        await self._changed(super().subscription_delete, args)
+
+
+class IdleStore(MemoryStore):
+    """Deletes nothing, and does not say so; who asks is told."""
+
+    async def topic_delete(self, *args):
+        raise OutcomeUnknown("the connection broke")
+
+    async def subscription_delete(self, subscription_id):
+        raise OutcomeUnknown("the connection broke")

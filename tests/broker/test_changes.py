@@ -5,7 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from conduit.broker import catalog
+from conduit.broker import catalog, changes
+from conduit.broker.attach import connection
+from conduit.broker.deliver import owned
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention
@@ -13,7 +15,7 @@ from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Sto
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import PublishRequest
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import SlowStore, UncertainStore
+from tests.broker.stores import IdleStore, SlowStore, UncertainStore
 
 # Long enough to begin, and nothing that the test waits for comes later.
 SOON_S = 0.01
@@ -162,8 +164,8 @@ async def test_a_topic_that_was_learned_while_it_was_made_is_one_topic():
         assert peer.seqs == [1]
 
 
-async def test_memory_follows_a_store_that_does_what_it_did_not_answer(monkeypatch):
-    monkeypatch.setattr(catalog, "LEARN_AGAIN_S", (0,) * 100)
+async def test_memory_follows_a_store_that_changes_topics_without_an_answer(monkeypatch):
+    monkeypatch.setattr(catalog, "LOOK_AGAIN_S", (0,) * 100)
     store = UncertainStore()
     async with running_broker(store) as bench:
         topics = bench.broker.topics
@@ -187,3 +189,68 @@ async def test_memory_follows_a_store_that_does_what_it_did_not_answer(monkeypat
         await topics.create(T, "a")
         with pytest.raises(Conflict):
             await topics.create(T, "a")
+
+
+async def test_memory_follows_a_store_that_changes_subscriptions_without_an_answer(monkeypatch):
+    monkeypatch.setattr(owned, "LOOK_AGAIN_S", (0,) * 100)
+    store = UncertainStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        store.is_certain = False
+        with pytest.raises(OutcomeUnknown):
+            await bench.subscribe("a", subscription="s")
+        assert bench.broker._owned.find(T, "s") is None
+        await store.catch_up()
+        await bench.until(lambda: bench.broker._owned.find(T, "s") is not None)
+        _, peer = await bench.subscribe("a", subscription="s")
+        with pytest.raises(OutcomeUnknown):
+            await bench.broker.subscriptions.delete(T, "s")
+        # For now it is as it was.
+        await bench.publish("a")
+        assert (peer.seqs, peer.of("unsubscribed")) == ([1], [])
+        await store.catch_up()
+        await bench.until(lambda: len(peer.of("unsubscribed")) == 1)
+        assert bench.broker._owned.find(T, "s") is None
+
+
+@pytest.mark.parametrize("what", ["topics", "subscriptions"])
+async def test_a_deletion_that_did_not_happen_is_known_not_to_have(what):
+    async with running_broker(IdleStore()) as bench:
+        _, peer = await bench.subscribe("a", subscription="a")
+        with pytest.raises(StoreUnavailable):
+            await getattr(bench.broker, what).delete(T, "a")
+        await bench.publish("a")
+        assert (peer.seqs, peer.closed, peer.of("unsubscribed")) == ([1], None, [])
+
+
+async def test_a_subscription_that_is_stored_after_its_deadline_is_known_then(monkeypatch):
+    monkeypatch.setattr(changes, "CHANGE_TIMEOUT_S", SOON_S)
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        store.held.add("subscription_create")
+        with pytest.raises(OutcomeUnknown):
+            await bench.subscribe("a", subscription="s")
+        store.release()
+        await bench.until(lambda: bench.broker._owned.find(T, "s") is not None)
+        _, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        assert peer.seqs == [1]
+
+
+@pytest.mark.parametrize("create", [True, False])
+async def test_a_subscribe_is_answered_although_the_store_hangs(monkeypatch, create):
+    monkeypatch.setattr(connection, "SUBSCRIBE_TIMEOUT_S", SOON_S)
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        first, _ = await bench.subscribe("a", subscription="s")
+        first.close()
+        await bench.flush()
+        store.held.add("progress")
+        with pytest.raises(OutcomeUnknown if create else StoreUnavailable):
+            await bench.subscribe("a", subscription="s", create=create)
+        monkeypatch.undo()
+        store.release()
+        _, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        assert peer.seqs == [1]

@@ -280,8 +280,6 @@ class Port:
             case "topics" | "subscription_create" | "subscriptions":
                 getattr(ears, f"heard_{call}")(result)
                 ears.heard_what_is_gone(call, result)
-            case "extents":
-                ears.heard_extents(args[0], result)
             case "progress":
                 self._rows[args[0]] = result
             case "former":

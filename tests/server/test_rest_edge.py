@@ -1,7 +1,9 @@
+import asyncio
 import logging
 
 import pytest
 
+from conduit.server.rest import edge
 from tests.server.rest_kit import Api, refused, running_api
 
 ORIGIN = "https://app.example"
@@ -91,6 +93,31 @@ async def test_every_route_refuses_a_query_parameter_that_it_does_not_know(api: 
         answer = await api.send(method.upper(), f"{path}?no_such_parameter=1", json={})
         assert answer.status_code == 400, (method, path)
         assert "no_such_parameter" in answer.text or method in ("post", "patch"), (method, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("GET", "store_unavailable"), ("DELETE", "outcome_unknown")]
+)
+async def test_a_request_that_waits_for_the_store_for_too_long_is_answered(
+    api: Api, monkeypatch, method, code
+):
+    monkeypatch.setattr(edge, "ANSWER_TIMEOUT_S", 0.01)
+    going_on, done = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        await going_on.wait()
+        done.set()
+
+    for call in ("dead_get", "dead_delete"):
+        monkeypatch.setattr(api.context.broker.store, call, hang)
+    path = "/api/dlq/0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"
+    answer = await api.send(method, path, headers={"x-request-id": "find-me"})
+    refused(answer, 503, code)
+    assert answer.headers["x-request-id"] == "find-me"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    # It goes on, and what it says is dropped.
+    going_on.set()
+    await done.wait()
 
 
 async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(

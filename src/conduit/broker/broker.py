@@ -154,6 +154,7 @@ class Broker:
         await self.store.close()
         await self.topics.close()
         await self.subscriptions.close()
+        await self._owned.close()
 
     # Subscribing ----------------------------------------------------------------------------------
 

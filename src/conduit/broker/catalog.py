@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from conduit.broker.changes import Change, Changes
+from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.clock import Clock
 from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention, TopicRecord
@@ -17,9 +17,6 @@ from conduit.names import check_topic, is_pattern
 from conduit.storage.base import Store
 
 T = TypeVar("T")
-
-# Pauses before the store is asked what became of a change that it did not answer.
-LEARN_AGAIN_S = (1.0, 10.0, 60.0)
 
 
 class Topic:
@@ -232,7 +229,7 @@ class Catalog:
 
     async def _learn_again(self) -> None:
         """Find out what became of a change: soon, and when it must be over."""
-        for pause_s in LEARN_AGAIN_S:
+        for pause_s in LOOK_AGAIN_S:
             await asyncio.sleep(pause_s)
             with suppress(Unavailable):
                 await self.learn()
@@ -284,18 +281,12 @@ class Catalog:
         self._forget(topic)
 
     async def _delete_stored(self, topic: Topic, followers: Sequence[int]) -> None:
-        now_ms = self._clock.wall_ms()
-        try:
-            await self._store.topic_delete(topic.topic_id, followers, now_ms)
-        except Unavailable:
-            # It may be done although the answer was lost.
-            with suppress(Unavailable):
-                if not await self._is_stored(topic):
-                    return
-            raise
+        async def is_gone() -> bool:
+            records = await self._store.topics()
+            return all(record.topic_id != topic.topic_id for record in records)
 
-    async def _is_stored(self, topic: Topic) -> bool:
-        return bool(await self._store.extents((topic.topic_id,)))
+        now_ms = self._clock.wall_ms()
+        await told(self._store.topic_delete(topic.topic_id, followers, now_ms), is_gone)
 
     # What is known --------------------------------------------------------------------------------
 

@@ -13,12 +13,30 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from conduit.broker.waiting import Deadline
-from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 
 T = TypeVar("T")
 
 # For one change, from the call to the answer: the wait for its turn, and all that the store is asked.
 CHANGE_TIMEOUT_S = 10.0
+
+
+# Pauses before the store is asked what became of a change of which nobody knows.
+LOOK_AGAIN_S = (1.0, 10.0, 60.0)
+
+
+async def told(change: Awaitable[None], is_made: Callable[[], Awaitable[bool]]) -> None:
+    """Have the store make a change; if its answer is lost, ask whether it has. Raises StoreUnavailable if it
+    has not, OutcomeUnknown if it does not say."""
+    try:
+        await change
+    except OutcomeUnknown as error:
+        try:
+            made = await is_made()
+        except Unavailable:
+            raise error from None
+        if not made:
+            raise StoreUnavailable("the store did not make the change") from error
 
 
 class Change:

@@ -71,13 +71,6 @@ class FromStore:
             if line is not None:
                 subscription.drop(line.topic)
 
-    def heard_extents(self, asked: Sequence[int], extents: Sequence[Any]) -> None:
-        """Who did not hear what became of the deletion of a topic asks for it."""
-        there = {extent.topic_id for extent in extents}
-        for topic in self.state.leaving.values():
-            if topic.topic_id in asked and topic.topic_id not in there:
-                self.heard_topic_delete(topic.topic_id)
-
     def heard_what_is_gone(self, call: str, records: Sequence[Any]) -> None:
         """Who did not hear what became of a deletion asks what there is."""
         if call == "topics":

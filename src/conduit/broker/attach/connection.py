@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -18,7 +19,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
@@ -30,6 +31,8 @@ GAPS_WAITING_MAX_COUNT = 500
 TOPIC_DELETED = (
     "topic deleted; subscribe with create: false to follow it only once it is made again"
 )
+# For all that the store is asked. What it is told goes on after that, and is known when it answers.
+SUBSCRIBE_TIMEOUT_S = 15.0
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
 
@@ -90,7 +93,8 @@ class Connection:
     async def subscribe(self, frame: Subscribe) -> None:
         """Begin to receive; `subscribed` is written before the first message. Raises ConduitError.
 
-        Waits as long as many gaps of subscribes before are not written yet.
+        Waits as long as many gaps of subscribes before are not written yet, and for the store no longer than
+        SUBSCRIBE_TIMEOUT_S.
         """
         await self._few_gaps_wait()
         if self._is_closed:
@@ -105,10 +109,16 @@ class Connection:
         # Before anything is made for it.
         check_start(frame.topic, frame.start)
         settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
-        if frame.subscription is None:
-            await self._subscribe_ephemeral(frame, settings)
-        else:
-            await self._subscribe_durable(frame, frame.subscription, settings)
+        try:
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                if frame.subscription is None:
+                    await self._subscribe_ephemeral(frame, settings)
+                else:
+                    await self._subscribe_durable(frame, frame.subscription, settings)
+        except TimeoutError:
+            if frame.create:
+                raise OutcomeUnknown("the store does not answer; subscribe again") from None
+            raise StoreUnavailable("the store does not answer") from None
 
     async def _subscribe_ephemeral(self, frame: Subscribe, settings: SubscriptionSettings) -> None:
         beginning = await self._begin(frame)

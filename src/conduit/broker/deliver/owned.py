@@ -11,8 +11,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Removal
 from conduit.broker.deliver.progress import Refused
@@ -21,10 +23,10 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import PatternTrie, matches
-from conduit.errors import Conflict, LimitReached, NotFound
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
-from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
+from conduit.storage.base import FORMER_MAX_COUNT, Former, Start, Store
 
 SUBSCRIPTIONS_MAX_COUNT = 100_000
 
@@ -53,6 +55,7 @@ class Owned:
         self._left: set[tuple[str, str]] = set()
         self.changing = asyncio.Lock()
         # Held while the store is told of a new one, and the tenant and pattern of that.
+        self._changes = Changes()
         self._creating = asyncio.Lock()
         self._created = ("", "")
         # What is being loaded, one at a time, and the topics of its pattern that were deleted since it began.
@@ -60,10 +63,27 @@ class Owned:
         self._gone: deque[Topic] = deque()
 
     async def load(self) -> None:
-        """Take over what the store has."""
-        for record in await self._store.subscriptions():
+        """Know the subscriptions that the store has, and no others. Hold `changing`."""
+        known = list(self._records.values())
+        stored = {record.subscription_id: record for record in await self._store.subscriptions()}
+        for record in known:
+            if record.subscription_id not in stored:
+                self._forget(record)
+        for record in stored.values():
             if (record.tenant, record.name) not in self._records:
                 self._keep(record)
+
+    async def _load_again(self) -> None:
+        """Find out what became of a change that the store did not answer."""
+        for pause_s in LOOK_AGAIN_S:
+            await asyncio.sleep(pause_s)
+            with suppress(Unavailable):
+                async with self.changing:
+                    await self.load()
+
+    async def close(self) -> None:
+        """End what waits for the store; it is closed by now."""
+        await self._changes.close()
 
     # What exists ----------------------------------------------------------------------------------
 
@@ -136,17 +156,17 @@ class Owned:
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
-        now_ms = self._engine.clock.wall_ms()
+        new = SubscriptionRecord(0, tenant, name, pattern, 0, False, settings)
         try:
-            async with self._creating:
-                self._created = (tenant, pattern)
-                record = await self._store.subscription_create(
-                    tenant, name, pattern, settings, beginning.start, now_ms
-                )
-                self._keep(record)
+            await self._changes.make(
+                (tenant, name), lambda change: self._create(change, new, beginning.start)
+            )
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
             await self.load()
+            raise
+        except OutcomeUnknown:
+            self._changes.later(self._load_again())
             raise
         return beginning
 
@@ -161,6 +181,49 @@ class Owned:
 
     def forget(self, record: SubscriptionRecord) -> None:
         """The store has deleted it; its subscribers are told."""
+
+    async def _create(self, change: Change, new: SubscriptionRecord, start: Start) -> None:
+        now_ms = self._engine.clock.wall_ms()
+        async with self._creating:
+            self._created = (new.tenant, new.pattern)
+            change.is_told = True
+            record = await self._store.subscription_create(
+                new.tenant, new.name, new.pattern, new.settings, start, now_ms
+            )
+            self._keep(record)
+
+    async def delete(self, record: SubscriptionRecord) -> None:
+        """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
+        place = (record.tenant, record.name)
+        del self._records[place]
+        self._patterns[record.tenant].remove(record.pattern, record.name)
+        running = self._running.get(place)
+        if running is not None:
+            running.group.is_ending = True
+        progress = self._engine.progress
+        try:
+            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
+            async with progress.storing:
+                # While it is there: deaths of what is gone are not stored.
+                await progress.flush_held()
+                await self._delete(record)
+                self._forget(record)
+        except OutcomeUnknown:
+            self._changes.later(self._load_again())
+            raise
+        finally:
+            if running is not None:
+                running.group.is_ending = False
+
+    async def _delete(self, record: SubscriptionRecord) -> None:
+        async def is_gone() -> bool:
+            stored = await self._store.subscriptions()
+            return all(one.subscription_id != record.subscription_id for one in stored)
+
+        await told(self._store.subscription_delete(record.subscription_id), is_gone)
+
+    def _forget(self, record: SubscriptionRecord) -> None:
+        """The store has deleted it."""
         place = (record.tenant, record.name)
         del self._records[place]
         self._patterns[record.tenant].remove(record.pattern, record.name)

@@ -1,18 +1,24 @@
-"""What all answers of the application share: request id, CORS, and a last resort for bugs."""
+"""What all answers of the application share: request id, CORS, and what is said of bugs and of a store that
+does not answer."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from conduit.errors import StateError
+from conduit.errors import ConduitError, OutcomeUnknown, StateError, StoreUnavailable
 from conduit.server.answers import REQUEST_ID_HEADER, cors_headers, request_id
 from conduit.server.rest.problems import problem_response
 
 logger = logging.getLogger(__name__)
 
+# Longer than whatever has a deadline of its own, and shorter than a client waits.
+ANSWER_TIMEOUT_S = 20.0
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = "GET, POST, PATCH, DELETE"
 # How long a browser may remember a preflight.
 _PREFLIGHT_MAX_AGE_S = 600
@@ -24,6 +30,8 @@ class Edge:
     def __init__(self, app: ASGIApp, cors_origin: str) -> None:
         self._app = app
         self._headers = cors_headers(cors_origin)
+        # Requests that are being served.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes pass unchanged."""
@@ -40,13 +48,32 @@ class Edge:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
             await answer.preflight(asked.get("access-control-request-headers", ""))
             return
+        work = asyncio.get_running_loop().create_task(self._served(scope, receive, answer))
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+        await asyncio.wait({work}, timeout=ANSWER_TIMEOUT_S)
+        if work.done() or answer.begun:
+            await work
+        else:
+            logger.warning("request %s waits for the store for too long", identity)
+            # What it asked for goes on, so that memory follows when the store has done it.
+            await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
+
+    async def _served(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
             await self._app(scope, receive, answer.send)
         except Exception as error:
+            identity = scope["state"]["request_id"]
             logger.exception("request %s failed", identity)
             if answer.begun:
                 raise
             await problem_response(StateError.of(error), identity)(scope, receive, answer.send)
+
+
+def _late(method: str) -> ConduitError:
+    if method in _SAFE_METHODS:
+        return StoreUnavailable("the store does not answer")
+    return OutcomeUnknown("the store does not answer; what was asked may still be done")
 
 
 class _Answer:
@@ -56,8 +83,18 @@ class _Answer:
         self._send = send
         self._headers = headers
         self.begun = False
+        self._is_over = False
+
+    async def instead(self, response: Response, scope: Scope, receive: Receive) -> None:
+        """Answer with this; what the application says later is dropped."""
+        self._is_over = True
+        await response(scope, receive, self._pass)
 
     async def send(self, message: Message) -> None:
+        if not self._is_over:
+            await self._pass(message)
+
+    async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
             MutableHeaders(scope=message).update(self._headers)
