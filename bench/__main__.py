@@ -16,6 +16,7 @@ QUESTIONS = (
     "publish",
     "batches",
     "pipelined",
+    "overload",
     "fanout",
     "durable",
     "catchup",

@@ -48,7 +48,7 @@ def cases(short: bool) -> list[Case]:
 
 
 def _run(seconds: float, pairs: int) -> Outcome:
-    with directory() as path, running(ConduitOnPostgres(path, **SETTINGS)) as server:
+    with directory() as path, running(ConduitOnPostgres(path, None, **SETTINGS)) as server:
         assert isinstance(server, ConduitOnPostgres)
         wire.call(server.port, "POST", "/api/topics", {"name": TOPIC})
         plan = Plan("conduit", RATE, seconds, ports=(server.port, server.port))

@@ -147,8 +147,8 @@ class ConduitOnPostgres(Conduit):
     100 ms.
     """
 
-    def __init__(self, directory: Path, **settings: str) -> None:
-        self.cluster = Cluster()
+    def __init__(self, directory: Path, cluster: Cluster | None = None, **settings: str) -> None:
+        self.cluster = cluster or Cluster()
         self.cluster.start()
         url = self.cluster.create_database()
         for _ in range(WAL_FILES):
@@ -174,7 +174,7 @@ class ConduitOnPostgres(Conduit):
 def conduit(directory: Path, store: str, **settings: str) -> Conduit:
     """Conduit on `memory`, `sqlite` or `postgresql`."""
     if store == "postgresql":
-        return ConduitOnPostgres(directory, **settings)
+        return ConduitOnPostgres(directory, None, **settings)
     return Conduit(directory, store, **settings)
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGKILL, Signals
 from typing import Any
@@ -41,7 +41,8 @@ class Cluster:
     """One PostgreSQL server with everything in a temporary directory; fsync is on.
 
     `data` is a folder for its data, if that is to be elsewhere; `initdb` has further arguments for making
-    it. As root everything runs as another user, because PostgreSQL refuses to run as root.
+    it; `env` is the environment of its processes, if that is not to be ours. As root everything runs as
+    another user, because PostgreSQL refuses to run as root.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Cluster:
         options: Sequence[str] = (),
         data: Path | None = None,
         initdb: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._base = Path(tempfile.mkdtemp(prefix="conduit-pg-", dir=folder))
         self._data = data or self._base / "data"
         self._options = [f"-c{option}" for option in options]
+        self._env = env
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._databases: set[str] = set()
@@ -101,6 +104,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=self._env,
                 **as_other(),
             )
         while subprocess.run(self._ready(), capture_output=True, check=False).returncode:
