@@ -14,8 +14,8 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, Overloaded
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
-from tests.broker.kit import ManualClock, made_commits, running_broker
-from tests.broker.test_commits import HangingStore
+from tests.broker.kit import Bench, ManualClock, made_commits, running_broker
+from tests.broker.test_commits import HangingStore, published
 
 TIMEOUT_S = 5.0
 
@@ -141,6 +141,45 @@ async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_
         store.gate.release()
         await committer.drain()
         assert store.payloads == [b"first", b"third"]
+
+
+@asynccontextmanager
+async def slow_broker():
+    """Its store takes 3 s, and is busy."""
+    store = HangingStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        committer = bench.broker._committers._committers[0]
+        teach(committer, commit_s=3.0)
+        published(bench, idempotency_key="first")
+        await bench.rest()
+        try:
+            yield bench
+        finally:
+            store.goes_on.set()
+
+
+async def batch_of(bench: Bench, *keys: str | None) -> list[object]:
+    requests = [PublishRequest("a", msgspec.Raw(b"1"), idempotency_key=key) for key in keys]
+    answers: list[object] = []
+    bench.broker.publish_batch(DEFAULT_TENANT, requests, answers.append)
+    await bench.rest()
+    return answers
+
+
+async def test_a_batch_for_which_there_is_no_room_is_refused_and_its_topic_goes_on():
+    async with slow_broker() as bench:
+        assert [type(answer) for answer in await batch_of(bench, None, None)] == [Overloaded]
+        assert [type(answer) for answer in await batch_of(bench, "x", None)] == [Overloaded]
+        assert bench.broker.stats.publish_error_count == 2
+
+
+async def test_what_repeats_a_key_waits_for_the_first_result_although_there_is_no_room():
+    async with slow_broker() as bench:
+        assert await batch_of(bench, "first", "first") == []
+        bench.broker.store.goes_on.set()
+        assert (await bench.publish("a", idempotency_key="first")).duplicate
+        assert bench.broker.topics.get(DEFAULT_TENANT, "a").last_seq == 1
 
 
 async def test_a_store_slower_than_the_time_out_is_still_tried_when_it_is_idle():

@@ -124,6 +124,12 @@ class Committer:
         queue.units.append((len(messages), unit, self._now if since is None else since))
         queue.size_bytes += size_bytes
 
+    def check_room(self, count: int) -> None:
+        """Refuse so many messages as `submit` would, before they are made: while most is refused, making
+        them would be most of the work. Raises Overloaded."""
+        if len(self._queue.messages) + count > self._room.max_count:
+            self._find_room(count, 0)
+
     def _find_room(self, count: int, size_bytes: int) -> None:
         """Look closer at whether so much more may wait. Raises Overloaded."""
         queue, room = self._queue, self._room

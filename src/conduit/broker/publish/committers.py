@@ -39,13 +39,16 @@ class Committers:
         # What takes the units of a log that is not divided: the way of every publish.
         self.submit: Submit = self._submit
         self._timer: asyncio.TimerHandle | None = None
+        # The one committer, if there is only one.
+        self._only: Committer | None = None
 
     def start(self) -> None:
         """Begin to store what is submitted."""
         shards = self._store.shards or {0: self._store}
         self._committers = {number: self._make(shard) for number, shard in shards.items()}
         if len(shards) == 1:
-            self.submit = next(iter(self._committers.values())).submit
+            self._only = next(iter(self._committers.values()))
+            self.submit = self._only.submit
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self._committers.values()]
         self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
@@ -70,6 +73,11 @@ class Committers:
     def shard_of(self, topic_id: int) -> int:
         """Messages of one unit must agree in this."""
         return topic_id % SHARDS_MAX_COUNT if len(self._committers) > 1 else 0
+
+    def check_room(self, count: int) -> None:
+        """See `Committer.check_room`; of several committers nobody knows yet which it will be."""
+        if self._only is not None:
+            self._only.check_room(count)
 
     def offer(self, messages: Sequence[NewMessage], unit: Unit, since: float | None = None) -> None:
         """As `submit`, but the unit is told if it cannot be queued. Those who have idempotency keys need

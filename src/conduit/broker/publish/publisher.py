@@ -119,6 +119,9 @@ class Publisher:
                 again = partial(self.publish_batch, tenant, requests, answer, _now(since))
                 self._create_first(tenant, missing, again, answer)
                 return
+            if not any(request.idempotency_key for request in requests):
+                # Those that have keys may be known, and then need no room.
+                self._committers.check_room(len(requests))
             messages = []
             for index, request in enumerate(requests):
                 topic = topics[request.topic]
