@@ -194,6 +194,12 @@ class UncertainStore(MemoryStore):
     async def topic_delete(self, *args):
         await self._changed(super().topic_delete, args)
 
+    async def subscription_create(self, *args):
+        return await self._changed(super().subscription_create, args)
+
+    async def subscription_delete(self, *args):
+        await self._changed(super().subscription_delete, args)
+
 
 class LosingStore(SlowStore):
     """Answers of the calls in `lost` are lost: method → whether it happens. While `is_mute` it does not tell
@@ -225,12 +231,6 @@ class LosingStore(SlowStore):
         if self.is_mute:
             raise StoreUnavailable("the store is away")
         return await super().subscriptions()
-
-    async def subscription_create(self, *args):
-        return await self._changed(super().subscription_create, args)
-
-    async def subscription_delete(self, *args):
-        await self._changed(super().subscription_delete, args)
 
 
 class IdleStore(MemoryStore):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -26,17 +27,15 @@ LOOK_AGAIN_S = (1.0, 10.0, 60.0)
 
 
 async def told(change: Awaitable[None], is_made: Callable[[], Awaitable[bool]]) -> None:
-    """Have the store make a change; if its answer is lost, ask whether it has. Raises StoreUnavailable if it
-    has not, OutcomeUnknown if it does not say."""
+    """Have the store make a change; if its answer is lost, ask whether it has. Raises OutcomeUnknown if it
+    has not: it may still."""
     try:
         await change
-    except OutcomeUnknown as error:
-        try:
-            made = await is_made()
-        except Unavailable:
-            raise error from None
-        if not made:
-            raise StoreUnavailable("the store did not make the change") from error
+    except OutcomeUnknown:
+        with suppress(Unavailable):
+            if await is_made():
+                return
+        raise
 
 
 class Change:

@@ -109,9 +109,10 @@ class GapEvent(msgspec.Struct, frozen=True):
     """Messages that the stream cannot give. `to_seq` is None when the end is not known.
 
     `reason`: `retention` (removed as too old), `epoch_changed` (the topic was deleted, created
-    anew or restored; what follows has `epoch`, which is empty if there is no topic), `log_lost`; or `positions_forgotten`, which the client says
-    itself when it had to forget where it was: the pattern has more active topics than it can keep
-    positions for, and those forgotten (`topic` is the pattern) went on as the subscription had begun.
+    anew or restored; what follows has `epoch`, which is empty if there is no topic), `log_lost`; or
+    `positions_forgotten`, which the client says itself when it had to forget where it was: the
+    pattern has more active topics than it can keep positions for, and those forgotten (`topic` is
+    the pattern) went on as the subscription had begun.
     """
 
     topic: str

@@ -6,9 +6,9 @@ the others pass. A call that returns has happened durably if `durable` is true; 
 still happen.
 
 Errors. `StoreUnavailable`: the store cannot be used now; nothing happened, and nothing will.
-`OutcomeUnknown`: it was told to commit and did not confirm it; nothing or all may have happened. Of a
-deletion `topics` and `subscriptions` tell which, if they answer. An `append` ends with that only when the
-store is being closed: else it is found out before there is an answer.
+`OutcomeUnknown`: it was told to commit and did not confirm it; nothing or all may have happened, or may
+still. An `append` ends with that only when the store is being closed: else it is found out before there is an
+answer.
 `StoreDataError`: a row of an `append` is unacceptable; nothing of the batch happened.
 """
 

@@ -101,7 +101,7 @@ class Line:
         self.topic = topic
         self.next = floor + 1
         self.low: int | None = None
-        """A lower floor: it may begin anywhere from there on. What others wrote, the broker may not know of."""
+        """A lower floor: it may begin anywhere from there on. Others may have written what is above."""
         self.open: dict[int, Delivery] = {}
         self.maybe: set[int] = set()
         """Numbers whose redrive ended without an answer: they may be open."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
+from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Removal
 from conduit.broker.deliver.progress import Refused
@@ -54,8 +54,8 @@ class Owned:
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
         self.changing = asyncio.Lock()
-        # Held while the store is told of a new one, and the tenant and pattern of that.
         self._changes = Changes()
+        # Held while the store is told of a new one, and the tenant and pattern of that.
         self._creating = asyncio.Lock()
         self._created = ("", "")
         # What is being loaded, one at a time, and the topics of its pattern that were deleted since it began.
@@ -68,7 +68,7 @@ class Owned:
         stored = {record.subscription_id: record for record in await self._store.subscriptions()}
         for record in known:
             if record.subscription_id not in stored:
-                self._forget(record)
+                self.forget(record)
         for record in stored.values():
             if (record.tenant, record.name) not in self._records:
                 self._keep(record)
@@ -181,6 +181,13 @@ class Owned:
 
     def forget(self, record: SubscriptionRecord) -> None:
         """The store has deleted it; its subscribers are told."""
+        place = (record.tenant, record.name)
+        del self._records[place]
+        self._patterns[record.tenant].remove(record.pattern, record.name)
+        running = self._running.get(place)
+        if running is not None:
+            _send_away(running, Removal.DELETED)
+            self._stop(place)
 
     async def _create(self, change: Change, new: SubscriptionRecord, start: Start) -> None:
         now_ms = self._engine.clock.wall_ms()
@@ -191,46 +198,6 @@ class Owned:
                 new.tenant, new.name, new.pattern, new.settings, start, now_ms
             )
             self._keep(record)
-
-    async def delete(self, record: SubscriptionRecord) -> None:
-        """Forget it; its subscribers are told. Its dead letters stay. Hold `changing`."""
-        place = (record.tenant, record.name)
-        del self._records[place]
-        self._patterns[record.tenant].remove(record.pattern, record.name)
-        running = self._running.get(place)
-        if running is not None:
-            running.group.is_ending = True
-        progress = self._engine.progress
-        try:
-            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
-            async with progress.storing:
-                # While it is there: deaths of what is gone are not stored.
-                await progress.flush_held()
-                await self._delete(record)
-                self._forget(record)
-        except OutcomeUnknown:
-            self._changes.later(self._load_again())
-            raise
-        finally:
-            if running is not None:
-                running.group.is_ending = False
-
-    async def _delete(self, record: SubscriptionRecord) -> None:
-        async def is_gone() -> bool:
-            stored = await self._store.subscriptions()
-            return all(one.subscription_id != record.subscription_id for one in stored)
-
-        await told(self._store.subscription_delete(record.subscription_id), is_gone)
-
-    def _forget(self, record: SubscriptionRecord) -> None:
-        """The store has deleted it."""
-        place = (record.tenant, record.name)
-        del self._records[place]
-        self._patterns[record.tenant].remove(record.pattern, record.name)
-        running = self._running.get(place)
-        if running is not None:
-            _send_away(running, Removal.DELETED)
-            self._stop(place)
 
     def _keep(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
