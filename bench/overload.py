@@ -31,7 +31,7 @@ LATE_MAX_MS = 250.0
 
 def cases(short: bool) -> list[Case]:
     """Each store on two slow disks, each at three rates."""
-    seconds = 8.0 if short else 20.0
+    seconds = 12.0 if short else 30.0
     return [
         Case(
             "overload",
