@@ -20,6 +20,8 @@ JITTER = 0.1
 NACK_WAIT_S = 1.0
 FIRST_LOSS_WAIT_S = 1.0
 LOSS_WAIT_MAX_S = 60.0
+# What may not die now is out for so much longer.
+PUT_OFF_S = 1.0
 # Lost so often, a delivery is suspected of killing its consumers: it comes last, and alone.
 SUSPECT_LOSSES = 2
 
@@ -229,11 +231,14 @@ class Line:
         """It may stay out until then."""
         self.open[seq].earliest = deadline
 
-    def expire(self, now: float, rules: Rules) -> Iterator[Death]:
-        """Deadlines up to now have passed."""
+    def expire(self, now: float, rules: Rules, *, is_going: bool) -> Iterator[Death]:
+        """Deadlines up to now have passed. While the topic or the subscription `is_going` nothing dies."""
         late = [seq for seq in self.out if self.open[seq].earliest <= now]
         for seq in late:
             one = self.open[seq]
+            if is_going and one.failures + 1 >= rules.max_attempts:
+                one.earliest = now + PUT_OFF_S
+                continue
             latest = now + JITTER * rules.wait(one.failures + 1)
             death = self.fail(seq, (one.earliest, latest), "ack_timeout", rules)
             if death is not None:
@@ -245,13 +250,13 @@ class Line:
             if one.holder is holder:
                 self._wait(one, now, now)
 
-    def lose(self, holder: Holder, now: float, rules: Rules) -> Iterator[Death]:
-        """The holder's connection broke."""
+    def lose(self, holder: Holder, now: float, rules: Rules, *, is_going: bool) -> Iterator[Death]:
+        """The holder's connection broke. While the topic or the subscription `is_going` nothing dies."""
         lost = [seq for seq, one in self.open.items() if one.holder is holder]
         for seq in lost:
             one = self.open[seq]
             one.losses += 1
-            if rules.max_lost is not None and one.losses >= rules.max_lost:
+            if rules.max_lost is not None and one.losses >= rules.max_lost and not is_going:
                 yield Death(seq, self.settle(seq).attempt, "connection_lost")
                 continue
             wait_s = 0.0

@@ -189,7 +189,8 @@ class State:
             if not lost:
                 line.release(holder, self.now)
                 continue
-            for death in line.lose(holder, self.now, subscription.rules):
+            is_going = bool(subscription.going or line.topic.going)
+            for death in line.lose(holder, self.now, subscription.rules, is_going=is_going):
                 self.died(subscription, line, death)
 
     def restart(self) -> None:
@@ -222,5 +223,6 @@ class State:
         self.now = now
         for subscription in self.subscriptions():
             for line in subscription.lines.values():
-                for death in line.expire(now, subscription.rules):
+                is_going = bool(subscription.going or line.topic.going)
+                for death in line.expire(now, subscription.rules, is_going=is_going):
                     self.died(subscription, line, death)
