@@ -64,6 +64,10 @@ class SlowStore(MemoryStore):
         await self._pass("topic_created")
         return created
 
+    async def topics_create(self, *args):
+        await self._pass("topics_create")
+        return await super().topics_create(*args)
+
     async def topic_delete(self, *args):
         await super().topic_delete(*args)
         await self._pass("topic_delete")

@@ -256,3 +256,39 @@ async def test_a_subscribe_is_answered_although_the_store_hangs(monkeypatch, cre
         _, peer = await bench.subscribe("a", subscription="s")
         await bench.publish("a")
         assert peer.seqs == [1]
+
+
+async def test_all_new_topics_of_a_batch_are_made_in_one_commit():
+    store = SlowStore()
+    async with running_broker(store, publish=PublishLimits(auto_create_topics=True)) as bench:
+        await bench.broker.topics.create(T, "t0")
+        # It is there, and not known here.
+        await store.topic_create(T, "t1", Retention(), 1)
+        store.held.add("topics_create")
+        requests = [PublishRequest(f"t{n}", msgspec.Raw(b"1")) for n in range(100)]
+        receipts = []
+        bench.broker.publish_batch(T, requests, receipts.append)
+        await bench.until(lambda: store.waiting == ["topics_create"])
+        with pytest.raises(StoreUnavailable):
+            await bench.broker.topics.ensure(T, "t50", Deadline(SOON_S))
+        store.release()
+        await bench.until(lambda: receipts != [])
+        assert [receipt.seq for receipt in receipts[0]] == [1] * 100
+        assert store.waiting == ["topics_create"]
+
+
+async def test_batches_that_make_some_of_the_same_topics_wait_for_each_other():
+    store = SlowStore()
+    limits = PublishLimits(auto_create_topics=True)
+    async with running_broker(store, publish=limits, max_topics=30) as bench:
+        receipts = []
+        for first in (0, 10, 5):
+            requests = [
+                PublishRequest(f"t{n}", msgspec.Raw(b"1")) for n in range(first + 9, first - 1, -1)
+            ]
+            bench.broker.publish_batch(T, requests, receipts.append)
+        await bench.until(lambda: len(receipts) == 3)
+        assert len(bench.broker.topics) == 20
+        with pytest.raises(LimitReached):
+            await bench.broker.topics.ensure_all(T, [f"u{n}" for n in range(11)])
+        assert len(bench.broker.topics) == 20

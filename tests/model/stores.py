@@ -255,8 +255,9 @@ class Port:
                 ears.did_settle(known, args[1], result)
             case "trim":
                 ears.trimmed(args[0], result.first_seq)
-            case "topic_create":
-                ears.did_topic_create(result)
+            case "topic_create" | "topics_create":
+                for record in result if isinstance(result, list) else [result]:
+                    ears.did_topic_create(record)
             case "subscription_create":
                 ears.did_subscription_create(result, args[4], known)
             case "dead_delete":
@@ -277,6 +278,8 @@ class Port:
                 ears.heard_trim(args[0], result.first_seq)
             case "topic_create":
                 ears.heard_topics([result])
+            case "topics_create":
+                ears.heard_topics(result)
             case "topics" | "subscription_create" | "subscriptions":
                 getattr(ears, f"heard_{call}")(result)
                 ears.heard_what_is_gone(call, result)

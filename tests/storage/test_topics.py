@@ -119,3 +119,20 @@ async def test_what_is_given_out_is_the_callers_own(store):
     record.last_seq = 99
     (await store.topics())[0].last_seq = 99
     assert (await given.topic_now(store, record.topic_id)).last_seq == 0
+
+
+async def test_several_topics_are_created_at_once_but_for_those_that_exist(store):
+    old = await given.topic(store, "b")
+    kept = Retention(max_messages=10)
+    created = await store.topics_create(TENANT, ["a", "b", "c", "d"], kept, NOW_MS)
+    assert sorted(record.name for record in created) == ["a", "c", "d"]
+    assert all(record.created_at_ms == NOW_MS for record in created)
+    assert all(record.retention == kept for record in created)
+    assert len({record.epoch for record in created}) == 3
+    assert sorted(await store.topics(), key=lambda record: record.name) == sorted(
+        [*created, old], key=lambda record: record.name
+    )
+    for record in created:
+        assert await store.append([given.message(record.topic_id)]) == [1]
+    assert await store.topics_create(TENANT, ["a", "b"], kept, NOW_MS) == []
+    assert await store.topics_create("another", ["a"], kept, NOW_MS) != []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
@@ -149,18 +149,26 @@ class Catalog:
         check_topic(name, "name")
         kept = retention or self._default_retention
         return await self._change(
-            tenant, name, lambda change: self._create(change, tenant, name, kept)
+            tenant, [name], lambda change: self._create(change, tenant, name, kept)
         )
 
     async def ensure(self, tenant: str, name: str, deadline: Deadline | None = None) -> Topic:
         """The topic, created if need be; several callers at once get the same one. Raises as `create`."""
-        topic = self.find(tenant, name)
-        if topic is not None:
-            return topic
-        check_topic(name)
-        return await self._change(
-            tenant, name, lambda change: self._ensure(change, tenant, name), deadline
-        )
+        return self.find(tenant, name) or (await self.ensure_all(tenant, [name], deadline))[0]
+
+    async def ensure_all(
+        self, tenant: str, names: Iterable[str], deadline: Deadline | None = None
+    ) -> Sequence[Topic]:
+        """As `ensure`, for all of them; what is missing is created in one commit."""
+        names = sorted({check_topic(name) for name in names})
+
+        async def ensure_all(change: Change) -> Sequence[Topic]:
+            missing = [name for name in names if self.find(tenant, name) is None]
+            if len(missing) > 1:
+                await self._create_several(change, tenant, missing)
+            return [await self._ensure(change, tenant, name) for name in names]
+
+        return await self._change(tenant, names, ensure_all, deadline)
 
     async def update(self, tenant: str, name: str, retention: Retention) -> Topic:
         """Replace the retention, which takes effect with the next round of housekeeping."""
@@ -173,7 +181,7 @@ class Catalog:
             self._touch(topic)
             return topic
 
-        return await self._change(tenant, name, update)
+        return await self._change(tenant, [name], update)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget the topic and its messages; subscribers that named it are disconnected with 4001.
@@ -181,7 +189,7 @@ class Catalog:
         If the store refuses, everything is as before. Until it answers the name has no topic, and whoever
         follows it still does. Raises NotFound, Unavailable.
         """
-        await self._change(tenant, name, lambda change: self._delete(change, tenant, name))
+        await self._change(tenant, [name], lambda change: self._delete(change, tenant, name))
 
     async def learn(self) -> None:
         """Know the topics that the store has, and no others: other nodes make and delete some too.
@@ -214,7 +222,7 @@ class Catalog:
     async def _change(
         self,
         tenant: str,
-        name: str,
+        names: Sequence[str],
         work: Callable[[Change], Awaitable[T]],
         deadline: Deadline | None = None,
     ) -> T:
@@ -225,7 +233,7 @@ class Catalog:
                 self._changes.later(self._learn_again())
                 raise
 
-        return await self._changes.make((tenant, name), change, deadline)
+        return await self._changes.make([(tenant, name) for name in names], change, deadline)
 
     async def _learn_again(self) -> None:
         """Find out what became of a change: soon, and when it must be over."""
@@ -237,20 +245,38 @@ class Catalog:
     async def _create(self, change: Change, tenant: str, name: str, retention: Retention) -> Topic:
         if self.find(tenant, name) is not None:
             raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
-        if len(self._ids) + self._creating_count >= self._max_count:
-            raise LimitReached(f"there are {self._max_count} topics, which is the limit")
-        now_ms = self._clock.wall_ms()
-        self._creating_count += 1
-        change.is_told = True
-        try:
-            record = await self._store.topic_create(tenant, name, retention, now_ms)
-        except Conflict:
-            # Somebody else's, or ours from a call whose answer was lost.
-            await self.learn()
-            raise
-        finally:
-            self._creating_count -= 1
+        with self._creating(1):
+            change.is_told = True
+            now_ms = self._clock.wall_ms()
+            try:
+                record = await self._store.topic_create(tenant, name, retention, now_ms)
+            except Conflict:
+                # Somebody else's, or ours from a call whose answer was lost.
+                await self.learn()
+                raise
         return self._know(record)
+
+    async def _create_several(self, change: Change, tenant: str, names: Sequence[str]) -> None:
+        """Those that the store does not have."""
+        with self._creating(len(names)):
+            change.is_told = True
+            now_ms = self._clock.wall_ms()
+            records = await self._store.topics_create(
+                tenant, names, self._default_retention, now_ms
+            )
+        for record in records:
+            self._know(record)
+
+    @contextmanager
+    def _creating(self, count: int) -> Iterator[None]:
+        """So many topics more count meanwhile. Raises LimitReached."""
+        if len(self._ids) + self._creating_count + count > self._max_count:
+            raise LimitReached(f"there may be {self._max_count} topics, which is the limit")
+        self._creating_count += count
+        try:
+            yield
+        finally:
+            self._creating_count -= count
 
     async def _ensure(self, change: Change, tenant: str, name: str) -> Topic:
         try:

@@ -8,8 +8,8 @@ follows when the store has answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -58,15 +58,16 @@ class Changes:
 
     async def make(
         self,
-        place: Hashable,
+        places: Sequence[Hashable],
         work: Callable[[Change], Awaitable[T]],
         deadline: Deadline | None = None,
     ) -> T:
-        """`work(change)` when it is its turn among the changes of that place; raises what it raises, and
+        """`work(change)` when it is its turn among the changes of these places, which everybody names in the
+        same order; raises what it raises, and
         StoreUnavailable or OutcomeUnknown at the deadline, which is CHANGE_TIMEOUT_S from now if there is
         none. Cancelling ends the waiting, not the change."""
         change = Change()
-        task = self._begin(self._in_turn(place, work, change))
+        task = self._begin(self._in_turn(places, work, change))
         await asyncio.wait({task}, timeout=(deadline or Deadline(CHANGE_TIMEOUT_S)).left_s)
         if task.done():
             return task.result()
@@ -86,9 +87,11 @@ class Changes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _in_turn(
-        self, place: Hashable, work: Callable[[Change], Awaitable[T]], change: Change
+        self, places: Sequence[Hashable], work: Callable[[Change], Awaitable[T]], change: Change
     ) -> T:
-        async with self._turns.setdefault(place, asyncio.Lock()):
+        async with AsyncExitStack() as turns:
+            for place in places:
+                await turns.enter_async_context(self._turns.setdefault(place, asyncio.Lock()))
             return await work(change)
 
     def _begin(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:

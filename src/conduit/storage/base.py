@@ -190,6 +190,12 @@ class Store(Protocol):
     ) -> TopicRecord:
         """Create with a new epoch and `last_seq` 0. Raises Conflict `topic_exists`."""
 
+    async def topics_create(
+        self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
+    ) -> list[TopicRecord]:
+        """As `topic_create`, for several names that differ, in one commit (one more in each shard). Returns
+        those that it has created, in any order: names that exist are left out."""
+
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         """Replace the retention. Unknown ids are ignored."""
 

@@ -159,7 +159,7 @@ class Owned:
         new = SubscriptionRecord(0, tenant, name, pattern, 0, False, settings)
         try:
             await self._changes.make(
-                (tenant, name), lambda change: self._create(change, new, beginning.start)
+                [(tenant, name)], lambda change: self._create(change, new, beginning.start)
             )
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.

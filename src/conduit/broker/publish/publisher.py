@@ -181,8 +181,7 @@ class Publisher:
 
         async def create() -> None:
             try:
-                for name in sorted(names):
-                    await self._catalog.ensure(tenant, name, deadline)
+                await self._catalog.ensure_all(tenant, names, deadline)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
                 refuse(StoreUnavailable(f"{error.detail}; no message was stored"))

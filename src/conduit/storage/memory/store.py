@@ -100,6 +100,15 @@ class MemoryStore:
     ) -> TopicRecord:
         return self._log.create(tenant, name, retention, now_ms)
 
+    async def topics_create(
+        self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
+    ) -> list[TopicRecord]:
+        return [
+            self._log.create(tenant, name, retention, now_ms)
+            for name in names
+            if self._log.id_of(tenant, name) is None
+        ]
+
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         topic = self._log.topics.get(topic_id)
         if topic is not None:

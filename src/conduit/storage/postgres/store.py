@@ -146,6 +146,15 @@ class PostgresStore:
         on_shard = self._on_shard if self.shards else None
         return await self._home.database.write(topics.create, number, wanted, on_shard)
 
+    async def topics_create(
+        self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
+    ) -> list[TopicRecord]:
+        numbers = [placing.place(tenant, name, list(self._shards)) for name in names]
+        wanted = TopicRecord(0, tenant, "", "", now_ms, 1, 0, 0, retention)
+        on_shard = self._on_shard if self.shards else None
+        create = topics.create_several
+        return await self._home.database.write(create, names, numbers, wanted, on_shard)
+
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         await self._shard(topic_id).topic_update(topic_id, retention)
 

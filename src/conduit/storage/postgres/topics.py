@@ -23,6 +23,16 @@ ON CONFLICT (tenant, name) DO NOTHING
 RETURNING topic_id
 """
 
+# The same for several. $1: their shards, $2: their names, $3: their epochs.
+_CREATE_SEVERAL = """
+INSERT INTO conduit.topics (
+  topic_id, tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
+SELECT nextval('conduit.topic_ids') + n.number, $4, n.name, n.epoch, $5, $6, $7, $8
+FROM unnest($1::int[], $2::text[], $3::text[]) AS n (number, name, epoch)
+ON CONFLICT (tenant, name) DO NOTHING
+RETURNING topic_id, tenant, name, epoch, created_at_ms
+"""
+
 _NAMED = "SELECT topic_id FROM conduit.topics WHERE tenant = $1 AND name = $2 FOR UPDATE"
 _EXISTS = "SELECT EXISTS (SELECT FROM conduit.topics WHERE topic_id = $1)"
 
@@ -97,6 +107,36 @@ async def create(
         if on_shard is not None and number:
             await on_shard(number, add, topic_id, *values)
     return TopicRecord(topic_id, *values[:4], 1, 0, 0, topic.retention)
+
+
+async def create_several(
+    connection: Connection,
+    names: Sequence[str],
+    numbers: Sequence[int],
+    topic: TopicRecord,
+    on_shard: OnShard | None,
+) -> list[TopicRecord]:
+    """See `Store.topics_create`: in the home and in their shards, which `numbers` has. `topic` has what they
+    share. What a killed server has left behind is not made anew."""
+    epochs = [secrets.token_hex(8) for _ in names]
+    shared = (topic.tenant, topic.created_at_ms, *_bounds(topic.retention))
+    by_shard: dict[int, list[TopicRecord]] = {}
+    async with connection.transaction():
+        for row in await connection.fetch(_CREATE_SEVERAL, numbers, names, epochs, *shared):
+            record = TopicRecord(*[*row, 1, 0, 0, topic.retention])
+            by_shard.setdefault(number_of(record.topic_id), []).append(record)
+        for number, records in by_shard.items():
+            if on_shard is not None and number:
+                await on_shard(number, add_several, records)
+    return [record for records in by_shard.values() for record in records]
+
+
+async def add_several(connection: Connection, records: Sequence[TopicRecord]) -> None:
+    """Create them in their shard."""
+    async with connection.transaction():
+        for record in records:
+            values = (record.tenant, record.name, record.epoch, record.created_at_ms)
+            await add(connection, record.topic_id, *values, *_bounds(record.retention))
 
 
 async def _delete_remains(connection: Connection, topic: TopicRecord, on_shard: OnShard) -> None:

@@ -11,7 +11,7 @@ from conduit.core.message import NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
 from conduit.storage.base import TOPIC_GONE
 from conduit.storage.sqlite import former
-from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows
+from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows, transaction
 from conduit.storage.sqlite.ids import id_bytes
 
 _APPEND = Insert("incoming_messages", width=9)
@@ -44,14 +44,30 @@ class Log:
         now_ms: int,
     ) -> TopicRecord:
         """See `Store.topic_create`."""
-        epoch = secrets.token_hex(8)
-        bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
-        created = rows(connection, _CREATE, (tenant, name, epoch, now_ms, *bounds))
+        created = self.create_topics(connection, tenant, [name], retention, now_ms)
         if not created:
             raise Conflict(f"topic {name!r} exists", code="topic_exists")
-        topic_id: int = created[0][0]
-        self._last_seqs[topic_id] = 0
-        return TopicRecord(topic_id, tenant, name, epoch, now_ms, 1, 0, 0, retention)
+        return created[0]
+
+    def create_topics(
+        self,
+        connection: apsw.Connection,
+        tenant: str,
+        names: Sequence[str],
+        retention: Retention,
+        now_ms: int,
+    ) -> list[TopicRecord]:
+        """See `Store.topics_create`."""
+        bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
+        created = []
+        with transaction(connection):
+            for name in names:
+                epoch = secrets.token_hex(8)
+                values = (tenant, name, epoch, now_ms)
+                for (topic_id,) in rows(connection, _CREATE, (*values, *bounds)):
+                    created.append(TopicRecord(topic_id, *values, 1, 0, 0, retention))
+        self._last_seqs.update((record.topic_id, 0) for record in created)
+        return created
 
     def update_topic(
         self, connection: apsw.Connection, topic_id: int, retention: Retention

@@ -116,6 +116,12 @@ class SqliteStore:
         create = self._db.log.create_topic
         return await self._db.writer.call(create, tenant, name, retention, now_ms)
 
+    async def topics_create(
+        self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
+    ) -> list[TopicRecord]:
+        create = self._db.log.create_topics
+        return await self._db.writer.call(create, tenant, names, retention, now_ms)
+
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         await self._db.writer.call(self._db.log.update_topic, topic_id, retention)
 
