@@ -118,10 +118,12 @@ class Committer:
             self._wake.set()
             self._idle.clear()
             self._commits.queued(self)
-        if since is not None and since < queue.oldest:
+        if since is None:
+            since = self._now
+        elif since < queue.oldest:
             queue.oldest = since
         queue.messages.extend(messages)
-        queue.units.append((len(messages), unit, self._now if since is None else since))
+        queue.units.append((len(messages), unit, since))
         queue.size_bytes += size_bytes
 
     def check_room(self, count: int) -> None:
