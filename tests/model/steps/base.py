@@ -54,7 +54,7 @@ async def asked(
     the store is away only if it was.
     """
     faults = world.port.faults
-    taken, lost = faults.taken_count, faults.lost_count
+    taken, lost, hung = faults.taken_count, faults.lost_count, faults.hanging
     while True:
         try:
             await call()
@@ -62,7 +62,7 @@ async def asked(
             if faults.lost_count > lost:
                 lost = faults.lost_count
                 continue
-            was_away = faults.taken_count > taken or faults.hanging
+            was_away = faults.taken_count > taken or hung or faults.hanging
             if error.code in allowed or (was_away and error.code in AWAY):
                 return error
             if world.is_stopping and error.code in STOPPING:
