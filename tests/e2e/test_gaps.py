@@ -154,7 +154,7 @@ def test_so_many_gaps_that_they_are_more_than_a_connection_may_have_unsent_all_a
         mine = [frame for frame in frames if frame.get("subscription") == name]
         count = 1 + len(positions)
         assert [frame["type"] for frame in mine[:count]] == ["subscribed"] + ["gap"] * (count - 1)
-        assert [frame["topic"] for frame in mine[1:count]] == list(positions)
+        assert sorted(frame["topic"] for frame in mine[1:count]) == sorted(positions)
         assert [frame["type"] for frame in mine[count:]] in (["message"], ["message"] * 2)
         assert mine[-1]["payload"] == "after them"
         api.delete(f"/api/subscriptions/{name}")

@@ -198,3 +198,35 @@ def test_the_most_topics_and_the_most_subscriptions_of_a_connection_are_kept():
             assert ws.receive("error", ref="fourth")["code"] == "limit_reached"
             ws.request("unsubscribe", topic="*")
             ws.subscribe(">")
+
+
+def test_a_redrive_to_a_subscription_with_as_many_retries_as_may_wait_is_refused():
+    with running_server(CONDUIT_MAX_PENDING_RETRIES="1") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        with WsClient(server.ws_url) as client:
+            client.subscribe("t", subscription="s")
+            api.publish("t", "is rejected")
+            api.publish("t", "waits")
+            rejected, waits = client.messages(2)
+            client.request("reject", message_id=rejected["message_id"])
+            client.request("nack", message_id=waits["message_id"], delay_ms=60_000)
+            (dead,) = api.get("/api/dlq").json["dead_letters"]
+            refused = api.post(f"/api/dlq/{dead['id']}/redrive")
+            assert (refused.status, refused.code) == (429, "subscription_full")
+            assert api.get("/api/subscriptions/s").json["full"] is True
+
+
+def test_a_page_of_another_origin_opens_no_websocket_where_one_origin_is_allowed():
+    handshake = {
+        "upgrade": "websocket",
+        "connection": "upgrade",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with running_server(CORS_ORIGIN=ORIGIN) as server:
+        other = handshake | {"origin": "https://other.example"}
+        refused = Api(server.url).request("GET", "/ws", headers=other)
+        assert (refused.status, refused.code) == (403, "forbidden")
+        with WsClient(server.ws_url) as client:
+            client.barrier()

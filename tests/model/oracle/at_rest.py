@@ -71,7 +71,7 @@ def unstored(state: State) -> Iterator[str]:
     """Progress that the store does not have when the broker has stopped in good order: that comes again."""
     for subscription in state.durable.values():
         for line in subscription.lines.values():
-            if is_blurred(subscription) or line.low is not None:
+            if is_blurred(subscription):
                 continue
             now, stored = line.snapshot(), line.stored
             differing = now.open.keys() ^ stored.open.keys()
@@ -109,5 +109,5 @@ def is_blurred(subscription: Subscription) -> bool:
     """Whether something is under way that nobody outside can know the outcome of."""
     lines = subscription.lines.values()
     return bool(subscription.going) or any(
-        line.maybe or line.asked or line.topic.going for line in lines
+        line.maybe or line.asked or line.topic.going or line.low is not None for line in lines
     )

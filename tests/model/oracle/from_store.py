@@ -155,9 +155,10 @@ class FromStore:
             line.is_late |= bool(line.topic.going)
 
     def heard_subscriptions(self, records: Sequence[SubscriptionRecord]) -> None:
-        """The broker knows all of these now."""
+        """The broker knows all of these now, as they are."""
         for record in records:
             self.heard_subscription_create(record)
+            self.heard_subscription_update(record.subscription_id, record.settings, record.paused)
 
     def heard_progress(self, rows: Sequence[Progress]) -> None:
         """Where others were, there is something: the broker learns of it."""

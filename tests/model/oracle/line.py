@@ -368,7 +368,11 @@ class Line:
 
     def restore(self, now: float) -> None:
         """What is stored is all that is left: what was out comes again."""
+        low = self.low
         self.seek(self.stored.floor)
+        if self.moves == self.stored.moves:
+            # Nobody has heard of its beginning yet.
+            self.low = low
         self.moves = self.stored.moves
         self.lost = dict(self.stored.lost)
         self.reopened.clear()
