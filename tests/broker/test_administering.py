@@ -56,9 +56,12 @@ async def test_a_paused_subscription_hands_out_nothing(bench: Bench):
     await bench.broker.subscriptions.pause(T, "s")
     await bench.publish("a")
     assert peer.seqs == []
+    _, other = await bench.subscribe("a", subscription="s")
+    told = [frame.get("paused") for frame in (*peer.of("subscribed"), *other.of("subscribed"))]
+    assert told == [None, True]
     await bench.broker.subscriptions.resume(T, "s")
     await bench.rest()
-    assert peer.seqs == [1]
+    assert peer.seqs + other.seqs == [1]
 
 
 async def test_seeking_goes_back_and_forth_and_a_dry_run_does_nothing(bench: Bench):

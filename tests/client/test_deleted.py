@@ -51,3 +51,12 @@ async def test_a_topic_that_is_made_anew_in_time_is_followed() -> None:
 
     async with streaming([first, gone, anew], "t") as stream:
         assert await take(stream, 1) == [1]
+
+
+async def test_that_a_subscription_is_paused_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(subscription="billing", paused=True)
+        assert await peer.left() == 1000
+
+    async with streaming([script], "t", "billing"):
+        assert "subscription billing is paused" in caplog.text

@@ -1,10 +1,14 @@
 """The environment variables of the seed that concern one node, and the rules for `CONDUIT_*`."""
 
+import json
 import socket
 import subprocess
 import sys
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.support.http import Api
 from tests.support.server import clean_environment, free_port, running_server
@@ -113,6 +117,21 @@ def test_cors_origin_restricts_http_and_preflight_to_one_origin():
             preflight(api, "https://evil.example"),
         ):
             assert answer.headers.get("access-control-allow-origin") in (None, ORIGIN)
+
+
+def test_cors_origin_restricts_websockets_to_pages_of_one_origin():
+    with running_server(CORS_ORIGIN=ORIGIN) as server:
+        for origin in (Origin(ORIGIN), None):
+            with connect(server.ws_url, origin=origin, proxy=None):
+                pass
+        evil = Origin("https://evil.example")
+        with (
+            pytest.raises(InvalidStatus) as refused,
+            connect(server.ws_url, origin=evil, proxy=None),
+        ):
+            pass
+        answer = refused.value.response
+        assert (answer.status_code, json.loads(answer.body)["code"]) == (403, "forbidden")
 
 
 def test_an_unknown_conduit_variable_is_warned_about_by_name():

@@ -119,3 +119,15 @@ def test_no_two_close_codes_have_the_same_number():
 )
 def test_the_statuses_of_the_original_api_are_kept(name, status):
     assert CODES[name].status == status
+
+
+def test_the_errors_in_the_docs_are_those_of_the_table():
+    page = Path(__file__).parents[2] / "docs" / "websocket.md"
+    rows = page.read_text().partition("## Errors\n")[2].splitlines()
+    told = {}
+    for row in rows:
+        if row.startswith("| `"):
+            names, again = [cell.strip() for cell in row.split("|")[1:3]]
+            told |= {name.strip("` "): again == "yes" for name in names.split(",")}
+    assert len(told) > 15
+    assert told == {code: CODES[code].retryable for code in told}

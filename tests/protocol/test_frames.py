@@ -68,7 +68,7 @@ SERVER_FIELDS = {
         "headers",
         "subscription",
     },
-    "subscribed": {"topic", "subscription", "seq", "epoch", "recovered", "at", "ref"},
+    "subscribed": {"topic", "subscription", "seq", "epoch", "recovered", "at", "paused", "ref"},
     "unsubscribed": {"topic", "subscription", "ref"},
     "published": {
         "message_id",
@@ -168,7 +168,7 @@ EVERY_SERVER_FRAME = [
         headers={"a": "b"},
         subscription="s",
     ),
-    Subscribed("t", "s", 3, "e", True, None, "r"),
+    Subscribed("t", "s", 3, "e", True, None, True, "r"),
     Unsubscribed("t", "s", "r"),
     Published(MESSAGE_ID, "t", 3, "2026-02-23T10:30:00.000Z", 7, "e", True, False, "r"),
     Acked("r", MESSAGE_ID),

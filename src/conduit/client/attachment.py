@@ -159,6 +159,11 @@ class Attachment:
         while True:
             frame = await connection.receive()
             if isinstance(frame, Subscribed):
+                if frame.paused:
+                    name = self._subscribe.subscription
+                    _log.warning(
+                        "subscription %s is paused: nothing comes until it is resumed", name
+                    )
                 if self._positions is not None:
                     self._positions.began(frame)
                 return

@@ -180,7 +180,8 @@ class MessageFrame(ServerFrame, tag="message"):
 class Subscribed(ServerFrame, tag="subscribed"):
     """`seq` and `epoch` for a literal topic: the last message before the stream begins.
 
-    `at` for an ephemeral pattern: what is published from then on is in the stream.
+    `at` for an ephemeral pattern: what is published from then on is in the stream. `paused`: nothing comes
+    until the durable subscription is resumed.
     """
 
     topic: str
@@ -189,6 +190,7 @@ class Subscribed(ServerFrame, tag="subscribed"):
     epoch: str | None = None
     recovered: bool | None = None
     at: str | None = None
+    paused: bool = False
     ref: str | None = None
 
 

@@ -212,7 +212,8 @@ class Connection:
     def _welcome(self, frame: Subscribe, running: Running, beginning: Beginning | None) -> None:
         """Write `subscribed`; deliveries come at the end of this turn at the earliest."""
         room = self._room
-        reply = Subscribed(frame.topic, frame.subscription, ref=frame.ref)
+        paused = running.group.is_paused
+        reply = Subscribed(frame.topic, frame.subscription, paused=paused, ref=frame.ref)
         topic = room.catalog.find(self._tenant, frame.topic)
         if topic is not None:
             reply.seq, reply.epoch = running.floor_of(topic), topic.epoch
