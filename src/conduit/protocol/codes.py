@@ -70,7 +70,7 @@ CODES: dict[str, Code] = {
     "limit_reached": Code(429, "A limit is reached"),
     # The server
     "unavailable": Code(503, "The server cannot serve this now", retryable=True),
-    "overloaded": Code(503, "A queue is full", retryable=True),
+    "overloaded": Code(503, "More waits than can be done in time", retryable=True),
     "store_unavailable": Code(503, "The store cannot be used now", retryable=True),
     "outcome_unknown": Code(503, "It is not known yet whether it was stored", retryable=True),
     "shutting_down": Code(503, "The server is stopping", retryable=True, close=CLOSE_RESTART),

@@ -36,6 +36,8 @@ def _body(shape: type) -> dict[str, Any]:
         "topic_not_found",
         "payload_too_large",
         "overloaded",
+        "store_unavailable",
+        "outcome_unknown",
     ),
     openapi_extra=_body(PublishRequest),
 )
@@ -61,6 +63,8 @@ async def publish(
         "topic_not_found",
         "payload_too_large",
         "overloaded",
+        "store_unavailable",
+        "outcome_unknown",
     ),
     openapi_extra=_body(PublishBatchRequest),
 )
