@@ -164,6 +164,11 @@ class Bench:
         await self.rest()
         return connection, peer
 
+    async def tidy(self) -> None:
+        """Have some cursors looked at that had nothing to do lately."""
+        self.broker.router.tidy()
+        await self.broker._engine.turn.finished()
+
     async def flush(self) -> None:
         """Have all progress stored, and idle subscriptions unloaded."""
         await self.broker._engine.progress.stored()

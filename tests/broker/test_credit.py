@@ -143,7 +143,7 @@ async def test_a_pattern_has_cursors_only_where_something_is_to_be_done(bench: B
     assert len(running.cursors) == 2
     connection.verbs.ack(Ack(topic="t1", seq=1))
     for _ in range(3 * 5):
-        bench.broker.router.tidy()
+        await bench.tidy()
     assert len(running.cursors) == 1
     await bench.publish("t1")
     assert of(peer, "t1") == [1, 2]

@@ -308,7 +308,7 @@ async def test_a_gap_that_ends_beyond_what_this_node_knows_is_told_once(bench: B
     _, peer = await attached(bench)
     for _ in range(20):
         await bench.flush()
-        bench.broker.router.tidy()
+        await bench.tidy()
     await bench.publish("a.b")
     assert told(peer) == [("a.b", 1, 5, "retention")]
     assert peer.seqs == [6, 7]

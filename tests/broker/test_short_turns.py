@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from conduit.broker.attach.connection import Connection
+from conduit.broker.deliver.router import TIDY_ROUND_COUNT
 from conduit.broker.turn import STEPS_MAX_COUNT
 from conduit.core.message import NewMessage
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
-from tests.broker.kit import Bench, running_broker
+from tests.broker.kit import TURNS_MAX_COUNT, Bench, running_broker
 
 # So many cursors that they are looked at in several turns.
 TOPICS_COUNT = 2 * STEPS_MAX_COUNT + 100
@@ -58,3 +61,68 @@ async def test_changes_that_come_faster_than_all_topics_can_look_at_them_are_loo
         assert len(bench.broker._engine.turn._spread) <= 1
         await publish_to_all(bench)
         await bench.until(lambda: len(peer.seqs) == 2 * TOPICS_COUNT)
+
+
+def cursors_count(connections: list[Connection]) -> int:
+    return sum(
+        len(share.running.cursors)
+        for connection in connections
+        for share in connection._shares.values()
+    )
+
+
+async def most_in_a_turn(bench: Bench, count: Callable[[], int], until: int) -> int:
+    """By how much the count changed in one turn of the loop, until it was that."""
+    most, before = 0, count()
+    for _ in range(TURNS_MAX_COUNT):
+        if before == until:
+            return most
+        await asyncio.sleep(0)
+        now = count()
+        most, before = max(most, abs(now - before)), now
+    raise AssertionError(f"it is {before}, and never was {until}")
+
+
+async def test_a_batch_to_many_topics_that_many_follow_opens_and_tidies_a_few_cursors_in_a_turn():
+    async with running_broker() as bench:
+        for number in range(100):
+            await bench.broker.topics.create(DEFAULT_TENANT, f"o.t{number}")
+        subscribed = [await bench.subscribe("o.>", ack="auto") for _ in range(20)]
+        connections, peers = zip(*subscribed, strict=True)
+        receipts = []
+        requests = [PublishRequest(f"o.t{number}", b"1") for number in range(100)] * 2
+        bench.broker.publish_batch(DEFAULT_TENANT, requests, receipts.extend)
+        most = await most_in_a_turn(bench, lambda: cursors_count(connections), 20 * 100)
+        assert most <= STEPS_MAX_COUNT
+        await bench.until(lambda: all(len(peer.seqs) == 200 for peer in peers))
+        assert {receipt.subscribers for receipt in receipts} == {20}
+        for peer in peers:
+            assert peer.seqs == [1, 2] * 100
+        most = 0
+        for _ in range(3 * TIDY_ROUND_COUNT):
+            bench.broker.router.tidy()
+            for _ in range(20):
+                before = cursors_count(connections)
+                await asyncio.sleep(0)
+                most = max(most, before - cursors_count(connections))
+        assert cursors_count(connections) == 0
+        assert 0 < most <= STEPS_MAX_COUNT
+        assert not bench.broker.router._routes
+
+
+async def test_who_leaves_while_cursors_are_opened_gets_no_more_of_them():
+    async with running_broker() as bench:
+        for number in range(100):
+            await bench.broker.topics.create(DEFAULT_TENANT, f"o.t{number}")
+        subscribed = [await bench.subscribe("o.>", ack="auto") for _ in range(20)]
+        connections = [connection for connection, _ in subscribed]
+        shares = [share for one in connections for share in one._shares.values()]
+        requests = [PublishRequest(f"o.t{number}", b"1") for number in range(100)]
+        bench.broker.publish_batch(DEFAULT_TENANT, requests, lambda _: None)
+        await bench.until(lambda: cursors_count(connections) > 0)
+        for connection in connections:
+            connection.close()
+        await bench.broker._engine.turn.finished()
+        await bench.rest()
+        assert [len(share.running.cursors) for share in shares] == [0] * 20
+        assert bench.broker._engine.feeds.all() == []

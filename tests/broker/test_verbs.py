@@ -77,7 +77,7 @@ async def test_a_cumulative_ack_is_answered_alike_whether_or_not_there_was_somet
         assert await answers("o.a", 4) == "error"
         assert await answers("other", 1) == "error"
         for _ in range(20):
-            bench.broker.router.tidy()
+            await bench.tidy()
     assert bench.broker._engine.feeds.all() == []
 
 

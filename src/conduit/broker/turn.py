@@ -61,6 +61,13 @@ def each(items: Iterable[T], act: Callable[[T], object]) -> Iterator[None]:
         yield
 
 
+def _and_then(steps: Iterator[object], told: Callable[[], object]) -> Iterator[object]:
+    try:
+        yield from steps
+    finally:
+        told()
+
+
 def _step(steps: Iterator[object]) -> bool:
     """Take one; False if there was none, or it has failed."""
     try:
@@ -94,7 +101,8 @@ class Turn:
         """Run `work` when the callbacks of this turn are through."""
         self._work[work] = None
         if not self._scheduled:
-            self._schedule()
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.run)
 
     def spread(self, steps: Iterator[object]) -> None:
         """Take these steps, each of them short, in as many turns as they need; the first ones at the end of
@@ -103,6 +111,12 @@ class Turn:
         self._spread.append(steps)
         if not self._scheduled:
             self._schedule()
+
+    async def take(self, steps: Iterator[object]) -> None:
+        """As `spread`; returns when all of them were taken. Cancelling stops the waiting only."""
+        done = asyncio.Event()
+        self.spread(_and_then(steps, done.set))
+        await done.wait()
 
     async def finished(self) -> None:
         """Wait until nothing is left of all that was spread so far, or comes from it."""

@@ -8,7 +8,9 @@ to do for a while.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
@@ -16,12 +18,15 @@ from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Outlet, Removal, Subscriber
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
+from conduit.broker.turn import each, guarded
 from conduit.core.message import NewMessage
 from conduit.core.topics import PatternTrie
 from conduit.names import is_pattern
 
+# Cursors that are opened in one turn of the loop for what was published.
+OPENED_MAX_COUNT = 200
 # A feed that had no message between two looks at it loses the cursors that have nothing to do. Each is
-# looked at once in so many calls of `tidy`, but never more than so many in one.
+# looked at once in so many calls of `tidy`, if there are not more than so many for each.
 TIDY_ROUND_COUNT = 5
 TIDY_MAX_COUNT = 1_000
 
@@ -70,7 +75,10 @@ class Router:
         self._named: dict[Running, _Route] = {}
         self.subscriber_count = 0
         """Subscribers of all subscriptions."""
+        # Topics that are still to be looked at in this round of `tidy`, and how many at a time.
         self._to_tidy: list[int] = []
+        self._tidy_count = 1
+        self._is_tidying = False
 
     # The way of a message -------------------------------------------------------------------------
 
@@ -91,6 +99,30 @@ class Router:
         topic.last_seq = max(topic.last_seq, last_seq)
         feed.extend(messages, first_seq)
         return route.subscriber_count
+
+    def opening(self, topic_ids: Collection[int]) -> Coroutine[Any, Any, None] | None:
+        """Have cursors for what was published to these topics, over some turns of the loop: wait for it
+        before `committed`. None if they are few, and `committed` opens them."""
+        if len(topic_ids) * self.subscriber_count <= OPENED_MAX_COUNT:
+            return None
+        topics = [*filter(None, map(self._catalog.by_id, topic_ids))]
+        missing_count = 0
+        for topic in topics:
+            route, feed = self._routed(topic), self._engine.feeds.find(topic.topic_id)
+            missing_count += route.follower_count - (0 if feed is None else feed.follower_count)
+        if missing_count <= OPENED_MAX_COUNT:
+            return None
+        return self._engine.turn.take(self._open_all(topics))
+
+    def _open_all(self, topics: Iterable[Topic]) -> Iterator[None]:
+        for topic in topics:
+            if topic.is_deleted:
+                continue
+            for running in self._routed(topic).followers():
+                is_there = topic.topic_id in running.cursors or topic.is_deleted
+                if not is_there and not running.is_over:
+                    guarded(running.open(topic).run)
+                    yield
 
     def learned(self, topic: Topic, last_seq: int) -> None:
         """Others have written to the topic, up to `last_seq` at least."""
@@ -209,21 +241,42 @@ class Router:
         return list(route.by_name)
 
     def tidy(self) -> None:
-        """Dissolve some of the cursors that had nothing to do lately. Call it about once a second."""
+        """Dissolve some of the cursors that had nothing to do lately, over some turns of the loop. Call it
+        about once a second."""
+        if self._is_tidying:
+            return
         if not self._to_tidy:
             self._to_tidy = [feed.topic.topic_id for feed in self._engine.feeds.all()]
-        count = min(TIDY_MAX_COUNT, len(self._to_tidy) // TIDY_ROUND_COUNT + 1)
-        for topic_id in self._to_tidy[-count:]:
-            feed = self._engine.feeds.find(topic_id)
-            if feed is not None and not feed.is_used:
-                self._tidy(feed.topic)
-            elif feed is not None:
-                feed.is_used = False
-        del self._to_tidy[-count:]
+            self._tidy_count = min(TIDY_MAX_COUNT, len(self._to_tidy) // TIDY_ROUND_COUNT + 1)
+        some = self._to_tidy[-self._tidy_count :]
+        del self._to_tidy[-self._tidy_count :]
+        if some:
+            self._is_tidying = True
+            self._engine.turn.spread(self._tidy(some))
 
-    def _tidy(self, topic: Topic) -> None:
-        # Who names a topic has one cursor; only a pattern can have many.
-        for running in self._routed(topic).by_pattern:
-            cursor = running.cursors.get(topic.topic_id)
-            if cursor is not None and cursor.is_spare:
-                running.dissolve(topic.topic_id)
+    def _tidy(self, topic_ids: Iterable[int]) -> Iterator[None]:
+        try:
+            for topic_id in topic_ids:
+                feed = self._engine.feeds.find(topic_id)
+                if feed is not None and not feed.is_used:
+                    # Who names a topic has one cursor; only a pattern can have many.
+                    yield from each(self._routed(feed.topic).by_pattern, partial(_dissolve, feed))
+                    self._forget_route(feed)
+                elif feed is not None:
+                    feed.is_used = False
+                yield
+        finally:
+            self._is_tidying = False
+
+    def _forget_route(self, feed: Feed) -> None:
+        """Of a topic that nobody has a cursor in: it is found again when there is a message."""
+        topic_id = feed.topic.topic_id
+        route = self._routes.get(topic_id)
+        if route is not None and not feed.follower_count and not route.by_name:
+            del self._routes[topic_id]
+
+
+def _dissolve(feed: Feed, running: Running) -> None:
+    cursor = running.cursors.get(feed.topic.topic_id)
+    if cursor is not None and not feed.is_used and cursor.is_spare:
+        running.dissolve(feed.topic.topic_id)

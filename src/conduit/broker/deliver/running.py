@@ -75,6 +75,7 @@ class Running:
         "former",
         "gaps",
         "group",
+        "is_over",
         "pattern",
         "tenant",
         "unopened",
@@ -89,6 +90,8 @@ class Running:
         self.pattern = pattern
         self.group = Group(engine.turn, settings, engine.pending_max_count)
         self._round = Round.NONE
+        self.is_over = False
+        """Whether it was stopped: it opens no cursor then."""
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
@@ -269,6 +272,7 @@ class Running:
 
     def stop(self) -> None:
         """It does not run here any more."""
+        self.is_over = True
         for topic_id in tuple(self.unopened):
             self._take_unopened(topic_id)
         for topic_id in tuple(self.cursors):

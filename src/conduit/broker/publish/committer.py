@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from conduit.broker.commits import Commits
 from conduit.broker.publish.queue import Queue, Unit
@@ -36,7 +37,7 @@ from conduit.storage.base import Appender
 
 logger = logging.getLogger(__name__)
 
-Committed = Callable[[Sequence[NewMessage], Sequence[int]], None]
+Committed = Callable[[Sequence[NewMessage], Sequence[int]], Coroutine[Any, Any, None] | None]
 
 _NOTHING = Queue()
 
@@ -61,8 +62,8 @@ class _Marker:
 class Committer:
     """Takes units, messages that are stored together or not at all, and stores them in batches.
 
-    `on_committed` sees every commit before its publishers do. `on_idle` is called when nothing is queued
-    any more. `check` is to be called a few times in `timeout_s`.
+    `on_committed` sees every commit before its publishers do; what it returns is waited for. `on_idle` is
+    called when nothing is queued any more. `check` is to be called a few times in `timeout_s`.
     """
 
     def __init__(
@@ -251,7 +252,12 @@ class Committer:
             self._refuse(batch, error)
             return False
         if seqs:
-            guarded(self._on_committed, batch.messages, seqs)
+            try:
+                passing_on = self._on_committed(batch.messages, seqs)
+                if passing_on is not None:
+                    await passing_on
+            except Exception:
+                logger.exception("a commit could not be passed on")
         start = 0
         for count, unit, _ in batch.units:
             try:

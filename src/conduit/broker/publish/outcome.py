@@ -6,8 +6,8 @@ their publisher is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.publish.keys import Keys
@@ -25,6 +25,10 @@ class Deliver(Protocol):
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
         subscribers they go to."""
+
+    def opening(self, topic_ids: Collection[int]) -> Coroutine[Any, Any, None] | None:
+        """None if `committed` may be called at once for messages of all these topics. Else that would take
+        too long: wait for this first."""
 
 
 class Outcomes:
@@ -47,8 +51,11 @@ class Outcomes:
         self._published_at = ""
         self._subscriber_count: dict[Topic, int] = {}
 
-    def committed(self, messages: Sequence[NewMessage], seqs: Sequence[int]) -> None:
-        """The log has a commit: pass it on to the subscribers, topic by topic."""
+    def committed(
+        self, messages: Sequence[NewMessage], seqs: Sequence[int]
+    ) -> Coroutine[Any, Any, None] | None:
+        """The log has a commit: pass it on to the subscribers, topic by topic. If that is much, it returns
+        what has to be waited for, before the publishers are told or another commit of these topics comes."""
         groups: dict[int, list[NewMessage]] = {}
         # The numbers of a topic are consecutive within one commit: the first says all.
         first_seqs: dict[int, int] = {}
@@ -59,6 +66,29 @@ class Outcomes:
             elif seq != TOPIC_GONE:
                 groups[message.topic_id] = [message]
                 first_seqs[message.topic_id] = seq
+        opening = self._deliver.opening(groups)
+        if opening is not None:
+            return self._passed_on_later(opening, messages, groups, first_seqs)
+        self._pass_on(messages, groups, first_seqs)
+        return None
+
+    async def _passed_on_later(
+        self,
+        opening: Coroutine[Any, Any, None],
+        messages: Sequence[NewMessage],
+        groups: Mapping[int, Sequence[NewMessage]],
+        first_seqs: Mapping[int, int],
+    ) -> None:
+        await opening
+        self._pass_on(messages, groups, first_seqs)
+
+    def _pass_on(
+        self,
+        messages: Sequence[NewMessage],
+        groups: Mapping[int, Sequence[NewMessage]],
+        first_seqs: Mapping[int, int],
+    ) -> None:
+        # Publishers are told next, in this turn: other commits change this.
         self._is_durable = self._store.durable
         self._published_at_ms = messages[0].published_at_ms
         self._published_at = format_time(self._published_at_ms)
