@@ -117,6 +117,16 @@ class Cluster:
     def _ready(self) -> list[str]:
         return [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
 
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self._data
+
+    def start_again(self, *options: str) -> None:
+        """Start it with these options as well."""
+        self._options += [f"-c{option}" for option in options]
+        self.start()
+
     def create_database(self, name: str = DATABASE) -> str:
         """A new, empty database; its URL."""
         self.sql(f'CREATE DATABASE "{name}"', "postgres")

@@ -10,6 +10,7 @@ import msgspec
 
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.attach.connection import Connection, Peer, Room
@@ -115,6 +116,9 @@ class Broker:
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
         await self.store.open()
+        # Now, and not with the first round: `conduit store` sees by it that the store is in use.
+        await self.store.cleans_up()
+        await renew_if_copied(self.store, self.clock.wall_ms())
         await self._time.load()
         await self.topics.load()
         await self._owned.load()

@@ -13,6 +13,7 @@ from conduit.cli.output import note
 from conduit.cli.pub import pub
 from conduit.cli.serve import serve
 from conduit.cli.stats import stats
+from conduit.cli.store import store
 from conduit.cli.sub import sub
 from conduit.cli.subscription import subscription
 from conduit.cli.topic import topic
@@ -68,5 +69,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, pub, sub, topic, subscription, dlq, stats, health, migrate):
+for _command in (serve, pub, sub, topic, subscription, dlq, stats, health, migrate, store):
     main.add_command(_command)

@@ -47,7 +47,7 @@ def run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    broker = Broker(_store(settings), SystemClock(), _options(settings))
+    broker = Broker(make_store(settings), SystemClock(), _options(settings))
     context = _context(settings, broker)
     server = Server(context, stop_within_s=settings.shutdown_timeout_s)
     # Before the store is opened: a second server must not touch the database of the first.
@@ -61,7 +61,8 @@ async def _serve(settings: Settings) -> None:
     logger.info("stopped")
 
 
-def _store(settings: Settings) -> Store:
+def make_store(settings: Settings) -> Store:
+    """The store that is set; it is not open yet."""
     if settings.postgres_urls:
         return PostgresStore(*settings.postgres_urls, allow_unsafe=settings.allow_unsafe_database)
     if settings.database_path is not None:

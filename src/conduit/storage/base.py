@@ -180,6 +180,17 @@ class Store(Protocol):
     async def keep_fact(self, name: str, value: bytes) -> None:
         """Keep a few bytes under this name."""
 
+    @property
+    def copied(self) -> str | None:
+        """Why this log is taken for an earlier state of one that went on, such as a backup: then numbers may
+        be given again. None if nothing says so. Known once the store is open, until `renew` or `trust`."""
+
+    async def renew(self, epochs: Mapping[int, str]) -> None:
+        """It is such a copy: the topics of these ids get these epochs, and it goes its own way."""
+
+    async def trust(self) -> None:
+        """It is none, or lacks nothing: the epochs stay."""
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -315,6 +326,9 @@ class Store(Protocol):
     async def former_heard(self, heard: Sequence[Heard]) -> None:
         """Forget what is over; of the rest, nothing is lost that is not known. Unknown ones, and those of
         which another topic was deleted since, are ignored."""
+
+    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
+        """Have it told these too, at most FORMER_MAX_COUNT, one of a name. An unknown id is ignored."""
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest

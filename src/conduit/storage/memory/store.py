@@ -90,6 +90,18 @@ class MemoryStore:
     async def keep_fact(self, name: str, value: bytes) -> None:
         self._facts[name] = value
 
+    @property
+    def copied(self) -> str | None:
+        return None
+
+    async def trust(self) -> None:
+        """It is never taken for a copy."""
+
+    async def renew(self, epochs: Mapping[int, str]) -> None:
+        for topic_id, epoch in epochs.items():
+            if (topic := self._log.topics.get(topic_id)) is not None:
+                topic.record.epoch = epoch
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -225,6 +237,11 @@ class MemoryStore:
 
     async def former_heard(self, heard: Sequence[Heard]) -> None:
         self._former.heard(heard)
+
+    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
+        if self._subscriptions.tenant_of(subscription_id) is not None:
+            for gap in gaps:
+                self._former.remember(subscription_id, gap, now_ms)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return self._former.trim(before_ms, limit)

@@ -18,6 +18,9 @@ INSERT INTO conduit.former_topics (
   subscription_id, name, epoch, floor, last_seq, reason, deleted_at_ms)
 SELECT $1, i.*, $2
 FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[]) AS i
+ON CONFLICT (subscription_id, name) DO UPDATE SET
+  epoch = excluded.epoch, floor = excluded.floor, last_seq = excluded.last_seq,
+  reason = excluded.reason, deleted_at_ms = excluded.deleted_at_ms
 """
 
 _OF = """
@@ -69,6 +72,15 @@ async def add(
     """What of its start a new subscription cannot be given; within the commit that makes it."""
     columns = [list(column) for column in zip(*gaps, strict=True)]
     await connection.execute(_ADD, subscription_id, now_ms, *columns)
+
+
+async def add_to(
+    connection: Connection, subscription_id: int, gaps: Sequence[Former], now_ms: int
+) -> None:
+    """See `Store.former_add`."""
+    async with connection.transaction():
+        if gaps and await lock(connection, [subscription_id]):
+            await add(connection, subscription_id, gaps, now_ms)
 
 
 async def of(connection: Connection, subscription_id: int) -> list[Former]:

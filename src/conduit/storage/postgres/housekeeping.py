@@ -46,6 +46,10 @@ WHERE l.holder = excluded.holder OR l.until < now()
 RETURNING true
 """
 
+_IS_CLAIMED = """
+SELECT EXISTS (SELECT FROM conduit.leases WHERE name = 'housekeeping' AND until > now())
+"""
+
 FORGET_WRITERS_AFTER_S = 30 * 86_400.0
 _FORGET_WRITERS = """
 DELETE FROM conduit.writers WHERE appended_at < now() - make_interval(secs => $1)
@@ -140,6 +144,13 @@ async def _rows(
 async def claim(connection: Connection, holder: str) -> bool:
     """Whether `holder` is the one who cleans up for the next LEASE_S."""
     return bool(await connection.fetchval(_CLAIM, holder, LEASE_S))
+
+
+async def is_claimed(connection: Connection) -> bool:
+    """Whether somebody cleans up, or did LEASE_S ago."""
+    if await connection.fetchval("SELECT to_regclass('conduit.leases')") is None:
+        return False
+    return bool(await connection.fetchval(_IS_CLAIMED))
 
 
 async def forget_keys(connection: Connection, before_ms: int, limit: int) -> int:

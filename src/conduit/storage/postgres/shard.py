@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.storage.base import Extent, KnownKey, Trimmed
 from conduit.storage.postgres import (
+    copies,
     durability,
     housekeeping,
     migrations,
@@ -41,6 +42,8 @@ class Shard:
         self.database = Database(url)
         self.number = 0
         self.settings: dict[str, str] = {}
+        self.copied: str | None = None
+        """See `Store.copied`."""
         self._allow_unsafe = allow_unsafe
         self._rules = rules
         self.lane = Lane(self.database)
@@ -68,6 +71,7 @@ class Shard:
             logger.warning("PostgreSQL runs with %s off: a crash loses what was acked", unsafe)
         for applied in await migrations.migrate(connection, contract=False):
             logger.info("schema version %d (%s) is applied", applied.version, applied.name)
+        self.copied = await copies.why_copied(connection)
         # What is read from now on, topics and idempotency keys, has all of a killed predecessor's.
         await fence_all(connection)
 
@@ -83,6 +87,16 @@ class Shard:
     async def become(self, identity: placing.Identity) -> placing.Identity:
         """Record what it is, unless it has been recorded; returns what is."""
         return await self.database.write(placing.become, identity)
+
+    async def renew(self, epochs: Mapping[int, str]) -> None:
+        """See `Store.renew`."""
+        await self.database.maintain(copies.renew, epochs)
+        self.copied = None
+
+    async def trust(self) -> None:
+        """See `Store.trust`."""
+        await self.database.write(copies.trust)
+        self.copied = None
 
     # Topics ---------------------------------------------------------------------------------------
 

@@ -127,6 +127,19 @@ class PostgresStore:
     async def keep_fact(self, name: str, value: bytes) -> None:
         await self._home.database.write(facts.keep, name, value)
 
+    @property
+    def copied(self) -> str | None:
+        return next((each.copied for each in self._all if each.copied), None)
+
+    async def renew(self, epochs: Mapping[int, str]) -> None:
+        # The home last: what the shards have is what topics are read from.
+        for _, shard in sorted(self._shards.items(), reverse=True):
+            await shard.renew(epochs)
+
+    async def trust(self) -> None:
+        for shard in self._all:
+            await shard.trust()
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -298,6 +311,9 @@ class PostgresStore:
     async def former_heard(self, heard: Sequence[Heard]) -> None:
         if heard:
             await self._home.database.write(former.heard, heard)
+
+    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
+        await self._home.database.write(former.add_to, subscription_id, gaps, now_ms)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._home.database.maintain(former.trim, before_ms, limit)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import sys
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from uuid import uuid4
 
 import apsw
+import msgspec
 
 from conduit.errors import StoreUnavailable
-from conduit.storage.sqlite.bulk import rows, transaction
+from conduit.storage.sqlite import facts, mark
+from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
+from conduit.storage.sqlite.mark import Mark, Marked
 
 READER_COUNT = 2
 # A backup or a person with a shell may hold a lock for a moment.
@@ -28,6 +33,12 @@ INSERT INTO meta VALUES ('undone_count', 1) ON CONFLICT (name) DO UPDATE SET val
 """
 # In the header of the file, so that no other program's database is taken for ours: "Cond".
 APPLICATION_ID = 0x436F6E64
+# The fact that says which database it is: 16 random bytes, other ones in each that goes its own way.
+COPY = "copy"
+
+_RENEW = """
+UPDATE topics SET epoch = e.value ->> 1 FROM json_each(?) AS e WHERE topic_id = e.value ->> 0
+"""
 
 
 class Database:
@@ -38,6 +49,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._mark_path = mark.path_of(path)
         self._lock = (path.parent / f"{path.name}.lock").open("ab")
         self._connections: list[apsw.Connection] = []
         try:
@@ -46,7 +58,9 @@ class Database:
             version = _schema_version(self.writer)
             self.settings = _make_durable(self.writer)
             _migrate(self.writer, version)
+            self.copied: str | None = None
             self.log = Log(self.writer)
+            self._recognise()
             self.readers = [
                 self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(READER_COUNT)
             ]
@@ -59,8 +73,35 @@ class Database:
         try:
             for connection in reversed(self._connections):
                 connection.close()
+            if self.log.mark is not None:
+                self.log.mark.close()
         finally:
             self._lock.close()
+
+    def renew(self, epochs: Mapping[int, str]) -> None:
+        """See `Store.renew` and, without epochs, `Store.trust`."""
+        # Backups from before are not of this database any more.
+        store_id = uuid4().bytes
+        given = msgspec.json.encode([*epochs.items()]).decode()
+        execute_all(self.writer, [(_RENEW, [given]), (facts.KEEP, [COPY, store_id])])
+        self._keep_mark(Marked(store_id, 0, 0))
+
+    def _recognise(self) -> None:
+        """Find out whether the file is a copy."""
+        store_id = facts.get(self.writer, COPY)
+        if store_id is None:
+            self.renew({})
+            return
+        marked = mark.read(self._mark_path)
+        self.copied = mark.why_copied(self.writer, store_id, marked)
+        if marked is not None and self.copied is None:
+            self._keep_mark(marked)
+
+    def _keep_mark(self, marked: Marked) -> None:
+        if self.log.mark is not None:
+            self.log.mark.close()
+        self.log.mark = Mark(self._mark_path, marked)
+        self.copied = None
 
     def _own(self, path: Path) -> None:
         # The system drops the lock with the process, also after kill -9.

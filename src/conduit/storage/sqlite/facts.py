@@ -6,6 +6,8 @@ import apsw
 
 from conduit.storage.sqlite.bulk import rows
 
+KEEP = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
+
 
 def get(connection: apsw.Connection, name: str) -> bytes | None:
     """See `Store.fact`."""
@@ -15,4 +17,4 @@ def get(connection: apsw.Connection, name: str) -> bytes | None:
 
 def keep(connection: apsw.Connection, name: str, value: bytes) -> None:
     """See `Store.keep_fact`."""
-    connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+    connection.execute(KEEP, (name, value))

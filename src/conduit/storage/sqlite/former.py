@@ -31,6 +31,10 @@ _ADD = """
 INSERT INTO former_topics (subscription_id, name, epoch, floor, last_seq, reason, deleted_at_ms)
 SELECT :subscription_id, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :now_ms
 FROM json_each(:gaps)
+WHERE EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = :subscription_id)
+ON CONFLICT (subscription_id, name) DO UPDATE SET
+  epoch = excluded.epoch, floor = excluded.floor, last_seq = excluded.last_seq,
+  reason = excluded.reason, deleted_at_ms = excluded.deleted_at_ms
 """
 
 
@@ -79,7 +83,8 @@ def remember(topic_id: int, followers: Sequence[int], now_ms: int) -> list[State
 def add(
     connection: apsw.Connection, subscription_id: int, gaps: Sequence[Former], now_ms: int
 ) -> None:
-    """What of its start a new subscription cannot be given; within the commit that makes it."""
+    """See `Store.former_add`; also what of its start a new subscription cannot be given, within the commit
+    that makes it."""
     text = msgspec.json.encode(gaps).decode()
     values = {"subscription_id": subscription_id, "gaps": text, "now_ms": now_ms}
     connection.execute(_ADD, values)

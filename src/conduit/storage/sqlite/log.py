@@ -13,6 +13,7 @@ from conduit.storage.base import TOPIC_GONE
 from conduit.storage.sqlite import former
 from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows, transaction
 from conduit.storage.sqlite.ids import id_bytes
+from conduit.storage.sqlite.mark import Mark
 
 _APPEND = Insert("incoming_messages", width=9)
 _CREATE = """
@@ -34,6 +35,8 @@ class Log:
         self._last_seqs: dict[int, int] = dict(
             rows(connection, "SELECT topic_id, last_seq FROM topics")
         )
+        self.mark: Mark | None = None
+        """What knows the last message, once it is certain which database this is."""
 
     def create_topic(
         self,
@@ -103,6 +106,8 @@ class Log:
             stored.append(_row(new, seq))
         execute_all(connection, list(_APPEND.statements(stored)))
         self._last_seqs.update(numbered)
+        if stored and self.mark is not None:
+            self.mark.note(*next(reversed(numbered.items())))
         return seqs
 
 

@@ -105,6 +105,16 @@ class SqliteStore:
     async def keep_fact(self, name: str, value: bytes) -> None:
         await self._db.writer.call(facts.keep, name, value)
 
+    @property
+    def copied(self) -> str | None:
+        return self._db.database.copied
+
+    async def trust(self) -> None:
+        await self._db.writer.call(lambda _: self._db.database.renew({}))
+
+    async def renew(self, epochs: Mapping[int, str]) -> None:
+        await self._db.writer.call(lambda _: self._db.database.renew(epochs))
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -220,6 +230,9 @@ class SqliteStore:
 
     async def former_heard(self, heard: Sequence[Heard]) -> None:
         await self._db.writer.call(former.heard, heard)
+
+    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
+        await self._db.writer.call(former.add, subscription_id, gaps, now_ms)
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         return await self._db.writer.housekeep(former.trim, before_ms, limit)

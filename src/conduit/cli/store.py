@@ -1,0 +1,150 @@
+"""`conduit store`: back a database up, and say what it is after it was restored or moved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from conduit.cli.output import F, note
+from conduit.cli.session import confirm, with_yes
+
+if TYPE_CHECKING:
+    from conduit.settings import Settings
+    from conduit.storage.base import Store
+
+
+@click.group()
+def store() -> None:
+    """Back up a database, and say what it is after it was restored or moved: docs/backup.md."""
+
+
+def _with_database(command: F) -> F:
+    return click.option(
+        "--database-url",
+        metavar="URL",
+        help="sqlite:///PATH or postgresql://…  [env: DATABASE_URL]",
+    )(command)
+
+
+@store.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_with_database
+def backup(database_url: str | None, file: Path) -> None:
+    """Write a backup of a SQLite database to FILE, which must be new. The server may run.
+
+    Of PostgreSQL, pg_dump and pg_basebackup make backups.
+    """
+    from conduit.cli.output import size_text
+    from conduit.errors import ConfigError
+    from conduit.storage.sqlite.backup import back_up
+
+    path = _existing(_settings(database_url))
+    if path is None:
+        raise ConfigError(["DATABASE_URL must be sqlite:///…; PostgreSQL has pg_dump for that."])
+    back_up(path, file)
+    note(f"{size_text(file.stat().st_size)} in {file}")
+
+
+@store.command()
+@with_yes
+@_with_database
+def restore(database_url: str | None, yes: bool) -> None:
+    """The database was restored from a backup, or set back: give all topics new epochs.
+
+    What was stored after the backup is not in it, and its numbers will be given again. With a new epoch
+    clients that resume are told so, and each durable subscription has a gap in each of its topics.
+    """
+    confirm("Is the server stopped, and are all topics to have new epochs?", yes)
+
+    async def work(opened: Store) -> None:
+        from conduit.broker.administer.renewal import renew
+        from conduit.broker.clock import SystemClock
+
+        renewed = await renew(opened, SystemClock().wall_ms())
+        note(
+            f"{renewed.topic_count:,} topics have new epochs; "
+            f"{renewed.subscription_count:,} durable subscriptions are told"
+        )
+
+    _on_store(database_url, work)
+
+
+@store.command()
+@with_yes
+@_with_database
+def trust(database_url: str | None, yes: bool) -> None:
+    """The database was moved and lacks nothing: epochs stay as they are.
+
+    For one that was moved while the server was stopped, or upgraded with pg_upgrade. The server would
+    take it for a restored copy when it starts.
+    """
+    confirm("Is everything in the database that was ever acknowledged?", yes)
+
+    async def work(opened: Store) -> None:
+        why = opened.copied
+        await opened.trust()
+        note("nothing spoke against it" if why is None else f"it is trusted, although {why}")
+
+    _on_store(database_url, work)
+
+
+def _on_store(url: str | None, work: Callable[[Store], Awaitable[None]]) -> None:
+    """Open the store, which must exist and be nobody else's, and do the work on it."""
+    # Not on top: `conduit --help` does without.
+    import asyncio
+
+    from conduit.server.app import make_store
+
+    settings = _settings(url)
+    _existing(settings)
+
+    async def run() -> None:
+        await _check_unused(settings)
+        opened = make_store(settings)
+        await opened.open()
+        try:
+            await work(opened)
+        finally:
+            await opened.close()
+
+    asyncio.run(run())
+
+
+def _settings(url: str | None) -> Settings:
+    from conduit.errors import ConfigError
+    from conduit.settings import load_settings
+
+    settings = load_settings(database_url=url)
+    if settings.database_path is None and not settings.postgres_urls:
+        raise ConfigError(["DATABASE_URL must be set: a store in memory has no copies."])
+    return settings
+
+
+def _existing(settings: Settings) -> Path | None:
+    """The SQLite file, if that is the store; it must be there already."""
+    from conduit.errors import InvalidRequest
+
+    path = settings.database_path
+    if path is not None and not path.exists():
+        raise InvalidRequest(f"{path} does not exist", code="cannot_read")
+    return path
+
+
+async def _check_unused(settings: Settings) -> None:
+    """Of a SQLite file the lock says it, when it is opened."""
+    from conduit.errors import StoreUnavailable
+    from conduit.storage.postgres.database import Database
+    from conduit.storage.postgres.housekeeping import is_claimed
+
+    for url in settings.postgres_urls:
+        connection = await Database(url).connect()
+        try:
+            if await is_claimed(connection):
+                raise StoreUnavailable(
+                    "a Conduit server is using the database, or was half a minute ago"
+                )
+        finally:
+            connection.terminate()

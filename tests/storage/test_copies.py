@@ -1,0 +1,218 @@
+"""A log that is a copy: what tells it, and new epochs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conduit.core.message import Retention
+from conduit.errors import Conflict, StoreUnavailable
+from conduit.storage.base import Former
+from conduit.storage.sqlite import SqliteStore
+from conduit.storage.sqlite.backup import back_up
+from conduit.storage.sqlite.mark import Marked, path_of, read
+from tests.storage import given
+from tests.storage.given import NOW_MS
+
+# Every store -----------------------------------------------------------------------------------------
+
+
+async def test_a_new_log_is_no_copy(store):
+    assert store.copied is None
+    await store.trust()
+    assert store.copied is None
+
+
+async def test_topics_get_the_epochs_that_they_are_given_and_keep_all_else(store):
+    orders, bills = await given.topic(store, "orders"), await given.topic(store, "bills")
+    await given.messages(store, orders.topic_id, 3)
+    await store.renew({orders.topic_id: "new", 999_999: "nobody's"})
+    found = {record.name: record for record in await store.topics()}
+    assert (found["orders"].epoch, found["orders"].last_seq) == ("new", 3)
+    assert found["bills"].epoch == bills.epoch
+    assert await store.append([given.message(orders.topic_id)]) == [4]
+    assert store.copied is None
+
+
+async def test_a_subscription_is_told_what_is_added_in_place_of_what_it_had_to_be_told(store):
+    created = await given.subscription(store, pattern=">")
+    one, other = Former("orders", "e1", 3, None), Former("bills", "e2", 0, None)
+    await store.former_add(created.subscription_id, [one, other], NOW_MS)
+    newer = Former("orders", "e3", 5, None)
+    await store.former_add(created.subscription_id, [newer], NOW_MS + 1)
+    await store.former_add(created.subscription_id, [], NOW_MS + 1)
+    assert set(await store.former(created.subscription_id)) == {newer, other}
+    await store.former_add(999_999, [one], NOW_MS)
+    assert await store.former(999_999) == []
+
+
+# SQLite -----------------------------------------------------------------------------------------------
+
+
+async def opened(path: Path) -> SqliteStore:
+    store = SqliteStore(path)
+    await store.open()
+    return store
+
+
+async def why_copied(path: Path) -> str | None:
+    store = await opened(path)
+    why = store.copied
+    await store.close()
+    return why
+
+
+def put_back(backup: Path, path: Path) -> None:
+    """In place of the database, as docs/backup.md says."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.copy(backup, path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.db"
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_backup_that_is_put_back_is_noticed_if_anything_was_stored_since(
+    path, tmp_path, closes
+):
+    store = await opened(path)
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    back_up(path, tmp_path / "backup.db")
+    await given.messages(store, topic.topic_id, 1)
+    mark = path_of(path).read_bytes()
+    await store.close()
+    if not closes:
+        # What the file had when the process was killed.
+        path_of(path).write_bytes(mark)
+    assert await why_copied(path) is None
+    put_back(tmp_path / "backup.db", path)
+    assert await why_copied(path) == "its mark file knows of a message that is not in it"
+    # As long as nobody has done anything about it.
+    assert await why_copied(path) is not None
+
+
+async def test_a_topic_that_the_backup_does_not_have_is_noticed(path, tmp_path):
+    store = await opened(path)
+    back_up(path, tmp_path / "backup.db")
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 1)
+    await store.close()
+    put_back(tmp_path / "backup.db", path)
+    assert await why_copied(path) is not None
+
+
+async def test_nothing_is_noticed_where_nothing_is_lost(path, tmp_path):
+    store = await opened(path)
+    gone, topic = await given.topic(store, "gone"), await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    await given.messages(store, gone.topic_id, 5)
+    await store.topic_delete(gone.topic_id)
+    await store.trim(topic.topic_id, Retention(max_messages=0), NOW_MS, 10)
+    await store.purge(100)
+    back_up(path, tmp_path / "backup.db")
+    await store.close()
+    assert await why_copied(path) is None
+    put_back(tmp_path / "backup.db", path)
+    assert await why_copied(path) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "why"),
+    [
+        (None, "its mark file is missing"),
+        (b"rubbish", "its mark file is missing"),
+        ("another's", "its mark file belongs to another database"),
+    ],
+)
+async def test_a_database_without_its_mark_is_noticed(path, tmp_path, mark, why):
+    store = await opened(path)
+    await store.close()
+    place = path_of(path)
+    if mark is None:
+        place.unlink()
+    elif mark == "another's":
+        await (await opened(tmp_path / "other.db")).close()
+        shutil.copy(path_of(tmp_path / "other.db"), place)
+    else:
+        place.write_bytes(mark)
+    assert await why_copied(path) == why
+
+
+async def test_a_directory_that_is_moved_as_a_whole_is_no_copy(path, tmp_path):
+    store = await opened(path)
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    await store.close()
+    (tmp_path / "moved").mkdir()
+    for file in tmp_path.glob("log.db*"):
+        file.rename(tmp_path / "moved" / file.name)
+    assert await why_copied(tmp_path / "moved" / "log.db") is None
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_what_is_renewed_or_trusted_is_no_copy_any_more_and_older_backups_are(
+    path, tmp_path, is_trusted
+):
+    store = await opened(path)
+    topic = await given.topic(store)
+    back_up(path, tmp_path / "backup.db")
+    await given.messages(store, topic.topic_id, 1)
+    await store.close()
+    put_back(tmp_path / "backup.db", path)
+    store = await opened(path)
+    assert store.copied
+    # Nothing is noted before somebody has decided.
+    assert await store.append([given.message(topic.topic_id)]) == [1]
+    await (store.trust() if is_trusted else store.renew({topic.topic_id: "new"}))
+    assert store.copied is None
+    await given.messages(store, topic.topic_id, 1)
+    await store.close()
+    assert await why_copied(path) is None
+    put_back(tmp_path / "backup.db", path)
+    assert await why_copied(path) == "its mark file belongs to another database"
+
+
+async def test_the_mark_names_the_last_message_of_the_last_commit(path):
+    store = await opened(path)
+    orders, bills = await given.topic(store, "orders"), await given.topic(store, "bills")
+    await store.append([given.message(orders.topic_id)] * 2 + [given.message(bills.topic_id)])
+    marked = read(path_of(path))
+    assert marked == Marked(marked.store_id, bills.topic_id, 1)
+    await store.append([given.message(orders.topic_id)])
+    await store.append([given.message(999_999)])
+    assert read(path_of(path)) == Marked(marked.store_id, orders.topic_id, 3)
+    await store.close()
+    assert read(path_of(path)) == Marked(marked.store_id, orders.topic_id, 3)
+
+
+async def test_a_backup_is_whole_and_never_in_place_of_another_file(path, tmp_path):
+    store = await opened(path)
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    back_up(path, tmp_path / "backup.db")
+    await given.messages(store, topic.topic_id, 5)
+    with pytest.raises(Conflict):
+        back_up(path, tmp_path / "backup.db")
+    await store.close()
+    copy = await opened(tmp_path / "backup.db")
+    assert [message.seq for message in await copy.read(topic.topic_id, 1, limit=99)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    await copy.close()
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_what_is_no_database_of_conduit_is_not_backed_up(tmp_path):
+    for content in (b"", b"rubbish" * 1000):
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(StoreUnavailable):
+            back_up(tmp_path / "file", tmp_path / "backup.db")
+        assert not (tmp_path / "backup.db").exists()
