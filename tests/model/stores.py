@@ -131,6 +131,10 @@ class Port:
     def durable(self) -> bool:
         return self.inner.durable
 
+    @property
+    def copied(self) -> str | None:
+        return self.inner.copied
+
     def describe(self) -> dict[str, object]:
         return self.inner.describe()
 
