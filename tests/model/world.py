@@ -37,7 +37,9 @@ STEP_S = 0.0625
 PATIENCE_S = 3.0
 PATIENCE_HOPS = 4
 # After a call that failed the broker gives the store so long, by its own clock.
-STALL_S = 0.5
+STALL_S = 1.0
+# One tries for all: when that has worked, the others follow.
+STALLS_MAX_COUNT = 3
 # A job that redrives many has short pauses.
 JOB_HOPS = 100
 JOB_HOP_S = 0.001
@@ -302,7 +304,8 @@ class World:
             if self.port.faults.taken_count > self._forgiven_count:
                 # Deadlines that pass by that are those that the model knows.
                 self._forgiven_count = self.port.faults.taken_count
-                await self.pass_time(STALL_S)
+                for _ in range(STALLS_MAX_COUNT):
+                    await self.pass_time(STALL_S)
         self.violated(Violation(silent or ""))
 
     async def rest(self) -> None:

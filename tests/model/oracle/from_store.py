@@ -244,7 +244,10 @@ class FromStore:
             line = subscription.lines.get(row.topic_id) if subscription is not None else None
             if line is None:
                 continue
-            if line.low is not None and line.low <= row.cursor < line.next:
+            if line.low is not None and line.low <= row.floor <= row.cursor < line.next:
+                if row.floor < row.cursor:
+                    # Of what is out already, nobody has heard.
+                    continue
                 line.next = row.cursor + 1
             line.learn_floor(row.floor, self.state.now)
             if (row.floor, row.cursor) != (line.floor, line.next - 1):
