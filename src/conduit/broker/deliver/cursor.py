@@ -316,7 +316,7 @@ class Cursor:
     def _hand_new(self, now: float, step_count: int) -> State:
         """Hand out what follows the cursor; returns why it went no further."""
         delivery, group, feed, source = self.delivery, self.group, self.feed, self._source
-        if group.is_full and self._has_new():
+        if group.pending.count and group.is_full and self._has_new():
             group.held_back(self._engine.stats)
             return State.FULL
         while (available_count := feed.position - delivery.cursor) > 0:
