@@ -363,3 +363,18 @@ def test_a_long_reason_is_cut_between_characters_to_fit_a_control_frame(reason):
     assert len(frame) - 2 <= 125
     assert reason.startswith(kept)
     assert len(kept.encode()) > 123 - 4
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ('{"type":"bogus"}', ["ack", "subscribe", "unsubscribe"]),
+        ('{"type":"subscribe","topic":"t","start":"latest"}', ["new", "earliest", "positions"]),
+        ('{"type":"subscribe","topic":"t","ack":"yes"}', ["explicit", "auto"]),
+        ('{"type":"subscribe","topic":"t","order":"any"}', ["publish", "strict"]),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_answered_with_them(text, choices):
+    with pytest.raises(InvalidRequest) as caught:
+        decode_client_frame(text.encode())
+    assert all(choice in caught.value.detail for choice in choices)

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, get_args
 
 import msgspec
 
@@ -84,9 +84,20 @@ def _refuse(error: Exception, body: bytes) -> NoReturn:
         field = f"{path}.{missing['field']}".lstrip(".")
         raise InvalidRequest(f"{field} is missing", field=field) from error
     if path == "type" and reason.startswith("Invalid value"):
-        raise InvalidRequest(reason, code="unknown_frame_type", field="type") from error
+        text = f"{reason}; a client sends {', '.join(_TYPES)}"
+        raise InvalidRequest(text, code="unknown_frame_type", field="type") from error
+    if reason.startswith("Invalid enum value") and path in _CHOICES:
+        reason = f"{reason}; it may be {_CHOICES[path]}"
     raise InvalidRequest(f"{path or 'body'}: {reason}", field=path or None) from error
 
+
+_TYPES = sorted(str(kind.__struct_config__.tag) for kind in get_args(AnyClientFrame))
+# What the fields may be whose values are words.
+_CHOICES = {
+    "ack": "explicit or auto",
+    "order": "publish or strict",
+    "start": "new, earliest, or an object with seq, time or positions",
+}
 
 _client_frame: Callable[[bytes], AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame).decode
 _server_frame: Callable[[bytes | bytearray], AnyServerFrame] = msgspec.json.Decoder(
