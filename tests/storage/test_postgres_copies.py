@@ -7,6 +7,7 @@ import subprocess
 import msgspec
 import pytest
 
+from conduit.errors import StoreUnavailable
 from conduit.storage.postgres.copies import Place, _why
 from tests.storage import given
 from tests.storage.postgres_kit import opened
@@ -39,6 +40,7 @@ def changed(**fields: object) -> Place:
         (changed(is_synchronous=True), changed(timeline=2), False, None),
         (changed(is_synchronous=True), changed(timeline=2), True, "point in time"),
         (changed(timeline=5), changed(timeline=2), False, "had not waited"),
+        (changed(is_forgetful=True), HERE, False, "lacked"),
     ],
 )
 def test_what_has_changed_says_whether_something_may_be_lost(stored, found, has_target, why):
@@ -126,3 +128,57 @@ async def test_a_role_with_no_rights_but_its_own_database_is_enough(database_url
             assert store.copied is None
     finally:
         cluster.sql("DROP OWNED BY humble CASCADE; DROP ROLE humble")
+
+
+async def disconnected(store, cluster) -> None:
+    """As in a failover: the writer has to connect again."""
+    cluster.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    )
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        "UPDATE conduit.topics SET last_seq = 2",
+        "DELETE FROM conduit.topics; UPDATE conduit.writers SET last_batch = 0",
+    ],
+)
+async def test_a_database_that_lacks_what_it_has_answered_gets_nothing_more(
+    database_url, cluster, forget
+):
+    async with opened(database_url) as store:
+        topic = await given.topic(store)
+        await given.messages(store, topic.topic_id, 3)
+        cluster.sql(forget)
+        await disconnected(store, cluster)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="restarted"):
+                await given.messages(store, topic.topic_id, 1)
+    async with opened(database_url) as store:
+        assert store.copied == "after a failover it lacked what it had committed"
+        await store.renew({})
+    async with opened(database_url) as store:
+        assert store.copied is None
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        "SELECT",
+        "DELETE FROM conduit.writers",
+        "DELETE FROM conduit.topics WHERE name = 'gone'",
+        "UPDATE conduit.topics SET first_seq = 4, stored_bytes = 0",
+    ],
+)
+async def test_a_writer_that_connects_again_and_misses_nothing_goes_on(
+    database_url, cluster, happens
+):
+    async with opened(database_url) as store:
+        topic, gone = await given.topic(store), await given.topic(store, "gone")
+        await given.messages(store, topic.topic_id, 3)
+        if "gone" in happens:
+            await given.messages(store, gone.topic_id, 3)
+        cluster.sql(happens)
+        await disconnected(store, cluster)
+        assert await store.append([given.message(topic.topic_id)]) == [4]

@@ -55,6 +55,8 @@ class Place(msgspec.Struct, frozen=True):
     table_oid: int
     timeline: int
     is_synchronous: bool
+    is_forgetful: bool = False
+    """Whether a server has missed there what it had stored."""
 
 
 async def why_copied(connection: Connection) -> str | None:
@@ -75,6 +77,13 @@ async def trust(connection: Connection) -> None:
     await facts.keep(connection, _FACT, msgspec.json.encode(found))
 
 
+async def distrust(connection: Connection) -> None:
+    """Something that was stored is missing: from the next start on it is taken for a copy."""
+    found, _ = await _place(connection)
+    place = msgspec.structs.replace(found, is_forgetful=True)
+    await facts.keep(connection, _FACT, msgspec.json.encode(place))
+
+
 async def renew(connection: Connection, epochs: Mapping[int, str]) -> None:
     """See `Store.renew`; ids of other databases are ignored."""
     async with connection.transaction():
@@ -84,6 +93,8 @@ async def renew(connection: Connection, epochs: Mapping[int, str]) -> None:
 
 
 def _why(stored: Place, found: Place, *, has_target: bool) -> str | None:
+    if stored.is_forgetful:
+        return "after a failover it lacked what it had committed"
     if stored.system and found.system and stored.system != found.system:
         return "it is in another cluster than before"
     if stored.database_oid != found.database_oid or stored.table_oid != found.table_oid:

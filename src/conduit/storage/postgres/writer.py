@@ -21,6 +21,7 @@ import uuid_utils
 from conduit.core.message import NewMessage
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.base import TOPIC_GONE
+from conduit.storage.postgres import copies
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
 from conduit.storage.postgres.errors import is_lost, is_passing, translated
@@ -39,15 +40,22 @@ TRY_FOR_S = 2.0
 PAUSE_S = 0.1
 LOG_INTERVAL_S = 10.0
 
+FORGOTTEN = (
+    "PostgreSQL lacks messages that it had committed: an asynchronous standby took over. Nothing is stored "
+    "until the server is restarted; it then gives all topics new epochs"
+)
+
 # A token of an earlier row with this id is never given again, should the row have been removed.
 _REGISTER = """
 INSERT INTO conduit.writers (writer_id, token) VALUES ($1, extract(epoch FROM now()) * 1000)
 ON CONFLICT (writer_id) DO NOTHING
 """
+# $2: the topic of the last message that was answered.
 _FENCE = """
 UPDATE conduit.writers SET token = token + 1 WHERE writer_id = $1
 RETURNING token, last_batch,
-  (SELECT segment FROM conduit.segments WHERE retired_at IS NULL) AS segment
+  (SELECT segment FROM conduit.segments WHERE retired_at IS NULL) AS segment,
+  (SELECT last_seq FROM conduit.topics WHERE topic_id = $2) AS last_seq
 """
 # In the order of the keys, as everybody who takes several.
 _LOCK_ALL = "SELECT FROM conduit.writers ORDER BY writer_id FOR UPDATE"
@@ -57,6 +65,10 @@ _FOUND = "SELECT message_id, seq FROM conduit.messages WHERE message_id = ANY ($
 
 class _Lost(Exception):
     """The connection ended before the answer."""
+
+
+class _Forgotten(StoreUnavailable):
+    """The database does not have what it has answered: an asynchronous standby took over."""
 
 
 async def fence_all(connection: Connection) -> None:
@@ -82,6 +94,8 @@ class Writer:
         # Of the newest batch here, and of the last one that the database has, read with the token.
         self._number = 0
         self._last_number = 0
+        # Of the last batch that was answered: its number, and its last message's topic and number.
+        self._answered = (0, 0, 0)
         self._next_log_at = 0.0
         # In the order of the calls.
         self._turn = asyncio.Lock()
@@ -107,7 +121,9 @@ class Writer:
             raise translated(error) from error
         async with self._turn:
             self._number += 1
-            return await self._stored(columns)
+            seqs = await self._stored(columns)
+            self._answered = (self._number, batch[-1].topic_id, seqs[-1])
+            return seqs
 
     async def _stored(self, batch: Batch) -> list[int]:
         """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored,
@@ -119,6 +135,9 @@ class Writer:
                 connection = await self._connected()
                 if is_unknown and self._last_number == self._number:
                     return await self._outcome(connection, batch)
+            except _Forgotten as error:
+                self._say(error.detail)
+                raise
             except StoreUnavailable as error:
                 # Until the outcome is known there is no answer, however long that takes.
                 if is_unknown and self._is_closed:
@@ -152,16 +171,26 @@ class Writer:
             connection = await self._database.connect()
             try:
                 await within(CALL_TIMEOUT_S, connection, connection.execute(_REGISTER, self._id))
-                row = await within(
-                    CALL_TIMEOUT_S, connection, connection.fetchrow(_FENCE, self._id)
-                )
+                fence = connection.fetchrow(_FENCE, self._id, self._answered[1])
+                row = await within(CALL_TIMEOUT_S, connection, fence)
+                assert row is not None
+                self._token, self._last_number, self._segment, last_seq = row
+                if self._is_forgotten(last_seq):
+                    await within(CALL_TIMEOUT_S, connection, copies.distrust(connection))
+                    raise _Forgotten(FORGOTTEN)
             except BaseException:
                 connection.terminate()
                 raise
-            assert row is not None
-            self._token, self._last_number, self._segment = row
             self._connection = connection
         return self._connection
+
+    def _is_forgotten(self, last_seq: int | None) -> bool:
+        """Whether the last answer was about something that the database does not have."""
+        number, _, seq = self._answered
+        if last_seq is None:
+            # The topic was deleted, or it is forgotten as well.
+            return self._last_number < number
+        return last_seq < seq
 
     async def _send(self, connection: Connection, batch: Batch) -> list[int] | None:
         """The numbers; None if it is to be sent again. Raises _Lost, StoreUnavailable, StoreDataError."""
