@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import TypeVar
 
 T = TypeVar("T")
 
 # Below this only payloads nest: no record of ours goes deeper, lists of them included.
 RECORDS_MAX_DEPTH = 8
+# So many levels are taken away one by one, before what is left is counted bracket by bracket.
+QUICK_LEVELS = 6
 
 _ALL_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+# Up and down, as signed bytes.
+_AS_STEPS = bytes.maketrans(b"[]", b"\x01\xff")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _BRACKETS_IN_A_STRING = re.compile(rb'"[^"]*+"')
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
@@ -36,12 +41,13 @@ def is_deeper(text: bytes, max_depth: int) -> bool:
     # Without what stands between two strings, they are one string: a bracket stays in or out.
     brackets = text.translate(_ALL_AS_SQUARE, _NEITHER_BRACKET_NOR_QUOTE).replace(b'""', b"")
     brackets = _BRACKETS_IN_A_STRING.sub(b"", brackets)
-    for _ in range(max_depth):
-        if not brackets:
-            break
-        # The innermost level goes.
+    levels = 0
+    while brackets and levels < QUICK_LEVELS:
+        # The innermost level goes. As a rule a few times are all of it.
         brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+        levels += 1
+    steps = memoryview(brackets.translate(_AS_STEPS)).cast("b")
+    return levels + max(accumulate(steps), default=0) > max_depth
 
 
 def decode_deep(text: bytes, decode: Callable[[bytes | bytearray], T]) -> T:
