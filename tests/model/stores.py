@@ -134,6 +134,8 @@ class Port:
     @property
     def copied(self) -> str | None:
         return self.inner.copied
+        copied: str | None = self.inner.copied
+        return copied
 
     def describe(self) -> dict[str, object]:
         return self.inner.describe()
