@@ -133,7 +133,6 @@ class Port:
 
     @property
     def copied(self) -> str | None:
-        return self.inner.copied
         copied: str | None = self.inner.copied
         return copied
 
