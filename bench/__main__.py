@@ -27,6 +27,7 @@ QUESTIONS = (
     "growth",
     "retention",
     "scale",
+    "control",
 )
 
 
