@@ -49,7 +49,7 @@ class _Asker:
         # So that what it left behind, and the probe's next answer, are not the next one's.
         time.sleep(PAUSE_S)
 
-    def __call__(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    def __call__(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """One request; its answer, or an empty one if it failed."""
         text = b""
         with self.noted(
@@ -63,9 +63,10 @@ class _Asker:
             connection.close()
             if answer.status >= 400:
                 raise RuntimeError(f"{answer.status} {text[:120]!r}")
+        decoded: dict[str, Any] = {}
         with contextlib.suppress(ValueError):
-            return json.loads(text)
-        return {}
+            decoded = json.loads(text)
+        return decoded
 
 
 def ask_all(port: int, much: Much) -> tuple[list[Asked], list[str]]:

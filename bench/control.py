@@ -37,8 +37,8 @@ PROBE_MAX_MS = 50.0
 RESIDENT_MAX_MIB = 1_024
 # Of the questions that held up the probe, so many are printed.
 PRINTED_COUNT = 25
-# After an answer of the probe that is late, the next ones are, too: those belong to the same question.
-AFTER_S = 0.05
+# What was sent so long before a question may have waited for it.
+BEFORE_S = 0.05
 
 FULL = Much(topics=100_000, subscriptions=2_000, patterns=100, letters=100_000)
 SHORT = Much(topics=10_000, subscriptions=200, patterns=20, letters=10_000)
@@ -93,10 +93,12 @@ def _gone(turns: int) -> list[str]:
 
 
 class Answer(NamedTuple):
-    """One publish of the probe: when it was due, and how long after that it was answered."""
+    """One publish of the probe: when it was due and sent, and how long after each it was answered."""
 
     due: float
+    sent: float
     took_ms: float
+    from_sent_ms: float
 
 
 def _outcome(
@@ -126,9 +128,9 @@ def _print_worst(questions: list[asking.Asked], answers: list[Answer]) -> None:
     rows: dict[str, tuple[float, float]] = {}
     for question in questions:
         while_asked = [
-            each.took_ms
+            each.from_sent_ms
             for each in answers
-            if question.began - AFTER_S <= each.due <= question.ended
+            if question.began - BEFORE_S <= each.sent <= question.ended
         ]
         held_ms, took_ms = rows.get(question.name, (0.0, 0.0))
         rows[question.name] = (
@@ -157,9 +159,11 @@ def _probe(ready: Callable[[], None], port: int, numbers: loads.Counters) -> lis
     while not numbers[0]:
         due += 1 / RATE
         time.sleep(max(0.0, due - time.monotonic()))
+        sent = time.monotonic()
         connection.sendall(request)
         _read_answer(connection)
-        answers.append(Answer(due, (time.monotonic() - due) * 1000))
+        now = time.monotonic()
+        answers.append(Answer(due, sent, (now - due) * 1000, (now - sent) * 1000))
     return answers
 
 

@@ -87,9 +87,9 @@ class SlowStore(MemoryStore):
         await self._pass("subscription_created")
         return created
 
-    async def progress(self, subscription_id):
+    async def progress(self, *args):
         await self._pass("progress")
-        return await super().progress(subscription_id)
+        return await super().progress(*args)
 
     async def read(self, *args, **kwargs):
         await self._pass("read")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.core.topics import PatternTrie, TopicIndex, matches
+from conduit.core.topics import PatternTrie, TopicIndex, matcher, matches, prefix_of
 from conduit.names import check_pattern, check_topic
 
 tokens = st.sampled_from(["a", "b", "cc", "A", "0-_"])
@@ -65,6 +65,13 @@ def test_matching_agrees_with_the_grammar(pattern, topic):
     check_topic(topic)
 
     assert matches(pattern, topic) == naive_matches(pattern, topic)
+
+
+@given(patterns | topics, topics)
+def test_a_matcher_of_one_pattern_agrees_with_matching(pattern, topic):
+    assert matcher(pattern)(topic) == matches(pattern, topic)
+    if matches(pattern, topic):
+        assert topic.startswith(prefix_of(pattern))
 
 
 @given(st.data())

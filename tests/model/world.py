@@ -366,6 +366,10 @@ class World:
             expected = at_rest.shown(self.state, subscription)
             if found != expected:
                 self.violated(Violation(f"{subscription} is shown as {found}, and is {expected}"))
+            # The number that is kept up is the one that is counted.
+            kept = self.broker._engine.lags.by_id[view.record.subscription_id]
+            if not kept.is_stale and kept.count != view.lag:
+                self.violated(Violation(f"{subscription} lacks {view.lag}, not {kept.count}"))
         letters = await self.port.dead_letters(self.tenant)
         kept = {
             (one.subscription, one.topic_id, one.seq): (one.attempts, one.reason) for one in letters

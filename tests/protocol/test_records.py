@@ -7,10 +7,8 @@ from conduit.protocol.records import (
     JobAnswer,
     Receipt,
     Retention,
-    SubscriptionAnswer,
     TopicAnswer,
     TopicList,
-    TopicProgress,
 )
 from conduit.server.session import published_text
 
@@ -50,10 +48,3 @@ def test_what_has_no_value_is_null_and_not_left_out():
 def test_a_field_of_a_later_version_is_ignored():
     later = encode_json(msgspec.to_builtins(TOPIC) | {"colour": "red"})
     assert msgspec.json.decode(later, type=TopicAnswer) == TOPIC
-
-
-def test_the_lag_of_a_subscription_is_that_of_all_its_topics():
-    topics = [TopicProgress("a", 1, 4, 3), TopicProgress("b", 0, 2, 2)]
-    settings = ("explicit", "publish", 256, 30_000, 60_000, 5, 20)
-    answer = SubscriptionAnswer("s", ">", "now", False, *settings, 0, 0, 0, False, 0, topics)
-    assert answer.lag == 5

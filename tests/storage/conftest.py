@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from conduit.core.message import Retention
 from conduit.storage.base import Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
+from tests.storage import given
+from tests.storage.given import NOW_MS
 from tests.support.postgres import DATABASE
 
 
@@ -46,3 +49,15 @@ async def store(request, tmp_path: Path):
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def topics(store):
+    """`orders.eu` holds 3 to 10, `orders.us` 1 to 4, `orders.new` nothing; one ms between messages."""
+    eu, us, new = [await given.topic(store, f"orders.{name}") for name in ("eu", "us", "new")]
+    await given.messages(store, eu.topic_id, 10)
+    await given.messages(store, us.topic_id, 4)
+    await store.trim(eu.topic_id, Retention(max_messages=8), NOW_MS, 10)
+    await given.messages(store, (await given.topic(store, "orders")).topic_id, 2)
+    await given.messages(store, (await given.topic(store, "orders.eu", "others")).topic_id, 9)
+    return {"eu": eu.topic_id, "us": us.topic_id, "new": new.topic_id}

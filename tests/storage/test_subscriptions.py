@@ -2,23 +2,11 @@ import asyncio
 
 import pytest
 
-from conduit.core.message import Death, Progress, Retention, SubscriptionSettings
+from conduit.core.message import Death, Progress, SubscriptionSettings
 from conduit.errors import Conflict
 from conduit.storage.base import Start, StartPlace
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
-
-
-@pytest.fixture
-async def topics(store):
-    """`orders.eu` holds 3 to 10, `orders.us` 1 to 4, `orders.new` nothing; one ms between messages."""
-    eu, us, new = [await given.topic(store, f"orders.{name}") for name in ("eu", "us", "new")]
-    await given.messages(store, eu.topic_id, 10)
-    await given.messages(store, us.topic_id, 4)
-    await store.trim(eu.topic_id, Retention(max_messages=8), NOW_MS, 10)
-    await given.messages(store, (await given.topic(store, "orders")).topic_id, 2)
-    await given.messages(store, (await given.topic(store, "orders.eu", "others")).topic_id, 9)
-    return {"eu": eu.topic_id, "us": us.topic_id, "new": new.topic_id}
 
 
 async def test_a_new_subscription_is_listed_as_it_was_created(store):
@@ -147,7 +135,7 @@ async def test_a_subscription_that_is_moved_on_many_topics_is_one_value_again(st
     assert await given.recorded_count(store) == 10 + 20
     floors = dict.fromkeys(topic_ids[:10], 5) | dict.fromkeys(topic_ids[10:], 3)
     assert await given.floors(store, ours.subscription_id) == floors
-    assert await store.progress(other.subscription_id) == rows[20:]
+    assert sorted(await store.progress(other.subscription_id), key=by_topic) == rows[20:]
     # Moved anew it is only where it was moved to last.
     await store.seek(ours.subscription_id, [(topic_ids[29], 4)])
     floors = dict.fromkeys(topic_ids[:10], 5) | {topic_ids[29]: 4}

@@ -108,7 +108,9 @@ class Broker:
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
         self.messages = Browser(store, self.topics, self.subscriptions)
-        self._housekeeper = Housekeeper(store, self.topics, clock, self._time, options.housekeeping)
+        self._housekeeper = Housekeeper(
+            store, self.topics, clock, self._time, self._engine.lags, options.housekeeping
+        )
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -170,6 +172,7 @@ class Broker:
 
     def topic_created(self, topic: Topic) -> None:
         """See `TopicWatcher.topic_created`."""
+        self._engine.lags.topic_created(topic)
         self.router.topic_created(topic)
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
@@ -187,6 +190,7 @@ class Broker:
             for subscriber in tuple(running.group.subscribers):
                 subscriber.on_removed(Removal.TOPIC_DELETED)
         self._owned.topic_deleted(topic, named)
+        self._engine.lags.topic_deleted(topic)
 
     # Time -----------------------------------------------------------------------------------------
 
@@ -197,6 +201,7 @@ class Broker:
         self._time.tick()
         self._keys.tick(now)
         self.router.tidy()
+        self.subscriptions.tick()
         if self.stats.tick(now):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
 
@@ -210,5 +215,5 @@ class Broker:
         return Gauges(
             topic_count=len(self.topics),
             subscriber_count=self.router.subscriber_count,
-            backlog_count=self._owned.backlog_count(),
+            backlog_count=max(0, self._engine.lags.backlog_count),
         )

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol, TypeVar
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.clock import Clock
 from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention, TopicRecord
-from conduit.core.topics import TopicIndex
+from conduit.core.sorted_names import SortedNames
+from conduit.core.topics import TopicIndex, matcher, prefix_of
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import check_topic, is_pattern
 from conduit.storage.base import Store
 
 T = TypeVar("T")
+
+
+# Names that one step of a walk looks at.
+WALK_STEP_COUNT = 200
 
 
 class Topic:
@@ -54,6 +60,13 @@ class Topic:
         self.is_deleted = False
 
 
+class Walked(NamedTuple):
+    """One step of a walk: the topics among the names up to `reached`."""
+
+    topics: Sequence[Topic]
+    reached: str
+
+
 class TopicWatcher(Protocol):
     """Who is told of topics that come and go."""
 
@@ -85,9 +98,10 @@ class Catalog:
         self._watcher = watcher
         self._default_retention = default_retention
         self._max_count = max_count
-        # tenant -> name -> topic, and the same by patterns.
+        # tenant -> name -> topic, and the same by patterns and in order.
         self._names: dict[str, dict[str, Topic]] = {}
         self._indexes: dict[str, TopicIndex[Topic]] = {}
+        self._sorted: dict[str, SortedNames] = {}
         self._ids: dict[int, Topic] = {}
         # By (tenant, name): a name is never created while it is being deleted.
         self._changes = Changes()
@@ -137,12 +151,32 @@ class Catalog:
 
     def list(self, tenant: str, *, q: str | None, limit: int, after: str | None) -> list[Topic]:
         """By name: those that contain `q` and come after `after`."""
-        names = sorted(
-            name
-            for name in self._names.get(tenant, {})
-            if (after is None or name > after) and (q is None or q in name)
-        )
-        return [self.get(tenant, name) for name in names[:limit]]
+        names = self._sorted.get(tenant)
+        if names is None:
+            return []
+        # One that is being deleted has a name and is not found.
+        found = (self.find(tenant, name) for name in names.containing(q or "", after))
+        return [*islice((topic for topic in found if topic is not None), limit)]
+
+    def walk(self, tenant: str, pattern: str, after: str | None = None) -> Iterator[Walked]:
+        """The topics of a pattern that come after `after`, by name, in short steps. In between others may
+        have their turns: each step gives what is there then."""
+        if not is_pattern(pattern):
+            yield Walked(
+                self.matching(tenant, pattern) if not after or pattern > after else [], pattern
+            )
+            return
+        is_meant, prefix = matcher(pattern), prefix_of(pattern)
+        names = self._sorted.get(tenant, SortedNames())
+        while some := names.after(after, WALK_STEP_COUNT, prefix):
+            topics = [
+                # One that is being deleted is there until the store has answered.
+                self.find(tenant, name) or next(self._indexes[tenant].match(name))
+                for name in some
+                if is_meant(name)
+            ]
+            after = some[-1]
+            yield Walked(topics, after)
 
     async def create(self, tenant: str, name: str, retention: Retention | None = None) -> Topic:
         """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached, Unavailable."""
@@ -335,6 +369,7 @@ class Catalog:
         self._names[topic.tenant].pop(topic.name, None)
         del self._ids[topic.topic_id]
         self._indexes[topic.tenant].remove(topic.name)
+        self._sorted[topic.tenant].remove(topic.name)
         self._watcher.topic_deleted(topic)
 
     def _touch(self, topic: Topic) -> None:
@@ -344,4 +379,5 @@ class Catalog:
     def _add(self, topic: Topic) -> None:
         self._names.setdefault(topic.tenant, {})[topic.name] = topic
         self._indexes.setdefault(topic.tenant, TopicIndex()).add(topic.name, topic)
+        self._sorted.setdefault(topic.tenant, SortedNames()).add(topic.name)
         self._ids[topic.topic_id] = topic

@@ -28,7 +28,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Gauges(msgspec.Struct, frozen=True):
-    """What there is at one moment. `backlog_count`: what the running subscriptions have to settle."""
+    """What there is at one moment. `backlog_count`: what durable subscriptions have to settle."""
 
     topic_count: int
     subscriber_count: int

@@ -42,6 +42,19 @@ def get(name: str, output: str | None, url: str) -> None:
     if pick(output, piped="json") == "table" and found.topics:
         click.echo()
         show_all(found.topics, _PLACES, "table")
+    elif found.more_topics:
+        note(f"on more than 20 topics; `conduit subscription topics {name}` lists them")
+
+
+@subscription.command()
+@click.argument("name")
+@with_limit
+@with_output()
+@with_url
+def topics(name: str, limit: int, output: str | None, url: str) -> None:
+    """List how far a subscription is in each of its topics, by name."""
+    found = call(url, lambda client: take(client.subscriptions.topics(name), limit))
+    show_all(found, _PLACES, output)
 
 
 @subscription.command()
@@ -64,6 +77,8 @@ def seek(
     moved = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
     for gap in moved.gaps:
         note(gap_text(gap))
+    if moved.more_topics:
+        note(f"{moved.lag:,} messages before it, on more than 20 topics")
     show_all(moved.topics, _PLACES, output)
 
 

@@ -10,7 +10,14 @@ import msgspec
 from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
 from conduit.client.rest import Rest, address, decode
 from conduit.protocol.frames import StartSpec
-from conduit.protocol.records import Moved, Retention, SubscriptionList, TopicList
+from conduit.protocol.records import (
+    Moved,
+    Retention,
+    SubscriptionList,
+    SubscriptionTopics,
+    TopicList,
+    TopicProgress,
+)
 
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
@@ -80,6 +87,13 @@ class Subscriptions:
     async def get(self, name: str) -> Subscription:
         """One subscription. Raises ApiError `subscription_not_found`."""
         return await self._rest.get(address("subscriptions", name), Subscription)
+
+    async def topics(self, name: str) -> AsyncIterator[TopicProgress]:
+        """How far it is in each of its topics, by name. Raises ApiError `subscription_not_found`."""
+        where = address("subscriptions", name, "topics")
+        async for page in _pages(self._rest, where, SubscriptionTopics, {"limit": PAGE_COUNT}):
+            for place in page.topics:
+                yield place
 
     async def delete(self, name: str) -> None:
         """Delete a subscription and its progress; its dead letters stay."""

@@ -73,7 +73,7 @@ class TopicList(msgspec.Struct, frozen=True):
 
 
 class TopicProgress(msgspec.Struct, frozen=True):
-    """How far a subscription is in one topic. `lag`: messages above the floor, retention apart."""
+    """How far a subscription is in one topic. `lag`: messages that are stored and not settled."""
 
     topic: str
     floor: int
@@ -81,8 +81,18 @@ class TopicProgress(msgspec.Struct, frozen=True):
     lag: int
 
 
+class SubscriptionTopics(msgspec.Struct, frozen=True):
+    """A page of a subscription's topics, by name."""
+
+    topics: list[TopicProgress]
+    next: str | None
+
+
 class SubscriptionAnswer(msgspec.Struct, frozen=True):
-    """One durable subscription and how far it is."""
+    """One durable subscription and how far it is. `lag`: messages of all its topics that it has not settled.
+
+    `topics` is empty and `more_topics` true if there are more than 20: `/topics` below it has them in pages.
+    """
 
     name: str
     topic: str
@@ -102,12 +112,9 @@ class SubscriptionAnswer(msgspec.Struct, frozen=True):
     """As many deliveries wait for their next attempt as may: nothing new is handed out until some of them
     were handed out again or settled."""
     dead_count: int
+    lag: int
     topics: list[TopicProgress]
-
-    @property
-    def lag(self) -> int:
-        """Messages that are not settled, of all topics."""
-        return sum(topic.lag for topic in self.topics)
+    more_topics: bool
 
 
 class GapAnswer(msgspec.Struct, frozen=True):
@@ -136,10 +143,15 @@ class SubscriptionList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Moved(msgspec.Struct, frozen=True):
-    """Where a subscription is after a seek, or would be. `gaps`: what the `start` cannot be given."""
+class Moved(msgspec.Struct):
+    """Where a subscription is after a seek, or would be. `lag`: messages that it then has before it.
+
+    `topics` and `more_topics` are as in the subscription. `gaps`: what the `start` cannot be given.
+    """
 
     topics: list[TopicProgress]
+    more_topics: bool
+    lag: int
     dry_run: bool
     gaps: list[GapAnswer] = []
 

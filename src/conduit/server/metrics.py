@@ -63,7 +63,7 @@ class _Collector(Collector):
         yield _gauge("subscribers", "Live attachments.", gauges.subscriber_count)
         yield _gauge(
             "backlog",
-            "Messages that durable subscriptions with subscribers have not settled.",
+            "Messages that durable subscriptions have not settled, whether anybody is attached or not.",
             gauges.backlog_count,
         )
         yield _gauge(

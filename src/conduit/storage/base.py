@@ -106,6 +106,15 @@ class Heard(NamedTuple):
     """Whether there is nothing more to be told of it: its topic was made anew, or is there."""
 
 
+class Settled(NamedTuple):
+    """How far a subscription is in all topics together."""
+
+    passed_count: int
+    """Messages that are stored and not above its cursor, settled or open."""
+    open: list[Progress]
+    """Of the topics where something is open."""
+
+
 class DeadFilter(msgspec.Struct, frozen=True):
     """Which dead letters are meant; None does not restrict. Times in ms, `from` inclusive, `to` exclusive."""
 
@@ -314,9 +323,17 @@ class Store(Protocol):
         """What `start` means now: (topic_id, floor) for every matching topic, floor being the last
         number before the first to be delivered."""
 
-    async def progress(self, subscription_id: int) -> list[Progress]:
-        """How far it is, one per topic: what was stored last, or if nothing was since, where it began or was
-        moved to. A topic that is left out begins at 0."""
+    async def progress(
+        self, subscription_id: int, topic_ids: Sequence[int] | None = None
+    ) -> list[Progress]:
+        """How far it is, one per topic, of all or of these: what was stored last, or if nothing was since,
+        where it began or was moved to. A topic that is left out begins at 0."""
+
+    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
+        """The same of one topic, for each of these subscriptions; what is left out begins at 0."""
+
+    async def settled(self, subscription_id: int) -> Settled:
+        """What it has settled in all topics. The answer is small, however many they are."""
 
     async def former(self, subscription_id: int) -> list[Former]:
         """The deleted topics that it followed, as `topic_delete` was told, and the gaps of its start, in the

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from conduit.core.message import DeadLetter
+from tests.model.oracle.line import Line
 from tests.model.oracle.news import Known
 from tests.model.oracle.state import State
 from tests.model.oracle.subscription import Subscription
@@ -96,13 +97,20 @@ def shown(state: State, subscription: Subscription) -> Shown:
         line.topic.name: (
             line.floor,
             line.topic.last_known,
-            max(0, line.topic.last_known - line.floor),
+            _lag(line),
         )
         for line in subscription.lines.values()
         if line.topic.is_known
     }
     dead = sum(place[0] == subscription.name for place in state.letters)
     return Shown(floors, len(subscription.holders), out, waiting, dead)
+
+
+def _lag(line: Line) -> int:
+    """Messages that are stored, as far as the broker knows, and not settled."""
+    first = line.topic.first_known
+    above = line.topic.last_known - max(line.next, first) + 1
+    return max(0, above) + sum(seq >= first for seq in line.open)
 
 
 def is_blurred(subscription: Subscription) -> bool:

@@ -20,6 +20,8 @@ from conduit.storage.base import Store
 
 # Until the store tells what became of a change, it is asked again after this.
 LEARN_AGAIN_S = 1.0
+# Topics that a running subscription moves in during one turn of the loop.
+SEEK_STEP_COUNT = 200
 
 
 class Altering:
@@ -85,11 +87,14 @@ class Altering:
                 raise
             running = self._owned.find_running(record)
             if running is None:
+                self._engine.lags.by_id[record.subscription_id].unknown()
                 return
-            for topic_id, floor in positions:
+            for count, (topic_id, floor) in enumerate(positions, 1):
                 topic = self._catalog.by_id(topic_id)
-                if topic is not None:
+                if topic is not None and not running.is_over:
                     running.seek(topic, floor)
+                if count % SEEK_STEP_COUNT == 0:
+                    await asyncio.sleep(0)
 
     # What became of a change ----------------------------------------------------------------------
 

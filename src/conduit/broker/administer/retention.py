@@ -14,6 +14,7 @@ import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.lags import Lags
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
 from conduit.storage.base import Store
@@ -55,9 +56,11 @@ class Housekeeper:
         catalog: Catalog,
         clock: Clock,
         store_time: StoreTime,
+        lags: Lags,
         rules: RetentionRules,
     ) -> None:
         self._store = store
+        self._lags = lags
         self._catalog = catalog
         self._clock = clock
         self._time = store_time
@@ -154,6 +157,7 @@ class Housekeeper:
             trimmed = await self._store.trim(
                 topic.topic_id, topic.retention, now_ms, SLICE_COUNT, through_seq
             )
+            self._lags.trimmed(topic, trimmed.first_seq)
             topic.first_seq = trimmed.first_seq
             # A commit that ended in this turn may be missing here; the next slice counts it.
             topic.stored_bytes = trimmed.stored_bytes

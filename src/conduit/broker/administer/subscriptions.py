@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from conduit.broker.administer.altering import Altering
+from conduit.broker.administer.counting import Counting
 from conduit.broker.administer.views import (
     DeliveryState,
     SubscriptionView,
@@ -16,6 +18,7 @@ from conduit.broker.administer.views import (
 )
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import RANGES, check_settings
@@ -32,10 +35,12 @@ from conduit.core.message import (
 from conduit.core.topics import matches
 from conduit.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from conduit.protocol.frames import StartSpec
-from conduit.protocol.records import Moved
+from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import DeadFilter, Store
 
-# Topics that a view looks at in one turn of the loop.
+# A subscription on more topics is shown without them; they are asked for, page by page.
+TOPICS_SHOWN_COUNT = 20
+# Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
 # How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
 REDRIVE_TRIES_MAX_COUNT = 3
@@ -48,6 +53,7 @@ class Subscriptions:
         self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, starts: Starts
     ) -> None:
         self._store = store
+        self._counting = Counting(store, catalog, owned, engine.lags)
         self._catalog = catalog
         self._owned = owned
         self._engine = engine
@@ -55,8 +61,13 @@ class Subscriptions:
         self._altering = Altering(store, catalog, owned, engine)
 
     async def close(self) -> None:
-        """Find out no more what became of changes; the store is closed by now."""
+        """End what goes on in the background; the store is closed by now."""
+        await self._counting.close()
         await self._altering.close()
+
+    def tick(self) -> None:
+        """See `Counting.tick`."""
+        self._counting.tick()
 
     async def create(
         self,
@@ -117,18 +128,42 @@ class Subscriptions:
         """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
         what `start` asks for and is not there. With `dry_run` nothing changes.
         """
+        if dry_run:
+            # Nobody waits for what only looks.
+            return await self._sought(self._owned.get(tenant, name), start, dry_run=True)
         async with self._owned.changing:
-            record = self._owned.get(tenant, name)
-            beginning = await self._starts.begin(tenant, record.pattern, start)
-            positions = await self._starts.floors(tenant, record.pattern, beginning)
-            if not dry_run:
-                await self._altering.seek(record, positions)
-        places = [
-            place_of(topic, floor)
-            for topic_id, floor in positions
-            if (topic := self._catalog.by_id(topic_id)) is not None
-        ]
-        return Moved(places, dry_run, missing(beginning))
+            return await self._sought(self._owned.get(tenant, name), start, dry_run=False)
+
+    async def _sought(
+        self, record: SubscriptionRecord, start: StartSpec, *, dry_run: bool
+    ) -> Moved:
+        beginning = await self._starts.begin(record.tenant, record.pattern, start)
+        positions = await self._starts.floors(record.tenant, record.pattern, beginning)
+        if not dry_run:
+            await self._altering.seek(record, positions)
+        moved = Moved([], False, 0, dry_run, missing(beginning))
+        async for topic, floor in self._topics_of(positions):
+            place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))
+            moved.lag += place.lag
+            moved.topics.append(place)
+            if len(moved.topics) > TOPICS_SHOWN_COUNT:
+                moved.more_topics = True
+                moved.topics.clear()
+        if moved.more_topics:
+            moved.topics.clear()
+        moved.topics.sort(key=lambda place: place.topic)
+        return moved
+
+    async def _topics_of(
+        self, positions: Sequence[tuple[int, int]]
+    ) -> AsyncIterator[tuple[Topic, int]]:
+        """The topics that are there, each with its floor; others have their turns in between."""
+        for count, (topic_id, floor) in enumerate(positions, 1):
+            topic = self._catalog.by_id(topic_id)
+            if topic is not None:
+                yield topic, floor
+            if count % VIEW_STEP_COUNT == 0:
+                await asyncio.sleep(0)
 
     async def redrive(self, letter: DeadLetter, at_ms: int) -> None:
         """Deliver a dead letter's message to its subscription again, from attempt 1, and mark it as redriven,
@@ -177,55 +212,82 @@ class Subscriptions:
 
     async def delivery_states(self, topic: Topic, seq: int) -> list[DeliveryState]:
         """What every durable subscription of the topic has done with one message."""
-        records = self._owned.followers(topic)
-        found = await asyncio.gather(*(self._stored(record) for record in records))
-        clock = self._engine.clock
+        records = {each.subscription_id: each for each in self._owned.followers(topic)}
+        rows = await self._store.progress_in(topic.topic_id, list(records))
+        stored, clock = {row.subscription_id: row for row in rows}, self._engine.clock
         return [
-            state_of(record.name, self._delivery(record, topic, stored), seq, clock)
-            for record, stored in zip(records, found, strict=True)
+            state_of(record.name, self._delivery(record, topic, stored.get(id_)), seq, clock)
+            for id_, record in records.items()
         ]
+
+    async def topics(
+        self, tenant: str, name: str, *, limit: int, after: str | None
+    ) -> list[TopicProgress]:
+        """How far a subscription is in the topics that come after `after`, by name."""
+        record = self._owned.get(tenant, name)
+        found: list[Topic] = []
+        for step in self._catalog.walk(tenant, record.pattern, after):
+            found += step.topics
+            if len(found) >= limit:
+                break
+            await asyncio.sleep(0)
+        deliveries = await self._deliveries(record, found[:limit])
+        return [place_of(topic, delivery) for topic, delivery in deliveries]
 
     async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
         view = SubscriptionView(record)
-        stored = await self._stored(record)
-        matching = self._catalog.matching(record.tenant, record.pattern)
-        for count, topic in enumerate(sorted(matching, key=lambda topic: topic.name), 1):
-            delivery = self._delivery(record, topic, stored)
-            view.add(topic, delivery)
-            if count % VIEW_STEP_COUNT == 0:
-                # Others have a turn: a pattern may have any number of topics.
-                await asyncio.sleep(0)
+        lag = await self._counting.known(record)
+        if lag.coverage.topic_count <= TOPICS_SHOWN_COUNT:
+            topics = self._catalog.matching(record.tenant, record.pattern)
+            topics.sort(key=lambda topic: topic.name)
+            for topic, delivery in await self._deliveries(record, topics):
+                view.add(topic, delivery)
+        else:
+            view.more_topics, view.lag = True, lag.count
         running = self._owned.find_running(record)
+        if running is not None:
+            view.subscribers = len(running.group.subscribers)
+        if view.more_topics:
+            view.in_flight_count = 0 if running is None else sum(running.group.in_flight.values())
+            view.pending_retry_count = max(0, lag.open_count - view.in_flight_count)
         view.full = view.pending_retry_count >= self._engine.pending_max_count
-        view.subscribers = 0 if running is None else len(running.group.subscribers)
         dead = DeadFilter(subscription=record.name)
         view.dead_count = await self._store.dead_count(record.tenant, dead)
         return view
 
-    async def _stored(self, record: SubscriptionRecord) -> dict[int, Progress]:
-        rows = await self._store.progress(record.subscription_id)
-        return {row.topic_id: row for row in rows}
+    async def _deliveries(
+        self, record: SubscriptionRecord, topics: Sequence[Topic]
+    ) -> list[tuple[Topic, Delivery]]:
+        """Its machine in each of the topics."""
+        stored: dict[int, Progress] = {}
+        if topics and self._owned.find_running(record) is None:
+            ids = [topic.topic_id for topic in topics]
+            rows = await self._store.progress(record.subscription_id, ids)
+            stored = {row.topic_id: row for row in rows}
+        return [
+            (topic, self._delivery(record, topic, stored.get(topic.topic_id))) for topic in topics
+        ]
 
-    def _delivery(
-        self, record: SubscriptionRecord, topic: Topic, stored: dict[int, Progress]
-    ) -> Delivery | None:
-        """Its machine in the topic, if there is one: that which runs, or else the stored one."""
+    def _delivery(self, record: SubscriptionRecord, topic: Topic, row: Progress | None) -> Delivery:
+        """Its machine in the topic: that which runs, or else the stored one."""
         running = self._owned.find_running(record)
-        delivery = None if running is None else running.delivery(topic)
-        row = stored.get(topic.topic_id)
-        if delivery is None and row is not None:
-            delivery = restored(record.settings, row, self._engine.clock)
-        return delivery
+        if running is not None:
+            delivery = running.delivery(topic)
+            # Where it has nothing to do, all is settled.
+            return delivery or Delivery(running.group.policy, topic.last_seq, {})
+        if row is None:
+            return Delivery(policy_of(record.settings), 0, {})
+        return restored(record.settings, row, self._engine.clock)
 
     # Last, because below it `list` would mean this method.
     async def list(
         self, tenant: str, *, q: str | None, limit: int, after: str | None
     ) -> list[SubscriptionView]:
         """By name: those that contain `q` and come after `after`."""
-        names = sorted(
-            name
-            for name in self._owned.names(tenant)
-            if (after is None or name > after) and (q is None or q in name)
-        )
-        views = (self._view(self._owned.get(tenant, name)) for name in names[:limit])
-        return await asyncio.gather(*views)
+        page = self._owned.page(tenant, q=q, limit=limit, after=after)
+        # Some may be deleted while others are looked at.
+        return [
+            await self._view(record)
+            for record in page
+            if self._owned.find(tenant, record.name) is record
+        ]

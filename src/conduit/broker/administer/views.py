@@ -8,16 +8,20 @@ from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.starts import Beginning
 from conduit.core.delivery import Delivery
+from conduit.core.lag import lag_of
 from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
 from conduit.protocol.records import GapAnswer, TopicProgress
 
 
 class SubscriptionView(msgspec.Struct):
-    """A subscription and what is going on in it."""
+    """A subscription and what is going on in it. `topics` is empty if they are `more_topics` than are shown
+    with it."""
 
     record: SubscriptionRecord
     topics: list[TopicProgress] = []
+    more_topics: bool = False
+    lag: int = 0
     subscribers: int = 0
     in_flight_count: int = 0
     pending_retry_count: int = 0
@@ -26,12 +30,12 @@ class SubscriptionView(msgspec.Struct):
     gaps: list[GapAnswer] = []
     """What its start could not be given; of a subscription that was just created."""
 
-    def add(self, topic: Topic, delivery: Delivery | None) -> None:
-        """One of its topics, and what it does there; None: it has nothing of it."""
-        self.topics.append(place_of(topic, 0 if delivery is None else delivery.floor))
-        if delivery is not None:
-            self.in_flight_count += delivery.out_count
-            self.pending_retry_count += delivery.waiting_count
+    def add(self, topic: Topic, delivery: Delivery) -> None:
+        """One of its topics, and what it does there."""
+        self.topics.append(place_of(topic, delivery))
+        self.lag += self.topics[-1].lag
+        self.in_flight_count += delivery.out_count
+        self.pending_retry_count += delivery.waiting_count
 
 
 class DeliveryState(msgspec.Struct):
@@ -53,14 +57,15 @@ def missing(beginning: Beginning) -> list[GapAnswer]:
     ]
 
 
-def place_of(topic: Topic, floor: int) -> TopicProgress:
+def place_of(topic: Topic, delivery: Delivery) -> TopicProgress:
     """Where a subscription is in a topic."""
-    return TopicProgress(topic.name, floor, topic.last_seq, max(0, topic.last_seq - floor))
+    lag = lag_of(delivery, topic.first_seq, topic.last_seq)
+    return TopicProgress(topic.name, delivery.floor, topic.last_seq, lag)
 
 
-def state_of(name: str, delivery: Delivery | None, seq: int, clock: Clock) -> DeliveryState:
-    """What it has done with a message; None: it has nothing of the topic."""
-    if delivery is None or seq > delivery.cursor:
+def state_of(name: str, delivery: Delivery, seq: int, clock: Clock) -> DeliveryState:
+    """What it has done with a message."""
+    if seq > delivery.cursor:
         return DeliveryState(name, "pending")
     retry = delivery.history(seq)
     if retry is None:

@@ -12,6 +12,7 @@ from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Outlet, Removal, Subscriber
+from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.router import Router
@@ -128,11 +129,19 @@ class Connection:
         running = Running(room.engine, self._tenant, frame.topic, settings)
         room.router.add(running)
         self._join(running, frame, beginning)
-        if beginning.floors or beginning.takes_all:
-            for topic in room.catalog.matching(self._tenant, frame.topic):
-                unknown = 0 if beginning.takes_all else topic.last_seq
-                running.begin(topic, beginning.floors.get(topic.topic_id, unknown))
+        self._begin_all(running, beginning)
         self._welcome(frame, running, beginning)
+
+    def _begin_all(self, running: Running, beginning: Beginning) -> None:
+        """Begin in the topics that do not begin at their end."""
+        catalog, floors = self._room.catalog, beginning.floors
+        if beginning.takes_all:
+            outset = Outset(catalog.by_id, floors, {}, lambda _: 0)
+            walk = catalog.walk(self._tenant, running.pattern)
+            running.begin_all(outset, (step.topics for step in walk))
+        elif floors:
+            outset = Outset(catalog.by_id, floors, {}, lambda _: None)
+            running.begin_all(outset, ([topic] for id_ in floors if (topic := catalog.by_id(id_))))
 
     async def _begin(self, frame: Subscribe) -> Beginning:
         """Where it begins; the topic that it names exists then, until the caller next waits."""

@@ -12,6 +12,7 @@ from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.deadlines import Deadlines
 from conduit.broker.deliver.feed import Feeds, Tools
 from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.lags import Lags
 from conduit.broker.deliver.progress import ProgressWriter
 from conduit.broker.deliver.reader import Reader
 from conduit.broker.stats import Stats
@@ -34,6 +35,7 @@ class Engine:
     breakers: Breakers
     progress: ProgressWriter
     deadlines: Deadlines
+    lags: Lags
     pending_max_count: int
     """Deliveries of one subscription that may wait for their next attempt before it gets nothing new."""
 
@@ -47,7 +49,7 @@ def make_engine(
     memory_max_bytes: int,
 ) -> Engine:
     """All of it, for one store."""
-    turn, index, backlog = Turn(clock.now), MessageIndex(), Backlog(commits)
+    turn, index, backlog, lags = Turn(clock.now), MessageIndex(), Backlog(commits), Lags()
     budget = Budget(turn, stats, memory_max_bytes)
     return Engine(
         clock=clock,
@@ -59,7 +61,8 @@ def make_engine(
         backlog=backlog,
         reader=Reader(store, index, budget, stats),
         breakers=Breakers(store, clock),
-        progress=ProgressWriter(store, clock, stats),
+        progress=ProgressWriter(store, clock, stats, lags),
         deadlines=Deadlines(clock),
+        lags=lags,
         pending_max_count=pending_max_count,
     )

@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Removal
+from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
+from conduit.core.sorted_names import SortedNames
 from conduit.core.topics import PatternTrie, matches
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
@@ -29,6 +32,8 @@ from conduit.protocol.frames import StartSpec
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Start, Store
 
 SUBSCRIPTIONS_MAX_COUNT = 100_000
+# Rows of progress that are taken over in one turn of the loop.
+LOAD_STEP_COUNT = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class Owned:
         self._records: dict[tuple[str, str], SubscriptionRecord] = {}
         # tenant -> records by pattern.
         self._patterns: dict[str, PatternTrie[str]] = {}
+        self._names: dict[str, SortedNames] = {}
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
@@ -103,9 +109,14 @@ class Owned:
         """Of all tenants."""
         return list(self._records.values())
 
-    def names(self, tenant: str) -> list[str]:
-        """Of all that the tenant has."""
-        return [name for owner, name in self._records if owner == tenant]
+    def page(
+        self, tenant: str, *, q: str | None, limit: int, after: str | None
+    ) -> Sequence[SubscriptionRecord]:
+        """By name: those that contain `q` and come after `after`."""
+        names = self._names.get(tenant, SortedNames())
+        return [
+            self._records[tenant, name] for name in islice(names.containing(q or "", after), limit)
+        ]
 
     def followers(self, topic: Topic) -> list[SubscriptionRecord]:
         """The subscriptions that the topic belongs to."""
@@ -184,6 +195,9 @@ class Owned:
         place = (record.tenant, record.name)
         del self._records[place]
         self._patterns[record.tenant].remove(record.pattern, record.name)
+        self._names[record.tenant].remove(record.name)
+        self._engine.lags.forget(record)
+        self._router.covered(record.tenant)
         running = self._running.get(place)
         if running is not None:
             _send_away(running, Removal.DELETED)
@@ -202,6 +216,9 @@ class Owned:
     def _keep(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
         self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
+        self._names.setdefault(record.tenant, SortedNames()).add(record.name)
+        self._engine.lags.keep(record)
+        self._router.covered(record.tenant)
 
     # What runs ------------------------------------------------------------------------------------
 
@@ -214,14 +231,14 @@ class Owned:
         return await self._load(record, create) if running is None else running
 
     async def _load(self, record: SubscriptionRecord, create: bool) -> Running:
+        lag = self._engine.lags.by_id[record.subscription_id]
+        walk = self._catalog.walk(record.tenant, record.pattern)
+        await self._engine.lags.cover(lag.coverage, walk)
         self._loading, self._gone = record, deque(maxlen=FORMER_MAX_COUNT)
         try:
             # First the claim: what the owner before has not stored by then, it never will.
             fence = await self._store.subscription_claim(record.subscription_id)
-            progress = await self._store.progress(record.subscription_id)
-            if any(self._catalog.by_id(row.topic_id) is None for row in progress):
-                # Else such a topic would begin at its first message, once this node hears of it.
-                await self._catalog.learn()
+            progress = await self._progress(record)
             former = await self._store.former(record.subscription_id)
             await self._make_topic(record, create)
         finally:
@@ -229,8 +246,6 @@ class Owned:
         running = Running(self._engine, record.tenant, record.pattern, record.settings)
         running.make_durable(record, fence)
         self._remember(running, progress, former)
-        for row in progress:
-            self._learn(row)
         self._running[record.tenant, record.name] = running
         self._router.add(running)
         self._begin(running, progress, former)
@@ -239,16 +254,16 @@ class Owned:
         return running
 
     def _remember(
-        self, running: Running, progress: Sequence[Progress], former: Sequence[Former]
+        self, running: Running, progress: Mapping[int, Progress], former: Sequence[Former]
     ) -> None:
         """The topics that it followed and that are gone, also those that went after the store was asked."""
-        floors = {row.topic_id: row.floor for row in progress}
         stored = {(gone.name, gone.epoch) for gone in former}
         for gone in former:
             running.remember(gone, self._catalog.find(running.tenant, gone.name))
         for topic in self._gone:
             if (topic.name, topic.epoch) not in stored:
-                floor = floors.get(topic.topic_id, 0)
+                row = progress.get(topic.topic_id)
+                floor = 0 if row is None else row.floor
                 gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
                 running.remember(gone, self._catalog.find(running.tenant, topic.name))
 
@@ -261,23 +276,42 @@ class Owned:
         else:
             self._catalog.get(record.tenant, record.pattern)
 
-    def _learn(self, row: Progress) -> None:
-        """Another node may have handed out more than this one knew to exist."""
+    async def _progress(self, record: SubscriptionRecord) -> Mapping[int, Progress]:
+        """Where it is, by topic. Another node may have handed out more than this one knew to exist."""
+        found: dict[int, Progress] = {}
+        unknown: list[Progress] = []
+        for count, row in enumerate(await self._store.progress(record.subscription_id), 1):
+            found[row.topic_id] = row
+            if not self._learn(row):
+                unknown.append(row)
+            if count % LOAD_STEP_COUNT == 0:
+                await asyncio.sleep(0)
+        if unknown:
+            # Else such a topic would begin at its first message, once this node hears of it.
+            await self._catalog.learn()
+        for row in unknown:
+            self._learn(row)
+        return found
+
+    def _learn(self, row: Progress) -> bool:
         topic = self._catalog.by_id(row.topic_id)
-        if topic is not None:
+        if topic is not None and row.cursor > topic.last_seq:
             self._router.learned(topic, row.cursor)
+        return topic is not None
 
     def _begin(
-        self, running: Running, progress: Sequence[Progress], former: Sequence[Former]
+        self, running: Running, progress: Mapping[int, Progress], former: Sequence[Former]
     ) -> None:
-        stored = {row.topic_id: row for row in progress}
         # Here a topic is there until the store has answered that it is deleted.
         going = {(gone.name, gone.epoch): gone.floor for gone in former}
-        for topic in self._catalog.matching(running.tenant, running.pattern):
-            row = stored.get(topic.topic_id)
-            # A topic without progress was made after the subscription.
-            floor = going.get((topic.name, topic.epoch), 0) if row is None else row.floor
-            running.begin(topic, floor, row)
+
+        def floor_of(topic: Topic) -> int:
+            """A topic without progress was made after the subscription."""
+            return going.get((topic.name, topic.epoch), 0)
+
+        outset = Outset(self._catalog.by_id, {}, progress, floor_of)
+        walk = self._catalog.walk(running.tenant, running.pattern)
+        running.begin_all(outset, (step.topics for step in walk))
 
     def left(self, running: Running) -> None:
         """A subscriber of a durable subscription has left: without any, it is unloaded when it is stored."""
@@ -306,6 +340,7 @@ class Owned:
     def move_away(self, place: tuple[str, str]) -> None:
         """It does not run here any more; its subscribers are told to come again. What is not stored of it is
         lost, and comes again where it is loaded next."""
+        self._engine.lags.by_id[self._records[place].subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
             running.was_moved = True
@@ -334,18 +369,6 @@ class Owned:
             and matches(loading.pattern, topic.name)
         ):
             self._gone.append(topic)
-
-    def backlog_count(self) -> int:
-        """Messages that the running subscriptions have not settled, by their floors."""
-        return sum(
-            max(0, cursor.topic.last_seq - cursor.delivery.floor)
-            for running in self._running.values()
-            for cursor in running.cursors.values()
-        ) + sum(
-            max(0, unopened.topic.last_seq - unopened.floor)
-            for running in self._running.values()
-            for unopened in running.unopened.values()
-        )
 
 
 def _send_away(running: Running, why: Removal) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import uuid_utils
 
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.lags import Lags
 from conduit.broker.deliver.marks import Marks, Recorded
 from conduit.broker.deliver.stored import Rows
 from conduit.broker.stats import Stats
@@ -50,10 +51,11 @@ After = Callable[[Refused], None]
 class ProgressWriter:
     """Collects whose progress changed, and stores it."""
 
-    def __init__(self, store: Store, clock: Clock, stats: Stats) -> None:
+    def __init__(self, store: Store, clock: Clock, stats: Stats, lags: Lags) -> None:
         self._store = store
         self._clock = clock
         self._stats = stats
+        self._lags = lags
         self._marked = Marks()
         # What the store is being told.
         self._flushing = Marks()
@@ -226,6 +228,10 @@ class ProgressWriter:
             await asyncio.sleep(0)
 
     async def _store_part(self, part: Marks, refused: Refused) -> None:
+        for who in part.changed:
+            lag = self._lags.by_id.get(who.group.subscription_id)
+            if lag is not None:
+                lag.look(who.topic, who.delivery)
         rows = Rows(part.changed, self._clock)
         try:
             ids = await self._store.settle(rows.progress, part.deaths(), part.redriven())

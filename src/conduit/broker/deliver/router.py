@@ -16,6 +16,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Outlet, Removal, Subscriber
+from conduit.broker.deliver.lags import Coverage
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.broker.turn import each, guarded
@@ -32,7 +33,8 @@ TIDY_MAX_COUNT = 1_000
 
 
 class _Patterns:
-    """The running subscriptions of one tenant that have a pattern. `version` changes with them."""
+    """The running subscriptions of one tenant that have a pattern. `version` changes with them, and with the
+    patterns of durable subscriptions, also of those that do not run."""
 
     __slots__ = ("trie", "version")
 
@@ -44,12 +46,14 @@ class _Patterns:
 class _Route:
     """The followers of one topic."""
 
-    __slots__ = ("by_name", "by_pattern", "patterns", "subscriber_count", "version")
+    __slots__ = ("by_name", "by_pattern", "coverages", "patterns", "subscriber_count", "version")
 
     def __init__(self, patterns: _Patterns) -> None:
         self.patterns = patterns
         self.by_name: dict[Running, None] = {}
         self.by_pattern: list[Running] = []
+        # Of durable subscriptions: what is published counts for their lag.
+        self.coverages: Sequence[Coverage] = ()
         self.subscriber_count = 0
         # That of the patterns which `by_pattern` and the count agree with; 0 for none.
         self.version = 0
@@ -89,6 +93,9 @@ class Router:
         if route is None or route.version != route.patterns.version:
             route = self._routed(topic)
         last_seq = first_seq + len(messages) - 1
+        if route.coverages and last_seq > topic.last_seq:
+            grown_count = last_seq - topic.last_seq
+            self._engine.lags.published(topic, route.coverages, grown_count)
         if not route.by_name and not route.by_pattern:
             if last_seq > topic.last_seq:
                 topic.last_seq = last_seq
@@ -131,6 +138,7 @@ class Router:
         route = self._routed(topic)
         if route.follower_count:
             self._open_missing(route, topic)
+        self._engine.lags.published(topic, route.coverages, last_seq - topic.last_seq)
         topic.last_seq = last_seq
         feed = self._engine.feeds.find(topic.topic_id)
         if feed is not None:
@@ -157,6 +165,7 @@ class Router:
         if route.version != route.patterns.version:
             route.version = route.patterns.version
             route.by_pattern = route.patterns.trie.match(topic.name)
+            route.coverages = self._engine.lags.covering(topic)
             route.subscriber_count = sum(
                 len(running.group.subscribers) for running in route.followers()
             )
@@ -182,6 +191,10 @@ class Router:
         assert topic is not None
         route = self._named[running] = self._routed(topic)
         route.by_name[running] = None
+
+    def covered(self, tenant: str) -> None:
+        """Durable subscriptions of the tenant have come or gone."""
+        self._patterns_of(tenant).version += 1
 
     def remove(self, running: Running) -> None:
         """The end of `add`, and of all that the subscription does here. It has no subscribers any more."""

@@ -7,53 +7,31 @@ line until there is credit for it. So a pattern over many topics costs nothing w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from functools import partial
+from itertools import islice
 
 from conduit.broker.catalog import Topic
+from conduit.broker.deliver.account import Account
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import Gaps, gap_of
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
+from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.reads import Reads
-from conduit.broker.deliver.stored import pending_count, restore
-from conduit.broker.turn import each
+from conduit.broker.deliver.stored import restore
+from conduit.broker.deliver.unopened import Unopened
+from conduit.broker.turn import each, guarded
 from conduit.core.delivery import Delivery
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.retries import Tally
 from conduit.core.topics import matches
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
 
-
-class Unopened:
-    """A topic whose turn to get a cursor has not come."""
-
-    __slots__ = ("floor", "pending_count", "progress", "running", "topic")
-
-    def __init__(
-        self, running: Running, topic: Topic, floor: int, progress: Progress | None
-    ) -> None:
-        self.running = running
-        self.topic = topic
-        self.floor = floor
-        # Stored, with what is open; None where there is nothing but the floor.
-        self.progress = progress
-        # Counted in the group's `pending` until it is opened.
-        self.pending_count = pending_count(progress)
-
-    def serve(self) -> None:
-        """There is credit. No cursor is made only to find that it has to wait for room or a read."""
-        group, feed = self.running.group, self.running.feed_of(self.topic)
-        if group.is_full and (self.progress is None or not self.progress.open):
-            group.line.wait_for_room(self)
-        elif group.free_reads() is not None or (
-            feed is not None and feed.slice(self.floor + 1, 1, None)
-        ):
-            self.running.open(self.topic).serve()
-        else:
-            group.wait_to_read(self)
+# Of the steps in which a subscription begins in its topics, so many are taken at once.
+STEPS_AT_ONCE_COUNT = 2
 
 
 class Round(Enum):
@@ -69,7 +47,9 @@ class Running:
     """A subscription, ephemeral or durable, as it runs."""
 
     __slots__ = (
+        "_account",
         "_engine",
+        "_outset",
         "_round",
         "cursors",
         "former",
@@ -92,6 +72,9 @@ class Running:
         self._round = Round.NONE
         self.is_over = False
         """Whether it was stopped: it opens no cursor then."""
+        self._account = Account()
+        # The topics that it has not looked at, if there are any.
+        self._outset: Outset | None = None
         # By topic id.
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
@@ -110,6 +93,7 @@ class Running:
         group.subscription_id = record.subscription_id
         group.fence = fence
         group.is_paused = record.paused
+        self._account = Account(self._engine.lags.by_id.get(record.subscription_id))
 
     def configure(self, settings: SubscriptionSettings, *, paused: bool) -> None:
         """Use these from the next hand-out on."""
@@ -161,6 +145,7 @@ class Running:
 
     def open(self, topic: Topic) -> Cursor:
         """The cursor in the topic, made where there is none. It does nothing before it is pumped."""
+        self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return cursor
@@ -174,6 +159,7 @@ class Running:
                 group.pending,
                 is_stored=group.name is not None,
             )
+            self._account.opens(topic)
         else:
             delivery = self._machine(unopened, self.group.in_flight, self.group.pending)
         cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.gaps, topic, delivery)
@@ -186,6 +172,9 @@ class Running:
     def opened(self, topic_id: int) -> Cursor | None:
         """The cursor in a topic that waits for one, made at once if deliveries are open there: who had one
         before the subscription was loaded may settle it."""
+        topic = None if self._outset is None else self._outset.find(topic_id)
+        if topic is not None and matches(self.pattern, topic.name):
+            self._look(topic)
         unopened = self.unopened.get(topic_id)
         if unopened is None or unopened.progress is None or not unopened.progress.open:
             return None
@@ -201,6 +190,7 @@ class Running:
             return cursor.settle_through(seq, holder)
         if not matches(self.pattern, topic.name):
             return None
+        self._look(topic)
         unopened = self.unopened.get(topic.topic_id)
         if unopened is None:
             last = topic.last_seq
@@ -208,21 +198,61 @@ class Running:
             last = unopened.floor if unopened.progress is None else unopened.progress.cursor
         return 0 if seq <= last else None
 
-    def begin(self, topic: Topic, floor: int, progress: Progress | None = None) -> None:
-        """Go through the topic from after `floor` on, or as its stored progress says, when there is credit.
+    def begin_all(self, outset: Outset, topics: Iterable[Iterable[Topic]]) -> None:
+        """Begin in all its topics, in as many turns of the loop as that takes."""
+        self._account.begin()
+        self._outset = outset
+        steps = self._begin_each(outset, topics)
+        # What is few is begun when this returns.
+        if sum(1 for _ in islice(steps, STEPS_AT_ONCE_COUNT)) == STEPS_AT_ONCE_COUNT:
+            self._engine.turn.spread(steps)
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether there are topics that it has not looked at."""
+        return self._outset is not None
+
+    def _begin_each(self, outset: Outset, topics: Iterable[Iterable[Topic]]) -> Iterator[None]:
+        for some in topics:
+            if self._outset is not outset:
+                return
+            for topic in some:
+                guarded(self._look, topic)
+            yield
+        self._outset = None
+        self._account.has_begun()
+
+    def _look(self, topic: Topic) -> None:
+        """Begin in the topic, if it has not looked at it yet."""
+        beginning = None if self._outset is None else self._outset.take(topic)
+        if beginning is not None:
+            self._begin(topic, *beginning)
+
+    def begin(self, topic: Topic, floor: int) -> None:
+        """Go through a topic that was made after this one began, from after `floor` on."""
+        if self._outset is None or self._outset.pass_over(topic):
+            self._begin(topic, floor, None)
+
+    def _begin(self, topic: Topic, floor: int, progress: Progress | None) -> None:
+        """Go on after `floor`, or as the stored progress says, when there is credit.
 
         Does nothing where there is nothing to hand out: that is a topic without a cursor.
         """
         self._take_unopened(topic.topic_id)
+        self._account.found(topic, floor, progress)
         if topic.last_seq > floor or (progress is not None and progress.open):
-            unopened = Unopened(self, topic, floor, progress)
-            self.unopened[topic.topic_id] = unopened
-            self.group.pending.count += unopened.pending_count
-            self.group.line.wait(unopened)
-            self.group.freed()
+            self._account.waits(topic, floor, progress)
+            self._wait_in(topic, floor, progress)
+
+    def _wait_in(self, topic: Topic, floor: int, progress: Progress | None) -> None:
+        unopened = self.unopened[topic.topic_id] = Unopened(self, topic, floor, progress)
+        self.group.pending.count += unopened.pending_count
+        self.group.line.wait(unopened)
+        self.group.freed()
 
     def floor_of(self, topic: Topic) -> int:
         """Everything up to it is settled."""
+        self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return max(cursor.delivery.floor, cursor.position if self.group.is_auto else 0)
@@ -231,6 +261,7 @@ class Running:
 
     def delivery(self, topic: Topic) -> Delivery | None:
         """The machine of a topic in which something is to be done; for looking only."""
+        self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return cursor.delivery
@@ -247,19 +278,41 @@ class Running:
         return delivery
 
     def dissolve(self, topic_id: int) -> None:
-        """Do without a cursor that is spare."""
-        self.cursors.pop(topic_id).close()
+        """Do without a cursor that is spare, or whose topic is gone."""
+        cursor = self.cursors.pop(topic_id)
+        cursor.close()
+        self._account.took_all(cursor.topic)
+
+    def look_again(self) -> None:
+        """Retention may have removed what it has not seen: count anew what it has to do."""
+        if not self.is_beginning:
+            self._account.look_again()
+            turn = self._engine.turn
+            turn.spread(each(tuple(self.unopened.values()), self._count_unopened))
+            turn.spread(each(tuple(self.cursors.values()), self._count))
+
+    def _count(self, cursor: Cursor) -> None:
+        self._account.look(cursor.topic, cursor.delivery)
+
+    def _count_unopened(self, unopened: Unopened) -> None:
+        topic = unopened.topic
+        if self.unopened.get(topic.topic_id) is unopened:
+            self._account.waits(topic, unopened.floor, unopened.progress)
 
     def seek(self, topic: Topic, floor: int) -> None:
         """Begin the topic anew after `floor`; the store has been told already."""
+        self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
-        if cursor is None:
-            self.begin(topic, floor)
+        if cursor is not None:
+            cursor.losses.withdraw()
+            cursor.delivery.seek(floor)
+            cursor.changed()
+            self._engine.turn.add(cursor)
             return
-        cursor.losses.withdraw()
-        cursor.delivery.seek(floor)
-        cursor.changed()
-        self._engine.turn.add(cursor)
+        self._take_unopened(topic.topic_id)
+        self._account.moved(topic, floor)
+        if topic.last_seq > floor:
+            self._wait_in(topic, floor, None)
 
     def redrive(self, topic: Topic, seq: int) -> bool:
         """Deliver a settled message again. False if it is open, or was never handed out."""
@@ -273,10 +326,12 @@ class Running:
     def stop(self) -> None:
         """It does not run here any more."""
         self.is_over = True
+        self._outset = None
         for topic_id in tuple(self.unopened):
             self._take_unopened(topic_id)
         for topic_id in tuple(self.cursors):
-            self.dissolve(topic_id)
+            self.cursors.pop(topic_id).close()
+        self._account.close()
 
     # Topics that are gone -------------------------------------------------------------------------
 
@@ -286,6 +341,8 @@ class Running:
         self._take_unopened(topic.topic_id)
         if topic.topic_id in self.cursors:
             self.dissolve(topic.topic_id)
+        else:
+            self._account.took_all(topic)
         self.remember(gone, None)
 
     def remember(self, gone: Former, there: Topic | None) -> None:

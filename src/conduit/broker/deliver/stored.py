@@ -72,6 +72,21 @@ def pending_count(progress: Progress | None) -> int:
     return count + sum(len(_decode_page(page).retries) for page in progress.pages.values())
 
 
+def open_in(progress: Progress, first_seq: int) -> int:
+    """Open deliveries whose message is stored: `first_seq` is the first that is."""
+    if not progress.open:
+        return 0
+    snapshot = _decode_snapshot(progress.open)
+    pages = [_decode_page(page) for page in progress.pages.values()]
+    if snapshot.page is not None:
+        pages.append(snapshot.page)
+    count = sum(
+        last - max(first, first_seq) + 1 for first, last in snapshot.runs if last >= first_seq
+    )
+    count += sum(seq >= first_seq for seq, _ in snapshot.retries)
+    return count + sum(kept.seq >= first_seq for page in pages for kept in page.retries)
+
+
 def restore(delivery: Delivery, progress: Progress, clock: Clock) -> None:
     """Take over stored progress."""
     snapshot = _decode_snapshot(progress.open) if progress.open else Snapshot()

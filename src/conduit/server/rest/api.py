@@ -19,6 +19,7 @@ from conduit.protocol.records import (
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
+    SubscriptionTopics,
     TopicAnswer,
     TopicList,
 )
@@ -52,6 +53,7 @@ _SHAPES = (
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
+    SubscriptionTopics,
     Moved,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,

@@ -25,7 +25,7 @@ class HistoryQuery(QueryModel):
 class StatsAnswer(msgspec.Struct):
     """The node now. Rates are means of the last ten seconds; totals count from its start.
 
-    `backlog`: messages that durable subscriptions with subscribers have not settled.
+    `backlog`: messages that durable subscriptions have not settled, whether anybody is attached or not.
     """
 
     messages_per_sec: float

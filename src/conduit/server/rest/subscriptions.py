@@ -17,6 +17,7 @@ from conduit.protocol.records import (
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
+    SubscriptionTopics,
 )
 from conduit.server.rest.inputs import (
     NO_QUERY,
@@ -95,7 +96,9 @@ def show(view: SubscriptionView) -> SubscriptionAnswer:
         pending_retry_count=view.pending_retry_count,
         full=view.full,
         dead_count=view.dead_count,
+        lag=view.lag,
         topics=view.topics,
+        more_topics=view.more_topics,
     )
 
 
@@ -138,6 +141,21 @@ async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscript
 async def get_subscription(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
     """Look at one subscription."""
     return reply(show(await shared.broker.subscriptions.get(tenant, name)))
+
+
+@router.get(
+    "/{name}/topics",
+    responses=answers(SubscriptionTopics, "subscription_not_found"),
+)
+async def list_subscription_topics(
+    shared: Shared, tenant: Tenant, name: SubscriptionName, query: Annotated[Page, Query()]
+) -> Response:
+    """List how far a subscription is in each of its topics, by name."""
+    after = decode_cursor("subscription-topics", query.cursor)
+    topics = shared.broker.subscriptions.topics
+    found = await topics(tenant, name, limit=query.limit + 1, after=after)
+    page, following = cut_page(found, query.limit, "subscription-topics", lambda place: place.topic)
+    return reply(SubscriptionTopics(page, following))
 
 
 @router.patch(

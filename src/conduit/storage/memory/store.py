@@ -18,7 +18,7 @@ from conduit.core.message import (
     SubscriptionSettings,
     TopicRecord,
 )
-from conduit.core.topics import matches
+from conduit.core.topics import matcher
 from conduit.storage.base import (
     Appender,
     DeadFilter,
@@ -26,6 +26,7 @@ from conduit.storage.base import (
     Former,
     Heard,
     KnownKey,
+    Settled,
     Start,
     Trimmed,
 )
@@ -34,6 +35,7 @@ from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log
+from conduit.storage.memory.slices import in_slices
 from conduit.storage.memory.subscriptions import Subscriptions
 
 MAX_MESSAGES = 1_000_000
@@ -46,7 +48,8 @@ class MemoryStore:
 
     `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
     tenants; `memory/log.py` says who makes room. Of idempotency keys the newest `max_keys` are known.
-    Age is bounded by each topic's retention. No method waits, so each is one step of the event loop.
+    Age is bounded by each topic's retention. What concerns all topics is done in slices; no
+    other method waits, so each is one step of the event loop.
     """
 
     kind = "memory"
@@ -209,7 +212,8 @@ class MemoryStore:
         now_ms: int,
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        created = self._subscriptions.add(record, self._floors(tenant, pattern, start))
+        floors = await self.positions(tenant, pattern, start)
+        created = self._subscriptions.add(record, floors)
         for gap in start.gaps:
             self._former.remember(created.subscription_id, gap, now_ms)
         return created
@@ -227,10 +231,41 @@ class MemoryStore:
         return self._fences.claim(subscription_id)
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
-        return self._floors(tenant, pattern, start)
+        is_meant, floors = matcher(pattern), []
+        async for some in in_slices(list(self._log.topics.values())):
+            for topic in some:
+                record = topic.record
+                if record.tenant == tenant and is_meant(record.name):
+                    floor = floor_of(start, _extent(record), self._log.seq_at)
+                    floors.append((record.topic_id, floor))
+        return floors
 
-    async def progress(self, subscription_id: int) -> list[Progress]:
-        return self._subscriptions.progress(subscription_id)
+    async def progress(
+        self, subscription_id: int, topic_ids: Sequence[int] | None = None
+    ) -> list[Progress]:
+        if topic_ids is None:
+            topic_ids = self._subscriptions.topic_ids(subscription_id)
+        found = []
+        async for some in in_slices(topic_ids):
+            found += self._subscriptions.progress(subscription_id, some)
+        return found
+
+    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
+        found = []
+        for subscription_id in subscription_ids:
+            found += self._subscriptions.progress(subscription_id, [topic_id])
+        return found
+
+    async def settled(self, subscription_id: int) -> Settled:
+        passed, opened = 0, []
+        for row in await self.progress(subscription_id):
+            topic = self._log.topics.get(row.topic_id)
+            if topic is None:
+                continue
+            passed += max(0, row.cursor - topic.record.first_seq + 1)
+            if row.open:
+                opened.append(row)
+        return Settled(passed, opened)
 
     async def former(self, subscription_id: int) -> list[Former]:
         return self._former.of(subscription_id)
@@ -279,14 +314,6 @@ class MemoryStore:
         topic = self._log.topics.get(topic_id)
         tenant = self._subscriptions.tenant_of(subscription_id)
         return topic is not None and topic.record.tenant == tenant
-
-    def _floors(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
-        floors = []
-        for topic_id, topic in self._log.topics.items():
-            record = topic.record
-            if record.tenant == tenant and matches(pattern, record.name):
-                floors.append((topic_id, floor_of(start, _extent(record), self._log.seq_at)))
-        return floors
 
     # Dead letters ---------------------------------------------------------------------------------
 

@@ -71,16 +71,22 @@ class Subscriptions:
             kept = {number: page for number, page in pages.items() if page}
             recorded[row.topic_id] = replace(row, fence=None, pages=kept)
 
-    def progress(self, subscription_id: int) -> list[Progress]:
+    def topic_ids(self, subscription_id: int) -> list[int]:
+        """The topics in which it has progress, or begins after the first message."""
+        recorded = self._progress.get(subscription_id, {})
+        return list(recorded.keys() | self._begins.get(subscription_id, {}).keys())
+
+    def progress(self, subscription_id: int, topic_ids: Iterable[int]) -> list[Progress]:
         """See `Store.progress`."""
         recorded = self._progress.get(subscription_id, {})
         begins = self._begins.get(subscription_id, {})
-        rows = [replace(row, pages=dict(row.pages)) for row in recorded.values()]
-        rows += (
-            Progress(subscription_id, topic_id, floor, floor)
-            for topic_id, floor in begins.items()
-            if topic_id not in recorded
-        )
+        rows = []
+        for topic_id in topic_ids:
+            row, floor = recorded.get(topic_id), begins.get(topic_id)
+            if row is not None:
+                rows.append(replace(row, pages=dict(row.pages)))
+            elif floor is not None:
+                rows.append(Progress(subscription_id, topic_id, floor, floor))
         return rows
 
     def move(self, subscription_id: int, begins: dict[int, int]) -> None:

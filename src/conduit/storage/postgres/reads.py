@@ -14,6 +14,7 @@ from conduit.core.message import Message, Retention, TopicRecord
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import SHARDS_MAX_COUNT, Extent, KnownKey
 from conduit.storage.postgres.extents import Extents, Span, span_at
+from conduit.storage.postgres.parts import in_parts
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -28,6 +29,11 @@ FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1
 _EXTENTS = f"""
 SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
 WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND tenant = $2 AND name BETWEEN $3 AND $3 || '~'
+"""
+
+_FIRST_SEQS = f"""
+SELECT topic_id, first_seq FROM conduit.topics
+WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND first_seq > 1
 """
 
 _EXTENTS_OF = """
@@ -132,7 +138,15 @@ async def topics(connection: Connection, number: int) -> list[TopicRecord]:
 
 async def extents(connection: Connection, number: int, tenant: str, prefix: str) -> list[Extent]:
     """The tenant's topics of the shard `number` whose names begin with `prefix`."""
-    return [Extent(*row) for row in await connection.fetch(_EXTENTS, number, tenant, prefix)]
+    found = []
+    async for some in in_parts(connection, _EXTENTS, number, tenant, prefix):
+        found += [Extent(*row) for row in some]
+    return found
+
+
+async def first_seqs(connection: Connection, number: int) -> list[tuple[int, int]]:
+    """(topic id, first number) of the topics of the shard `number` that do not begin at 1."""
+    return [(row[0], row[1]) for row in await connection.fetch(_FIRST_SEQS, number)]
 
 
 async def extents_of(connection: Connection, topic_ids: list[int]) -> list[Extent]:

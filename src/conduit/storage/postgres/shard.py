@@ -108,6 +108,10 @@ class Shard:
         """Those whose messages are here and whose names begin like this."""
         return await self.database.ask(reads.extents, self.number, tenant, prefix)
 
+    async def first_seqs(self) -> list[tuple[int, int]]:
+        """(topic id, first number) of those whose messages are here, and that do not begin at 1."""
+        return await self.database.ask(reads.first_seqs, self.number)
+
     async def extents_of(self, topic_ids: list[int]) -> list[Extent]:
         """See `Store.extents`: topics whose messages are here."""
         return await self.database.ask(reads.extents_of, topic_ids)

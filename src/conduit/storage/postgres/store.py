@@ -8,10 +8,9 @@ way round. The home has everything but the messages of other shards.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TypeVar
 
 import uuid_utils
 
@@ -27,10 +26,18 @@ from conduit.core.message import (
     SubscriptionSettings,
     TopicRecord,
 )
-from conduit.core.topics import matches
+from conduit.core.topics import matcher, prefix_of
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import DeadFilter, Extent, Former, Heard, KnownKey, Start, Trimmed
-from conduit.storage.fences import allowed
+from conduit.storage.base import (
+    DeadFilter,
+    Extent,
+    Former,
+    Heard,
+    KnownKey,
+    Settled,
+    Start,
+    Trimmed,
+)
 from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
     dead_letters,
@@ -46,11 +53,9 @@ from conduit.storage.postgres import (
 )
 from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
-from conduit.storage.postgres.lane import Ticket, check
+from conduit.storage.postgres.lane import Ticket
+from conduit.storage.postgres.settling import Letters, settle
 from conduit.storage.postgres.shard import Shard
-
-if TYPE_CHECKING:
-    from conduit.storage.postgres.database import Connection
 
 T = TypeVar("T")
 
@@ -290,9 +295,9 @@ class PostgresStore:
     async def _positions(
         self, shard: Shard, tenant: str, pattern: str, start: Start
     ) -> list[tuple[int, int]]:
-        prefix = re.split(r"[*>]", pattern)[0]
-        found = await shard.extents(tenant, prefix)
-        extents = [extent for extent in found if matches(pattern, extent.name)]
+        prefix = prefix_of(pattern)
+        is_meant = matcher(pattern)
+        extents = [each for each in await shard.extents(tenant, prefix) if is_meant(each.name)]
         seqs: dict[int, int] = {}
         if start.time_ms is not None:
             seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
@@ -301,9 +306,21 @@ class PostgresStore:
             for extent in extents
         ]
 
-    async def progress(self, subscription_id: int) -> list[Progress]:
+    async def progress(
+        self, subscription_id: int, topic_ids: Sequence[int] | None = None
+    ) -> list[Progress]:
         await self._home.lane.known()
-        return await self._home.database.ask(subscriptions.progress, subscription_id)
+        return await self._home.database.ask(subscriptions.progress, subscription_id, topic_ids)
+
+    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
+        ask = self._home.database.ask
+        return await ask(subscriptions.progress_in, topic_id, subscription_ids)
+
+    async def settled(self, subscription_id: int) -> Settled:
+        await self._home.lane.known()
+        others = [shard.first_seqs() for shard in self.shards.values() if shard is not self._home]
+        first_seqs = await self._each(others)
+        return await self._home.database.ask(subscriptions.settled, subscription_id, first_seqs)
 
     async def former(self, subscription_id: int) -> list[Former]:
         return await self._home.database.ask(former.of, subscription_id)
@@ -329,8 +346,8 @@ class PostgresStore:
 
         async def settled(ticket: Ticket) -> set[int]:
             # The messages are read in its turn too: what is asked for later must not come before it.
-            letters = _Letters(deaths, await self._messages(deaths), redriven)
-            return await self._home.database.change(_settle, progress, letters, ticket)
+            letters = Letters(deaths, await self._messages(deaths), redriven)
+            return await self._home.database.change(settle, progress, letters, ticket)
 
         return await self._home.lane.run(settled)
 
@@ -375,25 +392,3 @@ def _described(shard: Shard) -> dict[str, object]:
     if not shard.settings:
         return {}
     return {**shard.settings, "pooler": shard.database.has_pooler}
-
-
-class _Letters(NamedTuple):
-    """The dead letters of one commit, and the messages that died."""
-
-    deaths: Sequence[Death]
-    messages: dead_letters.Messages
-    redriven: Sequence[Redriven]
-
-
-async def _settle(
-    connection: Connection, progress: Sequence[Progress], letters: _Letters, ticket: Ticket
-) -> set[int]:
-    deaths, messages, redriven = letters
-    if not deaths and not redriven:
-        return await subscriptions.put(connection, progress, ticket)
-    async with connection.transaction():
-        await check(connection, ticket)
-        refused = await subscriptions.put(connection, progress, ticket)
-        await dead_letters.put(connection, allowed(refused, deaths), messages)
-        await dead_letters.mark(connection, allowed(refused, redriven))
-    return refused

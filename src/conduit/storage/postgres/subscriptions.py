@@ -9,11 +9,14 @@ import msgspec
 
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict
-from conduit.storage.base import Former
+from conduit.storage.base import Former, Settled
 from conduit.storage.postgres import former
 from conduit.storage.postgres.lane import Overtaken, Ticket
+from conduit.storage.postgres.parts import in_parts
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from conduit.storage.postgres.database import Connection
 
 _ALL = """
@@ -79,16 +82,19 @@ removed_pages AS (
 
 _PUT_ROWS, _PUT_ALL = _PUT.format(pages=""), _PUT.format(pages=_PAGES)
 
+_NUMBERS = """
+CROSS JOIN LATERAL (
+  SELECT array_agg(page) AS numbers, array_agg(retries) AS retries FROM conduit.progress_pages AS g
+  WHERE g.subscription_id = p.subscription_id AND g.topic_id = p.topic_id) AS g
+"""
+
 # What was recorded, and of the other topics that are still there where it began.
-_PROGRESS = """
-SELECT topic_id, floor, cursor, open, numbers, retries
-FROM conduit.progress LEFT JOIN (
-  SELECT topic_id, array_agg(page) AS numbers, array_agg(p.retries) AS retries
-  FROM conduit.progress_pages AS p WHERE subscription_id = $1 GROUP BY topic_id) AS pages
-USING (topic_id)
-WHERE subscription_id = $1
+_ROWS = f"""
+SELECT p.topic_id, t.first_seq, p.floor, p.cursor, p.open, g.numbers, g.retries
+FROM conduit.progress AS p JOIN conduit.topics AS t USING (topic_id) {_NUMBERS}
+WHERE p.subscription_id = $1
 UNION ALL
-SELECT t.topic_id, b.floor, b.floor, ''::bytea, NULL, NULL
+SELECT t.topic_id, t.first_seq, b.floor, b.floor, ''::bytea, NULL, NULL
 FROM conduit.subscriptions AS s
 CROSS JOIN LATERAL (
   SELECT key::bigint, value::bigint FROM jsonb_each_text(s.begins)) AS b (topic_id, floor)
@@ -96,6 +102,36 @@ JOIN conduit.topics AS t ON t.topic_id = b.topic_id AND t.tenant = s.tenant
 WHERE s.subscription_id = $1 AND NOT EXISTS (
   SELECT FROM conduit.progress AS p
   WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
+"""
+_COLUMNS = "topic_id, floor, cursor, open, numbers, retries"
+_PROGRESS = f"SELECT $1::bigint, {_COLUMNS} FROM ({_ROWS}) AS r"
+_PROGRESS_OF = f"{_PROGRESS} WHERE topic_id = ANY ($2::bigint[])"
+_OPEN = f"""
+SELECT $1::bigint, {_COLUMNS} FROM conduit.progress AS p {_NUMBERS}
+WHERE p.subscription_id = $1 AND octet_length(open) > 0
+"""
+
+# A topic's id is the key of where a subscription began.
+_PROGRESS_IN = f"""
+SELECT subscription_id, $1::bigint, floor, cursor, open, numbers, retries FROM (
+  SELECT s.subscription_id,
+         coalesce(p.floor, (s.begins ->> $1::bigint::text)::bigint) AS floor,
+         coalesce(p.cursor, (s.begins ->> $1::bigint::text)::bigint) AS cursor,
+         coalesce(p.open, ''::bytea) AS open, g.numbers, g.retries
+  FROM conduit.subscriptions AS s
+  LEFT JOIN conduit.progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = $1
+  {_NUMBERS}
+  WHERE s.subscription_id = ANY ($2::bigint[])
+    AND EXISTS (SELECT FROM conduit.topics WHERE topic_id = $1)
+) AS r WHERE floor IS NOT NULL
+"""
+
+# The home does not know where topics begin whose messages are elsewhere: $2 and $3 say it, where that is
+# not at 1.
+_PASSED = f"""
+SELECT coalesce(sum(greatest(0, cursor - coalesce(f.first_seq, r.first_seq) + 1)), 0)::bigint
+FROM ({_ROWS}) AS r
+LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS f (topic_id, first_seq) USING (topic_id)
 """
 
 # Two statements: the first waits for those who store progress of the subscription, and only what begins
@@ -165,18 +201,38 @@ async def delete(connection: Connection, subscription_id: int) -> None:
     await connection.execute(_DELETE, subscription_id)
 
 
-async def progress(connection: Connection, subscription_id: int) -> list[Progress]:
+async def progress(
+    connection: Connection, subscription_id: int, topic_ids: Sequence[int] | None
+) -> list[Progress]:
     """See `Store.progress`."""
-    rows = await connection.fetch(_PROGRESS, subscription_id)
+    if topic_ids is not None:
+        return _read(await connection.fetch(_PROGRESS_OF, subscription_id, topic_ids))
+    found = []
+    async for some in in_parts(connection, _PROGRESS, subscription_id):
+        found += _read(some)
+    return found
+
+
+async def progress_in(
+    connection: Connection, topic_id: int, subscription_ids: Sequence[int]
+) -> list[Progress]:
+    """See `Store.progress_in`."""
+    return _read(await connection.fetch(_PROGRESS_IN, topic_id, subscription_ids))
+
+
+async def settled(
+    connection: Connection, subscription_id: int, first_seqs: Sequence[tuple[int, int]]
+) -> Settled:
+    """See `Store.settled`. `first_seqs`: (topic id, number) of the topics of other shards."""
+    topic_ids, numbers = [topic for topic, _ in first_seqs], [seq for _, seq in first_seqs]
+    passed = await connection.fetchval(_PASSED, subscription_id, topic_ids, numbers)
+    return Settled(passed, _read(await connection.fetch(_OPEN, subscription_id)))
+
+
+def _read(rows: Iterable[asyncpg.Record]) -> list[Progress]:
+    # The pages are the last two columns.
     return [
-        Progress(
-            subscription_id,
-            row[0],
-            row[1],
-            row[2],
-            row[3],
-            pages=dict(zip(row[4] or (), row[5] or (), strict=True)),
-        )
+        Progress(*[*row[:5], None, dict(zip(row[5] or (), row[6] or (), strict=True))])
         for row in rows
     ]
 

@@ -32,6 +32,7 @@ from conduit.storage.base import (
     Former,
     Heard,
     KnownKey,
+    Settled,
     Start,
     Trimmed,
 )
@@ -222,8 +223,18 @@ class SqliteStore:
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         return await self._db.readers.call(subscriptions.positions, tenant, pattern, start)
 
-    async def progress(self, subscription_id: int) -> list[Progress]:
-        return await self._db.readers.call(subscriptions.progress, subscription_id)
+    async def progress(
+        self, subscription_id: int, topic_ids: Sequence[int] | None = None
+    ) -> list[Progress]:
+        progress = subscriptions.progress
+        return await self._db.readers.call(progress, subscription_id, topic_ids)
+
+    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
+        progress_in = subscriptions.progress_in
+        return await self._db.readers.call(progress_in, topic_id, subscription_ids)
+
+    async def settled(self, subscription_id: int) -> Settled:
+        return await self._db.readers.call(subscriptions.settled, subscription_id)
 
     async def former(self, subscription_id: int) -> list[Former]:
         return await self._db.readers.call(former.of, subscription_id)

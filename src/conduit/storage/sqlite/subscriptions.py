@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import apsw
 import msgspec
 
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-from conduit.core.topics import matches
+from conduit.core.topics import matcher, prefix_of
 from conduit.errors import Conflict
-from conduit.storage.base import Extent, Former, Start
+from conduit.storage.base import Extent, Former, Settled, Start
 from conduit.storage.floors import floor_of
 from conduit.storage.sqlite import former
-from conduit.storage.sqlite.bulk import Insert, Query, Statement, execute_all, rows, transaction
+from conduit.storage.sqlite.bulk import (
+    Insert,
+    Query,
+    Statement,
+    Value,
+    execute_all,
+    rows,
+    transaction,
+)
 from conduit.storage.sqlite.reads import seqs_at
 
 all_records = Query(
@@ -35,36 +43,84 @@ ON CONFLICT (tenant, name) DO NOTHING
 RETURNING subscription_id
 """
 
+
+class _Row(NamedTuple):
+    subscription_id: int
+    topic_id: int
+    floor: int
+    cursor: int
+    open_digits: str
+    pages: dict[int, str]
+
+
+# Rows that are decoded at once are those of about so many topics.
+_AT_ONCE = 1_024
+
 # `~` comes after every character of a name.
 _extents = Query(
-    """
+    f"""
     SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq))
     FROM topics WHERE tenant = :tenant AND name BETWEEN :prefix AND :prefix || '~'
+    GROUP BY topic_id / {_AT_ONCE}
     """,
     Extent,
 )
 
+_PAGES = """
+(SELECT json_group_object(page, hex(retries)) FROM progress_pages AS g
+ WHERE g.subscription_id = p.subscription_id AND g.topic_id = p.topic_id)
+"""
+
 # What was recorded, and of the other topics that are still there where it began. CROSS keeps the order of
 # the tables: SQLite would look through all the floors for each topic.
+_ROWS = f"""
+SELECT p.subscription_id, p.topic_id, t.first_seq, p.floor, p.cursor, p.open, {_PAGES} AS pages
+FROM progress AS p JOIN topics AS t USING (topic_id) WHERE p.subscription_id = :subscription_id
+UNION ALL
+SELECT s.subscription_id, t.topic_id, t.first_seq, b.value, b.value, x'', '{{}}'
+FROM subscriptions AS s CROSS JOIN json_each(s.begins) AS b
+CROSS JOIN topics AS t ON t.topic_id = CAST(b.key AS INTEGER) AND t.tenant = s.tenant
+WHERE s.subscription_id = :subscription_id AND NOT EXISTS (
+  SELECT 1 FROM progress AS p
+  WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
+"""
+
+_ROW = "json_array(subscription_id, topic_id, floor, cursor, hex(open), json(pages))"
 _progress = Query(
-    """
-    SELECT json_group_array(json_array(
-      topic_id, floor, cursor, hex(open), json(coalesce(pages, '{}'))))
-    FROM (
-      SELECT topic_id, floor, cursor, open FROM progress WHERE subscription_id = :subscription_id
-      UNION ALL
-      SELECT t.topic_id, b.value, b.value, x''
-      FROM subscriptions AS s CROSS JOIN json_each(s.begins) AS b
-      CROSS JOIN topics AS t ON t.topic_id = CAST(b.key AS INTEGER) AND t.tenant = s.tenant
-      WHERE s.subscription_id = :subscription_id AND NOT EXISTS (
-        SELECT 1 FROM progress AS p
-        WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id))
-    LEFT JOIN (
-      SELECT topic_id, json_group_object(page, hex(retries)) AS pages
-      FROM progress_pages WHERE subscription_id = :subscription_id GROUP BY topic_id)
-    USING (topic_id)
+    f"SELECT json_group_array({_ROW}) FROM ({_ROWS}) GROUP BY topic_id / {_AT_ONCE}", _Row
+)
+_progress_of = Query(
+    f"""
+    SELECT json_group_array({_ROW}) FROM ({_ROWS})
+    WHERE topic_id IN (SELECT value FROM json_each(:topic_ids))
     """,
-    tuple[int, int, int, str, dict[int, str]],
+    _Row,
+)
+_open = Query(
+    f"""
+    SELECT json_group_array({_ROW}) FROM (
+      SELECT p.*, {_PAGES} AS pages FROM progress AS p
+      WHERE p.subscription_id = :subscription_id AND p.open <> x'')
+    """,
+    _Row,
+)
+_PASSED = f"SELECT coalesce(sum(max(0, cursor - first_seq + 1)), 0) FROM ({_ROWS})"
+
+# A topic's id is the key of where a subscription began.
+_progress_in = Query(
+    f"""
+    SELECT json_group_array({_ROW}) FROM (
+      SELECT s.subscription_id, :topic_id AS topic_id, coalesce(p.floor, s.begun) AS floor,
+             coalesce(p.cursor, s.begun) AS cursor, coalesce(p.open, x'') AS open, {_PAGES} AS pages
+      FROM (
+        SELECT subscription_id, begins ->> ('$."' || :topic_id || '"') AS begun
+        FROM subscriptions WHERE subscription_id IN (SELECT value FROM json_each(:subscription_ids))
+      ) AS s
+      LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = :topic_id
+      WHERE EXISTS (SELECT 1 FROM topics WHERE topic_id = :topic_id)
+    ) WHERE floor IS NOT NULL
+    """,
+    _Row,
 )
 
 _recorded = Query("SELECT json_group_array(topic_id) FROM progress WHERE subscription_id = ?", int)
@@ -162,9 +218,9 @@ def positions(
     connection: apsw.Connection, tenant: str, pattern: str, start: Start
 ) -> list[tuple[int, int]]:
     """See `Store.positions`."""
-    prefix = re.split(r"[*>]", pattern)[0]
-    found = _extents(connection, {"tenant": tenant, "prefix": prefix})
-    extents = [extent for extent in found if matches(pattern, extent.name)]
+    found = _extents(connection, {"tenant": tenant, "prefix": prefix_of(pattern)})
+    is_meant = matcher(pattern)
+    extents = [extent for extent in found if is_meant(extent.name)]
     seqs: dict[int, int] = {}
     if start.time_ms is not None:
         seqs = seqs_at(connection, [extent.topic_id for extent in extents], start.time_ms)
@@ -174,21 +230,36 @@ def positions(
     ]
 
 
-def progress(connection: apsw.Connection, subscription_id: int) -> list[Progress]:
+def progress(
+    connection: apsw.Connection, subscription_id: int, topic_ids: Sequence[int] | None
+) -> list[Progress]:
     """See `Store.progress`."""
-    return [
-        Progress(
-            subscription_id,
-            topic_id,
-            floor,
-            cursor,
-            bytes.fromhex(digits),
-            pages={number: bytes.fromhex(page) for number, page in pages.items()},
-        )
-        for topic_id, floor, cursor, digits, pages in _progress(
-            connection, {"subscription_id": subscription_id}
-        )
-    ]
+    asked: dict[str, Value] = {"subscription_id": subscription_id}
+    if topic_ids is None:
+        return [_read(row) for row in _progress(connection, asked)]
+    asked["topic_ids"] = _text(list(topic_ids))
+    return [_read(row) for row in _progress_of(connection, asked)]
+
+
+def progress_in(
+    connection: apsw.Connection, topic_id: int, subscription_ids: Sequence[int]
+) -> list[Progress]:
+    """See `Store.progress_in`."""
+    ids = _text(list(subscription_ids))
+    asked: dict[str, Value] = {"topic_id": topic_id, "subscription_ids": ids}
+    return [_read(row) for row in _progress_in(connection, asked)]
+
+
+def settled(connection: apsw.Connection, subscription_id: int) -> Settled:
+    """See `Store.settled`."""
+    asked = {"subscription_id": subscription_id}
+    ((passed,),) = rows(connection, _PASSED, asked)
+    return Settled(passed, [_read(row) for row in _open(connection, asked)])
+
+
+def _read(row: _Row) -> Progress:
+    pages = {number: bytes.fromhex(page) for number, page in row.pages.items()}
+    return Progress(*row[:4], bytes.fromhex(row.open_digits), pages=pages)
 
 
 def progress_statements(progress: Sequence[Progress]) -> list[Statement]:

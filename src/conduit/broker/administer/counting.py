@@ -1,0 +1,96 @@
+"""Counts what durable subscriptions lack, where that is not kept up by what happens (deliver/lags.py): once
+after the start, and again where retention may have removed what a subscription has not seen.
+
+In the background, one after the other, with pauses that grow with what a count takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from conduit.broker.catalog import Catalog
+from conduit.broker.changes import Changes
+from conduit.broker.deliver.lags import Lag, Lags
+from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.stored import open_in
+from conduit.core.message import Progress, SubscriptionRecord
+from conduit.errors import Unavailable
+from conduit.storage.base import Store
+
+# Lags that are looked at in one turn of the loop.
+LOOK_STEP_COUNT = 1_000
+# After a count so many times as long as it took; more for one that was counted before.
+FIRST_PAUSE_FACTOR = 1
+PAUSE_FACTOR = 9
+
+
+class Counting:
+    """Brings lags up to date."""
+
+    def __init__(self, store: Store, catalog: Catalog, owned: Owned, lags: Lags) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._owned = owned
+        self._lags = lags
+        # One at a time.
+        self._lock = asyncio.Lock()
+        self._is_counting = False
+        self._changes = Changes()
+
+    def tick(self) -> None:
+        """Begin a round, unless one is under way. Call it about once a second."""
+        if not self._is_counting:
+            self._is_counting = True
+            self._changes.later(self._go_round())
+
+    async def close(self) -> None:
+        """End the round that is under way."""
+        await self._changes.close()
+
+    async def _go_round(self) -> None:
+        try:
+            with suppress(Unavailable):
+                await self.round()
+        finally:
+            self._is_counting = False
+
+    async def round(self) -> None:
+        """Count what has to be counted. Raises StoreUnavailable."""
+        loop = asyncio.get_running_loop()
+        for number, record in enumerate(self._owned.everything(), 1):
+            lag = self._lags.by_id.get(record.subscription_id)
+            if lag is not None and lag.is_stale:
+                began, is_first = loop.time(), not lag.is_known
+                await self._count(record, lag)
+                factor = FIRST_PAUSE_FACTOR if is_first else PAUSE_FACTOR
+                await asyncio.sleep((loop.time() - began) * factor)
+            elif number % LOOK_STEP_COUNT == 0:
+                await asyncio.sleep(0)
+
+    async def known(self, record: SubscriptionRecord) -> Lag:
+        """What the subscription lacks, counted if it never was. Raises StoreUnavailable."""
+        lag = self._lags.by_id[record.subscription_id]
+        if not lag.is_known:
+            await self._count(record, lag)
+        return lag
+
+    async def _count(self, record: SubscriptionRecord, lag: Lag) -> None:
+        async with self._lock:
+            walk = self._catalog.walk(record.tenant, record.pattern)
+            await self._lags.cover(lag.coverage, walk)
+            running = self._owned.find_running(record)
+            if running is not None:
+                # It knows by itself, once it has looked at all its topics.
+                running.look_again()
+                return
+            trims = lag.coverage.trims
+            settled = await self._store.settled(record.subscription_id)
+            if self._owned.find_running(record) is None:
+                open_count = sum(map(self._open_count, settled.open))
+                taken = lag.coverage.removed + settled.passed_count
+                lag.know(taken, open_count, trims)
+
+    def _open_count(self, row: Progress) -> int:
+        topic = self._catalog.by_id(row.topic_id)
+        return 0 if topic is None else open_in(row, topic.first_seq)

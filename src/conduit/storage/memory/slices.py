@@ -1,0 +1,20 @@
+"""Work on very much that lets others have their turns of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Taken at once: a millisecond of what is done with them.
+SLICE_COUNT = 1_000
+
+
+async def in_slices(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """All of them, some at a time; in between anything may happen."""
+    for start in range(0, len(items), SLICE_COUNT):
+        if start:
+            await asyncio.sleep(0)
+        yield items[start : start + SLICE_COUNT]

@@ -1,0 +1,23 @@
+"""Answers of very many rows, read in parts: what is done with one keeps the loop for milliseconds only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from conduit.storage.postgres.database import Connection
+
+PART_COUNT = 2_000
+
+
+async def in_parts(
+    connection: Connection, query: str, *values: object
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """The rows of one statement, all of one state of the database, some at a time."""
+    async with connection.transaction():
+        cursor = await connection.cursor(query, *values)
+        while rows := await cursor.fetch(PART_COUNT):
+            yield rows

@@ -1,0 +1,37 @@
+"""Progress and dead letters in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from conduit.core.message import Death, Progress, Redriven
+from conduit.storage.fences import allowed
+from conduit.storage.postgres import dead_letters, subscriptions
+from conduit.storage.postgres.lane import Ticket, check
+
+if TYPE_CHECKING:
+    from conduit.storage.postgres.database import Connection
+
+
+class Letters(NamedTuple):
+    """The dead letters of one commit, and the messages that died."""
+
+    deaths: Sequence[Death]
+    messages: dead_letters.Messages
+    redriven: Sequence[Redriven]
+
+
+async def settle(
+    connection: Connection, progress: Sequence[Progress], letters: Letters, ticket: Ticket
+) -> set[int]:
+    """See `Store.settle`; returns the refused. Raises Overtaken."""
+    deaths, messages, redriven = letters
+    if not deaths and not redriven:
+        return await subscriptions.put(connection, progress, ticket)
+    async with connection.transaction():
+        await check(connection, ticket)
+        refused = await subscriptions.put(connection, progress, ticket)
+        await dead_letters.put(connection, allowed(refused, deaths), messages)
+        await dead_letters.mark(connection, allowed(refused, redriven))
+    return refused

@@ -1,0 +1,146 @@
+import pytest
+from msgspec.structs import replace
+
+from conduit.broker import catalog, turn
+from conduit.core.message import Retention
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack, Subscribe
+from tests.broker.kit import Bench
+
+MANY_COUNT = 30
+
+
+def backlog(bench: Bench) -> int:
+    return bench.broker.gauges().backlog_count
+
+
+async def counted(bench: Bench) -> None:
+    await bench.broker._engine.progress.flush()
+    await bench.broker.subscriptions._counting.round()
+    await bench.rest()
+
+
+async def create(bench: Bench, name: str, topic: str, max_in_flight: int = 256):
+    settings = replace(bench.durable_settings(), max_in_flight=max_in_flight)
+    return await bench.broker.subscriptions.create(T, name, topic, settings, "new")
+
+
+@pytest.mark.parametrize("pattern", ["t", "*"])
+async def test_the_backlog_is_there_without_a_consumer_and_after_it_has_died(bench: Bench, pattern):
+    await bench.broker.topics.create(T, "t")
+    await create(bench, "s", pattern)
+    await bench.publish_many("t", 5)
+    assert backlog(bench) == 5
+    connection, peer = await bench.subscribe(pattern, subscription="s")
+    await bench.until(lambda: len(peer.seqs) == 5)
+    for message in peer.of("message")[1:]:
+        connection.verbs.ack(Ack(message_id=message["message_id"]))
+    await counted(bench)
+    # What is settled above the floor does not count.
+    assert backlog(bench) == 1
+    connection.close(lost=True)
+    await counted(bench)
+    assert backlog(bench) == 1
+    await bench.publish_many("t", 2)
+    assert backlog(bench) == 3
+    view = await bench.broker.subscriptions.get(T, "s")
+    assert (view.lag, view.topics[0].lag) == (3, 3)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_what_retention_has_removed_is_no_backlog(bench: Bench, is_running):
+    await bench.broker.topics.create(T, "t", Retention(max_messages=2))
+    await create(bench, "s", ">", max_in_flight=1)
+    if is_running:
+        await bench.subscribe(">", subscription="s")
+    await bench.publish_many("t", 500)
+    assert backlog(bench) == 500
+    await bench.broker._housekeeper.round()
+    await counted(bench)
+    assert backlog(bench) == 2
+    assert (await bench.broker.subscriptions.get(T, "s")).topics[0].lag == 2
+
+
+async def test_a_deleted_topic_and_a_deleted_subscription_are_no_backlog(bench: Bench):
+    for name in ("a", "b"):
+        await bench.broker.topics.create(T, name)
+        await create(bench, f"s-{name}", ">")
+    await bench.publish_many("a", 3)
+    await bench.publish_many("b", 4)
+    assert backlog(bench) == 14
+    await bench.broker.topics.delete(T, "a")
+    await counted(bench)
+    assert backlog(bench) == 8
+    await bench.broker.subscriptions.delete(T, "s-a")
+    assert backlog(bench) == 4
+
+
+async def test_a_subscription_that_is_moved_lacks_what_is_before_it(bench: Bench):
+    await bench.broker.topics.create(T, "t")
+    await create(bench, "s", ">")
+    await bench.publish_many("t", 9)
+    await bench.broker.subscriptions.seek(T, "s", "new", dry_run=False)
+    await counted(bench)
+    assert backlog(bench) == 0
+    connection, _ = await bench.subscribe(">", subscription="s")
+    moved = await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    await counted(bench)
+    assert (moved.lag, backlog(bench)) == (9, 9)
+    connection.close()
+
+
+async def many(bench: Bench, name: str = "s") -> None:
+    for number in range(MANY_COUNT):
+        await bench.broker.topics.create(T, f"t{number:02}")
+    await create(bench, name, ">", max_in_flight=7)
+    for number in range(MANY_COUNT):
+        await bench.publish(f"t{number:02}")
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_of_many_topics_the_lag_is_shown_and_the_topics_are_asked_for(
+    bench: Bench, is_running
+):
+    await many(bench)
+    if is_running:
+        await bench.subscribe(">", subscription="s")
+        await bench.until(lambda: not bench.broker._owned.running()[0].is_beginning)
+        await counted(bench)
+    view = await bench.broker.subscriptions.get(T, "s")
+    assert (view.topics, view.more_topics, view.lag) == ([], True, MANY_COUNT)
+    assert (view.in_flight_count, view.pending_retry_count) == (7 * is_running, 0)
+    found, after = [], None
+    while page := await bench.broker.subscriptions.topics(T, "s", limit=7, after=after):
+        found += [(place.topic, place.floor, place.lag) for place in page]
+        after = page[-1].topic
+    assert found == [(f"t{number:02}", 0, 1) for number in range(MANY_COUNT)]
+
+
+async def test_a_subscription_that_begins_in_many_topics_misses_nothing_of_them(
+    bench: Bench, monkeypatch
+):
+    # One topic in a turn of the loop.
+    monkeypatch.setattr(catalog, "WALK_STEP_COUNT", 1)
+    monkeypatch.setattr(turn, "STEPS_MAX_COUNT", 1)
+    for number in range(1_000):
+        await bench.broker.topics.create(T, f"t{number:03}")
+    await create(bench, "s", ">", max_in_flight=10_000)
+    for number in range(0, 1_000, 3):
+        await bench.publish(f"t{number:03}")
+    connection, peer = bench.connect()
+    await connection.subscribe(Subscribe(">", subscription="s"))
+    running = bench.broker._owned.running()[0]
+    # Before it has looked at them: one that it lacks, one of which it has all, a new one, and one that goes.
+    for name in ("t999", "t998"):
+        await bench.publish(name)
+    await bench.broker.topics.create(T, "t998b")
+    await bench.publish("t998b")
+    await bench.broker.topics.delete(T, "t996")
+    assert running.is_beginning
+    await bench.until(lambda: len(peer.seqs) == 333 + 1 + 2)
+    topics = sorted(message["topic"] for message in peer.of("message"))
+    assert topics == sorted(
+        [f"t{n:03}" for n in range(0, 1_000, 3) if n != 996] + ["t998", "t998b", "t999"]
+    )
+    await counted(bench)
+    assert backlog(bench) == 336

@@ -1,0 +1,62 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conduit.core.sorted_names import SINGLE_MAX_COUNT, SortedNames
+
+
+def made(names):
+    found = SortedNames()
+    for name in names:
+        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, SINGLE_MAX_COUNT, 3 * SINGLE_MAX_COUNT])
+def test_pages_have_every_name_once_and_in_order(count):
+    names = [f"n{number}" for number in range(count)]
+    random.Random(count).shuffle(names)
+    found, page, after = made(names), [], None
+    while some := found.after(after, 7):
+        page += some
+        after = some[-1]
+    assert page == sorted(names)
+
+
+def test_a_page_begins_behind_a_name_that_is_gone():
+    found = made(["a", "b", "c"])
+    found.remove("b")
+    assert found.after("b", 10) == ["c"]
+
+
+def test_what_is_not_there_cannot_be_removed():
+    with pytest.raises(ValueError, match="b"):
+        made(["a", "c"]).remove("b")
+
+
+def test_names_that_were_added_since_are_in_the_next_page():
+    found = made(["a", "c"])
+    assert found.after(None, 10) == ["a", "c"]
+    found.add("b")
+    assert (found.after("a", 10), len(found)) == (["b", "c"], 3)
+
+
+def test_only_names_with_a_text_are_given():
+    found = made(["ab", "ba", "cc", "xax"])
+    assert list(found.containing("a", None)) == ["ab", "ba", "xax"]
+    assert list(found.containing("a", "ab")) == ["ba", "xax"]
+
+
+@given(
+    names=st.sets(st.text("ab.", min_size=1, max_size=4)),
+    prefix=st.text("ab.", max_size=2),
+    after=st.none() | st.text("ab.", max_size=3),
+)
+def test_a_page_of_a_prefix_is_what_begins_with_it(names, prefix, after):
+    expected = sorted(
+        name for name in names if name.startswith(prefix) and (after is None or name > after)
+    )
+    assert made(names).after(after, 1_000, prefix) == expected
+    assert made(names).after(after, 2, prefix) == expected[:2]
