@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from conduit.protocol.frames import Ack, Extend, Nack, Reject
-from tests.model.oracle.line import JITTER, Death, Line
+from tests.model.oracle.delivery import Death
+from tests.model.oracle.line import JITTER, Line
 from tests.model.oracle.state import State
 from tests.model.oracle.subscription import Holder, Subscription
 

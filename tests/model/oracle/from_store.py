@@ -20,7 +20,8 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import TOPIC_GONE, Heard, Start
-from tests.model.oracle.line import Line, Place
+from tests.model.oracle.delivery import Place
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Stored, Topic, Violation
 from tests.model.oracle.news import Former
 from tests.model.oracle.state import Due, Letter, LetterPlace, State

@@ -8,92 +8,20 @@ A number below `next` is settled or open. An open one is *out* with a subscriber
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.model.oracle.delivery import Death, Delivery, Place, Rules
 from tests.model.oracle.log import Topic, Violation
 
 if TYPE_CHECKING:
     from tests.model.oracle.subscription import Holder
 
 JITTER = 0.1
-NACK_WAIT_S = 1.0
 FIRST_LOSS_WAIT_S = 1.0
 LOSS_WAIT_MAX_S = 60.0
 # What may not die now is out for so much longer.
 PUT_OFF_S = 1.0
-# Lost so often, a delivery is suspected of killing its consumers: it comes last, and alone.
-SUSPECT_LOSSES = 2
-
-
-@dataclass
-class Rules:
-    """What a subscription's settings say about attempts. `max_lost` None: never."""
-
-    wait_s: float
-    wait_max_s: float
-    max_attempts: int
-    max_lost: int | None
-    is_strict: bool
-    is_auto: bool
-
-    def wait(self, nth: int) -> float:
-        """Seconds that the attempt after so many failures, less one, has."""
-        return min(self.wait_s * 2.0 ** (nth - 1), self.wait_max_s)
-
-    def nack_wait(self, nth: int) -> float:
-        """Seconds until the next attempt, when the failure was told and not waited for."""
-        return min(min(self.wait_s, NACK_WAIT_S) * 2.0 ** (nth - 1), self.wait_max_s)
-
-
-@dataclass(slots=True)
-class Delivery:
-    """An open number. `attempt` is the last hand-out; 0 after a redrive."""
-
-    attempt: int
-    failures: int = 0
-    losses: int = 0
-    holder: Holder | None = None
-    earliest: float = 0.0
-    """Of one that is out: its deadline."""
-    latest: float = 0.0
-    last: Holder | None = None
-    """Who had it last, if it waits."""
-    is_unsure: bool = False
-    """A crash may have lost what became of it last: the next frame says how often it was handed out."""
-
-    @property
-    def is_suspect(self) -> bool:
-        """Whether it was lost so often that it may be the reason."""
-        return self.losses >= SUSPECT_LOSSES
-
-
-@dataclass
-class Death:
-    """What must become a dead letter."""
-
-    seq: int
-    attempts: int
-    reason: str
-
-
-@dataclass
-class Place:
-    """What is stored of a line: all that is left of it after a crash."""
-
-    next: int
-    floor: int
-    open: dict[int, Delivery] = field(default_factory=dict)
-    maybe: set[int] = field(default_factory=set)
-    redriven: set[int] = field(default_factory=set)
-    """What was redriven before, and is stored with this."""
-    moves: int = 0
-    """How often it had been moved by then."""
-    lost: dict[tuple[int, int], None] = field(default_factory=dict)
-
-    def has_settled(self, seq: int) -> bool:
-        """Whether a crash leaves this number settled."""
-        return seq < self.next and seq not in self.open
 
 
 class Line:

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
-from tests.model.oracle.line import Death, Line
+from tests.model.oracle.delivery import Death
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Log, Topic, Violation
 from tests.model.oracle.news import Former
 from tests.model.oracle.subscription import Holder, Subscription

@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable, Iterator
 from conduit.core.hearing import Hearing
 from conduit.core.message import SubscriptionSettings
 from conduit.core.topics import matches
-from tests.model.oracle.line import Line, Rules
+from tests.model.oracle.delivery import Rules
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Log, Topic, Violation
 from tests.model.oracle.news import Former, Known, News
 

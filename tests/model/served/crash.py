@@ -6,7 +6,8 @@ at some time since the last confirmation; from then on the model has what the se
 
 from __future__ import annotations
 
-from tests.model.oracle.line import Delivery, Line
+from tests.model.oracle.delivery import Delivery
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import Letter
 from tests.model.served.world import Served
