@@ -251,3 +251,22 @@ async def test_pages_that_could_not_be_stored_are_stored_with_the_next_flush(mon
         _, peer = await bench.subscribe("t", subscription="s")
         await bench.advance(61.0)
         assert peer.seqs == [seq for seq in range(1, 200) if seq != 10]
+
+
+@pytest.mark.parametrize("order", ["publish", "strict"])
+async def test_a_wall_clock_that_was_set_back_over_a_restart_makes_no_wait_longer(order):
+    store = MemoryStore()
+    async with running_broker(store) as bench:
+        bench.clock.ahead_s = 7_200.0
+        connection, peer = await bench.subscribe("t", subscription="s", order=order)
+        await bench.publish_many("t", 2)
+        nack(connection, peer, 1, 1, delay_ms=5_000)
+        await bench.flush()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        assert 1 not in peer.seqs
+        await bench.advance(5.0)
+        assert (1, 2) in peer.attempts
+        connection.verbs.ack(Ack(topic="t", seq=1))
+        await bench.rest()
+        assert 2 in peer.seqs

@@ -182,3 +182,71 @@ def test_what_is_settled_takes_no_room_until_its_time_would_have_come(now):
 
     assert entries(retries) < 400
     assert expired(retries, 3600.0) == [0]
+
+
+class Opaque(dict):
+    """Looked up in, never looked through."""
+
+    def __iter__(self):
+        raise AssertionError("all that is open was looked at")
+
+    items = keys = values = __iter__
+
+
+def opaque(seqs):
+    retries = Retries()
+    for seq in seqs:
+        retries.put_out(seq, Retry(attempt=1), ALICE, 5.0)
+        retries.put_back(seq, retries.take(seq), 10.0)
+    retries.by_seq = Opaque(retries.by_seq)
+    return retries
+
+
+def test_the_lowest_numbers_are_found_without_looking_at_all_of_them():
+    retries = opaque(range(1, 1_001))
+    for seq in range(1, 50):
+        assert (retries.lowest(), retries.lowest_above(0)) == (seq, seq)
+        retries.take(seq)
+
+
+def test_a_number_below_the_floor_is_the_lowest_and_holds_no_floor_back():
+    retries = opaque([2, 3, 7, 9])
+    assert (retries.lowest(), retries.lowest_above(3)) == (2, 7)
+    retries.take(7)
+    assert (retries.lowest(), retries.lowest_above(3)) == (2, 9)
+    retries.take(2)
+    assert (retries.lowest(), retries.lowest_above(3)) == (3, 9)
+    retries.take(9)
+    assert retries.lowest_above(3) is None
+
+
+def test_a_cumulative_ack_looks_at_what_it_settles_and_at_no_more():
+    retries = opaque(range(1, 1_001))
+    assert retries.take_through(0, ALICE) == []
+    assert len(retries.take_through(20, ALICE)) == 20
+    assert retries.take_through(20, ALICE) == []
+    assert retries.take_through(1_000, ALICE + 1) == []
+
+
+def test_what_a_holder_has_is_taken_and_what_it_had_is_not_its_own_any_more():
+    retries = Retries()
+    for seq in (3, 1, 2):
+        retries.put_out(seq, Retry(attempt=1), ALICE, 1.0)
+    retries.put_back(2, retries.take(2), 1.0)
+
+    assert [seq for seq, _ in retries.take_from(ALICE)] == [1, 3]
+    assert retries.take_through(3, ALICE) == []
+    assert (list(retries.by_seq), retries.waiting.count, retries.out_count) == ([2], 1, 0)
+
+
+def test_what_was_swept_is_found_by_its_number_and_by_its_holder_as_before():
+    retries = Retries()
+    for seq in range(1, 500):
+        retries.put_out(seq, Retry(attempt=1), ALICE, 1.0)
+        retries.put_back(seq, retries.take(seq), 1.0)
+    for seq in range(1, 480):
+        retries.take(seq)
+
+    assert sum(map(len, retries._held.values())) + len(retries._numbers) < 300
+    assert (retries.lowest(), retries.lowest_above(100)) == (480, 480)
+    assert len(retries.take_through(490, ALICE)) == 11
