@@ -234,7 +234,7 @@ def test_what_a_holder_has_is_taken_and_what_it_had_is_not_its_own_any_more():
         retries.put_out(seq, Retry(attempt=1), ALICE, 1.0)
     retries.put_back(2, retries.take(2), 1.0)
 
-    assert [seq for seq, _ in retries.take_from(ALICE)] == [1, 3]
+    assert [seq for seq, _ in retries.take_held(ALICE)] == [1, 3]
     assert retries.take_through(3, ALICE) == []
     assert (list(retries.by_seq), retries.waiting.count, retries.out_count) == ([2], 1, 0)
 

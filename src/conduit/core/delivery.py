@@ -292,17 +292,17 @@ class Delivery:
         """The holder is gone: what it had waits to be handed out again, without having failed.
         At once, unless its connection was `lost` and that is not the first time. Of those that were lost
         too often, `deaths_max` may die, and the others wait like the rest. Returns how many it had."""
-        held = [
-            (seq, Retry(attempt=1, holder=holder))
-            for run in self.runs.take_from(holder)
-            for seq in range(run.first, run.last + 1)
-        ]
-        retries = self.retries.take_from(holder)
-        if retries:
-            self.in_flight[holder] -= len(retries)
-        for seq, retry in held + retries:
+        count = 0
+        for run in self.runs.take_from(holder):
+            for seq in range(run.first, run.last + 1):
+                count += 1
+                can_die = len(self._dead) < deaths_max
+                self._give_back(seq, Retry(attempt=1), now, lost=lost, can_die=can_die)
+        for seq, retry in self.retries.take_held(holder):
+            count += 1
+            self.in_flight[holder] -= 1
             self._give_back(seq, retry, now, lost=lost, can_die=len(self._dead) < deaths_max)
-        return len(held) + len(retries)
+        return count
 
     def redrive(self, seq: int, now: float) -> bool:
         """Open a settled number again, with no attempt made. False if it is open or was never handed."""

@@ -162,14 +162,13 @@ class Retries:
                 numbers = self._held.get(holder)
         return taken
 
-    def take_from(self, holder: int) -> list[tuple[int, Retry]]:
-        """Remove those that the holder has. It is gone: nothing is remembered to have been its own."""
-        numbers = sorted(set(self._held.pop(holder, ())))
-        found = [(number, self.by_seq.get(number)) for number in numbers]
-        taken = [(number, one) for number, one in found if one is not None and one.holder == holder]
-        for number, _ in taken:
-            self.take(number)
-        return taken
+    def take_held(self, holder: int) -> Iterator[tuple[int, Retry]]:
+        """Remove, one by one, those that the holder has. It is gone: nothing is remembered as its own."""
+        for seq in sorted(set(self._held.pop(holder, ()))):
+            retry = self.by_seq.get(seq)
+            if retry is not None and retry.holder == holder:
+                self.take(seq)
+                yield seq, retry
 
     def lowest(self) -> int | None:
         """The lowest number, or None."""
