@@ -189,8 +189,11 @@ def _frames(ask: _Asker, much: Much) -> None:
 
 def _follow(ask: _Asker, name: str, topic_or_pattern: str, **fields: object) -> None:
     """Subscribe, receive for a moment, break the connection."""
+    connection = None
     with ask.noted(name):
         connection = wire.subscribe(ask.port, topic=topic_or_pattern, **fields)
+    if connection is None:
+        return
     with ask.noted(f"{name}: receive"):
         connection.settimeout(0.2)
         until = time.monotonic() + 1.0

@@ -13,6 +13,7 @@ asked, and how long the question itself took.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import gc
@@ -30,6 +31,8 @@ from bench.loads import Load
 from bench.systems import Busy, directory, running
 
 RATE = 100
+# The probe publishes over each in turn, so that one answer that is late delays no other.
+CONNECTIONS = 64
 PROBED_TOPIC = "probe"
 QUIET_S = 5.0
 # Promised: no answer of the probe takes longer, and no more memory is used.
@@ -148,29 +151,40 @@ def _print_worst(questions: list[asking.Asked], answers: list[Answer]) -> None:
 def _probe(ready: Callable[[], None], port: int, numbers: loads.Counters) -> list[Answer]:
     """Publish at fixed times until the number is not 0; returns every answer."""
     loads.run_promptly()
-    connection = wire.connect(port)
-    connection.settimeout(300)
+    poll, waiting = (
+        wire.Poll(),
+        [collections.deque[tuple[float, float]]() for _ in range(CONNECTIONS)],
+    )
+    connections = [wire.connect(port) for _ in waiting]
+    answers: list[Answer] = []
+    for connection, sent_there in zip(connections, waiting, strict=True):
+        poll.add(connection, functools.partial(_take, sent_there, answers))
     body = json.dumps({"topic": PROBED_TOPIC, "payload": 1}).encode()
     request = wire.request("/api/publish", body)
-    answers = []
     gc.disable()
     ready()
-    due = time.monotonic()
-    while not numbers[0]:
-        due += 1 / RATE
-        time.sleep(max(0.0, due - time.monotonic()))
-        sent = time.monotonic()
-        connection.sendall(request)
-        _read_answer(connection)
-        now = time.monotonic()
-        answers.append(Answer(due, sent, (now - due) * 1000, (now - sent) * 1000))
-    return answers
+    began, count = time.monotonic(), 0
+    while not numbers[0] or any(waiting):
+        due = began + count / RATE
+        if time.monotonic() < due or numbers[0]:
+            poll.once(max(0.0, due - time.monotonic()) if not numbers[0] else 1.0)
+            continue
+        waiting[count % CONNECTIONS].append((due, time.monotonic()))
+        connections[count % CONNECTIONS].sendall(request)
+        count += 1
+    return sorted(answers)
 
 
-def _read_answer(connection: socket.socket) -> None:
-    data = connection.recv(wire.READ_BYTES)
-    if not data.startswith(b"HTTP/1.1 200"):
+def _take(
+    waiting: collections.deque[tuple[float, float]], answers: list[Answer], data: bytes
+) -> None:
+    """Answers of one connection, which come in the order of its requests."""
+    now = time.monotonic()
+    if data.count(b"HTTP/1.1 200") != data.count(b"HTTP/1.1"):
         raise RuntimeError(f"the probe's publish failed: {data[:300]!r}")
+    for _ in range(data.count(b"HTTP/1.1 200")):
+        due, sent = waiting.popleft()
+        answers.append(Answer(due, sent, (now - due) * 1000, (now - sent) * 1000))
 
 
 def _come_and_go(ready: Callable[[], None], port: int, numbers: loads.Counters) -> int:

@@ -156,13 +156,15 @@ class Lags:
         """Count the topics of a coverage, unless that is done, or somebody else does it."""
         if coverage.reached is None:
             return
-        for step in walk:
+        for number, step in enumerate(walk):
             for topic in step.topics:
                 if not coverage.has(topic):
                     self.add(coverage, topic)
             if coverage.reached is not None:
                 coverage.reached = max(coverage.reached, step.reached)
-            await asyncio.sleep(0)
+            # Others have their turns, unless that is all.
+            if number:
+                await asyncio.sleep(0)
         coverage.reached = None
 
     def covering(self, topic: Topic) -> Sequence[Coverage]:

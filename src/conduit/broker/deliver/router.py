@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from conduit.broker.catalog import Catalog, Topic
@@ -26,6 +27,8 @@ from conduit.names import is_pattern
 
 # Cursors that are opened in one turn of the loop for what was published.
 OPENED_MAX_COUNT = 200
+# Cursors of a subscription that is removed that are closed at once.
+CLOSED_MAX_COUNT = 200
 # A feed that had no message between two looks at it loses the cursors that have nothing to do. Each is
 # looked at once in so many calls of `tidy`, if there are not more than so many for each.
 TIDY_ROUND_COUNT = 5
@@ -83,6 +86,8 @@ class Router:
         self._to_tidy: list[int] = []
         self._tidy_count = 1
         self._is_tidying = False
+        # Subscriptions that were removed, and whose cursors are being given up.
+        self._closing_count = 0
 
     # The way of a message -------------------------------------------------------------------------
 
@@ -101,7 +106,12 @@ class Router:
                 topic.last_seq = last_seq
             return 0
         feed = self._engine.feeds.find(topic.topic_id)
-        if feed is None or feed.follower_count < route.follower_count:
+        if (
+            feed is None
+            or feed.follower_count < route.follower_count
+            # Some that are counted there do not follow any more.
+            or self._closing_count
+        ):
             feed = self._open_missing(route, topic)
         topic.last_seq = max(topic.last_seq, last_seq)
         feed.extend(messages, first_seq)
@@ -205,6 +215,14 @@ class Router:
         elif (route := self._named.pop(running, None)) is not None:
             del route.by_name[running]
         running.stop()
+        steps = running.close()
+        if sum(1 for _ in islice(steps, CLOSED_MAX_COUNT)) == CLOSED_MAX_COUNT:
+            self._closing_count += 1
+            self._engine.turn.spread(self._close(steps))
+
+    def _close(self, steps: Iterator[None]) -> Iterator[None]:
+        yield from steps
+        self._closing_count -= 1
 
     def attach(
         self,

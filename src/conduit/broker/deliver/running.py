@@ -324,14 +324,22 @@ class Running:
         return redriven
 
     def stop(self) -> None:
-        """It does not run here any more."""
+        """It does not run here any more. What is left of it is given up by `close`."""
         self.is_over = True
         self._outset = None
-        for topic_id in tuple(self.unopened):
-            self._take_unopened(topic_id)
-        for topic_id in tuple(self.cursors):
-            self.cursors.pop(topic_id).close()
         self._account.close()
+        for cursor in self.cursors.values():
+            # What comes there would go to a subscriber that has left.
+            cursor.feed.live.pop(cursor, None)
+
+    def close(self) -> Iterator[None]:
+        """Give up its cursors, in steps; it was stopped."""
+        while self.unopened:
+            self.group.line.leave(self.unopened.popitem()[1])
+            yield
+        while self.cursors:
+            guarded(self.cursors.popitem()[1].close)
+            yield
 
     # Topics that are gone -------------------------------------------------------------------------
 

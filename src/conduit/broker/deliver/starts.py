@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -17,6 +19,8 @@ from conduit.storage.base import Former, Start, StartPlace, Store
 
 # Topics that one `positions` may name.
 POSITIONS_MAX_COUNT = 10_000
+# Steps of a walk through a pattern's topics of which the store is asked at once.
+STEPS_AT_ONCE_COUNT = 10
 
 
 class Beginning(msgspec.Struct):
@@ -30,6 +34,9 @@ class Beginning(msgspec.Struct):
     """Whether every requested position could be; None if none was requested."""
     takes_all: bool = False
     """Whether a topic that was made after `floors` were found is taken from its first message on."""
+    places: dict[str, StartPlace] = {}
+    """Of `start`, if positions were requested; and what of these is not there."""
+    gone: list[Former] = []
 
     def cannot_give(self, gap: Gap) -> None:
         """Tell it: a position that was requested is not there."""
@@ -105,12 +112,26 @@ class Starts:
             floors = await self._floors(tenant, pattern, start)
             if spec.positions is None:
                 return Beginning(start, floors, [], None, True)
-        asked = self._positions(tenant, pattern, spec)
+        if spec.seq is not None and is_pattern(pattern):
+            return await self._everywhere_at(tenant, pattern, StartPosition(spec.seq, spec.epoch))
+        asked = self._positions(pattern, spec)
         first_seqs = await self._first_seqs(tenant, asked)
         # Which topics are meant is said only now: one may have been made anew while the store was asked.
-        asked = self._positions(tenant, pattern, spec)
-        found = self._at_positions(tenant, asked, first_seqs, since_ms)
-        found.floors = floors | found.floors
+        found = _at_positions(floors, since_ms)
+        self._add(found, tenant, asked, first_seqs)
+        return found
+
+    async def _everywhere_at(self, tenant: str, pattern: str, position: StartPosition) -> Beginning:
+        """One number in all topics of a pattern, some at a time. Those that are made meanwhile begin at their
+        first message."""
+        found = _at_positions({}, None)
+        found.takes_all = True
+        walk = self._catalog.walk(tenant, pattern)
+        while steps := [*islice(walk, STEPS_AT_ONCE_COUNT)]:
+            names = [topic.name for step in steps for topic in step.topics]
+            first_seqs = await self._first_seqs(tenant, names)
+            self._add(found, tenant, dict.fromkeys(names, position), first_seqs)
+            await asyncio.sleep(0)
         return found
 
     async def floors(
@@ -127,17 +148,15 @@ class Starts:
                 beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
         return floors
 
-    def _at_positions(
+    def _add(
         self,
+        beginning: Beginning,
         tenant: str,
-        positions: dict[str, StartPosition],
+        positions: Mapping[str, StartPosition],
         first_seqs: dict[int, int],
-        since_ms: int | None,
-    ) -> Beginning:
-        places: dict[str, StartPlace] = {}
-        gone: list[Former] = []
-        start = Start(positions=places, time_ms=since_ms, gaps=gone)
-        beginning = Beginning(start, {}, [], True, since_ms is not None)
+    ) -> None:
+        """Begin at these positions."""
+        places, gone, since_ms = beginning.places, beginning.gone, beginning.start.time_ms
         for name, position in positions.items():
             topic = self._catalog.find(tenant, name)
             if topic is None:
@@ -156,16 +175,13 @@ class Starts:
             elif position.seq < first_seqs.get(topic.topic_id, topic.first_seq):
                 # The cursor finds and tells that gap when it reads the log.
                 beginning.recovered = False
-        return beginning
 
-    def _positions(self, tenant: str, pattern: str, spec: StartAt) -> dict[str, StartPosition]:
+    @staticmethod
+    def _positions(pattern: str, spec: StartAt) -> dict[str, StartPosition]:
         """The requested ones, by topic."""
         if spec.seq is None:
             return spec.positions or {}
-        position = StartPosition(spec.seq, spec.epoch)
-        if not is_pattern(pattern):
-            return {pattern: position}
-        return {topic.name: position for topic in self._catalog.matching(tenant, pattern)}
+        return {pattern: StartPosition(spec.seq, spec.epoch)}
 
     async def _floors(self, tenant: str, pattern: str, start: Start) -> dict[int, int]:
         return dict(await self._store.positions(tenant, pattern, start))
@@ -176,6 +192,14 @@ class Starts:
         topic_ids = tuple(topic.topic_id for topic in topics if topic is not None)
         extents = await self._store.extents(topic_ids) if topic_ids else []
         return {extent.topic_id: extent.first_seq for extent in extents}
+
+
+def _at_positions(floors: dict[int, int], since_ms: int | None) -> Beginning:
+    """None of them yet; other topics begin at `since_ms`, which is at `floors`, or at new."""
+    places: dict[str, StartPlace] = {}
+    gone: list[Former] = []
+    start = Start(positions=places, time_ms=since_ms, gaps=gone)
+    return Beginning(start, floors, [], True, since_ms is not None, places, gone)
 
 
 def _floor(topic: Topic, position: StartPosition, since_ms: int | None) -> tuple[int, Gap | None]:

@@ -54,6 +54,7 @@ from conduit.storage.postgres import (
 from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
 from conduit.storage.postgres.lane import Ticket
+from conduit.storage.postgres.parts import PART_COUNT
 from conduit.storage.postgres.settling import Letters, settle
 from conduit.storage.postgres.shard import Shard
 
@@ -301,10 +302,14 @@ class PostgresStore:
         seqs: dict[int, int] = {}
         if start.time_ms is not None:
             seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
-        return [
-            (extent.topic_id, floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1)))
-            for extent in extents
-        ]
+        floors = []
+        for count, extent in enumerate(extents, 1):
+            floor = floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1))
+            floors.append((extent.topic_id, floor))
+            if count % PART_COUNT == 0:
+                # Others have a turn: a pattern may have any number of topics.
+                await asyncio.sleep(0)
+        return floors
 
     async def progress(
         self, subscription_id: int, topic_ids: Sequence[int] | None = None
