@@ -49,5 +49,6 @@ def test_a_gap_says_what_is_missing() -> None:
     assert gap_text(GapEvent("t", 3, 9, "retention")) == (
         "gap: t #3 to #9 cannot be given (retention)"
     )
+    assert gap_text(GapEvent("t", 3, 3, "retention")) == "gap: t #3 cannot be given (retention)"
     assert "numbering" in gap_text(GapEvent("t", 3, None, "epoch_changed"))
     assert "may be missing" in gap_text(GapEvent(">", None, None, "positions_forgotten"))

@@ -63,9 +63,8 @@ class Changes:
         deadline: Deadline | None = None,
     ) -> T:
         """`work(change)` when it is its turn among the changes of these places, which everybody names in the
-        same order; raises what it raises, and
-        StoreUnavailable or OutcomeUnknown at the deadline, which is CHANGE_TIMEOUT_S from now if there is
-        none. Cancelling ends the waiting, not the change."""
+        same order. Raises what it raises, and StoreUnavailable or OutcomeUnknown at the deadline, which is
+        CHANGE_TIMEOUT_S from now if there is none. Cancelling ends the waiting, not the change."""
         change = Change()
         task = self._begin(self._in_turn(places, work, change))
         await asyncio.wait({task}, timeout=(deadline or Deadline(CHANGE_TIMEOUT_S)).left_s)

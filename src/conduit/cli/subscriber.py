@@ -156,5 +156,7 @@ def gap_text(gap: GapEvent | GapAnswer) -> str:
     """What is missing, for people."""
     if gap.from_seq is None:
         return f"gap: {gap.topic}: messages may be missing ({gap.reason})"
-    end = "the end of its numbering" if gap.to_seq is None else f"#{gap.to_seq}"
-    return f"gap: {gap.topic} #{gap.from_seq} to {end} cannot be given ({gap.reason})"
+    end = " to the end of its numbering" if gap.to_seq is None else f" to #{gap.to_seq}"
+    if gap.to_seq == gap.from_seq:
+        end = ""
+    return f"gap: {gap.topic} #{gap.from_seq}{end} cannot be given ({gap.reason})"
