@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from conduit.errors import ConduitError, OutcomeUnknown, StoreUnavailable
+from conduit.errors import ConduitError
 
 T = TypeVar("T")
 
@@ -29,39 +28,6 @@ class Deadline:
     def left_s(self) -> float:
         """Seconds until then; 0 when it has passed."""
         return max(0.0, self.at - asyncio.get_running_loop().time())
-
-    @asynccontextmanager
-    async def holding(self, lock: asyncio.Lock) -> AsyncIterator[None]:
-        """With the lock. Raises StoreUnavailable if whoever has it waits for the store for too long: nothing
-        was asked of the store then."""
-        try:
-            async with asyncio.timeout_at(self.at):
-                await lock.acquire()
-        except TimeoutError:
-            raise StoreUnavailable("the store does not answer; nothing was changed") from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    async def result(self, work: Coroutine[Any, Any, T]) -> T:
-        """What comes of the work. Raises OutcomeUnknown if nothing does in time.
-
-        The work goes on then, and if the caller is cancelled: it has to see to it that memory follows the
-        store, and holds whatever lock it needs for that.
-        """
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(_looked_at)
-        done, _ = await asyncio.wait({task}, timeout=self.left_s)
-        if not done:
-            raise OutcomeUnknown("the store does not answer; it may still be done")
-        return task.result()
-
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
-    """Nobody may wait any more for its error."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def result_of(begin: Callable[[Callable[[T | ConduitError], None]], None]) -> T:
