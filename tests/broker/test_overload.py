@@ -99,6 +99,18 @@ async def test_what_has_waited_too_long_when_its_turn_comes_is_refused_and_not_s
         assert len(late.told) == len(fresh.told) == 1
 
 
+async def test_what_would_be_stored_too_late_is_not_begun():
+    async with gated_committer() as (store, committer):
+        teach(committer, commit_s=2.0)
+        now = asyncio.get_running_loop().time()
+        old, new = submit(committer, b"old", now - 3.5), submit(committer, b"new", now - 2)
+        store.gate.release()
+        await committer.drain()
+        assert isinstance(old.told[0], Overloaded)
+        assert new.told == [1]
+        assert store.payloads == [b"new"]
+
+
 async def test_what_waits_is_refused_when_its_time_is_over_and_not_only_when_its_turn_comes():
     async with gated_committer() as (store, committer):
         submit(committer, b"first")

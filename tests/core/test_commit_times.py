@@ -45,5 +45,11 @@ def test_a_disk_that_has_become_fast_again_is_known_as_that_after_some_commits()
     assert times.expected_s(1_000) < 0.1
 
 
+def test_a_few_bytes_are_not_what_takes_seconds():
+    times = learned((1, 0.001), (2_000, 4.0))
+    assert times.expected_s(1) > 1.0
+    assert times.expected_s(100_000, 1) - times.expected_s(0) <= 0.4
+
+
 def test_commits_without_payload_have_a_time_too():
     assert learned((0, 0.2), (0, 0.2)).expected_s(0) == pytest.approx(0.2)

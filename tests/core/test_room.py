@@ -175,7 +175,9 @@ class Overload:
             self.queue.append(now)
 
     def _begin(self, now: float) -> float:
-        while self.queue and self.queue[0] <= now - TIMEOUT_S:
+        size_bytes = min(len(self.queue) * self.disk.payload_bytes, self.room.commit_bytes)
+        patience_s = self.room.patience_s(size_bytes)
+        while self.queue and self.queue[0] <= now - patience_s:
             self.queue.popleft()
         if not self.queue:
             return float("inf")
@@ -208,6 +210,30 @@ def test_beyond_its_capacity_the_store_works_for_those_who_still_wait(name, time
     in_time = [each for each in waits if each <= TIMEOUT_S]
     assert len(in_time) >= 0.8 * capacity * seconds
     assert len(in_time) >= 0.95 * len(waits)
+
+
+@pytest.mark.parametrize("payload_bytes", [45, 1_000])
+@pytest.mark.parametrize("rate", [1, 500, 20_000])
+@pytest.mark.parametrize("fixed_s", [0.1, 1.0, 2.0])
+def test_a_disk_that_becomes_slow_all_at_once_is_known_for_that_within_seconds(
+    fixed_s, rate, payload_bytes
+):
+    overload = Overload(Disk(0.001, 1e-8, 1), Random(3))
+    overload.run(rate, 1)
+    overload.disk = Disk(fixed_s, 1e-8, payload_bytes)
+    capacity = 2_000 / overload.disk.commit_s(2_000)
+    overload.run(capacity * 3, 10 * fixed_s)
+    waits = overload.run(capacity * 3, 10 * fixed_s)
+    in_time = [each for each in waits if each <= TIMEOUT_S]
+    assert len(in_time) >= 0.8 * capacity * 10 * fixed_s
+
+
+def test_what_would_be_answered_too_late_has_no_place_in_a_commit():
+    room, _ = room_after(*[(100_000, 2.0)] * 3)
+    assert room.patience_s(100_000) == pytest.approx(3.0)
+    # Nobody can be answered in time: they are told that it is not known.
+    room, _ = room_after(*[(100_000, 60.0)] * 3)
+    assert room.patience_s(100_000) == TIMEOUT_S
 
 
 @pytest.mark.parametrize("name", DISKS)

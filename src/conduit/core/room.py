@@ -29,9 +29,11 @@ QUEUE_MAX_COUNT = 20_000
 QUEUE_MAX_BYTES = 64 << 20
 # Shares of the time-out.
 NEXT_SHARE, BURST_SHARE, STANDING_SHARE = 0.9, 0.5, 0.1
-# Beyond these a slow commit is followed by one of twice its size at most: what is learned is not trusted for
-# sizes that it was not learned from.
+# Beyond these slow commits are followed by ones of twice their size at most: what was learned of them is not
+# trusted for larger ones.
 TRUSTED_BYTES = 1 << 20
+# What is left of that trust with each smaller commit.
+TRUST_KEPT = 0.9
 
 
 class Room:
@@ -50,6 +52,7 @@ class Room:
         "_size_bytes",
         "_timeout_s",
         "_times",
+        "_trusted_bytes",
         "commit_bytes",
         "max_bytes",
         "max_count",
@@ -62,6 +65,7 @@ class Room:
         self._begun_at: float | None = None
         self._expected_s = 0.0
         self._size_bytes = 0
+        self._trusted_bytes = TRUSTED_BYTES
         # Whether somebody was refused since the last commit began, and since when there has been more than
         # one commit takes.
         self._has_refused = False
@@ -98,9 +102,20 @@ class Room:
         if is_stored:
             # Longer than anybody waits is too long, however long that was: what is well again after a time
             # when it hung is found to be so within a few commits.
-            self._times.observe(self._size_bytes, min(took_s, self._timeout_s))
+            self._learn(min(took_s, self._timeout_s))
             self.commit_bytes = self._bytes_in_time(took_s)
         self.look(now)
+
+    def _learn(self, took_s: float) -> None:
+        """The commit took so long. If that fits nothing that is known, the store is not what it was."""
+        self._times.observe(self._size_bytes, took_s)
+        unlike_s = abs(self._times.expected_s(self._size_bytes) - took_s)
+        if unlike_s > self._timeout_s * STANDING_SHARE:
+            self._times = CommitTimes()
+            self._times.observe(self._size_bytes, took_s)
+            self._trusted_bytes = TRUSTED_BYTES
+        kept = max(TRUSTED_BYTES, int(self._trusted_bytes * TRUST_KEPT))
+        self._trusted_bytes = max(kept, 2 * self._size_bytes)
 
     def _bytes_in_time(self, took_s: float) -> int:
         """What a commit takes in a tenth of the time-out, or in twice the time that the smallest needs."""
@@ -110,7 +125,7 @@ class Room:
         if per_byte_s:
             most = min(most, max(target_s - fixed_s, fixed_s) / per_byte_s)
         if took_s > target_s:
-            most = min(most, max(2 * self._size_bytes, TRUSTED_BYTES))
+            most = min(most, self._trusted_bytes)
         return int(most)
 
     # How much may wait ----------------------------------------------------------------------------
@@ -137,6 +152,13 @@ class Room:
                 return True
         self._has_refused = True
         return False
+
+    def patience_s(self, size_bytes: int) -> float:
+        """How long something may have waited when its commit of so many bytes begins: if longer, its answer
+        would come too late. Where every answer does, for the whole time-out."""
+        takes_s = self._times.expected_s(size_bytes)
+        is_hopeless = takes_s > self._timeout_s * NEXT_SHARE
+        return self._timeout_s if is_hopeless else self._timeout_s - takes_s
 
     def wait_s(self, now: float, count: int, size_bytes: int) -> float:
         """How long it takes until so much is stored."""

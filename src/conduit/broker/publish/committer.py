@@ -202,7 +202,7 @@ class Committer:
             )
             if self._running.oldest <= now - self._timeout_s:
                 self._refuse(self._running.divide(now - self._timeout_s)[0], unknown)
-        self._refuse_late(now)
+        self._refuse_late(now, self._timeout_s)
 
     def _stall(self, now: float) -> None:
         """The commit that runs has been waited for too long: let nothing wait behind it."""
@@ -212,14 +212,14 @@ class Committer:
             queue, self._queue = self._queue, Queue()
             self._refuse(queue, StoreUnavailable("the store does not answer; nothing was stored"))
 
-    def _refuse_late(self, now: float) -> None:
-        """Whoever waits for too long has gone, or goes: what is stored for them is missing to others."""
-        until = now - self._timeout_s
+    def _refuse_late(self, now: float, patience_s: float) -> None:
+        """Whoever has waited for longer has gone, or goes: what is stored for them is missing to others."""
+        until = now - patience_s
         if self._queue.oldest <= until:
             late, self._queue = self._queue.divide(until)
             wait_s = self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes)
             late_error = Overloaded(
-                f"it has waited {self._timeout_s:g} s for the store; it is not stored",
+                "it has waited too long for the store, and is not stored",
                 retry_after_s=wait_s,
             )
             self._refuse(late, late_error)
@@ -227,7 +227,8 @@ class Committer:
     def _take(self) -> Queue:
         """The next batch, which is with the store from now on; empty if there is nothing."""
         self._now = now = asyncio.get_running_loop().time()
-        self._refuse_late(now)
+        commit_bytes = min(self._queue.size_bytes, self._room.commit_bytes)
+        self._refuse_late(now, self._room.patience_s(commit_bytes))
         batch, self._queue = self._queue.take(COMMIT_MAX_COUNT, self._room.commit_bytes)
         if batch.units:
             self._running = batch
