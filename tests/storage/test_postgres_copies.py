@@ -98,25 +98,44 @@ async def test_of_a_divided_log_each_database_is_looked_at(
         assert store.copied is None
 
 
-@pytest.mark.process
-async def test_a_cluster_that_goes_on_in_a_new_timeline_is_noticed():
+@pytest.fixture
+def own_cluster():
     cluster = Cluster()
-    try:
-        cluster.start()
-        url = cluster.create_database()
-        async with opened(url) as store:
-            await given.topic(store)
-        cluster.stop()
-        # As a restored base backup does, or a promoted standby.
-        signal = cluster.data / "recovery.signal"
-        signal.touch()
-        if os.geteuid() == 0:
-            shutil.chown(signal, OTHER_USER)
-        cluster.start_again("restore_command=false")
-        async with opened(url) as store:
-            assert "a new timeline" in store.copied
-    finally:
-        cluster.remove()
+    cluster.start()
+    yield cluster
+    cluster.remove()
+
+
+def goes_on_in_a_new_timeline(cluster: Cluster) -> None:
+    """As a restored base backup does, or a promoted standby."""
+    cluster.stop()
+    signal = cluster.data / "recovery.signal"
+    signal.touch()
+    if os.geteuid() == 0:
+        shutil.chown(signal, OTHER_USER)
+    cluster.start_again("restore_command=false")
+
+
+@pytest.mark.process
+async def test_a_cluster_that_goes_on_in_a_new_timeline_is_noticed(own_cluster):
+    url = own_cluster.create_database()
+    async with opened(url) as store:
+        await given.topic(store)
+    goes_on_in_a_new_timeline(own_cluster)
+    async with opened(url) as store:
+        assert "a new timeline" in store.copied
+
+
+@pytest.mark.process
+async def test_whoever_runs_meanwhile_and_misses_nothing_knows_that_nothing_is_lost(own_cluster):
+    url = own_cluster.create_database()
+    async with opened(url) as store:
+        topic = await given.topic(store)
+        await given.messages(store, topic.topic_id, 3)
+        goes_on_in_a_new_timeline(own_cluster)
+        assert await store.append([given.message(topic.topic_id)]) == [4]
+    async with opened(url) as store:
+        assert store.copied is None
 
 
 async def test_a_role_with_no_rights_but_its_own_database_is_enough(database_url, cluster):

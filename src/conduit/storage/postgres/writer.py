@@ -175,22 +175,25 @@ class Writer:
                 row = await within(CALL_TIMEOUT_S, connection, fence)
                 assert row is not None
                 self._token, self._last_number, self._segment, last_seq = row
-                if self._is_forgotten(last_seq):
-                    await within(CALL_TIMEOUT_S, connection, copies.distrust(connection))
-                    raise _Forgotten(FORGOTTEN)
+                await self._compare(connection, last_seq)
             except BaseException:
                 connection.terminate()
                 raise
             self._connection = connection
         return self._connection
 
-    def _is_forgotten(self, last_seq: int | None) -> bool:
-        """Whether the last answer was about something that the database does not have."""
+    async def _compare(self, connection: Connection, last_seq: int | None) -> None:
+        """See to it that the database has what was answered last, and so all before it. It may be another
+        server that took over. Raises StoreUnavailable if not."""
         number, _, seq = self._answered
-        if last_seq is None:
-            # The topic was deleted, or it is forgotten as well.
-            return self._last_number < number
-        return last_seq < seq
+        if not number:
+            return
+        # Without a number the topic was deleted, or it is forgotten as well.
+        is_there = self._last_number >= number if last_seq is None else last_seq >= seq
+        remember = copies.trust if is_there else copies.distrust
+        await within(CALL_TIMEOUT_S, connection, remember(connection))
+        if not is_there:
+            raise _Forgotten(FORGOTTEN)
 
     async def _send(self, connection: Connection, batch: Batch) -> list[int] | None:
         """The numbers; None if it is to be sent again. Raises _Lost, StoreUnavailable, StoreDataError."""
