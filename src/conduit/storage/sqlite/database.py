@@ -52,6 +52,7 @@ class Database:
         self._mark_path = mark.path_of(path)
         self._lock = (path.parent / f"{path.name}.lock").open("ab")
         self._connections: list[apsw.Connection] = []
+        self._mark: Mark | None = None
         try:
             self._own(path)
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
@@ -73,8 +74,8 @@ class Database:
         try:
             for connection in reversed(self._connections):
                 connection.close()
-            if self.log.mark is not None:
-                self.log.mark.close()
+            if self._mark is not None:
+                self._mark.close()
         finally:
             self._lock.close()
 
@@ -98,9 +99,9 @@ class Database:
             self._keep_mark(marked)
 
     def _keep_mark(self, marked: Marked) -> None:
-        if self.log.mark is not None:
-            self.log.mark.close()
-        self.log.mark = Mark(self._mark_path, marked)
+        if self._mark is not None:
+            self._mark.close()
+        self._mark = self.log.mark = Mark(self._mark_path, marked)
         self.copied = None
 
     def _own(self, path: Path) -> None:
