@@ -183,3 +183,13 @@ async def test_an_empty_topic_has_every_time_at_its_next_number(store):
     await given.messages(store, record.topic_id, 3)
     await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
     assert await store.seq_at(record.topic_id, 0) == 4
+
+
+async def test_downwards_from_above_every_number_is_from_the_last_one(store):
+    record, empty = await given.topic(store), await given.topic(store, "empty")
+    await given.messages(store, record.topic_id, 3)
+    found = await store.read(record.topic_id, 1 << 62, limit=1, descending=True)
+    assert [message.seq for message in found] == [3]
+    await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
+    assert await store.read(record.topic_id, 1 << 62, limit=1, descending=True) == []
+    assert await store.read(empty.topic_id, 1 << 62, limit=1, descending=True) == []
