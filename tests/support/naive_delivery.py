@@ -138,6 +138,7 @@ class NaiveDelivery:
                 else:
                     wait_s = min(2 ** (one.losses - 2), 60) if lost and one.losses > 1 else 0
                     self.put_back(one, now + wait_s)
+                    one.last_holder = NOBODY
 
     def restart(self, now):
         for one in self.open.values():
