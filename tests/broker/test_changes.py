@@ -242,13 +242,13 @@ async def test_a_subscription_that_is_stored_after_its_deadline_is_known_then(mo
 
 @pytest.mark.parametrize("create", [True, False])
 async def test_a_subscribe_is_answered_although_the_store_hangs(monkeypatch, create):
-    monkeypatch.setattr(connection, "SUBSCRIBE_TIMEOUT_S", SOON_S)
     store = SlowStore()
     async with running_broker(store) as bench:
         first, _ = await bench.subscribe("a", subscription="s")
         first.close()
         await bench.flush()
         store.held.add("progress")
+        monkeypatch.setattr(connection, "SUBSCRIBE_TIMEOUT_S", SOON_S)
         with pytest.raises(OutcomeUnknown if create else StoreUnavailable):
             await bench.subscribe("a", subscription="s", create=create)
         monkeypatch.undo()

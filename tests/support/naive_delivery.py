@@ -129,7 +129,10 @@ class NaiveDelivery:
         one.holder, one.at = holder, now + self.wait_s(one.nth)
 
     def release(self, holder, now, lost):
+        """It is gone for good: nothing is remembered as its own."""
         for seq, one in list(self.open.items()):
+            if one.last_holder == holder and not one.is_out:
+                one.last_holder = NOBODY
             if one.holder == holder:
                 one.losses += lost
                 max_lost = self.policy.max_lost
