@@ -128,17 +128,10 @@ class Pages:
 
 
 def _page(retries: Iterable[tuple[int, Retry]], at: Moment) -> Page:
-    return Page(
-        at.wall_ms,
-        [
-            Kept(
-                seq,
-                retry.attempt,
-                max(0, round((retry.at - at.now) * 1000)) if retry.holder == NOBODY else 0,
-                retry.reason,
-                retry.failures,
-                retry.losses,
-            )
-            for seq, retry in retries
-        ],
-    )
+    now, kept = at.now, []
+    for seq, retry in retries:
+        left_ms = 0
+        if retry.holder == NOBODY and retry.at > now:
+            left_ms = round((retry.at - now) * 1000)
+        kept.append(Kept(seq, retry.attempt, left_ms, retry.reason, retry.failures, retry.losses))
+    return Page(at.wall_ms, kept)
