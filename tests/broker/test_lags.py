@@ -1,7 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
-from conduit.broker import catalog, turn
+from conduit.broker import topics as known
+from conduit.broker import turn
 from conduit.core.message import Retention
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Subscribe
@@ -120,7 +121,7 @@ async def test_a_subscription_that_begins_in_many_topics_misses_nothing_of_them(
     bench: Bench, monkeypatch
 ):
     # One topic in a turn of the loop.
-    monkeypatch.setattr(catalog, "WALK_STEP_COUNT", 1)
+    monkeypatch.setattr(known, "WALK_STEP_COUNT", 1)
     monkeypatch.setattr(turn, "STEPS_MAX_COUNT", 1)
     for number in range(1_000):
         await bench.broker.topics.create(T, f"t{number:03}")

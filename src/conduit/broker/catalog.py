@@ -1,70 +1,24 @@
-"""The topics of all tenants, in memory; the store has the durable copy."""
+"""Topics that come and go: in the store, which has the durable copy, and then in memory."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.clock import Clock
+from conduit.broker.topics import Topic, Topics
 from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention, TopicRecord
-from conduit.core.sorted_names import SortedNames
-from conduit.core.topics import TopicIndex, matcher, prefix_of
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
-from conduit.names import check_topic, is_pattern
+from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
+from conduit.names import check_topic
 from conduit.storage.base import Store
 
+__all__ = ["Catalog", "Topic", "TopicWatcher"]
+
 T = TypeVar("T")
-
-
-# Names that one step of a walk looks at.
-WALK_STEP_COUNT = 200
-
-
-class Topic:
-    """One topic as this node knows it. `last_seq` is the last number that was committed and seen here."""
-
-    __slots__ = (
-        "created_at_ms",
-        "epoch",
-        "epoch_bytes",
-        "first_seq",
-        "is_deleted",
-        "last_seq",
-        "name",
-        "name_bytes",
-        "retention",
-        "stored_bytes",
-        "tenant",
-        "topic_id",
-    )
-
-    def __init__(self, record: TopicRecord) -> None:
-        self.topic_id = record.topic_id
-        self.tenant = record.tenant
-        self.name = record.name
-        self.epoch = record.epoch
-        self.created_at_ms = record.created_at_ms
-        self.first_seq = record.first_seq
-        self.last_seq = record.last_seq
-        self.stored_bytes = record.stored_bytes
-        self.retention = record.retention
-        # As they stand in frames: their grammar needs no JSON escapes.
-        self.name_bytes = self.name.encode()
-        self.epoch_bytes = self.epoch.encode()
-        # Set while the store forgets it: what is missing in the log then is no gap.
-        self.is_deleted = False
-
-
-class Walked(NamedTuple):
-    """One step of a walk: the topics among the names up to `reached`."""
-
-    topics: Sequence[Topic]
-    reached: str
 
 
 class TopicWatcher(Protocol):
@@ -82,7 +36,7 @@ class TopicWatcher(Protocol):
         """The store has forgotten it."""
 
 
-class Catalog:
+class Catalog(Topics):
     """Finds, creates and deletes topics, and tells the watcher."""
 
     def __init__(
@@ -93,16 +47,12 @@ class Catalog:
         default_retention: Retention,
         max_count: int,
     ) -> None:
+        super().__init__()
         self._store = store
         self._clock = clock
         self._watcher = watcher
         self._default_retention = default_retention
         self._max_count = max_count
-        # tenant -> name -> topic, and the same by patterns and in order.
-        self._names: dict[str, dict[str, Topic]] = {}
-        self._indexes: dict[str, TopicIndex[Topic]] = {}
-        self._sorted: dict[str, SortedNames] = {}
-        self._ids: dict[int, Topic] = {}
         # By (tenant, name): a name is never created while it is being deleted.
         self._changes = Changes()
         # Topics that the store is being told of: they count towards the limit.
@@ -115,68 +65,6 @@ class Catalog:
         """Take over what the store has."""
         for record in await self._store.topics():
             self._add(Topic(record))
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def find(self, tenant: str, name: str) -> Topic | None:
-        """The topic, or None; the name need not be valid."""
-        names = self._names.get(tenant)
-        return names.get(name) if names is not None else None
-
-    def by_id(self, topic_id: int) -> Topic | None:
-        """The topic with this id, if it still exists."""
-        return self._ids.get(topic_id)
-
-    def get(self, tenant: str, name: str) -> Topic:
-        """The topic. Raises InvalidRequest `invalid_topic` or NotFound `topic_not_found`."""
-        topic = self.find(tenant, name)
-        if topic is None:
-            check_topic(name)
-            raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field="topic")
-        return topic
-
-    def matching(self, tenant: str, pattern: str) -> list[Topic]:
-        """The existing topics of a pattern, or the one of this name. What it costs follows from their
-        number, not from that of all topics."""
-        if not is_pattern(pattern):
-            topic = self.find(tenant, pattern)
-            return [] if topic is None else [topic]
-        index = self._indexes.get(tenant)
-        return [] if index is None else list(index.match(pattern))
-
-    def everywhere(self) -> list[Topic]:
-        """Every topic of every tenant; for housekeeping only."""
-        return list(self._ids.values())
-
-    def list(self, tenant: str, *, q: str | None, limit: int, after: str | None) -> list[Topic]:
-        """By name: those that contain `q` and come after `after`."""
-        names = self._sorted.get(tenant)
-        if names is None:
-            return []
-        # One that is being deleted has a name and is not found.
-        found = (self.find(tenant, name) for name in names.containing(q or "", after))
-        return [*islice((topic for topic in found if topic is not None), limit)]
-
-    def walk(self, tenant: str, pattern: str, after: str | None = None) -> Iterator[Walked]:
-        """The topics of a pattern that come after `after`, by name, in short steps. In between others may
-        have their turns: each step gives what is there then."""
-        if not is_pattern(pattern):
-            yield Walked(
-                self.matching(tenant, pattern) if not after or pattern > after else [], pattern
-            )
-            return
-        is_meant, prefix = matcher(pattern), prefix_of(pattern)
-        names = self._sorted.get(tenant, SortedNames())
-        while some := names.after(after, WALK_STEP_COUNT, prefix):
-            topics = [
-                # One that is being deleted is there until the store has answered.
-                self.find(tenant, name) or next(self._indexes[tenant].match(name))
-                for name in some
-                if is_meant(name)
-            ]
-            after = some[-1]
-            yield Walked(topics, after)
 
     async def create(self, tenant: str, name: str, retention: Retention | None = None) -> Topic:
         """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached, Unavailable."""
@@ -326,8 +214,7 @@ class Catalog:
 
     async def _delete(self, change: Change, tenant: str, name: str) -> None:
         topic = self.get(tenant, name)
-        topic.is_deleted = True
-        del self._names[tenant][name]
+        self._hide(topic)
         try:
             followers = await self._watcher.topic_deleting(topic)
             change.is_told = True
@@ -335,8 +222,7 @@ class Catalog:
         except BaseException:
             # Unless it was learned meanwhile that it is gone.
             if topic.topic_id in self._ids:
-                topic.is_deleted = False
-                self._names[tenant][name] = topic
+                self._show(topic)
             raise
         self._forget(topic)
 
@@ -365,19 +251,9 @@ class Catalog:
             # Learned before.
             return
         self._touch(topic)
-        topic.is_deleted = True
-        self._names[topic.tenant].pop(topic.name, None)
-        del self._ids[topic.topic_id]
-        self._indexes[topic.tenant].remove(topic.name)
-        self._sorted[topic.tenant].remove(topic.name)
+        self._remove(topic)
         self._watcher.topic_deleted(topic)
 
     def _touch(self, topic: Topic) -> None:
         if self._learning.locked():
             self._touched.add(topic.topic_id)
-
-    def _add(self, topic: Topic) -> None:
-        self._names.setdefault(topic.tenant, {})[topic.name] = topic
-        self._indexes.setdefault(topic.tenant, TopicIndex()).add(topic.name, topic)
-        self._sorted.setdefault(topic.tenant, SortedNames()).add(topic.name)
-        self._ids[topic.topic_id] = topic

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from conduit.broker.catalog import Topic, Walked
+from conduit.broker.topics import Topic, Walked
 from conduit.core.delivery import Delivery
 from conduit.core.lag import open_from
 from conduit.core.message import SubscriptionRecord

@@ -1,0 +1,155 @@
+"""The topics of all tenants in memory: found by name, id and pattern, and listed in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from conduit.core.message import TopicRecord
+from conduit.core.sorted_names import SortedNames
+from conduit.core.topics import TopicIndex, matcher, prefix_of
+from conduit.errors import NotFound
+from conduit.names import check_topic, is_pattern
+
+# Names that one step of a walk looks at.
+WALK_STEP_COUNT = 200
+
+
+class Topic:
+    """One topic as this node knows it. `last_seq` is the last number that was committed and seen here."""
+
+    __slots__ = (
+        "created_at_ms",
+        "epoch",
+        "epoch_bytes",
+        "first_seq",
+        "is_deleted",
+        "last_seq",
+        "name",
+        "name_bytes",
+        "retention",
+        "stored_bytes",
+        "tenant",
+        "topic_id",
+    )
+
+    def __init__(self, record: TopicRecord) -> None:
+        self.topic_id = record.topic_id
+        self.tenant = record.tenant
+        self.name = record.name
+        self.epoch = record.epoch
+        self.created_at_ms = record.created_at_ms
+        self.first_seq = record.first_seq
+        self.last_seq = record.last_seq
+        self.stored_bytes = record.stored_bytes
+        self.retention = record.retention
+        # As they stand in frames: their grammar needs no JSON escapes.
+        self.name_bytes = self.name.encode()
+        self.epoch_bytes = self.epoch.encode()
+        # Set while the store forgets it: what is missing in the log then is no gap.
+        self.is_deleted = False
+
+
+class Walked(NamedTuple):
+    """One step of a walk: the topics among the names up to `reached`."""
+
+    topics: Sequence[Topic]
+    reached: str
+
+
+class Topics:
+    """What is known here. A topic that is being deleted is hidden: it has no name, and all else."""
+
+    def __init__(self) -> None:
+        # tenant -> name -> topic, and the same by patterns and in order.
+        self._names: dict[str, dict[str, Topic]] = {}
+        self._indexes: dict[str, TopicIndex[Topic]] = {}
+        self._sorted: dict[str, SortedNames] = {}
+        self._ids: dict[int, Topic] = {}
+
+    # What changes ---------------------------------------------------------------------------------
+
+    def _add(self, topic: Topic) -> None:
+        self._names.setdefault(topic.tenant, {})[topic.name] = topic
+        self._indexes.setdefault(topic.tenant, TopicIndex()).add(topic.name, topic)
+        self._sorted.setdefault(topic.tenant, SortedNames()).add(topic.name)
+        self._ids[topic.topic_id] = topic
+
+    def _hide(self, topic: Topic) -> None:
+        topic.is_deleted = True
+        self._names[topic.tenant].pop(topic.name, None)
+
+    def _show(self, topic: Topic) -> None:
+        topic.is_deleted = False
+        self._names[topic.tenant][topic.name] = topic
+
+    def _remove(self, topic: Topic) -> None:
+        self._hide(topic)
+        del self._ids[topic.topic_id]
+        self._indexes[topic.tenant].remove(topic.name)
+        self._sorted[topic.tenant].remove(topic.name)
+
+    # What is there --------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def find(self, tenant: str, name: str) -> Topic | None:
+        """The topic, or None; the name need not be valid."""
+        names = self._names.get(tenant)
+        return names.get(name) if names is not None else None
+
+    def by_id(self, topic_id: int) -> Topic | None:
+        """The topic with this id, if it still exists."""
+        return self._ids.get(topic_id)
+
+    def get(self, tenant: str, name: str) -> Topic:
+        """The topic. Raises InvalidRequest `invalid_topic` or NotFound `topic_not_found`."""
+        topic = self.find(tenant, name)
+        if topic is None:
+            check_topic(name)
+            raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field="topic")
+        return topic
+
+    def matching(self, tenant: str, pattern: str) -> list[Topic]:
+        """The existing topics of a pattern, or the one of this name. What it costs follows from their
+        number, not from that of all topics."""
+        if not is_pattern(pattern):
+            topic = self.find(tenant, pattern)
+            return [] if topic is None else [topic]
+        index = self._indexes.get(tenant)
+        return [] if index is None else list(index.match(pattern))
+
+    def everywhere(self) -> list[Topic]:
+        """Every topic of every tenant; for housekeeping only."""
+        return list(self._ids.values())
+
+    def list(self, tenant: str, *, q: str | None, limit: int, after: str | None) -> list[Topic]:
+        """By name: those that contain `q` and come after `after`."""
+        names = self._sorted.get(tenant)
+        if names is None:
+            return []
+        # One that is being deleted has a name and is not found.
+        found = (self.find(tenant, name) for name in names.containing(q or "", after))
+        return [*islice((topic for topic in found if topic is not None), limit)]
+
+    def walk(self, tenant: str, pattern: str, after: str | None = None) -> Iterator[Walked]:
+        """The topics of a pattern that come after `after`, by name, in short steps. In between others may
+        have their turns: each step gives what is there then."""
+        if not is_pattern(pattern):
+            yield Walked(
+                self.matching(tenant, pattern) if not after or pattern > after else [], pattern
+            )
+            return
+        is_meant, prefix = matcher(pattern), prefix_of(pattern)
+        names = self._sorted.get(tenant, SortedNames())
+        while some := names.after(after, WALK_STEP_COUNT, prefix):
+            topics = [
+                # One that is being deleted is there until the store has answered.
+                self.find(tenant, name) or next(self._indexes[tenant].match(name))
+                for name in some
+                if is_meant(name)
+            ]
+            after = some[-1]
+            yield Walked(topics, after)
