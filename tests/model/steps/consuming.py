@@ -95,6 +95,7 @@ class Join(Step):
     settings: Settings = Settings()
     is_worker: bool = False
     budget: int | None = None
+    create: bool = True
 
     async def take(self, world: World) -> None:
         client = world.slots[self.slot]
@@ -108,6 +109,7 @@ class Join(Step):
             return
         client.is_worker, client.budget = self.is_worker, self.budget
         client.is_busy = True
+        frame.create = self.create
         world.begin(_subscribe(world, client, frame))
 
     def _frame(self, world: World) -> Subscribe | None:
@@ -129,7 +131,10 @@ class Join(Step):
 
 async def _subscribe(world: World, client: Client, frame: Subscribe) -> None:
     # Two may create it at once, with settings of their own, if the store keeps the first one waiting.
-    allowed = {"subscription_conflict"} if world.port.faults.any else ()
+    allowed = {"subscription_conflict"} if world.port.faults.any else set()
+    if not frame.create:
+        # Its topic is gone, or on its way, or the subscription is.
+        allowed |= {"topic_not_found", "subscription_not_found"}
     await asked(world, partial(client.subscribe, frame), allowed)
 
 
@@ -167,7 +172,9 @@ class Return(Step):
         for subscription in held:
             if subscription.name is not None:
                 # One per connection: a `subscribe` that waits holds up the next one.
-                await Join(client.slot, subscription.pattern, subscription.name).take(world)
+                # As our client does: what was deleted stays deleted.
+                name, pattern = subscription.name, subscription.pattern
+                await Join(client.slot, pattern, name, create=False).take(world)
                 return
 
 
