@@ -126,3 +126,37 @@ async def test_who_leaves_while_cursors_are_opened_gets_no_more_of_them():
         await bench.rest()
         assert [len(share.running.cursors) for share in shares] == [0] * 20
         assert bench.broker._engine.feeds.all() == []
+
+
+async def test_a_message_wakes_a_few_of_those_who_wait_for_it_in_a_turn_and_all_of_them_soon():
+    async with running_broker() as bench:
+        subscribed = [await bench.subscribe("a", subscription=f"s{n}") for n in range(700)]
+        peers = [peer for _, peer in subscribed]
+        topic = bench.broker.topics.get(DEFAULT_TENANT, "a")
+        messages = [NewMessage(topic.topic_id, f"id{number}", b"1") for number in range(3)]
+        for seq, message in enumerate(messages, 1):
+            bench.broker.router.committed(topic, [message], seq)
+            before = sum(len(peer.seqs) for peer in peers)
+            await asyncio.sleep(0)
+            assert sum(len(peer.seqs) for peer in peers) - before <= STEPS_MAX_COUNT * seq
+        assert any(len(peer.seqs) < 3 for peer in peers)
+        await bench.until(lambda: all(peer.seqs == [1, 2, 3] for peer in peers))
+
+
+async def test_what_expires_at_one_time_in_many_topics_is_judged_over_several_turns():
+    async with running_broker() as bench:
+        await fill(bench)
+        connection, peer = await bench.subscribe("o.>", max_in_flight=10_000, ack_wait_ms=1_000)
+        await publish_to_all(bench)
+        assert len(peer.seqs) == TOPICS_COUNT
+        (share,) = connection._shares.values()
+
+        def failed_count() -> int:
+            return sum(one.delivery.waiting_count for one in share.running.cursors.values())
+
+        bench.clock.seconds += 10
+        for _ in range(2):
+            bench.broker._engine.deadlines.sweep(bench.clock.seconds)
+        assert failed_count() == 0
+        most = await most_in_a_turn(bench, failed_count, TOPICS_COUNT)
+        assert most <= STEPS_MAX_COUNT

@@ -77,19 +77,20 @@ PLANTS = (
             Change(_FEED, '        "_tail",\n', '        "_jump",\n        "_tail",\n'),
             Change(
                 _FEED,
-                "        self._tail_bytes = 0\n        # With the outlet",
-                "        self._tail_bytes = 0\n        self._jump = None\n        # With the outlet",
+                "        self._tail_bytes = 0\n        # What the node",
+                "        self._tail_bytes = 0\n        self._jump = None\n        # What the node",
             ),
             Change(
                 _FEED,
                 "        before, self.position = self.position, last_seq\n"
                 "        self._tail.clear()\n"
-                "        self._tail_bytes = 0\n"
+                "        self._tail_bytes = self._counted_bytes = 0\n"
+                "        self._tools.budget.forget_tail(self)\n"
                 "        for follower in (*self.live, *self.waiting):\n",
                 "        followers = (*self.live, *self.waiting)\n"
                 "        self._jump = (last_seq, self._jump[1] if self._jump else followers)\n"
                 "        self._tail.clear()\n"
-                "        self._tail_bytes = 0\n"
+                "        self._tail_bytes = self._counted_bytes = 0\n"
                 "        self._tools.turn.add(self)\n\n"
                 "    def _jump_now(self, last_seq, followers):\n"
                 "        before, self.position, self._jump = self.position, last_seq, None\n"
@@ -97,16 +98,16 @@ PLANTS = (
             ),
             Change(
                 _FEED,
-                "        entries = self.slice(self.position + 1, len(self._tail), None)\n",
+                "        tail = self._tail\n        entries",
                 "        if self._jump is not None:\n"
                 "            self._jump_now(*self._jump)\n"
-                "        entries = self.slice(self.position + 1, len(self._tail), None)\n",
+                "        tail = self._tail\n        entries",
             ),
             Change(
                 _FEED,
-                "        return (self._tail[-1].seq if self._tail else self.position) + 1\n",
+                "        known_count = (tail[-1].seq if tail else self.position) + 1 - first_seq\n",
                 "        position = self.position if self._jump is None else self._jump[0]\n"
-                "        return (self._tail[-1].seq if self._tail else position) + 1\n",
+                "        known_count = (tail[-1].seq if tail else position) + 1 - first_seq\n",
             ),
         ),
     ),

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from conduit.broker.clock import Clock
-from conduit.broker.turn import guarded
+from conduit.broker.turn import Turn, guarded
 
 # Deadlines are met two of these late at most, which is a tenth of the shortest sensible ack wait.
 SWEEP_INTERVAL_S = 0.05
-# Those that are due and looked at in one turn of the loop; the others come with the next sweep.
-SWEEP_MAX_COUNT = 1_000
 # Never watched, or no more.
 NEVER = math.inf
 # Stale entries are swept out when they outnumber the live ones, and these.
@@ -38,14 +37,16 @@ class Timed(Protocol):
 class Deadlines:
     """Calls those whose time has come. Cost follows from what is due, not from how many are watched."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, turn: Turn) -> None:
         self._clock = clock
+        self._turn = turn
         # (at, order of adding, who). An entry whose time is not its owner's `watched_at` is stale.
         self._heap: list[tuple[float, int, Timed]] = []
         self._added_count = 0
         self._watched_count = 0
         self._judged = clock.now()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_sweeping = False
         # Not for secrets: it spreads redeliveries in time.
         self.rng = random.Random()
 
@@ -82,13 +83,18 @@ class Deadlines:
         self.sweep(self._clock.now())
 
     def sweep(self, now: float) -> None:
-        """Call whoever was due at the sweep before."""
+        """Call whoever was due at the sweep before, over as many turns of the loop as that takes."""
         judged, self._judged = self._judged, now
-        jitter = self.rng.random()
-        for _ in range(SWEEP_MAX_COUNT):
-            if not self._heap or self._heap[0][0] > judged:
-                return
+        if not self._is_sweeping and self._heap and self._heap[0][0] <= judged:
+            self._is_sweeping = True
+            self._turn.spread(self._sweep(judged, self.rng.random()))
+
+    def _sweep(self, judged: float, jitter: float) -> Iterator[None]:
+        # Not any more after `stop`.
+        while self._timer is not None and self._heap and self._heap[0][0] <= judged:
             at, _, who = heappop(self._heap)
             if at == who.watched_at:
                 self.unwatch(who)
                 guarded(who.expire, judged, jitter)
+                yield
+        self._is_sweeping = False

@@ -62,7 +62,7 @@ def make_engine(
         reader=Reader(store, index, budget, stats),
         breakers=Breakers(store, clock),
         progress=ProgressWriter(store, clock, stats, lags),
-        deadlines=Deadlines(clock),
+        deadlines=Deadlines(clock, turn),
         lags=lags,
         pending_max_count=pending_max_count,
     )

@@ -20,9 +20,11 @@ from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
 from conduit.broker.deliver.group import Outlet
 from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.stats import Stats
-from conduit.broker.turn import Turn
+from conduit.broker.turn import Turn, each, guarded
 from conduit.core.message import NewMessage
 
+# Of those who wait for something new, so many are woken in the turn of the loop in which it came.
+WOKEN_MAX_COUNT = 200
 # The tail that is kept for those who are a little behind. All tails together are bounded too (budget.py).
 TAIL_MAX_COUNT = 1_024
 TAIL_MAX_BYTES = 1 << 20
@@ -96,7 +98,8 @@ class Feed:
 
     def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
-        known_count = self._next_seq() - first_seq
+        tail = self._tail
+        known_count = (tail[-1].seq if tail else self.position) + 1 - first_seq
         if known_count < 0:
             self.skip_to(first_seq - 1)
         elif known_count > 0:
@@ -107,27 +110,27 @@ class Feed:
         for seq, message in enumerate(messages, first_seq):
             entry = make_entry(topic, message, seq)
             put(message.message_id, topic.topic_id, seq)
-            self._tail.append(entry)
+            tail.append(entry)
             self._tail_bytes += len(entry.frame) + ENTRY_BYTES
         self._tools.turn.add(self)
 
     def run(self) -> None:
         """Write the frames of this turn to the live set, and wake those who wait."""
-        entries = self.slice(self.position + 1, len(self._tail), None)
+        tail = self._tail
+        entries = tail[self.position + 1 - tail[0].seq :] if tail else []
         if entries:
             self.position = entries[-1].seq
             if self.live:
                 self._write_live(entries)
         waiting, self.waiting = self.waiting, {}
-        for follower in waiting:
-            try:
-                follower.arrive()
-            except Exception:
-                # It costs nobody else their turn, or the messages of it. The next message tries again.
-                logger.exception("a follower failed")
-        self._trim()
-        if self._tail_bytes > self._counted_bytes and self.follower_count:
-            self._count()
+        if len(waiting) > WOKEN_MAX_COUNT:
+            self._tools.turn.spread(each(tuple(waiting), _wake))
+        else:
+            for follower in waiting:
+                # A bug there costs nobody else their turn, or the messages of it.
+                guarded(follower.arrive)
+        if self._tail_bytes > self._counted_bytes or len(tail) > TAIL_MAX_COUNT:
+            self._trim()
 
     def skip_to(self, last_seq: int) -> None:
         """Others have written to the topic, up to `last_seq`: everybody has to read that from the log first.
@@ -147,7 +150,8 @@ class Feed:
 
     def drop(self) -> None:
         """Keep no tail, but what is not written yet; `Budget` calls."""
-        self._tail = [entry for entry in self._tail if entry.seq > self.position]
+        # The same list: whoever works with it may be the reason.
+        self._tail[:] = [entry for entry in self._tail if entry.seq > self.position]
         self._tail_bytes = sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail)
         self._counted_bytes = 0
 
@@ -181,16 +185,17 @@ class Feed:
                 follower.fall_behind(first - 1)
         tools.stats.delivered_count += written_count * len(entries)
 
-    def _next_seq(self) -> int:
-        """The number that follows the newest one known here."""
-        return (self._tail[-1].seq if self._tail else self.position) + 1
-
     def _trim(self) -> None:
-        # Half of the bound is cut off at once, so that the cost per message is constant.
-        if len(self._tail) <= TAIL_MAX_COUNT and self._tail_bytes <= TAIL_MAX_BYTES:
+        """Stay within the bounds, and tell the node's budget what is kept."""
+        if not self.follower_count:
             return
-        # It grows: counted anew, it is not the one to go next.
-        self._counted_bytes = 0
+        if len(self._tail) > TAIL_MAX_COUNT or self._tail_bytes > TAIL_MAX_BYTES:
+            self._cut()
+        self._counted_bytes = self._tail_bytes + self._tail_bytes // 4
+        self._tools.budget.keep_tail(self, self._counted_bytes)
+
+    def _cut(self) -> None:
+        # Half of the bound is cut off at once, so that the cost per message is constant.
         keep_count, keep_bytes, size = 0, 0, 0
         for entry in reversed(self._tail):
             size = keep_bytes + len(entry.frame) + ENTRY_BYTES
@@ -200,9 +205,9 @@ class Feed:
         del self._tail[: len(self._tail) - keep_count]
         self._tail_bytes = keep_bytes
 
-    def _count(self) -> None:
-        self._counted_bytes = self._tail_bytes + self._tail_bytes // 4
-        self._tools.budget.keep_tail(self, self._counted_bytes)
+
+def _wake(follower: Follower) -> None:
+    follower.arrive()
 
 
 class Feeds:
@@ -210,28 +215,29 @@ class Feeds:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._feeds: dict[int, Feed] = {}
+        self.by_id: dict[int, Feed] = {}
+        """By topic id."""
 
     def find(self, topic_id: int) -> Feed | None:
         """The feed of the topic, if there is one."""
-        return self._feeds.get(topic_id)
+        return self.by_id.get(topic_id)
 
     def attach(self, topic: Topic) -> Feed:
         """The tail of the topic, begun at its end if there is none, with one follower more."""
-        feed = self._feeds.get(topic.topic_id)
+        feed = self.by_id.get(topic.topic_id)
         if feed is None:
             feed = Feed(topic, self._tools)
-            self._feeds[topic.topic_id] = feed
+            self.by_id[topic.topic_id] = feed
         feed.follower_count += 1
         return feed
 
     def detach(self, feed: Feed) -> None:
         """One follower less; without any, the feed and its tail are forgotten."""
         feed.follower_count -= 1
-        if feed.follower_count == 0 and self._feeds.get(feed.topic.topic_id) is feed:
-            del self._feeds[feed.topic.topic_id]
+        if feed.follower_count == 0 and self.by_id.get(feed.topic.topic_id) is feed:
+            del self.by_id[feed.topic.topic_id]
             self._tools.budget.forget_tail(feed)
 
     def all(self) -> list[Feed]:
         """All of them."""
-        return list(self._feeds.values())
+        return list(self.by_id.values())

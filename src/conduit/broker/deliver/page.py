@@ -49,10 +49,12 @@ class Page:
         self._user_count = 0
         self._entries: list[Entry] = []
         # Those that have no entry yet; the next one is the last.
-        self._messages = list(reversed(messages))
+        self._messages = list(messages)
+        self._messages.reverse()
         # Nothing is on an empty page.
         self.first_seq, self.last_seq = (messages[0].seq, messages[-1].seq) if messages else (1, 0)
-        self.size_bytes = sum(len(message.payload) + MESSAGE_BYTES for message in messages)
+        payloads_bytes = sum([len(message.payload) for message in messages])
+        self.size_bytes = payloads_bytes + MESSAGE_BYTES * len(messages)
 
     @property
     def is_empty(self) -> bool:
@@ -66,11 +68,16 @@ class Page:
     def slice(self, seq: int, limit: int) -> list[Entry]:
         """Up to `limit` entries, beginning with `seq`, which the page `has`."""
         offset = seq - self.first_seq
-        topic, entries, messages = self._topic, self._entries, self._messages
-        for _ in range(min(offset + limit - len(entries), len(messages))):
-            message = messages.pop()
-            entries.append(make_entry(topic, message, message.seq))
-            self._index.put(message.message_id, topic.topic_id, message.seq)
+        entries, messages = self._entries, self._messages
+        missing_count = offset + limit - len(entries)
+        if missing_count > 0 and messages:
+            topic, put = self._topic, self._index.put
+            made = messages[-missing_count:]
+            del messages[-missing_count:]
+            for message in reversed(made):
+                seq = message.seq
+                entries.append(make_entry(topic, message, seq))
+                put(message.message_id, topic.topic_id, seq)
         return entries[offset : offset + limit]
 
     # What it takes --------------------------------------------------------------------------------

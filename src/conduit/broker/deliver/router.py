@@ -75,6 +75,7 @@ class Router:
     def __init__(self, catalog: Catalog, engine: Engine) -> None:
         self._catalog = catalog
         self._engine = engine
+        self._feeds = engine.feeds.by_id
         # By topic id. Only of topics that were published to or named since the start.
         self._routes: dict[int, _Route] = {}
         self._patterns: dict[str, _Patterns] = {}
@@ -105,31 +106,33 @@ class Router:
             if last_seq > topic.last_seq:
                 topic.last_seq = last_seq
             return 0
-        feed = self._engine.feeds.find(topic.topic_id)
+        feed = self._feeds.get(topic.topic_id)
         if (
             feed is None
-            or feed.follower_count < route.follower_count
+            or feed.follower_count < len(route.by_name) + len(route.by_pattern)
             # Some that are counted there do not follow any more.
             or self._closing_count
         ):
             feed = self._open_missing(route, topic)
-        topic.last_seq = max(topic.last_seq, last_seq)
+        if last_seq > topic.last_seq:
+            topic.last_seq = last_seq
         feed.extend(messages, first_seq)
         return route.subscriber_count
 
     def opening(self, topic_ids: Collection[int]) -> Coroutine[Any, Any, None] | None:
         """Have cursors for what was published to these topics, over some turns of the loop: wait for it
         before `committed`. None if they are few, and `committed` opens them."""
-        if len(topic_ids) * self.subscriber_count <= OPENED_MAX_COUNT:
-            return None
         topics = [*filter(None, map(self._catalog.by_id, topic_ids))]
-        missing_count = 0
-        for topic in topics:
-            route, feed = self._routed(topic), self._engine.feeds.find(topic.topic_id)
-            missing_count += route.follower_count - (0 if feed is None else feed.follower_count)
-        if missing_count <= OPENED_MAX_COUNT:
+        if sum(self._missing_count(topic) for topic in topics) <= OPENED_MAX_COUNT:
             return None
         return self._engine.turn.take(self._open_all(topics))
+
+    def _missing_count(self, topic: Topic) -> int:
+        """Of those who follow the topic, how many have no cursor there."""
+        route, feed = self._routed(topic), self._feeds.get(topic.topic_id)
+        if feed is not None and not self._closing_count:
+            return route.follower_count - feed.follower_count
+        return sum(topic.topic_id not in running.cursors for running in route.followers())
 
     def _open_all(self, topics: Iterable[Topic]) -> Iterator[None]:
         for topic in topics:

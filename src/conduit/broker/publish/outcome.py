@@ -6,10 +6,11 @@ their publisher is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.router import OPENED_MAX_COUNT
 from conduit.broker.publish.keys import Keys
 from conduit.broker.stats import Stats
 from conduit.core.message import NewMessage
@@ -21,6 +22,9 @@ from conduit.storage.base import TOPIC_GONE, Store
 
 class Deliver(Protocol):
     """The way from the log to the subscribers, as far as publishing knows it."""
+
+    subscriber_count: int
+    """Of all topics."""
 
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
@@ -52,7 +56,7 @@ class Outcomes:
         self._subscriber_count: dict[Topic, int] = {}
 
     def committed(
-        self, messages: Sequence[NewMessage], seqs: Sequence[int]
+        self, messages: Sequence[NewMessage], seqs: Sequence[int], *, is_opened: bool = False
     ) -> Coroutine[Any, Any, None] | None:
         """The log has a commit: pass it on to the subscribers, topic by topic. If that is much, it returns
         what has to be waited for, before the publishers are told or another commit of these topics comes."""
@@ -66,29 +70,11 @@ class Outcomes:
             elif seq != TOPIC_GONE:
                 groups[message.topic_id] = [message]
                 first_seqs[message.topic_id] = seq
-        opening = self._deliver.opening(groups)
-        if opening is not None:
-            return self._passed_on_later(opening, messages, groups, first_seqs)
-        self._pass_on(messages, groups, first_seqs)
-        return None
-
-    async def _passed_on_later(
-        self,
-        opening: Coroutine[Any, Any, None],
-        messages: Sequence[NewMessage],
-        groups: Mapping[int, Sequence[NewMessage]],
-        first_seqs: Mapping[int, int],
-    ) -> None:
-        await opening
-        self._pass_on(messages, groups, first_seqs)
-
-    def _pass_on(
-        self,
-        messages: Sequence[NewMessage],
-        groups: Mapping[int, Sequence[NewMessage]],
-        first_seqs: Mapping[int, int],
-    ) -> None:
-        # Publishers are told next, in this turn: other commits change this.
+        if not is_opened and len(groups) * self._deliver.subscriber_count > OPENED_MAX_COUNT:
+            opening = self._deliver.opening(groups)
+            if opening is not None:
+                return self._committed_later(opening, messages, seqs)
+        # Publishers are told next, in this turn: the commits of other shards change this.
         self._is_durable = self._store.durable
         self._published_at_ms = messages[0].published_at_ms
         self._published_at = format_time(self._published_at_ms)
@@ -100,6 +86,18 @@ class Outcomes:
                 topic.stored_bytes += sum([message.size_bytes for message in group])
                 count = self._deliver.committed(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
+
+        return None
+
+    async def _committed_later(
+        self,
+        opening: Coroutine[Any, Any, None],
+        messages: Sequence[NewMessage],
+        seqs: Sequence[int],
+    ) -> None:
+        await opening
+        # Some may have come meanwhile, but not as many again.
+        self.committed(messages, seqs, is_opened=True)
 
     def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt | ConduitError:
         """What the publisher of a message of that commit is told; those who repeat its key are told now."""
