@@ -11,7 +11,8 @@ runs, and for the commits that the queue needs (commit_times.py). There are thre
   the time-out, waiting may only take that tenth. (Nichols and Jacobson, "Controlling Queue Delay", ACM Queue
   2012; in this form Maurer, "Fail at Scale", ACM Queue 2015.)
 
-A commit that takes longer than expected is taken to need as much again as it is late already.
+A commit that takes longer than expected is taken to need as much again as it is late already. One that fits
+nothing that is known begins anew what is known: the store is not what it was.
 """
 
 from __future__ import annotations
