@@ -83,3 +83,21 @@ async def test_a_deletion_whose_answer_is_lost_is_done():
         _, again = await bench.subscribe("b", subscription="s")
         await bench.publish("b")
         assert again.seqs == [1]
+
+
+@pytest.mark.parametrize("pattern", ["a", "*", ">"])
+async def test_who_walks_over_topics_meets_one_whose_deletion_is_not_answered(pattern):
+    store = RefusingStore()
+    async with running_broker(store) as bench:
+        topic = await bench.broker.topics.create(T, "a")
+        met: list[object] = []
+
+        def walk() -> None:
+            assert bench.broker.topics.find(T, "a") is None
+            for step in bench.broker.topics.walk(T, pattern):
+                met.extend(step.topics)
+
+        store.meanwhile = walk
+        with pytest.raises(StoreUnavailable):
+            await bench.broker.topics.delete(T, "a")
+        assert met == [topic]

@@ -136,18 +136,18 @@ class Topics:
 
     def walk(self, tenant: str, pattern: str, after: str | None = None) -> Iterator[Walked]:
         """The topics of a pattern that come after `after`, by name, in short steps. In between others may
-        have their turns: each step gives what is there then."""
+        have their turns: each step gives what is there then. One that is being deleted is there until the
+        store has answered."""
+        index = self._indexes.get(tenant, TopicIndex())
         if not is_pattern(pattern):
-            yield Walked(
-                self.matching(tenant, pattern) if not after or pattern > after else [], pattern
-            )
+            is_ahead = after is None or pattern > after
+            yield Walked(list(index.match(pattern)) if is_ahead else [], pattern)
             return
         is_meant, prefix = matcher(pattern), prefix_of(pattern)
         names = self._sorted.get(tenant, SortedNames())
         while some := names.after(after, WALK_STEP_COUNT, prefix):
             topics = [
-                # One that is being deleted is there until the store has answered.
-                self.find(tenant, name) or next(self._indexes[tenant].match(name))
+                self.find(tenant, name) or next(index.match(name))
                 for name in some
                 if is_meant(name)
             ]
