@@ -292,3 +292,17 @@ async def test_batches_that_make_some_of_the_same_topics_wait_for_each_other():
         with pytest.raises(LimitReached):
             await bench.broker.topics.ensure_all(T, [f"u{n}" for n in range(11)])
         assert len(bench.broker.topics) == 20
+
+
+async def test_what_the_store_was_told_is_known_when_the_server_stops():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        store.held.add("topic_create")
+        with pytest.raises(OutcomeUnknown):
+            await bench.broker.topics.ensure(T, "a", Deadline(SOON_S))
+        stopping = begin(bench.broker.stop())
+        await bench.rest()
+        assert not stopping.done()
+        store.release()
+        await stopping
+        assert bench.broker.topics.find(T, "a") is not None

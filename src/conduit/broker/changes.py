@@ -55,6 +55,8 @@ class Changes:
         # As long as somebody holds one or waits for it.
         self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[object]] = set()
+        # Of these, those that only look.
+        self._later: set[asyncio.Task[None]] = set()
 
     async def make(
         self,
@@ -77,11 +79,13 @@ class Changes:
 
     def later(self, work: Coroutine[object, object, None]) -> None:
         """Work that nobody waits for; `close` cancels it."""
-        self._begin(work)
+        task = self._begin(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     async def close(self) -> None:
-        """Cancel what still waits. Idempotent."""
-        for task in self._tasks:
+        """Wait for what the store was told, which it has answered by now. Idempotent."""
+        for task in self._later:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
