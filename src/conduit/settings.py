@@ -207,7 +207,8 @@ class Settings(BaseModel):
     )
     memory_max_bytes: Bytes = Field(
         268_435_456,
-        description="Most bytes of messages in memory, of all topics (without `DATABASE_URL`).",
+        description="Most bytes of messages and dead letters in memory, of all topics "
+        "(without `DATABASE_URL`). Dead letters get up to half of it.",
     )
     delivery_memory_max_bytes: Bytes = Field(
         134_217_728,
@@ -219,8 +220,18 @@ class Settings(BaseModel):
         1_209_600, description="Age at which dead letters are removed."
     )
     dead_letter_max_count: Count = Field(
-        100_000, description="Most dead letters that a tenant keeps."
+        100_000,
+        description="Most dead letters that are kept of one durable subscription; "
+        "beyond it the oldest are dropped, first those that were redriven.",
     )
+    dead_letter_max_bytes: Bytes = Field(
+        1 << 30, description="Most bytes of dead letters of one durable subscription."
+    )
+    ephemeral_dead_letter_max_count: Count = Field(
+        1_000,
+        description="Most dead letters of all subscribers without a name of one topic.",
+    )
+    ephemeral_dead_letter_max_bytes: Bytes = Field(16 << 20, description="Most bytes of these.")
 
     warnings: tuple[str, ...] = Field((), exclude=True)
     """Sentences to be logged at start: what is set but has no effect. Not a variable."""

@@ -8,7 +8,8 @@ from conduit.core.message import Retention, SubscriptionSettings
 from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, StartPosition
-from conduit.storage.base import DeadFilter, Start
+from conduit.storage.base import Start
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
 

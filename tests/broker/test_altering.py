@@ -8,7 +8,7 @@ from conduit.broker.administer import altering
 from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import LosingStore
 

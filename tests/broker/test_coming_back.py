@@ -8,7 +8,7 @@ from conduit.broker.attach.connection import TOPIC_DELETED
 from conduit.errors import Conflict, InvalidRequest, NotFound
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, StartAt
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 
@@ -84,8 +84,9 @@ async def test_a_dead_letter_that_is_redriven_does_not_bring_its_topic_back():
         await bench.until(lambda: store.waiting == ["progress"])
         await bench.broker.topics.delete(T, "a")
         store.release()
-        with pytest.raises(NotFound):
+        with pytest.raises(Conflict) as caught:
             await redriving
+        assert caught.value.code == "letter_topic_gone"
         assert len(bench.broker.topics) == 0
         assert peer.seqs == [1]
 

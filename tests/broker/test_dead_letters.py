@@ -2,11 +2,12 @@ import asyncio
 
 import pytest
 
-from conduit.broker.administer.dead_letters import JOBS_COUNT_MAX, JOBS_RUNNING_MAX, PAGE_COUNT
+from conduit.broker.administer.dead_letters import PAGE_COUNT
+from conduit.broker.administer.redrive_jobs import JOBS_COUNT_MAX, JOBS_RUNNING_MAX
 from conduit.errors import Conflict, LimitReached, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -49,14 +50,13 @@ async def test_another_tenant_sees_counts_and_touches_nothing(bench: Bench):
     await die(bench, "t")
     dead_letters = bench.broker.dead_letters
     (letter,), _ = await dead_letters.list(T, ALL, limit=5)
-    job = await ended(bench, dead_letters.redrive_many(T, DeadFilter(topic="other"), **FAST))
+    job = await ended(bench, dead_letters.jobs.start(T, DeadFilter(topic="other"), **FAST))
     assert await dead_letters.list("other", ALL, limit=5) == ([], False)
     assert await dead_letters.count("other", ALL) == 0
-    assert await dead_letters.matching("other", ALL, 5) == []
     for refused in (dead_letters.get, dead_letters.discard, dead_letters.redrive):
         with pytest.raises(NotFound):
             await refused("other", letter.dead_id)
-    for refused in (dead_letters.job, dead_letters.cancel):
+    for refused in (dead_letters.jobs.get, dead_letters.jobs.cancel):
         with pytest.raises(NotFound):
             refused("other", job.job_id)
 
@@ -104,7 +104,7 @@ async def test_an_ephemeral_one_is_published_anew_with_key_and_headers(bench: Be
 
 async def test_a_job_redrives_the_newest_that_fit_oldest_first(bench: Bench):
     await die(bench, "t", count=5)
-    job = bench.broker.dead_letters.redrive_many(T, ALL, rate_per_s=10_000.0, max_count=3)
+    job = bench.broker.dead_letters.jobs.start(T, ALL, rate_per_s=10_000.0, max_count=3)
     await ended(bench, job)
     assert (job.state, job.matched_count, job.redriven_count) == ("done", 3, 3)
     connection, peer = await bench.subscribe("t", subscription="s")
@@ -116,7 +116,7 @@ async def test_a_job_passes_over_what_was_redriven_already(bench: Bench):
     await die(bench, "t", count=3)
     letters, _ = await bench.broker.dead_letters.list(T, ALL, limit=5)
     await bench.broker.dead_letters.redrive(T, letters[1].dead_id)
-    job = await ended(bench, bench.broker.dead_letters.redrive_many(T, ALL, **FAST))
+    job = await ended(bench, bench.broker.dead_letters.jobs.start(T, ALL, **FAST))
     assert (job.matched_count, job.redriven_count) == (2, 2)
 
 
@@ -124,7 +124,7 @@ async def test_a_job_counts_what_cannot_be_redriven_and_goes_on(bench: Bench):
     await die(bench, "t", "gone")
     await die(bench, "t", "s")
     await bench.broker.subscriptions.delete(T, "gone")
-    job = await ended(bench, bench.broker.dead_letters.redrive_many(T, ALL, **FAST))
+    job = await ended(bench, bench.broker.dead_letters.jobs.start(T, ALL, **FAST))
     assert job.state == "done"
     assert job.failed_count >= 1
     assert job.redriven_count + job.failed_count == job.matched_count
@@ -133,7 +133,7 @@ async def test_a_job_counts_what_cannot_be_redriven_and_goes_on(bench: Bench):
 
 async def test_a_job_keeps_to_its_rate(bench: Bench):
     await die(bench, "t", count=3)
-    job = bench.broker.dead_letters.redrive_many(T, ALL, **SLOW)
+    job = bench.broker.dead_letters.jobs.start(T, ALL, **SLOW)
     await bench.until(lambda: job.redriven_count == 1)
     await bench.rest()
     assert (job.state, job.redriven_count) == ("running", 1)
@@ -142,37 +142,37 @@ async def test_a_job_keeps_to_its_rate(bench: Bench):
 async def test_a_cancelled_job_redrives_no_more(bench: Bench):
     await die(bench, "t", count=3)
     dead_letters = bench.broker.dead_letters
-    job = dead_letters.redrive_many(T, ALL, **SLOW)
+    job = dead_letters.jobs.start(T, ALL, **SLOW)
     await bench.until(lambda: job.redriven_count == 1)
-    assert dead_letters.cancel(T, job.job_id) is job
+    assert dead_letters.jobs.cancel(T, job.job_id) is job
     assert (job.state, job.redriven_count) == ("cancelled", 1)
     assert job.finished_at_ms is not None
     with pytest.raises(Conflict):
-        dead_letters.cancel(T, job.job_id)
+        dead_letters.jobs.cancel(T, job.job_id)
 
 
 async def test_so_many_jobs_run_at_once_and_no_more(bench: Bench):
     await die(bench, "t", count=3)
     dead_letters = bench.broker.dead_letters
-    jobs = [dead_letters.redrive_many(T, ALL, **SLOW) for _ in range(JOBS_RUNNING_MAX)]
+    jobs = [dead_letters.jobs.start(T, ALL, **SLOW) for _ in range(JOBS_RUNNING_MAX)]
     with pytest.raises(LimitReached):
-        dead_letters.redrive_many(T, ALL, **SLOW)
-    dead_letters.cancel(T, jobs[0].job_id)
-    dead_letters.redrive_many(T, ALL, **SLOW)
+        dead_letters.jobs.start(T, ALL, **SLOW)
+    dead_letters.jobs.cancel(T, jobs[0].job_id)
+    dead_letters.jobs.start(T, ALL, **SLOW)
 
 
 async def test_the_oldest_job_that_has_ended_makes_room_for_a_new_one(bench: Bench):
     await die(bench, "t", count=3)
     dead_letters = bench.broker.dead_letters
-    running = dead_letters.redrive_many(T, ALL, **SLOW)
+    running = dead_letters.jobs.start(T, ALL, **SLOW)
     done = [
-        await ended(bench, dead_letters.redrive_many(T, DeadFilter(topic="none"), **FAST))
+        await ended(bench, dead_letters.jobs.start(T, DeadFilter(topic="none"), **FAST))
         for _ in range(JOBS_COUNT_MAX)
     ]
-    assert dead_letters.job(T, running.job_id) is running
-    assert dead_letters.job(T, done[-1].job_id) is done[-1]
+    assert dead_letters.jobs.get(T, running.job_id) is running
+    assert dead_letters.jobs.get(T, done[-1].job_id) is done[-1]
     with pytest.raises(NotFound):
-        dead_letters.job(T, done[0].job_id)
+        dead_letters.jobs.get(T, done[0].job_id)
 
 
 class FailingStore(MemoryStore):
@@ -180,26 +180,26 @@ class FailingStore(MemoryStore):
 
     fails = False
 
-    async def dead_list(self, tenant, which, *, limit, before_id=None):
+    async def dead_places(self, *args, **more):
         if self.fails:
             raise StoreUnavailable("the disk is gone")
-        return await super().dead_list(tenant, which, limit=limit, before_id=before_id)
+        return await super().dead_places(*args, **more)
 
 
 async def test_a_job_that_the_store_fails_ends_as_failed_and_says_why():
     store = FailingStore()
     async with running_broker(store) as bench:
         store.fails = True
-        job = await ended(bench, bench.broker.dead_letters.redrive_many(T, ALL, **FAST))
+        job = await ended(bench, bench.broker.dead_letters.jobs.start(T, ALL, **FAST))
         assert (job.state, job.error) == ("failed", "the disk is gone")
 
 
 async def test_stopping_the_broker_cancels_the_jobs():
     async with running_broker() as bench:
         await die(bench, "t", count=3)
-        job = bench.broker.dead_letters.redrive_many(T, ALL, **SLOW)
+        job = bench.broker.dead_letters.jobs.start(T, ALL, **SLOW)
         await bench.until(lambda: job.redriven_count == 1)
         tasks = asyncio.all_tasks()
-        assert any("DeadLetters" in repr(task) for task in tasks)
+        assert any("RedriveJobs" in repr(task) for task in tasks)
     assert job.state == "cancelled"
-    assert not any("DeadLetters" in repr(task) for task in asyncio.all_tasks())
+    assert not any("RedriveJobs" in repr(task) for task in asyncio.all_tasks())

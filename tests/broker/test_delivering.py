@@ -17,7 +17,7 @@ from conduit.protocol.frames import (
     Subscribe,
     Unsubscribe,
 )
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 

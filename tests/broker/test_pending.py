@@ -8,7 +8,7 @@ from conduit.core import pages
 from conduit.errors import LimitReached, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore
@@ -162,9 +162,9 @@ async def test_a_redrive_to_a_full_subscription_is_refused(small: Bench):
 
 
 async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Bench, monkeypatch):
-    monkeypatch.setattr("conduit.broker.administer.dead_letters.FULL_PAUSE_S", 0.0)
+    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.FULL_PAUSE_S", 0.0)
     await buried(small, 6)
-    job = small.broker.dead_letters.redrive_many(T, DeadFilter(), rate_per_s=1e9, max_count=9)
+    job = small.broker.dead_letters.jobs.start(T, DeadFilter(), rate_per_s=1e9, max_count=9)
     await small.until(lambda: job.error is not None)
     assert (job.state, job.redriven_count, job.failed_count) == ("running", 4, 0)
     connection, peer = await small.subscribe("t", subscription="s")

@@ -10,7 +10,7 @@ import pytest
 from conduit.broker.deliver import progress
 from conduit.errors import StoreUnavailable, Unavailable
 from conduit.protocol.frames import Ack, Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
 

@@ -7,7 +7,7 @@ from conduit.core.message import NewMessage
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Nack
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import AwayStore, SlowStore
 

@@ -7,7 +7,10 @@ import pytest
 from conduit.errors import Conflict
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.memory import MemoryStore
+from conduit.storage.postgres import PostgresStore
+from conduit.storage.sqlite import SqliteStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
 
@@ -232,3 +235,129 @@ async def test_a_redrive_is_marked_in_the_commit_that_opens_its_delivery():
         assert [bool(row.open) for row in await store.progress(1)] == [True]
         store.release()
         await redriving
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.process)])
+def any_store(request, tmp_path):
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "sqlite":
+        return SqliteStore(tmp_path / "log.db")
+    return PostgresStore(request.getfixturevalue("cluster").empty_database())
+
+
+async def test_letters_that_die_again_while_a_job_runs_are_all_found_by_the_next(any_store):
+    async with running_broker(any_store) as bench:
+        await bench.broker.topics.create(T, "t")
+        connection, peer = await bench.subscribe("t", subscription="s", max_in_flight=1000)
+        await bench.publish_many("t", 100)
+        rejected_count = 0
+
+        def reject_all() -> None:
+            nonlocal rejected_count
+            for frame in peer.of("message")[rejected_count:]:
+                connection.verbs.reject(Reject(frame["message_id"]))
+                rejected_count += 1
+
+        reject_all()
+        await bench.flush()
+        jobs = bench.broker.dead_letters.jobs
+        for round_number in range(1, 4):
+            job = jobs.start(T, DeadFilter(), rate_per_s=10_000.0, max_count=1_000)
+            while job.state == "running" or rejected_count < 100 * (round_number + 1):
+                await asyncio.sleep(0)
+                reject_all()
+            assert (job.matched_count, job.redriven_count) == (100, 100)
+            await bench.flush()
+            view = await bench.broker.subscriptions.get(T, "s")
+            assert (view.dead_count, view.redriven_count) == (100, 0)
+        connection.close()
+
+
+async def test_letters_that_die_again_before_their_redrive_is_stored_are_open(any_store):
+    async with running_broker(any_store) as bench:
+        await bench.broker.topics.create(T, "t")
+        await bury(bench, "t", "t", count=100)
+        connection, peer = await bench.subscribe("t", subscription="s")
+        jobs = bench.broker.dead_letters.jobs
+        async with bench.broker._engine.progress.storing:
+            job = jobs.start(T, DeadFilter(), rate_per_s=10_000.0, max_count=1_000)
+            while len(peer.of("message")) < 100:
+                await asyncio.sleep(0)
+                assert job.state == "running"
+            for frame in peer.of("message"):
+                connection.verbs.reject(Reject(frame["message_id"]))
+        await bench.flush()
+        view = await bench.broker.subscriptions.get(T, "s")
+        assert (job.redriven_count, view.dead_count, view.redriven_count) == (100, 100, 0)
+        connection.close()
+
+
+class ClaimingStore(MemoryStore):
+    """It counts what a redrive asks for."""
+
+    claims_count = 0
+    settles_count = 0
+
+    async def subscription_claim(self, *args):
+        self.claims_count += 1
+        return await super().subscription_claim(*args)
+
+    async def settle(self, *args):
+        self.settles_count += 1
+        return await super().settle(*args)
+
+
+async def test_a_job_loads_an_idle_subscription_once_and_stores_many_at_a_time():
+    store = ClaimingStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "o.a")
+        await bury(bench, "o.a", "o.*", count=200)
+        store.claims_count = store.settles_count = 0
+        # Fifty at a time.
+        job = bench.broker.dead_letters.jobs.start(
+            T, DeadFilter(), rate_per_s=1_000.0, max_count=1_000
+        )
+        while job.state == "running":
+            bench.clock.seconds += 1
+            await asyncio.sleep(0)
+        assert (job.state, job.redriven_count) == ("done", 200)
+        assert (store.claims_count, store.settles_count) == (1, 4)
+        await bench.flush()
+        await bench.flush()
+        assert bench.broker._owned.running() == []
+        _, peer = await bench.subscribe("o.*", subscription="s")
+        await bench.rest()
+        assert peer.attempts == [(n, 1) for n in range(1, 201)]
+
+
+async def test_a_job_counts_letters_that_were_discarded_meanwhile_as_failed(bench: Bench):
+    await bench.broker.topics.create(T, "t")
+    dead_ids = await bury(bench, "t", "t", count=3)
+    job = bench.broker.dead_letters.jobs.start(T, DeadFilter(), rate_per_s=0.001, max_count=9)
+    await bench.until(lambda: job.redriven_count == 1)
+    await bench.broker.dead_letters.discard(T, dead_ids[1])
+    bench.broker.dead_letters.jobs.cancel(T, job.job_id)
+    places = await bench.broker.dead_letters.jobs._found(T, dead_ids, job)
+    assert [place.seq for place in places] == [1, 3]
+    assert (job.failed_count, job.error) == (
+        1,
+        "1 dead letters were discarded or dropped meanwhile",
+    )
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+async def test_a_letter_of_a_deleted_topic_says_that_it_is_gone_and_what_to_do(
+    bench: Bench, is_made_anew
+):
+    await bench.broker.topics.create(T, "t")
+    (dead_id,) = await bury(bench, "t", ">")
+    await bench.broker.topics.delete(T, "t")
+    if is_made_anew:
+        await bench.broker.topics.create(T, "t")
+        await bench.publish("t")
+    with pytest.raises(Conflict) as caught:
+        await bench.broker.dead_letters.redrive(T, dead_id)
+    assert caught.value.code == "letter_topic_gone"
+    assert ("was made since" in caught.value.detail) == is_made_anew
+    assert "publish its payload anew" in caught.value.detail

@@ -9,7 +9,7 @@ from conduit.core.message import Retention
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Reject
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -54,7 +54,7 @@ def store():
 
 @pytest.fixture
 async def bench(store):
-    rules = RetentionRules(interval_s=3600, dead_max_age_s=100, dead_max_count=3)
+    rules = RetentionRules(interval_s=3600, dead_max_age_s=100, dead_bounds=DeadBounds(max_count=3))
     async with running_broker(store, housekeeping=rules) as bench:
         yield bench
 

@@ -12,7 +12,7 @@ from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import format_time, parse_time
 from conduit.protocol.frames import Nack, Reject, StartAt
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, running_broker
 

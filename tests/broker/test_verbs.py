@@ -5,7 +5,7 @@ import pytest
 from conduit.broker.attach.lookups import AT_ONCE_COUNT
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from conduit.core.message import DeadLetter, NewMessage, Progress, Retention
 from conduit.errors import OutcomeUnknown, StoreUnavailable
-from conduit.storage.base import Appender, DeadFilter, Store
+from conduit.storage.base import Appender, Store
+from conduit.storage.dead_letters import DeadFilter
 from tests.model.clockwork import VirtualLoop
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Violation

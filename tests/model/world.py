@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from conduit.broker.administer.dead_letters import RedriveJob
+from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.errors import NotFound, Unavailable
 from conduit.names import DEFAULT_TENANT
@@ -361,7 +361,7 @@ class World:
                 view.subscribers,
                 view.in_flight_count,
                 view.pending_retry_count,
-                view.dead_count,
+                view.dead_count + view.redriven_count,
             )
             expected = at_rest.shown(self.state, subscription)
             if found != expected:

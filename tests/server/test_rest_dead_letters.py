@@ -20,7 +20,7 @@ async def letters(api: Api, **query):
 async def finished(api: Api, job):
     """The job once it no longer runs."""
     await api.bench.until(
-        lambda: api.context.broker.dead_letters.job("default", job["id"]).state != "running"
+        lambda: api.context.broker.dead_letters.jobs.get("default", job["id"]).state != "running"
     )
     return await api.get(f"/api/dlq/jobs/{job['id']}")
 

@@ -41,6 +41,7 @@ async def test_a_subscription_is_created_with_every_field(api: Api):
         "pending_retry_count": 0,
         "full": False,
         "dead_count": 0,
+        "redriven_count": 0,
         "lag": 0,
         "topics": [{"topic": "t", "floor": 0, "last_seq": 0, "lag": 0}],
         "more_topics": False,

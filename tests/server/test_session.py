@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from conduit.names import DEFAULT_TENANT as T
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish
 

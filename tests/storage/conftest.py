@@ -61,3 +61,26 @@ async def topics(store):
     await given.messages(store, (await given.topic(store, "orders")).topic_id, 2)
     await given.messages(store, (await given.topic(store, "orders.eu", "others")).topic_id, 9)
     return {"eu": eu.topic_id, "us": us.topic_id, "new": new.topic_id}
+
+
+@pytest.fixture
+async def graveyard(store):
+    """Eight dead letters of two topics and two subscriptions, d0 to d7, a second apart."""
+    topics = {name: await given.topic(store, name) for name in ("orders", "refunds")}
+    await given.subscription(store, "billing", ">")
+    deaths = []
+    for n in range(8):
+        record = topics["orders" if n < 5 else "refunds"]
+        new = given.message(record.topic_id, b'{"n":"\xc3\xa4%d"}' % n, key=f"user-{n % 2}")
+        [seq] = await store.append([new])
+        deaths.append(
+            given.death(
+                record.topic_id,
+                seq,
+                f"d{n}",
+                subscription="billing" if n % 2 else "",
+                reason="rejected: 100% [no] _card" if n == 3 else "ack_timeout",
+                died_at_ms=NOW_MS + 1000 * n,
+            )
+        )
+    await store.settle([], deaths)

@@ -14,6 +14,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import Start, Store
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from conduit.storage.sqlite import SqliteStore
 from conduit.storage.sqlite.bulk import rows
@@ -81,3 +82,11 @@ async def recorded_count(store: Store) -> int:
         return count
     database = store._home.database
     return await database.ask(lambda c: c.fetchval("SELECT count(*) FROM conduit.progress"))
+
+
+async def listed(
+    store: Store, tenant: str = TENANT, limit: int = 100, before_id: str | None = None, **which
+) -> list[str]:
+    """The ids of dead letters, newest first."""
+    found = await store.dead_list(tenant, DeadFilter(**which), limit=limit, before_id=before_id)
+    return [letter.dead_id for letter in found]

@@ -2,16 +2,11 @@ import pytest
 
 from conduit.core.message import DeadLetter, Progress, Redriven, Retention
 from conduit.errors import StoreDataError
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter, Loss
 from tests.storage import given
-from tests.storage.given import NOW_MS, TENANT
+from tests.storage.given import NOW_MS, TENANT, listed
 
 ALL = DeadFilter()
-
-
-async def listed(store, tenant: str = TENANT, limit: int = 100, before_id=None, **which):
-    found = await store.dead_list(tenant, DeadFilter(**which), limit=limit, before_id=before_id)
-    return [letter.dead_id for letter in found]
 
 
 async def test_a_death_becomes_a_dead_letter_with_its_message(store):
@@ -75,14 +70,44 @@ async def test_another_death_replaces_even_when_the_message_is_no_longer_in_the_
     await given.messages(store, record.topic_id, 2)
     await store.settle([], [given.death(record.topic_id, 1, "d1")])
     await store.trim(record.topic_id, Retention(max_messages=0), NOW_MS, 10)
+    await store.settle([], [given.death(record.topic_id, 1, "d2", attempts=9)])
+    (letter,) = await store.dead_list(TENANT, ALL, limit=10)
+    assert (letter.dead_id, letter.attempts, letter.payload) == ("d1", 9, b"0")
+    assert await store.dead_losses() == []
+
+
+async def test_a_death_whose_message_the_log_has_lost_is_a_letter_without_it_and_told(store):
+    record = await given.topic(store)
+    await given.subscription(store)
+    await given.messages(store, record.topic_id, 3)
+    await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 10)
     deaths = [
-        given.death(record.topic_id, 1, "d2", attempts=9),
-        given.death(record.topic_id, 2, "d3"),
+        given.death(record.topic_id, 1, "d1", subscription="billing", reason="rejected"),
+        given.death(record.topic_id, 2, "d2"),
+        given.death(record.topic_id, 3, "d3"),
     ]
     await store.settle([], deaths)
-    assert [(d.dead_id, d.attempts) for d in await store.dead_list(TENANT, ALL, limit=10)] == [
-        ("d1", 9)
+    found = {letter.dead_id: letter for letter in await store.dead_list(TENANT, ALL, limit=10)}
+    assert [found[one].is_lost for one in ("d1", "d2", "d3")] == [True, True, False]
+    letter = found["d1"]
+    assert (letter.topic, letter.seq, letter.attempts, letter.reason) == (
+        "orders",
+        1,
+        5,
+        "rejected",
+    )
+    assert (letter.message_id, letter.published_at_ms, letter.payload) == ("", 0, b"")
+    assert (letter.key, letter.headers) == (None, None)
+    assert await store.dead_of("billing", record.topic_id, 1) == letter
+    assert await listed(store, q="rejected") == ["d1"]
+    losses = sorted(await store.dead_losses(), key=lambda loss: loss.topic)
+    assert losses == [
+        Loss(TENANT, "billing", "", lost_count=1),
+        Loss(TENANT, "", "orders", lost_count=1),
     ]
+    assert await store.dead_losses() == []
+    await store.settle([], [given.death(record.topic_id, 1, "d4", subscription="billing")])
+    assert await store.dead_losses() == []
 
 
 async def test_one_message_dies_once_for_each_subscription(store):
@@ -105,7 +130,6 @@ async def test_deaths_of_what_is_gone_are_skipped_and_the_rest_is_stored(store):
     await store.topic_delete(gone.topic_id)
     deaths = [
         given.death(gone.topic_id, 1, "d1"),
-        given.death(kept.topic_id, 2, "d2"),
         given.death(kept.topic_id, 1, "d3", subscription="gone"),
         given.death(kept.topic_id, 1, "d4", tenant="others"),
         given.death(kept.topic_id, 1, "d5"),
@@ -196,29 +220,6 @@ async def test_discarding_says_how_many_existed(store):
     assert await listed(store) == ["d4", "d2"]
 
 
-@pytest.fixture
-async def graveyard(store):
-    """Eight dead letters of two topics and two subscriptions, d0 to d7, a second apart."""
-    topics = {name: await given.topic(store, name) for name in ("orders", "refunds")}
-    await given.subscription(store, "billing", ">")
-    deaths = []
-    for n in range(8):
-        record = topics["orders" if n < 5 else "refunds"]
-        new = given.message(record.topic_id, b'{"n":"\xc3\xa4%d"}' % n, key=f"user-{n % 2}")
-        [seq] = await store.append([new])
-        deaths.append(
-            given.death(
-                record.topic_id,
-                seq,
-                f"d{n}",
-                subscription="billing" if n % 2 else "",
-                reason="rejected: 100% [no] _card" if n == 3 else "ack_timeout",
-                died_at_ms=NOW_MS + 1000 * n,
-            )
-        )
-    await store.settle([], deaths)
-
-
 @pytest.mark.parametrize(
     ("which", "expected"),
     [
@@ -261,39 +262,19 @@ async def test_pages_follow_each_other_without_gap_or_overlap(store, graveyard):
     assert await listed(store, limit=2, before_id="d5", subscription="billing") == ["d3", "d1"]
 
 
-async def test_old_dead_letters_are_trimmed_in_slices_from_the_oldest(store, graveyard):
-    assert await store.dead_trim(NOW_MS + 5000, 100, 3) == 3
-    assert await listed(store) == ["d7", "d6", "d5", "d4", "d3"]
-    assert await store.dead_trim(NOW_MS + 5000, 100, 3) == 2
-    assert await store.dead_trim(NOW_MS + 5000, 100, 3) == 0
-    assert await listed(store) == ["d7", "d6", "d5"]
+@pytest.mark.parametrize("is_redriven", [False, True])
+async def test_redriven_ones_are_told_apart(store, graveyard, is_redriven):
+    await store.settle([], [], [Redriven(f"d{n}", NOW_MS) for n in (1, 2, 5)])
+    expected = ["d5", "d2", "d1"] if is_redriven else ["d7", "d6", "d4", "d3", "d0"]
+    assert await listed(store, is_redriven=is_redriven) == expected
+    assert await store.dead_count(TENANT, DeadFilter(is_redriven=is_redriven)) == len(expected)
 
 
-async def test_too_many_dead_letters_are_trimmed_in_slices_from_the_oldest(store, graveyard):
-    assert await store.dead_trim(0, 4, 3) == 3
-    assert await store.dead_trim(0, 4, 3) == 1
-    assert await store.dead_trim(0, 4, 3) == 0
-    assert await listed(store) == ["d7", "d6", "d5", "d4"]
-
-
-async def test_age_and_count_share_one_slice(store, graveyard):
-    assert await store.dead_trim(NOW_MS + 2000, 4, 3) == 3
-    assert await listed(store) == ["d7", "d6", "d5", "d4", "d3"]
-
-
-async def test_the_bound_on_dead_letters_is_each_tenants_own(store, graveyard):
-    record = await given.topic(store, "orders", "others")
-    await given.messages(store, record.topic_id, 3)
-    deaths = [given.death(record.topic_id, n, f"e{n}", tenant="others") for n in (1, 2, 3)]
-    await store.settle([], deaths)
-    assert await store.dead_trim(0, 3, 100) == 5
-    assert await listed(store) == ["d7", "d6", "d5"]
-    assert await listed(store, "others") == ["e3", "e2", "e1"]
-
-
-async def test_discarded_dead_letters_do_not_count(store, graveyard):
-    await store.dead_delete(TENANT, ["d7", "d6"])
-    assert await store.dead_trim(0, 6, 100) == 0
+async def test_places_are_pages_as_letters_are(store, graveyard):
+    letters = await store.dead_list(TENANT, ALL, limit=3, before_id="d6")
+    places = await store.dead_places(TENANT, ALL, limit=3, before_id="d6")
+    assert places == [letter.place for letter in letters]
+    assert [place.dead_id for place in places] == ["d5", "d4", "d3"]
 
 
 async def test_many_deaths_are_one_call(store):

@@ -1,8 +1,14 @@
+import asyncio
+import random
+
 import pytest
 
+from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from conduit.storage.memory import MemoryStore
+from conduit.storage.memory.dead_search import SLICE_COUNT
+from conduit.storage.memory.piles import Ids
 from tests.storage import given
-from tests.storage.given import TENANT
+from tests.storage.given import NOW_MS, TENANT, listed
 
 
 async def held(store, topic_id: int) -> list[int]:
@@ -130,3 +136,96 @@ async def test_a_closed_store_keeps_what_it_has(count):
     await store.close()
     await store.open()
     assert len(await held(store, record.topic_id)) == count
+
+
+async def die(store, record, first: int, count: int, size: int = 100_000) -> None:
+    """So many messages of a topic, each published and dead in `billing`."""
+    for n in range(first, first + count):
+        await store.append([given.message(record.topic_id, b"x" * size)])
+        death = given.death(record.topic_id, n, f"{record.name}{n:04}", subscription="billing")
+        await store.settle([], [death])
+
+
+async def test_dead_letters_are_within_the_bound_on_bytes_and_leave_half_to_the_log():
+    store = MemoryStore(max_bytes=10_000_000)
+    record = await given.topic(store)
+    await given.subscription(store)
+    await die(store, record, 1, 200)
+    letters = await store.dead_tally(TENANT, "billing")
+    (topic,) = await store.topics()
+    assert 4_500_000 < letters.size_bytes <= 5_000_000
+    assert 4_500_000 < topic.stored_bytes <= 10_000_000 - letters.size_bytes
+    assert (await listed(store, limit=1000))[0] == "orders0200"
+    (loss,) = await store.dead_losses()
+    assert loss.dropped_count == 200 - letters.open_count
+    assert await store.dead_fate("billing", record.topic_id, 1) == "dropped"
+    await store.dead_trim(NOW_MS + 1, DeadBounds(), 1_000)
+    await given.messages(store, record.topic_id, 1)
+    for _ in range(100):
+        await store.append([given.message(record.topic_id, b"x" * 100_000)])
+    (topic,) = await store.topics()
+    assert topic.stored_bytes >= 9_900_000
+
+
+async def test_who_has_the_most_dead_letters_pays_for_them():
+    store = MemoryStore(max_bytes=10_000_000)
+    noisy, quiet = await given.topic(store, "noisy"), await given.topic(store, "quiet")
+    await given.subscription(store, "billing", ">")
+    await given.subscription(store, "audit", ">")
+    await store.append([given.message(quiet.topic_id, b"x" * 100_000)])
+    await store.settle([], [given.death(quiet.topic_id, 1, "audit", subscription="audit")])
+    await die(store, noisy, 1, 200)
+    assert await listed(store, subscription="audit") == ["audit"]
+
+
+async def test_nothing_about_very_many_dead_letters_is_one_long_turn():
+    store = MemoryStore()
+    record = await given.topic(store)
+    await given.subscription(store)
+    count = 20 * SLICE_COUNT
+    await given.messages(store, record.topic_id, count)
+    for first in range(1, count + 1, 1_000):
+        deaths = [
+            given.death(record.topic_id, n, f"d{n:06}", subscription="billing")
+            for n in range(first, first + 1_000)
+        ]
+        await store.settle([], deaths)
+
+    async def turns(call) -> int:
+        """How often the loop turns meanwhile."""
+        turned = 0
+        task = asyncio.get_running_loop().create_task(call)
+        while not task.done():
+            await asyncio.sleep(0)
+            turned += 1
+        return turned
+
+    assert await store.dead_count(TENANT, DeadFilter(reason="ack_timeout")) == count
+    for which in (DeadFilter(reason="other"), DeadFilter(topic="other"), DeadFilter(q="other")):
+        assert await turns(store.dead_count(TENANT, which)) >= 20
+        assert await turns(store.dead_list(TENANT, which, limit=50)) >= 20
+        assert await turns(store.dead_places(TENANT, which, limit=50)) >= 20
+    # What a page costs does not follow from what is before it.
+    page = store.dead_places(TENANT, DeadFilter(), limit=50, before_id="d000051")
+    assert await turns(page) <= 3
+
+
+async def test_ids_that_are_gone_leave_no_trace_and_others_stay_in_order():
+    rng = random.Random(7)
+    live: dict[str, None] = {}
+    ids = Ids(live)
+    made = 0
+    for _ in range(5_000):
+        if live and rng.random() < 0.5:
+            del live[rng.choice(list(live))]
+            ids.removed()
+        else:
+            made += 1
+            dead_id = f"{made + rng.choice((0, 0, 0, -5)) * 10:08}-{made}"
+            live[dead_id] = None
+            ids.add(dead_id)
+        if rng.random() < 0.02:
+            assert list(ids.oldest()) == sorted(live)
+            newest = [one for one in ids.below(None, 10_000) if one in live]
+            assert newest == sorted(live, reverse=True)
+    assert len(ids._items) <= 2 * len(live) + 1

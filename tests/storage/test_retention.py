@@ -1,7 +1,8 @@
 import pytest
 
 from conduit.core.message import Retention
-from conduit.storage.base import DeadFilter, Trimmed
+from conduit.storage.base import Trimmed
+from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -41,7 +42,7 @@ async def test_a_slice_of_none_removes_nothing_and_says_whether_something_is_due
     for kept, more in ((4, True), (5, False)):
         trimmed = await store.trim(record.topic_id, Retention(max_messages=kept), NOW_MS, 0)
         assert trimmed == Trimmed(1, 5, 0, more)
-    assert await store.dead_trim(NOW_MS * 2, 0, 0) == 0
+    assert await store.dead_trim(NOW_MS * 2, DeadBounds(max_count=0), 0) == 0
     await store.topic_delete(record.topic_id)
     assert await store.purge(0) == 0
     assert await store.dead_count(TENANT, DeadFilter()) == 1

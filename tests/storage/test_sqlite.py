@@ -11,7 +11,7 @@ import pytest
 
 from conduit.core.message import Message, Progress, Retention
 from conduit.errors import StoreDataError, StoreUnavailable
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.sqlite import SqliteStore, reads
 from conduit.storage.sqlite.database import APPLICATION_ID
 from tests.storage import given

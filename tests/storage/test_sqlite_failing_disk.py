@@ -11,7 +11,7 @@ from conduit.broker.broker import Broker
 from conduit.core.message import Progress, Retention
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.sqlite import SqliteStore
 from tests.broker.kit import running_broker
 from tests.broker.test_commits import later, published

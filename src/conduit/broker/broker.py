@@ -10,6 +10,8 @@ import msgspec
 
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.redrive_jobs import RedriveJobs
+from conduit.broker.administer.redriving import Redriver
 from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.subscriptions import Subscriptions
@@ -106,14 +108,20 @@ class Broker:
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
-        self.dead_letters = DeadLetters(store, clock, self.subscriptions.redrive, self.publish)
+        self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.subscriptions)
         self._housekeeper = Housekeeper(
-            store, self.topics, clock, self._time, self._engine.lags, options.housekeeping
+            store, self.topics, self._engine, self._time, options.housekeeping
         )
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
+
+    def _dead_letters(self) -> DeadLetters:
+        store, clock = self.store, self.clock
+        redriver = Redriver(store, self.topics, self._owned, self._engine, self.publish)
+        jobs = RedriveJobs(store, clock, redriver.redrive, self._owned)
+        return DeadLetters(store, clock, redriver.redrive, jobs)
 
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
@@ -147,7 +155,7 @@ class Broker:
         if self._tick is not None:
             self._tick.cancel()
         await self._housekeeper.stop()
-        await self.dead_letters.stop()
+        await self.dead_letters.jobs.stop()
         await self._publisher.close()
         await self._committers.stop()
         await self._engine.turn.finished()

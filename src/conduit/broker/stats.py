@@ -65,6 +65,8 @@ class Stats:
         self.rejected_count = 0
         self.extended_count = 0
         self.dead_lettered_count = 0
+        self.dead_letter_dropped_count = 0
+        self.dead_letter_lost_count = 0
         self.late_ack_count = 0
         self.unknown_ack_count = 0
         self.gap_count = 0

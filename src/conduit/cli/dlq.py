@@ -236,7 +236,7 @@ _FIELDS: Columns[DeadLetter] = {
     "redriven": lambda letter: letter.redriven_at,
     "key": lambda letter: letter.key,
     "headers": lambda letter: spelled_pairs(letter.headers),
-    "payload": lambda letter: json_text(letter.payload),
+    "payload": lambda letter: "lost" if letter.payload_lost else json_text(letter.payload),
 }
 
 _JOB: Columns[RedriveJob] = {

@@ -59,6 +59,8 @@ _HINTS = {
     "topic_not_found": "create it with `conduit topic create NAME`, or publish with --create",
     "subscription_conflict": "`conduit subscription get NAME` shows the settings it was created with",
     "subscription_not_found": "`conduit subscription ls` shows which exist",
+    "letter_topic_gone": "`conduit dlq get ID` shows its payload, `conduit pub TOPIC PAYLOAD` publishes it",
+    "payload_lost": "`conduit dlq discard ID` removes the letter when it is dealt with",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
     "not_json": "--text sends each line as a JSON string",
 }

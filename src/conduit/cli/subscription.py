@@ -142,6 +142,7 @@ _FIELDS: Columns[Subscription] = {
     "in flight": lambda subscription: subscription.in_flight_count,
     "retrying": lambda subscription: subscription.pending_retry_count,
     "dead": lambda subscription: subscription.dead_count,
+    "redriven": lambda subscription: subscription.redriven_count,
     "ack": lambda subscription: subscription.ack,
     "order": lambda subscription: subscription.order,
     "max in flight": lambda subscription: subscription.max_in_flight,

@@ -16,10 +16,11 @@ RedriveJob = JobAnswer
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A delivery that was given up. `subscription` is None for an ephemeral subscriber's."""
+    """A delivery that was given up. `subscription` is None for an ephemeral subscriber's. `payload_lost`: the
+    log had lost the message before it died."""
 
     id: str
-    message_id: str
+    message_id: str | None
     topic: str
     seq: int
     attempts: int
@@ -31,6 +32,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     redriven_at: str | None = None
     key: str | None = None
     headers: dict[str, str] | None = None
+    payload_lost: bool = False
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, omit_defaults=True):

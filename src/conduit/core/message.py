@@ -119,7 +119,7 @@ class Progress(msgspec.Struct):
 
 
 class Death(msgspec.Struct):
-    """One delivery that becomes a dead letter. The store copies the message from its log.
+    """One delivery that becomes a dead letter. The store copies the message from its log, if it is there.
 
     `subscription` is empty for ephemeral subscribers. One dead letter exists per (subscription, topic,
     seq): another death of the same delivery replaces attempts, reason and time.
@@ -146,8 +146,26 @@ class Redriven(msgspec.Struct, frozen=True):
     """As in `Death`."""
 
 
+class DeadPlace(msgspec.Struct, frozen=True):
+    """Where a dead letter is from: all that redriving one has to know, without its message.
+
+    `subscription` is empty for ephemeral subscribers. `is_lost`: its message is not kept.
+    """
+
+    dead_id: str
+    subscription: str
+    topic: str
+    topic_id: int
+    seq: int
+    is_lost: bool = False
+
+
 class DeadLetter(msgspec.Struct):
-    """A dead letter as it is listed: the delivery that died and the message with it."""
+    """A dead letter as it is listed: the delivery that died and the message with it.
+
+    If the log had lost the message by then, the letter `is_lost`: `message_id`, `published_at_ms` and
+    `payload` are empty.
+    """
 
     dead_id: str
     tenant: str
@@ -164,3 +182,15 @@ class DeadLetter(msgspec.Struct):
     payload: bytes
     key: str | None = None
     headers: bytes | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is without its message: no payload is empty."""
+        return not self.payload
+
+    @property
+    def place(self) -> DeadPlace:
+        """Where it is from."""
+        return DeadPlace(
+            self.dead_id, self.subscription, self.topic, self.topic_id, self.seq, self.is_lost
+        )

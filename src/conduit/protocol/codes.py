@@ -65,6 +65,8 @@ CODES: dict[str, Code] = {
     # Dead letters
     "dead_letter_not_found": Code(404, "No such dead letter is kept"),
     "job_not_found": Code(404, "No such job"),
+    "letter_topic_gone": Code(409, "The dead letter's topic was deleted"),
+    "payload_lost": Code(409, "The dead letter is without its message"),
     "conflict": Code(409, "The state of the thing forbids it"),
     # Bounds
     "limit_reached": Code(429, "A limit is reached"),

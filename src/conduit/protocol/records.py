@@ -112,6 +112,7 @@ class SubscriptionAnswer(msgspec.Struct, frozen=True):
     """As many deliveries wait for their next attempt as may: nothing new is handed out until some of them
     were handed out again or settled."""
     dead_count: int
+    redriven_count: int
     lag: int
     topics: list[TopicProgress]
     more_topics: bool

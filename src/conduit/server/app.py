@@ -21,6 +21,7 @@ from conduit.server.logs import configure_logging
 from conduit.server.serving import Server
 from conduit.settings import Settings
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
@@ -88,7 +89,12 @@ def _options(settings: Settings) -> BrokerOptions:
             interval_s=settings.retention_interval_s,
             idempotency_window_s=settings.idempotency_window_s,
             dead_max_age_s=settings.dead_letter_max_age_s,
-            dead_max_count=settings.dead_letter_max_count,
+            dead_bounds=DeadBounds(
+                max_count=settings.dead_letter_max_count,
+                max_bytes=settings.dead_letter_max_bytes,
+                ephemeral_max_count=settings.ephemeral_dead_letter_max_count,
+                ephemeral_max_bytes=settings.ephemeral_dead_letter_max_bytes,
+            ),
         ),
         max_topics=settings.max_topics,
         delivery_memory_max_bytes=settings.delivery_memory_max_bytes,

@@ -38,6 +38,8 @@ _COUNTERS = {
     "extended_count": "Deliveries given more time by an extend.",
     "rejected_count": "Deliveries dead-lettered by a reject.",
     "dead_lettered_count": "Deliveries that became dead letters, for any reason.",
+    "dead_letter_dropped_count": "Dead letters dropped: there were too many, or they were too old.",
+    "dead_letter_lost_count": "Dead letters without their messages, which the log had lost.",
     "late_ack_count": "Acks of deliveries that were settled or taken back already.",
     "unknown_ack_count": "Acks of messages that were never delivered here.",
     "full_count": "Times that a subscription got nothing new, because too many deliveries waited.",

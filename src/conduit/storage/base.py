@@ -20,7 +20,6 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from conduit.core.message import (
-    DeadLetter,
     Death,
     Message,
     NewMessage,
@@ -31,6 +30,7 @@ from conduit.core.message import (
     SubscriptionSettings,
     TopicRecord,
 )
+from conduit.storage.dead_letters import DeadLetterStore
 
 # Returned in place of a number by `append` for a message whose topic was deleted meanwhile.
 TOPIC_GONE = 0
@@ -115,18 +115,6 @@ class Settled(NamedTuple):
     """Of the topics where something is open."""
 
 
-class DeadFilter(msgspec.Struct, frozen=True):
-    """Which dead letters are meant; None does not restrict. Times in ms, `from` inclusive, `to` exclusive."""
-
-    topic: str | None = None
-    subscription: str | None = None
-    reason: str | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
-    q: str | None = None
-    """A substring of the payload, the key, the message id or the reason; case matters."""
-
-
 class KnownKey(msgspec.Struct, frozen=True, gc=False):
     """The result that an idempotency key of a topic stands for."""
 
@@ -156,7 +144,7 @@ FORMER_MAX_COUNT = 10_000
 SHARDS_MAX_COUNT = 64
 
 
-class Store(Protocol):
+class Store(DeadLetterStore, Protocol):
     """A log with topics, subscriptions, progress and dead letters."""
 
     @property
@@ -359,35 +347,12 @@ class Store(Protocol):
     ) -> set[int]:
         """Store progress, with its pages that changed, and dead letters in one commit, but for the
         subscriptions that somebody has claimed since: returns their ids. Rows of topics or subscriptions
-        that are gone are skipped; a death whose message is no longer in the log replaces an existing dead
-        letter of the same delivery or is dropped. What it replaces keeps its id and is redriven no more.
-        After the deaths the dead letters of `redriven` are marked; unknown ids are ignored. Raises
-        StoreDataError for a `dead_id` of another delivery."""
+        that are gone are skipped. A death replaces the dead letter of the same delivery, which keeps its id
+        and its message, and is redriven no more; where there is none, and the message is no longer in the
+        log, the letter `is_lost`. After the deaths the dead letters of `redriven` are marked; unknown ids
+        are ignored. Raises StoreDataError for a `dead_id` of another delivery."""
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
         cursor = floor, nothing open, no pages. In a topic that is not among them the progress that was
         stored stays; without any, it begins at 0. Ids of what is gone are ignored."""
-
-    # Dead letters ---------------------------------------------------------------------------------
-
-    async def dead_list(
-        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadLetter]:
-        """Newest first by `dead_id`, those below `before_id`."""
-
-    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        """How many match."""
-
-    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
-        """One by its id."""
-
-    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
-        """The dead letter of one delivery, if any."""
-
-    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        """Discard; returns how many existed."""
-
-    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
-        """Remove up to `limit` of the oldest dead letters per call that died before `before_ms` or
-        exceed `max_count` in their tenant; returns how many."""

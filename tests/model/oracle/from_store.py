@@ -305,7 +305,8 @@ class FromStore:
         letter = self.state.letters.get(place)
         if letter is not None:
             letter.attempts, letter.reason = death.attempts, death.reason
-        elif death.seq >= topic.first_seq:
+        else:
+            # Also of a message that the log has lost: then it is without its payload.
             self.state.letters[place] = Letter(death.dead_id, death.attempts, death.reason)
             self._places[death.dead_id] = place
         self.state.may_find(place)

@@ -39,6 +39,7 @@ class Place(NamedTuple):
     topic: str
     topic_id: int
     seq: int
+    is_lost: bool = False
 
 
 def take(world: Served, step: Step) -> None:
@@ -240,7 +241,7 @@ def _letter(world: Served, step: Letter) -> None:
     expected, line = redrivable(world, Place(name, letter["topic"], topic_id, seq))
     if line is not None and expected is None:
         line.maybe.add(seq)
-    statuses = {None: 200, "conflict": 409}
+    statuses = {None: 200, "conflict": 409, "letter_topic_gone": 409, "payload_lost": 409}
     world.ask(
         lambda: world.api.post(f"/api/dlq/{letter['id']}/redrive"), statuses.get(expected, 404)
     )

@@ -232,7 +232,7 @@ class Served:
             view["subscribers"],
             view["in_flight_count"],
             view["pending_retry_count"],
-            view["dead_count"] - self._due_count(name),
+            view["dead_count"] + view["redriven_count"] - self._due_count(name),
         )
 
     def _due_count(self, name: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import DeadLetter, Retention
 from conduit.protocol.frames import StartAt, StartSpec
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import Job
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 # A seek to further back is one to the beginning.
 SEEK_BACK_MAX_COUNT = 1_000
 REDRIVE_RATE_PER_S = 10_000.0
+# What a redrive may end with.
+REFUSED = (
+    "conflict",
+    "topic_not_found",
+    "subscription_not_found",
+    "dead_letter_not_found",
+    "letter_topic_gone",
+    "payload_lost",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,7 +163,7 @@ class Letter(Step):
         error = await asked(
             world,
             partial(world.broker.dead_letters.redrive, world.tenant, letter.dead_id),
-            ("conflict", "topic_not_found", "subscription_not_found", "dead_letter_not_found"),
+            REFUSED,
         )
         code = None if error is None else error.code
         world.redriving.discard(letter.dead_id)
@@ -193,7 +202,7 @@ class Letters(Step):
                 ):
                     line.maybe.add(letter.seq)
         which = DeadFilter(subscription=self.name)
-        job = world.broker.dead_letters.redrive_many(
+        job = world.broker.dead_letters.jobs.start(
             world.tenant, which, rate_per_s=REDRIVE_RATE_PER_S, max_count=JOB_LETTERS_MAX_COUNT
         )
         await world.watch_job(job)
@@ -209,14 +218,18 @@ def redrivable(world: World, letter: DeadLetter) -> tuple[str | None, Line | Non
     """The code that redriving must end with, and where it opens something."""
     state = world.state
     topic = state.log.by_id.get(letter.topic_id)
+    if not letter.subscription and letter.is_lost:
+        return "payload_lost", None
     if not letter.subscription:
         # It is published anew, to whatever has the name now.
         return (None if letter.topic in state.log.by_name else "topic_not_found"), None
-    if topic is None:
-        return "topic_not_found", None
     subscription = state.durable.get(letter.subscription)
+    if letter.is_lost:
+        return "payload_lost", None
     if subscription is None:
         return "subscription_not_found", None
+    if topic is None:
+        return "letter_topic_gone", None
     if not subscription.covers(topic):
         return "conflict", None
     line = subscription.lines.get(letter.topic_id)

@@ -11,6 +11,7 @@ from conduit.core.message import Message
 from conduit.errors import NotFound
 from conduit.names import is_id
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DISCARDED, DROPPED, FORGOTTEN
 
 # One page stops after the message that passes this, whatever its limit.
 PAGE_MAX_BYTES = 4 << 20
@@ -90,10 +91,19 @@ class Browser:
         return topic, message, [await self._or_dead(topic, message.seq, state) for state in states]
 
     async def _or_dead(self, topic: Topic, seq: int, state: DeliveryState) -> DeliveryState:
-        """A settled delivery may be settled by its death, which only the dead letters know."""
+        """A settled delivery may be settled by its death, which only the dead letters know; also of
+        those that are gone."""
         if state.state != "acked":
             return state
-        letter = await self._store.dead_of(state.subscription, topic.topic_id, seq)
-        if letter is None or letter.redriven_at_ms is not None:
+        name = state.subscription
+        letter = await self._store.dead_of(name, topic.topic_id, seq)
+        if letter is None:
+            fate = await self._store.dead_fate(name, topic.topic_id, seq)
+            return state if fate is None else DeliveryState(name, _FATES[fate])
+        if letter.redriven_at_ms is not None:
             return state
-        return DeliveryState(state.subscription, "dead", letter.attempts, letter.reason)
+        return DeliveryState(name, "dead", letter.attempts, letter.reason)
+
+
+# Where more letters are gone than are remembered, nobody knows any more whether it was acked.
+_FATES = {DROPPED: "dropped", DISCARDED: "discarded", FORGOTTEN: "settled"}

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from conduit.broker.administer.losses import LossTeller
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.clock import Clock
-from conduit.broker.deliver.lags import Lags
+from conduit.broker.deliver.engine import Engine
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DeadBounds
 
 # Rows that one commit removes, a few milliseconds of the store's time; topics that one turn visits.
 SLICE_COUNT = 1_000
@@ -34,8 +35,7 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: float = 5.0
     idempotency_window_s: float = 600.0
     dead_max_age_s: float = 1_209_600.0
-    dead_max_count: int = 100_000
-    """Per tenant."""
+    dead_bounds: DeadBounds = DeadBounds()
 
 
 class _Aged(msgspec.Struct, gc=False):
@@ -54,15 +54,15 @@ class Housekeeper:
         self,
         store: Store,
         catalog: Catalog,
-        clock: Clock,
+        engine: Engine,
         store_time: StoreTime,
-        lags: Lags,
         rules: RetentionRules,
     ) -> None:
         self._store = store
-        self._lags = lags
         self._catalog = catalog
-        self._clock = clock
+        self._clock = engine.clock
+        self._lags = engine.lags
+        self._losses = LossTeller(engine.stats, engine.clock)
         self._time = store_time
         self._rules = rules
         # By topic id.
@@ -83,16 +83,19 @@ class Housekeeper:
     async def round(self) -> None:
         """Bring everything to what the retention keeps now, unless another node does. Raises
         StoreUnavailable."""
-        if not await self._store.cleans_up():
-            return
+        if await self._store.cleans_up():
+            await self._clean()
+        self._losses.tell(await self._store.dead_losses())
+
+    async def _clean(self) -> None:
         await self._time.keep()
         await self._topics(self._clock.now())
         await self._repeat(self._store.purge)
         keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
         await self._repeat(lambda limit: self._store.forget_keys(keys_before_ms, limit))
         dead_before_ms = self._time.before_ms(self._rules.dead_max_age_s)
-        count = self._rules.dead_max_count
-        await self._repeat(lambda limit: self._store.dead_trim(dead_before_ms, count, limit))
+        bounds = self._rules.dead_bounds
+        await self._repeat(lambda limit: self._store.dead_trim(dead_before_ms, bounds, limit))
         # Who was away for longer than dead letters are kept is not told of topics that were made anew.
         await self._repeat(lambda limit: self._store.former_trim(dead_before_ms, limit))
 

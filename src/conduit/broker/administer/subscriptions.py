@@ -20,30 +20,24 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
-from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import RANGES, check_settings
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.stored import restored
 from conduit.core.delivery import Delivery
 from conduit.core.message import (
-    DeadLetter,
     Progress,
-    Redriven,
     SubscriptionRecord,
     SubscriptionSettings,
 )
-from conduit.core.topics import matches
-from conduit.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from conduit.errors import InvalidRequest
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
-from conduit.storage.base import DeadFilter, Store
+from conduit.storage.base import Store
 
 # A subscription on more topics is shown without them; they are asked for, page by page.
 TOPICS_SHOWN_COUNT = 20
 # Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
-# How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
-REDRIVE_TRIES_MAX_COUNT = 3
 
 
 class Subscriptions:
@@ -165,49 +159,6 @@ class Subscriptions:
             if count % VIEW_STEP_COUNT == 0:
                 await asyncio.sleep(0)
 
-    async def redrive(self, letter: DeadLetter, at_ms: int) -> None:
-        """Deliver a dead letter's message to its subscription again, from attempt 1, and mark it as redriven,
-        unless it dies again before that is stored.
-
-        Raises NotFound for a subscription or topic that is gone, Conflict if the subscription of that
-        name is on other topics now, if the delivery is open, or if other nodes run the subscription, and
-        LimitReached `subscription_full` while too many of its deliveries wait.
-        """
-        for _ in range(REDRIVE_TRIES_MAX_COUNT):
-            running = await self._redrive(letter, at_ms)
-            await self._engine.progress.stored()
-            if not running.was_moved:
-                return
-            # Another node had claimed it, and the store took nothing of it from this one any more.
-        raise Conflict(f"subscription {letter.subscription!r} runs on another node")
-
-    async def _redrive(self, letter: DeadLetter, at_ms: int) -> Running:
-        name, topic_id = letter.subscription, letter.topic_id
-        async with self._owned.changing:
-            topic = self._catalog.by_id(topic_id)
-            if topic is None:
-                raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
-            record = self._owned.get(letter.tenant, name)
-            if not matches(record.pattern, topic.name):
-                raise Conflict(
-                    f"subscription {name!r} is on {record.pattern!r} now, not on {topic.name!r}"
-                )
-            # A topic that goes meanwhile is not made again for a dead letter.
-            running = await self._owned.start(record, create=False)
-            if self._catalog.by_id(topic_id) is None:
-                raise NotFound("the dead letter's topic does not exist", code="topic_not_found")
-            if running.group.is_full:
-                raise LimitReached(
-                    f"{running.group.pending.count} deliveries of subscription {name!r} wait for their"
-                    " next attempt: redrive when fewer do",
-                    code="subscription_full",
-                )
-            if not running.redrive(topic, letter.seq):
-                raise Conflict("the message is not settled in its subscription")
-            mark = Redriven(letter.dead_id, at_ms, record.subscription_id)
-            self._engine.progress.redriven(running.cursors[topic_id], letter.seq, mark)
-            return running
-
     # Views ----------------------------------------------------------------------------------------
 
     async def delivery_states(self, topic: Topic, seq: int) -> list[DeliveryState]:
@@ -216,9 +167,19 @@ class Subscriptions:
         rows = await self._store.progress_in(topic.topic_id, list(records))
         stored, clock = {row.subscription_id: row for row in rows}, self._engine.clock
         return [
-            state_of(record.name, self._delivery(record, topic, stored.get(id_)), seq, clock)
+            self._dying(record, topic, seq)
+            or state_of(record.name, self._delivery(record, topic, stored.get(id_)), seq, clock)
             for id_, record in records.items()
         ]
+
+    def _dying(self, record: SubscriptionRecord, topic: Topic, seq: int) -> DeliveryState | None:
+        """Its state in a delivery that died, which the store does not know yet."""
+        running = self._owned.find_running(record)
+        cursor = None if running is None else running.cursors.get(topic.topic_id)
+        death = None if cursor is None else self._engine.progress.death_of(cursor, seq)
+        if death is None:
+            return None
+        return DeliveryState(record.name, "dead", death.attempts, death.reason)
 
     async def topics(
         self, tenant: str, name: str, *, limit: int, after: str | None
@@ -251,8 +212,8 @@ class Subscriptions:
             view.in_flight_count = 0 if running is None else sum(running.group.in_flight.values())
             view.pending_retry_count = max(0, lag.open_count - view.in_flight_count)
         view.full = view.pending_retry_count >= self._engine.pending_max_count
-        dead = DeadFilter(subscription=record.name)
-        view.dead_count = await self._store.dead_count(record.tenant, dead)
+        tally = await self._store.dead_tally(record.tenant, record.name)
+        view.dead_count, view.redriven_count = tally.open_count, tally.redriven_count
         return view
 
     async def _deliveries(

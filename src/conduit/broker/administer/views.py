@@ -27,6 +27,9 @@ class SubscriptionView(msgspec.Struct):
     pending_retry_count: int = 0
     full: bool = False
     dead_count: int = 0
+    """Dead letters that were not redriven …"""
+    redriven_count: int = 0
+    """… and those that were."""
     gaps: list[GapAnswer] = []
     """What its start could not be given; of a subscription that was just created."""
 
@@ -43,7 +46,7 @@ class DeliveryState(msgspec.Struct):
 
     subscription: str
     state: str
-    """`pending`, `in_flight`, `retrying` or `acked`; `dead` is for the dead letters to say."""
+    """`pending`, `in_flight`, `retrying` or `acked`; the dead letters know whether it is another one."""
     attempts: int = 0
     last_reason: str | None = None
     next_attempt_at_ms: int | None = None

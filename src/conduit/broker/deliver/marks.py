@@ -70,6 +70,11 @@ class Marks:
         self.deaths_count -= len(self.orphans) - len(kept)
         self.orphans = kept
 
+    def death_of(self, who: Recorded, seq: int) -> Death | None:
+        """How it died there, if that is not stored yet."""
+        deaths = self.changed.get(who) or ()
+        return next((death for death in deaths if death.seq == seq), None)
+
     def take(self, count: int) -> Marks:
         """A part of it: the first `count`, with what died there, and all orphans."""
         part = Marks()

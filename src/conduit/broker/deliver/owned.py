@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -59,6 +59,8 @@ class Owned:
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
+        # How many want them not to be.
+        self._held: Counter[tuple[str, str]] = Counter()
         self.changing = asyncio.Lock()
         self._changes = Changes()
         # Held while the store is told of a new one, and the tenant and pattern of that.
@@ -313,6 +315,16 @@ class Owned:
         walk = self._catalog.walk(running.tenant, running.pattern)
         running.begin_all(outset, (step.topics for step in walk))
 
+    def hold(self, tenant: str, names: Iterable[str]) -> None:
+        """Once these are loaded, unload none of them before `release`: who uses them again and again, and has
+        no subscriber, need not load them every time."""
+        self._held.update((tenant, name) for name in names)
+
+    def release(self, tenant: str, names: Iterable[str]) -> None:
+        """The end of `hold`, for the same names."""
+        self._held -= Counter((tenant, name) for name in names)
+        self._engine.progress.wake()
+
     def left(self, running: Running) -> None:
         """A subscriber of a durable subscription has left: without any, it is unloaded when it is stored."""
         self._left.add((running.tenant, running.group.name or ""))
@@ -327,7 +339,7 @@ class Owned:
             running = self._running.get(place)
             if running is None or running.group.subscribers:
                 self._left.discard(place)
-            elif self._is_stored(running):
+            elif place not in self._held and self._is_stored(running):
                 self._stop(place)
 
     def _send_moved_away(self, refused: Refused) -> None:

@@ -108,6 +108,10 @@ class ProgressWriter:
         """Whether it has progress that is not stored."""
         return who in self._marked.changed or who in self._flushing.changed
 
+    def death_of(self, who: Recorded, seq: int) -> Death | None:
+        """How a delivery died there, if the store does not know it yet."""
+        return self._marked.death_of(who, seq) or self._flushing.death_of(who, seq)
+
     def confirm(self, told: Told) -> None:
         """Have it called when everything marked so far is stored. Raises Unavailable."""
         if self._has_ended:

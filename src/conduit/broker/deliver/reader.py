@@ -135,7 +135,7 @@ class Reader:
         if messages and messages[0].seq == seq:
             return messages
         letter = await self._store.dead_of(subscription, topic.topic_id, seq)
-        return [] if letter is None else [letter]
+        return [] if letter is None or letter.is_lost else [letter]
 
 
 def _told(error: Exception) -> ConduitError:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
-from conduit.broker.administer.dead_letters import RedriveJob
+from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import JobAnswer
@@ -25,7 +25,7 @@ from conduit.server.rest.inputs import (
     encode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, optional_time, reply
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead_letters import DeadFilter
 
 router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
 
@@ -70,10 +70,14 @@ class Redrive(Body):
 
 
 class DeadLetterAnswer(msgspec.Struct):
-    """One dead letter. `subscription` is null for an ephemeral subscriber's."""
+    """One dead letter. `subscription` is null for an ephemeral subscriber's.
+
+    `payload_lost`: the log had lost the message before it died, and `message_id`, `published_at` and
+    `payload` are null.
+    """
 
     id: str
-    message_id: str
+    message_id: str | None
     topic: str
     seq: int
     subscription: str | None
@@ -81,8 +85,9 @@ class DeadLetterAnswer(msgspec.Struct):
     reason: str
     died_at: str
     redriven_at: str | None
-    published_at: str
+    published_at: str | None
     payload: msgspec.Raw
+    payload_lost: bool | UnsetType = UNSET
     key: str | UnsetType = UNSET
     headers: msgspec.Raw | UnsetType = UNSET
 
@@ -109,7 +114,7 @@ def show(letter: DeadLetter) -> DeadLetterAnswer:
     """The dead letter as it is answered."""
     return DeadLetterAnswer(
         id=letter.dead_id,
-        message_id=letter.message_id,
+        message_id=letter.message_id or None,
         topic=letter.topic,
         seq=letter.seq,
         subscription=letter.subscription or None,
@@ -117,8 +122,9 @@ def show(letter: DeadLetter) -> DeadLetterAnswer:
         reason=letter.reason,
         died_at=format_time(letter.died_at_ms),
         redriven_at=optional_time(letter.redriven_at_ms),
-        published_at=format_time(letter.published_at_ms),
-        payload=msgspec.Raw(letter.payload),
+        published_at=None if letter.is_lost else format_time(letter.published_at_ms),
+        payload=msgspec.Raw(letter.payload or b"null"),
+        payload_lost=letter.is_lost or UNSET,
         key=UNSET if letter.key is None else letter.key,
         headers=UNSET if letter.headers is None else msgspec.Raw(letter.headers),
     )
@@ -163,13 +169,14 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
     """
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     if body.dry_run:
-        count = len(await dead_letters.matching(tenant, which, body.max_count))
+        which = msgspec.structs.replace(which, is_redriven=False)
+        count = min(await dead_letters.count(tenant, which), body.max_count)
         return reply(
             JobAnswer(
                 None, "dry_run", count, 0, 0, body.rate_per_s, body.max_count, None, None, None
             )
         )
-    job = dead_letters.redrive_many(
+    job = dead_letters.jobs.start(
         tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
     )
     return reply(show_job(job))
@@ -178,7 +185,7 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
 @router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))
 async def get_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
     """Look at a job. The last 100 are kept, until the server stops."""
-    return reply(show_job(shared.broker.dead_letters.job(tenant, job_id)))
+    return reply(show_job(shared.broker.dead_letters.jobs.get(tenant, job_id)))
 
 
 @router.delete(
@@ -188,7 +195,7 @@ async def get_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
 )
 async def cancel_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
     """Stop a job; what was redriven stays so."""
-    return reply(show_job(shared.broker.dead_letters.cancel(tenant, job_id)))
+    return reply(show_job(shared.broker.dead_letters.jobs.cancel(tenant, job_id)))
 
 
 @router.get(
@@ -216,6 +223,8 @@ async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -
         "dead_letter_not_found",
         "subscription_not_found",
         "topic_not_found",
+        "letter_topic_gone",
+        "payload_lost",
         "conflict",
         "subscription_full",
     ),

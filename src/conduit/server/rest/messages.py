@@ -52,7 +52,9 @@ class MessageList(msgspec.Struct):
 class DeliveryAnswer(msgspec.Struct):
     """What became of a message in one durable subscription.
 
-    `state`: `pending`, `in_flight`, `retrying`, `acked` or `dead`.
+    `state`: `pending`, `in_flight`, `retrying`, `acked` or `dead`; if its dead letter is gone, `dropped`
+    (there were too many, or it was too old) or `discarded`. `settled`: it was acked, or its dead letter is
+    gone for so long that this is not known any more.
     """
 
     subscription: str

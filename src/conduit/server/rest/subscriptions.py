@@ -96,6 +96,7 @@ def show(view: SubscriptionView) -> SubscriptionAnswer:
         pending_retry_count=view.pending_retry_count,
         full=view.full,
         dead_count=view.dead_count,
+        redriven_count=view.redriven_count,
         lag=view.lag,
         topics=view.topics,
         more_topics=view.more_topics,

@@ -1,63 +1,114 @@
-"""Dead letters in memory."""
+"""Dead letters in memory: in piles that have a bound each, in the order of their ids, and by age."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
 from conduit.core.message import DeadLetter, Death, Message, Redriven
 from conduit.errors import StoreDataError
-from conduit.storage.base import DeadFilter
+from conduit.storage.dead import (
+    GONE_MAX_COUNT,
+    Candidate,
+    Gone,
+    Losses,
+    Shelf,
+    bounds_of,
+    shelf_of,
+    surplus,
+)
+from conduit.storage.dead_letters import (
+    DISCARDED,
+    DROPPED,
+    FORGOTTEN,
+    DeadBounds,
+    DeadFilter,
+    DeadTally,
+)
+from conduit.storage.memory.piles import Ids, Pile
 
-by_id = attrgetter("dead_id")
+# What a letter takes beside its message.
+LETTER_BYTES = 1_024
+# What passes the bound of the process makes so much of it free at once, in parts of the largest pile.
+ROOM_SHARE = 64
 
 
 class DeadLetters:
-    """Synchronous. What is given out is a copy."""
+    """Synchronous. What is given out is a copy; `dead_search.py` finds them in slices."""
 
-    def __init__(self) -> None:
-        self._by_id: dict[str, DeadLetter] = {}
+    def __init__(self, max_bytes: int) -> None:
+        self.by_id: dict[str, DeadLetter] = {}
+        self.losses = Losses()
+        self.size_bytes = 0
+        """Of all of them, with what they take beside their messages."""
+        self._max_bytes = max_bytes
         self._of: dict[tuple[str, int, int], DeadLetter] = {}
+        self._ids: dict[str, Ids] = {}
+        self._piles: dict[Shelf, Pile] = {}
+        # Those that grew since they were last seen to keep to these bounds.
+        self._grown: set[Shelf] = set()
+        self._bounds: DeadBounds | None = None
+        # (time, id): stale if the letter is gone, or died again.
+        self._by_age: list[tuple[int, str]] = []
+        self._gone: dict[int, Gone] = {}
+
+    # Coming ---------------------------------------------------------------------------------------
 
     def check(self, deaths: Sequence[Death]) -> None:
         """Raise StoreDataError for an id that stands for another delivery."""
         for death in deaths:
-            known = self._by_id.get(death.dead_id)
+            known = self.by_id.get(death.dead_id)
             if known is not None and _delivery(known) != _delivery(death):
                 raise StoreDataError(f"dead letter {death.dead_id!r} exists for another delivery")
 
     def bury(self, death: Death, topic: str, message: Message | None) -> None:
-        """Record a death; without its message it can only replace an earlier one."""
+        """Record a death."""
         letter = self._of.get(_delivery(death))
-        if letter is not None:
+        if letter is None:
+            self._add(_letter(death, topic, message))
+            if message is None:
+                self.losses.lost(shelf_of(death.tenant, death.subscription, topic), 1)
+        else:
             letter.attempts = death.attempts
             letter.reason = death.reason
             letter.died_at_ms = death.died_at_ms
             letter.redriven_at_ms = None
-        elif message is not None:
-            letter = _letter(death, topic, message)
-            self._by_id[letter.dead_id] = letter
-            self._of[_delivery(letter)] = letter
+            self._pile(letter).redriven.pop(letter.dead_id, None)
+            heapq.heappush(self._by_age, (letter.died_at_ms, letter.dead_id))
 
-    def page(
-        self, tenant: str, which: DeadFilter, limit: int, before_id: str | None
-    ) -> list[DeadLetter]:
-        """See `Store.dead_list`."""
-        found = self._matching(tenant, which)
-        if before_id is not None:
-            found = (letter for letter in found if letter.dead_id < before_id)
-        return [replace(letter) for letter in heapq.nlargest(limit, found, key=by_id)]
+    def _add(self, letter: DeadLetter) -> None:
+        shelf = _shelf(letter)
+        pile = self._piles.get(shelf)
+        if pile is None:
+            pile = self._piles[shelf] = Pile(self.by_id)
+        self.by_id[letter.dead_id] = self._of[_delivery(letter)] = letter
+        for ids in (pile.ids, self._ids_of(letter.tenant)):
+            ids.add(letter.dead_id)
+        pile.count += 1
+        pile.size_bytes += _size(letter)
+        self._grown.add(shelf)
+        self.size_bytes += _size(letter) + LETTER_BYTES
+        heapq.heappush(self._by_age, (letter.died_at_ms, letter.dead_id))
+        gone = self._gone.get(letter.topic_id)
+        if gone is not None:
+            gone.fates.pop((letter.seq, letter.subscription), None)
 
-    def count(self, tenant: str, which: DeadFilter) -> int:
-        """See `Store.dead_count`."""
-        return sum(1 for _ in self._matching(tenant, which))
+    def mark(self, redriven: Sequence[Redriven]) -> None:
+        """These were redriven; unknown ids are ignored."""
+        for one in redriven:
+            letter = self.by_id.get(one.dead_id)
+            if letter is not None:
+                letter.redriven_at_ms = one.at_ms
+                self._pile(letter).redriven.setdefault(one.dead_id)
+
+    # Looking --------------------------------------------------------------------------------------
 
     def get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         """See `Store.dead_get`."""
-        letter = self._by_id.get(dead_id)
+        letter = self.by_id.get(dead_id)
         return replace(letter) if letter is not None and letter.tenant == tenant else None
 
     def of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
@@ -65,47 +116,176 @@ class DeadLetters:
         letter = self._of.get((subscription, topic_id, seq))
         return None if letter is None else replace(letter)
 
-    def mark(self, redriven: Sequence[Redriven]) -> None:
-        """These were redriven; unknown ids are ignored."""
-        for one in redriven:
-            letter = self._by_id.get(one.dead_id)
-            if letter is not None:
-                letter.redriven_at_ms = one.at_ms
+    def ids(self, tenant: str, which: DeadFilter) -> Ids | None:
+        """Of all that may match, as few as are known; None if there are none."""
+        if which.subscription:
+            pile = self._piles.get(Shelf(tenant, which.subscription, ""))
+        elif which.subscription == "" and which.topic is not None:
+            pile = self._piles.get(Shelf(tenant, "", which.topic))
+        else:
+            return self._ids.get(tenant)
+        return None if pile is None else pile.ids
 
-    def delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        """See `Store.dead_delete`."""
-        letters = [self._by_id[dead_id] for dead_id in set(dead_ids) if dead_id in self._by_id]
-        return self._remove([letter for letter in letters if letter.tenant == tenant])
+    def tally(self, tenant: str, subscription: str) -> DeadTally:
+        """See `Store.dead_tally`."""
+        pile = self._piles.get(Shelf(tenant, subscription, ""))
+        return DeadTally(0, 0, 0) if pile is None else pile.tally
 
-    def trim(self, before_ms: int, max_count: int, limit: int) -> int:
+    def fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        """See `Store.dead_fate`."""
+        gone = self._gone.get(topic_id)
+        if gone is None:
+            return None
+        if seq <= gone.forgotten_seq:
+            return FORGOTTEN
+        return gone.fates.get((seq, subscription))
+
+    # Going ----------------------------------------------------------------------------------------
+
+    def delete(self, tenant: str, dead_ids: Sequence[str], is_there: Callable[[int], bool]) -> int:
+        """See `Store.dead_delete`; `is_there` says whether a topic is."""
+        letters = [self.by_id[dead_id] for dead_id in set(dead_ids) if dead_id in self.by_id]
+        letters = [letter for letter in letters if letter.tenant == tenant]
+        self._remove(letters, DISCARDED, is_there)
+        return len(letters)
+
+    def trim(
+        self, before_ms: int, bounds: DeadBounds, limit: int, is_there: Callable[[int], bool]
+    ) -> int:
         """See `Store.dead_trim`."""
-        old = (letter for letter in self._by_id.values() if letter.died_at_ms < before_ms)
-        removed = self._remove(heapq.nsmallest(limit, old, key=attrgetter("died_at_ms")))
-        tenants: dict[str, list[DeadLetter]] = {}
-        for letter in self._by_id.values():
-            tenants.setdefault(letter.tenant, []).append(letter)
-        for letters in tenants.values():
-            surplus = min(max(len(letters) - max_count, 0), limit - removed)
-            removed += self._remove(heapq.nsmallest(surplus, letters, key=by_id))
+        going = self._aged(before_ms, limit)
+        self._drop(going, is_there)
+        removed = len(going)
+        if bounds != self._bounds:
+            self._bounds, self._grown = bounds, set(self._piles)
+        while self._grown and removed < limit:
+            shelf = self._grown.pop()
+            removed += self._trim_pile(shelf, bounds_of(bounds, shelf), limit - removed, is_there)
         return removed
 
-    def _matching(self, tenant: str, which: DeadFilter) -> Iterator[DeadLetter]:
-        for letter in self._by_id.values():
-            if letter.tenant == tenant and _is_meant(letter, which):
-                yield letter
+    def _trim_pile(
+        self, shelf: Shelf, limits: tuple[int, int], limit: int, is_there: Callable[[int], bool]
+    ) -> int:
+        pile = self._piles.get(shelf)
+        if pile is None:
+            return 0
+        candidates = (self._candidate(one) for one in islice(pile.going(), limit))
+        crowded = surplus(candidates, pile.tally, limits)
+        self._drop([self.by_id[one.dead_id] for one in crowded], is_there)
+        if len(crowded) == limit:
+            self._grown.add(shelf)
+        return len(crowded)
 
-    def _remove(self, letters: list[DeadLetter]) -> int:
+    def make_room(self, is_there: Callable[[int], bool]) -> None:
+        """Drop letters of the largest piles while all together pass their share of the memory."""
+        if self.size_bytes <= self._max_bytes:
+            return
+        room_bytes = self._max_bytes // ROOM_SHARE
+        while self.size_bytes > self._max_bytes - room_bytes:
+            pile = max(self._piles.values(), key=_weight)
+            going: list[DeadLetter] = []
+            excess_bytes = min(
+                self.size_bytes - self._max_bytes + room_bytes, (_weight(pile) + 1) // 2
+            )
+            for dead_id in pile.going():
+                if excess_bytes <= 0:
+                    break
+                going.append(self.by_id[dead_id])
+                excess_bytes -= _size(going[-1]) + LETTER_BYTES
+            self._drop(going, is_there)
+
+    def forget_topic(self, topic_id: int) -> None:
+        """The topic is deleted: nobody asks for its deliveries any more."""
+        self._gone.pop(topic_id, None)
+
+    def _aged(self, before_ms: int, limit: int) -> list[DeadLetter]:
+        """Up to `limit` that died before that time."""
+        found: dict[str, DeadLetter] = {}
+        while self._by_age and self._by_age[0][0] < before_ms and len(found) < limit:
+            at_ms, dead_id = heapq.heappop(self._by_age)
+            letter = self.by_id.get(dead_id)
+            if letter is not None and letter.died_at_ms == at_ms:
+                found[dead_id] = letter
+        return list(found.values())
+
+    def _drop(self, letters: Iterable[DeadLetter], is_there: Callable[[int], bool]) -> None:
+        letters = list(letters)
+        self.losses.dropped([self._candidate(letter.dead_id) for letter in letters])
+        self._remove(letters, DROPPED, is_there)
+
+    def _remove(
+        self, letters: list[DeadLetter], fate: str, is_there: Callable[[int], bool]
+    ) -> None:
         for letter in letters:
-            del self._by_id[letter.dead_id]
+            del self.by_id[letter.dead_id]
             del self._of[_delivery(letter)]
-        return len(letters)
+            shelf = _shelf(letter)
+            pile = self._piles[shelf]
+            pile.count -= 1
+            pile.size_bytes -= _size(letter)
+            pile.redriven.pop(letter.dead_id, None)
+            pile.ids.removed()
+            self._ids[letter.tenant].removed()
+            self.size_bytes -= _size(letter) + LETTER_BYTES
+            if not pile.count:
+                del self._piles[shelf]
+            if letter.subscription and letter.redriven_at_ms is None and is_there(letter.topic_id):
+                self._remember(letter, fate)
+        if len(self._by_age) > 2 * len(self.by_id) + LETTER_BYTES:
+            self._by_age = [(one.died_at_ms, one.dead_id) for one in self.by_id.values()]
+            heapq.heapify(self._by_age)
+
+    def _remember(self, letter: DeadLetter, fate: str) -> None:
+        gone = self._gone.setdefault(letter.topic_id, Gone())
+        if letter.seq > gone.forgotten_seq:
+            gone.fates[letter.seq, letter.subscription] = fate
+        # Not one by one: what is over is found by looking at all of them.
+        if len(gone.fates) > GONE_MAX_COUNT + GONE_MAX_COUNT // 8:
+            kept = heapq.nlargest(GONE_MAX_COUNT + 1, gone.fates)
+            gone.forgotten_seq = kept[-1][0]
+            gone.fates = {
+                key: one for key, one in gone.fates.items() if key[0] > gone.forgotten_seq
+            }
+
+    # Parts ----------------------------------------------------------------------------------------
+
+    def _candidate(self, dead_id: str) -> Candidate:
+        letter = self.by_id[dead_id]
+        return Candidate(dead_id, _shelf(letter), letter.topic_id, _size(letter))
+
+    def _pile(self, letter: DeadLetter) -> Pile:
+        return self._piles[_shelf(letter)]
+
+    def _ids_of(self, tenant: str) -> Ids:
+        ids = self._ids.get(tenant)
+        if ids is None:
+            ids = self._ids[tenant] = Ids(self.by_id)
+        return ids
 
 
 def _delivery(dead: DeadLetter | Death) -> tuple[str, int, int]:
     return dead.subscription, dead.topic_id, dead.seq
 
 
-def _letter(death: Death, topic: str, message: Message) -> DeadLetter:
+def _shelf(letter: DeadLetter) -> Shelf:
+    return shelf_of(letter.tenant, letter.subscription, letter.topic)
+
+
+def _weight(pile: Pile) -> int:
+    return pile.size_bytes + pile.count * LETTER_BYTES
+
+
+def _size(letter: DeadLetter) -> int:
+    size = len(letter.payload)
+    if letter.key is not None:
+        size += len(letter.key.encode(errors="surrogatepass"))
+    if letter.headers is not None:
+        size += len(letter.headers)
+    return size
+
+
+def _letter(death: Death, topic: str, message: Message | None) -> DeadLetter:
+    message = message or Message("", death.seq, 0, b"")
     return DeadLetter(
         dead_id=death.dead_id,
         tenant=death.tenant,
@@ -122,24 +302,4 @@ def _letter(death: Death, topic: str, message: Message) -> DeadLetter:
         payload=message.payload,
         key=message.key,
         headers=message.headers,
-    )
-
-
-def _is_meant(letter: DeadLetter, which: DeadFilter) -> bool:
-    return (
-        (which.topic is None or letter.topic == which.topic)
-        and (which.subscription is None or letter.subscription == which.subscription)
-        and (which.reason is None or letter.reason == which.reason)
-        and (which.from_ms is None or letter.died_at_ms >= which.from_ms)
-        and (which.to_ms is None or letter.died_at_ms < which.to_ms)
-        and (which.q is None or _contains(letter, which.q))
-    )
-
-
-def _contains(letter: DeadLetter, text: str) -> bool:
-    return (
-        text.encode(errors="surrogatepass") in letter.payload
-        or text in (letter.key or "")
-        or text in letter.message_id
-        or text in letter.reason
     )

@@ -60,6 +60,8 @@ class Log:
         self._max_bytes = max_bytes
         self._count = 0
         self._bytes = 0
+        # Of the bound, what others take.
+        self._reserved_bytes = 0
         self._last_topic_id = 0
         # The topics that held the most when they were last compared, and how often they go on paying.
         self._largest: list[Topic] = []
@@ -101,7 +103,7 @@ class Log:
                 seqs.extend(TOPIC_GONE for _ in run)
             else:
                 self._append(topic, list(run), seqs)
-        if self._count > self._max_messages or self._bytes > self._max_bytes:
+        if self._is_over(self._max_messages, self._max_bytes):
             self._make_room()
         return seqs
 
@@ -169,6 +171,12 @@ class Log:
 
     # Removal --------------------------------------------------------------------------------------
 
+    def reserve(self, size_bytes: int) -> None:
+        """So many bytes of the bound are taken by others now."""
+        self._reserved_bytes = size_bytes
+        if self._is_over(self._max_messages, self._max_bytes):
+            self._make_room()
+
     def trim(
         self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
     ) -> Trimmed:
@@ -210,7 +218,7 @@ class Log:
             self._rank_due = 0
 
     def _is_over(self, max_count: int, max_bytes: int) -> bool:
-        return self._count > max_count or self._bytes > max_bytes
+        return self._count > max_count or self._bytes > max_bytes - self._reserved_bytes
 
     def _share(self, topic: Topic) -> float:
         """How much of the log's bound one topic takes: of the count or the bytes, what is more."""
@@ -220,7 +228,7 @@ class Log:
     def _excess_count(self, topic: Topic, max_count: int, max_bytes: int) -> int:
         """How many messages of this topic must go for the log to fit; at most half of them."""
         half = (len(topic.messages) + 1) // 2
-        count, stored_bytes = self._count, self._bytes
+        count, stored_bytes = self._count, self._bytes + self._reserved_bytes
         if stored_bytes <= max_bytes:
             return min(count - max_count, half)
         for removed, message in enumerate(islice(topic.messages.oldest(), half)):

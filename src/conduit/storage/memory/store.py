@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from conduit.core.message import (
     DeadLetter,
+    DeadPlace,
     Death,
     Message,
     NewMessage,
@@ -21,7 +22,6 @@ from conduit.core.message import (
 from conduit.core.topics import matcher
 from conduit.storage.base import (
     Appender,
-    DeadFilter,
     Extent,
     Former,
     Heard,
@@ -30,9 +30,11 @@ from conduit.storage.base import (
     Start,
     Trimmed,
 )
+from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
+from conduit.storage.memory.dead_search import matching
 from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log
 from conduit.storage.memory.slices import in_slices
@@ -41,15 +43,18 @@ from conduit.storage.memory.subscriptions import Subscriptions
 MAX_MESSAGES = 1_000_000
 MAX_BYTES = 256 << 20
 MAX_KEYS = 250_000
+# Dead letters may take one part in so many of the bytes.
+LETTERS_SHARE = 2
 
 
 class MemoryStore:
     """A store without a disk: what is acked is gone with the process (`durable` is False).
 
     `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
-    tenants; `memory/log.py` says who makes room. Of idempotency keys the newest `max_keys` are known.
-    Age is bounded by each topic's retention. What concerns all topics is done in slices; no
-    other method waits, so each is one step of the event loop.
+    tenants; `memory/log.py` says who makes room. Dead letters take their part of the bytes, up to half.
+    Of idempotency keys the newest `max_keys` are known. Age is bounded by each topic's retention. What
+    concerns all topics or dead letters is done in slices; no other method waits, so each is one step of
+    the event loop.
     """
 
     kind = "memory"
@@ -66,7 +71,7 @@ class MemoryStore:
         self._log = Log(max_messages, max_bytes, max_keys)
         self._subscriptions = Subscriptions()
         self._former = FormerTopics()
-        self._dead = DeadLetters()
+        self._dead = DeadLetters(max_bytes // LETTERS_SHARE)
         self._fences = Fences()
         self._facts: dict[str, bytes] = {}
         self._bounds = {
@@ -143,6 +148,7 @@ class MemoryStore:
                 self._former.remember(subscription_id, former, now_ms)
         self._log.delete(topic_id)
         self._subscriptions.forget_topic(topic_id)
+        self._dead.forget_topic(topic_id)
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
@@ -301,6 +307,8 @@ class MemoryStore:
             message = self._log.message(death.topic_id, death.seq)
             self._dead.bury(death, topic.record.name, message)
         self._dead.mark(allowed(refused, redriven))
+        self._dead.make_room(self._log.topics.__contains__)
+        self._log.reserve(self._dead.size_bytes)
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
@@ -320,22 +328,52 @@ class MemoryStore:
     async def dead_list(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
     ) -> list[DeadLetter]:
-        return self._dead.page(tenant, which, limit, before_id)
+        return [replace(one) for one in await self._matching(tenant, which, limit, before_id)]
+
+    async def dead_places(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadPlace]:
+        return [letter.place for letter in await self._matching(tenant, which, limit, before_id)]
+
+    async def _matching(
+        self, tenant: str, which: DeadFilter, limit: int, before_id: str | None
+    ) -> list[DeadLetter]:
+        found: list[DeadLetter] = []
+        async for some in matching(self._dead, tenant, which, before_id, limit):
+            found += some
+        return found
 
     async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        return self._dead.count(tenant, which)
+        return sum([len(some) async for some in matching(self._dead, tenant, which, None, None)])
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return self._dead.get(tenant, dead_id)
 
+    async def dead_find(self, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+        found = (self._dead.get(tenant, dead_id) for dead_id in sorted(set(dead_ids)))
+        return [letter.place for letter in found if letter is not None]
+
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return self._dead.of(subscription, topic_id, seq)
 
-    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        return self._dead.delete(tenant, dead_ids)
+    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+        return self._dead.tally(tenant, subscription)
 
-    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
-        return self._dead.trim(before_ms, max_count, limit)
+    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        return self._dead.fate(subscription, topic_id, seq)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        removed = self._dead.delete(tenant, dead_ids, self._log.topics.__contains__)
+        self._log.reserve(self._dead.size_bytes)
+        return removed
+
+    async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
+        removed = self._dead.trim(before_ms, bounds, limit, self._log.topics.__contains__)
+        self._log.reserve(self._dead.size_bytes)
+        return removed
+
+    async def dead_losses(self) -> list[Loss]:
+        return self._dead.losses.take()
 
 
 def _extent(record: TopicRecord) -> Extent:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from conduit.core.message import DeadLetter, Death, Message, Redriven
-from conduit.storage.base import DeadFilter
+from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
+from conduit.storage.dead import Shelf
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally
 
 if TYPE_CHECKING:
     import asyncpg
@@ -22,8 +23,8 @@ redriven_at_ms, published_at_ms, payload, key, headers
 """
 
 # Of several deaths of one delivery the first gives the id and the last all else, as if they had come one
-# after the other. In the order of the keys, as everybody inserts them. One whose message is gone has no
-# payload, and only changes what is there.
+# after the other. In the order of the keys, as everybody inserts them. One whose message is gone has an
+# empty payload. Returns how many these are, by what they share a bound with.
 _PUT = """
 WITH given AS (
   SELECT d.*, t.name
@@ -42,20 +43,29 @@ known AS (
   FROM given AS g
   WHERE k.topic_id = g.topic_id AND k.seq = g.seq AND k.subscription = g.subscription
   RETURNING k.topic_id, k.seq, k.subscription
-)
+),
+remembered AS (
+  DELETE FROM conduit.gone_letters AS l USING given AS g
+  WHERE l.topic_id = g.topic_id AND l.seq = g.seq AND l.subscription = g.subscription
+),
+added AS (
 INSERT INTO conduit.dead_letters AS k (
   dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts, reason, died_at_ms,
   published_at_ms, key, headers, payload)
 SELECT g.dead_id, g.tenant, g.subscription, g.name, g.topic_id, g.seq, g.message_id, g.attempts,
-       g.reason, g.died_at_ms, g.published_at_ms, g.key, g.headers, g.payload
+       g.reason, g.died_at_ms, coalesce(g.published_at_ms, 0), g.key, g.headers, coalesce(g.payload, '')
 FROM given AS g
-WHERE g.payload IS NOT NULL AND NOT EXISTS (
+WHERE NOT EXISTS (
   SELECT FROM known AS n
   WHERE n.topic_id = g.topic_id AND n.seq = g.seq AND n.subscription = g.subscription)
 ORDER BY g.topic_id, g.seq, g.subscription
 ON CONFLICT (topic_id, seq, subscription) DO UPDATE SET
   attempts = excluded.attempts, reason = excluded.reason, died_at_ms = excluded.died_at_ms,
   redriven_at_ms = NULL
+RETURNING tenant, subscription, topic, payload
+)
+SELECT tenant, subscription, CASE subscription WHEN '' THEN topic ELSE '' END, count(*)
+FROM added WHERE octet_length(payload) = 0 GROUP BY 1, 2, 3
 """
 
 _MARK = """
@@ -69,36 +79,26 @@ _CONDITIONS = {
     "reason": "reason = {}",
     "from_ms": "died_at_ms >= {}",
     "to_ms": "died_at_ms < {}",
+    "is_redriven": "(redriven_at_ms IS NOT NULL) = {}::boolean",
     "q": "(position({0} IN payload) > 0 OR position({0} IN key) > 0 OR position({0} IN reason) > 0"
     " OR position({0} IN convert_to(message_id::text, 'UTF8')) > 0)",
 }
 # Compared as bytes.
 _BYTES = ("reason", "q")
 
-_TRIM_OLD = """
-DELETE FROM conduit.dead_letters WHERE dead_id IN (
-  SELECT dead_id FROM conduit.dead_letters WHERE died_at_ms < $1 ORDER BY died_at_ms LIMIT $2)
-"""
-# The one behind which a tenant has too many is found along the index, from the newest.
-_TRIM_SURPLUS = """
-DELETE FROM conduit.dead_letters WHERE dead_id IN (
-  SELECT dead_id FROM conduit.dead_letters
-  WHERE tenant = $1 AND dead_id <= (
-    SELECT dead_id FROM conduit.dead_letters WHERE tenant = $1
-    ORDER BY dead_id DESC OFFSET $2 LIMIT 1)
-  ORDER BY dead_id LIMIT $3)
+_PLACES = """
+SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0
+FROM conduit.dead_letters"""
+
+_TALLY = """
+SELECT open_count, redriven_count, bytes FROM conduit.dead_tallies
+WHERE tenant = $1 AND subscription = $2 AND topic = ''
 """
 
-# Each tenant is one step along the index, however many dead letters it has.
-_TENANTS = """
-WITH RECURSIVE tenants (tenant) AS (
-  (SELECT tenant FROM conduit.dead_letters ORDER BY tenant LIMIT 1)
-  UNION ALL
-  SELECT (SELECT d.tenant FROM conduit.dead_letters AS d WHERE d.tenant > t.tenant
-          ORDER BY d.tenant LIMIT 1)
-  FROM tenants AS t WHERE t.tenant IS NOT NULL
-)
-SELECT tenant FROM tenants WHERE tenant IS NOT NULL
+_FATE = """
+SELECT fate FROM conduit.gone_letters WHERE topic_id = $1 AND seq = $2 AND subscription = $3
+UNION ALL
+SELECT $4 FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
 """
 
 
@@ -136,7 +136,7 @@ def _content(message: Message | None) -> tuple[str | int | bytes | None, ...]:
 
 def _letter(row: asyncpg.Record) -> DeadLetter:
     values = dict(row)
-    values["message_id"] = str(values["message_id"])
+    values["message_id"] = str(values["message_id"] or "")
     values["reason"] = values["reason"].decode()
     if values["key"] is not None:
         values["key"] = values["key"].decode()
@@ -155,10 +155,14 @@ def _meant(tenant: str, which: DeadFilter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), values
 
 
-async def put(connection: Connection, deaths: Sequence[Death], messages: Messages) -> None:
-    """Store them with their messages, as `Store.settle` says."""
-    if deaths:
-        await connection.execute(_PUT, *_columns(deaths, messages))
+async def put(
+    connection: Connection, deaths: Sequence[Death], messages: Messages
+) -> list[tuple[Shelf, int]]:
+    """Store them with their messages, as `Store.settle` says; returns how many are without, by shelf."""
+    if not deaths:
+        return []
+    lost = await connection.fetch(_PUT, *_columns(deaths, messages))
+    return [(Shelf(row[0], row[1], row[2]), row[3]) for row in lost]
 
 
 async def page(
@@ -176,6 +180,28 @@ async def page(
         *values,
     )
     return [_letter(row) for row in rows]
+
+
+async def places(
+    connection: Connection, tenant: str, which: DeadFilter, limit: int, before_id: str | None
+) -> list[DeadPlace]:
+    """See `Store.dead_places`."""
+    conditions, values = _meant(tenant, which)
+    if before_id is not None:
+        values.append(before_id)
+        conditions += f" AND dead_id < ${len(values)}"
+    values.append(limit)
+    rows = await connection.fetch(
+        f"{_PLACES} WHERE {conditions} ORDER BY dead_id DESC LIMIT ${len(values)}", *values
+    )
+    return [DeadPlace(*row) for row in rows]
+
+
+async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+    """See `Store.dead_find`."""
+    condition = "dead_id = ANY ($1::text[]) AND tenant = $2 ORDER BY dead_id"
+    rows = await connection.fetch(f"{_PLACES} WHERE {condition}", list(dead_ids), tenant)
+    return [DeadPlace(*row) for row in rows]
 
 
 async def count(connection: Connection, tenant: str, which: DeadFilter) -> int:
@@ -212,25 +238,16 @@ async def mark(connection: Connection, redriven: Sequence[Redriven]) -> None:
         await connection.execute(_MARK, *marks)
 
 
-async def delete(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> int:
-    """See `Store.dead_delete`."""
-    status = await connection.execute(
-        "DELETE FROM conduit.dead_letters WHERE dead_id = ANY ($1::text[]) AND tenant = $2",
-        list(dead_ids),
-        tenant,
-    )
-    return count_of(status)
+async def tally(connection: Connection, tenant: str, subscription: str) -> DeadTally:
+    """See `Store.dead_tally`."""
+    row = await connection.fetchrow(_TALLY, tenant, subscription)
+    return DeadTally(0, 0, 0) if row is None else DeadTally(*row)
 
 
-async def trim(connection: Connection, before_ms: int, max_count: int, limit: int) -> int:
-    """See `Store.dead_trim`."""
-    removed = count_of(await connection.execute(_TRIM_OLD, before_ms, limit))
-    for (tenant,) in await connection.fetch(_TENANTS):
-        if removed >= limit:
-            break
-        status = await connection.execute(_TRIM_SURPLUS, tenant, max_count, limit - removed)
-        removed += count_of(status)
-    return removed
+async def fate(connection: Connection, subscription: str, topic_id: int, seq: int) -> str | None:
+    """See `Store.dead_fate`."""
+    found: str | None = await connection.fetchval(_FATE, topic_id, seq, subscription, FORGOTTEN)
+    return found
 
 
 def count_of(status: str) -> int:

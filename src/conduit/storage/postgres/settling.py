@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from conduit.core.message import Death, Progress, Redriven
+from conduit.storage.dead import Shelf
 from conduit.storage.fences import allowed
 from conduit.storage.postgres import dead_letters, subscriptions
 from conduit.storage.postgres.lane import Ticket, check
@@ -24,14 +25,15 @@ class Letters(NamedTuple):
 
 async def settle(
     connection: Connection, progress: Sequence[Progress], letters: Letters, ticket: Ticket
-) -> set[int]:
-    """See `Store.settle`; returns the refused. Raises Overtaken."""
+) -> tuple[set[int], list[tuple[Shelf, int]]]:
+    """See `Store.settle`; returns the refused, and how many dead letters are without their messages. Raises
+    Overtaken."""
     deaths, messages, redriven = letters
     if not deaths and not redriven:
-        return await subscriptions.put(connection, progress, ticket)
+        return await subscriptions.put(connection, progress, ticket), []
     async with connection.transaction():
         await check(connection, ticket)
         refused = await subscriptions.put(connection, progress, ticket)
-        await dead_letters.put(connection, allowed(refused, deaths), messages)
+        lost = await dead_letters.put(connection, allowed(refused, deaths), messages)
         await dead_letters.mark(connection, allowed(refused, redriven))
-    return refused
+    return refused, lost

@@ -15,7 +15,6 @@ from typing import TypeVar
 import uuid_utils
 
 from conduit.core.message import (
-    DeadLetter,
     Death,
     Message,
     NewMessage,
@@ -29,7 +28,6 @@ from conduit.core.message import (
 from conduit.core.topics import matcher, prefix_of
 from conduit.errors import OutcomeUnknown
 from conduit.storage.base import (
-    DeadFilter,
     Extent,
     Former,
     Heard,
@@ -40,7 +38,6 @@ from conduit.storage.base import (
 )
 from conduit.storage.floors import floor_of
 from conduit.storage.postgres import (
-    dead_letters,
     durability,
     facts,
     former,
@@ -53,6 +50,7 @@ from conduit.storage.postgres import (
 )
 from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
+from conduit.storage.postgres.dead_calls import DeadLetterCalls
 from conduit.storage.postgres.lane import Ticket
 from conduit.storage.postgres.parts import PART_COUNT
 from conduit.storage.postgres.settling import Letters, settle
@@ -61,7 +59,7 @@ from conduit.storage.postgres.shard import Shard
 T = TypeVar("T")
 
 
-class PostgresStore:
+class PostgresStore(DeadLetterCalls):
     """A store in the schema `conduit` of the databases at `urls` (postgresql://…), created there if need
     be. With several, topics are spread over them.
 
@@ -73,6 +71,7 @@ class PostgresStore:
     def __init__(
         self, *urls: str, allow_unsafe: bool = False, rules: segments.Rules | None = None
     ) -> None:
+        super().__init__()
         rules = rules or segments.Rules()
         self._all = [Shard(url, allow_unsafe=allow_unsafe, rules=rules) for url in urls]
         # By their numbers, once they are known.
@@ -352,7 +351,10 @@ class PostgresStore:
         async def settled(ticket: Ticket) -> set[int]:
             # The messages are read in its turn too: what is asked for later must not come before it.
             letters = Letters(deaths, await self._messages(deaths), redriven)
-            return await self._home.database.change(settle, progress, letters, ticket)
+            refused, lost = await self._home.database.change(settle, progress, letters, ticket)
+            for shelf, count in lost:
+                self._losses.lost(shelf, count)
+            return refused
 
         return await self._home.lane.run(settled)
 
@@ -369,28 +371,6 @@ class PostgresStore:
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         await self._home.lane.change(subscriptions.seek, subscription_id, positions)
-
-    # Dead letters ---------------------------------------------------------------------------------
-
-    async def dead_list(
-        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadLetter]:
-        return await self._home.database.ask(dead_letters.page, tenant, which, limit, before_id)
-
-    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        return await self._home.database.ask(dead_letters.count, tenant, which)
-
-    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
-        return await self._home.database.ask(dead_letters.get, tenant, dead_id)
-
-    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
-        return await self._home.database.ask(dead_letters.of, subscription, topic_id, seq)
-
-    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        return await self._home.database.write(dead_letters.delete, tenant, dead_ids)
-
-    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
-        return await self._home.database.maintain(dead_letters.trim, before_ms, max_count, limit)
 
 
 def _described(shard: Shard) -> dict[str, object]:

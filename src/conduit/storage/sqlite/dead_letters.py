@@ -9,8 +9,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from conduit.core.message import DeadLetter, Death, Redriven
-from conduit.storage.base import DeadFilter
+from conduit.core.message import DeadLetter, DeadPlace, Death, Redriven
+from conduit.storage.dead import Shelf
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
 
 _INSERT = Insert("incoming_deaths", width=8)
@@ -26,18 +27,27 @@ _CONDITIONS = {
     "reason": "reason = :reason",
     "from_ms": "died_at_ms >= :from_ms",
     "to_ms": "died_at_ms < :to_ms",
+    "is_redriven": "(redriven_at_ms IS NOT NULL) = :is_redriven",
     "q": "(instr(payload, CAST(:q AS BLOB)) OR instr(key, :q) OR instr(message_id, :q)"
     " OR instr(reason, :q))",
 }
 
-_TRIM_OLD = """
-DELETE FROM dead_letters WHERE rowid IN (
-  SELECT rowid FROM dead_letters WHERE died_at_ms < ? ORDER BY died_at_ms LIMIT ?)
+_TALLY = """
+SELECT open_count, redriven_count, bytes FROM dead_tallies
+WHERE tenant = ? AND subscription = ? AND topic = ''
 """
 
-_TRIM_SURPLUS = """
-DELETE FROM dead_letters WHERE rowid IN (
-  SELECT rowid FROM dead_letters WHERE tenant = ? ORDER BY dead_id LIMIT ?)
+_FATE = """
+SELECT fate FROM gone_letters WHERE topic_id = :topic_id AND seq = :seq AND subscription = :subscription
+UNION ALL
+SELECT :forgotten FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
+"""
+
+_LOST = """
+SELECT tenant, subscription, iif(subscription = '', topic, ''), count(*)
+FROM dead_letters
+WHERE dead_id IN (SELECT value FROM json_each(?)) AND octet_length(payload) = 0
+GROUP BY 1, 2, 3
 """
 
 _COLUMNS = """
@@ -51,6 +61,12 @@ _HEX = _COLUMNS.format(payload="hex(payload)", headers="iif(headers IS NULL, NUL
 def death_statements(deaths: Sequence[Death]) -> list[Statement]:
     """What stores these deaths, as `Store.settle` says."""
     return list(_INSERT.statements([msgspec.structs.astuple(death)[:8] for death in deaths]))
+
+
+def lost(connection: apsw.Connection, deaths: Sequence[Death]) -> list[tuple[Shelf, int]]:
+    """How many of these were stored without their messages, by shelf."""
+    ids = _json([death.dead_id for death in deaths])
+    return [(Shelf(*row[:3]), row[3]) for row in rows(connection, _LOST, (ids,))]
 
 
 def redriven_statements(redriven: Sequence[Redriven]) -> list[Statement]:
@@ -75,6 +91,41 @@ def page(
     # An aggregate promises no order.
     letters.sort(key=lambda letter: letter.dead_id, reverse=True)
     return letters
+
+
+def places(
+    connection: apsw.Connection,
+    tenant: str,
+    which: DeadFilter,
+    limit: int,
+    before_id: str | None,
+) -> list[DeadPlace]:
+    """See `Store.dead_places`."""
+    conditions, values = _meant(tenant, which)
+    if before_id is not None:
+        conditions += " AND dead_id < :before_id"
+    found = _places(conditions)(connection, {**values, "limit": limit, "before_id": before_id})
+    return sorted(found, key=lambda place: place.dead_id, reverse=True)
+
+
+def find(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+    """See `Store.dead_find`."""
+    condition = "tenant = :tenant AND dead_id IN (SELECT value FROM json_each(:ids))"
+    values: dict[str, Value] = {"tenant": tenant, "ids": _json(dead_ids), "limit": -1}
+    return sorted(_places(condition)(connection, values), key=lambda place: place.dead_id)
+
+
+@cache
+def _places(conditions: str) -> Query[DeadPlace]:
+    return Query(
+        f"""
+        SELECT json_group_array(json_object(
+          'dead_id', dead_id, 'subscription', subscription, 'topic', topic, 'topic_id', topic_id,
+          'seq', seq, 'is_lost', json(iif(octet_length(payload) = 0, 'true', 'false'))))
+        FROM (SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+        """,
+        DeadPlace,
+    )
 
 
 @cache
@@ -131,25 +182,18 @@ def _first(connection: apsw.Connection, condition: str, *values: Value) -> DeadL
     return DeadLetter(*found[0]) if found else None
 
 
-def delete(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> int:
-    """See `Store.dead_delete`."""
-    connection.execute(
-        "DELETE FROM dead_letters WHERE dead_id IN (SELECT value FROM json_each(?)) AND tenant = ?",
-        (_json(dead_ids), tenant),
-    )
-    return connection.changes()
+def tally(connection: apsw.Connection, tenant: str, subscription: str) -> DeadTally:
+    """See `Store.dead_tally`."""
+    found = rows(connection, _TALLY, (tenant, subscription))
+    return DeadTally(*found[0]) if found else DeadTally(0, 0, 0)
+
+
+def fate(connection: apsw.Connection, subscription: str, topic_id: int, seq: int) -> str | None:
+    """See `Store.dead_fate`."""
+    values: dict[str, Value] = {"topic_id": topic_id, "seq": seq, "subscription": subscription}
+    found = rows(connection, _FATE, {**values, "forgotten": FORGOTTEN})
+    return found[0][0] if found else None
 
 
 def _json(dead_ids: Sequence[str]) -> str:
     return msgspec.json.encode(dead_ids).decode()
-
-
-def trim(connection: apsw.Connection, before_ms: int, max_count: int, limit: int) -> int:
-    """See `Store.dead_trim`."""
-    connection.execute(_TRIM_OLD, (before_ms, limit))
-    removed = connection.changes()
-    crowded = "SELECT tenant, dead_count FROM dead_counts WHERE dead_count > ?"
-    for tenant, dead_count in rows(connection, crowded, (max_count,)):
-        connection.execute(_TRIM_SURPLUS, (tenant, min(dead_count - max_count, limit - removed)))
-        removed += connection.changes()
-    return removed

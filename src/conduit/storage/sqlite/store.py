@@ -14,6 +14,7 @@ import apsw
 
 from conduit.core.message import (
     DeadLetter,
+    DeadPlace,
     Death,
     Message,
     NewMessage,
@@ -27,7 +28,6 @@ from conduit.core.message import (
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import (
     Appender,
-    DeadFilter,
     Extent,
     Former,
     Heard,
@@ -36,8 +36,18 @@ from conduit.storage.base import (
     Start,
     Trimmed,
 )
+from conduit.storage.dead import Losses, Shelf
+from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from conduit.storage.fences import Fences, allowed
-from conduit.storage.sqlite import dead_letters, facts, former, housekeeping, reads, subscriptions
+from conduit.storage.sqlite import (
+    dead_letters,
+    dead_removal,
+    facts,
+    former,
+    housekeeping,
+    reads,
+    subscriptions,
+)
 from conduit.storage.sqlite.bulk import execute_all
 from conduit.storage.sqlite.database import Database, undo_failed
 from conduit.storage.sqlite.errors import translated
@@ -75,6 +85,7 @@ class SqliteStore:
         self._state: _Open | None = None
         self._settings: dict[str, object] = {}
         self._fences = Fences()
+        self._losses = Losses()
 
     async def open(self) -> None:
         """Raises StoreUnavailable when the file cannot be used, is not durable, belongs to another
@@ -256,7 +267,9 @@ class SqliteStore:
     ) -> set[int]:
         refused = self._fences.refused(progress)
         rows, deaths = allowed(refused, progress), allowed(refused, deaths)
-        await self._db.writer.call(_settle, rows, deaths, allowed(refused, redriven))
+        lost = await self._db.writer.call(_settle, rows, deaths, allowed(refused, redriven))
+        for shelf, count in lost:
+            self._losses.lost(shelf, count)
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
@@ -270,20 +283,41 @@ class SqliteStore:
         page = dead_letters.page
         return await self._db.readers.call(page, tenant, which, limit, before_id)
 
+    async def dead_places(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadPlace]:
+        places = dead_letters.places
+        return await self._db.readers.call(places, tenant, which, limit, before_id)
+
     async def dead_count(self, tenant: str, which: DeadFilter) -> int:
         return await self._db.readers.call(dead_letters.count, tenant, which)
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.get, tenant, dead_id)
 
+    async def dead_find(self, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+        return await self._db.readers.call(dead_letters.find, tenant, dead_ids)
+
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.of, subscription, topic_id, seq)
 
-    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        return await self._db.writer.call(dead_letters.delete, tenant, dead_ids)
+    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+        return await self._db.readers.call(dead_letters.tally, tenant, subscription)
 
-    async def dead_trim(self, before_ms: int, max_count: int, limit: int) -> int:
-        return await self._db.writer.housekeep(dead_letters.trim, before_ms, max_count, limit)
+    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        return await self._db.readers.call(dead_letters.fate, subscription, topic_id, seq)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        return await self._db.writer.call(dead_removal.delete, tenant, dead_ids)
+
+    async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
+        trim = dead_removal.trim
+        gone = await self._db.writer.housekeep(trim, before_ms, bounds, limit)
+        self._losses.dropped(gone)
+        return len(gone)
+
+    async def dead_losses(self) -> list[Loss]:
+        return self._losses.take()
 
 
 def _open(path: Path) -> Database:
@@ -298,7 +332,8 @@ def _settle(
     progress: Sequence[Progress],
     deaths: Sequence[Death],
     redriven: Sequence[Redriven],
-) -> None:
+) -> list[tuple[Shelf, int]]:
     rows = subscriptions.progress_statements(progress)
     letters = dead_letters.death_statements(deaths) + dead_letters.redriven_statements(redriven)
     execute_all(connection, [*rows, *letters])
+    return dead_letters.lost(connection, deaths) if deaths else []

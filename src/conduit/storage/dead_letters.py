@@ -1,0 +1,106 @@
+"""What the broker needs from a store for dead letters: the part of the port that is about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from conduit.core.message import DeadLetter, DeadPlace
+
+# What became of a dead letter that is gone.
+DROPPED, DISCARDED, FORGOTTEN = "dropped", "discarded", "forgotten"
+
+
+class DeadFilter(msgspec.Struct, frozen=True):
+    """Which dead letters are meant; None does not restrict. Times in ms, `from` inclusive, `to` exclusive."""
+
+    topic: str | None = None
+    subscription: str | None = None
+    reason: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    q: str | None = None
+    """A substring of the payload, the key, the message id or the reason; case matters."""
+    is_redriven: bool | None = None
+
+
+class DeadBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead letters are kept of each durable subscription, and of all ephemeral subscribers of a
+    topic together. Bytes are those of payloads, keys and headers."""
+
+    max_count: int = 100_000
+    max_bytes: int = 1 << 30
+    ephemeral_max_count: int = 1_000
+    ephemeral_max_bytes: int = 16 << 20
+
+
+class DeadTally(NamedTuple):
+    """How many dead letters there are: those that were redriven, and the others."""
+
+    open_count: int
+    redriven_count: int
+    size_bytes: int
+
+
+class Loss(msgspec.Struct):
+    """Dead letters that a store could not keep, or not with their messages. One of `subscription` and `topic`
+    is empty: a durable subscription has all its topics together, and a topic all its ephemeral subscribers.
+    Both are, where too many are affected to be told apart."""
+
+    tenant: str
+    subscription: str
+    topic: str
+    dropped_count: int = 0
+    lost_count: int = 0
+    """Those that were stored without their messages, which the log had lost."""
+
+
+class DeadLetterStore(Protocol):
+    """Deaths are stored with the progress that counts them as settled: `Store.settle`. For the rest, and for
+    errors, see `Store`."""
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        """Newest first by `dead_id`, those below `before_id`."""
+
+    async def dead_places(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadPlace]:
+        """As `dead_list`, without the messages: what a page costs does not follow from their size."""
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        """How many match."""
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        """One by its id."""
+
+    async def dead_find(self, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+        """Those that exist, in the order of their ids."""
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        """The dead letter of one delivery, if any."""
+
+    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+        """How many there are of a durable subscription. Counted as they come and go: what it costs does not
+        follow from how many there are."""
+
+    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        """What became of the dead letter of a delivery that has none any more: `dropped` (there were too
+        many, or it was too old), `discarded` (by `dead_delete`), or None if there never was one.
+
+        Of one topic GONE_MAX_COUNT are remembered (`storage/dead.py`), those with the highest numbers; below
+        these: `forgotten`, whatever it was. Letters of ephemeral subscribers are not among them, nor those
+        that were redriven."""
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        """Discard; returns how many existed."""
+
+    async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
+        """Remove up to `limit` dead letters: those that died before `before_ms`, the oldest first; then what
+        exceeds the bounds, first those that were redriven, then the lowest by `dead_id`. Returns how many."""
+
+    async def dead_losses(self) -> list[Loss]:
+        """What this process could not keep since it was last asked."""

@@ -1,0 +1,63 @@
+"""The part of the store that is about dead letters: all of them are in the home."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from conduit.core.message import DeadLetter, DeadPlace
+from conduit.storage.dead import Losses
+from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
+from conduit.storage.postgres import dead_letters, dead_removal
+from conduit.storage.postgres.shard import Shard
+
+
+class DeadLetterCalls(ABC):
+    """See `DeadLetterStore`."""
+
+    def __init__(self) -> None:
+        self._losses = Losses()
+
+    @property
+    @abstractmethod
+    def _home(self) -> Shard:
+        """Where they are."""
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        return await self._home.database.ask(dead_letters.page, tenant, which, limit, before_id)
+
+    async def dead_places(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadPlace]:
+        return await self._home.database.ask(dead_letters.places, tenant, which, limit, before_id)
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        return await self._home.database.ask(dead_letters.count, tenant, which)
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        return await self._home.database.ask(dead_letters.get, tenant, dead_id)
+
+    async def dead_find(self, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+        return await self._home.database.ask(dead_letters.find, tenant, dead_ids)
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        return await self._home.database.ask(dead_letters.of, subscription, topic_id, seq)
+
+    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+        return await self._home.database.ask(dead_letters.tally, tenant, subscription)
+
+    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        return await self._home.database.ask(dead_letters.fate, subscription, topic_id, seq)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        return await self._home.database.write(dead_removal.delete, tenant, dead_ids)
+
+    async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
+        gone = await self._home.database.maintain(dead_removal.trim, before_ms, bounds, limit)
+        self._losses.dropped(gone)
+        return len(gone)
+
+    async def dead_losses(self) -> list[Loss]:
+        return self._losses.take()

@@ -1,0 +1,128 @@
+"""Dead letters that go: too many, too old, or discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from conduit.storage.dead import GONE_MAX_COUNT, Candidate, Shelf, bounds_of, surplus
+from conduit.storage.dead_letters import DISCARDED, DROPPED, DeadBounds, DeadTally
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from conduit.storage.postgres.database import Connection
+
+_CANDIDATE = """
+dead_id, tenant, subscription, CASE subscription WHEN '' THEN topic ELSE '' END, topic_id,
+octet_length(payload) + coalesce(octet_length(key), 0) + coalesce(octet_length(headers), 0)
+"""
+
+_OLD = f"""
+SELECT {_CANDIDATE} FROM conduit.dead_letters WHERE died_at_ms < $1 ORDER BY died_at_ms LIMIT $2
+"""
+
+_NAMED = f"""
+SELECT {_CANDIDATE} FROM conduit.dead_letters WHERE dead_id = ANY ($1::text[]) AND tenant = $2
+"""
+
+_CROWDED = """
+SELECT tenant, subscription, topic, open_count, redriven_count, bytes FROM conduit.dead_tallies
+WHERE (subscription <> '' AND (open_count + redriven_count > $1 OR bytes > $2))
+   OR (subscription = '' AND (open_count + redriven_count > $3 OR bytes > $4))
+LIMIT $5
+"""
+
+# Of a durable subscription, or of the ephemeral ones of a topic; first those that were redriven.
+_OF = {
+    True: "tenant = $1 AND subscription = $2",
+    False: "tenant = $1 AND topic = $2 AND subscription = ''",
+}
+_GOING = f"""
+SELECT {_CANDIDATE} FROM conduit.dead_letters
+WHERE {{of}} AND redriven_at_ms IS {{redriven}} NULL ORDER BY dead_id LIMIT $3
+"""
+
+# In the order of the keys, as `settle` takes them.
+_REMOVE = """
+WITH gone AS (
+  DELETE FROM conduit.dead_letters WHERE dead_id IN (
+    SELECT dead_id FROM conduit.dead_letters WHERE dead_id = ANY ($1::text[])
+    ORDER BY topic_id, seq, subscription FOR UPDATE)
+  RETURNING topic_id, seq, subscription, redriven_at_ms
+),
+remembered AS (
+  INSERT INTO conduit.gone_letters (topic_id, seq, subscription, fate)
+  SELECT g.topic_id, g.seq, g.subscription, $2
+  FROM gone AS g JOIN conduit.topics AS t ON t.topic_id = g.topic_id
+  WHERE g.subscription <> '' AND g.redriven_at_ms IS NULL
+  ORDER BY g.topic_id, g.seq, g.subscription
+  ON CONFLICT (topic_id, seq, subscription) DO UPDATE SET fate = excluded.fate
+)
+SELECT count(*) FROM gone
+"""
+_FORGET = """
+INSERT INTO conduit.forgotten_letters AS f (topic_id, seq)
+SELECT topic_id, seq FROM conduit.gone_letters WHERE topic_id = $1
+ORDER BY seq DESC OFFSET $2 LIMIT 1
+ON CONFLICT (topic_id) DO UPDATE SET seq = greatest(f.seq, excluded.seq)
+"""
+_FORGOTTEN = """
+DELETE FROM conduit.gone_letters
+WHERE topic_id = $1 AND seq <= (SELECT seq FROM conduit.forgotten_letters WHERE topic_id = $1)
+"""
+_TIDY = "DELETE FROM conduit.dead_tallies WHERE open_count = 0 AND redriven_count = 0"
+
+
+async def delete(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> int:
+    """See `Store.dead_delete`."""
+    found = await connection.fetch(_NAMED, list(dead_ids), tenant)
+    return await _remove(connection, [_candidate(row) for row in found], DISCARDED)
+
+
+async def trim(
+    connection: Connection, before_ms: int, bounds: DeadBounds, limit: int
+) -> list[Candidate]:
+    """See `Store.dead_trim`; returns those that are gone."""
+    gone = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
+    await _remove(connection, gone, DROPPED)
+    limits = (bounds.max_count, bounds.max_bytes)
+    ephemeral = (bounds.ephemeral_max_count, bounds.ephemeral_max_bytes)
+    for row in await connection.fetch(_CROWDED, *limits, *ephemeral, limit):
+        if len(gone) >= limit:
+            break
+        shelf, tally = Shelf(*row[:3]), DeadTally(*row[3:])
+        candidates = await _going(connection, shelf, limit - len(gone))
+        some = surplus(candidates, tally, bounds_of(bounds, shelf))
+        await _remove(connection, some, DROPPED)
+        gone += some
+    if len(gone) < limit:
+        await connection.execute(_TIDY)
+    return gone
+
+
+async def _going(connection: Connection, shelf: Shelf, limit: int) -> list[Candidate]:
+    """The first that have to go."""
+    of = _OF[bool(shelf.subscription)]
+    name = shelf.subscription or shelf.topic
+    found: list[Candidate] = []
+    for redriven in ("NOT", ""):
+        statement = _GOING.format(of=of, redriven=redriven)
+        rows = await connection.fetch(statement, shelf.tenant, name, limit - len(found))
+        found += [_candidate(row) for row in rows]
+    return found
+
+
+async def _remove(connection: Connection, letters: Sequence[Candidate], fate: str) -> int:
+    if not letters:
+        return 0
+    async with connection.transaction():
+        count = await connection.fetchval(_REMOVE, [one.dead_id for one in letters], fate)
+        for topic_id in sorted({one.topic_id for one in letters if one.shelf.subscription}):
+            await connection.execute(_FORGET, topic_id, GONE_MAX_COUNT)
+            await connection.execute(_FORGOTTEN, topic_id)
+    return int(count)
+
+
+def _candidate(row: asyncpg.Record) -> Candidate:
+    return Candidate(row[0], Shelf(row[1], row[2], row[3]), row[4], row[5])

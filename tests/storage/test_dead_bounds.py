@@ -1,0 +1,154 @@
+"""How many dead letters are kept, which go first, and what is remembered and told of those that went."""
+
+from conduit.core.message import Redriven
+from conduit.storage import dead
+from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
+from tests.storage import given
+from tests.storage.given import NOW_MS, TENANT, listed
+
+ALL = DeadFilter()
+
+
+def bounds(**more) -> DeadBounds:
+    return DeadBounds(**{"max_count": 100, "ephemeral_max_count": 100, **more})
+
+
+async def tally(store, subscription: str = "billing") -> tuple[int, int]:
+    return (await store.dead_tally(TENANT, subscription))[:2]
+
+
+async def trimmed(store, before_ms: int = 0, limit: int = 100, **more) -> int:
+    return await store.dead_trim(before_ms, bounds(**more), limit)
+
+
+async def test_old_dead_letters_are_trimmed_in_slices_from_the_oldest(store, graveyard):
+    assert [await trimmed(store, NOW_MS + 5000, 3) for _ in range(3)] == [3, 2, 0]
+    assert await listed(store) == ["d7", "d6", "d5"]
+
+
+async def test_too_many_are_trimmed_in_slices_from_the_oldest_of_each_subscription(
+    store, graveyard
+):
+    assert [await trimmed(store, limit=1, max_count=2) for _ in range(3)] == [1, 1, 0]
+    assert await listed(store, subscription="billing") == ["d7", "d5"]
+    assert len(await listed(store, subscription="")) == 4
+
+
+async def test_ephemeral_ones_push_out_those_of_their_topic_and_nobody_elses(store, graveyard):
+    assert await trimmed(store, ephemeral_max_count=1) == 2
+    assert await listed(store) == ["d7", "d6", "d5", "d4", "d3", "d1"]
+
+
+async def test_too_many_bytes_are_trimmed_from_the_oldest(store, graveyard):
+    size_bytes = (await store.dead_tally(TENANT, "billing")).size_bytes
+    assert size_bytes == 4 * (len(b'{"n":"\xc3\xa41"}') + len("user-1"))
+    assert await trimmed(store, max_bytes=size_bytes) == 0
+    assert await trimmed(store, max_bytes=size_bytes - 1) == 1
+    assert await listed(store, subscription="billing") == ["d7", "d5", "d3"]
+    assert await trimmed(store, ephemeral_max_bytes=1) == 4
+
+
+async def test_redriven_ones_go_first(store, graveyard):
+    await store.settle([], [], [Redriven(dead_id, NOW_MS) for dead_id in ("d3", "d5")])
+    assert await trimmed(store, max_count=3) == 1
+    assert await listed(store, subscription="billing") == ["d7", "d5", "d1"]
+    assert await trimmed(store, max_count=1) == 2
+    assert await listed(store, subscription="billing") == ["d7"]
+
+
+async def test_age_and_count_share_one_slice(store, graveyard):
+    assert await trimmed(store, NOW_MS + 2000, 3, max_count=1) == 3
+    assert await listed(store, subscription="billing") == ["d7", "d5"]
+
+
+async def test_the_bound_on_dead_letters_is_each_tenants_own(store, graveyard):
+    record = await given.topic(store, "orders", "others")
+    await given.subscription(store, tenant="others")
+    await given.messages(store, record.topic_id, 3)
+    deaths = [
+        given.death(record.topic_id, n, f"e{n}", tenant="others", subscription="billing")
+        for n in (1, 2, 3)
+    ]
+    await store.settle([], deaths)
+    assert await trimmed(store, max_count=3) == 1
+    assert await listed(store, subscription="billing") == ["d7", "d5", "d3"]
+    assert await listed(store, "others") == ["e3", "e2", "e1"]
+
+
+async def test_letters_are_counted_as_they_come_go_and_are_redriven(store, graveyard):
+    assert await tally(store) == (4, 0)
+    await store.settle([], [], [Redriven("d1", NOW_MS), Redriven("d3", NOW_MS)])
+    await store.settle([], [], [Redriven("d1", NOW_MS + 1)])
+    assert await tally(store) == (2, 2)
+    letter = await store.dead_get(TENANT, "d1")
+    again = given.death(letter.topic_id, letter.seq, "d9", subscription="billing")
+    await store.settle([], [again])
+    assert await tally(store) == (3, 1)
+    await store.dead_delete(TENANT, ["d7", "d3"])
+    assert await tally(store) == (2, 0)
+    assert await trimmed(store, max_count=2) == 0
+    assert await trimmed(store, NOW_MS + 100_000) == 6
+    assert await store.dead_tally(TENANT, "billing") == DeadTally(0, 0, 0)
+
+
+async def test_what_is_dropped_is_told_by_what_shared_the_bound(store, graveyard):
+    await trimmed(store, max_count=1, ephemeral_max_count=2)
+    losses = sorted(await store.dead_losses(), key=lambda loss: loss.topic)
+    assert losses == [
+        Loss(TENANT, "billing", "", dropped_count=3),
+        Loss(TENANT, "", "orders", dropped_count=1),
+    ]
+    assert await store.dead_losses() == []
+
+
+async def test_what_became_of_letters_that_are_gone_is_remembered(store, graveyard):
+    places = {place.dead_id: place for place in await store.dead_places(TENANT, ALL, limit=10)}
+
+    async def fate(dead_id: str) -> str | None:
+        place = places[dead_id]
+        return await store.dead_fate(place.subscription, place.topic_id, place.seq)
+
+    await store.settle([], [], [Redriven("d3", NOW_MS)])
+    await store.dead_delete(TENANT, ["d7", "d6"])
+    await trimmed(store, max_count=1)
+    assert await listed(store, subscription="billing") == ["d5"]
+    fates = {dead_id: await fate(dead_id) for dead_id in ("d7", "d6", "d5", "d3", "d1")}
+    assert fates == {
+        "d7": "discarded",
+        "d6": None,  # nobody asks for ephemeral ones
+        "d5": None,
+        "d3": None,  # redriven: it is what became of its delivery since
+        "d1": "dropped",
+    }
+    place = places["d7"]
+    await store.settle([], [given.death(place.topic_id, place.seq, "d9", subscription="billing")])
+    assert await fate("d7") is None
+    await store.topic_delete(places["d1"].topic_id)
+    assert await fate("d1") is None
+
+
+async def test_of_a_topic_so_many_are_remembered_and_the_rest_is_forgotten(store, monkeypatch):
+    for module in _users_of("GONE_MAX_COUNT"):
+        monkeypatch.setattr(module, "GONE_MAX_COUNT", 8)
+    record = await given.topic(store)
+    await given.subscription(store)
+    await given.messages(store, record.topic_id, 30)
+    deaths = [
+        given.death(record.topic_id, n, f"d{n:02}", subscription="billing") for n in range(1, 31)
+    ]
+    await store.settle([], deaths)
+    for n in range(1, 29):
+        await store.dead_delete(TENANT, [f"d{n:02}"])
+    fates = [await store.dead_fate("billing", record.topic_id, n) for n in range(1, 31)]
+    discarded_count = fates.count("discarded")
+    assert 8 <= discarded_count <= 9
+    expected = ["forgotten"] * (28 - discarded_count) + ["discarded"] * discarded_count
+    assert fates == [*expected, None, None]
+
+
+def _users_of(name: str) -> list[object]:
+    from conduit.storage.memory import dead_letters
+    from conduit.storage.postgres import dead_removal as postgres
+    from conduit.storage.sqlite import dead_removal as sqlite
+
+    return [one for one in (dead, dead_letters, postgres, sqlite) if hasattr(one, name)]
