@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from conduit.broker.deliver import progress
+from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
 
@@ -117,3 +121,86 @@ async def test_retries_go_on_while_nothing_more_may_die():
         await bench.advance(5.1)
         assert peer.attempts == [(1, 1), (1, 2)]
         store.fails = False
+
+
+class WatchedStore(FailingStore):
+    """It keeps what it was told in each commit, and fails after so many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[list[int]] = []
+        self.left_count = 1_000_000
+
+    async def settle(self, progress, deaths, redriven=()):
+        if deaths and self.left_count <= 0:
+            raise StoreUnavailable("the disk is full")
+        self.left_count -= bool(deaths)
+        refused = await super().settle(progress, deaths, redriven)
+        if deaths:
+            self.told.append([death.seq for death in deaths])
+        return refused
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_many_deaths_are_stored_in_parts_that_may_fail_each(monkeypatch, name):
+    monkeypatch.setattr(progress, "DEATHS_MAX_COUNT", 100)
+    store = WatchedStore()
+    async with running_broker(store) as bench:
+        bench.broker._engine.progress.expect_payloads(progress.PART_DEATHS_MAX_BYTES // 3)
+        connection, peer = await bench.subscribe("t", subscription=name)
+        other, others = await bench.subscribe("u", subscription="other")
+        await bench.publish_many("t", 8)
+        await bench.publish_many("u", 2)
+        await bench.flush()
+        store.left_count = 2
+        for message_id in ids(peer):
+            connection.verbs.reject(Reject(message_id, reason="bad", ref=message_id))
+        for message_id in ids(others):
+            other.verbs.reject(Reject(message_id, reason="bad"))
+        await bench.until(lambda: len(store.told) == 2)
+        await bench.rest()
+        assert store.told == [[1, 2, 3], [4, 5, 6]]
+        assert peer.of("acked") == []
+        connection.close()
+        store.left_count = 100
+        await bench.broker._engine.progress.flush()
+        assert store.told[2:] in ([[7, 8, 1], [2]], [[1, 2, 7], [8]])
+        found = await letters(bench)
+        assert found == sorted([(n, "bad") for n in [*range(1, 9), 1, 2]])
+        other.close()
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+async def test_after_a_crash_between_two_parts_what_has_no_letter_comes_again(monkeypatch, is_idle):
+    monkeypatch.setattr(progress, "DEATHS_MAX_COUNT", 100)
+    store = WatchedStore()
+    async with running_broker(store) as bench:
+        bench.broker._engine.progress.expect_payloads(progress.PART_DEATHS_MAX_BYTES // 3)
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 9)
+        await bench.flush()
+        store.left_count = 2
+        if is_idle:
+            connection.verbs.ack(Ack(ids(peer)[8]))
+        for message_id in ids(peer)[:8]:
+            connection.verbs.reject(Reject(message_id, reason="bad"))
+        with pytest.raises(StoreUnavailable):
+            await bench.broker._engine.progress.flush()
+        assert store.told == [[1, 2, 3], [4, 5, 6]]
+        subscription_id = bench.broker._owned.get(T, "s").subscription_id
+        (stored,) = await store.progress(subscription_id)
+        # What another server finds if this one is gone now.
+        after = MemoryStore()
+        after.__dict__.update(copy.deepcopy(store.__dict__))
+        async with running_broker(after) as again:
+            found = await after.dead_list(T, DeadFilter(), limit=100)
+            assert sorted(letter.seq for letter in found) == [1, 2, 3, 4, 5, 6]
+            _, other = await again.subscribe("t", subscription="s")
+            await again.rest()
+            expected = [7, 8] if is_idle else [7, 8, 9]
+            assert sorted(other.seqs) == expected
+            assert stored.floor == (9 if is_idle else 8)
+        store.left_count = 100
+        await bench.broker._engine.progress.flush()
+        assert len(await letters(bench)) == 8
+        connection.close()

@@ -119,6 +119,7 @@ class Broker:
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
+        self._engine.progress.expect_payloads(self._options.publish.max_payload_bytes)
         redriver = Redriver(store, self.topics, self._owned, self._engine, self.publish)
         jobs = RedriveJobs(store, clock, redriver.redrive, self._owned)
         return DeadLetters(store, clock, redriver.redrive, jobs)

@@ -43,7 +43,8 @@ class Snapshot(msgspec.Struct, array_like=True):
 
     runs: list[tuple[int, int]] = []
     retries: list[tuple[int, Retry]] = []
-    """As versions before wrote them, with times of the wall clock; read only."""
+    """Due at once: deliveries that died, and whose deaths are stored in the next commits. Versions before had
+    all of them here, with times of the wall clock."""
     page: Page | None = None
     lost: list[tuple[int, int]] = []
     """See core/lost.py."""

@@ -30,13 +30,15 @@ class Recorded(Protocol):
 class Marks:
     """What is to be stored in one commit, or in several."""
 
-    __slots__ = ("_redriven", "changed", "deaths_count", "orphans")
+    __slots__ = ("_redriven", "changed", "deaths_count", "later", "orphans")
 
     def __init__(self) -> None:
         # With what died there, if anything did.
         self.changed: dict[Recorded, list[Death] | None] = {}
         # The marks of dead letters that are open again, by number; for some of the above.
         self._redriven: dict[Recorded, dict[int, Redriven]] = {}
+        # For one of the above: what died there and is stored in a later commit.
+        self.later: dict[Recorded, list[Death]] = {}
         # Deaths in what was closed since.
         self.orphans: list[Death] = []
         self.deaths_count = 0
@@ -75,17 +77,30 @@ class Marks:
         deaths = self.changed.get(who) or ()
         return next((death for death in deaths if death.seq == seq), None)
 
-    def take(self, count: int) -> Marks:
-        """A part of it: the first `count`, with what died there, and all orphans."""
-        part = Marks()
+    def take(self, count: int, deaths_max_count: int) -> tuple[Marks, int]:
+        """A part of it: up to the first `count`, with what died there, and orphans; of all deaths so many.
+        Where that ends among the deaths of one, it stays with the others, which are `later` in the part. Also
+        returns how many were taken whole."""
+        part, whole_count = Marks(), 0
         for who in tuple(islice(self.changed, count)):
-            part.changed[who] = self.changed.pop(who)
+            deaths = self.changed[who] or []
+            if deaths and not deaths_max_count:
+                break
             if who in self._redriven:
                 part._redriven[who] = self._redriven.pop(who)
-        part.orphans, self.orphans = self.orphans, []
+            if len(deaths) > deaths_max_count:
+                part.changed[who] = deaths[:deaths_max_count]
+                self.changed[who] = part.later[who] = deaths[deaths_max_count:]
+                deaths_max_count = 0
+                break
+            part.changed[who] = self.changed.pop(who)
+            deaths_max_count -= len(deaths)
+            whole_count += 1
+        part.orphans = self.orphans[:deaths_max_count]
+        self.orphans = self.orphans[deaths_max_count:]
         part.deaths_count = len(part.deaths())
         self.deaths_count -= part.deaths_count
-        return part
+        return part, whole_count
 
     def put_back(self, part: Marks) -> None:
         """It was not stored, and comes before what is here."""

@@ -36,6 +36,10 @@ LAST_TRIES_COUNT = 3
 LOG_EVERY_COUNT = 30
 # Subscriptions, each in one topic, that are stored in one commit, and looked at in one turn of the loop.
 FLUSH_MAX_COUNT = 1_000
+# Deaths that are stored in one commit: so many, or fewer if their messages may be that large together. The
+# store has only so long for a commit.
+PART_DEATHS_MAX_COUNT = 1_000
+PART_DEATHS_MAX_BYTES = 64 << 20
 # Deaths that wait for the store; beyond it no delivery dies: a verb is refused, and time has no effect.
 DEATHS_MAX_COUNT = 10_000
 # Acks that wait to be confirmed; beyond it a confirmation is refused.
@@ -70,9 +74,15 @@ class ProgressWriter:
         self._has_ended = False
         self._failed_count = 0
         self._after: After = lambda _: None
+        self._part_deaths_max_count = PART_DEATHS_MAX_COUNT
         self.storing = asyncio.Lock()
         """Held during every flush. Who stores progress in another way holds it until the machines agree, or
         a flush that overlaps would store where they were before."""
+
+    def expect_payloads(self, max_bytes: int) -> None:
+        """Messages may have payloads as large as that."""
+        fitting_count = max(1, PART_DEATHS_MAX_BYTES // max_bytes)
+        self._part_deaths_max_count = min(PART_DEATHS_MAX_COUNT, fitting_count)
 
     def deaths_left(self, who: Recorded) -> int:
         """How many more deliveries may die there before the store has taken deaths that wait for it. None
@@ -219,14 +229,20 @@ class ProgressWriter:
         """Store the first `count` that are marked; adds the subscriptions that others have claimed.
 
         A death is in the commit of its subscription's progress: each part has what died there until it is
-        made, and nothing dies while it is made.
+        made, and nothing dies while it is made. What of it is for a later part is stored as open by then.
         """
+        orphans_count = len(self._marked.orphans)
         while True:
-            part = self._flushing = self._marked.take(min(count, FLUSH_MAX_COUNT))
+            part, whole_count = self._marked.take(
+                min(count, FLUSH_MAX_COUNT), self._part_deaths_max_count
+            )
+            self._flushing = part
             if part:
                 await self._store_part(part, refused)
-            count -= FLUSH_MAX_COUNT
-            if count <= 0:
+            count -= whole_count
+            orphans_count -= len(part.orphans)
+            # What was forgotten meanwhile is not there any more.
+            if not part or (count <= 0 and orphans_count <= 0):
                 return
             # A store in memory does not wait.
             await asyncio.sleep(0)
@@ -236,7 +252,7 @@ class ProgressWriter:
             lag = self._lags.by_id.get(who.group.subscription_id)
             if lag is not None:
                 lag.look(who.topic, who.delivery)
-        rows = Rows(part.changed, self._clock)
+        rows = Rows(part.changed, part.later, self._clock)
         try:
             ids = await self._store.settle(rows.progress, part.deaths(), part.redriven())
         except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -10,8 +10,9 @@ from conduit.broker.clock import Clock
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.marks import Recorded
 from conduit.core.delivery import Delivery
-from conduit.core.message import Progress, SubscriptionSettings
+from conduit.core.message import Death, Progress, SubscriptionSettings
 from conduit.core.pages import Moment, Page, Pages, Snapshot
+from conduit.core.retries import Retry
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
@@ -23,10 +24,18 @@ class Rows:
 
     __slots__ = ("_pages", "progress")
 
-    def __init__(self, changed: Iterable[Recorded], clock: Clock) -> None:
+    def __init__(
+        self,
+        changed: Iterable[Recorded],
+        later: Mapping[Recorded, Sequence[Death]],
+        clock: Clock,
+    ) -> None:
+        """`later`: what died and is stored in a commit after this one is open in this one."""
         self._pages: list[tuple[Pages, dict[int, Page]]] = []
         at = moment(clock)
-        self.progress = [self._row(who, at) for who in changed if who.group.name is not None]
+        self.progress = [
+            self._row(who, later.get(who, ()), at) for who in changed if who.group.name is not None
+        ]
 
     def did_store(self) -> None:
         """They are stored."""
@@ -38,7 +47,7 @@ class Rows:
         for pages, given in self._pages:
             pages.put_back(given)
 
-    def _row(self, who: Recorded, at: Moment) -> Progress:
+    def _row(self, who: Recorded, later: Sequence[Death], at: Moment) -> Progress:
         delivery, group = who.delivery, who.group
         row = Progress(
             subscription_id=group.subscription_id,
@@ -48,7 +57,10 @@ class Rows:
             fence=group.fence,
         )
         snapshot, pages = delivery.snapshot(at)
-        if not delivery.is_idle or delivery.lost:
+        snapshot.retries = [
+            (death.seq, Retry(death.attempts)) for death in later if not delivery.is_open(death.seq)
+        ]
+        if not delivery.is_idle or delivery.lost or snapshot.retries:
             row.open = _encode(snapshot)
         if pages:
             row.pages = {n: _encode(page) if page.retries else b"" for n, page in pages.items()}
