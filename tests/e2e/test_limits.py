@@ -18,6 +18,7 @@ LOW = {
     "CONDUIT_MAX_PAYLOAD_BYTES": "2000",
     "CONDUIT_MAX_HEADERS_BYTES": "2000",
     "CONDUIT_DEAD_LETTER_MAX_COUNT": "3",
+    "CONDUIT_EPHEMERAL_DEAD_LETTER_MAX_COUNT": "2",
     "CONDUIT_RETENTION_MAX_MESSAGES": "10",
 }
 
@@ -94,10 +95,18 @@ def test_headers_over_the_limit_are_431(low):
 def test_the_oldest_dead_letters_leave_when_there_are_too_many(low, low_api, topic):
     with WsClient(low.ws_url) as ws:
         ws.subscribe(topic)
+        ws.subscribe(topic, subscription=topic)
         for number in range(6):
             low_api.publish(topic, number)
-            ws.request("reject", message_id=ws.receive("message")["message_id"])
-    until(lambda: payloads(low_api.dead_letters()) == [5, 4, 3])
+            for _ in range(2):
+                message = ws.receive("message")
+                name = (
+                    {"subscription": message["subscription"]} if "subscription" in message else {}
+                )
+                ws.request("reject", message_id=message["message_id"], **name)
+    until(lambda: payloads(low_api.dead_letters(subscription=topic)) == [5, 4, 3])
+    until(lambda: payloads(low_api.dead_letters(topic=topic, subscription="")) == [5, 4])
+    assert low_api.subscription(topic)["dead_count"] == 3
 
 
 def test_the_retention_of_all_topics_holds_for_a_topic_without_its_own(low_api, topic):

@@ -6,6 +6,7 @@ import pytest
 import uuid_utils
 
 from conduit.errors import StoreDataError, StoreUnavailable
+from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.postgres.batch import Batch
 from tests.storage import given
@@ -299,5 +300,5 @@ async def test_dead_letters_beyond_the_count_go_in_every_tenant(store):
                 for seq in range(1, 6)
             ],
         )
-    assert await store.dead_trim(0, 2, 100) == 9
+    assert await store.dead_trim(0, DeadBounds(ephemeral_max_count=2), 100) == 9
     assert await store.find(TENANT, "no") is None
