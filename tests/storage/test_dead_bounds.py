@@ -147,8 +147,8 @@ async def test_of_a_topic_so_many_are_remembered_and_the_rest_is_forgotten(store
 
 
 def _users_of(name: str) -> list[object]:
-    from conduit.storage.memory import dead_letters
+    from conduit.storage.memory import gone
     from conduit.storage.postgres import dead_removal as postgres
     from conduit.storage.sqlite import dead_removal as sqlite
 
-    return [one for one in (dead, dead_letters, postgres, sqlite) if hasattr(one, name)]
+    return [one for one in (dead, gone, postgres, sqlite) if hasattr(one, name)]

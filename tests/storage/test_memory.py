@@ -4,8 +4,9 @@ import random
 import pytest
 
 from conduit.storage.dead_letters import DeadBounds, DeadFilter
-from conduit.storage.memory import MemoryStore
+from conduit.storage.memory import MemoryStore, gone
 from conduit.storage.memory.dead_search import SLICE_COUNT
+from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT, listed
@@ -229,3 +230,18 @@ async def test_ids_that_are_gone_leave_no_trace_and_others_stay_in_order():
             newest = [one for one in ids.below(None, 10_000) if one in live]
             assert newest == sorted(live, reverse=True)
     assert len(ids._items) <= 2 * len(live) + 1
+
+
+def test_what_is_remembered_of_letters_that_are_gone_is_bounded_over_all_topics(monkeypatch):
+    monkeypatch.setattr(gone, "ALL_MAX_COUNT", 10)
+    letters = GoneLetters()
+    for topic_id in (1, 2, 3):
+        for seq in range(1, 5):
+            letters.remember("s", topic_id, seq, "dropped")
+    fates = [[letters.fate("s", topic_id, seq) for seq in (4, 5)] for topic_id in (1, 2, 3)]
+    assert fates == [["forgotten", None], ["dropped", None], ["dropped", None]]
+    letters.is_back("s", 2, 4)
+    letters.remember("s", 1, 9, "discarded")
+    letters.forget_topic(3)
+    assert [letters.fate("s", topic_id, 9) for topic_id in (1, 2, 3)] == ["discarded", None, None]
+    assert letters._count == sum(len(topic.fates) for topic in letters._topics.values()) == 4

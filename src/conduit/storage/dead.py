@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
 from conduit.storage.dead_letters import DeadBounds, DeadTally, Loss
 
 # Of losses that nobody has asked for yet, so many places are told apart.
@@ -89,12 +87,3 @@ class Losses:
         if loss is None:
             loss = self._by_shelf[shelf] = Loss(*shelf)
         return loss
-
-
-class Gone(msgspec.Struct):
-    """What is remembered of the letters of one topic that are gone, in memory."""
-
-    fates: dict[tuple[int, str], str] = {}
-    """(number, subscription) → DROPPED or DISCARDED."""
-    forgotten_seq: int = 0
-    """At and below it nothing is remembered any more."""

@@ -10,24 +10,15 @@ from msgspec.structs import replace
 
 from conduit.core.message import DeadLetter, Death, Message, Redriven
 from conduit.errors import StoreDataError
-from conduit.storage.dead import (
-    GONE_MAX_COUNT,
-    Candidate,
-    Gone,
-    Losses,
-    Shelf,
-    bounds_of,
-    shelf_of,
-    surplus,
-)
+from conduit.storage.dead import Candidate, Losses, Shelf, bounds_of, shelf_of, surplus
 from conduit.storage.dead_letters import (
     DISCARDED,
     DROPPED,
-    FORGOTTEN,
     DeadBounds,
     DeadFilter,
     DeadTally,
 )
+from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids, Pile
 
 # What a letter takes beside its message.
@@ -42,6 +33,7 @@ class DeadLetters:
     def __init__(self, max_bytes: int) -> None:
         self.by_id: dict[str, DeadLetter] = {}
         self.losses = Losses()
+        self.gone = GoneLetters()
         self.size_bytes = 0
         """Of all of them, with what they take beside their messages."""
         self._max_bytes = max_bytes
@@ -53,7 +45,6 @@ class DeadLetters:
         self._bounds: DeadBounds | None = None
         # (time, id): stale if the letter is gone, or died again.
         self._by_age: list[tuple[int, str]] = []
-        self._gone: dict[int, Gone] = {}
 
     # Coming ---------------------------------------------------------------------------------------
 
@@ -92,9 +83,7 @@ class DeadLetters:
         self._grown.add(shelf)
         self.size_bytes += _size(letter) + LETTER_BYTES
         heapq.heappush(self._by_age, (letter.died_at_ms, letter.dead_id))
-        gone = self._gone.get(letter.topic_id)
-        if gone is not None:
-            gone.fates.pop((letter.seq, letter.subscription), None)
+        self.gone.is_back(letter.subscription, letter.topic_id, letter.seq)
 
     def mark(self, redriven: Sequence[Redriven]) -> None:
         """These were redriven; unknown ids are ignored."""
@@ -130,15 +119,6 @@ class DeadLetters:
         """See `Store.dead_tally`."""
         pile = self._piles.get(Shelf(tenant, subscription, ""))
         return DeadTally(0, 0, 0) if pile is None else pile.tally
-
-    def fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        """See `Store.dead_fate`."""
-        gone = self._gone.get(topic_id)
-        if gone is None:
-            return None
-        if seq <= gone.forgotten_seq:
-            return FORGOTTEN
-        return gone.fates.get((seq, subscription))
 
     # Going ----------------------------------------------------------------------------------------
 
@@ -194,10 +174,6 @@ class DeadLetters:
                 excess_bytes -= _size(going[-1]) + LETTER_BYTES
             self._drop(going, is_there)
 
-    def forget_topic(self, topic_id: int) -> None:
-        """The topic is deleted: nobody asks for its deliveries any more."""
-        self._gone.pop(topic_id, None)
-
     def _aged(self, before_ms: int, limit: int) -> list[DeadLetter]:
         """Up to `limit` that died before that time."""
         found: dict[str, DeadLetter] = {}
@@ -230,22 +206,10 @@ class DeadLetters:
             if not pile.count:
                 del self._piles[shelf]
             if letter.subscription and letter.redriven_at_ms is None and is_there(letter.topic_id):
-                self._remember(letter, fate)
+                self.gone.remember(letter.subscription, letter.topic_id, letter.seq, fate)
         if len(self._by_age) > 2 * len(self.by_id) + LETTER_BYTES:
             self._by_age = [(one.died_at_ms, one.dead_id) for one in self.by_id.values()]
             heapq.heapify(self._by_age)
-
-    def _remember(self, letter: DeadLetter, fate: str) -> None:
-        gone = self._gone.setdefault(letter.topic_id, Gone())
-        if letter.seq > gone.forgotten_seq:
-            gone.fates[letter.seq, letter.subscription] = fate
-        # Not one by one: what is over is found by looking at all of them.
-        if len(gone.fates) > GONE_MAX_COUNT + GONE_MAX_COUNT // 8:
-            kept = heapq.nlargest(GONE_MAX_COUNT + 1, gone.fates)
-            gone.forgotten_seq = kept[-1][0]
-            gone.fates = {
-                key: one for key, one in gone.fates.items() if key[0] > gone.forgotten_seq
-            }
 
     # Parts ----------------------------------------------------------------------------------------
 

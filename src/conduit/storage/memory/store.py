@@ -148,7 +148,7 @@ class MemoryStore:
                 self._former.remember(subscription_id, former, now_ms)
         self._log.delete(topic_id)
         self._subscriptions.forget_topic(topic_id)
-        self._dead.forget_topic(topic_id)
+        self._dead.gone.forget_topic(topic_id)
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
@@ -360,7 +360,7 @@ class MemoryStore:
         return self._dead.tally(tenant, subscription)
 
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        return self._dead.fate(subscription, topic_id, seq)
+        return self._dead.gone.fate(subscription, topic_id, seq)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         removed = self._dead.delete(tenant, dead_ids, self._log.topics.__contains__)
