@@ -187,6 +187,24 @@ class WeighingStore(MemoryStore):
         return await super().settle(progress, deaths, redriven)
 
 
+async def test_so_many_deliveries_of_a_topic_fail_in_one_sweep_and_the_others_in_the_next(
+    monkeypatch,
+):
+    monkeypatch.setattr("conduit.core.delivery.EXPIRE_MAX_COUNT", 10)
+    async with running_broker() as bench:
+        connection, _ = await bench.subscribe("t", subscription="s", ack_wait_ms=1_000)
+        await bench.publish_many("t", 25)
+        await bench.broker.subscriptions.pause(T, "s")
+        failed_counts = []
+        for _ in range(6):
+            bench.clock.seconds += 0.5
+            bench.broker._engine.deadlines.sweep(bench.clock.seconds)
+            await bench.rest()
+            failed_counts.append((await bench.broker.subscriptions.get(T, "s")).pending_retry_count)
+        assert failed_counts == [0, 0, 10, 20, 25, 25]
+        connection.close()
+
+
 async def test_one_ack_among_thousands_that_wait_stores_what_changed():
     store = WeighingStore()
     store.weights = []

@@ -306,8 +306,9 @@ class Cursor:
 
     def _watch(self, now: float) -> None:
         at = self.delivery.next_deadline(now)
-        if at is not None and at < self.watched_at:
-            self._engine.deadlines.watch(self, at)
+        if at is not None:
+            # What is overdue and may not fail yet comes with the next sweep, not with this one.
+            self._engine.deadlines.watch(self, max(at, now))
         if self._source.stalled_until > now:
             self._engine.deadlines.watch(self, self._source.stalled_until)
 
