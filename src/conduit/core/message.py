@@ -99,7 +99,7 @@ class SubscriptionRecord(msgspec.Struct):
     settings: SubscriptionSettings
 
 
-class Progress(msgspec.Struct):
+class Progress(msgspec.Struct, gc=False):
     """How far one durable subscription is in one topic.
 
     Everything at or below `floor` is settled; everything above `cursor` was never delivered;

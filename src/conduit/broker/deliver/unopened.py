@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.stored import pending_count
 from conduit.core.message import Progress
@@ -12,21 +14,23 @@ if TYPE_CHECKING:
     from conduit.broker.deliver.running import Running
 
 
-class Unopened:
-    """A topic whose turn to get a cursor has not come."""
+class Unopened(msgspec.Struct, eq=False, gc=False):
+    """A topic whose turn to get a cursor has not come.
 
-    __slots__ = ("floor", "pending_count", "progress", "running", "topic")
+    There may be very many, and the collector need not look at them: a subscription lets go of them all when
+    it is closed.
+    """
 
-    def __init__(
-        self, running: Running, topic: Topic, floor: int, progress: Progress | None
-    ) -> None:
-        self.running = running
-        self.topic = topic
-        self.floor = floor
-        # Stored, with what is open; None where there is nothing but the floor.
-        self.progress = progress
-        # Counted in the group's `pending` until it is opened.
-        self.pending_count = pending_count(progress)
+    running: Running
+    topic: Topic
+    floor: int
+    progress: Progress | None
+    """Stored, with what is open; None where there is nothing but the floor."""
+    pending_count: int = 0
+    """Counted in the group's `pending` until it is opened."""
+
+    def __post_init__(self) -> None:
+        self.pending_count = pending_count(self.progress)
 
     def serve(self) -> None:
         """There is credit. No cursor is made only to find that it has to wait for room or a read."""
