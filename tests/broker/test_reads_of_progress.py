@@ -1,0 +1,65 @@
+"""What is read of progress to show something: what is shown, and not all there is."""
+
+from conduit.core.message import Progress
+from conduit.names import DEFAULT_TENANT as T
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, running_broker
+
+TOPICS = [f"t{number:02}" for number in range(30)]
+
+
+class CountingStore(MemoryStore):
+    """Counts the rows of progress that it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows_count = 0
+
+    async def progress(self, *args) -> list[Progress]:
+        return self._counted(await super().progress(*args))
+
+    async def progress_in(self, *args) -> list[Progress]:
+        return self._counted(await super().progress_in(*args))
+
+    def _counted(self, rows: list[Progress]) -> list[Progress]:
+        self.rows_count += len(rows)
+        return rows
+
+
+async def filled(bench: Bench) -> str:
+    """Ten patterns that have progress in every topic; the id of a message of one."""
+    for name in TOPICS:
+        await bench.broker.topics.create(T, name)
+        receipt = await bench.publish(name)
+    for number in range(10):
+        await bench.broker.subscriptions.create(
+            T, f"s{number}", ">", bench.durable_settings(), "new"
+        )
+    await bench.broker.subscriptions._counting.round()
+    bench.broker.store.rows_count = 0
+    return receipt.message_id
+
+
+async def test_for_one_message_its_own_topic_is_read_for_each_subscription():
+    async with running_broker(CountingStore()) as bench:
+        message_id = await filled(bench)
+        _, _, states = await bench.broker.messages.get(T, message_id)
+        assert [state.state for state in states] == ["acked"] * 10
+        assert bench.broker.store.rows_count == 10
+
+
+async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():
+    async with running_broker(CountingStore()) as bench:
+        await filled(bench)
+        views = await bench.broker.subscriptions.list(T, q=None, limit=500, after="s0")
+        assert [view.record.name for view in views] == [f"s{number}" for number in range(1, 10)]
+        assert {(view.lag, view.more_topics) for view in views} == {(0, True)}
+        assert bench.broker.store.rows_count == 0
+
+
+async def test_a_page_of_topics_reads_that_page():
+    async with running_broker(CountingStore()) as bench:
+        await filled(bench)
+        page = await bench.broker.subscriptions.topics(T, "s3", limit=7, after="t04")
+        assert [place.topic for place in page] == TOPICS[5:12]
+        assert bench.broker.store.rows_count == 7
