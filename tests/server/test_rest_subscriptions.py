@@ -79,6 +79,26 @@ async def test_lag_counts_what_is_above_the_floor(api: Api):
     assert topic == {"topic": "t", "floor": 2, "last_seq": 5, "lag": 3}
 
 
+async def test_more_than_twenty_topics_are_asked_for_page_by_page(api: Api):
+    names = [f"a.t{number:02}" for number in range(21)]
+    for name in names:
+        await api.topic(name, 1)
+    await api.topic("b.other", 1)
+    created = await create(api, topic="a.*", start="earliest")
+    assert (created["topics"], created["more_topics"], created["lag"]) == ([], True, 21)
+    found, page = [], {"next": ""}
+    while page["next"] is not None:
+        cursor = f"&cursor={page['next']}" if page["next"] else ""
+        page = await api.get(f"/api/subscriptions/s/topics?limit=8{cursor}")
+        found += [(place["topic"], place["lag"]) for place in page["topics"]]
+    assert found == [(name, 1) for name in names]
+    moved = await api.post("/api/subscriptions/s/seek", {"start": "new", "dry_run": True})
+    assert (moved["topics"], moved["more_topics"], moved["lag"]) == ([], True, 0)
+    refused(
+        await api.send("GET", "/api/subscriptions/nobody/topics"), 404, "subscription_not_found"
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "field", "body"),
     [
