@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
-from conduit.broker.catalog import Topic
+from conduit.broker.deliver.feed import Feed
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.stored import pending_count
+from conduit.broker.topics import Topic
 from conduit.core.message import Progress
 
-if TYPE_CHECKING:
-    from conduit.broker.deliver.running import Running
+
+class Served(Protocol):
+    """A cursor."""
+
+    def serve(self) -> None:
+        """There is credit for it."""
+
+
+class Opening(Protocol):
+    """The subscription that it belongs to, as it runs."""
+
+    @property
+    def group(self) -> Group:
+        """Its subscribers."""
+
+    def feed_of(self, topic: Topic) -> Feed | None:
+        """The tail of the topic, if somebody follows it."""
+
+    def open(self, topic: Topic) -> Served:
+        """The cursor in the topic, made where there is none."""
 
 
 class Unopened(msgspec.Struct, eq=False, gc=False):
@@ -21,7 +41,7 @@ class Unopened(msgspec.Struct, eq=False, gc=False):
     it is closed.
     """
 
-    running: Running
+    running: Opening
     topic: Topic
     floor: int
     progress: Progress | None
