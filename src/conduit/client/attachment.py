@@ -139,7 +139,7 @@ class Attachment:
             try:
                 return await self.open(again=True)
             except (ApiError, ConnectionFailed) as error:
-                delay_s = self._backoff.failed(_dice.random())
+                delay_s = self._backoff.failed(_dice.random(), error.retry_after_s)
                 if error.code == "topic_not_found":
                     delay_s = min(delay_s, gone.left_s(error))
                 elif not error.retryable:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from conduit.client.control import DeadLetters, Subscriptions, Topics
-from conduit.client.faults import ApiError, ClientError, ConnectionFailed
+from conduit.client.faults import ApiError, ConnectionFailed
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
 from conduit.client.stream import OnGap, Stream, log_gap
@@ -112,7 +112,7 @@ class AsyncConduit:
             try:
                 return await call()
             except (ApiError, ConnectionFailed) as error:
-                delay_s = backoff.failed(_dice.random(), _retry_after_s(error))
+                delay_s = backoff.failed(_dice.random(), error.retry_after_s)
                 if not error.retryable or loop.time() + delay_s > give_up_at:
                     raise
                 _log.warning("%s; trying again in %.1f s", error.detail, delay_s)
@@ -169,7 +169,3 @@ def message(
     check_topic(topic)
     raw = payload if isinstance(payload, msgspec.Raw) else msgspec.Raw(encoded(payload))
     return PublishRequest(topic, raw, key, headers, idempotency_key or uuid.uuid4().hex)
-
-
-def _retry_after_s(error: ClientError) -> float | None:
-    return error.retry_after_s if isinstance(error, ApiError) else None

@@ -14,11 +14,12 @@ from conduit.errors import ConduitError
 
 class ClientError(ConduitError):
     """Base of the client's errors. `status` is the HTTP status where there was one; `retryable`:
-    the same call can succeed later."""
+    the same call can succeed later, not before `retry_after_s` if the server named a time."""
 
     code = "client_error"
     status: int | None = None
     retryable: bool = False
+    retry_after_s: float | None = None
 
 
 class ApiError(ClientError):
@@ -30,7 +31,6 @@ class ApiError(ClientError):
         super().__init__(detail, code=code, field=field)
         self.status = status
         self.retryable = False
-        self.retry_after_s: float | None = None
         self.request_id: str | None = None
 
 
