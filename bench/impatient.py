@@ -17,6 +17,8 @@ from collections.abc import Callable
 from bench import wire
 
 BATCH = 50
+# In the closed loop: after a refusal it is tried again so soon.
+AGAIN_S = 0.05
 _HEAD = re.compile(rb"HTTP/1.1 (\d+) .*?content-length: (\d+).*?\r\n\r\n", re.DOTALL | re.I)
 _CODE = re.compile(rb'"code":"(\w+)"')
 
@@ -98,16 +100,22 @@ def saturate(
     ready()
     for each in clients:
         each.send(body, 0, 0.0)
-    began, acked, refused = time.monotonic(), [], []
-    while time.monotonic() < began + seconds:
-        for fd, _ in poll.poll(0.1):
+    began = now = time.monotonic()
+    acked: list[float] = []
+    refused: deque[tuple[float, _Connection]] = deque()
+    while now < began + seconds:
+        for fd, _ in poll.poll(AGAIN_S):
             answer = by_fd[fd].receive()
-            if answer is not None:
-                refused.append(by_fd[fd])
-                if answer[0] == 200:
-                    acked.append(time.monotonic())
-                    while refused:
-                        refused.pop().send(body, 0, 0.0)
+            if answer is None:
+                continue
+            if answer[0] == 200:
+                acked.append(time.monotonic())
+                by_fd[fd].send(body, 0, 0.0)
+            else:
+                refused.append((time.monotonic() + AGAIN_S, by_fd[fd]))
+        now = time.monotonic()
+        while refused and refused[0][0] <= now:
+            refused.popleft()[1].send(body, 0, 0.0)
     # From commit to commit: what comes with the first says nothing of how long it took.
     rest = [at for at in acked if at > acked[0] + 0.01]
     return BATCH * len(rest) / (acked[-1] - acked[0])
