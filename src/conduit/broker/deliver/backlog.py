@@ -9,6 +9,7 @@ log, publishers, or nobody.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
 from conduit.broker.commits import Commits
@@ -60,7 +61,7 @@ class Backlog:
 
     def __init__(self, commits: Commits) -> None:
         self._commits = commits
-        self._waiting: dict[Behind, None] = {}
+        self._waiting: OrderedDict[Behind, None] = OrderedDict()
         self._scheduled = False
         # Runs out when a commit takes long, or one follows the other.
         self._patience: asyncio.TimerHandle | None = None
@@ -124,7 +125,6 @@ class Backlog:
     def _step(self) -> None:
         if not self._waiting:
             return
-        behind = next(iter(self._waiting))
-        del self._waiting[behind]
+        behind, _ = self._waiting.popitem(last=False)
         guarded(behind.step, self.pace_of(behind).step_count)
         self._schedule()

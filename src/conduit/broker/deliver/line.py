@@ -9,6 +9,7 @@ the credit gone when its page came, is first of all when there is credit again.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Protocol
 
 
@@ -25,14 +26,15 @@ class Line:
     __slots__ = ("_came_count", "_first", "_for_credit", "_for_reads", "_for_room", "waiting")
 
     def __init__(self) -> None:
-        # Each with the order of its coming.
-        self._first: dict[Waiting, int] = {}
-        self._for_credit: dict[Waiting, int] = {}
-        self._for_reads: dict[Waiting, int] = {}
-        self._for_room: dict[Waiting, int] = {}
+        # Each with the order of its coming. In a plain dict the first is the dearer to find, the more went
+        # before it.
+        self._first: OrderedDict[Waiting, int] = OrderedDict()
+        self._for_credit: OrderedDict[Waiting, int] = OrderedDict()
+        self._for_reads: OrderedDict[Waiting, int] = OrderedDict()
+        self._for_room: OrderedDict[Waiting, int] = OrderedDict()
         self._came_count = 0
         # With the line that it stands in.
-        self.waiting: dict[Waiting, dict[Waiting, int]] = {}
+        self.waiting: dict[Waiting, OrderedDict[Waiting, int]] = {}
 
     def wait(self, who: Waiting) -> None:
         """Give it a turn when there is credit. Whoever stands there already keeps its place."""
@@ -68,7 +70,7 @@ class Line:
             return who
         return None
 
-    def _stand(self, who: Waiting, line: dict[Waiting, int]) -> None:
+    def _stand(self, who: Waiting, line: OrderedDict[Waiting, int]) -> None:
         if self.waiting.get(who) is line:
             return
         self.leave(who)
@@ -77,6 +79,6 @@ class Line:
         self.waiting[who] = line
 
 
-def _came(line: dict[Waiting, int]) -> int:
+def _came(line: OrderedDict[Waiting, int]) -> int:
     """When the first of the line did."""
     return next(iter(line.values()))
