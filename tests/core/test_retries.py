@@ -250,3 +250,19 @@ def test_what_was_swept_is_found_by_its_number_and_by_its_holder_as_before():
     assert sum(map(len, retries._held.values())) + len(retries._numbers) < 300
     assert (retries.lowest(), retries.lowest_above(100)) == (480, 480)
     assert len(retries.take_through(490, ALICE)) == 11
+
+
+def test_what_those_share_who_have_no_retries_stays_empty():
+    idle, retries = Retries(), Retries()
+    for seq in range(1, 300):
+        retries.put_out(seq, Retry(attempt=1), ALICE, 1.0)
+        retries.put_back(seq, retries.take(seq), 1.0)
+        retries.first_due(2.0, range(2))
+    retries.lowest_above(5)
+    list(retries.take_held(ALICE))
+
+    assert (idle.lowest(), idle.next_at(9.0), idle.first_due(9.0, range(2))) == (None, None, None)
+    assert list(idle.take_expired(9.0)) == list(idle.take_held(ALICE)) == []
+    assert idle.take_through(9, ALICE) == []
+    idle.put_back(1, Retry(attempt=1), 1.0)
+    assert (idle.lowest(), Retries().lowest()) == (1, None)

@@ -24,6 +24,12 @@ _STALE_FACTOR = 2
 _STALE_FREE_COUNT = 64
 
 
+# Of those who have no retries. Nothing is ever put in.
+_NO_TIMES: list[tuple[float, int]] = []
+_NO_NUMBERS: list[int] = []
+_NOBODY_HOLDS: dict[int, list[int]] = {}
+
+
 class Retry(msgspec.Struct, gc=False, array_like=True):
     """An open delivery with a history. `attempt` is the last one handed out, 0 for none."""
 
@@ -91,20 +97,28 @@ class Retries:
         self.suspects_out_count = 0
         """… and of these the suspects."""
         # (at, seq). An entry that its retry no longer agrees with is stale, and skipped.
-        self._deadlines: list[tuple[float, int]] = []
-        self._waits: list[tuple[float, int]] = []
+        self._deadlines = _NO_TIMES
+        self._waits = _NO_TIMES
         # By rank. Apart from those that still wait, whose next time they would hide.
-        self._over: tuple[list[tuple[float, int]], ...] = ([], [], [])
+        self._over = (_NO_TIMES, _NO_TIMES, _NO_TIMES)
         # The lowest numbers: those that `lowest_above` has found at or below a floor, and the others.
-        self._redriven: list[int] = []
-        self._numbers: list[int] = []
+        self._redriven = _NO_NUMBERS
+        self._numbers = _NO_NUMBERS
         # Holder → numbers that it has, or had last.
-        self._held: dict[int, list[int]] = {}
+        self._held = _NOBODY_HOLDS
         # At most: some of them may have gone since.
         self._stale_count = 0
 
+    def _begin(self) -> None:
+        """There is one for the first time. Most never have one, and what they have none of is shared: what
+        Python's garbage collector has to visit is what a cursor costs."""
+        self._deadlines, self._waits, self._over = [], [], ([], [], [])
+        self._redriven, self._numbers, self._held = [], [], {}
+
     def put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
         """The delivery, which is not here, is with `holder` until `deadline`."""
+        if self._numbers is _NO_NUMBERS:
+            self._begin()
         retry.holder, retry.at = holder, deadline
         self.by_seq[seq] = retry
         self.out_count += 1
@@ -114,6 +128,8 @@ class Retries:
 
     def put_back(self, seq: int, retry: Retry, at: float) -> None:
         """The delivery, which is not here, is with nobody, and due at `at`."""
+        if self._numbers is _NO_NUMBERS:
+            self._begin()
         if retry.holder != NOBODY:
             retry.last_holder = retry.holder
         retry.holder, retry.at = NOBODY, at
