@@ -37,8 +37,8 @@ from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.dead_search import matching
 from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log
-from conduit.storage.memory.slices import in_slices
 from conduit.storage.memory.subscriptions import Subscriptions
+from conduit.storage.slices import in_slices
 
 MAX_MESSAGES = 1_000_000
 MAX_BYTES = 256 << 20

@@ -52,9 +52,9 @@ from conduit.storage.postgres.arrangement import arrange
 from conduit.storage.postgres.database import Job, P
 from conduit.storage.postgres.dead_calls import DeadLetterCalls
 from conduit.storage.postgres.lane import Ticket
-from conduit.storage.postgres.parts import PART_COUNT
 from conduit.storage.postgres.settling import Letters, settle
 from conduit.storage.postgres.shard import Shard
+from conduit.storage.slices import in_slices
 
 T = TypeVar("T")
 
@@ -295,19 +295,17 @@ class PostgresStore(DeadLetterCalls):
     async def _positions(
         self, shard: Shard, tenant: str, pattern: str, start: Start
     ) -> list[tuple[int, int]]:
-        prefix = prefix_of(pattern)
-        is_meant = matcher(pattern)
-        extents = [each for each in await shard.extents(tenant, prefix) if is_meant(each.name)]
+        is_meant, extents, floors = matcher(pattern), [], []
+        async for some in in_slices(await shard.extents(tenant, prefix_of(pattern))):
+            extents += [extent for extent in some if is_meant(extent.name)]
         seqs: dict[int, int] = {}
         if start.time_ms is not None:
             seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
-        floors = []
-        for count, extent in enumerate(extents, 1):
-            floor = floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1))
-            floors.append((extent.topic_id, floor))
-            if count % PART_COUNT == 0:
-                # Others have a turn: a pattern may have any number of topics.
-                await asyncio.sleep(0)
+        async for some in in_slices(extents):
+            floors += [
+                (each.topic_id, floor_of(start, each, lambda topic_id, _: seqs.get(topic_id, 1)))
+                for each in some
+            ]
         return floors
 
     async def progress(
