@@ -312,3 +312,27 @@ async def test_a_gap_that_ends_beyond_what_this_node_knows_is_told_once(bench: B
     await bench.publish("a.b")
     assert told(peer) == [("a.b", 1, 5, "retention")]
     assert peer.seqs == [6, 7]
+
+
+async def test_a_stream_that_resumes_is_told_what_retention_took_of_topics_it_had_not_heard_from(
+    bench: Bench,
+):
+    await bench.broker.topics.create(T, "a.b")
+    await bench.publish_many("a.b", 3)
+    await trim(bench, "a.b", 0)
+    bench.clock.seconds += 1
+    connection, peer = await bench.subscribe("a.*")
+    (welcome,) = peer.of("subscribed")
+    connection.close()
+    bench.clock.seconds += 1
+    start = StartAt(positions={}, time=welcome["at"])
+    # What was gone before its time is not missing.
+    connection, peer = await bench.subscribe("a.*", start=start)
+    assert (peer.of("subscribed")[0]["recovered"], told(peer)) == (True, [])
+    connection.close()
+    await bench.publish_many("a.b", 20)
+    await trim(bench, "a.b", 5)
+    _, peer = await bench.subscribe("a.*", start=start)
+    assert peer.of("subscribed")[0]["recovered"] is False
+    assert told(peer) == [("a.b", 1, 18, "retention")]
+    assert peer.seqs == [19, 20, 21, 22, 23]

@@ -229,7 +229,7 @@ async def test_extents_say_what_topics_hold_and_leave_unknown_ones_out(store):
     assert sorted(found) == [
         base.Extent(ids[0], "t0", 1, 0),
         base.Extent(ids[1], "t1", 1, 1),
-        base.Extent(ids[2], "t2", 4, 5),
+        base.Extent(ids[2], "t2", 4, 5, NOW_MS + 2),
     ]
     assert await store.extents([]) == []
 

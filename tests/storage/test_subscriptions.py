@@ -51,7 +51,10 @@ STARTS = [
     (Start(seq=99), {"eu": 10, "us": 4, "new": 0}),
     (Start(time_ms=NOW_MS + 3), {"eu": 3, "us": 3, "new": 0}),
     (Start(time_ms=NOW_MS + 4), {"eu": 4, "us": 4, "new": 0}),
-    (Start(time_ms=0), {"eu": 2, "us": 0, "new": 0}),
+    # Retention has removed the first two of `eu`, which were published at 0 and 1 ms.
+    (Start(time_ms=NOW_MS + 2), {"eu": 2, "us": 2, "new": 0}),
+    (Start(time_ms=NOW_MS + 1), {"eu": 0, "us": 1, "new": 0}),
+    (Start(time_ms=0), {"eu": 0, "us": 0, "new": 0}),
     (Start(time_ms=NOW_MS + 99), {"eu": 10, "us": 4, "new": 0}),
     (at(eu=6), {"eu": 5, "us": 4, "new": 0}),
     (at(us=99, eu=0), {"eu": 0, "us": 4, "new": 0}),

@@ -49,9 +49,10 @@ class Start(msgspec.Struct, frozen=True):
 
     `new`: after the last message that is stored when the store looks, so after all that was acked before the
     call. `seq`: that number is the first to be delivered. `time_ms`: the first message published at or after
-    it. `positions`: topic name → place. If the topic of that name has another id, it was made anew, and
-    begins at its first message. Topics that are not named begin at `time_ms` if that is set, else at `new`.
-    `gaps`: what of `positions` is not there; at most FORMER_MAX_COUNT.
+    it, or number 1 if retention has removed such a message: so the gap is found. `positions`: topic name →
+    place. If the topic of that name has another id, it was made anew, and begins at its first message.
+    Topics that are not named begin at `time_ms` if that is set, else at `new`. `gaps`: what of `positions`
+    is not there; at most FORMER_MAX_COUNT.
     """
 
     earliest: bool = False
@@ -77,6 +78,8 @@ class Extent(NamedTuple):
     name: str
     first_seq: int
     last_seq: int
+    trimmed_ms: int = 0
+    """When the last of the messages was published that retention has removed, or later; 0 for none."""
 
 
 class Former(NamedTuple):

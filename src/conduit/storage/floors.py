@@ -21,5 +21,7 @@ def floor_of(start: Start, topic: Extent, seq_at: Callable[[int, int], int]) -> 
     elif start.seq is not None:
         first = start.seq
     elif start.time_ms is not None:
-        first = seq_at(topic.topic_id, start.time_ms)
+        is_lost = topic.first_seq > 1 and topic.trimmed_ms >= start.time_ms
+        # Which was the first of those that are gone, nobody knows any more.
+        first = 1 if is_lost else seq_at(topic.topic_id, start.time_ms)
     return min(max(first - 1, 0), topic.last_seq)

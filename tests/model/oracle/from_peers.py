@@ -101,6 +101,12 @@ class FromPeers:
                 subscription.follow(topic, self._floor(topic, asked))
         if positions is not None:
             welcome.recovered = (True,)
+            others = [
+                line for line in subscription.lines.values() if line.topic.name not in positions
+            ]
+            if any(line.floor == 0 and line.topic.first_seq > 1 for line in others):
+                # What was published since the time is gone; the stream itself tells that.
+                welcome.recovered = (True, False)
         for name, position in (positions or {}).items():
             topic = self.state.topic_called(name)
             self._at_position(subscription, topic, name, position, welcome)

@@ -46,7 +46,9 @@ class Topic:
         return len(self.messages)
 
     def seq_at(self, time_ms: int) -> int:
-        """The first stored number published then or later, or the next one to come."""
+        """The first stored number published then or later, or the next one to come; 1 if one such is gone."""
+        if self.first_seq > 1 and self.messages[self.first_seq - 2].at_ms >= time_ms:
+            return 1
         stored = self.messages[self.first_seq - 1 :]
         return self.first_seq + bisect_left(stored, time_ms, key=lambda one: one.at_ms)
 

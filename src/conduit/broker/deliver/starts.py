@@ -115,11 +115,26 @@ class Starts:
         if spec.seq is not None and is_pattern(pattern):
             return await self._everywhere_at(tenant, pattern, StartPosition(spec.seq, spec.epoch))
         asked = self._positions(pattern, spec)
+        has_lost = await self._has_lost(tenant, floors, asked)
         first_seqs = await self._first_seqs(tenant, asked)
         # Which topics are meant is said only now: one may have been made anew while the store was asked.
         found = _at_positions(floors, since_ms)
         self._add(found, tenant, asked, first_seqs)
+        if has_lost:
+            found.recovered = False
         return found
+
+    async def _has_lost(self, tenant: str, floors: dict[int, int], named: Iterable[str]) -> bool:
+        """Whether retention has removed what was published since the time that these were found for, of other
+        topics than these; the cursors tell that gap."""
+        topics = (self._catalog.find(tenant, name) for name in named)
+        known = {topic.topic_id for topic in topics if topic is not None}
+        ids = [id_ for id_, floor in floors.items() if not floor and id_ not in known]
+        for start in range(0, len(ids), POSITIONS_MAX_COUNT):
+            part = ids[start : start + POSITIONS_MAX_COUNT]
+            if any(extent.first_seq > 1 for extent in await self._store.extents(part)):
+                return True
+        return False
 
     async def _everywhere_at(self, tenant: str, pattern: str, position: StartPosition) -> Beginning:
         """One number in all topics of a pattern, some at a time. Those that are made meanwhile begin at their

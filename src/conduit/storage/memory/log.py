@@ -40,11 +40,13 @@ _topic_id = attrgetter("topic_id")
 class Topic:
     """A record and its messages, `record.first_seq` to `record.last_seq`."""
 
-    __slots__ = ("messages", "record")
+    __slots__ = ("messages", "record", "trimmed_ms")
 
     def __init__(self, record: TopicRecord) -> None:
         self.record = record
         self.messages = Messages()
+        # When the last message was published that was removed.
+        self.trimmed_ms = 0
 
 
 class Log:
@@ -239,8 +241,11 @@ class Log:
 
     def _remove(self, topic: Topic, count: int) -> None:
         """Remove the `count` oldest messages of a topic."""
+        removed = topic.messages.take(count)
+        if removed:
+            topic.trimmed_ms = removed[-1].published_at_ms
         topic.record.first_seq += count
-        topic.record.stored_bytes -= self._forget(topic.messages.take(count))
+        topic.record.stored_bytes -= self._forget(removed)
 
     def _forget(self, messages: Sequence[Message]) -> int:
         """These are gone; returns their bytes."""

@@ -36,7 +36,8 @@ from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.dead_search import matching
 from conduit.storage.memory.former import FormerTopics
-from conduit.storage.memory.log import Log
+from conduit.storage.memory.log import Log, Topic
+from conduit.storage.memory.slices import in_slices
 from conduit.storage.memory.subscriptions import Subscriptions
 from conduit.storage.slices import in_slices
 
@@ -152,7 +153,7 @@ class MemoryStore:
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
-        return [_extent(topic.record) for topic in topics if topic is not None]
+        return [_extent(topic) for topic in topics if topic is not None]
 
     # The log --------------------------------------------------------------------------------------
 
@@ -242,7 +243,7 @@ class MemoryStore:
             for topic in some:
                 record = topic.record
                 if record.tenant == tenant and is_meant(record.name):
-                    floor = floor_of(start, _extent(record), self._log.seq_at)
+                    floor = floor_of(start, _extent(topic), self._log.seq_at)
                     floors.append((record.topic_id, floor))
         return floors
 
@@ -376,5 +377,7 @@ class MemoryStore:
         return self._dead.losses.take()
 
 
-def _extent(record: TopicRecord) -> Extent:
-    return Extent(record.topic_id, record.name, record.first_seq, record.last_seq)
+def _extent(topic: Topic) -> Extent:
+    record = topic.record
+    ends = record.first_seq, record.last_seq
+    return Extent(record.topic_id, record.name, *ends, topic.trimmed_ms)

@@ -29,7 +29,8 @@ WHERE topic_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq
 
 # Only if nobody else has trimmed the topic meanwhile. Appends to the topic wait for this commit.
 _TRIM = """
-UPDATE conduit.topics SET first_seq = $3, stored_bytes = stored_bytes - $4
+UPDATE conduit.topics SET first_seq = $3, stored_bytes = stored_bytes - $4,
+  trimmed_ms = greatest(trimmed_ms, $5)
 FROM set_config('synchronous_commit', 'off', true)
 WHERE topic_id = $1 AND first_seq = $2 RETURNING stored_bytes
 """
@@ -114,7 +115,10 @@ async def trim(
             removed_bytes = size
     removed_count = min(due_count, limit)
     kept_seq = first_seq + removed_count
-    left_bytes = await connection.fetchval(_TRIM, topic_id, first_seq, kept_seq, removed_bytes)
+    # A limit of 0 removes none.
+    last_ms = rows[removed_count - 1][1] if removed_count else 0
+    values = (topic_id, first_seq, kept_seq, removed_bytes, last_ms)
+    left_bytes = await connection.fetchval(_TRIM, *values)
     if left_bytes is None:
         return nothing
     # The rows may have ended with their segment.

@@ -27,7 +27,7 @@ FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1
 
 # `~` comes after every character of a name.
 _EXTENTS = f"""
-SELECT topic_id, name, first_seq, last_seq FROM conduit.topics
+SELECT topic_id, name, first_seq, last_seq, trimmed_ms FROM conduit.topics
 WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND tenant = $2 AND name BETWEEN $3 AND $3 || '~'
 """
 
@@ -37,7 +37,7 @@ WHERE topic_id % {SHARDS_MAX_COUNT} = $1 AND first_seq > 1
 """
 
 _EXTENTS_OF = """
-SELECT topic_id, name, first_seq, last_seq FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])
+SELECT topic_id, name, first_seq, last_seq, trimmed_ms FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])
 """
 
 # One segment, by its own name: nothing has to be planned over all of them. Numbers have no holes, so a page

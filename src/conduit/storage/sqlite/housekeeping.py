@@ -34,6 +34,9 @@ WHERE seq > :surplus_seq
 _TRIM = """
 UPDATE topics SET
   first_seq = :first_seq,
+  trimmed_ms = coalesce((
+    SELECT published_at_ms FROM messages
+    WHERE topic_id = :topic_id AND seq = :first_seq - 1), trimmed_ms),
   stored_bytes = stored_bytes - coalesce((
     SELECT sum(bytes) FROM messages WHERE topic_id = :topic_id AND seq < :first_seq), 0)
 WHERE topic_id = :topic_id

@@ -29,7 +29,7 @@ topics = Query(
 
 _extents = Query(
     """
-    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq))
+    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq, trimmed_ms))
     FROM topics WHERE topic_id IN (SELECT value FROM json_each(?))
     """,
     Extent,

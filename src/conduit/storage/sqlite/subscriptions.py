@@ -59,7 +59,7 @@ _AT_ONCE = 1_024
 # `~` comes after every character of a name.
 _extents = Query(
     f"""
-    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq))
+    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq, trimmed_ms))
     FROM topics WHERE tenant = :tenant AND name BETWEEN :prefix AND :prefix || '~'
     GROUP BY topic_id / {_AT_ONCE}
     """,
