@@ -37,7 +37,6 @@ from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.dead_search import matching
 from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log, Topic
-from conduit.storage.memory.slices import in_slices
 from conduit.storage.memory.subscriptions import Subscriptions
 from conduit.storage.slices import in_slices
 
