@@ -244,6 +244,8 @@ class FromPeers:
         subscription, name, epoch = holder.subscription, frame.topic, frame.epoch or ""
         there = self.state.log.by_name.get(name)
         told = (frame.from_seq, frame.to_seq, frame.reason, epoch)
+        if subscription.news.is_late(name, epoch):
+            return
         former = subscription.news.tell(name, told, there)
         is_anew = bool(epoch) and frame.reason == "epoch_changed"
         what = (name, former.epoch, "made anew" if is_anew else former.reason)

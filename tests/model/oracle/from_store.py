@@ -20,6 +20,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import TOPIC_GONE, Heard, Start
+from tests.model.oracle import delivery
 from tests.model.oracle.delivery import Place
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Stored, Topic, Violation
@@ -292,7 +293,19 @@ class FromStore:
     def _check_death(self, death: Death) -> None:
         due = _due(death)
         if due not in self.state.due and death.dead_id not in self._buried:
+            self._may_have_died(death)
+        if due not in self.state.due and death.dead_id not in self._buried:
             raise Violation(f"{due} becomes a dead letter; due are {self.state.due[:5]}")
+
+    def _may_have_died(self, death: Death) -> None:
+        """What was put off because of a deletion dies as well, if that has not begun or has failed."""
+        for subscription in self.state.subscriptions():
+            line = subscription.lines.get(death.topic_id)
+            is_its = (subscription.name or "") == death.subscription
+            if is_its and line is not None and death.seq in line.put_off:
+                one = line.settle(death.seq)
+                told = delivery.Death(death.seq, one.attempt, death.reason)
+                self.state.died(subscription, line, told)
 
     def _bury(self, death: Death) -> None:
         if death.dead_id not in self._buried:

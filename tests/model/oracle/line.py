@@ -45,6 +45,8 @@ class Line:
         """Numbers that a call or a job may redrive at any time."""
         self.sought: set[int] = set()
         """Of these, those that a seek may have forgotten again after they were redriven."""
+        self.put_off: set[int] = set()
+        """Numbers that may die at any time, if a deletion does not keep them from it."""
         self.is_late = bool(topic.going)
         """Whether it began when the topic was on its way out: the broker did not see it then."""
         self.lost: dict[tuple[int, int], None] = {}
@@ -143,6 +145,7 @@ class Line:
     def settle(self, seq: int) -> Delivery:
         """It is done with, whatever became of it."""
         one = self.open.pop(seq)
+        self.put_off.discard(seq)
         self._take_in(one)
         return one
 
@@ -166,6 +169,7 @@ class Line:
             one = self.open[seq]
             if is_going and one.failures + 1 >= rules.max_attempts:
                 one.earliest = now + PUT_OFF_S
+                self.put_off.add(seq)
                 continue
             latest = now + JITTER * rules.wait(one.failures + 1)
             death = self.fail(seq, (one.earliest, latest), "ack_timeout", rules)
@@ -184,7 +188,11 @@ class Line:
         for seq in lost:
             one = self.open[seq]
             one.losses += 1
-            if rules.max_lost is not None and one.losses >= rules.max_lost and not is_going:
+            if rules.max_lost is not None and one.losses >= rules.max_lost:
+                if is_going:
+                    self.put_off.add(seq)
+                    self._wait(one, now, now + LOSS_WAIT_MAX_S)
+                    continue
                 yield Death(seq, self.settle(seq).attempt, "connection_lost")
                 continue
             wait_s = 0.0
@@ -248,7 +256,7 @@ class Line:
     def begins_with(self, seq: int) -> None:
         """This is the first number of it that somebody hears of."""
         if self.low is not None and self.low < seq < self.next:
-            self.next = seq
+            self.next, self._floor = seq, seq - 1
         self.low = None
 
     def gap(self, from_seq: int, to_seq: int) -> None:

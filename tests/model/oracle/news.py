@@ -79,6 +79,11 @@ class News:
             self.may_be_told(name, former)
         self.former = dict(self.stored)
 
+    def is_late(self, name: str, epoch: str) -> bool:
+        """Whether a topic of this epoch is gone too: a slow socket tells late of what was before it."""
+        ones = [self.former[name]] if name in self.former else []
+        return any(former.epoch == epoch for former in ones + self.may_be.get(name, []))
+
     def tell(
         self, name: str, told: tuple[int, int | None, str, str], there: Topic | None
     ) -> Former:

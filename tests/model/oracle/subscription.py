@@ -102,7 +102,7 @@ class Subscription:
         """The topic is gone, and what was open in it with it."""
         line = self.lines.pop(topic.topic_id, None)
         if line is not None and line.is_late:
-            late = Former(topic.epoch, topic.last_seq + 1, topic.last_seq)
+            late = Former(topic.epoch, topic.last_seq + 1, None)
             self.news.may_be_told(topic.name, late)
         elif line is not None:
             former = Former(topic.epoch, line.floor + 1, topic.last_known)
