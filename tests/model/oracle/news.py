@@ -112,6 +112,10 @@ class News:
         if heard not in self.heard:
             raise Violation(f"{heard} is stored as heard, and nothing proves it")
         name, epoch, is_over = heard
+        owed = self.former.get(name)
+        if owed is not None and owed.epoch == epoch:
+            # It was heard before another node claimed the subscription, and is known there now.
+            self.hear(name, owed, is_over)
         former = self.stored.get(name)
         if former is None or former.epoch != epoch:
             return
