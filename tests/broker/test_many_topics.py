@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from conduit.broker.deliver.reads import BUSY_MAX_COUNT, IN_USE_MAX_BYTES
+from conduit.broker.publish.admission import PublishLimits
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Nack, Subscribe
 from conduit.storage.memory import MemoryStore
@@ -153,6 +154,21 @@ async def test_reads_that_hang_hold_up_no_topic_that_needs_none():
         store.release()
         assert given == [1, 2, 3, 4, 5]
         await bench.until(lambda: len(peer.seqs) == 5 + 4 * BUSY_MAX_COUNT)
+
+
+async def test_a_message_larger_than_all_that_a_connection_may_use_is_given_beside_a_read_that_hangs():
+    store = PartlySlowStore()
+    async with running_broker(store, publish=PublishLimits(max_payload_bytes=1 << 20)) as bench:
+        slow = await bench.broker.topics.create(DEFAULT_TENANT, "o.slow")
+        store.slow_ids.add(slow.topic_id)
+        await bench.publish("o.slow")
+        await bench.broker.topics.create(DEFAULT_TENANT, "o.large")
+        await bench.publish("o.large", "x" * (IN_USE_MAX_BYTES + 1))
+        _, peer = await bench.subscribe("o.*", start="earliest")
+        given = [frame["topic"] for frame in peer.of("message")]
+        store.release()
+        assert given == ["o.large"]
+        await bench.until(lambda: len(peer.seqs) == 2)
 
 
 async def test_what_was_read_to_be_handed_out_again_is_not_in_use_when_it_is_settled():

@@ -236,7 +236,12 @@ class Source:
     def _begin(self, growth_bytes: int) -> bool:
         """Be one of those that read, who may use so much more; False if that is not possible now."""
         if self._reads is not None:
-            return self._reads.may_use(growth_bytes)
+            if growth_bytes <= 0 or self._reads.may_use(growth_bytes):
+                return True
+            # What it has goes first: with that it would come here again as soon as it may read.
+            self._take(None)
+            self._take_again(None)
+            return self._reads.may_use(READ_BYTES)
         reads = self._group.free_reads()
         if reads is None:
             return False
