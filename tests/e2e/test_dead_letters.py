@@ -246,3 +246,26 @@ def test_a_bad_redrive_request_is_refused_and_named(api, body):
     (field,) = body
     assert refused.status == 400
     assert refused.json["field"] == field
+
+
+def test_what_died_after_retention_took_its_message_is_a_letter_that_cannot_be_redriven(
+    api, ws, topic, name
+):
+    api.create_topic(topic, max_messages=1)
+    ws.subscribe(topic, subscription=name, max_in_flight=1, ack_wait_ms=60_000)
+    api.publish_many(topic, [1, 2, 3])
+    taken = ws.receive("message")
+    until(lambda: api.topic(topic)["first_seq"] == 3)
+    ws.request("reject", message_id=taken["message_id"], reason="too late")
+    (dead,) = accepted(api.get("/api/dlq", topic=topic))["dead_letters"]
+    assert (dead["seq"], dead["reason"], dead["payload_lost"]) == (1, "too late", True)
+    refused = api.post(f"/api/dlq/{dead['id']}/redrive")
+    assert (refused.status, refused.code) == (409, "payload_lost")
+
+
+def test_a_letter_of_a_topic_that_was_deleted_cannot_be_redriven(api, ws, topic, name):
+    (dead,) = kill_deliveries(ws, api, topic, name, [1])
+    ws.close()
+    assert api.delete(f"/api/topics/{topic}").status == 204
+    refused = api.post(f"/api/dlq/{dead['id']}/redrive")
+    assert (refused.status, refused.code) == (409, "letter_topic_gone")

@@ -30,7 +30,10 @@ _IN_DOUBT = (apsw.IOError, apsw.NoMemError)
 
 def is_in_doubt(error: Exception) -> bool:
     """Whether what a call meant to commit may be stored all the same: the sync of the WAL failed, or what
-    comes after it. A full disk is not among them: the frame that commits was not written then."""
+    comes after it. A full disk, or a write that failed, is not among them: the frame that commits is the last
+    one, and is not whole then."""
+    if getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE:
+        return False
     return isinstance(error, _IN_DOUBT)
 
 
