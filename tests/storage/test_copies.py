@@ -95,6 +95,24 @@ async def test_a_backup_that_is_put_back_is_noticed_if_anything_was_stored_since
     assert await why_copied(path) is not None
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_process_that_ends_while_the_database_gets_its_id_leaves_no_copy(
+    path, monkeypatch, is_new
+):
+    store = None if is_new else await opened(path)
+    with monkeypatch.context() as patched:
+
+        def end(*_):
+            raise OSError("the process is killed")
+
+        patched.setattr(Path, "replace", end)
+        with pytest.raises(StoreUnavailable, match="killed"):
+            await (opened(path) if store is None else store.trust())
+    if store is not None:
+        await store.close()
+    assert await why_copied(path) is None
+
+
 async def test_a_topic_that_the_backup_does_not_have_is_noticed(path, tmp_path):
     store = await opened(path)
     back_up(path, tmp_path / "backup.db")

@@ -16,7 +16,7 @@ from conduit.errors import StoreUnavailable
 from conduit.storage.sqlite import facts, mark
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
-from conduit.storage.sqlite.mark import Mark, Marked
+from conduit.storage.sqlite.mark import Mark
 
 READER_COUNT = 2
 # A backup or a person with a shell may hold a lock for a moment.
@@ -81,11 +81,14 @@ class Database:
 
     def renew(self, epochs: Mapping[int, str]) -> None:
         """See `Store.renew` and, without epochs, `Store.trust`."""
-        # Backups from before are not of this database any more.
+        # Backups from before are not of this database any more. The mark comes first: a process that ends in
+        # between must not leave a database that is taken for a copy.
         store_id = uuid4().bytes
+        mark.prepare(self._mark_path, store_id)
         given = msgspec.json.encode([*epochs.items()]).decode()
         execute_all(self.writer, [(_RENEW, [given]), (facts.KEEP, [COPY, store_id])])
-        self._keep_mark(Marked(store_id, 0, 0))
+        mark.find(self._mark_path, store_id)
+        self._keep_mark(store_id)
 
     def _recognise(self) -> None:
         """Find out whether the file is a copy."""
@@ -93,15 +96,15 @@ class Database:
         if store_id is None:
             self.renew({})
             return
-        marked = mark.read(self._mark_path)
+        marked = mark.find(self._mark_path, store_id)
         self.copied = mark.why_copied(self.writer, store_id, marked)
-        if marked is not None and self.copied is None:
-            self._keep_mark(marked)
+        if self.copied is None:
+            self._keep_mark(store_id)
 
-    def _keep_mark(self, marked: Marked) -> None:
+    def _keep_mark(self, store_id: bytes) -> None:
         if self._mark is not None:
             self._mark.close()
-        self._mark = self.log.mark = Mark(self._mark_path, marked)
+        self._mark = self.log.mark = Mark(self._mark_path, store_id)
         self.copied = None
 
     def _own(self, path: Path) -> None:

@@ -14,6 +14,7 @@ be noticed.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -44,12 +45,9 @@ class Marked(NamedTuple):
 class Mark:
     """A mark that is kept up to date. Blocks."""
 
-    def __init__(self, path: Path, marked: Marked) -> None:
-        """Make the file anew."""
-        self._store_id = marked.store_id
-        fresh = path.with_name(f"{path.name}.new")
-        fresh.write_bytes(_packed(marked))
-        fresh.replace(path)
+    def __init__(self, path: Path, store_id: bytes) -> None:
+        """Go on with the file, which is whole and of this database."""
+        self._store_id = store_id
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
 
@@ -67,6 +65,30 @@ class Mark:
 def path_of(database: Path) -> Path:
     """Where the mark of a database is."""
     return database.with_name(f"{database.name}.mark")
+
+
+def prepare(path: Path, store_id: bytes) -> None:
+    """Before the database gets this id: have a new mark beside the old one, on the disk. Raises OSError."""
+    with _next_to(path).open("wb") as file:
+        file.write(_packed(Marked(store_id, 0, 0)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def find(path: Path, store_id: bytes) -> Marked | None:
+    """What the mark of a database with this id says. If the process ended when the database had got the id,
+    and the new mark was not in its place, it is put there. Raises OSError."""
+    marked, prepared = read(path), read(_next_to(path))
+    is_its = marked is not None and marked.store_id == store_id
+    if is_its or prepared is None or prepared.store_id != store_id:
+        return marked
+    _next_to(path).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return prepared
 
 
 def read(path: Path) -> Marked | None:
@@ -96,6 +118,10 @@ def why_copied(connection: apsw.Connection, store_id: bytes, marked: Marked | No
     if not highest or highest[0][0] < marked.topic_id or (last and last[0][0] < marked.seq):
         return "its mark file knows of a message that is not in it"
     return None
+
+
+def _next_to(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _packed(marked: Marked) -> bytes:
