@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
@@ -25,6 +25,9 @@ from conduit.storage.memory.piles import Ids, Pile
 LETTER_BYTES = 1_024
 # What passes the bound of the process makes so much of it free at once, in parts of the largest pile.
 ROOM_SHARE = 64
+
+FirstSeq = Callable[[int], int | None]
+"""The first number that the log has of a topic, by id; None if there is no topic."""
 
 
 class DeadLetters:
@@ -122,41 +125,39 @@ class DeadLetters:
 
     # Going ----------------------------------------------------------------------------------------
 
-    def delete(self, tenant: str, dead_ids: Sequence[str], is_there: Callable[[int], bool]) -> int:
-        """See `Store.dead_delete`; `is_there` says whether a topic is."""
+    def delete(self, tenant: str, dead_ids: Sequence[str], first_seq: FirstSeq) -> int:
+        """See `Store.dead_delete`."""
         letters = [self.by_id[dead_id] for dead_id in set(dead_ids) if dead_id in self.by_id]
         letters = [letter for letter in letters if letter.tenant == tenant]
-        self._remove(letters, DISCARDED, is_there)
+        self._remove(letters, DISCARDED, first_seq)
         return len(letters)
 
-    def trim(
-        self, before_ms: int, bounds: DeadBounds, limit: int, is_there: Callable[[int], bool]
-    ) -> int:
+    def trim(self, before_ms: int, bounds: DeadBounds, limit: int, first_seq: FirstSeq) -> int:
         """See `Store.dead_trim`."""
         going = self._aged(before_ms, limit)
-        self._drop(going, is_there)
+        self._drop(going, first_seq)
         removed = len(going)
         if bounds != self._bounds:
             self._bounds, self._grown = bounds, set(self._piles)
         while self._grown and removed < limit:
             shelf = self._grown.pop()
-            removed += self._trim_pile(shelf, bounds_of(bounds, shelf), limit - removed, is_there)
+            removed += self._trim_pile(shelf, bounds_of(bounds, shelf), limit - removed, first_seq)
         return removed
 
     def _trim_pile(
-        self, shelf: Shelf, limits: tuple[int, int], limit: int, is_there: Callable[[int], bool]
+        self, shelf: Shelf, limits: tuple[int, int], limit: int, first_seq: FirstSeq
     ) -> int:
         pile = self._piles.get(shelf)
         if pile is None:
             return 0
-        candidates = (self._candidate(one) for one in islice(pile.going(), limit))
+        candidates = (self._candidate(one) for one in islice(self._going(pile, first_seq), limit))
         crowded = surplus(candidates, pile.tally, limits)
-        self._drop([self.by_id[one.dead_id] for one in crowded], is_there)
+        self._drop([self.by_id[one.dead_id] for one in crowded], first_seq)
         if len(crowded) == limit:
             self._grown.add(shelf)
         return len(crowded)
 
-    def make_room(self, is_there: Callable[[int], bool]) -> None:
+    def make_room(self, first_seq: FirstSeq) -> None:
         """Drop letters of the largest piles while all together pass their share of the memory."""
         if self.size_bytes <= self._max_bytes:
             return
@@ -167,12 +168,19 @@ class DeadLetters:
             excess_bytes = min(
                 self.size_bytes - self._max_bytes + room_bytes, (_weight(pile) + 1) // 2
             )
-            for dead_id in pile.going():
+            for dead_id in self._going(pile, first_seq):
                 if excess_bytes <= 0:
                     break
                 going.append(self.by_id[dead_id])
                 excess_bytes -= _size(going[-1]) + LETTER_BYTES
-            self._drop(going, is_there)
+            self._drop(going, first_seq)
+
+    def _going(self, pile: Pile, first_seq: FirstSeq) -> Iterator[str]:
+        def is_left(dead_id: str) -> bool:
+            letter = self.by_id[dead_id]
+            return (first_seq(letter.topic_id) or 0) > letter.seq
+
+        return pile.going(is_left)
 
     def _aged(self, before_ms: int, limit: int) -> list[DeadLetter]:
         """Up to `limit` that died before that time."""
@@ -184,14 +192,12 @@ class DeadLetters:
                 found[dead_id] = letter
         return list(found.values())
 
-    def _drop(self, letters: Iterable[DeadLetter], is_there: Callable[[int], bool]) -> None:
+    def _drop(self, letters: Iterable[DeadLetter], first_seq: FirstSeq) -> None:
         letters = list(letters)
         self.losses.dropped([self._candidate(letter.dead_id) for letter in letters])
-        self._remove(letters, DROPPED, is_there)
+        self._remove(letters, DROPPED, first_seq)
 
-    def _remove(
-        self, letters: list[DeadLetter], fate: str, is_there: Callable[[int], bool]
-    ) -> None:
+    def _remove(self, letters: list[DeadLetter], fate: str, first_seq: FirstSeq) -> None:
         for letter in letters:
             del self.by_id[letter.dead_id]
             del self._of[_delivery(letter)]
@@ -205,7 +211,11 @@ class DeadLetters:
             self.size_bytes -= _size(letter) + LETTER_BYTES
             if not pile.count:
                 del self._piles[shelf]
-            if letter.subscription and letter.redriven_at_ms is None and is_there(letter.topic_id):
+            if (
+                letter.subscription
+                and letter.redriven_at_ms is None
+                and first_seq(letter.topic_id) is not None
+            ):
                 self.gone.remember(letter.subscription, letter.topic_id, letter.seq, fate)
         if len(self._by_age) > 2 * len(self.by_id) + LETTER_BYTES:
             self._by_age = [(one.died_at_ms, one.dead_id) for one in self.by_id.values()]

@@ -82,6 +82,11 @@ class Log:
         self._ids[tenant, name] = topic_id
         return msgspec.structs.replace(record)
 
+    def first_seq(self, topic_id: int) -> int | None:
+        """Of what is stored of the topic, or of what comes next; None if there is no topic."""
+        topic = self.topics.get(topic_id)
+        return None if topic is None else topic.record.first_seq
+
     def id_of(self, tenant: str, name: str) -> int | None:
         """The id of the topic that has this name now."""
         return self._ids.get((tenant, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import islice
 
 from conduit.storage.dead_letters import DeadTally
@@ -70,9 +70,11 @@ class Pile:
         redriven_count = len(self.redriven)
         return DeadTally(self.count - redriven_count, redriven_count, self.size_bytes)
 
-    def going(self) -> Iterator[str]:
-        """In the order in which they have to go: those that were redriven, as they were; then the oldest."""
-        yield from self.redriven
+    def going(self, is_left: Callable[[str], bool]) -> Iterator[str]:
+        """In the order in which they have to go: those that were redriven, as they were; then the oldest.
+        One that `is_left`, all there is of a message that may still be out, counts as not redriven."""
+        done = dict.fromkeys(one for one in self.redriven if not is_left(one))
+        yield from done
         for dead_id in self.ids.oldest():
-            if dead_id not in self.redriven:
+            if dead_id not in done:
                 yield dead_id

@@ -307,7 +307,7 @@ class MemoryStore:
             message = self._log.message(death.topic_id, death.seq)
             self._dead.bury(death, topic.record.name, message)
         self._dead.mark(allowed(refused, redriven))
-        self._dead.make_room(self._log.topics.__contains__)
+        self._dead.make_room(self._log.first_seq)
         self._log.reserve(self._dead.size_bytes)
         return refused
 
@@ -363,12 +363,12 @@ class MemoryStore:
         return self._dead.gone.fate(subscription, topic_id, seq)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
-        removed = self._dead.delete(tenant, dead_ids, self._log.topics.__contains__)
+        removed = self._dead.delete(tenant, dead_ids, self._log.first_seq)
         self._log.reserve(self._dead.size_bytes)
         return removed
 
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
-        removed = self._dead.trim(before_ms, bounds, limit, self._log.topics.__contains__)
+        removed = self._dead.trim(before_ms, bounds, limit, self._log.first_seq)
         self._log.reserve(self._dead.size_bytes)
         return removed
 

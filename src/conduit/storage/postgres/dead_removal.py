@@ -33,14 +33,22 @@ WHERE (subscription <> '' AND (open_count + redriven_count > $1 OR bytes > $2))
 LIMIT $5
 """
 
-# Of a durable subscription, or of the ephemeral ones of a topic; first those that were redriven.
+# Of a durable subscription, or of the ephemeral ones of a topic.
 _OF = {
     True: "tenant = $1 AND subscription = $2",
     False: "tenant = $1 AND topic = $2 AND subscription = ''",
 }
+# First those that were redriven, unless they are all that is left of a message that may still be out. Of a
+# log in shards that is not known here.
+_ALL_THAT_IS_LEFT = """
+EXISTS (SELECT 1 FROM conduit.topics AS t WHERE t.topic_id = d.topic_id AND t.first_seq > d.seq)
+"""
+_PARTS = (
+    f"redriven_at_ms IS NOT NULL AND NOT {_ALL_THAT_IS_LEFT}",
+    f"(redriven_at_ms IS NULL OR {_ALL_THAT_IS_LEFT})",
+)
 _GOING = f"""
-SELECT {_CANDIDATE} FROM conduit.dead_letters
-WHERE {{of}} AND redriven_at_ms IS {{redriven}} NULL ORDER BY dead_id LIMIT $3
+SELECT {_CANDIDATE} FROM conduit.dead_letters AS d WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT $3
 """
 
 # In the order of the keys, as `settle` takes them.
@@ -106,8 +114,8 @@ async def _going(connection: Connection, shelf: Shelf, limit: int) -> list[Candi
     of = _OF[bool(shelf.subscription)]
     name = shelf.subscription or shelf.topic
     found: list[Candidate] = []
-    for redriven in ("NOT", ""):
-        statement = _GOING.format(of=of, redriven=redriven)
+    for part in _PARTS:
+        statement = _GOING.format(of=of, part=part)
         rows = await connection.fetch(statement, shelf.tenant, name, limit - len(found))
         found += [_candidate(row) for row in rows]
     return found

@@ -24,14 +24,21 @@ WHERE (subscription <> '' AND (open_count + redriven_count > ? OR bytes > ?))
 LIMIT ?
 """
 
-# Of a durable subscription, or of the ephemeral ones of a topic; first those that were redriven.
+# Of a durable subscription, or of the ephemeral ones of a topic.
 _OF = {
     True: "tenant = ? AND subscription = ?",
     False: "tenant = ? AND topic = ? AND subscription = ''",
 }
+# First those that were redriven, unless they are all that is left of a message that may still be out.
+_ALL_THAT_IS_LEFT = """
+EXISTS (SELECT 1 FROM topics AS t WHERE t.topic_id = d.topic_id AND t.first_seq > d.seq)
+"""
+_PARTS = (
+    f"redriven_at_ms IS NOT NULL AND NOT {_ALL_THAT_IS_LEFT}",
+    f"(redriven_at_ms IS NULL OR {_ALL_THAT_IS_LEFT})",
+)
 _GOING = f"""
-SELECT {_CANDIDATE} FROM dead_letters
-WHERE {{of}} AND redriven_at_ms IS {{redriven}} NULL ORDER BY dead_id LIMIT ?
+SELECT {_CANDIDATE} FROM dead_letters AS d WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT ?
 """
 
 _REMEMBER = """
@@ -95,8 +102,8 @@ def _going(connection: apsw.Connection, shelf: Shelf, limit: int) -> list[Candid
     of = _OF[bool(shelf.subscription)]
     name = shelf.subscription or shelf.topic
     found: list[Candidate] = []
-    for redriven in ("NOT", ""):
-        sql = _GOING.format(of=of, redriven=redriven)
+    for part in _PARTS:
+        sql = _GOING.format(of=of, part=part)
         values = (shelf.tenant, name, limit - len(found))
         found += [_candidate(row) for row in rows(connection, sql, values)]
     return found
