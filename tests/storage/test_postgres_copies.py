@@ -9,7 +9,9 @@ import pytest
 
 from conduit.errors import StoreUnavailable
 from conduit.storage.postgres.copies import Place, _why
+from conduit.storage.postgres.housekeeping import FORGET_WRITERS_AFTER_S
 from tests.storage import given
+from tests.storage.given import NOW_MS
 from tests.storage.postgres_kit import opened
 from tests.support.postgres import DATABASE, OTHER_USER, Cluster, binary
 
@@ -201,3 +203,16 @@ async def test_a_writer_that_connects_again_and_misses_nothing_goes_on(
         cluster.sql(happens)
         await disconnected(store, cluster)
         assert await store.append([given.message(topic.topic_id)]) == [4]
+
+
+async def test_a_writer_that_appended_nothing_for_so_long_that_it_is_forgotten_goes_on(
+    database_url, cluster
+):
+    async with opened(database_url) as store:
+        topic, gone = await given.topic(store), await given.topic(store, "gone")
+        await given.messages(store, gone.topic_id, 3)
+        store._home._writer._answered_at -= FORGET_WRITERS_AFTER_S
+        cluster.sql("DELETE FROM conduit.writers")
+        await store.topic_delete(gone.topic_id, [], NOW_MS)
+        await disconnected(store, cluster)
+        assert await store.append([given.message(topic.topic_id)]) == [1]

@@ -25,6 +25,7 @@ from conduit.storage.postgres import copies
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
 from conduit.storage.postgres.errors import is_lost, is_passing, translated
+from conduit.storage.postgres.housekeeping import FORGET_WRITERS_AFTER_S
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -96,6 +97,7 @@ class Writer:
         self._last_number = 0
         # Of the last batch that was answered: its number, and its last message's topic and number.
         self._answered = (0, 0, 0)
+        self._answered_at = 0.0
         self._next_log_at = 0.0
         # In the order of the calls.
         self._turn = asyncio.Lock()
@@ -123,6 +125,7 @@ class Writer:
             self._number += 1
             seqs = await self._stored(columns)
             self._answered = (self._number, batch[-1].topic_id, seqs[-1])
+            self._answered_at = self._now()
             return seqs
 
     async def _stored(self, batch: Batch) -> list[int]:
@@ -189,6 +192,9 @@ class Writer:
         if not number:
             return
         # Without a number the topic was deleted, or it is forgotten as well.
+        if last_seq is None and self._now() - self._answered_at > FORGET_WRITERS_AFTER_S / 2:
+            # The row of this writer may be a new one, because it has not appended for so long.
+            return
         is_there = self._last_number >= number if last_seq is None else last_seq >= seq
         remember = copies.trust if is_there else copies.distrust
         await within(CALL_TIMEOUT_S, connection, remember(connection))
