@@ -29,8 +29,9 @@ class AwayStore(MemoryStore):
 
 
 class SlowStore(MemoryStore):
-    """Calls of the methods in `held` wait until `release`: `former`, `seek`, `topics` and `topic_delete` with
-    the answer, the others before they have an effect, and `settle` with the answer if `settled` is held."""
+    """Calls of the methods in `held` wait until `release`: `former`, `seek`, `topics`, `topic_delete` and
+    `trim` with the answer, the others before they have an effect, and `settle` with the answer if `settled`
+    is held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +95,11 @@ class SlowStore(MemoryStore):
     async def read(self, *args, **kwargs):
         await self._pass("read")
         return await super().read(*args, **kwargs)
+
+    async def trim(self, *args):
+        trimmed = await super().trim(*args)
+        await self._pass("trim")
+        return trimmed
 
     async def find(self, *args):
         await self._pass("find")

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -6,7 +8,8 @@ from conduit.broker import turn
 from conduit.core.message import Retention
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Subscribe
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore
 
 MANY_COUNT = 30
 
@@ -74,6 +77,26 @@ async def test_a_deleted_topic_and_a_deleted_subscription_are_no_backlog(bench: 
     assert backlog(bench) == 8
     await bench.broker.subscriptions.delete(T, "s-a")
     assert backlog(bench) == 4
+
+
+async def test_a_topic_that_is_deleted_while_it_is_trimmed_leaves_nothing_in_the_backlog():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        for name in ("a", "b"):
+            await bench.broker.topics.create(T, name, Retention(max_messages=2))
+        await create(bench, "s", ">")
+        await bench.publish_many("a", 5)
+        await bench.publish("b")
+        store.held = {"trim"}
+
+        async def delete_meanwhile() -> None:
+            await bench.until(lambda: bool(store.waiting))
+            await bench.broker.topics.delete(T, "a")
+            store.release()
+
+        await asyncio.gather(bench.broker._housekeeper.round(), delete_meanwhile())
+        await counted(bench)
+        assert backlog(bench) == 1
 
 
 async def test_a_subscription_that_is_moved_lacks_what_is_before_it(bench: Bench):

@@ -57,6 +57,23 @@ async def test_what_has_left_the_log_by_then_is_told(nodes: Nodes, name):
     assert (gaps, peer.seqs) == ([(1, 3, "retention")], [4, 5])
 
 
+async def test_what_has_left_the_log_unheard_makes_no_backlog_smaller(nodes: Nodes):
+    for name in ("o.a", "o.b"):
+        await nodes.theirs.broker.topics.create(T, name)
+        await nodes.learn(name)
+    await nodes.ours.subscribe("o.*", subscription="s", start="earliest")
+    await nodes.ours.publish_many("o.b", 4)
+    topic_id = nodes.ours.broker.topics.get(T, "o.a").topic_id
+    store = nodes.ours.broker.store
+    await nodes.theirs.publish_many("o.a", 5)
+    await store.trim(topic_id, Retention(max_messages=2), 0, 100)
+    await nodes.ours.broker._housekeeper.round()
+    await nodes.ours.flush()
+    # Of o.a this node knows now what is gone, and not yet that there is more.
+    assert nodes.ours.broker.topics.get(T, "o.a").last_seq == 3
+    assert nodes.ours.broker.gauges().backlog_count == 4
+
+
 async def test_a_durable_subscription_begins_where_the_store_says_in_a_topic_that_is_new_here(
     nodes: Nodes,
 ):

@@ -9,6 +9,7 @@ nothing or all happened.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from enum import Enum
@@ -123,6 +124,9 @@ class Port:
         self._loop = loop
         self._rows: dict[int, list[Progress]] = {}
         self._appending = asyncio.Lock()
+        # Calls of this name that concern this id; and who waits for the end of some.
+        self._under_way: Counter[tuple[str, object]] = Counter()
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def kind(self) -> str:
@@ -190,6 +194,34 @@ class Port:
             return await self._asked("read", args, more)
         finally:
             self.reads_count -= 1
+
+    async def is_over(self, call: str, target_id: int) -> None:
+        """Wait until no such call is under way. Whoever asked the broker may have been told before that
+        nobody knows what becomes of it."""
+        while self._under_way[call, target_id]:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    async def topic_delete(self, topic_id: int, *args: Any) -> None:
+        with self._being_under_way("topic_delete", topic_id):
+            await self._asked("topic_delete", (topic_id, *args), {})
+
+    async def subscription_delete(self, subscription_id: int) -> None:
+        with self._being_under_way("subscription_delete", subscription_id):
+            await self._asked("subscription_delete", (subscription_id,), {})
+
+    @contextmanager
+    def _being_under_way(self, call: str, target_id: int) -> Iterator[None]:
+        self._under_way[call, target_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[call, target_id] -= 1
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     async def _asked(self, call: str, args: Any, more: Any, known: Any = None) -> Any:
         async with self._order_of(call):

@@ -111,7 +111,7 @@ class Broker:
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.subscriptions)
         self._housekeeper = Housekeeper(
-            store, self.topics, self._engine, self._time, options.housekeeping
+            store, self.topics, self._engine, self.router, self._time, options.housekeeping
         )
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None

@@ -118,6 +118,7 @@ class FromStore:
         topic = self.state.log.by_id.get(topic_id)
         if topic is not None:
             topic.first_known = first_seq
+            topic.last_known = max(topic.last_known, first_seq - 1)
 
     # Subscriptions --------------------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class DeleteTopic(Step):
         topic.going += 1
         call = partial(world.broker.topics.delete, world.tenant, self.name)
         error = await asked(world, call, {"topic_not_found"})
+        # What hangs may still happen.
+        await world.port.is_over("topic_delete", topic.topic_id)
         while error is not None and error.code in AWAY and topic.topic_id not in state.log.by_id:
             # It happened, and could not be said: asked again until it is.
             error = await asked(world, call, {"topic_not_found"})
@@ -112,6 +114,7 @@ class Change(Step):
         known.going += 1
         call = partial(world.broker.subscriptions.delete, world.tenant, self.name)
         error = await asked(world, call, {"subscription_not_found"})
+        await world.port.is_over("subscription_delete", known.subscription_id)
         while error is not None and error.code in AWAY and not known.is_stored:
             # As above.
             error = await asked(world, call, {"subscription_not_found"})

@@ -15,6 +15,7 @@ import msgspec
 from conduit.broker.administer.losses import LossTeller
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.router import Router
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
 from conduit.storage.base import Store
@@ -55,6 +56,7 @@ class Housekeeper:
         store: Store,
         catalog: Catalog,
         engine: Engine,
+        router: Router,
         store_time: StoreTime,
         rules: RetentionRules,
     ) -> None:
@@ -62,6 +64,7 @@ class Housekeeper:
         self._catalog = catalog
         self._clock = engine.clock
         self._lags = engine.lags
+        self._router = router
         self._losses = LossTeller(engine.stats, engine.clock)
         self._time = store_time
         self._rules = rules
@@ -160,6 +163,10 @@ class Housekeeper:
             trimmed = await self._store.trim(
                 topic.topic_id, topic.retention, now_ms, SLICE_COUNT, through_seq
             )
+            if self._catalog.by_id(topic.topic_id) is not topic:
+                return
+            # What is gone was there, also where this node never heard of it.
+            self._router.learned(topic, trimmed.first_seq - 1)
             self._lags.trimmed(topic, trimmed.first_seq)
             topic.first_seq = trimmed.first_seq
             # A commit that ended in this turn may be missing here; the next slice counts it.
