@@ -64,8 +64,8 @@ PLANTS = (
         (
             Change(
                 _CURSOR,
-                "            self.delivery.forget()\n            self.group.freed()\n",
-                "            pass\n",
+                "        self.delivery.forget()\n        self.group.freed()\n",
+                "",
             ),
         ),
     ),
@@ -162,9 +162,9 @@ PLANTS = (
         "which it does not cover",
         (
             Change(
-                "broker/administer/subscriptions.py",
-                "            if not matches(record.pattern, topic.name):\n",
-                "            if False:\n",
+                "broker/administer/redriving.py",
+                "            elif not matches(record.pattern, topic.name):\n",
+                "            elif False:\n",
             ),
         ),
     ),
@@ -187,7 +187,7 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            await self._make_topic(record)\n        finally:\n",
+                "            await self._make_topic(record, create)\n        finally:\n",
                 "        finally:\n",
             ),
             Change(
@@ -239,9 +239,24 @@ PLANTS = (
         "stored as floor and cursor|was told|acked_count",
         (
             Change(
+                "core/retries.py",
+                "        numbers, taken = self._held.get(holder), []\n        while numbers and",
+                "        numbers, taken = sorted(self.by_seq), []\n        while numbers and",
+            ),
+            Change(
+                "core/retries.py",
+                "            if retry is not None and _is_of(retry, holder):\n",
+                "            if retry is not None:\n",
+            ),
+            Change(
+                "core/retries.py",
+                "                numbers = self._held.get(holder)\n        return taken",
+                "                numbers = sorted(self.by_seq)\n        return taken",
+            ),
+            Change(
                 "core/delivery.py",
-                "if number <= seq and holder == (retry.holder or retry.last_holder)",
-                "if number <= seq",
+                "                self.in_flight[holder] -= 1\n        return settled",
+                "                self.in_flight[retry.holder] -= 1\n        return settled",
             ),
         ),
     ),
@@ -252,7 +267,7 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/progress.py",
-                "tries_left and (self._marked or self._confirmations or not self._is_stopping)",
+                "tries_left and (self._has_work or not self._is_stopping)",
                 "not self._is_stopping",
             ),
         ),
@@ -263,9 +278,9 @@ PLANTS = (
         "was moved, which was answered|is settled, and that is not stored",
         (
             Change(
-                "broker/administer/subscriptions.py",
-                "                async with self._engine.progress.storing:\n",
-                "                if True:\n",
+                "broker/administer/altering.py",
+                "        async with self._engine.progress.storing:\n",
+                "        if True:\n",
             ),
         ),
     ),
@@ -289,8 +304,9 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            elif self._is_stored(running):\n",
-                "            elif not self.changing.locked() and self._is_stored(running):\n",
+                "            elif place not in self._held and self._is_stored(running):\n",
+                "            elif not (place in self._held or self.changing.locked()) and self._is_stored(\n"
+                "                running\n            ):\n",
             ),
         ),
     ),

@@ -11,6 +11,7 @@ import msgspec
 from conduit.core.message import SubscriptionSettings
 from conduit.protocol.codec import parse_time
 from conduit.protocol.frames import StartAt, StartPosition, Subscribe
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.state import State
 from tests.model.oracle.subscription import Holder, Subscription
@@ -228,11 +229,23 @@ class FromPeers:
             return
         line = holder.subscription.line_of(topic)
         lost = (frame.from_seq, frame.to_seq or 0)
+        what = (topic.topic_id, *lost)
+        if what in holder.is_late_with:
+            holder.is_late_with.discard(what)
+            return
         line.gap(*lost)
         if holder.subscription.name is None:
             line.hear(*lost)
         else:
-            holder.tell((topic.topic_id, *lost), partial(line.hear, *lost))
+            holder.tell(what, partial(self._heard, holder.subscription, line, lost))
+
+    def _heard(self, subscription: Subscription, line: Line, lost: tuple[int, int]) -> None:
+        """Somebody has heard of it. What was written to a socket that does not drain is read after that."""
+        line.hear(*lost)
+        for holder in subscription.holders:
+            what = (line.topic.topic_id, *lost)
+            if not holder.is_draining and what not in holder.knows:
+                holder.is_late_with.add(what)
 
     def untold(self) -> list[ToldGap]:
         """Gaps that clients must be told, and were not yet."""

@@ -256,6 +256,9 @@ class Line:
     def begins_with(self, seq: int) -> None:
         """This is the first number of it that somebody hears of."""
         if self.low is not None and self.low < seq < self.next:
+            if not self.moves and self.stored == Place(self.next, self._floor):
+                # The store has known better than the model where it began.
+                self.stored = Place(seq, seq - 1)
             self.next, self._floor = seq, seq - 1
         self.low = None
 

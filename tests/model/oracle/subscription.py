@@ -23,6 +23,8 @@ class Holder:
         self.is_draining = True
         self.knows: set[Known] = set()
         """The gaps that it was told."""
+        self.is_late_with: set[Known] = set()
+        """Those that others have heard while it did not drain: it may be told them late."""
         self._hearing: Hearing[Callable[[], None]] = Hearing()
 
     def tell(self, what: Known, heard: Callable[[], None]) -> None:
