@@ -150,6 +150,7 @@ class DeadPlace(msgspec.Struct, frozen=True):
     """Where a dead letter is from: all that redriving one has to know, without its message.
 
     `subscription` is empty for ephemeral subscribers. `is_lost`: its message is not kept.
+    `is_redriven`: it was, and has not died again.
     """
 
     dead_id: str
@@ -158,6 +159,7 @@ class DeadPlace(msgspec.Struct, frozen=True):
     topic_id: int
     seq: int
     is_lost: bool = False
+    is_redriven: bool = False
 
 
 class DeadLetter(msgspec.Struct):
@@ -192,5 +194,11 @@ class DeadLetter(msgspec.Struct):
     def place(self) -> DeadPlace:
         """Where it is from."""
         return DeadPlace(
-            self.dead_id, self.subscription, self.topic, self.topic_id, self.seq, self.is_lost
+            self.dead_id,
+            self.subscription,
+            self.topic,
+            self.topic_id,
+            self.seq,
+            self.is_lost,
+            self.redriven_at_ms is not None,
         )

@@ -168,11 +168,12 @@ class RedriveJobs:
         return ids[::-1]
 
     async def _found(self, tenant: str, ids: Sequence[str], job: RedriveJob) -> list[DeadPlace]:
+        """Without those that somebody else has redriven since the job began."""
         places = await self._store.dead_find(tenant, ids)
         if missing_count := len(ids) - len(places):
             job.failed_count += missing_count
             job.error = f"{missing_count} dead letters were discarded or dropped meanwhile"
-        return places
+        return [place for place in places if not place.is_redriven]
 
     async def _redrive_batch(self, tenant: str, places: list[DeadPlace], job: RedriveJob) -> None:
         while places:

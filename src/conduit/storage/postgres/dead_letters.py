@@ -87,7 +87,7 @@ _CONDITIONS = {
 _BYTES = ("reason", "q")
 
 _PLACES = """
-SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0
+SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0, redriven_at_ms IS NOT NULL
 FROM conduit.dead_letters"""
 
 _TALLY = """

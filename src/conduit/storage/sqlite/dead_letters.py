@@ -121,7 +121,8 @@ def _places(conditions: str) -> Query[DeadPlace]:
         f"""
         SELECT json_group_array(json_object(
           'dead_id', dead_id, 'subscription', subscription, 'topic', topic, 'topic_id', topic_id,
-          'seq', seq, 'is_lost', json(iif(octet_length(payload) = 0, 'true', 'false'))))
+          'seq', seq, 'is_lost', json(iif(octet_length(payload) = 0, 'true', 'false')),
+          'is_redriven', json(iif(redriven_at_ms IS NULL, 'false', 'true'))))
         FROM (SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
         """,
         DeadPlace,
