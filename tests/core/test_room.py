@@ -24,6 +24,7 @@ def room_after(*commits: tuple[int, float]) -> tuple[Room, float]:
         room.begin(now, size_bytes, has_rest=False)
         now += seconds
         room.end(now, is_stored=True)
+    room.look(now)
     return room, now
 
 
@@ -52,8 +53,55 @@ def test_a_burst_may_wait_for_half_of_the_time_out():
 def test_what_is_admitted_without_a_question_is_never_more_than_what_is_admitted():
     room, now = room_after(*[(100_000, 0.6)] * 5)
     room.begin(now, 100_000, has_rest=False)
+    room.look(now)
     assert 0 < room.max_count < QUEUE_MAX_COUNT
     assert room.admits(now, room.max_count, room.max_bytes)
+
+
+@pytest.mark.parametrize("commit_s", [0.001, 0.6, 60.0])
+def test_between_commits_one_message_needs_no_question_and_the_next_is_asked_about(commit_s):
+    room, now = room_after(*[(100_000, commit_s)] * 5)
+    room.begin(now, 100, has_rest=False)
+    assert room.max_count == room.max_bytes == 0
+    now += commit_s
+    room.end(now, is_stored=True)
+    assert room.max_count == 1
+    assert room.admits(now, room.max_count, room.max_bytes)
+
+
+def test_who_asks_finds_the_bounds_for_those_who_come_after():
+    room, now = room_after(*[(100_000, 0.005)] * 5)
+    room.begin(now, 100, has_rest=False)
+    assert room.admits(now, 1, 100)
+    assert (room.max_count, room.max_bytes) == (QUEUE_MAX_COUNT, QUEUE_MAX_BYTES)
+
+
+def test_what_was_noted_while_nobody_asked_teaches_the_same_as_if_each_had_been_asked_about():
+    random, (lazy, now) = Random(1), room_after()
+    asked = Room(TIMEOUT_S)
+    for _ in range(200):
+        size_bytes = random.randrange(1, 1_000_000)
+        took_s = random.uniform(0.01, 0.02) + size_bytes / 3e6
+        for room in (lazy, asked):
+            room.begin(now, size_bytes, has_rest=False)
+            room.end(now + took_s, is_stored=True)
+        asked.look(now + took_s)
+        now += took_s
+    assert lazy.wait_s(now, 1, 500_000) == pytest.approx(asked.wait_s(now, 1, 500_000), rel=0.01)
+    assert lazy.commit_bytes == pytest.approx(asked.commit_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_commit_is_smaller_and_nobody_less_patient_than_is_taken_for_sure(seed):
+    random, (room, now) = Random(seed), room_after()
+    for _ in range(100):
+        size_bytes = int(10 ** random.uniform(0, 7))
+        room.begin(now, size_bytes, has_rest=False)
+        now += 10 ** random.uniform(-4, 1)
+        room.end(now, is_stored=True)
+        assert room.commit_bytes >= room.least_commit_bytes
+        for asked_bytes in (1, size_bytes, COMMIT_MAX_BYTES):
+            assert room.patience_s(asked_bytes) >= room.least_patience_s - 1e-9
 
 
 def test_when_commits_are_slow_the_rest_of_the_one_that_runs_counts():
@@ -79,10 +127,12 @@ def test_a_queue_that_stands_may_wait_for_a_tenth_of_the_time_out():
         room.begin(now, 100_000, has_rest=True)
         now += 0.1
         room.end(now, is_stored=True)
+    room.look(now)
     assert before == QUEUE_MAX_COUNT
     assert room.max_count <= 5 * COMMIT_MAX_COUNT
     room.begin(now, 100_000, has_rest=False)
     room.end(now + 0.1, is_stored=True)
+    room.look(now + 0.1)
     assert room.max_count == QUEUE_MAX_COUNT
 
 
@@ -94,6 +144,7 @@ def test_a_queue_stands_as_well_if_it_is_only_short_because_others_are_refused()
         now += 0.1
         room.end(now, is_stored=True)
     room.begin(now, 100_000, has_rest=False)
+    room.look(now)
     assert room.max_count <= 5 * COMMIT_MAX_COUNT
 
 
@@ -119,6 +170,7 @@ def test_a_commit_that_failed_teaches_nothing():
     room, now = room_after(*[(100_000, 0.01)] * 3)
     room.begin(now, 100_000, has_rest=False)
     room.end(now + 9.0, is_stored=False)
+    room.look(now + 9.0)
     assert room.max_count == QUEUE_MAX_COUNT
 
 

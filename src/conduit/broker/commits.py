@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from conduit.broker.clock import Clock
 from conduit.broker.stamps import Stamps
@@ -37,10 +38,12 @@ class Commits:
         """The committer has something to do."""
         self._busy.add(committer)
 
-    async def begin(self, committer: object, messages: Sequence[NewMessage]) -> None:
-        """A commit of these messages begins: they get its time. Waits as `Stamps.give` does."""
+    def begin(
+        self, committer: object, messages: Sequence[NewMessage]
+    ) -> Coroutine[Any, Any, None] | None:
+        """A commit of these messages begins: they get its time. Returns what `Stamps.give` does."""
         now_ms = self._begun_ms[committer] = self._clock.wall_ms()
-        await self._stamps.give(messages, now_ms)
+        return self._stamps.give(messages, now_ms)
 
     def end(self, committer: object) -> None:
         """That commit is over."""

@@ -7,7 +7,8 @@ which is read once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from conduit.broker.store_time import StoreTime
 from conduit.core.message import NewMessage
@@ -28,17 +29,18 @@ class Stamps:
         # Topic id → its last stamp, of the topics that were published to while the clock is behind.
         self._last_ms: dict[int, int] = {}
 
-    async def give(self, messages: Sequence[NewMessage], now_ms: int) -> None:
-        """Stamp the messages of one commit, which begins at `now_ms`. Waits only while the clock is
-        behind."""
-        if now_ms < self._store_time.highest_ms:
-            await self._give_behind(messages, now_ms)
-            return
-        await self._store_time.stamps(now_ms)
+    def give(self, messages: Sequence[NewMessage], now_ms: int) -> Coroutine[Any, Any, None] | None:
+        """Stamp the messages of one commit, which begins at `now_ms`. If the clock is behind, or was set
+        forward, it returns what has to be waited for."""
+        store_time = self._store_time
+        if now_ms < store_time.highest_ms:
+            return self._give_behind(messages, now_ms)
+        store_time.highest_ms = now_ms
         if self._last_ms:
             self._last_ms.clear()
         for message in messages:
             message.published_at_ms = now_ms
+        return store_time.keep_ahead() if now_ms > store_time.kept_ms else None
 
     async def _give_behind(self, messages: Sequence[NewMessage], now_ms: int) -> None:
         last_ms = self._last_ms

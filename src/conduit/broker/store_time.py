@@ -37,8 +37,9 @@ class StoreTime:
         self._timeline = Timeline(None, clock.reading())
         self._keep_at = 0.0
         self.highest_ms = 0
-        """No message has a higher stamp."""
-        self._kept_ms = 0
+        """No message has a higher stamp: raised by whoever stamps one."""
+        self.kept_ms = 0
+        """What the store knows of: a higher stamp has to be kept first."""
 
     async def load(self) -> None:
         """Go on where the store was left. Raises StoreUnavailable."""
@@ -69,18 +70,15 @@ class StoreTime:
         ahead_ms = 0 if is_last else reading.wall_ms + AHEAD_MS
         saved = self._timeline.save(reading, max(self.highest_ms, ahead_ms))
         await self._store.keep_fact(FACT, _encode(saved))
-        self._kept_ms = saved.highest_ms
+        self.kept_ms = saved.highest_ms
         self._keep_at = self._clock.now() + KEEP_INTERVAL_S
 
-    async def stamps(self, now_ms: int) -> None:
-        """Messages get this stamp, which is the highest so far. Waits a little if the store has to know
-        first: when the clock was set forward."""
-        self.highest_ms = now_ms
-        if now_ms > self._kept_ms:
-            # If it cannot be told, it can hardly store the messages.
-            with suppress(ConduitError, TimeoutError):
-                async with asyncio.timeout(KEEP_TIMEOUT_S):
-                    await self.keep_now()
+    async def keep_ahead(self) -> None:
+        """As `keep_now`, before messages are stored whose stamp is above `kept_ms`: the clock was set
+        forward. Waits a little only: if the store cannot be told, it can hardly store the messages."""
+        with suppress(ConduitError, TimeoutError):
+            async with asyncio.timeout(KEEP_TIMEOUT_S):
+                await self.keep_now()
 
     # What it answers ------------------------------------------------------------------------------
 

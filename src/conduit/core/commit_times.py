@@ -13,7 +13,7 @@ _KEEP = 0.8
 _SAME_SIZE_SHARE = 0.1
 # No disk is slower than this. When syncs begin to take long, the first such commit is often larger than those
 # before it: that must not look as if its few bytes had taken so long.
-_SLOWEST_BYTES_PER_S = 250_000
+SLOWEST_BYTES_PER_S = 250_000
 
 
 class CommitTimes:
@@ -40,7 +40,7 @@ class CommitTimes:
         spread = max(0.0, self._xx / self._weight - size * size) + (_SAME_SIZE_SHARE * size) ** 2
         slope = (self._xy / self._weight - size * time_s) / spread
         # Neither part can be less than nothing.
-        self.per_byte_s = min(max(slope, 0.0), time_s / size, 1 / _SLOWEST_BYTES_PER_S)
+        self.per_byte_s = min(max(slope, 0.0), time_s / size, 1 / SLOWEST_BYTES_PER_S)
         self.fixed_s = time_s - self.per_byte_s * size
 
     def expected_s(self, size_bytes: int, commit_count: int = 1) -> float:

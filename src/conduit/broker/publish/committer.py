@@ -174,7 +174,9 @@ class Committer:
         while True:
             await self._wake.wait()
             while (batch := self._take()).units:
-                await self._commits.begin(self, batch.messages)
+                waiting = self._commits.begin(self, batch.messages)
+                if waiting is not None:
+                    await waiting
                 is_stored = await self._commit(batch)
                 self._running = _NOTHING
                 self._commits.end(self)
@@ -226,14 +228,20 @@ class Committer:
 
     def _take(self) -> Queue:
         """The next batch, which is with the store from now on; empty if there is nothing."""
+        if not self._queue.units:
+            return _NOTHING
+        room = self._room
         self._now = now = asyncio.get_running_loop().time()
-        commit_bytes = min(self._queue.size_bytes, self._room.commit_bytes)
-        self._refuse_late(now, self._room.patience_s(commit_bytes))
-        batch, self._queue = self._queue.take(COMMIT_MAX_COUNT, self._room.commit_bytes)
+        if self._queue.oldest <= now - room.least_patience_s:
+            commit_bytes = min(self._queue.size_bytes, room.commit_bytes)
+            self._refuse_late(now, room.patience_s(commit_bytes))
+        batch, self._queue = self._queue, Queue()
+        if len(batch.messages) > COMMIT_MAX_COUNT or batch.size_bytes > room.least_commit_bytes:
+            batch, self._queue = batch.take(COMMIT_MAX_COUNT, room.commit_bytes)
         if batch.units:
             self._running = batch
             self._begun_at = now
-            self._room.begin(now, batch.size_bytes, has_rest=bool(self._queue.units))
+            room.begin(now, batch.size_bytes, has_rest=bool(self._queue.units))
         return batch
 
     async def _commit(self, batch: Queue) -> bool:
