@@ -8,11 +8,11 @@ from conduit.core.hearing import Hearing
 
 def test_who_had_nothing_out_has_heard_it_with_the_first_delivery_that_it_settles():
     hearing: Hearing[str] = Hearing()
-    assert not hearing
+    assert not hearing.told
     hearing.tell(["a", "b"], 0)
-    assert hearing
+    assert hearing.told
     assert hearing.settle(1) == ["a", "b"]
-    assert not hearing
+    assert not hearing.told
 
 
 def test_what_was_out_before_proves_nothing():
@@ -33,7 +33,7 @@ def test_what_was_told_later_and_is_proved_proves_what_was_told_before():
 def test_nothing_told_is_nothing_to_be_heard():
     hearing: Hearing[str] = Hearing()
     hearing.tell([], 0)
-    assert not hearing
+    assert not hearing.told
     assert hearing.settle(9) == []
 
 

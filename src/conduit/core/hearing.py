@@ -19,17 +19,15 @@ T = TypeVar("T")
 
 
 class Hearing(Generic[T]):
-    """Of one subscriber. It is true as long as something was told that may not have been heard."""
+    """Of one subscriber."""
 
-    __slots__ = ("_settled_count", "_told")
+    __slots__ = ("_settled_count", "told")
 
     def __init__(self) -> None:
         self._settled_count = 0
         # With the count of settled deliveries that proves it heard; both in ascending order.
-        self._told: deque[tuple[int, list[T]]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._told)
+        self.told: deque[tuple[int, list[T]]] = deque()
+        """What was told and may not have been heard. Every ack looks at it: to be read only."""
 
     def tell(self, what: Sequence[T], out_count: int) -> None:
         """These were written to it now, in this order, while `out_count` deliveries were out with it."""
@@ -38,17 +36,17 @@ class Hearing(Generic[T]):
         proof_count = self._settled_count + out_count + 1
         told: list[T] = []
         # Some of what was out then is settled, or with others: what proves this proves what came before.
-        while self._told and self._told[-1][0] >= proof_count:
-            earlier = self._told.pop()[1]
+        while self.told and self.told[-1][0] >= proof_count:
+            earlier = self.told.pop()[1]
             earlier.extend(told)
             told = earlier
         told.extend(what)
-        self._told.append((proof_count, told))
+        self.told.append((proof_count, told))
 
     def settle(self, count: int) -> list[T]:
         """So many deliveries that were out with it left it by what it sent; returns what it has heard."""
         self._settled_count += count
         heard: list[T] = []
-        while self._told and self._told[0][0] <= self._settled_count:
-            heard += self._told.popleft()[1]
+        while self.told and self.told[0][0] <= self._settled_count:
+            heard += self.told.popleft()[1]
         return heard

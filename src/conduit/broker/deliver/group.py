@@ -129,7 +129,7 @@ class Subscriber:
         topic = self._topics.get(topic_id) or self._subscription.opened(topic_id)
         if topic is None:
             return Outcome.UNKNOWN
-        if not self._hearing:
+        if not self._hearing.told:
             return topic.settle(seq, self.holder, verb)
         out_count = self._out_count
         outcome = topic.settle(seq, self.holder, verb)
@@ -140,7 +140,7 @@ class Subscriber:
         """Ack what this subscriber has of the topic, up to and with `seq`; see `Settling`."""
         out_count = self._out_count
         settled_count = self._subscription.settle_through(topic, seq, self.holder)
-        if self._hearing:
+        if self._hearing.told:
             self._settled(out_count - self._out_count)
         return settled_count
 
@@ -150,7 +150,7 @@ class Subscriber:
 
     def handed_settled(self) -> None:
         """A message was written to it that is settled by that, and so is what was written before."""
-        if self._hearing:
+        if self._hearing.told:
             self._settled(1)
 
     @property
