@@ -154,9 +154,9 @@ def test_a_silent_subscriber_gets_five_attempts_in_31_seconds_and_then_a_dead_le
         redelivered(delivery, ALICE, now, limit=10)
 
     assert waits == [1, 2, 4, 8, 16]
-    assert delivery.has_dead
+    assert delivery.dead
     assert delivery.take_dead() == [Dead(1, 5, REASON_TIMEOUT)]
-    assert (delivery.has_dead, delivery.take_dead()) == (False, [])
+    assert (delivery.dead, delivery.take_dead()) == ([], [])
     assert (delivery.floor, delivery.in_flight) == (1, {ALICE: 0})
 
 

@@ -52,11 +52,11 @@ class Delivery:
     """
 
     __slots__ = (
-        "_dead",
         "_first_wait_s",
         "_floor",
         "_is_stored",
         "cursor",
+        "dead",
         "in_flight",
         "lost",
         "pages",
@@ -81,7 +81,8 @@ class Delivery:
         self.retries = Retries(waiting, is_stored=is_stored)
         self.pages = Pages(self.retries)
         self.lost = Lost()
-        self._dead: list[Dead] = []
+        self.dead: list[Dead] = []
+        """The deaths since `take_dead`. Every ack looks at it: to be read only."""
         self._floor = floor
         self.set_policy(policy)
 
@@ -223,7 +224,7 @@ class Delivery:
         if retry is None:
             return False
         self.ack(seq)
-        self._dead.append(Dead(seq, retry.attempt, reason))
+        self.dead.append(Dead(seq, retry.attempt, reason))
         return True
 
     def extend(self, seq: int, now: float, wait_s: float | None) -> bool:
@@ -240,14 +241,9 @@ class Delivery:
         retry = self.history(seq)
         return retry is not None and self.policy.kills_failed(retry.failures + 1)
 
-    @property
-    def has_dead(self) -> bool:
-        """Whether `take_dead` has something."""
-        return bool(self._dead)
-
     def take_dead(self) -> list[Dead]:
         """The deaths since the last call."""
-        dead, self._dead = self._dead, []
+        dead, self.dead = self.dead, []
         return dead
 
     # Time and change ------------------------------------------------------------------------------
@@ -267,7 +263,7 @@ class Delivery:
         def time_out(seq: int, retry: Retry, at: float) -> bool:
             """One attempt, which still names its holder, took too long: fail it, or put that off."""
             is_death = self.policy.kills_failed(retry.failures + 1)
-            if retry.holder in unheard or (is_death and len(self._dead) >= deaths_max):
+            if retry.holder in unheard or (is_death and len(self.dead) >= deaths_max):
                 self._put_out(seq, retry, retry.holder, now + PUT_OFF_S)
                 return False
             self._fail(seq, retry, REASON_TIMEOUT, at)
@@ -296,12 +292,12 @@ class Delivery:
         for run in self.runs.take_from(holder):
             for seq in range(run.first, run.last + 1):
                 count += 1
-                can_die = len(self._dead) < deaths_max
+                can_die = len(self.dead) < deaths_max
                 self._give_back(seq, Retry(attempt=1), now, lost=lost, can_die=can_die)
         for seq, retry in self.retries.take_held(holder):
             count += 1
             self.in_flight[holder] -= 1
-            self._give_back(seq, retry, now, lost=lost, can_die=len(self._dead) < deaths_max)
+            self._give_back(seq, retry, now, lost=lost, can_die=len(self.dead) < deaths_max)
         return count
 
     def redrive(self, seq: int, now: float) -> bool:
@@ -377,7 +373,7 @@ class Delivery:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""
         retry.failures += 1
         if self.policy.kills_failed(retry.failures):
-            self._dead.append(Dead(seq, retry.attempt, reason))
+            self.dead.append(Dead(seq, retry.attempt, reason))
             return
         retry.reason = reason
         self.retries.put_back(seq, retry, at)
@@ -387,7 +383,7 @@ class Delivery:
         retry.holder = retry.last_holder = NOBODY
         retry.losses += lost
         if lost and can_die and self.policy.kills_lost(retry.losses):
-            self._dead.append(Dead(seq, retry.attempt, REASON_LOST))
+            self.dead.append(Dead(seq, retry.attempt, REASON_LOST))
             return
         self.retries.put_back(seq, retry, now + (lost_wait_s(retry.losses) if lost else 0.0))
 

@@ -167,7 +167,7 @@ class Cursor:
     def changed(self) -> None:
         """Something was settled, given back or redriven: record it, and let those go on who can."""
         group, delivery = self.group, self.delivery
-        if group.name is not None or delivery.has_dead:
+        if group.name is not None or delivery.dead:
             self._engine.progress.mark(self)
         if delivery.retries.by_seq or group.is_strict:
             self._engine.turn.add(self)
@@ -391,5 +391,5 @@ class Cursor:
         self.pump()
 
     def _mark(self) -> None:
-        if self.group.name is not None or self.delivery.has_dead:
+        if self.group.name is not None or self.delivery.dead:
             self._engine.progress.mark(self)

@@ -93,7 +93,7 @@ class ProgressWriter:
 
     def mark(self, who: Recorded) -> None:
         """Its progress changed, or deliveries of it died."""
-        if who.delivery.has_dead:
+        if who.delivery.dead:
             self._bury(who)
         if who.group.name is not None:
             self._marked.changed.setdefault(who)
