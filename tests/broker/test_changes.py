@@ -225,6 +225,25 @@ async def test_a_deletion_that_may_not_have_happened_leaves_everything_as_it_was
         assert (peer.seqs, peer.closed, peer.of("unsubscribed")) == ([1], None, [])
 
 
+async def test_a_subscription_that_is_learned_of_before_its_creation_is_answered_is_kept_once(
+    monkeypatch,
+):
+    monkeypatch.setattr(changes, "CHANGE_TIMEOUT_S", SOON_S)
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        store.held.add("subscription_created")
+        with pytest.raises(OutcomeUnknown):
+            await bench.subscribe("a", subscription="s")
+        await bench.broker._owned.load()
+        assert bench.broker._owned.find(T, "s") is not None
+        store.release()
+        await bench.rest()
+        await bench.broker.subscriptions.delete(T, "s")
+        assert await bench.broker.subscriptions.list(T, q=None, limit=9, after=None) == []
+        assert bench.broker._owned.followers(bench.broker.topics.get(T, "a")) == []
+
+
 async def test_a_subscription_that_is_stored_after_its_deadline_is_known_then(monkeypatch):
     monkeypatch.setattr(changes, "CHANGE_TIMEOUT_S", SOON_S)
     store = SlowStore()

@@ -6,6 +6,7 @@ import pytest
 
 from conduit.broker.administer.browse import Window
 from conduit.broker.administer.retention import RetentionRules
+from conduit.broker.store_time import FACT
 from conduit.core.message import Retention
 from conduit.core.timeline import SETTLED_MS
 from conduit.errors import StoreUnavailable
@@ -198,6 +199,38 @@ async def test_a_clock_that_jumps_30_days_ahead_for_a_minute_removes_nothing(sto
         steps(bench, 0)
         await bench.publish("t")
         assert await kept(bench, "t") == [1, 2, 3]
+
+
+async def test_what_is_published_before_anybody_has_noted_that_the_clock_was_set_back_is_kept(
+    store, clock
+):
+    async with running(store, clock) as bench:
+        await created(bench, "new", max_age_s=3600)
+        bench.clock.seconds += 30
+        steps(bench, 0.0)
+        bench.clock.ahead_s = -2 * 3600
+        for _ in range(5):
+            bench.clock.seconds += 0.1
+            await bench.publish("new")
+        bench.clock.seconds += 2
+        bench.broker._time.tick()
+        assert await kept(bench, "new") == [1, 2, 3, 4, 5]
+
+
+async def test_the_store_knows_that_the_clock_was_set_back_before_it_has_a_message_of_then(
+    store, clock
+):
+    async with running(store, clock) as bench:
+        await created(bench, "new", max_age_s=3600)
+        bench.clock.seconds += 30
+        steps(bench, -2 * 3600)
+        await bench.publish("new")
+        known = await store.fact(FACT)
+    # As if it had been killed.
+    await store.keep_fact(FACT, known)
+    bench.clock.seconds += 2
+    async with running(store, bench.clock) as again:
+        assert await kept(again, "new") == [1]
 
 
 async def test_a_stamp_of_the_future_keeps_a_message_for_twice_its_maximum_age_at_most(

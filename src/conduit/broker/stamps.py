@@ -33,7 +33,7 @@ class Stamps:
         """Stamp the messages of one commit, which begins at `now_ms`. If the clock is behind, or was set
         forward, it returns what has to be waited for."""
         store_time = self._store_time
-        if now_ms < store_time.highest_ms:
+        if now_ms < store_time.highest_ms or now_ms < store_time.noted_ms:
             return self._give_behind(messages, now_ms)
         store_time.highest_ms = now_ms
         if self._last_ms:
@@ -43,6 +43,8 @@ class Stamps:
         return store_time.keep_ahead() if now_ms > store_time.kept_ms else None
 
     async def _give_behind(self, messages: Sequence[NewMessage], now_ms: int) -> None:
+        # Not a moment before the step was noted.
+        now_ms = max(now_ms, await self._store_time.behind())
         last_ms = self._last_ms
         unknown = {message.topic_id for message in messages} - last_ms.keys()
         found = await asyncio.gather(*(self._read(topic_id) for topic_id in unknown))

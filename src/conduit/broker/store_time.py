@@ -38,6 +38,8 @@ class StoreTime:
         self._keep_at = 0.0
         self.highest_ms = 0
         """No message has a higher stamp: raised by whoever stamps one."""
+        self.noted_ms = 0
+        """What the wall clock said when it was looked at last: if it says less, it was set back since."""
         self.kept_ms = 0
         """What the store knows of: a higher stamp has to be kept first."""
 
@@ -80,6 +82,16 @@ class StoreTime:
             async with asyncio.timeout(KEEP_TIMEOUT_S):
                 await self.keep_now()
 
+    async def behind(self) -> int:
+        """The clock says less than it did, or than the highest stamp. Returns what it says now, which may be
+        given: the store knows of the step, or the next process would take what has it for older."""
+        self.tick()
+        if not self._keep_at:
+            with suppress(ConduitError, TimeoutError):
+                async with asyncio.timeout(KEEP_TIMEOUT_S):
+                    await self.keep_now()
+        return self._clock.wall_ms()
+
     # What it answers ------------------------------------------------------------------------------
 
     def before_ms(self, age_s: float) -> int:
@@ -96,10 +108,14 @@ class StoreTime:
         return self._timeline.earliest_ms(wall_ms)
 
     def _note(self, reading: Reading) -> None:
+        self.noted_ms = reading.wall_ms
         jump_ms = self._timeline.note(reading)
         if jump_ms:
             self._tell(jump_ms)
             self._keep_at = 0.0
+            # Whoever stamps next has the store know of the step first: a process that is killed before that
+            # would leave messages that count as older than they are.
+            self.kept_ms = 0
 
     def _tell(self, jump_ms: int) -> None:
         if self._timeline.is_settled:

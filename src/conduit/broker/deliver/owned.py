@@ -216,6 +216,10 @@ class Owned:
             self._keep(record)
 
     def _keep(self, record: SubscriptionRecord) -> None:
+        known = self._records.get((record.tenant, record.name))
+        if known is not None and known.subscription_id == record.subscription_id:
+            # Learned from a list of all before its own answer came.
+            return
         self._records[record.tenant, record.name] = record
         self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
         self._names.setdefault(record.tenant, SortedNames()).add(record.name)
@@ -367,6 +371,10 @@ class Owned:
         self._left.discard(place)
         running = self._running.pop(place, None)
         if running is not None:
+            # At once, and not as its cursors are closed: a flush in between would store where they were, over
+            # a seek whose answer was lost.
+            for cursor in running.cursors.values():
+                self._engine.progress.forget(cursor)
             self._router.remove(running)
 
     def topic_deleted(self, topic: Topic, named: Sequence[Running]) -> None:
