@@ -319,6 +319,8 @@ class World:
             if self._job is None:
                 break
             await self._let_pass(PATIENCE_S)
+        # Now, and not when all is compared: what it removes may have somebody sent away.
+        await self.keep_house()
         await self._be_patient()
         if self._tasks:
             self.violated(Violation("a call was never answered"))

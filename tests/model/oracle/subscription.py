@@ -107,6 +107,9 @@ class Subscription:
             late = Former(topic.epoch, topic.last_seq + 1, None)
             self.news.may_be_told(topic.name, late)
         elif line is not None:
+            if topic.name in self.news.former and any(not one.is_draining for one in self.holders):
+                # What was written to a slow socket is told as it was by then.
+                self.news.may_be_told(topic.name, self.news.former[topic.name])
             former = Former(topic.epoch, line.floor + 1, topic.last_known)
             self.news.is_gone(topic.name, former)
         if line is not None:

@@ -79,7 +79,9 @@ class SocketClient:
         """Leave in good order, or break off."""
         self.is_gone = True
         if lost:
-            self._connection.socket.shutdown(socket.SHUT_RDWR)
+            # The server may have been first.
+            with contextlib.suppress(OSError):
+                self._connection.socket.shutdown(socket.SHUT_RDWR)
         self._open.close()
 
     def attempt_of(self, place: tuple[str | None, Topic, int]) -> int:

@@ -133,7 +133,10 @@ class Served:
             case "gap":
                 # A subscribe may have made the topic anew.
                 self.topic(frame.topic)
-                self.peers.gap(client, frame)
+                # Of a topic that it named, what is lost is told before the connection is closed.
+                names = [holder.subscription.name for holder in self.state.holders[client]]
+                if frame.subscription in names or not client.is_sent_away:
+                    self.peers.gap(client, frame)
             case "subscribed":
                 self._subscribed(client, frame)
             case "unsubscribed":
