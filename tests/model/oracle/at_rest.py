@@ -76,8 +76,8 @@ def unstored(state: State) -> Iterator[str]:
                 continue
             now, stored = line.snapshot(), line.stored
             differing = now.open.keys() ^ stored.open.keys()
-            if any(line.is_doubtful(seq) for seq in differing):
-                # A redrive that was not done by then.
+            if any(line.is_doubtful(seq) or seq in stored.maybe for seq in differing):
+                # A redrive that was not done by then, or that only the store knew of.
                 continue
             if differing or (now.next, now.floor) != (stored.next, stored.floor):
                 yield f"{subscription}, {line}: {now} was not stored at a stop, but {stored}"

@@ -33,6 +33,11 @@ def adopt(world: Served) -> None:
             found.take(seq, state, attempts)
         line.stored.next, line.stored.open = found.next, found.open
         line.stored.maybe.clear()
+    for place in world.letters().keys() & died.keys():
+        # Of those without a name only the letters are left.
+        if not place[0]:
+            due = died[place]
+            world.state.letters[place] = Letter("", due.attempts, due.reason)
     for subscription in world.state.durable.values():
         # What it was told may have been stored, and may have not.
         news = subscription.news
