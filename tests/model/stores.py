@@ -203,6 +203,13 @@ class Port:
             self._waiting.append(waiter)
             await waiter
 
+    async def former(self, subscription_id: int) -> Any:
+        # Who asks this after the progress loads the subscription, and has learned from that. Others only
+        # look.
+        with self._listening():
+            self._ears.heard_progress(self._rows.pop(subscription_id, []))
+        return await self._asked("former", (subscription_id,), {})
+
     async def topic_delete(self, topic_id: int, *args: Any) -> None:
         with self._being_under_way("topic_delete", topic_id):
             await self._asked("topic_delete", (topic_id, *args), {})
@@ -324,8 +331,6 @@ class Port:
             case "progress":
                 self._rows[args[0]] = result
             case "former":
-                # Who asks both loads the subscription; others only look.
-                ears.heard_progress(self._rows.pop(args[0], []))
                 ears.heard_former(args[0])
             case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
                 getattr(ears, f"heard_{call}")(*args)
