@@ -171,6 +171,7 @@ async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Ben
     connection.verbs.ack(Ack(topic="t", seq=6))
     await small.until(lambda: job.state != "running")
     assert (job.state, job.redriven_count, job.failed_count) == ("done", 6, 0)
+    assert job.error is None
     await small.rest()
     assert sorted(peer.seqs) == [1, 2, 3, 4, 5, 6]
 

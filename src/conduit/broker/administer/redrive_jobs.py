@@ -120,6 +120,9 @@ class RedriveJobs:
         """The root of a job's task."""
         try:
             await self._redrive_all(tenant, which, job)
+            if not job.failed_count:
+                # It had to wait for a subscription that was full, which is over.
+                job.error = None
             self._end(job, "done")
         except asyncio.CancelledError:
             self._end(job, "cancelled")
