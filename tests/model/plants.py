@@ -204,7 +204,7 @@ PLANTS = (
         (
             Change(
                 "broker/deliver/router.py",
-                "            running.topic_created(topic)\n",
+                "            running.former.topic_created(topic)\n",
                 "            pass\n",
             ),
         ),

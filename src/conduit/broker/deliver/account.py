@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.lags import Lag, Place
+from conduit.broker.deliver.marks import Recorded
 from conduit.broker.deliver.stored import open_in
-from conduit.core.delivery import Delivery
+from conduit.broker.deliver.unopened import Unopened
+from conduit.broker.turn import Turn, each
 from conduit.core.message import Progress
 
 
@@ -44,11 +49,6 @@ class Account:
         if self._lag is not None:
             self._lag.drop(topic)
 
-    def look(self, topic: Topic, delivery: Delivery) -> None:
-        """Take over how far it is."""
-        if self._lag is not None:
-            self._lag.look(topic, delivery)
-
     def begin(self) -> None:
         """It begins to look at all its topics."""
         if self._lag is not None:
@@ -71,10 +71,24 @@ class Account:
             )
             lag.know(taken, open_count, self._trims)
 
-    def look_again(self) -> None:
-        """What it has to do is about to be counted anew."""
+    def look_again(
+        self, turn: Turn, cursors: Mapping[int, Recorded], unopened: Mapping[int, Unopened]
+    ) -> None:
+        """Count what it has to do anew, in as many turns of the loop as that takes."""
+        if self._lag is None:
+            return
+        self._lag.trims = self._lag.coverage.trims
+        turn.spread(each(tuple(unopened.items()), partial(self._count_unopened, unopened)))
+        turn.spread(each(tuple(cursors.values()), self._count))
+
+    def _count(self, cursor: Recorded) -> None:
         if self._lag is not None:
-            self._lag.trims = self._lag.coverage.trims
+            self._lag.look(cursor.topic, cursor.delivery)
+
+    def _count_unopened(self, unopened: Mapping[int, Unopened], item: tuple[int, Unopened]) -> None:
+        topic_id, one = item
+        if unopened.get(topic_id) is one:
+            self.waits(one.topic, one.floor, one.progress)
 
     def close(self) -> None:
         """It does not run any more, and what it has taken by now is stored."""

@@ -18,7 +18,6 @@ from conduit.broker.stats import Stats
 from conduit.core.delivery import Delivery
 from conduit.protocol.codec import server_frame
 from conduit.protocol.frames import Gap
-from conduit.storage.base import Former
 
 # Gaps that one subscription is owed; beyond it the oldest are taken for heard. More than a start can ask for.
 OWED_MAX_COUNT = 20_000
@@ -125,17 +124,3 @@ class Losses:
     def _heard(self, first: int, last: int) -> None:
         self._delivery.lost.hear(first, last)
         self._mark()
-
-
-def gap_of(gone: Former, there: Topic | None) -> Gap | None:
-    """What is to be told of a topic that is gone; `there` is the topic that has its name now. None if nothing
-    of it is lost that is not known, until one is made anew."""
-    first = gone.floor + 1
-    if there is not None and there.epoch != gone.epoch:
-        return Gap(gone.name, first, None, "epoch_changed", there.epoch)
-    if there is not None and gone.reason == "log_lost":
-        return Gap(gone.name, first, gone.last_seq, "log_lost", there.epoch)
-    if gone.last_seq is None or gone.last_seq >= first:
-        # There is no topic, or it is on its way out, and the store has forgotten it already.
-        return Gap(gone.name, first, gone.last_seq, "epoch_changed", "")
-    return None

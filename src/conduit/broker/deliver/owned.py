@@ -265,13 +265,13 @@ class Owned:
         """The topics that it followed and that are gone, also those that went after the store was asked."""
         stored = {(gone.name, gone.epoch) for gone in former}
         for gone in former:
-            running.remember(gone, self._catalog.find(running.tenant, gone.name))
+            running.former.remember(gone, self._catalog.find(running.tenant, gone.name))
         for topic in self._gone:
             if (topic.name, topic.epoch) not in stored:
                 row = progress.get(topic.topic_id)
                 floor = 0 if row is None else row.floor
                 gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
-                running.remember(gone, self._catalog.find(running.tenant, topic.name))
+                running.former.remember(gone, self._catalog.find(running.tenant, topic.name))
 
     async def _make_topic(self, record: SubscriptionRecord, create: bool) -> None:
         """The topic that it names is there then, until the caller next waits."""

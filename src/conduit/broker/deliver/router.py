@@ -262,7 +262,7 @@ class Router:
             # All that was published to it where it was made, perhaps before this one began: that cannot be
             # told from here, and rather too much comes than too little.
             running.begin(topic, 0)
-            running.topic_created(topic)
+            running.former.topic_created(topic)
 
     def topic_deleted(self, topic: Topic) -> list[Running]:
         """It ends for everybody who follows it; returns those that named it, and follow nothing now."""

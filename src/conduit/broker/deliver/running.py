@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from functools import partial
 from itertools import islice
 
 from conduit.broker.catalog import Topic
@@ -17,18 +16,18 @@ from conduit.broker.deliver.account import Account
 from conduit.broker.deliver.cursor import Cursor
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.gaps import Gaps, gap_of
+from conduit.broker.deliver.former import FormerTopics
+from conduit.broker.deliver.gaps import Gaps
 from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.reads import Reads
-from conduit.broker.deliver.stored import restore
 from conduit.broker.deliver.unopened import Unopened
 from conduit.broker.turn import each, guarded
 from conduit.core.delivery import Delivery
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.core.retries import Tally
 from conduit.core.topics import matches
-from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
+from conduit.storage.base import Former
 
 # Of the steps in which a subscription begins in its topics, so many are taken at once.
 STEPS_AT_ONCE_COUNT = 2
@@ -79,9 +78,7 @@ class Running:
         self.cursors: dict[int, Cursor] = {}
         self.unopened: dict[int, Unopened] = {}
         self.gaps = Gaps(self.group, engine.stats)
-        # Topics that are gone, by name, the oldest first: what is to be told of them, now or when one is made
-        # anew.
-        self.former: dict[str, Former] = {}
+        self.former = FormerTopics(self.gaps, engine.progress)
         # Another node has claimed it: what was not stored by then is lost, and comes again there.
         self.was_moved = False
 
@@ -149,9 +146,8 @@ class Running:
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
             return cursor
-        unopened = self._take_unopened(topic.topic_id)
+        unopened, group = self._take_unopened(topic.topic_id), self.group
         if unopened is None:
-            group = self.group
             delivery = Delivery(
                 group.policy,
                 topic.last_seq,
@@ -161,7 +157,7 @@ class Running:
             )
             self._account.opens(topic)
         else:
-            delivery = self._machine(unopened, self.group.in_flight, self.group.pending)
+            delivery = unopened.machine(group.in_flight, group.pending, self._engine.clock)
         cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.gaps, topic, delivery)
         return cursor
 
@@ -266,16 +262,7 @@ class Running:
         if cursor is not None:
             return cursor.delivery
         unopened = self.unopened.get(topic.topic_id)
-        return None if unopened is None else self._machine(unopened, {}, Tally())
-
-    def _machine(self, unopened: Unopened, in_flight: dict[int, int], pending: Tally) -> Delivery:
-        is_stored = self.group.name is not None
-        delivery = Delivery(
-            self.group.policy, unopened.floor, in_flight, pending, is_stored=is_stored
-        )
-        if unopened.progress is not None:
-            restore(delivery, unopened.progress, self._engine.clock)
-        return delivery
+        return None if unopened is None else unopened.machine({}, Tally(), self._engine.clock)
 
     def dissolve(self, topic_id: int) -> None:
         """Do without a cursor that is spare, or whose topic is gone."""
@@ -286,18 +273,7 @@ class Running:
     def look_again(self) -> None:
         """Retention may have removed what it has not seen: count anew what it has to do."""
         if not self.is_beginning:
-            self._account.look_again()
-            turn = self._engine.turn
-            turn.spread(each(tuple(self.unopened.values()), self._count_unopened))
-            turn.spread(each(tuple(self.cursors.values()), self._count))
-
-    def _count(self, cursor: Cursor) -> None:
-        self._account.look(cursor.topic, cursor.delivery)
-
-    def _count_unopened(self, unopened: Unopened) -> None:
-        topic = unopened.topic
-        if self.unopened.get(topic.topic_id) is unopened:
-            self._account.waits(topic, unopened.floor, unopened.progress)
+            self._account.look_again(self._engine.turn, self.cursors, self.unopened)
 
     def seek(self, topic: Topic, floor: int) -> None:
         """Begin the topic anew after `floor`; the store has been told already."""
@@ -341,8 +317,6 @@ class Running:
             guarded(self.cursors.popitem()[1].close)
             yield
 
-    # Topics that are gone -------------------------------------------------------------------------
-
     def topic_deleted(self, topic: Topic) -> None:
         """It ends here, whatever was open: that is told, and remembered in case it is made anew."""
         gone = Former(topic.name, topic.epoch, self.floor_of(topic), topic.last_seq)
@@ -351,46 +325,7 @@ class Running:
             self.dissolve(topic.topic_id)
         else:
             self._account.took_all(topic)
-        self.remember(gone, None)
-
-    def remember(self, gone: Former, there: Topic | None) -> None:
-        """A topic of this name is gone; what is there now, if anything."""
-        before = self.former.pop(gone.name, None)
-        if before is not None:
-            if (before.epoch, before.reason) == (gone.epoch, gone.reason):
-                # The store was the first to say so.
-                self.former[gone.name] = before
-                return
-            # Of that one something is to be told too, and there is one gap for a name.
-            gone = gone._replace(last_seq=None)
-        self.former[gone.name] = gone
-        if len(self.former) > FORMER_MAX_COUNT:
-            oldest = next(iter(self.former))
-            del self.former[oldest]
-            self.gaps.withdraw((oldest, 0))
-        self._owe(gone, there)
-
-    def topic_created(self, topic: Topic) -> None:
-        """Tell the subscribers if there was another topic of this name."""
-        gone = self.former.get(topic.name)
-        if gone is not None:
-            self._owe(gone, topic)
-
-    def _owe(self, gone: Former, there: Topic | None) -> None:
-        place, gap = (gone.name, 0), gap_of(gone, there)
-        if gap is None:
-            self.gaps.withdraw(place)
-        else:
-            self.gaps.owe(place, gap, partial(self._heard, gone, bool(gap.epoch)))
-
-    def _heard(self, gone: Former, is_over: bool) -> None:
-        if is_over:
-            del self.former[gone.name]
-        else:
-            self.former[gone.name] = gone._replace(last_seq=gone.floor)
-        if self.group.name is not None:
-            heard = Heard(self.group.subscription_id, gone.name, gone.epoch, is_over)
-            self._engine.progress.heard(heard)
+        self.former.remember(gone, None)
 
     def _take_unopened(self, topic_id: int) -> Unopened | None:
         unopened = self.unopened.pop(topic_id, None)

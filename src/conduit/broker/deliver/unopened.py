@@ -6,11 +6,14 @@ from typing import Protocol
 
 import msgspec
 
+from conduit.broker.clock import Clock
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Group
-from conduit.broker.deliver.stored import pending_count
+from conduit.broker.deliver.stored import pending_count, restore
 from conduit.broker.topics import Topic
+from conduit.core.delivery import Delivery
 from conduit.core.message import Progress
+from conduit.core.retries import Tally
 
 
 class Served(Protocol):
@@ -51,6 +54,15 @@ class Unopened(msgspec.Struct, eq=False, gc=False):
 
     def __post_init__(self) -> None:
         self.pending_count = pending_count(self.progress)
+
+    def machine(self, in_flight: dict[int, int], pending: Tally, clock: Clock) -> Delivery:
+        """Its progress as it goes on from here; the numbers are those that its subscription counts with."""
+        group = self.running.group
+        is_stored = group.name is not None
+        delivery = Delivery(group.policy, self.floor, in_flight, pending, is_stored=is_stored)
+        if self.progress is not None:
+            restore(delivery, self.progress, clock)
+        return delivery
 
     def serve(self) -> None:
         """There is credit. No cursor is made only to find that it has to wait for room or a read."""
