@@ -117,13 +117,13 @@ PLANTS = (
         "is owed again|came as attempt|becomes a dead letter",
         (
             Change(
-                "broker/deliver/redelivery.py",
+                "broker/deliver/handing.py",
                 "        entry = self._source.again(seq, now)\n",
                 "        retry = self._delivery.hand_again(seq, subscriber.holder, now)\n"
                 "        entry = self._source.again(seq, now)\n",
             ),
             Change(
-                "broker/deliver/redelivery.py",
+                "broker/deliver/handing.py",
                 "            return entry\n"
                 "        retry = self._delivery.hand_again(seq, subscriber.holder, now)\n",
                 "            return entry\n",

@@ -1,8 +1,9 @@
-"""One subscription in one topic: what is handed to whom, from the tail or from the log.
+"""One subscription in one topic: when something is handed out, or settled, and what it waits for meanwhile.
 
-Theory of operation. `delivery` knows which numbers are settled, out or waiting (core/delivery.py); a cursor
-finds the messages, the credit and the moment. It is in exactly one state, and is registered where the state
-says; `pump` looks at everything anew and enters the state that it finds.
+Theory of operation. `delivery` knows which numbers are settled, out or waiting (core/delivery.py), `source`
+finds the messages, and `handing` has the order in which they go out (handing.py). A cursor finds the moment:
+it is in exactly one state, and is registered where the state says; `pump` looks at everything anew and enters
+the state that it finds.
 
 state      registered in       means, and who calls next
 ---------  ------------------  ------------------------------------------------------------------
@@ -24,9 +25,6 @@ FETCHING and BEHIND are a turn that the group's line gave: until it is over, `pu
 
 Beside any of them but CLOSED: deliveries that are out or wait are watched by `deadlines`.
 
-What comes first: what is due again and was not lost more than once; then what is new; then one suspect
-(core/delivery.py). In strict order: the lowest open number, alone; then what is new.
-
 At every await. There is none here: the store is read by tasks of the reader, which call back. Between the
 question and the answer anything may have happened, so `page_arrived` and `again_arrived` check again: the
 cursor may be closed, moved (seek), paused or without subscribers; what was asked for may be settled. An
@@ -40,12 +38,11 @@ from __future__ import annotations
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.deadlines import NEVER
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.entry import Entry
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import Gaps, Losses
-from conduit.broker.deliver.group import Group, Subscriber
-from conduit.broker.deliver.redelivery import Redelivery
-from conduit.broker.deliver.source import HAND_MAX_COUNT, Source
+from conduit.broker.deliver.group import Group
+from conduit.broker.deliver.handing import Handing
+from conduit.broker.deliver.source import Source
 from conduit.broker.deliver.states import State, enter, leave
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.core.delivery import Delivery
@@ -60,7 +57,7 @@ class Cursor:
 
     __slots__ = (
         "_engine",
-        "_redelivery",
+        "_handing",
         "_source",
         "delivery",
         "feed",
@@ -78,7 +75,7 @@ class Cursor:
         self.state = State.HELD
         self.watched_at = NEVER
         self._source = Source(engine, self.group, self.feed, self)
-        self._redelivery = Redelivery(engine, self.group, self.feed, delivery, self._source)
+        self._handing = Handing(engine, self.feed, self._source, self)
         self.losses = Losses(gaps, topic, delivery, self._mark)
 
     @property
@@ -222,9 +219,9 @@ class Cursor:
             if not group.is_handing:
                 state = State.HELD
             elif group.is_strict:
-                state = self._work_strictly(now, step_count, is_served=is_served)
+                state = self._handing.work_strictly(now, step_count, is_served=is_served)
             else:
-                state = self._work(now, step_count, is_served=is_served)
+                state = self._handing.work(now, step_count, is_served=is_served)
         except Exception:
             source.stall(now)
             raise
@@ -243,61 +240,6 @@ class Cursor:
         if state is State.LIVE and self.group.is_auto:
             delivery.pass_over(self.feed.position)
 
-    def _work(self, now: float, step_count: int, *, is_served: bool) -> State:
-        if not self.delivery.retries.by_seq:
-            if not is_served and self.group.waiting and self._has_new():
-                return self._let_others()
-            return self._hand_new(now, step_count)
-        if not is_served and self.group.waiting and self._has_something(now):
-            return self._let_others()
-        state = self._redelivery.before_new(now)
-        if state is None or state is State.STALLED:
-            state = self._hand_new(now, step_count)
-            after = self._redelivery.after_new(now)
-            if after is State.CREDIT:
-                state = after
-            elif after is State.CROWDED:
-                # A suspect never holds up what is new.
-                self._source.stall(now)
-        if self._redelivery.took():
-            self._mark()
-        return state
-
-    def _work_strictly(self, now: float, step_count: int, *, is_served: bool) -> State:
-        """One at a time, and always the lowest."""
-        delivery = self.delivery
-        while not delivery.out_count:
-            lowest = delivery.lowest_open()
-            if lowest is None:
-                if not is_served and self.group.waiting and self._has_new():
-                    return self._let_others()
-                return self._hand_new(now, step_count)
-            if delivery.retries.by_seq[lowest].at > now:
-                break
-            if not is_served and self.group.waiting:
-                return self._let_others()
-            state = self._redelivery.one(lowest, now)
-            if state is not None:
-                return state
-            self._mark()
-            # Without acks it is settled already, and the next one may go.
-        return State.HELD
-
-    def _let_others(self) -> State:
-        """There may be credit, but others wait for it, or for a read."""
-        self.group.freed()
-        return State.CREDIT
-
-    def _has_new(self) -> bool:
-        return self.feed.position > self.delivery.cursor
-
-    def _has_something(self, now: float) -> bool:
-        return (
-            self._has_new()
-            or self.delivery.due(now) is not None
-            or self.delivery.due_suspect(now) is not None
-        )
-
     def _enter(self, state: State) -> None:
         before, self.state = self.state, state
         if before is not state:
@@ -312,59 +254,7 @@ class Cursor:
         if self._source.stalled_until > now:
             self._engine.deadlines.watch(self, self._source.stalled_until)
 
-    # What is new ----------------------------------------------------------------------------------
-
-    def _hand_new(self, now: float, step_count: int) -> State:
-        """Hand out what follows the cursor; returns why it went no further."""
-        delivery, group, feed, source = self.delivery, self.group, self.feed, self._source
-        if group.pending.count and group.is_full and self._has_new():
-            group.held_back(self._engine.stats)
-            return State.FULL
-        while (available_count := feed.position - delivery.cursor) > 0:
-            subscriber = group.next()
-            if subscriber is None:
-                return State.CREDIT
-            limit = 1
-            if available_count > 1 and not group.is_strict:
-                limit = min(subscriber.credit, HAND_MAX_COUNT, group.share(available_count))
-            entries = source.new(delivery.cursor + 1, limit, step_count, now)
-            if isinstance(entries, State):
-                return entries
-            if source.page is not None:
-                # One step is a few messages of a page; what is in the tail has no page.
-                step_count = 0
-            self._hand(subscriber, entries, now)
-            if group.is_strict and not delivery.is_idle:
-                return State.HELD
-            if group.waiting and self._has_new() and not source.has(delivery.cursor + 1):
-                return self._let_others()
-        return self._at_the_end(available_count)
-
-    def _at_the_end(self, available_count: int) -> State:
-        group = self.group
-        if available_count or group.name is not None or group.is_strict or group.is_full:
-            return State.TAIL
-        return State.LIVE
-
-    def _hand(self, subscriber: Subscriber, entries: list[Entry], now: float) -> None:
-        engine, last = self._engine, entries[-1].seq
-        if self.group.is_auto:
-            self.delivery.pass_over(last)
-            subscriber.handed_settled()
-        else:
-            deadline = self.delivery.hand(entries[0].seq, last, subscriber.holder, now)
-            if deadline < self.watched_at:
-                engine.deadlines.watch(self, deadline)
-        name = self.group.name_bytes
-        if name:
-            engine.progress.mark(self)
-            data = b"".join([entry.frame_for(1, 0, name) for entry in entries])
-        else:
-            data = b"".join([entry.frame for entry in entries])
-        engine.stats.delivered_count += len(entries)
-        subscriber.outlet.write(data)
-        if last == self.feed.position:
-            engine.backlog.live(self)
+    # What was read --------------------------------------------------------------------------------
 
     def page_arrived(self, first: int, gone_to: int | None) -> None:
         """See `Reading.page_arrived`."""
