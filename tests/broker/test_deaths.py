@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 
 import pytest
@@ -27,6 +28,17 @@ async def letters(bench: Bench):
     await bench.flush()
     found = await bench.broker.store.dead_list(T, DeadFilter(), limit=100)
     return sorted((letter.seq, letter.reason) for letter in found)
+
+
+class UnansweredStore(SlowStore):
+    """A `settle` that is held fails when it is released."""
+
+    async def settle(self, *args):
+        is_held = "settle" in self.held
+        await self._pass("settle")
+        if is_held:
+            raise StoreUnavailable("the disk is full")
+        return await super().settle(*args)
 
 
 def ids(peer):
@@ -203,4 +215,28 @@ async def test_after_a_crash_between_two_parts_what_has_no_letter_comes_again(mo
         store.left_count = 100
         await bench.broker._engine.progress.flush()
         assert len(await letters(bench)) == 8
+        connection.close()
+
+
+async def test_what_dies_again_while_a_commit_that_fails_has_its_redrive_is_not_marked_as_redriven(
+    monkeypatch,
+):
+    monkeypatch.setattr(progress, "RETRY_INTERVAL_S", 0)
+    store = UnansweredStore()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        connection.verbs.reject(Reject(ids(peer)[0]))
+        await bench.flush()
+        [letter] = await store.dead_list(T, DeadFilter(), limit=10)
+        store.held.add("settle")
+        redrive = bench.broker.dead_letters.redrive(T, letter.dead_id)
+        redriving = asyncio.get_running_loop().create_task(redrive)
+        await bench.until(lambda: bool(store.waiting) and len(peer.attempts) == 2)
+        connection.verbs.reject(Reject(ids(peer)[1], reason="again"))
+        store.release()
+        await redriving
+        await bench.flush()
+        [letter] = await store.dead_list(T, DeadFilter(), limit=10)
+        assert (letter.reason, letter.redriven_at_ms) == ("again", None)
         connection.close()
