@@ -139,6 +139,8 @@ async def test_what_became_of_letters_that_are_gone_is_remembered(store, graveya
     place = places["d7"]
     await store.settle([], [given.death(place.topic_id, place.seq, "d9", subscription="billing")])
     assert await fate("d7") is None
+    assert await trimmed(store, NOW_MS + 6000) == 5
+    assert [await fate("d7"), await fate("d5")] == ["dropped", "dropped"]  # for their age
     await store.topic_delete(places["d1"].topic_id)
     assert await fate("d1") is None
 
