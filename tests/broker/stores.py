@@ -120,6 +120,17 @@ class SlowStore(MemoryStore):
         await super().subscription_update(*args)
 
 
+class UnansweredStore(SlowStore):
+    """A `settle` that is held fails when it is released."""
+
+    async def settle(self, *args):
+        is_held = "settle" in self.held
+        await self._pass("settle")
+        if is_held:
+            raise StoreUnavailable("the disk is full")
+        return await super().settle(*args)
+
+
 class FailingStore(MemoryStore):
     """Its progress cannot be written while `fails`."""
 

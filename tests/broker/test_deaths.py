@@ -14,7 +14,7 @@ from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import FailingStore, SlowStore
+from tests.broker.stores import FailingStore, SlowStore, UnansweredStore
 
 
 @pytest.fixture(autouse=True)
@@ -28,17 +28,6 @@ async def letters(bench: Bench):
     await bench.flush()
     found = await bench.broker.store.dead_list(T, DeadFilter(), limit=100)
     return sorted((letter.seq, letter.reason) for letter in found)
-
-
-class UnansweredStore(SlowStore):
-    """A `settle` that is held fails when it is released."""
-
-    async def settle(self, *args):
-        is_held = "settle" in self.held
-        await self._pass("settle")
-        if is_held:
-            raise StoreUnavailable("the disk is full")
-        return await super().settle(*args)
 
 
 def ids(peer):

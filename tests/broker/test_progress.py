@@ -12,7 +12,7 @@ from conduit.errors import StoreUnavailable, Unavailable
 from conduit.protocol.frames import Ack, Reject
 from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import FailingStore, SlowStore
+from tests.broker.stores import FailingStore, SlowStore, UnansweredStore
 
 
 def ids(peer):
@@ -76,6 +76,32 @@ async def test_a_failure_before_the_broker_stops_does_not_cost_what_was_acked():
         await stopping
         assert await places(bench) == [(1, 1)]
         assert [frame["ref"] for frame in peer.of("acked")] == ["one"]
+
+
+async def test_what_a_deletion_could_not_store_is_stored_before_the_broker_has_stopped(monkeypatch):
+    monkeypatch.setattr(progress, "FLUSH_INTERVAL_S", 0)
+    store, loop = UnansweredStore(), asyncio.get_running_loop()
+    async with running_broker(store) as bench:
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.broker.topics.create("default", "other")
+        await bench.publish("t")
+        await bench.flush()
+        store.held.add("settle")
+        connection.verbs.ack(Ack(ids(peer)[0]))
+        await bench.until(lambda: bool(store.waiting))
+        deleting = loop.create_task(bench.broker.topics.delete("default", "other"))
+        stopping = loop.create_task(bench.broker.stop())
+        await bench.rest()
+        # The last flush fails, and while it waits to try again the deletion stores the same in vain.
+        store.release()
+        store.held.add("settle")
+        await bench.until(lambda: len(store.waiting) == 2)
+        await bench.rest()
+        store.release()
+        await stopping
+        assert await places(bench) == [(1, 1)]
+        with pytest.raises(StoreUnavailable):
+            await deleting
 
 
 async def test_after_the_broker_has_stopped_nobody_waits_for_progress(bench: Bench):
