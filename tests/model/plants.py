@@ -186,8 +186,8 @@ PLANTS = (
         "is silent|was not told",
         (
             Change(
-                "broker/deliver/owned.py",
-                "            await self._make_topic(record, create)\n        finally:\n",
+                "broker/deliver/loading.py",
+                "            await self.make_topic(record, create=create)\n        finally:\n",
                 "        finally:\n",
             ),
             Change(

@@ -1,44 +1,40 @@
-"""Durable subscriptions: those that exist, and those that run here because somebody is attached.
+"""Durable subscriptions: those that come and go, and those that run here because somebody is attached.
 
-What is made runs until its last subscriber has left and its progress is stored. Loading asks the store
-several things; during every one of these awaits topics may go and come, so which ones there are is looked
-at after the last of them, and those that went meanwhile are remembered.
+What is loaded runs until its last subscriber has left and its progress is stored, or another node has
+claimed it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes
+from conduit.broker.deliver.durable import Durable
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import Removal
-from conduit.broker.deliver.outset import Outset
+from conduit.broker.deliver.loading import Loader
 from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
-from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
-from conduit.core.sorted_names import SortedNames
-from conduit.core.topics import PatternTrie, matches
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
+from conduit.core.message import SubscriptionRecord, SubscriptionSettings
+from conduit.core.topics import matches
+from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
-from conduit.storage.base import FORMER_MAX_COUNT, Former, Start, Store
+from conduit.storage.base import Start, Store
 
 SUBSCRIPTIONS_MAX_COUNT = 100_000
-# Rows of progress that are taken over in one turn of the loop.
-LOAD_STEP_COUNT = 1_000
 
 logger = logging.getLogger(__name__)
 
 
-class Owned:
+class Owned(Durable):
     """Finds, creates, loads and unloads durable subscriptions; every call names the tenant.
 
     Who changes one holds `changing`: loading, creating, changing and deleting must not overlap.
@@ -47,15 +43,13 @@ class Owned:
     def __init__(
         self, store: Store, catalog: Catalog, router: Router, engine: Engine, starts: Starts
     ) -> None:
+        super().__init__()
         self._store = store
         self._catalog = catalog
         self._router = router
         self._engine = engine
         self._starts = starts
-        self._records: dict[tuple[str, str], SubscriptionRecord] = {}
-        # tenant -> records by pattern.
-        self._patterns: dict[str, PatternTrie[str]] = {}
-        self._names: dict[str, SortedNames] = {}
+        self._loader = Loader(store, catalog, router, engine)
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
@@ -66,9 +60,6 @@ class Owned:
         # Held while the store is told of a new one, and the tenant and pattern of that.
         self._creating = asyncio.Lock()
         self._created = ("", "")
-        # What is being loaded, one at a time, and the topics of its pattern that were deleted since it began.
-        self._loading: SubscriptionRecord | None = None
-        self._gone: deque[Topic] = deque()
 
     async def load(self) -> None:
         """Know the subscriptions that the store has, and no others. Hold `changing`."""
@@ -93,39 +84,7 @@ class Owned:
         """End what waits for the store; it is closed by now."""
         await self._changes.close()
 
-    # What exists ----------------------------------------------------------------------------------
-
-    def find(self, tenant: str, name: str) -> SubscriptionRecord | None:
-        """The record, or None; the name need not be valid."""
-        return self._records.get((tenant, name))
-
-    def get(self, tenant: str, name: str) -> SubscriptionRecord:
-        """The record. Raises NotFound `subscription_not_found`, InvalidRequest."""
-        record = self._records.get((tenant, name))
-        if record is None:
-            check_subscription(name)
-            raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
-        return record
-
-    def everything(self) -> list[SubscriptionRecord]:
-        """Of all tenants."""
-        return list(self._records.values())
-
-    def page(
-        self, tenant: str, *, q: str | None, limit: int, after: str | None
-    ) -> Sequence[SubscriptionRecord]:
-        """By name: those that contain `q` and come after `after`."""
-        names = self._names.get(tenant, SortedNames())
-        return [
-            self._records[tenant, name] for name in islice(names.containing(q or "", after), limit)
-        ]
-
-    def followers(self, topic: Topic) -> list[SubscriptionRecord]:
-        """The subscriptions that the topic belongs to."""
-        patterns = self._patterns.get(topic.tenant)
-        if patterns is None:
-            return []
-        return [self._records[topic.tenant, name] for name in patterns.match(topic.name)]
+    # What comes and goes --------------------------------------------------------------------------
 
     async def follower_ids(self, topic: Topic) -> list[int]:
         """Their ids, which the store has to be told before the caller next waits. One that is being created
@@ -135,14 +94,6 @@ class Owned:
             async with self._creating:
                 pass
         return [record.subscription_id for record in self.followers(topic)]
-
-    def running(self) -> Sequence[Running]:
-        """Those with subscribers on this node, or with progress that is not stored yet."""
-        return list(self._running.values())
-
-    def find_running(self, record: SubscriptionRecord) -> Running | None:
-        """The subscription as it runs here, or None."""
-        return self._running.get((record.tenant, record.name))
 
     async def create(
         self,
@@ -195,9 +146,7 @@ class Owned:
     def forget(self, record: SubscriptionRecord) -> None:
         """The store has deleted it; its subscribers are told."""
         place = (record.tenant, record.name)
-        del self._records[place]
-        self._patterns[record.tenant].remove(record.pattern, record.name)
-        self._names[record.tenant].remove(record.name)
+        self._remove(record)
         self._engine.lags.forget(record)
         self._router.covered(record.tenant)
         running = self._running.get(place)
@@ -220,104 +169,32 @@ class Owned:
         if known is not None and known.subscription_id == record.subscription_id:
             # Learned from a list of all before its own answer came.
             return
-        self._records[record.tenant, record.name] = record
-        self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
-        self._names.setdefault(record.tenant, SortedNames()).add(record.name)
+        self._add(record)
         self._engine.lags.keep(record)
         self._router.covered(record.tenant)
 
     # What runs ------------------------------------------------------------------------------------
 
+    def running(self) -> Sequence[Running]:
+        """Those with subscribers on this node, or with progress that is not stored yet."""
+        return list(self._running.values())
+
+    def find_running(self, record: SubscriptionRecord) -> Running | None:
+        """The subscription as it runs here, or None."""
+        return self._running.get((record.tenant, record.name))
+
     async def start(self, record: SubscriptionRecord, *, create: bool = True) -> Running:
         """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
         before you next wait, or it may be unloaded again. Raises NotFound `topic_not_found` if the topic that
         it names is gone, and `create` is False."""
-        await self._make_topic(record, create)
-        running = self._running.get((record.tenant, record.name))
-        return await self._load(record, create) if running is None else running
-
-    async def _load(self, record: SubscriptionRecord, create: bool) -> Running:
-        lag = self._engine.lags.by_id[record.subscription_id]
-        walk = self._catalog.walk(record.tenant, record.pattern)
-        await self._engine.lags.cover(lag.coverage, walk)
-        self._loading, self._gone = record, deque(maxlen=FORMER_MAX_COUNT)
-        try:
-            # First the claim: what the owner before has not stored by then, it never will.
-            fence = await self._store.subscription_claim(record.subscription_id)
-            progress = await self._progress(record)
-            former = await self._store.former(record.subscription_id)
-            await self._make_topic(record, create)
-        finally:
-            self._loading = None
-        running = Running(self._engine, record.tenant, record.pattern, record.settings)
-        running.make_durable(record, fence)
-        self._remember(running, progress, former)
-        self._running[record.tenant, record.name] = running
-        self._router.add(running)
-        self._begin(running, progress, former)
-        # Unloaded after the next flush if its subscriber does not come.
-        self.left(running)
+        await self._loader.make_topic(record, create=create)
+        place = (record.tenant, record.name)
+        running = self._running.get(place)
+        if running is None:
+            running = self._running[place] = await self._loader.load(record, create=create)
+            # Unloaded after the next flush if its subscriber does not come.
+            self.left(running)
         return running
-
-    def _remember(
-        self, running: Running, progress: Mapping[int, Progress], former: Sequence[Former]
-    ) -> None:
-        """The topics that it followed and that are gone, also those that went after the store was asked."""
-        stored = {(gone.name, gone.epoch) for gone in former}
-        for gone in former:
-            running.former.remember(gone, self._catalog.find(running.tenant, gone.name))
-        for topic in self._gone:
-            if (topic.name, topic.epoch) not in stored:
-                row = progress.get(topic.topic_id)
-                floor = 0 if row is None else row.floor
-                gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
-                running.former.remember(gone, self._catalog.find(running.tenant, topic.name))
-
-    async def _make_topic(self, record: SubscriptionRecord, create: bool) -> None:
-        """The topic that it names is there then, until the caller next waits."""
-        if is_pattern(record.pattern):
-            return
-        if create:
-            await self._catalog.ensure(record.tenant, record.pattern)
-        else:
-            self._catalog.get(record.tenant, record.pattern)
-
-    async def _progress(self, record: SubscriptionRecord) -> Mapping[int, Progress]:
-        """Where it is, by topic. Another node may have handed out more than this one knew to exist."""
-        found: dict[int, Progress] = {}
-        unknown: list[Progress] = []
-        for count, row in enumerate(await self._store.progress(record.subscription_id), 1):
-            found[row.topic_id] = row
-            if not self._learn(row):
-                unknown.append(row)
-            if count % LOAD_STEP_COUNT == 0:
-                await asyncio.sleep(0)
-        if unknown:
-            # Else such a topic would begin at its first message, once this node hears of it.
-            await self._catalog.learn()
-        for row in unknown:
-            self._learn(row)
-        return found
-
-    def _learn(self, row: Progress) -> bool:
-        topic = self._catalog.by_id(row.topic_id)
-        if topic is not None and row.cursor > topic.last_seq:
-            self._router.learned(topic, row.cursor)
-        return topic is not None
-
-    def _begin(
-        self, running: Running, progress: Mapping[int, Progress], former: Sequence[Former]
-    ) -> None:
-        # Here a topic is there until the store has answered that it is deleted.
-        going = {(gone.name, gone.epoch): gone.floor for gone in former}
-
-        def floor_of(topic: Topic) -> int:
-            """A topic without progress was made after the subscription."""
-            return going.get((topic.name, topic.epoch), 0)
-
-        outset = Outset(self._catalog.by_id, {}, progress, floor_of)
-        walk = self._catalog.walk(running.tenant, running.pattern)
-        running.begin_all(outset, (step.topics for step in walk))
 
     def hold(self, tenant: str, names: Iterable[str]) -> None:
         """Once these are loaded, unload none of them before `release`: who uses them again and again, and has
@@ -382,13 +259,7 @@ class Owned:
         for running in named:
             if running.group.name is not None:
                 self._stop((running.tenant, running.group.name))
-        loading = self._loading
-        if (
-            loading is not None
-            and loading.tenant == topic.tenant
-            and matches(loading.pattern, topic.name)
-        ):
-            self._gone.append(topic)
+        self._loader.topic_deleted(topic)
 
 
 def _send_away(running: Running, why: Removal) -> None:

@@ -1,0 +1,69 @@
+"""The durable subscriptions of all tenants in memory: found by name and by topic, and listed in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from conduit.broker.topics import Topic
+from conduit.core.message import SubscriptionRecord
+from conduit.core.sorted_names import SortedNames
+from conduit.core.topics import PatternTrie
+from conduit.errors import NotFound
+from conduit.names import check_subscription
+
+
+class Durable:
+    """Those that exist, as this node knows them; whether one runs here is another question (owned.py)."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], SubscriptionRecord] = {}
+        # tenant -> names by pattern, and in order.
+        self._patterns: dict[str, PatternTrie[str]] = {}
+        self._names: dict[str, SortedNames] = {}
+
+    # What changes ---------------------------------------------------------------------------------
+
+    def _add(self, record: SubscriptionRecord) -> None:
+        self._records[record.tenant, record.name] = record
+        self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
+        self._names.setdefault(record.tenant, SortedNames()).add(record.name)
+
+    def _remove(self, record: SubscriptionRecord) -> None:
+        del self._records[record.tenant, record.name]
+        self._patterns[record.tenant].remove(record.pattern, record.name)
+        self._names[record.tenant].remove(record.name)
+
+    # What is there --------------------------------------------------------------------------------
+
+    def find(self, tenant: str, name: str) -> SubscriptionRecord | None:
+        """The record, or None; the name need not be valid."""
+        return self._records.get((tenant, name))
+
+    def get(self, tenant: str, name: str) -> SubscriptionRecord:
+        """The record. Raises NotFound `subscription_not_found`, InvalidRequest."""
+        record = self._records.get((tenant, name))
+        if record is None:
+            check_subscription(name)
+            raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
+        return record
+
+    def everything(self) -> list[SubscriptionRecord]:
+        """Of all tenants."""
+        return list(self._records.values())
+
+    def page(
+        self, tenant: str, *, q: str | None, limit: int, after: str | None
+    ) -> Sequence[SubscriptionRecord]:
+        """By name: those that contain `q` and come after `after`."""
+        names = self._names.get(tenant, SortedNames())
+        return [
+            self._records[tenant, name] for name in islice(names.containing(q or "", after), limit)
+        ]
+
+    def followers(self, topic: Topic) -> list[SubscriptionRecord]:
+        """The subscriptions that the topic belongs to."""
+        patterns = self._patterns.get(topic.tenant)
+        if patterns is None:
+            return []
+        return [self._records[topic.tenant, name] for name in patterns.match(topic.name)]
