@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead import Losses
 from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from conduit.storage.postgres import dead_letters, dead_removal
-from conduit.storage.postgres.shard import Shard
+from conduit.storage.postgres.shards import Shards
 
 
-class DeadLetterCalls(ABC):
+class DeadLetterCalls(Shards):
     """See `DeadLetterStore`."""
-
-    def __init__(self) -> None:
-        self._losses = Losses()
-
-    @property
-    @abstractmethod
-    def _home(self) -> Shard:
-        """Where they are."""
 
     async def dead_list(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None

@@ -2,127 +2,30 @@
 
 Every shard appends through a `Writer` of its own, on a connection of its own. All else goes through two
 pools for each database, so that reading the log never waits behind the control plane, nor the other
-way round. The home has everything but the messages of other shards.
+way round. Which databases there are is said by `Shards`, the calls about dead letters and about durable
+subscriptions are beside this file.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
-import uuid_utils
-
-from conduit.core.message import (
-    Death,
-    Message,
-    NewMessage,
-    Progress,
-    Redriven,
-    Retention,
-    SubscriptionRecord,
-    SubscriptionSettings,
-    TopicRecord,
-)
-from conduit.core.topics import matcher, prefix_of
+from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import (
-    Extent,
-    Former,
-    Heard,
-    KnownKey,
-    Settled,
-    Start,
-    Trimmed,
-)
-from conduit.storage.floors import floor_of
-from conduit.storage.postgres import (
-    durability,
-    facts,
-    former,
-    housekeeping,
-    placing,
-    reads,
-    segments,
-    subscriptions,
-    topics,
-)
-from conduit.storage.postgres.arrangement import arrange
-from conduit.storage.postgres.database import Job, P
-from conduit.storage.postgres.dead_calls import DeadLetterCalls
-from conduit.storage.postgres.lane import Ticket
-from conduit.storage.postgres.settling import Letters, settle
+from conduit.storage.base import Extent, KnownKey, Trimmed
+from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.shard import Shard
-from conduit.storage.slices import in_slices
-
-T = TypeVar("T")
+from conduit.storage.postgres.subscription_calls import SubscriptionCalls
 
 
-class PostgresStore(DeadLetterCalls):
+class PostgresStore(SubscriptionCalls):
     """A store in the schema `conduit` of the databases at `urls` (postgresql://…), created there if need
     be. With several, topics are spread over them.
 
     Cancelling a call ends the waiting, not the work: what was asked is still done.
     """
-
-    kind = "postgresql"
-
-    def __init__(
-        self, *urls: str, allow_unsafe: bool = False, rules: segments.Rules | None = None
-    ) -> None:
-        super().__init__()
-        rules = rules or segments.Rules()
-        self._all = [Shard(url, allow_unsafe=allow_unsafe, rules=rules) for url in urls]
-        # By their numbers, once they are known.
-        self._shards = dict(enumerate(self._all))
-        self._id = str(uuid_utils.uuid7())
-
-    @property
-    def durable(self) -> bool:
-        """False only if PostgreSQL's settings lose commits, and that is allowed."""
-        return not any(each.settings and durability.unsafe(each.settings) for each in self._all)
-
-    @property
-    def shards(self) -> Mapping[int, Shard]:
-        """The parts of the log that are appended to independently; none if there is only one."""
-        return self._shards if len(self._shards) > 1 else {}
-
-    async def open(self) -> None:
-        """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer
-        Conduit, or is not of this log."""
-        try:
-            await asyncio.gather(*(each.open() for each in self._all))
-            self._shards = await arrange(self._all)
-        except BaseException:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
-        await asyncio.gather(*(each.close() for each in self._all))
-
-    def describe(self) -> dict[str, object]:
-        """`kind`, `durable` and, once open, the PostgreSQL settings that durability rests on."""
-        described = {"kind": self.kind, "durable": self.durable}
-        shards = [_described(each) for _, each in sorted(self._shards.items())]
-        if len(shards) == 1:
-            return {**described, **shards[0]}
-        return {**described, "shards": shards}
-
-    @property
-    def _home(self) -> Shard:
-        return self._shards[0]
-
-    def _shard(self, topic_id: int) -> Shard:
-        """Where the topic's messages are; an id that is nobody's is not found in the home either."""
-        return self._shards.get(placing.number_of(topic_id), self._home)
-
-    async def _on_shard(self, number: int, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._shards[number].database.write(job, *args, **kwargs)
-
-    async def _each(self, calls: Sequence[Awaitable[list[T]]]) -> list[T]:
-        """What the shards answered, one after the other."""
-        return [one for answer in await asyncio.gather(*calls) for one in answer]
 
     # What it knows about itself -------------------------------------------------------------------
 
@@ -255,123 +158,3 @@ class PostgresStore(DeadLetterCalls):
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return max(await asyncio.gather(*(s.forget_keys(before_ms, limit) for s in self._all)))
-
-    # Durable subscriptions ------------------------------------------------------------------------
-
-    async def subscriptions(self) -> list[SubscriptionRecord]:
-        # Who asks after a change without an answer is told what became of it.
-        await self._home.lane.known()
-        return await self._home.database.ask(subscriptions.all_records)
-
-    async def subscription_create(
-        self,
-        tenant: str,
-        name: str,
-        pattern: str,
-        settings: SubscriptionSettings,
-        start: Start,
-        now_ms: int,
-    ) -> SubscriptionRecord:
-        record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        floors = await self.positions(tenant, pattern, start)
-        create = subscriptions.create
-        return await self._home.database.write(create, record, floors, start.gaps)
-
-    async def subscription_update(
-        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
-    ) -> None:
-        await self._home.lane.change(subscriptions.update, subscription_id, settings, paused)
-
-    async def subscription_delete(self, subscription_id: int) -> None:
-        await self._home.lane.change(subscriptions.delete, subscription_id)
-
-    async def subscription_claim(self, subscription_id: int) -> int:
-        return await self._home.database.write(subscriptions.claim, subscription_id)
-
-    async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
-        calls = [self._positions(shard, tenant, pattern, start) for shard in self._all]
-        return await self._each(calls)
-
-    async def _positions(
-        self, shard: Shard, tenant: str, pattern: str, start: Start
-    ) -> list[tuple[int, int]]:
-        is_meant, extents, floors = matcher(pattern), [], []
-        async for some in in_slices(await shard.extents(tenant, prefix_of(pattern))):
-            extents += [extent for extent in some if is_meant(extent.name)]
-        seqs: dict[int, int] = {}
-        if start.time_ms is not None:
-            seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
-        async for some in in_slices(extents):
-            floors += [
-                (each.topic_id, floor_of(start, each, lambda topic_id, _: seqs.get(topic_id, 1)))
-                for each in some
-            ]
-        return floors
-
-    async def progress(
-        self, subscription_id: int, topic_ids: Sequence[int] | None = None
-    ) -> list[Progress]:
-        await self._home.lane.known()
-        return await self._home.database.ask(subscriptions.progress, subscription_id, topic_ids)
-
-    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
-        ask = self._home.database.ask
-        return await ask(subscriptions.progress_in, topic_id, subscription_ids)
-
-    async def settled(self, subscription_id: int) -> Settled:
-        await self._home.lane.known()
-        others = [shard.first_seqs() for shard in self.shards.values() if shard is not self._home]
-        first_seqs = await self._each(others)
-        return await self._home.database.ask(subscriptions.settled, subscription_id, first_seqs)
-
-    async def former(self, subscription_id: int) -> list[Former]:
-        return await self._home.database.ask(former.of, subscription_id)
-
-    async def former_heard(self, heard: Sequence[Heard]) -> None:
-        if heard:
-            await self._home.database.write(former.heard, heard)
-
-    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
-        await self._home.database.write(former.add_to, subscription_id, gaps, now_ms)
-
-    async def former_trim(self, before_ms: int, limit: int) -> int:
-        return await self._home.database.maintain(former.trim, before_ms, limit)
-
-    async def settle(
-        self,
-        progress: Sequence[Progress],
-        deaths: Sequence[Death],
-        redriven: Sequence[Redriven] = (),
-    ) -> set[int]:
-        if not progress and not deaths and not redriven:
-            return set()
-
-        async def settled(ticket: Ticket) -> set[int]:
-            # The messages are read in its turn too: what is asked for later must not come before it.
-            letters = Letters(deaths, await self._messages(deaths), redriven)
-            refused, lost = await self._home.database.change(settle, progress, letters, ticket)
-            for shelf, count in lost:
-                self._losses.lost(shelf, count)
-            return refused
-
-        return await self._home.lane.run(settled)
-
-    async def _messages(self, deaths: Sequence[Death]) -> dict[tuple[int, int], Message]:
-        """What died, as far as it is still in the log."""
-        seqs: dict[int, set[int]] = defaultdict(set)
-        for death in deaths:
-            seqs[death.topic_id].add(death.seq)
-        found = {}
-        for topic_id, numbers in seqs.items():
-            for message in await self._shard(topic_id).messages(topic_id, numbers):
-                found[topic_id, message.seq] = message
-        return found
-
-    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        await self._home.lane.change(subscriptions.seek, subscription_id, positions)
-
-
-def _described(shard: Shard) -> dict[str, object]:
-    if not shard.settings:
-        return {}
-    return {**shard.settings, "pooler": shard.database.has_pooler}
