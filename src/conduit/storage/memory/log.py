@@ -19,7 +19,7 @@ import msgspec
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
-from conduit.storage.base import TOPIC_GONE, KnownKey, Trimmed
+from conduit.storage.base import TOPIC_GONE, Extent, KnownKey, Trimmed
 from conduit.storage.memory.keys import Keys
 from conduit.storage.memory.messages import Messages
 from conduit.storage.memory.places import Places
@@ -47,6 +47,13 @@ class Topic:
         self.messages = Messages()
         # When the last message was published that was removed.
         self.trimmed_ms = 0
+
+    @property
+    def extent(self) -> Extent:
+        """What is there."""
+        record = self.record
+        ends = record.first_seq, record.last_seq
+        return Extent(record.topic_id, record.name, *ends, self.trimmed_ms)
 
 
 class Log:

@@ -1,0 +1,150 @@
+"""The part of the store that is about durable subscriptions: what they have settled, and what died there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conduit.core.message import (
+    Death,
+    Progress,
+    Redriven,
+    SubscriptionRecord,
+    SubscriptionSettings,
+)
+from conduit.core.topics import matcher
+from conduit.storage.base import Former, Heard, Settled, Start
+from conduit.storage.fences import Fences, allowed
+from conduit.storage.floors import floor_of
+from conduit.storage.memory.dead_calls import DeadLetterCalls
+from conduit.storage.memory.former import FormerTopics
+from conduit.storage.memory.log import Log
+from conduit.storage.memory.subscriptions import Subscriptions
+from conduit.storage.slices import in_slices
+
+
+class SubscriptionCalls(DeadLetterCalls):
+    """See `Store`; what they settle leaves dead letters."""
+
+    def __init__(self, log: Log, letters_max_bytes: int) -> None:
+        super().__init__(log, letters_max_bytes)
+        self._subscriptions = Subscriptions()
+        self._former = FormerTopics()
+        self._fences = Fences()
+
+    async def subscriptions(self) -> list[SubscriptionRecord]:
+        return self._subscriptions.all()
+
+    async def subscription_create(
+        self,
+        tenant: str,
+        name: str,
+        pattern: str,
+        settings: SubscriptionSettings,
+        start: Start,
+        now_ms: int,
+    ) -> SubscriptionRecord:
+        record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
+        floors = await self.positions(tenant, pattern, start)
+        created = self._subscriptions.add(record, floors)
+        for gap in start.gaps:
+            self._former.remember(created.subscription_id, gap, now_ms)
+        return created
+
+    async def subscription_update(
+        self, subscription_id: int, settings: SubscriptionSettings, paused: bool
+    ) -> None:
+        self._subscriptions.update(subscription_id, settings, paused)
+
+    async def subscription_delete(self, subscription_id: int) -> None:
+        self._subscriptions.delete(subscription_id)
+        self._former.forget_subscription(subscription_id)
+
+    async def subscription_claim(self, subscription_id: int) -> int:
+        return self._fences.claim(subscription_id)
+
+    async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
+        is_meant, floors = matcher(pattern), []
+        async for some in in_slices(list(self._log.topics.values())):
+            for topic in some:
+                record = topic.record
+                if record.tenant == tenant and is_meant(record.name):
+                    floor = floor_of(start, topic.extent, self._log.seq_at)
+                    floors.append((record.topic_id, floor))
+        return floors
+
+    async def progress(
+        self, subscription_id: int, topic_ids: Sequence[int] | None = None
+    ) -> list[Progress]:
+        if topic_ids is None:
+            topic_ids = self._subscriptions.topic_ids(subscription_id)
+        found = []
+        async for some in in_slices(topic_ids):
+            found += self._subscriptions.progress(subscription_id, some)
+        return found
+
+    async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
+        found = []
+        for subscription_id in subscription_ids:
+            found += self._subscriptions.progress(subscription_id, [topic_id])
+        return found
+
+    async def settled(self, subscription_id: int) -> Settled:
+        passed, opened = 0, []
+        for row in await self.progress(subscription_id):
+            topic = self._log.topics.get(row.topic_id)
+            if topic is None:
+                continue
+            passed += max(0, row.cursor - topic.record.first_seq + 1)
+            if row.open:
+                opened.append(row)
+        return Settled(passed, opened)
+
+    async def former(self, subscription_id: int) -> list[Former]:
+        return self._former.of(subscription_id)
+
+    async def former_heard(self, heard: Sequence[Heard]) -> None:
+        self._former.heard(heard)
+
+    async def former_add(self, subscription_id: int, gaps: Sequence[Former], now_ms: int) -> None:
+        if self._subscriptions.tenant_of(subscription_id) is not None:
+            for gap in gaps:
+                self._former.remember(subscription_id, gap, now_ms)
+
+    async def former_trim(self, before_ms: int, limit: int) -> int:
+        return self._former.trim(before_ms, limit)
+
+    async def settle(
+        self,
+        progress: Sequence[Progress],
+        deaths: Sequence[Death],
+        redriven: Sequence[Redriven] = (),
+    ) -> set[int]:
+        self._dead.check(deaths)
+        refused = self._fences.refused(progress)
+        known = self._is_known
+        rows = allowed(refused, progress)
+        self._subscriptions.put([row for row in rows if known(row.subscription_id, row.topic_id)])
+        for death in allowed(refused, deaths):
+            topic = self._log.topics.get(death.topic_id)
+            if topic is None or topic.record.tenant != death.tenant:
+                continue
+            if death.subscription and not self._subscriptions.has(death.tenant, death.subscription):
+                continue
+            message = self._log.message(death.topic_id, death.seq)
+            self._dead.bury(death, topic.record.name, message)
+        self._dead.mark(allowed(refused, redriven))
+        self._dead.make_room(self._log.first_seq)
+        self._log.reserve(self._dead.size_bytes)
+        return refused
+
+    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        if self._subscriptions.tenant_of(subscription_id) is not None:
+            known = self._is_known
+            begins = {id_: floor for id_, floor in positions if known(subscription_id, id_)}
+            self._subscriptions.move(subscription_id, begins)
+
+    def _is_known(self, subscription_id: int, topic_id: int) -> bool:
+        """Whether both are there, and of one tenant."""
+        topic = self._log.topics.get(topic_id)
+        tenant = self._subscriptions.tenant_of(subscription_id)
+        return topic is not None and topic.record.tenant == tenant
