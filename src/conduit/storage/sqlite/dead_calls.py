@@ -1,0 +1,56 @@
+"""The part of the store that is about dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conduit.core.message import DeadLetter, DeadPlace
+from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
+from conduit.storage.sqlite import dead_letters, dead_removal
+from conduit.storage.sqlite.file import StoreFile
+
+
+class DeadLetterCalls(StoreFile):
+    """See `DeadLetterStore`."""
+
+    async def dead_list(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadLetter]:
+        page = dead_letters.page
+        return await self._db.readers.call(page, tenant, which, limit, before_id)
+
+    async def dead_places(
+        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
+    ) -> list[DeadPlace]:
+        places = dead_letters.places
+        return await self._db.readers.call(places, tenant, which, limit, before_id)
+
+    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
+        return await self._db.readers.call(dead_letters.count, tenant, which)
+
+    async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
+        return await self._db.readers.call(dead_letters.get, tenant, dead_id)
+
+    async def dead_find(self, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
+        return await self._db.readers.call(dead_letters.find, tenant, dead_ids)
+
+    async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
+        return await self._db.readers.call(dead_letters.of, subscription, topic_id, seq)
+
+    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+        return await self._db.readers.call(dead_letters.tally, tenant, subscription)
+
+    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
+        return await self._db.readers.call(dead_letters.fate, subscription, topic_id, seq)
+
+    async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
+        return await self._db.writer.call(dead_removal.delete, tenant, dead_ids)
+
+    async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
+        trim = dead_removal.trim
+        gone = await self._db.writer.housekeep(trim, before_ms, bounds, limit)
+        self._losses.dropped(gone)
+        return len(gone)
+
+    async def dead_losses(self) -> list[Loss]:
+        return self._losses.take()

@@ -1,0 +1,78 @@
+"""The store's file while it is open, and who works on it: one thread that writes, and two that read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import apsw
+
+from conduit.errors import StoreUnavailable
+from conduit.storage.base import Appender
+from conduit.storage.dead import Losses
+from conduit.storage.fences import Fences
+from conduit.storage.sqlite.database import Database, undo_failed
+from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.worker import Worker
+
+
+class _Open:
+    """What exists while the store is open."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.log = database.log
+        self.writer = Worker("conduit-sqlite-writer", [database.writer], undo_failed)
+        self.readers = Worker("conduit-sqlite-reader", database.readers)
+
+    def close(self) -> None:
+        """Finish every call, then give up the file. Blocks."""
+        self.readers.close()
+        self.writer.close()
+        self.database.close()
+
+
+class StoreFile:
+    """Opens and closes the file, and says what it is; the parts of the store go on from here."""
+
+    kind = "sqlite"
+    durable = True
+    shards: Mapping[int, Appender] = {}
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state: _Open | None = None
+        self._settings: dict[str, object] = {}
+        self._fences = Fences()
+        # Dead letters that had to be dropped.
+        self._losses = Losses()
+
+    async def open(self) -> None:
+        """Raises StoreUnavailable when the file cannot be used, is not durable, belongs to another
+        server, or was written by a newer Conduit."""
+        database = await asyncio.to_thread(_open, self._path)
+        self._settings = database.settings
+        self._state = _Open(database)
+
+    async def close(self) -> None:
+        state, self._state = self._state, None
+        if state is not None:
+            await asyncio.to_thread(state.close)
+
+    def describe(self) -> dict[str, object]:
+        """`kind`, `durable` and, once open, the SQLite settings that durability rests on."""
+        return {"kind": self.kind, "durable": self.durable, **self._settings}
+
+    @property
+    def _db(self) -> _Open:
+        if self._state is None:
+            raise StoreUnavailable("the store is not open")
+        return self._state
+
+
+def _open(path: Path) -> Database:
+    try:
+        return Database(path)
+    except (OSError, apsw.Error) as error:
+        raise translated(error) from error
