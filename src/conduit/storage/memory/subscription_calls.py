@@ -23,7 +23,7 @@ from conduit.storage.slices import in_slices
 
 
 class SubscriptionCalls(DeadLetterCalls):
-    """See `Store`; what they settle leaves dead letters."""
+    """See `SubscriptionStore`; what they settle leaves dead letters."""
 
     def __init__(self, log: Log, letters_max_bytes: int) -> None:
         super().__init__(log, letters_max_bytes)

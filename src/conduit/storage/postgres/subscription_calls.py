@@ -26,7 +26,7 @@ from conduit.storage.slices import in_slices
 
 
 class SubscriptionCalls(DeadLetterCalls):
-    """See `Store`; what they settle leaves dead letters."""
+    """See `SubscriptionStore`; what they settle leaves dead letters."""
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         # Who asks after a change without an answer is told what became of it.

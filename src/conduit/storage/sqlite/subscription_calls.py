@@ -22,7 +22,7 @@ from conduit.storage.sqlite.dead_calls import DeadLetterCalls
 
 
 class SubscriptionCalls(DeadLetterCalls):
-    """See `Store`; what they settle leaves dead letters."""
+    """See `SubscriptionStore`; what they settle leaves dead letters."""
 
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return await self._db.readers.call(subscriptions.all_records)
