@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from conduit.broker import turn
 from conduit.broker.administer import altering
+from conduit.broker.deliver import router
 from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
@@ -86,6 +88,43 @@ async def test_after_a_seek_without_an_answer_it_goes_on_from_where_the_store_ha
     _, again = await bench.subscribe("t", subscription="s")
     await bench.flush()
     assert again.seqs == ([1, 2, 3] if happened else [3])
+
+
+async def test_a_seek_without_an_answer_is_not_undone_where_there_are_too_many_topics_to_leave_at_once(
+    bench, monkeypatch
+):
+    # One topic in a turn of the loop.
+    monkeypatch.setattr(router, "CLOSED_MAX_COUNT", 1)
+    monkeypatch.setattr(turn, "STEPS_MAX_COUNT", 1)
+    names = [f"t{number}" for number in range(9)]
+    for name in names:
+        await bench.broker.topics.create(T, name)
+    connection, peer = await bench.subscribe("*", subscription="s")
+    for name in names:
+        await bench.publish(name)
+    await bench.until(lambda: len(peer.seqs) == len(names))
+    await bench.flush()
+    bench.broker.store.lost["seek"] = True
+    for name in names:
+        connection.verbs.ack(Ack(topic=name, seq=1))
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    await bench.broker._engine.progress.flush()
+    rows = await bench.broker.store.progress(1)
+    assert {row.floor for row in rows} <= {0}
+
+
+async def test_two_changes_at_once_both_take_effect(bench):
+    await bench.subscribe("t", subscription="s")
+    store, subscriptions = bench.broker.store, bench.broker.subscriptions
+    store.held.add("subscription_update")
+    changes = [subscriptions.update(T, "s", {"max_in_flight": 7}), subscriptions.pause(T, "s")]
+    changing = asyncio.gather(*changes)
+    await bench.until(lambda: bool(store.waiting))
+    store.release()
+    await changing
+    for record in (await stored(bench), bench.broker._owned.get(T, "s")):
+        assert (record.settings.max_in_flight, record.paused) == (7, True)
 
 
 async def deleting(bench: Bench):

@@ -43,6 +43,10 @@ async def test_the_backlog_is_there_without_a_consumer_and_after_it_has_died(ben
     # What is settled above the floor does not count.
     assert backlog(bench) == 1
     connection.close(lost=True)
+    await bench.flush()
+    assert bench.broker._owned.running() == []
+    # It is not counted anew for that.
+    assert backlog(bench) == 1
     await counted(bench)
     assert backlog(bench) == 1
     await bench.publish_many("t", 2)
@@ -63,6 +67,41 @@ async def test_what_retention_has_removed_is_no_backlog(bench: Bench, is_running
     await counted(bench)
     assert backlog(bench) == 2
     assert (await bench.broker.subscriptions.get(T, "s")).topics[0].lag == 2
+
+
+@pytest.mark.parametrize("has_progress", [False, True])
+async def test_what_retention_has_removed_while_nobody_was_there_is_no_backlog_of_who_may_not_begin(
+    bench: Bench, has_progress
+):
+    await bench.broker.topics.create(T, "t", Retention(max_messages=2))
+    await create(bench, "s", ">", max_in_flight=3)
+    await bench.publish_many("t", 5)
+    if has_progress:
+        connection, _ = await bench.subscribe(">", subscription="s")
+        await bench.flush()
+        connection.close()
+        await bench.flush()
+    await bench.broker.subscriptions.pause(T, "s")
+    await bench.publish_many("t", 15)
+    await bench.broker._housekeeper.round()
+    await bench.subscribe(">", subscription="s")
+    (running,) = bench.broker._owned.running()
+    assert running.unopened
+    assert backlog(bench) == 2
+    await counted(bench)
+    assert backlog(bench) == 2
+
+
+async def test_the_backlog_is_known_within_a_second_of_a_start_though_nobody_asks():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        await create(bench, "s", ">")
+        await bench.publish_many("t", 5)
+    async with running_broker(store) as bench:
+        bench.broker._tick.cancel()
+        bench.broker._ticked()
+        await bench.until(lambda: backlog(bench) == 5)
 
 
 async def test_a_deleted_topic_and_a_deleted_subscription_are_no_backlog(bench: Bench):
