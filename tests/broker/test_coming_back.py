@@ -24,6 +24,7 @@ async def test_a_topic_that_was_deleted_stays_deleted(bench: Bench, name):
     _, peer = await bench.subscribe("a", subscription=name)
     await bench.broker.topics.delete(T, "a")
     assert peer.closed == (4001, TOPIC_DELETED)
+    assert "create: false" in TOPIC_DELETED
     assert len(TOPIC_DELETED.encode()) <= 123
     assert await refused(bench, "a", subscription=name) == "topic_not_found"
     assert len(bench.broker.topics) == 0

@@ -217,11 +217,15 @@ async def test_what_is_published_before_anybody_has_noted_that_the_clock_was_set
         assert await kept(bench, "new") == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("has_later_stamps", [False, True])
 async def test_the_store_knows_that_the_clock_was_set_back_before_it_has_a_message_of_then(
-    store, clock
+    store, clock, has_later_stamps
 ):
     async with running(store, clock) as bench:
         await created(bench, "new", max_age_s=3600)
+        if has_later_stamps:
+            await created(bench, "other")
+            await bench.publish("other")
         bench.clock.seconds += 30
         steps(bench, -2 * 3600)
         await bench.publish("new")

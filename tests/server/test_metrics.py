@@ -36,6 +36,14 @@ async def test_metrics_read_the_brokers_counters(api: Api):
     assert values["conduit_ready"] == 1
 
 
+async def test_the_backlog_is_there_although_nobody_is_attached(api: Api):
+    await api.topic("t")
+    await api.post("/api/subscriptions", {"name": "s", "topic": "t"}, 201)
+    await api.bench.publish("t")
+    values, _ = await scrape(api)
+    assert (values["conduit_backlog"], values["conduit_subscribers"]) == (1, 0)
+
+
 async def test_every_counter_of_the_broker_is_a_metric(api: Api):
     values, _ = await scrape(api)
     counters = {name for name in vars(api.context.broker.stats) if name.endswith("_count")}
