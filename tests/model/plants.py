@@ -254,7 +254,7 @@ PLANTS = (
                 "                numbers = sorted(self.by_seq)\n        return taken",
             ),
             Change(
-                "core/delivery.py",
+                "core/open_deliveries.py",
                 "                self.in_flight[holder] -= 1\n        return settled",
                 "                self.in_flight[retry.holder] -= 1\n        return settled",
             ),

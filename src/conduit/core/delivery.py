@@ -1,11 +1,8 @@
 """The delivery machine: how far one subscription is in one topic.
 
 Theory of operation. Numbers are handed out in order; `cursor` is the last one handed. Each number up
-to `cursor` is either settled or open, and an open one is in exactly one of two places:
-
-- `runs`: first deliveries that are out and have no history (core/runs.py).
-- `retries`: any delivery with a history: failed, given back, extended, redriven (core/retries.py).
-  It is out with a holder until `at`, or waits until `at` to be handed out again.
+to `cursor` is either settled or open: out with a holder, or waiting to be handed out again
+(core/open_deliveries.py).
 
 An attempt runs from the moment it is written, so whoever calls `hand` or `hand_again` writes at once. It
 fails by its deadline or by `nack`. Each failure doubles the wait; failure number `max_attempts` is a
@@ -30,20 +27,17 @@ from itertools import islice
 
 from conduit.core.backoff import lost_wait_s
 from conduit.core.lost import Lost
+from conduit.core.open_deliveries import OpenDeliveries
 from conduit.core.pages import Moment, Page, Pages, Snapshot
 from conduit.core.policy import PUT_OFF_S, REASON_LOST, REASON_TIMEOUT, Dead, Policy
-from conduit.core.retries import NOBODY, SUSPECT_LOSSES, Retries, Retry, Tally
-from conduit.core.runs import Runs
+from conduit.core.retries import NOBODY, Retries, Retry, Tally
 from conduit.errors import StateError
 
-# Ranks of waiting retries: those that come before new messages, and those that come after.
-_READY = range(SUSPECT_LOSSES)
-_SUSPECTS = range(SUSPECT_LOSSES, SUSPECT_LOSSES + 1)
 # Deliveries that fail at one call: the others do at the next, so that nobody waits for all of them.
 EXPIRE_MAX_COUNT = 1_000
 
 
-class Delivery:
+class Delivery(OpenDeliveries):
     """The progress of one subscription in one topic; the module's text has the rules.
 
     Holders are positive numbers that the owner gives to its subscribers. `in_flight` maps each to the
@@ -54,15 +48,11 @@ class Delivery:
     __slots__ = (
         "_first_wait_s",
         "_floor",
-        "_is_stored",
         "cursor",
         "dead",
-        "in_flight",
         "lost",
         "pages",
         "policy",
-        "retries",
-        "runs",
     )
 
     def __init__(
@@ -74,11 +64,8 @@ class Delivery:
         *,
         is_stored: bool = True,
     ) -> None:
+        super().__init__(in_flight, waiting, is_stored=is_stored)
         self.cursor = floor
-        self.in_flight = in_flight
-        self.runs = Runs(in_flight)
-        self._is_stored = is_stored
-        self.retries = Retries(waiting, is_stored=is_stored)
         self.pages = Pages(self.retries)
         self.lost = Lost()
         self.dead: list[Dead] = []
@@ -95,60 +82,10 @@ class Delivery:
             for seq in range(run.first, run.last + 1):
                 self._put_out(seq, Retry(attempt=1), run.holder, run.deadline)
 
-    # What is known --------------------------------------------------------------------------------
-
     @property
     def floor(self) -> int:
         """The number at and below which everything is settled, or known to be lost; redriven ones apart."""
         return self._raise_floor()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is open."""
-        return not self.runs and not self.retries.by_seq
-
-    @property
-    def open_count(self) -> int:
-        """Unsettled deliveries: out or waiting."""
-        return self.runs.count + len(self.retries.by_seq)
-
-    @property
-    def out_count(self) -> int:
-        """Deliveries that somebody has."""
-        return self.runs.count + self.retries.out_count
-
-    @property
-    def waiting_count(self) -> int:
-        """Deliveries that wait for their next attempt."""
-        return len(self.retries.by_seq) - self.retries.out_count
-
-    def is_open(self, seq: int) -> bool:
-        """Whether the number was handed out and is not settled."""
-        return seq in self.retries.by_seq or self.runs.find(seq) is not None
-
-    def lowest_open(self) -> int | None:
-        """The lowest unsettled number, or None."""
-        lowest, other = self.runs.lowest, self.retries.lowest()
-        return other if lowest is None or (other is not None and other < lowest) else lowest
-
-    def history(self, seq: int) -> Retry | None:
-        """Attempts and state of an open number, or None for one that is settled or not handed out."""
-        if (retry := self.retries.by_seq.get(seq)) is not None:
-            return retry
-        if (run := self.runs.find(seq)) is not None:
-            return Retry(attempt=1, at=run.deadline, holder=run.holder)
-        return None
-
-    def next_deadline(self, now: float) -> float | None:
-        """The earliest ack deadline, or end of a wait after `now`; perhaps an earlier time, never a later
-        one. It is told even if something else is due already: in strict order that one must wait."""
-        deadline = self.runs.deadline
-        if not self.retries.by_seq:
-            return deadline
-        at = self.retries.next_at(now)
-        if at is None or deadline is None:
-            return deadline if at is None else at
-        return min(at, deadline)
 
     # Handing out ----------------------------------------------------------------------------------
 
@@ -167,16 +104,6 @@ class Delivery:
         or is `lost`. What is open stays so, and is found missing when it is handed out again."""
         self.cursor = max(self.cursor, last)
 
-    def due(self, now: float) -> int | None:
-        """The number to be handed out again next, before what is new; None if there is none."""
-        return self.retries.first_due(now, _READY)
-
-    def due_suspect(self, now: float) -> int | None:
-        """The suspect to be handed out next, after what is new; None while one is out."""
-        if self.retries.suspects_out_count:
-            return None
-        return self.retries.first_due(now, _SUSPECTS)
-
     def hand_again(self, seq: int, holder: int, now: float) -> Retry:
         """Hand out a number that waits; returns its history, with the attempt that begins now."""
         retry = self.retries.by_seq.get(seq)
@@ -188,20 +115,6 @@ class Delivery:
         return retry
 
     # Settling -------------------------------------------------------------------------------------
-
-    def ack(self, seq: int) -> bool:
-        """Settle one number, out or waiting. False if it is not open."""
-        return self.runs.take(seq) or self._drop_retry(seq) is not None
-
-    def ack_through(self, seq: int, holder: int) -> int:
-        """Settle every number up to and with `seq` that `holder` has, or had last before it failed.
-        Returns how many."""
-        settled = self.runs.take_through(seq, holder)
-        for retry in self.retries.take_through(seq, holder):
-            settled += 1
-            if retry.holder != NOBODY:
-                self.in_flight[holder] -= 1
-        return settled
 
     def nack(
         self, seq: int, now: float, delay_s: float | None, reason: str, jitter: float = 0.0
@@ -355,20 +268,6 @@ class Delivery:
         self._floor = self.lost.lowest(self._floor, lowest) - 1
         return self._floor
 
-    def _drop_retry(self, seq: int) -> Retry | None:
-        retry = self.retries.take(seq)
-        if retry is not None and retry.holder != NOBODY:
-            self.in_flight[retry.holder] -= 1
-        return retry
-
-    def _take_out(self, seq: int) -> Retry | None:
-        """Take a number that is out from where it is, as a retry that still names its holder."""
-        retry = self.history(seq)
-        if retry is None or retry.holder == NOBODY:
-            return None
-        self.ack(seq)
-        return retry
-
     def _fail(self, seq: int, retry: Retry, reason: str, at: float) -> None:
         """One attempt has failed and is with nobody any more: wait for the next, or die."""
         retry.failures += 1
@@ -390,7 +289,3 @@ class Delivery:
     def _begin_retries(self) -> None:
         self.retries = Retries(self.retries.waiting, is_stored=self._is_stored)
         self.pages = Pages(self.retries)
-
-    def _put_out(self, seq: int, retry: Retry, holder: int, deadline: float) -> None:
-        self.in_flight[holder] = self.in_flight.get(holder, 0) + 1
-        self.retries.put_out(seq, retry, holder, deadline)
