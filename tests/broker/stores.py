@@ -28,6 +28,20 @@ class AwayStore(MemoryStore):
         return await super().read(*args, **kwargs)
 
 
+class Share:
+    """What one of several servers has of one store: `is_leader` says whether it is the one that cleans up."""
+
+    def __init__(self, store: MemoryStore, *, is_leader: bool) -> None:
+        self._store = store
+        self.is_leader = is_leader
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    async def cleans_up(self) -> bool:
+        return self.is_leader
+
+
 class SlowStore(MemoryStore):
     """Calls of the methods in `held` wait until `release`: `former`, `seek`, `topics`, `topic_delete` and
     `trim` with the answer, the others before they have an effect, and `settle` with the answer if `settled`

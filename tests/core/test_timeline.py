@@ -192,3 +192,70 @@ def test_nothing_is_called_older_than_it_is_and_nothing_is_missed_since_a_time(m
         assert not machine.is_older(stamp, age_ms) or age_ms < real_ms
         later = [other for _, other in published[number:]]
         assert min(later) >= machine.timeline.earliest_ms(stamp) - 2 * TOLERANCE_MS
+
+
+# Another server ---------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_as_this_one_changes_nothing():
+    machine, other = Machine(), Machine()
+    for _ in range(5):
+        for each in (machine, other):
+            each.go(MINUTE)
+        machine.timeline.hear(other.timeline.low_ms)
+    assert machine.timeline.before_ms(10 * S) == machine.wall_ms - 10 * S
+    assert machine.timeline.age_ms(machine.wall_ms - 10 * S) == 10 * S
+
+
+def test_what_other_clocks_said_takes_bounded_memory():
+    machine = Machine()
+    for number in range(2 * DAY // MINUTE):
+        machine.go(MINUTE)
+        machine.timeline.hear(machine.wall_ms - HOUR - number % 5 * S)
+    assert len(machine.timeline.save(machine.reading, 0).lows) == 1
+    for number in range(3 * STEPS_MAX_COUNT):
+        machine.go(MINUTE)
+        machine.timeline.hear(machine.wall_ms - number % 7 * HOUR)
+    assert len(machine.timeline.save(machine.reading, 0).lows) <= STEPS_MAX_COUNT
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["here", "there", "neither"]),
+            st.integers(0, 30 * MINUTE),
+            st.sampled_from([0, -HOUR, -3 * HOUR, HOUR, 30 * DAY]),
+            st.integers(0, MINUTE),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([5 * S, MINUTE, 10 * MINUTE, HOUR]),
+)
+def test_nothing_that_another_server_has_stamped_is_called_older_than_it_is(moves, age_ms):
+    machine, other = Machine(), Machine()
+    machine.timeline.hear(other.timeline.low_ms)
+    published = []
+
+    def passes(ms):
+        """Says what it has to every minute, and at once when its clock was set."""
+        machine.go(ms)
+        if other.go(ms) or machine.true_ms // MINUTE != (machine.true_ms - ms) // MINUTE:
+            machine.timeline.hear(other.timeline.low_ms)
+        published.append((other.true_ms, other.wall_ms))
+
+    for where, ms, ahead_ms, is_restarted_after_ms in moves:
+        for _ in range(ms // MINUTE):
+            passes(MINUTE)
+        passes(ms % MINUTE)
+        if where == "here":
+            machine.go(0, ahead_ms=ahead_ms)
+        elif where == "there":
+            other.go(0, ahead_ms=ahead_ms)
+            machine.timeline.hear(other.timeline.low_ms)
+            published.append((other.true_ms, other.wall_ms))
+        if is_restarted_after_ms > 50 * S:
+            machine.restart(0)
+        for true_ms, stamp in published:
+            real_ms = machine.true_ms - true_ms + 2 * TOLERANCE_MS
+            assert machine.timeline.age_ms(stamp) <= real_ms
+            assert not machine.is_older(stamp, age_ms) or age_ms < real_ms

@@ -128,9 +128,9 @@ class Broker:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
         await self.store.open()
         # Now, and not with the first round: `conduit store` sees by it that the store is in use.
-        await self.store.cleans_up()
+        is_leader = await self.store.cleans_up()
         await renew_if_copied(self.store, self.clock.wall_ms())
-        await self._time.load()
+        await self._time.load(is_leader=is_leader)
         await self.topics.load()
         await self._owned.load()
         since_ms = self._time.before_ms(self._options.idempotency_window_s)

@@ -1,6 +1,10 @@
 """The time that the store lives in: how old things are, although the machine's wall clock jumps.
 
 `core/timeline.py` decides; here it is read from the store, noted every second, told to the log, and kept.
+
+Of several servers on one store the one that cleans up leads: it keeps the timeline. The others have the store
+know what their clocks say, before they stamp anything by them; the leader hears it before it removes anything
+for its age. Who becomes the leader goes on from what the one before has kept.
 """
 
 from __future__ import annotations
@@ -8,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from uuid import uuid4
 
 import msgspec
 
 from conduit.broker.clock import Clock
-from conduit.core.timeline import SETTLED_MS, Reading, Saved, Timeline
+from conduit.core.timeline import SETTLED_MS, TOLD_MS, Reading, Saved, Timeline
 from conduit.errors import ConduitError
 from conduit.storage.base import Store
 
@@ -20,11 +25,16 @@ from conduit.storage.base import Store
 KEEP_INTERVAL_S = 60.0
 KEEP_TIMEOUT_S = 1.0
 FACT = "timeline"
+# What a server says that does not lead, by its id.
+TOLD = "clock."
+# Who has said nothing for so long has stopped: it says something every KEEP_INTERVAL_S.
+FORGET_TOLD_S = 600.0
 # What is kept holds for stamps that are so much later: one more than that is kept first.
-AHEAD_MS = 120_000
+AHEAD_MS = TOLD_MS
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Saved).decode
+_decode_told = msgspec.msgpack.Decoder(int).decode
 logger = logging.getLogger(__name__)
 
 
@@ -35,6 +45,10 @@ class StoreTime:
         self._store = store
         self._clock = clock
         self._timeline = Timeline(None, clock.reading())
+        self._name = f"{TOLD}{uuid4().hex}"
+        self._is_leader = False
+        # What others have said, and when that was heard first.
+        self._heard: dict[str, tuple[bytes, float]] = {}
         self._keep_at = 0.0
         self.highest_ms = 0
         """No message has a higher stamp: raised by whoever stamps one."""
@@ -43,26 +57,65 @@ class StoreTime:
         self.kept_ms = 0
         """What the store knows of: a higher stamp has to be kept first."""
 
-    async def load(self) -> None:
+    async def load(self, *, is_leader: bool) -> None:
         """Go on where the store was left. Raises StoreUnavailable."""
+        await self._go_on()
+        self._is_leader = is_leader
+        if is_leader:
+            await self.hear()
+        await self.keep_now()
+
+    async def lead(self, *, is_leader: bool) -> None:
+        """To be called every few seconds, with whether this is the server that cleans up. Raises
+        StoreUnavailable; then it does not lead, and nothing may be removed for its age."""
+        if is_leader != self._is_leader:
+            if is_leader:
+                await self._go_on()
+            self._is_leader = is_leader
+            self._keep_at = 0.0
+        if is_leader:
+            await self.hear()
+
+    async def hear(self) -> None:
+        """Learn what the clocks of other servers say: not all that they have stored is younger than their
+        stamps seem by the clock of this one. Raises StoreUnavailable."""
+        told, now = await self._store.facts(TOLD), self._clock.now()
+        before, self._heard = self._heard, {}
+        for name, value in told.items():
+            known, at = before.get(name, (None, now))
+            if known != value:
+                self._timeline.hear(_decode_told(value))
+                at = now
+            self._heard[name] = value, at
+        for name, (_, at) in tuple(self._heard.items()):
+            if now >= at + FORGET_TOLD_S:
+                # The next time, if the store cannot now.
+                with suppress(ConduitError):
+                    await self._store.keep_fact(name, None)
+
+    async def _go_on(self) -> None:
         stored = await self._store.fact(FACT)
         if stored is not None:
             saved = _decode(stored)
             self._timeline = Timeline(saved, self._clock.reading())
-            self.highest_ms = saved.highest_ms
+            self.highest_ms = max(self.highest_ms, saved.highest_ms)
             jump_ms = self._timeline.jump_ms
             if jump_ms:
                 self._tell(jump_ms)
-        await self.keep_now()
 
     def tick(self) -> None:
         """Note what the clocks say."""
         self._note(self._clock.reading())
 
     async def keep(self) -> None:
-        """Have the store know this moment, if that is due. Raises StoreUnavailable."""
-        if self._clock.now() >= self._keep_at:
+        """Have the store know this moment, if that is due. If the store cannot keep it now, that is logged,
+        and nothing has to wait for it: it is due again."""
+        if self._clock.now() < self._keep_at:
+            return
+        try:
             await self.keep_now()
+        except ConduitError as error:
+            logger.warning("the store cannot be told the time; that is tried again: %s", error)
 
     async def keep_now(self, *, is_last: bool = False) -> None:
         """Have the store know this moment; `is_last`: nothing is stamped any more. Raises
@@ -70,9 +123,13 @@ class StoreTime:
         reading = self._clock.reading()
         self._note(reading)
         ahead_ms = 0 if is_last else reading.wall_ms + AHEAD_MS
-        saved = self._timeline.save(reading, max(self.highest_ms, ahead_ms))
-        await self._store.keep_fact(FACT, _encode(saved))
-        self.kept_ms = saved.highest_ms
+        highest_ms = max(self.highest_ms, ahead_ms)
+        if self._is_leader:
+            saved = self._timeline.save(reading, highest_ms)
+            await self._store.keep_fact(FACT, _encode(saved))
+        else:
+            await self._store.keep_fact(self._name, _encode(self._timeline.low_ms))
+        self.kept_ms = highest_ms
         self._keep_at = self._clock.now() + KEEP_INTERVAL_S
 
     async def keep_ahead(self) -> None:

@@ -9,6 +9,9 @@ younger, and it is kept for longer.
 It goes on over restarts. On the same boot of a machine the time between two processes is known. Else only
 the wall clock can say it, which may be wrong until somebody has set it: that it went forward while nobody
 looked is taken for time that has passed only when it has not jumped for SETTLED_MS.
+
+Several servers may stamp what is in one store, each by the clock of its machine. The one that keeps the
+timeline hears from the others how low theirs are, and what they stamp counts as no older.
 """
 
 from __future__ import annotations
@@ -23,6 +26,11 @@ TOLERANCE_MS = 1_000
 SETTLED_MS = 600_000
 # Of a clock that jumps all the time, the oldest steps are joined.
 STEPS_MAX_COUNT = 100
+# What another server says of its clock covers the time before that, in which it may have said something else
+# that nobody has heard; and it holds for the time after it: before that is over, it says it again.
+TOLD_MS = 120_000
+# What is said is heard a little later, and the clock seems to be behind by that. So far apart it goes on.
+_HEARD_WITHIN_MS = 10_000
 _ENDLESS_MS = 1 << 60
 
 
@@ -47,6 +55,20 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
         return self.wall_ms - self.at_ms
 
 
+class Low(msgspec.Struct, frozen=True, array_like=True):
+    """The wall clock of another machine: from `at_ms` of the store's time to TOLD_MS after `until_ms` it went
+    on from `wall_ms`, or above that."""
+
+    at_ms: int
+    until_ms: int
+    wall_ms: int
+
+    @property
+    def ahead_ms(self) -> int:
+        """Wall clock minus store's time."""
+        return self.wall_ms - self.at_ms
+
+
 class Saved(msgspec.Struct, frozen=True):
     """A timeline as it is stored: its steps, and the last moment that it knows."""
 
@@ -55,6 +77,7 @@ class Saved(msgspec.Struct, frozen=True):
     reading: Reading
     highest_ms: int = 0
     """No stamp is higher."""
+    lows: list[Low] = []
 
 
 class Timeline:
@@ -67,6 +90,7 @@ class Timeline:
         """What the last `note` has returned."""
         self._before: Step | None = None
         """Set while the time is not known that passed before this process: the last step before it."""
+        self._lows = [] if saved is None else list(saved.lows)
         if saved is None:
             self._steps = [Step(0, reading.wall_ms)]
         else:
@@ -77,8 +101,9 @@ class Timeline:
                 self.at_ms += passed_ms
             else:
                 self._before = self._steps[-1]
-        # Of the steps, those of processes before this one.
+        # Of the steps and of the lows, those of processes before this one.
         self._earlier_count = 0 if saved is None else len(saved.steps)
+        self._earlier_lows_count = len(self._lows)
         self._steady_at_ms = self.at_ms
         self._boot_at_ms = self.at_ms - reading.boot_ms
         self.note(reading)
@@ -104,7 +129,39 @@ class Timeline:
 
     def save(self, reading: Reading, highest_ms: int) -> Saved:
         """As it is after `note` of this reading."""
-        return Saved(list(self._steps), self.at_ms, reading, highest_ms)
+        return Saved(list(self._steps), self.at_ms, reading, highest_ms, list(self._lows))
+
+    # Other servers --------------------------------------------------------------------------------
+
+    @property
+    def low_ms(self) -> int:
+        """What the wall clock would say now, had it stayed as it was at its lowest in the last TOLD_MS of
+        this process. It is for another server to `hear`."""
+        own = self._steps[max(0, self._earlier_count) :] or self._steps[-1:]
+        ends = [step.at_ms for step in own[1:]] + [_ENDLESS_MS]
+        since_ms = self.at_ms - TOLD_MS
+        return self.at_ms + min(
+            step.ahead_ms for step, end in zip(own, ends, strict=True) if end > since_ms
+        )
+
+    def hear(self, low_ms: int) -> None:
+        """Another server has said this `low_ms`, a moment ago or long ago: it counts as if it were now, so
+        nothing counts as older than it is."""
+        at_ms, ahead_ms = self.at_ms, low_ms - self.at_ms
+        for place in range(max(0, self._earlier_lows_count), len(self._lows)):
+            low = self._lows[place]
+            is_near = abs(ahead_ms - low.ahead_ms) <= _HEARD_WITHIN_MS
+            if is_near and low.until_ms + TOLD_MS >= at_ms:
+                lowest_ms = min(ahead_ms, low.ahead_ms)
+                self._lows[place] = Low(low.at_ms, at_ms, low.at_ms + lowest_ms)
+                return
+        self._lows.append(Low(at_ms - TOLD_MS, at_ms, low_ms - TOLD_MS))
+        if len(self._lows) > STEPS_MAX_COUNT:
+            first, second = self._lows[:2]
+            ahead_ms = min(first.ahead_ms, second.ahead_ms)
+            until_ms = max(first.until_ms, second.until_ms)
+            self._lows[:2] = [Low(first.at_ms, until_ms, first.at_ms + ahead_ms)]
+            self._earlier_lows_count -= 1
 
     # What it answers ------------------------------------------------------------------------------
 
@@ -121,6 +178,11 @@ class Timeline:
                 # Before it was noted the clock went as the first step, as far as anybody knows.
                 is_first = step is self._steps[0]
                 lows.append(step.ahead_ms + (since_ms if is_first else max(since_ms, step.at_ms)))
+        lows.extend(
+            low.ahead_ms + max(since_ms, low.at_ms)
+            for low in self._lows
+            if low.until_ms + TOLD_MS > since_ms
+        )
         return min(lows)
 
     def age_ms(self, stamp_ms: int) -> int:
@@ -129,6 +191,9 @@ class Timeline:
         for step, end_ms in self._spans():
             if step.wall_ms <= stamp_ms or step is self._steps[0]:
                 newest_ms = max(newest_ms, min(end_ms, stamp_ms - step.ahead_ms))
+        for low in self._lows:
+            if low.wall_ms <= stamp_ms:
+                newest_ms = max(newest_ms, min(low.until_ms + TOLD_MS, stamp_ms - low.ahead_ms))
         return max(0, self.at_ms - newest_ms)
 
     def earliest_ms(self, wall_ms: int) -> int:
@@ -166,3 +231,9 @@ class Timeline:
         if later and later[0].ahead_ms == before.ahead_ms:
             later.pop(0)
         self._steps[count:] = later
+        # Heard by this process: so much later, and so much longer ago below its clock.
+        count = max(0, self._earlier_lows_count)
+        self._lows[count:] = [
+            Low(low.at_ms + passed_ms, low.until_ms + passed_ms, low.wall_ms)
+            for low in self._lows[count:]
+        ]

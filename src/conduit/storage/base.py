@@ -126,8 +126,11 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
     async def fact(self, name: str) -> bytes | None:
         """What was kept under this name last, or None."""
 
-    async def keep_fact(self, name: str, value: bytes) -> None:
-        """Keep a few bytes under this name."""
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        """Those whose names begin like this, by name."""
+
+    async def keep_fact(self, name: str, value: bytes | None) -> None:
+        """Keep a few bytes under this name; None: nothing more."""
 
     @property
     def copied(self) -> str | None:

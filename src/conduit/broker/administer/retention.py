@@ -86,12 +86,14 @@ class Housekeeper:
     async def round(self) -> None:
         """Bring everything to what the retention keeps now, unless another node does. Raises
         StoreUnavailable."""
-        if await self._store.cleans_up():
+        is_leader = await self._store.cleans_up()
+        await self._time.lead(is_leader=is_leader)
+        await self._time.keep()
+        if is_leader:
             await self._clean()
         self._losses.tell(await self._store.dead_losses())
 
     async def _clean(self) -> None:
-        await self._time.keep()
         await self._topics(self._clock.now())
         await self._repeat(self._store.purge)
         keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
@@ -155,6 +157,10 @@ class Housekeeper:
 
     async def _trim(self, topic: Topic, through_seq: int) -> None:
         more = True
+        if topic.retention.max_age_s is not None:
+            # Now, and not only once a round: another server may have told of its clock a moment ago, and
+            # stored messages then.
+            await self._time.hear()
         # A store counts the age from here: what has a lower stamp than `before_ms` goes.
         age_s = topic.retention.max_age_s or 0
         now_ms = self._time.before_ms(age_s) + age_s * 1000

@@ -58,8 +58,14 @@ class MemoryStore(SubscriptionCalls):
     async def fact(self, name: str) -> bytes | None:
         return self._facts.get(name)
 
-    async def keep_fact(self, name: str, value: bytes) -> None:
-        self._facts[name] = value
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        return {name: value for name, value in self._facts.items() if name.startswith(prefix)}
+
+    async def keep_fact(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self._facts.pop(name, None)
+        else:
+            self._facts[name] = value
 
     @property
     def copied(self) -> str | None:

@@ -21,6 +21,15 @@ async def get(connection: Connection, name: str) -> bytes | None:
     return value
 
 
-async def keep(connection: Connection, name: str, value: bytes) -> None:
+async def beginning(connection: Connection, prefix: str) -> dict[str, bytes]:
+    """See `Store.facts`."""
+    like = "SELECT name, value FROM conduit.facts WHERE starts_with(name, $1)"
+    return {row["name"]: row["value"] for row in await connection.fetch(like, prefix)}
+
+
+async def keep(connection: Connection, name: str, value: bytes | None) -> None:
     """See `Store.keep_fact`."""
-    await connection.execute(_KEEP, name, value)
+    if value is None:
+        await connection.execute("DELETE FROM conduit.facts WHERE name = $1", name)
+    else:
+        await connection.execute(_KEEP, name, value)

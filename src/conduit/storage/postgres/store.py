@@ -32,7 +32,10 @@ class PostgresStore(SubscriptionCalls):
     async def fact(self, name: str) -> bytes | None:
         return await self._home.database.ask(facts.get, name)
 
-    async def keep_fact(self, name: str, value: bytes) -> None:
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        return await self._home.database.ask(facts.beginning, prefix)
+
+    async def keep_fact(self, name: str, value: bytes | None) -> None:
         await self._home.database.write(facts.keep, name, value)
 
     @property

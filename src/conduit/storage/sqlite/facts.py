@@ -15,6 +15,15 @@ def get(connection: apsw.Connection, name: str) -> bytes | None:
     return found[0][0] if found else None
 
 
-def keep(connection: apsw.Connection, name: str, value: bytes) -> None:
+def beginning(connection: apsw.Connection, prefix: str) -> dict[str, bytes]:
+    """See `Store.facts`."""
+    like = "SELECT name, value FROM facts WHERE substr(name, 1, length(?1)) = ?1"
+    return dict(rows(connection, like, (prefix,)))
+
+
+def keep(connection: apsw.Connection, name: str, value: bytes | None) -> None:
     """See `Store.keep_fact`."""
-    connection.execute(KEEP, (name, value))
+    if value is None:
+        connection.execute("DELETE FROM facts WHERE name = ?", (name,))
+    else:
+        connection.execute(KEEP, (name, value))

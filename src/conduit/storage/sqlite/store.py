@@ -25,7 +25,10 @@ class SqliteStore(SubscriptionCalls):
     async def fact(self, name: str) -> bytes | None:
         return await self._db.readers.call(facts.get, name)
 
-    async def keep_fact(self, name: str, value: bytes) -> None:
+    async def facts(self, prefix: str) -> dict[str, bytes]:
+        return await self._db.readers.call(facts.beginning, prefix)
+
+    async def keep_fact(self, name: str, value: bytes | None) -> None:
         await self._db.writer.call(facts.keep, name, value)
 
     @property
