@@ -232,3 +232,21 @@ async def test_a_late_refusal_sends_away_only_who_had_the_refused_fence(bench):
     (new,) = owned.running()
     owned.flushed({(1, new.group.fence)})
     assert again.closed == (4009, "subscription moved")
+
+
+async def test_what_died_in_a_subscription_that_is_loaded_anew_is_no_letter_beside_its_delivery(
+    bench,
+):
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish("t")
+    await bench.flush()
+    connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
+    bench.broker.store.lost["seek"] = False
+    with pytest.raises(OutcomeUnknown):
+        await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    connection.close()
+    again, peer = await bench.subscribe("t", subscription="s")
+    again.verbs.ack(Ack(peer.of("message")[0]["message_id"]))
+    await bench.flush()
+    assert await bench.broker.store.dead_list(T, DeadFilter(), limit=1) == []
+    assert not bench.broker._engine.progress._marked.deaths_count

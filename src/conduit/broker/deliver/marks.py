@@ -61,16 +61,14 @@ class Marks:
         self.changed[who] = (self.changed.get(who) or []) + deaths
         self.deaths_count += len(deaths)
 
-    def forget(self, who: Recorded) -> None:
-        """Store where it stood no more, nor what was open, but what died there."""
+    def forget(self, who: Recorded, *, with_deaths: bool) -> None:
+        """Store where it stood no more, nor what was open, nor what died there if that is forgotten too."""
         self._redriven.pop(who, None)
-        self.orphans += self.changed.pop(who, None) or ()
-
-    def forget_deaths(self, refused: set[int]) -> None:
-        """Store no deaths of these subscriptions, which were closed."""
-        kept = [death for death in self.orphans if death.subscription_id not in refused]
-        self.deaths_count -= len(self.orphans) - len(kept)
-        self.orphans = kept
+        deaths = self.changed.pop(who, None) or []
+        if with_deaths:
+            self.deaths_count -= len(deaths)
+        else:
+            self.orphans += deaths
 
     def death_of(self, who: Recorded, seq: int) -> Death | None:
         """How it died there, if that is not stored yet."""

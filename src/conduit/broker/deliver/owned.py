@@ -251,7 +251,7 @@ class Owned(Durable):
             # At once, and not as its cursors are closed: a flush in between would store where they were, over
             # a seek whose answer was lost.
             for cursor in running.cursors.values():
-                self._engine.progress.forget(cursor)
+                self._engine.progress.forget(cursor, with_deaths=running.was_moved)
             self._router.remove(running)
 
     def topic_deleted(self, topic: Topic, named: Sequence[Running]) -> None:

@@ -109,10 +109,11 @@ class ProgressWriter:
         self._heard[heard[:3]] = heard
         self._wake.set()
 
-    def forget(self, who: Recorded) -> None:
-        """It is closed: where it stood is of no use any more."""
-        self._marked.forget(who)
-        self._flushing.forget(who)
+    def forget(self, who: Recorded, *, with_deaths: bool = False) -> None:
+        """It is closed: where it stood is of no use any more. `with_deaths`: nor is what died there: its
+        progress is not stored, so it is delivered again, and no fence would hold back the letter."""
+        self._marked.forget(who, with_deaths=with_deaths)
+        self._flushing.forget(who, with_deaths=with_deaths)
 
     def is_pending(self, who: Recorded) -> bool:
         """Whether it has progress that is not stored."""
@@ -219,8 +220,6 @@ class ProgressWriter:
             self._flushing = Marks()
             # Also of the parts before one that failed: nobody hears of them again.
             guarded(self._after, refused)
-            # What died there since: whoever has claimed the subscription delivers it again.
-            self._marked.forget_deaths({subscription_id for subscription_id, _ in refused})
         confirming, self._confirming = self._confirming, []
         for told in confirming:
             guarded(told, None)
