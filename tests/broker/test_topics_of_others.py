@@ -13,6 +13,7 @@ from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import MuteStore
 
 
 class Nodes(NamedTuple):
@@ -55,6 +56,19 @@ async def test_what_has_left_the_log_by_then_is_told(nodes: Nodes, name):
     await nodes.learn("o.a")
     gaps = [(gap["from_seq"], gap["to_seq"], gap["reason"]) for gap in peer.of("gap")]
     assert (gaps, peer.seqs) == ([(1, 3, "retention")], [4, 5])
+
+
+async def test_what_has_left_the_log_by_then_is_no_backlog(nodes: Nodes):
+    await nodes.ours.subscribe("o.*", subscription="s", max_in_flight=1)
+    topic = await nodes.theirs.broker.topics.create(T, "o.a")
+    await nodes.theirs.publish_many("o.a", 5)
+    await nodes.ours.broker.store.trim(topic.topic_id, Retention(max_messages=2), 0, 100)
+    await nodes.learn("o.a")
+    await nodes.ours.flush()
+    await nodes.ours.broker.subscriptions._counting.round()
+    await nodes.ours.rest()
+    view = await nodes.ours.broker.subscriptions.get(T, "s")
+    assert (view.lag, nodes.ours.broker.gauges().backlog_count) == (2, 2)
 
 
 async def test_what_has_left_the_log_unheard_makes_no_backlog_smaller(nodes: Nodes):
@@ -104,3 +118,15 @@ async def test_a_topic_that_the_other_deleted_and_made_anew_is_another_one_here(
     assert [frame["type"] for frame in peer.frames[1:]] == ["gap", "message"]
     assert {frame["epoch"] for frame in peer.frames[1:]} == {again.epoch}
     assert len(nodes.ours.broker.topics) == 2
+
+
+async def test_who_asks_what_became_of_a_deletion_learns_what_else_has_changed():
+    store = MuteStore()
+    async with running_broker(store) as ours, running_broker(store) as theirs:
+        await ours.broker.topics.create(T, "o.a")
+        await theirs.broker.topics.create(T, "o.b")
+        await theirs.publish("o.b")
+        _, peer = await ours.subscribe("o.*")
+        await ours.broker.topics.delete(T, "o.a")
+        assert [topic.name for topic in ours.broker.topics.everywhere()] == ["o.b"]
+        await ours.until(lambda: peer.seqs == [1])

@@ -24,7 +24,7 @@ from tests.model.steps.consuming import (
 )
 from tests.model.steps.disturbing import Answer, Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
 from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
-from tests.model.steps.publishing import OtherNode, Publish
+from tests.model.steps.publishing import OtherNode, OtherTopic, Publish
 from tests.model.stores import EVERY_CALL, Fault
 from tests.model.world import SLOTS_COUNT
 
@@ -169,6 +169,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "many": (2, _many),
     "large": (1, _large),
     "other node": (2, lambda choose: OtherNode(choose.of(TOPICS), choose.of([1, 3]))),
+    "other topic": (1, lambda choose: OtherTopic(choose.of(TOPICS), choose.of([1, 3]))),
     "unmake": (1, lambda choose: DeleteTopic(choose.of(TOPICS))),
     "change": (2, _change),
     "letter": (3, lambda choose: Letter(choose.below(6), choose.of([False, False, False, True]))),

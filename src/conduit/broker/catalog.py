@@ -228,8 +228,8 @@ class Catalog(Topics):
 
     async def _delete_stored(self, topic: Topic, followers: Sequence[int]) -> None:
         async def is_gone() -> bool:
-            records = await self._store.topics()
-            return all(record.topic_id != topic.topic_id for record in records)
+            await self.learn()
+            return topic.topic_id not in self._ids
 
         now_ms = self._clock.wall_ms()
         await told(self._store.topic_delete(topic.topic_id, followers, now_ms), is_gone)

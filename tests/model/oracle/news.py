@@ -57,8 +57,14 @@ class News:
         """What the broker may say that it was heard."""
 
     def is_gone(self, name: str, former: Former) -> None:
-        """A topic that it followed was deleted."""
+        """A topic that it followed was deleted. If the store was the first to say so, that may be heard by
+        now."""
+        if (name, former.epoch, True) in self.heard:
+            self.may_be_told(name, former)
+            return
         self.former[name] = former.after(self.former.get(name))
+        if (name, former.epoch, False) in self.heard:
+            self.hear(name, self.former[name], is_over=False)
 
     def store(self, name: str, former: Former) -> None:
         """The store has forgotten it."""

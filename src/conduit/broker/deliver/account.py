@@ -17,10 +17,11 @@ from conduit.core.message import Progress
 class Account:
     """Of one subscription; an ephemeral one has no lag, and nothing is told."""
 
-    __slots__ = ("_lag", "_taken", "_trims")
+    __slots__ = ("_has_begun", "_lag", "_taken", "_trims")
 
     def __init__(self, lag: Lag | None = None) -> None:
         self._lag = lag
+        self._has_begun = False
         # What was found in the topics that it has looked at, less what was known before; since when.
         self._taken = Place(0, 0)
         self._trims = 0
@@ -51,18 +52,24 @@ class Account:
 
     def begin(self) -> None:
         """It begins to look at all its topics."""
+        self._has_begun = False
         if self._lag is not None:
             self._taken = Place(-self._lag.taken, -self._lag.open_count)
             self._trims = self._lag.coverage.trims
 
     def found(self, topic: Topic, floor: int, progress: Progress | None) -> None:
         """It has looked at this one."""
-        if self._lag is not None:
+        if self._lag is not None and self._has_begun:
+            # Made since: it was counted as if nobody had taken anything, and some may be gone already.
+            if topic.last_seq > floor:
+                self._lag.put(topic, place_in(topic, floor, progress), Place(0, 0))
+        elif self._lag is not None:
             taken, open_count = place_in(topic, floor, progress)
             self._taken = Place(self._taken.taken + taken, self._taken.open_count + open_count)
 
     def has_begun(self) -> None:
         """It has looked at all: what it lacks is known, with what has changed since in some of them."""
+        self._has_begun = True
         lag = self._lag
         if lag is not None and lag.coverage.reached is None:
             taken, open_count = (
