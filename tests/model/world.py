@@ -13,12 +13,12 @@ from typing import Any
 
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.broker import Broker, BrokerOptions
-from conduit.errors import NotFound, Unavailable
+from conduit.errors import Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.base import Store
 from tests.broker.kit import Bench, ManualClock
 from tests.model.clockwork import VirtualLoop
-from tests.model.holdings import READS_MAX_COUNT, Holdings
+from tests.model.comparing import Comparing
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import FromClients
 from tests.model.oracle.from_peers import FromPeers
@@ -30,25 +30,9 @@ from tests.model.peer import Client
 from tests.model.stores import Port
 
 SLOTS_COUNT = 4
-# Of the loop's time, after each step: longer than the sweep's interval, shorter than that of the ledger, so
-# that some of what changed is stored and some is not.
-STEP_S = 0.0625
-# Longer than any pause that the broker makes before it tries something again.
-PATIENCE_S = 3.0
-PATIENCE_HOPS = 4
-# After a call that failed the broker gives the store so long, by its own clock.
-STALL_S = 1.0
-# One tries for all: when that has worked, the others follow.
-STALLS_MAX_COUNT = 3
 # A job that redrives many has short pauses.
 JOB_HOPS = 100
 JOB_HOP_S = 0.001
-JOB_LETTERS_MAX_COUNT = 1_000
-
-COUNTERS = (
-    "published", "delivered", "redelivered", "acked", "nacked", "rejected", "extended",
-    "dead_lettered", "gap",
-)  # fmt: skip
 
 
 class _Complaints(logging.Handler):
@@ -83,7 +67,7 @@ class World:
         self.redriving: set[str] = set()
         """Dead letters whose redrive is under way."""
         self._job: RedriveJob | None = None
-        self._forgiven_count = 0
+        self.comparing = Comparing(self)
         self.trace: list[str] | None = [] if is_traced else None
         self._clock = ManualClock()
         self._options = options
@@ -107,7 +91,7 @@ class World:
         self.is_stopping = False
         self.loop = VirtualLoop()
         self.loop.set_exception_handler(self._on_loop_error)
-        self._forgiven_count = 0
+        self.comparing.begin_life()
         self.port = Port(self._stores(), self.ears, self.loop)
         self.broker = Broker(self.port, self._clock, self._options)
         self.bench = Bench(self.broker, self._clock)
@@ -140,7 +124,7 @@ class World:
         await self.loop.idle()
         faults.release()
         while not stopping.done():
-            await self._let_pass(1.0)
+            await self.let_pass(1.0)
         if faults.failed_count == failed_count:
             for lost in at_rest.unstored(self.state):
                 self.violated(Violation(lost))
@@ -198,12 +182,13 @@ class World:
         """Let a job come to its end, if the store lets it."""
         self._job = job
         for _ in range(JOB_HOPS):
-            self._look_at_job()
+            self.look_at_job()
             if self._job is None:
                 return
-            await self._let_pass(JOB_HOP_S)
+            await self.let_pass(JOB_HOP_S)
 
-    def _look_at_job(self) -> None:
+    def look_at_job(self) -> None:
+        """Take notice if it has come to its end."""
         if self._job is not None and self._job.state != "running":
             self.state.job_ended(is_known=self._job.state == "done")
             self._job = None
@@ -227,12 +212,12 @@ class World:
     async def pass_time(self, seconds: float) -> None:
         """Both clocks move on: the broker's, and the loop's with its timers."""
         self.state.advance(self._clock.now() + seconds)
-        self._look_at_job()
+        self.look_at_job()
         await self.bench.advance(seconds)
         self.loop.jump(seconds)
         await self.loop.idle()
 
-    async def _let_pass(self, seconds: float) -> None:
+    async def let_pass(self, seconds: float) -> None:
         """Timers run out, and no deadline of a delivery comes nearer."""
         self.loop.jump(seconds)
         await self.loop.idle()
@@ -249,7 +234,12 @@ class World:
 
     async def keep_house(self) -> None:
         """Let housekeeping's timer run out."""
-        await self._let_pass(self._options.housekeeping.interval_s)
+        await self.let_pass(self._options.housekeeping.interval_s)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether calls are under way."""
+        return bool(self._tasks)
 
     @property
     def is_calm(self) -> bool:
@@ -260,137 +250,3 @@ class World:
     def is_calm_but_for_this(self) -> bool:
         """As `is_calm`, asked by the one call that is under way."""
         return not self.port.faults.any and len(self._tasks) == 1
-
-    # Comparing ------------------------------------------------------------------------------------
-
-    async def after_step(self) -> None:
-        """Whatever was done has had its effect."""
-        await self.loop.idle()
-        await self._let_pass(STEP_S)
-        self._look_at_job()
-        await self.nobody_is_silent()
-        self._nobody_has_too_much()
-        self.raise_violations()
-
-    def _holdings(self) -> Holdings:
-        return Holdings(self.broker, [client.connection for client in self.clients_there()])
-
-    def _nobody_has_too_much(self) -> None:
-        holdings = self._holdings()
-        for much in holdings.too_much():
-            self.violated(Violation(f"too much: {much}"))
-        # Of those who have left as well, whose reads go on.
-        count = len(holdings.running) + SLOTS_COUNT
-        if self.port.reads_count > READS_MAX_COUNT * count:
-            self.violated(
-                Violation(f"too much: {self.port.reads_count} reads for {count} subscriptions")
-            )
-
-    def raise_violations(self) -> None:
-        """Raise the first one that was seen."""
-        if self.state.violations:
-            raise self.state.violations[0]
-
-    async def nobody_is_silent(self) -> None:
-        """Give the broker all the time it may want, and no reason to act."""
-        if not self.is_calm:
-            return
-        for _ in range(PATIENCE_HOPS):
-            silent = next(at_rest.silent(self.state), None)
-            silent = silent or next(at_rest.untold(self.state), None)
-            if silent is None:
-                return
-            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
-            if self.port.faults.taken_count > self._forgiven_count:
-                # Deadlines that pass by that are those that the model knows.
-                self._forgiven_count = self.port.faults.taken_count
-                for _ in range(STALLS_MAX_COUNT):
-                    await self.pass_time(STALL_S)
-        self.violated(Violation(silent or ""))
-
-    async def rest(self) -> None:
-        """Everything works, everybody drains, all is stored: compare all that is shown."""
-        self.port.faults.release()
-        for client in self.clients_there():
-            client.budget = None
-            client.drain(True)
-        for _ in range(JOB_LETTERS_MAX_COUNT):
-            self._look_at_job()
-            if self._job is None:
-                break
-            await self._let_pass(PATIENCE_S)
-        # Now, and not when all is compared: what it removes may have somebody sent away.
-        await self.keep_house()
-        await self._be_patient()
-        if self._tasks:
-            self.violated(Violation("a call was never answered"))
-        await self.nobody_is_silent()
-        # What that has set in motion is stored as well.
-        await self._be_patient()
-        if gaps := self.peers.untold():
-            self.violated(Violation(f"gaps were not told: {gaps}"))
-        if self.publishers.waiting_count:
-            self.violated(Violation(f"{self.publishers.waiting_count} publishes have no answer"))
-        self._everybody_was_answered()
-        await self._the_same_is_shown()
-        self._the_same_is_counted()
-        for useless in self._holdings().useless():
-            self.violated(Violation(f"held for nobody: {useless}"))
-        if self.state.due:
-            self.violated(Violation(f"died, and are no dead letters: {self.state.due}"))
-
-    async def _be_patient(self) -> None:
-        for _ in range(PATIENCE_HOPS):
-            await self._let_pass(PATIENCE_S / PATIENCE_HOPS)
-
-    def _everybody_was_answered(self) -> None:
-        for client in self.clients_there():
-            if client.unanswered:
-                self.violated(Violation(f"{client} was not answered: {client.unanswered}"))
-
-    async def _the_same_is_shown(self) -> None:
-        for name, subscription in tuple(self.state.durable.items()):
-            if at_rest.is_blurred(subscription):
-                continue
-            try:
-                view = await self.broker.subscriptions.get(self.tenant, name)
-            except NotFound:
-                self.violated(Violation(f"{subscription} is unknown to the broker"))
-                continue
-            floors = {each.topic: (each.floor, each.last_seq, each.lag) for each in view.topics}
-            found = at_rest.Shown(
-                floors,
-                view.subscribers,
-                view.in_flight_count,
-                view.pending_retry_count,
-                view.dead_count + view.redriven_count,
-            )
-            expected = at_rest.shown(self.state, subscription)
-            if found != expected:
-                self.violated(Violation(f"{subscription} is shown as {found}, and is {expected}"))
-            # The number that is kept up is the one that is counted.
-            kept = self.broker._engine.lags.by_id[view.record.subscription_id]
-            if not kept.is_stale and kept.count != view.lag:
-                self.violated(Violation(f"{subscription} lacks {view.lag}, not {kept.count}"))
-        letters = await self.port.dead_letters(self.tenant)
-        kept = {
-            (one.subscription, one.topic_id, one.seq): (one.attempts, one.reason) for one in letters
-        }
-        expected_letters = {
-            place: (one.attempts, one.reason) for place, one in self.state.letters.items()
-        }
-        if kept != expected_letters:
-            self.violated(Violation(f"dead letters are {kept}, and not {expected_letters}"))
-        for one in letters:
-            if one.redriven_at_ms is not None and at_rest.is_dead(self.state, one):
-                place = f"{one.subscription} {one.topic} {one.seq}"
-                self.violated(Violation(f"{place} is marked as redriven, and died after that"))
-
-    def _the_same_is_counted(self) -> None:
-        stats = self.broker.stats
-        for name in COUNTERS:
-            count, expected = getattr(stats, f"{name}_count"), self.state.counts[name]
-            # A gap may wait for a socket that never drains.
-            is_right = count >= expected if name == "gap" else count == expected
-            if not is_right:
-                self.violated(Violation(f"{name}_count is {count}, and not {expected}"))

@@ -42,7 +42,7 @@ class Step(Plain):
 
     async def _whole(self, world: World) -> None:
         await self.take(world)
-        await world.after_step()
+        await world.comparing.after_step()
 
 
 async def asked(

@@ -83,7 +83,7 @@ class Rest(Step):
     """Everything works and drains, and is compared."""
 
     async def take(self, world: World) -> None:
-        await world.rest()
+        await world.comparing.rest()
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,4 +100,4 @@ class Restart(Step):
             world.port.faults.release()
             world.run(world.loop.idle())
         world.restart(crash=self.is_crash)
-        world.run(world.after_step())
+        world.run(world.comparing.after_step())

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from conduit.core.message import DeadLetter, Retention
 from conduit.protocol.frames import StartAt, StartSpec
 from conduit.storage.dead_letters import DeadFilter
+from tests.model.comparing import JOB_LETTERS_MAX_COUNT
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import Job
 from tests.model.oracle.subscription import Subscription
 from tests.model.steps.base import AWAY, Step, asked
-from tests.model.world import JOB_LETTERS_MAX_COUNT
 
 if TYPE_CHECKING:
     from tests.model.world import World
