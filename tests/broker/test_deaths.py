@@ -207,6 +207,23 @@ async def test_after_a_crash_between_two_parts_what_has_no_letter_comes_again(mo
         connection.close()
 
 
+async def test_of_what_another_node_has_claimed_no_further_part_is_sent(monkeypatch):
+    monkeypatch.setattr(progress, "DEATHS_MAX_COUNT", 100)
+    store = WatchedStore()
+    async with running_broker(store) as bench:
+        bench.broker._engine.progress.expect_payloads(progress.PART_DEATHS_MAX_BYTES // 3)
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 8)
+        await bench.flush()
+        await store.subscription_claim(bench.broker._owned.get(T, "s").subscription_id)
+        for message_id in ids(peer):
+            connection.verbs.reject(Reject(message_id, reason="bad"))
+        await bench.flush()
+        assert store.told == [[1, 2, 3]]
+        assert peer.closed is not None
+        assert await letters(bench) == []
+
+
 async def test_what_dies_again_while_a_commit_that_fails_has_its_redrive_is_not_marked_as_redriven(
     monkeypatch,
 ):

@@ -150,8 +150,9 @@ class ProgressWriter:
     async def run(self, after: After) -> None:
         """Flush whenever there is something to store, until `stop`; once. Must not be cancelled.
 
-        `after` is called after every flush, also one that failed half way, with the subscriptions that others
-        have claimed; before acks are confirmed, so that who is sent away is told nothing any more.
+        `after` is called with the subscriptions that others have claimed, as soon as that is known and before
+        acks are confirmed, so that who is sent away is told nothing any more; and with none after every
+        flush, also one that failed half way.
         """
         self._after = after
         tries_left = LAST_TRIES_COUNT
@@ -206,10 +207,9 @@ class ProgressWriter:
     async def flush_held(self) -> None:
         """As `flush`, by who holds `storing`."""
         self._confirming, self._confirmations = self._confirmations, []
-        refused: Refused = set()
         try:
             await self._store_heard()
-            await self._store_in_parts(len(self._marked.changed), refused)
+            await self._store_in_parts(len(self._marked.changed))
         except BaseException:
             # Without those that were closed meanwhile: where they stand now is not where they stood.
             self._marked.put_back(self._flushing)
@@ -218,14 +218,13 @@ class ProgressWriter:
             raise
         finally:
             self._flushing = Marks()
-            # Also of the parts before one that failed: nobody hears of them again.
-            guarded(self._after, refused)
+            guarded(self._after, set())
         confirming, self._confirming = self._confirming, []
         for told in confirming:
             guarded(told, None)
 
-    async def _store_in_parts(self, count: int, refused: Refused) -> None:
-        """Store the first `count` that are marked; adds the subscriptions that others have claimed.
+    async def _store_in_parts(self, count: int) -> None:
+        """Store the first `count` that are marked.
 
         A death is in the commit of its subscription's progress: each part has what died there until it is
         made, and nothing dies while it is made. What of it is for a later part is stored as open by then.
@@ -237,7 +236,7 @@ class ProgressWriter:
             )
             self._flushing = part
             if part:
-                await self._store_part(part, refused)
+                await self._store_part(part)
             count -= whole_count
             orphans_count -= len(part.orphans)
             # What was forgotten meanwhile is not there any more.
@@ -246,7 +245,7 @@ class ProgressWriter:
             # A store in memory does not wait.
             await asyncio.sleep(0)
 
-    async def _store_part(self, part: Marks, refused: Refused) -> None:
+    async def _store_part(self, part: Marks) -> None:
         for who in part.changed:
             lag = self._lags.by_id.get(who.group.subscription_id)
             if lag is not None:
@@ -260,7 +259,8 @@ class ProgressWriter:
         rows.did_store()
         if ids:
             fences = {(row.subscription_id, row.fence) for row in rows.progress}
-            refused.update(pair for pair in fences if pair[0] in ids)
+            # Before the next part: it would be refused what there is of them.
+            guarded(self._after, {pair for pair in fences if pair[0] in ids})
 
     async def _store_heard(self) -> None:
         heard, self._heard = self._heard, {}
