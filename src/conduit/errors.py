@@ -6,7 +6,6 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 │  ├─ NotFound               the named thing does not exist
 │  ├─ Conflict               the named thing exists, or its state forbids the request
 │  └─ LimitReached           a bound with a name was hit: size, count
-├─ WireError                 the peer broke the wire itself; the connection is closed after it
 ├─ Unavailable               try again later; `retry_after_s` says when
 │  ├─ StoreUnavailable       the store cannot be read or written now; nothing was changed
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
@@ -65,12 +64,6 @@ class LimitReached(RequestError):
     """A named bound was reached."""
 
     code = "limit_reached"
-
-
-class WireError(ConduitError):
-    """The peer broke the protocol below the level of a request."""
-
-    code = "protocol_error"
 
 
 class Unavailable(ConduitError):

@@ -2,7 +2,14 @@ import json
 
 import pytest
 
-from conduit.errors import InvalidRequest, NotFound, Overloaded, RequestError, StateError, WireError
+from conduit.errors import (
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RequestError,
+    StateError,
+    StoreDataError,
+)
 from conduit.protocol.codes import CODES
 from conduit.protocol.records import Receipt
 from conduit.server.answers import (
@@ -100,7 +107,9 @@ def test_every_code_makes_an_answer_with_its_status(code):
     assert "field" not in content
 
 
-@pytest.mark.parametrize("error", [StateError("secret"), WireError("secret", code="no_such_code")])
+@pytest.mark.parametrize(
+    "error", [StateError("secret"), StoreDataError("secret", code="no_such_code")]
+)
 def test_the_servers_own_faults_say_nothing_of_themselves(error):
     status, body = problem(error, "r1")
     assert (status, body["code"]) == (500, "internal")

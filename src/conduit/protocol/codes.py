@@ -16,7 +16,6 @@ class Code(msgspec.Struct, frozen=True):
 
 # Close codes. 4000–4499: connect again; 4500–4999: do not.
 CLOSE_NORMAL = 1000
-CLOSE_GOING_AWAY = 1001
 CLOSE_PROTOCOL_ERROR = 1002
 CLOSE_UNSUPPORTED = 1003
 CLOSE_INVALID_TEXT = 1007
