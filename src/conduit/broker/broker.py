@@ -20,10 +20,10 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.engine import Engine, make_engine
-from conduit.broker.deliver.group import Removal
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.starts import Starts
+from conduit.broker.deliver.subscriber import Removal
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.group import Outlet
+from conduit.broker.deliver.subscriber import Outlet
 from conduit.protocol.codec import server_frame
 from conduit.protocol.frames import Gap
 

@@ -11,7 +11,6 @@ from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.group import Outlet, Removal, Subscriber
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
@@ -19,6 +18,7 @@ from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import check_pattern, check_subscription, is_pattern

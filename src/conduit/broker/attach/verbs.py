@@ -11,7 +11,7 @@ import msgspec
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.group import Outlet, Subscriber
+from conduit.broker.deliver.subscriber import Outlet, Subscriber
 from conduit.broker.deliver.verbs import ACKED, Acked, Extended, Nacked, Outcome, Rejected, Verb
 from conduit.errors import (
     ConduitError,

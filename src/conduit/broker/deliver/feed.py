@@ -17,8 +17,8 @@ from conduit.broker.clock import Clock
 from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
-from conduit.broker.deliver.group import Outlet
 from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.subscriber import Outlet
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, each, guarded
 from conduit.core.message import NewMessage

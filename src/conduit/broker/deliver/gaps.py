@@ -13,7 +13,8 @@ from functools import partial
 from typing import NamedTuple
 
 from conduit.broker.catalog import Topic
-from conduit.broker.deliver.group import Group, Subscriber
+from conduit.broker.deliver.group import Group
+from conduit.broker.deliver.subscriber import Subscriber
 from conduit.broker.stats import Stats
 from conduit.core.delivery import Delivery
 from conduit.protocol.codec import server_frame

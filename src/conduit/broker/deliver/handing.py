@@ -15,10 +15,11 @@ from conduit.broker.deliver.deadlines import Timed
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.entry import Entry
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.group import Group, Subscriber
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.marks import Recorded
 from conduit.broker.deliver.source import HAND_MAX_COUNT, Source
 from conduit.broker.deliver.states import State
+from conduit.broker.deliver.subscriber import Subscriber
 from conduit.core.delivery import Delivery
 
 

@@ -16,12 +16,12 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes
 from conduit.broker.deliver.durable import Durable
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.group import Removal
 from conduit.broker.deliver.loading import Loader
 from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.broker.deliver.subscriber import Removal
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.core.topics import matches
 from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable

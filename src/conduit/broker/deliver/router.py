@@ -16,10 +16,10 @@ from typing import Any
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
-from conduit.broker.deliver.group import Outlet, Removal, Subscriber
 from conduit.broker.deliver.lags import Coverage
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.broker.turn import each, guarded
 from conduit.core.message import NewMessage
 from conduit.core.topics import PatternTrie

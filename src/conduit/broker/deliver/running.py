@@ -18,9 +18,10 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.former import FormerTopics
 from conduit.broker.deliver.gaps import Gaps
-from conduit.broker.deliver.group import Group, Outlet, Removal, Subscriber
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.reads import Reads
+from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.broker.deliver.unopened import Unopened
 from conduit.broker.turn import each, guarded
 from conduit.core.delivery import Delivery
