@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from conduit.broker.administer.redrive_jobs import JOBS_RUNNING_MAX
 from conduit.core import pages
 from conduit.errors import LimitReached, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
@@ -174,6 +175,25 @@ async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Ben
     assert job.error is None
     await small.rest()
     assert sorted(peer.seqs) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_jobs_for_a_subscription_that_stays_full_end_and_make_room_for_others(
+    small: Bench, monkeypatch
+):
+    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.FULL_PAUSE_S", 0.0)
+    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.FULL_TRIES_MAX_COUNT", 5)
+    await buried(small, 6)
+    jobs = small.broker.dead_letters.jobs
+    started = [
+        jobs.start(T, DeadFilter(), rate_per_s=1e9, max_count=9) for _ in range(JOBS_RUNNING_MAX)
+    ]
+    with pytest.raises(LimitReached):
+        jobs.start(T, DeadFilter(), rate_per_s=1e9, max_count=9)
+    await small.until(lambda: all(job.state != "running" for job in started))
+    failed = [job for job in started if job.state == "failed"]
+    assert failed
+    assert all("nothing could be redriven" in (job.error or "") for job in failed)
+    assert jobs.start(T, DeadFilter(), rate_per_s=1e9, max_count=9).state == "running"
 
 
 class WeighingStore(MemoryStore):

@@ -26,6 +26,8 @@ PACE_S = 0.05
 CATCH_UP_S = 1.0
 # A job tries letters again after this while their subscription is full.
 FULL_PAUSE_S = 1.0
+# After so many tries in which nothing was opened the job ends: others of its tenant need its place.
+FULL_TRIES_MAX_COUNT = 600
 # Per tenant. A new job takes the place of the oldest one that has ended.
 JOBS_COUNT_MAX = 100
 JOBS_RUNNING_MAX = 4
@@ -127,6 +129,9 @@ class RedriveJobs:
         except asyncio.CancelledError:
             self._end(job, "cancelled")
             raise
+        except LimitReached as error:
+            job.error = error.told
+            self._end(job, "failed")
         except Exception as error:
             logger.exception("redrive job %s failed", job.job_id)
             job.error = error.told if isinstance(error, ConduitError) else "internal error"
@@ -179,8 +184,16 @@ class RedriveJobs:
         return [place for place in places if not place.is_redriven]
 
     async def _redrive_batch(self, tenant: str, places: list[DeadPlace], job: RedriveJob) -> None:
+        tries_count = 0
         while places:
-            places = await self._redrive_some(tenant, places, job)
+            full = await self._redrive_some(tenant, places, job)
+            tries_count = tries_count + 1 if len(full) == len(places) else 0
+            if tries_count >= FULL_TRIES_MAX_COUNT:
+                minutes = FULL_TRIES_MAX_COUNT * FULL_PAUSE_S / 60
+                raise LimitReached(
+                    f"nothing could be redriven for {minutes:g} minutes: {job.error}"
+                )
+            places = full
             if places:
                 # Nothing is wrong with them: it gets them when fewer of its deliveries wait.
                 await asyncio.sleep(FULL_PAUSE_S)
