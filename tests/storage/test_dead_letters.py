@@ -208,6 +208,22 @@ async def test_of_a_subscription_that_somebody_has_claimed_no_redrive_is_marked(
     assert marked == {"d1": None, "d2": NOW_MS}
 
 
+async def test_of_a_letter_that_is_discarded_while_it_is_redriven_the_new_delivery_counts(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 3)
+    created = await given.subscription(store)
+    name = created.name
+    deaths = [given.death(record.topic_id, n, f"d{n}", subscription=name) for n in (1, 2, 3)]
+    await store.settle([], deaths)
+    assert await store.dead_delete(TENANT, ["d1", "d2", "d3"]) == 3
+    marks = [
+        Redriven(f"d{n}", NOW_MS, created.subscription_id, name, record.topic_id, n) for n in (1, 2)
+    ]
+    await store.settle([], [], marks)
+    fates = [await store.dead_fate(name, record.topic_id, n) for n in (1, 2, 3)]
+    assert fates == [None, None, "discarded"]
+
+
 async def test_discarding_says_how_many_existed(store):
     record = await given.topic(store)
     await given.messages(store, record.topic_id, 3)

@@ -144,6 +144,10 @@ class Redriven(msgspec.Struct, frozen=True):
     at_ms: int
     subscription_id: int | None = None
     """As in `Death`."""
+    subscription: str = ""
+    topic_id: int = 0
+    seq: int = 0
+    """Of a durable subscription the delivery: a letter of it may be gone by now, and that is forgotten."""
 
 
 class DeadPlace(msgspec.Struct, frozen=True):

@@ -136,7 +136,14 @@ class Redriver:
         elif not running.redrive(topic, place.seq):
             failed[place.dead_id] = Conflict("the message is not settled in its subscription")
         else:
-            mark = Redriven(place.dead_id, at_ms, record.subscription_id)
+            mark = Redriven(
+                place.dead_id,
+                at_ms,
+                record.subscription_id,
+                record.name,
+                place.topic_id,
+                place.seq,
+            )
             cursor = running.cursors[place.topic_id]
             self._engine.progress.redriven(cursor, place.seq, mark)
 

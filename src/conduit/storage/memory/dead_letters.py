@@ -91,6 +91,7 @@ class DeadLetters:
     def mark(self, redriven: Sequence[Redriven]) -> None:
         """These were redriven; unknown ids are ignored."""
         for one in redriven:
+            self.gone.is_back(one.subscription, one.topic_id, one.seq)
             letter = self.by_id.get(one.dead_id)
             if letter is not None:
                 letter.redriven_at_ms = one.at_ms

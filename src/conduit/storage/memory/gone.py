@@ -53,7 +53,7 @@ class GoneLetters:
             self._forget_through(first, max(self._topics[first].fates)[0])
 
     def is_back(self, subscription: str, topic_id: int, seq: int) -> None:
-        """The delivery has a letter again."""
+        """The delivery has a letter again, or is open again."""
         topic = self._topics.get(topic_id)
         if topic is not None and topic.fates.pop((seq, subscription), None) is not None:
             self._count -= 1

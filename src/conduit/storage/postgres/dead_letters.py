@@ -72,6 +72,13 @@ _MARK = """
 UPDATE conduit.dead_letters AS k SET redriven_at_ms = g.at_ms
 FROM unnest($1::text[], $2::bigint[]) AS g (dead_id, at_ms) WHERE k.dead_id = g.dead_id
 """
+# What was discarded or dropped while its redrive was on the way: the state is that of the new delivery. After
+# `_MARK`, and not with it: that has waited until they were gone.
+_OPEN_AGAIN = """
+DELETE FROM conduit.gone_letters AS l
+USING unnest($1::bigint[], $2::bigint[], $3::text[]) AS g (topic_id, seq, subscription)
+WHERE l.topic_id = g.topic_id AND l.seq = g.seq AND l.subscription = g.subscription
+"""
 
 _CONDITIONS = {
     "topic": "topic = {}",
@@ -236,6 +243,8 @@ async def mark(connection: Connection, redriven: Sequence[Redriven]) -> None:
     if redriven:
         marks = [one.dead_id for one in redriven], [one.at_ms for one in redriven]
         await connection.execute(_MARK, *marks)
+        places = [(one.topic_id, one.seq, one.subscription) for one in redriven]
+        await connection.execute(_OPEN_AGAIN, *[list(each) for each in zip(*places, strict=True)])
 
 
 async def tally(connection: Connection, tenant: str, subscription: str) -> DeadTally:

@@ -20,6 +20,11 @@ _MARK = """
 UPDATE dead_letters SET redriven_at_ms = given.value ->> 1
 FROM json_each(?) AS given WHERE dead_id = given.value ->> 0
 """
+# What was discarded or dropped while its redrive was on the way: the state is that of the new delivery.
+_OPEN_AGAIN = """
+DELETE FROM gone_letters WHERE (topic_id, seq, subscription) IN (
+  SELECT value ->> 2, value ->> 3, value ->> 4 FROM json_each(?))
+"""
 
 _CONDITIONS = {
     "topic": "topic = :topic",
@@ -71,8 +76,9 @@ def lost(connection: apsw.Connection, deaths: Sequence[Death]) -> list[tuple[She
 
 def redriven_statements(redriven: Sequence[Redriven]) -> list[Statement]:
     """What marks these as redriven; unknown ids are ignored."""
-    marks = [(one.dead_id, one.at_ms) for one in redriven]
-    return [(_MARK, [msgspec.json.encode(marks).decode()])] if marks else []
+    marks = [(one.dead_id, one.at_ms, one.topic_id, one.seq, one.subscription) for one in redriven]
+    given: list[Value] = [msgspec.json.encode(marks).decode()]
+    return [(_MARK, given), (_OPEN_AGAIN, given)] if marks else []
 
 
 def page(
