@@ -135,7 +135,25 @@ async def test_a_cursor_that_this_list_did_not_give_is_refused(api: Api, cursor)
     refused(answer, 400, "invalid_request", "cursor")
 
 
-@pytest.mark.parametrize("limit", ["0", "501", "-1", "ten", "1.5", ""])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "0",
+        "501",
+        "-1",
+        "ten",
+        "1.5",
+        "",
+        "1_0",
+        "+5",
+        " 5",
+        "5 ",
+        "5.0",
+        "\u0665",
+        ["1", "2"],
+        ["5", "5"],
+    ],
+)
 async def test_a_limit_out_of_range_is_refused(api: Api, limit):
     answer = await api.send("GET", "/api/topics", params={"limit": limit})
     refused(answer, 400, "invalid_request", "limit")

@@ -37,6 +37,7 @@ from conduit.server.rest import (
     topics,
 )
 from conduit.server.rest.edge import Edge
+from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE, Problem
 
 _NOUNS = (publish, topics, messages, subscriptions, dead_letters, stats, health)
@@ -79,6 +80,7 @@ def create_api(context: Context) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         responses=ANY_FAILURE,
+        dependencies=[EACH_ONCE],
     )
     app.state.context = context
     app.state.metrics = create_registry(context)

@@ -63,6 +63,13 @@ def _time(value: object) -> int:
     return parse_time(value)
 
 
+def _digits(value: object) -> object:
+    # Python also reads "1_0", "+5" and " 5" as numbers.
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("must be decimal digits")
+    return value
+
+
 def _text(text: str) -> str:
     try:
         text.encode()
@@ -84,6 +91,7 @@ def _start(value: object) -> StartSpec:
 Time = Annotated[
     int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+Number = Annotated[int, BeforeValidator(_digits)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
 Start = Annotated[
     StartSpec,
@@ -111,7 +119,7 @@ class QueryModel(BaseModel):
 class Page(QueryModel):
     """Base of every list's query."""
 
-    limit: int = Field(PAGE_COUNT, ge=1, le=PAGE_MAX_COUNT)
+    limit: Number = Field(PAGE_COUNT, ge=1, le=PAGE_MAX_COUNT)
     cursor: str | None = Field(None, description="`next` of the page before.")
 
 
@@ -124,6 +132,18 @@ async def _no_query(_query: Annotated[_NoQuery, Query()]) -> None:
 
 
 NO_QUERY: Any = Depends(_no_query)
+
+
+async def _each_once(request: Request) -> None:
+    """Refuse a query parameter that comes twice: which of them counts would be a guess."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise InvalidRequest(f"{name!r} is given more than once", field=name)
+        seen.add(name)
+
+
+EACH_ONCE: Any = Depends(_each_once)
 
 
 # Pages --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pydantic import Field
 from conduit.broker.administer.browse import Window
 from conduit.core.message import Message
 from conduit.protocol.codec import format_time
-from conduit.server.rest.inputs import NO_QUERY, QueryModel, Shared, Tenant, Time, TopicName
+from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared, Tenant, Time, TopicName
 from conduit.server.rest.replies import answers, optional_time, reply
 
 router = APIRouter(prefix="/api", tags=["messages"])
@@ -23,10 +23,10 @@ MESSAGES_MAX_COUNT = 1_000
 class MessageQuery(QueryModel):
     """Which messages of a topic to list, and from which end."""
 
-    from_seq: int | None = Field(None, ge=0, le=1 << 53, description="Where to begin: a number.")
+    from_seq: Number | None = Field(None, ge=0, le=1 << 53, description="Where to begin: a number.")
     from_time: Time | None = Field(None, description="Published at this time or later.")
     to_time: Time | None = Field(None, description="Published before this time.")
-    limit: int = Field(50, ge=1, le=MESSAGES_MAX_COUNT)
+    limit: Number = Field(50, ge=1, le=MESSAGES_MAX_COUNT)
     order: Literal["asc", "desc"] = "asc"
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample
 from conduit.protocol.codec import format_time
-from conduit.server.rest.inputs import NO_QUERY, QueryModel, Shared
+from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.replies import answers, reply
 
 router = APIRouter(prefix="/api/stats", tags=["stats"])
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/stats", tags=["stats"])
 class HistoryQuery(QueryModel):
     """How far to look back."""
 
-    limit: int = Field(SAMPLES_COUNT_MAX, ge=1, le=SAMPLES_COUNT_MAX)
+    limit: Number = Field(SAMPLES_COUNT_MAX, ge=1, le=SAMPLES_COUNT_MAX)
 
 
 class StatsAnswer(msgspec.Struct):
