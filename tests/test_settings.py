@@ -4,7 +4,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from conduit.broker import changes
+from conduit.broker.attach import connection
+from conduit.client import rest
 from conduit.errors import ConfigError
+from conduit.server.rest import edge
 from conduit.settings import Settings, load_settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -199,3 +203,13 @@ def shown(default):
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
+    rows = re.findall(r"^\| `([A-Z_]+_TIMEOUT_S)`, (\d+) s \|", DOCS.read_text(), re.MULTILINE)
+    assert {name: float(value) for name, value in rows} == {
+        "CHANGE_TIMEOUT_S": changes.CHANGE_TIMEOUT_S,
+        "SUBSCRIBE_TIMEOUT_S": connection.SUBSCRIBE_TIMEOUT_S,
+        "ANSWER_TIMEOUT_S": edge.ANSWER_TIMEOUT_S,
+    }
+    assert rest.ANSWER_TIMEOUT_S == 30
