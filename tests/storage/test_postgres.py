@@ -2,12 +2,13 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 import uuid_utils
 
 from conduit.errors import StoreDataError, StoreUnavailable
 from conduit.storage.dead_letters import DeadBounds
-from conduit.storage.postgres import PostgresStore
+from conduit.storage.postgres import PostgresStore, migrations
 from conduit.storage.postgres.batch import Batch
 from tests.storage import given
 from tests.storage.given import TENANT
@@ -33,6 +34,24 @@ async def test_what_durability_rests_on_is_told(store):
     assert described["pooler"] is False
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         assert described[name] == "on"
+
+
+async def test_a_schema_before_one_that_older_servers_cannot_work_with_waits_for_who_has_stopped_them(
+    database_url,
+):
+    known = migrations.all_migrations()
+    (place,) = [at for at, each in enumerate(known) if each.version == 6]
+    connection = await asyncpg.connect(database_url)
+    await migrations.migrate(connection, contract=False, known=known[:place])
+    with pytest.raises(StoreUnavailable, match="conduit migrate up"):
+        await PostgresStore(database_url).open()
+    assert (await migrations.version(connection)).version == known[place - 1].version
+    await migrations.migrate(connection, contract=True)
+    await connection.close()
+    async with opened(database_url):
+        pass
+    with pytest.raises(StoreUnavailable, match="run the newer Conduit"):
+        migrations.check(migrations.Version(known[-1].version, 6), known[:place])
 
 
 async def test_a_pooler_is_noticed(database_url, pgbouncer):

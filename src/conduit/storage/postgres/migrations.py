@@ -6,7 +6,7 @@ A file is one transaction. Its first lines say what it does to servers that are 
     -- contract 3        they do not; version 3 of the schema is the oldest whose code still works
 
 Expanding files are applied by whoever starts first. Contracting ones wait for `conduit migrate up`, when
-no old server runs any more.
+no old server runs any more; so do those after them, and a server that needs these does not start.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ async def migrate(
     """Apply what is missing, each in a transaction of its own; returns what was applied.
 
     Stops before the first contracting one unless `contract`; an empty database gets all. Several may
-    try at once. `known` is all that this code knows, if not given. Raises StoreUnavailable.
+    try at once. `known` is all that this code knows, if not given. Raises StoreUnavailable, also where it
+    stops and expanding ones follow: this code cannot do without those.
     """
     known = known or all_migrations()
     found = await version(connection)
@@ -117,10 +118,20 @@ async def migrate(
     for migration in known:
         if migration.version > found.version:
             if migration.is_contracting and not contract:
+                _check_later(migration, known)
                 break
             if await _apply(connection, migration):
                 applied.append(migration)
     return applied
+
+
+def _check_later(first: Migration, known: Sequence[Migration]) -> None:
+    newest = max((each.version for each in known if not each.is_contracting), default=0)
+    if newest > first.version:
+        raise StoreUnavailable(
+            f"this Conduit needs version {newest} of the schema, and older servers cannot work with version"
+            f" {first.version} any more: stop all servers, then run `conduit migrate up`"
+        )
 
 
 async def _apply(connection: Connection, migration: Migration) -> bool:

@@ -1,8 +1,7 @@
--- expand
+-- contract 6
 -- What many open deliveries of a subscription in a topic are, beside its row of progress: a page for each
 -- range of numbers, so that what is written follows from what changed. Servers of the version before do not
--- see them: they would settle what stands there. None was released with that schema, so no path is kept for
--- running both.
+-- see them: they would settle what stands there.
 CREATE TABLE conduit.progress_pages (
   subscription_id bigint NOT NULL REFERENCES conduit.subscriptions ON DELETE CASCADE,
   topic_id        bigint NOT NULL,
