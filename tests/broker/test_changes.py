@@ -17,9 +17,12 @@ from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import PublishRequest
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import IdleStore, SlowStore, UncertainStore
+from tests.broker.test_commits import divided_store, hanging_store, published
 
 # Long enough to begin, and nothing that the test waits for comes later.
 SOON_S = 0.01
+# Nothing that a test waits for comes so late.
+LATE_S = 20.0
 
 
 def begin(work):
@@ -50,6 +53,34 @@ async def test_a_topic_is_deleted_after_what_was_published_to_it_is_answered(ben
         bench.broker.publish(T, PublishRequest("a", msgspec.Raw(b"1")), receipts.append)
     await bench.broker.topics.delete(T, "a")
     assert [receipt.seq for receipt in receipts] == [1, 2, 3]
+
+
+async def test_the_store_hears_of_a_deletion_when_it_has_what_was_published_before():
+    async with hanging_store() as (store, bench):
+        answers = published(bench)
+        await bench.rest()
+        deleting = begin(bench.broker.topics.delete(T, "a"))
+        for _ in range(5):
+            await bench.rest()
+        assert [topic.name for topic in await store.topics()] == ["a"]
+        store.goes_on.set()
+        await deleting
+        assert [answer.seq for answer in answers] == [1]
+        assert await store.topics() == []
+
+
+async def test_a_deletion_does_not_wait_for_another_shard_of_the_log():
+    async with divided_store() as (store, bench):
+        gate = store.shards[1].gate
+        gate.clear()
+        request = PublishRequest("a", msgspec.Raw(b"1"))
+        bench.broker.publish(T, request, lambda _: None)
+        await bench.rest()
+        deleting = begin(bench.broker.topics.delete(T, "b"))
+        try:
+            await bench.until(deleting.done)
+        finally:
+            gate.set()
 
 
 async def test_topics_come_and_go_while_the_store_is_busy_with_another():
@@ -102,10 +133,12 @@ async def test_what_the_store_was_told_may_still_happen_and_is_known_when_it_doe
         assert (await bench.publish("a")).seq == 1
 
 
-async def test_a_publish_whose_topic_is_not_made_in_time_was_not_stored():
+async def test_a_publish_whose_topic_is_not_made_in_time_was_not_stored(monkeypatch):
+    # Its own time counts, and not that of other changes.
+    monkeypatch.setattr(changes, "CHANGE_TIMEOUT_S", LATE_S)
     store = SlowStore()
     limits = PublishLimits(auto_create_topics=True, timeout_s=SOON_S)
-    async with running_broker(store, publish=limits) as bench:
+    async with running_broker(store, publish=limits) as bench, asyncio.timeout(LATE_S / 2):
         store.held.add("topic_create")
         for name in ("a", "a", "b"):
             with pytest.raises(StoreUnavailable):

@@ -124,8 +124,11 @@ class Part:
     def __init__(self, store: DividedStore, number: int) -> None:
         self.store = store
         self.number = number
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+        await self.gate.wait()
         if self.store.fails and self.number == 2:
             raise StoreUnavailable("the disk is full")
         self.store.commits.append([new.topic_id for new in batch])

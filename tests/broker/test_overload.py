@@ -35,6 +35,18 @@ class GatedStore:
         return [len(self.payloads)] * len(batch)
 
 
+class MakingStore(HangingStore):
+    """Topics are made when `makes` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.makes = asyncio.Event()
+
+    async def topic_create(self, *args):
+        await self.makes.wait()
+        return await super().topic_create(*args)
+
+
 class Publisher:
     """A unit of one message, and what it was told."""
 
@@ -107,6 +119,8 @@ async def test_what_would_be_stored_too_late_is_not_begun():
         store.gate.release()
         await committer.drain()
         assert isinstance(old.told[0], Overloaded)
+        # So long takes what is still queued.
+        assert 1.9 <= old.told[0].retry_after_s <= 2.5
         assert new.told == [1]
         assert store.payloads == [b"new"]
 
@@ -137,6 +151,27 @@ async def test_the_time_that_a_publish_waited_in_the_queue_counts_while_its_comm
         store.gate.release()
         await committer.drain()
         assert store.payloads == [b"old", b"new"]
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_the_time_that_a_publish_waited_for_its_topic_counts_as_well(is_batch):
+    store, limits = MakingStore(), PublishLimits(auto_create_topics=True)
+    async with running_broker(store, publish=limits) as bench:
+        request = PublishRequest("new", msgspec.Raw(b"1"))
+        answers: list[object] = []
+        if is_batch:
+            bench.broker.publish_batch(DEFAULT_TENANT, [request], answers.append)
+        else:
+            bench.broker.publish(DEFAULT_TENANT, request, answers.append)
+        began = asyncio.get_running_loop().time()
+        await bench.rest()
+        store.makes.set()
+        committer = bench.broker._committers._committers[0]
+        await bench.until(lambda: bool(committer._running.units))
+        oldest = committer._running.oldest
+        store.goes_on.set()
+        await bench.until(lambda: bool(answers))
+        assert oldest <= began
 
 
 async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again():

@@ -2,8 +2,14 @@
 
 import pytest
 
-from conduit.errors import InvalidRequest
-from conduit.protocol.codec import decode_client_frame, decode_publish, decode_ref
+from conduit.errors import InvalidRequest, Overloaded
+from conduit.protocol.codec import (
+    decode_client_frame,
+    decode_publish,
+    decode_ref,
+    decode_server_frame,
+    error_frame,
+)
 
 DEEP = 100_000
 
@@ -65,3 +71,11 @@ def test_half_of_a_surrogate_pair_is_refused_by_name(payload, half):
 )
 def test_a_refusal_can_be_told_apart_by_the_frames_ref_if_it_can_be_read(text, ref):
     assert decode_ref(text) == ref
+
+
+def test_the_error_of_what_would_wait_too_long_says_in_milliseconds_when_to_come_again():
+    frame = error_frame(Overloaded("full", retry_after_s=2.0004), "r")
+    told = decode_server_frame(frame[2:] if frame[1] < 126 else frame[4:])
+    assert (told.code, told.ref, told.retry_after_ms) == ("overloaded", "r", 2001)
+    other = decode_server_frame(error_frame(InvalidRequest("no"), None)[2:])
+    assert other.retry_after_ms is None

@@ -120,6 +120,14 @@ async def test_a_request_that_waits_for_the_store_for_too_long_is_answered(
     await done.wait()
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+async def test_a_body_that_is_nested_too_deeply_is_called_that(api: Api, opening, closing):
+    for path in ("/api/topics", "/api/subscriptions", "/api/dlq/redrive"):
+        body = opening * 100_000 + "1" + closing * 100_000
+        answer = await api.send("POST", path, content=body)
+        refused(answer, 400, "json_too_deep")
+
+
 async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(
     api: Api, caplog, monkeypatch
 ):
