@@ -43,9 +43,9 @@ class Share:
 
 
 class SlowStore(MemoryStore):
-    """Calls of the methods in `held` wait until `release`: `former`, `seek`, `topics`, `topic_delete` and
-    `trim` with the answer, the others before they have an effect, and `settle` with the answer if `settled`
-    is held."""
+    """Calls of the methods in `held` wait until `release`: `former`, `keep_fact`, `seek`, `topics`,
+    `topic_delete` and `trim` with the answer, the others before they have an effect, and `settle` with the
+    answer if `settled` is held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +62,10 @@ class SlowStore(MemoryStore):
         if name in self.held:
             self.waiting.append(name)
             await self._released.wait()
+
+    async def keep_fact(self, name, value):
+        await super().keep_fact(name, value)
+        await self._pass("keep_fact")
 
     async def former(self, subscription_id):
         found = await super().former(subscription_id)

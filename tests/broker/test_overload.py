@@ -10,6 +10,7 @@ import pytest
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.committer import Committer
 from conduit.broker.publish.queue import Queue
+from conduit.broker.stamps import Stamps
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, Overloaded
 from conduit.names import DEFAULT_TENANT
@@ -109,6 +110,23 @@ async def test_what_has_waited_too_long_when_its_turn_comes_is_refused_and_not_s
         await committer.drain()
         assert store.payloads == [b"first", b"fresh"]
         assert len(late.told) == len(fresh.told) == 1
+
+
+async def test_a_batch_that_cannot_be_stamped_is_refused_and_the_next_is_stored(monkeypatch):
+    def fails(*_: object) -> None:
+        raise KeyError(1)
+
+    async with gated_committer() as (store, committer):
+        with monkeypatch.context() as patch:
+            patch.setattr(Stamps, "give", fails)
+            first = submit(committer, b"first")
+            await turns()
+        assert [error.code for error in first.told] == ["internal"]
+        store.gate.release()
+        second = submit(committer, b"second")
+        await committer.drain()
+        assert second.told == [1]
+        assert store.payloads == [b"second"]
 
 
 async def test_what_would_be_stored_too_late_is_not_begun():

@@ -1,13 +1,15 @@
 """A wall clock that is wrong, and is set: stamps, retention, idempotency keys and times to start at."""
 
+import asyncio
 import logging
 
 import pytest
 
 from conduit.broker.administer.browse import Window
 from conduit.broker.administer.retention import RetentionRules
-from conduit.broker.store_time import FACT
-from conduit.core.message import Retention
+from conduit.broker.stamps import Stamps
+from conduit.broker.store_time import FACT, StoreTime
+from conduit.core.message import NewMessage, Retention
 from conduit.core.timeline import SETTLED_MS
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
@@ -16,6 +18,7 @@ from conduit.protocol.frames import Nack, Reject, StartAt
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, running_broker
+from tests.broker.stores import SlowStore
 
 T = DEFAULT_TENANT
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
@@ -128,6 +131,38 @@ async def test_one_commit_may_have_messages_of_different_times(store, clock):
         assert [message.published_at_ms for message in messages] == [high_ms, high_ms]
 
 
+async def test_a_clock_that_catches_up_while_another_shard_reads_what_came_last_ends_no_committer(
+    clock,
+):
+    store = SlowStore()
+    stamps = Stamps(store, StoreTime(store, clock))
+    for topic_id in (1, 2, 3):
+        await store.topic_create(T, f"t{topic_id}", Retention(), 0)
+        message = NewMessage(topic_id, f"id{topic_id}", b"1")
+        ahead = stamps.give([message], clock.wall_ms())
+        if ahead is not None:
+            await ahead
+        await store.append([message])
+    highest_ms = clock.wall_ms()
+    clock.ahead_s -= 5
+    known, read, other = (NewMessage(topic_id, "", b"1") for topic_id in (1, 2, 3))
+    await stamps.give([known], clock.wall_ms())
+    store.held.add("read")
+    waiting = asyncio.get_running_loop().create_task(stamps.give([known, read], clock.wall_ms()))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert store.waiting == ["read"]
+    clock.seconds += 10
+    ahead = stamps.give([other], clock.wall_ms())
+    store.release()
+    if ahead is not None:
+        await ahead
+    await waiting
+    # Not lower than anything in the topic.
+    assert highest_ms <= known.published_at_ms <= clock.wall_ms()
+    assert highest_ms <= read.published_at_ms <= clock.wall_ms()
+
+
 async def nothing_is_kept(name: str, value: bytes) -> None:
     """In place of `Store.keep_fact`."""
 
@@ -234,6 +269,27 @@ async def test_the_store_knows_that_the_clock_was_set_back_before_it_has_a_messa
     await store.keep_fact(FACT, known)
     bench.clock.seconds += 2
     async with running(store, bench.clock) as again:
+        assert await kept(again, "new") == [1]
+
+
+async def test_a_step_while_the_store_is_told_the_time_is_still_to_be_kept(clock):
+    store = SlowStore()
+    async with running(store, clock) as bench:
+        await created(bench, "new", max_age_s=3600)
+        clock.seconds += MINUTE_S + 1
+        store.held.add("keep_fact")
+        keeping = asyncio.get_running_loop().create_task(bench.broker._time.keep())
+        await bench.until(lambda: store.waiting == ["keep_fact"])
+        steps(bench, -2 * 3600)
+        store.release()
+        await keeping
+        clock.seconds += 5
+        await bench.publish("new")
+        known = await store.fact(FACT)
+    # As if it had been killed.
+    await store.keep_fact(FACT, known)
+    clock.seconds += 2
+    async with running(store, clock) as again:
         assert await kept(again, "new") == [1]
 
 

@@ -49,9 +49,12 @@ class Stamps:
         unknown = {message.topic_id for message in messages} - last_ms.keys()
         found = await asyncio.gather(*(self._read(topic_id) for topic_id in unknown))
         last_ms.update(zip(unknown, found, strict=True))
+        # Meanwhile the clock may have caught up, and a commit of another shard forgotten what was known.
+        highest_ms = self._store_time.highest_ms
         for message in messages:
             topic_id = message.topic_id
-            message.published_at_ms = last_ms[topic_id] = max(last_ms[topic_id], now_ms)
+            stamp_ms = max(last_ms.get(topic_id, highest_ms), now_ms)
+            message.published_at_ms = last_ms[topic_id] = stamp_ms
 
     async def _read(self, topic_id: int) -> int:
         try:

@@ -50,6 +50,8 @@ class StoreTime:
         # What others have said, and when that was heard first.
         self._heard: dict[str, tuple[bytes, float]] = {}
         self._keep_at = 0.0
+        # How often the clock was set.
+        self._jumps_count = 0
         self.highest_ms = 0
         """No message has a higher stamp: raised by whoever stamps one."""
         self.noted_ms = 0
@@ -124,13 +126,16 @@ class StoreTime:
         self._note(reading)
         ahead_ms = 0 if is_last else reading.wall_ms + AHEAD_MS
         highest_ms = max(self.highest_ms, ahead_ms)
+        jumps_count = self._jumps_count
         if self._is_leader:
             saved = self._timeline.save(reading, highest_ms)
             await self._store.keep_fact(FACT, _encode(saved))
         else:
             await self._store.keep_fact(self._name, _encode(self._timeline.low_ms))
-        self.kept_ms = highest_ms
-        self._keep_at = self._clock.now() + KEEP_INTERVAL_S
+        # A jump since is not in it: it is still to be kept.
+        if jumps_count == self._jumps_count:
+            self.kept_ms = highest_ms
+            self._keep_at = self._clock.now() + KEEP_INTERVAL_S
 
     async def keep_ahead(self) -> None:
         """As `keep_now`, before messages are stored whose stamp is above `kept_ms`: the clock was set
@@ -169,6 +174,7 @@ class StoreTime:
         jump_ms = self._timeline.note(reading)
         if jump_ms:
             self._tell(jump_ms)
+            self._jumps_count += 1
             self._keep_at = 0.0
             # Whoever stamps next has the store know of the step first: a process that is killed before that
             # would leave messages that count as older than they are.

@@ -174,10 +174,15 @@ class Committer:
         while True:
             await self._wake.wait()
             while (batch := self._take()).units:
-                waiting = self._commits.begin(self, batch.messages)
-                if waiting is not None:
-                    await waiting
-                is_stored = await self._commit(batch)
+                try:
+                    waiting = self._commits.begin(self, batch.messages)
+                    if waiting is not None:
+                        await waiting
+                except Exception as error:  # noqa: BLE001 - the root of a commit, as in `_commit`
+                    self._refuse(batch, error)
+                    is_stored = False
+                else:
+                    is_stored = await self._commit(batch)
                 self._running = _NOTHING
                 self._commits.end(self)
                 self._is_stalled = False

@@ -36,7 +36,8 @@ class PostgresStore(SubscriptionCalls):
         return await self._home.database.ask(facts.beginning, prefix)
 
     async def keep_fact(self, name: str, value: bytes | None) -> None:
-        await self._home.database.write(facts.keep, name, value)
+        # In its turn: one that is lost on its way must not come after a newer one.
+        await self._home.lane.change(facts.keep, name, value)
 
     @property
     def copied(self) -> str | None:
