@@ -45,7 +45,7 @@ class Share:
 class SlowStore(MemoryStore):
     """Calls of the methods in `held` wait until `release`: `former`, `keep_fact`, `seek`, `topics`,
     `topic_delete` and `trim` with the answer, the others before they have an effect, and `settle` with the
-    answer if `settled` is held."""
+    answer if `settled` is held. `settled` is held as `counted`, with the answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +122,11 @@ class SlowStore(MemoryStore):
     async def find(self, *args):
         await self._pass("find")
         return await super().find(*args)
+
+    async def settled(self, subscription_id):
+        found = await super().settled(subscription_id)
+        await self._pass("counted")
+        return found
 
     async def settle(self, *args):
         await self._pass("settle")

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from conduit.broker import topics as known
 from conduit.broker import turn
 from conduit.core.message import Retention
+from conduit.errors import NotFound
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Subscribe
 from tests.broker.kit import Bench, running_broker
@@ -207,3 +208,50 @@ async def test_a_subscription_that_begins_in_many_topics_misses_nothing_of_them(
     )
     await counted(bench)
     assert backlog(bench) == 336
+
+
+@pytest.fixture
+async def counting():
+    """A subscription of 5 messages beside another one, and the count of what it lacks, which is under way."""
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        for name in ("other", "s"):
+            await create(bench, name, ">")
+        await bench.publish_many("t", 5)
+        lag = bench.broker._engine.lags.by_id[bench.broker._owned.find(T, "s").subscription_id]
+        lag.unknown()
+        store.held.add("counted")
+        task = asyncio.get_running_loop().create_task(bench.broker.subscriptions.get(T, "s"))
+        await bench.until(lambda: store.waiting == ["counted"])
+        yield bench, task
+
+
+async def test_a_subscription_that_is_deleted_while_it_is_counted_is_no_part_of_the_backlog(
+    counting,
+):
+    bench, task = counting
+    await bench.broker.subscriptions.delete(T, "s")
+    bench.broker.store.release()
+    with pytest.raises(NotFound):
+        await task
+    assert backlog(bench) == 5
+    await bench.publish_many("t", 10)
+    assert backlog(bench) == 15
+
+
+async def test_what_was_settled_while_a_subscription_was_counted_is_no_backlog_of_it(counting):
+    bench, task = counting
+    connection, peer = await bench.subscribe(">", subscription="s")
+    await bench.until(lambda: len(peer.seqs) == 5)
+    for message in peer.of("message"):
+        connection.verbs.ack(Ack(message_id=message["message_id"]))
+    connection.close()
+    await bench.flush()
+    await bench.flush()
+    assert bench.broker._owned.running() == []
+    bench.broker.store.release()
+    await task
+    await counted(bench)
+    assert backlog(bench) == 5
+    assert (await bench.broker.subscriptions.get(T, "s")).lag == 0

@@ -84,9 +84,11 @@ class Counting:
                 # It knows by itself, once it has looked at all its topics.
                 running.look_again()
                 return
-            trims = lag.coverage.trims
+            trims, changes = lag.coverage.trims, lag.changes
             settled = await self._store.settled(record.subscription_id)
-            if self._owned.find_running(record) is None:
+            # Meanwhile it may have been deleted, or loaded, and unloaded again.
+            is_there = self._lags.by_id.get(record.subscription_id) is lag
+            if is_there and lag.changes == changes and self._owned.find_running(record) is None:
                 open_count = sum(map(self._open_count, settled.open))
                 taken = lag.coverage.removed + settled.passed_count
                 lag.know(taken, open_count, trims)

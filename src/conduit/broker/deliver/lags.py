@@ -55,7 +55,16 @@ class Coverage:
 class Lag:
     """What one subscription lacks."""
 
-    __slots__ = ("_all", "coverage", "is_known", "open_count", "places", "taken", "trims")
+    __slots__ = (
+        "_all",
+        "changes",
+        "coverage",
+        "is_known",
+        "open_count",
+        "places",
+        "taken",
+        "trims",
+    )
 
     def __init__(self, everybody: Lags, coverage: Coverage) -> None:
         self._all = everybody
@@ -67,6 +76,8 @@ class Lag:
         self.is_known = False
         # `trims` as it was then.
         self.trims = 0
+        # Grows with every word of where it is: what was read before that is not the newest.
+        self.changes = 0
         # Of the topics in which it has something to do, while it runs. In every other one it has taken all.
         self.places: dict[int, Place] = {}
 
@@ -90,6 +101,7 @@ class Lag:
 
     def unknown(self) -> None:
         """It has to be counted anew."""
+        self.changes += 1
         if self.is_known:
             self.is_known = False
             self.coverage.known_count -= 1
@@ -114,6 +126,7 @@ class Lag:
             self.put(topic, place_of(topic, delivery))
 
     def _move(self, taken_count: int, open_count: int) -> None:
+        self.changes += 1
         self.taken += taken_count
         self.open_count += open_count
         if self.is_known:
