@@ -11,6 +11,7 @@ from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import LosingStore
 
@@ -32,6 +33,41 @@ async def test_a_pause_that_happened_is_answered_although_the_answer_of_the_stor
     assert (await bench.broker.subscriptions.pause(T, "s")).record.paused
     await bench.publish("t")
     assert peer.seqs == []
+
+
+class UnreadableStore(MemoryStore):
+    """Where subscriptions are cannot be read while it `fails`."""
+
+    fails = False
+
+    async def progress(self, *args):
+        if self.fails:
+            raise StoreUnavailable("no connection was free in time")
+        return await super().progress(*args)
+
+
+@pytest.mark.parametrize("change", ["create", "update", "pause", "resume", "subscribe"])
+async def test_a_change_after_which_nothing_can_be_read_is_not_answered_as_not_done(change):
+    async with running_broker(UnreadableStore()) as bench:
+        subscriptions, settings = bench.broker.subscriptions, bench.durable_settings()
+        await bench.broker.topics.create(T, "t")
+        await bench.publish("t")
+        await subscriptions.create(T, "s", "t", settings, "earliest")
+        bench.broker.store.fails = True
+        asked = {
+            "create": lambda: subscriptions.create(T, "new", "t", settings, "earliest"),
+            "update": lambda: subscriptions.update(T, "s", {"max_attempts": 9}),
+            "pause": lambda: subscriptions.pause(T, "s"),
+            "resume": lambda: subscriptions.resume(T, "s"),
+            "subscribe": lambda: bench.subscribe("t", subscription="new", start="earliest"),
+        }
+        with pytest.raises(OutcomeUnknown):
+            await asked[change]()
+        # What is there can be read again, or not; that changes nothing.
+        with pytest.raises(StoreUnavailable):
+            await subscriptions.get(T, "s")
+        if change in ("create", "subscribe"):
+            assert len(await bench.broker.store.subscriptions()) == 2
 
 
 async def test_a_pause_that_did_not_happen_changes_nothing(bench):

@@ -8,8 +8,8 @@ follows when the store has answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -36,6 +36,16 @@ async def told(change: Awaitable[None], is_made: Callable[[], Awaitable[bool]]) 
             if await is_made():
                 return
         raise
+
+
+@contextmanager
+def after_change() -> Iterator[None]:
+    """What follows a change that is made. If the store fails there, the answer must not be that nothing was
+    changed: OutcomeUnknown is raised."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise OutcomeUnknown(f"it is done, but then the store failed: {error.detail}") from error
 
 
 class Change:

@@ -17,6 +17,7 @@ from conduit.broker.administer.views import (
     state_of,
 )
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
@@ -80,7 +81,7 @@ class Subscriptions:
         async with self._owned.changing:
             beginning = await self._owned.create(tenant, name, pattern, settings, start)
             record = self._owned.get(tenant, name)
-        view = await self._view(record)
+        view = await self._changed(record)
         view.gaps = missing(beginning)
         return view
 
@@ -97,21 +98,21 @@ class Subscriptions:
             record = self._owned.get(tenant, name)
             settings = check_settings(msgspec.structs.replace(record.settings, **changes))
             await self._altering.configure(record, settings, paused=record.paused)
-        return await self._view(record)
+        return await self._changed(record)
 
     async def pause(self, tenant: str, name: str) -> SubscriptionView:
         """Hand out nothing until `resume`; what is out may still be settled."""
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
             await self._altering.configure(record, record.settings, paused=True)
-        return await self._view(record)
+        return await self._changed(record)
 
     async def resume(self, tenant: str, name: str) -> SubscriptionView:
         """Go on where it was paused."""
         async with self._owned.changing:
             record = self._owned.get(tenant, name)
             await self._altering.configure(record, record.settings, paused=False)
-        return await self._view(record)
+        return await self._changed(record)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget it; its subscribers are unsubscribed. Its dead letters stay."""
@@ -194,6 +195,11 @@ class Subscriptions:
             await asyncio.sleep(0)
         deliveries = await self._deliveries(record, found[:limit])
         return [place_of(topic, delivery) for topic, delivery in deliveries]
+
+    async def _changed(self, record: SubscriptionRecord) -> SubscriptionView:
+        """It, after a change. Raises OutcomeUnknown if it cannot be read."""
+        with after_change():
+            return await self._view(record)
 
     async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
         view = SubscriptionView(record)

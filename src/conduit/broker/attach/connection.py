@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
@@ -176,7 +178,8 @@ class Connection:
             else:
                 beginning = None
             record = owned.get(self._tenant, name)
-            running = await owned.start(record, create=frame.create)
+            with nullcontext() if beginning is None else after_change():
+                running = await owned.start(record, create=frame.create)
             if self._is_closed:
                 return
             self._join(running, frame, beginning)

@@ -234,13 +234,14 @@ class ProgressWriter:
             part, whole_count = self._marked.take(
                 min(count, FLUSH_MAX_COUNT), self._part_deaths_max_count
             )
+            # What was forgotten meanwhile is not there any more.
+            if not part:
+                return
             self._flushing = part
-            if part:
-                await self._store_part(part)
             count -= whole_count
             orphans_count -= len(part.orphans)
-            # What was forgotten meanwhile is not there any more.
-            if not part or (count <= 0 and orphans_count <= 0):
+            await self._store_part(part)
+            if count <= 0 and orphans_count <= 0:
                 return
             # A store in memory does not wait.
             await asyncio.sleep(0)
