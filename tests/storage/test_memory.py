@@ -9,7 +9,17 @@ from conduit.storage.memory.dead_search import SLICE_COUNT
 from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids
 from tests.storage import given
-from tests.storage.given import NOW_MS, TENANT, listed
+from tests.storage.given import KEEP_ALL, NOW_MS, TENANT, listed
+
+
+async def turns(call) -> int:
+    """How often the loop turns meanwhile."""
+    turned = 0
+    task = asyncio.get_running_loop().create_task(call)
+    while not task.done():
+        await asyncio.sleep(0)
+        turned += 1
+    return turned
 
 
 async def held(store, topic_id: int) -> list[int]:
@@ -192,15 +202,6 @@ async def test_nothing_about_very_many_dead_letters_is_one_long_turn():
         ]
         await store.settle([], deaths)
 
-    async def turns(call) -> int:
-        """How often the loop turns meanwhile."""
-        turned = 0
-        task = asyncio.get_running_loop().create_task(call)
-        while not task.done():
-            await asyncio.sleep(0)
-            turned += 1
-        return turned
-
     assert await store.dead_count(TENANT, DeadFilter(reason="ack_timeout")) == count
     for which in (DeadFilter(reason="other"), DeadFilter(topic="other"), DeadFilter(q="other")):
         assert await turns(store.dead_count(TENANT, which)) >= 20
@@ -209,6 +210,35 @@ async def test_nothing_about_very_many_dead_letters_is_one_long_turn():
     # What a page costs does not follow from what is before it.
     page = store.dead_places(TENANT, DeadFilter(), limit=50, before_id="d000051")
     assert await turns(page) <= 3
+
+
+async def test_nothing_about_a_subscription_on_very_many_topics_is_one_long_turn():
+    store = MemoryStore()
+    count = 10 * SLICE_COUNT
+    names = [f"orders.t{n}" for n in range(count)]
+    topics = await store.topics_create(TENANT, names, KEEP_ALL, NOW_MS)
+    await store.append([given.message(record.topic_id) for record in topics])
+    # Once for finding where it begins, once for storing that.
+    assert await turns(given.subscription(store, pattern=">")) >= 19
+    [record] = await store.subscriptions()
+    positions = [(topic.topic_id, 0) for topic in topics]
+    assert await turns(store.seek(record.subscription_id, positions)) >= 10
+    assert await turns(store.settled(record.subscription_id)) >= 19
+    assert len(await store.progress(record.subscription_id)) == count
+
+
+async def test_a_topic_that_goes_while_a_subscription_is_moved_leaves_nothing_in_it():
+    store = MemoryStore()
+    names = [f"orders.t{n}" for n in range(3 * SLICE_COUNT)]
+    topics = await store.topics_create(TENANT, names, KEEP_ALL, NOW_MS)
+    record = await given.subscription(store, pattern=">")
+    positions = [(topic.topic_id, 0) for topic in topics]
+    moving = asyncio.get_running_loop().create_task(store.seek(record.subscription_id, positions))
+    await asyncio.sleep(0)
+    await store.topic_delete(topics[0].topic_id)
+    await moving
+    moved = await store.progress(record.subscription_id)
+    assert {row.topic_id for row in moved} == {topic.topic_id for topic in topics[1:]}
 
 
 async def test_ids_that_are_gone_leave_no_trace_and_others_stay_in_order():

@@ -45,7 +45,8 @@ class SubscriptionCalls(DeadLetterCalls):
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
         floors = await self.positions(tenant, pattern, start)
-        created = self._subscriptions.add(record, floors)
+        begins = await self._begins(tenant, [place for place in floors if place[1]])
+        created = self._subscriptions.add(record, begins)
         for gap in start.gaps:
             self._former.remember(created.subscription_id, gap, now_ms)
         return created
@@ -90,13 +91,14 @@ class SubscriptionCalls(DeadLetterCalls):
 
     async def settled(self, subscription_id: int) -> Settled:
         passed, opened = 0, []
-        for row in await self.progress(subscription_id):
-            topic = self._log.topics.get(row.topic_id)
-            if topic is None:
-                continue
-            passed += max(0, row.cursor - topic.record.first_seq + 1)
-            if row.open:
-                opened.append(row)
+        async for some in in_slices(await self.progress(subscription_id)):
+            for row in some:
+                topic = self._log.topics.get(row.topic_id)
+                if topic is None:
+                    continue
+                passed += max(0, row.cursor - topic.record.first_seq + 1)
+                if row.open:
+                    opened.append(row)
         return Settled(passed, opened)
 
     async def former(self, subscription_id: int) -> list[Former]:
@@ -138,10 +140,25 @@ class SubscriptionCalls(DeadLetterCalls):
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        tenant = self._subscriptions.tenant_of(subscription_id)
+        if tenant is None:
+            return
+        begins = await self._begins(tenant, positions)
         if self._subscriptions.tenant_of(subscription_id) is not None:
-            known = self._is_known
-            begins = {id_: floor for id_, floor in positions if known(subscription_id, id_)}
             self._subscriptions.move(subscription_id, begins)
+
+    async def _begins(self, tenant: str, floors: Sequence[tuple[int, int]]) -> dict[int, int]:
+        """Those of the tenant's topics that are there when this returns, by id."""
+        topics, begins = self._log.topics, dict[int, int]()
+        async for some in in_slices(floors):
+            for topic_id, floor in some:
+                topic = topics.get(topic_id)
+                if topic is not None and topic.record.tenant == tenant:
+                    begins[topic_id] = floor
+        # Others had their turns meanwhile.
+        for topic_id in [each for each in begins if each not in topics]:
+            del begins[topic_id]
+        return begins
 
     def _is_known(self, subscription_id: int, topic_id: int) -> bool:
         """Whether both are there, and of one tenant."""

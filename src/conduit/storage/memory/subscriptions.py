@@ -25,10 +25,8 @@ class Subscriptions:
         """See `Store.subscriptions`."""
         return [replace(record) for record in self._records.values()]
 
-    def add(
-        self, record: SubscriptionRecord, floors: Iterable[tuple[int, int]]
-    ) -> SubscriptionRecord:
-        """Store a record under a new id, with its (topic_id, floor). Raises Conflict."""
+    def add(self, record: SubscriptionRecord, begins: dict[int, int]) -> SubscriptionRecord:
+        """Store a record under a new id, with its floors by topic id. Raises Conflict."""
         place = (record.tenant, record.name)
         if place in self._ids:
             raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
@@ -37,7 +35,7 @@ class Subscriptions:
         self._records[self._last_id] = stored
         self._ids[place] = self._last_id
         self._progress[self._last_id] = {}
-        self._begins[self._last_id] = {topic_id: floor for topic_id, floor in floors if floor}
+        self._begins[self._last_id] = begins
         return replace(stored)
 
     def update(self, subscription_id: int, settings: SubscriptionSettings, paused: bool) -> None:
@@ -93,7 +91,7 @@ class Subscriptions:
         """Begin at these floors, in the place of those before and of what was recorded in these topics. For
         subscriptions that exist."""
         self._begins[subscription_id] = begins
-        for topic_id in self._progress[subscription_id].keys() & begins:
+        for topic_id in self._progress[subscription_id].keys() & begins.keys():
             del self._progress[subscription_id][topic_id]
 
     def floor(self, subscription_id: int, topic_id: int) -> int | None:
