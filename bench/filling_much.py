@@ -44,7 +44,8 @@ SELECT topic_id, 1, randomblob(16), CAST(unixepoch('subsec') * 1000 AS INTEGER),
        CAST('{{{{"n":1}}}}' AS BLOB) FROM topics;
 INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings)
 SELECT 'default', 'pattern-' || g, {_PATTERN} END, 0, FALSE, '{{{{}}}}' FROM n WHERE g < {{patterns}};
-UPDATE subscriptions SET begins = (SELECT jsonb_group_object(topic_id, 1) FROM topics)
+INSERT INTO begins SELECT subscription_id, part, floors FROM subscriptions, (
+  SELECT topic_id >> 10 AS part, jsonb_group_object(topic_id, 1) AS floors FROM topics GROUP BY 1)
 WHERE subscription_id % 2 = 0;
 INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings)
 SELECT 'default', 'literal-' || g, {_NAME}, 0, FALSE, '{{{{}}}}' FROM n WHERE g < {{literals}};

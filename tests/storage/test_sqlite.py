@@ -99,6 +99,36 @@ async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_what_it_h
     assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
+async def test_where_subscriptions_began_is_kept_when_it_is_put_into_parts(tmp_path):
+    folder = resources.files("conduit.storage.sqlite").joinpath("schema")
+    files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    with apsw.Connection(str(tmp_path / "log.db")) as connection:
+        for name in files[: files.index("0010_begins_parts.sql")]:
+            connection.execute(folder.joinpath(name).read_text("utf-8"))
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.execute("INSERT INTO meta VALUES ('schema_version', 9)")
+        connection.execute("""
+            INSERT INTO topics (topic_id, tenant, name, epoch, created_at_ms, last_seq, stored_bytes)
+            SELECT value, 'x', 't' || value, 'e', 0, 9, 0 FROM json_each('[1, 2, 1023, 1024, 5000]');
+            INSERT INTO subscriptions
+            VALUES (1, 'x', 's', '>', 0, FALSE, '{}', jsonb('{"1":4,"1023":5,"1024":6,"5000":7}'));
+            INSERT INTO subscriptions VALUES (2, 'x', 'none', '>', 0, FALSE, '{}', jsonb('{}'));
+        """)
+    connection.close()
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    assert {row.topic_id: row.floor for row in await store.progress(1)} == {
+        1: 4,
+        1023: 5,
+        1024: 6,
+        5000: 7,
+    }
+    assert [row.floor for row in await store.progress(1, [2, 1024])] == [6]
+    assert [row.floor for row in await store.progress_in(5000, [1, 2])] == [7]
+    assert await store.progress(2) == []
+    await store.close()
+
+
 async def test_directories_are_created(tmp_path):
     store = SqliteStore(tmp_path / "a" / "b" / "log.db")
     await store.open()

@@ -45,7 +45,7 @@ async def test_a_large_log_opens_without_a_scan(tmp_path):
     assert steps.count < 100
 
 
-async def test_on_many_topics_the_writer_stores_one_row_and_a_reader_looks_at_each_once(tmp_path):
+async def test_on_many_topics_the_writer_stores_two_rows_and_a_reader_looks_at_each_once(tmp_path):
     """Whoever publishes waits for the writer: it must not take longer for a pattern with more topics."""
     store = SqliteStore(tmp_path / "log.db")
     writing = Steps()
@@ -64,12 +64,37 @@ async def test_on_many_topics_the_writer_stores_one_row_and_a_reader_looks_at_ea
     topic_ids = [(await given.topic(store, f"t{n}")).topic_id for n in range(1_000)]
     await store.append([given.message(id_) for id_ in topic_ids])
     writing.count = 0
-    assert await changed(given.subscription(store, pattern=">")) == 1
+    # The subscription, and one part for 1,024 ids of topics.
+    assert await changed(given.subscription(store, pattern=">")) == 2
     [created] = await store.subscriptions()
     positions = await store.positions(TENANT, ">", Start(earliest=True))
-    assert await changed(store.seek(created.subscription_id, positions)) == 1
+    # The part before, and the one that takes its place.
+    assert await changed(store.seek(created.subscription_id, positions)) == 2
     assert writing.count * 100 < 1_000
     reading.count = 0
     assert len(await store.progress(created.subscription_id)) == 1_000
     assert reading.count < 1_000
+    await store.close()
+
+
+async def test_what_the_end_of_a_topic_reads_does_not_follow_from_what_its_followers_have_elsewhere(
+    tmp_path,
+):
+    """Whoever publishes waits for the writer."""
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+
+    def pages(connection: apsw.Connection) -> int:
+        kinds = (apsw.SQLITE_DBSTATUS_CACHE_HIT, apsw.SQLITE_DBSTATUS_CACHE_MISS)
+        return sum(connection.status(kind)[0] for kind in kinds)
+
+    names = [f"t{n}" for n in range(20_000)]
+    topics = await store.topics_create(TENANT, names, given.KEEP_ALL, given.NOW_MS)
+    await store.append([given.message(topic.topic_id) for topic in topics])
+    followers = [(await given.subscription(store, f"s{n}", ">")).subscription_id for n in range(10)]
+    before = await store._db.writer.call(pages)
+    await store.topic_delete(topics[-1].topic_id, followers, given.NOW_MS)
+    # Each of them has 80 pages of floors.
+    assert await store._db.writer.call(pages) - before < 100
+    assert [gone.floor for gone in await store.former(followers[0])] == [1]
     await store.close()

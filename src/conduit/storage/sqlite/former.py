@@ -10,17 +10,19 @@ import apsw
 import msgspec
 
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
+from conduit.storage.sqlite import begins
 from conduit.storage.sqlite.bulk import Query, Statement, Value, execute_all
 
 # A row that is there was not heard, or its topic was made anew and that was not: it is more that is lost.
-_REMEMBER = """
+_REMEMBER = f"""
 INSERT INTO former_topics (subscription_id, name, epoch, floor, last_seq, deleted_at_ms)
 SELECT s.subscription_id, t.name, t.epoch,
-       coalesce(p.floor, json_extract(s.begins, '$."' || t.topic_id || '"'), 0), t.last_seq, :now_ms
+       coalesce(p.floor, {begins.FLOOR}, 0), t.last_seq, :now_ms
 FROM topics AS t
 JOIN subscriptions AS s
   ON s.tenant = t.tenant AND s.subscription_id IN (SELECT value FROM json_each(:followers))
 LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id
+{begins.JOIN}
 WHERE t.topic_id = :topic_id
 ON CONFLICT (subscription_id, name) DO UPDATE SET
   epoch = excluded.epoch, floor = excluded.floor, last_seq = NULL, reason = excluded.reason,

@@ -37,8 +37,8 @@ class SubscriptionCalls(DeadLetterCalls):
         now_ms: int,
     ) -> SubscriptionRecord:
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
-        begins = await self._db.readers.call(subscriptions.begins, tenant, pattern, start)
-        return await self._db.writer.call(subscriptions.create, record, begins, start.gaps)
+        parts = await self._db.readers.call(subscriptions.beginning, tenant, pattern, start)
+        return await self._db.writer.call(subscriptions.create, record, parts, start.gaps)
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -94,7 +94,8 @@ class SubscriptionCalls(DeadLetterCalls):
         return refused
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        await self._db.writer.call(subscriptions.seek, subscription_id, positions)
+        move = await self._db.readers.call(subscriptions.move, positions)
+        await self._db.writer.call(subscriptions.seek, subscription_id, move)
 
 
 def _settle(

@@ -13,7 +13,8 @@ from conduit.core.topics import matcher, prefix_of
 from conduit.errors import Conflict
 from conduit.storage.base import Extent, Former, Settled, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.sqlite import former
+from conduit.storage.sqlite import begins, former
+from conduit.storage.sqlite.begins import Part
 from conduit.storage.sqlite.bulk import (
     Insert,
     Query,
@@ -37,8 +38,8 @@ all_records = Query(
 )
 
 _CREATE = """
-INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings, begins)
-VALUES (?, ?, ?, ?, FALSE, ?, ?)
+INSERT INTO subscriptions (tenant, name, pattern, created_at_ms, paused, settings)
+VALUES (?, ?, ?, ?, FALSE, ?)
 ON CONFLICT (tenant, name) DO NOTHING
 RETURNING subscription_id
 """
@@ -71,19 +72,24 @@ _PAGES = """
  WHERE g.subscription_id = p.subscription_id AND g.topic_id = p.topic_id)
 """
 
-# What was recorded, and of the other topics that are still there where it began. CROSS keeps the order of
-# the tables: SQLite would look through all the floors for each topic.
-_ROWS = f"""
+# What was recorded, and of the other topics that are still there where it began, in these parts. CROSS keeps
+# the order of the tables: SQLite would look through all the floors for each topic.
+_ROWS_IN = f"""
 SELECT p.subscription_id, p.topic_id, t.first_seq, p.floor, p.cursor, p.open, {_PAGES} AS pages
 FROM progress AS p JOIN topics AS t USING (topic_id) WHERE p.subscription_id = :subscription_id
 UNION ALL
-SELECT s.subscription_id, t.topic_id, t.first_seq, b.value, b.value, x'', '{{}}'
-FROM subscriptions AS s CROSS JOIN json_each(s.begins) AS b
+SELECT s.subscription_id, t.topic_id, t.first_seq, b.value, b.value, x'', '{{{{}}}}'
+FROM subscriptions AS s CROSS JOIN begins AS g USING (subscription_id)
+CROSS JOIN json_each(g.floors) AS b
 CROSS JOIN topics AS t ON t.topic_id = CAST(b.key AS INTEGER) AND t.tenant = s.tenant
-WHERE s.subscription_id = :subscription_id AND NOT EXISTS (
+WHERE s.subscription_id = :subscription_id{{and_part}} AND NOT EXISTS (
   SELECT 1 FROM progress AS p
   WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
 """
+_ROWS = _ROWS_IN.format(and_part="")
+_ROWS_OF = _ROWS_IN.format(
+    and_part=f" AND g.part IN (SELECT value >> {begins.PART_BITS} FROM json_each(:topic_ids))"
+)
 
 _ROW = "json_array(subscription_id, topic_id, floor, cursor, hex(open), json(pages))"
 _progress = Query(
@@ -91,7 +97,7 @@ _progress = Query(
 )
 _progress_of = Query(
     f"""
-    SELECT json_group_array({_ROW}) FROM ({_ROWS})
+    SELECT json_group_array({_ROW}) FROM ({_ROWS_OF})
     WHERE topic_id IN (SELECT value FROM json_each(:topic_ids))
     """,
     _Row,
@@ -106,15 +112,15 @@ _open = Query(
 )
 _PASSED = f"SELECT coalesce(sum(max(0, cursor - first_seq + 1)), 0) FROM ({_ROWS})"
 
-# A topic's id is the key of where a subscription began.
 _progress_in = Query(
     f"""
     SELECT json_group_array({_ROW}) FROM (
       SELECT s.subscription_id, :topic_id AS topic_id, coalesce(p.floor, s.begun) AS floor,
              coalesce(p.cursor, s.begun) AS cursor, coalesce(p.open, x'') AS open, {_PAGES} AS pages
       FROM (
-        SELECT subscription_id, begins ->> ('$."' || :topic_id || '"') AS begun
-        FROM subscriptions WHERE subscription_id IN (SELECT value FROM json_each(:subscription_ids))
+        SELECT s.subscription_id, {begins.FLOOR} AS begun
+        FROM subscriptions AS s {begins.JOIN}
+        WHERE s.subscription_id IN (SELECT value FROM json_each(:subscription_ids))
       ) AS s
       LEFT JOIN progress AS p ON p.subscription_id = s.subscription_id AND p.topic_id = :topic_id
       WHERE EXISTS (SELECT 1 FROM topics WHERE topic_id = :topic_id)
@@ -151,15 +157,13 @@ DELETE FROM progress_pages WHERE (subscription_id, topic_id, page) IN (
   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
 """
 
-_MOVE = "UPDATE subscriptions SET begins = jsonb(?) WHERE subscription_id = ?"
-
 _FORGET = """
 DELETE FROM progress
 WHERE subscription_id = ? AND topic_id IN (SELECT value FROM json_each(?))
 """
 
 
-def begins(connection: apsw.Connection, tenant: str, pattern: str, start: Start) -> bytes:
+def beginning(connection: apsw.Connection, tenant: str, pattern: str, start: Start) -> list[Part]:
     """Where a new subscription begins, as it is stored; for `create`. Runs on a reader's thread.
 
     Until the commit a topic may get messages: they are delivered. It may be trimmed: the subscription has a
@@ -167,33 +171,28 @@ def begins(connection: apsw.Connection, tenant: str, pattern: str, start: Start)
     that is made, perhaps anew, is not named, and begins at its first message.
     """
     floors = positions(connection, tenant, pattern, start)
-    text = _text({topic_id: floor for topic_id, floor in floors if floor})
-    value: bytes
-    ((value,),) = rows(connection, "SELECT jsonb(?)", (text,))
-    return value
+    return begins.parts(connection, ((topic_id, floor) for topic_id, floor in floors if floor))
 
 
 def create(
-    connection: apsw.Connection, record: SubscriptionRecord, begins: bytes, gaps: Sequence[Former]
+    connection: apsw.Connection,
+    record: SubscriptionRecord,
+    parts: Sequence[Part],
+    gaps: Sequence[Former],
 ) -> SubscriptionRecord:
-    """Store the record under a new id, in one row, and what it has to be told. Raises Conflict."""
-    if not gaps:
-        return _create(connection, record, begins)
-    with transaction(connection):
-        created = _create(connection, record, begins)
-        former.add(connection, created.subscription_id, gaps, record.created_at_ms)
-    return created
-
-
-def _create(
-    connection: apsw.Connection, record: SubscriptionRecord, begins: bytes
-) -> SubscriptionRecord:
+    """Store the record under a new id, and what it has to be told. Raises Conflict."""
     settings = msgspec.json.encode(record.settings).decode()
-    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
-    created = rows(connection, _CREATE, values)
-    if not created:
-        raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
-    return msgspec.structs.replace(record, subscription_id=created[0][0])
+    values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
+    with transaction(connection):
+        created = rows(connection, _CREATE, values)
+        if not created:
+            raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
+        ((subscription_id,),) = created
+        for statement in begins.put(subscription_id, parts):
+            connection.execute(*statement)
+        if gaps:
+            former.add(connection, subscription_id, gaps, record.created_at_ms)
+    return msgspec.structs.replace(record, subscription_id=subscription_id)
 
 
 def update(
@@ -280,17 +279,29 @@ def progress_statements(progress: Sequence[Progress]) -> list[Statement]:
     return statements
 
 
-def seek(
-    connection: apsw.Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
-) -> None:
+class Move(NamedTuple):
+    """The topics in which a subscription is moved, and where to."""
+
+    topic_ids: frozenset[int]
+    parts: list[Part]
+
+
+def move(connection: apsw.Connection, floors: Sequence[tuple[int, int]]) -> Move:
+    """These (topic id, floor), as they are stored; for `seek`. Runs on a reader's thread."""
+    topic_ids = frozenset(topic_id for topic_id, _ in floors)
+    return Move(topic_ids, begins.parts(connection, floors))
+
+
+def seek(connection: apsw.Connection, subscription_id: int, move: Move) -> None:
     """See `Store.seek`."""
-    begins = dict(floors)
     # Few may have a row, where many are moved. Nobody else writes, so these are all.
-    recorded = [id_ for id_ in _recorded(connection, (subscription_id,)) if id_ in begins]
-    move: Statement = (_MOVE, [_text(begins), subscription_id])
-    forget: Statement = (_FORGET, [subscription_id, _text(recorded)])
-    execute_all(connection, [move, forget] if recorded else [move])
+    recorded = _recorded(connection, (subscription_id,))
+    moved = [topic_id for topic_id in recorded if topic_id in move.topic_ids]
+    statements = begins.replace(subscription_id, move.parts)
+    if moved:
+        statements.append((_FORGET, [subscription_id, _text(moved)]))
+    execute_all(connection, statements)
 
 
-def _text(value: dict[int, int] | list[int]) -> str:
+def _text(value: list[int]) -> str:
     return msgspec.json.encode(value).decode()
