@@ -175,8 +175,10 @@ class Model:
             # What was trimmed is gone for readers, and removed when its topic is, if not before.
             assert removed <= limit
         else:
-            assert removed == min(limit, self.gone_count)
-            self.gone_count -= removed
+            gone_count = min(limit, self.gone_count)
+            # Messages first, and then what deleted subscriptions have left, which SQLite removes later.
+            assert gone_count <= removed <= (gone_count if self.store.kind == "memory" else limit)
+            self.gone_count -= gone_count
 
     async def check(self) -> None:
         records = {record.topic_id: record for record in await self.store.topics()}

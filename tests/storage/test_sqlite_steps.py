@@ -2,7 +2,8 @@
 
 import apsw
 
-from conduit.storage.base import Start
+from conduit.core.message import Progress
+from conduit.storage.base import Settled, Start
 from conduit.storage.sqlite import SqliteStore
 from tests.storage import given
 from tests.storage.given import TENANT
@@ -97,4 +98,37 @@ async def test_what_the_end_of_a_topic_reads_does_not_follow_from_what_its_follo
     # Each of them has 80 pages of floors.
     assert await store._db.writer.call(pages) - before < 100
     assert [gone.floor for gone in await store.former(followers[0])] == [1]
+    await store.close()
+
+
+async def test_what_a_deleted_subscription_leaves_is_not_seen_and_goes_in_slices(tmp_path):
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    topics = await store.topics_create(
+        TENANT, [f"t{n}" for n in range(2_000)], given.KEEP_ALL, given.NOW_MS
+    )
+    await store.append([given.message(topic.topic_id) for topic in topics])
+    gone = (await given.subscription(store, "gone", ">")).subscription_id
+    kept = (await given.subscription(store, "kept", ">")).subscription_id
+    for id_ in (gone, kept):
+        rows = [Progress(id_, topic.topic_id, 1, 1, b"o") for topic in topics[:1_000]]
+        await store.settle(rows, [])
+    await store.topic_delete(topics[-1].topic_id, [gone, kept], given.NOW_MS)
+    await store.purge(100)
+
+    def changes(connection: apsw.Connection) -> int:
+        return connection.total_changes()
+
+    before = await store._db.writer.call(changes)
+    await store.subscription_delete(gone)
+    # Its row, and a note.
+    assert await store._db.writer.call(changes) - before <= 2
+    assert await store.progress(gone) == []
+    assert await store.progress_in(topics[0].topic_id, [gone]) == []
+    assert await store.settled(gone) == Settled(0, [])
+    assert await store.former(gone) == []
+    # 1,000 rows of progress, two parts of where it began, a former topic.
+    assert [await store.purge(400) for _ in range(4)] == [400, 400, 203, 0]
+    assert len(await store.progress(kept)) == 1_999
+    assert len(await store.former(kept)) == 1
     await store.close()

@@ -218,8 +218,8 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
         before every round: it is then the one for a while."""
 
     async def purge(self, limit: int) -> int:
-        """Remove up to `limit` messages of deleted topics, and what else of the log nobody can read;
-        returns how many were removed."""
+        """Remove up to `limit` messages of deleted topics, and what else nobody can read, such as
+        the progress of deleted subscriptions; returns how many were removed."""
 
     # Idempotency ----------------------------------------------------------------------------------
 

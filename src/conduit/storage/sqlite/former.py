@@ -54,6 +54,7 @@ _of = Query(
     SELECT json_group_array(json_array(deleted_at_ms, name, epoch, floor, last_seq, reason))
     FROM (
       SELECT * FROM former_topics WHERE subscription_id = :subscription_id
+        AND EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = :subscription_id)
       ORDER BY deleted_at_ms DESC LIMIT :limit)
     """,
     _Row,

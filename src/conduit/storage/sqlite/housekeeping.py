@@ -5,6 +5,8 @@ Each slice is one statement with its own commit, so that an append waits for one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import apsw
 
 from conduit.core.message import Retention
@@ -47,6 +49,19 @@ _PURGE = """
 DELETE FROM messages WHERE rowid IN (
   SELECT rowid FROM messages WHERE topic_id = ? ORDER BY seq LIMIT ?)
 """
+
+# Of a subscription. The trigger forget_progress_pages removes the pages of its progress.
+_PURGE_OWNED = [
+    f"""
+    DELETE FROM {table} WHERE ({key}) IN (
+      SELECT {key} FROM {table} WHERE subscription_id = ? LIMIT ?)
+    """
+    for table, key in (
+        ("progress", "subscription_id, topic_id"),
+        ("begins", "subscription_id, part"),
+        ("former_topics", "subscription_id, name"),
+    )
+]
 
 _FORGET_KEYS = """
 DELETE FROM idempotency_keys WHERE (topic_id, key) IN (
@@ -102,17 +117,28 @@ def _surplus(retention: Retention, last_seq: int, stored_bytes: int, now_ms: int
 
 def purge(connection: apsw.Connection, limit: int) -> int:
     """See `Store.purge`."""
+    removed = _purge(connection, "gone_topics", "topic_id", [_PURGE], limit)
+    if removed < limit:
+        removed += _purge(
+            connection, "gone_subscriptions", "subscription_id", _PURGE_OWNED, limit - removed
+        )
+    return removed
+
+
+def _purge(
+    connection: apsw.Connection, gone: str, column: str, statements: Sequence[str], limit: int
+) -> int:
+    """Remove up to `limit` rows of what `gone` names, in commits of their own."""
     removed = 0
     while removed < limit:
-        gone = rows(connection, "SELECT topic_id FROM gone_topics LIMIT 1")
-        if not gone:
+        found = rows(connection, f"SELECT {column} FROM {gone} LIMIT 1")
+        if not found:
             break
-        topic_id = gone[0][0]
-        wanted = limit - removed
-        connection.execute(_PURGE, (topic_id, wanted))
-        removed += connection.changes()
-        if connection.changes() < wanted:
-            connection.execute("DELETE FROM gone_topics WHERE topic_id = ?", (topic_id,))
+        for statement in statements:
+            connection.execute(statement, (found[0][0], limit - removed))
+            removed += connection.changes()
+        if removed < limit:
+            connection.execute(f"DELETE FROM {gone} WHERE {column} = ?", found[0])
     return removed
 
 

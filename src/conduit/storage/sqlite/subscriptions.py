@@ -72,11 +72,15 @@ _PAGES = """
  WHERE g.subscription_id = p.subscription_id AND g.topic_id = p.topic_id)
 """
 
+# What a deleted one has left is removed later.
+_IS_THERE = "EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = :subscription_id)"
+
 # What was recorded, and of the other topics that are still there where it began, in these parts. CROSS keeps
 # the order of the tables: SQLite would look through all the floors for each topic.
 _ROWS_IN = f"""
 SELECT p.subscription_id, p.topic_id, t.first_seq, p.floor, p.cursor, p.open, {_PAGES} AS pages
-FROM progress AS p JOIN topics AS t USING (topic_id) WHERE p.subscription_id = :subscription_id
+FROM progress AS p JOIN topics AS t USING (topic_id)
+WHERE p.subscription_id = :subscription_id AND {_IS_THERE}
 UNION ALL
 SELECT s.subscription_id, t.topic_id, t.first_seq, b.value, b.value, x'', '{{{{}}}}'
 FROM subscriptions AS s CROSS JOIN begins AS g USING (subscription_id)
@@ -106,7 +110,7 @@ _open = Query(
     f"""
     SELECT json_group_array({_ROW}) FROM (
       SELECT p.*, {_PAGES} AS pages FROM progress AS p
-      WHERE p.subscription_id = :subscription_id AND p.open <> x'')
+      WHERE p.subscription_id = :subscription_id AND p.open <> x'' AND {_IS_THERE})
     """,
     _Row,
 )
