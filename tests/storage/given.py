@@ -8,6 +8,7 @@ from conduit.core.message import (
     Death,
     Message,
     NewMessage,
+    Progress,
     Retention,
     SubscriptionRecord,
     SubscriptionSettings,
@@ -90,3 +91,13 @@ async def listed(
     """The ids of dead letters, newest first."""
     found = await store.dead_list(tenant, DeadFilter(**which), limit=limit, before_id=before_id)
     return [letter.dead_id for letter in found]
+
+
+def by_topic(row: Progress) -> int:
+    """For sorting."""
+    return row.topic_id
+
+
+def paged(place: tuple[int, int], pages: dict[int, bytes], fence: int | None = None) -> Progress:
+    """Progress with nothing but these pages."""
+    return Progress(*place, 1, 9, b"open", fence, pages)

@@ -1,8 +1,7 @@
 from conduit.core.message import Progress
 from conduit.storage.base import Settled, Start
 from tests.storage import given
-from tests.storage.given import TENANT
-from tests.storage.test_subscriptions import paged
+from tests.storage.given import TENANT, paged
 
 
 async def test_progress_is_given_of_the_topics_that_are_asked_for(store, topics):
