@@ -98,7 +98,7 @@ def accept(
         None,
         READ_BUFFER_INITIAL_BYTES,
     )
-    protocol.connection_made(_Outlet(transport, protocol, websocket))
+    protocol.connection_made(_Outlet(transport, websocket))
     transport.set_protocol(protocol)
     websocket.start(transport, max_frame_bytes)
     _feed(protocol, _REQUEST % key.encode())
@@ -130,13 +130,10 @@ class _Outlet:
     is read until the peer closes it too, or `WebSocket.check` drops it.
     """
 
-    __slots__ = ("_protocol", "_transport", "_websocket")
+    __slots__ = ("_transport", "_websocket")
 
-    def __init__(
-        self, transport: asyncio.Transport, protocol: _Protocol, websocket: WebSocket
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, websocket: WebSocket) -> None:
         self._transport = transport
-        self._protocol = protocol
         self._websocket = websocket
 
     def get_extra_info(self, name: str) -> object:
@@ -160,7 +157,7 @@ class _Outlet:
         self._websocket.close(code, reason)
         if not self._transport.is_closing():
             self._transport.write_eof()
-            self._transport.set_protocol(_Drain(self._protocol))
+            self._transport.set_protocol(_Drain(self._transport.get_protocol()))
 
 
 class _Drain(asyncio.Protocol):
@@ -168,7 +165,7 @@ class _Drain(asyncio.Protocol):
 
     __slots__ = ("_protocol",)
 
-    def __init__(self, protocol: _Protocol) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
 
     def connection_lost(self, exc: Exception | None) -> None:

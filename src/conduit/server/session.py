@@ -108,6 +108,9 @@ class Session(WebSocket):
         # What is looked up was asked for while the client had it: that counts first.
         if not self._connection.verbs.lookups.is_busy:
             self._connection.close(lost=self.is_lost and not self._is_restarting)
+            # Each of them holds the other, and this one what was read and not sent: without this it would
+            # stay in memory until the collector comes.
+            del self._connection
 
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""
@@ -233,6 +236,7 @@ class Session(WebSocket):
     def _resume(self) -> None:
         if (
             self._is_paused
+            and not self._has_ended
             and self._subscribing is None
             and not self._connection.verbs.lookups.is_busy
             and self.writable

@@ -8,8 +8,8 @@ in use, and cannot go: when they are as much as may be, whoever wants to read wa
 
 from __future__ import annotations
 
+import abc
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Protocol
 
 from conduit.broker.stats import Stats
@@ -61,16 +61,19 @@ class Shelf:
         what.drop()
 
 
-class WaitingLine:
+class WaitingLine(abc.ABC):
     """Those who wait until they may read, in the order of coming. A few are told in each turn, as long as
     they may; so one that needs no read any more holds up nobody."""
 
-    __slots__ = ("_may_read", "_turn", "_waiting")
+    __slots__ = ("_turn", "_waiting")
 
-    def __init__(self, turn: Turn, may_read: Callable[[], bool]) -> None:
+    def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._may_read = may_read
         self._waiting: OrderedDict[Waking, None] = OrderedDict()
+
+    @abc.abstractmethod
+    def _may_tell(self) -> bool:
+        """Whether the next one may read."""
 
     def wait(self, who: Waking) -> None:
         """Have it told. Whoever waits already keeps its place."""
@@ -84,23 +87,23 @@ class WaitingLine:
     def run(self) -> None:
         """Tell the next ones; `Turn` calls."""
         for _ in range(TOLD_MAX_COUNT):
-            if not self._waiting or not self._may_read():
+            if not self._waiting or not self._may_tell():
                 return
             who, _ = self._waiting.popitem(last=False)
             who.freed()
         self.freed()
 
 
-class Budget:
+class Budget(WaitingLine):
     """Counts all of it, and lets go what is too much."""
 
     def __init__(self, turn: Turn, stats: Stats, max_bytes: int) -> None:
+        super().__init__(turn)
         self._stats = stats
         self._max_bytes = max_bytes
         self._tails = Shelf()
         self._pages = Shelf()
         self._in_use_bytes = 0
-        self._line = WaitingLine(turn, self._has_room)
 
     @property
     def held_bytes(self) -> int:
@@ -115,11 +118,10 @@ class Budget:
     @property
     def may_read(self) -> bool:
         """Whether one more may read."""
-        return self._has_room()
+        return not self._in_use_bytes or self._in_use_bytes + READ_BYTES <= self._max_bytes
 
-    def wait(self, who: Waking) -> None:
-        """Have it told when one more may read."""
-        self._line.wait(who)
+    def _may_tell(self) -> bool:
+        return self.may_read
 
     def keep_tail(self, tail: Kept, size: int) -> None:
         """The tail has grown to this size."""
@@ -145,10 +147,7 @@ class Budget:
         if change_bytes > 0:
             self._let_go()
         else:
-            self._line.freed()
-
-    def _has_room(self) -> bool:
-        return not self._in_use_bytes or self._in_use_bytes + READ_BYTES <= self._max_bytes
+            self.freed()
 
     def _let_go(self) -> None:
         tails, pages, stats = self._tails, self._pages, self._stats

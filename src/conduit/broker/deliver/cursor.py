@@ -26,9 +26,10 @@ FETCHING and BEHIND are a turn that the group's line gave: until it is over, `pu
 Beside any of them but CLOSED: deliveries that are out or wait are watched by `deadlines`.
 
 At every await. There is none here: the store is read by tasks of the reader, which call back. Between the
-question and the answer anything may have happened, so `page_arrived` and `again_arrived` check again: the
-cursor may be closed, moved (seek), paused or without subscribers; what was asked for may be settled. An
-attempt begins when it is written, never when it is asked for: a store that is away burns none.
+question and the answer anything may have happened. A cursor that was closed hears of no answer; else
+`page_arrived` and `again_arrived` check again: it may have been moved (seek), paused or left by its
+subscribers; what was asked for may be settled. An attempt begins when it is written, never when it is asked
+for: a store that is away burns none.
 
 A bug in here is logged by whoever called, and the cursor tries again after a while.
 """
@@ -104,11 +105,10 @@ class Cursor:
     def close(self) -> None:
         """Leave for good; whoever had something out has its credit back."""
         self._enter(State.CLOSED)
-        self.losses.withdraw()
+        self.losses.close()
         self.delivery.forget()
         self.group.freed()
-        if self._source.is_busy:
-            self._source.close()
+        self._source.close()
         self._engine.feeds.detach(self.feed)
         self._engine.deadlines.unwatch(self)
         self._engine.progress.forget(self)
@@ -258,9 +258,6 @@ class Cursor:
 
     def page_arrived(self, first: int, gone_to: int | None) -> None:
         """See `Reading.page_arrived`."""
-        if self.state is State.CLOSED:
-            self._source.close()
-            return
         if gone_to is not None and self.topic.is_deleted:
             self._source.stall(self._engine.clock.now())
         elif gone_to is not None and self.group.is_handing and self.delivery.cursor + 1 == first:
@@ -269,9 +266,6 @@ class Cursor:
 
     def again_arrived(self, seq: int, *, is_lost: bool) -> None:
         """See `Reading.again_arrived`."""
-        if self.state is State.CLOSED:
-            self._source.close()
-            return
         if is_lost and self.topic.is_deleted:
             self._source.stall(self._engine.clock.now())
             is_lost = False

@@ -155,6 +155,10 @@ class Feed:
         self._tail_bytes = sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail)
         self._counted_bytes = 0
 
+    def close(self) -> None:
+        """Keep no tail: nobody counts it any more, and one that has followed it may be here for a while."""
+        self._tail.clear()
+
     def slice(self, from_seq: int, limit: int, to_seq: int | None) -> list[Entry]:
         """Up to `limit` entries of the tail, beginning exactly with `from_seq`, or none."""
         tail = self._tail
@@ -237,6 +241,7 @@ class Feeds:
         if feed.follower_count == 0 and self.by_id.get(feed.topic.topic_id) is feed:
             del self.by_id[feed.topic.topic_id]
             self._tools.budget.forget_tail(feed)
+            feed.close()
 
     def all(self) -> list[Feed]:
         """All of them."""

@@ -108,8 +108,14 @@ class Losses:
         self._delivery.ack(seq)
         self._lose(seq, seq)
 
+    def close(self) -> None:
+        """It is told elsewhere, and nothing changes here any more."""
+        self.withdraw()
+        # That of a cursor, which holds this.
+        self._mark = _unmarked
+
     def withdraw(self) -> None:
-        """It is told elsewhere, or need not be told."""
+        """It need not be told."""
         for first, _ in self._delivery.lost:
             self._gaps.withdraw((self._topic.name, first))
 
@@ -125,3 +131,7 @@ class Losses:
     def _heard(self, first: int, last: int) -> None:
         self._delivery.lost.hear(first, last)
         self._mark()
+
+
+def _unmarked() -> None:
+    """Its cursor is closed."""

@@ -17,16 +17,16 @@ BUSY_MAX_COUNT = 3
 IN_USE_MAX_BYTES = 768 << 10
 
 
-class Reads:
+class Reads(WaitingLine):
     """Counts who is busy, and with how much. Who finds it not free waits here, and is told."""
 
-    __slots__ = ("_budget", "_busy_count", "_in_use_bytes", "_line")
+    __slots__ = ("_budget", "_busy_count", "_in_use_bytes")
 
     def __init__(self, turn: Turn, budget: Budget) -> None:
+        super().__init__(turn)
         self._budget = budget
         self._busy_count = 0
         self._in_use_bytes = 0
-        self._line = WaitingLine(turn, self._may_tell)
 
     @property
     def is_free(self) -> bool:
@@ -45,7 +45,7 @@ class Reads:
 
     def wait(self, who: Waking) -> None:
         """Have it told when one more may read."""
-        self._line.wait(who)
+        super().wait(who)
         if not self._budget.may_read:
             self._budget.wait(self)
 
@@ -57,16 +57,12 @@ class Reads:
         """Those who are busy have so much more in use, or less."""
         self._in_use_bytes += change_bytes
         if change_bytes < 0:
-            self._line.freed()
+            self.freed()
 
     def end(self) -> None:
         """One is not busy any more, and has nothing in use."""
         self._busy_count -= 1
-        self._line.freed()
-
-    def freed(self) -> None:
-        """The node may read more; see `Waking.freed`."""
-        self._line.freed()
+        self.freed()
 
     def _may_tell(self) -> bool:
         if not self._budget.may_read:

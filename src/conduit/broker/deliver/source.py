@@ -1,8 +1,8 @@
 """Where the messages of one cursor come from: the feed's tail, a page of the log, or single reads for what is
 handed out again.
 
-Reads are made by tasks of the reader, which calls back. By then the cursor may be closed or elsewhere:
-its owner checks that, in `page_arrived` and `again_arrived`. From the first of them until `rest` it is one
+Reads are made by tasks of the reader, which calls back. By then the cursor may be elsewhere: its owner checks
+that, in `page_arrived` and `again_arrived`. From the first of them until `rest` it is one
 of those that a connection lets read (reads.py). After that it keeps its pages as long as there is room for
 them (budget.py): acks may come one by one.
 """
@@ -68,7 +68,8 @@ class Source:
         self._engine = engine
         self._group = group
         self._feed = feed
-        self._owner = owner
+        # None when it was closed.
+        self._owner: Reading | None = owner
         # Where what is new comes from at present, if it is not the tail; and what is due again.
         self.page: Page | None = None
         self._again: Page | None = None
@@ -84,7 +85,9 @@ class Source:
         self.stalled_until = 0.0
 
     def close(self) -> None:
-        """Use nothing; what is being read is dropped."""
+        """Use nothing more; what is being read is dropped when it comes, and nobody is told."""
+        # Each of them holds the other, and with that all that both have.
+        self._owner = None
         self.drop()
         self.rest()
 
@@ -182,6 +185,9 @@ class Source:
     def _arrived(self, first: int, page: Page | ConduitError, last_seq: int) -> None:
         self._is_reading = False
         self._engine.breakers.heard(self._feed.topic, page)
+        if self._owner is None:
+            self.rest()
+            return
         gone_to = None
         if isinstance(page, ConduitError):
             self._take(None)
@@ -221,6 +227,9 @@ class Source:
     def _found_again(self, seq: int, page: Page | ConduitError) -> None:
         self._is_reading_again = False
         self._engine.breakers.heard(self._feed.topic, page)
+        if self._owner is None:
+            self.rest()
+            return
         is_lost = False
         if isinstance(page, ConduitError):
             self._take_again(None)
