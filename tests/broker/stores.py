@@ -67,6 +67,10 @@ class SlowStore(MemoryStore):
         await super().keep_fact(name, value)
         await self._pass("keep_fact")
 
+    async def last_stamps(self, topic_ids):
+        await self._pass("last_stamps")
+        return await super().last_stamps(topic_ids)
+
     async def former(self, subscription_id):
         found = await super().former(subscription_id)
         await self._pass("former")

@@ -147,11 +147,11 @@ async def test_a_clock_that_catches_up_while_another_shard_reads_what_came_last_
     clock.ahead_s -= 5
     known, read, other = (NewMessage(topic_id, "", b"1") for topic_id in (1, 2, 3))
     await stamps.give([known], clock.wall_ms())
-    store.held.add("read")
+    store.held.add("last_stamps")
     waiting = asyncio.get_running_loop().create_task(stamps.give([known, read], clock.wall_ms()))
     for _ in range(10):
         await asyncio.sleep(0)
-    assert store.waiting == ["read"]
+    assert store.waiting == ["last_stamps"]
     clock.seconds += 10
     ahead = stamps.give([other], clock.wall_ms())
     store.release()
@@ -199,8 +199,31 @@ async def test_a_store_that_cannot_say_what_came_last_holds_no_publish_up(store,
         clock.ahead_s = HOUR_S
         high_ms = await published_ms(bench, "t")
         clock.ahead_s = 0
-        store.read = fails
+        store.last_stamps = fails
         assert await published_ms(bench, "t") == high_ms
+
+
+async def test_what_came_last_is_asked_for_all_topics_of_a_commit_at_once(store, clock):
+    asked: list[int] = []
+
+    async def last_stamps(topic_ids):
+        asked.append(len(topic_ids))
+        return await type(store).last_stamps(store, topic_ids)
+
+    async with running(store, clock) as bench:
+        for number in range(20):
+            await created(bench, f"t{number}")
+        clock.ahead_s = HOUR_S
+        await bench.publish("t0")
+        clock.ahead_s = 0
+        store.last_stamps = last_stamps
+        told: list[object] = []
+        for number in [*range(20), 3]:
+            bench.broker.publish(T, bench.request(f"t{number}"), told.append)
+        await bench.until(lambda: len(told) == 21)
+        assert asked == [20]
+        await bench.publish("t7")
+        assert asked == [20]
 
 
 # Retention --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 import uuid_utils
 
+from conduit.core.message import Retention
 from conduit.storage.base import TOPIC_GONE
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
@@ -193,3 +194,18 @@ async def test_downwards_from_above_every_number_is_from_the_last_one(store):
     await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
     assert await store.read(record.topic_id, 1 << 62, limit=1, descending=True) == []
     assert await store.read(empty.topic_id, 1 << 62, limit=1, descending=True) == []
+
+
+async def test_the_stamps_of_the_last_messages_are_those_of_many_topics_at_once(store):
+    records = [await given.topic(store, f"t{n}") for n in range(5)]
+    for number, record in enumerate(records[:4]):
+        await given.messages(store, record.topic_id, number + 1, first_ms=NOW_MS + 100 * number)
+    trimmed = records[3].topic_id
+    await store.trim(trimmed, Retention(max_messages=0), NOW_MS, 10)
+    ids = [record.topic_id for record in records]
+    assert await store.last_stamps([*ids, 12345]) == {
+        ids[0]: NOW_MS,
+        ids[1]: NOW_MS + 101,
+        ids[2]: NOW_MS + 202,
+    }
+    assert await store.last_stamps([]) == {}

@@ -206,6 +206,10 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
         none. Logarithmic in the size of the topic. Where a clock went back, it is one of the places
         at which the times pass `time_ms`."""
 
+    async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
+        """`published_at_ms` of the last message of these topics, by their ids; topics without one are left
+        out. One question to the store, or one to each shard, also for thousands of them."""
+
     async def trim(
         self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
     ) -> Trimmed:

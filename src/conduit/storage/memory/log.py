@@ -158,6 +158,15 @@ class Log:
         start = max(at, 0)
         return topic.messages.slice(start, start + limit)
 
+    def last_stamps(self, topic_ids: Iterable[int]) -> dict[int, int]:
+        """See `Store.last_stamps`."""
+        topics = (self.topics.get(topic_id) for topic_id in topic_ids)
+        return {
+            topic.record.topic_id: topic.messages[len(topic.messages) - 1].published_at_ms
+            for topic in topics
+            if topic is not None and len(topic.messages)
+        }
+
     def message(self, topic_id: int, seq: int) -> Message | None:
         """The message with this number, if it is stored."""
         topic = self.topics.get(topic_id)

@@ -151,6 +151,9 @@ class MemoryStore(SubscriptionCalls):
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return self._log.seq_at(topic_id, time_ms)
 
+    async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
+        return self._log.last_stamps(topic_ids)
+
     async def trim(
         self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
     ) -> Trimmed:

@@ -73,6 +73,17 @@ FROM conduit.messages AS m JOIN conduit.topics AS t USING (topic_id)
 WHERE m.message_id = $1 AND t.tenant = $2 AND m.seq >= t.first_seq
 """
 
+# The array is made in the statement, and each LIMIT is there, for the reasons below.
+_LAST_STAMPS = """
+SELECT t.topic_id, m.published_at_ms
+FROM conduit.topics AS t
+CROSS JOIN LATERAL (
+  SELECT published_at_ms FROM conduit.messages
+  WHERE segment = t.segment AND topic_id = t.topic_id AND seq = t.last_seq LIMIT 1
+) AS m
+WHERE t.topic_id = ANY (ARRAY (SELECT unnest($1::bigint[]))) AND t.last_seq >= t.first_seq
+"""
+
 # Binary search for all topics at once: `low` ends as the answer. Each LIMIT makes a look by index into one
 # segment of it; without them the planner joins, and reads the whole log in every step. The array of the
 # ids is made in the statement so that it is planned for few: for thousands it is compiled first, for 1.2 s.
@@ -258,6 +269,11 @@ async def seqs_at(connection: Connection, topic_ids: Iterable[int], time_ms: int
     """`Store.seq_at` for many topics; those that are gone are left out."""
     rows = await connection.fetch(_SEQS_AT, list(topic_ids), time_ms)
     return {row["topic_id"]: row["low"] for row in rows}
+
+
+async def last_stamps(connection: Connection, topic_ids: list[int]) -> list[tuple[int, int]]:
+    """See `Store.last_stamps`."""
+    return [(row[0], row[1]) for row in await connection.fetch(_LAST_STAMPS, topic_ids)]
 
 
 async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:

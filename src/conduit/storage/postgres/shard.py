@@ -146,6 +146,10 @@ class Shard:
         """`Store.seq_at` for many topics; those that are not here are left out."""
         return await self.database.read(reads.seqs_at, topic_ids, time_ms)
 
+    async def last_stamps(self, topic_ids: list[int]) -> list[tuple[int, int]]:
+        """See `Store.last_stamps`."""
+        return await self.database.read(reads.last_stamps, topic_ids)
+
     async def trim(self, topic_id: int, rule: housekeeping.Rule, limit: int) -> Trimmed:
         """See `Store.trim`."""
         trim, extents = housekeeping.trim, self._extents

@@ -139,6 +139,12 @@ class PostgresStore(SubscriptionCalls):
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return (await self._shard(topic_id).seqs_at([topic_id], time_ms)).get(topic_id, 1)
 
+    async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
+        places: dict[Shard, list[int]] = defaultdict(list)
+        for topic_id in topic_ids:
+            places[self._shard(topic_id)].append(topic_id)
+        return dict(await self._each([each.last_stamps(ids) for each, ids in places.items()]))
+
     async def trim(
         self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
     ) -> Trimmed:

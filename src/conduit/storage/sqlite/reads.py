@@ -98,6 +98,16 @@ _seqs_at = Query(
     tuple[int, int],
 )
 
+_last_stamps = Query(
+    """
+    SELECT json_group_array(json_array(topic_id, published_at_ms)) FROM (
+      SELECT m.topic_id, m.published_at_ms
+      FROM json_each(:topic_ids) AS i CROSS JOIN topics AS t ON t.topic_id = i.value
+      CROSS JOIN messages AS m ON m.topic_id = t.topic_id AND m.seq = t.last_seq)
+    """,
+    tuple[int, int],
+)
+
 _KNOWN_KEYS = """
 SELECT k.topic_id, k.key, k.message_id, k.seq, k.published_at_ms
 FROM idempotency_keys AS k JOIN topics AS t USING (topic_id)
@@ -162,6 +172,12 @@ def seqs_at(connection: apsw.Connection, topic_ids: Iterable[int], time_ms: int)
 def seq_at(connection: apsw.Connection, topic_id: int, time_ms: int) -> int:
     """See `Store.seq_at`."""
     return seqs_at(connection, [topic_id], time_ms).get(topic_id, 1)
+
+
+def last_stamps(connection: apsw.Connection, topic_ids: Sequence[int]) -> dict[int, int]:
+    """See `Store.last_stamps`."""
+    wanted = msgspec.json.encode(list(topic_ids)).decode()
+    return dict(_last_stamps(connection, {"topic_ids": wanted}))
 
 
 def known_keys(connection: apsw.Connection, since_ms: int, limit: int) -> list[KnownKey]:

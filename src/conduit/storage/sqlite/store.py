@@ -93,6 +93,9 @@ class SqliteStore(SubscriptionCalls):
     async def seq_at(self, topic_id: int, time_ms: int) -> int:
         return await self._db.readers.call(reads.seq_at, topic_id, time_ms)
 
+    async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
+        return await self._db.readers.call(reads.last_stamps, topic_ids)
+
     async def trim(
         self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
     ) -> Trimmed:
