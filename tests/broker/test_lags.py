@@ -152,6 +152,26 @@ async def test_a_subscription_that_is_moved_lacks_what_is_before_it(bench: Bench
     connection.close()
 
 
+async def test_a_subscription_that_is_moved_while_it_is_counted_is_counted_again():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        await create(bench, "s", "t")
+        await bench.publish_many("t", 3)
+        # From here on it has to be counted.
+        await bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+        store.held = {"counted"}
+
+        async def move_meanwhile() -> None:
+            await bench.until(lambda: store.waiting == ["counted"])
+            await bench.broker.subscriptions.seek(T, "s", "new", dry_run=False)
+            store.release()
+
+        await asyncio.gather(bench.broker.subscriptions._counting.round(), move_meanwhile())
+        await counted(bench)
+        assert backlog(bench) == 0
+
+
 async def many(bench: Bench, name: str = "s") -> None:
     for number in range(MANY_COUNT):
         await bench.broker.topics.create(T, f"t{number:02}")

@@ -190,6 +190,19 @@ async def test_stamps_do_not_run_back_over_a_restart(
         assert await published_ms(bench, "new") == clock.wall_ms()
 
 
+async def test_a_stamp_that_another_node_gave_is_not_passed_below_after_the_first_publish(
+    store, clock
+):
+    async with running(store, clock) as bench, running(store, clock) as other:
+        await created(bench, "t")
+        await other.broker.topics.ensure(T, "t")
+        clock.ahead_s = HOUR_S
+        bench.broker._time.tick()
+        high_ms = await published_ms(other, "t")
+        clock.ahead_s = 0
+        assert [await published_ms(bench, "t") for _ in range(2)] == [high_ms, high_ms]
+
+
 async def test_a_store_that_cannot_say_what_came_last_holds_no_publish_up(store, clock):
     async def fails(*args, **kwargs):
         raise StoreUnavailable("the log cannot be read")

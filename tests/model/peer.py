@@ -58,7 +58,7 @@ class Client:
     # What the broker calls ------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if self.is_gone:
+        if self.is_gone or self.is_closing:
             return
         for text in _texts(data):
             frame = _decode(text)
@@ -74,8 +74,12 @@ class Client:
         """See `Peer.go_on`."""
 
     def close(self, code: int, reason: str) -> None:
+        if self.is_closing:
+            return
         self.world.note("%s is closed: %s", self, reason)
+        # As a WebSocket does: whoever asks is told that nothing can be written any more.
         self.is_closing = True
+        self.drain(False)
         if code == CLOSE_TOPIC_DELETED:
             self.world.peers.sent_away(self)
         asyncio.get_running_loop().call_soon(self.world.leave, self, False)
@@ -157,6 +161,8 @@ class Client:
 
     def drain(self, writable: bool) -> None:
         """Its socket drains again, or no longer."""
+        if writable and self.is_closing:
+            return
         self.writable = writable
         for holder in self.world.state.holders[self]:
             holder.is_draining = writable

@@ -22,11 +22,20 @@ from tests.model.steps.consuming import (
     Settle,
     Start,
 )
-from tests.model.steps.disturbing import Answer, Break, Keep, Mend, OtherClaims, Rest, Restart, Wait
+from tests.model.steps.disturbing import (
+    Answer,
+    Break,
+    Keep,
+    Mend,
+    OtherClaims,
+    Rest,
+    Restart,
+    Wait,
+)
 from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
 from tests.model.steps.publishing import OtherNode, OtherTopic, Publish
 from tests.model.stores import EVERY_CALL, Fault
-from tests.model.world import SLOTS_COUNT
+from tests.model.world import SLOTS_COUNT, Away
 
 T = TypeVar("T")
 
@@ -42,6 +51,7 @@ UPDATES = (
     (("max_in_flight", 1),), (("max_in_flight", 20),), (("max_attempts", 1),),
     (("ack_wait_ms", 250), ("max_ack_wait_ms", 500)),
 )  # fmt: skip
+AHEAD_S = (0.0, 3.0, -3.0, 3_600.0, -3_600.0, 30 * 86_400.0, -30 * 86_400.0)
 BREAKABLE = (
     "read", "append", "settle", "read", "settle", "settle", "settle", "find", "progress", "former", "dead_of",
     "subscription_claim",
@@ -131,7 +141,7 @@ def _settle(choose: Choices, how: list[str], count: int) -> Step:
 
 
 def _wait(choose: Choices) -> Step:
-    return Wait(choose.of([None, None, 0.125, 1.0, 5.0, 70.0]))
+    return Wait(choose.of([None, None, 0.125, 1.0, 5.0, 70.0, 70.0, 500.0]))
 
 
 def _change(choose: Choices) -> Step:
@@ -151,6 +161,18 @@ def _hold(choose: Choices) -> Step:
     )
 
 
+def _make(choose: Choices) -> Step:
+    keep, age_s = choose.of([None, None, None, 2, 40]), choose.of([None, None, None, 30])
+    return MakeTopic(choose.of(TOPICS), keep, age_s)
+
+
+def _away(choose: Choices) -> Step:
+    away = Away(
+        choose.of([0.0, 2.0, 20.0, 700.0]), choose.of([False, True]), choose.of([None, *AHEAD_S])
+    )
+    return Restart(choose.of([False, True]), choose.of([False, True]), away)
+
+
 def _answer(choose: Choices) -> Step:
     return Answer(choose.of([0, 0, 1, 5]))
 
@@ -160,7 +182,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "join": (6, _join),
     "ack": (6, _ack),
     "wait": (3, _wait),
-    "make": (1, lambda choose: MakeTopic(choose.of(TOPICS), choose.of([None, None, None, 2, 40]))),
+    "make": (1, _make),
     "rest": (1, lambda choose: Rest()),
     "fail": (4, _fail),
     "leave": (2, _leave),
@@ -222,7 +244,8 @@ def plan(choose: Choices, max_steps: int) -> list[Step]:
             if kind in HOLDING:
                 weighted += [_answer, lambda choose: Mend()] * weight
     count = 1 + choose.below(max_steps)
-    beginning: list[Step] = [MakeTopic(name) for name in TOPICS[:3]]
+    age_s = choose.of([None, None, None, None, 30, 300])
+    beginning: list[Step] = [MakeTopic(name, age_s=age_s) for name in TOPICS[:3]]
     return beginning + [choose.of(weighted)(choose) for _ in range(count)]
 
 

@@ -231,8 +231,13 @@ class Port:
                     waiter.set_result(None)
 
     async def _asked(self, call: str, args: Any, more: Any, known: Any = None) -> Any:
+        if call == "append":
+            known = self._ears.state.now
         async with self._order_of(call):
             fault = self.faults.take(call)
+            if call == "keep_fact" and fault is not None:
+                # After a crash nobody need know how old what is.
+                self._ears.state.log.is_time_kept = False
             result = await self._suffer(fault, call, args, more, known)
         if fault is Fault.ANSWERS_LATE:
             await self.faults.hang()
@@ -295,11 +300,11 @@ class Port:
         ears = self._ears
         match call:
             case "append":
-                ears.did_append(args[0], result)
+                ears.did_append(args[0], result, known)
             case "settle":
                 ears.did_settle(known, args[1], result)
             case "trim":
-                ears.trimmed(args[0], result.first_seq)
+                ears.did_trim(args[0], args[1], result.first_seq)
             case "topic_create" | "topics_create":
                 for record in result if isinstance(result, list) else [result]:
                     ears.did_topic_create(record)

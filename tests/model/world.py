@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from conduit.broker.administer.redrive_jobs import RedriveJob
@@ -27,6 +28,7 @@ from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import State
 from tests.model.peer import Client
+from tests.model.steps.base import Plain
 from tests.model.stores import Port
 
 SLOTS_COUNT = 4
@@ -47,6 +49,15 @@ class _Complaints(logging.Handler):
         if isinstance(error, Unavailable):
             return
         self._state.violations.append(Violation(f"logged: {record.getMessage()}: {error!r}"))
+
+
+@dataclass(frozen=True, repr=False)
+class Away(Plain):
+    """How long no broker runs, whether the machine is off meanwhile, and what becomes of its wall clock."""
+
+    seconds: float = 0.0
+    boots: bool = False
+    ahead_s: float | None = None
 
 
 class World:
@@ -104,14 +115,36 @@ class World:
         await self.bench.advance(0.0)
         await self.loop.idle()
 
-    def restart(self, *, crash: bool) -> None:
+    def restart(self, *, crash: bool, away: Away | None = None) -> None:
         """End this life and begin another one on the same store."""
         self.note("-- restart, crash: %s", crash)
         if not crash:
             self.run(self._stop())
         self._end_life()
+        if away is not None:
+            self._be_away(away)
         self.state.restart()
         self._begin_life()
+
+    def _be_away(self, away: Away) -> None:
+        self._clock.seconds += away.seconds
+        self.state.now = self._clock.now()
+        if away.boots:
+            # How long it was, only the wall clock says, and that counts later.
+            self.state.log.is_plain = False
+            self._clock.boot_id += "s"
+        if away.ahead_s is not None:
+            self.set_clock(away.ahead_s)
+
+    def set_clock(self, ahead_s: float) -> None:
+        """The wall clock of the machine is so far ahead from now on."""
+        by_s, self._clock.ahead_s = ahead_s - self._clock.ahead_s, ahead_s
+        if by_s:
+            self.state.clock_set(by_s)
+
+    def wall_ms(self) -> int:
+        """What the wall clock says."""
+        return self._clock.wall_ms()
 
     async def _stop(self) -> None:
         """As a server does: the connections first. What the store was told by then may still hang."""

@@ -53,6 +53,16 @@ class Stamps:
             topic_id = message.topic_id
             stamp_ms = max(last_ms.get(topic_id, highest_ms), now_ms)
             message.published_at_ms = last_ms[topic_id] = stamp_ms
+        await self._know(max(message.published_at_ms for message in messages))
+
+    async def _know(self, stamp_ms: int) -> None:
+        """The clock is behind this stamp, which may be one that another node gave, or a store that was
+        restored has."""
+        store_time = self._store_time
+        if stamp_ms > store_time.highest_ms:
+            store_time.highest_ms = stamp_ms
+            if stamp_ms > store_time.kept_ms:
+                await store_time.keep_ahead()
 
     async def _read(self, topic_ids: list[int]) -> dict[int, int]:
         """All at once: for two minutes after a server was killed, this is what everybody waits for who

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 NACK_WAIT_S = 1.0
 # Lost so often, a delivery is suspected of killing its consumers: it comes last, and alone.
 SUSPECT_LOSSES = 2
+# Longer than any wait of the model's deliveries.
+GRACE_MAX_S = 70.0
 
 
 @dataclass
@@ -46,8 +48,35 @@ class Delivery:
     latest: float = 0.0
     last: Holder | None = None
     """Who had it last, if it waits."""
+    may_be_stored: bool = False
+    """It waits, and may do so in the store only: what is left of the wait is told by the wall clock then."""
+    grace_s: float = 0.0
+    """The wall clock was set back meanwhile: so much later it may come, from when there is credit for it."""
     is_unsure: bool = False
     """A crash may have lost what became of it last: the next frame says how often it was handed out."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it must have come by now, where there is credit for it."""
+        if self.holder is not None or self.latest > now:
+            return False
+        if self.grace_s:
+            self.latest, self.grace_s = now + self.grace_s, 0.0
+            return False
+        return True
+
+    def clock_set(self, by_s: float, now: float) -> None:
+        """The wall clock was set forward or back while this may be stored."""
+        if by_s > 0:
+            self.earliest = min(self.earliest, now)
+        else:
+            self.grace_s = min(self.grace_s - by_s, GRACE_MAX_S)
+
+    def goes_to_store(self, stored: Delivery | None) -> None:
+        """Nobody is there who could be given it: what is stored may be all that is left of it."""
+        self.may_be_stored = True
+        if stored is not None:
+            self.earliest = min(self.earliest, stored.earliest)
+            self.grace_s = max(self.grace_s, stored.grace_s)
 
     @property
     def is_suspect(self) -> bool:

@@ -15,6 +15,7 @@ from conduit.core.message import (
     NewMessage,
     Progress,
     Redriven,
+    Retention,
     SubscriptionRecord,
     SubscriptionSettings,
     TopicRecord,
@@ -28,7 +29,7 @@ from tests.model.oracle.news import Former
 from tests.model.oracle.state import Due, Letter, LetterPlace, State
 from tests.model.oracle.subscription import Subscription
 
-KEY_WINDOW_MS = 600_000
+KEY_WINDOW_S = 600.0
 
 
 class FromStore:
@@ -44,6 +45,7 @@ class FromStore:
 
     def did_topic_create(self, record: TopicRecord) -> None:
         topic = self.state.log.create(record.topic_id, record.name, record.epoch)
+        topic.max_age_s = record.retention.max_age_s
         for subscription in self.state.subscriptions():
             if subscription.covers(topic):
                 subscription.follow(topic, 0)
@@ -88,7 +90,10 @@ class FromStore:
 
     # The log --------------------------------------------------------------------------------------
 
-    def did_append(self, batch: Sequence[NewMessage], seqs: Sequence[int]) -> None:
+    def did_append(
+        self, batch: Sequence[NewMessage], seqs: Sequence[int], since: float | None = None
+    ) -> None:
+        """`since`: when the store was told; None: by another node, whose stamps are its own."""
         log = self.state.log
         for message, seq in zip(batch, seqs, strict=True):
             topic = log.by_id.get(message.topic_id)
@@ -96,10 +101,16 @@ class FromStore:
                 if seq != TOPIC_GONE:
                     raise Violation(f"a topic that is gone got number {seq}")
                 continue
-            stored = Stored(message.message_id, message.payload, message.published_at_ms)
-            log.append(topic, seq, stored)
+            if since is not None:
+                log.stamped(topic, message.published_at_ms)
+            at = self.state.now if since is None else since
+            log.append(
+                topic,
+                seq,
+                Stored(message.message_id, message.payload, message.published_at_ms, at),
+            )
             if message.idempotency_key is not None:
-                log.remember(topic, message.idempotency_key, seq, KEY_WINDOW_MS)
+                log.remember(topic, message.idempotency_key, seq, KEY_WINDOW_S)
 
     def heard_append(self, batch: Sequence[NewMessage], seqs: Sequence[int]) -> None:
         for message, seq in zip(batch, seqs, strict=True):
@@ -107,6 +118,12 @@ class FromStore:
             if topic is not None and seq != TOPIC_GONE:
                 topic.last_known = max(topic.last_known, seq)
                 self.state.counts["published"] += 1
+
+    def did_trim(self, topic_id: int, retention: Retention, first_seq: int) -> None:
+        topic = self.state.log.by_id.get(topic_id)
+        if topic is not None:
+            self.state.log.aged(topic, retention, first_seq, self.state.now)
+            self.trimmed(topic_id, first_seq)
 
     def trimmed(self, topic_id: int, first_seq: int) -> None:
         """The log begins with this number now."""

@@ -81,9 +81,9 @@ class Line:
         """A number that somebody with credit must have been given by now, or None."""
         if rules.is_strict and self.open:
             lowest = min(self.open)
-            is_due = not self.out and self.open[lowest].latest <= now
+            is_due = not self.out and self.open[lowest].is_due(now)
             return lowest if is_due else None
-        due = [one for one in self.open.items() if one[1].holder is None and one[1].latest <= now]
+        due = [one for one in self.open.items() if one[1].is_due(now)]
         for seq, one in due:
             if not one.is_suspect:
                 return seq
@@ -318,7 +318,20 @@ class Line:
         self.next, self.maybe = self.stored.next, set(self.stored.maybe)
         for seq, one in self.stored.open.items():
             earliest, latest = max(one.earliest, now), max(one.latest, now)
-            self.open[seq] = replace(one, earliest=earliest, latest=latest)
+            self.open[seq] = replace(one, earliest=earliest, latest=latest, may_be_stored=True)
+
+    def nobody_is_there(self) -> None:
+        """It may be unloaded, and loaded again."""
+        for seq, one in self.open.items():
+            one.goes_to_store(self.stored.open.get(seq))
+
+    def clock_set(self, by_s: float, now: float) -> None:
+        """The wall clock was set."""
+        for one in self.stored.open.values():
+            one.clock_set(by_s, now)
+        for one in self.open.values():
+            if one.may_be_stored:
+                one.clock_set(by_s, now)
 
     def refuse(self, now: float) -> None:
         """Its progress is another's: what is stored is all that is left, but a redrive may go on."""
@@ -331,6 +344,7 @@ class Line:
 
     def _put_out(self, one: Delivery, holder: Holder, deadline: float) -> None:
         one.holder, one.earliest = holder, deadline
+        one.may_be_stored, one.grace_s = False, 0.0
         holder.out += 1
 
     def _take_in(self, one: Delivery) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from conduit.core.message import Retention
+
+# Stamps are whole milliseconds.
+ROUNDED_S = 0.002
+
 
 class Violation(AssertionError):
     """A promise is broken."""
@@ -17,6 +22,9 @@ class Stored:
     message_id: str
     payload: bytes
     at_ms: int
+    """Its stamp, by the wall clock."""
+    since: float = 0.0
+    """When it was on its way into the log, by the clock that nobody sets."""
 
 
 @dataclass(eq=False)
@@ -32,14 +40,15 @@ class Topic:
     """What the broker takes for `first_seq`: what it was told last."""
     is_known: bool = False
     """Whether the broker has heard that it exists."""
-    is_foreign: bool = False
-    """Another node made it: the broker need not know it, even where it has heard of it."""
     last_known: int = 0
     """The newest number that the broker has heard of; others may have written more."""
     messages: list[Stored] = field(default_factory=list)
     """By number, from 1 on; those below `first_seq` are gone."""
     going: int = 0
     """Deletions under way."""
+    stamp_ms: int = 0
+    """The last one that the broker gave."""
+    max_age_s: float | None = None
 
     @property
     def last_seq(self) -> int:
@@ -59,7 +68,7 @@ class Key:
 
     message_id: str
     seq: int
-    at_ms: int
+    since: float
 
 
 class Log:
@@ -70,6 +79,15 @@ class Log:
         self.by_name: dict[str, Topic] = {}
         self.places: dict[str, tuple[Topic, int]] = {}
         self.keys: dict[tuple[int, str], Key] = {}
+        self.is_plain = True
+        """Whether the wall clock was never set, and the machine never off."""
+        self.is_time_kept = True
+        """Whether the store was told of everything that happened to the wall clock, as far as is known."""
+
+    @property
+    def is_time_known(self) -> bool:
+        """Whether the broker must know how old everything is."""
+        return self.is_plain or self.is_time_kept
 
     def create(self, topic_id: int, name: str, epoch: str) -> Topic:
         """A new topic, or a new life of one."""
@@ -92,10 +110,28 @@ class Log:
         topic.messages.append(message)
         self.places[message.message_id] = (topic, seq)
 
-    def remember(self, topic: Topic, key: str, seq: int, window_ms: int) -> None:
+    def stamped(self, topic: Topic, stamp_ms: int) -> None:
+        """The broker gave the topic's next message this stamp."""
+        # Where nothing is left, nobody knows what was there.
+        is_empty = topic.first_seq > topic.last_seq
+        if stamp_ms < topic.stamp_ms and self.is_time_known and not is_empty:
+            raise Violation(f"a stamp of {topic.name} runs back by {topic.stamp_ms - stamp_ms} ms")
+        topic.stamp_ms = stamp_ms
+
+    def remember(self, topic: Topic, key: str, seq: int, window_s: float) -> None:
         """The message with this number was published under an idempotency key."""
         message = topic.messages[seq - 1]
         known = self.keys.get((topic.topic_id, key))
-        if known is not None and message.at_ms - known.at_ms < window_ms:
+        is_early = known is not None and message.since - known.since < window_s
+        if known is not None and is_early and self.is_time_known:
             raise Violation(f"{topic.name} has {known.seq} and {seq} under one idempotency key")
-        self.keys[topic.topic_id, key] = Key(message.message_id, seq, message.at_ms)
+        self.keys[topic.topic_id, key] = Key(message.message_id, seq, message.since)
+
+    def aged(self, topic: Topic, retention: Retention, first_seq: int, now: float) -> None:
+        """Retention has removed what is below this number."""
+        most = topic.last_seq if retention.max_messages is None else retention.max_messages
+        for seq in range(max(topic.first_seq, topic.last_seq - most + 1), first_seq):
+            age_s = now - topic.messages[seq - 1].since
+            is_young = retention.max_age_s is None or age_s < retention.max_age_s - ROUNDED_S
+            if is_young and self.is_time_known:
+                raise Violation(f"{topic.name} {seq} was removed, and is {age_s:.1f} s old")

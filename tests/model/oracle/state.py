@@ -187,12 +187,14 @@ class State:
         if subscription.name is None:
             self.unnamed.remove(subscription)
         for line in subscription.lines.values():
-            if not lost:
+            if lost:
+                is_going = bool(subscription.going or line.topic.going)
+                for death in line.lose(holder, self.now, subscription.rules, is_going=is_going):
+                    self.died(subscription, line, death)
+            else:
                 line.release(holder, self.now)
-                continue
-            is_going = bool(subscription.going or line.topic.going)
-            for death in line.lose(holder, self.now, subscription.rules, is_going=is_going):
-                self.died(subscription, line, death)
+            if subscription.name is not None and not subscription.holders:
+                line.nobody_is_there()
 
     def restart(self) -> None:
         """The process ended, however it did: what the store has is all there is."""
@@ -218,6 +220,13 @@ class State:
                     )
                     self.violations.append(Violation(why))
             subscription.restore(self.now, self.log)
+
+    def clock_set(self, by_s: float) -> None:
+        """The wall clock was set forward or back: no deadline moves but of what is stored only."""
+        self.log.is_plain = False
+        for subscription in self.durable.values():
+            for line in subscription.lines.values():
+                line.clock_set(by_s, self.now)
 
     def advance(self, now: float) -> None:
         """Time has passed: what is overdue has failed."""

@@ -43,7 +43,7 @@ class Start(Plain):
     def spec(self, world: World, pattern: str) -> StartAt | None:
         """As a client says it, or None if there is nothing to say."""
         if self.seconds_ago is not None:
-            return StartAt(time=format_time(int((world.state.now - self.seconds_ago) * 1000)))
+            return StartAt(time=format_time(world.wall_ms() - int(self.seconds_ago * 1000)))
         topics = [each for each in world.state.log.by_name.values() if matches(pattern, each.name)]
         positions = {topic.name: self._position(topic) for topic in topics}
         if is_pattern(pattern):
@@ -123,6 +123,9 @@ class Join(Step):
         if isinstance(start, Start):
             # What these mean is asked of the store: the model knows the answer if it is given at once.
             if world.port.faults.any or (self.name and start.is_impossible):
+                start = None
+            elif start.seconds_ago is not None and not world.state.log.is_plain:
+                # More may come then.
                 start = None
             else:
                 start = start.spec(world, self.topic)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from tests.model.steps.base import Step
 from tests.model.stores import Fault
+from tests.model.world import Away
 
 if TYPE_CHECKING:
     from tests.model.world import World
 
 # After a deadline, so that no rounding decides.
 AFTER_S = 1 / 64
+LONG_S = 10.0
+SHORT_S, SHORT_COUNT = 2.0, 3
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,7 +28,22 @@ class Wait(Step):
         seconds = self.seconds
         if seconds is None:
             seconds = world.until_next_deadline() + AFTER_S
+        if seconds > LONG_S:
+            # What the broker gives up after a second or two must not have waited for as long as that.
+            for _ in range(SHORT_COUNT):
+                await world.pass_time(SHORT_S)
+            seconds -= SHORT_S * SHORT_COUNT
         await world.pass_time(seconds)
+
+
+@dataclass(frozen=True, repr=False)
+class SetClock(Step):
+    """The wall clock is so far ahead of what is true from now on."""
+
+    ahead_s: float = 0.0
+
+    async def take(self, world: World) -> None:
+        world.set_clock(self.ahead_s)
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,11 +111,12 @@ class Restart(Step):
 
     is_crash: bool = False
     is_mended: bool = False
+    away: Away | None = None
 
     def apply(self, world: World) -> None:
         world.note("-- %s", self)
         if self.is_mended:
             world.port.faults.release()
             world.run(world.loop.idle())
-        world.restart(crash=self.is_crash)
+        world.restart(crash=self.is_crash, away=self.away)
         world.run(world.comparing.after_step())

@@ -35,13 +35,14 @@ REFUSED = (
 
 @dataclass(frozen=True, repr=False)
 class MakeTopic(Step):
-    """A topic, with retention by count if that is given."""
+    """A topic, with retention by count or age if that is given."""
 
     name: str
     keep: int | None = None
+    age_s: int | None = None
 
     async def take(self, world: World) -> None:
-        retention = Retention(max_messages=self.keep)
+        retention = Retention(max_messages=self.keep, max_age_s=self.age_s)
         call = partial(world.broker.topics.create, world.tenant, self.name, retention)
         # It may be there by a call whose answer was lost, or one that another step waits for.
         world.begin(asked(world, call, {"topic_exists"}))
@@ -225,7 +226,8 @@ def redrivable(world: World, letter: DeadLetter) -> tuple[str | None, Line | Non
         return "payload_lost", None
     if not letter.subscription:
         # It is published anew, to whatever has the name now.
-        return (None if letter.topic in state.log.by_name else "topic_not_found"), None
+        there = state.log.by_name.get(letter.topic)
+        return (None if there is not None and there.is_known else "topic_not_found"), None
     subscription = state.durable.get(letter.subscription)
     if letter.is_lost:
         return "payload_lost", None
