@@ -1,5 +1,6 @@
 """Ages by stamps, whatever the wall clock does: nothing is called older than it is."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,24 @@ class Machine:
     def is_older(self, stamp_ms, age_ms):
         """Whether retention would remove what has this stamp."""
         return stamp_ms < self.timeline.before_ms(age_ms)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_was_stamped_before_it_was_noted_that_the_clock_was_set_back_is_not_old(restarts):
+    machine = Machine()
+    machine.go(HOUR)
+    saved = machine.timeline.save(machine.reading, 0)
+    machine.true_ms += 20 * S
+    machine.ahead_ms = -30 * DAY
+    stamp_ms = machine.wall_ms
+    machine.true_ms += 20 * S
+    if restarts:
+        machine.timeline = Timeline(saved, machine.reading)
+    machine.go(HOUR)
+    assert not machine.is_older(stamp_ms, 14 * DAY)
+    assert machine.timeline.age_ms(stamp_ms) <= HOUR + 20 * S
+    machine.go(14 * DAY)
+    assert machine.is_older(stamp_ms, 14 * DAY)
 
 
 def test_with_a_clock_that_does_not_jump_an_age_is_the_difference():

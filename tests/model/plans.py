@@ -30,6 +30,7 @@ from tests.model.steps.disturbing import (
     OtherClaims,
     Rest,
     Restart,
+    SetClock,
     Wait,
 )
 from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
@@ -201,6 +202,8 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "hold": (2, _hold),
     "forget": (2, lambda choose: Break(choose.of(FORGETFUL), Fault.LOSES_ANSWER)),
     "claim": (1, lambda choose: OtherClaims(choose.of(NAMES))),
+    "clock": (2, lambda choose: SetClock(choose.of(AHEAD_S))),
+    "away": (1, _away),
     "stop": (1, lambda choose: Restart(is_crash=False)),
     "crash": (2, lambda choose: Restart(is_crash=True, is_mended=choose.of([False, True]))),
 }

@@ -312,9 +312,14 @@ class Port:
                 ears.did_subscription_create(result, args[4], known)
             case "dead_delete":
                 ears.did_dead_delete(args[1])
-            case "former_heard":
-                ears.did_former_heard(args[0])
-            case "topic_delete" | "subscription_update" | "subscription_delete" | "seek":
+            case (
+                "keep_fact"
+                | "former_heard"
+                | "topic_delete"
+                | "subscription_update"
+                | "subscription_delete"
+                | "seek"
+            ):
                 getattr(ears, f"did_{call}")(*args)
 
     def _answered(self, call: str, args: Any, result: Any) -> None:

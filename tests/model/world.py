@@ -129,8 +129,9 @@ class World:
     def _be_away(self, away: Away) -> None:
         self._clock.seconds += away.seconds
         self.state.now = self._clock.now()
-        if away.boots:
-            # How long it was, only the wall clock says, and that counts later.
+        if away.boots and self.state.log.is_step_kept:
+            # How long it was, only the wall clock says, and that counts later. Who does not know of the step
+            # before cannot tell the two apart.
             self.state.log.is_plain = False
             self._clock.boot_id += "s"
         if away.ahead_s is not None:

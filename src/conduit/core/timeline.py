@@ -56,8 +56,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Low(msgspec.Struct, frozen=True, array_like=True):
-    """The wall clock of another machine: from `at_ms` of the store's time to TOLD_MS after `until_ms` it went
-    on from `wall_ms`, or above that."""
+    """A wall clock that may have been so low, mostly of another machine: from `at_ms` of the store's time to
+    TOLD_MS after `until_ms` it went on from `wall_ms`, or above that."""
 
     at_ms: int
     until_ms: int
@@ -91,21 +91,22 @@ class Timeline:
         self._before: Step | None = None
         """Set while the time is not known that passed before this process: the last step before it."""
         self._lows = [] if saved is None else list(saved.lows)
+        begun_at_ms = 0
         if saved is None:
             self._steps = [Step(0, reading.wall_ms)]
         else:
             self._steps = list(saved.steps)
-            self.at_ms = saved.at_ms
+            begun_at_ms = self.at_ms = saved.at_ms
             passed_ms = reading.boot_ms - saved.reading.boot_ms
             if reading.boot_id == saved.reading.boot_id and passed_ms >= 0:
-                self.at_ms += passed_ms
+                begun_at_ms += passed_ms
             else:
                 self._before = self._steps[-1]
         # Of the steps and of the lows, those of processes before this one.
         self._earlier_count = 0 if saved is None else len(saved.steps)
         self._earlier_lows_count = len(self._lows)
-        self._steady_at_ms = self.at_ms
-        self._boot_at_ms = self.at_ms - reading.boot_ms
+        self._steady_at_ms = begun_at_ms
+        self._boot_at_ms = begun_at_ms - reading.boot_ms
         self.note(reading)
 
     @property
@@ -115,10 +116,15 @@ class Timeline:
 
     def note(self, reading: Reading) -> int:
         """It is this late now. Returns by how much the wall clock has jumped since, or 0."""
-        self.at_ms = max(self.at_ms, self._boot_at_ms + reading.boot_ms)
+        noted_at_ms = self.at_ms
+        self.at_ms = max(noted_at_ms, self._boot_at_ms + reading.boot_ms)
         jump_ms = reading.wall_ms - self.at_ms - self._steps[-1].ahead_ms
         if abs(jump_ms) > TOLERANCE_MS:
             self._add(Step(self.at_ms, reading.wall_ms))
+            if jump_ms < 0:
+                # That may have been at any time since the note before, and something be stamped since.
+                wall_ms = reading.wall_ms - (self.at_ms - noted_at_ms)
+                self._add_low(Low(noted_at_ms, noted_at_ms, wall_ms))
             self._steady_at_ms = self.at_ms
             self.jump_ms = jump_ms
             return jump_ms
@@ -155,7 +161,10 @@ class Timeline:
                 lowest_ms = min(ahead_ms, low.ahead_ms)
                 self._lows[place] = Low(low.at_ms, at_ms, low.at_ms + lowest_ms)
                 return
-        self._lows.append(Low(at_ms - TOLD_MS, at_ms, low_ms - TOLD_MS))
+        self._add_low(Low(at_ms - TOLD_MS, at_ms, low_ms - TOLD_MS))
+
+    def _add_low(self, low: Low) -> None:
+        self._lows.append(low)
         if len(self._lows) > STEPS_MAX_COUNT:
             first, second = self._lows[:2]
             ahead_ms = min(first.ahead_ms, second.ahead_ms)

@@ -88,6 +88,9 @@ class FromStore:
                 if subscription.going and subscription.subscription_id not in there:
                     self.heard_subscription_delete(subscription.subscription_id)
 
+    def did_keep_fact(self, *_: object) -> None:
+        self.state.log.is_step_kept = True
+
     # The log --------------------------------------------------------------------------------------
 
     def did_append(

@@ -81,6 +81,8 @@ class Log:
         self.keys: dict[tuple[int, str], Key] = {}
         self.is_plain = True
         """Whether the wall clock was never set, and the machine never off."""
+        self.is_step_kept = True
+        """Whether the store was told of the time since the wall clock was set back last."""
         self.is_time_kept = True
         """Whether the store was told of everything that happened to the wall clock, as far as is known."""
 

@@ -95,7 +95,10 @@ class News:
     ) -> Former:
         """A subscriber was told: from, to, reason and epoch. Returns what that is about."""
         ones = [self.former[name]] if name in self.former else []
-        for former in ones + self.may_be.get(name, [])[::-1]:
+        may_be = self.may_be.get(name, [])
+        # Where it was loaded after the store had forgotten another topic of this name, that one is the last.
+        newest = [each for each in may_be[-1:] if each is self.stored.get(name)]
+        for former in newest + ones + may_be[::-1]:
             if _explains(former, told, there):
                 return former
         raise Violation(f"a gap of {name} nobody can explain: {told}; gone is {ones}")

@@ -224,6 +224,7 @@ class State:
     def clock_set(self, by_s: float) -> None:
         """The wall clock was set forward or back: no deadline moves but of what is stored only."""
         self.log.is_plain = False
+        self.log.is_step_kept &= by_s > 0
         for subscription in self.durable.values():
             for line in subscription.lines.values():
                 line.clock_set(by_s, self.now)
