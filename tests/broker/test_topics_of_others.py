@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack
 from conduit.storage.memory import MemoryStore
+from conduit.storage.slices import SLICE_COUNT
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import MuteStore
 
@@ -130,3 +132,24 @@ async def test_who_asks_what_became_of_a_deletion_learns_what_else_has_changed()
         await ours.broker.topics.delete(T, "o.a")
         assert [topic.name for topic in ours.broker.topics.everywhere()] == ["o.b"]
         await ours.until(lambda: peer.seqs == [1])
+
+
+async def test_very_many_topics_are_learned_and_forgotten_some_in_each_turn_of_the_loop(nodes):
+    topics, count = nodes.ours.broker.topics, 3 * SLICE_COUNT
+    store = nodes.ours.broker.store
+    await store.topics_create(T, [f"t{n}" for n in range(count)], Retention(), 1)
+
+    async def most_at_once() -> int:
+        learning = asyncio.get_running_loop().create_task(topics.learn())
+        most, before = 0, len(topics)
+        while not learning.done():
+            await asyncio.sleep(0)
+            most, before = max(most, abs(len(topics) - before)), len(topics)
+        return most
+
+    assert 0 < await most_at_once() <= SLICE_COUNT
+    assert len(topics) == count
+    for record in await store.topics():
+        await store.topic_delete(record.topic_id)
+    assert 0 < await most_at_once() <= SLICE_COUNT
+    assert len(topics) == 0

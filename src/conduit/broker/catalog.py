@@ -15,6 +15,7 @@ from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
 from conduit.names import check_topic
 from conduit.storage.base import Store
+from conduit.storage.slices import in_slices
 
 __all__ = ["Catalog", "Topic", "TopicWatcher"]
 
@@ -116,24 +117,20 @@ class Catalog(Topics):
     async def learn(self) -> None:
         """Know the topics that the store has, and no others: other nodes make and delete some too.
 
-        What is made and deleted here while the store is asked is known better than it answers.
+        What is made and deleted here meanwhile is known better than the store has answered.
         """
         async with self._learning:
             known = [*self._ids]
             self._touched.clear()
             records = {record.topic_id: record for record in await self._store.topics()}
-            for topic_id in known:
-                topic = self._ids.get(topic_id)
-                if topic is not None and topic_id not in records:
-                    self._forget(topic)
-            for record in records.values():
-                topic = self.find(record.tenant, record.name)
-                if record.topic_id in self._touched:
-                    continue
-                if topic is None:
-                    self._know(record)
-                elif topic.topic_id == record.topic_id:
-                    topic.retention = record.retention
+            async for some_ids in in_slices(known):
+                for topic_id in some_ids:
+                    topic = self._ids.get(topic_id)
+                    if topic is not None and topic_id not in records:
+                        self._forget(topic)
+            async for some in in_slices([*records.values()]):
+                for record in some:
+                    self._compare(record)
 
     async def close(self) -> None:
         """End the changes that the store has not answered; it is closed by now."""
@@ -235,6 +232,16 @@ class Catalog(Topics):
         await told(self._store.topic_delete(topic.topic_id, followers, now_ms), is_gone)
 
     # What is known --------------------------------------------------------------------------------
+
+    def _compare(self, record: TopicRecord) -> None:
+        """The store has this topic, unless it was changed here since the store was asked."""
+        if record.topic_id in self._touched:
+            return
+        topic = self.find(record.tenant, record.name)
+        if topic is None:
+            self._know(record)
+        elif topic.topic_id == record.topic_id:
+            topic.retention = record.retention
 
     def _know(self, record: TopicRecord) -> Topic:
         """The topic with this id, which is new, or was learned while the store was telling of it."""
