@@ -138,12 +138,15 @@ async def test_a_publish_whose_topic_is_not_made_in_time_was_not_stored(monkeypa
     monkeypatch.setattr(changes, "CHANGE_TIMEOUT_S", LATE_S)
     store = SlowStore()
     limits = PublishLimits(auto_create_topics=True, timeout_s=SOON_S)
-    async with running_broker(store, publish=limits) as bench, asyncio.timeout(LATE_S / 2):
+    async with running_broker(store, publish=limits) as bench:
         store.held.add("topic_create")
-        for name in ("a", "a", "b"):
-            with pytest.raises(StoreUnavailable):
-                await bench.publish(name)
-        store.release()
+        try:
+            async with asyncio.timeout(LATE_S / 2):
+                for name in ("a", "a", "b"):
+                    with pytest.raises(StoreUnavailable):
+                        await bench.publish(name)
+        finally:
+            store.release()
         await bench.until(lambda: len(bench.broker.topics) == 2)
         assert (await bench.publish("a")).seq == 1
 
