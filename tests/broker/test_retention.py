@@ -77,6 +77,26 @@ async def test_the_newest_messages_stay_and_the_topic_knows(bench: Bench):
     assert 0 < topic.stored_bytes < before
 
 
+async def test_what_came_while_a_round_worked_on_other_topics_counts_as_no_older(store, bench):
+    clock, topics = bench.clock, bench.broker.topics
+    await topics.create(T, "large", Retention(max_age_s=60))
+    await bench.publish("large")
+    await topics.create(T, "t", Retention(max_age_s=60))
+    trim = store.trim
+
+    async def takes_50_s(*args):
+        store.trim = trim
+        clock.seconds += 50
+        await bench.publish("t")
+        return await trim(*args)
+
+    store.trim = takes_50_s
+    await round_of(bench)
+    clock.seconds += 11
+    await round_of(bench)
+    assert topics.get(T, "t").first_seq == 1
+
+
 async def test_messages_leave_by_size_and_by_age(bench: Bench):
     topic = await topic_with(bench, 10, max_bytes=5, max_age_s=60)
     await round_of(bench)

@@ -94,7 +94,7 @@ class Housekeeper:
         self._losses.tell(await self._store.dead_losses())
 
     async def _clean(self) -> None:
-        await self._topics(self._clock.now())
+        await self._topics()
         await self._repeat(self._store.purge)
         keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
         await self._repeat(lambda limit: self._store.forget_keys(keys_before_ms, limit))
@@ -112,10 +112,12 @@ class Housekeeper:
             except Exception as error:  # noqa: BLE001 - a task root: the next round tries again
                 log_failure(logger, "a round of retention failed; the next one tries again", error)
 
-    async def _topics(self, now: float) -> None:
+    async def _topics(self) -> None:
         # Carried over one by one, so that deleted topics drop out.
         aged, self._aged = self._aged, {}
         for number, topic in enumerate(self._catalog.everywhere(), 1):
+            # Not once for all: it may be minutes since the round began.
+            now = self._clock.now()
             if self._is_due(topic, now, aged.get(topic.topic_id)):
                 await self._trim(topic, self._through_seq(topic, now))
             if number % SLICE_COUNT == 0:
