@@ -8,7 +8,7 @@ from conduit.core.message import Retention, SubscriptionSettings
 from conduit.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, StartAt, StartPosition
-from conduit.storage.base import Start
+from conduit.storage.base import Rule, Start
 from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore
@@ -131,7 +131,7 @@ async def test_a_redriven_message_that_left_the_log_comes_from_its_dead_letter(b
     connection.close()
     await bench.flush()
     topic = await bench.broker.topics.update(T, "a", Retention(max_messages=1))
-    await bench.broker.store.trim(topic.topic_id, topic.retention, 0, 100)
+    await bench.broker.store.trim(topic.topic_id, Rule(topic.retention, 0), 100)
     (dead,) = await bench.broker.store.dead_list(T, DeadFilter(), limit=10)
     await bench.broker.dead_letters.redrive(T, dead.dead_id)
     bench.forget_tail("a", 2)
@@ -145,7 +145,7 @@ async def test_what_retention_took_is_named_before_what_is_left(bench: Bench):
     await bench.flush()
     await bench.publish_many("a", 5)
     topic = await bench.broker.topics.update(T, "a", Retention(max_messages=2))
-    await bench.broker.store.trim(topic.topic_id, topic.retention, 0, 100)
+    await bench.broker.store.trim(topic.topic_id, Rule(topic.retention, 0), 100)
     _, again = await bench.subscribe("a", subscription="s")
     await bench.until(lambda: len(again.seqs) == 2)
     (gap,) = again.of("gap")

@@ -5,6 +5,7 @@ import pytest
 from conduit.core.message import Retention
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, StartAt, StartPosition, Subscribe
+from conduit.storage.base import Rule
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, Peer, running_broker
 from tests.storage import given
@@ -38,7 +39,7 @@ async def trimmed(bench: Bench, count: int = 20, kept: int = 5) -> None:
 async def trim(bench: Bench, name: str, kept: int) -> None:
     topic = bench.broker.topics.get(T, name)
     keep = Retention(max_messages=kept)
-    await bench.broker.topics._store.trim(topic.topic_id, keep, 0, 10_000)
+    await bench.broker.topics._store.trim(topic.topic_id, Rule(keep, 0), 10_000)
 
 
 async def gone(bench: Bench, connection) -> None:

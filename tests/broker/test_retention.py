@@ -60,7 +60,7 @@ async def bench(store):
 
 
 async def topic_with(bench: Bench, count: int, **bounds):
-    topic = await bench.broker.topics.create(T, "t", Retention(**bounds))
+    topic = await bench.broker.topics.create(DEFAULT_TENANT, "t", Retention(**bounds))
     await bench.publish_many("t", count)
     return topic
 
@@ -79,9 +79,9 @@ async def test_the_newest_messages_stay_and_the_topic_knows(bench: Bench):
 
 async def test_what_came_while_a_round_worked_on_other_topics_counts_as_no_older(store, bench):
     clock, topics = bench.clock, bench.broker.topics
-    await topics.create(T, "large", Retention(max_age_s=60))
+    await topics.create(DEFAULT_TENANT, "large", Retention(max_age_s=60))
     await bench.publish("large")
-    await topics.create(T, "t", Retention(max_age_s=60))
+    await topics.create(DEFAULT_TENANT, "t", Retention(max_age_s=60))
     trim = store.trim
 
     async def takes_50_s(*args):
@@ -94,7 +94,29 @@ async def test_what_came_while_a_round_worked_on_other_topics_counts_as_no_older
     await round_of(bench)
     clock.seconds += 11
     await round_of(bench)
-    assert topics.get(T, "t").first_seq == 1
+    assert topics.get(DEFAULT_TENANT, "t").first_seq == 1
+
+
+async def test_what_is_published_after_the_clock_was_set_back_while_its_topic_is_trimmed_stays(
+    monkeypatch, store, bench
+):
+    monkeypatch.setattr(retention, "SLICE_COUNT", 10)
+    await topic_with(bench, 20, max_age_s=3600)
+    bench.clock.seconds += 2 * 3600
+    bench.broker._ticked()
+    trim = store.trim
+
+    async def sets_the_clock_back(*args):
+        store.trim = trim
+        trimmed = await trim(*args)
+        bench.clock.ahead_s -= 2 * 3600
+        await bench.publish("t")
+        return trimmed
+
+    store.trim = sets_the_clock_back
+    await round_of(bench)
+    topic = bench.broker.topics.get(DEFAULT_TENANT, "t")
+    assert (topic.first_seq, topic.last_seq) == (21, 21)
 
 
 async def test_messages_leave_by_size_and_by_age(bench: Bench):
@@ -144,7 +166,7 @@ async def test_age_is_looked_at_a_hundred_times_in_a_lifetime_not_in_every_round
 async def test_a_topic_learns_what_a_store_in_memory_removed_to_make_room():
     async with running_broker(MemoryStore(max_messages=10)) as bench:
         topic = await topic_with(bench, 10)
-        await bench.broker.topics.create(T, "other")
+        await bench.broker.topics.create(DEFAULT_TENANT, "other")
         await bench.publish_many("other", 4)
         await round_of(bench)
         assert (topic.first_seq, topic.last_seq) == (5, 10)
@@ -160,7 +182,7 @@ async def test_a_deleted_topic_is_forgotten_and_purged(bench: Bench, store):
 
 
 async def test_old_and_surplus_dead_letters_are_removed(bench: Bench):
-    await bench.broker.topics.create(T, "t")
+    await bench.broker.topics.create(DEFAULT_TENANT, "t")
     connection, peer = await bench.subscribe("t", subscription="s")
     for _ in range(5):
         await bench.publish("t")
@@ -178,7 +200,7 @@ async def test_old_and_surplus_dead_letters_are_removed(bench: Bench):
 
 
 async def test_idempotency_keys_are_forgotten_after_their_window(bench: Bench, store):
-    await bench.broker.topics.create(T, "t")
+    await bench.broker.topics.create(DEFAULT_TENANT, "t")
     await bench.publish("t", idempotency_key="k")
     await round_of(bench)
     assert len(await store.known_keys(0, 10)) == 1

@@ -12,6 +12,7 @@ from conduit.core.message import Retention
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack
+from conduit.storage.base import Rule
 from conduit.storage.memory import MemoryStore
 from conduit.storage.slices import SLICE_COUNT
 from tests.broker.kit import Bench, running_broker
@@ -54,7 +55,7 @@ async def test_what_has_left_the_log_by_then_is_told(nodes: Nodes, name):
     _, peer = await nodes.ours.subscribe("o.*", subscription=name)
     topic = await nodes.theirs.broker.topics.create(T, "o.a")
     await nodes.theirs.publish_many("o.a", 5)
-    await nodes.ours.broker.store.trim(topic.topic_id, Retention(max_messages=2), 0, 100)
+    await nodes.ours.broker.store.trim(topic.topic_id, Rule(Retention(max_messages=2), 0), 100)
     await nodes.learn("o.a")
     gaps = [(gap["from_seq"], gap["to_seq"], gap["reason"]) for gap in peer.of("gap")]
     assert (gaps, peer.seqs) == ([(1, 3, "retention")], [4, 5])
@@ -64,7 +65,7 @@ async def test_what_has_left_the_log_by_then_is_no_backlog(nodes: Nodes):
     await nodes.ours.subscribe("o.*", subscription="s", max_in_flight=1)
     topic = await nodes.theirs.broker.topics.create(T, "o.a")
     await nodes.theirs.publish_many("o.a", 5)
-    await nodes.ours.broker.store.trim(topic.topic_id, Retention(max_messages=2), 0, 100)
+    await nodes.ours.broker.store.trim(topic.topic_id, Rule(Retention(max_messages=2), 0), 100)
     await nodes.learn("o.a")
     await nodes.ours.flush()
     await nodes.ours.broker.subscriptions._counting.round()
@@ -82,7 +83,7 @@ async def test_what_has_left_the_log_unheard_makes_no_backlog_smaller(nodes: Nod
     topic_id = nodes.ours.broker.topics.get(T, "o.a").topic_id
     store = nodes.ours.broker.store
     await nodes.theirs.publish_many("o.a", 5)
-    await store.trim(topic_id, Retention(max_messages=2), 0, 100)
+    await store.trim(topic_id, Rule(Retention(max_messages=2), 0), 100)
     await nodes.ours.broker._housekeeper.round()
     await nodes.ours.flush()
     # Of o.a this node knows now what is gone, and not yet that there is more.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conduit.core.message import Retention
-from conduit.storage.base import Store
+from conduit.storage.base import Rule, Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
@@ -57,7 +57,7 @@ async def topics(store):
     eu, us, new = [await given.topic(store, f"orders.{name}") for name in ("eu", "us", "new")]
     await given.messages(store, eu.topic_id, 10)
     await given.messages(store, us.topic_id, 4)
-    await store.trim(eu.topic_id, Retention(max_messages=8), NOW_MS, 10)
+    await store.trim(eu.topic_id, Rule(Retention(max_messages=8), NOW_MS), 10)
     await given.messages(store, (await given.topic(store, "orders")).topic_id, 2)
     await given.messages(store, (await given.topic(store, "orders.eu", "others")).topic_id, 9)
     return {"eu": eu.topic_id, "us": us.topic_id, "new": new.topic_id}

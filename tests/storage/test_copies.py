@@ -7,7 +7,7 @@ import pytest
 
 from conduit.core.message import Retention
 from conduit.errors import Conflict, StoreUnavailable
-from conduit.storage.base import Former
+from conduit.storage.base import Former, Rule
 from conduit.storage.sqlite import SqliteStore
 from conduit.storage.sqlite.backup import back_up
 from conduit.storage.sqlite.mark import Marked, path_of, read
@@ -129,7 +129,7 @@ async def test_nothing_is_noticed_where_nothing_is_lost(path, tmp_path):
     await given.messages(store, topic.topic_id, 5)
     await given.messages(store, gone.topic_id, 5)
     await store.topic_delete(gone.topic_id)
-    await store.trim(topic.topic_id, Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(topic.topic_id, Rule(Retention(max_messages=0), NOW_MS), 10)
     await store.purge(100)
     back_up(path, tmp_path / "backup.db")
     await store.close()

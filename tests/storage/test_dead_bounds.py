@@ -4,6 +4,7 @@ import pytest
 
 from conduit.core.message import Redriven, Retention
 from conduit.storage import dead
+from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT, listed
@@ -65,7 +66,7 @@ async def test_a_redriven_one_that_is_all_that_is_left_of_its_message_goes_with_
         pytest.skip("where letters are kept nobody knows what the shards have trimmed")
     await store.settle([], [], [Redriven(dead_id, NOW_MS) for dead_id in ("d3", "d5")])
     letter = await store.dead_get(TENANT, "d3")
-    await store.trim(letter.topic_id, Retention(), NOW_MS, 100, letter.seq)
+    await store.trim(letter.topic_id, Rule(Retention(), NOW_MS, letter.seq), 100)
     assert await trimmed(store, max_count=3) == 1
     assert await listed(store, subscription="billing") == ["d7", "d3", "d1"]
     assert await trimmed(store, max_count=1) == 2

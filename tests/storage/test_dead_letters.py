@@ -2,6 +2,7 @@ import pytest
 
 from conduit.core.message import DeadLetter, Progress, Redriven, Retention
 from conduit.errors import StoreDataError
+from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadFilter, Loss
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT, listed
@@ -69,7 +70,7 @@ async def test_another_death_replaces_even_when_the_message_is_no_longer_in_the_
     record = await given.topic(store)
     await given.messages(store, record.topic_id, 2)
     await store.settle([], [given.death(record.topic_id, 1, "d1")])
-    await store.trim(record.topic_id, Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(record.topic_id, Rule(Retention(max_messages=0), NOW_MS), 10)
     await store.settle([], [given.death(record.topic_id, 1, "d2", attempts=9)])
     (letter,) = await store.dead_list(TENANT, ALL, limit=10)
     assert (letter.dead_id, letter.attempts, letter.payload) == ("d1", 9, b"0")
@@ -80,7 +81,7 @@ async def test_a_death_whose_message_the_log_has_lost_is_a_letter_without_it_and
     record = await given.topic(store)
     await given.subscription(store)
     await given.messages(store, record.topic_id, 3)
-    await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 10)
+    await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 10)
     deaths = [
         given.death(record.topic_id, 1, "d1", subscription="billing", reason="rejected"),
         given.death(record.topic_id, 2, "d2"),

@@ -6,7 +6,7 @@ import pytest
 
 from conduit.core.message import Progress
 from conduit.storage import base
-from conduit.storage.base import Former, Heard
+from conduit.storage.base import Former, Heard, Rule
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -222,7 +222,7 @@ async def test_extents_say_what_topics_hold_and_leave_unknown_ones_out(store):
     topics = [await given.topic(store, f"t{n}") for n in range(4)]
     for topic, count in zip(topics, (0, 1, 5, 2), strict=True):
         await given.messages(store, topic.topic_id, count)
-    await store.trim(topics[2].topic_id, base.Retention(max_messages=2), NOW_MS, 10)
+    await store.trim(topics[2].topic_id, Rule(base.Retention(max_messages=2), NOW_MS), 10)
     await store.topic_delete(topics[3].topic_id)
     ids = [topic.topic_id for topic in topics]
     found = await store.extents([*ids, 999_999, ids[0]])

@@ -1,4 +1,4 @@
-from conduit.storage.base import KnownKey
+from conduit.storage.base import KnownKey, Rule
 from tests.storage import given
 from tests.storage.given import NOW_MS
 
@@ -83,5 +83,5 @@ async def test_a_message_that_was_not_stored_leaves_no_key(store):
 async def test_a_key_outlives_its_message(store):
     record = await given.topic(store)
     await store.append([given.message(record.topic_id, idempotency_key="k")])
-    await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(record.topic_id, Rule(given.Retention(max_messages=0), NOW_MS), 10)
     assert len(await store.known_keys(0, ALL)) == 1

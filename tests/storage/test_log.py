@@ -4,7 +4,7 @@ import pytest
 import uuid_utils
 
 from conduit.core.message import Retention
-from conduit.storage.base import TOPIC_GONE
+from conduit.storage.base import TOPIC_GONE, Rule
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -173,7 +173,7 @@ async def test_the_place_of_a_time_in_a_topic(store):
 async def test_the_place_of_a_time_in_a_trimmed_topic(store):
     record = await given.topic(store)
     await given.messages(store, record.topic_id, 100)
-    await store.trim(record.topic_id, given.Retention(max_messages=37), NOW_MS, 100)
+    await store.trim(record.topic_id, Rule(given.Retention(max_messages=37), NOW_MS), 100)
     at = [await store.seq_at(record.topic_id, NOW_MS + ms) for ms in (0, 63, 64, 99, 100)]
     assert at == [64, 64, 65, 100, 101]
 
@@ -182,7 +182,7 @@ async def test_an_empty_topic_has_every_time_at_its_next_number(store):
     record = await given.topic(store)
     assert await store.seq_at(record.topic_id, NOW_MS) == 1
     await given.messages(store, record.topic_id, 3)
-    await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(record.topic_id, Rule(given.Retention(max_messages=0), NOW_MS), 10)
     assert await store.seq_at(record.topic_id, 0) == 4
 
 
@@ -191,7 +191,7 @@ async def test_downwards_from_above_every_number_is_from_the_last_one(store):
     await given.messages(store, record.topic_id, 3)
     found = await store.read(record.topic_id, 1 << 62, limit=1, descending=True)
     assert [message.seq for message in found] == [3]
-    await store.trim(record.topic_id, given.Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(record.topic_id, Rule(given.Retention(max_messages=0), NOW_MS), 10)
     assert await store.read(record.topic_id, 1 << 62, limit=1, descending=True) == []
     assert await store.read(empty.topic_id, 1 << 62, limit=1, descending=True) == []
 
@@ -201,7 +201,7 @@ async def test_the_stamps_of_the_last_messages_are_those_of_many_topics_at_once(
     for number, record in enumerate(records[:4]):
         await given.messages(store, record.topic_id, number + 1, first_ms=NOW_MS + 100 * number)
     trimmed = records[3].topic_id
-    await store.trim(trimmed, Retention(max_messages=0), NOW_MS, 10)
+    await store.trim(trimmed, Rule(Retention(max_messages=0), NOW_MS), 10)
     ids = [record.topic_id for record in records]
     assert await store.last_stamps([*ids, 12345]) == {
         ids[0]: NOW_MS,

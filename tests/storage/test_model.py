@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conduit.core.message import Message, Progress, Retention
-from conduit.storage.base import TOPIC_GONE, Former, Heard, Store
+from conduit.storage.base import TOPIC_GONE, Former, Heard, Rule, Store
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
@@ -95,7 +95,7 @@ class Model:
     async def trim(self, name: str, count: int | None, size: int | None, limit: int) -> None:
         topic_id = self.id_of(name)
         keep = Retention(max_messages=count, max_bytes=size)
-        trimmed = await self.store.trim(topic_id, keep, NOW_MS, limit)
+        trimmed = await self.store.trim(topic_id, Rule(keep, NOW_MS), limit)
         log = self.logs.get(topic_id, [])
         removed = 0
         while removed < limit and log and self.is_due(log, keep):

@@ -3,6 +3,7 @@
 import pytest
 
 from conduit.core.message import Retention
+from conduit.storage.base import Rule
 from conduit.storage.postgres import reads
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
@@ -98,7 +99,7 @@ async def test_retention_goes_across_segments_and_drops_what_nobody_needs(store,
     record = await given.topic(store)
     await in_segments(store, record.topic_id)
     keep = Retention(max_messages=3)
-    trimmed = [await store.trim(record.topic_id, keep, NOW_MS, 99) for _ in range(4)]
+    trimmed = [await store.trim(record.topic_id, Rule(keep, NOW_MS), 99) for _ in range(4)]
     assert [each.removed_count for each in trimmed] == [4, 4, 1, 0]
     assert [each.more for each in trimmed] == [True, True, False, False]
     assert await seqs(store, record.topic_id, 1, limit=99) == [10, 11, 12]
@@ -114,8 +115,8 @@ async def test_a_segment_stays_as_long_as_one_topic_needs_it(store, tables):
     kept, trimmed = await given.topic(store, "kept"), await given.topic(store, "trimmed")
     await given.messages(store, kept.topic_id, 1)
     await in_segments(store, trimmed.topic_id, 2)
-    await store.trim(trimmed.topic_id, Retention(max_messages=0), NOW_MS, 99)
-    await store.trim(trimmed.topic_id, Retention(max_messages=0), NOW_MS, 99)
+    await store.trim(trimmed.topic_id, Rule(Retention(max_messages=0), NOW_MS), 99)
+    await store.trim(trimmed.topic_id, Rule(Retention(max_messages=0), NOW_MS), 99)
     await maintained(store)
     assert tables() == [1, 3]
     assert await seqs(store, kept.topic_id, 1, limit=9) == [1]
@@ -128,7 +129,7 @@ async def test_rows_that_no_topic_needs_are_deleted_from_a_segment_that_stays(st
     kept, trimmed = await given.topic(store, "kept"), await given.topic(store, "trimmed")
     await given.messages(store, kept.topic_id, 1)
     await in_segments(store, trimmed.topic_id, 2, 10)
-    await store.trim(trimmed.topic_id, Retention(max_messages=10), NOW_MS, 99)
+    await store.trim(trimmed.topic_id, Rule(Retention(max_messages=10), NOW_MS), 99)
     assert [await maintained(store, 4) for _ in range(4)] == [4, 4, 2, 0]
     assert cluster.sql("SELECT count(*) FROM conduit.messages_1") == "1"
     assert await seqs(store, trimmed.topic_id, 1, limit=99) == list(range(11, 21))
@@ -139,7 +140,7 @@ async def test_a_segment_that_age_alone_will_empty_soon_is_left_until_then(store
     await store.topic_update(kept.topic_id, Retention(max_age_s=3600))
     await given.messages(store, kept.topic_id, 1)
     await in_segments(store, trimmed.topic_id, 2, 10)
-    await store.trim(trimmed.topic_id, Retention(max_messages=10), NOW_MS, 99)
+    await store.trim(trimmed.topic_id, Rule(Retention(max_messages=10), NOW_MS), 99)
     assert await maintained(store) == 0
     assert cluster.sql("SELECT count(*) FROM conduit.messages_1") == "11"
 
@@ -165,9 +166,9 @@ async def test_another_server_goes_on_in_the_segment_that_this_one_began(store, 
         for number in range(1, 7):
             assert await seqs(store, record.topic_id, number, limit=1) == [number]
             assert await seqs(other, record.topic_id, number, limit=1) == [number]
-        await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 9)
-        await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 9)
-        await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 9)
+        await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 9)
+        await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 9)
+        await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 9)
         await maintained(store)
         assert await seqs(other, record.topic_id, 1, limit=9) == [6]
 
@@ -196,7 +197,7 @@ async def test_a_day_begins_a_new_segment(database_url, cluster, tables):
 async def test_a_segment_that_somebody_reads_is_dropped_later(store, cluster, tables):
     record = await given.topic(store)
     await in_segments(store, record.topic_id, 2, 1)
-    await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 9)
+    await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 9)
     reader = await store._home.database.connect()
     try:
         await reader.execute("BEGIN; SELECT * FROM conduit.messages LIMIT 1")

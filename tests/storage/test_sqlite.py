@@ -11,6 +11,7 @@ import pytest
 
 from conduit.core.message import Message, Progress, Retention
 from conduit.errors import StoreDataError, StoreUnavailable
+from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.sqlite import SqliteStore, reads
 from conduit.storage.sqlite.database import APPLICATION_ID
@@ -53,7 +54,7 @@ async def test_opening_again_gives_everything_back(tmp_path):
     gone = await given.topic(store, "gone")
     batch = [given.message(t.topic_id, idempotency_key=f"k{n}") for n, t in enumerate([record] * 9)]
     await store.append([*batch, given.message(gone.topic_id)])
-    await store.trim(record.topic_id, Retention(max_messages=7), NOW_MS, 100)
+    await store.trim(record.topic_id, Rule(Retention(max_messages=7), NOW_MS), 100)
     await store.topic_delete(gone.topic_id)
     billing = await given.subscription(store)
     await store.subscription_update(billing.subscription_id, billing.settings, True)

@@ -11,6 +11,7 @@ from conduit.broker.broker import Broker
 from conduit.core.message import Progress, Retention
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
+from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.sqlite import SqliteStore
 from tests.broker.kit import running_broker
@@ -89,7 +90,7 @@ WRITES = {
         [Progress(1, 1, 2, 2)], [given.death(1, 2, "d2", subscription="billing")]
     ),
     "dead_delete": lambda store: store.dead_delete(TENANT, ["d1"]),
-    "trim": lambda store: store.trim(1, Retention(max_messages=1), NOW_MS, 100),
+    "trim": lambda store: store.trim(1, Rule(Retention(max_messages=1), NOW_MS), 100),
 }
 
 

@@ -49,6 +49,18 @@ __all__ = [
 
 # Returned in place of a number by `append` for a message whose topic was deleted meanwhile.
 TOPIC_GONE = 0
+# Above every number.
+LAST_SEQ = 1 << 62
+
+
+class Rule(NamedTuple):
+    """What a topic keeps. A message is too old if its stamp is `max_age_s` before `now_ms`, unless its number
+    is above `aged_seq`; and if its number is not above `through_seq`, whatever its stamp says."""
+
+    retention: Retention
+    now_ms: int
+    through_seq: int = 0
+    aged_seq: int = LAST_SEQ
 
 
 class Trimmed(msgspec.Struct, frozen=True):
@@ -210,12 +222,9 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
         """`published_at_ms` of the last message of these topics, by their ids; topics without one are left
         out. One question to the store, or one to each shard, also for thousands of them."""
 
-    async def trim(
-        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
-    ) -> Trimmed:
-        """Remove up to `limit` of the oldest messages that the retention no longer keeps, or whose number
-        is not above `through_seq`. A limit of 0 removes none, and only says whether there is something to
-        remove."""
+    async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
+        """Remove up to `limit` of the oldest messages that the rule no longer keeps. A limit of 0 removes
+        none, and only says whether there is something to remove."""
 
     async def cleans_up(self) -> bool:
         """Whether this process is the one that removes what is not kept, if several share the log. Ask

@@ -18,7 +18,7 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.router import Router
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
-from conduit.storage.base import Store
+from conduit.storage.base import Rule, Store
 from conduit.storage.dead_letters import DeadBounds
 
 # Rows that one commit removes, a few milliseconds of the store's time; topics that one turn visits.
@@ -159,18 +159,10 @@ class Housekeeper:
 
     async def _trim(self, topic: Topic, through_seq: int) -> None:
         more = True
-        if topic.retention.max_age_s is not None:
-            # Now, and not only once a round: another server may have told of its clock a moment ago, and
-            # stored messages then.
-            await self._time.hear()
-        # A store counts the age from here: what has a lower stamp than `before_ms` goes.
-        age_s = topic.retention.max_age_s or 0
-        now_ms = self._time.before_ms(age_s) + age_s * 1000
+        rule = await self._rule(topic, through_seq)
         while more and not topic.is_deleted:
             began = _now()
-            trimmed = await self._store.trim(
-                topic.topic_id, topic.retention, now_ms, SLICE_COUNT, through_seq
-            )
+            trimmed = await self._store.trim(topic.topic_id, rule, SLICE_COUNT)
             if self._catalog.by_id(topic.topic_id) is not topic:
                 return
             # What is gone was there, also where this node never heard of it.
@@ -181,6 +173,19 @@ class Housekeeper:
             topic.stored_bytes = trimmed.stored_bytes
             more = trimmed.more
             await _pause(began)
+
+    async def _rule(self, topic: Topic, through_seq: int) -> Rule:
+        age_s = topic.retention.max_age_s
+        if age_s is None:
+            return Rule(topic.retention, 0, through_seq)
+        # In this order: who stores more from here on may have a clock that was set back, and be heard of too
+        # late. Whoever stored what is there by now had told of its clock before.
+        extents = await self._store.extents([topic.topic_id])
+        aged_seq = max((extent.last_seq for extent in extents), default=0)
+        await self._time.hear()
+        # A store counts the age from here: what has a lower stamp than `before_ms` goes.
+        now_ms = self._time.before_ms(age_s) + age_s * 1000
+        return Rule(topic.retention, now_ms, through_seq, aged_seq)
 
     async def _repeat(self, remove: Callable[[int], Awaitable[int]]) -> None:
         """Remove slice after slice until one is not full."""

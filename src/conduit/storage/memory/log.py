@@ -19,7 +19,7 @@ import msgspec
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict
-from conduit.storage.base import TOPIC_GONE, Extent, KnownKey, Trimmed
+from conduit.storage.base import TOPIC_GONE, Extent, KnownKey, Rule, Trimmed
 from conduit.storage.memory.keys import Keys
 from conduit.storage.memory.messages import Messages
 from conduit.storage.memory.places import Places
@@ -200,15 +200,15 @@ class Log:
         if self._is_over(self._max_messages, self._max_bytes):
             self._make_room()
 
-    def trim(
-        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
-    ) -> Trimmed:
+    def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
         """See `Store.trim`."""
         topic = self.topics.get(topic_id)
         if topic is None:
             return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
-        through_count = min(max(0, through_seq - topic.record.first_seq + 1), len(topic.messages))
-        due = max(_due_count(topic, retention, now_ms, limit + 1), min(through_count, limit + 1))
+        through_count = min(
+            max(0, rule.through_seq - topic.record.first_seq + 1), len(topic.messages)
+        )
+        due = max(_due_count(topic, rule, limit + 1), min(through_count, limit + 1))
         removed = min(due, limit)
         self._remove(topic, removed)
         return Trimmed(topic.record.first_seq, topic.record.stored_bytes, removed, due > limit)
@@ -286,15 +286,17 @@ def _size(message: Message) -> int:
     return size
 
 
-def _due_count(topic: Topic, retention: Retention, now_ms: int, limit: int) -> int:
-    """How many of the oldest messages the retention no longer keeps, counted up to `limit`."""
+def _due_count(topic: Topic, rule: Rule, limit: int) -> int:
+    """How many of the oldest messages the rule no longer keeps, counted up to `limit`."""
+    retention = rule.retention
     count, stored_bytes = len(topic.messages), topic.record.stored_bytes
     max_count = count if retention.max_messages is None else retention.max_messages
     max_bytes = stored_bytes if retention.max_bytes is None else retention.max_bytes
-    cutoff_ms = 0 if retention.max_age_s is None else now_ms - retention.max_age_s * 1000
+    cutoff_ms = 0 if retention.max_age_s is None else rule.now_ms - retention.max_age_s * 1000
     for due, message in enumerate(islice(topic.messages.oldest(), limit)):
         is_surplus = count - due > max_count or stored_bytes > max_bytes
-        if not is_surplus and message.published_at_ms >= cutoff_ms:
+        is_aged = message.published_at_ms < cutoff_ms and message.seq <= rule.aged_seq
+        if not is_surplus and not is_aged:
             return due
         stored_bytes -= _size(message)
     return min(count, limit)

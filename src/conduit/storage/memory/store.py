@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Appender, Extent, Former, KnownKey, Trimmed
+from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Trimmed
 from conduit.storage.memory.log import Log
 from conduit.storage.memory.subscription_calls import SubscriptionCalls
 
@@ -154,10 +154,8 @@ class MemoryStore(SubscriptionCalls):
     async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
         return self._log.last_stamps(topic_ids)
 
-    async def trim(
-        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
-    ) -> Trimmed:
-        return self._log.trim(topic_id, retention, now_ms, limit, through_seq)
+    async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
+        return self._log.trim(topic_id, rule, limit)
 
     async def cleans_up(self) -> bool:
         return True

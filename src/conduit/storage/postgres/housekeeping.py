@@ -8,12 +8,11 @@ synced: after a crash they are done again.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import asyncpg
 
-from conduit.core.message import Retention
-from conduit.storage.base import Trimmed
+from conduit.storage.base import Rule, Trimmed
 from conduit.storage.postgres.dead_letters import count_of
 from conduit.storage.postgres.extents import Extents, span_at
 
@@ -65,19 +64,12 @@ WHERE (topic_id, key) IN (
 """
 
 
-class Rule(NamedTuple):
-    """What a topic keeps, as `Store.trim` is told it."""
-
-    retention: Retention
-    now_ms: int
-    through_seq: int = 0
-
-
 class _Bounds:
     """Below which number, for how many bytes, and before which time a message goes."""
 
     def __init__(self, rule: Rule, last_seq: int, stored_bytes: int) -> None:
         self.seq, self.bytes, self.time_ms = rule.through_seq, 0, 0
+        self.aged_seq = rule.aged_seq
         keep = rule.retention
         if keep.max_messages is not None:
             self.seq = max(self.seq, last_seq - keep.max_messages)
@@ -88,7 +80,8 @@ class _Bounds:
 
     def is_due(self, seq: int, at_ms: int, bytes_before: int) -> bool:
         """Whether the message goes, `bytes_before` being the size of the older ones."""
-        return seq <= self.seq or at_ms < self.time_ms or bytes_before < self.bytes
+        is_aged = at_ms < self.time_ms and seq <= self.aged_seq
+        return seq <= self.seq or is_aged or bytes_before < self.bytes
 
 
 async def trim(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Extent, KnownKey, Trimmed
+from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
     copies,
     durability,
@@ -150,7 +150,7 @@ class Shard:
         """See `Store.last_stamps`."""
         return await self.database.read(reads.last_stamps, topic_ids)
 
-    async def trim(self, topic_id: int, rule: housekeeping.Rule, limit: int) -> Trimmed:
+    async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
         """See `Store.trim`."""
         trim, extents = housekeeping.trim, self._extents
         return await self.database.maintain(trim, extents, topic_id, rule, limit)

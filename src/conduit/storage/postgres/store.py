@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import Extent, KnownKey, Trimmed
+from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.shard import Shard
 from conduit.storage.postgres.subscription_calls import SubscriptionCalls
@@ -145,10 +145,7 @@ class PostgresStore(SubscriptionCalls):
             places[self._shard(topic_id)].append(topic_id)
         return dict(await self._each([each.last_stamps(ids) for each, ids in places.items()]))
 
-    async def trim(
-        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
-    ) -> Trimmed:
-        rule = housekeeping.Rule(retention, now_ms, through_seq)
+    async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
         return await self._shard(topic_id).trim(topic_id, rule, limit)
 
     async def purge(self, limit: int) -> int:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from conduit.core.message import Retention
-from conduit.storage.base import Trimmed
+from conduit.storage.base import Rule, Trimmed
 from conduit.storage.sqlite.bulk import rows
 
 _EXTENT = """
@@ -29,7 +28,7 @@ WITH page AS (
 SELECT min(seq) FROM page
 WHERE seq > :surplus_seq
   AND bytes_before >= :surplus_bytes
-  AND published_at_ms >= :oldest_ms
+  AND (published_at_ms >= :oldest_ms OR seq > :aged_seq)
 """
 
 # The trigger trim_messages removes what stands below first_seq. The sum is NULL where nothing does.
@@ -70,26 +69,18 @@ DELETE FROM idempotency_keys WHERE (topic_id, key) IN (
 """
 
 
-def trim(
-    connection: apsw.Connection,
-    topic_id: int,
-    retention: Retention,
-    now_ms: int,
-    limit: int,
-    through_seq: int = 0,
-) -> Trimmed:
+def trim(connection: apsw.Connection, topic_id: int, rule: Rule, limit: int) -> Trimmed:
     """See `Store.trim`. When nothing is due, two rows are read and nothing is written."""
     extents = rows(connection, _EXTENT, (topic_id,))
     if not extents:
         return Trimmed(first_seq=1, stored_bytes=0, removed_count=0, more=False)
     first_seq, last_seq, stored_bytes, published_at_ms = extents[0]
     values = {"topic_id": topic_id, "first_seq": first_seq, "limit": limit}
-    values |= _surplus(retention, last_seq, stored_bytes, now_ms)
-    values["surplus_seq"] = max(values["surplus_seq"], through_seq)
+    values |= _surplus(rule, last_seq, stored_bytes)
     is_due = first_seq <= last_seq and (
         first_seq <= values["surplus_seq"]
         or values["surplus_bytes"] > 0
-        or published_at_ms < values["oldest_ms"]
+        or (published_at_ms < values["oldest_ms"] and first_seq <= rule.aged_seq)
     )
     if not is_due:
         return Trimmed(first_seq, stored_bytes, removed_count=0, more=False)
@@ -103,15 +94,17 @@ def trim(
     return Trimmed(new_first_seq, stored_bytes, removed_count, kept_seq > new_first_seq)
 
 
-def _surplus(retention: Retention, last_seq: int, stored_bytes: int, now_ms: int) -> dict[str, int]:
+def _surplus(rule: Rule, last_seq: int, stored_bytes: int) -> dict[str, int]:
     """The bounds as limits below which a message goes; 0 where there is no bound."""
-    surplus = {"surplus_seq": 0, "surplus_bytes": 0, "oldest_ms": 0}
+    retention = rule.retention
+    surplus = {"surplus_seq": rule.through_seq, "surplus_bytes": 0, "oldest_ms": 0}
+    surplus["aged_seq"] = rule.aged_seq
     if retention.max_messages is not None:
-        surplus["surplus_seq"] = last_seq - retention.max_messages
+        surplus["surplus_seq"] = max(rule.through_seq, last_seq - retention.max_messages)
     if retention.max_bytes is not None:
         surplus["surplus_bytes"] = stored_bytes - retention.max_bytes
     if retention.max_age_s is not None:
-        surplus["oldest_ms"] = now_ms - retention.max_age_s * 1000
+        surplus["oldest_ms"] = rule.now_ms - retention.max_age_s * 1000
     return surplus
 
 

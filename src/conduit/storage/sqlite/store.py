@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Extent, KnownKey, Trimmed
+from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
 from conduit.storage.sqlite import facts, housekeeping, reads
 from conduit.storage.sqlite.subscription_calls import SubscriptionCalls
 
@@ -96,13 +96,8 @@ class SqliteStore(SubscriptionCalls):
     async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
         return await self._db.readers.call(reads.last_stamps, topic_ids)
 
-    async def trim(
-        self, topic_id: int, retention: Retention, now_ms: int, limit: int, through_seq: int = 0
-    ) -> Trimmed:
-        trim = housekeeping.trim
-        return await self._db.writer.housekeep(
-            trim, topic_id, retention, now_ms, limit, through_seq
-        )
+    async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
+        return await self._db.writer.housekeep(housekeeping.trim, topic_id, rule, limit)
 
     async def cleans_up(self) -> bool:
         return True
