@@ -1,5 +1,6 @@
 """Several servers on one store, each with its machine's clock: none of them removes anything early."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -10,6 +11,7 @@ from conduit.broker.store_time import FORGET_TOLD_S, TOLD
 from conduit.core.message import Retention
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
+from conduit.storage.base import Rule
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, running_broker
 from tests.broker.stores import Share
@@ -22,8 +24,8 @@ class Pair:
     """Two servers on one store, on machines of their own: `old` cleans up at first, `new` is about to replace
     it."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
         self.shares = [Share(self.store, is_leader=True), Share(self.store, is_leader=False)]
         self.clocks = [ManualClock(), ManualClock()]
         self.clocks[1].boot_id = "another machine"
@@ -150,3 +152,39 @@ async def test_a_store_that_cannot_keep_the_time_is_cleaned_up_all_the_same(pair
     pair.pass_s(HOUR_S + 200)
     monkeypatch.setattr(pair.store, "keep_fact", fails)
     assert await pair.kept("t") == []
+
+
+class Slices(MemoryStore):
+    """Calls `between` after each slice of retention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.between: Callable[[], Awaitable[object]] | None = None
+
+    async def trim(self, *args):
+        trimmed = await super().trim(*args)
+        if self.between is not None:
+            await self.between()
+        return trimmed
+
+
+async def test_a_clock_that_is_set_back_between_two_slices_is_heard_of(monkeypatch):
+    monkeypatch.setattr("conduit.broker.administer.retention.SLICE_COUNT", 2)
+    pair = Pair(store := Slices())
+    async with (
+        running_broker(pair.shares[0], pair.clocks[0]) as pair.old,
+        running_broker(pair.shares[1], pair.clocks[1]) as pair.new,
+    ):
+        await created(pair.new, "t")
+        await pair.new.publish_many("t", 3)
+        pair.pass_s(HOUR_S + 300)
+
+        async def sets_it_back() -> None:
+            store.between = None
+            pair.clocks[1].ahead_s -= 2 * HOUR_S
+            await pair.store.trim(topic.topic_id, Rule(Retention(max_messages=0), 0), 1)
+            await pair.new.publish("t")
+
+        topic = pair.new.broker.topics.get(T, "t")
+        store.between = sets_it_back
+        assert await pair.kept("t") == [4]

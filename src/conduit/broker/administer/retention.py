@@ -96,6 +96,8 @@ class Housekeeper:
     async def _clean(self) -> None:
         await self._topics()
         await self._repeat(self._store.purge)
+        # The topics may have taken a while.
+        await self._time.hear()
         keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
         await self._repeat(lambda limit: self._store.forget_keys(keys_before_ms, limit))
         dead_before_ms = self._time.before_ms(self._rules.dead_max_age_s)
