@@ -186,6 +186,23 @@ async def test_a_topic_that_is_deleted_again_is_as_old_as_its_last_deletion(stor
     assert await store.former(created.subscription_id) == [latest._replace(last_seq=None)]
 
 
+async def test_what_a_subscription_is_not_told_any_more_is_forgotten(store, monkeypatch):
+    for module in ("sqlite", "postgres", "memory"):
+        monkeypatch.setattr(f"conduit.storage.{module}.former.FORMER_MAX_COUNT", 3)
+    churned = await given.subscription(store, pattern=">")
+    quiet = await given.subscription(store, "quiet", pattern=">")
+    await deleted(store, "t0", [quiet.subscription_id])
+    gone = [await deleted(store, f"t{n}", [churned.subscription_id], NOW_MS + n) for n in range(9)]
+    # It may be the turn of the other one for some times.
+    for _ in range(100):
+        assert await store.former_trim(NOW_MS, 4) <= 4
+    assert await store.former(churned.subscription_id) == gone[6:]
+    heard = [Heard(churned.subscription_id, one.name, one.epoch, True) for one in gone[6:]]
+    await store.former_heard(heard)
+    assert await store.former(churned.subscription_id) == []
+    assert len(await store.former(quiet.subscription_id)) == 1
+
+
 async def test_a_subscription_is_told_of_so_many_topics_the_ones_deleted_last(store, monkeypatch):
     for module in ("sqlite", "postgres", "memory"):
         monkeypatch.setattr(f"conduit.storage.{module}.former.FORMER_MAX_COUNT", 2)

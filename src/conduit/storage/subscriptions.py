@@ -145,7 +145,8 @@ class SubscriptionStore(Protocol):
 
     async def former_trim(self, before_ms: int, limit: int) -> int:
         """Forget up to `limit` of what `former` returns that was deleted before `before_ms`, the oldest
-        first; returns how many."""
+        first. If these are fewer, also what it does not return, since FORMER_MAX_COUNT are newer: of one
+        subscription in each call. Returns how many were forgotten."""
 
     async def settle(
         self,

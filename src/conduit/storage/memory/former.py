@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
 
@@ -19,7 +20,7 @@ class FormerTopics:
         # passes all that were removed from its front.
         self._all: OrderedDict[tuple[int, str], tuple[Former, int]] = OrderedDict()
         # Subscription id → names, in the same order.
-        self._names: dict[int, OrderedDict[str, None]] = {}
+        self._names: OrderedDict[int, OrderedDict[str, None]] = OrderedDict()
 
     def remember(self, subscription_id: int, former: Former, now_ms: int) -> None:
         """The topic was deleted; it takes the place of an earlier one of that name, or of a position."""
@@ -58,7 +59,18 @@ class FormerTopics:
                 break
             self._forget(*place)
             removed += 1
-        return removed
+        return removed + self._trim_one(limit - removed)
+
+    def _trim_one(self, limit: int) -> int:
+        """Of the subscription whose turn it is, what it is not told any more."""
+        if not self._names:
+            return 0
+        subscription_id, names = next(iter(self._names.items()))
+        self._names.move_to_end(subscription_id)
+        count = min(limit, max(0, len(names) - FORMER_MAX_COUNT))
+        for name in list(islice(names, count)):
+            self._forget(subscription_id, name)
+        return count
 
     def forget_subscription(self, subscription_id: int) -> None:
         """It is deleted."""

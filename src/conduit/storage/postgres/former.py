@@ -52,6 +52,20 @@ WHERE deleted_at_ms < $1 AND (subscription_id, name) IN (
   SELECT subscription_id, name FROM conduit.former_topics
   WHERE deleted_at_ms < $1 ORDER BY deleted_at_ms LIMIT $2)
 """
+# Of one of those that have the most to remember, and not of all: that would be to read all.
+_TRIM_ONE = """
+WITH one AS (
+  SELECT subscription_id FROM (
+    SELECT subscription_id FROM conduit.former_topics ORDER BY deleted_at_ms DESC LIMIT 1000) AS l
+  ORDER BY random() LIMIT 1
+)
+DELETE FROM conduit.former_topics
+USING set_config('synchronous_commit', 'off', true)
+WHERE (subscription_id, name, deleted_at_ms) IN (
+  SELECT f.subscription_id, f.name, f.deleted_at_ms
+  FROM conduit.former_topics AS f JOIN one USING (subscription_id)
+  ORDER BY f.deleted_at_ms DESC LIMIT $1 OFFSET $2)
+"""
 
 # Until the commit none of them is deleted, or moved. In the order of their ids, as all who lock several.
 _LOCK = """
@@ -96,4 +110,8 @@ async def heard(connection: Connection, given: Sequence[Heard]) -> None:
 
 async def trim(connection: Connection, before_ms: int, limit: int) -> int:
     """See `Store.former_trim`."""
-    return count_of(await connection.execute(_TRIM, before_ms, limit))
+    removed_count = count_of(await connection.execute(_TRIM, before_ms, limit))
+    if removed_count < limit:
+        left_count = limit - removed_count
+        removed_count += count_of(await connection.execute(_TRIM_ONE, left_count, FORMER_MAX_COUNT))
+    return removed_count

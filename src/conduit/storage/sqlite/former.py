@@ -74,6 +74,16 @@ DELETE FROM former_topics WHERE (subscription_id, name) IN (
   WHERE deleted_at_ms < ? ORDER BY deleted_at_ms LIMIT ?)
 """
 
+# Of one of those that have the most to remember, and not of all: that would be to read all.
+_TRIM_ONE = """
+DELETE FROM former_topics WHERE (subscription_id, name) IN (
+  SELECT subscription_id, name FROM former_topics WHERE subscription_id = (
+    SELECT subscription_id FROM (
+      SELECT subscription_id FROM former_topics ORDER BY deleted_at_ms DESC LIMIT 1000)
+    ORDER BY random() LIMIT 1)
+  ORDER BY deleted_at_ms DESC LIMIT ? OFFSET ?)
+"""
+
 
 def remember(topic_id: int, followers: Sequence[int], now_ms: int) -> list[Statement]:
     """What remembers it, before the topic is deleted in the same commit."""
@@ -109,4 +119,8 @@ def heard(connection: apsw.Connection, given: Sequence[Heard]) -> None:
 def trim(connection: apsw.Connection, before_ms: int, limit: int) -> int:
     """See `Store.former_trim`."""
     connection.execute(_TRIM, (before_ms, limit))
-    return connection.changes()
+    removed_count = connection.changes()
+    if removed_count < limit:
+        connection.execute(_TRIM_ONE, (limit - removed_count, FORMER_MAX_COUNT))
+        removed_count += connection.changes()
+    return removed_count
