@@ -12,7 +12,9 @@ runs, and for the commits that the queue needs (commit_times.py). There are thre
   2012; in this form Maurer, "Fail at Scale", ACM Queue 2015.)
 
 A commit that takes longer than expected is taken to need as much again as it is late already. One that fits
-nothing that is known begins anew what is known: the store is not what it was.
+nothing that is known begins anew what is known: the store is not what it was. But it may have been an
+exception: in PostgreSQL a commit waits now and then for two syncs of others before its own. So until the next
+one has shown which it was, the mean of what was known and what is known now is what counts.
 
 A commit that nobody has to wait behind is only noted: what it teaches is found out when somebody asks, and
 most are forgotten by then. So where commits are quick and small, this costs next to nothing.
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from copy import copy
 
 from conduit.core.commit_times import SLOWEST_BYTES_PER_S, CommitTimes
 
@@ -52,6 +55,7 @@ class Room:
     """
 
     __slots__ = (
+        "_before",
         "_begun_at",
         "_commit_bytes",
         "_full_since",
@@ -78,6 +82,8 @@ class Room:
         # Bytes and seconds of commits that are over, and from which nothing was learned yet.
         self._noted: deque[tuple[int, float]] = deque(maxlen=NOTED_MAX_COUNT)
         self._trusted_bytes = TRUSTED_BYTES
+        # What was known before a commit that did not fit, and that one: until the next one is over.
+        self._before: tuple[CommitTimes, tuple[int, float]] | None = None
         # Whether somebody was refused since the last commit began, and since when there has been more than
         # one commit takes.
         self._has_refused = False
@@ -135,10 +141,21 @@ class Room:
         self._commit_bytes = self._bytes_in_time(took_s)
 
     def _learn(self, size_bytes: int, took_s: float) -> None:
-        """A commit took so long. If that fits nothing that is known, the store is not what it was."""
+        """A commit took so long. If that fits nothing that is known, the store is not what it was; unless the
+        next one fits what was known before."""
+        if self._before is not None:
+            known, odd = self._before
+            self._before = None
+            if _off_s(known, size_bytes, took_s) < _off_s(self._times, size_bytes, took_s):
+                self._times = known
+                self._times.observe(*odd)
+        unlike_s = self._timeout_s * STANDING_SHARE
+        is_odd = _off_s(self._times, size_bytes, took_s) > unlike_s
+        # Few are copied: what is expected only comes nearer by what is observed.
+        before = copy(self._times) if is_odd else self._times
         self._times.observe(size_bytes, took_s)
-        unlike_s = abs(self._times.expected_s(size_bytes) - took_s)
-        if unlike_s > self._timeout_s * STANDING_SHARE:
+        if is_odd and _off_s(self._times, size_bytes, took_s) > unlike_s:
+            self._before = before, (size_bytes, took_s)
             self._times = CommitTimes()
             self._times.observe(size_bytes, took_s)
             self._trusted_bytes = TRUSTED_BYTES
@@ -167,7 +184,7 @@ class Room:
     def look(self, now: float) -> None:
         """Find `max_count` and `max_bytes`, as things are now."""
         self._is_looked_at = True
-        full_s = self._times.expected_s(self.commit_bytes)
+        full_s = self._expected_s(self.commit_bytes)
         left_s = self._limit_s - self._rest_s(now)
         # Less than nothing is no room, and a store of which nothing is known has all.
         commits = max(0, int(left_s / full_s)) if full_s else QUEUE_MAX_COUNT
@@ -196,7 +213,7 @@ class Room:
         """How long something may have waited when its commit of so many bytes begins: if longer, its answer
         would come too late. Where every answer does, for the whole time-out."""
         self._learn_noted()
-        takes_s = self._times.expected_s(size_bytes)
+        takes_s = self._expected_s(size_bytes)
         is_hopeless = takes_s > self._timeout_s * NEXT_SHARE
         return self._timeout_s if is_hopeless else self._timeout_s - takes_s
 
@@ -204,7 +221,7 @@ class Room:
         """How long it takes until so much is stored."""
         self._learn_noted()
         commits = self._commits(count, size_bytes)
-        return self._rest_s(now) + self._times.expected_s(size_bytes, commits)
+        return self._rest_s(now) + self._expected_s(size_bytes, commits)
 
     @property
     def _limit_s(self) -> float:
@@ -215,9 +232,21 @@ class Room:
         """How much longer the commit takes that runs."""
         if self._begun_at is None:
             return 0.0
-        return abs(self._begun_at + self._times.expected_s(self._size_bytes) - now)
+        return abs(self._begun_at + self._expected_s(self._size_bytes) - now)
+
+    def _expected_s(self, size_bytes: int, commits_count: int = 1) -> float:
+        """How long so many bytes take in so many commits."""
+        takes_s = self._times.expected_s(size_bytes, commits_count)
+        if self._before is None:
+            return takes_s
+        return (takes_s + self._before[0].expected_s(size_bytes, commits_count)) / 2
 
     def _commits(self, count: int, size_bytes: int) -> int:
         by_bytes = math.ceil(size_bytes / max(self.commit_bytes, 1))
         # Not more than messages: a large one is a commit by itself.
         return max(1, math.ceil(count / COMMIT_MAX_COUNT), min(by_bytes, count))
+
+
+def _off_s(times: CommitTimes, size_bytes: int, took_s: float) -> float:
+    """How far that is from what was expected."""
+    return abs(times.expected_s(size_bytes) - took_s)
