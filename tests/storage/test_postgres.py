@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 import uuid_utils
 
+from conduit.core.message import NewMessage
 from conduit.errors import StoreDataError, StoreUnavailable
 from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.postgres import PostgresStore, migrations
@@ -182,13 +183,21 @@ async def until_blocked(cluster: Cluster, count: int = 1) -> None:
     raise AssertionError("nobody waits for a lock")
 
 
+async def blocked_append(
+    store: PostgresStore, cluster: Cluster, new: NewMessage
+) -> asyncio.Task[list[int]]:
+    """An append that waits for a lock; to be awaited."""
+    append = asyncio.create_task(store.append([new]))  # noqa: TID251 - whoever calls awaits it
+    await until_blocked(cluster)
+    return append
+
+
 async def test_an_append_whose_connection_ends_is_stored_once(store, cluster):
     record = await given.topic(store)
     await store.append([given.message(record.topic_id)])
     blocker = await locked_topic(store, record.topic_id)
     new = given.message(record.topic_id, idempotency_key="k")
-    append = asyncio.create_task(store.append([new]))  # noqa: TID251 - awaited below
-    await until_blocked(cluster)
+    append = await blocked_append(store, cluster, new)
     pid = store._home._writer._connection.get_server_pid()
     await asyncio.to_thread(cluster.sql, f"SELECT pg_terminate_backend({pid})")
     await until_blocked(cluster)
@@ -248,8 +257,7 @@ async def test_a_statement_of_an_old_connection_that_comes_late_does_nothing(sto
 async def test_a_caller_that_is_cancelled_leaves_the_append_alone(store, cluster):
     record = await given.topic(store)
     blocker = await locked_topic(store, record.topic_id)
-    append = asyncio.create_task(store.append([given.message(record.topic_id)]))  # noqa: TID251 - awaited below
-    await until_blocked(cluster)
+    append = await blocked_append(store, cluster, given.message(record.topic_id))
     append.cancel()
     with pytest.raises(asyncio.CancelledError):
         await append
@@ -277,7 +285,7 @@ async def test_a_commit_that_is_not_answered_loses_its_connection_and_not_its_ba
     monkeypatch.setattr("conduit.storage.postgres.writer.ANSWER_TIMEOUT_S", 0.2)
     record = await given.topic(store)
     blocker = await locked_topic(store, record.topic_id)
-    append = asyncio.create_task(store.append([given.message(record.topic_id)]))  # noqa: TID251 - awaited below
+    append = await blocked_append(store, cluster, given.message(record.topic_id))
     # The first one waits in the server, and the fence for its end.
     await until_blocked(cluster, 2)
     blocker.terminate()
