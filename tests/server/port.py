@@ -150,8 +150,7 @@ class Port:
 
     async def connect(self) -> Client:
         """A new connection."""
-        address = self._server.sockets[0].getsockname()
-        self._clients.append(Client(*await asyncio.open_connection(*address)))
+        self._clients.append(Client(*await asyncio.open_connection(*self.address)))
         return self._clients[-1]
 
     async def until(self, fact: Any) -> None:
@@ -165,6 +164,12 @@ class Port:
         for now in times:
             for connection in tuple(self.context.connections):
                 connection.sweep(now)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, number = self._server.sockets[0].getsockname()
+        return host, number
 
     @property
     def last_seq(self) -> int:
