@@ -62,3 +62,12 @@ async def test_no_metric_grows_with_topics_or_subscriptions(api: Api):
 
 async def test_the_process_is_measured_too(api: Api):
     assert "process_resident_memory_bytes" in (await api.send("GET", "/metrics")).text
+
+
+async def test_pauses_of_the_collector_are_a_metric(api: Api):
+    api.context.pauses.add(0.25)
+    api.context.pauses.add(0.5)
+    values, _ = await scrape(api)
+    assert values["conduit_gc_pause_seconds_count"] == 2
+    assert values["conduit_gc_pause_seconds_sum"] == 0.75
+    assert values["conduit_gc_longest_pause_seconds"] == 0.5

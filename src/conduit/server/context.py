@@ -9,6 +9,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.core.message import Retention
+from conduit.server.collecting import Pauses
 from conduit.server.websocket import Timing
 
 NO_BOUNDS = Retention()
@@ -86,6 +87,8 @@ class Context:
         )
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
+        self.pauses = Pauses()
+        """Of the garbage collector."""
         self.ready = False
         """False before the store is open and from the first signal on: `/health/ready` says 503."""
 

@@ -14,7 +14,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from conduit import __version__
@@ -75,6 +81,14 @@ class _Collector(Collector):
         )
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
+        pauses = self._context.pauses
+        yield SummaryMetricFamily(
+            "conduit_gc_pause_seconds",
+            "Pauses for Python's garbage collector, in which nothing else runs.",
+            pauses.count,
+            pauses.total_s,
+        )
+        yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
         yield _gauge("ready", "1 while requests are served.", int(self._context.ready))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import random
@@ -18,6 +17,7 @@ from itertools import islice
 import uvicorn
 
 from conduit import __version__
+from conduit.server.collecting import Collecting
 from conduit.server.context import Context, OpenSession
 from conduit.server.front import make_front
 from conduit.server.rest.api import create_api
@@ -51,6 +51,7 @@ class Server(uvicorn.Server):
         self._context = context
         self._stop_within_s = stop_within_s
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._collecting = Collecting(context.pauses)
         api = create_api(context)
         # It takes a while to build, so not when the first request asks for it.
         api.openapi()
@@ -94,10 +95,7 @@ class Server(uvicorn.Server):
         # The thread that commits needs Python's lock before and after; from a busy loop it gets it after
         # this time, and each of its publishers waits for that. The default is 5 ms.
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        # What is there now stays: the collector need not visit it again. It is most of what it would
-        # visit, 100,000 objects of imports and the API, in pauses of 20 ms and more.
-        gc.collect()
-        gc.freeze()
+        self._collecting.start()
         self._sweep()
         self._context.ready = not self.should_exit
         for each in sockets or ():
@@ -115,6 +113,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
+        self._collecting.stop()
 
     async def _close_sessions(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,7 +131,7 @@ class Server(uvicorn.Server):
             session.abort()
 
     def _sweep(self) -> None:
-        """Let every connection act on its deadlines."""
+        """Let every connection act on its deadlines, and look after the memory."""
         loop = asyncio.get_running_loop()
         self._sweep_timer = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
         now = self._context.now()
@@ -140,6 +139,7 @@ class Server(uvicorn.Server):
             _check(connection.sweep, now)
         for session in tuple(self._context.sessions):
             _check(session.check, now)
+        self._collecting.look()
 
 
 def _check(check: Callable[[float], None], now: float) -> None:
