@@ -8,7 +8,9 @@ from collections.abc import Callable
 from conduit.broker.attach.connection import Connection
 from conduit.broker.deliver.router import TIDY_ROUND_COUNT
 from conduit.broker.turn import STEPS_MAX_COUNT
+from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
+from conduit.core.sorted_names import SEARCH_STEP_COUNT
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
 from tests.broker.kit import TURNS_MAX_COUNT, Bench, running_broker
@@ -160,3 +162,33 @@ async def test_what_expires_at_one_time_in_many_topics_is_judged_over_several_tu
         assert failed_count() == 0
         most = await most_in_a_turn(bench, failed_count, TOPICS_COUNT)
         assert most <= STEPS_MAX_COUNT
+
+
+async def test_a_search_through_very_many_names_takes_many_turns_and_a_page_of_all_takes_one():
+    async with running_broker() as bench:
+        topics, count = bench.broker.topics, 5 * SEARCH_STEP_COUNT
+        names = {f"o.t{number}" for number in range(count)}
+        await topics.ensure_all(DEFAULT_TENANT, names, Deadline(60.0))
+
+        async def turns(q: str | None) -> int:
+            page = topics.page(DEFAULT_TENANT, q=q, limit=500, after=None)
+            task = asyncio.get_running_loop().create_task(page)
+            turned = 0
+            while not task.done():
+                await asyncio.sleep(0)
+                turned += 1
+            assert len(task.result()) == (0 if q else 500)
+            return turned
+
+        assert await turns("nothing-has-this") >= 5
+        assert await turns(None) <= 2
+
+
+async def test_who_looks_at_topics_leaves_nothing_behind():
+    async with running_broker() as bench:
+        await bench.subscribe("o.>")
+        await fill(bench)
+        router, topics = bench.broker.router, bench.broker.topics
+        for topic in await topics.page(DEFAULT_TENANT, q=None, limit=500, after=None):
+            assert router.subscribers_of(topic) == 1
+        assert not router._routes

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.core.sorted_names import SINGLE_MAX_COUNT, SortedNames
+from conduit.core.sorted_names import SEARCH_STEP_COUNT, SINGLE_MAX_COUNT, SortedNames
 
 
 def made(names):
@@ -45,8 +45,19 @@ def test_names_that_were_added_since_are_in_the_next_page():
 
 def test_only_names_with_a_text_are_given():
     found = made(["ab", "ba", "cc", "xax"])
-    assert list(found.containing("a", None)) == ["ab", "ba", "xax"]
-    assert list(found.containing("a", "ab")) == ["ba", "xax"]
+    assert list(found.containing("a", None)) == [["ab", "ba", "xax"]]
+    assert list(found.containing("a", "ab")) == [["ba", "xax"]]
+
+
+def test_a_search_is_steps_between_which_names_come_and_go():
+    found = made([f"n{number:05}" for number in range(2 * SEARCH_STEP_COUNT + 1)])
+    steps = found.containing("0", None)
+    last = next(steps)[-1]
+    found.remove(last)
+    found.add(f"{last}0")
+    found.add("a0")
+    assert next(steps)[0] == f"{last}0"
+    assert len(list(steps)) == 1
 
 
 @given(

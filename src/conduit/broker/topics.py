@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -125,14 +126,20 @@ class Topics:
         """Every topic of every tenant; for housekeeping only."""
         return list(self._ids.values())
 
-    def list(self, tenant: str, *, q: str | None, limit: int, after: str | None) -> list[Topic]:
-        """By name: those that contain `q` and come after `after`."""
-        names = self._sorted.get(tenant)
-        if names is None:
-            return []
-        # One that is being deleted has a name and is not found.
-        found = (self.find(tenant, name) for name in names.containing(q or "", after))
-        return [*islice((topic for topic in found if topic is not None), limit)]
+    async def page(
+        self, tenant: str, *, q: str | None, limit: int, after: str | None
+    ) -> list[Topic]:
+        """By name: those that contain `q` and come after `after`. What is searched takes as many turns of the
+        loop as it needs."""
+        page: list[Topic] = []
+        for names in self._sorted.get(tenant, SortedNames()).containing(q or "", after):
+            # One that is being deleted has a name and is not found.
+            found = (self.find(tenant, name) for name in names)
+            page += islice((topic for topic in found if topic is not None), limit - len(page))
+            if len(page) == limit:
+                break
+            await asyncio.sleep(0)
+        return page
 
     def walk(self, tenant: str, pattern: str, after: str | None = None) -> Iterator[Walked]:
         """The topics of a pattern that come after `after`, by name, in short steps. In between others may

@@ -251,7 +251,7 @@ class Subscriptions:
         self, tenant: str, *, q: str | None, limit: int, after: str | None
     ) -> list[SubscriptionView]:
         """By name: those that contain `q` and come after `after`."""
-        page = self._owned.page(tenant, q=q, limit=limit, after=after)
+        page = await self._owned.page(tenant, q=q, limit=limit, after=after)
         # Some may be deleted while others are looked at.
         return [
             await self._view(record)

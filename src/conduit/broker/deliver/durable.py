@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from itertools import islice
 
 from conduit.broker.topics import Topic
 from conduit.core.message import SubscriptionRecord
@@ -52,14 +52,18 @@ class Durable:
         """Of all tenants."""
         return list(self._records.values())
 
-    def page(
+    async def page(
         self, tenant: str, *, q: str | None, limit: int, after: str | None
     ) -> Sequence[SubscriptionRecord]:
-        """By name: those that contain `q` and come after `after`."""
-        names = self._names.get(tenant, SortedNames())
-        return [
-            self._records[tenant, name] for name in islice(names.containing(q or "", after), limit)
-        ]
+        """By name: those that contain `q` and come after `after`. What is searched takes as many turns of the
+        loop as it needs."""
+        page: list[SubscriptionRecord] = []
+        for names in self._names.get(tenant, SortedNames()).containing(q or "", after):
+            page += [self._records[tenant, name] for name in names[: limit - len(page)]]
+            if len(page) == limit:
+                break
+            await asyncio.sleep(0)
+        return page
 
     def followers(self, topic: Topic) -> list[SubscriptionRecord]:
         """The subscriptions that the topic belongs to."""

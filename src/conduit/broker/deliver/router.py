@@ -159,7 +159,11 @@ class Router:
 
     def subscribers_of(self, topic: Topic) -> int:
         """How many subscribers the next message of the topic goes to."""
-        return self._routed(topic).subscriber_count
+        if topic.topic_id in self._routes:
+            return self._routed(topic).subscriber_count
+        # Nothing is kept for who only looks.
+        followers = self._patterns_of(topic.tenant).trie.match(topic.name)
+        return sum(len(running.group.subscribers) for running in followers)
 
     def _open_missing(self, route: _Route, topic: Topic) -> Feed:
         """Whoever has no cursor gets one: it is settled up to `topic.last_seq`, or has its own floor."""

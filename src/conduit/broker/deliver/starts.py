@@ -10,7 +10,7 @@ import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.store_time import StoreTime
-from conduit.core.topics import matches
+from conduit.core.topics import matcher
 from conduit.errors import InvalidRequest
 from conduit.names import is_pattern
 from conduit.protocol.codec import parse_time
@@ -63,9 +63,11 @@ def check_start(pattern: str, spec: StartSpec | None) -> None:
         raise InvalidRequest(
             f"start.positions may name {POSITIONS_MAX_COUNT} topics", field="start.positions"
         )
+    is_meant = matcher(pattern)
     for name, position in positions.items():
-        _check_seq(position.seq, f"start.positions.{name}.seq")
-        if not matches(pattern, name):
+        if not _is_seq(position.seq):
+            _check_seq(position.seq, f"start.positions.{name}.seq")
+        if not is_meant(name):
             raise InvalidRequest(
                 f"start.positions names {name!r}, which is not in {pattern!r}",
                 field="start.positions",
@@ -81,8 +83,12 @@ def _time_ms(text: str) -> int:
 
 
 def _check_seq(seq: int | None, field: str) -> None:
-    if seq is not None and not 1 <= seq <= 1 << 53:
+    if seq is not None and not _is_seq(seq):
         raise InvalidRequest(f"{field} must be 1 or more", field=field)
+
+
+def _is_seq(number: int) -> bool:
+    return 1 <= number <= 1 << 53
 
 
 class Starts:

@@ -84,7 +84,7 @@ async def list_topics(
 ) -> Response:
     """List topics by name."""
     after = decode_cursor("topics", query.cursor)
-    topics = shared.broker.topics.list(tenant, q=query.q, limit=query.limit + 1, after=after)
+    topics = await shared.broker.topics.page(tenant, q=query.q, limit=query.limit + 1, after=after)
     page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
     return reply(TopicList([show(shared, topic) for topic in page], following))
 
