@@ -8,9 +8,11 @@ import uuid_utils
 
 from conduit.core.message import NewMessage
 from conduit.errors import StoreDataError, StoreUnavailable
+from conduit.storage.base import Start
 from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.postgres import PostgresStore, migrations
 from conduit.storage.postgres.batch import Batch
+from conduit.storage.slices import SLICE_COUNT
 from tests.storage import given
 from tests.storage.given import TENANT
 from tests.storage.postgres_kit import maintained, opened
@@ -329,3 +331,22 @@ async def test_dead_letters_beyond_the_count_go_in_every_tenant(store):
         )
     assert await store.dead_trim(0, DeadBounds(ephemeral_max_count=2), 100) == 9
     assert await store.find(TENANT, "no") is None
+
+
+async def test_where_very_many_topics_are_at_a_time_is_asked_a_slice_at_a_time(store):
+    count = 2 * SLICE_COUNT + 500
+    names = [f"o.t{number}" for number in range(count)]
+    topics = await store.topics_create(TENANT, names, given.KEEP_ALL, given.NOW_MS)
+    await store.append([given.message(topic.topic_id) for topic in topics])
+    home, asked = store._home, []
+    seqs_at = home.seqs_at
+
+    async def counted(topic_ids, time_ms):
+        asked.append(len(topic_ids))
+        return await seqs_at(topic_ids, time_ms)
+
+    home.seqs_at = counted
+    for time_ms, floor in ((given.NOW_MS, 0), (given.NOW_MS + 1, 1)):
+        found = await store.positions(TENANT, "o.*", Start(time_ms=time_ms))
+        assert dict(found) == {topic.topic_id: floor for topic in topics}
+    assert max(asked) <= SLICE_COUNT

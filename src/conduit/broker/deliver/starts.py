@@ -161,8 +161,9 @@ class Starts:
         """What the store takes it for by now: (topic id, floor) of every topic. Positions of topics that went
         since are among its gaps then. Raises StoreUnavailable."""
         floors = await self._store.positions(tenant, pattern, beginning.start)
-        there = {topic_id for topic_id, _ in floors}
-        for name, place in (beginning.start.positions or {}).items():
+        asked = beginning.start.positions or {}
+        there = {topic_id for topic_id, _ in floors} if asked else set()
+        for name, place in asked.items():
             if place.topic_id and place.topic_id not in there:
                 topic = self._catalog.find(tenant, name)
                 epoch = "" if topic is None else topic.epoch

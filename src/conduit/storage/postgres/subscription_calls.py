@@ -15,7 +15,7 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.core.topics import matcher, prefix_of
-from conduit.storage.base import Former, Heard, Settled, Start
+from conduit.storage.base import Extent, Former, Heard, Settled, Start
 from conduit.storage.floors import floor_of
 from conduit.storage.postgres import former, subscriptions
 from conduit.storage.postgres.dead_calls import DeadLetterCalls
@@ -65,17 +65,10 @@ class SubscriptionCalls(DeadLetterCalls):
     async def _positions(
         self, shard: Shard, tenant: str, pattern: str, start: Start
     ) -> list[tuple[int, int]]:
-        is_meant, extents, floors = matcher(pattern), [], []
+        is_meant, floors = matcher(pattern), []
         async for some in in_slices(await shard.extents(tenant, prefix_of(pattern))):
-            extents += [extent for extent in some if is_meant(extent.name)]
-        seqs: dict[int, int] = {}
-        if start.time_ms is not None:
-            seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
-        async for some in in_slices(extents):
-            floors += [
-                (each.topic_id, floor_of(start, each, lambda topic_id, _: seqs.get(topic_id, 1)))
-                for each in some
-            ]
+            extents = [extent for extent in some if is_meant(extent.name)]
+            floors += await _floors(shard, extents, start)
         return floors
 
     async def progress(
@@ -139,3 +132,14 @@ class SubscriptionCalls(DeadLetterCalls):
 
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         await self._home.lane.change(subscriptions.seek, subscription_id, positions)
+
+
+async def _floors(shard: Shard, extents: Sequence[Extent], start: Start) -> list[tuple[int, int]]:
+    """Of a slice: one question about when messages of all topics came may take longer than any may."""
+    seqs: dict[int, int] = {}
+    if start.time_ms is not None:
+        seqs = await shard.seqs_at([extent.topic_id for extent in extents], start.time_ms)
+    return [
+        (extent.topic_id, floor_of(start, extent, lambda topic_id, _: seqs.get(topic_id, 1)))
+        for extent in extents
+    ]
