@@ -9,7 +9,7 @@ from conduit.broker.administer import altering
 from conduit.broker.deliver import router
 from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.protocol.frames import Ack, Nack, Reject, Subscribe
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
@@ -148,6 +148,23 @@ async def test_a_seek_without_an_answer_is_not_undone_where_there_are_too_many_t
     await bench.broker._engine.progress.flush()
     rows = await bench.broker.store.progress(1)
     assert {row.floor for row in rows} <= {0}
+
+
+async def test_who_only_asks_where_a_seek_would_go_holds_up_nobody(bench):
+    await bench.subscribe("t", subscription="s")
+    store = bench.broker.store
+    store.held.add("positions")
+    seek = bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=True)
+    asking = asyncio.get_running_loop().create_task(seek)
+    await bench.until(lambda: bool(store.waiting))
+    store.held.clear()
+    other = bench.connect()[0].subscribe(Subscribe("t", subscription="other"))
+    subscribing = asyncio.get_running_loop().create_task(other)
+    await bench.rest()
+    is_done = subscribing.done()
+    store.release()
+    await asyncio.gather(asking, subscribing)
+    assert is_done
 
 
 async def test_two_changes_at_once_both_take_effect(bench):

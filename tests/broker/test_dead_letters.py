@@ -46,6 +46,28 @@ async def test_a_list_longer_than_one_read_is_whole_and_newest_first(bench: Benc
     assert await bench.broker.dead_letters.count(T, ALL) == count
 
 
+class TallyStore(MemoryStore):
+    """Goes through no dead letters to count them."""
+
+    async def dead_count(self, *_):
+        raise AssertionError("all were looked at")
+
+
+async def test_those_of_one_subscription_are_counted_without_a_look_at_each():
+    async with running_broker(TallyStore()) as bench:
+        await die(bench, "t", count=5)
+        letters, _ = await bench.broker.dead_letters.list(T, ALL, limit=2)
+        for letter in letters:
+            await bench.broker.dead_letters.redrive(T, letter.dead_id)
+        counts = [
+            await bench.broker.dead_letters.count(
+                T, DeadFilter(subscription="s", is_redriven=asked)
+            )
+            for asked in (None, False, True)
+        ]
+        assert counts == [5, 3, 2]
+
+
 async def test_another_tenant_sees_counts_and_touches_nothing(bench: Bench):
     await die(bench, "t")
     dead_letters = bench.broker.dead_letters

@@ -8,6 +8,7 @@ import copy
 import pytest
 
 from conduit.broker.deliver import progress
+from conduit.broker.publish.admission import PublishLimits
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
@@ -146,8 +147,8 @@ class WatchedStore(FailingStore):
 async def test_many_deaths_are_stored_in_parts_that_may_fail_each(monkeypatch, name):
     monkeypatch.setattr(progress, "DEATHS_MAX_COUNT", 100)
     store = WatchedStore()
-    async with running_broker(store) as bench:
-        bench.broker._engine.progress.expect_payloads(progress.PART_DEATHS_MAX_BYTES // 3)
+    limits = PublishLimits(max_payload_bytes=progress.PART_DEATHS_MAX_BYTES // 3)
+    async with running_broker(store, publish=limits) as bench:
         connection, peer = await bench.subscribe("t", subscription=name)
         other, others = await bench.subscribe("u", subscription="other")
         await bench.publish_many("t", 8)

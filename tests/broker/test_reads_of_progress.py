@@ -1,5 +1,8 @@
 """What is read of progress to show something: what is shown, and not all there is."""
 
+import asyncio
+
+from conduit.broker import topics as known
 from conduit.core.message import Progress
 from conduit.names import DEFAULT_TENANT as T
 from conduit.storage.memory import MemoryStore
@@ -63,3 +66,18 @@ async def test_a_page_of_topics_reads_that_page():
         page = await bench.broker.subscriptions.topics(T, "s3", limit=7, after="t04")
         assert [place.topic for place in page] == TOPICS[5:12]
         assert bench.broker.store.rows_count == 7
+
+
+async def test_a_page_of_topics_looks_at_no_others(monkeypatch):
+    monkeypatch.setattr(known, "WALK_STEP_COUNT", 5)
+    async with running_broker(CountingStore()) as bench:
+        await filled(bench)
+        page = bench.broker.subscriptions.topics(T, "s3", limit=7, after="t04")
+        asked = asyncio.get_running_loop().create_task(page)
+        turns = 0
+        while not asked.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len(asked.result()) == 7
+        # Two steps of the walk, and not five.
+        assert turns <= 3

@@ -1,4 +1,5 @@
 import random
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,37 @@ def test_a_search_is_steps_between_which_names_come_and_go():
     found.add("a0")
     assert next(steps)[0] == f"{last}0"
     assert len(list(steps)) == 1
+
+
+class Counted(str):
+    """A name; counts how often names are looked at."""
+
+    looks = 0
+
+    def __lt__(self, other):
+        Counted.looks += 1
+        return str.__lt__(self, other)
+
+    def __contains__(self, text):
+        Counted.looks += 1
+        return str.__contains__(self, text)
+
+
+def looks(call) -> int:
+    Counted.looks = 0
+    call()
+    return Counted.looks
+
+
+def test_what_a_page_costs_does_not_follow_from_how_many_names_there_are():
+    found = made([Counted(f"n{number:05}") for number in range(10_000)])
+    found.after(None, 1)
+    behind = Counted("n04999")
+    assert looks(lambda: found.after(behind, 7)) <= 2 * 14
+    assert looks(lambda: list(islice(found.containing("n", behind), 7))) <= 14 + 7
+    assert looks(lambda: found.add(Counted("n04999b"))) == 0
+    assert looks(lambda: found.after(behind, 7)) <= 4 * 14
+    assert looks(lambda: found.remove(behind)) <= 2 * 14
 
 
 @given(
