@@ -120,6 +120,24 @@ async def test_an_append_is_never_called_unavailable_while_it_may_be_stored(stor
             await append
 
 
+async def test_what_may_be_stored_is_asked_for_however_long_the_database_is_away(
+    store, cluster, monkeypatch
+):
+    # So long an append is tried that is known not to be stored.
+    monkeypatch.setattr("conduit.storage.postgres.writer.TRY_FOR_S", 0.0)
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 1)
+    async with commits_that_wait(cluster):
+        append = asyncio.get_running_loop().create_task(
+            store.append([given.message(record.topic_id)])
+        )
+        await end_who_waits(cluster)
+        await asyncio.to_thread(cluster.stop)
+        # It finds the connection refused meanwhile.
+        await asyncio.to_thread(cluster.start)
+    assert await append == [2]
+
+
 async def end_own_session(connection: asyncpg.Connection) -> None:
     await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
