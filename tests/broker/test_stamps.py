@@ -210,3 +210,11 @@ async def test_what_came_last_is_asked_for_all_topics_of_a_commit_at_once(store,
         assert asked == [20]
         await bench.publish("t7")
         assert asked == [20]
+
+
+async def test_a_commit_without_messages_is_stamped_while_the_clock_is_behind(store, clock):
+    store_time = StoreTime(store, clock)
+    store_time.highest_ms = clock.wall_ms() + 1
+    waiting = Stamps(store, store_time).give([], clock.wall_ms())
+    assert waiting is not None
+    await waiting

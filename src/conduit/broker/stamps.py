@@ -53,7 +53,8 @@ class Stamps:
             topic_id = message.topic_id
             stamp_ms = max(last_ms.get(topic_id, highest_ms), now_ms)
             message.published_at_ms = last_ms[topic_id] = stamp_ms
-        await self._know(max(message.published_at_ms for message in messages))
+        # There may be none: a deletion that waits for its turn among the commits has no message.
+        await self._know(max((message.published_at_ms for message in messages), default=0))
 
     async def _know(self, stamp_ms: int) -> None:
         """The clock is behind this stamp, which may be one that another node gave, or a store that was
