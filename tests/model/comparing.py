@@ -48,6 +48,9 @@ class Comparing:
         await self._world.let_pass(STEP_S)
         self._world.look_at_job()
         await self.nobody_is_silent()
+        if self._world.is_calm:
+            # Who asked has been answered: from here on nothing is made for them.
+            self._world.state.may_make.clear()
         self._nobody_has_too_much()
         self.raise_violations()
 

@@ -307,8 +307,10 @@ class Port:
                 ears.did_trim(args[0], args[1], result.first_seq)
             case "topic_create" | "topics_create":
                 for record in result if isinstance(result, list) else [result]:
+                    ears.state.made(record.name)
                     ears.did_topic_create(record)
             case "subscription_create":
+                ears.state.made(result.name)
                 ears.did_subscription_create(result, args[4], known)
             case "dead_delete":
                 ears.did_dead_delete(args[1])

@@ -234,7 +234,11 @@ class Line:
     def learn_floor(self, floor: int, now: float) -> None:
         """The broker's floor: where it is lower than what is known, a redrive that is under way keeps it."""
         lowest = floor + 1
-        if floor < self.floor and self.is_doubtful(lowest):
+        if floor >= self.floor:
+            return
+        if lowest in self.open:
+            self._floor = floor
+        elif self.is_doubtful(lowest):
             self.redrive(lowest, now)
             self._floor = floor
 

@@ -58,6 +58,8 @@ class State:
     """By client, in the order of subscribing."""
     leaving: dict[str, Topic] = field(default_factory=dict)
     """Topics whose deletion is under way; the store may have forgotten them."""
+    may_make: set[str] = field(default_factory=set)
+    """Topics and subscriptions that somebody has asked to be made."""
     redriving: Counter[LetterPlace] = field(default_factory=Counter)
     """Dead letters that so many calls or jobs may redrive at any time."""
     job: Job | None = None
@@ -67,6 +69,11 @@ class State:
     """What the broker's counters must say, since it started."""
     violations: list[Violation] = field(default_factory=list)
     """Kept, and not raised where they are seen: there the broker would catch them."""
+
+    def made(self, name: str) -> None:
+        """The store has a new topic or subscription."""
+        if name not in self.may_make:
+            raise Violation(f"{name} was made, and nobody asked for it")
 
     def subscriptions(self) -> Iterator[Subscription]:
         """All of them."""
@@ -201,6 +208,7 @@ class State:
         self.unnamed.clear()
         self.holders.clear()
         self.leaving.clear()
+        self.may_make.clear()
         self.due.clear()
         self.redriving.clear()
         self.job = None

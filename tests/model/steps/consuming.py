@@ -110,6 +110,8 @@ class Join(Step):
         client.is_worker, client.budget = self.is_worker, self.budget
         client.is_busy = True
         frame.create = self.create
+        if self.create:
+            world.state.may_make |= {frame.topic, self.name or ""}
         world.begin(_subscribe(world, client, frame))
 
     def _frame(self, world: World) -> Subscribe | None:

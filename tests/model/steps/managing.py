@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, Retention
 from conduit.protocol.frames import StartAt, StartSpec
@@ -42,6 +43,7 @@ class MakeTopic(Step):
     age_s: int | None = None
 
     async def take(self, world: World) -> None:
+        world.state.may_make.add(self.name)
         retention = Retention(max_messages=self.keep, max_age_s=self.age_s)
         call = partial(world.broker.topics.create, world.tenant, self.name, retention)
         # It may be there by a call whose answer was lost, or one that another step waits for.
@@ -97,9 +99,11 @@ class Change(Step):
         subscriptions, tenant, name = world.broker.subscriptions, world.tenant, self.name
         match self.how:
             case "pause":
-                world.begin(asked(world, partial(subscriptions.pause, tenant, name)))
+                call = partial(subscriptions.pause, tenant, name)
+                world.begin(_paused(world, known, call, is_paused=True))
             case "resume":
-                world.begin(asked(world, partial(subscriptions.resume, tenant, name)))
+                call = partial(subscriptions.resume, tenant, name)
+                world.begin(_paused(world, known, call, is_paused=False))
             case "update":
                 if world.port.faults.any and "ack_wait_ms" in dict(self.changes):
                     # Which deliveries have the old wait is not known when the answer comes among others.
@@ -132,6 +136,19 @@ class Change(Step):
         error = await asked(world, partial(seek, world.tenant, self.name, start, dry_run=False))
         for line in lines if error is None else ():
             line.moves_told = line.moves
+
+
+async def _paused(
+    world: World,
+    known: Subscription,
+    call: Callable[[], Coroutine[Any, Any, Any]],
+    *,
+    is_paused: bool,
+) -> None:
+    error = await asked(world, call)
+    is_calm = world.is_calm_but_for_this and not known.going
+    if error is None and is_calm and known.stored[1] != is_paused:
+        raise Violation(f"{known} was answered to be paused: {is_paused}, and that is not stored")
 
 
 @dataclass(frozen=True, repr=False)
