@@ -133,7 +133,7 @@ PLANTS = (
     # A late nack fails an attempt of another subscriber, or one that was not made yet.
     Plant(
         "4-late-nack",
-        "becomes a dead letter|was told|too early|failures are told|nacked_count",
+        "becomes a dead letter|was told|too early|failures are told|nacked_count|more than its window",
         (
             Change(
                 "broker/deliver/verbs.py",

@@ -35,6 +35,9 @@ SLOTS_COUNT = 4
 # A job that redrives many has short pauses.
 JOB_HOPS = 100
 JOB_HOP_S = 0.001
+# Many times what the server gives a stop.
+STOP_HOPS = 300
+STOP_HOP_S = 1.0
 
 
 class _Complaints(logging.Handler):
@@ -157,8 +160,12 @@ class World:
         stopping = asyncio.get_running_loop().create_task(self.broker.stop())
         await self.loop.idle()
         faults.release()
-        while not stopping.done():
-            await self.let_pass(1.0)
+        for _ in range(STOP_HOPS):
+            if stopping.done():
+                break
+            await self.let_pass(STOP_HOP_S)
+        else:
+            self.violated(Violation("the broker does not stop"))
         if faults.failed_count == failed_count:
             for lost in at_rest.unstored(self.state):
                 self.violated(Violation(lost))
