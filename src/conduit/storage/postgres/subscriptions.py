@@ -88,20 +88,26 @@ CROSS JOIN LATERAL (
   WHERE g.subscription_id = p.subscription_id AND g.topic_id = p.topic_id) AS g
 """
 
-# What was recorded, and of the other topics that are still there where it began.
+# What was recorded, and of the other topics that are still there where it began. Sorted, and the first of
+# each topic taken: a join of the two that was planned while nothing was recorded compares each with each, in
+# the session that has the plan, until statistics are made again.
 _ROWS = f"""
-SELECT p.topic_id, t.first_seq, p.floor, p.cursor, p.open, g.numbers, g.retries
-FROM conduit.progress AS p JOIN conduit.topics AS t USING (topic_id) {_NUMBERS}
-WHERE p.subscription_id = $1
-UNION ALL
-SELECT t.topic_id, t.first_seq, b.floor, b.floor, ''::bytea, NULL, NULL
-FROM conduit.subscriptions AS s
-CROSS JOIN LATERAL (
-  SELECT key::bigint, value::bigint FROM jsonb_each_text(s.begins)) AS b (topic_id, floor)
-JOIN conduit.topics AS t ON t.topic_id = b.topic_id AND t.tenant = s.tenant
-WHERE s.subscription_id = $1 AND NOT EXISTS (
-  SELECT FROM conduit.progress AS p
-  WHERE p.subscription_id = s.subscription_id AND p.topic_id = t.topic_id)
+SELECT DISTINCT ON (r.topic_id)
+       r.topic_id, t.first_seq, r.floor, r.cursor, r.open, r.numbers, r.retries
+FROM (
+  SELECT p.topic_id, p.floor, p.cursor, p.open, g.numbers, g.retries, 1 AS place
+  FROM conduit.progress AS p {_NUMBERS}
+  WHERE p.subscription_id = $1
+  UNION ALL
+  SELECT b.topic_id, b.floor, b.floor, ''::bytea, NULL, NULL, 2
+  FROM conduit.subscriptions AS s
+  CROSS JOIN LATERAL (
+    SELECT key::bigint, value::bigint FROM jsonb_each_text(s.begins)) AS b (topic_id, floor)
+  WHERE s.subscription_id = $1
+) AS r
+JOIN conduit.topics AS t USING (topic_id)
+WHERE t.tenant = (SELECT tenant FROM conduit.subscriptions WHERE subscription_id = $1)
+ORDER BY r.topic_id, r.place
 """
 _COLUMNS = "topic_id, floor, cursor, open, numbers, retries"
 _PROGRESS = f"SELECT $1::bigint, {_COLUMNS} FROM ({_ROWS}) AS r"
