@@ -81,7 +81,11 @@ class Changes:
         task = self._begin(self._in_turn(places, work, change))
         await asyncio.wait({task}, timeout=(deadline or Deadline(CHANGE_TIMEOUT_S)).left_s)
         if task.done():
-            return task.result()
+            try:
+                return task.result()
+            finally:
+                # Its error knows this frame, and the frame would know the error's task.
+                del task
         if change.is_told:
             raise OutcomeUnknown("the store does not answer; the change may still be made")
         task.cancel()

@@ -46,4 +46,9 @@ async def result_of(begin: Callable[[Callable[[T | ConduitError], None]], None])
             waiter.set_result(result)
 
     begin(answer)
-    return await waiter
+    try:
+        return await waiter
+    except ConduitError:
+        # The error knows this frame, and the frame would know what has the error.
+        del waiter
+        raise

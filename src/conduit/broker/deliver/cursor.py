@@ -109,6 +109,8 @@ class Cursor:
         self.delivery.forget()
         self.group.freed()
         self._source.close()
+        # It holds this one.
+        del self._handing
         self._engine.feeds.detach(self.feed)
         self._engine.deadlines.unwatch(self)
         self._engine.progress.forget(self)

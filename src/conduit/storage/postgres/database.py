@@ -172,7 +172,11 @@ class Database:
         task = asyncio.get_running_loop().create_task(work())
         self._calls.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # Its error knows this frame, and the frame would know the error's task.
+            del task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
@@ -233,3 +237,6 @@ async def within(
         if changes:
             raise OutcomeUnknown(f"{late}; it may be done") from error
         raise StoreUnavailable(late) from error
+    finally:
+        # Its error knows this frame, and the frame would know the error's task.
+        del task, done

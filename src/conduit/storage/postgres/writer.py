@@ -114,7 +114,11 @@ class Writer:
         if not batch:
             return []
         task = asyncio.get_running_loop().create_task(self._append(batch))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # Its error knows this frame, and the frame would know the error's task.
+            del task
 
     async def _append(self, batch: Sequence[NewMessage]) -> list[int]:
         try:
