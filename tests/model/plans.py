@@ -254,4 +254,7 @@ def plan(choose: Choices, max_steps: int) -> list[Step]:
 
 def setup(choose: Choices) -> Setup:
     """On which store, and how small it is."""
-    return Setup(max_messages=choose.of([1_000_000, 1_000_000, 100, 600]))
+    return Setup(
+        max_messages=choose.of([1_000_000, 1_000_000, 100, 600]),
+        max_letters=choose.of([100_000, 100_000, 1, 3]),
+    )

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from conduit.broker.administer.retention import RetentionRules
 from conduit.broker.broker import BrokerOptions
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
 from conduit.storage.sqlite import SqliteStore
 from tests.model.oracle.log import Violation
@@ -21,10 +23,18 @@ from tests.model.world import World
 
 @dataclass(frozen=True, repr=False)
 class Setup(Plain):
-    """`store` is `memory` or `sqlite`; `max_messages` bounds the memory store."""
+    """`store` is `memory` or `sqlite`; `max_messages` bounds the memory store, `max_letters` the dead letters
+    of each subscription."""
 
     store: str = "memory"
     max_messages: int = 1_000_000
+    max_letters: int = 100_000
+
+    @property
+    def options(self) -> BrokerOptions:
+        """Of the broker."""
+        bounds = DeadBounds(max_count=self.max_letters, ephemeral_max_count=self.max_letters)
+        return BrokerOptions(housekeeping=RetentionRules(dead_bounds=bounds))
 
     @contextmanager
     def stores(self) -> Iterator[Callable[[], Store]]:
@@ -40,7 +50,7 @@ class Setup(Plain):
 def run(setup: Setup, steps: Sequence[Step], *, is_traced: bool = False) -> None:
     """Take the steps, then let everything come to rest. Raises Violation."""
     with setup.stores() as stores:
-        world = World(stores, BrokerOptions(), is_traced=is_traced)
+        world = World(stores, setup.options, is_traced=is_traced)
         try:
             for step in [*steps, Rest()]:
                 step.apply(world)

@@ -17,9 +17,11 @@ from typing import Any
 
 from conduit.core.message import DeadLetter, NewMessage, Progress, Retention
 from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.names import DEFAULT_TENANT
 from conduit.storage.base import Appender, Store
-from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from tests.model.clockwork import VirtualLoop
+from tests.model.oracle import letters
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Violation
 
@@ -269,6 +271,8 @@ class Port:
             self._effect(call, args, result, known)
         if call == "append":
             await self._learn_extents()
+        elif call == "dead_trim":
+            await self._learn_letters(*args, result)
         return result
 
     async def _do(self, call: str, args: Any, more: Any) -> Any:
@@ -285,6 +289,17 @@ class Port:
         if self.inner.kind == "memory":
             for record in await self.inner.topics():
                 self._ears.trimmed(record.topic_id, record.first_seq)
+
+    async def _learn_letters(
+        self, before_ms: int, bounds: DeadBounds, limit: int, count: int
+    ) -> None:
+        found = await self.dead_letters(DEFAULT_TENANT)
+        there = {(one.subscription, one.topic_id, one.seq) for one in found}
+        with self._listening():
+            letters.dropped(self._ears.state, bounds, there)
+            if self.inner.kind == "memory" and count < limit:
+                # Elsewhere others may have come by now.
+                letters.nobody_has_too_many(self._ears.state, bounds)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

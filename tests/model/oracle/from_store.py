@@ -364,6 +364,7 @@ class FromStore:
         letters = self.state.letters
         for place in [place for place, one in letters.items() if one.dead_id in dead_ids]:
             del letters[place]
+            self.state.fates[place] = "discarded"
 
 
 def _due(death: Death) -> Due:

@@ -65,6 +65,8 @@ class State:
     job: Job | None = None
     due: list[Due] = field(default_factory=list)
     letters: dict[LetterPlace, Letter] = field(default_factory=dict)
+    fates: dict[LetterPlace, str] = field(default_factory=dict)
+    """What became of those that are gone."""
     counts: Counter[str] = field(default_factory=Counter)
     """What the broker's counters must say, since it started."""
     violations: list[Violation] = field(default_factory=list)
