@@ -150,11 +150,12 @@ async def test_a_seek_without_an_answer_is_not_undone_where_there_are_too_many_t
     assert {row.floor for row in rows} <= {0}
 
 
-async def test_who_only_asks_where_a_seek_would_go_holds_up_nobody(bench):
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_while_it_is_asked_where_a_seek_goes_nobody_is_held_up(bench, dry_run):
     await bench.subscribe("t", subscription="s")
     store = bench.broker.store
     store.held.add("positions")
-    seek = bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=True)
+    seek = bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=dry_run)
     asking = asyncio.get_running_loop().create_task(seek)
     await bench.until(lambda: bool(store.waiting))
     store.held.clear()
@@ -165,6 +166,30 @@ async def test_who_only_asks_where_a_seek_would_go_holds_up_nobody(bench):
     store.release()
     await asyncio.gather(asking, subscribing)
     assert is_done
+
+
+@pytest.mark.parametrize("is_anew", [False, True])
+async def test_a_subscription_that_is_deleted_while_it_is_asked_where_a_seek_goes_is_not_moved(
+    bench, is_anew
+):
+    connection, _ = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", 3)
+    store = bench.broker.store
+    store.held.add("positions")
+    seek = bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    seeking = asyncio.get_running_loop().create_task(seek)
+    await bench.until(lambda: bool(store.waiting))
+    store.held.clear()
+    await bench.broker.subscriptions.delete(T, "s")
+    if is_anew:
+        await bench.subscribe("t", subscription="s", start="new")
+    store.release()
+    with pytest.raises(NotFound):
+        await seeking
+    await bench.flush()
+    rows = [row for id_ in (1, 2) for row in await store.progress(id_)]
+    assert [row.floor for row in rows] == ([3] if is_anew else [])
+    connection.close()
 
 
 async def test_two_changes_at_once_both_take_effect(bench):

@@ -30,7 +30,7 @@ from conduit.core.message import (
     SubscriptionRecord,
     SubscriptionSettings,
 )
-from conduit.errors import InvalidRequest
+from conduit.errors import InvalidRequest, NotFound
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
@@ -122,20 +122,21 @@ class Subscriptions:
     async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
         """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
         what `start` asks for and is not there. With `dry_run` nothing changes.
-        """
-        if dry_run:
-            # Nobody waits for what only looks.
-            return await self._sought(self._owned.get(tenant, name), start, dry_run=True)
-        async with self._owned.changing:
-            return await self._sought(self._owned.get(tenant, name), start, dry_run=False)
 
-    async def _sought(
-        self, record: SubscriptionRecord, start: StartSpec, *, dry_run: bool
-    ) -> Moved:
+        Raises InvalidRequest, NotFound `subscription_not_found`.
+        """
+        record = self._owned.get(tenant, name)
         beginning = await self._starts.begin(record.tenant, record.pattern, start)
         positions = await self._starts.floors(record.tenant, record.pattern, beginning)
         if not dry_run:
-            await self._altering.seek(record, positions)
+            # Nobody waits for what only looks.
+            async with self._owned.changing:
+                if self._owned.get(tenant, name) is not record:
+                    raise NotFound(
+                        f"subscription {name!r} was deleted and made anew meanwhile",
+                        code="subscription_not_found",
+                    )
+                await self._altering.seek(record, positions)
         moved = Moved([], False, 0, dry_run, missing(beginning))
         async for topic, floor in self._topics_of(positions):
             place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))

@@ -12,6 +12,7 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.core.topics import matcher
+from conduit.names import is_pattern
 from conduit.storage.base import Former, Heard, Settled, Start
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import floor_of
@@ -64,8 +65,12 @@ class SubscriptionCalls(DeadLetterCalls):
         return self._fences.claim(subscription_id)
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
-        is_meant, floors = matcher(pattern), []
-        async for some in in_slices(list(self._log.topics.values())):
+        is_meant, floors, topics = matcher(pattern), [], self._log.topics
+        if not is_pattern(pattern):
+            # One, and not a walk through all.
+            topic_id = self._log.id_of(tenant, pattern)
+            topics = {} if topic_id is None else {topic_id: topics[topic_id]}
+        async for some in in_slices(list(topics.values())):
             for topic in some:
                 record = topic.record
                 if record.tenant == tenant and is_meant(record.name):
