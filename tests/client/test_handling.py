@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from conduit.client import AsyncConduit
+from conduit.errors import InvalidRequest
+from conduit.protocol.frames import DELAY_MAX_MS, REASON_MAX_CHARS
 from tests.client.peer import Peer, peers
 from tests.client.test_stream import streaming, take
 
@@ -160,6 +163,68 @@ async def test_a_lost_connection_does_not_hand_out_twice_what_is_worked_on(attem
         assert [other.message.seq for other in others] == [2, 3]
         for held in (delivery, *others):
             await held.ack()
+
+
+# What the server would not take ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "field", "arguments"),
+    [
+        ("nack", "delay_ms", {"delay_ms": -1}),
+        ("nack", "delay_ms", {"delay_ms": DELAY_MAX_MS + 1}),
+        ("nack", "delay_ms", {"delay_ms": 1.5}),
+        ("nack", "reason", {"reason": ValueError("no text")}),
+        ("nack", "reason", {"reason": "a\0b"}),
+        ("reject", "reason", {"reason": 7}),
+        ("extend", "ms", {"ms": 0}),
+    ],
+)
+async def test_what_the_server_would_refuse_is_raised_by_the_call_and_settles_nothing(
+    verb: str, field: str, arguments: dict[str, Any]
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.deliver(1)
+        await peer.expect("ack")
+
+    async with streaming([script], "t") as stream:
+        delivery = await anext(stream)
+        with pytest.raises(InvalidRequest) as caught:
+            await getattr(delivery, verb)(**arguments)
+        assert caught.value.field == field
+        await delivery.ack()
+
+
+async def test_an_error_text_that_is_too_long_for_a_reason_is_cut() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.deliver(1, 2)
+        assert (await peer.expect("reject"))["reason"] == "r" * (REASON_MAX_CHARS - 1) + "…"
+        assert (await peer.expect("nack"))["reason"] == "n" * REASON_MAX_CHARS
+
+    async with streaming([script], "t") as stream:
+        await (await anext(stream)).reject("r" * 300)
+        await (await anext(stream)).nack(reason="n" * REASON_MAX_CHARS)
+
+
+async def test_what_the_server_refuses_later_is_logged_with_its_message_and_handed_out_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.deliver(1)
+        await peer.expect("reject")
+        await peer.send("error", code="invalid_request", message="no", message_id="m1")
+        await peer.deliver(1, attempt=2)
+        assert (await peer.expect("ack"))["attempt"] == 2
+
+    async with streaming([script], "t", "s") as stream:
+        await (await anext(stream)).reject("unwanted")
+        again = await anext(stream)
+        assert again.attempt == 2
+        await again.ack()
+    assert "message m1 is not settled, and comes again: no (code invalid_request)" in caplog.text
 
 
 # Leaving --------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ SERVER_FIELDS = {
     "gap": {"topic", "from_seq", "to_seq", "reason", "epoch", "subscription"},
     "closing": {"reason", "reconnect_after_ms"},
     "heartbeat_ack": set(),
-    "error": {"code", "message", "ref", "field", "retry_after_ms"},
+    "error": {"code", "message", "ref", "field", "message_id", "retry_after_ms"},
 }
 
 

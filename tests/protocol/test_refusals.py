@@ -70,7 +70,13 @@ def test_half_of_a_surrogate_pair_is_refused_by_name(payload, half):
     ids=lambda value: repr(value[:45]) if isinstance(value, bytes) else None,
 )
 def test_a_refusal_can_be_told_apart_by_the_frames_ref_if_it_can_be_read(text, ref):
-    assert decode_ref(text) == ref
+    assert decode_ref(text) == (ref, None)
+
+
+def test_the_error_of_a_verb_that_cannot_be_used_names_its_message():
+    assert decode_ref(b'{"type":"nack","message_id":"m1","delay_ms":1.5}') == (None, "m1")
+    told = decode_server_frame(error_frame(InvalidRequest("no"), None, "m1")[2:])
+    assert told.message_id == "m1"
 
 
 def test_the_error_of_what_would_wait_too_long_says_in_milliseconds_when_to_come_again():

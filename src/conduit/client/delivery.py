@@ -9,7 +9,18 @@ import msgspec
 
 from conduit.client.faults import UnreadablePayload
 from conduit.client.text import encoded
-from conduit.protocol.frames import Ack, Extend, Gap, MessageFrame, Nack, Reject
+from conduit.errors import InvalidRequest
+from conduit.names import check_text
+from conduit.protocol.frames import (
+    DELAY_MAX_MS,
+    REASON_MAX_CHARS,
+    Ack,
+    Extend,
+    Gap,
+    MessageFrame,
+    Nack,
+    Reject,
+)
 
 Verb = Ack | Nack | Reject | Extend
 """What can be said of a delivery."""
@@ -69,36 +80,63 @@ class Delivery:
 
     async def nack(self, delay_ms: int | None = None, reason: str | None = None) -> None:
         """Failed: it comes again after `delay_ms`, or after the backoff of this attempt; after the
-        last attempt it becomes a dead letter. Raises InvalidRequest for a reason that cannot be sent."""
-        # Before anything counts as said.
-        encoded(reason)
+        last attempt it becomes a dead letter.
+
+        A reason that is longer than REASON_MAX_CHARS is cut. Raises InvalidRequest for one that is no text,
+        or cannot be sent or stored, and for a delay that is not 0 to DELAY_MAX_MS: nothing is settled then.
+        """
+        _check_ms(delay_ms, "delay_ms", 0)
         await self._settle(
             self,
             Nack(
                 self.message.message_id,
                 subscription=self.message.subscription,
                 delay_ms=delay_ms,
-                reason=reason,
+                reason=_short(reason),
             ),
         )
 
     async def reject(self, reason: str | None = None) -> None:
-        """It can never succeed: it becomes a dead letter now. Raises InvalidRequest as `nack` does."""
-        encoded(reason)
+        """It can never succeed: it becomes a dead letter now. The reason is cut, and InvalidRequest raised,
+        as by `nack`."""
+        message = self.message
         await self._settle(
             self,
-            Reject(self.message.message_id, subscription=self.message.subscription, reason=reason),
+            Reject(message.message_id, subscription=message.subscription, reason=_short(reason)),
         )
 
     async def extend(self, ms: int | None = None) -> None:
         """A sign of life: HOLD_MAX_S begins anew, and the server waits for at least `ms` from now.
 
         Only work that takes longer than HOLD_MAX_S needs it, or code that blocks the event loop for
-        longer than HOLD_MS, since nothing else can be sent meanwhile.
+        longer than HOLD_MS, since nothing else can be sent meanwhile. Raises InvalidRequest if `ms` is not
+        1 to DELAY_MAX_MS.
         """
+        _check_ms(ms, "ms", 1)
         await self._settle(
             self, Extend(self.message.message_id, subscription=self.message.subscription, ms=ms)
         )
+
+
+def _check_ms(ms: int | None, field: str, low: int) -> None:
+    """Raise InvalidRequest for a time that the server would refuse: it would be told too late, when the
+    call has returned and the delivery counts as settled here."""
+    if ms is not None and (type(ms) is not int or not low <= ms <= DELAY_MAX_MS):
+        raise InvalidRequest(
+            f"{field} must be a whole number, {low} to {DELAY_MAX_MS}", field=field
+        )
+
+
+def _short(reason: str | None) -> str | None:
+    """A reason as it can be stored: error texts have no bound, and must not keep it from being settled."""
+    if reason is None:
+        return None
+    if not isinstance(reason, str):
+        raise InvalidRequest("reason must be a text, such as str(error)", field="reason")
+    if len(reason) > REASON_MAX_CHARS:
+        reason = reason[: REASON_MAX_CHARS - 1] + "…"
+    encoded(reason)
+    return check_text(reason, "reason", REASON_MAX_CHARS)
 
 
 Settle = Callable[[Delivery, Verb], Awaitable[None]]

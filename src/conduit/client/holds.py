@@ -182,6 +182,10 @@ class Holds:
             self._remember(verb, held.message, now)
         return verb, None
 
+    def refused(self, message_id: str) -> None:
+        """The server did not take what was said of it: when it comes again it is handed out."""
+        self._settled.pop(message_id, None)
+
     def lost(self) -> None:
         """The connection ended and the inbox was emptied: nothing is out, everything comes again."""
         self._fresh.clear()

@@ -207,7 +207,15 @@ class Stream:
         elif isinstance(frame, Unsubscribed):
             self._deleted()
         elif isinstance(frame, ErrorFrame):
-            _log.warning("%s: %s (code %s)", self._subscribe.topic, frame.message, frame.code)
+            self._refused(frame)
+
+    def _refused(self, frame: ErrorFrame) -> None:
+        """The server could not use something that was sent; what that was to settle is not settled."""
+        what = self._subscribe.topic
+        if frame.message_id is not None:
+            what = f"{what}: message {frame.message_id} is not settled, and comes again"
+            self._holds.refused(frame.message_id)
+        _log.warning("%s: %s (code %s)", what, frame.message, frame.code)
 
     def _deleted(self) -> None:
         """Nobody asked to unsubscribe: the subscription was deleted. Raises ApiError."""

@@ -120,30 +120,32 @@ def decode_client_frame(text: bytes) -> AnyClientFrame:
 
 class _Ref(msgspec.Struct):
     ref: str | None = None
+    message_id: str | None = None
 
 
 _ref = msgspec.json.Decoder(_Ref).decode
 _text = msgspec.json.Decoder(str).decode
 
 
-def decode_ref(text: bytes) -> str | None:
-    """The `ref` of a frame that is otherwise faulty, so that its error can be told apart.
+def decode_ref(text: bytes) -> tuple[str | None, str | None]:
+    """The `ref` and the `message_id` of a frame that is otherwise faulty, so that its error names it.
 
     Where it is not JSON, or too deep, the `ref` is found if no array and no object stands between it
-    and one of the ends; in time that grows with the text.
+    and one of the ends, in time that grows with the text; the `message_id` is not.
     """
     try:
-        return _ref(text).ref
+        found_both = _ref(text)
+        return found_both.ref, found_both.message_id
     except msgspec.ValidationError:
-        return None
+        return None, None
     except (msgspec.DecodeError, RecursionError):
         found = _REF_IN_FRONT.match(text)
         if found is None and (at := text.rfind(b'"ref"')) >= 0:
             found = _REF_AT_END.fullmatch(text, at)
     try:
-        return None if found is None else _text(found[1])
+        return None if found is None else _text(found[1]), None
     except msgspec.DecodeError:
-        return None
+        return None, None
 
 
 def decode_server_frame(text: bytes) -> AnyServerFrame:
@@ -243,9 +245,9 @@ def server_frame(frame: ServerFrame) -> bytes:
     return text_frame(encode_json(frame))
 
 
-def error_frame(error: ConduitError, ref: str | None) -> bytes:
+def error_frame(error: ConduitError, ref: str | None, message_id: str | None = None) -> bytes:
     """The `error` frame that tells a client of an error."""
-    frame = ErrorFrame(error.code, error.told, ref, error.field)
+    frame = ErrorFrame(error.code, error.told, ref, error.field, message_id)
     if isinstance(error, Unavailable):
         frame.retry_after_ms = math.ceil(error.retry_after_s * 1000)
     return server_frame(frame)

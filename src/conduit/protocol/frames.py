@@ -12,6 +12,10 @@ import msgspec
 
 from conduit.protocol.records import Receipt
 
+REASON_MAX_CHARS = 255
+# The longest `delay_ms` of a nack, and `ms` of an extend.
+DELAY_MAX_MS = 24 * 3_600_000
+
 # Client to server ---------------------------------------------------------------------------------
 
 
@@ -243,6 +247,7 @@ class HeartbeatAck(ServerFrame, tag="heartbeat_ack"):
 class ErrorFrame(ServerFrame, tag="error"):
     """A request was refused; the connection goes on unless a close frame follows.
 
+    `message_id`: of the `ack`, `nack`, `reject` or `extend` that could not be used, if it named one.
     `retry_after_ms` is there if the same request can succeed later: not before that time.
     """
 
@@ -250,6 +255,7 @@ class ErrorFrame(ServerFrame, tag="error"):
     message: str
     ref: str | None = None
     field: str | None = None
+    message_id: str | None = None
     retry_after_ms: int | None = None
 
 

@@ -143,7 +143,7 @@ class Session(WebSocket):
                 raise InvalidRequest(f"ref may have {REF_MAX_CHARS} characters", field="ref")
             _HANDLERS[type(frame)](self, frame)
         except ConduitError as error:
-            self._refuse(decode_ref(text), error)
+            self._refuse(*decode_ref(text), error)
 
     def _subscribe(self, frame: Subscribe) -> None:
         if self.closing:
@@ -157,9 +157,9 @@ class Session(WebSocket):
         try:
             await self._connection.subscribe(frame)
         except ConduitError as error:
-            self._refuse(frame.ref, error)
+            self._refuse(frame.ref, None, error)
         except Exception as error:  # noqa: BLE001 - the root of the task: answered and logged
-            self._refuse(frame.ref, StateError.of(error))
+            self._refuse(frame.ref, None, StateError.of(error))
         self._subscribing = None
         while self._kept and self._subscribing is None:
             self._handle(self._kept.popleft())
@@ -200,7 +200,7 @@ class Session(WebSocket):
     def _published(self, ref: str | None, result: Receipt | ConduitError) -> None:
         self._publish_count -= 1
         if isinstance(result, ConduitError):
-            self._refuse(ref, result)
+            self._refuse(ref, None, result)
         else:
             self.write(text_frame(published_text(result, ref)))
         if self._is_paused:
@@ -208,10 +208,10 @@ class Session(WebSocket):
 
     # Parts ----------------------------------------------------------------------------------------
 
-    def _refuse(self, ref: str | None, error: ConduitError) -> None:
+    def _refuse(self, ref: str | None, message_id: str | None, error: ConduitError) -> None:
         if isinstance(error, StateError):
             logger.error("a frame failed", exc_info=error)
-        self.write(error_frame(error, ref))
+        self.write(error_frame(error, ref, message_id))
         close = CODES[error.code].close
         if close is not None:
             self.close(close, error.code)

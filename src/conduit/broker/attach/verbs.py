@@ -27,8 +27,6 @@ from conduit.protocol.codec import error_frame, server_frame
 
 # Ids in one `ack` frame.
 IDS_MAX_COUNT = 1_000
-REASON_MAX_CHARS = 255
-DELAY_MAX_MS = 24 * 3_600_000
 
 
 class _Request(msgspec.Struct):
@@ -269,10 +267,10 @@ def _one_form() -> InvalidRequest:
 
 
 def _seconds(ms: int | None, field: str, low: int) -> float | None:
-    if ms is not None and not low <= ms <= DELAY_MAX_MS:
-        raise InvalidRequest(f"{field} must be {low} to {DELAY_MAX_MS}", field=field)
+    if ms is not None and not low <= ms <= frames.DELAY_MAX_MS:
+        raise InvalidRequest(f"{field} must be {low} to {frames.DELAY_MAX_MS}", field=field)
     return None if ms is None else ms / 1000
 
 
 def _reason(reason: str | None, default: str) -> str:
-    return check_text(reason or default, "reason", REASON_MAX_CHARS)
+    return check_text(reason or default, "reason", frames.REASON_MAX_CHARS)
