@@ -5,6 +5,7 @@ import asyncio
 from conduit.broker import topics as known
 from conduit.core.message import Progress
 from conduit.names import DEFAULT_TENANT as T
+from conduit.storage.base import Settled
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -23,6 +24,10 @@ class CountingStore(MemoryStore):
 
     async def progress_in(self, *args) -> list[Progress]:
         return self._counted(await super().progress_in(*args))
+
+    async def settled(self, subscription_id: int) -> Settled:
+        await asyncio.sleep(0)
+        return await super().settled(subscription_id)
 
     def _counted(self, rows: list[Progress]) -> list[Progress]:
         self.rows_count += len(rows)
@@ -58,6 +63,19 @@ async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():
         assert [view.record.name for view in views] == [f"s{number}" for number in range(1, 10)]
         assert {(view.lag, view.more_topics) for view in views} == {(0, True)}
         assert bench.broker.store.rows_count == 0
+
+
+async def test_who_waits_for_what_is_being_counted_does_not_count_it_again():
+    async with running_broker(CountingStore()) as bench:
+        await filled(bench)
+        for lag in bench.broker._engine.lags.by_id.values():
+            lag.unknown()
+        pages = [
+            bench.broker.subscriptions.list(T, q=None, limit=500, after=None) for _ in range(5)
+        ]
+        for views in await asyncio.gather(*pages):
+            assert {view.lag for view in views} == {0}
+        assert bench.broker.store.rows_count == 10 * len(TOPICS)
 
 
 async def test_a_page_of_topics_reads_that_page():

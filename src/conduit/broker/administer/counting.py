@@ -77,6 +77,9 @@ class Counting:
 
     async def _count(self, record: SubscriptionRecord, lag: Lag) -> None:
         async with self._lock:
+            if not lag.is_stale:
+                # Somebody else has counted it meanwhile.
+                return
             walk = self._catalog.walk(record.tenant, record.pattern)
             await self._lags.cover(lag.coverage, walk)
             running = self._owned.find_running(record)
