@@ -44,11 +44,11 @@ def cycle() -> weakref.ref:
 
 @pytest.mark.parametrize(
     ("resident_mib", "is_beyond"),
-    [(100, False), (355, False), (356, True)],
+    [(100, False), (611, False), (612, True)],
 )
 def test_a_small_process_may_grow_by_a_fixed_amount(resident_mib, is_beyond):
     growth = Growth(100 * MIB)
-    assert GROWTH_MIN_BYTES == 256 * MIB
+    assert GROWTH_MIN_BYTES == 512 * MIB
     assert growth.is_beyond_reason(resident_mib * MIB) == is_beyond
 
 

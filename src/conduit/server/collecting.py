@@ -29,7 +29,7 @@ _FULL = 2
 
 # Everything is collected when resident memory has grown by this factor, and by so much, since the last time.
 GROWTH_FACTOR = 2.0
-GROWTH_MIN_BYTES = 256 << 20
+GROWTH_MIN_BYTES = 512 << 20
 
 
 class Pauses(msgspec.Struct):
