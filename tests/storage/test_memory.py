@@ -262,6 +262,20 @@ async def test_ids_that_are_gone_leave_no_trace_and_others_stay_in_order():
     assert len(ids._items) <= 2 * len(live) + 1
 
 
+def test_an_id_that_is_back_is_there_once():
+    live = dict.fromkeys("abc")
+    ids = Ids(live)
+    for dead_id in "abc":
+        ids.add(dead_id)
+    for dead_id in "bc":
+        del live[dead_id]
+        ids.removed()
+        live[dead_id] = None
+        ids.add(dead_id)
+    assert list(ids.oldest()) == ["a", "b", "c"]
+    assert ids.below(None, 10) == ["c", "b", "a"]
+
+
 def test_what_is_remembered_of_letters_that_are_gone_is_bounded_over_all_topics(monkeypatch):
     monkeypatch.setattr(gone, "ALL_MAX_COUNT", 10)
     letters = GoneLetters()

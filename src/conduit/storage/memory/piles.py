@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Container, Iterator
 from itertools import islice
 
@@ -28,8 +28,13 @@ class Ids:
         if not items or dead_id > items[-1]:
             items.append(dead_id)
             return
-        self._head = min(self._head, bisect_left(items, dead_id))
-        insort(items, dead_id)
+        place = bisect_left(items, dead_id)
+        self._head = min(self._head, place)
+        if place < len(items) and items[place] == dead_id:
+            # It had gone, and is back: a commit was tried again whose answer was lost.
+            self._gone_count -= 1
+        else:
+            items.insert(place, dead_id)
 
     def removed(self) -> None:
         """One is not live any more."""
