@@ -121,3 +121,11 @@ async def test_whatever_is_much_is_done_in_steps(monkeypatch, name):
             taken.append(await turns_of(work(bench)))
     at_once, in_steps = taken
     assert in_steps - at_once >= COUNT // STEP_COUNT - 1
+
+
+async def test_where_one_topic_begins_is_found_without_a_walk_through_all(monkeypatch):
+    async with running_broker() as bench:
+        await fill(bench)
+        monkeypatch.setattr(slices, "SLICE_COUNT", 1)
+        for pattern, most in (("t07", 2), ("t99", 2), (">", COUNT + 1)):
+            assert await turns_of(bench.broker.store.positions(T, pattern, Start())) <= most
