@@ -107,6 +107,8 @@ def test_a_postgres_url_is_taken_as_it_is(url):
         "postgresql://ho st/events",
         "postgresql://one/events,sqlite:///x.db postgresql://two/events",
         "postgresql://one/events sqlite:///x.db",
+        "sqlite:////tmp/x.db postgresql://one/events",
+        "sqlite:///x.db sqlite:///y.db",
         " ".join(["postgresql://one/events"] * 65),
         "postgresql+asyncpg://host/events",
         "sqlite:///",
@@ -156,6 +158,33 @@ def test_a_misspelled_variable_is_warned_about_with_the_likely_one():
 def test_a_variable_like_none_of_ours_is_warned_about_without_a_guess():
     (warning,) = load_settings({"CONDUIT_XYZZY": "5"}).warnings
     assert warning == "CONDUIT_XYZZY is not a setting."
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "CORS_ORIGIN", "ENABLE_AUTH"])
+def test_a_name_of_ours_with_a_prefix_that_it_does_not_have_is_refused(name):
+    (sentence,) = problems(**{f"CONDUIT_{name}": SECRET})
+    assert sentence == f"CONDUIT_{name} is not a setting: it is {name}."
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("database_url", "DATABASE_URL"),
+        ("CORS_ORIGINS", "CORS_ORIGIN"),
+        ("CONDUT_LOG_LEVEL", "CONDUIT_LOG_LEVEL"),
+    ],
+)
+def test_a_misspelled_name_without_our_prefix_is_warned_about_too(name, meant):
+    assert load_settings({name: SECRET}).warnings == (
+        f"{name} is not a setting; did you mean {meant}?",
+    )
+
+
+def test_a_name_that_is_nearly_ours_is_somebody_elses_where_ours_is_set():
+    environ = {"DATABASE_URL": "sqlite:///x.db", "DATABASE_URI": "x", "SPORT": "1", "NODE_IP": "1"}
+    assert load_settings(environ).warnings == ()
 
 
 def test_variables_of_the_client_and_of_other_programs_are_not_warned_about():

@@ -59,6 +59,12 @@ _NOT_IN_USE = {
 }
 
 
+# Other programs have variables too: a name counts as one of ours, misspelt, if it is as near as one letter
+# that is missing, wrong or too many. Names as short as PORT are near to too much.
+_NEAR = 0.88
+_SHORT_CHARS = 6
+
+
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
 
@@ -79,7 +85,7 @@ class Settings(BaseModel):
     database_url: SecretStr | None = Field(
         None,
         description="The store: `sqlite:///relative/path`, `sqlite:////absolute/path` or "
-        "`postgresql://user:password@host/database`, or several of these, separated by blanks. "
+        "`postgresql://user:password@host/database`, or several of the last, separated by blanks. "
         "Unset: memory, lost on exit.",
         alias="DATABASE_URL",
     )
@@ -240,6 +246,10 @@ class Settings(BaseModel):
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
+        if _SQLITE in text and text.count("://") > 1:
+            raise ValueError(
+                "may list several PostgreSQL databases, but only one SQLite file, alone"
+            )
         if text.startswith(_POSTGRES):
             # A password with a slash or the like in it, not escaped, would end up as host or database.
             if not all(_POSTGRES_URL.fullmatch(each) for each in text.split()):
@@ -317,11 +327,24 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         variables[name]: text for name, text in given.items() if name in variables
     }
     values |= {name: value for name, value in overrides.items() if value is not None}
+    meant = _with_the_prefix(given, variables)
     try:
         settings = Settings.model_validate(values, by_name=True)
     except ValidationError as error:
-        raise ConfigError([_sentence(problem) for problem in error.errors()]) from None
+        problems = [_sentence(problem) for problem in error.errors()]
+        raise ConfigError(meant + problems) from None
+    if meant:
+        raise ConfigError(meant)
     return settings.model_copy(update={"warnings": _warnings(given, variables)})
+
+
+def _with_the_prefix(given: Mapping[str, str], variables: Iterable[str | None]) -> list[str]:
+    """A problem for each name that can only be meant for one of ours that has no prefix. A warning would be
+    too little: with CONDUIT_DATABASE_URL nothing would be kept."""
+    bare = [name for name in variables if name and not name.startswith(PREFIX)]
+    return [
+        f"{PREFIX}{name} is not a setting: it is {name}." for name in bare if PREFIX + name in given
+    ]
 
 
 def _sentence(problem: ErrorDetails) -> str:
@@ -344,7 +367,8 @@ def _warnings(given: Mapping[str, str], variables: Mapping[str | None, str]) -> 
         for name in given
         if name.startswith(PREFIX) and name not in variables and name not in CLIENT_VARIABLES
     )
-    return (*without_effect, *(_unknown(name, variables) for name in unknown))
+    misspelt = filter(None, (_misspelt(name, given, variables) for name in sorted(given)))
+    return (*without_effect, *(_unknown(name, variables) for name in unknown), *misspelt)
 
 
 def _unknown(name: str, variables: Iterable[str | None]) -> str:
@@ -353,3 +377,14 @@ def _unknown(name: str, variables: Iterable[str | None]) -> str:
     near = get_close_matches(name.removeprefix(PREFIX), rests, n=1)
     hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
     return f"{name} is not a setting{hint}"
+
+
+def _misspelt(
+    name: str, given: Mapping[str, str], variables: Mapping[str | None, str]
+) -> str | None:
+    """A sentence about a name without our prefix that is nearly one of ours, and that one is not set."""
+    if name.startswith(PREFIX) or name in variables:
+        return None
+    long = [each for each in variables if each and len(each) > _SHORT_CHARS and each not in given]
+    near = get_close_matches(name.upper(), long, n=1, cutoff=_NEAR)
+    return f"{name} is not a setting; did you mean {near[0]}?" if near else None

@@ -130,11 +130,11 @@ async def test_where_subscriptions_began_is_kept_when_it_is_put_into_parts(tmp_p
     await store.close()
 
 
-async def test_directories_are_created(tmp_path):
-    store = SqliteStore(tmp_path / "a" / "b" / "log.db")
-    await store.open()
-    await store.close()
-    assert (tmp_path / "a" / "b" / "log.db").exists()
+async def test_a_directory_that_does_not_exist_is_refused_and_not_made(tmp_path):
+    path = tmp_path / "unmounted" / "conduit.db"
+    with pytest.raises(StoreUnavailable, match=r"no directory .*unmounted for the database file"):
+        await SqliteStore(path).open()
+    assert not path.parent.exists()
 
 
 async def test_it_says_what_durability_rests_on(store):
@@ -200,7 +200,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 async def test_a_path_that_cannot_be_opened_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreUnavailable, match="cannot be used"):
+    with pytest.raises(StoreUnavailable, match="no directory"):
         await SqliteStore(tmp_path / "file" / "log.db").open()
     (tmp_path / "folder.db").mkdir()
     with pytest.raises(StoreUnavailable, match="cannot be opened"):

@@ -37,6 +37,10 @@ def run(settings: Settings) -> int:
     configure_logging(settings.log_level, settings.log_format)
     for warning in settings.warnings:
         logger.warning(warning)
+    if settings.database_url is None:
+        logger.warning(
+            "DATABASE_URL is not set: everything is in memory, and is gone when this process ends"
+        )
     _allow_open_files(settings.max_connections)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -48,7 +48,12 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            # Not made: with a volume that is not mounted, it would be an empty log on the wrong disk.
+            raise StoreUnavailable(
+                f"there is no directory {path.parent.absolute()} for the database file; "
+                "create it, or correct DATABASE_URL"
+            )
         self._mark_path = mark.path_of(path)
         self._lock = (path.parent / f"{path.name}.lock").open("ab")
         self._connections: list[apsw.Connection] = []
