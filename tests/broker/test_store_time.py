@@ -154,6 +154,21 @@ async def test_dead_letters_and_what_was_deleted_are_not_older_for_a_step(store,
         assert await store.dead_count(T, DeadFilter()) == 1
 
 
+async def test_a_dead_letter_of_a_moment_in_which_the_clock_was_behind_is_kept(store, clock):
+    async with running(store, clock) as bench:
+        await created(bench, "t")
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish("t")
+        steps(bench, 0)
+        # Nobody looks at the clock in between.
+        clock.ahead_s = -300 * DAY_S
+        connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
+        clock.ahead_s = 0
+        await bench.flush()
+        await bench.broker._housekeeper.round()
+        assert await store.dead_count(T, DeadFilter()) == 1
+
+
 async def test_after_a_boot_time_away_counts_when_the_clock_has_been_steady(store, clock, caplog):
     async with running(store, clock) as bench:
         await created(bench, "t", max_age_s=DAY_S)

@@ -31,7 +31,7 @@ from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Stats
-from conduit.broker.store_time import StoreTime
+from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
 from conduit.storage.base import Store
@@ -63,9 +63,11 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now())
-        self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time))
+        # From here on; messages are stamped by the commits.
+        clock = NotedClock(clock, self._time)
+        self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         self._engine: Engine = make_engine(
             store,
             clock,

@@ -198,3 +198,21 @@ class StoreTime:
                 "ahead" if is_ahead else "short",
                 SETTLED_MS // 1000,
             )
+
+
+class NotedClock:
+    """The clocks, for whoever stamps what is stored and ages: a stamp of a clock that was set back is given
+    once that is noted, also if it is put right before anybody looks."""
+
+    def __init__(self, clock: Clock, store_time: StoreTime) -> None:
+        self._clock = clock
+        self._store_time = store_time
+        self.now = clock.now
+        self.reading = clock.reading
+
+    def wall_ms(self) -> int:
+        """See `Clock.wall_ms`."""
+        wall_ms = self._clock.wall_ms()
+        if wall_ms < self._store_time.noted_ms:
+            self._store_time.tick()
+        return wall_ms
