@@ -6,9 +6,11 @@ import pytest
 
 from conduit.broker.administer.redrive_jobs import JOBS_RUNNING_MAX
 from conduit.core import pages
+from conduit.core.message import Retention
 from conduit.errors import LimitReached, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
@@ -74,6 +76,22 @@ async def test_a_message_of_another_topic_waits_for_room_as_well_and_comes_in_tu
     connection.verbs.ack(Ack(topic="a.t", seq=4))
     await small.rest()
     assert [frame["topic"] for frame in peer.of("message")][8:] == ["a.other"]
+
+
+async def test_who_waits_for_room_goes_on_when_those_that_were_too_many_are_gone(small: Bench):
+    topic = await small.broker.topics.create(T, "a.t")
+    await small.broker.topics.create(T, "a.u")
+    connection, _ = await small.subscribe("a.*", subscription="s")
+    await small.publish_many("a.t", 5)
+    await small.publish("a.u")
+    connection.close()
+    await small.flush()
+    await small.publish("a.u")
+    await small.broker.store.trim(topic.topic_id, Rule(Retention(max_messages=0), 0), 100)
+    _, peer = await small.subscribe("a.*", subscription="s")
+    await small.until(lambda: len(peer.of("gap")) == 5)
+    await small.rest()
+    assert [frame["topic"] for frame in peer.of("message")] == ["a.u", "a.u"]
 
 
 async def test_live_subscribers_are_held_back_too_and_join_again(small: Bench):

@@ -257,4 +257,5 @@ def setup(choose: Choices) -> Setup:
     return Setup(
         max_messages=choose.of([1_000_000, 1_000_000, 100, 600]),
         max_letters=choose.of([100_000, 100_000, 1, 3]),
+        max_waiting=choose.of([10_000, 10_000, 10_000, 4]),
     )

@@ -19,7 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.model.plants import PLANTS, Plant
+from tests.model.plant import Plant
+from tests.model.plants import PLANTS
 from tests.model.run import STORES
 
 ROOT = Path(__file__).parents[2]

@@ -24,17 +24,20 @@ from tests.model.world import World
 @dataclass(frozen=True, repr=False)
 class Setup(Plain):
     """`store` is `memory` or `sqlite`; `max_messages` bounds the memory store, `max_letters` the dead letters
-    of each subscription."""
+    of each subscription, and `max_waiting` its deliveries that wait for their next attempt."""
 
     store: str = "memory"
     max_messages: int = 1_000_000
     max_letters: int = 100_000
+    max_waiting: int = 10_000
 
     @property
     def options(self) -> BrokerOptions:
         """Of the broker."""
         bounds = DeadBounds(max_count=self.max_letters, ephemeral_max_count=self.max_letters)
-        return BrokerOptions(housekeeping=RetentionRules(dead_bounds=bounds))
+        return BrokerOptions(
+            housekeeping=RetentionRules(dead_bounds=bounds), max_pending_retries=self.max_waiting
+        )
 
     @contextmanager
     def stores(self) -> Iterator[Callable[[], Store]]:

@@ -71,7 +71,7 @@ class World:
     ) -> None:
         self.tenant = DEFAULT_TENANT
         self._stores = stores
-        self.state = State()
+        self.state = State(max_waiting=options.max_pending_retries)
         self.clients, self.peers = FromClients(self.state), FromPeers(self.state)
         self.publishers, self.ears = FromPublishers(self.state), FromStore(self.state)
         self.slots: list[Client | None] = [None] * SLOTS_COUNT

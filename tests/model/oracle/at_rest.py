@@ -29,7 +29,10 @@ def silent(state: State) -> Iterator[str]:
         holder = subscription.can_take()
         if holder is None:
             continue
+        is_full = subscription.is_full(state.max_waiting)
         for line, seq in subscription.owed(state.now):
+            if is_full and seq >= line.next:
+                continue
             yield (
                 f"{subscription} is silent: {line} {seq} is owed{' again' if seq < line.next else ''},"
                 f" {holder.client} has {holder.out} out of {subscription.max_in_flight}; last known is"

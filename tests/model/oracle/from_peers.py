@@ -195,6 +195,9 @@ class FromPeers:
         seq = frame.seq or 0
         if subscription.rules.is_auto:
             holder.settled(1)
+        waiting = subscription.counts()[1]
+        if seq == line.next and waiting >= self.state.max_waiting:
+            raise Violation(f"{subscription} was given {line} {seq}, and {waiting} wait already")
         line.give(seq, frame.attempt, holder, self.state.now, subscription.rules)
         if seq in line.open and line.open[seq].failures != frame.failures:
             failures = line.open[seq].failures

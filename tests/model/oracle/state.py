@@ -51,6 +51,8 @@ class State:
     """Log, subscriptions, dead letters, and who holds what. `now` is the broker's clock."""
 
     now: float = 0.0
+    max_waiting: int = 10_000
+    """Deliveries of a subscription that may wait for their next attempt, before it is given nothing new."""
     log: Log = field(default_factory=Log)
     durable: dict[str, Subscription] = field(default_factory=dict)
     unnamed: list[Subscription] = field(default_factory=list)

@@ -134,6 +134,11 @@ class Subscription:
         out = sum(one.holder is not None for one in opened)
         return out, len(opened) - out
 
+    def is_full(self, max_waiting: int) -> bool:
+        """Whether so many deliveries wait, or may do so, that it need not be given anything new."""
+        doubtful = sum(len(line.maybe | line.asked) for line in self.lines.values())
+        return self.counts()[1] + doubtful >= max_waiting
+
     def owed(self, now: float) -> Iterator[tuple[Line, int]]:
         """What a subscriber with credit must have been given by now."""
         for line in self.lines.values():

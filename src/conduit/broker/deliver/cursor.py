@@ -274,6 +274,7 @@ class Cursor:
         retry = self.delivery.retries.by_seq.get(seq)
         if is_lost and self.group.is_handing and retry is not None and retry.holder == NOBODY:
             self.losses.again(seq)
+            self.group.one_waits_less()
         self.pump()
 
     def _mark(self) -> None:

@@ -126,6 +126,12 @@ class Group:
         """Whether so many deliveries wait for their next attempt that nothing new is handed out."""
         return self.pending.count >= self._pending_max_count
 
+    def one_waits_less(self) -> None:
+        """A delivery does not wait for its next attempt any more: who has something new goes on, if it was one
+        too many."""
+        if self.waiting and self.pending.count == self._pending_max_count - 1:
+            self.freed()
+
     def held_back(self, stats: Stats) -> None:
         """Something new was not handed out because `is_full`: said once, until it was half empty."""
         if not self._is_known_full:

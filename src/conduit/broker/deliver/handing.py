@@ -196,6 +196,7 @@ class Handing:
         if isinstance(entry, State):
             return entry
         retry = self._delivery.hand_again(seq, subscriber.holder, now)
+        self._group.one_waits_less()
         if self._group.is_auto:
             self._delivery.ack(seq)
             subscriber.handed_settled()
