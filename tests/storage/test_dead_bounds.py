@@ -1,7 +1,5 @@
 """How many dead letters are kept, which go first, and what is remembered and told of those that went."""
 
-import pytest
-
 from conduit.core.message import Redriven, Retention
 from conduit.storage import dead
 from conduit.storage.base import Rule
@@ -62,8 +60,6 @@ async def test_redriven_ones_go_first(store, graveyard):
 async def test_a_redriven_one_that_is_all_that_is_left_of_its_message_goes_with_the_others(
     store, graveyard
 ):
-    if len(store.shards) > 1:
-        pytest.skip("where letters are kept nobody knows what the shards have trimmed")
     await store.settle([], [], [Redriven(dead_id, NOW_MS) for dead_id in ("d3", "d5")])
     letter = await store.dead_get(TENANT, "d3")
     await store.trim(letter.topic_id, Rule(Retention(), NOW_MS, letter.seq), 100)
@@ -71,6 +67,44 @@ async def test_a_redriven_one_that_is_all_that_is_left_of_its_message_goes_with_
     assert await listed(store, subscription="billing") == ["d7", "d3", "d1"]
     assert await trimmed(store, max_count=1) == 2
     assert await listed(store, subscription="billing") == ["d7"]
+
+
+async def test_in_every_shard_a_redriven_one_that_is_all_that_is_left_of_its_message_stays(store):
+    topics = [await given.topic(store, f"t{n}") for n in range(12)]
+    records = {record.topic_id % 64 if store.shards else 0: record for record in topics}
+    assert len(records) == max(1, len(store.shards))
+    for number, record in records.items():
+        name = f"s{number}"
+        await given.subscription(store, name, record.name)
+        await given.messages(store, record.topic_id, 9)
+        ids = {seq: f"{name}-{seq}" for seq in range(1, 9)}
+        dead = [given.death(record.topic_id, n, ids[n], subscription=name) for n in ids]
+        await store.settle([], dead)
+        await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 100)
+        await store.settle([], [], [Redriven(ids[n], NOW_MS) for n in range(5, 9)])
+    assert await trimmed(store, max_count=6) == 2 * len(records)
+    for number in records:
+        kept = await listed(store, subscription=f"s{number}")
+        assert kept == [f"s{number}-{seq}" for seq in range(8, 2, -1)]
+
+
+async def test_the_age_of_a_redriven_one_counts_from_its_redrive(store, graveyard):
+    await store.settle([], [], [Redriven("d1", NOW_MS + 6500)])
+    assert await trimmed(store, NOW_MS + 5000) == 4
+    assert await listed(store) == ["d7", "d6", "d5", "d1"]
+    assert await trimmed(store, NOW_MS + 6501) == 3
+    assert await listed(store) == ["d7"]
+
+
+async def test_one_that_died_again_is_as_old_as_its_last_death(store, graveyard):
+    await store.settle([], [], [Redriven("d1", NOW_MS + 100_000)])
+    letter = await store.dead_get(TENANT, "d1")
+    again = given.death(
+        letter.topic_id, letter.seq, "d9", subscription="billing", died_at_ms=NOW_MS + 6500
+    )
+    await store.settle([], [again])
+    assert await trimmed(store, NOW_MS + 6501) == 7
+    assert await listed(store) == ["d7"]
 
 
 async def test_age_and_count_share_one_slice(store, graveyard):

@@ -99,8 +99,9 @@ class DeadLetterStore(Protocol):
         """Discard; returns how many existed."""
 
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
-        """Remove up to `limit` dead letters: those that died before `before_ms`, the oldest first; then what
-        exceeds the bounds, first those that were redriven, then the lowest by `dead_id`. Returns how many."""
+        """Remove up to `limit` dead letters: those that died, or were redriven since, before `before_ms`, the
+        oldest first; then what exceeds the bounds: first those that were redriven and are not all that is
+        left of their messages, then the lowest by `dead_id`. Returns how many."""
 
     async def dead_losses(self) -> list[Loss]:
         """What this process could not keep since it was last asked."""

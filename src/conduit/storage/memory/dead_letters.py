@@ -23,6 +23,8 @@ from conduit.storage.memory.piles import Ids, Pile
 
 # What a letter takes beside its message.
 LETTER_BYTES = 1_024
+# Of the times by which letters go for their age, as many are stale as there are letters, and these.
+STALE_MAX_COUNT = 1_024
 # What passes the bound of the process makes so much of it free at once, in parts of the largest pile.
 ROOM_SHARE = 64
 
@@ -46,7 +48,7 @@ class DeadLetters:
         # Those that grew since they were last seen to keep to these bounds.
         self._grown: set[Shelf] = set()
         self._bounds: DeadBounds | None = None
-        # (time, id): stale if the letter is gone, or died again.
+        # (time, id): stale if the letter is gone, was redriven or died again.
         self._by_age: list[tuple[int, str]] = []
 
     # Coming ---------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ class DeadLetters:
             letter.died_at_ms = death.died_at_ms
             letter.redriven_at_ms = None
             self._pile(letter).redriven.pop(letter.dead_id, None)
-            heapq.heappush(self._by_age, (letter.died_at_ms, letter.dead_id))
+            self._date(letter)
 
     def _add(self, letter: DeadLetter) -> None:
         shelf = _shelf(letter)
@@ -85,7 +87,7 @@ class DeadLetters:
         pile.size_bytes += _size(letter)
         self._grown.add(shelf)
         self.size_bytes += _size(letter) + LETTER_BYTES
-        heapq.heappush(self._by_age, (letter.died_at_ms, letter.dead_id))
+        self._date(letter)
         self.gone.is_back(letter.subscription, letter.topic_id, letter.seq)
 
     def mark(self, redriven: Sequence[Redriven]) -> None:
@@ -96,6 +98,7 @@ class DeadLetters:
             if letter is not None:
                 letter.redriven_at_ms = one.at_ms
                 self._pile(letter).redriven.setdefault(one.dead_id)
+                self._date(letter)
 
     # Looking --------------------------------------------------------------------------------------
 
@@ -184,12 +187,12 @@ class DeadLetters:
         return pile.going(is_left)
 
     def _aged(self, before_ms: int, limit: int) -> list[DeadLetter]:
-        """Up to `limit` that died before that time."""
+        """Up to `limit` that are older than that time."""
         found: dict[str, DeadLetter] = {}
         while self._by_age and self._by_age[0][0] < before_ms and len(found) < limit:
             at_ms, dead_id = heapq.heappop(self._by_age)
             letter = self.by_id.get(dead_id)
-            if letter is not None and letter.died_at_ms == at_ms:
+            if letter is not None and _since_ms(letter) == at_ms:
                 found[dead_id] = letter
         return list(found.values())
 
@@ -218,8 +221,16 @@ class DeadLetters:
                 and first_seq(letter.topic_id) is not None
             ):
                 self.gone.remember(letter.subscription, letter.topic_id, letter.seq, fate)
-        if len(self._by_age) > 2 * len(self.by_id) + LETTER_BYTES:
-            self._by_age = [(one.died_at_ms, one.dead_id) for one in self.by_id.values()]
+        self._tidy_ages()
+
+    def _date(self, letter: DeadLetter) -> None:
+        """Its age counts from another time now."""
+        heapq.heappush(self._by_age, (_since_ms(letter), letter.dead_id))
+        self._tidy_ages()
+
+    def _tidy_ages(self) -> None:
+        if len(self._by_age) > 2 * len(self.by_id) + STALE_MAX_COUNT:
+            self._by_age = [(_since_ms(one), one.dead_id) for one in self.by_id.values()]
             heapq.heapify(self._by_age)
 
     # Parts ----------------------------------------------------------------------------------------
@@ -240,6 +251,11 @@ class DeadLetters:
 
 def _delivery(dead: DeadLetter | Death) -> tuple[str, int, int]:
     return dead.subscription, dead.topic_id, dead.seq
+
+
+def _since_ms(letter: DeadLetter) -> int:
+    """From when its age counts: until its delivery is settled, it may be all that is left of the message."""
+    return letter.died_at_ms if letter.redriven_at_ms is None else letter.redriven_at_ms
 
 
 def _shelf(letter: DeadLetter) -> Shelf:

@@ -45,7 +45,8 @@ class DeadLetterCalls(Shards):
         return await self._home.database.write(dead_removal.delete, tenant, dead_ids)
 
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
-        gone = await self._home.database.maintain(dead_removal.trim, before_ms, bounds, limit)
+        trim, begins = dead_removal.trim, self._first_seqs_elsewhere
+        gone = await self._home.database.maintain(trim, before_ms, bounds, limit, begins)
         self._losses.dropped(gone)
         return len(gone)
 

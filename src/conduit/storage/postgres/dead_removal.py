@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from conduit.storage.dead import GONE_MAX_COUNT, Candidate, Shelf, bounds_of, surplus
@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
     from conduit.storage.postgres.database import Connection
 
+FirstSeqs = Callable[[], Awaitable[Sequence[tuple[int, int]]]]
+"""Where topics begin whose messages are in other shards, if not at 1: (topic id, number)."""
+
 _CANDIDATE = """
 dead_id, tenant, subscription, CASE subscription WHEN '' THEN topic ELSE '' END, topic_id,
 octet_length(payload) + coalesce(octet_length(key), 0) + coalesce(octet_length(headers), 0)
 """
 
+# As the index has it.
+_AGE = "coalesce(redriven_at_ms, died_at_ms)"
 _OLD = f"""
-SELECT {_CANDIDATE} FROM conduit.dead_letters WHERE died_at_ms < $1 ORDER BY died_at_ms LIMIT $2
+SELECT {_CANDIDATE} FROM conduit.dead_letters WHERE {_AGE} < $1 ORDER BY {_AGE} LIMIT $2
 """
 
 _NAMED = f"""
@@ -38,17 +43,20 @@ _OF = {
     True: "tenant = $1 AND subscription = $2",
     False: "tenant = $1 AND topic = $2 AND subscription = ''",
 }
-# First those that were redriven, unless they are all that is left of a message that may still be out. Of a
-# log in shards that is not known here.
-_ALL_THAT_IS_LEFT = """
-EXISTS (SELECT 1 FROM conduit.topics AS t WHERE t.topic_id = d.topic_id AND t.first_seq > d.seq)
-"""
+# First those that were redriven, unless they are all that is left of a message that may still be out. The
+# home does not know where topics begin whose messages are elsewhere: $4 and $5 say it.
 _PARTS = (
-    f"redriven_at_ms IS NOT NULL AND NOT {_ALL_THAT_IS_LEFT}",
-    f"(redriven_at_ms IS NULL OR {_ALL_THAT_IS_LEFT})",
+    "redriven_at_ms IS NOT NULL AND NOT is_left",
+    "(redriven_at_ms IS NULL OR is_left)",
 )
 _GOING = f"""
-SELECT {_CANDIDATE} FROM conduit.dead_letters AS d WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT $3
+SELECT {_CANDIDATE} FROM (
+  SELECT d.*, coalesce(f.first_seq, t.first_seq, 0) > d.seq AS is_left
+  FROM conduit.dead_letters AS d
+  LEFT JOIN conduit.topics AS t USING (topic_id)
+  LEFT JOIN unnest($4::bigint[], $5::bigint[]) AS f (topic_id, first_seq) USING (topic_id)
+) AS d
+WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT $3
 """
 
 # In the order of the keys, as `settle` takes them.
@@ -89,9 +97,13 @@ async def delete(connection: Connection, tenant: str, dead_ids: Sequence[str]) -
 
 
 async def trim(
-    connection: Connection, before_ms: int, bounds: DeadBounds, limit: int
+    connection: Connection,
+    before_ms: int,
+    bounds: DeadBounds,
+    limit: int,
+    first_seqs: FirstSeqs,
 ) -> list[Candidate]:
-    """See `Store.dead_trim`; returns those that are gone."""
+    """See `Store.dead_trim`; returns those that are gone. `first_seqs` is asked if it matters."""
     gone = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
     await _remove(connection, gone, DROPPED)
     limits = (bounds.max_count, bounds.max_bytes)
@@ -100,7 +112,8 @@ async def trim(
         if len(gone) >= limit:
             break
         shelf, tally = Shelf(*row[:3]), DeadTally(*row[3:])
-        candidates = await _going(connection, shelf, limit - len(gone))
+        begins = await first_seqs() if tally.redriven_count else []
+        candidates = await _going(connection, shelf, limit - len(gone), begins)
         some = surplus(candidates, tally, bounds_of(bounds, shelf))
         await _remove(connection, some, DROPPED)
         gone += some
@@ -109,14 +122,17 @@ async def trim(
     return gone
 
 
-async def _going(connection: Connection, shelf: Shelf, limit: int) -> list[Candidate]:
+async def _going(
+    connection: Connection, shelf: Shelf, limit: int, begins: Sequence[tuple[int, int]]
+) -> list[Candidate]:
     """The first that have to go."""
     of = _OF[bool(shelf.subscription)]
     name = shelf.subscription or shelf.topic
+    begin = [topic_id for topic_id, _ in begins], [seq for _, seq in begins]
     found: list[Candidate] = []
     for part in _PARTS:
         statement = _GOING.format(of=of, part=part)
-        rows = await connection.fetch(statement, shelf.tenant, name, limit - len(found))
+        rows = await connection.fetch(statement, shelf.tenant, name, limit - len(found), *begin)
         found += [_candidate(row) for row in rows]
     return found
 

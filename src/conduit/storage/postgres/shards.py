@@ -79,6 +79,11 @@ class Shards:
     async def _on_shard(self, number: int, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._shards[number].database.write(job, *args, **kwargs)
 
+    async def _first_seqs_elsewhere(self) -> list[tuple[int, int]]:
+        """(topic id, first number) of the topics that are not in the home, and do not begin at 1."""
+        others = [shard.first_seqs() for shard in self.shards.values() if shard is not self._home]
+        return await self._each(others)
+
     async def _each(self, calls: Sequence[Awaitable[list[T]]]) -> list[T]:
         """What the shards answered, one after the other."""
         return [one for answer in await asyncio.gather(*calls) for one in answer]

@@ -83,8 +83,7 @@ class SubscriptionCalls(DeadLetterCalls):
 
     async def settled(self, subscription_id: int) -> Settled:
         await self._home.lane.known()
-        others = [shard.first_seqs() for shard in self.shards.values() if shard is not self._home]
-        first_seqs = await self._each(others)
+        first_seqs = await self._first_seqs_elsewhere()
         return await self._home.database.ask(subscriptions.settled, subscription_id, first_seqs)
 
     async def former(self, subscription_id: int) -> list[Former]:

@@ -13,8 +13,10 @@ from conduit.storage.sqlite.bulk import Statement, execute_all, rows
 
 _CANDIDATE = "dead_id, tenant, subscription, iif(subscription = '', topic, ''), topic_id, bytes"
 
+# As the index has it.
+_AGE = "coalesce(redriven_at_ms, died_at_ms)"
 _OLD = f"""
-SELECT {_CANDIDATE} FROM dead_letters WHERE died_at_ms < ? ORDER BY died_at_ms LIMIT ?
+SELECT {_CANDIDATE} FROM dead_letters WHERE {_AGE} < ? ORDER BY {_AGE} LIMIT ?
 """
 
 _CROWDED = """
