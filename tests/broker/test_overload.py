@@ -12,7 +12,13 @@ from conduit.broker.publish.committer import Committer
 from conduit.broker.publish.queue import Queue
 from conduit.broker.stamps import Stamps
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, OutcomeUnknown, Overloaded
+from conduit.errors import (
+    ConduitError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreDataError,
+    StoreUnavailable,
+)
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
 from tests.broker.kit import Bench, ManualClock, made_commits, running_broker
@@ -22,7 +28,7 @@ TIMEOUT_S = 5.0
 
 
 class GatedStore:
-    """Each append waits until it is let through; what was stored is kept."""
+    """Each append waits until it is let through; what was stored is kept, and `poison` refused."""
 
     kind = "memory"
 
@@ -32,6 +38,8 @@ class GatedStore:
 
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
         await self.gate.acquire()
+        if any(message.payload == b"poison" for message in batch):
+            raise StoreDataError("a row is refused")
         self.payloads += [message.payload for message in batch]
         return [len(self.payloads)] * len(batch)
 
@@ -169,6 +177,41 @@ async def test_the_time_that_a_publish_waited_in_the_queue_counts_while_its_comm
         store.gate.release()
         await committer.drain()
         assert store.payloads == [b"old", b"new"]
+
+
+async def test_of_a_batch_that_is_bisected_nobody_waits_for_long_behind_a_half_that_hangs():
+    async with gated_committer() as (store, committer):
+        first, second = submit(committer, b"1"), submit(committer, b"2")
+        third, poison = submit(committer, b"3"), submit(committer, b"poison")
+        await turns()
+        store.gate.release()
+        await turns()
+        committer.check(asyncio.get_running_loop().time() + TIMEOUT_S + 1)
+        assert [type(one.told[0]) for one in (first, second)] == [OutcomeUnknown] * 2
+        assert [type(one.told[0]) for one in (third, poison)] == [StoreUnavailable] * 2
+        store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"1", b"2"]
+        assert [len(one.told) for one in (first, second, third, poison)] == [2, 2, 1, 1]
+
+
+async def test_what_waits_for_its_half_of_a_batch_is_refused_when_its_time_is_over():
+    async with gated_committer() as (store, committer):
+        now = asyncio.get_running_loop().time()
+        for payload in (b"1", b"2"):
+            submit(committer, payload)
+        poison, late = submit(committer, b"poison"), submit(committer, b"late", now - 4)
+        await turns()
+        store.gate.release()
+        await turns()
+        committer.check(now + 2)
+        assert [type(error) for error in late.told] == [Overloaded]
+        assert poison.told == []
+        for _ in range(5):
+            store.gate.release()
+        await committer.drain()
+        assert store.payloads == [b"1", b"2"]
+        assert [type(error) for error in poison.told] == [StoreDataError]
 
 
 @pytest.mark.parametrize("is_batch", [False, True])

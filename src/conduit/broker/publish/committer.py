@@ -81,6 +81,8 @@ class Committer:
         self._queue = Queue()
         # What the store is busy with.
         self._running = _NOTHING
+        # Of a batch that is bisected, what waits for its turn at the store; the next is the last.
+        self._halves: list[Queue] = []
         self._room = Room(timeout_s)
         self._timeout_s = timeout_s
         # On the loop's clock. It is read for a commit and for a check, and not for every message: what comes
@@ -210,26 +212,35 @@ class Committer:
             if self._running.oldest <= now - self._timeout_s:
                 self._refuse(self._running.divide(now - self._timeout_s)[0], unknown)
         self._refuse_late(now, self._timeout_s)
+        for at, half in enumerate(self._halves):
+            if half.oldest <= now - self._timeout_s:
+                late, self._halves[at] = half.divide(now - self._timeout_s)
+                self._refuse(late, self._too_late(now))
 
     def _stall(self, now: float) -> None:
         """The commit that runs has been waited for too long: let nothing wait behind it."""
         if not self._is_stalled:
             self._is_stalled = True
             logger.warning("the store has not answered a commit for %g s", now - self._begun_at)
+            halves, self._halves = self._halves, []
             queue, self._queue = self._queue, Queue()
-            self._refuse(queue, StoreUnavailable("the store does not answer; nothing was stored"))
+            for waiting in (*reversed(halves), queue):
+                self._refuse(
+                    waiting, StoreUnavailable("the store does not answer; nothing was stored")
+                )
 
     def _refuse_late(self, now: float, patience_s: float) -> None:
         """Whoever has waited for longer has gone, or goes: what is stored for them is missing to others."""
         until = now - patience_s
         if self._queue.oldest <= until:
             late, self._queue = self._queue.divide(until)
-            wait_s = self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes)
-            late_error = Overloaded(
-                "it has waited too long for the store, and is not stored",
-                retry_after_s=wait_s,
-            )
-            self._refuse(late, late_error)
+            self._refuse(late, self._too_late(now))
+
+    def _too_late(self, now: float) -> Overloaded:
+        return Overloaded(
+            "it has waited too long for the store, and is not stored",
+            retry_after_s=self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes),
+        )
 
     def _take(self) -> Queue:
         """The next batch, which is with the store from now on; empty if there is nothing."""
@@ -251,7 +262,15 @@ class Committer:
 
     async def _commit(self, batch: Queue) -> bool:
         """Whether there was something to store, and it was stored as it is."""
-        self._running = batch
+        is_stored = await self._append(batch)
+        while self._halves:
+            is_stored = False
+            self._running = self._halves.pop()
+            self._begun_at = asyncio.get_running_loop().time()
+            await self._append(self._running)
+        return is_stored
+
+    async def _append(self, batch: Queue) -> bool:
         try:
             # Markers alone are nothing to store.
             seqs = await self._store.append(batch.messages) if batch.messages else []
@@ -259,8 +278,7 @@ class Committer:
             if len(batch.units) == 1:
                 self._refuse(batch, error)
                 return False
-            for half in batch.split(len(batch.units) // 2):
-                await self._commit(half)
+            self._halves += reversed(batch.split(len(batch.units) // 2))
             return False
         except Exception as error:  # noqa: BLE001 - the root of a commit: answered, and logged if a bug
             self._refuse(batch, error)
