@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from conduit.broker import turn
+from conduit.broker import changes, turn
 from conduit.broker.administer import altering
-from conduit.broker.deliver import router
+from conduit.broker.deliver import owned, router
 from conduit.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject, Subscribe
@@ -106,6 +106,68 @@ async def test_a_deletion_of_which_the_store_does_not_tell_is_done_when_it_does(
     store.is_mute = False
     await bench.until(lambda: bench.broker._owned.find(T, "s") is None)
     assert len(peer.of("unsubscribed")) == 1
+
+
+class HangingStore(LosingStore):
+    """Creates nothing before `creates` is set, and tells what it has when `tells` is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.creates, self.tells = asyncio.Event(), asyncio.Event()
+        self.tells.set()
+
+    async def subscription_create(self, *args):
+        await self.creates.wait()
+        return await self._lose("subscription_create", super().subscription_create, *args)
+
+    async def subscriptions(self):
+        found = await super().subscriptions()
+        await self.tells.wait()
+        return found
+
+
+async def test_what_is_created_while_it_is_asked_what_became_of_a_change_is_not_forgotten(
+    monkeypatch,
+):
+    store = HangingStore()
+    async with running_broker(store) as bench:
+        subscriptions, settings = bench.broker.subscriptions, bench.durable_settings()
+        await bench.broker.topics.create(T, "t")
+        store.creates.set()
+        await subscriptions.create(T, "old", "t", settings, None)
+        store.creates.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(changes, "CHANGE_TIMEOUT_S", 0.01)
+            with pytest.raises(OutcomeUnknown):
+                await subscriptions.create(T, "new", "t", settings, None)
+        store.lost["subscription_update"] = True
+        store.tells.clear()
+        pausing = asyncio.get_running_loop().create_task(subscriptions.pause(T, "old"))
+        await bench.rest()
+        store.creates.set()
+        await bench.rest()
+        store.tells.set()
+        assert (await pausing).record.paused
+        assert [record.name for record in bench.broker._owned.everything()] == ["old", "new"]
+
+
+async def test_a_creation_that_nobody_waits_for_any_more_is_known_although_its_answer_is_lost(
+    monkeypatch,
+):
+    monkeypatch.setattr(owned, "LOOK_AGAIN_S", (0,))
+    store = HangingStore()
+    store.lost["subscription_create"] = True
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        settings = bench.durable_settings()
+        creating = asyncio.get_running_loop().create_task(
+            bench.broker.subscriptions.create(T, "s", "t", settings, None)
+        )
+        await bench.rest()
+        creating.cancel()
+        await bench.rest()
+        store.creates.set()
+        await bench.until(lambda: bench.broker._owned.find(T, "s") is not None)
 
 
 @pytest.mark.parametrize("happened", [False, True])

@@ -116,8 +116,10 @@ class Altering:
                 self._is_learning = False
 
     async def _learn(self) -> None:
+        # Before the store is asked: a creation that was waited for too long may be answered meanwhile.
+        known = self._owned.everything()
         stored = {record.subscription_id: record for record in await self._store.subscriptions()}
-        for record in self._owned.everything():
+        for record in known:
             found = stored.get(record.subscription_id)
             if found is None:
                 self._owned.forget(record)

@@ -129,9 +129,6 @@ class Owned(Durable):
             # Somebody else's, or ours from a call whose answer was lost.
             await self.load()
             raise
-        except OutcomeUnknown:
-            self._changes.later(self._load_again())
-            raise
         return beginning
 
     def configure(
@@ -159,9 +156,14 @@ class Owned(Durable):
         async with self._creating:
             self._created = (new.tenant, new.pattern)
             change.is_told = True
-            record = await self._store.subscription_create(
-                new.tenant, new.name, new.pattern, new.settings, start, now_ms
-            )
+            try:
+                record = await self._store.subscription_create(
+                    new.tenant, new.name, new.pattern, new.settings, start, now_ms
+                )
+            except OutcomeUnknown:
+                # Here, and not where it is waited for: that may be over.
+                self._changes.later(self._load_again())
+                raise
             self._keep(record)
 
     def _keep(self, record: SubscriptionRecord) -> None:
