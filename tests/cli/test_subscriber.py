@@ -50,5 +50,8 @@ def test_a_gap_says_what_is_missing() -> None:
         "gap: t #3 to #9 cannot be given (retention)"
     )
     assert gap_text(GapEvent("t", 3, 3, "retention")) == "gap: t #3 cannot be given (retention)"
+    assert gap_text(GapEvent("t", 363, 99_998, "log_lost")) == (
+        "gap: t ends at #362, and #99999 was asked for; what is new comes (log_lost)"
+    )
     assert "numbering" in gap_text(GapEvent("t", 3, None, "epoch_changed"))
     assert "may be missing" in gap_text(GapEvent(">", None, None, "positions_forgotten"))

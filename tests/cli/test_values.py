@@ -52,6 +52,7 @@ def test_a_time_before_time_is_refused_not_a_crash() -> None:
         ("new", "new"),
         ("earliest", "earliest"),
         ("17", StartAt(seq=17)),
+        ("17@24e9ba44fc550f86", StartAt(seq=17, epoch="24e9ba44fc550f86")),
         ("-30m", StartAt(time="2026-05-01T11:30:00.000Z")),
         ("2026-05-01T00:00:00Z", StartAt(time="2026-05-01T00:00:00.000Z")),
     ],

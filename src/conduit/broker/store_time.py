@@ -183,10 +183,13 @@ class StoreTime:
     def _tell(self, jump_ms: int) -> None:
         if self._timeline.is_settled:
             logger.warning(
-                "the machine's clock was set %s by %.1f s: new messages have the new time, no deadline "
-                "moves, and nothing counts as older for it",
+                "the machine's clock was set %s by %.1f s: %s, no deadline moves, and nothing counts as "
+                "older for it",
                 "forward" if jump_ms > 0 else "back",
                 abs(jump_ms) / 1000,
+                "new messages have the new time"
+                if jump_ms > 0
+                else "a topic's new messages have its latest time until the clock has come to it",
             )
         else:
             is_ahead = jump_ms > 0

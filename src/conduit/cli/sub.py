@@ -17,7 +17,7 @@ from conduit.cli.values import DURATION, START
     "--from",
     "start",
     type=START,
-    help="Where it begins if it is new: new (the default), earliest, a seq, a time, or -1h.",
+    help="Where it begins if it is new: new (the default), earliest, SEQ, SEQ@EPOCH, a time, or -1h.",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
 @click.option(

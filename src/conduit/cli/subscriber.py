@@ -69,7 +69,10 @@ class Subscriber:
                 note(f"error: time is up with {received:,} of {self._options.count:,} received")
                 raise click.exceptions.Exit(Exit.INCOMPLETE) from None
         finally:
-            counts = [f"{count:,} {what}" for what, count in self._counts.items()]
+            counts = [
+                f"{count:,} {'gap' if (what, count) == ('gaps', 1) else what}"
+                for what, count in self._counts.items()
+            ]
             if self._is_subscribed:
                 note(" · ".join([*counts, duration_text(loop.time() - began_at)]))
 
@@ -156,6 +159,9 @@ def gap_text(gap: GapEvent | GapAnswer) -> str:
     """What is missing, for people."""
     if gap.from_seq is None:
         return f"gap: {gap.topic}: messages may be missing ({gap.reason})"
+    if gap.reason == "log_lost" and gap.to_seq is not None:
+        last, asked = gap.from_seq - 1, gap.to_seq + 1
+        return f"gap: {gap.topic} ends at #{last}, and #{asked} was asked for; what is new comes (log_lost)"
     end = " to the end of its numbering" if gap.to_seq is None else f" to #{gap.to_seq}"
     if gap.to_seq == gap.from_seq:
         end = ""

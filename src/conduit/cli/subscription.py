@@ -60,7 +60,11 @@ def topics(name: str, limit: int, output: str | None, url: str) -> None:
 @subscription.command()
 @click.argument("name")
 @click.option(
-    "--to", "start", type=START, required=True, help="new, earliest, a seq, a time, or -1h."
+    "--to",
+    "start",
+    type=START,
+    required=True,
+    help="new, earliest, SEQ, SEQ@EPOCH, a time, or -1h.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show where that would be.")
 @with_yes

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_POSITION = re.compile(r"(\d+)(?:@(\S+))?", re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)", re.ASCII)
 # A hundred years; calendars and servers take it.
 DURATION_MAX_S = 100 * 365 * 86_400
@@ -49,7 +50,10 @@ def parse_time(text: str, now: datetime) -> str:
 
 
 def parse_start(text: str, now: datetime) -> StartSpec:
-    """Where a subscription begins: `new`, `earliest`, a seq, a time or `-1h`. Raises ValueError."""
+    """Where a subscription begins: `new`, `earliest`, `SEQ`, `SEQ@EPOCH`, a time or `-1h`.
+
+    Raises ValueError.
+    """
     # Not on top: `conduit --help` does without msgspec.
     from conduit.protocol.frames import StartAt
 
@@ -57,8 +61,8 @@ def parse_start(text: str, now: datetime) -> StartSpec:
         return "new"
     if text == "earliest":
         return "earliest"
-    if text.isdecimal() and text.isascii():
-        return StartAt(seq=int(text))
+    if found := _POSITION.fullmatch(text):
+        return StartAt(seq=int(found[1]), epoch=found[2])
     return StartAt(time=parse_time(text, now))
 
 
