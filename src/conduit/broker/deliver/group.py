@@ -127,7 +127,7 @@ class Group:
         return self.pending.count >= self._pending_max_count
 
     def one_waits_less(self) -> None:
-        """A delivery does not wait for its next attempt any more: who has something new goes on, if it was one
+        """A delivery waits no more for its next attempt: who has something new goes on, if it was one
         too many."""
         if self.waiting and self.pending.count == self._pending_max_count - 1:
             self.freed()
