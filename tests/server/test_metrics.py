@@ -57,7 +57,23 @@ async def test_no_metric_grows_with_topics_or_subscriptions(api: Api):
         await api.die(f"t{number}", subscription=f"s{number}")
     _, samples = await scrape(api)
     assert len(samples) == before
-    assert {label for sample in samples for label in sample.labels} == {"version", "store"}
+    labels = {label for sample in samples for label in sample.labels}
+    assert labels == {"version", "store", "code"}
+
+
+async def test_refused_publishes_are_counted_by_their_code(api: Api):
+    _, samples = await scrape(api)
+    assert refused(samples) == {"overloaded": 0, "store_unavailable": 0, "outcome_unknown": 0}
+    for name in ("nowhere", "not a name", "nowhere"):
+        await api.send("POST", "/api/publish", json={"topic": name, "payload": 1})
+    values, samples = await scrape(api)
+    assert {"topic_not_found": 2, "overloaded": 0}.items() <= refused(samples).items()
+    assert values["conduit_publish_error_total"] == sum(refused(samples).values())
+
+
+def refused(samples):
+    name = "conduit_publish_refused_total"
+    return {s.labels["code"]: s.value for s in samples if s.name == name}
 
 
 async def test_the_process_is_measured_too(api: Api):

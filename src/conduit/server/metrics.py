@@ -66,6 +66,14 @@ class _Collector(Collector):
         for attribute, about in _COUNTERS.items():
             name = f"conduit_{attribute.removesuffix('_count')}"
             yield CounterMetricFamily(name, about, getattr(broker.stats, attribute))
+        refused = CounterMetricFamily(
+            "conduit_publish_refused",
+            "Publishes refused or failed, by error code.",
+            labels=["code"],
+        )
+        for code, count in broker.stats.publish_refused.items():
+            refused.add_metric([code], count)
+        yield refused
         gauges = broker.gauges()
         yield _gauge("topics", "Topics.", gauges.topic_count)
         yield _gauge("subscribers", "Live attachments.", gauges.subscriber_count)

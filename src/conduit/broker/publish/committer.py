@@ -149,7 +149,8 @@ class Committer:
         if not room.admits(now, waiting_count + count, queue.size_bytes + size_bytes):
             wait_s = room.wait_s(now, waiting_count, queue.size_bytes)
             raise Overloaded(
-                f"what waits for the store already takes it {wait_s:.1f} s; nothing was stored",
+                f"the store needs {wait_s:.1f} s for what waits already, and nothing more is taken until "
+                "then; nothing was stored",
                 retry_after_s=wait_s,
             )
 
@@ -238,7 +239,7 @@ class Committer:
 
     def _too_late(self, now: float) -> Overloaded:
         return Overloaded(
-            "it has waited too long for the store, and is not stored",
+            "it waited too long for its turn at the store; nothing was stored",
             retry_after_s=self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes),
         )
 

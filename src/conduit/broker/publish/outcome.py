@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.router import OPENED_MAX_COUNT
 from conduit.broker.publish.keys import Keys
+from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stats import Stats
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, NotFound
@@ -45,6 +46,7 @@ class Outcomes:
     def __init__(
         self, store: Store, catalog: Catalog, stats: Stats, keys: Keys, deliver: Deliver
     ) -> None:
+        self.refusals = Refusals(stats)
         self._store = store
         self._catalog = catalog
         self._stats = stats
@@ -130,5 +132,5 @@ class Outcomes:
 
     def refuse(self, error: ConduitError, answer: Callable[[ConduitError], None]) -> None:
         """Tell a publisher why it was not stored."""
-        self._stats.publish_error_count += 1
+        self.refusals.add(error)
         answer(error)

@@ -1,0 +1,40 @@
+"""Publishes that are refused: counted by code, told in the log once in a while."""
+
+import logging
+
+import pytest
+
+from conduit.broker.publish.refusals import WARNING_INTERVAL_S, Refusals
+from conduit.broker.stats import Stats
+from conduit.errors import NotFound, Overloaded, StoreUnavailable
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.INFO, logger="conduit.broker.publish.refusals")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def test_the_log_says_how_many_were_refused_and_why_at_once_and_then_once_a_minute(lines):
+    refusals = Refusals(Stats(0.0))
+    refusals.tick(0.0)
+    for number in range(3):
+        refusals.add(Overloaded(f"reason {number}"))
+    refusals.tick(1.0)
+    assert lines() == ["publishes refused with overloaded: 3, the last because: reason 2"]
+    refusals.add(Overloaded("more"))
+    refusals.add(StoreUnavailable("no disk"))
+    refusals.tick(2.0)
+    assert lines()[1:] == ["publishes refused with store_unavailable: 1, the last because: no disk"]
+    refusals.tick(1.0 + WARNING_INTERVAL_S)
+    refusals.tick(2.0 + WARNING_INTERVAL_S)
+    assert lines()[2:] == ["publishes refused with overloaded: 1, the last because: more"]
+
+
+def test_faults_of_publishers_are_counted_and_not_logged(lines):
+    stats = Stats(0.0)
+    refusals = Refusals(stats)
+    refusals.add(NotFound("no topic", code="topic_not_found"))
+    refusals.tick(0.0)
+    assert lines() == []
+    assert (stats.publish_error_count, stats.publish_refused["topic_not_found"]) == (1, 1)
