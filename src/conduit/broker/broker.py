@@ -65,8 +65,7 @@ class Broker:
         self.stats = Stats(clock.now())
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time))
-        # From here on; messages are stamped by the commits.
-        clock = NotedClock(clock, self._time)
+        clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         self._engine: Engine = make_engine(
             store,
