@@ -22,6 +22,18 @@ async def test_a_deadline_does_not_move_and_has_nothing_left_when_it_has_passed(
     assert passed.left_s == 0
 
 
+async def test_who_is_answered_twice_has_the_first_answer():
+    answers: list[Callable[[int | StoreUnavailable], None]] = []
+
+    def begin(answer: Callable[[int | StoreUnavailable], None]) -> None:
+        answers.append(answer)
+        answer(StoreUnavailable("away"))
+
+    with pytest.raises(StoreUnavailable):
+        await result_of(begin)
+    answers[0](StoreUnavailable("still away"))
+
+
 FAILED: list[weakref.ref[Exception]] = []
 
 

@@ -35,20 +35,21 @@ async def result_of(begin: Callable[[Callable[[T | ConduitError], None]], None])
 
     Cancelling stops the waiting only: what was begun goes on, and its answer is dropped.
     """
-    waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    waiters: list[asyncio.Future[T]] = [asyncio.get_running_loop().create_future()]
 
     def answer(result: T | ConduitError) -> None:
-        if waiter.done():
+        # Some answer again: a marker in a queue is refused with each check.
+        if not waiters or waiters[0].done():
             return
         if isinstance(result, ConduitError):
-            waiter.set_exception(result)
+            waiters[0].set_exception(result)
         else:
-            waiter.set_result(result)
+            waiters[0].set_result(result)
 
     begin(answer)
     try:
-        return await waiter
+        return await waiters[0]
     except ConduitError:
         # The error knows this frame, and the frame would know what has the error.
-        del waiter
+        waiters.clear()
         raise
