@@ -137,7 +137,8 @@ class World:
             # before cannot tell the two apart.
             self.state.log.is_plain = False
             self._clock.boot_id += "s"
-        if away.ahead_s is not None:
+        if away.ahead_s is not None and self.state.log.is_step_kept:
+            # As above: what was so low for a moment that nobody told the store of is not known.
             self.set_clock(away.ahead_s)
 
     def set_clock(self, ahead_s: float) -> None:

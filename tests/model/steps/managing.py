@@ -31,6 +31,7 @@ REFUSED = (
     "dead_letter_not_found",
     "letter_topic_gone",
     "payload_lost",
+    "subscription_full",
 )
 
 
@@ -185,6 +186,8 @@ class Letter(Step):
         is_calm = world.is_calm_but_for_this and not was_maybe
         # Settled here, and not in the store: if another node has claimed it, it is not settled any more.
         is_open_there = line is not None and not line.stored.has_settled(letter.seq)
+        owner = state.durable.get(letter.subscription)
+        was_full = owner is not None and owner.is_full(state.max_waiting)
         state.redrive_asked(place)
         error = await asked(
             world,
@@ -195,6 +198,9 @@ class Letter(Step):
         world.redriving.discard(letter.dead_id)
         state.redrive_answered(place, is_known=code not in AWAY)
         is_open = code == "conflict" and is_open_there
+        if code == "subscription_full":
+            known = state.durable.get(letter.subscription)
+            is_open = known is not None and (was_full or known.is_full(state.max_waiting))
         if is_calm and code != expected and not is_open:
             raise Violation(
                 f"{letter.subscription} {letter.topic} {letter.seq}: redrive ended with {code},"
