@@ -78,6 +78,21 @@ async def test_a_message_of_another_topic_waits_for_room_as_well_and_comes_in_tu
     assert [frame["topic"] for frame in peer.of("message")][8:] == ["a.other"]
 
 
+async def test_a_live_subscriber_of_another_topic_waits_for_room_as_well(small: Bench):
+    for name in ("a.t", "a.u"):
+        await small.broker.topics.create(T, name)
+    connection, peer = await small.subscribe("a.*")
+    await small.publish("a.u")
+    await small.publish_many("a.t", 4)
+    for frame in peer.of("message")[1:]:
+        connection.verbs.nack(Nack(frame["message_id"], delay_ms=60_000))
+    await small.rest()
+    await small.publish("a.u")
+    assert len(peer.seqs) == 5
+    await small.advance(61.0)
+    assert [frame["topic"] for frame in peer.of("message")][5:] == ["a.t"] * 4 + ["a.u"]
+
+
 async def test_who_waits_for_room_goes_on_when_those_that_were_too_many_are_gone(small: Bench):
     topic = await small.broker.topics.create(T, "a.t")
     await small.broker.topics.create(T, "a.u")

@@ -179,7 +179,8 @@ class Cursor:
         """Hand over the frames of one turn as they are, or go on alone when there is no credit."""
         group = self.group
         subscriber = group.subscribers[0]
-        if group.is_auto or group.waiting or subscriber.credit <= last - first:
+        is_full = group.pending.count and group.is_full
+        if group.is_auto or group.waiting or is_full or subscriber.credit <= last - first:
             self._leave_live(first - 1)
             self.pump()
             return False
