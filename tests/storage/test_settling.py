@@ -6,7 +6,7 @@ import pytest
 
 from conduit.core.message import Death, Progress
 from tests.storage import given
-from tests.storage.given import by_topic, paged
+from tests.storage.given import TENANT, by_topic, paged
 
 
 async def test_progress_is_stored_and_replaced(store):
@@ -176,3 +176,27 @@ async def test_pages_of_many_are_one_call(store):
     assert await store.progress(place[0]) == [paged(place, pages)]
     await store.settle([paged(place, dict.fromkeys(range(1, 1500), b""))], [])
     assert await store.progress(place[0]) == [paged(place, {0: b"0"})]
+
+
+async def test_after_a_seek_nothing_is_remembered_of_letters_of_what_comes_again(store):
+    record, other = [await given.topic(store, name) for name in ("orders", "other")]
+    await given.subscription(store, "shipping", ">")
+    created = await given.subscription(store, "billing", ">")
+    deaths = []
+    for name, topic in (("billing", record), ("billing", other), ("shipping", record)):
+        await given.messages(store, topic.topic_id, 3)
+        deaths += [
+            given.death(topic.topic_id, n, f"{name}-{topic.name}-{n}", subscription=name)
+            for n in (1, 2, 3)
+        ]
+    await store.settle([], deaths)
+    await store.dead_delete(TENANT, [death.dead_id for death in deaths])
+    await store.seek(created.subscription_id, [(record.topic_id, 1)])
+    fates = {
+        death.dead_id: await store.dead_fate(death.subscription, death.topic_id, death.seq)
+        for death in deaths
+    }
+    assert {dead_id for dead_id, fate in fates.items() if fate is None} == {
+        "billing-orders-2",
+        "billing-orders-3",
+    }

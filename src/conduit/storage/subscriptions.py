@@ -164,4 +164,5 @@ class SubscriptionStore(Protocol):
     async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
         """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
         cursor = floor, nothing open, no pages. In a topic that is not among them the progress that was
-        stored stays; without any, it begins at 0. Ids of what is gone are ignored."""
+        stored stays; without any, it begins at 0. What `dead_fate` says of deliveries above the floors is
+        forgotten: they come again. Ids of what is gone are ignored."""

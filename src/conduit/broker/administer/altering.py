@@ -7,11 +7,12 @@ not tell, it is asked again. A subscription of which nobody knows where it is go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
+from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
-from conduit.broker.changes import Changes
+from conduit.broker.changes import Changes, after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
@@ -41,18 +42,24 @@ class Altering:
 
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay."""
+        # What is settled meanwhile is confirmed when it is known whether the deletion happened. While it is
+        # there: deaths of what is gone are not stored.
+        async with self._flushed(record):
+            await self._delete(record)
+
+    @asynccontextmanager
+    async def _flushed(self, record: SubscriptionRecord) -> AsyncIterator[None]:
+        """All of it that died is stored, and nothing dies or is stored meanwhile."""
         progress, running = self._engine.progress, self._owned.find_running(record)
         if running is not None:
-            running.group.is_ending = True
+            running.group.is_changing = True
         try:
-            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
             async with progress.storing:
-                # While it is there: deaths of what is gone are not stored.
                 await progress.flush_held()
-                await self._delete(record)
+                yield
         finally:
             if running is not None:
-                running.group.is_ending = False
+                running.group.is_changing = False
 
     async def _delete(self, record: SubscriptionRecord) -> None:
         try:
@@ -78,23 +85,33 @@ class Altering:
             self._owned.configure(record, settings, paused=paused)
 
     async def seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
-        """Begin anew after these (topic id, floor)."""
-        async with self._engine.progress.storing:
+        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven."""
+        async with self._flushed(record):
             try:
                 await self._store.seek(record.subscription_id, positions)
             except OutcomeUnknown:
                 self._owned.move_away((record.tenant, record.name))
                 raise
-            running = self._owned.find_running(record)
-            if running is None:
-                self._engine.lags.by_id[record.subscription_id].unknown()
-                return
-            for count, (topic_id, floor) in enumerate(positions, 1):
-                topic = self._catalog.by_id(topic_id)
-                if topic is not None and not running.is_over:
-                    running.seek(topic, floor)
-                if count % SEEK_STEP_COUNT == 0:
-                    await asyncio.sleep(0)
+            try:
+                # Before anything of it can die anew, and be stored.
+                with after_change():
+                    at_ms = self._engine.clock.wall_ms()
+                    await mark_reopened(self._store, self._catalog, record, at_ms)
+            finally:
+                await self._move(record, positions)
+
+    async def _move(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
+        """As the store has it."""
+        running = self._owned.find_running(record)
+        if running is None:
+            self._engine.lags.by_id[record.subscription_id].unknown()
+            return
+        for count, (topic_id, floor) in enumerate(positions, 1):
+            topic = self._catalog.by_id(topic_id)
+            if topic is not None and not running.is_over:
+                running.seek(topic, floor)
+            if count % SEEK_STEP_COUNT == 0:
+                await asyncio.sleep(0)
 
     # What became of a change ----------------------------------------------------------------------
 

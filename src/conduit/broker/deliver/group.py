@@ -43,7 +43,7 @@ class Group:
         "fence",
         "in_flight",
         "is_auto",
-        "is_ending",
+        "is_changing",
         "is_paused",
         "is_strict",
         "line",
@@ -67,8 +67,8 @@ class Group:
         self.subscription_id = 0
         self.fence: int | None = None
         self.is_paused = False
-        # Its deletion is under way.
-        self.is_ending = False
+        # Its deletion or a seek is under way.
+        self.is_changing = False
         self.subscribers: list[Subscriber] = []
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}

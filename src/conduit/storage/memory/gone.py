@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 
 import msgspec
 
@@ -59,6 +60,18 @@ class GoneLetters:
             self._count -= 1
             if not topic.fates:
                 del self._filled[topic_id]
+
+    def are_back(self, subscription: str, floors: Mapping[int, int]) -> None:
+        """Its deliveries above these floors, by topic id, are before it again."""
+        for topic_id in [each for each in self._filled if each in floors]:
+            floor = floors[topic_id]
+            back = [
+                seq
+                for seq, name in self._topics[topic_id].fates
+                if seq > floor and name == subscription
+            ]
+            for seq in back:
+                self.is_back(subscription, topic_id, seq)
 
     def forget_topic(self, topic_id: int) -> None:
         """The topic is deleted: nobody asks for its deliveries any more."""

@@ -150,7 +150,8 @@ class SubscriptionCalls(DeadLetterCalls):
             return
         begins = await self._begins(tenant, positions)
         if self._subscriptions.tenant_of(subscription_id) is not None:
-            self._subscriptions.move(subscription_id, begins)
+            name = self._subscriptions.move(subscription_id, begins)
+            self._dead.gone.are_back(name, begins)
 
     async def _begins(self, tenant: str, floors: Sequence[tuple[int, int]]) -> dict[int, int]:
         """Those of the tenant's topics that are there when this returns, by id."""

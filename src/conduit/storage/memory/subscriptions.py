@@ -87,12 +87,13 @@ class Subscriptions:
                 rows.append(Progress(subscription_id, topic_id, floor, floor))
         return rows
 
-    def move(self, subscription_id: int, begins: dict[int, int]) -> None:
+    def move(self, subscription_id: int, begins: dict[int, int]) -> str:
         """Begin at these floors, in the place of those before and of what was recorded in these topics. For
-        subscriptions that exist."""
+        subscriptions that exist; returns its name."""
         self._begins[subscription_id] = begins
         for topic_id in self._progress[subscription_id].keys() & begins.keys():
             del self._progress[subscription_id][topic_id]
+        return self._records[subscription_id].name
 
     def floor(self, subscription_id: int, topic_id: int) -> int | None:
         """Its floor in one topic; None without progress there."""

@@ -150,6 +150,19 @@ WITH pages AS (
 DELETE FROM conduit.progress WHERE subscription_id = $1 AND topic_id = ANY ($2::bigint[])
 """
 
+# The fates of dead letters that are gone, of deliveries that come again; in the order of the keys.
+_ARE_BACK = """
+DELETE FROM conduit.gone_letters AS g USING (
+  SELECT l.topic_id, l.seq, l.subscription
+  FROM conduit.subscriptions AS s
+  JOIN conduit.gone_letters AS l ON l.subscription = s.name
+  JOIN unnest($2::bigint[], $3::bigint[]) AS f (topic_id, floor) USING (topic_id)
+  WHERE s.subscription_id = $1 AND l.seq > f.floor
+  ORDER BY l.topic_id, l.seq, l.subscription FOR UPDATE OF l
+) AS b
+WHERE (g.topic_id, g.seq, g.subscription) = (b.topic_id, b.seq, b.subscription)
+"""
+
 _CLAIM = """
 UPDATE conduit.subscriptions SET fence = fence + 1 WHERE subscription_id = $1 RETURNING fence
 """
@@ -284,6 +297,7 @@ async def seek(
     begins = dict(floors)
     await connection.execute(_MOVE, subscription_id, _text(begins))
     await connection.execute(_FORGET, subscription_id, list(begins))
+    await connection.execute(_ARE_BACK, subscription_id, list(begins), list(begins.values()))
 
 
 def _text(begins: dict[int, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,23 @@ FROM json_each(?) AS given WHERE dead_id = given.value ->> 0
 _OPEN_AGAIN = """
 DELETE FROM gone_letters WHERE (topic_id, seq, subscription) IN (
   SELECT value ->> 2, value ->> 3, value ->> 4 FROM json_each(?))
+"""
+
+# The topics that have any, each by a step through the index.
+_GONE_IN = """
+WITH RECURSIVE found (topic_id) AS (
+  SELECT min(topic_id) FROM gone_letters
+  UNION ALL
+  SELECT (SELECT min(g.topic_id) FROM gone_letters AS g WHERE g.topic_id > found.topic_id)
+  FROM found WHERE topic_id IS NOT NULL)
+SELECT topic_id FROM found WHERE topic_id IS NOT NULL
+"""
+_ARE_BACK = """
+DELETE FROM gone_letters WHERE (topic_id, seq, subscription) IN (
+  SELECT g.topic_id, g.seq, g.subscription
+  FROM json_each(?2) AS f CROSS JOIN gone_letters AS g
+    ON g.topic_id = f.value ->> 0 AND g.seq > f.value ->> 1
+  WHERE g.subscription = (SELECT name FROM subscriptions WHERE subscription_id = ?1))
 """
 
 _CONDITIONS = {
@@ -79,6 +96,15 @@ def redriven_statements(redriven: Sequence[Redriven]) -> list[Statement]:
     marks = [(one.dead_id, one.at_ms, one.topic_id, one.seq, one.subscription) for one in redriven]
     given: list[Value] = [msgspec.json.encode(marks).decode()]
     return [(_MARK, given), (_OPEN_AGAIN, given)] if marks else []
+
+
+def back_statements(
+    connection: apsw.Connection, subscription_id: int, floors: Mapping[int, int]
+) -> list[Statement]:
+    """What forgets the fates of its deliveries above these floors, by topic id; for the writer's thread."""
+    gone = [(each[0], floors[each[0]]) for each in rows(connection, _GONE_IN) if each[0] in floors]
+    text = msgspec.json.encode(gone).decode()
+    return [(_ARE_BACK, [subscription_id, text])] if gone else []
 
 
 def page(

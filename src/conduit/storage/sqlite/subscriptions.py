@@ -13,7 +13,7 @@ from conduit.core.topics import matcher, prefix_of
 from conduit.errors import Conflict
 from conduit.storage.base import Extent, Former, Settled, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.sqlite import begins, former
+from conduit.storage.sqlite import begins, dead_letters, former
 from conduit.storage.sqlite.begins import Part
 from conduit.storage.sqlite.bulk import (
     Insert,
@@ -284,26 +284,26 @@ def progress_statements(progress: Sequence[Progress]) -> list[Statement]:
 
 
 class Move(NamedTuple):
-    """The topics in which a subscription is moved, and where to."""
+    """The floors to which a subscription is moved, by topic id; and the same as it is stored."""
 
-    topic_ids: frozenset[int]
+    floors: dict[int, int]
     parts: list[Part]
 
 
 def move(connection: apsw.Connection, floors: Sequence[tuple[int, int]]) -> Move:
     """These (topic id, floor), as they are stored; for `seek`. Runs on a reader's thread."""
-    topic_ids = frozenset(topic_id for topic_id, _ in floors)
-    return Move(topic_ids, begins.parts(connection, floors))
+    return Move(dict(floors), begins.parts(connection, floors))
 
 
 def seek(connection: apsw.Connection, subscription_id: int, move: Move) -> None:
     """See `Store.seek`."""
     # Few may have a row, where many are moved. Nobody else writes, so these are all.
     recorded = _recorded(connection, (subscription_id,))
-    moved = [topic_id for topic_id in recorded if topic_id in move.topic_ids]
+    moved = [topic_id for topic_id in recorded if topic_id in move.floors]
     statements = begins.replace(subscription_id, move.parts)
     if moved:
         statements.append((_FORGET, [subscription_id, _text(moved)]))
+    statements += dead_letters.back_statements(connection, subscription_id, move.floors)
     execute_all(connection, statements)
 
 
