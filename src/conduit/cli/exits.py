@@ -60,6 +60,7 @@ _HINTS = {
     "subscription_conflict": "`conduit subscription get NAME` shows the settings it was created with",
     "subscription_not_found": "`conduit subscription ls` shows which exist",
     "letter_topic_gone": "`conduit dlq get ID` shows its payload, `conduit pub TOPIC PAYLOAD` publishes it",
+    "already_redriven": "`conduit dlq ls --open` shows those that were not",
     "payload_lost": "`conduit dlq discard ID` removes the letter when it is dealt with",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
     "not_json": "--text sends each line as a JSON string",

@@ -65,6 +65,7 @@ CODES: dict[str, Code] = {
     "dead_letter_not_found": Code(404, "No such dead letter is kept"),
     "job_not_found": Code(404, "No such job"),
     "letter_topic_gone": Code(409, "The dead letter's topic was deleted"),
+    "already_redriven": Code(409, "The dead letter was redriven already"),
     "payload_lost": Code(409, "The dead letter is without its message"),
     "conflict": Code(409, "The state of the thing forbids it"),
     # Bounds

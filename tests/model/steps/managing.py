@@ -26,6 +26,7 @@ REDRIVE_RATE_PER_S = 10_000.0
 # What a redrive may end with.
 REFUSED = (
     "conflict",
+    "already_redriven",
     "topic_not_found",
     "subscription_not_found",
     "dead_letter_not_found",
@@ -195,6 +196,9 @@ class Letter(Step):
             REFUSED,
         )
         code = None if error is None else error.code
+        if code == "already_redriven":
+            # What the line is tells the two apart.
+            code = "conflict"
         world.redriving.discard(letter.dead_id)
         state.redrive_answered(place, is_known=code not in AWAY)
         is_open = code == "conflict" and is_open_there

@@ -13,7 +13,7 @@ import uuid_utils
 from conduit.broker.administer.redriving import Redrive
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadPlace
-from conduit.errors import ConduitError, Conflict, LimitReached, NotFound
+from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, Unavailable
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadFilter
 
@@ -210,9 +210,13 @@ class RedriveJobs:
             and error.code == "subscription_full"
         ]
         job.redriven_count += len(places) - len(failed)
-        job.failed_count += len(failed) - len(full)
-        if failed:
-            job.error = list(failed.values())[-1].told
+        # As those that were passed over because they were marked before: somebody else has done it.
+        errors = [one for one in failed.values() if one.code != "already_redriven"]
+        job.failed_count += len(errors) - len(full)
+        for error in errors:
+            job.error = error.told
+            if isinstance(error, Unavailable):
+                raise error
         return full
 
     def _end(self, job: RedriveJob, state: str) -> None:

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 import msgspec
 
+from conduit.broker.administer.republishing import Failed, Publish, publish_anew
+from conduit.broker.administer.views import state_of
 from conduit.broker.catalog import Catalog
+from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
-from conduit.broker.waiting import result_of
 from conduit.core.message import DeadPlace, Redriven, SubscriptionRecord
 from conduit.core.topics import matches
 from conduit.errors import Conflict, LimitReached, NotFound, RequestError
-from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import Store
 
 # How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
 REDRIVE_TRIES_MAX_COUNT = 3
 # Letters that one turn of the loop opens.
 TURN_MAX_COUNT = 128
-# Letters that are published anew at a time, each with its payload.
-PUBLISH_MAX_COUNT = 16
 
-Publish = Callable[[str, PublishRequest, Callable[[object], None]], None]
-"""Publishes for the tenant; the callback gets a receipt or a ConduitError."""
-Failed = dict[str, RequestError]
-"""Why letters could not be redriven, by their ids."""
 
-_headers = msgspec.json.Decoder(dict[str, str]).decode
+class _Call(msgspec.Struct, eq=False):
+    """Letters of one subscription that are redriven together."""
+
+    tenant: str
+    name: str
+    at_ms: int
+    failed: Failed
+    opened: set[str]
+    """Those that were, also by a try whose commit was refused."""
 
 
 class Redriver:
@@ -50,10 +52,11 @@ class Redriver:
         """Deliver them again, each to its subscription with no attempt made, and mark them as redriven at
         `at_ms`, unless they die again before that is stored. Returns those that could not be.
 
-        Why not: NotFound `subscription_not_found`; Conflict `letter_topic_gone`, `payload_lost`, or if the
-        subscription of that name is on other topics now, if the delivery is open, or if other nodes run
-        the subscription; LimitReached `subscription_full` while too many of its deliveries wait. Raises
-        Unavailable if the store is.
+        Why not: NotFound `subscription_not_found`, `dead_letter_not_found`; Conflict `letter_topic_gone`,
+        `payload_lost`, `already_redriven` (its delivery is open, or somebody has redriven it since its place
+        was read), or if the subscription of that name is on other topics now, comes to it anyway, or runs on
+        other nodes; LimitReached `subscription_full` while too many of its deliveries wait; and of those that
+        are published anew whatever befalls a publish. Raises Unavailable if the store is.
         """
         names: dict[str, list[DeadPlace]] = {}
         failed: Failed = {}
@@ -63,36 +66,37 @@ class Redriver:
             else:
                 names.setdefault(place.subscription, []).append(place)
         for name, some in names.items():
-            work = self._open(tenant, name, some, at_ms) if name else None
-            failed |= await (work or self._publish_anew(tenant, some, at_ms))
+            if name:
+                failed |= await self._open(_Call(tenant, name, at_ms, {}, set()), some)
+            else:
+                failed |= await publish_anew(self._store, self._publish, tenant, some, at_ms)
         return failed
 
-    # To a subscription ----------------------------------------------------------------------------
+    async def _open(self, call: _Call, places: Sequence[DeadPlace]) -> Failed:
+        self._owned.hold(call.tenant, [call.name])
+        try:
+            for _ in range(REDRIVE_TRIES_MAX_COUNT):
+                # Those that failed before may be open since, by the try before this.
+                left = [place for place in places if place.dead_id not in call.failed]
+                running = await self._try(call, left)
+                if running is None:
+                    return call.failed
+                with after_change():
+                    await self._engine.progress.stored()
+                if not running.was_moved:
+                    return call.failed
+                # Another node had claimed it, and the store took nothing of it from this one any more.
+        finally:
+            self._owned.release(call.tenant, [call.name])
+        moved = Conflict(f"subscription {call.name!r} runs on another node")
+        return {place.dead_id: moved for place in places} | call.failed
 
-    async def _open(
-        self, tenant: str, name: str, places: Sequence[DeadPlace], at_ms: int
-    ) -> Failed:
-        failed: Failed = {}
-        for _ in range(REDRIVE_TRIES_MAX_COUNT):
-            # Those that failed before may be open since, by the try before this.
-            left = [place for place in places if place.dead_id not in failed]
-            running = await self._try(tenant, name, left, at_ms, failed)
-            if running is None:
-                return failed
-            await self._engine.progress.stored()
-            if not running.was_moved:
-                return failed
-            # Another node had claimed it, and the store took nothing of it from this one any more.
-        moved = Conflict(f"subscription {name!r} runs on another node")
-        return {place.dead_id: moved for place in places} | failed
-
-    async def _try(
-        self, tenant: str, name: str, places: Sequence[DeadPlace], at_ms: int, failed: Failed
-    ) -> Running | None:
+    async def _try(self, call: _Call, places: Sequence[DeadPlace]) -> Running | None:
         """Open what can be, and add to `failed` what cannot; None if nothing could."""
+        failed = call.failed
         async with self._owned.changing:
             try:
-                record = self._owned.get(tenant, name)
+                record = self._owned.get(call.tenant, call.name)
             except RequestError as error:
                 failed |= {place.dead_id: error for place in places}
                 return None
@@ -105,22 +109,56 @@ class Redriver:
             except NotFound:
                 failed |= {place.dead_id: self._gone(record.tenant, place) for place in places}
                 return None
+            places = await self._unmarked(call, running, places)
             places = self._possible(record, places, failed)
             for start in range(0, len(places), TURN_MAX_COUNT):
                 if start:
                     await asyncio.sleep(0)
                 for place in places[start : start + TURN_MAX_COUNT]:
-                    self._open_one(running, record, place, at_ms, failed)
+                    self._open_one(running, record, place, call)
         return running if any(place.dead_id not in failed for place in places) else None
+
+    async def _unmarked(
+        self, call: _Call, running: Running, places: Sequence[DeadPlace]
+    ) -> list[DeadPlace]:
+        """Without those that are gone, and those that somebody has redriven since their places were read: by
+        now they may be acked. Here nobody redrives any, and what another node does is not stored."""
+        # What is stored until the store answers may be missing in the answer.
+        before = {place.dead_id: self._is_marked(running, place) for place in places}
+        found = {
+            place.dead_id: place.is_redriven
+            for place in await self._store.dead_find(call.tenant, list(before))
+        }
+        unmarked = []
+        for place in places:
+            answers = (self._is_marked(running, place), before[place.dead_id])
+            is_marked = next((one for one in answers if one is not None), found.get(place.dead_id))
+            if is_marked is None:
+                call.failed[place.dead_id] = NotFound(
+                    "the dead letter was discarded or dropped meanwhile",
+                    code="dead_letter_not_found",
+                )
+            elif not is_marked or place.is_redriven:
+                unmarked.append(place)
+            elif place.dead_id not in call.opened:
+                call.failed[place.dead_id] = Conflict(
+                    "another request has redriven it meanwhile", code="already_redriven"
+                )
+        return unmarked
+
+    def _is_marked(self, running: Running, place: DeadPlace) -> bool | None:
+        """Whether it is redriven by what the store does not know yet; None if it knows all."""
+        cursor = running.cursors.get(place.topic_id)
+        return None if cursor is None else self._engine.progress.is_redriven(cursor, place.seq)
 
     def _open_one(
         self,
         running: Running,
         record: SubscriptionRecord,
         place: DeadPlace,
-        at_ms: int,
-        failed: Failed,
+        call: _Call,
     ) -> None:
+        failed = call.failed
         topic = self._catalog.by_id(place.topic_id)
         if topic is None:
             failed[place.dead_id] = self._gone(record.tenant, place)
@@ -134,11 +172,11 @@ class Redriver:
                 code="subscription_full",
             )
         elif not running.redrive(topic, place.seq):
-            failed[place.dead_id] = Conflict("the message is not settled in its subscription")
+            failed[place.dead_id] = self._not_settled(running, record, place)
         else:
             mark = Redriven(
                 place.dead_id,
-                at_ms,
+                call.at_ms,
                 record.subscription_id,
                 record.name,
                 place.topic_id,
@@ -146,6 +184,26 @@ class Redriver:
             )
             cursor = running.cursors[place.topic_id]
             self._engine.progress.redriven(cursor, place.seq, mark)
+            call.opened.add(place.dead_id)
+
+    def _not_settled(
+        self, running: Running, record: SubscriptionRecord, place: DeadPlace
+    ) -> Conflict:
+        """Why it is not opened: it is open, or was not handed out yet."""
+        delivery = running.cursors[place.topic_id].delivery
+        state = state_of(record.name, delivery, place.seq, self._engine.clock).state
+        where = {
+            "pending": f"subscription {record.name!r} has not come to it yet, and will",
+            "in_flight": f"a subscriber of {record.name!r} has it and did not settle it yet",
+            "retrying": f"it waits until a subscriber of {record.name!r} takes it",
+        }[state]
+        if not place.is_redriven:
+            return Conflict(f"{where}: there is no need to redrive it")
+        return Conflict(
+            f"it was redriven already, and {where}. There is nothing to do: if it fails there again, it is"
+            " a dead letter that was not redriven, and can be redriven then",
+            code="already_redriven",
+        )
 
     def _possible(
         self, record: SubscriptionRecord, places: Sequence[DeadPlace], failed: Failed
@@ -175,37 +233,6 @@ class Redriver:
             " from. To have it handled all the same, publish its payload anew",
             code="letter_topic_gone",
         )
-
-    # Anew -----------------------------------------------------------------------------------------
-
-    async def _publish_anew(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
-        """A crash before the mark leaves a letter unmarked, and it may be redriven twice: at least once."""
-        failed: Failed = {}
-        for start in range(0, len(places), PUBLISH_MAX_COUNT):
-            some = places[start : start + PUBLISH_MAX_COUNT]
-            answers = await asyncio.gather(
-                *(self._publish_one(tenant, place) for place in some), return_exceptions=True
-            )
-            marks = []
-            for place, answer in zip(some, answers, strict=True):
-                if answer is None:
-                    marks.append(Redriven(place.dead_id, at_ms))
-                elif isinstance(answer, RequestError):
-                    failed[place.dead_id] = answer
-            await self._store.settle([], [], marks)
-            for answer in answers:
-                if isinstance(answer, BaseException) and not isinstance(answer, RequestError):
-                    raise answer
-        return failed
-
-    async def _publish_one(self, tenant: str, place: DeadPlace) -> None:
-        letter = await self._store.dead_get(tenant, place.dead_id)
-        if letter is None:
-            raise NotFound("no dead letter has this id", code="dead_letter_not_found")
-        headers = _headers(letter.headers) if letter.headers is not None else None
-        payload = msgspec.Raw(letter.payload)
-        request = PublishRequest(letter.topic, payload, key=letter.key, headers=headers)
-        await result_of(partial(self._publish, tenant, request))
 
 
 def _lost(place: DeadPlace) -> RequestError:

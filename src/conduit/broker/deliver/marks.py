@@ -75,6 +75,13 @@ class Marks:
         deaths = self.changed.get(who) or ()
         return next((death for death in deaths if death.seq == seq), None)
 
+    def is_redriven(self, who: Recorded, seq: int) -> bool | None:
+        """Whether the letter of a delivery there is to be marked; False if it is to be stored, and None if
+        there is neither."""
+        if seq in self._redriven.get(who, ()):
+            return True
+        return None if self.death_of(who, seq) is None else False
+
     def take(self, count: int, deaths_max_count: int) -> tuple[Marks, int]:
         """A part of it: up to the first `count`, with what died there, and orphans; of all deaths so many.
         Where that ends among the deaths of one, it stays with the others, which are `later` in the part. Also

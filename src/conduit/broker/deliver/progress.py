@@ -124,6 +124,13 @@ class ProgressWriter:
         """How a delivery died there, if the store does not know it yet."""
         return self._marked.death_of(who, seq) or self._flushing.death_of(who, seq)
 
+    def is_redriven(self, who: Recorded, seq: int) -> bool | None:
+        """Whether a dead letter there is to be marked as redriven (True), or to be stored as one that is not;
+        None if neither waits for the store."""
+        # The first is the younger.
+        found = (marks.is_redriven(who, seq) for marks in (self._marked, self._flushing))
+        return next((each for each in found if each is not None), None)
+
     def confirm(self, told: Told) -> None:
         """Have it called when everything marked so far is stored. Raises Unavailable."""
         if self._has_ended:

@@ -224,6 +224,7 @@ async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -
         "subscription_not_found",
         "topic_not_found",
         "letter_topic_gone",
+        "already_redriven",
         "payload_lost",
         "conflict",
         "subscription_full",
