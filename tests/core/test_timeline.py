@@ -260,7 +260,7 @@ def test_nothing_that_another_server_has_stamped_is_called_older_than_it_is(move
         machine.go(ms)
         if other.go(ms) or machine.true_ms // MINUTE != (machine.true_ms - ms) // MINUTE:
             machine.timeline.hear(other.timeline.low_ms)
-        published.append((other.true_ms, other.wall_ms))
+        published.append((other.true_ms, other.wall_ms, machine.wall_ms))
 
     for where, ms, ahead_ms, is_restarted_after_ms in moves:
         for _ in range(ms // MINUTE):
@@ -271,10 +271,14 @@ def test_nothing_that_another_server_has_stamped_is_called_older_than_it_is(move
         elif where == "there":
             other.go(0, ahead_ms=ahead_ms)
             machine.timeline.hear(other.timeline.low_ms)
-            published.append((other.true_ms, other.wall_ms))
+            published.append((other.true_ms, other.wall_ms, machine.wall_ms))
         if is_restarted_after_ms > 50 * S:
             machine.restart(0)
-        for true_ms, stamp in published:
+        for true_ms, stamp, _ in published:
             real_ms = machine.true_ms - true_ms + 2 * TOLERANCE_MS
             assert machine.timeline.age_ms(stamp) <= real_ms
             assert not machine.is_older(stamp, age_ms) or age_ms < real_ms
+    # Nor does a start by the time that this machine has said miss it.
+    for number, (_, _, said_ms) in enumerate(published):
+        later = [stamp for _, stamp, _ in published[number:]]
+        assert min(later) >= machine.timeline.earliest_ms(said_ms) - 2 * TOLERANCE_MS

@@ -207,12 +207,20 @@ class Timeline:
 
     def earliest_ms(self, wall_ms: int) -> int:
         """What was published since the wall clock first said `wall_ms` has this stamp, or a higher one."""
-        earliest, is_reached = wall_ms, False
-        for step, end_ms in self._spans():
-            if is_reached:
-                earliest = min(earliest, step.wall_ms)
-            is_reached = is_reached or step.ahead_ms + end_ms + TOLERANCE_MS >= wall_ms
-        return earliest
+        spans = [(step.at_ms, end_ms, step.ahead_ms) for step, end_ms in self._spans()]
+        spans += [(low.at_ms, low.until_ms + TOLD_MS, low.ahead_ms) for low in self._lows]
+        reached = [
+            min(max(at_ms, wall_ms - ahead_ms), end_ms)
+            for at_ms, end_ms, ahead_ms in spans
+            if end_ms + ahead_ms + TOLERANCE_MS >= wall_ms
+        ]
+        since_ms = min(reached, default=_ENDLESS_MS)
+        stamps = [
+            max(at_ms, since_ms) + ahead_ms
+            for at_ms, end_ms, ahead_ms in spans
+            if end_ms > since_ms
+        ]
+        return min(wall_ms, *stamps)
 
     def _spans(self) -> Iterator[tuple[Step, int]]:
         """The steps, and where in the store's time each ends."""
