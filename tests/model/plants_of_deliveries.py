@@ -279,9 +279,8 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            elif place not in self._held and self._is_stored(running):\n",
-                "            elif not (place in self._held or self.changing.locked()) and self._is_stored(\n"
-                "                running\n            ):\n",
+                "            elif place not in self._held and self._engine.progress.is_stored(",
+                "            elif not self.changing.locked() and self._engine.progress.is_stored(",
             ),
         ),
     ),

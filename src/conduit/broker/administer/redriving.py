@@ -83,7 +83,7 @@ class Redriver:
                     return call.failed
                 with after_change():
                     await self._engine.progress.stored()
-                if not running.was_moved:
+                if not running.group.was_moved:
                     return call.failed
                 # Another node had claimed it, and the store took nothing of it from this one any more.
         finally:
@@ -162,7 +162,7 @@ class Redriver:
         topic = self._catalog.by_id(place.topic_id)
         if topic is None:
             failed[place.dead_id] = self._gone(record.tenant, place)
-        elif running.was_moved:
+        elif running.group.was_moved:
             # Nothing of it is stored any more; the next try is with the one that is loaded then.
             return
         elif running.group.is_full:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from conduit.broker.catalog import Topic
@@ -17,11 +17,13 @@ from conduit.core.message import Progress
 class Account:
     """Of one subscription; an ephemeral one has no lag, and nothing is told."""
 
-    __slots__ = ("_has_begun", "_lag", "_taken", "_trims")
+    __slots__ = ("_has_begun", "_lag", "_left", "_taken", "_trims")
 
     def __init__(self, lag: Lag | None = None) -> None:
         self._lag = lag
         self._has_begun = False
+        # Of one that was closed.
+        self._left: dict[int, Place] = {}
         # What was found in the topics that it has looked at, less what was known before; since when.
         self._taken = Place(0, 0)
         self._trims = 0
@@ -100,8 +102,14 @@ class Account:
     def close(self) -> None:
         """It does not run any more, and what it has taken by now is stored."""
         if self._lag is not None:
-            self._lag.places.clear()
+            self._left, self._lag.places = self._lag.places, {}
             self._lag = None
+
+    def forget(self) -> Iterator[None]:
+        """Give up what is left of it, in steps; it was closed."""
+        while self._left:
+            self._left.popitem()
+            yield
 
 
 def place_in(topic: Topic, floor: int, progress: Progress | None) -> Place:

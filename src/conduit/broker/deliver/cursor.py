@@ -178,7 +178,14 @@ class Cursor:
     def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
         """Hand over the frames of one turn as they are, or go on alone when there is no credit."""
         group = self.group
+        if not group.subscribers:
+            # It has ended, and this one is closed soon.
+            self._enter(State.HELD)
+            return False
         subscriber = group.subscribers[0]
+        if group.is_auto and subscriber.outlet.writable:
+            subscriber.outlet.write(data)
+            return True
         is_full = group.pending.count and group.is_full
         if group.is_auto or group.waiting or is_full or subscriber.credit <= last - first:
             self._leave_live(first - 1)

@@ -36,7 +36,7 @@ class Follower(Protocol):
     """Who follows a topic."""
 
     def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
-        """Take the joined frames of these numbers; for those in `Feed.live` that keep count of them, or whose
+        """Take the joined frames of these numbers; for those in `Feed.live` without an outlet there, or whose
         outlet does not drain. False if that was not possible: they have left it, and go on by themselves."""
 
     def arrive(self) -> None:
@@ -89,7 +89,8 @@ class Feed:
         self._tail_bytes = 0
         # What the node's budget has for it: a little more, so that it is not told of every message.
         self._counted_bytes = 0
-        # With the outlet of those who take everything as it comes, which are most and cost least.
+        # With the outlet of those who take everything as it comes and have few topics: most do, and they cost
+        # least.
         self.live: dict[Follower, Outlet | None] = {}
         self.waiting: dict[Follower, None] = {}
         self.follower_count = 0

@@ -44,9 +44,12 @@ class Group:
         "in_flight",
         "is_auto",
         "is_changing",
+        "is_direct",
+        "is_over",
         "is_paused",
         "is_strict",
         "line",
+        "marked_in",
         "name",
         "name_bytes",
         "pending",
@@ -55,6 +58,7 @@ class Group:
         "subscribers",
         "subscription_id",
         "waiting",
+        "was_moved",
         "window",
     )
 
@@ -69,6 +73,14 @@ class Group:
         self.is_paused = False
         # Its deletion or a seek is under way.
         self.is_changing = False
+        # It does not run here any more: where it stood is of no use.
+        self.is_over = False
+        # Another node has claimed it: what was not stored by then is lost, and comes again there.
+        self.was_moved = False
+        # Its topics are few: frames may go to its subscriber without a call of the cursor.
+        self.is_direct = True
+        # The round of flushes for which its progress was marked last (progress.py).
+        self.marked_in = 0
         self.subscribers: list[Subscriber] = []
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}

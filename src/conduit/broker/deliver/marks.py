@@ -61,11 +61,12 @@ class Marks:
         self.changed[who] = (self.changed.get(who) or []) + deaths
         self.deaths_count += len(deaths)
 
-    def forget(self, who: Recorded, *, with_deaths: bool) -> None:
-        """Store where it stood no more, nor what was open, nor what died there if that is forgotten too."""
+    def forget(self, who: Recorded) -> None:
+        """Store where it stood no more, nor what was open. Nor what died there, if it was moved away: its
+        progress is not stored, so it is delivered again, and no fence would hold back the letter."""
         self._redriven.pop(who, None)
         deaths = self.changed.pop(who, None) or []
-        if with_deaths:
+        if who.group.was_moved:
             self.deaths_count -= len(deaths)
         else:
             self.orphans += deaths
@@ -84,10 +85,15 @@ class Marks:
 
     def take(self, count: int, deaths_max_count: int) -> tuple[Marks, int]:
         """A part of it: up to the first `count`, with what died there, and orphans; of all deaths so many.
-        Where that ends among the deaths of one, it stays with the others, which are `later` in the part. Also
-        returns how many were taken whole."""
+        Where that ends among the deaths of one, it stays with the others, which are `later` in the part. What
+        is over is forgotten: where a subscription ends, all its topics would be looked at in one turn. Also
+        returns how many were taken whole, or forgotten."""
         part, whole_count = Marks(), 0
         for who in tuple(islice(self.changed, count)):
+            if who.group.is_over:
+                self.forget(who)
+                whole_count += 1
+                continue
             deaths = self.changed[who] or []
             if deaths and not deaths_max_count:
                 break

@@ -222,7 +222,7 @@ class Owned(Durable):
             running = self._running.get(place)
             if running is None or running.group.subscribers:
                 self._left.discard(place)
-            elif place not in self._held and self._is_stored(running):
+            elif place not in self._held and self._engine.progress.is_stored(running.group):
                 self._stop(place)
 
     def _send_moved_away(self, refused: Refused) -> None:
@@ -238,22 +238,14 @@ class Owned(Durable):
         self._engine.lags.by_id[self._records[place].subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
-            running.was_moved = True
+            running.group.was_moved = True
             _send_away(running, Removal.MOVED)
             self._stop(place)
-
-    def _is_stored(self, running: Running) -> bool:
-        is_pending = self._engine.progress.is_pending
-        return not any(is_pending(cursor) for cursor in running.cursors.values())
 
     def _stop(self, place: tuple[str, str]) -> None:
         self._left.discard(place)
         running = self._running.pop(place, None)
         if running is not None:
-            # At once, and not as its cursors are closed: a flush in between would store where they were, over
-            # a seek whose answer was lost.
-            for cursor in running.cursors.values():
-                self._engine.progress.forget(cursor, with_deaths=running.was_moved)
             self._router.remove(running)
 
     def topic_deleted(self, topic: Topic, named: Sequence[Running]) -> None:

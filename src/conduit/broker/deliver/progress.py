@@ -15,6 +15,7 @@ from collections.abc import Callable
 import uuid_utils
 
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.lags import Lags
 from conduit.broker.deliver.marks import Marks, Recorded
 from conduit.broker.deliver.stored import Rows
@@ -68,6 +69,9 @@ class ProgressWriter:
         # Who waits for what is marked, and for all that is being stored.
         self._confirmations: list[Told] = []
         self._confirming: list[Told] = []
+        # Flushes so far: what is marked now is stored in the one that follows. And the last that stored all.
+        self._round = 1
+        self._stored_round = 0
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._is_stopping = False
@@ -98,6 +102,7 @@ class ProgressWriter:
             self._bury(who)
         if who.group.name is not None:
             self._marked.changed.setdefault(who)
+            who.group.marked_in = self._round
         self._wake.set()
 
     def redriven(self, who: Recorded, seq: int, mark: Redriven) -> None:
@@ -110,15 +115,18 @@ class ProgressWriter:
         self._heard[heard[:3]] = heard
         self._wake.set()
 
-    def forget(self, who: Recorded, *, with_deaths: bool = False) -> None:
-        """It is closed: where it stood is of no use any more. `with_deaths`: nor is what died there: its
-        progress is not stored, so it is delivered again, and no fence would hold back the letter."""
-        self._marked.forget(who, with_deaths=with_deaths)
-        self._flushing.forget(who, with_deaths=with_deaths)
+    def forget(self, who: Recorded) -> None:
+        """It is closed: where it stood is of no use any more."""
+        self._marked.forget(who)
+        self._flushing.forget(who)
 
     def is_pending(self, who: Recorded) -> bool:
         """Whether it has progress that is not stored."""
         return who in self._marked.changed or who in self._flushing.changed
+
+    def is_stored(self, group: Group) -> bool:
+        """Whether all progress of that subscription is stored. `False` may be late by one flush."""
+        return group.marked_in <= self._stored_round
 
     def death_of(self, who: Recorded, seq: int) -> Death | None:
         """How a delivery died there, if the store does not know it yet."""
@@ -215,6 +223,8 @@ class ProgressWriter:
     async def flush_held(self) -> None:
         """As `flush`, by who holds `storing`."""
         self._confirming, self._confirmations = self._confirmations, []
+        round_ = self._round
+        self._round += 1
         try:
             await self._store_heard()
             await self._store_in_parts(len(self._marked.changed))
@@ -224,6 +234,8 @@ class ProgressWriter:
             self._confirmations = self._confirming + self._confirmations
             self._confirming = []
             raise
+        else:
+            self._stored_round = round_
         finally:
             self._flushing = Marks()
             guarded(self._after, set())
@@ -237,19 +249,19 @@ class ProgressWriter:
         A death is in the commit of its subscription's progress: each part has what died there until it is
         made, and nothing dies while it is made. What of it is for a later part is stored as open by then.
         """
-        orphans_count = len(self._marked.orphans)
         while True:
             part, whole_count = self._marked.take(
                 min(count, FLUSH_MAX_COUNT), self._part_deaths_max_count
             )
             # What was forgotten meanwhile is not there any more.
-            if not part:
+            if not part and not whole_count:
                 return
-            self._flushing = part
             count -= whole_count
-            orphans_count -= len(part.orphans)
-            await self._store_part(part)
-            if count <= 0 and orphans_count <= 0:
+            if part:
+                self._flushing = part
+                await self._store_part(part)
+            # Also what became one meanwhile: it may be of what was to be stored.
+            if count <= 0 and not self._marked.orphans:
                 return
             # A store in memory does not wait.
             await asyncio.sleep(0)

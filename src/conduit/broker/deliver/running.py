@@ -32,6 +32,9 @@ from conduit.storage.base import Former
 
 # Of the steps in which a subscription begins in its topics, so many are taken at once.
 STEPS_AT_ONCE_COUNT = 2
+# Cursors of one subscription in whose topics frames go to its subscriber without a call of the cursor: from
+# there they have to be taken at once when it ends.
+DIRECT_MAX_COUNT = 100
 
 
 class Round(Enum):
@@ -55,11 +58,9 @@ class Running:
         "former",
         "gaps",
         "group",
-        "is_over",
         "pattern",
         "tenant",
         "unopened",
-        "was_moved",
     )
 
     def __init__(
@@ -70,8 +71,6 @@ class Running:
         self.pattern = pattern
         self.group = Group(engine.turn, settings, engine.pending_max_count)
         self._round = Round.NONE
-        self.is_over = False
-        """Whether it was stopped: it opens no cursor then."""
         self._account = Account()
         # The topics that it has not looked at, if there are any.
         self._outset: Outset | None = None
@@ -80,8 +79,6 @@ class Running:
         self.unopened: dict[int, Unopened] = {}
         self.gaps = Gaps(self.group, engine.stats)
         self.former = FormerTopics(self.gaps, engine.progress)
-        # Another node has claimed it: what was not stored by then is lost, and comes again there.
-        self.was_moved = False
 
     def make_durable(self, record: SubscriptionRecord, fence: int) -> None:
         """Give it a name, before anything follows it."""
@@ -160,6 +157,8 @@ class Running:
         else:
             delivery = unopened.machine(group.in_flight, group.pending, self._engine.clock)
         cursor = self.cursors[topic.topic_id] = Cursor(self._engine, self.gaps, topic, delivery)
+        if len(self.cursors) == DIRECT_MAX_COUNT:
+            group.is_direct = False
         return cursor
 
     def feed_of(self, topic: Topic) -> Feed | None:
@@ -203,6 +202,11 @@ class Running:
         # What is few is begun when this returns.
         if sum(1 for _ in islice(steps, STEPS_AT_ONCE_COUNT)) == STEPS_AT_ONCE_COUNT:
             self._engine.turn.spread(steps)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was stopped: it opens no cursor then."""
+        return self.group.is_over
 
     @property
     def is_beginning(self) -> bool:
@@ -302,11 +306,11 @@ class Running:
 
     def stop(self) -> None:
         """It does not run here any more. What is left of it is given up by `close`."""
-        self.is_over = True
+        self.group.is_over = True
         self._outset = None
         self._account.close()
-        for cursor in self.cursors.values():
-            # What comes there would go to a subscriber that has left.
+        # What comes there would go to a subscriber that has left. All that are direct were opened first.
+        for cursor in islice(self.cursors.values(), DIRECT_MAX_COUNT):
             cursor.feed.live.pop(cursor, None)
 
     def close(self) -> Iterator[None]:
@@ -317,6 +321,7 @@ class Running:
         while self.cursors:
             guarded(self.cursors.popitem()[1].close)
             yield
+        yield from self._account.forget()
 
     def topic_deleted(self, topic: Topic) -> None:
         """It ends here, whatever was open: that is told, and remembered in case it is made anew."""

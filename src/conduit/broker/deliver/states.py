@@ -43,7 +43,8 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
     """Register it where the state says. `has_read`: it has had its turn, and used it to read."""
     group = who.group
     if state is State.LIVE:
-        who.feed.live[who] = group.subscribers[0].outlet if group.is_auto else None
+        is_direct = group.is_auto and group.is_direct
+        who.feed.live[who] = group.subscribers[0].outlet if is_direct else None
     elif state is State.TAIL:
         who.feed.waiting[who] = None
     elif state is State.CREDIT and has_read:
