@@ -64,6 +64,7 @@ def test_the_version_is_the_packages() -> None:
         ["sub", "orders", "--from", "tomorrow"],
         ["sub", "orders", "--ack", "manual"],
         ["topic", "create", "orders", "--max-age", "long"],
+        ["topic", "create", "orders", "--max-age", "0s"],
         ["topic", "nonsense"],
         ["dlq", "redrive"],
         ["dlq", "redrive", "some-id", "--all"],

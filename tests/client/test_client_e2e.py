@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -196,6 +197,12 @@ async def test_the_control_endpoints_answer_as_the_records_say(server: RunningSe
         moved = await client.subscriptions.seek("work", "earliest", dry_run=True)
         (place,) = moved.topics
         assert (place.floor, place.lag) == (0, 2)
+        assert (await client.topics.change("t", max_bytes=None)).retention.max_messages == 10
+        since = datetime.now(UTC) - timedelta(hours=1)
+        early = await client.subscriptions.create("early", "*", start=since, max_lost=None)
+        assert (early.lag, early.max_lost, early.gaps) == (2, None, [])
+        assert (await client.subscriptions.change("early", max_attempts=9)).max_attempts == 9
+        await client.subscriptions.delete("early")
         plan = await client.dead_letters.redrive_many(
             DeadLetterFilter(topic="t"), rate_per_s=1000, max_count=None, dry_run=True
         )

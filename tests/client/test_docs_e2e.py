@@ -74,7 +74,7 @@ async def test_the_other_blocks_do_what_the_text_says(
             failed.add(number)
             raise OSError("try again")
 
-    batch, workers, blocking, gaps, told = PARTS
+    batch, workers, blocking, gaps, told, managing = PARTS
     api = Api(server.url)
     async with AsyncConduit(server.url) as client:
         names = {"client": client, "asyncio": asyncio, "AsyncConduit": AsyncConduit}
@@ -93,6 +93,10 @@ async def test_the_other_blocks_do_what_the_text_says(
         assert failed == {14}
         (letter,) = api.dead_letters()
         assert (letter["payload"], letter["reason"], letter["attempts"]) == ({"id": 13}, "no", 1)
+        await run(managing.replace("billing", "charging"), names)
+        await names["deliver_again"](client)
+        said = capsys.readouterr().out
+        assert ": no\n1 of 1 are delivered again" in said
         await follow(client, api, names, blocking)
     assert "orders was made anew: it counts from 1 again" in capsys.readouterr().out
 

@@ -65,7 +65,9 @@ def create(
     """Create a topic. What it keeps is bounded by the server's settings unless told here."""
     from conduit.client import Retention
 
-    age_s = None if max_age is None else max(1, round(max_age))
+    if max_age is not None and max_age < 1:
+        raise click.BadParameter("must be at least 1s", param_hint="'--max-age'")
+    age_s = None if max_age is None else round(max_age)
     retention = Retention(age_s, max_messages, max_bytes)
     given = None if retention == Retention() else retention
     show_one(call(url, lambda client: client.topics.create(name, given)), _FIELDS, output)

@@ -27,7 +27,15 @@ from conduit.client.models import (
     Topic,
 )
 from conduit.client.stream import Stream
-from conduit.protocol.records import GapAnswer, Moved, Receipt, Retention, TopicProgress
+from conduit.protocol.frames import StartAt, StartPosition
+from conduit.protocol.records import (
+    GapAnswer,
+    Moved,
+    Receipt,
+    Retention,
+    SubscriptionCreated,
+    TopicProgress,
+)
 
 __all__ = [
     "ApiError",
@@ -44,8 +52,11 @@ __all__ = [
     "Receipt",
     "RedriveJob",
     "Retention",
+    "StartAt",
+    "StartPosition",
     "Stream",
     "Subscription",
+    "SubscriptionCreated",
     "Topic",
     "TopicProgress",
     "UnreadablePayload",

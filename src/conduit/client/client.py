@@ -17,11 +17,12 @@ from conduit.client.control import DeadLetters, Subscriptions, Topics
 from conduit.client.faults import ApiError, ConnectionFailed
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
+from conduit.client.starts import Start, start_spec
 from conduit.client.stream import OnGap, Stream, log_gap
 from conduit.client.text import encoded
 from conduit.errors import InvalidRequest
 from conduit.names import check_pattern, check_subscription, check_topic
-from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec, Subscribe
+from conduit.protocol.frames import PublishBatchRequest, PublishRequest, Subscribe
 from conduit.protocol.records import BatchAnswer, Receipt
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class AsyncConduit:
         pattern: str,
         subscription: str | None = None,
         *,
-        start: StartSpec | None = None,
+        start: Start | None = None,
         ack: Literal["explicit", "auto"] | None = None,
         on_gap: OnGap = log_gap,
         **settings: Unpack[SubscriptionSettings],
@@ -138,7 +139,8 @@ class AsyncConduit:
         check_pattern(pattern)
         if subscription is not None:
             check_subscription(subscription)
-        frame = Subscribe(pattern, subscription, start=start, ack=ack, **settings)
+        spec = None if start is None else start_spec(start)
+        frame = Subscribe(pattern, subscription, start=spec, ack=ack, **settings)
         return Stream(f"ws{self.url.removeprefix('http')}/ws", frame, on_gap)
 
     # The server -----------------------------------------------------------------------------------

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
 
 from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
 from conduit.client.rest import Rest, address, decode
-from conduit.protocol.frames import StartSpec
+from conduit.client.starts import Start, start_spec
+from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.records import (
     Moved,
     Retention,
+    SubscriptionCreated,
     SubscriptionList,
     SubscriptionTopics,
     TopicList,
     TopicProgress,
 )
 
+# As many per second are redriven, unless the caller says otherwise.
+REDRIVE_RATE_PER_S = 50.0
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
 DEAD_LETTER_PAGE_COUNT = 50
@@ -35,6 +39,25 @@ class _DeadLetterPage(msgspec.Struct):
 
 
 P = TypeVar("P", bound=_Page)
+
+
+class Bounds(TypedDict, total=False):
+    """What a topic keeps. What is left out stays as it is; None takes a bound away."""
+
+    max_age_s: int | None
+    max_messages: int | None
+    max_bytes: int | None
+
+
+class DurableSettings(TypedDict, total=False):
+    """Settings of a durable subscription that may change; what is left out has the server's default, or stays
+    as it is. `max_lost` None: however often connections are lost."""
+
+    max_in_flight: int
+    ack_wait_ms: int
+    max_ack_wait_ms: int
+    max_attempts: int
+    max_lost: int | None
 
 
 class Topics:
@@ -59,12 +82,18 @@ class Topics:
 
         Raises ApiError `topic_exists`, `limit_reached`.
         """
+        check_topic(name, "name")
         body: dict[str, object] = {"name": name}
         if retention is not None:
             bounds = msgspec.structs.asdict(retention)
             # A null on the wire would take the default bound away.
             body["retention"] = {key: bound for key, bound in bounds.items() if bound is not None}
         return await self._rest.post(address("topics"), Topic, body)
+
+    async def change(self, name: str, **bounds: Unpack[Bounds]) -> Topic:
+        """Change what a topic keeps, within seconds. Raises ApiError `topic_not_found`."""
+        body = {"retention": bounds}
+        return decode(await self._rest.send("PATCH", address("topics", name), body), Topic)
 
     async def delete(self, name: str) -> None:
         """Delete a topic with its messages; its subscribers are disconnected."""
@@ -88,6 +117,39 @@ class Subscriptions:
         """One subscription. Raises ApiError `subscription_not_found`."""
         return await self._rest.get(address("subscriptions", name), Subscription)
 
+    async def create(
+        self,
+        name: str,
+        topic: str,
+        *,
+        start: Start = "new",
+        ack: Literal["explicit", "auto"] = "explicit",
+        order: Literal["publish", "strict"] = "publish",
+        **settings: Unpack[DurableSettings],
+    ) -> SubscriptionCreated:
+        """Create a durable subscription on a topic or pattern before anyone attaches to it.
+
+        Raises ApiError `subscription_exists`. `gaps` of the answer: what `start` cannot be given.
+        """
+        check_subscription(name, "name")
+        check_pattern(topic)
+        body = {
+            "name": name,
+            "topic": topic,
+            "start": start_spec(start),
+            "ack": ack,
+            "order": order,
+        }
+        return await self._rest.post(
+            address("subscriptions"), SubscriptionCreated, {**body, **settings}
+        )
+
+    async def change(self, name: str, **settings: Unpack[DurableSettings]) -> Subscription:
+        """Change its settings; what is in flight keeps its deadlines. Raises ApiError
+        `subscription_not_found`."""
+        where = address("subscriptions", name)
+        return decode(await self._rest.send("PATCH", where, settings), Subscription)
+
     async def topics(self, name: str) -> AsyncIterator[TopicProgress]:
         """How far it is in each of its topics, by name. Raises ApiError `subscription_not_found`."""
         where = address("subscriptions", name, "topics")
@@ -107,11 +169,14 @@ class Subscriptions:
         """Deliver again."""
         return await self._rest.post(address("subscriptions", name, "resume"), Subscription)
 
-    async def seek(self, name: str, start: StartSpec, *, dry_run: bool = False) -> Moved:
+    async def seek(self, name: str, start: Start, *, dry_run: bool = False) -> Moved:
         """Move the subscription; what was unsettled is forgotten. Returns the progress after it,
         or, with `dry_run`, as it would be, and what `start` asks for and cannot be given."""
-        body = {"start": start, "dry_run": dry_run}
+        body = {"start": start_spec(start), "dry_run": dry_run}
         return await self._rest.post(address("subscriptions", name, "seek"), Moved, body)
+
+
+ALL = DeadLetterFilter()
 
 
 class DeadLetters:
@@ -120,7 +185,7 @@ class DeadLetters:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
-    async def find(self, which: DeadLetterFilter) -> AsyncIterator[DeadLetter]:
+    async def find(self, which: DeadLetterFilter = ALL) -> AsyncIterator[DeadLetter]:
         """The dead letters that match, newest first."""
         query = {**msgspec.to_builtins(which), "limit": DEAD_LETTER_PAGE_COUNT}
         async for page in _pages(self._rest, address("dlq"), _DeadLetterPage, query):
@@ -140,7 +205,12 @@ class DeadLetters:
         return await self._rest.post(address("dlq", dead_id, "redrive"), DeadLetter)
 
     async def redrive_many(
-        self, which: DeadLetterFilter, *, rate_per_s: float, max_count: int | None, dry_run: bool
+        self,
+        which: DeadLetterFilter,
+        *,
+        rate_per_s: float = REDRIVE_RATE_PER_S,
+        max_count: int | None = None,
+        dry_run: bool = False,
     ) -> RedriveJob:
         """Redrive all that match, at a rate, in the background of the server; `job` follows it."""
         body: dict[str, object] = {**msgspec.to_builtins(which), "rate_per_s": rate_per_s}
