@@ -155,6 +155,19 @@ def test_a_misspelled_variable_is_warned_about_with_the_likely_one():
     )
 
 
+def test_of_a_misspelled_name_with_a_prefix_too_many_the_right_one_is_told():
+    (warning,) = load_settings({"CONDUIT_DATABSE_URL": "x"}).warnings
+    assert warning == "CONDUIT_DATABSE_URL is not a setting; did you mean DATABASE_URL?"
+
+
+def test_what_is_no_number_is_told_in_plain_words():
+    assert problems(PORT="http", CONDUIT_KEEP_ALIVE_S="x", ENABLE_AUTH="perhaps") == (
+        "PORT is 'http': it must be a whole number.",
+        "ENABLE_AUTH is 'perhaps': it must be true or false.",
+        "CONDUIT_KEEP_ALIVE_S is 'x': it must be a number.",
+    )
+
+
 def test_a_variable_like_none_of_ours_is_warned_about_without_a_guess():
     (warning,) = load_settings({"CONDUIT_XYZZY": "5"}).warnings
     assert warning == "CONDUIT_XYZZY is not a setting."

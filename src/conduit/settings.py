@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,11 +25,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from conduit import variables
 from conduit.errors import ConfigError
-
-PREFIX = "CONDUIT_"
-# Read by the command line's client commands; the server knows them only so as not to warn.
-CLIENT_VARIABLES = frozenset({"CONDUIT_URL"})
+from conduit.variables import PREFIX
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -52,17 +49,13 @@ _POSTGRES = ("postgresql://", "postgres://")
 _POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
 _NODE_ID = re.compile(r"[!-~]{1,255}")
-_NOT_IN_USE = {
-    "DEFAULT_API_KEY": "this version has no API keys",
-    "NODE_ADDR": "this version runs as a single node",
-    "INTERNAL_SECRET": "this version runs as a single node",
+# Where pydantic's sentences are about parsing.
+_PLAIN = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
 }
-
-
-# Other programs have variables too: a name counts as one of ours, misspelt, if it is as near as one letter
-# that is missing, wrong or too many. Names as short as PORT are near to too much.
-_NEAR = 0.88
-_SHORT_CHARS = 6
 
 
 def _variable(field: str) -> str:
@@ -322,12 +315,12 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     """
     source = os.environ if environ is None else environ
     given = {name: text for name, text in source.items() if text}
-    variables = {f.alias: name for name, f in Settings.model_fields.items() if not f.exclude}
+    fields = {str(f.alias): name for name, f in Settings.model_fields.items() if not f.exclude}
     values: dict[str, object] = {
-        variables[name]: text for name, text in given.items() if name in variables
+        fields[name]: text for name, text in given.items() if name in fields
     }
     values |= {name: value for name, value in overrides.items() if value is not None}
-    meant = _with_the_prefix(given, variables)
+    meant = variables.refusals(given, fields)
     try:
         settings = Settings.model_validate(values, by_name=True)
     except ValidationError as error:
@@ -335,16 +328,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raise ConfigError(meant + problems) from None
     if meant:
         raise ConfigError(meant)
-    return settings.model_copy(update={"warnings": _warnings(given, variables)})
-
-
-def _with_the_prefix(given: Mapping[str, str], variables: Iterable[str | None]) -> list[str]:
-    """A problem for each name that can only be meant for one of ours that has no prefix. A warning would be
-    too little: with CONDUIT_DATABASE_URL nothing would be kept."""
-    bare = [name for name in variables if name and not name.startswith(PREFIX)]
-    return [
-        f"{PREFIX}{name} is not a setting: it is {name}." for name in bare if PREFIX + name in given
-    ]
+    return settings.model_copy(update={"warnings": variables.warnings(given, fields)})
 
 
 def _sentence(problem: ErrorDetails) -> str:
@@ -352,39 +336,7 @@ def _sentence(problem: ErrorDetails) -> str:
     name = str(problem["loc"][0])
     field = Settings.model_fields[name]
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    text = text.replace("should be", "must be")
+    text = _PLAIN.get(problem["type"], text.replace("should be", "must be"))
     if field.annotation in (str, SecretStr | None) or problem["type"] == "value_error":
         return f"{field.alias} {text}."
     return f"{field.alias} is {problem['input']!r}: it {text}."
-
-
-def _warnings(given: Mapping[str, str], variables: Mapping[str | None, str]) -> tuple[str, ...]:
-    without_effect = [
-        f"{name} has no effect: {why}." for name, why in _NOT_IN_USE.items() if name in given
-    ]
-    unknown = sorted(
-        name
-        for name in given
-        if name.startswith(PREFIX) and name not in variables and name not in CLIENT_VARIABLES
-    )
-    misspelt = filter(None, (_misspelt(name, given, variables) for name in sorted(given)))
-    return (*without_effect, *(_unknown(name, variables) for name in unknown), *misspelt)
-
-
-def _unknown(name: str, variables: Iterable[str | None]) -> str:
-    # The prefix that all share would make everything look alike.
-    rests = [variable.removeprefix(PREFIX) for variable in variables if variable]
-    near = get_close_matches(name.removeprefix(PREFIX), rests, n=1)
-    hint = f"; did you mean {PREFIX}{near[0]}?" if near else "."
-    return f"{name} is not a setting{hint}"
-
-
-def _misspelt(
-    name: str, given: Mapping[str, str], variables: Mapping[str | None, str]
-) -> str | None:
-    """A sentence about a name without our prefix that is nearly one of ours, and that one is not set."""
-    if name.startswith(PREFIX) or name in variables:
-        return None
-    long = [each for each in variables if each and len(each) > _SHORT_CHARS and each not in given]
-    near = get_close_matches(name.upper(), long, n=1, cutoff=_NEAR)
-    return f"{name} is not a setting; did you mean {near[0]}?" if near else None

@@ -26,10 +26,22 @@ def test_columns_are_aligned_and_numbers_stand_to_the_right() -> None:
     ]
 
 
-def test_a_line_that_is_too_long_for_the_terminal_ends_with_an_ellipsis() -> None:
+def test_columns_that_do_not_fit_the_terminal_go_on_below_and_none_is_cut() -> None:
+    rows = [["01a20504-9c11", "orders", "1,520", "no funds", "no"]]
+    headings = ["ID", "TOPIC", "SEQ", "REASON", "REDRIVEN"]
+    assert plain(table(headings, rows, width=28)) == [
+        "ID             TOPIC     SEQ",
+        "  REASON    REDRIVEN",
+        "01a20504-9c11  orders  1,520",
+        "  no funds  no",
+    ]
+    assert len(table(headings, rows, width=48)) == 2
+
+
+def test_a_cell_that_is_too_long_for_the_terminal_ends_with_an_ellipsis() -> None:
     lines = plain(table(["NAME", "REASON"], [["a", "x" * 50]], width=20))
-    assert [len(line) for line in lines] == [12, 20]
-    assert lines[1].endswith("…")
+    assert [len(line) for line in lines] == [4, 8, 1, 20]
+    assert lines[3].endswith("…")
 
 
 def test_a_table_without_rows_is_its_heading() -> None:

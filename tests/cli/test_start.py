@@ -94,6 +94,11 @@ def test_wrong_settings_are_all_told_at_once() -> None:
     assert "secret" not in result.stderr
 
 
+def test_the_summaries_of_commands_are_whole_however_narrow_the_terminal_is() -> None:
+    result = CliRunner().invoke(main, ["--help"], terminal_width=60)
+    assert " ".join(result.stdout.split()).endswith("restored or moved: docs/backup.md.")
+
+
 def test_an_option_of_serve_wins_over_its_variable() -> None:
     result = CliRunner().invoke(main, ["serve", "--port", "http"], env={"PORT": "8080"})
     assert result.exit_code == 2

@@ -143,11 +143,25 @@ def test_ctrl_c_ends_a_subscriber_with_its_summary(
     assert "Traceback" not in shown
 
 
+def test_before_a_subscription_is_moved_it_is_said_from_where_to_where(
+    server: RunningServer, api: Api, topic: str
+) -> None:
+    api.publish_many(topic, [1, 2, 3])
+    Conduit(server.url).ok("sub", topic, "--subscription", topic, "--from", "3", "--count", "1")
+    with Terminal(server.url, "subscription", "seek", topic, "--to", "2") as terminal:
+        terminal.until(
+            f"Move subscription {topic} from {topic} #4 to #2, its lag from 0 to 2? [y/N]"
+        )
+        terminal.type("n\n")
+        assert terminal.end()[0] == Exit.ERROR
+
+
 def test_a_long_line_of_a_table_is_cut_at_the_edge(server: RunningServer, api: Api) -> None:
     name = "x" * 150
     api.create_topic(name)
     with Terminal(server.url, "topic", "ls", "--q", name) as terminal:
         lines = click.unstyle(terminal.end()[1]).splitlines()
-    assert [len(line) for line in lines] == [COLUMNS, COLUMNS]
+    # Of each line the name, which is cut, and below it the rest.
+    assert [len(line) == COLUMNS for line in lines] == [False, False, True, False]
     done = Conduit(server.url).ok("topic", "ls", "--q", name, "-o", "table")
     assert name in done.out

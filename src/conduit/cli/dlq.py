@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from conduit.cli.exits import Exit
+from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
     cut,
@@ -47,7 +48,7 @@ def with_filters(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def dlq() -> None:
     """Dead letters: deliveries that were given up."""
 

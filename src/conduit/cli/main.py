@@ -7,6 +7,7 @@ import click
 from conduit import __version__
 from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit, describe, exit_for
+from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.migrate import migrate
 from conduit.cli.output import note
@@ -20,7 +21,7 @@ from conduit.cli.topic import topic
 from conduit.errors import ConduitError
 
 
-class _Root(click.Group):
+class _Root(Group):
     """Turns what ends a command into a line on stderr and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

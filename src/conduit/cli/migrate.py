@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from conduit.cli.groups import Group
 from conduit.cli.output import Columns, F, note, show_all, with_output
 from conduit.cli.session import confirm, with_yes
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group()
+@click.group(cls=Group)
 def migrate() -> None:
     """See and change the schema of a PostgreSQL database.
 

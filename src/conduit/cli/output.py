@@ -96,18 +96,35 @@ def show_one(record: T, fields: Columns[T], output: str | None) -> None:
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
-    """Aligned columns; numbers to the right. Lines longer than `width` are cut, with an ellipsis."""
+    """Aligned columns; numbers to the right. Columns that do not fit into `width` go on in a line below, and
+    only a cell that is wider by itself is cut, with an ellipsis."""
     lines = [list(headings), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
+    groups = _side_by_side(widths, width)
     texts = []
     for line in lines:
         cells = [
             cell.rjust(size) if is_number else cell.ljust(size)
             for cell, size, is_number in zip(line, widths, right, strict=True)
         ]
-        texts.append(cut("  ".join(cells).rstrip(), width))
-    return [bold(texts[0]), *texts[1:]]
+        for begin, end in groups:
+            indent = "  " if begin else ""
+            texts.append(cut(indent + "  ".join(cells[begin:end]).rstrip(), width))
+    heads = len(groups)
+    return [*map(bold, texts[:heads]), *texts[heads:]]
+
+
+def _side_by_side(widths: Sequence[int], width: int | None) -> list[tuple[int, int]]:
+    """Which columns share a line, as ranges; those after the first line are indented by two."""
+    begins, used = [0], 0
+    for column, size in enumerate(widths):
+        if width is not None and column > begins[-1] and used + 2 + size > width:
+            begins.append(column)
+            used = 2 + size
+        else:
+            used += size + (2 if column else 0)
+    return list(zip(begins, [*begins[1:], len(widths)], strict=True))
 
 
 def size_text(size_bytes: int) -> str:

@@ -63,13 +63,17 @@ def call(url: str, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
         raise KeyboardInterrupt from None
 
 
+def must_ask(yes: bool) -> bool:
+    """Whether there is a question to ask. Ends the command if there is, and no terminal to ask on: before
+    what the question has to know is asked of a server."""
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("there is no terminal to ask on; --yes says that it is meant")
+    return not yes
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask before something that cannot be undone. Ends the command unless the answer is yes."""
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("there is no terminal to ask on; --yes says that it is meant")
-    if not click.confirm(printable(question), err=True):
+    if must_ask(yes) and not click.confirm(printable(question), err=True):
         note("nothing was done")
         raise click.exceptions.Exit(Exit.ERROR)
 

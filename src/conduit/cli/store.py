@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conduit.cli.groups import Group
 from conduit.cli.output import F, note
 from conduit.cli.session import confirm, with_yes
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from conduit.storage.base import Store
 
 
-@click.group()
+@click.group(cls=Group)
 def store() -> None:
     """Back up a database, and say what it is after it was restored or moved: docs/backup.md."""
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conduit.cli.groups import Group
 from conduit.cli.output import Columns, note, pick, show_all, show_one, with_output
-from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
 from conduit.cli.values import START
 
 if TYPE_CHECKING:
-    from conduit.client import Subscription, TopicProgress
+    from conduit.client import Moved, Subscription, TopicProgress
     from conduit.protocol.frames import StartSpec
 
 
-@click.group()
+@click.group(cls=Group)
 def subscription() -> None:
     """Durable subscriptions. `conduit sub --subscription NAME` creates them."""
 
@@ -76,8 +77,10 @@ def seek(
     """Move a subscription back or forward. What is unsettled is forgotten."""
     from conduit.cli.subscriber import gap_text
 
-    if not dry_run:
-        confirm(f"Move subscription {name}?", yes)
+    if not dry_run and must_ask(yes):
+        before = call(url, lambda client: client.subscriptions.get(name))
+        plan = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=True))
+        confirm(_question(before, plan), yes)
     moved = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
     for gap in moved.gaps:
         note(gap_text(gap))
@@ -110,11 +113,21 @@ def resume(name: str, url: str) -> None:
 @with_url
 def rm(name: str, yes: bool, url: str) -> None:
     """Delete a subscription and its progress. Its dead letters stay."""
-    if not yes:
+    if must_ask(yes):
         found = call(url, lambda client: client.subscriptions.get(name))
         confirm(f"Delete subscription {name} with {found.lag:,} unsettled messages?", yes)
     call(url, lambda client: client.subscriptions.delete(name))
     note(f"deleted {name}")
+
+
+def _question(before: Subscription, after: Moved) -> str:
+    """Whether it is to be moved, and from where to where."""
+    lag = f"its lag from {before.lag:,} to {after.lag:,}"
+    if len(before.topics) != 1 or len(after.topics) != 1:
+        return f"Move subscription {before.name}, {lag}?"
+    (old,), (new,) = before.topics, after.topics
+    where = f"from {old.topic} #{old.floor + 1} to #{new.floor + 1}"
+    return f"Move subscription {before.name} {where}, {lag}?"
 
 
 def _state(subscription: Subscription) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
     duration_text,
@@ -15,14 +16,14 @@ from conduit.cli.output import (
     size_text,
     with_output,
 )
-from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
 from conduit.cli.values import DURATION
 
 if TYPE_CHECKING:
     from conduit.client import Retention, Topic
 
 
-@click.group()
+@click.group(cls=Group)
 def topic() -> None:
     """Topics: named streams of messages."""
 
@@ -79,7 +80,7 @@ def create(
 @with_url
 def rm(name: str, yes: bool, url: str) -> None:
     """Delete a topic with its messages, and disconnect its subscribers."""
-    if not yes:
+    if must_ask(yes):
         found = call(url, lambda client: client.topics.get(name))
         stored = found.last_seq - found.first_seq + 1
         confirm(f"Delete topic {name} with {stored:,} messages?", yes)
