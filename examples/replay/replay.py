@@ -22,7 +22,12 @@ from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
-from vega_datasets import local_data
+try:
+    from vega_datasets import local_data
+except ImportError:
+    sys.exit(
+        "error: the package vega_datasets, which has the data, is missing; run `make setup` first"
+    )
 
 CONDUIT = (sys.executable, "-m", "conduit")
 DAY_S = 86_400

@@ -58,7 +58,7 @@ async def test_a_copy_has_new_epochs_and_everybody_who_comes_back_is_told(store,
     async with running_broker(store) as bench:
         (line,) = [record.message for record in caplog.records if "restored copy" in record.message]
         assert "its mark file is missing" in line
-        assert "2 topics have new epochs; 1 durable subscriptions" in line
+        assert "new epochs: 2; told by a gap (epoch_changed): 1 durable subscriptions" in line
         after = epoch(bench, "t")
         assert after != before
         assert store.why is None

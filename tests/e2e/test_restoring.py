@@ -159,10 +159,12 @@ def test_what_cannot_be_noticed_is_told_by_the_operator(store):
             store.path.with_name("conduit.db.mark").unlink()
         trusted = conduit("store", "trust", "--yes", DATABASE_URL=store.url)
         assert trusted.returncode == 0, trusted.stderr
+        again = conduit("store", "trust", "--yes", DATABASE_URL=store.url)
+        assert "there was nothing to do" in again.stderr
         asked = conduit("store", "restore", DATABASE_URL=store.url)
         assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
         restored = conduit("store", "restore", "--yes", DATABASE_URL=store.url)
-        assert "1 topics have new epochs; 1 durable subscriptions are told" in restored.stderr
+        assert "1 topic got new epochs; 1 durable subscription will be told" in restored.stderr
         server.start()
         assert "taken for a restored copy" not in server.log_text()
         assert_told(server, known)

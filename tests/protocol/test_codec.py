@@ -133,6 +133,20 @@ def test_a_refused_frame_says_which_field_is_wrong(body, code, field):
     assert refusal(decode_client_frame, body) == (code, field)
 
 
+def test_a_refusal_says_in_plain_words_what_a_value_must_be():
+    def said(body):
+        with pytest.raises(InvalidRequest) as caught:
+            decode_client_frame(body)
+        return caught.value.detail
+
+    assert said(b"[]") == "body: it must be an object, and is an array"
+    assert (
+        said(b'{"type":"ack","seq":1.5}') == "seq: it must be an integer or null, and is a number"
+    )
+    assert said(b" ") == "the body is empty"
+    assert said(b'{"type":') == "the JSON ends before it is complete"
+
+
 @pytest.mark.parametrize(
     ("body", "code", "field"),
     [

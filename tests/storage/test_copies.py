@@ -234,3 +234,32 @@ def test_what_is_no_database_of_conduit_is_not_backed_up(tmp_path):
         with pytest.raises(StoreUnavailable):
             back_up(tmp_path / "file", tmp_path / "backup.db")
         assert not (tmp_path / "backup.db").exists()
+
+
+async def test_a_backup_that_cannot_be_written_is_not_taken_for_a_fault_of_the_database(
+    path, tmp_path
+):
+    await (await opened(path)).close()
+    with pytest.raises(OSError, match=r"no directory .*nowhere for the backup"):
+        back_up(path, tmp_path / "nowhere" / "backup.db")
+    with pytest.raises(StoreUnavailable, match=r"backup cannot be written to /proc/backup\.db"):
+        back_up(path, Path("/proc/backup.db"))
+
+
+async def test_commits_that_a_killed_server_left_are_told_when_they_are_applied(
+    path, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="conduit.storage.sqlite.database")
+    store = await opened(path)
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 1)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), killed / name)
+    await store.close()
+    await (await opened(path)).close()
+    assert not caplog.records
+    await (await opened(killed / path.name)).close()
+    (record,) = caplog.records
+    assert "had not ended in good order" in record.getMessage()

@@ -95,7 +95,6 @@ class Broker:
             options.idempotency_max_count,
         )
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
-        self._refusals = outcomes.refusals
         self._committers = Committers(
             store,
             commits,
@@ -211,7 +210,7 @@ class Broker:
         now = self.clock.now()
         self._time.tick()
         self._keys.tick(now)
-        self._refusals.tick(now)
+        self._publisher.tick(now)
         self.router.tidy()
         self.subscriptions.tick()
         if self.stats.tick(now):

@@ -62,6 +62,7 @@ _HINTS = {
     "letter_topic_gone": "`conduit dlq get ID` shows its payload, `conduit pub TOPIC PAYLOAD` publishes it",
     "already_redriven": "`conduit dlq ls --open` shows those that were not",
     "payload_lost": "`conduit dlq discard ID` removes the letter when it is dealt with",
+    "job_not_found": "`conduit dlq ls` shows what is REDRIVEN; `conduit dlq redrive` goes on with the rest",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
     "not_json": "--text sends each line as a JSON string",
 }

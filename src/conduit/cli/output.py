@@ -127,6 +127,11 @@ def _side_by_side(widths: Sequence[int], width: int | None) -> list[tuple[int, i
     return list(zip(begins, [*begins[1:], len(widths)], strict=True))
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 topic`, `2 topics`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def size_text(size_bytes: int) -> str:
     """A number of bytes for people."""
     size, unit = float(size_bytes), "B"

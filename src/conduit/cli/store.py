@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conduit.cli.groups import Group
-from conduit.cli.output import F, note
+from conduit.cli.output import F, counted, note
 from conduit.cli.session import confirm, with_yes
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def restore(database_url: str | None, yes: bool) -> None:
 
         renewed = await renew(opened, SystemClock().wall_ms())
         note(
-            f"{renewed.topic_count:,} topics have new epochs; "
-            f"{renewed.subscription_count:,} durable subscriptions are told"
+            f"{counted(renewed.topic_count, 'topic')} got new epochs; "
+            f"{counted(renewed.subscription_count, 'durable subscription')} will be told"
         )
 
     _on_store(database_url, work)
@@ -87,7 +87,12 @@ def trust(database_url: str | None, yes: bool) -> None:
     async def work(opened: Store) -> None:
         why = opened.copied
         await opened.trust()
-        note("nothing spoke against it" if why is None else f"it is trusted, although {why}")
+        if why is None:
+            note(
+                "there was nothing to do: it was not taken for a copy, and epochs stay as they are"
+            )
+        else:
+            note(f"it is trusted, although {why}: epochs stay as they are")
 
     _on_store(database_url, work)
 

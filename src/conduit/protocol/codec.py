@@ -35,6 +35,7 @@ ERROR_MAX_CHARS = 200
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`?")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+_WRONG_KIND = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 # What is said of half a pair depends on what follows it, and is not always that it is one.
 _ABOUT_A_SURROGATE = re.compile("truncated|hex escape|surrogate pair")
@@ -69,9 +70,7 @@ def _refuse(error: Exception, body: bytes) -> NoReturn:
     # The text repeats names and values that the peer chose: an error must not be longer than they.
     text = str(error)[:ERROR_MAX_CHARS]
     if not isinstance(error, msgspec.ValidationError):
-        if _ABOUT_A_SURROGATE.search(text) and (half := _HALF_A_PAIR.search(body)):
-            text = f"{half[0].decode()} is half of a surrogate pair"
-        raise InvalidRequest(text, code="malformed_json") from error
+        raise InvalidRequest(_why_malformed(text, body), code="malformed_json") from error
     at = _AT.search(text)
     path = at["path"] if at else ""
     reason = text[: at.start()] if at else text
@@ -88,10 +87,30 @@ def _refuse(error: Exception, body: bytes) -> NoReturn:
         raise InvalidRequest(text, code="unknown_frame_type", field="type") from error
     if reason.startswith("Invalid enum value") and path in _CHOICES:
         reason = f"{reason}; it may be {_CHOICES[path]}"
+    if wrong := _WRONG_KIND.fullmatch(reason):
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in wrong["wanted"].split(" | "))
+        reason = f"it must be {wanted}, and is {_KINDS.get(wrong['got'], wrong['got'])}"
     raise InvalidRequest(f"{path or 'body'}: {reason}", field=path or None) from error
 
 
+def _why_malformed(text: str, body: bytes) -> str:
+    if _ABOUT_A_SURROGATE.search(text) and (half := _HALF_A_PAIR.search(body)):
+        return f"{half[0].decode()} is half of a surrogate pair"
+    if text == "Input data was truncated":
+        return "the JSON ends before it is complete" if body.strip() else "the body is empty"
+    return text
+
+
 _TYPES = sorted(str(kind.__struct_config__.tag) for kind in get_args(AnyClientFrame))
+# The kinds of JSON values, as the decoder names them, and as people do.
+_KINDS = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+}
 # What the fields may be whose values are words.
 _CHOICES = {
     "ack": "explicit or auto",

@@ -106,7 +106,11 @@ class RedriveJobs:
         """A job that runs or ended lately. Raises NotFound `job_not_found`."""
         job = self._jobs.get(tenant, {}).get(job_id)
         if job is None:
-            raise NotFound("no job has this id", code="job_not_found")
+            raise NotFound(
+                "no job has this id; jobs end when the server does, and what they had not redriven is "
+                "still there",
+                code="job_not_found",
+            )
         return job
 
     def cancel(self, tenant: str, job_id: str) -> RedriveJob:

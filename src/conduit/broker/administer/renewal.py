@@ -49,8 +49,9 @@ async def renew_if_copied(store: Store, now_ms: int) -> None:
     renewed = await renew(store, now_ms)
     logger.warning(
         "the database is taken for a restored copy: %s. What was stored after the copy was made is not in "
-        "it. %d topics have new epochs; %d durable subscriptions, and clients that resume, are told by a "
-        "gap (epoch_changed). Where nothing was lost, run `conduit store trust` before the server starts",
+        "it. Topics that have new epochs: %d; told by a gap (epoch_changed): %d durable subscriptions, and "
+        "clients that resume. That is done and stays so. Next time, if a database was only moved and lacks "
+        "nothing, run `conduit store trust` before the server starts: epochs stay then",
         why,
         renewed.topic_count,
         renewed.subscription_count,

@@ -73,6 +73,10 @@ class Publisher:
         """Wait for the topics that publishes wait for; the committers are closed after that."""
         await asyncio.gather(*self._creating)
 
+    def tick(self, now: float) -> None:
+        """Tell in the log of what was refused. Call it every second."""
+        self._outcomes.refusals.tick(now)
+
     # One ------------------------------------------------------------------------------------------
 
     def publish(

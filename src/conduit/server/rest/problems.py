@@ -50,7 +50,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _translated(error: HTTPException, request: Request) -> ConduitError:
     if error.status_code == 404:
-        return NotFound(f"nothing is at {request.url.path}")
+        return NotFound(f"nothing is at {request.url.path}; /docs says what there is")
     if error.status_code == 405:
         return RequestError(
             f"{request.url.path} does not take {request.method}", code="method_not_allowed"

@@ -20,6 +20,8 @@ def back_up(path: Path, to: Path) -> None:
     """
     if to.exists():
         raise Conflict(f"{to} exists already")
+    if not to.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
     # The system's own tools may be older than what the schema needs, so this does not rest on them.
     unfinished = to.with_name(f"{to.name}.unfinished")
     unfinished.unlink(missing_ok=True)
@@ -29,10 +31,14 @@ def back_up(path: Path, to: Path) -> None:
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             if connection.pragma("application_id") != APPLICATION_ID:
                 raise StoreUnavailable(f"{path} is not a database of Conduit")
-            connection.execute("VACUUM INTO ?", (str(unfinished),))
+            try:
+                connection.execute("VACUUM INTO ?", (str(unfinished),))
+            except (apsw.CantOpenError, apsw.FullError, apsw.ReadOnlyError) as error:
+                # The errors' own words would be taken to be about the database.
+                raise StoreUnavailable(f"the backup cannot be written to {to}: {error}") from error
         finally:
             connection.close()
-    except apsw.Error as error:
+    except (apsw.Error, StoreUnavailable) as error:
         unfinished.unlink(missing_ok=True)
         raise translated(error) from error
     _sync(unfinished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import sys
 from collections.abc import Mapping
 from importlib import resources
@@ -17,6 +18,8 @@ from conduit.storage.sqlite import facts, mark
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
 from conduit.storage.sqlite.mark import Mark
+
+logger = logging.getLogger(__name__)
 
 READER_COUNT = 2
 # A backup or a person with a shell may hold a lock for a moment.
@@ -60,6 +63,7 @@ class Database:
         self._mark: Mark | None = None
         try:
             self._own(path)
+            _tell_of_wal(path)
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             version = _schema_version(self.writer)
             self.settings = _make_durable(self.writer)
@@ -190,6 +194,19 @@ def _migrations() -> dict[int, str]:
         for file in folder.iterdir()
         if file.name.endswith(".sql")
     }
+
+
+def _tell_of_wal(path: Path) -> None:
+    """A server that ended in good order leaves none. What it has is applied to whatever the file is by now,
+    also to a backup that was put there, which is then what it was before."""
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and (size := wal.stat().st_size):
+        logger.info(
+            "%s has %d bytes of commits, which are now part of the database: the server had not ended in "
+            "good order. If it was restored from a backup since, that is undone: see docs/backup.md",
+            wal,
+            size,
+        )
 
 
 def _schema_version(connection: apsw.Connection) -> int:
