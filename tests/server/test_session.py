@@ -176,3 +176,25 @@ async def test_a_reject_that_must_be_looked_up_takes_effect_although_the_connect
     await port.until(lambda: not port.broker.router.subscriber_count)
     await port.broker._engine.progress.stored()
     assert await port.store.dead_count(T, DeadFilter()) == 1
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        {"type": "nack", "delay_ms": -1},
+        {"type": "nack", "delay_ms": 1.5},
+        {"type": "reject", "reason": "r" * 256},
+        {"type": "extend", "ms": 0},
+        {"type": "ack", "seq": 1},
+    ],
+    ids=repr,
+)
+async def test_the_error_of_a_verb_that_cannot_be_used_names_the_message(port: Port, verb):
+    client = await subscribed(port, "s")
+    await client.send(said(**verb, message_id="m1"))
+    error = await heard(client)
+    assert (error["type"], error["code"], error["message_id"]) == (
+        "error",
+        "invalid_request",
+        "m1",
+    )
