@@ -23,7 +23,8 @@ class StartAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """Where to begin, when it is neither `new` nor `earliest`.
 
     One of `seq`, `time` and `positions`; `time` beside `positions` is for the topics that those do not
-    name, which else begin at `new`.
+    name, which else begin at `new`. `epoch` is that of the message which has the number: without it
+    nothing tells that the topic was made anew or restored since.
     """
 
     seq: int | None = None
