@@ -80,7 +80,7 @@ async def test_in_every_shard_a_redriven_one_that_is_all_that_is_left_of_its_mes
         ids = {seq: f"{name}-{seq}" for seq in range(1, 9)}
         dead = [given.death(record.topic_id, n, ids[n], subscription=name) for n in ids]
         await store.settle([], dead)
-        await store.trim(record.topic_id, Retention(max_messages=1), NOW_MS, 100)
+        await store.trim(record.topic_id, Rule(Retention(max_messages=1), NOW_MS), 100)
         await store.settle([], [], [Redriven(ids[n], NOW_MS) for n in range(5, 9)])
     assert await trimmed(store, max_count=6) == 2 * len(records)
     for number in records:
