@@ -92,13 +92,11 @@ class Altering:
             except OutcomeUnknown:
                 self._owned.move_away((record.tenant, record.name))
                 raise
-            try:
-                # Before anything of it can die anew, and be stored.
-                with after_change():
-                    at_ms = self._engine.clock.wall_ms()
-                    await mark_reopened(self._store, self._catalog, record, at_ms)
-            finally:
-                await self._move(record, positions)
+            await self._move(record, positions)
+            # Nothing of it has died anew, and been stored.
+            with after_change():
+                at_ms = self._engine.clock.wall_ms()
+                await mark_reopened(self._store, self._catalog, record, at_ms)
 
     async def _move(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
         """As the store has it."""
