@@ -305,9 +305,18 @@ def test_the_life_of_a_dead_letter(
     job = conduit.ok("dlq", "redrive", "--topic", topic, "--rate", "200", "--yes", "--wait").json
     assert (job["state"], job["redriven_count"], job["failed_count"]) == ("done", 2, 0)
     assert conduit.ok("dlq", "job", job["id"]).json["state"] == "done"
+    nothing = conduit.ok("dlq", "redrive", "--topic", topic)
+    assert (nothing.out, "nothing matches" in nothing.err) == ("", True)
+    for option, count in (("--redriven", 3), ("--open", 0)):
+        assert len(conduit.ok("dlq", "ls", "--topic", topic, option).json) == count
     done = conduit.ok("sub", topic, "--subscription", name, "--count", "3")
     assert sorted(message["payload"]["n"] for message in done.lines) == [0, 1, 2]
-    conduit.ok("dlq", "discard", *(letter["id"] for letter in letters), "--yes")
+    conduit.ok("dlq", "discard", letters[2]["id"], "--yes")
+    many = ("dlq", "discard", "--topic", topic)
+    assert "nothing matches" in conduit.ok(*many, "--open").err
+    assert conduit.ok(*many, "--dry-run").out == "would discard 2 dead letters\n"
+    assert conduit.run(*many).code == Exit.USAGE
+    assert "discarded 2 dead letters" in conduit.ok(*many, "--yes").err
     assert conduit.ok("dlq", "ls", "--topic", topic).json == []
     assert conduit.run("dlq", "get", one).code == Exit.NOT_FOUND
 

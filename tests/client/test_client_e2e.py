@@ -212,7 +212,10 @@ async def test_the_control_endpoints_answer_as_the_records_say(server: RunningSe
             again = await anext(stream)
             assert (again.payload, again.message.attempt) == (0, 1)
             await again.ack()
-        await client.dead_letters.discard(letter.id)
+        find = client.dead_letters.find
+        assert [letter.id async for letter in find(DeadLetterFilter(redriven=False))] == []
+        discard_many, redriven = client.dead_letters.discard_many, DeadLetterFilter(redriven=True)
+        assert [await discard_many(redriven, dry_run=dry) for dry in (True, False)] == [1, 1]
         with pytest.raises(ApiError) as raised:
             await client.dead_letters.get(letter.id)
         assert raised.value.status == 404

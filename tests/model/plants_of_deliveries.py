@@ -254,8 +254,8 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/administer/altering.py",
-                "        async with self._engine.progress.storing:\n",
-                "        if True:\n",
+                "        async with self._flushed(record):\n            try:\n",
+                "        if True:\n            try:\n",
             ),
         ),
     ),

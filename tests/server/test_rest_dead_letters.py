@@ -157,6 +157,78 @@ async def test_a_dry_run_counts_and_redrives_nothing(api: Api):
     assert not any(letter["redriven_at"] for letter in await letters(api))
 
 
+async def test_what_matches_nothing_says_so(api: Api):
+    await api.die("t", subscription="s")
+    plan = await api.post("/api/dlq/redrive", {"topic": "u", "dry_run": True})
+    job = await finished(api, await api.post("/api/dlq/redrive", {"topic": "u"}))
+    assert (plan["matched_count"], job["state"], job["matched_count"]) == (0, "done", 0)
+    for told in (plan["error"], job["error"]):
+        assert told.startswith("nothing matches")
+    assert (await api.post("/api/dlq/redrive", {"dry_run": True}))["error"] is None
+
+
+async def test_those_that_were_redriven_are_told_from_the_others(api: Api):
+    await api.die("t", subscription="s", count=3)
+    ids = {letter["seq"]: letter["id"] for letter in await letters(api)}
+    await api.post(f"/api/dlq/{ids[2]}/redrive")
+    for redriven, seqs in (("true", [2]), ("false", [3, 1])):
+        assert [letter["seq"] for letter in await letters(api, redriven=redriven)] == seqs
+    for nonsense in ("1", "yes", "", "True"):
+        answer = await api.send("GET", f"/api/dlq?redriven={nonsense}")
+        refused(answer, 400, "invalid_request", "redriven")
+
+
+async def discard(api: Api, **body) -> list[int]:
+    """Discards those that match, as often as there is more; how many each time."""
+    counts, cursor = [], None
+    while True:
+        done = await api.post("/api/dlq/discard", {**body, "cursor": cursor})
+        assert done["discarded_count"] == done["matched_count"]
+        counts.append(done["discarded_count"])
+        if (cursor := done["next"]) is None:
+            return counts
+
+
+async def test_many_are_discarded_by_filters_and_a_dry_run_discards_none(api: Api):
+    await api.die("t", subscription="s", count=5)
+    await api.die("u", subscription="s2")
+    (one, *_) = await letters(api, topic="t")
+    await api.post(f"/api/dlq/{one['id']}/redrive")
+    plan = await api.post("/api/dlq/discard", {"topic": "t", "dry_run": True, "max_count": 1})
+    assert plan == {"matched_count": 5, "discarded_count": 0, "next": None}
+    assert len(await letters(api)) == 6
+    assert await discard(api, topic="t", redriven=True) == [1]
+    assert await discard(api, topic="t", max_count=3) == [3, 1]
+    assert [letter["topic"] for letter in await letters(api)] == ["u"]
+    assert await discard(api) == [1]
+    assert await discard(api) == [0]
+
+
+async def test_what_dies_while_many_are_discarded_stays(api: Api):
+    await api.die("t", subscription="s", count=3)
+    done = await api.post("/api/dlq/discard", {"max_count": 2})
+    await api.die("u", subscription="s2")
+    rest = await api.post("/api/dlq/discard", {"cursor": done["next"]})
+    assert (rest["discarded_count"], rest["next"]) == (1, None)
+    assert [letter["topic"] for letter in await letters(api)] == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"redriven": "true"}, "invalid_request", "redriven"),
+        ({"max_count": 10_001}, "invalid_request", "max_count"),
+        ({"cursor": "nonsense"}, "invalid_request", "cursor"),
+        ({"rate_per_s": 5}, "unknown_field", "rate_per_s"),
+    ],
+)
+async def test_a_discard_with_a_fault_is_refused_by_field(api: Api, body, code, field):
+    await api.die("t", subscription="s")
+    refused(await api.send("POST", "/api/dlq/discard", content=json.dumps(body)), 400, code, field)
+    refused(await api.send("POST", "/api/dlq/discard"), 400, "malformed_json")
+    assert len(await letters(api)) == 1
+
+
 async def test_a_job_is_cancelled_once(api: Api):
     await api.die("t", subscription="s", count=3)
     job = await api.post("/api/dlq/redrive", {"rate_per_s": 0.001})

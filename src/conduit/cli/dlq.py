@@ -53,14 +53,26 @@ def dlq() -> None:
     """Dead letters: deliveries that were given up."""
 
 
+def with_redriven(command: F) -> F:
+    """Adds the option that tells those that were redriven from the others, for `DeadLetterFilter`."""
+    return click.option(
+        "--redriven/--open",
+        default=None,
+        help="Redriven, and not dead again since; or the others.",
+    )(command)
+
+
 @dlq.command()
 @with_filters
+@with_redriven
 @with_limit
 @with_output()
 @with_url
-def ls(limit: int, output: str | None, url: str, **filters: str | None) -> None:
+def ls(
+    redriven: bool | None, limit: int, output: str | None, url: str, **filters: str | None
+) -> None:
     """List dead letters, newest first."""
-    which = _which(filters)
+    which = _which(filters, redriven)
     letters = call(url, lambda client: take(client.dead_letters.find(which), limit))
     show_all(letters, _COLUMNS, output)
 
@@ -75,13 +87,44 @@ def get(dead_id: str, output: str | None, url: str) -> None:
 
 
 @dlq.command()
-@click.argument("dead_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("dead_ids", metavar="[ID...]", nargs=-1)
+@with_filters
+@with_redriven
+@click.option("--all", "everything", is_flag=True, help="All of them; instead of filters.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
 @with_yes
 @with_url
-def discard(dead_ids: tuple[str, ...], yes: bool, url: str) -> None:
-    """Delete dead letters for good."""
-    confirm(f"Discard {len(dead_ids):,} dead letters for good?", yes)
-    call(url, lambda client: _discard(client, dead_ids))
+def discard(
+    dead_ids: tuple[str, ...],
+    everything: bool,
+    redriven: bool | None,
+    dry_run: bool,
+    yes: bool,
+    url: str,
+    **filters: str | None,
+) -> None:
+    """Delete dead letters for good: these, or all that match."""
+    which = _which(filters, redriven)
+    _check_which(bool(dead_ids), which, everything=everything)
+    if dead_ids:
+        if dry_run:
+            raise click.UsageError("--dry-run counts what matches filters; with IDs leave it out")
+        confirm(f"Discard {len(dead_ids):,} dead letters for good?", yes)
+        call(url, lambda client: _discard(client, dead_ids))
+        return
+    count = None
+    if dry_run or not yes:
+        count = call(url, lambda client: client.dead_letters.discard_many(which, dry_run=True))
+    if dry_run:
+        click.echo(f"would discard {count:,} dead letters")
+        return
+    if count is not None:
+        if not count:
+            note("nothing matches: there is no such dead letter")
+            return
+        confirm(f"Discard {count:,} dead letters for good?", yes)
+    done_count = call(url, lambda client: client.dead_letters.discard_many(which))
+    note(f"discarded {done_count:,} dead letters")
 
 
 @dlq.command()
@@ -110,12 +153,8 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
     **filters: str | None,
 ) -> None:
     """Deliver again, to the subscription it died on: one dead letter, or all that match."""
-    from conduit.client import DeadLetterFilter
-
     which = _which(filters)
-    several = everything or which != DeadLetterFilter()
-    if (dead_id is not None) == several:
-        raise click.UsageError("say which: one ID, or filters, or --all")
+    _check_which(dead_id is not None, which, everything=everything)
     if dead_id is not None:
         letter = call(url, lambda client: client.dead_letters.redrive(dead_id))
         if pick(output, piped="json") == "table":
@@ -126,6 +165,9 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
         return
     if not dry_run and not yes:
         plan = call(url, lambda client: _start(client, which, rate, max_count, dry_run=True))
+        if not plan.matched_count:
+            note(str(plan.error))
+            return
         confirm(f"Redrive {_plan_text(plan)}?", yes)
     job = call(url, lambda client: _start(client, which, rate, max_count, dry_run=dry_run))
     if wait and not dry_run:
@@ -147,10 +189,20 @@ def job(job_id: str, cancel: bool, output: str | None, url: str) -> None:
     _show_job(found, output)
 
 
-def _which(filters: dict[str, str | None]) -> DeadLetterFilter:
+def _which(filters: dict[str, str | None], redriven: bool | None = None) -> DeadLetterFilter:
+    from msgspec import convert
+
     from conduit.client import DeadLetterFilter
 
-    return DeadLetterFilter(**filters)
+    return convert({**filters, "redriven": redriven}, DeadLetterFilter)
+
+
+def _check_which(is_named: bool, which: DeadLetterFilter, *, everything: bool) -> None:
+    """Raise UsageError unless it is either named, or all that match, or all."""
+    from conduit.client import DeadLetterFilter
+
+    if is_named == (everything or which != DeadLetterFilter()):
+        raise click.UsageError("say which: by ID, or by filters, or --all")
 
 
 async def _discard(client: AsyncConduit, dead_ids: tuple[str, ...]) -> None:
@@ -208,7 +260,7 @@ def _show_job(job: RedriveJob, output: str | None) -> None:
     if job.state == "running":
         note(f"the server goes on; `conduit dlq job {job.id}` shows how far it is")
     if job.error is not None:
-        note(f"error: {job.error}")
+        note(f"error: {job.error}" if job.matched_count or job.state == "failed" else job.error)
     if job.state == "failed" or job.failed_count:
         raise click.exceptions.Exit(Exit.ERROR)
 

@@ -12,6 +12,7 @@ from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
 from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.records import (
+    DiscardAnswer,
     Moved,
     Retention,
     SubscriptionCreated,
@@ -199,6 +200,20 @@ class DeadLetters:
     async def discard(self, dead_id: str) -> None:
         """Delete one dead letter for good."""
         await self._rest.send("DELETE", address("dlq", dead_id))
+
+    async def discard_many(self, which: DeadLetterFilter, *, dry_run: bool = False) -> int:
+        """Delete all that match for good, but for those that die meanwhile; returns how many. With `dry_run`
+        how many match."""
+        body = {**msgspec.to_builtins(which), "dry_run": dry_run}
+        where, discarded_count = address("dlq", "discard"), 0
+        while True:
+            done = await self._rest.post(where, DiscardAnswer, body)
+            if dry_run:
+                return done.matched_count
+            discarded_count += done.discarded_count
+            if done.next is None:
+                return discarded_count
+            body["cursor"] = done.next
 
     async def redrive(self, dead_id: str) -> DeadLetter:
         """Deliver it again to the subscription it died on, with attempts from 1."""

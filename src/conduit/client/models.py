@@ -36,7 +36,8 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which dead letters are meant; None does not restrict. `q`: text in payload, key or reason."""
+    """Which dead letters are meant; None does not restrict. `q`: text in payload, key or reason. `redriven`:
+    whether they were and did not die again since; not for a redrive, which takes only those that were not."""
 
     topic: str | None = None
     subscription: str | None = None
@@ -44,3 +45,4 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     from_time: str | None = None
     to_time: str | None = None
     q: str | None = None
+    redriven: bool | None = None

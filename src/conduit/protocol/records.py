@@ -163,7 +163,8 @@ class Moved(msgspec.Struct):
 class JobAnswer(msgspec.Struct, frozen=True):
     """A redrive job. A dry run has no `id`, the state `dry_run`, and has only counted.
 
-    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`.
+    `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`. If nothing
+    matches, `error` says so.
     """
 
     id: str | None
@@ -176,3 +177,13 @@ class JobAnswer(msgspec.Struct, frozen=True):
     started_at: str | None
     finished_at: str | None
     error: str | None
+
+
+class DiscardAnswer(msgspec.Struct, frozen=True):
+    """What a discard of many has done. `matched_count`: those that it has found; of a dry run all that match.
+    `next`: where the next one goes on, if there may be more.
+    """
+
+    matched_count: int
+    discarded_count: int
+    next: str | None

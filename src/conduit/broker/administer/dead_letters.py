@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
+
 import msgspec
 
 from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive
+from conduit.broker.changes import after_change
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadLetter
 from conduit.errors import NotFound
@@ -15,10 +19,20 @@ from conduit.storage.dead_letters import DeadFilter
 
 # Dead letters that one read takes from the store: each may carry a whole payload.
 PAGE_COUNT = 50
+# Dead letters that one commit discards.
+DISCARD_COUNT = 500
 # A list stops after the dead letter that passes this, whatever its limit.
 LIST_MAX_BYTES = 4 << 20
 
 _ONE_SUBSCRIPTION = {"subscription", "is_redriven"}
+
+
+class Discarded(msgspec.Struct):
+    """What a discard of many has done. `before_id`: there may be more, below it."""
+
+    matched_count: int = 0
+    discarded_count: int = 0
+    before_id: str | None = None
 
 
 class DeadLetters:
@@ -52,6 +66,29 @@ class DeadLetters:
         """Forget it. Raises NotFound `dead_letter_not_found`."""
         if not is_id(dead_id) or not await self._store.dead_delete(tenant, [dead_id]):
             raise NotFound("no dead letter has this id", code="dead_letter_not_found")
+
+    async def discard_many(
+        self, tenant: str, which: DeadFilter, *, max_count: int, before_id: str | None = None
+    ) -> Discarded:
+        """Forget up to `max_count` that match, the newest first, those below `before_id`. Raises
+        OutcomeUnknown if the store fails after some are gone."""
+        done = Discarded()
+        while done.matched_count < max_count:
+            wanted = min(DISCARD_COUNT, max_count - done.matched_count)
+            with after_change() if done.discarded_count else nullcontext():
+                places = await self._store.dead_places(
+                    tenant, which, limit=wanted, before_id=before_id
+                )
+                ids = [place.dead_id for place in places]
+                done.discarded_count += await self._store.dead_delete(tenant, ids)
+            done.matched_count += len(ids)
+            if len(ids) < wanted:
+                return done
+            before_id = ids[-1]
+            # A store in memory does not wait.
+            await asyncio.sleep(0)
+        done.before_id = before_id
+        return done
 
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:
         """Deliver it again, and mark it; raises NotFound, or why it cannot be: see `Redriver`."""

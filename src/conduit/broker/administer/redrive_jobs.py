@@ -32,6 +32,8 @@ FULL_TRIES_MAX_COUNT = 600
 JOBS_COUNT_MAX = 100
 JOBS_RUNNING_MAX = 4
 
+NOTHING_MATCHES = "nothing matches: there is no such dead letter that was not redriven"
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +54,7 @@ class RedriveJob(msgspec.Struct):
     failed_count: int = 0
     finished_at_ms: int | None = None
     error: str | None = None
-    """Why the last one failed or waits, or what stopped the job."""
+    """Why the last one failed or waits, or what stopped the job, or that there was nothing to do."""
 
 
 class Holder(Protocol):
@@ -126,7 +128,9 @@ class RedriveJobs:
         """The root of a job's task."""
         try:
             await self._redrive_all(tenant, which, job)
-            if not job.failed_count:
+            if not job.matched_count:
+                job.error = NOTHING_MATCHES
+            elif not job.failed_count:
                 # It had to wait for a subscription that was full, which is over.
                 job.error = None
             self._end(job, "done")

@@ -11,7 +11,7 @@ from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadFilter
 
 # Letters that are looked at, and marked, at a time.
-PAGE_COUNT = 1_000
+PAGE_COUNT = 300
 
 
 async def mark_reopened(

@@ -13,6 +13,7 @@ from conduit import __version__
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
 from conduit.protocol.records import (
     BatchAnswer,
+    DiscardAnswer,
     JobAnswer,
     Moved,
     Receipt,
@@ -58,6 +59,7 @@ _SHAPES = (
     Moved,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
+    DiscardAnswer,
     JobAnswer,
     stats.StatsAnswer,
     stats.History,

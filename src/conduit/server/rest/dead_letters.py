@@ -9,13 +9,14 @@ from fastapi import APIRouter, Path, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import JobAnswer
+from conduit.protocol.records import DiscardAnswer, JobAnswer
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
+    Flag,
     Page,
     Shared,
     Tenant,
@@ -30,6 +31,11 @@ from conduit.storage.dead_letters import DeadFilter
 router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
 
 REDRIVE_MAX_COUNT = 100_000
+# That one request discards.
+DISCARD_MAX_COUNT = 10_000
+REDRIVEN = (
+    "Only those that were redriven and did not die again since (true), or only the others (false)."
+)
 
 DeadId = Annotated[str, Path(alias="id")]
 JobId = Annotated[str, Path(alias="id")]
@@ -53,6 +59,7 @@ class DeadQuery(Page):
     from_time: From = None
     to_time: To = None
     q: Search = None
+    redriven: Annotated[Flag | None, Field(description=REDRIVEN)] = None
 
 
 class Redrive(Body):
@@ -66,6 +73,21 @@ class Redrive(Body):
     q: Search = None
     rate_per_s: float = Field(100.0, gt=0, le=10_000, allow_inf_nan=False)
     max_count: int = Field(REDRIVE_MAX_COUNT, ge=1, le=REDRIVE_MAX_COUNT)
+    dry_run: bool = False
+
+
+class Discard(Body):
+    """Which dead letters to delete, the newest first. `dry_run` only counts them, without `max_count`."""
+
+    topic: Text | None = None
+    subscription: Subscription = None
+    reason: Reason = None
+    from_time: From = None
+    to_time: To = None
+    q: Search = None
+    redriven: Annotated[bool | None, Field(description=REDRIVEN)] = None
+    max_count: int = Field(DISCARD_MAX_COUNT, ge=1, le=DISCARD_MAX_COUNT)
+    cursor: str | None = Field(None, description="`next` of the discard before.")
     dry_run: bool = False
 
 
@@ -99,7 +121,7 @@ class DeadLetterList(msgspec.Struct):
     next: str | None
 
 
-def _filter(asked: DeadQuery | Redrive) -> DeadFilter:
+def _filter(asked: DeadQuery | Redrive | Discard) -> DeadFilter:
     return DeadFilter(
         topic=asked.topic,
         subscription=asked.subscription,
@@ -107,6 +129,7 @@ def _filter(asked: DeadQuery | Redrive) -> DeadFilter:
         from_ms=asked.from_time,
         to_ms=asked.to_time,
         q=asked.q,
+        is_redriven=False if isinstance(asked, Redrive) else asked.redriven,
     )
 
 
@@ -169,17 +192,33 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
     """
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     if body.dry_run:
-        which = msgspec.structs.replace(which, is_redriven=False)
         count = min(await dead_letters.count(tenant, which), body.max_count)
+        rate, error = body.rate_per_s, None if count else NOTHING_MATCHES
         return reply(
-            JobAnswer(
-                None, "dry_run", count, 0, 0, body.rate_per_s, body.max_count, None, None, None
-            )
+            JobAnswer(None, "dry_run", count, 0, 0, rate, body.max_count, None, None, error)
         )
     job = dead_letters.jobs.start(
         tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
     )
     return reply(show_job(job))
+
+
+@router.post("/discard", dependencies=[NO_QUERY], responses=answers(DiscardAnswer))
+async def discard_many(shared: Shared, tenant: Tenant, body: Discard) -> Response:
+    """Delete those that match for good, the newest first, up to `max_count`.
+
+    If there may be more, `next` is set: repeat the request with it as `cursor`. What dies in the meantime is
+    newer, and stays.
+    """
+    dead_letters, which = shared.broker.dead_letters, _filter(body)
+    before_id = decode_cursor("discard", body.cursor)
+    if body.dry_run:
+        return reply(DiscardAnswer(await dead_letters.count(tenant, which), 0, None))
+    done = await dead_letters.discard_many(
+        tenant, which, max_count=body.max_count, before_id=before_id
+    )
+    following = None if done.before_id is None else encode_cursor("discard", done.before_id)
+    return reply(DiscardAnswer(done.matched_count, done.discarded_count, following))
 
 
 @router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))

@@ -70,6 +70,13 @@ def _digits(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    # pydantic also reads "1", "on" and "y" as one.
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value == "true"
+
+
 def _text(text: str) -> str:
     try:
         text.encode()
@@ -92,6 +99,7 @@ Time = Annotated[
     int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Number = Annotated[int, BeforeValidator(_digits)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
 Start = Annotated[
     StartSpec,
