@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from conduit.broker.administer import retention
 from conduit.broker.store_time import FACT
 from conduit.core.timeline import SETTLED_MS
 from conduit.protocol.codec import format_time
@@ -205,6 +206,32 @@ async def test_a_key_used_a_minute_ago_is_known_whatever_the_clock_does(
         clock.seconds += 600
         bench.broker._keys.tick(clock.now())
         assert not (await bench.publish("t", idempotency_key="k")).duplicate
+
+
+@pytest.mark.parametrize(("old_count", "is_late"), [(10, True), (5, False)])
+async def test_a_key_used_after_the_clock_was_set_back_while_old_ones_are_forgotten_is_known(
+    monkeypatch, store, clock, old_count: int, is_late: bool
+):
+    monkeypatch.setattr(retention, "SLICE_COUNT", 10)
+    async with running(store, clock) as bench:
+        await created(bench, "t")
+        for number in range(old_count):
+            await bench.publish("t", idempotency_key=str(number))
+        clock.seconds += HOUR_S
+        bench.broker._ticked()
+        forget = store.forget_keys
+
+        async def sets_the_clock_back(before_ms: int, limit: int) -> int:
+            """After the first slice, or while the store works on it."""
+            store.forget_keys = forget
+            count = await forget(before_ms, limit) if is_late else 0
+            clock.ahead_s -= 2 * HOUR_S
+            await bench.publish("t", idempotency_key="k")
+            return count if is_late else await forget(before_ms, limit)
+
+        store.forget_keys = sets_the_clock_back
+        await bench.broker._housekeeper.round()
+        assert [known.key for known in await store.known_keys(0, 100)] == ["k"]
 
 
 # Times to start at ------------------------------------------------------------------------------------

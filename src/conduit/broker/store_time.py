@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import msgspec
@@ -56,6 +57,8 @@ class StoreTime:
         """No message has a higher stamp: raised by whoever stamps one."""
         self.noted_ms = 0
         """What the wall clock said when it was looked at last: if it says less, it was set back since."""
+        self.removing_ms = 0
+        """What has a lower stamp is being removed: none is given."""
         self.kept_ms = 0
         """What the store knows of: a higher stamp has to be kept first."""
 
@@ -146,13 +149,14 @@ class StoreTime:
 
     async def behind(self) -> int:
         """The clock says less than it did, or than the highest stamp. Returns what it says now, which may be
-        given: the store knows of the step, or the next process would take what has it for older."""
+        given: the store knows of the step, or the next process would take what has it for older; and what is
+        stored with it is not removed by a slice that was begun before the step."""
         self.tick()
         if not self._keep_at:
             with suppress(ConduitError, TimeoutError):
                 async with asyncio.timeout(KEEP_TIMEOUT_S):
                     await self.keep_now()
-        return self._clock.wall_ms()
+        return max(self._clock.wall_ms(), self.removing_ms)
 
     # What it answers ------------------------------------------------------------------------------
 
@@ -160,6 +164,15 @@ class StoreTime:
         """Whatever has a lower stamp than this is older than `age_s`."""
         self.tick()
         return self._timeline.before_ms(int(age_s * 1000))
+
+    @contextmanager
+    def removing(self, age_s: float) -> Iterator[int]:
+        """As `before_ms`, for who removes that meanwhile. One at a time."""
+        self.removing_ms = self.before_ms(age_s)
+        try:
+            yield self.removing_ms
+        finally:
+            self.removing_ms = 0
 
     def age_s(self, stamp_ms: int) -> float:
         """How old what has this stamp is at least."""
@@ -218,4 +231,4 @@ class NotedClock:
         wall_ms = self._clock.wall_ms()
         if wall_ms < self._store_time.noted_ms:
             self._store_time.tick()
-        return wall_ms
+        return max(wall_ms, self._store_time.removing_ms)

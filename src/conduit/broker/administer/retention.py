@@ -96,15 +96,28 @@ class Housekeeper:
     async def _clean(self) -> None:
         await self._topics()
         await self._repeat(self._store.purge)
-        # The topics may have taken a while.
-        await self._time.hear()
-        keys_before_ms = self._time.before_ms(self._rules.idempotency_window_s)
-        await self._repeat(lambda limit: self._store.forget_keys(keys_before_ms, limit))
-        dead_before_ms = self._time.before_ms(self._rules.dead_max_age_s)
-        bounds = self._rules.dead_bounds
-        await self._repeat(lambda limit: self._store.dead_trim(dead_before_ms, bounds, limit))
+        store, rules = self._store, self._rules
+        await self._repeat(self._older(rules.idempotency_window_s, store.forget_keys))
+
+        def dead_trim(before_ms: int, limit: int) -> Awaitable[int]:
+            return store.dead_trim(before_ms, rules.dead_bounds, limit)
+
+        await self._repeat(self._older(rules.dead_max_age_s, dead_trim))
         # Who was away for longer than dead letters are kept is not told of topics that were made anew.
-        await self._repeat(lambda limit: self._store.former_trim(dead_before_ms, limit))
+        await self._repeat(self._older(rules.dead_max_age_s, store.former_trim))
+
+    def _older(
+        self, age_s: float, remove: Callable[[int, int], Awaitable[int]]
+    ) -> Callable[[int], Awaitable[int]]:
+        """Remove what is older, and find anew for each slice what that is: the clock of this server, or of
+        another one, may have been set back since the last."""
+
+        async def remove_slice(limit: int) -> int:
+            await self._time.hear()
+            with self._time.removing(age_s) as before_ms:
+                return await remove(before_ms, limit)
+
+        return remove_slice
 
     async def _run(self) -> None:
         while True:
