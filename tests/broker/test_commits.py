@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from conduit.broker.publish import committers
+from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.frames import PublishRequest, Subscribe
+from conduit.protocol.frames import Ack, PublishRequest, Subscribe
 from conduit.protocol.records import Receipt
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
@@ -106,6 +108,38 @@ async def test_a_batch_whose_outcome_is_unknown_is_answered_once():
         await bench.rest()
         assert len(answers) == 1
         assert (await bench.publish("a", idempotency_key="k")).seq == 2
+
+
+class ClosableStore(HangingStore):
+    """Appends end when it is closed."""
+
+    async def close(self) -> None:
+        self.goes_on.set()
+        await super().close()
+
+
+async def test_a_commit_that_hangs_does_not_keep_the_server_from_storing_progress_and_stopping(
+    monkeypatch,
+):
+    monkeypatch.setattr(committers, "CHECK_INTERVAL_S", 0.01)
+    store = ClosableStore()
+    store.goes_on.set()
+    async with running_broker(store, publish=PublishLimits(timeout_s=0.01)) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        connection, peer = await bench.subscribe("a", subscription="s")
+        await bench.publish("a")
+        await bench.until(lambda: peer.seqs == [1])
+        store.goes_on.clear()
+        answers = published(bench)
+        await bench.rest()
+        connection.verbs.ack(Ack(peer.of("message")[0]["message_id"]))
+        connection.close()
+        await bench.broker.stop()
+        assert [type(answer) for answer in answers] == [OutcomeUnknown]
+        (record,) = await store.subscriptions()
+        (row,) = await store.progress(record.subscription_id)
+        assert row.floor == 1
+        assert all(task.done() for task in bench.broker._committers._tasks)
 
 
 class DividedStore(MemoryStore):

@@ -146,7 +146,8 @@ class Broker:
         self._housekeeper.start()
 
     async def stop(self) -> None:
-        """Answer what was published, store all progress, and close the store. Idempotent.
+        """Answer what was published, store all progress, and close the store. A store that hangs in a commit
+        is not waited for before the progress is stored. Idempotent.
 
         Connections should be closed before, so that what they had out is recorded as given back.
         """
@@ -168,6 +169,7 @@ class Broker:
         with suppress(ConduitError):
             await self._time.keep_now(is_last=True)
         await self.store.close()
+        await self._committers.end()
         await self.topics.close()
         await self.subscriptions.close()
         await self._owned.close()

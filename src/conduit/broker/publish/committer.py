@@ -96,6 +96,9 @@ class Committer:
         # Set while nothing is queued or being stored.
         self._idle = asyncio.Event()
         self._idle.set()
+        # Set then, and while nobody waits because the store does not answer.
+        self._answered = asyncio.Event()
+        self._answered.set()
 
     def submit(
         self,
@@ -120,6 +123,7 @@ class Committer:
             self._now = queue.oldest = asyncio.get_running_loop().time()
             self._wake.set()
             self._idle.clear()
+            self._answered.clear()
             self._commits.queued(self)
         if since is None:
             since = self._now
@@ -162,6 +166,10 @@ class Committer:
         """Wait until nothing is queued any more; without end, if others go on to submit."""
         await self._idle.wait()
 
+    async def answered(self) -> None:
+        """As `drain`, or until everybody has been told that the store does not answer."""
+        await self._answered.wait()
+
     async def catch_up(self) -> None:
         """Wait until everything that was submitted before is answered, and for nothing that comes later.
         Raises Unavailable if the store does not get so far in time."""
@@ -195,6 +203,7 @@ class Committer:
                 await asyncio.sleep(0)
             self._wake.clear()
             self._idle.set()
+            self._answered.set()
             self._commits.idle(self)
             self._on_idle()
 
@@ -229,6 +238,7 @@ class Committer:
                 self._refuse(
                     waiting, StoreUnavailable("the store does not answer; nothing was stored")
                 )
+            self._answered.set()
 
     def _refuse_late(self, now: float, patience_s: float) -> None:
         """Whoever has waited for longer has gone, or goes: what is stored for them is missing to others."""

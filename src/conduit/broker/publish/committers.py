@@ -59,13 +59,19 @@ class Committers:
         self.check(loop.time())
 
     async def stop(self) -> None:
-        """Take nothing more, and answer what was taken. Idempotent."""
+        """Take nothing more, and answer what was taken. Returns although the store does not answer: everybody
+        has been told so by then. Idempotent; call `end` when the store is closed."""
         for committer in self._committers.values():
             committer.close()
         for committer in self._committers.values():
-            await committer.drain()
+            await committer.answered()
         if self._timer is not None:
             self._timer.cancel()
+
+    async def end(self) -> None:
+        """Have what was begun come to its end. Idempotent."""
+        for committer in self._committers.values():
+            await committer.drain()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
