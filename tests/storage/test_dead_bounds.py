@@ -1,6 +1,9 @@
 """How many dead letters are kept, which go first, and what is remembered and told of those that went."""
 
+import pytest
+
 from conduit.core.message import Redriven, Retention
+from conduit.errors import ConduitError
 from conduit.storage import dead
 from conduit.storage.base import Rule
 from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
@@ -67,6 +70,33 @@ async def test_a_redriven_one_that_is_all_that_is_left_of_its_message_goes_with_
     assert await listed(store, subscription="billing") == ["d7", "d3", "d1"]
     assert await trimmed(store, max_count=1) == 2
     assert await listed(store, subscription="billing") == ["d7"]
+
+
+SQLITE_REFUSES = """
+CREATE TRIGGER refuses BEFORE DELETE ON dead_letters WHEN old.dead_id = 'd7'
+BEGIN SELECT RAISE(ABORT, 'refused'); END
+"""
+POSTGRES_REFUSES = """
+CREATE FUNCTION conduit.refuses() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN RAISE EXCEPTION ''refused''; END';
+CREATE TRIGGER refuses BEFORE DELETE ON conduit.dead_letters
+FOR EACH ROW WHEN (old.dead_id = 'd7') EXECUTE FUNCTION conduit.refuses()
+"""
+
+
+async def test_what_was_dropped_before_a_slice_fails_is_told(store, graveyard):
+    if store.kind == "memory":
+        pytest.skip("nothing can fail there")
+    if store.kind == "sqlite":
+        await store._db.writer.call(lambda connection: connection.execute(SQLITE_REFUSES))
+    else:
+        await store._home.database.ask(lambda connection: connection.execute(POSTGRES_REFUSES))
+    before = await store.dead_count(TENANT, ALL)
+    with pytest.raises(ConduitError):
+        await trimmed(store, NOW_MS + 2000, max_count=0)
+    gone_count = before - await store.dead_count(TENANT, ALL)
+    assert gone_count > 0
+    assert sum(loss.dropped_count for loss in await store.dead_losses()) == gone_count
 
 
 async def test_in_every_shard_a_redriven_one_that_is_all_that_is_left_of_its_message_stays(store):

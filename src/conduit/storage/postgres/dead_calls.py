@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
+from conduit.storage.dead import Candidate
 from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from conduit.storage.postgres import dead_letters, dead_removal
 from conduit.storage.postgres.shards import Shards
@@ -46,8 +47,11 @@ class DeadLetterCalls(Shards):
 
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
         trim, begins = dead_removal.trim, self._first_seqs_elsewhere
-        gone = await self._home.database.maintain(trim, before_ms, bounds, limit, begins)
-        self._losses.dropped(gone)
+        gone: list[Candidate] = []
+        try:
+            await self._home.database.maintain(trim, before_ms, bounds, limit, begins, gone)
+        finally:
+            self._losses.dropped(gone)
         return len(gone)
 
     async def dead_losses(self) -> list[Loss]:

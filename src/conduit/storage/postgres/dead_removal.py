@@ -102,10 +102,13 @@ async def trim(
     bounds: DeadBounds,
     limit: int,
     first_seqs: FirstSeqs,
-) -> list[Candidate]:
-    """See `Store.dead_trim`; returns those that are gone. `first_seqs` is asked if it matters."""
-    gone = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
-    await _remove(connection, gone, DROPPED)
+    gone: list[Candidate],
+) -> None:
+    """See `Store.dead_trim`. Those that are gone are added to `gone`, also if it fails at others then.
+    `first_seqs` is asked if it matters."""
+    old = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
+    await _remove(connection, old, DROPPED)
+    gone += old
     limits = (bounds.max_count, bounds.max_bytes)
     ephemeral = (bounds.ephemeral_max_count, bounds.ephemeral_max_bytes)
     for row in await connection.fetch(_CROWDED, *limits, *ephemeral, limit):
@@ -119,7 +122,6 @@ async def trim(
         gone += some
     if len(gone) < limit:
         await connection.execute(_TIDY)
-    return gone
 
 
 async def _going(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
+from conduit.storage.dead import Candidate
 from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
 from conduit.storage.sqlite import dead_letters, dead_removal
 from conduit.storage.sqlite.file import StoreFile
@@ -48,8 +49,11 @@ class DeadLetterCalls(StoreFile):
 
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
         trim = dead_removal.trim
-        gone = await self._db.writer.housekeep(trim, before_ms, bounds, limit)
-        self._losses.dropped(gone)
+        gone: list[Candidate] = []
+        try:
+            await self._db.writer.housekeep(trim, before_ms, bounds, limit, gone)
+        finally:
+            self._losses.dropped(gone)
         return len(gone)
 
     async def dead_losses(self) -> list[Loss]:

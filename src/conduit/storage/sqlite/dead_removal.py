@@ -79,11 +79,16 @@ def delete(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) ->
 
 
 def trim(
-    connection: apsw.Connection, before_ms: int, bounds: DeadBounds, limit: int
-) -> list[Candidate]:
-    """See `Store.dead_trim`; returns those that are gone."""
-    gone = [_candidate(row) for row in rows(connection, _OLD, (before_ms, limit))]
-    _remove(connection, gone, DROPPED)
+    connection: apsw.Connection,
+    before_ms: int,
+    bounds: DeadBounds,
+    limit: int,
+    gone: list[Candidate],
+) -> None:
+    """See `Store.dead_trim`. Those that are gone are added to `gone`, also if it fails at others then."""
+    old = [_candidate(row) for row in rows(connection, _OLD, (before_ms, limit))]
+    _remove(connection, old, DROPPED)
+    gone += old
     limits = (bounds.max_count, bounds.max_bytes)
     ephemeral = (bounds.ephemeral_max_count, bounds.ephemeral_max_bytes)
     for *shelf, open_count, redriven_count, size in rows(
@@ -96,7 +101,6 @@ def trim(
         some = surplus(candidates, tally, bounds_of(bounds, crowded))
         _remove(connection, some, DROPPED)
         gone += some
-    return gone
 
 
 def _going(connection: apsw.Connection, shelf: Shelf, limit: int) -> list[Candidate]:
