@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 
 from conduit.broker.deliver import progress
-from conduit.errors import StoreUnavailable, Unavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 from conduit.protocol.frames import Ack, Reject
 from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore, UnansweredStore
 
@@ -46,8 +47,21 @@ async def test_what_was_acked_during_the_last_flush_is_stored_before_the_broker_
         assert [frame["ref"] for frame in peer.of("acked")] == ["one", "two"]
 
 
-async def test_who_waits_for_a_store_that_is_away_is_told_so_when_the_broker_stops():
-    store = FailingStore()
+class MuteStore(FailingStore):
+    """Its progress is written while it `fails`, and it does not say so."""
+
+    async def settle(self, *args):
+        if self.fails:
+            await MemoryStore.settle(self, *args)
+            raise OutcomeUnknown("the connection broke")
+        return await super().settle(*args)
+
+
+@pytest.mark.parametrize(
+    ("store", "error"), [(FailingStore, StoreUnavailable), (MuteStore, OutcomeUnknown)]
+)
+async def test_who_waits_for_a_store_that_is_away_is_told_so_when_the_broker_stops(store, error):
+    store = store()
     async with running_broker(store) as bench:
         connection, peer = await bench.subscribe("t", subscription="s")
         await bench.publish("t")
@@ -56,10 +70,10 @@ async def test_who_waits_for_a_store_that_is_away_is_told_so_when_the_broker_sto
         waiting = asyncio.get_running_loop().create_task(bench.broker._engine.progress.stored())
         await bench.rest()
         await bench.broker.stop()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(error):
             await waiting
         (refused,) = peer.of("error")
-        assert (refused["ref"], refused["code"]) == ("one", "store_unavailable")
+        assert (refused["ref"], refused["code"]) == ("one", error("").code)
 
 
 async def test_a_failure_before_the_broker_stops_does_not_cost_what_was_acked():

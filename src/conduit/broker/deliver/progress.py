@@ -23,7 +23,13 @@ from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded, log_failure
 from conduit.broker.waiting import result_of
 from conduit.core.message import Death, Redriven
-from conduit.errors import ConduitError, Overloaded, StoreUnavailable, Unavailable
+from conduit.errors import (
+    ConduitError,
+    OutcomeUnknown,
+    Overloaded,
+    StoreUnavailable,
+    Unavailable,
+)
 from conduit.storage.base import Heard, Store
 
 logger = logging.getLogger(__name__)
@@ -77,6 +83,8 @@ class ProgressWriter:
         self._is_stopping = False
         self._has_ended = False
         self._failed_count = 0
+        # Whether what could not be stored may be stored all the same.
+        self._is_unknown = False
         self._after: After = lambda _: None
         self._part_deaths_max_count = PART_DEATHS_MAX_COUNT
         self.storing = asyncio.Lock()
@@ -176,11 +184,13 @@ class ProgressWriter:
             await self._due()
             try:
                 await self.flush()
+                self._is_unknown = False
                 if self._failed_count:
                     logger.info("progress is stored again, after %d failures", self._failed_count)
                     self._failed_count = 0
             except Exception as error:  # noqa: BLE001 - a task root: what is not stored is tried again
                 self._failed_count += 1
+                self._is_unknown |= isinstance(error, OutcomeUnknown)
                 if self._failed_count % LOG_EVERY_COUNT == 1:
                     log_failure(logger, "progress could not be stored; trying again", error)
                 tries_left -= self._is_stopping
@@ -211,8 +221,12 @@ class ProgressWriter:
         self._has_ended = True
         if self._marked:
             logger.warning("the server stops, and its last progress could not be stored")
+        if self._is_unknown:
+            error: ConduitError = OutcomeUnknown("the server stopped before the store had answered")
+        else:
+            error = StoreUnavailable("the server stopped before it could be stored")
         for told in self._confirmations:
-            guarded(told, StoreUnavailable("the server stopped before it could be stored"))
+            guarded(told, error)
 
     async def flush(self) -> None:
         """Store everything that is marked by now. On an error what is not stored stays marked, for `run` to
