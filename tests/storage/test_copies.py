@@ -1,6 +1,8 @@
 """A log that is a copy: what tells it, and new epochs."""
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.base import Former, Rule
 from conduit.storage.sqlite import SqliteStore
 from conduit.storage.sqlite.backup import back_up
-from conduit.storage.sqlite.mark import Marked, path_of, read
+from conduit.storage.sqlite.mark import Marked, path_of, prepare, read
 from tests.storage import given
 from tests.storage.given import NOW_MS
 
@@ -111,6 +113,19 @@ async def test_a_process_that_ends_while_the_database_gets_its_id_leaves_no_copy
     if store is not None:
         await store.close()
     assert await why_copied(path) is None
+
+
+def test_before_the_database_gets_its_id_the_name_of_the_new_mark_is_on_the_disk(path, monkeypatch):
+    synced = []
+
+    def sync(file: int) -> None:
+        names = [entry.name for entry in path.parent.iterdir()]
+        synced.append((stat.S_ISDIR(os.fstat(file).st_mode), names))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    prepare(path_of(path), b"1" * 16)
+    assert [is_folder for is_folder, _ in synced] == [False, True]
+    assert synced[-1][1] == [f"{path_of(path).name}.new"]
 
 
 async def test_a_topic_that_the_backup_does_not_have_is_noticed(path, tmp_path):

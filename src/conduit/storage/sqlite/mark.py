@@ -73,6 +73,7 @@ def prepare(path: Path, store_id: bytes) -> None:
         file.write(_packed(Marked(store_id, 0, 0)))
         file.flush()
         os.fsync(file.fileno())
+    _sync_names(path)
 
 
 def find(path: Path, store_id: bytes) -> Marked | None:
@@ -83,11 +84,7 @@ def find(path: Path, store_id: bytes) -> Marked | None:
     if is_its or prepared is None or prepared.store_id != store_id:
         return marked
     _next_to(path).replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_names(path)
     return prepared
 
 
@@ -118,6 +115,15 @@ def why_copied(connection: apsw.Connection, store_id: bytes, marked: Marked | No
     if not highest or highest[0][0] < marked.topic_id or (last and last[0][0] < marked.seq):
         return "its mark file knows of a message that is not in it"
     return None
+
+
+def _sync_names(path: Path) -> None:
+    """A file that is on the disk is not found after a power failure if its name is not there."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _next_to(path: Path) -> Path:
