@@ -254,8 +254,10 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/administer/altering.py",
-                "        async with self._flushed(record):\n            try:\n",
-                "        if True:\n            try:\n",
+                "            async with progress.storing:\n"
+                "                await progress.flush_held()\n"
+                "                try:\n",
+                "            if True:\n                try:\n",
             ),
         ),
     ),

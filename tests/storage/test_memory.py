@@ -3,8 +3,9 @@ import random
 
 import pytest
 
+from conduit.core.message import Redriven
 from conduit.storage.dead_letters import DeadBounds, DeadFilter
-from conduit.storage.memory import MemoryStore, gone
+from conduit.storage.memory import MemoryStore, dead_letters, gone
 from conduit.storage.memory.dead_search import SLICE_COUNT
 from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids
@@ -289,3 +290,18 @@ def test_what_is_remembered_of_letters_that_are_gone_is_bounded_over_all_topics(
     letters.forget_topic(3)
     assert [letters.fate("s", topic_id, 9) for topic_id in (1, 2, 3)] == ["discarded", None, None]
     assert letters._count == sum(len(topic.fates) for topic in letters._topics.values()) == 4
+
+
+async def test_letters_that_are_younger_than_they_were_do_not_keep_the_loop_nor_older_ones(
+    monkeypatch,
+):
+    store = MemoryStore()
+    monkeypatch.setattr(dead_letters, "DATED_MAX_COUNT", 3)
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 8)
+    await store.settle([], [given.death(record.topic_id, n, f"d{n}") for n in range(1, 9)])
+    await store.settle([], [], [Redriven(f"d{n}", NOW_MS + 100) for n in range(1, 7)])
+    removed = [await store.dead_trim(NOW_MS + 1, DeadBounds(), 100) for _ in range(4)]
+    assert (removed, sum(removed)) == ([0, 0, 2, 0], 2)
+    assert await store.dead_trim(NOW_MS + 101, DeadBounds(), 4) == 4
+    assert len(store._dead._by_age) == 2

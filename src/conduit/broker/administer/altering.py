@@ -7,8 +7,8 @@ not tell, it is asked again. A subscription of which nobody knows where it is go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
@@ -42,21 +42,22 @@ class Altering:
 
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay."""
-        # What is settled meanwhile is confirmed when it is known whether the deletion happened. While it is
-        # there: deaths of what is gone are not stored.
-        async with self._flushed(record):
-            await self._delete(record)
+        progress = self._engine.progress
+        # What is settled meanwhile is confirmed when it is known whether the deletion happened.
+        with self._spared(record):
+            async with progress.storing:
+                # While it is there: deaths of what is gone are not stored.
+                await progress.flush_held()
+                await self._delete(record)
 
-    @asynccontextmanager
-    async def _flushed(self, record: SubscriptionRecord) -> AsyncIterator[None]:
-        """All of it that died is stored, and nothing dies or is stored meanwhile."""
-        progress, running = self._engine.progress, self._owned.find_running(record)
+    @contextmanager
+    def _spared(self, record: SubscriptionRecord) -> Iterator[None]:
+        """Nothing of it dies meanwhile."""
+        running = self._owned.find_running(record)
         if running is not None:
             running.group.is_changing = True
         try:
-            async with progress.storing:
-                await progress.flush_held()
-                yield
+            yield
         finally:
             if running is not None:
                 running.group.is_changing = False
@@ -85,18 +86,22 @@ class Altering:
             self._owned.configure(record, settings, paused=paused)
 
     async def seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
-        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven."""
-        async with self._flushed(record):
-            try:
-                await self._store.seek(record.subscription_id, positions)
-            except OutcomeUnknown:
-                self._owned.move_away((record.tenant, record.name))
-                raise
-            await self._move(record, positions)
-            # Nothing of it has died anew, and been stored.
+        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven: those
+        of deaths before the seek, and no others."""
+        progress = self._engine.progress
+        with self._spared(record):
+            async with progress.storing:
+                await progress.flush_held()
+                try:
+                    await self._store.seek(record.subscription_id, positions)
+                except OutcomeUnknown:
+                    self._owned.move_away((record.tenant, record.name))
+                    raise
+                await self._move(record, positions)
             with after_change():
                 at_ms = self._engine.clock.wall_ms()
-                await mark_reopened(self._store, self._catalog, record, at_ms)
+                floors = dict(positions)
+                await mark_reopened(self._store, self._catalog, record, floors, at_ms)
 
     async def _move(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
         """As the store has it."""

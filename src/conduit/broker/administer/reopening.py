@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from conduit.broker.catalog import Catalog
 from conduit.core.message import DeadPlace, Redriven, SubscriptionRecord
-from conduit.core.topics import matches
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadFilter
 
 # Letters that are looked at, and marked, at a time.
-PAGE_COUNT = 300
+PAGE_COUNT = 500
 
 
 async def mark_reopened(
-    store: Store, catalog: Catalog, record: SubscriptionRecord, at_ms: int
+    store: Store,
+    catalog: Catalog,
+    record: SubscriptionRecord,
+    floors: Mapping[int, int],
+    at_ms: int,
 ) -> None:
-    """Mark the dead letters of deliveries that are before the subscription again, as it is stored now. What
-    the log does not have any more does not come again: such a letter stays what it is.
+    """Mark the dead letters of deliveries above these floors, by topic id: there the subscription was moved.
+    What the log does not have any more does not come again: such a letter stays what it is.
 
-    Nothing of it may be stored meanwhile. Raises StoreUnavailable.
+    Nothing of the subscription may die meanwhile. Raises StoreUnavailable.
     """
     which = DeadFilter(subscription=record.name, is_redriven=False)
     tally = await store.dead_tally(record.tenant, record.name)
     before_id, is_over = None, not tally.open_count
     while not is_over:
         page = await store.dead_places(record.tenant, which, limit=PAGE_COUNT, before_id=before_id)
-        reopened = await _reopened(store, catalog, record, page)
-        if reopened:
-            await store.settle([], [], [_mark(place, at_ms) for place in reopened])
+        marks = [
+            Redriven(
+                place.dead_id,
+                at_ms,
+                subscription=place.subscription,
+                topic_id=place.topic_id,
+                seq=place.seq,
+            )
+            for place in page
+            if _comes_again(catalog, floors, place)
+        ]
+        if marks:
+            await store.settle([], [], marks)
         is_over = len(page) < PAGE_COUNT
         if not is_over:
             before_id = page[-1].dead_id
@@ -37,31 +51,8 @@ async def mark_reopened(
             await asyncio.sleep(0)
 
 
-async def _reopened(
-    store: Store, catalog: Catalog, record: SubscriptionRecord, page: list[DeadPlace]
-) -> list[DeadPlace]:
-    topics = {
-        topic_id: topic
-        for topic_id in {place.topic_id for place in page if not place.is_lost}
-        if (topic := catalog.by_id(topic_id)) is not None and matches(record.pattern, topic.name)
-    }
-    if not topics:
-        return []
-    rows = await store.progress(record.subscription_id, list(topics))
-    floors = {row.topic_id: row.floor for row in rows}
-    return [
-        place
-        for place in page
-        if (topic := topics.get(place.topic_id)) is not None
-        and place.seq >= max(topic.first_seq, floors.get(place.topic_id, 0) + 1)
-    ]
-
-
-def _mark(place: DeadPlace, at_ms: int) -> Redriven:
-    return Redriven(
-        place.dead_id,
-        at_ms,
-        subscription=place.subscription,
-        topic_id=place.topic_id,
-        seq=place.seq,
-    )
+def _comes_again(catalog: Catalog, floors: Mapping[int, int], place: DeadPlace) -> bool:
+    topic, floor = catalog.by_id(place.topic_id), floors.get(place.topic_id)
+    if topic is None or floor is None or place.is_lost:
+        return False
+    return place.seq >= max(topic.first_seq, floor + 1)

@@ -25,6 +25,8 @@ from conduit.storage.memory.piles import Ids, Pile
 LETTER_BYTES = 1_024
 # Of the times by which letters go for their age, as many are stale as there are letters, and these.
 STALE_MAX_COUNT = 1_024
+# Letters that turn out to be younger than it was known, in one call.
+DATED_MAX_COUNT = 10_000
 # What passes the bound of the process makes so much of it free at once, in parts of the largest pile.
 ROOM_SHARE = 64
 
@@ -48,7 +50,8 @@ class DeadLetters:
         # Those that grew since they were last seen to keep to these bounds.
         self._grown: set[Shelf] = set()
         self._bounds: DeadBounds | None = None
-        # (time, id): stale if the letter is gone, was redriven or died again.
+        # (time, id), one of each letter, also of some that are gone. If it was redriven or died again since,
+        # it is younger than that, which is seen when the time has come.
         self._by_age: list[tuple[int, str]] = []
 
     # Coming ---------------------------------------------------------------------------------------
@@ -73,7 +76,6 @@ class DeadLetters:
             letter.died_at_ms = death.died_at_ms
             letter.redriven_at_ms = None
             self._pile(letter).redriven.pop(letter.dead_id, None)
-            self._date(letter)
 
     def _add(self, letter: DeadLetter) -> None:
         shelf = _shelf(letter)
@@ -87,7 +89,7 @@ class DeadLetters:
         pile.size_bytes += _size(letter)
         self._grown.add(shelf)
         self.size_bytes += _size(letter) + LETTER_BYTES
-        self._date(letter)
+        heapq.heappush(self._by_age, (_since_ms(letter), letter.dead_id))
         self.gone.is_back(letter.subscription, letter.topic_id, letter.seq)
 
     def mark(self, redriven: Sequence[Redriven]) -> None:
@@ -98,7 +100,6 @@ class DeadLetters:
             if letter is not None:
                 letter.redriven_at_ms = one.at_ms
                 self._pile(letter).redriven.setdefault(one.dead_id)
-                self._date(letter)
 
     # Looking --------------------------------------------------------------------------------------
 
@@ -189,11 +190,19 @@ class DeadLetters:
     def _aged(self, before_ms: int, limit: int) -> list[DeadLetter]:
         """Up to `limit` that are older than that time."""
         found: dict[str, DeadLetter] = {}
+        dated_count = 0
         while self._by_age and self._by_age[0][0] < before_ms and len(found) < limit:
             at_ms, dead_id = heapq.heappop(self._by_age)
             letter = self.by_id.get(dead_id)
-            if letter is not None and _since_ms(letter) == at_ms:
+            if letter is None:
+                continue
+            if _since_ms(letter) == at_ms:
                 found[dead_id] = letter
+                continue
+            heapq.heappush(self._by_age, (_since_ms(letter), dead_id))
+            dated_count += 1
+            if dated_count == DATED_MAX_COUNT:
+                break
         return list(found.values())
 
     def _drop(self, letters: Iterable[DeadLetter], first_seq: FirstSeq) -> None:
@@ -221,14 +230,6 @@ class DeadLetters:
                 and first_seq(letter.topic_id) is not None
             ):
                 self.gone.remember(letter.subscription, letter.topic_id, letter.seq, fate)
-        self._tidy_ages()
-
-    def _date(self, letter: DeadLetter) -> None:
-        """Its age counts from another time now."""
-        heapq.heappush(self._by_age, (_since_ms(letter), letter.dead_id))
-        self._tidy_ages()
-
-    def _tidy_ages(self) -> None:
         if len(self._by_age) > 2 * len(self.by_id) + STALE_MAX_COUNT:
             self._by_age = [(_since_ms(one), one.dead_id) for one in self.by_id.values()]
             heapq.heapify(self._by_age)
