@@ -6,13 +6,12 @@ import pytest
 
 from conduit.broker.administer import reopening
 from conduit.core.message import Retention
-from conduit.errors import OutcomeUnknown, Overloaded, StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Reject, StartAt
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
-from tests.broker.stores import SlowStore
 
 
 async def dead_ones(bench: Bench, count: int, pattern: str = "t", topic: str = "t"):
@@ -93,24 +92,38 @@ async def test_more_letters_than_one_page_are_all_marked(bench: Bench, monkeypat
     assert await marked(bench) == {1: False} | dict.fromkeys(range(2, 8), True)
 
 
-async def test_what_died_just_before_a_seek_is_stored_first_and_nothing_dies_during_it():
-    store = SlowStore()
+async def test_what_died_just_before_a_seek_is_a_letter_that_counts_as_redriven(bench: Bench):
+    connection, peer, _ = await dead_ones(bench, 1)
+    await bench.publish("t")
+    connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
+    # Nobody has waited for it to be stored.
+    await seek(bench, 1)
+    assert await marked(bench) == {1: True, 2: True}
+
+
+async def test_what_dies_while_letters_are_marked_is_a_dead_letter():
+    store = PagingStore()
     async with running_broker(store) as bench:
-        connection, peer, _ = await dead_ones(bench, 1)
-        await bench.publish_many("t", 2)
-        two, three = [frame["message_id"] for frame in peer.of("message")]
-        connection.verbs.reject(Reject(two))
-        store.held.add("seek")
-        work = bench.broker.subscriptions.seek(T, "s", StartAt(seq=1), dry_run=False)
-        seeking = asyncio.get_running_loop().create_task(work)
-        await bench.until(lambda: bool(store.waiting))
-        connection.verbs.reject(Reject(three, ref="r"))
-        await bench.rest()
-        assert peer.of("error")[0]["code"] == Overloaded.code
-        store.release()
-        await seeking
+        connection, peer, ids = await dead_ones(bench, 1)
+        store.meanwhile = lambda: connection.verbs.reject(Reject(ids[0], reason="again"))
+        await seek(bench, 1)
+        assert peer.seqs == [1]
         await bench.flush()
-        assert await marked(bench) == {1: True, 2: True}
+        assert await marked(bench) == {1: False}
+
+
+class PagingStore(MemoryStore):
+    """`meanwhile` happens some turns after it was asked for places."""
+
+    def meanwhile(self) -> None:
+        """Nothing."""
+
+    async def dead_places(self, *args, **kwargs):
+        places = await super().dead_places(*args, **kwargs)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.meanwhile()
+        return places
 
 
 class UnmarkingStore(MemoryStore):

@@ -7,8 +7,8 @@ not tell, it is asked again. A subscription of which nobody knows where it is go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
@@ -42,25 +42,18 @@ class Altering:
 
     async def delete(self, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay."""
-        progress = self._engine.progress
-        # What is settled meanwhile is confirmed when it is known whether the deletion happened.
-        with self._spared(record):
+        progress, running = self._engine.progress, self._owned.find_running(record)
+        if running is not None:
+            running.group.is_ending = True
+        try:
+            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
             async with progress.storing:
                 # While it is there: deaths of what is gone are not stored.
                 await progress.flush_held()
                 await self._delete(record)
-
-    @contextmanager
-    def _spared(self, record: SubscriptionRecord) -> Iterator[None]:
-        """Nothing of it dies meanwhile."""
-        running = self._owned.find_running(record)
-        if running is not None:
-            running.group.is_changing = True
-        try:
-            yield
         finally:
             if running is not None:
-                running.group.is_changing = False
+                running.group.is_ending = False
 
     async def _delete(self, record: SubscriptionRecord) -> None:
         try:
@@ -86,21 +79,19 @@ class Altering:
             self._owned.configure(record, settings, paused=paused)
 
     async def seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
-        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven: those
-        of deaths before the seek, and no others."""
+        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven."""
         progress = self._engine.progress
-        with self._spared(record):
-            async with progress.storing:
-                await progress.flush_held()
-                try:
-                    await self._store.seek(record.subscription_id, positions)
-                except OutcomeUnknown:
-                    self._owned.move_away((record.tenant, record.name))
-                    raise
-                await self._move(record, positions)
+        async with progress.storing:
+            # What died before the seek is a letter by then, and what dies after it is none yet.
+            await progress.flush_held()
+            try:
+                await self._store.seek(record.subscription_id, positions)
+            except OutcomeUnknown:
+                self._owned.move_away((record.tenant, record.name))
+                raise
+            await self._move(record, positions)
             with after_change():
-                at_ms = self._engine.clock.wall_ms()
-                floors = dict(positions)
+                at_ms, floors = self._engine.clock.wall_ms(), dict(positions)
                 await mark_reopened(self._store, self._catalog, record, floors, at_ms)
 
     async def _move(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:

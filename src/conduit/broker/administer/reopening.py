@@ -24,7 +24,7 @@ async def mark_reopened(
     """Mark the dead letters of deliveries above these floors, by topic id: there the subscription was moved.
     What the log does not have any more does not come again: such a letter stays what it is.
 
-    Nothing of the subscription may die meanwhile. Raises StoreUnavailable.
+    No death may be stored meanwhile. Raises StoreUnavailable.
     """
     which = DeadFilter(subscription=record.name, is_redriven=False)
     tally = await store.dead_tally(record.tenant, record.name)

@@ -43,8 +43,8 @@ class Group:
         "fence",
         "in_flight",
         "is_auto",
-        "is_changing",
         "is_direct",
+        "is_ending",
         "is_over",
         "is_paused",
         "is_strict",
@@ -71,8 +71,8 @@ class Group:
         self.subscription_id = 0
         self.fence: int | None = None
         self.is_paused = False
-        # Its deletion or a seek is under way.
-        self.is_changing = False
+        # Its deletion is under way.
+        self.is_ending = False
         # It does not run here any more: where it stood is of no use.
         self.is_over = False
         # Another node has claimed it: what was not stored by then is lost, and comes again there.

@@ -98,9 +98,8 @@ class ProgressWriter:
 
     def deaths_left(self, who: Recorded) -> int:
         """How many more deliveries may die there before the store has taken deaths that wait for it. None
-        while its topic or its subscription is being deleted, or it is moved: the store would hear of them too
-        late."""
-        if who.topic.is_deleted or who.group.is_changing:
+        while its topic or its subscription is being deleted: the store would hear of them too late."""
+        if who.topic.is_deleted or who.group.is_ending:
             return 0
         return max(0, DEATHS_MAX_COUNT - self._marked.deaths_count - self._flushing.deaths_count)
 
