@@ -1,5 +1,6 @@
 import asyncio
 import random
+from itertools import islice
 
 import pytest
 
@@ -8,7 +9,7 @@ from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from conduit.storage.memory import MemoryStore, dead_letters, gone
 from conduit.storage.memory.dead_search import SLICE_COUNT
 from conduit.storage.memory.gone import GoneLetters
-from conduit.storage.memory.piles import Ids
+from conduit.storage.memory.piles import Ids, Pile
 from tests.storage import given
 from tests.storage.given import KEEP_ALL, NOW_MS, TENANT, listed
 
@@ -305,3 +306,19 @@ async def test_letters_that_are_younger_than_they_were_do_not_keep_the_loop_nor_
     assert (removed, sum(removed)) == ([0, 0, 2, 0], 2)
     assert await store.dead_trim(NOW_MS + 101, DeadBounds(), 4) == 4
     assert len(store._dead._by_age) == 2
+
+
+def test_of_very_many_redriven_dead_letters_only_those_that_go_are_looked_at():
+    ids = {f"d{number:06}": None for number in range(10_000)}
+    pile, asked = Pile(ids), []
+    for dead_id in ids:
+        pile.ids.add(dead_id)
+    pile.redriven = dict.fromkeys(reversed(ids))
+
+    def is_left(dead_id: str) -> bool:
+        asked.append(dead_id)
+        return dead_id == "d009998"
+
+    assert list(islice(pile.going(is_left), 3)) == ["d009999", "d009997", "d009996"]
+    assert len(asked) == 4
+    assert list(pile.going(is_left))[-1] == "d009998"
