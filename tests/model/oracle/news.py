@@ -27,6 +27,8 @@ class Former:
     last_seq: int | None
     """None: not known; below `from_seq` if nothing was lost, or it is known."""
     reason: str = "epoch_changed"
+    before_seq: int = 0
+    """Where one of its name before it began: what is told of both may begin there."""
 
     @property
     def has_lost(self) -> bool:
@@ -37,7 +39,8 @@ class Former:
         """It takes the place of another topic of its name, of which something may be owed too."""
         if before is None or (before.epoch, before.reason) == (self.epoch, self.reason):
             return self
-        return replace(self, last_seq=None)
+        before_seq = max(before.from_seq, before.before_seq)
+        return replace(self, last_seq=None, before_seq=before_seq)
 
     def is_made_anew(self, there: Topic | None) -> bool:
         """Whether this topic is another one of its name, that the broker knows."""
@@ -136,7 +139,7 @@ class News:
 
 def _explains(former: Former, told: tuple[int, int | None, str, str], there: Topic | None) -> bool:
     from_seq, to_seq, reason, epoch = told
-    if from_seq > former.from_seq:
+    if from_seq > max(former.from_seq, former.before_seq):
         return False
     if reason == "log_lost":
         return (former.reason, former.last_seq) == (reason, to_seq)
