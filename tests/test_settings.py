@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from annotated_types import Ge, Gt, Le
 from pydantic import ValidationError
 
 from conduit.broker import changes
@@ -226,6 +227,39 @@ def test_none_takes_a_bound_of_the_retention_away():
 def test_a_batch_must_hold_at_least_one_message():
     (sentence,) = problems(CONDUIT_MAX_BATCH_BYTES="1000")
     assert "CONDUIT_MAX_PAYLOAD_BYTES" in sentence
+
+
+BOUNDS = [
+    (field.alias, bound)
+    for field in Settings.model_fields.values()
+    for bound in field.metadata
+    if isinstance(bound, Ge | Gt | Le)
+]
+
+
+@pytest.mark.parametrize(("name", "bound"), BOUNDS)
+def test_every_bound_that_a_setting_declares_holds(name, bound):
+    match bound:
+        case Ge(ge=least):
+            beyond = least - 1
+        case Gt(gt=below):
+            beyond = below
+        case Le(le=most):
+            beyond = most + 1
+    (sentence,) = problems(**{name: str(beyond)})
+    assert name in sentence
+
+
+def test_the_least_value_that_a_description_names_is_the_least():
+    named = {
+        field.alias: int(least)
+        for field in Settings.model_fields.values()
+        for least in re.findall(r"At least (\d+)\.", field.description or "")
+    }
+    assert named == {"CONDUIT_DELIVERY_MEMORY_MAX_BYTES": 1 << 20}
+    for name, least in named.items():
+        load_settings({name: str(least)})
+        assert problems(**{name: str(least - 1)})
 
 
 def test_the_documentation_lists_every_variable_with_its_default_and_description():

@@ -209,10 +209,11 @@ class Settings(BaseModel):
         description="Most bytes of messages and dead letters in memory, of all topics "
         "(without `DATABASE_URL`). Dead letters get up to half of it.",
     )
-    delivery_memory_max_bytes: Bytes = Field(
+    # Not Bytes: the least value of a type counts, and not that of a field.
+    delivery_memory_max_bytes: int = Field(
         134_217_728,
         description="Most bytes of messages that this node keeps in memory to deliver them: the newest of "
-        "each topic that is followed, and what is read from the log.",
+        "each topic that is followed, and what is read from the log. At least 1048576.",
         ge=1 << 20,
     )
     dead_letter_max_age_s: Count = Field(
