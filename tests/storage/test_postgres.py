@@ -57,6 +57,27 @@ async def test_a_schema_before_one_that_older_servers_cannot_work_with_waits_for
         migrations.check(migrations.Version(known[-1].version, 6), known[:place])
 
 
+async def test_a_new_database_has_no_schema_until_it_has_all_of_it(database_url):
+    known = migrations.all_migrations()
+    broken = known[-1]._replace(version=known[-1].version + 1, sql="SELECT 1 / 0;")
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrations.migrate(connection, contract=False, known=[*known, broken])
+    assert await migrations.version(connection) == (0, 0)
+    await connection.close()
+    async with opened(database_url):
+        pass
+
+
+async def test_several_make_the_schema_of_a_new_database_at_once(database_url):
+    connections = [await asyncpg.connect(database_url) for _ in range(3)]
+    calls = [migrations.migrate(each, contract=False) for each in connections]
+    applied = await asyncio.gather(*calls)
+    assert sorted(map(len, applied)) == [0, 0, len(migrations.all_migrations())]
+    for each in connections:
+        await each.close()
+
+
 async def test_a_pooler_is_noticed(database_url, pgbouncer):
     async with opened(pgbouncer.url(DATABASE)) as store:
         assert store.describe()["pooler"] is True

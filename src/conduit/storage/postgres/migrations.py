@@ -1,6 +1,7 @@
 """The schema of a database: which version it has, and the numbered SQL files that bring it to ours.
 
-A file is one transaction. Its first lines say what it does to servers that are still running:
+A file is one transaction; a new database gets all of them in one, so that it is new until it is whole. The
+first lines of a file say what it does to servers that are still running:
 
     -- expand            older versions of Conduit go on working with the new schema
     -- contract 3        they do not; version 3 of the schema is the oldest whose code still works
@@ -106,14 +107,15 @@ async def migrate(
 ) -> list[Migration]:
     """Apply what is missing, each in a transaction of its own; returns what was applied.
 
-    Stops before the first contracting one unless `contract`; an empty database gets all. Several may
-    try at once. `known` is all that this code knows, if not given. Raises StoreUnavailable, also where it
-    stops and expanding ones follow: this code cannot do without those.
+    Stops before the first contracting one unless `contract`; an empty database gets all in one transaction.
+    Several may try at once. `known` is all that this code knows, if not given. Raises StoreUnavailable, also
+    where it stops and expanding ones follow: this code cannot do without those.
     """
     known = known or all_migrations()
+    if not (await version(connection)).version and await _apply(connection, *known):
+        return list(known)
     found = await version(connection)
     check(found, known)
-    contract = contract or not found.version
     applied: list[Migration] = []
     for migration in known:
         if migration.version > found.version:
@@ -134,13 +136,14 @@ def _check_later(first: Migration, known: Sequence[Migration]) -> None:
         )
 
 
-async def _apply(connection: Connection, migration: Migration) -> bool:
-    """Apply it unless somebody else has."""
+async def _apply(connection: Connection, *following: Migration) -> bool:
+    """Apply what follows the version that was found, unless somebody else has applied anything of it."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-        if (await version(connection)).version >= migration.version:
+        if (await version(connection)).version >= following[0].version:
             return False
-        await connection.execute(script(migration))
+        for migration in following:
+            await connection.execute(script(migration))
     return True
 
 
