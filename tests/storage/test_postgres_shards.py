@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from conduit.core.message import Retention
-from conduit.errors import Conflict, StoreUnavailable
+from conduit.errors import ConfigError, Conflict
 from conduit.storage.postgres import PostgresStore
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
@@ -97,10 +97,10 @@ async def test_a_list_that_makes_no_sense_is_refused(urls, cluster):
         ([*urls, urls[1]], "names a database twice"),
         ([*urls, foreign], "different logs"),
     ]:
-        with pytest.raises(StoreUnavailable, match=sentence):
+        with pytest.raises(ConfigError, match=sentence):
             await PostgresStore(*wrong).open()
     cluster.sql("DELETE FROM conduit.shard", "foreign")
-    with pytest.raises(StoreUnavailable, match="topics of its own"):
+    with pytest.raises(ConfigError, match="topics of its own"):
         await PostgresStore(*urls, foreign).open()
 
 
@@ -112,3 +112,50 @@ async def test_a_home_that_lacks_a_shard_is_refused_as_long_as_that_has_topics(u
                 await store.topic_delete(id_)
     async with opened(urls[0]) as store:
         assert set(await listed(store)) == {name for name, id_ in ids.items() if id_ % 64 == 0}
+
+
+async def test_an_empty_database_takes_the_place_of_none_and_may_be_added_beside_all(urls, cluster):
+    empty = cluster.empty_database("third")
+    async with opened(*urls) as store:
+        ids = await spread(store)
+    for wrong in ([urls[0], empty], [empty, urls[0]], [empty, urls[1]]):
+        with pytest.raises(ConfigError, match=r"lacks .*, and has new ones: .*/third") as caught:
+            await PostgresStore(*wrong).open()
+        assert "first database" in str(caught.value) or "number 1 (" in str(caught.value)
+    assert cluster.sql("SELECT FROM conduit.shard", "third") == ""
+    async with opened(*urls, empty) as store:
+        assert sorted(store.shards) == [0, 1, 2]
+        assert await listed(store) == ids
+
+
+async def test_the_number_of_a_database_is_never_given_again(urls, cluster):
+    third = cluster.empty_database("third")
+    async with opened(*urls) as store:
+        assert sorted(store.shards) == [0, 1]
+    async with opened(urls[0], third) as store:
+        assert sorted(store.shards) == [0, 2]
+        ids = await spread(store)
+    async with opened(*urls, third) as store:
+        assert await listed(store) == ids
+    with pytest.raises(ConfigError, match="/third"):
+        await PostgresStore(*urls).open()
+
+
+async def test_a_database_that_is_named_twice_is_refused_before_anything_is_written(urls, cluster):
+    same = urls[0].replace("127.0.0.1", "localhost")
+    for other in (urls[0], same):
+        with pytest.raises(ConfigError, match=r"names a database twice: .* are the same"):
+            await PostgresStore(urls[0], other).open()
+    assert cluster.sql("SELECT to_regnamespace('conduit')") == ""
+    async with opened(*urls) as store:
+        await spread(store)
+
+
+async def test_an_older_log_whose_home_knows_no_other_database_yet_is_known_by_its_topics(
+    urls, cluster
+):
+    async with opened(*urls) as store:
+        await spread(store)
+    cluster.sql("DELETE FROM conduit.facts WHERE name LIKE 'shard.%'")
+    with pytest.raises(ConfigError, match="lacks databases of this log that have topics: number 1"):
+        await PostgresStore(urls[0], cluster.empty_database("third")).open()

@@ -59,6 +59,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.where = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
+        """The URL for people: without user, password and options."""
+        self.place = ""
+        """Which database it is, by whatever URL it is reached."""
         # Until it is known, as if there were one.
         self.has_pooler = True
         self._readers: Pool | None = None
@@ -74,11 +78,14 @@ class Database:
             raise translated(error) from error
 
     async def probe(self) -> None:
-        """Find out whether a pooler is in between, which shares its sessions. Raises StoreUnavailable."""
+        """Find out which database it is, and whether a pooler is in between, which shares its sessions.
+        Raises StoreUnavailable."""
         connection = await self.connect()
         try:
             # A pooler makes up the process id that it tells its clients.
-            actual = await within(CALL_TIMEOUT_S, connection, connection.fetchval(_PID))
+            row = await within(CALL_TIMEOUT_S, connection, connection.fetchrow(_PROBE))
+            assert row is not None
+            actual, self.place = row
             self.has_pooler = actual != connection.get_server_pid()
         finally:
             connection.terminate()
@@ -185,7 +192,11 @@ class Database:
             task.exception()
 
 
-_PID = "SELECT pg_backend_pid()"
+# Everybody may ask when a cluster was started, and no two were in the same microsecond.
+_PROBE = """
+SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time()) || ' ' || oid
+FROM pg_database WHERE datname = current_database()
+"""
 
 
 async def _on_a_connection(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
 _IDENTITY = "SELECT log_id::text, number FROM conduit.shard"
+_RESERVE = """
+INSERT INTO conduit.facts (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true
+"""
 _BECOME = "INSERT INTO conduit.shard (log_id, number) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
 
@@ -41,6 +44,11 @@ async def identity(connection: Connection) -> Identity | None:
     """What the database is."""
     row = await connection.fetchrow(_IDENTITY)
     return None if row is None else Identity(*row)
+
+
+async def reserve(connection: Connection, fact: str, where: str) -> bool:
+    """Record in the home that a number is given to the database there; False if it was given before."""
+    return bool(await connection.fetchval(_RESERVE, fact, where.encode()))
 
 
 async def become(connection: Connection, wanted: Identity) -> Identity:

@@ -34,7 +34,7 @@ MAINTENANCE_INTERVAL_S = 60.0
 
 
 class Shard:
-    """One database. `open` it, and give it its `number`, before anything else."""
+    """One database. Probe its `database`, `open` it, and give it its `number`, before anything else."""
 
     kind = "postgresql"
 
@@ -54,7 +54,6 @@ class Shard:
     async def open(self) -> None:
         """Raises StoreUnavailable when the database cannot be used, is not durable, or was migrated by a
         newer Conduit."""
-        await self.database.probe()
         connection = await self.database.connect()
         try:
             await within(MAINTENANCE_TIMEOUT_S, connection, self._prepare(connection))

@@ -13,7 +13,7 @@ import uuid_utils
 
 from conduit.storage.dead import Losses
 from conduit.storage.postgres import durability, placing, segments
-from conduit.storage.postgres.arrangement import arrange
+from conduit.storage.postgres.arrangement import arrange, refuse_twice
 from conduit.storage.postgres.database import Job, P
 from conduit.storage.postgres.shard import Shard
 
@@ -49,8 +49,11 @@ class Shards:
 
     async def open(self) -> None:
         """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer
-        Conduit, or is not of this log."""
+        Conduit; ConfigError when they are not the databases of a log."""
         try:
+            await asyncio.gather(*(each.database.probe() for each in self._all))
+            # Before anything is written: two would make one schema at the same time.
+            refuse_twice(self._all)
             await asyncio.gather(*(each.open() for each in self._all))
             self._shards = await arrange(self._all)
         except BaseException:
