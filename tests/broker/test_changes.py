@@ -271,7 +271,7 @@ async def test_a_subscription_that_is_learned_of_before_its_creation_is_answered
         store.held.add("subscription_created")
         with pytest.raises(OutcomeUnknown):
             await bench.subscribe("a", subscription="s")
-        await bench.broker._owned.load()
+        await bench.broker._owned.learn()
         assert bench.broker._owned.find(T, "s") is not None
         store.release()
         await bench.rest()

@@ -280,7 +280,7 @@ PLANTS_OF_DELIVERIES = (
             Change(
                 "broker/deliver/owned.py",
                 "            elif place not in self._held and self._engine.progress.is_stored(",
-                "            elif not self.changing.locked() and self._engine.progress.is_stored(",
+                "            elif not self.turns._locks and self._engine.progress.is_stored(",
             ),
         ),
     ),

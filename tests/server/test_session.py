@@ -45,7 +45,7 @@ async def test_what_came_behind_a_subscribe_takes_effect_although_the_connection
     publisher = await port.connect()
     await publisher.send(publish(1))
     message = await heard(client)
-    async with port.broker._owned.changing:
+    async with port.broker._owned.turns.taken((T, "waits")):
         # In one read: the server reads no further than a subscribe.
         await client.send(
             said(type="subscribe", topic=TOPIC, subscription="waits")
@@ -123,7 +123,7 @@ async def test_acks_behind_a_subscribe_that_waits_for_the_store_are_in_time(port
     deadlines = port.broker._engine.deadlines
     deadlines.stop()
     message = await heard(client)
-    async with port.broker._owned.changing:
+    async with port.broker._owned.turns.taken((T, "waits")):
         await client.send(
             said(type="subscribe", topic=TOPIC, subscription="waits")
             + said(type="ack", message_id=message["message_id"], ref="in time")

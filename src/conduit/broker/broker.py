@@ -133,7 +133,7 @@ class Broker:
         await renew_if_copied(self.store, self.clock.wall_ms())
         await self._time.load(is_leader=is_leader)
         await self.topics.load()
-        await self._owned.load()
+        await self._owned.learn()
         since_ms = self._time.before_ms(self._options.idempotency_window_s)
         max_count = self._options.idempotency_max_count
         self._keys.restore(await self.store.known_keys(since_ms, max_count), self._time.age_s)

@@ -8,8 +8,16 @@ follows when the store has answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -48,6 +56,32 @@ def after_change() -> Iterator[None]:
         raise OutcomeUnknown(f"it is done, but then the store failed: {error.detail}") from error
 
 
+class Turns:
+    """One at a time for each place."""
+
+    def __init__(self) -> None:
+        # As long as somebody holds one or waits for it.
+        self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, place: Hashable) -> asyncio.Lock:
+        """Held by whose turn it is."""
+        return self._locks.setdefault(place, asyncio.Lock())
+
+    @asynccontextmanager
+    async def taken(self, place: Hashable) -> AsyncIterator[None]:
+        """In turn. Raises StoreUnavailable when those before it keep the place for CHANGE_TIMEOUT_S."""
+        turn = self.of(place)
+        try:
+            async with asyncio.timeout(CHANGE_TIMEOUT_S):
+                await turn.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("the store does not answer; nothing was changed") from None
+        try:
+            yield
+        finally:
+            turn.release()
+
+
 class Change:
     """One of them, under way."""
 
@@ -61,9 +95,9 @@ class Change:
 class Changes:
     """Those that are under way. `close` it when the store is closed."""
 
-    def __init__(self) -> None:
-        # As long as somebody holds one or waits for it.
-        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, turns: Turns | None = None) -> None:
+        """`turns`: those that others take too."""
+        self._turns = turns or Turns()
         self._tasks: set[asyncio.Task[object]] = set()
         # Of these, those that only look.
         self._later: set[asyncio.Task[None]] = set()
@@ -108,7 +142,7 @@ class Changes:
     ) -> T:
         async with AsyncExitStack() as turns:
             for place in places:
-                await turns.enter_async_context(self._turns.setdefault(place, asyncio.Lock()))
+                await turns.enter_async_context(self._turns.of(place))
             return await work(change)
 
     def _begin(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:

@@ -7,12 +7,12 @@ not tell, it is asked again. A subscription of which nobody knows where it is go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
-from conduit.broker.changes import Changes, after_change
+from conduit.broker.changes import Change, Changes, after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
@@ -26,21 +26,39 @@ SEEK_STEP_COUNT = 200
 
 
 class Altering:
-    """Changes of subscriptions that exist. Hold `Owned.changing` at every call."""
+    """Changes of subscriptions that exist, each in the turn of its name."""
 
     def __init__(self, store: Store, catalog: Catalog, owned: Owned, engine: Engine) -> None:
         self._store = store
         self._catalog = catalog
         self._owned = owned
         self._engine = engine
-        self._changes = Changes()
+        self._changes = Changes(owned.turns)
         self._is_learning = False
 
     async def close(self) -> None:
         """Find out no more; the store is closed by now."""
         await self._changes.close()
 
-    async def delete(self, record: SubscriptionRecord) -> None:
+    async def make(
+        self,
+        tenant: str,
+        name: str,
+        work: Callable[[Change, SubscriptionRecord], Awaitable[None]],
+    ) -> SubscriptionRecord:
+        """`work(change, record)`, with methods of this, when it is the subscription's turn.
+
+        Raises NotFound `subscription_not_found`, and as `Changes.make`: what takes too long goes on.
+        """
+
+        async def change_it(change: Change) -> SubscriptionRecord:
+            record = self._owned.get(tenant, name)
+            await work(change, record)
+            return record
+
+        return await self._changes.make([(tenant, name)], change_it)
+
+    async def delete(self, change: Change, record: SubscriptionRecord) -> None:
         """Forget it; its subscribers are told. Its dead letters stay."""
         progress, running = self._engine.progress, self._owned.find_running(record)
         if running is not None:
@@ -50,6 +68,7 @@ class Altering:
             async with progress.storing:
                 # While it is there: deaths of what is gone are not stored.
                 await progress.flush_held()
+                change.is_told = True
                 await self._delete(record)
         finally:
             if running is not None:
@@ -66,9 +85,15 @@ class Altering:
             self._owned.forget(record)
 
     async def configure(
-        self, record: SubscriptionRecord, settings: SubscriptionSettings, *, paused: bool
+        self,
+        change: Change,
+        record: SubscriptionRecord,
+        settings: SubscriptionSettings,
+        *,
+        paused: bool,
     ) -> None:
         """Use these from the next delivery on."""
+        change.is_told = True
         try:
             await self._store.subscription_update(record.subscription_id, settings, paused)
         except OutcomeUnknown:
@@ -78,16 +103,22 @@ class Altering:
         else:
             self._owned.configure(record, settings, paused=paused)
 
-    async def seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
+    async def seek(
+        self,
+        change: Change,
+        record: SubscriptionRecord,
+        positions: Sequence[tuple[int, int]],
+    ) -> None:
         """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven."""
         progress = self._engine.progress
         async with progress.storing:
             # What died before the seek is a letter by then, and what dies after it is none yet.
             await progress.flush_held()
+            change.is_told = True
             try:
                 await self._store.seek(record.subscription_id, positions)
             except OutcomeUnknown:
-                self._owned.move_away((record.tenant, record.name))
+                self._owned.move_away(record)
                 raise
             await self._move(record, positions)
             with after_change():
@@ -98,7 +129,10 @@ class Altering:
         """As the store has it."""
         running = self._owned.find_running(record)
         if running is None:
-            self._engine.lags.by_id[record.subscription_id].unknown()
+            lag = self._engine.lags.by_id.get(record.subscription_id)
+            # Others may have deleted it meanwhile.
+            if lag is not None:
+                lag.unknown()
             return
         for count, (topic_id, floor) in enumerate(positions, 1):
             topic = self._catalog.by_id(topic_id)
@@ -112,7 +146,7 @@ class Altering:
     async def _find_out(self) -> None:
         """Have what the store has: now, or as soon as it tells."""
         try:
-            await self._learn()
+            await self._owned.learn()
         except Unavailable:
             if not self._is_learning:
                 self._is_learning = True
@@ -122,17 +156,5 @@ class Altering:
         while self._is_learning:
             await asyncio.sleep(LEARN_AGAIN_S)
             with suppress(Unavailable):
-                async with self._owned.changing:
-                    await self._learn()
+                await self._owned.learn()
                 self._is_learning = False
-
-    async def _learn(self) -> None:
-        # Before the store is asked: a creation that was waited for too long may be answered meanwhile.
-        known = self._owned.everything()
-        stored = {record.subscription_id: record for record in await self._store.subscriptions()}
-        for record in known:
-            found = stored.get(record.subscription_id)
-            if found is None:
-                self._owned.forget(record)
-            elif (found.settings, found.paused) != (record.settings, record.paused):
-                self._owned.configure(record, found.settings, paused=found.paused)

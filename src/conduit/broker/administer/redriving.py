@@ -94,7 +94,7 @@ class Redriver:
     async def _try(self, call: _Call, places: Sequence[DeadPlace]) -> Running | None:
         """Open what can be, and add to `failed` what cannot; None if nothing could."""
         failed = call.failed
-        async with self._owned.changing:
+        async with self._owned.turns.taken((call.tenant, call.name)):
             try:
                 record = self._owned.get(call.tenant, call.name)
             except RequestError as error:
@@ -106,8 +106,10 @@ class Redriver:
             try:
                 # A topic that goes meanwhile is not made again for a dead letter.
                 running = await self._owned.start(record, create=False)
-            except NotFound:
-                failed |= {place.dead_id: self._gone(record.tenant, place) for place in places}
+            except NotFound as error:
+                is_topic = error.code == "topic_not_found"
+                for place in places:
+                    failed[place.dead_id] = self._gone(call.tenant, place) if is_topic else error
                 return None
             places = await self._unmarked(call, running, places)
             places = self._possible(record, places, failed)
@@ -165,6 +167,10 @@ class Redriver:
         elif running.group.was_moved:
             # Nothing of it is stored any more; the next try is with the one that is loaded then.
             return
+        elif running.is_over:
+            failed[place.dead_id] = NotFound(
+                f"subscription {record.name!r} was deleted meanwhile", code="subscription_not_found"
+            )
         elif running.group.is_full:
             failed[place.dead_id] = LimitReached(
                 f"{running.group.pending.count} deliveries of subscription {record.name!r} wait for"

@@ -17,7 +17,7 @@ from conduit.broker.administer.views import (
     state_of,
 )
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.changes import after_change
+from conduit.broker.changes import Change, after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
@@ -30,7 +30,7 @@ from conduit.core.message import (
     SubscriptionRecord,
     SubscriptionSettings,
 )
-from conduit.errors import InvalidRequest, NotFound
+from conduit.errors import InvalidRequest
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
@@ -78,7 +78,7 @@ class Subscriptions:
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
         check_settings(settings)
-        async with self._owned.changing:
+        async with self._owned.turns.taken((tenant, name)):
             beginning = await self._owned.create(tenant, name, pattern, settings, start)
             record = self._owned.get(tenant, name)
         view = await self._changed(record)
@@ -94,30 +94,30 @@ class Subscriptions:
         for field in changes:
             if field not in RANGES:
                 raise InvalidRequest(f"{field} cannot be changed", field=field)
-        async with self._owned.changing:
-            record = self._owned.get(tenant, name)
+
+        async def update(change: Change, record: SubscriptionRecord) -> None:
             settings = check_settings(msgspec.structs.replace(record.settings, **changes))
-            await self._altering.configure(record, settings, paused=record.paused)
-        return await self._changed(record)
+            await self._altering.configure(change, record, settings, paused=record.paused)
+
+        return await self._changed(await self._altering.make(tenant, name, update))
 
     async def pause(self, tenant: str, name: str) -> SubscriptionView:
         """Hand out nothing until `resume`; what is out may still be settled."""
-        async with self._owned.changing:
-            record = self._owned.get(tenant, name)
-            await self._altering.configure(record, record.settings, paused=True)
-        return await self._changed(record)
+        return await self._pause(tenant, name, paused=True)
 
     async def resume(self, tenant: str, name: str) -> SubscriptionView:
         """Go on where it was paused."""
-        async with self._owned.changing:
-            record = self._owned.get(tenant, name)
-            await self._altering.configure(record, record.settings, paused=False)
-        return await self._changed(record)
+        return await self._pause(tenant, name, paused=False)
+
+    async def _pause(self, tenant: str, name: str, *, paused: bool) -> SubscriptionView:
+        async def pause(change: Change, record: SubscriptionRecord) -> None:
+            await self._altering.configure(change, record, record.settings, paused=paused)
+
+        return await self._changed(await self._altering.make(tenant, name, pause))
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget it; its subscribers are unsubscribed. Its dead letters stay."""
-        async with self._owned.changing:
-            await self._altering.delete(self._owned.get(tenant, name))
+        await self._altering.make(tenant, name, self._altering.delete)
 
     async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
         """Move to `start` in every topic, up or down; what is open is forgotten. Returns the new places, and
@@ -130,13 +130,7 @@ class Subscriptions:
         positions = await self._starts.floors(record.tenant, record.pattern, beginning)
         if not dry_run:
             # Nobody waits for what only looks.
-            async with self._owned.changing:
-                if self._owned.get(tenant, name) is not record:
-                    raise NotFound(
-                        f"subscription {name!r} was deleted and made anew meanwhile",
-                        code="subscription_not_found",
-                    )
-                await self._altering.seek(record, positions)
+            await self._seek(record, positions)
         moved = Moved([], False, 0, dry_run, missing(beginning))
         async for topic, floor in self._topics_of(positions):
             place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))
@@ -149,6 +143,14 @@ class Subscriptions:
             moved.topics.clear()
         moved.topics.sort(key=lambda place: place.topic)
         return moved
+
+    async def _seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
+        async def seek(change: Change, _: SubscriptionRecord) -> None:
+            # One of that name may have been made anew.
+            self._owned.check_known(record)
+            await self._altering.seek(change, record, positions)
+
+        await self._altering.make(record.tenant, record.name, seek)
 
     async def _topics_of(
         self, positions: Sequence[tuple[int, int]]
@@ -198,7 +200,8 @@ class Subscriptions:
         return [place_of(topic, delivery) for topic, delivery in deliveries]
 
     async def _changed(self, record: SubscriptionRecord) -> SubscriptionView:
-        """It, after a change. Raises OutcomeUnknown if it cannot be read."""
+        """It, after a change. Raises OutcomeUnknown if it cannot be read, and NotFound if it is gone."""
+        self._owned.check_known(record)
         with after_change():
             return await self._view(record)
 

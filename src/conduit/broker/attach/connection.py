@@ -171,7 +171,7 @@ class Connection:
         self._check_there(frame, name)
         # Nobody else has to wait for what the store says about the topic.
         await self._be_there(frame)
-        async with owned.changing:
+        async with owned.turns.taken((self._tenant, name)):
             self._check_there(frame, name)
             if owned.find(self._tenant, name) is None:
                 beginning = await self._establish(frame, name, settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
@@ -22,19 +23,39 @@ from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
 
 # Rows of progress that are taken over in one turn of the loop.
 LOAD_STEP_COUNT = 1_000
+# Each row of progress is in memory while a subscription is loaded. After a restart very many are loaded at
+# once: of those on more topics than this, so many are.
+LARGE_TOPIC_COUNT = 1_000
+LARGE_AT_ONCE_COUNT = 4
+
+
+class Loaded:
+    """What the store has of a subscription that is about to run here."""
+
+    __slots__ = ("fence", "former", "gone", "progress", "record")
+
+    def __init__(self, record: SubscriptionRecord) -> None:
+        self.record = record
+        self.fence = 0
+        # By topic id.
+        self.progress: Mapping[int, Progress] = {}
+        self.former: Sequence[Former] = ()
+        # The topics of its pattern that were deleted since the store was first asked.
+        self.gone: deque[Topic] = deque(maxlen=FORMER_MAX_COUNT)
 
 
 class Loader:
-    """Loads one at a time; the caller sees to that."""
+    """Loads several at once, but each of them once; the caller sees to that."""
 
     def __init__(self, store: Store, catalog: Catalog, router: Router, engine: Engine) -> None:
         self._store = store
         self._catalog = catalog
         self._router = router
         self._engine = engine
-        # What is being loaded, and the topics of its pattern that were deleted since it began.
-        self._loading: SubscriptionRecord | None = None
-        self._gone: deque[Topic] = deque()
+        # Those that are being loaded.
+        self._loading: set[Loaded] = set()
+        # Taken by those that are large.
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE_COUNT)
 
     async def make_topic(self, record: SubscriptionRecord, *, create: bool) -> None:
         """The topic that it names is there then, until the caller next waits. Raises NotFound
@@ -46,47 +67,54 @@ class Loader:
         else:
             self._catalog.get(record.tenant, record.pattern)
 
-    async def load(self, record: SubscriptionRecord, *, create: bool) -> Running:
-        """The subscription as it runs here from now on. Raises as `make_topic`, and what the store raises."""
+    async def load(self, record: SubscriptionRecord, *, create: bool) -> Loaded:
+        """What the store has of it; have it `run` before you next wait. Raises as `make_topic`, and what the
+        store raises."""
         lag = self._engine.lags.by_id[record.subscription_id]
         walk = self._catalog.walk(record.tenant, record.pattern)
         await self._engine.lags.cover(lag.coverage, walk)
-        self._loading, self._gone = record, deque(maxlen=FORMER_MAX_COUNT)
+        is_large = lag.coverage.topic_count > LARGE_TOPIC_COUNT
+        async with self._large if is_large else nullcontext():
+            return await self._load(Loaded(record), create=create)
+
+    async def _load(self, loaded: Loaded, *, create: bool) -> Loaded:
+        record = loaded.record
+        self._loading.add(loaded)
         try:
             # First the claim: what the owner before has not stored by then, it never will.
-            fence = await self._store.subscription_claim(record.subscription_id)
-            progress = await self._progress(record)
-            former = await self._store.former(record.subscription_id)
+            loaded.fence = await self._store.subscription_claim(record.subscription_id)
+            loaded.progress = await self._progress(record)
+            loaded.former = await self._store.former(record.subscription_id)
             await self.make_topic(record, create=create)
         finally:
-            self._loading = None
+            self._loading.remove(loaded)
+        return loaded
+
+    def run(self, loaded: Loaded) -> Running:
+        """The subscription as it runs here from now on, with the settings that it has by now."""
+        record = loaded.record
         running = Running(self._engine, record.tenant, record.pattern, record.settings)
-        running.make_durable(record, fence)
-        self._remember(running, progress, former)
+        running.make_durable(record, loaded.fence)
+        self._remember(running, loaded)
         self._router.add(running)
-        self._begin(running, progress, former)
+        self._begin(running, loaded.progress, loaded.former)
         return running
 
     def topic_deleted(self, topic: Topic) -> None:
         """The topic is gone; what is being loaded may be about to learn where it was in it."""
-        loading = self._loading
-        if (
-            loading is not None
-            and loading.tenant == topic.tenant
-            and matches(loading.pattern, topic.name)
-        ):
-            self._gone.append(topic)
+        for loaded in self._loading:
+            record = loaded.record
+            if record.tenant == topic.tenant and matches(record.pattern, topic.name):
+                loaded.gone.append(topic)
 
-    def _remember(
-        self, running: Running, progress: Mapping[int, Progress], former: Sequence[Former]
-    ) -> None:
+    def _remember(self, running: Running, loaded: Loaded) -> None:
         """The topics that it followed and that are gone, also those that went after the store was asked."""
-        stored = {(gone.name, gone.epoch) for gone in former}
-        for gone in former:
+        stored = {(gone.name, gone.epoch) for gone in loaded.former}
+        for gone in loaded.former:
             running.former.remember(gone, self._catalog.find(running.tenant, gone.name))
-        for topic in self._gone:
+        for topic in loaded.gone:
             if (topic.name, topic.epoch) not in stored:
-                row = progress.get(topic.topic_id)
+                row = loaded.progress.get(topic.topic_id)
                 floor = 0 if row is None else row.floor
                 gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
                 running.former.remember(gone, self._catalog.find(running.tenant, topic.name))

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes
+from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, Turns
+from conduit.broker.deliver.crossings import Crossings
 from conduit.broker.deliver.durable import Durable
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.loading import Loader
@@ -23,8 +24,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Removal
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.core.topics import matches
-from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Start, Store
@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 class Owned(Durable):
     """Finds, creates, loads and unloads durable subscriptions; every call names the tenant.
 
-    Who changes one holds `changing`: loading, creating, changing and deleting must not overlap.
+    Who creates, loads, changes or deletes one has the turn of its name. Learning what the store has needs no
+    turn: at any await of such a change its subscription may be forgotten, or get other settings.
     """
 
     def __init__(
@@ -55,30 +56,49 @@ class Owned(Durable):
         self._left: set[tuple[str, str]] = set()
         # How many want them not to be.
         self._held: Counter[tuple[str, str]] = Counter()
-        self.changing = asyncio.Lock()
+        self.turns = Turns()
+        """By (tenant, name). Nobody takes two of them."""
+        # Creations, which go on when nobody waits for them any more: in turns of their own.
         self._changes = Changes()
-        # Held while the store is told of a new one, and the tenant and pattern of that.
-        self._creating = asyncio.Lock()
-        self._created = ("", "")
+        self._crossings = Crossings()
+        self._learning = asyncio.Lock()
+        # Ids of what was changed or deleted while the store is asked for all subscriptions.
+        self._touched: set[int] = set()
 
-    async def load(self) -> None:
-        """Know the subscriptions that the store has, and no others. Hold `changing`."""
-        known = list(self._records.values())
-        stored = {record.subscription_id: record for record in await self._store.subscriptions()}
-        for record in known:
-            if record.subscription_id not in stored:
-                self.forget(record)
-        for record in stored.values():
-            if (record.tenant, record.name) not in self._records:
-                self._keep(record)
+    async def learn(self) -> None:
+        """Know the subscriptions that the store has as it has them, and no others.
 
-    async def _load_again(self) -> None:
+        What is created, changed and deleted here meanwhile is known better than the store has answered.
+        """
+        async with self._learning:
+            known = self.everything()
+            self._touched.clear()
+            stored = {found.subscription_id: found for found in await self._store.subscriptions()}
+            for id_ in self._touched:
+                stored.pop(id_, None)
+            for record in known:
+                if record.subscription_id not in self._touched:
+                    self._compare(record, stored.get(record.subscription_id))
+            for record in stored.values():
+                if (record.tenant, record.name) not in self._records:
+                    self._keep(record)
+
+    def _compare(self, record: SubscriptionRecord, found: SubscriptionRecord | None) -> None:
+        if found is None:
+            self.forget(record)
+        elif (found.settings, found.paused) != (record.settings, record.paused):
+            self.configure(record, found.settings, paused=found.paused)
+
+    def _touch(self, record: SubscriptionRecord) -> None:
+        if self._learning.locked():
+            self._touched.add(record.subscription_id)
+
+    async def _learn_again(self) -> None:
         """Find out what became of a change that the store did not answer."""
         for pause_s in LOOK_AGAIN_S:
             await asyncio.sleep(pause_s)
             with suppress(Unavailable):
-                async with self.changing:
-                    await self.load()
+                await self.learn()
 
     async def close(self) -> None:
         """End what waits for the store; it is closed by now."""
@@ -87,12 +107,8 @@ class Owned(Durable):
     # What comes and goes --------------------------------------------------------------------------
 
     async def follower_ids(self, topic: Topic) -> list[int]:
-        """Their ids, which the store has to be told before the caller next waits. One that is being created
-        is waited for: it would follow the topic, and nobody would ever tell it that it is gone."""
-        tenant, pattern = self._created
-        if self._creating.locked() and tenant == topic.tenant and matches(pattern, topic.name):
-            async with self._creating:
-                pass
+        """Their ids, which the store has to be told before the caller next waits."""
+        await self._crossings.before_deletion(topic)
         return [record.subscription_id for record in self.followers(topic)]
 
     async def create(
@@ -103,8 +119,8 @@ class Owned(Durable):
         settings: SubscriptionSettings,
         start: StartSpec | None,
     ) -> Beginning:
-        """A new subscription, which misses nothing from now on. A literal topic is created with it. Hold
-        `changing`.
+        """A new subscription, which misses nothing from now on. A literal topic is created with it. Have the
+        turn of the name.
 
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
@@ -115,8 +131,7 @@ class Owned(Durable):
             raise Conflict(
                 f"subscription {name!r} exists already", code="subscription_exists", field="name"
             )
-        if len(self._records) >= SUBSCRIPTIONS_MAX_COUNT:
-            raise LimitReached(f"there are {SUBSCRIPTIONS_MAX_COUNT} subscriptions, the limit")
+        self._check_room(1)
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
@@ -127,22 +142,31 @@ class Owned(Durable):
             )
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
-            await self.load()
+            await self.learn()
             raise
         return beginning
+
+    def _check_room(self, more_count: int) -> None:
+        count = len(self._records) + self._crossings.creations_count + more_count
+        if count > SUBSCRIPTIONS_MAX_COUNT:
+            raise LimitReached(f"there are {SUBSCRIPTIONS_MAX_COUNT} subscriptions, the limit")
 
     def configure(
         self, record: SubscriptionRecord, settings: SubscriptionSettings, *, paused: bool
     ) -> None:
         """The store has other settings."""
+        self._touch(record)
         record.settings, record.paused = settings, paused
         running = self.find_running(record)
         if running is not None:
             running.configure(settings, paused=paused)
 
     def forget(self, record: SubscriptionRecord) -> None:
-        """The store has deleted it; its subscribers are told."""
+        """The store has deleted it; its subscribers are told. Nothing happens if that is known already."""
         place = (record.tenant, record.name)
+        if self._records.get(place) is not record:
+            return
+        self._touch(record)
         self._remove(record)
         self._engine.lags.forget(record)
         self._router.covered(record.tenant)
@@ -152,9 +176,10 @@ class Owned(Durable):
             self._stop(place)
 
     async def _create(self, change: Change, new: SubscriptionRecord, start: Start) -> None:
-        now_ms = self._engine.clock.wall_ms()
-        async with self._creating:
-            self._created = (new.tenant, new.pattern)
+        await self._crossings.before_creation(new.tenant, new.pattern)
+        with self._crossings.creation(new.tenant, new.pattern):
+            self._check_room(0)
+            now_ms = self._engine.clock.wall_ms()
             change.is_told = True
             try:
                 record = await self._store.subscription_create(
@@ -162,7 +187,7 @@ class Owned(Durable):
                 )
             except OutcomeUnknown:
                 # Here, and not where it is waited for: that may be over.
-                self._changes.later(self._load_again())
+                self._changes.later(self._learn_again())
                 raise
             self._keep(record)
 
@@ -171,6 +196,9 @@ class Owned(Durable):
         if known is not None and known.subscription_id == record.subscription_id:
             # Learned from a list of all before its own answer came.
             return
+        if known is not None:
+            # Others have deleted that one.
+            self.forget(known)
         self._add(record)
         self._engine.lags.keep(record)
         self._router.covered(record.tenant)
@@ -186,17 +214,28 @@ class Owned(Durable):
         return self._running.get((record.tenant, record.name))
 
     async def start(self, record: SubscriptionRecord, *, create: bool = True) -> Running:
-        """The subscription as it runs, loaded if it does not. Hold `changing`, and attach a subscriber
-        before you next wait, or it may be unloaded again. Raises NotFound `topic_not_found` if the topic that
-        it names is gone, and `create` is False."""
+        """The subscription as it runs, loaded if it does not. Have the turn of its name, and attach a
+        subscriber before you next wait, or it may be unloaded again. Raises NotFound: `topic_not_found` if
+        the topic that it names is gone, and `create` is False; `subscription_not_found` if others delete
+        it."""
         await self._loader.make_topic(record, create=create)
+        self.check_known(record)
         place = (record.tenant, record.name)
         running = self._running.get(place)
         if running is None:
-            running = self._running[place] = await self._loader.load(record, create=create)
+            loaded = await self._loader.load(record, create=create)
+            self.check_known(record)
+            running = self._running[place] = self._loader.run(loaded)
             # Unloaded after the next flush if its subscriber does not come.
             self.left(running)
         return running
+
+    def check_known(self, record: SubscriptionRecord) -> None:
+        """Raise NotFound `subscription_not_found` if it was deleted since it was found."""
+        if self._records.get((record.tenant, record.name)) is not record:
+            raise NotFound(
+                f"subscription {record.name!r} was deleted meanwhile", code="subscription_not_found"
+            )
 
     def hold(self, tenant: str, names: Iterable[str]) -> None:
         """Once these are loaded, unload none of them before `release`: who uses them again and again, and has
@@ -230,12 +269,15 @@ class Owned(Durable):
             # A refusal may be late, of one that ran here before this one.
             if (running.group.subscription_id, running.group.fence) in refused:
                 logger.warning("subscription %r runs on another node now", running.group.name)
-                self.move_away(place)
+                self.move_away(self._records[place])
 
-    def move_away(self, place: tuple[str, str]) -> None:
+    def move_away(self, record: SubscriptionRecord) -> None:
         """It does not run here any more; its subscribers are told to come again. What is not stored of it is
-        lost, and comes again where it is loaded next."""
-        self._engine.lags.by_id[self._records[place].subscription_id].unknown()
+        lost, and comes again where it is loaded next. Nothing happens if it is not known any more."""
+        place = (record.tenant, record.name)
+        if self._records.get(place) is not record:
+            return
+        self._engine.lags.by_id[record.subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
             running.group.was_moved = True
