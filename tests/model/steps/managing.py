@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, Retention
+from conduit.errors import ConduitError
 from conduit.protocol.frames import StartAt, StartSpec
 from conduit.storage.dead_letters import DeadFilter
 from tests.model.comparing import JOB_LETTERS_MAX_COUNT
@@ -111,7 +112,7 @@ class Change(Step):
                     # Which deliveries have the old wait is not known when the answer comes among others.
                     return
                 call = partial(subscriptions.update, tenant, name, dict(self.changes))
-                world.begin(asked(world, call))
+                world.begin(_altered(world, known, call))
             case "delete":
                 world.begin(self._delete(world, known))
             case "seek":
@@ -136,13 +137,22 @@ class Change(Step):
             start = StartAt(seq=max(1, lines[0].topic.last_known + 1 - self.back))
         seek = world.broker.subscriptions.seek
         call = partial(seek, world.tenant, self.name, start, dry_run=False)
-        error = await asked(world, call, {"subscription_not_found"})
-        # A deletion that was asked for later may come first: where a seek leads is asked before its turn.
-        is_gone = known.going or not known.is_stored
-        if error is not None and error.code == "subscription_not_found" and not is_gone:
-            raise Violation(f"{self.name} is there, and could not be sought in")
+        error = await _altered(world, known, call)
         for line in lines if error is None else ():
             line.moves_told = line.moves
+
+
+async def _altered(
+    world: World, known: Subscription, call: Callable[[], Coroutine[Any, Any, Any]]
+) -> ConduitError | None:
+    """A change of a subscription. A deletion that was asked for later may come first: where a seek leads is
+    asked before its turn, and what was not answered in time is asked again. It may be gone before the answer.
+    """
+    error = await asked(world, call, {"subscription_not_found"})
+    is_gone = known.going or not known.is_stored
+    if error is not None and error.code == "subscription_not_found" and not is_gone:
+        raise Violation(f"{known} is there, and could not be changed")
+    return error
 
 
 async def _paused(
@@ -152,7 +162,7 @@ async def _paused(
     *,
     is_paused: bool,
 ) -> None:
-    error = await asked(world, call)
+    error = await _altered(world, known, call)
     is_calm = world.is_calm_but_for_this and not known.going
     if error is None and is_calm and known.stored[1] != is_paused:
         raise Violation(f"{known} was answered to be paused: {is_paused}, and that is not stored")
