@@ -217,7 +217,9 @@ class Settings(BaseModel):
         ge=1 << 20,
     )
     dead_letter_max_age_s: Count = Field(
-        1_209_600, description="Age at which dead letters are removed."
+        1_209_600,
+        description="Age at which dead letters are removed: since the death, or since the redrive of one "
+        "that was redriven.",
     )
     dead_letter_max_count: Count = Field(
         100_000,
