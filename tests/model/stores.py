@@ -266,6 +266,8 @@ class Port:
             raise StoreUnavailable(f"{call} fails by plan")
         if call == "subscription_create":
             known = self._ears.begin_subscription_create()
+        elif call == "trim":
+            self._ears.state.log.begin_trim(args[0])
         result = await self._do(call, args, more)
         with self._listening():
             self._effect(call, args, result, known)

@@ -1,5 +1,7 @@
 """A model that never objects proves nothing: each kind of fault is told to it, and it must see it."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from conduit.core.message import (
@@ -229,22 +231,30 @@ def test_after_a_crash_only_what_was_stored_is_settled():
         model.give("one", 1, 2)
 
 
+GAP = Seen(
+    type="gap", topic="a", subscription="s", from_seq=1, to_seq=2, reason="retention", epoch=EPOCH
+)
+
+
 def test_a_gap_about_what_is_stored_is_seen():
     model = told()
-    gap = Seen(
-        type="gap",
-        topic="a",
-        subscription="s",
-        from_seq=1,
-        to_seq=2,
-        reason="retention",
-        epoch=EPOCH,
-    )
     with pytest.raises(Violation, match="is stored"):
-        model.peers.gap("one", gap)
+        model.peers.gap("one", GAP)
     model.store.trimmed(1, 3)
-    model.peers.gap("one", gap)
+    model.peers.gap("one", GAP)
     model.give("one", 3)
+
+
+@pytest.mark.parametrize(("first_seq", "is_gone"), [(3, True), (2, False)])
+def test_who_reads_while_retention_removes_may_see_before_the_store_answers_only_what_it_removes(
+    first_seq, is_gone
+):
+    model = told()
+    model.state.log.begin_trim(1)
+    model.peers.gap("one", GAP)
+    with nullcontext() if is_gone else pytest.raises(Violation, match="2 is stored"):
+        model.store.did_trim(1, Retention(max_messages=0), first_seq)
+    assert not model.state.log.by_id[1].is_being_trimmed
 
 
 def made_anew(model) -> None:

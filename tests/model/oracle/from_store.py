@@ -127,6 +127,7 @@ class FromStore:
         if topic is not None:
             self.state.log.aged(topic, retention, first_seq, self.state.now)
             self.trimmed(topic_id, first_seq)
+            topic.trimmed()
 
     def trimmed(self, topic_id: int, first_seq: int) -> None:
         """The log begins with this number now."""

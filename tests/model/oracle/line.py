@@ -268,7 +268,7 @@ class Line:
 
     def gap(self, from_seq: int, to_seq: int) -> None:
         """A subscriber was told that these cannot be given."""
-        if to_seq >= self.topic.first_seq:
+        if not self.topic.is_gone(to_seq):
             raise Violation(f"{self} told a gap {from_seq}..{to_seq}, and it is stored")
         if self._is_lost(from_seq, to_seq):
             return

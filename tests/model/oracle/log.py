@@ -49,10 +49,30 @@ class Topic:
     stamp_ms: int = 0
     """The last one that the broker gave."""
     max_age_s: float | None = None
+    is_being_trimmed: bool = False
+    """Whether the store is removing what is not kept any more: who reads may see that before it answers."""
+    seen_gone_to: int = 0
+    """Up to this number somebody has seen that meanwhile."""
 
     @property
     def last_seq(self) -> int:
         return len(self.messages)
+
+    def is_gone(self, seq: int) -> bool:
+        """Whether nothing is stored up to this number. While the store removes something, that is taken on
+        trust, and `trimmed` checks it."""
+        if seq >= self.first_seq and self.is_being_trimmed:
+            self.seen_gone_to = max(self.seen_gone_to, seq)
+            return True
+        return seq < self.first_seq
+
+    def trimmed(self) -> None:
+        """The store has removed what it was to remove."""
+        seen_gone_to, self.seen_gone_to, self.is_being_trimmed = self.seen_gone_to, 0, False
+        if seen_gone_to >= self.first_seq:
+            raise Violation(
+                f"{self.name} told a gap up to {seen_gone_to}, and {self.first_seq} is stored"
+            )
 
     def seq_at(self, time_ms: int) -> int:
         """The first stored number published then or later, or the next one to come; 1 if one such is gone."""
@@ -128,6 +148,12 @@ class Log:
         if known is not None and is_early and self.is_time_known:
             raise Violation(f"{topic.name} has {known.seq} and {seq} under one idempotency key")
         self.keys[topic.topic_id, key] = Key(message.message_id, seq, message.since)
+
+    def begin_trim(self, topic_id: int) -> None:
+        """Retention removes something of the topic now."""
+        topic = self.by_id.get(topic_id)
+        if topic is not None:
+            topic.is_being_trimmed = True
 
     def aged(self, topic: Topic, retention: Retention, first_seq: int, now: float) -> None:
         """Retention has removed what is below this number."""
