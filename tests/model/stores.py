@@ -329,6 +329,8 @@ class Port:
             case "subscription_create":
                 ears.state.made(result.name)
                 ears.did_subscription_create(result, args[4], known)
+            case "former_trim" if result:
+                ears.did_former_trim()
             case "dead_delete":
                 ears.did_dead_delete(args[1])
             case (

@@ -137,6 +137,7 @@ class World:
             # before cannot tell the two apart.
             self.state.log.is_plain = False
             self._clock.boot_id += "s"
+            self.state.ages.booted(self.state.now)
         if away.ahead_s is not None and self.state.log.is_step_kept:
             # As above: what was so low for a moment that nobody told the store of is not known.
             self.set_clock(away.ahead_s)

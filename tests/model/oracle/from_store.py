@@ -8,6 +8,7 @@ given twice, nothing is stored as settled that is not, nothing dies that has not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from conduit.core.message import (
@@ -24,7 +25,7 @@ from conduit.storage.base import TOPIC_GONE, Heard, Start
 from tests.model.oracle import delivery
 from tests.model.oracle.delivery import Place
 from tests.model.oracle.line import Line
-from tests.model.oracle.log import Stored, Topic, Violation
+from tests.model.oracle.log import Stored, Violation
 from tests.model.oracle.news import Former
 from tests.model.oracle.state import Due, Letter, LetterPlace, State
 from tests.model.oracle.subscription import Subscription
@@ -67,7 +68,7 @@ class FromStore:
                 line.is_late = True
             if line is not None and not line.is_late:
                 former = Former(line.topic.epoch, line.stored.floor + 1, line.topic.last_seq)
-                subscription.news.store(line.topic.name, former)
+                subscription.news.store(line.topic.name, former, self.state.now)
 
     def heard_topic_delete(self, topic_id: int, *_: object) -> None:
         for subscription in self.state.subscriptions():
@@ -156,14 +157,14 @@ class FromStore:
         self.state.durable[record.name] = subscription
         for topic in self.state.log.by_id.values():
             if subscription.covers(topic):
-                floor = _floor_of(start, topic)
+                floor = topic.floor_of(start)
                 subscription.follow(topic, floor)
                 low = known.get(topic.topic_id, 0)
                 subscription.lines[topic.topic_id].low = low if low < floor else None
         for gap in start.gaps:
             former = Former(gap.epoch, gap.floor + 1, gap.last_seq, gap.reason)
             subscription.news.is_gone(gap.name, former)
-            subscription.news.store(gap.name, former)
+            subscription.news.store(gap.name, former, self.state.now)
         self.state.may_have_met(subscription)
         for line in subscription.lines.values():
             # A redrive goes to whatever subscription has the name by then.
@@ -202,6 +203,11 @@ class FromStore:
             subscription = self.state.by_id(one.subscription_id)
             if subscription is not None:
                 subscription.news.did_hear((one.name, one.epoch, one.is_over))
+
+    def did_former_trim(self) -> None:
+        """What it was told too long ago, the store does not know any more."""
+        for subscription in self.state.durable.values():
+            subscription.news.forget(partial(self.state.ages.is_over, now=self.state.now))
 
     def did_subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool
@@ -340,9 +346,12 @@ class FromStore:
         letter = self.state.letters.get(place)
         if letter is not None:
             letter.attempts, letter.reason = death.attempts, death.reason
+            letter.since = self.state.now
         else:
             # Also of a message that the log has lost: then it is without its payload.
-            self.state.letters[place] = Letter(death.dead_id, death.attempts, death.reason)
+            self.state.letters[place] = Letter(
+                death.dead_id, death.attempts, death.reason, self.state.now
+            )
             self._places[death.dead_id] = place
         self.state.may_find(place)
 
@@ -377,17 +386,3 @@ def _due(death: Death) -> Due:
         death.reason,
         death.subscription_id or 0,
     )
-
-
-def _floor_of(start: Start, topic: Topic) -> int:
-    first = topic.last_seq + 1
-    place = (start.positions or {}).get(topic.name)
-    if place is not None:
-        first = place.first_seq if place.topic_id == topic.topic_id else topic.first_seq
-    elif start.earliest:
-        first = topic.first_seq
-    elif start.seq is not None:
-        first = start.seq
-    elif start.time_ms is not None:
-        first = topic.seq_at(start.time_ms)
-    return min(max(first - 1, 0), topic.last_seq)

@@ -14,12 +14,13 @@ ASKED_MAX_COUNT = 5
 
 
 def dropped(state: State, bounds: DeadBounds, there: Collection[LetterPlace]) -> None:
-    """The store has made room; what is `there` now. What is too old is not in a run that lasts minutes."""
+    """The store has removed what is too old, and made room; what is `there` now."""
     before = Counter(place[0] for place in state.letters)
     gone = [place for place in state.letters if place not in there]
+    crowded = {place[0] for place in gone if not _is_over(state, place)}
     for name, count in Counter(place[0] for place in gone).items():
         most = bounds.max_count if name else bounds.ephemeral_max_count
-        if before[name] - count < most:
+        if name in crowded and before[name] - count < most:
             raise Violation(
                 f"{count} letters of {name or 'nobody'} are dropped of {before[name]}: it may have {most}"
             )
@@ -27,6 +28,10 @@ def dropped(state: State, bounds: DeadBounds, there: Collection[LetterPlace]) ->
         del state.letters[place]
         state.fates[place] = "dropped"
     state.counts["dead_letter_dropped"] += len(gone)
+
+
+def _is_over(state: State, place: LetterPlace) -> bool:
+    return state.ages.is_over(state.letters[place].since, state.now)
 
 
 def nobody_has_too_many(state: State, bounds: DeadBounds) -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from conduit.core.message import Retention
+from conduit.storage.base import Start
 
 # Stamps are whole milliseconds.
 ROUNDED_S = 0.002
@@ -80,6 +81,20 @@ class Topic:
             return 1
         stored = self.messages[self.first_seq - 1 :]
         return self.first_seq + bisect_left(stored, time_ms, key=lambda one: one.at_ms)
+
+    def floor_of(self, start: Start) -> int:
+        """After which number a subscription begins that begins there."""
+        first = self.last_seq + 1
+        place = (start.positions or {}).get(self.name)
+        if place is not None:
+            first = place.first_seq if place.topic_id == self.topic_id else self.first_seq
+        elif start.earliest:
+            first = self.first_seq
+        elif start.seq is not None:
+            first = start.seq
+        elif start.time_ms is not None:
+            first = self.seq_at(start.time_ms)
+        return min(max(first - 1, 0), self.last_seq)
 
 
 @dataclass

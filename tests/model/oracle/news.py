@@ -7,7 +7,7 @@ loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 from tests.model.oracle.log import Topic, Violation
@@ -29,6 +29,8 @@ class Former:
     reason: str = "epoch_changed"
     before_seq: int = 0
     """Where one of its name before it began: what is told of both may begin there."""
+    since: float = 0.0
+    """When the store was told, by the clock that nobody sets."""
 
     @property
     def has_lost(self) -> bool:
@@ -69,9 +71,20 @@ class News:
         if (name, former.epoch, False) in self.heard:
             self.hear(name, self.former[name], is_over=False)
 
-    def store(self, name: str, former: Former) -> None:
+    def store(self, name: str, former: Former, now: float) -> None:
         """The store has forgotten it."""
-        self.stored[name] = former.after(self.stored.get(name))
+        self.stored[name] = replace(former, since=now).after(self.stored.get(name))
+
+    def forget(self, is_over: Callable[[float], bool]) -> None:
+        """The store does not know any more what was stored too long ago. Where the subscription runs, it may
+        be told yet."""
+        for name, stored in tuple(self.stored.items()):
+            if not is_over(stored.since):
+                continue
+            del self.stored[name]
+            owed = self.former.get(name)
+            if owed is not None and owed.epoch == stored.epoch:
+                self.may_be_told(name, self.former.pop(name))
 
     def may_be_told(self, name: str, former: Former) -> None:
         """It is no violation to tell it, nor not to."""

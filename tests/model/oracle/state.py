@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
+from tests.model.oracle.ages import Ages
 from tests.model.oracle.delivery import Death
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Log, Topic, Violation
@@ -23,6 +24,8 @@ class Letter:
     dead_id: str
     attempts: int
     reason: str
+    since: float = 0.0
+    """When it was stored, by the clock that nobody sets."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class State:
     max_waiting: int = 10_000
     """Deliveries of a subscription that may wait for their next attempt, before it is given nothing new."""
     log: Log = field(default_factory=Log)
+    ages: Ages = field(default_factory=Ages)
     durable: dict[str, Subscription] = field(default_factory=dict)
     unnamed: list[Subscription] = field(default_factory=list)
     holders: dict[Hashable, list[Holder]] = field(default_factory=lambda: defaultdict(list))
@@ -235,6 +239,7 @@ class State:
 
     def clock_set(self, by_s: float) -> None:
         """The wall clock was set forward or back: no deadline moves but of what is stored only."""
+        self.ages.clock_set(by_s, self.now)
         self.log.is_plain = False
         self.log.is_step_kept &= by_s > 0
         for subscription in self.durable.values():
