@@ -67,6 +67,24 @@ def test_it_is_stored_and_restored_with_what_is_open():
     assert (again.floor, again.cursor) == (0, 9)
 
 
+def test_a_redriven_number_that_is_stored_as_lost_together_with_what_is_above_the_floor_does_not_move_it():
+    """The floor would say that 3 was heard of: who is told of the topic when it is deleted would not be of
+    that."""
+    delivery = machine()
+    delivery.hand(1, 2, 1, 0.0)
+    delivery.ack_through(2, 1)
+    assert delivery.redrive(2, 0.0)
+    delivery.ack(2)
+    delivery.lost.add(2, 2)
+    delivery.pass_over(3)
+    delivery.lost.add(3, 3)
+    at = Moment(0.0, 0)
+    again = machine()
+    again.restore(delivery.floor, delivery.cursor, delivery.snapshot(at), at)
+    assert again.lost.joined() == [(2, 3)]
+    assert (delivery.floor, again.floor) == (2, 2)
+
+
 def test_who_begins_anew_need_not_hear_of_it():
     delivery = machine()
     delivery.pass_over(5)

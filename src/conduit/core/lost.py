@@ -40,9 +40,10 @@ class Lost:
         self._ranges = dict.fromkeys(ranges)
 
     def lowest(self, floor: int, lowest: int) -> int:
-        """The lowest number above the floor, if one is below `lowest`; else that. One that is not above the
-        floor was redriven."""
-        return min((first for first, _ in self._ranges if floor < first < lowest), default=lowest)
+        """The lowest number above the floor, if one is below `lowest`; else that. What is not above the floor
+        was redriven; in what was stored it may be joined with what is."""
+        above = (max(first, floor + 1) for first, last in self._ranges if last > floor)
+        return min(lowest, min(above, default=lowest))
 
     def joined(self) -> list[tuple[int, int]]:
         """All numbers in as few ranges as there can be, in ascending order."""

@@ -68,7 +68,7 @@ class Line:
     def floor(self) -> int:
         """At and below it everything is settled but what was redriven."""
         above = [seq for seq in self.open if seq > self._floor]
-        above += [first for first, _ in self.lost if first > self._floor]
+        above += [max(first, self._floor + 1) for first, last in self.lost if last > self._floor]
         self._floor = min(above, default=self.next) - 1
         return self._floor
 
