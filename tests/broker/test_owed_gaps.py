@@ -164,6 +164,23 @@ async def test_a_redelivery_that_the_log_has_lost_is_told_until_it_is_heard(benc
     assert peer.seqs == [3]
 
 
+@pytest.mark.parametrize("ack", ["auto", "explicit"])
+async def test_a_loss_that_may_not_be_heard_is_told_with_the_topic_when_that_is_deleted(
+    bench: Bench, ack
+):
+    """What was told of the log alone is not told any more: there is no such log."""
+    await trimmed(bench, count=15, kept=0)
+    await bench.broker.subscriptions.delete(T, "s")
+    start = StartAt(positions={"a.b": StartPosition(1)})
+    connection, peer = await attached(bench, start=start, ack=ack)
+    assert told(peer) == [LOST]
+    await bench.broker.topics.delete(T, "a.b")
+    assert told(peer) == [LOST, ("a.b", 1, 15, "epoch_changed")]
+    await gone(bench, connection)
+    _, peer = await attached(bench)
+    assert told(peer) == [("a.b", 1, 15, "epoch_changed")]
+
+
 # Topics that are gone ---------------------------------------------------------------------------------
 
 

@@ -256,7 +256,8 @@ class Running:
         self._look(topic)
         cursor = self.cursors.get(topic.topic_id)
         if cursor is not None:
-            return max(cursor.delivery.floor, cursor.position if self.group.is_auto else 0)
+            floor = cursor.delivery.floor
+            return cursor.position if floor == cursor.delivery.cursor else floor
         unopened = self.unopened.get(topic.topic_id)
         return topic.last_seq if unopened is None else unopened.floor
 
