@@ -68,6 +68,7 @@ def case(system: str, run) -> Case:
     return Case("publish", system, "memory", {"clients": 1}, run)
 
 
+@pytest.mark.process
 def test_rounds_go_in_turn_and_every_run_is_a_line(capsys):
     ran: list[str] = []
 
@@ -107,6 +108,7 @@ def test_rounds_go_in_turn_and_every_run_is_a_line(capsys):
     assert "2/2 valid" in printed.err
 
 
+@pytest.mark.process
 def test_one_invalid_line_makes_the_whole_invalid(capsys):
     results = iter([outcome(), outcome(Checks(3, 2, 1, 0, 0))])
     assert not harness.run([case("conduit", lambda: next(results))], 2, None, "")

@@ -129,6 +129,8 @@ def test_a_redriven_delivery_waits_for_a_subscriber(api, ws, connect, topic, nam
     (dead,) = kill_deliveries(ws, api, topic, name, ["again"])
     ws.request("unsubscribe", topic=topic, subscription=name)
     assert 200 <= api.post(f"/api/dlq/{dead['id']}/redrive").status < 300
+    again = api.post(f"/api/dlq/{dead['id']}/redrive")
+    assert (again.status, again.code) == (409, "already_redriven")
     later = connect()
     later.subscribe(topic, subscription=name)
     assert later.receive("message")["payload"] == "again"

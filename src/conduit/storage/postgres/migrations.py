@@ -38,6 +38,15 @@ CREATE TABLE IF NOT EXISTS conduit.migrations (
 """
 
 
+# Read from the tables themselves: `to_regclass` goes by what a session remembers, and within a transaction that
+# is not what others have committed meanwhile.
+_IS_THERE = """
+SELECT EXISTS (
+  SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'conduit' AND c.relname = 'migrations')
+"""
+
+
 class Migration(NamedTuple):
     """One file of `schema/`."""
 
@@ -83,7 +92,7 @@ def parse(files: Mapping[str, str]) -> tuple[Migration, ...]:
 
 async def version(connection: Connection) -> Version:
     """What the database has."""
-    if await connection.fetchval("SELECT to_regclass('conduit.migrations')") is None:
+    if not await connection.fetchval(_IS_THERE):
         return Version(0, 0)
     row = await connection.fetchrow(
         "SELECT version, works_from FROM conduit.migrations ORDER BY version DESC LIMIT 1"
