@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS conduit.migrations (
 """
 
 
-# Read from the tables themselves: `to_regclass` goes by what a session remembers, and within a transaction that
-# is not what others have committed meanwhile.
+# Read from the tables themselves: `to_regclass` goes by what a session remembers, and within a transaction
+# that is not what others have committed meanwhile.
 _IS_THERE = """
 SELECT EXISTS (
   SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
