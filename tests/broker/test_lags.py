@@ -273,3 +273,52 @@ async def test_what_was_settled_while_a_subscription_was_counted_is_no_backlog_o
     await counted(bench)
     assert backlog(bench) == 5
     assert (await bench.broker.subscriptions.get(T, "s")).lag == 0
+
+
+async def taken_and_counted(bench: Bench):
+    """Of 7 messages the subscription has taken 5, and what it lacks is being counted."""
+    connection, peer = await bench.subscribe(">", subscription="s")
+    await bench.until(lambda: len(peer.seqs) == 5)
+    for message in peer.of("message"):
+        connection.verbs.ack(Ack(message_id=message["message_id"]))
+    connection.close()
+    await bench.flush()
+    await bench.flush()
+    await bench.publish_many("t", 2)
+    lag = bench.broker._engine.lags.by_id[bench.broker._owned.find(T, "s").subscription_id]
+    lag.unknown()
+    bench.broker.store.held.add("counted")
+    return asyncio.get_running_loop().create_task(bench.broker.subscriptions.get(T, "s"))
+
+
+@pytest.fixture
+async def taken():
+    async with running_broker(SlowStore()) as bench:
+        await bench.broker.topics.create(T, "t")
+        await create(bench, "s", ">")
+        await bench.publish_many("t", 5)
+        task = await taken_and_counted(bench)
+        await bench.until(lambda: bench.broker.store.waiting == ["counted"])
+        yield bench, task
+
+
+async def test_what_retention_removes_while_a_subscription_is_counted_is_not_taken_twice(taken):
+    bench, task = taken
+    topic = await bench.broker.topics.update(T, "t", Retention(max_messages=4))
+    await bench.broker._housekeeper.round()
+    assert topic.first_seq == 4
+    bench.broker.store.release()
+    await task
+    await counted(bench)
+    assert (await bench.broker.subscriptions.get(T, "s")).lag == backlog(bench) == 2
+
+
+async def test_a_topic_that_goes_while_a_subscription_is_counted_is_none_that_it_has_taken(taken):
+    bench, task = taken
+    await bench.broker.topics.create(T, "u")
+    await bench.publish_many("u", 3)
+    await bench.broker.topics.delete(T, "t")
+    bench.broker.store.release()
+    await task
+    await counted(bench)
+    assert (await bench.broker.subscriptions.get(T, "s")).lag == backlog(bench) == 3

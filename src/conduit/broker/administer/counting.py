@@ -88,12 +88,15 @@ class Counting:
                 running.look_again()
                 return
             trims, changes = lag.coverage.trims, lag.changes
+            # Not after the answer: what retention has removed meanwhile may be in it, or not. So it may count
+            # as lacking, which is counted again, and never as taken twice.
+            removed = lag.coverage.removed
             settled = await self._store.settled(record.subscription_id)
             # Meanwhile it may have been deleted, or loaded, and unloaded again.
             is_there = self._lags.by_id.get(record.subscription_id) is lag
             if is_there and lag.changes == changes and self._owned.find_running(record) is None:
                 open_count = sum(map(self._open_count, settled.open))
-                taken = lag.coverage.removed + settled.passed_count
+                taken = removed + settled.passed_count
                 lag.know(taken, open_count, trims)
 
     def _open_count(self, row: Progress) -> int:

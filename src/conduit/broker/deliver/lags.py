@@ -219,6 +219,7 @@ class Lags:
                 coverage.trims += 1
                 for lag in coverage.lags.values():
                     lag.taken -= topic.last_seq
+                    lag.changes += 1
 
     def trimmed(self, topic: Topic, first_seq: int) -> None:
         """Retention is about to move the topic's first number."""
