@@ -70,6 +70,18 @@ def test_a_clock_that_is_set_while_the_machine_runs_makes_nothing_older(state):
     assert is_kept(state)
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_step_that_the_store_was_not_told_of_counts_as_time_that_the_machine_was_off(
+    state, is_told
+):
+    state.clock_set(30 * DAY_S)
+    if is_told:
+        state.ages.kept()
+    boot(state, 0.0)
+    wait(state, 600.0)
+    assert is_kept(state) == is_told
+
+
 def test_a_clock_that_is_put_right_before_it_is_settled_makes_nothing_older(state):
     boot(state, 30 * DAY_S)
     wait(state, 500.0)

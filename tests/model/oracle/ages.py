@@ -22,6 +22,8 @@ class Ages:
         self._steady_at = 0.0
         self._ahead_s = 0.0
         """By how much the wall clock is ahead of where it was left."""
+        self._unkept_s = 0.0
+        """By how much it was set forward since the store was told of the time."""
         self._passed: list[tuple[float, float]] = []
         """Each time that the machine was off: until when, and by how much that was longer than it was."""
 
@@ -29,14 +31,20 @@ class Ages:
         """The machine was off until now."""
         self._settle(now)
         self._booted_at = self._steady_at = now
-        self._ahead_s = max(0.0, self._ahead_s)
+        # Of what nobody has told the store, the next process does not know that it was a step.
+        self._ahead_s = max(0.0, self._ahead_s) + self._unkept_s
 
     def clock_set(self, by_s: float, now: float) -> None:
         """The wall clock was set forward or back."""
         self._settle(now)
+        self._unkept_s += max(0.0, by_s)
         if self._booted_at is not None:
             self._ahead_s += by_s
             self._steady_at = now
+
+    def kept(self) -> None:
+        """The store was told of the time."""
+        self._unkept_s = 0.0
 
     def is_over(self, since: float, now: float) -> bool:
         """Whether the broker may take what was stored then for older than KEPT_S."""

@@ -91,6 +91,8 @@ class FromStore:
 
     def did_keep_fact(self, *_: object) -> None:
         self.state.log.is_step_kept = True
+        if self.state.log.is_time_kept:
+            self.state.ages.kept()
 
     # The log --------------------------------------------------------------------------------------
 
