@@ -258,7 +258,10 @@ class FromPeers:
     def _news(self, holder: Holder, frame: Seen) -> None:
         """The client is told what will not come of a topic that is gone, or of a position."""
         subscription, name, epoch = holder.subscription, frame.topic, frame.epoch or ""
-        there = self.state.log.by_name.get(name)
+        there, leaving = self.state.log.by_name.get(name), self.state.leaving.get(name)
+        if leaving is not None and leaving.epoch == epoch:
+            # It is deleted, and the broker has not heard that yet.
+            there = leaving
         told = (frame.from_seq, frame.to_seq, frame.reason, epoch)
         if subscription.news.is_late(name, epoch):
             return
