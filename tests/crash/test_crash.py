@@ -25,7 +25,7 @@ def struck(tmp_path, capsys, monkeypatch):
             pytest.skip(str(reason))
         with capsys.disabled():
             print(f"\n{json.dumps(summary)}")
-        assert summary["violations"] == {}, f"the history is in {history}"
+        assert not summary["violations"], f"{summary['samples']}; the history is in {history}"
         assert summary["acked"] > 50 * times, "too little load to prove anything"
         return summary
 
