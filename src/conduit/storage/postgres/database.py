@@ -215,7 +215,9 @@ async def _on_a_connection(
         _end(connection)
         raise
     finally:
-        await pool.release(connection)
+        # That it has ended meanwhile is not the caller's concern: the pool makes another.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await pool.release(connection)
 
 
 def _end(connection: Connection) -> None:
