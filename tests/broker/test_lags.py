@@ -229,21 +229,37 @@ async def test_a_subscription_that_begins_in_many_topics_misses_nothing_of_them(
     assert backlog(bench) == 336
 
 
+async def takes_all(bench: Bench, count: int) -> None:
+    """Somebody comes, acks so many messages, which are all, and goes."""
+    connection, peer = await bench.subscribe(">", subscription="s")
+    await bench.until(lambda: len(peer.seqs) == count)
+    for message in peer.of("message"):
+        connection.verbs.ack(Ack(message_id=message["message_id"]))
+    connection.close()
+    await bench.flush()
+    await bench.flush()
+
+
+async def is_counted(bench: Bench) -> asyncio.Task:
+    """What the subscription lacks is being counted, and the store has not answered."""
+    store = bench.broker.store
+    lag = bench.broker._engine.lags.by_id[bench.broker._owned.find(T, "s").subscription_id]
+    lag.unknown()
+    store.held.add("counted")
+    task = asyncio.get_running_loop().create_task(bench.broker.subscriptions.get(T, "s"))
+    await bench.until(lambda: store.waiting == ["counted"])
+    return task
+
+
 @pytest.fixture
 async def counting():
     """A subscription of 5 messages beside another one, and the count of what it lacks, which is under way."""
-    store = SlowStore()
-    async with running_broker(store) as bench:
+    async with running_broker(SlowStore()) as bench:
         await bench.broker.topics.create(T, "t")
         for name in ("other", "s"):
             await create(bench, name, ">")
         await bench.publish_many("t", 5)
-        lag = bench.broker._engine.lags.by_id[bench.broker._owned.find(T, "s").subscription_id]
-        lag.unknown()
-        store.held.add("counted")
-        task = asyncio.get_running_loop().create_task(bench.broker.subscriptions.get(T, "s"))
-        await bench.until(lambda: store.waiting == ["counted"])
-        yield bench, task
+        yield bench, await is_counted(bench)
 
 
 async def test_a_subscription_that_is_deleted_while_it_is_counted_is_no_part_of_the_backlog(
@@ -260,13 +276,7 @@ async def test_a_subscription_that_is_deleted_while_it_is_counted_is_no_part_of_
 
 async def test_what_was_settled_while_a_subscription_was_counted_is_no_backlog_of_it(counting):
     bench, task = counting
-    connection, peer = await bench.subscribe(">", subscription="s")
-    await bench.until(lambda: len(peer.seqs) == 5)
-    for message in peer.of("message"):
-        connection.verbs.ack(Ack(message_id=message["message_id"]))
-    connection.close()
-    await bench.flush()
-    await bench.flush()
+    await takes_all(bench, 5)
     assert bench.broker._owned.running() == []
     bench.broker.store.release()
     await task
@@ -275,31 +285,16 @@ async def test_what_was_settled_while_a_subscription_was_counted_is_no_backlog_o
     assert (await bench.broker.subscriptions.get(T, "s")).lag == 0
 
 
-async def taken_and_counted(bench: Bench):
-    """Of 7 messages the subscription has taken 5, and what it lacks is being counted."""
-    connection, peer = await bench.subscribe(">", subscription="s")
-    await bench.until(lambda: len(peer.seqs) == 5)
-    for message in peer.of("message"):
-        connection.verbs.ack(Ack(message_id=message["message_id"]))
-    connection.close()
-    await bench.flush()
-    await bench.flush()
-    await bench.publish_many("t", 2)
-    lag = bench.broker._engine.lags.by_id[bench.broker._owned.find(T, "s").subscription_id]
-    lag.unknown()
-    bench.broker.store.held.add("counted")
-    return asyncio.get_running_loop().create_task(bench.broker.subscriptions.get(T, "s"))
-
-
 @pytest.fixture
 async def taken():
+    """Of 7 messages the subscription has taken 5, and what it lacks is being counted."""
     async with running_broker(SlowStore()) as bench:
         await bench.broker.topics.create(T, "t")
         await create(bench, "s", ">")
         await bench.publish_many("t", 5)
-        task = await taken_and_counted(bench)
-        await bench.until(lambda: bench.broker.store.waiting == ["counted"])
-        yield bench, task
+        await takes_all(bench, 5)
+        await bench.publish_many("t", 2)
+        yield bench, await is_counted(bench)
 
 
 async def test_what_retention_removes_while_a_subscription_is_counted_is_not_taken_twice(taken):

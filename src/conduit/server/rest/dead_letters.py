@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from msgspec import UNSET, UnsetType
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
@@ -50,8 +50,8 @@ Search = Annotated[
 ]
 
 
-class DeadQuery(Page):
-    """Which dead letters to list."""
+class Which(BaseModel):
+    """Which dead letters are meant; all that is said must be so."""
 
     topic: Text | None = None
     subscription: Subscription = None
@@ -59,32 +59,25 @@ class DeadQuery(Page):
     from_time: From = None
     to_time: To = None
     q: Search = None
+
+
+class DeadQuery(Page, Which):
+    """Which dead letters to list."""
+
     redriven: Annotated[Flag | None, Field(description=REDRIVEN)] = None
 
 
-class Redrive(Body):
+class Redrive(Body, Which):
     """Which dead letters to deliver again, and how fast. `dry_run` only counts them."""
 
-    topic: Text | None = None
-    subscription: Subscription = None
-    reason: Reason = None
-    from_time: From = None
-    to_time: To = None
-    q: Search = None
     rate_per_s: float = Field(100.0, gt=0, le=10_000, allow_inf_nan=False)
     max_count: int = Field(REDRIVE_MAX_COUNT, ge=1, le=REDRIVE_MAX_COUNT)
     dry_run: bool = False
 
 
-class Discard(Body):
+class Discard(Body, Which):
     """Which dead letters to delete, the newest first. `dry_run` only counts them, without `max_count`."""
 
-    topic: Text | None = None
-    subscription: Subscription = None
-    reason: Reason = None
-    from_time: From = None
-    to_time: To = None
-    q: Search = None
     redriven: Annotated[bool | None, Field(description=REDRIVEN)] = None
     max_count: int = Field(DISCARD_MAX_COUNT, ge=1, le=DISCARD_MAX_COUNT)
     cursor: str | None = Field(None, description="`next` of the discard before.")
