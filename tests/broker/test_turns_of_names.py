@@ -273,3 +273,36 @@ async def test_nothing_is_kept_of_names_whose_turns_are_over(bench):
     await bench.broker.subscriptions.delete(T, "s")
     await bench.rest()
     assert len(bench.broker._owned.turns._locks) == 0
+
+
+async def test_a_topic_that_goes_again_as_it_was_made_for_who_loads_a_subscription_is_made_once_more():
+    store, spawn = SlowStore(), asyncio.get_running_loop().create_task
+    async with running_broker(store) as bench:
+
+        async def held(call: str) -> None:
+            await bench.until(lambda: store.waiting[-1:] == [call])
+
+        def go_on(next_held: str | None) -> None:
+            store.release()
+            store.held.update({next_held} if next_held else ())
+
+        connection, _ = await bench.subscribe("t", subscription="s")
+        connection.close()
+        await bench.flush()
+        await bench.flush()
+        store.held.add("former")
+        subscribing = spawn(bench.subscribe("t", subscription="s"))
+        await held("former")
+        await bench.broker.topics.delete(T, "t")
+        go_on("topic_created")
+        await held("topic_created")
+        deleting = spawn(bench.broker.topics.delete(T, "t"))
+        await bench.rest()
+        go_on("topic_delete")
+        await held("topic_delete")
+        go_on(None)
+        await deleting
+        _, peer = await subscribing
+        await bench.publish("t")
+        await bench.rest()
+        assert peer.seqs == [1]

@@ -1,7 +1,8 @@
 """Calls whose connection goes while they run."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
@@ -62,3 +63,23 @@ async def test_a_change_that_was_refused_or_found_no_connection_was_not_made(dat
                 await database.write(end_own_session)
         finally:
             cluster.start()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_connection_that_ends_as_it_is_given_back_costs_nobody_the_answer(
+    database_url, turns
+):
+    def end(connection: asyncpg.Connection, count: int) -> None:
+        # In one of these turns of the loop the pool has it back, and does not know yet that it has ended.
+        if count:
+            asyncio.get_running_loop().call_soon(end, connection, count - 1)
+        else:
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+
+    async def answered(connection: asyncpg.Connection) -> int:
+        end(connection, turns)
+        return 7
+
+    async with opened(database_url) as database:
+        assert await database.change(answered) == 7

@@ -37,6 +37,10 @@ class TopicWatcher(Protocol):
         """The store has forgotten it."""
 
 
+# How often a topic is made again that others delete meanwhile.
+ENSURE_TRIES_COUNT = 3
+
+
 class Catalog(Topics):
     """Finds, creates and deletes topics, and tells the watcher."""
 
@@ -76,8 +80,15 @@ class Catalog(Topics):
         )
 
     async def ensure(self, tenant: str, name: str, deadline: Deadline | None = None) -> Topic:
-        """The topic, created if need be; several callers at once get the same one. Raises as `create`."""
-        return self.find(tenant, name) or (await self.ensure_all(tenant, [name], deadline))[0]
+        """The topic, created if need be, which is there until the caller next waits; several callers at once
+        get the same one. Raises as `create`, and NotFound `topic_not_found` if others delete it each time."""
+        for _ in range(ENSURE_TRIES_COUNT):
+            topic = self.find(tenant, name)
+            if topic is not None:
+                return topic
+            # A deletion that waited for its turn may begin before this goes on.
+            await self.ensure_all(tenant, [name], deadline)
+        return self.get(tenant, name)
 
     async def ensure_all(
         self, tenant: str, names: Iterable[str], deadline: Deadline | None = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 import asyncpg
 
 from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
-from conduit.storage.postgres.errors import translated
+from conduit.storage.postgres.errors import ENDED, translated
 
 if TYPE_CHECKING:
     # Generic for type checkers only.
@@ -216,7 +216,7 @@ async def _on_a_connection(
         raise
     finally:
         # That it has ended meanwhile is not the caller's concern: the pool makes another.
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with suppress(asyncpg.PostgresError, *ENDED):
             await pool.release(connection)
 
 

@@ -32,6 +32,11 @@ _UNAVAILABLE = {
 _UNACCEPTABLE = ("22", "23", "54")
 
 
+# What says that a connection has ended, but for errors of the server. InternalClientError: the server has
+# ended the session, and asyncpg has not understood it yet.
+ENDED = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether the connection ended under a statement, so that nobody knows what became of it."""
     if isinstance(error, asyncpg.PostgresError):
@@ -39,9 +44,7 @@ def is_lost(error: BaseException) -> bool:
         # of these severities, such as a failed fsync of a commit that is in the WAL already.
         ends = getattr(error, "severity_en", None) in ("FATAL", "PANIC")
         return ends or str(error.sqlstate).startswith(("08", "57P0"))
-    # InternalClientError: the server has ended the session, and asyncpg has not understood it yet.
-    lost = OSError | EOFError | asyncpg.InterfaceError | asyncpg.InternalClientError
-    return isinstance(error, lost)
+    return isinstance(error, ENDED)
 
 
 # Conflicts that another try at once resolves: serialization, deadlock, a lock that was not free.
