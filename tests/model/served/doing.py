@@ -217,6 +217,8 @@ def _seek(world: Served, step: Change, path: str) -> None:
         seq = max(1, lines[0].topic.last_known + 1 - step.back)
     start: object = "earliest" if seq is None else {"seq": seq}
     world.ask(lambda: world.api.post(f"{path}/seek", {"start": start}), 200)
+    # What had died by then is a letter, whatever becomes of the server.
+    world.bury()
     floors = [
         (line.topic.topic_id, min(max((seq or 1) - 1, 0), line.topic.last_seq)) for line in lines
     ]
