@@ -156,6 +156,35 @@ async def test_reads_that_hang_hold_up_no_topic_that_needs_none():
         await bench.until(lambda: len(peer.seqs) == 5 + 4 * BUSY_MAX_COUNT)
 
 
+async def test_who_reads_and_finds_no_room_for_another_read_waits_for_its_own():
+    store = PartlySlowStore()
+    async with running_broker(store) as bench:
+        for name in ("slow0", "slow1", "o.t"):
+            topic = await bench.broker.topics.create(DEFAULT_TENANT, name)
+            store.slow_ids.add(topic.topic_id)
+        await bench.publish_many("slow0", 1)
+        await bench.publish_many("slow1", 1)
+        fields = {"subscription": "s", "max_in_flight": 2}
+        connection, peer = await bench.subscribe("o.t", **fields)
+        await bench.publish_many("o.t", 3)
+        bench.forget_tail("o.t", 3)
+        for number in range(BUSY_MAX_COUNT - 1):
+            await connection.subscribe(Subscribe(f"slow{number}", start="earliest"))
+        first, second = (frame["message_id"] for frame in peer.of("message"))
+        connection.verbs.ack(Ack(second))
+        await bench.rest()
+        assert len(store.waiting) == BUSY_MAX_COUNT
+        connection.verbs.nack(Nack(first, delay_ms=0))
+        await bench.rest()
+        # Its connection may read, but not the first one's.
+        _, other = await bench.subscribe("o.t", **fields)
+        is_at_rest = not bench.broker._engine.turn._work
+        store.release()
+        assert is_at_rest
+        await bench.until(lambda: len(peer.seqs) + len(other.seqs) == 6)
+        assert sorted(peer.seqs + other.seqs) == [1, 1, 1, 1, 2, 3]
+
+
 async def test_a_message_larger_than_all_that_a_connection_may_use_is_given_beside_a_read_that_hangs():
     store = PartlySlowStore()
     async with running_broker(store, publish=PublishLimits(max_payload_bytes=1 << 20)) as bench:

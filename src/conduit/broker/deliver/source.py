@@ -155,7 +155,7 @@ class Source:
         if self._is_stalled(now):
             return State.STALLED
         if not self._begin(READ_BYTES - (0 if self.page is None else self.page.size_bytes)):
-            return State.CROWDED
+            return self._crowded()
         self._is_reading = True
         self._take(None)
         self.is_fresh = False
@@ -216,7 +216,7 @@ class Source:
         if self._is_stalled(now):
             return State.STALLED
         if not self._begin(READ_BYTES - (0 if page is None else page.size_bytes)):
-            return State.CROWDED
+            return self._crowded()
         self._is_reading_again = True
         self._take_again(None)
         name = self._group.name or ""
@@ -263,6 +263,12 @@ class Source:
                 page.begin_use()
         self._count()
         return True
+
+    def _crowded(self) -> State:
+        # With a read under way it keeps its place among those that read. It would find no room as often as
+        # another subscriber's connection has some; what it reads is told when it comes.
+        is_waiting = self._is_reading or self._is_reading_again
+        return State.FETCHING if is_waiting else State.CROWDED
 
     def _take(self, page: Page | None) -> None:
         before, self.page = self.page, page
