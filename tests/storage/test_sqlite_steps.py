@@ -132,3 +132,28 @@ async def test_what_a_deleted_subscription_leaves_is_not_seen_and_goes_in_slices
     assert len(await store.progress(kept)) == 1_999
     assert len(await store.former(kept)) == 1
     await store.close()
+
+
+async def test_what_many_deleted_topics_have_left_is_removed_in_few_commits(tmp_path):
+    """Each is a sync of the disk, and whoever publishes waits for it."""
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    records = [await given.topic(store, f"t{number}") for number in range(100)]
+    await store.append([given.message(record.topic_id) for record in records])
+    subscriptions = [await given.subscription(store, f"s{number}") for number in range(50)]
+    for record in records:
+        await store.topic_delete(record.topic_id)
+    for subscription in subscriptions:
+        await store.subscription_delete(subscription.subscription_id)
+    commits = []
+
+    def committed() -> bool:
+        commits.append(1)
+        return False
+
+    await store._db.writer.call(lambda connection: connection.set_commit_hook(committed))
+    assert await store.purge(1_000) == 100
+    assert len(commits) <= 6
+    assert await store.purge(1_000) == 0
+    await store._db.writer.call(lambda connection: connection.set_commit_hook(None))
+    await store.close()

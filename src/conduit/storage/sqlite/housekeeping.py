@@ -1,16 +1,14 @@
 """Removing what retention no longer keeps, in slices. Runs on the writer's thread.
 
-Each slice is one statement with its own commit, so that an append waits for one slice at most.
+Each slice is one commit of few statements, so that an append waits for one slice at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import apsw
 
 from conduit.storage.base import Rule, Trimmed
-from conduit.storage.sqlite.bulk import rows
+from conduit.storage.sqlite.bulk import rows, transaction
 
 _EXTENT = """
 SELECT first_seq, last_seq, stored_bytes,
@@ -44,23 +42,44 @@ WHERE topic_id = :topic_id
 RETURNING stored_bytes
 """
 
-_PURGE = """
-DELETE FROM messages WHERE rowid IN (
-  SELECT rowid FROM messages WHERE topic_id = ? ORDER BY seq LIMIT ?)
-"""
-
-# Of a subscription. The trigger forget_progress_pages removes the pages of its progress.
-_PURGE_OWNED = [
+# Of deleted topics and subscriptions, so many are looked at in one commit.
+_GONE_COUNT = 32
+# What names them, by what; and what they leave. The trigger forget_progress_pages removes what progress has.
+_LEFT = [
+    ("gone_topics", "topic_id", {"messages": "topic_id, seq"}),
+    (
+        "gone_subscriptions",
+        "subscription_id",
+        {
+            "progress": "subscription_id, topic_id",
+            "begins": "subscription_id, part",
+            "former_topics": "subscription_id, name",
+        },
+    ),
+]
+# CROSS keeps the order of the tables.
+_PURGE = [
     f"""
     DELETE FROM {table} WHERE ({key}) IN (
-      SELECT {key} FROM {table} WHERE subscription_id = ? LIMIT ?)
+      SELECT {key} FROM (SELECT {column} FROM {gone} LIMIT {_GONE_COUNT})
+      CROSS JOIN {table} USING ({column}) LIMIT ?)
     """
-    for table, key in (
-        ("progress", "subscription_id, topic_id"),
-        ("begins", "subscription_id, part"),
-        ("former_topics", "subscription_id, name"),
-    )
+    for gone, column, tables in _LEFT
+    for table, key in tables.items()
 ]
+_FORGET = [
+    f"""
+    DELETE FROM {gone} AS g
+    WHERE {column} IN (SELECT {column} FROM {gone} LIMIT {_GONE_COUNT}) AND {
+        " AND ".join(
+            f"NOT EXISTS (SELECT 1 FROM {table} AS t WHERE t.{column} = g.{column})"
+            for table in tables
+        )
+    }
+    """
+    for gone, column, tables in _LEFT
+]
+_IS_ANY_GONE = " OR ".join(f"EXISTS (SELECT 1 FROM {gone})" for gone, _, _ in _LEFT)
 
 _FORGET_KEYS = """
 DELETE FROM idempotency_keys WHERE (topic_id, key) IN (
@@ -108,31 +127,23 @@ def _surplus(rule: Rule, last_seq: int, stored_bytes: int) -> dict[str, int]:
     return surplus
 
 
-def purge(connection: apsw.Connection, limit: int) -> int:
-    """See `Store.purge`."""
-    removed = _purge(connection, "gone_topics", "topic_id", [_PURGE], limit)
-    if removed < limit:
-        removed += _purge(
-            connection, "gone_subscriptions", "subscription_id", _PURGE_OWNED, limit - removed
-        )
-    return removed
+def purge(connection: apsw.Connection, limit: int) -> tuple[int, bool]:
+    """Remove up to `limit` rows that a few of the deleted topics and subscriptions have left: how many
+    they were, and whether there is more to do.
 
-
-def _purge(
-    connection: apsw.Connection, gone: str, column: str, statements: Sequence[str], limit: int
-) -> int:
-    """Remove up to `limit` rows of what `gone` names, in commits of their own."""
-    removed = 0
-    while removed < limit:
-        found = rows(connection, f"SELECT {column} FROM {gone} LIMIT 1")
-        if not found:
-            break
-        for statement in statements:
-            connection.execute(statement, (found[0][0], limit - removed))
-            removed += connection.changes()
-        if removed < limit:
-            connection.execute(f"DELETE FROM {gone} WHERE {column} = ?", found[0])
-    return removed
+    One commit, and few statements whatever they left: each makes those who publish wait.
+    """
+    if not rows(connection, f"SELECT {_IS_ANY_GONE}")[0][0]:
+        return 0, False
+    removed_count, forgotten_count = 0, 0
+    with transaction(connection):
+        for statement in _PURGE:
+            connection.execute(statement, (limit - removed_count,))
+            removed_count += connection.changes()
+        for statement in _FORGET:
+            connection.execute(statement)
+            forgotten_count += connection.changes()
+    return removed_count, removed_count > 0 or forgotten_count > 0
 
 
 def forget_keys(connection: apsw.Connection, before_ms: int, limit: int) -> int:

@@ -103,7 +103,12 @@ class SqliteStore(SubscriptionCalls):
         return True
 
     async def purge(self, limit: int) -> int:
-        return await self._db.writer.housekeep(housekeeping.purge, limit)
+        removed_count, more = 0, limit > 0
+        while more and removed_count < limit:
+            purge = housekeeping.purge
+            count, more = await self._db.writer.housekeep(purge, limit - removed_count)
+            removed_count += count
+        return removed_count
 
     # Idempotency ----------------------------------------------------------------------------------
 
