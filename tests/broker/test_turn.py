@@ -2,7 +2,15 @@
 
 import asyncio
 
-from conduit.broker.turn import STEPS_MAX_COUNT, TURN_MAX_COUNT, TURN_MAX_S, Turn, each
+from conduit.broker.turn import (
+    ROUNDS_MAX_COUNT,
+    STEPS_MAX_COUNT,
+    TURN_MAX_COUNT,
+    TURN_MAX_S,
+    TURN_MIN_S,
+    Turn,
+    each,
+)
 
 
 def still():
@@ -59,6 +67,39 @@ async def test_much_work_is_done_in_several_turns_of_the_loop():
     assert TURN_MAX_COUNT <= len(done) <= TURN_MAX_COUNT + STEPS_MAX_COUNT
     await turn.finished()
     assert done == list(range(count))
+
+
+class Repeating:
+    """Asks for itself again, so many times."""
+
+    def __init__(self, turn, count):
+        self.turn, self.left_count, self.done_count = turn, count, 0
+
+    def run(self):
+        self.done_count += 1
+        self.left_count -= 1
+        if self.left_count:
+            self.turn.add(self)
+
+
+async def test_a_turn_with_more_to_do_is_no_shorter_than_a_thread_waits_before_it_asks_for_the_lock():
+    turn = Turn(Ticking(TURN_MIN_S / 4))
+    work = Repeating(turn, 20)
+    turn.add(work)
+    await asyncio.sleep(0)
+    assert 4 <= work.done_count <= 6
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert work.done_count == 20
+
+
+async def test_work_that_asks_for_itself_for_ever_does_not_keep_the_loop():
+    turn = Turn(still)
+    work = Repeating(turn, -1)
+    turn.add(work)
+    await asyncio.sleep(0)
+    assert work.done_count == ROUNDS_MAX_COUNT
+    work.left_count = 1
 
 
 async def test_work_that_takes_long_ends_its_turn_early():
