@@ -32,6 +32,7 @@ def adopt(world: Served) -> None:
                 world.state.letters[name, topic_id, seq] = Letter("", due.attempts, due.reason)
             found.take(seq, state, attempts)
         line.stored.next, line.stored.open = found.next, found.open
+        line.stored.floor = _floor(world, name, line)
         line.stored.maybe.clear()
     for place in world.letters().keys() & died.keys():
         # Of those without a name only the letters are left.
@@ -63,6 +64,15 @@ def _told(world: Served, name: str, line: Line) -> list[tuple[int, str, int]]:
         if one["state"] == "pending" and seq >= line.next:
             break
     return told
+
+
+def _floor(world: Served, name: str, line: Line) -> int:
+    """Where it is shown to be. What was redriven is below it, if its death was stored, or above it."""
+    shown = world.api.subscription(name)["topics"]
+    (floor,) = [each["floor"] for each in shown if each["topic"] == line.topic.name]
+    if not line.stored.floor <= floor <= max(line.floor, line.stored.floor):
+        raise Violation(f"{line} is after {floor}, was after {line.stored.floor}, then {line.floor}")
+    return int(floor)
 
 
 class _Found:
