@@ -55,7 +55,8 @@ def _told(world: Served, name: str, line: Line) -> list[tuple[int, str, int]]:
     """Number, state and attempts of all that may not be settled, up to the first that was not handed out."""
     told = []
     first = min(line.stored.floor, line.floor) + 1
-    redriven = sorted(seq for seq in {*line.open, *line.stored.open} if seq < first)
+    reopened = {*line.open, *line.stored.open, *line.redriven, *line.maybe}
+    redriven = sorted(seq for seq in reopened if seq < first)
     for seq in [*redriven, *range(first, line.topic.last_seq + 1)]:
         message_id = line.topic.messages[seq - 1].message_id
         answer = world.ask(lambda path=message_id: world.api.get(f"/api/messages/{path}"), 200)
@@ -71,7 +72,9 @@ def _floor(world: Served, name: str, line: Line) -> int:
     shown = world.api.subscription(name)["topics"]
     (floor,) = [each["floor"] for each in shown if each["topic"] == line.topic.name]
     if not line.stored.floor <= floor <= max(line.floor, line.stored.floor):
-        raise Violation(f"{line} is after {floor}, was after {line.stored.floor}, then {line.floor}")
+        raise Violation(
+            f"{line} is after {floor}, was after {line.stored.floor}, then {line.floor}"
+        )
     return int(floor)
 
 
@@ -86,7 +89,8 @@ class _Found:
     def check(self, seq: int, state: str, *, is_auto: bool) -> None:
         """Violation for what cannot be."""
         line, stored = self._line, self._line.stored
-        was_settled = seq < stored.next and seq not in stored.open
+        is_reopened = seq in line.redriven or seq in line.maybe
+        was_settled = seq < stored.next and seq not in stored.open and not is_reopened
         is_settled = seq < line.next and seq not in line.open
         if state == "pending" and seq < stored.next:
             raise Violation(f"{line} {seq} was handed out, which was stored, and now it was not")
