@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 # What came in one turn of the loop, and what of it is done at its end.
 TURN_MAX_COUNT = 500
-TURN_MAX_S = 0.005
+TURN_MAX_S = 0.002
 # A turn with more to do does not end before that. A thread that waits for Python's lock asks for it after
 # SWITCH_INTERVAL_S (server/serving.py) without being woken, and the end of each turn of uvloop wakes it, and
 # takes the lock back before it is awake: turns of 0.07 ms kept the thread that commits from it for 250 ms.
@@ -31,7 +31,7 @@ ROUNDS_MAX_COUNT = 100
 _FEW_COUNT = 8
 # Steps of what is spread over many turns, and what they may take in one of them.
 STEPS_MAX_COUNT = 500
-STEPS_MAX_S = 0.002
+STEPS_MAX_S = 0.001
 
 logger = logging.getLogger(__name__)
 
