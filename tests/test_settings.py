@@ -126,6 +126,63 @@ def test_any_other_database_url_is_refused(url):
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://user:{SECRET}@host/events",
+        f"postgresql://one/events postgresql://user:{SECRET}@two/events",
+        f"postgresql://user@host/events?password={SECRET}",
+        f"mysql://user:{SECRET}@host/events",
+        f"postgresql://user:{SECRET}@[host/events",
+    ],
+)
+def test_a_password_on_the_command_line_is_refused_since_others_see_it_there(url):
+    with pytest.raises(ConfigError) as caught:
+        load_settings({"DATABASE_URL": "postgresql://elsewhere/events"}, database_url=url)
+    assert "ps" in str(caught.value)
+    assert "DATABASE_URL_FILE" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://user@host:5432/events?sslmode=require", "sqlite:///x.db"]
+)
+def test_a_url_without_a_password_may_stand_on_the_command_line(url, tmp_path):
+    environ = {"DATABASE_URL_FILE": str(tmp_path / "missing")}
+    assert load_settings(environ, database_url=url).database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "text", ["postgresql://a:b@one/x\npostgresql://two/x\n", " sqlite:///x.db\n"]
+)
+def test_the_database_url_may_be_in_a_file(text, tmp_path):
+    (tmp_path / "url").write_text(text)
+    settings = load_settings({"DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert settings.database_url.get_secret_value() == " ".join(text.split())
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe", b"x" * 100_000])
+def test_a_file_that_holds_no_url_is_refused_and_its_content_not_told(content, tmp_path):
+    path = tmp_path / "url"
+    if content is not None:
+        path.write_bytes(content)
+    (sentence,) = problems(DATABASE_URL_FILE=str(path))
+    assert sentence.startswith(f"DATABASE_URL_FILE is {str(path)!r}: it ")
+    assert "xxx" not in sentence
+
+
+def test_a_wrong_url_in_a_file_is_not_repeated(tmp_path):
+    (tmp_path / "url").write_text(f"mysql://user:{SECRET}@host/db")
+    (sentence,) = problems(DATABASE_URL_FILE=str(tmp_path / "url"))
+    assert sentence.startswith("DATABASE_URL must be sqlite")
+    assert SECRET not in sentence
+
+
+def test_two_places_for_the_database_url_are_one_too_many(tmp_path):
+    (sentence,) = problems(DATABASE_URL="sqlite:///x.db", DATABASE_URL_FILE=str(tmp_path))
+    assert sentence == "DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them."
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("REDIS_URL", "redis://host:6379"),

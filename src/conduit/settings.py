@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from conduit import variables
+from conduit import store_url, variables
 from conduit.errors import ConfigError
 from conduit.variables import PREFIX
 
@@ -43,10 +43,6 @@ Bound = Annotated[
     Annotated[int, Field(ge=1, le=1 << 53)] | None, BeforeValidator(_none_is_unbounded)
 ]
 
-_SQLITE = "sqlite:///"
-SHARDS_MAX_COUNT = 64
-_POSTGRES = ("postgresql://", "postgres://")
-_POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
 _NODE_ID = re.compile(r"[!-~]{1,255}")
 # Where pydantic's sentences are about parsing.
@@ -81,6 +77,12 @@ class Settings(BaseModel):
         "`postgresql://user:password@host/database`, or several of the last, separated by blanks. "
         "Unset: memory, lost on exit.",
         alias="DATABASE_URL",
+    )
+    database_url_file: Path | None = Field(
+        None,
+        description="A file that holds `DATABASE_URL`, which is not set then: so a password is in no "
+        "environment either.",
+        alias="DATABASE_URL_FILE",
     )
     redis_url: SecretStr | None = Field(
         None, description="Refused: a cluster is not in this version.", alias="REDIS_URL"
@@ -241,23 +243,7 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
-        text = url.get_secret_value()
-        if _SQLITE in text and text.count("://") > 1:
-            raise ValueError(
-                "may list several PostgreSQL databases, but only one SQLite file, alone"
-            )
-        if text.startswith(_POSTGRES):
-            # A password with a slash or the like in it, not escaped, would end up as host or database.
-            if not all(_POSTGRES_URL.fullmatch(each) for each in text.split()):
-                raise ValueError("must be postgresql://user:password@host:port/database")
-            if len(text.split()) > SHARDS_MAX_COUNT:
-                raise ValueError(f"may list {SHARDS_MAX_COUNT} databases")
-            return url
-        path = text.removeprefix(_SQLITE)
-        if path == text or not path or path.endswith("/"):
-            raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
-        if path.startswith(":") or "?" in path or "#" in path:
-            raise ValueError("must name a plain file, without options; leave it unset for memory")
+        store_url.check(url.get_secret_value())
         return url
 
     @field_validator("redis_url")
@@ -298,12 +284,14 @@ class Settings(BaseModel):
     def database_path(self) -> Path | None:
         """The SQLite file, if that is the store."""
         text = self._database
-        return Path(text.removeprefix(_SQLITE)) if text.startswith(_SQLITE) else None
+        path = text.removeprefix(store_url.SQLITE)
+        return None if path == text else Path(path)
 
     @property
     def postgres_urls(self) -> tuple[str, ...]:
         """The PostgreSQL databases, if they are the store. Secrets."""
-        return tuple(self._database.split()) if self._database.startswith(_POSTGRES) else ()
+        text = self._database
+        return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
 
     @property
     def _database(self) -> str:
@@ -323,7 +311,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         fields[name]: text for name, text in given.items() if name in fields
     }
     values |= {name: value for name, value in overrides.items() if value is not None}
-    meant = variables.refusals(given, fields)
+    meant = variables.refusals(given, fields) + _find_database(values, given, overrides)
     try:
         settings = Settings.model_validate(values, by_name=True)
     except ValidationError as error:
@@ -332,6 +320,25 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     if meant:
         raise ConfigError(meant)
     return settings.model_copy(update={"warnings": variables.warnings(given, fields)})
+
+
+def _find_database(
+    values: dict[str, object], given: Mapping[str, str], overrides: Mapping[str, object]
+) -> list[str]:
+    """Put the URL where it is looked for, from wherever it is; returns what stands against that."""
+    option, path = overrides.get("database_url"), given.get("DATABASE_URL_FILE")
+    if option is not None:
+        shown = store_url.has_password(str(option))
+        return [store_url.PASSWORD_SHOWN] if shown else []
+    if path is None:
+        return []
+    if "DATABASE_URL" in given:
+        return ["DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them."]
+    try:
+        values["database_url"] = store_url.from_file(Path(path))
+    except ValueError as error:
+        return [f"DATABASE_URL_FILE is {path!r}: it {error}."]
+    return []
 
 
 def _sentence(problem: ErrorDetails) -> str:

@@ -29,7 +29,9 @@ def migrate() -> None:
 
 def _with_database(command: F) -> F:
     return click.option(
-        "--database-url", metavar="URL", help="postgresql://…  [env: DATABASE_URL]"
+        "--database-url",
+        metavar="URL",
+        help="postgresql://… without a password.  [env: DATABASE_URL, or DATABASE_URL_FILE]",
     )(command)
 
 

@@ -11,7 +11,8 @@ import click
 @click.option(
     "--database-url",
     metavar="URL",
-    help="sqlite:///PATH or postgresql://…; unset: in memory.  [env: DATABASE_URL]",
+    help="sqlite:///PATH or postgresql://… without a password; unset: in memory."
+    "  [env: DATABASE_URL, or DATABASE_URL_FILE]",
 )
 def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     """Run the server until SIGTERM or Ctrl-C.

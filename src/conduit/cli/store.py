@@ -26,7 +26,8 @@ def _with_database(command: F) -> F:
     return click.option(
         "--database-url",
         metavar="URL",
-        help="sqlite:///PATH or postgresql://…  [env: DATABASE_URL]",
+        help="sqlite:///PATH or postgresql://… without a password.  "
+        "[env: DATABASE_URL, or DATABASE_URL_FILE]",
     )(command)
 
 

@@ -1,0 +1,67 @@
+"""`DATABASE_URL`: what it may be, the file that it may be in, and what of it may be shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+SHARDS_MAX_COUNT = 64
+# More is no list of databases, but a wrong file.
+FILE_MAX_BYTES = 65_536
+SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
+_POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
+# Options of a connection that are as secret as a password.
+_SECRET_OPTIONS = frozenset({"password", "sslpassword"})
+
+PASSWORD_SHOWN = (
+    "DATABASE_URL with a password is not taken from the command line, where every user of the machine sees "
+    "it in ps: set the variable DATABASE_URL, or DATABASE_URL_FILE to a file that holds it."
+)
+
+
+def check(text: str) -> None:
+    """Raise ValueError, without a word of the text, if it names no store."""
+    if SQLITE in text and text.count("://") > 1:
+        raise ValueError("may list several PostgreSQL databases, but only one SQLite file, alone")
+    if text.startswith(POSTGRES):
+        # A password with a slash or the like in it, not escaped, would end up as host or database.
+        if not all(_POSTGRES_URL.fullmatch(each) for each in text.split()):
+            raise ValueError("must be postgresql://user:password@host:port/database")
+        if len(text.split()) > SHARDS_MAX_COUNT:
+            raise ValueError(f"may list {SHARDS_MAX_COUNT} databases")
+        return
+    path = text.removeprefix(SQLITE)
+    if path == text or not path or path.endswith("/"):
+        raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+    if path.startswith(":") or "?" in path or "#" in path:
+        raise ValueError("must name a plain file, without options; leave it unset for memory")
+
+
+def has_password(text: str) -> bool:
+    """Whether anything in it should not be seen. True of what cannot be read: it may be a slip in a URL that
+    has a password."""
+    try:
+        parts = [urlsplit(each) for each in text.split()]
+    except ValueError:
+        return True
+    return any(
+        ":" in part.netloc.rpartition("@")[0]
+        or _SECRET_OPTIONS & {name for name, _ in parse_qsl(part.query, keep_blank_values=True)}
+        for part in parts
+    )
+
+
+def from_file(path: Path) -> str:
+    """The URL that a file holds, or several, separated by blanks or line breaks. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX_BYTES + 1).decode()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("names a file that is not text") from None
+    if len(text) > FILE_MAX_BYTES or not text.split():
+        raise ValueError("names a file that holds no URL")
+    return " ".join(text.split())
