@@ -126,8 +126,18 @@ class Settings(BaseModel):
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="`text`, `json`, or `auto`: text on a terminal, else JSON."
     )
+    drain_delay_s: float = Field(
+        0.0,
+        description="After SIGTERM the server goes on for so long, while `/health/ready` says 503 "
+        "`shutting_down`: the time that a load balancer needs to notice.",
+        ge=0,
+        le=3_600,
+        allow_inf_nan=False,
+    )
     shutdown_timeout_s: Seconds = Field(
-        10.0, description="After SIGTERM the process is gone within this time, whatever clients do."
+        10.0,
+        description="After SIGTERM, and `CONDUIT_DRAIN_DELAY_S`, the process is gone within this time, "
+        "whatever clients do.",
     )
 
     # Publishing

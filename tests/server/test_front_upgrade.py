@@ -138,7 +138,7 @@ async def test_http_1_0_cannot_upgrade(client):
 
 
 async def test_an_upgrade_while_stopping_is_503(port, client):
-    port.context.ready = False
+    port.context.is_stopping = True
     await client.send(REQUEST)
     answer = await client.answer()
     assert (answer.status, answer.json["code"]) == (503, "shutting_down")

@@ -9,9 +9,11 @@ import pytest
 from conduit.server.context import Context, Limits
 from conduit.server.serving import Server
 from tests.broker.kit import running_broker
+from tests.support.http import Api
 from tests.support.raw import RawHttp, RawSocket
 from tests.support.server import running_server
 from tests.support.wait import until
+from tests.support.ws import WsClient
 
 
 class Connection:
@@ -49,6 +51,37 @@ def test_while_it_stops_the_server_is_alive_but_not_ready_and_accepts_nobody():
         assert (status, json.loads(body)["code"]) == (503, "shutting_down")
         until(lambda: refuses(server.port))
         assert server.alive
+
+
+@pytest.mark.e2e
+def test_while_it_drains_new_connections_are_served_and_probes_see_that_it_stops():
+    with running_server(CONDUIT_DRAIN_DELAY_S="600") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        server.send_signal(signal.SIGTERM)
+        until(lambda: api.get("/health/ready").status == 503)
+        assert api.get("/health/ready").code == "shutting_down"
+        assert api.publish("t", 1)["seq"] == 1
+        with WsClient(server.ws_url) as client:
+            client.subscribe("t")
+        server.send_signal(signal.SIGTERM)
+        code, seconds = server.wait()
+        assert (code, seconds < 10) == (0, True)
+        assert "SIGTERM: not ready any more, stopping in 600 s" in server.log_text()
+
+
+@pytest.mark.e2e
+def test_what_has_drained_stops_by_itself():
+    with running_server(CONDUIT_DRAIN_DELAY_S="0.2") as server:
+        assert server.terminate()[0] == 0
+        assert "drained: stopping" in server.log_text()
+
+
+@pytest.mark.e2e
+def test_ctrl_c_waits_for_no_load_balancer():
+    with running_server(CONDUIT_DRAIN_DELAY_S="600") as server:
+        server.send_signal(signal.SIGINT)
+        assert server.wait()[0] == 0
 
 
 def refuses(port: int) -> bool:

@@ -54,7 +54,11 @@ def run(settings: Settings) -> int:
 async def _serve(settings: Settings) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
     context = _context(settings, broker)
-    server = Server(context, stop_within_s=settings.shutdown_timeout_s)
+    server = Server(
+        context,
+        stop_within_s=settings.shutdown_timeout_s,
+        drain_delay_s=settings.drain_delay_s,
+    )
     # Before the store is opened: a second server must not touch the database of the first.
     listener = _bind(settings.host, settings.port)
     try:

@@ -91,6 +91,8 @@ class Context:
         """Of the garbage collector."""
         self.ready = False
         """False before the store is open and from the first signal on: `/health/ready` says 503."""
+        self.is_stopping = False
+        """Whether new WebSockets are refused: not while it drains, although it is not ready."""
 
     @property
     def connection_count(self) -> int:

@@ -145,7 +145,7 @@ class Front(HttpConnection):
         try:
             if body:
                 raise InvalidRequest("a request to upgrade has no body")
-            if not self.context.ready:
+            if self.context.is_stopping:
                 raise Unavailable("the server is stopping", code="shutting_down")
             key = check_upgrade(head.headers)
             check_origin(head.headers, self.context.cors_origin)

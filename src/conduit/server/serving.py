@@ -43,13 +43,19 @@ REQUESTS_PART = 0.3
 class Server(uvicorn.Server):
     """Serves the sockets that `serve` is given until a signal, and then until all is answered.
 
-    The broker must have started, and is to be stopped after `serve`. `stop_within_s` after the signal
-    the process ends, whatever still runs.
+    The broker must have started, and is to be stopped after `serve`. After SIGTERM it serves on for
+    `drain_delay_s`, and says that it is not ready; `stop_within_s` after that the process ends, whatever
+    still runs.
     """
 
-    def __init__(self, context: Context, *, stop_within_s: float) -> None:
+    def __init__(
+        self, context: Context, *, stop_within_s: float, drain_delay_s: float = 0.0
+    ) -> None:
         self._context = context
         self._stop_within_s = stop_within_s
+        self._drain_delay_s = drain_delay_s
+        # Set while it serves on after SIGTERM.
+        self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._collecting = Collecting(context.pauses)
         api = create_api(context)
@@ -71,7 +77,8 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The first signal stops the server in good order, the second one at once."""
+        """SIGTERM stops the server after the drain delay, SIGINT at once; another one ends the delay, and one
+        more the process."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
@@ -81,8 +88,21 @@ class Server(uvicorn.Server):
         if self.should_exit:
             logger.warning("%s again: exiting at once", number.name)
             os._exit(1)
-        logger.info("%s: stopping", number.name)
         self._context.ready = False
+        if self._drain_delay_s and self._draining is None and number == signal.SIGTERM:
+            logger.info(
+                "%s: not ready any more, stopping in %g s", number.name, self._drain_delay_s
+            )
+            loop = asyncio.get_running_loop()
+            self._draining = loop.call_later(self._drain_delay_s, self._stop, "drained")
+        else:
+            self._stop(number.name)
+
+    def _stop(self, why: str) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+        logger.info("%s: stopping", why)
+        self._context.is_stopping = True
         self.should_exit = True
         # A thread, because what keeps the process from ending may be the loop or another thread.
         watchdog = threading.Timer(self._stop_within_s, _give_up)
@@ -97,7 +117,7 @@ class Server(uvicorn.Server):
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._collecting.start()
         self._sweep()
-        self._context.ready = not self.should_exit
+        self._context.ready = not self.should_exit and self._draining is None
         for each in sockets or ():
             host, port = each.getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -106,7 +126,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, close the WebSockets, let the requests that have arrived be answered."""
-        self._context.ready = False
+        self._context.ready, self._context.is_stopping = False, True
         for listening in self.servers:
             listening.close()
         await self._close_sessions()
