@@ -53,9 +53,9 @@ class Stats:
         self.started_at = started_at
         self.published_count = 0
         self.duplicate_count = 0
-        self.publish_error_count = 0
-        # By error code; of these, the first are there before they come up, so that one can watch for them.
-        self.publish_refused = dict.fromkeys(
+        # Publishes refused or failed, by error code. These are there before they come up, so that one can
+        # watch for them.
+        self.publish_errors = dict.fromkeys(
             ("overloaded", "store_unavailable", "outcome_unknown"), 0
         )
         self.forgotten_key_count = 0

@@ -32,7 +32,6 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _COUNTERS = {
     "published_count": "Messages stored.",
     "duplicate_count": "Publishes answered with the result of an earlier one.",
-    "publish_error_count": "Publishes refused or failed.",
     "forgotten_key_count": "Idempotency keys forgotten before their window was over.",
     "delivered_count": "Deliveries handed to subscribers, redeliveries included.",
     "redelivered_count": "Deliveries with an attempt above 1.",
@@ -67,11 +66,11 @@ class _Collector(Collector):
             name = f"conduit_{attribute.removesuffix('_count')}"
             yield CounterMetricFamily(name, about, getattr(broker.stats, attribute))
         refused = CounterMetricFamily(
-            "conduit_publish_refused",
+            "conduit_publish_error",
             "Publishes refused or failed, by error code.",
             labels=["code"],
         )
-        for code, count in broker.stats.publish_refused.items():
+        for code, count in broker.stats.publish_errors.items():
             refused.add_metric([code], count)
         yield refused
         gauges = broker.gauges()

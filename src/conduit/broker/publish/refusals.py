@@ -24,8 +24,7 @@ class Refusals:
 
     def add(self, error: ConduitError) -> None:
         """A publish was answered with this."""
-        self._stats.publish_error_count += 1
-        counts = self._stats.publish_refused
+        counts = self._stats.publish_errors
         counts[error.code] = counts.get(error.code, 0) + 1
         if isinstance(error, Unavailable):
             count, _ = self._untold.get(error.code, (0, ""))
