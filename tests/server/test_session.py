@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 
+from conduit.broker.stats import Stats
 from conduit.names import DEFAULT_TENANT as T
+from conduit.server.slow import SlowClosed
+from conduit.server.websocket import DEFAULT_TIMING
 from conduit.storage.dead_letters import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish
@@ -198,3 +202,42 @@ async def test_the_error_of_a_verb_that_cannot_be_used_names_the_message(port: P
         "invalid_request",
         "m1",
     )
+
+
+async def test_a_subscriber_that_does_not_drain_is_counted_and_named_in_the_log(port: Port, caplog):
+    caplog.set_level(logging.INFO)
+    client = await subscribed(port, "billing")
+    (session,) = port.context.sessions
+    session.pause_writing()
+    for now in (0, DEFAULT_TIMING.slow_timeout_s):
+        session.check(now)
+    assert port.broker.stats.slow_closed_count == 1
+    host, number = client.writer.get_extra_info("sockname")
+    port.context.slow.tell()
+    port.context.slow.tell()
+    assert caplog.messages == [
+        f"closed 1 slow subscriber with 4008, which took no data: {host}:{number} (billing)"
+    ]
+
+
+async def test_one_that_is_written_to_beyond_the_bound_is_counted_too(port: Port):
+    await subscribed(port, "s")
+    (session,) = port.context.sessions
+    while not session.closing:
+        session.write(bytes(1 << 20))
+    assert port.broker.stats.slow_closed_count == 1
+
+
+def test_of_many_slow_subscribers_a_few_are_named(caplog):
+    caplog.set_level(logging.INFO)
+    slow = SlowClosed(Stats(0.0))
+    for number in range(1000):
+        slow.add(("10.0.0.1", number), [f"t{topic}" for topic in range(7)])
+    slow.tell()
+    (line,) = caplog.messages
+    assert line.startswith(
+        "closed 1000 slow subscribers with 4008, which took no data: 10.0.0.1:0 (t0, "
+    )
+    assert "t4 and 2 more)" in line
+    assert line.endswith(" and 995 more")
+    assert line.count("10.0.0.1") == 5

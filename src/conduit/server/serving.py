@@ -159,6 +159,7 @@ class Server(uvicorn.Server):
             _check(connection.sweep, now)
         for session in tuple(self._context.sessions):
             _check(session.check, now)
+        self._context.slow.tell()
         self._collecting.look()
 
 

@@ -118,6 +118,11 @@ class Session(WebSocket):
         if writable:
             self._resume()
 
+    def on_slow(self) -> None:
+        """Count it, and name it in the log."""
+        peer = self._transport.get_extra_info("peername")
+        self._context.slow.add(peer, self._connection.names)
+
     def on_text(self, text: bytes) -> None:
         """One frame of the client."""
         if self._subscribing is not None:

@@ -122,6 +122,9 @@ class WebSocket(WSListener):
     def on_writable(self, writable: bool) -> None:
         """`writable` has changed. May be called from within `write`."""
 
+    def on_slow(self) -> None:
+        """It did not drain, and is closed next, with 4008 or at once."""
+
     def on_closed(self) -> None:
         """The connection is gone. The last call, and the only one that is sure to come."""
 
@@ -136,6 +139,7 @@ class WebSocket(WSListener):
             return
         if not self.writable and self._transport.get_write_buffer_size() > WRITE_MAX_BYTES:
             self._closing_with = CLOSE_SLOW
+            self.on_slow()
             self.abort()
             return
         self._transport.write(data)
@@ -207,6 +211,7 @@ class WebSocket(WSListener):
             if self._blocked_since is None:
                 self._blocked_since = now
             elif now - self._blocked_since >= self._timing.slow_timeout_s:
+                self.on_slow()
                 self.close(CLOSE_SLOW, "slow subscriber")
                 self._closing_since = now
         else:

@@ -279,6 +279,11 @@ class Connection:
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
 
+    @property
+    def names(self) -> list[str]:
+        """Its subscriptions for people: by name, or else by what they are to."""
+        return [pattern if name is None else name for pattern, name in self._shares]
+
     def writable_changed(self) -> None:
         """The socket drains again, or no longer."""
         for announcement in self._announcements.values():
