@@ -15,6 +15,7 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.settings import DURABLE
 from conduit.broker.stamps import Stamps
+from conduit.broker.stats import Stats
 from conduit.broker.store_time import StoreTime
 from conduit.broker.waiting import result_of
 from conduit.core.message import SubscriptionSettings
@@ -49,7 +50,7 @@ class ManualClock:
 def made_commits(clock: ManualClock) -> Commits:
     """Commits without a broker."""
     store = MemoryStore()
-    return Commits(clock, Stamps(store, StoreTime(store, clock)))
+    return Commits(clock, Stamps(store, StoreTime(store, clock)), Stats(clock.now()))
 
 
 class Peer:

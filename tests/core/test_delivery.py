@@ -68,6 +68,18 @@ def test_what_a_subscriber_that_never_acks_was_given_is_settled():
     assert (delivery.floor, delivery.cursor, delivery.is_idle) == (3, 3, True)
 
 
+def test_it_is_known_when_something_was_handed_out_for_the_first_time():
+    delivery = machine(ack_wait_s=2.0)
+    delivery.hand(1, 2, ALICE, 5.0)
+    delivery.hand(3, 3, BOB, 6.0)
+    assert [delivery.handed_at(seq) for seq in (1, 2, 3, 4)] == [5.0, 5.0, 6.0, None]
+
+    delivery.extend(1, 6.0, 30.0)
+    delivery.ack(2)
+    delivery.set_policy(Policy(ack_wait_s=9.0))
+    assert [delivery.handed_at(seq) for seq in (1, 2, 3)] == [None, None, None]
+
+
 # Failure ------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,16 @@ async def test_no_metric_grows_with_topics_or_subscriptions(api: Api):
     _, samples = await scrape(api)
     assert len(samples) == before
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code"}
+    assert labels == {"version", "store", "code", "le"}
+
+
+async def test_times_are_histograms(api: Api):
+    await api.topic("t", count=3)
+    values, samples = await scrape(api)
+    assert values["conduit_publish_duration_seconds_count"] == 1
+    assert values["conduit_commit_duration_seconds_count"] == 1
+    bounds = [s.labels["le"] for s in samples if s.name == "conduit_ack_latency_seconds_bucket"]
+    assert (bounds[0], bounds[-1]) == ("0.001", "+Inf")
 
 
 async def test_refused_publishes_are_counted_by_their_code(api: Api):

@@ -25,7 +25,7 @@ async def test_stats_count_what_happens(api: Api):
 
 async def test_rates_are_means_of_the_last_ten_seconds(api: Api):
     await api.topic("t", 90)
-    api.context.broker.stats.tick(api.bench.clock.now())
+    api.context.broker.stats.tick(api.bench.clock.now(), api.bench.clock.wall_ms())
     api.bench.clock.seconds += 9
     assert (await api.get("/api/stats"))["messages_per_sec"] == pytest.approx(10)
     api.bench.clock.seconds += 10
@@ -36,7 +36,7 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
     broker = api.context.broker
     for _ in range(725):
         api.bench.clock.seconds += 5
-        assert broker.stats.tick(api.bench.clock.now())
+        assert broker.stats.tick(api.bench.clock.now(), api.bench.clock.wall_ms())
         broker.stats.sample(api.bench.clock.now(), api.bench.clock.wall_ms(), broker.gauges())
     whole = await api.get("/api/stats/history")
     assert (whole["interval_s"], len(whole["samples"])) == (5, 720)

@@ -63,8 +63,9 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now())
+        self.stats.look(clock.now(), clock.wall_ms())
         self._time = StoreTime(store, clock)
-        commits = Commits(clock, Stamps(store, self._time))
+        commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
         self._engine: Engine = make_engine(
@@ -215,7 +216,7 @@ class Broker:
         self._publisher.tick(now)
         self.router.tidy()
         self.subscriptions.tick()
-        if self.stats.tick(now):
+        if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
 
     @property

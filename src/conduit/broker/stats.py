@@ -10,9 +10,12 @@ from collections import deque
 
 import msgspec
 
+from conduit.core.histogram import LONG_S, SHORT_S, Histogram
 from conduit.core.rate import RateWindow
 
 SAMPLE_INTERVAL_S = 5.0
+# Acks whose time is measured in one second: that of each costs a tenth of what the ack does.
+ACKS_TIMED_COUNT = 100
 # One hour of samples.
 SAMPLES_COUNT_MAX = 720
 
@@ -76,20 +79,52 @@ class Stats:
         self.gap_count = 0
         self.full_count = 0
         self.slow_closed_count = 0
+        self.commit_times = Histogram(SHORT_S)
+        """Of commits, from the store's having it to its answer."""
+        self.publish_times = Histogram(SHORT_S)
+        """Of publishes that were stored, from their coming to their answer; what shares a commit counts as
+        having come with the first of it."""
+        self.delivery_times = Histogram(LONG_S)
+        """Of messages, from their being published to their first hand-out to a subscriber."""
+        self.ack_times = Histogram(LONG_S)
+        """From a first hand-out to its ack: of ACKS_TIMED_COUNT acks in a second at most, since …"""
+        self.acks_to_time = ACKS_TIMED_COUNT
+        """… so many may still be measured before the next `tick`."""
+        self.stamp_offset_s = 0.0
+        """By how much the clock of stamps is ahead of that of deadlines, as of the last tick: so nobody has
+        to read both."""
         self.history: deque[Sample] = deque(maxlen=SAMPLES_COUNT_MAX)
         # Field of Rates → window and the counter's value that the window has seen.
         self._windows = {name: RateWindow() for name in Rates.__struct_fields__}
         self._seen = dict.fromkeys(self._windows, 0)
         self._next_sample_at = started_at + SAMPLE_INTERVAL_S
 
-    def tick(self, now: float) -> bool:
-        """Bring the rates up to date; call it every second. True if a sample is due."""
+    def tick(self, now: float, wall_ms: int) -> bool:
+        """Bring the rates up to date; call it every second, with what both clocks say. True if a sample is
+        due."""
+        self.look(now, wall_ms)
+        self.acks_to_time = ACKS_TIMED_COUNT
         for name, window in self._windows.items():
             count: int = getattr(self, f"{name}_count")
             if count != self._seen[name]:
                 window.add(count - self._seen[name], now)
                 self._seen[name] = count
         return now >= self._next_sample_at
+
+    def look(self, now: float, wall_ms: int) -> None:
+        """Know what the clocks say."""
+        self.stamp_offset_s = wall_ms / 1000 - now
+
+    def delivered(self, published_at_ms: int, now: float, count: int) -> None:
+        """So many first deliveries were handed out, the oldest of a message of this time."""
+        self.delivered_count += count
+        age_s = now + self.stamp_offset_s - published_at_ms / 1000
+        self.delivery_times.add(age_s, count)
+
+    def acked_after(self, seconds: float) -> None:
+        """One of `acks_to_time` took so long."""
+        self.acks_to_time -= 1
+        self.ack_times.add(seconds)
 
     def rates(self, now: float) -> Rates:
         """The rates at `now`, as of the last tick, to a hundredth."""

@@ -99,6 +99,12 @@ class Delivery(OpenDeliveries):
         self.runs.hand(first, last, holder, deadline)
         return deadline
 
+    def handed_at(self, seq: int) -> float | None:
+        """When a number was handed out that is out for the first time, and was not extended; else None."""
+        run = self.runs.find(seq)
+        # What is in a run was handed out under the policy that holds.
+        return None if run is None else run.deadline - self._first_wait_s
+
     def pass_over(self, last: int) -> None:
         """Nothing after `cursor` up to `last` needs settling: it went to a subscriber that does not ack,
         or is `lost`. What is open stays so, and is found missing when it is handed out again."""

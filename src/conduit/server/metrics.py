@@ -17,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
     SummaryMetricFamily,
@@ -24,6 +25,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from conduit import __version__
+from conduit.broker.stats import ACKS_TIMED_COUNT
+from conduit.core.histogram import Histogram
 from conduit.server.context import Context
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -53,6 +56,24 @@ _COUNTERS = {
 }
 
 
+# Attribute of Stats → name and what is measured.
+_TIMES = {
+    "commit_times": ("commit_duration", "Time that the store took for a commit."),
+    "publish_times": (
+        "publish_duration",
+        "Time from a publish to its receipt; what shares a commit counts from the first of it.",
+    ),
+    "delivery_times": (
+        "delivery_latency",
+        "Age of a message when it was first handed to a subscriber.",
+    ),
+    "ack_times": (
+        "ack_latency",
+        f"Time from the first hand-out to the ack, of {ACKS_TIMED_COUNT} acks in a second at most.",
+    ),
+}
+
+
 class _Collector(Collector):
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -73,6 +94,8 @@ class _Collector(Collector):
         for code, count in broker.stats.publish_errors.items():
             refused.add_metric([code], count)
         yield refused
+        for attribute, (name, about) in _TIMES.items():
+            yield _histogram(f"conduit_{name}_seconds", about, getattr(broker.stats, attribute))
         gauges = broker.gauges()
         yield _gauge("topics", "Topics.", gauges.topic_count)
         yield _gauge("subscribers", "Live attachments.", gauges.subscriber_count)
@@ -101,6 +124,13 @@ class _Collector(Collector):
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"conduit_{name}", about, value)
+
+
+def _histogram(name: str, about: str, times: Histogram) -> HistogramMetricFamily:
+    buckets = [
+        ("+Inf" if bound is None else str(bound), count) for bound, count in times.cumulative()
+    ]
+    return HistogramMetricFamily(name, about, buckets, times.sum)
 
 
 def create_registry(context: Context) -> CollectorRegistry:

@@ -148,9 +148,13 @@ class Cursor:
         delivery, progress = self.delivery, self._engine.progress
         if verb.may_kill and not progress.deaths_left(self) and verb.kills(delivery, seq, holder):
             return Outcome.FULL
+        stats = self._engine.stats
+        handed_at = delivery.handed_at(seq) if stats.acks_to_time and verb.is_ack else None
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
-            verb.count(self._engine.stats)
+            verb.count(stats)
+            if handed_at is not None:
+                stats.acked_after(self._engine.clock.now() - handed_at)
             self.changed()
         return outcome
 
@@ -158,8 +162,12 @@ class Cursor:
         """See `Settling.settle_through`."""
         if seq > self.position:
             return None
+        stats = self._engine.stats
+        handed_at = self.delivery.handed_at(seq) if stats.acks_to_time else None
         settled_count = self.delivery.ack_through(seq, holder)
-        self._engine.stats.acked_count += settled_count
+        stats.acked_count += settled_count
+        if settled_count and handed_at is not None:
+            stats.acked_after(self._engine.clock.now() - handed_at)
         self.changed()
         return settled_count
 

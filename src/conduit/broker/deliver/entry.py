@@ -23,6 +23,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     frame: bytes
     head_bytes: int
     """Size of the frame's WebSocket header."""
+    published_at_ms: int
 
     def frame_for(self, attempt: int, failures: int, subscription: bytes) -> bytes:
         """The frame of another attempt, or for a durable subscription (its name, else empty)."""
@@ -58,4 +59,5 @@ def make_entry(topic: Topic, message: Message | NewMessage | DeadLetter, seq: in
         text += b',"headers":' + message.headers
     text += _FIRST_ATTEMPT
     frame = text_frame(text)
-    return Entry(seq, message.message_id, frame, len(frame) - len(text))
+    head_bytes = len(frame) - len(text)
+    return Entry(seq, message.message_id, frame, head_bytes, message.published_at_ms)

@@ -188,7 +188,9 @@ class Feed:
             except Exception:
                 logger.exception("a follower failed")
                 follower.fall_behind(first - 1)
-        tools.stats.delivered_count += written_count * len(entries)
+        if written_count:
+            count = written_count * len(entries)
+            tools.stats.delivered(entries[0].published_at_ms, now, count)
 
     def _trim(self) -> None:
         """Stay within the bounds, and tell the node's budget what is kept."""

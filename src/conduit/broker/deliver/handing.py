@@ -153,7 +153,7 @@ class Handing:
             data = b"".join([entry.frame_for(1, 0, name) for entry in entries])
         else:
             data = b"".join([entry.frame for entry in entries])
-        engine.stats.delivered_count += len(entries)
+        engine.stats.delivered(entries[0].published_at_ms, now, len(entries))
         subscriber.outlet.write(data)
         if last == self._feed.position:
             engine.backlog.live(owner)

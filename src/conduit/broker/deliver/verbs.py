@@ -34,6 +34,8 @@ class Verb(msgspec.Struct, frozen=True):
 
     may_kill: ClassVar[bool] = False
     """Whether `kills` may be true of some delivery."""
+    is_ack: ClassVar[bool] = False
+    """Whether it says that the message is done."""
 
     def settle(self, delivery: Delivery, seq: int, holder: int) -> Outcome:
         """Do it, if the delivery's state allows it."""
@@ -62,6 +64,8 @@ class Verb(msgspec.Struct, frozen=True):
 
 class Acked(Verb, frozen=True):
     """Done. Whoever has handled the message may say so, even if it has gone to another since."""
+
+    is_ack: ClassVar[bool] = True
 
     def _apply(self, delivery: Delivery, seq: int, holder: int) -> bool:
         return delivery.ack(seq)

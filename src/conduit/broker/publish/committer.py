@@ -295,6 +295,8 @@ class Committer:
             self._refuse(batch, error)
             return False
         if seqs:
+            now = asyncio.get_running_loop().time()
+            self._commits.stored(batch.units, self._begun_at, now)
             try:
                 passing_on = self._on_committed(batch.messages, seqs)
                 if passing_on is not None:
