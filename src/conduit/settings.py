@@ -126,6 +126,13 @@ class Settings(BaseModel):
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="`text`, `json`, or `auto`: text on a terminal, else JSON."
     )
+    metrics_max_subscriptions: int = Field(
+        100,
+        description="Of so many durable subscriptions `/metrics` has series of their own: those with the "
+        "largest lag. 0: of none.",
+        ge=0,
+        le=10_000,
+    )
     drain_delay_s: float = Field(
         0.0,
         description="After SIGTERM the server goes on for so long, while `/health/ready` says 503 "

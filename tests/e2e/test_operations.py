@@ -2,8 +2,11 @@
 
 import re
 
-from tests.support.http import accepted
-from tests.support.wait import until
+import pytest
+
+from tests.support.http import Api, accepted
+from tests.support.server import running_server
+from tests.support.wait import DEADLINE_S, until
 
 STORES = ["sqlite"]
 
@@ -39,6 +42,27 @@ def test_metrics_are_prometheus_text_and_count_what_happened(api, ws, topic):
     ws.messages(3)
     assert total("published") >= published + 3
     until(lambda: total("delivered") >= delivered + 3)
+
+
+@pytest.mark.parametrize("database", ["", "sqlite:///conduit.db"])
+def test_a_subscription_has_series_of_its_own(database):
+    with running_server(DATABASE_URL=database) as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        accepted(api.post("/api/subscriptions", {"name": "s", "topic": "t"}), 201)
+        api.publish_many("t", [1, 2, 3])
+
+        def values():
+            text = api.get("/metrics").body.decode()
+            found = re.findall(r'^conduit_subscription_(\w+){.*"s".*} (\S+)$', text, re.MULTILINE)
+            return {name: float(value) for name, value in found}
+
+        # They are looked at every few seconds, and an age is some time after the message.
+        until(lambda: values().get("oldest_unsettled_age_seconds"))
+        age = values().pop("oldest_unsettled_age_seconds")
+        assert 0 < age < DEADLINE_S
+        rest = {name: value for name, value in values().items() if not name.startswith("oldest")}
+        assert rest == {"lag": 3, "in_flight": 0, "pending_retries": 0, "dead_letters": 0}
 
 
 def test_openapi_describes_every_path(api):

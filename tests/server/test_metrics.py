@@ -51,15 +51,42 @@ async def test_every_counter_of_the_broker_is_a_metric(api: Api):
     assert {f"conduit_{name.removesuffix('_count')}_total" for name in counters} <= values.keys()
 
 
-async def test_no_metric_grows_with_topics_or_subscriptions(api: Api):
-    before = len((await scrape(api))[1])
-    for number in range(5):
-        await api.topic(f"t{number}")
-        await api.die(f"t{number}", subscription=f"s{number}")
-    _, samples = await scrape(api)
-    assert len(samples) == before
+async def test_only_the_largest_subscriptions_are_labels_and_no_topic_is():
+    async with running_api(metrics_max_subscriptions=2) as api:
+        for number in range(5):
+            await api.topic(f"t{number}")
+            await api.die(f"t{number}", subscription=f"s{number}")
+            await api.bench.publish_many(f"t{number}", 1 + number)
+        values, samples = await scrape(api)
+    assert values["conduit_subscriptions"] == 5
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code", "le"}
+    assert labels == {"version", "store", "code", "le", "tenant", "subscription"}
+    shown = {s.labels["subscription"] for s in samples if "subscription" in s.labels}
+    assert shown == {"s4", "s3"}
+
+
+async def test_a_subscription_has_its_lag_age_deliveries_and_dead_letters(api: Api):
+    await api.topic("t")
+    await api.die("t", subscription="s", count=3)
+    await api.bench.publish_many("t", 2)
+    _, samples = await scrape(api)
+    of_one = {"tenant": "default", "subscription": "s"}
+    values = {s.name: s.value for s in samples if s.labels == of_one}
+    assert values == {
+        "conduit_subscription_lag": 2,
+        "conduit_subscription_oldest_unsettled_age_seconds": 0,
+        "conduit_subscription_in_flight": 0,
+        "conduit_subscription_pending_retries": 0,
+        "conduit_subscription_dead_letters": 3,
+    }
+
+
+async def test_a_setting_switches_the_series_of_subscriptions_off():
+    async with running_api(metrics_max_subscriptions=0) as api:
+        await api.topic("t")
+        await api.die("t", subscription="s")
+        _, samples = await scrape(api)
+    assert not [s for s in samples if "subscription" in s.labels]
 
 
 async def test_times_are_histograms(api: Api):

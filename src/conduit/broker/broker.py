@@ -14,6 +14,7 @@ from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redriver
 from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
+from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.attach.connection import Connection, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
@@ -53,6 +54,8 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_pending_retries: int = 10_000
     idempotency_window_s: float = 600.0
     idempotency_max_count: int = 250_000
+    metrics_max_subscriptions: int = 100
+    """Of how many subscriptions `standings` tells; 0: of none."""
 
 
 class Broker:
@@ -62,8 +65,7 @@ class Broker:
         self.store = store
         self.clock = clock
         self._options = options
-        self.stats = Stats(clock.now())
-        self.stats.look(clock.now(), clock.wall_ms())
+        self.stats = Stats(clock.now(), clock.wall_ms())
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
@@ -110,6 +112,7 @@ class Broker:
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
+        self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.subscriptions)
         self._housekeeper = Housekeeper(
@@ -118,6 +121,9 @@ class Broker:
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
+
+    def _standings(self, max_count: int) -> Standings:
+        return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -155,6 +161,7 @@ class Broker:
         if self._is_stopping:
             return
         self._is_stopping = True
+        await self.standings.close()
         self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()

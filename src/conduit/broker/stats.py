@@ -52,7 +52,7 @@ class Stats:
     `delivered_count` has every delivery, redeliveries included. Times are on the clock of deadlines.
     """
 
-    def __init__(self, started_at: float) -> None:
+    def __init__(self, started_at: float, wall_ms: int = 0) -> None:
         self.started_at = started_at
         self.published_count = 0
         self.duplicate_count = 0
@@ -90,7 +90,7 @@ class Stats:
         """From a first hand-out to its ack: of ACKS_TIMED_COUNT acks in a second at most, since …"""
         self.acks_to_time = ACKS_TIMED_COUNT
         """… so many may still be measured before the next `tick`."""
-        self.stamp_offset_s = 0.0
+        self.stamp_offset_s = wall_ms / 1000 - started_at
         """By how much the clock of stamps is ahead of that of deadlines, as of the last tick: so nobody has
         to read both."""
         self.history: deque[Sample] = deque(maxlen=SAMPLES_COUNT_MAX)
@@ -102,7 +102,7 @@ class Stats:
     def tick(self, now: float, wall_ms: int) -> bool:
         """Bring the rates up to date; call it every second, with what both clocks say. True if a sample is
         due."""
-        self.look(now, wall_ms)
+        self.stamp_offset_s = wall_ms / 1000 - now
         self.acks_to_time = ACKS_TIMED_COUNT
         for name, window in self._windows.items():
             count: int = getattr(self, f"{name}_count")
@@ -110,10 +110,6 @@ class Stats:
                 window.add(count - self._seen[name], now)
                 self._seen[name] = count
         return now >= self._next_sample_at
-
-    def look(self, now: float, wall_ms: int) -> None:
-        """Know what the clocks say."""
-        self.stamp_offset_s = wall_ms / 1000 - now
 
     def delivered(self, published_at_ms: int, now: float, count: int) -> None:
         """So many first deliveries were handed out, the oldest of a message of this time."""

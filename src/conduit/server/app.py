@@ -110,6 +110,7 @@ def _options(settings: Settings) -> BrokerOptions:
         max_pending_retries=settings.max_pending_retries,
         idempotency_window_s=settings.idempotency_window_s,
         idempotency_max_count=settings.idempotency_max_count,
+        metrics_max_subscriptions=settings.metrics_max_subscriptions,
     )
 
 

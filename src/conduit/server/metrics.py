@@ -1,7 +1,7 @@
 """`/metrics`: the broker's counters in Prometheus' text format.
 
-Nothing is counted here: a scrape reads the integers that the broker keeps anyway. No metric has a
-label of unbounded values: a topic or a subscription is never a label.
+Nothing is counted here: a scrape reads the integers that the broker keeps anyway. No label has an unbounded
+number of values: a topic is none, and of subscriptions there are only so many (standing_metrics.py).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from conduit import __version__
-from conduit.broker.stats import ACKS_TIMED_COUNT
+from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
 from conduit.core.histogram import Histogram
+from conduit.server import standing_metrics
 from conduit.server.context import Context
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -83,19 +84,7 @@ class _Collector(Collector):
         broker = self._context.broker
         labels = {"version": __version__, "store": broker.store.kind}
         yield InfoMetricFamily("conduit", "The node.", labels)
-        for attribute, about in _COUNTERS.items():
-            name = f"conduit_{attribute.removesuffix('_count')}"
-            yield CounterMetricFamily(name, about, getattr(broker.stats, attribute))
-        refused = CounterMetricFamily(
-            "conduit_publish_error",
-            "Publishes refused or failed, by error code.",
-            labels=["code"],
-        )
-        for code, count in broker.stats.publish_errors.items():
-            refused.add_metric([code], count)
-        yield refused
-        for attribute, (name, about) in _TIMES.items():
-            yield _histogram(f"conduit_{name}_seconds", about, getattr(broker.stats, attribute))
+        yield from _of_stats(broker.stats)
         gauges = broker.gauges()
         yield _gauge("topics", "Topics.", gauges.topic_count)
         yield _gauge("subscribers", "Live attachments.", gauges.subscriber_count)
@@ -111,6 +100,8 @@ class _Collector(Collector):
         )
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
+        yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
+        yield from standing_metrics.families(broker.standings.newest)
         pauses = self._context.pauses
         yield SummaryMetricFamily(
             "conduit_gc_pause_seconds",
@@ -120,6 +111,23 @@ class _Collector(Collector):
         )
         yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
         yield _gauge("ready", "1 while requests are served.", int(self._context.ready))
+
+
+def _of_stats(stats: Stats) -> Iterator[Metric]:
+    """What is counted and timed."""
+    for attribute, about in _COUNTERS.items():
+        name = f"conduit_{attribute.removesuffix('_count')}"
+        yield CounterMetricFamily(name, about, getattr(stats, attribute))
+    refused = CounterMetricFamily(
+        "conduit_publish_error",
+        "Publishes refused or failed, by error code.",
+        labels=["code"],
+    )
+    for code, count in stats.publish_errors.items():
+        refused.add_metric([code], count)
+    yield refused
+    for attribute, (name, about) in _TIMES.items():
+        yield _histogram(f"conduit_{name}_seconds", about, getattr(stats, attribute))
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

@@ -60,6 +60,11 @@ class Subscriptions:
         await self._counting.close()
         await self._altering.close()
 
+    @property
+    def count(self) -> int:
+        """How many there are, of all tenants."""
+        return self._owned.count
+
     def tick(self) -> None:
         """See `Counting.tick`."""
         self._counting.tick()

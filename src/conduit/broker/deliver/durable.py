@@ -36,6 +36,11 @@ class Durable:
 
     # What is there --------------------------------------------------------------------------------
 
+    @property
+    def count(self) -> int:
+        """How many there are, of all tenants."""
+        return len(self._records)
+
     def find(self, tenant: str, name: str) -> SubscriptionRecord | None:
         """The record, or None; the name need not be valid."""
         return self._records.get((tenant, name))

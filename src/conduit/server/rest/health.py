@@ -62,6 +62,7 @@ async def ready(shared: Shared) -> Response:
 
 
 @router.get("/metrics", dependencies=[NO_QUERY], response_class=PlainTextResponse)
-async def metrics(request: Request) -> Response:
+async def metrics(request: Request, shared: Shared) -> Response:
     """The counters of this node in Prometheus' text format."""
+    await shared.broker.standings.look()
     return Response(render(request.app.state.metrics), media_type=CONTENT_TYPE)
