@@ -381,7 +381,7 @@ async def test_what_died_in_a_subscription_that_is_loaded_anew_is_no_letter_besi
     await bench.publish("t")
     await bench.flush()
     connection.verbs.reject(Reject(peer.of("message")[0]["message_id"]))
-    bench.broker._owned.move_away(bench.broker._owned.get(T, "s"))
+    bench.broker._owned.move_away(bench.broker._owned.get(T, "s"), "a test")
     connection.close()
     again, peer = await bench.subscribe("t", subscription="s")
     again.verbs.ack(Ack(peer.of("message")[0]["message_id"]))

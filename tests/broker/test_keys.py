@@ -63,7 +63,7 @@ async def test_the_log_tells_of_forgotten_keys_once_a_minute(full: Bench, caplog
     await publish(full, "d", "e")
     (line,) = told()
     assert line.startswith("2 idempotency keys were forgotten")
-    assert line.endswith("idempotency_max_count (3)")
+    assert line.endswith("CONDUIT_IDEMPOTENCY_MAX_COUNT (3)")
     full.clock.seconds += WARNING_INTERVAL_S - 1
     await publish(full, "f")
     assert told() == []

@@ -78,7 +78,7 @@ async def test_what_is_moved_away_stores_nothing_more_and_its_topics_are_not_loo
     for message in peer.of("message"):
         connection.verbs.reject(Reject(message["message_id"]))
     marked = bench.broker._engine.progress._marked
-    bench.broker._owned.move_away(bench.broker._owned.get(T, "s"))
+    bench.broker._owned.move_away(bench.broker._owned.get(T, "s"), "a test")
     assert len(marked.changed) >= len(TOPICS) - CLOSED_MAX_COUNT
     await bench.broker._engine.progress.stored()
     assert not marked

@@ -150,7 +150,7 @@ async def test_it_is_shown_logged_and_counted_once(small: Bench, caplog):
     assert (await small.broker.subscriptions.get(T, "s")).full
     assert [record.message for record in caplog.records if "next attempt" in record.message] == [
         "4 deliveries of subscription 's' wait for their next attempt: it gets nothing new before some are"
-        " handed out again or settled"
+        " handed out again or settled (CONDUIT_MAX_PENDING_RETRIES)"
     ]
     assert small.broker.stats.full_count == 1
     connection.verbs.ack(Ack(topic="t", seq=4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
@@ -20,6 +21,8 @@ from conduit.storage.slices import in_slices
 __all__ = ["Catalog", "Topic", "TopicWatcher"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class TopicWatcher(Protocol):
@@ -201,7 +204,7 @@ class Catalog(Topics):
     def _creating(self, count: int) -> Iterator[None]:
         """So many topics more count meanwhile. Raises LimitReached."""
         if len(self._ids) + self._creating_count + count > self._max_count:
-            raise LimitReached(f"there may be {self._max_count} topics, which is the limit")
+            raise LimitReached(f"there may be {self._max_count} topics (CONDUIT_MAX_TOPICS)")
         self._creating_count += count
         try:
             yield
@@ -270,6 +273,8 @@ class Catalog(Topics):
             return
         self._touch(topic)
         self._remove(topic)
+        stored_count = topic.last_seq - topic.first_seq + 1
+        logger.info("topic %r is deleted; messages in it: %d", topic.name, stored_count)
         self._watcher.topic_deleted(topic)
 
     def _touch(self, topic: Topic) -> None:

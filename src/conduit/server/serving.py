@@ -172,5 +172,5 @@ def _check(check: Callable[[float], None], now: float) -> None:
 
 
 def _give_up() -> None:
-    logger.error("did not stop in time: exiting")
+    logger.error("did not stop within CONDUIT_SHUTDOWN_TIMEOUT_S: exiting")
     os._exit(1)

@@ -118,7 +118,7 @@ class Altering:
             try:
                 await self._store.seek(record.subscription_id, positions)
             except OutcomeUnknown:
-                self._owned.move_away(record)
+                self._owned.move_away(record, "the answer to its seek was lost")
                 raise
             await self._move(record, positions)
             with after_change():

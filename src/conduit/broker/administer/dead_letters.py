@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import nullcontext
 
 import msgspec
@@ -25,6 +26,8 @@ DISCARD_COUNT = 500
 LIST_MAX_BYTES = 4 << 20
 
 _ONE_SUBSCRIPTION = {"subscription", "is_redriven"}
+
+logger = logging.getLogger(__name__)
 
 
 class Discarded(msgspec.Struct):
@@ -73,6 +76,16 @@ class DeadLetters:
         """Forget up to `max_count` that match, the newest first, those below `before_id`. Raises
         OutcomeUnknown if the store fails after some are gone."""
         done = Discarded()
+        try:
+            await self._discard(tenant, which, done, max_count, before_id)
+        finally:
+            if done.discarded_count:
+                logger.info("dead letters discarded: %d", done.discarded_count)
+        return done
+
+    async def _discard(
+        self, tenant: str, which: DeadFilter, done: Discarded, max_count: int, before_id: str | None
+    ) -> None:
         while done.matched_count < max_count:
             wanted = min(DISCARD_COUNT, max_count - done.matched_count)
             with after_change() if done.discarded_count else nullcontext():
@@ -83,12 +96,11 @@ class DeadLetters:
                 done.discarded_count += await self._store.dead_delete(tenant, ids)
             done.matched_count += len(ids)
             if len(ids) < wanted:
-                return done
+                return
             before_id = ids[-1]
             # A store in memory does not wait.
             await asyncio.sleep(0)
         done.before_id = before_id
-        return done
 
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:
         """Deliver it again, and mark it; raises NotFound, or why it cannot be: see `Redriver`."""

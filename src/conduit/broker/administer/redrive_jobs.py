@@ -99,6 +99,14 @@ class RedriveJobs:
             del jobs[next(job_id for job_id, job in jobs.items() if job.state != "running")]
         job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, self._clock.wall_ms())
         jobs[job.job_id] = job
+        logger.info(
+            "redrive job %s: up to %d dead letters of %s in %s, %g a second",
+            job.job_id,
+            max_count,
+            "all subscriptions" if which.subscription is None else repr(which.subscription),
+            "all topics" if which.topic is None else repr(which.topic),
+            rate_per_s,
+        )
         task = asyncio.create_task(self._run(tenant, which, job))  # noqa: TID251 - a job's root; `stop` cancels it
         self._tasks[job.job_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.job_id))
@@ -231,3 +239,12 @@ class RedriveJobs:
         if job.state == "running":
             job.state = state
             job.finished_at_ms = self._clock.wall_ms()
+            logger.info(
+                "redrive job %s is %s: %d of %d redriven, %d failed%s",
+                job.job_id,
+                state,
+                job.redriven_count,
+                job.matched_count,
+                job.failed_count,
+                "" if job.error is None else f"; {job.error}",
+            )

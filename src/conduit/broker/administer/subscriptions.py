@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -31,6 +32,7 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.errors import InvalidRequest
+from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
@@ -39,6 +41,10 @@ from conduit.storage.base import Store
 TOPICS_SHOWN_COUNT = 20
 # Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
+START_LOGGED_CHARS = 100
+
+
+logger = logging.getLogger(__name__)
 
 
 class Subscriptions:
@@ -118,7 +124,9 @@ class Subscriptions:
         async def pause(change: Change, record: SubscriptionRecord) -> None:
             await self._altering.configure(change, record, record.settings, paused=paused)
 
-        return await self._changed(await self._altering.make(tenant, name, pause))
+        record = await self._altering.make(tenant, name, pause)
+        logger.info("subscription %r is %s", name, "paused" if paused else "resumed")
+        return await self._changed(record)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Forget it; its subscribers are unsubscribed. Its dead letters stay."""
@@ -136,6 +144,12 @@ class Subscriptions:
         if not dry_run:
             # Nobody waits for what only looks.
             await self._seek(record, positions)
+            logger.info(
+                "subscription %r was moved by a seek to %s; topics: %d",
+                name,
+                _text(start),
+                len(positions),
+            )
         moved = Moved([], False, 0, dry_run, missing(beginning))
         async for topic, floor in self._topics_of(positions):
             place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))
@@ -267,3 +281,8 @@ class Subscriptions:
             for record in page
             if self._owned.find(tenant, record.name) is record
         ]
+
+
+def _text(start: StartSpec) -> str:
+    """A start for the log, where a long list of positions has no place."""
+    return start if isinstance(start, str) else encode_json(start).decode()[:START_LOGGED_CHARS]

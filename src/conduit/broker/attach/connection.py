@@ -108,7 +108,10 @@ class Connection:
         if (frame.topic, frame.subscription) in self._shares:
             raise Conflict("this connection has that subscription", code="already_subscribed")
         if len(self._shares) >= self._room.max_count:
-            raise LimitReached(f"one connection may have {self._room.max_count} subscriptions")
+            raise LimitReached(
+                f"one connection may have {self._room.max_count} subscriptions "
+                "(CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION)"
+            )
         # Before anything is made for it.
         check_start(frame.topic, frame.start)
         settings = check_settings(given_settings(frame, durable=frame.subscription is not None))

@@ -151,7 +151,7 @@ class Group:
             stats.full_count += 1
             logger.warning(
                 "%d deliveries of %s wait for their next attempt: it gets nothing new before some are"
-                " handed out again or settled",
+                " handed out again or settled (CONDUIT_MAX_PENDING_RETRIES)",
                 self.pending.count,
                 "a subscriber without a name"
                 if self.name is None

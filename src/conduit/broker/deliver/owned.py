@@ -168,6 +168,7 @@ class Owned(Durable):
             return
         self._touch(record)
         self._remove(record)
+        logger.info("subscription %r is deleted", record.name)
         self._engine.lags.forget(record)
         self._router.covered(record.tenant)
         running = self._running.get(place)
@@ -268,18 +269,24 @@ class Owned(Durable):
         for place, running in tuple(self._running.items()):
             # A refusal may be late, of one that ran here before this one.
             if (running.group.subscription_id, running.group.fence) in refused:
-                logger.warning("subscription %r runs on another node now", running.group.name)
-                self.move_away(self._records[place])
+                self.move_away(self._records[place], "it runs on another node now")
 
-    def move_away(self, record: SubscriptionRecord) -> None:
-        """It does not run here any more; its subscribers are told to come again. What is not stored of it is
-        lost, and comes again where it is loaded next. Nothing happens if it is not known any more."""
+    def move_away(self, record: SubscriptionRecord, why: str) -> None:
+        """It does not run here any more; the log is told why, and its subscribers to come again. What is not
+        stored of it is lost, and comes again where it is loaded next. Nothing happens if it is not known any
+        more."""
         place = (record.tenant, record.name)
         if self._records.get(place) is not record:
             return
         self._engine.lags.by_id[record.subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
+            logger.warning(
+                "subscription %r has moved: %s; subscribers that are told to come again: %d",
+                record.name,
+                why,
+                len(running.group.subscribers),
+            )
             running.group.was_moved = True
             _send_away(running, Removal.MOVED)
             self._stop(place)

@@ -114,7 +114,7 @@ class Keys:
         if early_count > self._logged_count and now >= self._next_warning_at:
             logger.warning(
                 "%d idempotency keys were forgotten before their window was over: "
-                "there are more than idempotency_max_count (%d)",
+                "there are more than CONDUIT_IDEMPOTENCY_MAX_COUNT (%d)",
                 early_count - self._logged_count,
                 self._max_count,
             )
