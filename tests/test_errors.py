@@ -77,3 +77,10 @@ def test_every_code_is_stable_text(name):
 
 def test_a_bug_of_ours_is_internal_to_peers():
     assert StateError("runs out of order").code == "internal"
+
+
+def test_a_peer_does_not_read_where_the_store_is():
+    error = StoreUnavailable.at("db.internal:5432/events", "the connection failed")
+    assert str(error) == error.detail == "db.internal:5432/events: the connection failed"
+    assert error.told == "the connection failed"
+    assert StoreUnavailable("the disk is full").told == "the disk is full"

@@ -177,6 +177,30 @@ def test_a_wrong_url_in_a_file_is_not_repeated(tmp_path):
     assert SECRET not in sentence
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (f"postgresql://user:{SECRET}@host/events", "host:5432/events"),
+        (f"postgresql://user:{SECRET}@host:5433/events?password={SECRET}", "host:5433/events"),
+        ("postgresql://one/a postgresql://two:1/b", "one:5432/a, two:1/b"),
+        ("postgresql://one:1,two/events", "one:1,two:5432/events"),
+        ("postgresql://[::1]/events", "[::1]:5432/events"),
+        ("postgresql:///events?host=/run/postgresql", "/run/postgresql/events"),
+        ("postgresql:///events?host=db&port=7", "db:7/events"),
+        ("postgresql:///events", "localhost:5432/events"),
+        ("postgresql://[/events", "an address that cannot be read"),
+        ("sqlite:////var/c.db", "/var/c.db"),
+        ("sqlite:///c.db", str(Path("c.db").absolute())),
+    ],
+)
+def test_where_the_database_is_may_be_shown_and_no_secret_is_in_it(url, place):
+    assert load_settings({"DATABASE_URL": url}).database_place == place
+
+
+def test_without_a_database_there_is_no_place_for_one():
+    assert load_settings({}).database_place is None
+
+
 def test_two_places_for_the_database_url_are_one_too_many(tmp_path):
     (sentence,) = problems(DATABASE_URL="sqlite:///x.db", DATABASE_URL_FILE=str(tmp_path))
     assert sentence == "DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them."

@@ -88,6 +88,20 @@ class StoreUnavailable(Unavailable):
     not, and never will be."""
 
     code = "store_unavailable"
+    place = ""
+    """The server that it is about. The log has it before the rest of `detail`, and peers do not."""
+
+    @classmethod
+    def at(cls, place: str, detail: str) -> StoreUnavailable:
+        """One that is about this server."""
+        error = cls(f"{place}: {detail}")
+        error.place = place
+        return error
+
+    @property
+    def told(self) -> str:
+        """Without the place."""
+        return self.detail.removeprefix(f"{self.place}: ")
 
 
 class OutcomeUnknown(Unavailable):

@@ -311,6 +311,11 @@ class Settings(BaseModel):
         return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
 
     @property
+    def database_place(self) -> str | None:
+        """Where the log is, without a secret; None: in memory."""
+        return store_url.place(self._database) if self._database else None
+
+    @property
     def _database(self) -> str:
         return "" if self.database_url is None else self.database_url.get_secret_value()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 SHARDS_MAX_COUNT = 64
+POSTGRES_PORT = 5432
 # More is no list of databases, but a wrong file.
 FILE_MAX_BYTES = 65_536
 SQLITE = "sqlite:///"
@@ -65,3 +66,30 @@ def from_file(path: Path) -> str:
     if len(text) > FILE_MAX_BYTES or not text.split():
         raise ValueError("names a file that holds no URL")
     return " ".join(text.split())
+
+
+def place(text: str) -> str:
+    """Where it leads, for people: the file, or host, port and database of each. No user, password or option
+    is in it, but the host that an option names."""
+    if not text.startswith(POSTGRES):
+        return str(Path(text.removeprefix(SQLITE)).absolute())
+    return ", ".join(_server(each) for each in text.split())
+
+
+def _server(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Whoever connects says what is wrong.
+        return "an address that cannot be read"
+    hosts = parts.netloc.rpartition("@")[2]
+    options = dict(parse_qsl(parts.query))
+    hosts = hosts or options.get("host", "localhost")
+    port = options.get("port", str(POSTGRES_PORT))
+    named = (host if _has_port(host) else f"{host}:{port}" for host in hosts.split(","))
+    return ",".join(named) + parts.path
+
+
+def _has_port(host: str) -> bool:
+    # An address of IPv6 stands in brackets, a folder with a socket is no host.
+    return host.startswith("/") or ":" in host.rpartition("]")[2]

@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from conduit import __version__
 from tests.support.http import Api
 from tests.support.server import clean_environment, free_port, running_server
 from tests.support.ws import WsClient
@@ -53,6 +54,7 @@ def test_port_says_where_the_server_listens():
 def test_without_database_url_messages_are_in_memory_and_not_durable():
     with running_server() as server:
         assert "gone when this process ends" in server.log_text()
+        assert "store: memory, which nothing survives" in server.log_text()
         api = Api(server.url)
         store = api.get("/health").json["store"]
         assert (store["kind"], store["durable"]) == ("memory", False)
@@ -72,6 +74,18 @@ def test_database_url_names_the_sqlite_file_and_makes_messages_durable(tmp_path)
         api.create_topic("t")
         assert api.publish("t", 1)["durable"] is True
     assert path.exists()
+
+
+def test_the_first_line_of_the_log_says_where_the_file_and_the_docs_are(tmp_path):
+    with running_server(
+        DATABASE_URL=f"sqlite:///{tmp_path}/x.db", CONDUIT_HOST="0.0.0.0"
+    ) as server:
+        lines = [json.loads(line)["event"] for line in server.log_text().splitlines()]
+        assert lines[0] == (
+            f"Conduit {__version__} listens on http://0.0.0.0:{server.port}; "
+            f"docs: http://localhost:{server.port}/docs; store: sqlite, {tmp_path}/x.db"
+        )
+        assert Api(f"http://localhost:{server.port}").get("/docs").status == 200
 
 
 def test_a_relative_sqlite_path_lies_in_the_working_directory():

@@ -139,6 +139,10 @@ async def test_a_database_that_cannot_be_reached_is_named_without_secrets(
     with pytest.raises(StoreUnavailable, match=sentence) as caught:
         await PostgresStore(changed.get("scheme", url)).open()
     assert SECRET not in str(caught.value)
+    if "scheme" not in changed:
+        # For the log, and not for peers.
+        assert str(caught.value).startswith(f"127.0.0.1:{port}/{database}: ")
+        assert caught.value.told.startswith(sentence)
 
 
 async def test_a_read_only_database_is_said_to_be_one(store, cluster):

@@ -53,7 +53,7 @@ def after_change() -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        raise OutcomeUnknown(f"it is done, but then the store failed: {error.detail}") from error
+        raise OutcomeUnknown(f"it is done, but then the store failed: {error.told}") from error
 
 
 class Turns:

@@ -49,7 +49,7 @@ def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]
     """
     name = error.code if error.code in CODES else _INTERNAL
     code = CODES[name]
-    detail = error.detail if code.status != HTTPStatus.INTERNAL_SERVER_ERROR else _INTERNAL_DETAIL
+    detail = error.told if code.status != HTTPStatus.INTERNAL_SERVER_ERROR else _INTERNAL_DETAIL
     body: dict[str, object] = {
         "type": f"urn:conduit:problem:{name}",
         "title": code.title,

@@ -58,6 +58,7 @@ async def _serve(settings: Settings) -> None:
         context,
         stop_within_s=settings.shutdown_timeout_s,
         drain_delay_s=settings.drain_delay_s,
+        database_place=settings.database_place,
     )
     # Before the store is opened: a second server must not touch the database of the first.
     listener = _bind(settings.host, settings.port)

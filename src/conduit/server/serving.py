@@ -35,6 +35,8 @@ BACKLOG_COUNT = 4_096
 CLOSING_SLICE_COUNT = 200
 CLOSING_PAUSE_S = 0.01
 RECONNECT_AFTER_MS = (500, 5_000)
+# Addresses that mean all of the machine's, and one that a browser on it can open.
+_ANY = {"0.0.0.0": "localhost", "::": "localhost"}
 # Parts of the time that stopping may take; the rest is for the broker.
 SESSIONS_PART = 0.3
 REQUESTS_PART = 0.3
@@ -45,15 +47,21 @@ class Server(uvicorn.Server):
 
     The broker must have started, and is to be stopped after `serve`. After SIGTERM it serves on for
     `drain_delay_s`, and says that it is not ready; `stop_within_s` after that the process ends, whatever
-    still runs.
+    still runs. `database_place` is for the log: where what is stored is kept, None for memory.
     """
 
     def __init__(
-        self, context: Context, *, stop_within_s: float, drain_delay_s: float = 0.0
+        self,
+        context: Context,
+        *,
+        stop_within_s: float,
+        drain_delay_s: float = 0.0,
+        database_place: str | None = None,
     ) -> None:
         self._context = context
         self._stop_within_s = stop_within_s
         self._drain_delay_s = drain_delay_s
+        self._database_place = database_place
         # Set while it serves on after SIGTERM.
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -120,9 +128,21 @@ class Server(uvicorn.Server):
         self._context.ready = not self.should_exit and self._draining is None
         for each in sockets or ():
             host, port = each.getsockname()[:2]
-            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            store = self._context.broker.store.kind
-            logger.info("Conduit %s listens on %s, store: %s", __version__, url, store)
+            logger.info(
+                "Conduit %s listens on %s; docs: %s/docs; %s",
+                __version__,
+                _url(host, port),
+                _url(_ANY.get(host, host), port),
+                self._kept,
+            )
+
+    @property
+    def _kept(self) -> str:
+        """Where what is stored is kept, for the log."""
+        kind, place = self._context.broker.store.kind, self._database_place
+        return (
+            f"store: {kind}, which nothing survives" if place is None else f"store: {kind}, {place}"
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, close the WebSockets, let the requests that have arrived be answered."""
@@ -161,6 +181,10 @@ class Server(uvicorn.Server):
             _check(session.check, now)
         self._context.slow.tell()
         self._collecting.look()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _check(check: Callable[[float], None], now: float) -> None:

@@ -63,7 +63,7 @@ class Batch:
         if any(not receipt.duplicate for receipt in receipts):
             # Of several shards one has stored its part.
             return OutcomeUnknown(
-                f"a part of the batch is not stored ({self._error.detail}): repeat it with its"
+                f"a part of the batch is not stored ({self._error.told}): repeat it with its"
                 " idempotency keys"
             )
         return self._error

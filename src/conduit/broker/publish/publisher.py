@@ -188,7 +188,7 @@ class Publisher:
                 await self._catalog.ensure_all(tenant, names, deadline)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
-                refuse(StoreUnavailable(f"{error.detail}; no message was stored"))
+                refuse(StoreUnavailable(f"{error.told}; no message was stored"))
             except ConduitError as error:
                 refuse(error)
             else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 
 import asyncpg
 
+from conduit import store_url
 from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 from conduit.storage.postgres.errors import ENDED, translated
 
@@ -59,8 +60,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.where = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
-        """The URL for people: without user, password and options."""
+        self.where = store_url.place(url)
+        """The URL for people: host, port and database."""
         self.place = ""
         """Which database it is, by whatever URL it is reached."""
         # Until it is known, as if there were one.
@@ -75,7 +76,7 @@ class Database:
         try:
             return await asyncpg.connect(self._url, connection_class=_Stateless, **self._options)
         except Exception as error:
-            raise translated(error) from error
+            raise _named(translated(error), self.where) from error
 
     async def probe(self) -> None:
         """Find out which database it is, and whether a pooler is in between, which shares its sessions.
@@ -169,7 +170,7 @@ class Database:
         if pool is None:
             raise StoreUnavailable("the store is not open")
         return await self._to_its_end(
-            lambda: _on_a_connection(pool, timeout_s, job, changes=changes)
+            lambda: _on_a_connection(pool, self.where, timeout_s, job, changes=changes)
         )
 
     async def _to_its_end(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -199,15 +200,27 @@ FROM pg_database WHERE datname = current_database()
 """
 
 
+def _named(error: Exception, where: str) -> Exception:
+    """The error, with the server that it is about."""
+    return (
+        StoreUnavailable.at(where, error.detail) if isinstance(error, StoreUnavailable) else error
+    )
+
+
 async def _on_a_connection(
-    pool: Pool, timeout_s: float, job: Callable[[Connection], Awaitable[T]], *, changes: bool
+    pool: Pool,
+    where: str,
+    timeout_s: float,
+    job: Callable[[Connection], Awaitable[T]],
+    *,
+    changes: bool,
 ) -> T:
     try:
         connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
     except TimeoutError:
-        raise StoreUnavailable("no connection to PostgreSQL was free in time") from None
+        raise StoreUnavailable.at(where, "no connection was free in time") from None
     except Exception as error:
-        raise translated(error) from error
+        raise _named(translated(error), where) from error
     try:
         return await within(timeout_s, connection, job(connection), changes=changes)
     except Unavailable:
