@@ -145,6 +145,16 @@ def test_what_is_imported_is_what_is_declared():
     assert {BROUGHT_BY.get(name, name) for name in foreign} == declared
 
 
+def test_what_is_installed_says_where_the_rest_is():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"Source", "Documentation", "Changelog", "Issues"} <= project["urls"].keys()
+    for url in project["urls"].values():
+        assert url.startswith(project["urls"]["Source"])
+        # What it names in the repository is there.
+        _, is_file, path = url.partition("/main/")
+        assert not is_file or (ROOT / path).exists()
+
+
 def test_no_file_holds_a_path_of_the_machine_it_was_written_on():
     found = [
         f"{name}: {line.strip()[:100]}"

@@ -1,15 +1,13 @@
-"""The server's settings: environment variables in, one frozen `Settings` out.
+"""The server's settings: what can be set, with its bounds. `environment.py` reads it.
 
-Nothing else reads the environment. Components get the plain values they need, never the whole.
-`docs/configuration.md` lists every variable; a test keeps it equal to the model below.
+Components get the plain values they need, never the whole. `docs/configuration.md` lists every variable; a
+test keeps it equal to the model below.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,14 +17,11 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 
-from conduit import store_url, variables
-from conduit.errors import ConfigError
+from conduit import store_url
 from conduit.variables import PREFIX
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -45,13 +40,6 @@ Bound = Annotated[
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
 _NODE_ID = re.compile(r"[!-~]{1,255}")
-# Where pydantic's sentences are about parsing.
-_PLAIN = {
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "bool_parsing": "must be true or false",
-}
 
 
 def _variable(field: str) -> str:
@@ -318,57 +306,3 @@ class Settings(BaseModel):
     @property
     def _database(self) -> str:
         return "" if self.database_url is None else self.database_url.get_secret_value()
-
-
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
-    """Settings from the environment; `overrides` by field name (command-line options) win.
-
-    A variable with an empty value counts as unset. Raises ConfigError with one sentence for each
-    problem; no sentence holds the value of a secret.
-    """
-    source = os.environ if environ is None else environ
-    given = {name: text for name, text in source.items() if text}
-    fields = {str(f.alias): name for name, f in Settings.model_fields.items() if not f.exclude}
-    values: dict[str, object] = {
-        fields[name]: text for name, text in given.items() if name in fields
-    }
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    meant = variables.refusals(given, fields) + _find_database(values, given, overrides)
-    try:
-        settings = Settings.model_validate(values, by_name=True)
-    except ValidationError as error:
-        problems = [_sentence(problem) for problem in error.errors()]
-        raise ConfigError(meant + problems) from None
-    if meant:
-        raise ConfigError(meant)
-    return settings.model_copy(update={"warnings": variables.warnings(given, fields)})
-
-
-def _find_database(
-    values: dict[str, object], given: Mapping[str, str], overrides: Mapping[str, object]
-) -> list[str]:
-    """Put the URL where it is looked for, from wherever it is; returns what stands against that."""
-    option, path = overrides.get("database_url"), given.get("DATABASE_URL_FILE")
-    if option is not None:
-        shown = store_url.has_password(str(option))
-        return [store_url.PASSWORD_SHOWN] if shown else []
-    if path is None:
-        return []
-    if "DATABASE_URL" in given:
-        return ["DATABASE_URL and DATABASE_URL_FILE are both set: unset one of them."]
-    try:
-        values["database_url"] = store_url.from_file(Path(path))
-    except ValueError as error:
-        return [f"DATABASE_URL_FILE is {path!r}: it {error}."]
-    return []
-
-
-def _sentence(problem: ErrorDetails) -> str:
-    """One validation problem as a sentence that begins with the variable's name."""
-    name = str(problem["loc"][0])
-    field = Settings.model_fields[name]
-    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    text = _PLAIN.get(problem["type"], text.replace("should be", "must be"))
-    if field.annotation in (str, SecretStr | None) or problem["type"] == "value_error":
-        return f"{field.alias} {text}."
-    return f"{field.alias} is {problem['input']!r}: it {text}."

@@ -7,7 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from conduit.cli.exits import Exit
 from conduit.cli.main import main
+from conduit.environment import described
 from tests.support.server import clean_environment
 
 HEAVY = ("asyncio", "fastapi", "httpx2", "msgspec", "pydantic", "rich", "uvloop", "websockets")
@@ -99,7 +101,30 @@ def test_wrong_settings_are_all_told_at_once() -> None:
 
 def test_the_summaries_of_commands_are_whole_however_narrow_the_terminal_is() -> None:
     result = CliRunner().invoke(main, ["--help"], terminal_width=60)
-    assert " ".join(result.stdout.split()).endswith("restored or moved: docs/backup.md.")
+    assert "what it is after it was restored or moved. Exit codes:" in " ".join(
+        result.stdout.split()
+    )
+
+
+@pytest.mark.parametrize("path", [(), ("store",), ("migrate",), *commands()], ids=" ".join)
+def test_help_names_no_file_that_is_not_installed(path: tuple[str, ...]) -> None:
+    assert "docs/" not in CliRunner().invoke(main, [*path, "--help"]).output
+
+
+def test_help_has_the_exit_codes() -> None:
+    lines = CliRunner().invoke(main, ["--help"], terminal_width=80).output.splitlines()
+    at = [line.strip() for line in lines].index("Exit codes:")
+    table = lines[at:]
+    assert [int(line.split()[0]) for line in table[1:]] == [int(code) for code in Exit]
+
+
+def test_all_settings_are_listed_with_what_they_are_for() -> None:
+    output = CliRunner().invoke(main, ["settings"]).output
+    for each in described():
+        assert f"{each.name}  default: {each.default}\n" in output
+    words = " ".join(output.split())
+    assert all(each.about.replace("`", "") in words for each in described())
+    assert max(map(len, output.splitlines())) <= 100
 
 
 def test_an_option_of_serve_wins_over_its_variable() -> None:

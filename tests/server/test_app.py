@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from conduit.environment import load_settings
 from conduit.server.app import _options
-from conduit.settings import Settings, load_settings
+from conduit.settings import Settings
 
 
 def distinct() -> Settings:

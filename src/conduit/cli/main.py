@@ -6,13 +6,14 @@ import click
 
 from conduit import __version__
 from conduit.cli.dlq import dlq
-from conduit.cli.exits import Exit, describe, exit_for
+from conduit.cli.exits import Exit, describe, exit_for, exit_table
 from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.migrate import migrate
 from conduit.cli.output import note
 from conduit.cli.pub import pub
 from conduit.cli.serve import serve
+from conduit.cli.settings import settings
 from conduit.cli.stats import stats
 from conduit.cli.store import store
 from conduit.cli.sub import sub
@@ -53,7 +54,9 @@ def _no_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 @click.group(
-    cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Root,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=exit_table(),
 )
 @click.version_option(__version__, message="conduit %(version)s")
 @click.option(
@@ -66,9 +69,21 @@ def _no_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def main() -> None:
     """Conduit delivers events: published over HTTP, received over WebSocket, kept until acked.
 
-    Data goes to stdout, everything else to stderr. Exit codes: docs/cli.md.
+    Data goes to stdout, everything else to stderr.
     """
 
 
-for _command in (serve, pub, sub, topic, subscription, dlq, stats, health, migrate, store):
+for _command in (
+    serve,
+    settings,
+    pub,
+    sub,
+    topic,
+    subscription,
+    dlq,
+    stats,
+    health,
+    migrate,
+    store,
+):
     main.add_command(_command)

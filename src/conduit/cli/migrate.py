@@ -119,8 +119,8 @@ def _on_each(url: str | None, job: Callable[[Connection], Awaitable[T]]) -> list
     # Not on top: `conduit --help` does without.
     import asyncio
 
+    from conduit.environment import load_settings
     from conduit.errors import ConfigError
-    from conduit.settings import load_settings
     from conduit.storage.postgres.database import Database
 
     urls = load_settings(database_url=url).postgres_urls

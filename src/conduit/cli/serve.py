@@ -17,12 +17,12 @@ import click
 def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
-    All settings are environment variables, see docs/configuration.md; an option wins over its
-    variable. Settings that cannot be used are listed on stderr, and the exit code is 2.
+    All settings are environment variables, and `conduit settings` lists them; an option wins over
+    its variable. Settings that cannot be used are listed on stderr, and the exit code is 2.
     """
     # Not on top: the server takes half a second to import, which other commands can do without.
+    from conduit.environment import load_settings
     from conduit.server.app import run
-    from conduit.settings import load_settings
 
     settings = load_settings(host=host, port=port, database_url=database_url)
     raise click.exceptions.Exit(run(settings))

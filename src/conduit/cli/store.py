@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def store() -> None:
-    """Back up a database, and say what it is after it was restored or moved: docs/backup.md."""
+    """Back up a database, and say what it is after it was restored or moved."""
 
 
 def _with_database(command: F) -> F:
@@ -121,8 +121,8 @@ def _on_store(url: str | None, work: Callable[[Store], Awaitable[None]]) -> None
 
 
 def _settings(url: str | None) -> Settings:
+    from conduit.environment import load_settings
     from conduit.errors import ConfigError
-    from conduit.settings import load_settings
 
     settings = load_settings(database_url=url)
     if settings.database_path is None and not settings.postgres_urls:
