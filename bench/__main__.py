@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 import resource
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ QUESTIONS = (
     "retention",
     "scale",
     "control",
+    "hostile",
 )
 
 
@@ -39,6 +41,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="times each case runs (3)")
     parser.add_argument("--systems", help="only these, as conduit,nats,jetstream,redis")
     parser.add_argument("--store", help="only cases on this store, as memory, sqlite or postgresql")
+    parser.add_argument(
+        "--only", help="only cases with this text in their work, as pings", default=""
+    )
     parser.add_argument("--out", type=Path, help="append the lines to this file")
     options = parser.parse_args()
     if options.rounds < 1:
@@ -58,6 +63,7 @@ def main() -> int:
             wanted = options.systems.split(",") if options.systems else None
             cases = [case for case in cases if wanted is None or case.system in wanted]
             cases = [case for case in cases if options.store in (None, case.store)]
+            cases = [case for case in cases if options.only in json.dumps(case.work)]
             asked += len(cases)
             command = f"python -m bench {question}" + (" --short" if options.short else "")
             try:
@@ -65,7 +71,7 @@ def main() -> int:
             except MissingTool as error:
                 sys.exit(str(error))
     if not asked:
-        parser.error("no case is on these systems and this store")
+        parser.error("no case is on these systems and this store, with this work")
     return 0 if valid else 1
 
 

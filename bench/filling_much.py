@@ -154,10 +154,11 @@ def _bury(port: int, count: int) -> None:
     each = min(count, LETTERS_EACH)
     filling.messages(port, [LETTERS_TOPIC], each)
     for name in names:
-        _reject(port, name, each)
+        reject(port, name, each)
 
 
-def _reject(port: int, name: str, count: int) -> None:
+def reject(port: int, name: str, count: int) -> None:
+    """Take so many messages of `LETTERS_TOPIC` in this subscription, and make them dead letters."""
     connection = wire.subscribe(port, topic=LETTERS_TOPIC, subscription=name, max_in_flight=256)
     rest, rejected = b"", 0
     while rejected < count:

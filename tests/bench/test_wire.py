@@ -6,11 +6,11 @@ import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Frame, Opcode
-from websockets.streams import StreamReader
+from websockets.frames import Opcode
 
 from bench import wire
 from bench.harness import Checks
+from tests.bench.frames import parsed
 
 FRAME = b'\x81\x7e\0\x99{"type":"message","seq":1,"payload":%b,"key":null}'
 
@@ -122,24 +122,6 @@ def test_a_mark_that_was_not_due_stands_for_no_other():
     marks = wire.Marks()
     marks.add([b"0", b"9"])
     assert marks.checks(2).lost == 1
-
-
-def parsed(data: bytes) -> list[Frame]:
-    """What a server sees, by a library that is not ours; it demands a mask."""
-    reader = StreamReader()
-    reader.feed_data(data)
-    reader.feed_eof()
-    frames = []
-    while not run(reader.at_eof()):
-        frames.append(run(Frame.parse(reader.read_exact, mask=True)))
-    return frames
-
-
-def run(steps):
-    """The result of a generator that has all it needs."""
-    with pytest.raises(StopIteration) as stopped:
-        next(steps)
-    return stopped.value.value
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])

@@ -1,0 +1,105 @@
+import pytest
+
+from bench import hostile
+from bench.attacking import Sent
+from bench.bystanders import Asked, Seen
+from bench.harness import Checks, problems
+from bench.hostile import Memory, Size
+
+GOOD = {
+    "neighbour_p99_ms": 50.0,
+    "newcomer_max_ms": 200.0,
+    "failed_count": 0.0,
+    "not_ready_count": 0.0,
+    "resident_before_mib": 80.0,
+    "resident_peak_mib": 464.0,
+    "resident_after_mib": 144.0,
+}
+# The attack lasts from 10 to 20.
+ATTACKED = (10.0, 20.0)
+
+
+def publish(due: float, took_ms: float, status: int = 200, delivered: bool = True) -> Asked:
+    return Asked(due, 0.1, took_ms, status, took_ms if delivered else None)
+
+
+def newcomer(due: float, took_ms: float, status: int = 200, path: str = "/health") -> Asked:
+    return Asked(due, 0.1, took_ms, status, path=path)
+
+
+def outcome_of(publishes: list[Asked], newcomers: list[Asked], sent: Sent | None = None):
+    seen = Seen([publish(5.0, 1.0), publish(15.0, 2.0), *publishes], [newcomer(15.0, 3.0)])
+    seen.newcomers += newcomers
+    memory = Memory(80.0, 90.0, 85.0)
+    return hostile._outcome(seen, ATTACKED, memory, sent or Sent(7, opened=1), [])
+
+
+def test_at_their_bounds_all_limits_hold():
+    assert hostile.broken(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "said"),
+    [
+        ("newcomer_max_ms", 201.0, "somebody new waited 201 ms (at most 200)"),
+        ("neighbour_p99_ms", 51.0, "the neighbour's p99 was 51 ms (at most 50)"),
+        ("failed_count", 2.0, "failed 2 times (at most 0)"),
+        ("not_ready_count", 1.0, "not ready 1 times (at most 0)"),
+        ("resident_peak_mib", 500.0, "memory grew by 420 MiB (at most 384)"),
+        ("resident_after_mib", 150.0, "memory is still more by 70 MiB (at most 64)"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_said(figure, value, said):
+    assert hostile.broken({**GOOD, figure: value}) == [said]
+
+
+def test_what_was_due_before_the_attack_is_not_of_the_attack():
+    outcome = outcome_of([publish(9.0, 900.0)], [newcomer(9.0, 900.0)])
+    assert outcome.figures["neighbour_max_ms"] == 2
+    assert outcome.figures["newcomer_max_ms"] == 3
+    assert outcome.figures["quiet_p99_ms"] == 900
+    assert outcome.figures["broken_limits_count"] == 0
+    assert problems(outcome) == []
+
+
+def test_what_was_due_after_it_is_in_the_maxima_only():
+    outcome = outcome_of([publish(21.0, 900.0)], [newcomer(21.0, 800.0)])
+    assert outcome.figures["neighbour_p99_ms"] == 2
+    assert outcome.figures["neighbour_max_ms"] == 900
+    assert outcome.figures["newcomer_p99_ms"] == 3
+    assert outcome.figures["newcomer_max_ms"] == 800
+    assert outcome.figures["broken_limits_count"] == 1
+
+
+def test_who_is_refused_or_gets_no_answer_has_failed_and_readiness_counts_apart():
+    outcome = outcome_of(
+        [publish(15.0, 1.0, 503, delivered=False), publish(16.0, 1.0, 0, delivered=False)],
+        [newcomer(16.0, 1.0, 503), newcomer(16.0, 1.0, 503, "/health/ready")],
+    )
+    assert outcome.figures["failed_count"] == 3
+    assert outcome.figures["not_ready_count"] == 1
+    assert outcome.checks == Checks(2, 2, 0, 0, 0)
+
+
+def test_what_was_answered_and_never_delivered_is_lost():
+    assert problems(outcome_of([publish(15.0, 1.0, delivered=False)], [])) == ["1 lost"]
+
+
+def test_what_came_after_it_was_refused_is_not_lost():
+    assert outcome_of([publish(15.0, 1.0, 503)], []).checks == Checks(2, 3, 0, 0, 0)
+
+
+def test_an_attack_that_did_nothing_is_no_attack():
+    assert problems(outcome_of([], [], Sent())) == ["nothing was attacked"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "name", ["empty pings", "300 KB each, then closed", "unfinished messages", "silent connections"]
+)
+def test_bystanders_of_an_attack_lose_nothing(name):
+    size = Size(quiet_s=0.3, attack_s=0.5, after_s=0.3, letters=0)
+    outcome = hostile._run("sqlite", name, short=True, size=size)
+    assert outcome.figures["sent_count"] > 0
+    assert outcome.figures["quiet_p99_ms"] > 0
+    assert outcome.checks.lost == outcome.checks.duplicates == 0
