@@ -219,3 +219,32 @@ async def test_acks_that_the_server_leaves_unread_for_a_while_are_in_time(bench:
     for _ in range(3):
         await bench.advance(1.0)
     assert await dead_count(bench) == 1
+
+
+@pytest.mark.parametrize("is_in_tail", [True, False], ids=["from the tail", "from kept pages"])
+async def test_acks_of_what_was_read_long_ago_and_is_handed_out_now_ask_the_store_for_nothing(
+    is_in_tail,
+):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.subscribe("a", subscription="first", max_in_flight=600)
+        await bench.publish_many("a", 600)
+        if not is_in_tail:
+            bench.forget_tail("a", 600)
+            _, reading = await bench.subscribe(
+                "a", subscription="reads", start="earliest", max_in_flight=600
+            )
+            await bench.until(lambda: len(reading.seqs) == 600)
+            await bench.rest()
+        # As after 131,072 deliveries of others.
+        bench.broker._engine.index._young.clear()
+        read_count = bench.broker.stats.log_read_count
+        connection, peer = await bench.subscribe("a", subscription="s", start="earliest")
+        await bench.until(lambda: len(peer.seqs) == 256)
+        assert bench.broker.stats.log_read_count == read_count
+        store.held.add("find")
+        for frame in peer.of("message"):
+            connection.verbs.ack(Ack(frame["message_id"]))
+        await bench.rest()
+        store.release()
+        assert not store.waiting

@@ -59,7 +59,7 @@ def make_engine(
         budget=budget,
         feeds=Feeds(Tools(clock, stats, turn, index, backlog, budget)),
         backlog=backlog,
-        reader=Reader(store, index, budget, stats),
+        reader=Reader(store, budget, stats),
         breakers=Breakers(store, clock),
         progress=ProgressWriter(store, clock, stats, lags),
         deadlines=Deadlines(clock, turn),

@@ -140,6 +140,13 @@ class Handing:
 
     def _hand(self, subscriber: Subscriber, entries: list[Entry], now: float) -> None:
         engine, owner, last = self._engine, self._owner, entries[-1].seq
+        is_at_end = last == self._feed.position
+        if self._source.page is not None or not is_at_end:
+            # However long ago it was read: acks are to find it. What is at the end of the tail came a moment
+            # ago as a rule, and is known; if not, its acks are looked up in the store.
+            put, topic_id = engine.index.put, self._feed.topic.topic_id
+            for entry in entries:
+                put(entry.message_id, topic_id, entry.seq)
         if self._group.is_auto:
             self._delivery.pass_over(last)
             subscriber.handed_settled()
@@ -155,7 +162,7 @@ class Handing:
             data = b"".join([entry.frame for entry in entries])
         engine.stats.delivered(entries[0].published_at_ms, now, len(entries))
         subscriber.outlet.write(data)
-        if last == self._feed.position:
+        if is_at_end:
             engine.backlog.live(owner)
 
     # What comes again -----------------------------------------------------------------------------

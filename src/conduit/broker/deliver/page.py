@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.entry import Entry, make_entry
-from conduit.broker.deliver.index import MessageIndex
 from conduit.core.message import DeadLetter, Message
 
 # Of the payloads that are read at once.
@@ -27,7 +26,6 @@ class Page:
         "__weakref__",
         "_budget",
         "_entries",
-        "_index",
         "_messages",
         "_topic",
         "_user_count",
@@ -40,11 +38,9 @@ class Page:
         self,
         topic: Topic,
         messages: Sequence[Message | DeadLetter],
-        index: MessageIndex,
         budget: Budget,
     ) -> None:
         self._topic = topic
-        self._index = index
         self._budget = budget
         self._user_count = 0
         self._entries: list[Entry] = []
@@ -71,13 +67,11 @@ class Page:
         entries, messages = self._entries, self._messages
         missing_count = offset + limit - len(entries)
         if missing_count > 0 and messages:
-            topic, put = self._topic, self._index.put
+            topic = self._topic
             made = messages[-missing_count:]
             del messages[-missing_count:]
             for message in reversed(made):
-                seq = message.seq
-                entries.append(make_entry(topic, message, seq))
-                put(message.message_id, topic.topic_id, seq)
+                entries.append(make_entry(topic, message, message.seq))
         return entries[offset : offset + limit]
 
     # What it takes --------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from weakref import WeakValueDictionary
 
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.budget import READ_BYTES, Budget
-from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.deliver.page import PAGE_MAX_BYTES, Page
 from conduit.broker.stats import Stats
 from conduit.broker.turn import guarded
@@ -36,9 +35,8 @@ class Reader:
     Pages stay as long as there is room for them (budget.py), for those who come to the same place.
     """
 
-    def __init__(self, store: Store, index: MessageIndex, budget: Budget, stats: Stats) -> None:
+    def __init__(self, store: Store, budget: Budget, stats: Stats) -> None:
         self._store = store
-        self._index = index
         self._budget = budget
         self._stats = stats
         # (topic_id, first number) -> who waits for that page.
@@ -116,7 +114,7 @@ class Reader:
     ) -> Page | ConduitError:
         """A page of what is being read, which is in use; or why it could not be read."""
         try:
-            page = Page(topic, await messages, self._index, self._budget)
+            page = Page(topic, await messages, self._budget)
             page.begin_use()
         except Exception as error:  # noqa: BLE001 - the root of a read: whoever waits is told
             return _told(error)
