@@ -16,6 +16,8 @@ MINUTES ?= 30
 UPGRADE ?=
 # `make bench Q="publish fanout"` asks these questions only.
 Q ?=
+# Where `make test-lowest` installs the lowest versions that pyproject.toml allows.
+LOWEST ?= .venv-lowest
 # The Autobahn suite was written for this one.
 PYTHON2 ?= python2.7
 
@@ -25,7 +27,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test services test-fast lint format types crash faults model planted autobahn bench figures audit lock clean
+.PHONY: help setup run test test-lowest services test-fast lint format types crash faults model planted autobahn bench figures audit lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -36,11 +38,14 @@ run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLit
 	@mkdir -p data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
-test: lint types services ## everything that must pass, as CI runs it, with WORKERS (4) at a time
+test: lint types services ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-fast: setup ## the tests that start no process, so no server and no database: half a minute
 	$(BIN)/python -m pytest -m 'not process'
+
+test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each dependency that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
 
 services: ## the servers that tests start: PostgreSQL, PgBouncer
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null || \
@@ -92,9 +97,10 @@ lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) $(UPGRADE) --group bench --output-file requirements/bench.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --group build --output-file requirements/build.txt
+	$(COMPILE) $(UPGRADE) --resolution lowest-direct --group test pyproject.toml --output-file requirements/lowest.txt
 
 clean: ## remove what these commands made, except ./data
-	rm -rf .venv build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(LOWEST) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamps say which lock files .venv was made from, so that nothing happens when nothing changed.
@@ -119,4 +125,10 @@ $(BIN)/.bench: $(BIN)/.dev requirements/bench.txt
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(LOWEST)/.test: $(BIN)/python requirements/lowest.txt pyproject.toml
+	$(BIN)/python -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/lowest.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -171,12 +171,25 @@ def test_no_file_names_a_package_registry():
 
 def test_lock_files_hold_hashes_and_no_addresses():
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [path.stem for path in locks] == ["bench", "build", "dev", "runtime"]
+    assert [path.stem for path in locks] == ["bench", "build", "dev", "lowest", "runtime"]
     for path in locks:
         text = path.read_text()
         assert not ADDRESS.search(text), path.name
         pins = re.split(r"\n(?=\S)", text.strip())
         assert not [pin.split()[0] for pin in pins if "--hash=sha256:" not in pin], path.name
+
+
+def test_the_lowest_versions_that_are_allowed_are_those_that_are_tested():
+    """Else `make lock` was forgotten, and a bound is a claim that nobody has tried."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    pins = (ROOT / "requirements" / "lowest.txt").read_text()
+    pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)", pins, re.MULTILINE))
+    for requirement in wanted:
+        name, low = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
+        assert re.fullmatch(rf"{re.escape(low)}(\.0)*", pinned[name.replace("_", "-")]), requirement
+    run = (ROOT / ".ci" / "run").read_text()
+    assert "make test-lowest" in run
 
 
 def _reason(comment: str) -> str | None:
