@@ -10,6 +10,8 @@ async with AsyncConduit("http://127.0.0.1:8080") as client:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conduit.client.client import AsyncConduit, message
 from conduit.client.delivery import Delivery, GapEvent
 from conduit.client.faults import (
@@ -26,7 +28,6 @@ from conduit.client.models import (
     Subscription,
     Topic,
 )
-from conduit.client.stream import Stream
 from conduit.protocol.frames import StartAt, StartPosition
 from conduit.protocol.records import (
     GapAnswer,
@@ -36,6 +37,9 @@ from conduit.protocol.records import (
     SubscriptionCreated,
     TopicProgress,
 )
+
+if TYPE_CHECKING:
+    from conduit.client.stream import Stream
 
 __all__ = [
     "ApiError",
@@ -62,3 +66,12 @@ __all__ = [
     "UnreadablePayload",
     "message",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is asked for: with it comes websockets, which who only publishes does without.
+    if name == "Stream":
+        from conduit.client.stream import Stream
+
+        return Stream
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ import msgspec
 
 from conduit.client.connection import Closed, Connection, api_error
 from conduit.client.faults import ApiError, ConnectionFailed
+from conduit.client.place import Place
 from conduit.client.resume import Backoff, Positions, may_reconnect
 from conduit.protocol.frames import (
     AnyServerFrame,
@@ -58,8 +59,8 @@ Take = Callable[[AnyServerFrame], Awaitable[None]]
 class Attachment:
     """Knows what to subscribe to, from where, and when to try again."""
 
-    def __init__(self, url: str, subscribe: Subscribe, take: Take) -> None:
-        self._url = url
+    def __init__(self, place: Place, subscribe: Subscribe, take: Take) -> None:
+        self._place = place
         self._subscribe = subscribe
         self._take = take
         # The server keeps the progress of a durable subscription.
@@ -104,7 +105,7 @@ class Attachment:
     async def open(self, *, again: bool = False) -> Connection:
         """Connect and subscribe; `again` to what was there before, and nothing is made then. Raises
         ConnectionFailed, ApiError, BadAnswer."""
-        connection = await Connection.open(self._url)
+        connection = await Connection.open(self._place)
         self._closing = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -116,7 +117,7 @@ class Attachment:
             raise ConnectionFailed(f"lost while subscribing: {end}") from end
         except TimeoutError as error:
             await connection.close()
-            raise ConnectionFailed(f"{self._url} does not answer") from error
+            raise ConnectionFailed(f"{self._place.shown} does not answer") from error
         except BaseException:
             await connection.close()
             raise

@@ -8,26 +8,27 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
 from conduit.client.control import DeadLetters, Subscriptions, Topics
+from conduit.client.delivery import OnGap, log_gap
 from conduit.client.faults import ApiError, ConnectionFailed
+from conduit.client.place import DEFAULT_URL, find
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
 from conduit.client.starts import Start, start_spec
-from conduit.client.stream import OnGap, Stream, log_gap
 from conduit.client.text import encoded
-from conduit.errors import InvalidRequest
 from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, Subscribe
 from conduit.protocol.records import BatchAnswer, Receipt
 
+if TYPE_CHECKING:
+    from conduit.client.stream import Stream
+
 T = TypeVar("T")
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 # How long a publish is tried again: longer than a server takes to restart.
 RETRY_S = 30.0
 
@@ -56,12 +57,10 @@ class AsyncConduit:
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, retry_s: float = RETRY_S) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidRequest(f"{url!r} is not a URL such as {DEFAULT_URL}", code="invalid_url")
-        self.url = parts.geturl().rstrip("/")
+        self._place = find(url)
+        self.url = self._place.url
         self._retry_s = retry_s
-        self._rest = Rest(self.url)
+        self._rest = Rest(self._place)
         self.topics = Topics(self._rest)
         self.subscriptions = Subscriptions(self._rest)
         self.dead_letters = DeadLetters(self._rest)
@@ -136,12 +135,15 @@ class AsyncConduit:
         With `subscription` a durable one, created on first use, which then keeps its own settings. With
         `create` False entering the stream raises ApiError if the topic or the subscription does not exist.
         """
+        # Not on top: who only publishes does without websockets.
+        from conduit.client.stream import Stream
+
         check_pattern(pattern)
         if subscription is not None:
             check_subscription(subscription)
         spec = None if start is None else start_spec(start)
         frame = Subscribe(pattern, subscription, start=spec, ack=ack, **settings)
-        return Stream(f"ws{self.url.removeprefix('http')}/ws", frame, on_gap)
+        return Stream(self._place, frame, on_gap)
 
     # The server -----------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed
+from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed, why
+from conduit.client.place import Place, without_password
 from conduit.client.text import encoded
 from conduit.protocol.codec import decode_server_frame
 from conduit.protocol.codes import CODES
@@ -46,11 +47,12 @@ class Connection:
         self._reading = asyncio.Lock()
 
     @classmethod
-    async def open(cls, url: str) -> Connection:
-        """Connect to `ws://…/ws`. Raises ConnectionFailed, ApiError."""
+    async def open(cls, place: Place) -> Connection:
+        """Connect to the server. Raises ConnectionFailed, ApiError."""
         try:
             socket = await connect(
-                url,
+                place.websocket_url,
+                proxy=place.proxy,
                 compression=None,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
@@ -58,10 +60,9 @@ class Connection:
                 max_queue=RECEIVE_BUFFER_COUNT,
             )
         except InvalidStatus as error:
-            raise _refused(error, url) from error
+            raise _refused(error, without_password(place.websocket_url)) from error
         except (OSError, TimeoutError, InvalidHandshake, ssl.SSLError, EOFError) as error:
-            reason = str(error) or "no answer in time"
-            raise ConnectionFailed(f"cannot connect to {url}: {reason}") from error
+            raise ConnectionFailed(f"cannot connect to {place.shown}: {why(error)}") from error
         return cls(socket)
 
     async def send(self, frame: ClientFrame) -> None:

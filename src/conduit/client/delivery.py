@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from conduit.protocol.frames import (
     Nack,
     Reject,
 )
+
+_log = logging.getLogger("conduit.client")
 
 Verb = Ack | Nack | Reject | Extend
 """What can be said of a delivery."""
@@ -166,3 +169,12 @@ def gap_event(frame: Gap) -> GapEvent:
     return GapEvent(
         frame.topic, frame.from_seq, frame.to_seq, frame.reason, frame.subscription, frame.epoch
     )
+
+
+OnGap = Callable[[GapEvent], None]
+"""Told of each gap of a stream."""
+
+
+def log_gap(gap: GapEvent) -> None:
+    """What happens to a gap when the application does not say: a warning in the log."""
+    _log.warning("gap in %s: %s to %s (%s)", gap.topic, gap.from_seq, gap.to_seq, gap.reason)

@@ -9,6 +9,8 @@ ClientError             base of all: `code`, `detail`, `status`, `retryable`
 
 from __future__ import annotations
 
+import os
+
 from conduit.errors import ConduitError
 
 
@@ -51,3 +53,16 @@ class UnreadablePayload(ClientError):
     """A payload is JSON that cannot be decoded here: nested too deeply, or a number without bounds."""
 
     code = "unreadable_payload"
+
+
+def why(error: BaseException) -> str:
+    """What the system said, which stands at the end of the causes; else the first that says anything."""
+    text = ""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            # Names that cannot be resolved have numbers of their own, below 0.
+            return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        text = text or str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return text or type(error).__name__

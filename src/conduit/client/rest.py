@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import ssl
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import httpx2
 import msgspec
 
-from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed
+from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed, why
+from conduit.client.place import Place
 from conduit.client.text import encoded
+from conduit.errors import InvalidRequest
 from conduit.protocol.codes import CODES
 from conduit.protocol.depth import decode_deep
+
+if TYPE_CHECKING:
+    import httpx2
 
 T = TypeVar("T")
 
@@ -41,20 +46,17 @@ def address(*parts: str) -> str:
 
 
 class Rest:
-    """Requests to the server at `url`. Made without I/O; `close` when done."""
+    """Requests to one server. Made without I/O; `close` when done."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._http = httpx2.AsyncClient(
-            base_url=url,
-            timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            # Loading the certificates takes a tenth of a second, which plain HTTP can do without.
-            verify=not url.startswith("http://"),
-        )
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        # Made for the first request: who only subscribes does without, and without loading httpx2.
+        self._http: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:
         """Close the connections that are kept open. Idempotent."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def send(
         self, method: str, path: str, body: object = None, query: dict[str, Any] | None = None
@@ -63,6 +65,10 @@ class Rest:
 
         Query values that are None are left out. Cancelling leaves it open whether the server acted.
         """
+        import httpx2
+
+        if self._http is None:
+            self._http = _client(self._place)
         try:
             answer = await self._http.request(
                 method,
@@ -72,8 +78,9 @@ class Rest:
                 params={name: value for name, value in (query or {}).items() if value is not None},
             )
         except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise ConnectionFailed(f"no answer from {self.url}: {reason}") from error
+            raise ConnectionFailed(f"no answer from {self._place.shown}: {why(error)}") from error
+        except httpx2.DecodingError as error:
+            raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
         if answer.is_success:
             return answer.content
         raise _refusal(answer)
@@ -85,6 +92,29 @@ class Rest:
     async def post(self, path: str, model: type[T], body: object = None) -> T:
         """POST, decoded. Raises as `send` does."""
         return decode(await self.send("POST", path, body), model)
+
+
+def _client(place: Place) -> httpx2.AsyncClient:
+    """Raises InvalidRequest for certificates of the environment that cannot be read."""
+    import httpx2
+
+    try:
+        # With a transport of its own, httpx2 does not look for proxies in the environment by itself.
+        transport = httpx2.AsyncHTTPTransport(
+            # Loading the certificates takes a tenth of a second, which plain HTTP can do without.
+            verify=not place.url.startswith("http://"),
+            proxy=place.proxy,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidRequest(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be used: {error}",
+            code="invalid_certificates",
+        ) from error
+    return httpx2.AsyncClient(
+        base_url=place.url,
+        timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        transport=transport,
+    )
 
 
 def decode(body: bytes, model: type[T]) -> T:

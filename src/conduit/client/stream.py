@@ -16,11 +16,12 @@ from types import TracebackType
 
 from conduit.client.attachment import Attachment
 from conduit.client.connection import CLOSE_TIMEOUT_S, Closed, Connection
-from conduit.client.delivery import Delivery, GapEvent, Verb, gap_event
+from conduit.client.delivery import Delivery, GapEvent, OnGap, Verb, gap_event, log_gap
 from conduit.client.faults import ApiError
 from conduit.client.holds import Held, Holds
 from conduit.client.inbox import Inbox
 from conduit.client.loop import Loop
+from conduit.client.place import Place
 from conduit.protocol.frames import (
     AnyServerFrame,
     ClientFrame,
@@ -40,13 +41,6 @@ INBOX_EXPLICIT_COUNT = 100_000
 
 _log = logging.getLogger("conduit.client")
 
-OnGap = Callable[[GapEvent], None]
-
-
-def log_gap(gap: GapEvent) -> None:
-    """What happens to a gap when the application does not say: a warning in the log."""
-    _log.warning("gap in %s: %s to %s (%s)", gap.topic, gap.from_seq, gap.to_seq, gap.reason)
-
 
 class Stream:
     """The deliveries of one subscription; made by `AsyncConduit.subscribe`.
@@ -57,11 +51,11 @@ class Stream:
     `subscription_not_found`), and ApiError or ConnectionFailed when the server refuses to have it back.
     """
 
-    def __init__(self, url: str, subscribe: Subscribe, on_gap: OnGap = log_gap) -> None:
+    def __init__(self, place: Place, subscribe: Subscribe, on_gap: OnGap = log_gap) -> None:
         self._subscribe = subscribe
         self._on_gap = on_gap
         self._is_explicit = subscribe.ack != "auto"
-        self._attachment = Attachment(url, subscribe, self._take)
+        self._attachment = Attachment(place, subscribe, self._take)
         size = INBOX_EXPLICIT_COUNT if self._is_explicit else INBOX_AUTO_COUNT
         self._inbox = Inbox(size)
         self._holds = Holds(subscribe.ack_wait_ms, is_durable=subscribe.subscription is not None)
