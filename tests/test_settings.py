@@ -91,6 +91,7 @@ def test_a_sqlite_url_names_a_file(url, path):
         "postgres://host/events?sslmode=require",
         "postgresql://user:a%2Fb@one:5432,two:5432/events",
         "postgresql:///events?host=/run/postgresql",
+        "postgresql://[::1]:5432,%2Frun%2Fpostgresql/events",
         "postgresql://one/events postgresql://two/events",
     ],
 )
@@ -106,6 +107,10 @@ def test_a_postgres_url_is_taken_as_it_is(url):
         "postgresql://user:a/b@host/events",
         "postgresql://user:a@b@host/events",
         "postgresql://host/a/b",
+        "postgresql://host:99999/events",
+        "postgresql://one:5432,two:0/events",
+        "postgresql://host:http/events",
+        "postgresql://[::1/events",
         "postgresql://ho st/events",
         "postgresql://one/events,sqlite:///x.db postgresql://two/events",
         "postgresql://one/events sqlite:///x.db",

@@ -12,7 +12,11 @@ POSTGRES_PORT = 5432
 FILE_MAX_BYTES = 65_536
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
-_POSTGRES_URL = re.compile(r"postgres(ql)?://([^\s@/?#]+@)?[^\s@/?#]*(/[^\s@/?#]*)?(\?[^\s@#]*)?")
+_POSTGRES_HOST = r"(?:\[[^\s@/?#,\]]+\]|[^\s@/?#,:\[\]]*)(?::\d+)?"
+_POSTGRES_URL = re.compile(
+    rf"postgres(?:ql)?://(?:[^\s@/?#]+@)?({_POSTGRES_HOST}(?:,{_POSTGRES_HOST})*)(?:/[^\s@/?#]*)?(?:\?[^\s@#]*)?"
+)
+_PORT = re.compile(r":(\d+)(?=,|$)")
 # Options of a connection that are as secret as a password.
 _SECRET_OPTIONS = frozenset({"password", "sslpassword"})
 
@@ -28,8 +32,12 @@ def check(text: str) -> None:
         raise ValueError("may list several PostgreSQL databases, but only one SQLite file, alone")
     if text.startswith(POSTGRES):
         # A password with a slash or the like in it, not escaped, would end up as host or database.
-        if not all(_POSTGRES_URL.fullmatch(each) for each in text.split()):
+        found = [_POSTGRES_URL.fullmatch(each) for each in text.split()]
+        if not all(found):
             raise ValueError("must be postgresql://user:password@host:port/database")
+        ports = [int(port) for each in found if each for port in _PORT.findall(each[1])]
+        if not all(0 < port < 1 << 16 for port in ports):
+            raise ValueError("has a port that is not 1 to 65535")
         if len(text.split()) > SHARDS_MAX_COUNT:
             raise ValueError(f"may list {SHARDS_MAX_COUNT} databases")
         return

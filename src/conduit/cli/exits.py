@@ -64,6 +64,7 @@ _HINTS = {
     "payload_lost": "`conduit dlq discard ID` removes the letter when it is dealt with",
     "job_not_found": "`conduit dlq ls` shows what is REDRIVEN; `conduit dlq redrive` goes on with the rest",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
+    "invalid_proxy": "unset it; or put the server's host into no_proxy",
     "not_json": "--text sends each line as a JSON string",
 }
 
@@ -97,3 +98,12 @@ def describe(error: ConduitError) -> list[str]:
     if error.code in _HINTS:
         lines.append(f"  {_HINTS[error.code]}")
     return lines
+
+
+def unexpected(error: Exception) -> list[str]:
+    """The lines that tell people of a fault of Conduit itself."""
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return [
+        f"error: {what} (code internal)",
+        "  this is a fault of Conduit; PYTHONDEVMODE=1 before the command shows where, for a report",
+    ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from conduit import __version__
 from conduit.cli.dlq import dlq
-from conduit.cli.exits import Exit, describe, exit_for, exit_table
+from conduit.cli.exits import Exit, describe, exit_for, exit_table, unexpected
 from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.migrate import migrate
@@ -23,28 +27,55 @@ from conduit.errors import ConduitError
 
 
 class _Root(Group):
-    """Turns what ends a command into a line on stderr and an exit code."""
+    """All commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added: what is used first comes first."""
         return list(self.commands)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        with _told():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _told():
             return super().invoke(ctx)
-        except ConduitError as error:
-            for line in describe(error):
-                note(line)
-            ctx.exit(exit_for(error))
-        except OSError as error:
-            # Nobody reads our output any more: click ends that quietly, with code 1.
-            if isinstance(error, BrokenPipeError):
-                raise
-            note(f"error: {error}")
-            ctx.exit(Exit.ERROR)
-        except (KeyboardInterrupt, click.Abort):
-            note("interrupted")
-            ctx.exit(Exit.INTERRUPTED)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What ends a command becomes lines on stderr and an exit code; never a traceback, unless Python runs in
+    its development mode."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except ConduitError as error:
+        for line in describe(error):
+            note(line)
+        raise click.exceptions.Exit(exit_for(error)) from None
+    except BrokenPipeError:
+        # Nobody reads our output any more: click ends that quietly, with code 1.
+        raise
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        note(f"error: {error.strerror or error}{where}")
+        raise click.exceptions.Exit(Exit.ERROR) from None
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        note("interrupted")
+        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+    except Exception as error:  # the root of the process
+        if sys.flags.dev_mode:
+            raise
+        for line in unexpected(error):
+            note(line)
+        raise click.exceptions.Exit(Exit.ERROR) from None
 
 
 def _no_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:

@@ -37,7 +37,7 @@ async def messages(options: PubOptions) -> AsyncIterator[list[PublishRequest]]:
     Raises InvalidRequest: `not_json` and `invalid_request` name the line; `cannot_read`.
     """
     if options.data is not None and not options.is_stdin:
-        payload = _payload(options.data.encode(), options, "DATA")
+        payload = _payload(os.fsencode(options.data), options, "DATA")
         left = options.count or 1
         while left > 0:
             yield [_message(payload, options) for _ in range(min(left, GROUP_COUNT))]
