@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from conduit.cli.options import PubOptions
 from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
-from conduit.cli.sources import GROUP_COUNT, messages
+from conduit.cli.sources import GROUP_COUNT, Source
 from conduit.client import Receipt, message
 from conduit.errors import InvalidRequest
 from conduit.protocol.frames import PublishRequest
@@ -14,7 +15,7 @@ from conduit.protocol.frames import PublishRequest
 NOTHING = {
     "topic": "t",
     "data": None,
-    "file": None,
+    "files": (),
     "text": False,
     "messages": False,
     "count": None,
@@ -33,7 +34,7 @@ def options(**given: object) -> PubOptions:
 
 
 async def collect(options: PubOptions) -> list[PublishRequest]:
-    return [request async for group in messages(options) for request in group]
+    return [request async for group in Source(options).messages() for request in group]
 
 
 def payloads(requests: list[PublishRequest]) -> list[bytes]:
@@ -56,13 +57,13 @@ async def test_data_is_repeated_under_keys_of_its_own() -> None:
 async def test_lines_of_a_file_are_messages_and_blank_ones_are_not(tmp_path: Path) -> None:
     file = tmp_path / "lines"
     file.write_bytes(b'1\n\n{"a": 2}\r\n  \n"three"')
-    assert payloads(await collect(options(file=str(file)))) == [b"1", b'{"a": 2}', b'"three"']
+    assert payloads(await collect(options(files=(str(file),)))) == [b"1", b'{"a": 2}', b'"three"']
 
 
 async def test_text_is_sent_as_strings_blank_lines_too(tmp_path: Path) -> None:
     file = tmp_path / "lines"
     file.write_bytes('say "hi"\n\nGrüße\n'.encode())
-    found = payloads(await collect(options(file=str(file), text=True)))
+    found = payloads(await collect(options(files=(str(file),), text=True)))
     assert found == [b'"say \\"hi\\""', b'""', '"Grüße"'.encode()]
 
 
@@ -72,7 +73,7 @@ async def test_whole_messages_go_to_their_own_topics(tmp_path: Path) -> None:
         '{"message_id":"x","topic":"a","seq":7,"attempt":1,"payload":{"n":1},"key":"k"}\n'
         '{"topic":"b.c","payload":null,"headers":{"h":"v"}}\n'
     )
-    first, second = await collect(options(topic=None, messages=True, file=str(file)))
+    first, second = await collect(options(topic=None, messages=True, files=(str(file),)))
     assert (first.topic, bytes(first.payload), first.key) == ("a", b'{"n":1}', "k")
     assert (second.topic, bytes(second.payload), second.headers) == ("b.c", b"null", {"h": "v"})
 
@@ -84,7 +85,7 @@ async def test_what_is_not_json_is_refused_with_the_number_of_its_line(
     file = tmp_path / "lines"
     file.write_bytes(b"1\n" + line)
     with pytest.raises(InvalidRequest, match="line 2") as raised:
-        await collect(options(file=str(file)))
+        await collect(options(files=(str(file),)))
     assert raised.value.code == "not_json"
 
 
@@ -96,8 +97,8 @@ async def test_a_line_that_is_nested_too_deeply_is_refused_by_its_number(
     file = tmp_path / "lines"
     file.write_text(f'{{"topic":"a","payload":{deep}}}' if whole else deep)
     where = {"topic": None, "messages": True} if whole else {}
-    with pytest.raises(InvalidRequest, match="line 1 is nested too deeply") as raised:
-        await collect(options(**where, file=str(file)))
+    with pytest.raises(InvalidRequest, match=r"line 1 of .* is nested too deeply") as raised:
+        await collect(options(**where, files=(str(file),)))
     assert raised.value.code == "json_too_deep"
 
 
@@ -105,30 +106,68 @@ async def test_a_line_that_is_nested_too_deeply_is_refused_by_its_number(
 async def test_what_is_not_a_message_is_refused(line: str, tmp_path: Path) -> None:
     file = tmp_path / "lines"
     file.write_text(line)
-    with pytest.raises(InvalidRequest, match="line 1 is not a message"):
-        await collect(options(topic=None, messages=True, file=str(file)))
+    with pytest.raises(InvalidRequest, match=r"line 1 of .* is not a message"):
+        await collect(options(topic=None, messages=True, files=(str(file),)))
 
 
 async def test_what_stands_before_a_bad_line_is_published(tmp_path: Path) -> None:
     file = tmp_path / "lines"
     file.write_bytes(b"1\n2\n{\n3\n")
-    groups = messages(options(file=str(file)))
+    groups = Source(options(files=(str(file),))).messages()
     assert payloads(await anext(groups)) == [b"1", b"2"]
     with pytest.raises(InvalidRequest, match="line 3"):
         await anext(groups)
 
 
-async def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+async def test_what_is_not_utf_8_in_a_text_is_replaced_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "lines"
-    file.write_bytes(b"\xff")
-    with pytest.raises(InvalidRequest, match="UTF-8"):
-        await collect(options(file=str(file), text=True))
+    file.write_bytes("Grüße\n".encode() + b"Gr\xfc\xdfe\n\xff\n")
+    source = Source(options(files=(str(file),), text=True))
+    found = [json.loads(bytes(one.payload)) async for group in source.messages() for one in group]
+    assert found == ["Grüße", "Gr\ufffd\ufffde", "\ufffd"]
+    assert source.replaced_count == 2
+    given = Source(options(data="\udcff", text=True))
+    assert [len(group) async for group in given.messages()] == [1]
+    assert given.replaced_count == 1
+
+
+@pytest.mark.parametrize(
+    "text", ['{\n  "a": [\n    1\n  ]\n}\n', "\n\n[\n1,\n2]", '{\r\n"topic":"t",\r\n"payload":1}']
+)
+async def test_a_file_that_is_one_value_on_several_lines_is_one_message(
+    text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    assert payloads(await collect(options(files=(str(file),)))) == [file.read_bytes()]
+    if "topic" in text:
+        whole = options(topic=None, messages=True, files=(str(file),))
+        assert payloads(await collect(whole)) == [b"1"]
+
+
+async def test_a_file_that_is_neither_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text('{\n"a": 1\n')
+    with pytest.raises(InvalidRequest, match=r"x\.json.* is not JSON") as raised:
+        await collect(options(files=(str(file),)))
+    assert raised.value.code == "not_json"
+
+
+async def test_several_files_are_published_in_their_order(tmp_path: Path) -> None:
+    texts = {"b": "1\n2\n", "a": "[\n3\n]", "c": "4\nx"}
+    names = []
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        names.append(str(tmp_path / name))
+    assert payloads(await collect(options(files=tuple(names[:2])))) == [b"1", b"2", b"[\n3\n]"]
+    with pytest.raises(InvalidRequest, match=r"line 2 of .*/c"):
+        await collect(options(files=tuple(names)))
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
 async def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=name) as raised:
-        await collect(options(file=str(tmp_path / name)))
+        await collect(options(files=(str(tmp_path / name),)))
     assert raised.value.code == "cannot_read"
 
 

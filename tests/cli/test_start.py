@@ -62,6 +62,8 @@ def test_the_version_is_the_packages() -> None:
         ["pub", "--messages"],
         ["pub", "orders", "1", "-H", "no-value"],
         ["pub", "orders", "1", "--rate", "0"],
+        ["pub", "orders", "1", "-H", "a=1", "-H", "a=2"],
+        ["pub", "orders", "--file", "-", "--file", "-"],
         ["sub"],
         ["sub", "orders", "--from", "tomorrow"],
         ["sub", "orders", "--ack", "manual"],

@@ -5,6 +5,7 @@ Apart from the commands, so that `--help` does not wait for what carries them ou
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
 
 
+# What is given in place of a file.
+STDIN_NAME = "-"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PubOptions:
     """What to publish, and how."""
 
     topic: str | None
     data: str | None
-    file: str | None
+    files: tuple[str, ...]
     text: bool
     messages: bool
     count: int | None
@@ -33,30 +38,36 @@ class PubOptions:
     output: str | None
 
     @property
-    def is_stdin(self) -> bool:
-        """Whether the messages come from standard input."""
-        return self.data == "-" or self.file == "-"
+    def sources(self) -> tuple[str, ...]:
+        """The files that messages come from, in order; STDIN_NAME among them is standard input."""
+        return (STDIN_NAME,) if self.data == STDIN_NAME else self.files
 
     @property
     def is_many(self) -> bool:
         """Whether there can be more than one message."""
-        return self.file is not None or self.is_stdin or self.count is not None
+        return bool(self.sources) or self.count is not None
 
     def check(self) -> None:
         """Raise click.UsageError for options that do not fit together."""
         if self.messages:
-            if self.topic or self.text or self.key or self.headers or not self.file:
+            if self.topic or self.text or self.key or self.headers or not self.files:
                 raise click.UsageError(
                     "--messages takes --file, and neither TOPIC, --text, --key nor -H"
                 )
         elif self.topic is None:
             raise click.UsageError("TOPIC is missing")
-        elif (self.data is None) == (self.file is None):
+        elif (self.data is None) == (not self.files):
             raise click.UsageError("say what to publish: DATA, or - for standard input, or --file")
-        if self.count is not None and (self.file is not None or self.is_stdin):
+        if self.count is not None and self.sources:
             raise click.UsageError("--count repeats DATA; it does not go with lines")
         if self.idempotency_key is not None and self.is_many:
             raise click.UsageError("--idempotency-key is for one message")
+        if self.files.count(STDIN_NAME) > 1:
+            raise click.UsageError("standard input can be read once")
+        names = Counter(name for name, _ in self.headers)
+        for name, count in names.items():
+            if count > 1:
+                raise click.UsageError(f"-H {name} is there {count} times; a header has one value")
 
 
 @dataclass(frozen=True, kw_only=True)

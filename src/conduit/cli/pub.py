@@ -13,7 +13,13 @@ from conduit.cli.values import HEADER
 @click.command()
 @click.argument("topic", required=False)
 @click.argument("data", required=False)
-@click.option("--file", metavar="FILE", help="One JSON value per line; - is standard input.")
+@click.option(
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="A JSON value, or one per line; - is standard input. May be repeated.",
+)
 @click.option("--text", is_flag=True, help="DATA or each line is text; sent as a JSON string.")
 @click.option(
     "--messages",
@@ -34,7 +40,9 @@ from conduit.cli.values import HEADER
     help="Lines that are there go together, up to so many in one request, all or none.",
 )
 @click.option("--key", help="Key of the messages.")
-@click.option("-H", "--header", "headers", type=HEADER, multiple=True, help="May be repeated.")
+@click.option(
+    "-H", "--header", "headers", type=HEADER, multiple=True, help="One header; may be repeated."
+)
 @click.option("--idempotency-key", metavar="KEY", help="Publishing it again has no effect.")
 @click.option("--create", is_flag=True, help="Create the topic if it does not exist.")
 @with_output(piped="jsonl")
@@ -47,6 +55,7 @@ def pub(url: str, **options: object) -> None:
       conduit pub logs --text 'disk is full'
       tail -F app.log | conduit pub logs - --text
       conduit pub orders --file orders.jsonl --rate 200
+      conduit pub orders --file order-1.json --file order-2.json
 
     DATA - is standard input: one JSON value per line, published as the lines come. Each message gives
     a receipt on stdout; on a terminal many of them give a summary instead, unless -o is there.

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import click
 
 from conduit.cli.options import PubOptions
-from conduit.cli.output import json_text, note, pick
+from conduit.cli.output import counted, json_text, note, pick
 from conduit.cli.pace import Pace
 from conduit.cli.progress import Show, progress
-from conduit.cli.sources import messages
+from conduit.cli.sources import Source
 from conduit.client import ApiError, AsyncConduit, Receipt
 from conduit.protocol.frames import PublishRequest
 
@@ -24,6 +24,7 @@ class Publisher:
 
     def __init__(self, options: PubOptions) -> None:
         self._options = options
+        self._source = Source(options)
         self._format = pick(options.output, piped="jsonl")
         # On a terminal a line for each of many messages says less than a bar.
         self._shows_receipts = not (
@@ -44,10 +45,13 @@ class Publisher:
         finally:
             if self._options.is_many and self._published_count:
                 note(self._summary(loop.time() - began_at, pace))
+            if self._source.replaced_count:
+                texts = counted(self._source.replaced_count, "text")
+                note(f"{texts} had bytes that are not UTF-8; \ufffd is in their place")
 
     async def _publish_all(self, client: AsyncConduit, pace: Pace, show: Show) -> None:
         loop = asyncio.get_running_loop()
-        groups = messages(self._options)
+        groups = self._source.messages()
         while True:
             waiting_since = loop.time()
             group = await anext(groups, None)

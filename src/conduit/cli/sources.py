@@ -1,14 +1,15 @@
-"""Where `conduit pub` takes its messages from: the command line, a file, standard input."""
+"""Where `conduit pub` takes its messages from: the command line, files, standard input."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from conduit.cli.lines import LineReader
-from conduit.cli.options import PubOptions
+from conduit.cli.lines import CHUNK_BYTES, LINE_MAX_BYTES, LineReader
+from conduit.cli.options import STDIN_NAME, PubOptions
 from conduit.client import message
 from conduit.errors import InvalidRequest
 from conduit.protocol.codec import encode_json
@@ -31,66 +32,108 @@ class _Line(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line).decode
 
 
-async def messages(options: PubOptions) -> AsyncIterator[list[PublishRequest]]:
-    """Groups of messages, in order, each as soon as it is there.
+class Source:
+    """The messages of one run."""
 
-    Raises InvalidRequest: `not_json` and `invalid_request` name the line; `cannot_read`.
-    """
-    if options.data is not None and not options.is_stdin:
-        payload = _payload(os.fsencode(options.data), options, "DATA")
-        left = options.count or 1
-        while left > 0:
-            yield [_message(payload, options) for _ in range(min(left, GROUP_COUNT))]
-            left -= GROUP_COUNT
-        return
-    number = 0
-    async for lines in _lines(options):
-        group: list[PublishRequest] = []
-        for line in lines:
-            number += 1
-            if not line.strip() and not options.text:
-                continue
-            try:
-                group.append(_from_line(line, options, f"line {number:,}"))
-            except InvalidRequest:
-                # What stands before the bad line is published, however the lines came.
+    def __init__(self, options: PubOptions) -> None:
+        self._options = options
+        self.replaced_count = 0
+        """Texts that were not UTF-8 throughout, and have U+FFFD where they were not."""
+
+    async def messages(self) -> AsyncIterator[list[PublishRequest]]:
+        """Groups of messages, in order, each as soon as it is there.
+
+        Raises InvalidRequest: `not_json` and `invalid_request` name the line; `cannot_read`.
+        """
+        options = self._options
+        for name in options.sources:
+            async for group in self._of_lines(name):
                 yield group
-                raise
-        if group:
-            yield group
+        if options.data is not None and not options.sources:
+            payload = self._payload(os.fsencode(options.data), "DATA")
+            left = options.count or 1
+            while left > 0:
+                yield [_message(payload, options) for _ in range(min(left, GROUP_COUNT))]
+                left -= GROUP_COUNT
+
+    async def _of_lines(self, name: str) -> AsyncIterator[list[PublishRequest]]:
+        of = "" if name == STDIN_NAME else f" of {name!r}"
+        number = 0
+        async for lines in _lines(name, may_be_one=not self._options.text):
+            group: list[PublishRequest] = []
+            for line in lines:
+                number += 1
+                if not line.strip() and not self._options.text:
+                    continue
+                try:
+                    group.append(self._from_line(line, f"line {number:,}{of}"))
+                except InvalidRequest:
+                    # What stands before the bad line is published, however the lines came.
+                    yield group
+                    raise
+            if group:
+                yield group
+
+    def _from_line(self, line: bytes, where: str) -> PublishRequest:
+        if not self._options.messages:
+            return _message(self._payload(line, where), self._options)
+        _check_json(line, where)
+        try:
+            given = _line(line)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"{where} is not a message: {error}") from error
+        return message(given.topic, given.payload, key=given.key, headers=given.headers)
+
+    def _payload(self, text: bytes, where: str) -> msgspec.Raw:
+        if not self._options.text:
+            _check_json(text, where)
+            return msgspec.Raw(text)
+        try:
+            whole = text.decode()
+        except UnicodeDecodeError:
+            # A log must not end at its first odd byte.
+            whole = text.decode(errors="replace")
+            self.replaced_count += 1
+        return msgspec.Raw(encode_json(whole))
 
 
-async def _lines(options: PubOptions) -> AsyncIterator[list[bytes]]:
-    """Groups of lines, as they come."""
+async def _lines(name: str, *, may_be_one: bool) -> AsyncIterator[list[bytes]]:
+    """Groups of lines, as they come. With `may_be_one` a file may be one JSON value on several lines, which
+    then is the only one."""
     try:
-        fd = STDIN if options.is_stdin else os.open(options.file or "", os.O_RDONLY)
-        reader = LineReader(fd)
-        while (lines := await reader.group()) is not None:
-            yield lines
+        fd = STDIN if name == STDIN_NAME else os.open(name, os.O_RDONLY)
+        if may_be_one and (whole := _one_value(fd, name)) is not None:
+            yield [whole]
+        else:
+            reader = LineReader(fd)
+            while (lines := await reader.group()) is not None:
+                yield lines
+        if fd != STDIN:
+            os.close(fd)
     except OSError as error:
-        what = "standard input" if options.is_stdin else repr(options.file)
+        what = "standard input" if name == STDIN_NAME else repr(name)
         raise InvalidRequest(f"cannot read {what}: {error.strerror}", code="cannot_read") from error
 
 
-def _from_line(line: bytes, options: PubOptions, where: str) -> PublishRequest:
-    if not options.messages:
-        return _message(_payload(line, options, where), options)
-    _check_json(line, where)
+def _one_value(fd: int, name: str) -> bytes | None:
+    """All of a file, if it is one JSON value and its first line is not: somebody laid it out for people.
+    None if its lines are to be taken one by one. Raises InvalidRequest for what is neither."""
+    status = os.fstat(fd)
+    if name == STDIN_NAME or not stat.S_ISREG(status.st_mode) or status.st_size > LINE_MAX_BYTES:
+        return None
+    first, newline, _ = os.pread(fd, CHUNK_BYTES, 0).lstrip().partition(b"\n")
+    if not newline:
+        # One line, or one that is longer than any that was laid out.
+        return None
     try:
-        given = _line(line)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{where} is not a message: {error}") from error
-    return message(given.topic, given.payload, key=given.key, headers=given.headers)
-
-
-def _payload(text: bytes, options: PubOptions, where: str) -> msgspec.Raw:
-    if not options.text:
-        _check_json(text, where)
-        return msgspec.Raw(text)
-    try:
-        return msgspec.Raw(encode_json(text.decode()))
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{where} is not UTF-8: {error}") from error
+        _check_json(first, "line 1")
+    except InvalidRequest as line_1:
+        if line_1.code != "not_json":
+            return None
+        whole = os.pread(fd, LINE_MAX_BYTES, 0)
+        _check_json(whole, f"{name!r}, of which line 1 is not JSON by itself,")
+        return whole
+    return None
 
 
 def _check_json(text: bytes, where: str) -> None:
