@@ -64,6 +64,10 @@ def test_the_life_of_a_topic(conduit: Conduit, topic: str) -> None:
     assert refused.code == Exit.USAGE
     assert "--yes" in refused.err
     assert conduit.ok("topic", "rm", topic, "--yes").out == ""
+    bounds = ("--max-age", "none", "--max-messages", "none", "--max-bytes", "1.5GB")
+    kept = conduit.ok("topic", "create", topic, *bounds).json["retention"]
+    assert kept == {"max_age_s": None, "max_messages": None, "max_bytes": 1_500_000_000}
+    conduit.ok("topic", "rm", topic, "--yes")
     missing = conduit.run("topic", "get", topic)
     assert missing.code == Exit.NOT_FOUND
     assert missing.out == ""

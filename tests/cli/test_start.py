@@ -69,6 +69,8 @@ def test_the_version_is_the_packages() -> None:
         ["sub", "orders", "--ack", "manual"],
         ["topic", "create", "orders", "--max-age", "long"],
         ["topic", "create", "orders", "--max-age", "0s"],
+        ["topic", "create", "orders", "--max-bytes", "1G"],
+        ["topic", "create", "orders", "--max-messages", "0"],
         ["topic", "nonsense"],
         ["dlq", "redrive"],
         ["dlq", "redrive", "some-id", "--all"],

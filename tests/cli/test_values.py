@@ -4,7 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conduit.cli.values import parse_duration, parse_header, parse_start, parse_time
+from conduit.cli.values import (
+    parse_bound,
+    parse_duration,
+    parse_header,
+    parse_size,
+    parse_start,
+    parse_time,
+)
 from conduit.protocol.frames import StartAt
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -15,6 +22,35 @@ NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 )
 def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("7", 7),
+        ("7B", 7),
+        ("1kB", 1000),
+        ("1.5GB", 1_500_000_000),
+        ("1KiB", 1024),
+        ("2gib", 2 << 30),
+    ],
+)
+def test_a_size_is_a_number_with_a_unit(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "1 GB", "-1", "1G", "1e9", "1PB", "١"])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        parse_size(text)
+
+
+def test_a_bound_is_at_least_1_or_none() -> None:
+    assert parse_bound("none", parse_size) == "none"
+    assert parse_bound("1.6s", parse_duration) == 2
+    for text, parse in (("0s", parse_duration), ("0.4s", parse_duration), ("0MB", parse_size)):
+        with pytest.raises(ValueError, match="none is no bound"):
+            parse_bound(text, parse)
 
 
 @pytest.mark.parametrize("text", ["", "h", "1 h", "-1h", "1y", "1e3", "inf", "١"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -17,10 +17,11 @@ from conduit.cli.output import (
     with_output,
 )
 from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
-from conduit.cli.values import DURATION
+from conduit.cli.values import MAX_AGE, MAX_BYTES, MAX_MESSAGES, NO_BOUND
 
 if TYPE_CHECKING:
     from conduit.client import Retention, Topic
+    from conduit.client.control import Bounds
 
 
 @click.group(cls=Group)
@@ -50,28 +51,23 @@ def get(name: str, output: str | None, url: str) -> None:
 
 @topic.command()
 @click.argument("name")
-@click.option("--max-age", type=DURATION, help="Keep messages so long: 12h, 7d.")
-@click.option("--max-messages", type=click.IntRange(1), help="Keep so many messages.")
-@click.option("--max-bytes", type=click.IntRange(1), help="Keep so many bytes.")
+@click.option("--max-age", "max_age_s", type=MAX_AGE, help="Keep messages so long: 12h, 7d, none.")
+@click.option("--max-messages", type=MAX_MESSAGES, help="Keep so many messages, or none.")
+@click.option("--max-bytes", type=MAX_BYTES, help="Keep so many bytes: 500MB, 1GiB, none.")
 @with_output()
 @with_url
-def create(
-    name: str,
-    max_age: float | None,
-    max_messages: int | None,
-    max_bytes: int | None,
-    output: str | None,
-    url: str,
-) -> None:
-    """Create a topic. What it keeps is bounded by the server's settings unless told here."""
-    from conduit.client import Retention
+def create(name: str, output: str | None, url: str, **given: int | str | None) -> None:
+    """Create a topic. What it keeps is bounded by the server's settings unless told here.
 
-    if max_age is not None and max_age < 1:
-        raise click.BadParameter("must be at least 1s", param_hint="'--max-age'")
-    age_s = None if max_age is None else round(max_age)
-    retention = Retention(age_s, max_messages, max_bytes)
-    given = None if retention == Retention() else retention
-    show_one(call(url, lambda client: client.topics.create(name, given)), _FIELDS, output)
+    With none for a bound there is no bound of its kind.
+    """
+    bounds = {
+        bound: None if value == NO_BOUND else value
+        for bound, value in given.items()
+        if value is not None
+    }
+    made = call(url, lambda client: client.topics.create(name, cast("Bounds", bounds)))
+    show_one(made, _FIELDS, output)
 
 
 @topic.command()
@@ -96,7 +92,7 @@ def _kept(retention: Retention) -> str:
         parts.append(f"{retention.max_messages:,} messages")
     if retention.max_bytes is not None:
         parts.append(size_text(retention.max_bytes))
-    return ", ".join(parts)
+    return ", ".join(parts) or "everything"
 
 
 _COLUMNS: Columns[Topic] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", re.ASCII)
+_SIZE_UNITS = {
+    **{"": 1, "B": 1},
+    **{"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
+    **{"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40},
+}
+NO_BOUND: Literal["none"] = "none"
 _POSITION = re.compile(r"(\d+)(?:@(\S+))?", re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)", re.ASCII)
 # A hundred years; calendars and servers take it.
@@ -28,6 +35,25 @@ def parse_duration(text: str) -> float:
     if seconds > DURATION_MAX_S:
         raise ValueError(f"{text!r} is too long")
     return seconds
+
+
+def parse_size(text: str) -> int:
+    """Bytes: `500000`, `1GB` (thousands of thousands of thousands), `1GiB` (1024 each). Raises ValueError."""
+    found = _SIZE.fullmatch(text)
+    unit = None if found is None else _SIZE_UNITS.get(found[2].upper())
+    if found is None or unit is None:
+        raise ValueError(f"{text!r} is not a size such as 500000, 1.5GB or 512MiB")
+    return round(float(found[1]) * unit)
+
+
+def parse_bound(text: str, parse: Callable[[str], float]) -> int | Literal["none"]:
+    """A bound of what a topic keeps, or `none`. Raises ValueError."""
+    if text == NO_BOUND:
+        return NO_BOUND
+    bound = parse(text)
+    if bound < 1:
+        raise ValueError(f"{text!r} is less than 1; none is no bound")
+    return round(bound)
 
 
 def parse_time(text: str, now: datetime) -> str:
@@ -94,6 +120,9 @@ class Parsed(click.ParamType[object]):
 
 
 DURATION = Parsed("duration", parse_duration)
+MAX_AGE = Parsed("duration", lambda text: parse_bound(text, parse_duration))
+MAX_BYTES = Parsed("size", lambda text: parse_bound(text, parse_size))
+MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, int))
 TIME = Parsed("time", lambda text: parse_time(text, datetime.now(UTC)))
 START = Parsed("start", lambda text: parse_start(text, datetime.now(UTC)))
 HEADER = Parsed("name=value", parse_header)

@@ -78,17 +78,20 @@ class Topics:
         """One topic. Raises ApiError `topic_not_found`."""
         return await self._rest.get(address("topics", name), Topic)
 
-    async def create(self, name: str, retention: Retention | None = None) -> Topic:
-        """Create a topic. Bounds that are None are the server's defaults.
+    async def create(self, name: str, retention: Retention | Bounds | None = None) -> Topic:
+        """Create a topic. Bounds that are None in a Retention, or left out of a dict, are the server's
+        defaults; one that is None in a dict is no bound: `{"max_age_s": None}`.
 
         Raises ApiError `topic_exists`, `limit_reached`.
         """
         check_topic(name, "name")
         body: dict[str, object] = {"name": name}
-        if retention is not None:
+        if isinstance(retention, Retention):
             bounds = msgspec.structs.asdict(retention)
             # A null on the wire would take the default bound away.
             body["retention"] = {key: bound for key, bound in bounds.items() if bound is not None}
+        elif retention is not None:
+            body["retention"] = retention
         return await self._rest.post(address("topics"), Topic, body)
 
     async def change(self, name: str, **bounds: Unpack[Bounds]) -> Topic:
