@@ -43,7 +43,9 @@ class Conduit:
     def subscribe(self, *args: str, stdout: int = subprocess.PIPE) -> Running:
         """Start `conduit sub` and wait until it says that it is subscribed."""
         running = self.start("sub", *args, stdout=stdout)
-        assert "subscribed to" in running.error_line()
+        while (line := running.error_line()).startswith("created "):
+            continue
+        assert "subscribed to" in line
         return running
 
 

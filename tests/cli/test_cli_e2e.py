@@ -188,6 +188,52 @@ def test_a_durable_subscription_goes_on_after_what_was_printed(
     assert [message["payload"] for message in second.lines] == [3, 4]
 
 
+def said(conduit: Conduit, *args: str) -> list[str]:
+    """What `conduit sub` says up to that it is subscribed."""
+    lines = []
+    with conduit.start("sub", *args) as running:
+        while not lines or not lines[-1].startswith("subscribed"):
+            lines.append(running.error_line().rstrip())
+    return lines
+
+
+def test_what_a_subscriber_makes_is_said(conduit: Conduit, topic: str, name: str) -> None:
+    assert said(conduit, topic) == [f"created topic {topic}", f"subscribed to {topic}"]
+    durable = (topic, "--subscription", name)
+    subscribed = f"subscribed to {topic} as {name}"
+    assert said(conduit, *durable) == [f"created subscription {name}", subscribed]
+    conduit.ok("topic", "rm", topic, "--yes")
+    assert said(conduit, *durable) == [f"created topic {topic}", subscribed]
+    assert said(conduit, *durable) == [subscribed]
+    both = said(conduit, f"{topic}.b", "--subscription", f"{name}.b")
+    assert both[:2] == [f"created topic {topic}.b", f"created subscription {name}.b"]
+    conduit.ok("subscription", "pause", name)
+    assert "is paused" in said(conduit, *durable)[0]
+
+
+def test_a_subscription_has_the_settings_it_was_asked_for(
+    conduit: Conduit, topic: str, name: str
+) -> None:
+    settings = ("--order", "strict", "--max-in-flight", "3", "--max-attempts", "2")
+    said(conduit, topic, "--subscription", name, *settings, "--ack-wait", "500ms")
+    found = conduit.ok("subscription", "get", name).json
+    assert (found["order"], found["max_in_flight"]) == ("strict", 3)
+    assert (found["max_attempts"], found["ack_wait_ms"]) == (2, 500)
+    refused = conduit.run("sub", topic, "--subscription", name, "--max-in-flight", "4")
+    assert refused.code == Exit.CONFLICT
+
+
+def test_payloads_can_be_printed_alone_and_in_lines_of_ones_own(
+    conduit: Conduit, api: Api, topic: str
+) -> None:
+    api.create_topic(topic)
+    api.publish(topic, "say hi", key="k")
+    conduit.ok("pub", topic, BIG)
+    few = ("sub", topic, "--from", "earliest", "--count", "2")
+    assert conduit.ok(*few, "--raw").out == f'"say hi"\n{BIG}\n'
+    assert conduit.ok(*few, "--format", "#{seq} {key} {text}").out == f"#1 k say hi\n#2  {BIG}\n"
+
+
 def test_a_count_that_is_not_reached_in_time_fails(conduit: Conduit, api: Api, topic: str) -> None:
     api.create_topic(topic)
     api.publish(topic, 1)

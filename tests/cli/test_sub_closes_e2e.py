@@ -50,8 +50,7 @@ async def test_coming_to_an_end_closes_in_good_order(option: tuple[str, str], co
 
 async def test_a_subscription_that_is_deleted_ends_the_command_and_is_named() -> None:
     async def deleted(peer: Peer) -> None:
-        frame = await peer.subscribed(seq=0, epoch="e")
-        assert "create" not in frame
+        await peer.subscribed(seq=0, epoch="e")
         await peer.send("unsubscribed", topic="t", subscription="s")
         assert await peer.left() == 1000
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from conduit.cli.template import Template
+
 if TYPE_CHECKING:
+    from conduit.client.client import SubscriptionSettings
     from conduit.protocol.frames import StartSpec
 
 
+# The server's own window.
+WINDOW_COUNT = 256
 # What is given in place of a file.
 STDIN_NAME = "-"
 
@@ -81,4 +86,37 @@ class SubOptions:
     timeout_s: float | None
     ack: str
     create: bool
+    order: Literal["publish", "strict"] | None
+    max_in_flight: int | None
+    ack_wait_s: float | None
+    max_attempts: int | None
+    raw: bool
+    template: Template | None
     output: str | None
+
+    def check(self) -> None:
+        """Raise click.UsageError for options that do not fit together."""
+        if (self.output is not None) + self.raw + (self.template is not None) > 1:
+            raise click.UsageError("-o, --raw and --format are three ways to print; choose one")
+
+    @property
+    def line(self) -> Template | None:
+        """What to print of a message, if it was said."""
+        return Template("{payload}") if self.raw else self.template
+
+    @property
+    def settings(self) -> SubscriptionSettings:
+        """What the server is told besides the topic. Who takes so many messages and no more is not sent more;
+        but a durable subscription would keep that for all who come later."""
+        settings: SubscriptionSettings = {}
+        if self.order is not None:
+            settings["order"] = self.order
+        if self.max_in_flight is not None:
+            settings["max_in_flight"] = self.max_in_flight
+        elif self.count is not None and self.subscription is None:
+            settings["max_in_flight"] = min(self.count, WINDOW_COUNT)
+        if self.ack_wait_s is not None:
+            settings["ack_wait_ms"] = round(self.ack_wait_s * 1000)
+        if self.max_attempts is not None:
+            settings["max_attempts"] = self.max_attempts
+        return settings

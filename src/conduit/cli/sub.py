@@ -7,7 +7,7 @@ import click
 from conduit.cli.options import SubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
-from conduit.cli.values import DURATION, START
+from conduit.cli.values import DURATION, START, TEMPLATE
 
 
 @click.command()
@@ -41,6 +41,30 @@ from conduit.cli.values import DURATION, START
     default=True,
     help="End with an error if the topic or the subscription does not exist.",
 )
+@click.option(
+    "--order",
+    type=click.Choice(["publish", "strict"]),
+    help="strict: the next message waits until the one before is settled.",
+)
+@click.option("--max-in-flight", type=click.IntRange(1, 10_000), help="Most that is unacked; 256.")
+@click.option(
+    "--ack-wait",
+    "ack_wait_s",
+    type=DURATION,
+    help="Time of the first attempt; 1s, or 30s with --subscription.",
+)
+@click.option(
+    "--max-attempts", type=click.IntRange(1, 100), help="A dead letter after so many failures; 5."
+)
+@click.option("--raw", is_flag=True, help="Print the payload alone; as --format '{payload}'.")
+@click.option(
+    "--format",
+    "template",
+    type=TEMPLATE,
+    metavar="TEXT",
+    help="Print this line for each message: '{topic} #{seq} {text}'. {text} is the payload, as text if "
+    "it is a JSON string.",
+)
 @with_output(piped="jsonl")
 @with_url
 def sub(url: str, **options: object) -> None:
@@ -53,13 +77,15 @@ def sub(url: str, **options: object) -> None:
       conduit sub orders
       conduit sub 'orders.>' --from -1h
       conduit sub orders --subscription billing
-      conduit sub orders --from earliest --count 10 -o jsonl | jq .payload
+      conduit sub orders --from earliest --count 10 --raw | jq .total
+      conduit sub logs --format '{published_at} {text}'
 
     Lost connections are renewed and nothing is missed. If the topic or the subscription is deleted, the
     command ends with exit code 3. A message is acked after its line is written,
     so none is lost between here and the reader of a pipe. Ctrl-C ends it.
     """
+    plan = SubOptions(**options)  # type: ignore[arg-type]  # the names are those of the options above
+    plan.check()
     from conduit.cli.subscriber import Subscriber
 
-    plan = SubOptions(**options)  # type: ignore[arg-type]  # the names are those of the options above
     call(url, Subscriber(plan).run)

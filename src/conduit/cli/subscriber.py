@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from shutil import get_terminal_size
 
 import click
@@ -14,7 +16,9 @@ from conduit.cli.exits import Exit
 from conduit.cli.lines import LineReader, LineWriter
 from conduit.cli.options import SubOptions
 from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
-from conduit.client import AsyncConduit, Delivery, GapAnswer, GapEvent
+from conduit.client import ApiError, AsyncConduit, Delivery, GapAnswer, GapEvent, Stream
+from conduit.client.client import SubscriptionSettings
+from conduit.names import is_pattern
 from conduit.protocol.frames import MessageFrame
 
 # While someone thinks, however long, the client is told so often that they are still there.
@@ -24,6 +28,7 @@ QUESTION = "ack? [y]es · [n]o, again · [r]eject: "
 PAYLOAD_SHOWN_CHARS = 4000
 STDIN, STDOUT = 0, 1
 
+_MISSING = ("topic_not_found", "subscription_not_found")
 _DONE = {b"y": "acked", b"n": "to come again", b"r": "rejected"}
 
 
@@ -48,6 +53,7 @@ class Subscriber:
 
     def __init__(self, options: SubOptions) -> None:
         self._options = options
+        self._line = options.line
         self._is_pretty = pick(options.output, piped="jsonl") == "table"
         self._counts: Counter[str] = Counter(received=0)
         self._is_subscribed = False
@@ -78,14 +84,8 @@ class Subscriber:
 
     async def _receive(self, client: AsyncConduit) -> None:
         options = self._options
-        stream = client.subscribe(
-            options.pattern,
-            options.subscription,
-            start=options.start,
-            create=options.create,
-            on_gap=self._on_gap,
-        )
-        async with stream:
+        async with AsyncExitStack() as stack:
+            stream = await self._subscribe(client, stack)
             name = f" as {options.subscription}" if options.subscription else ""
             note(f"subscribed to {options.pattern}{name}")
             self._is_subscribed = True
@@ -102,6 +102,39 @@ class Subscriber:
                 del delivery
                 if self._counts["received"] == options.count:
                     return
+
+    async def _subscribe(self, client: AsyncConduit, stack: AsyncExitStack) -> Stream:
+        """Subscribe, to what is there if it is; only else is it made, and said: the name may be misspelt."""
+        options = self._options
+
+        async def enter(*, create: bool) -> Stream:
+            settings: SubscriptionSettings = {**options.settings, "create": create}
+            stream = client.subscribe(
+                options.pattern,
+                options.subscription,
+                start=options.start,
+                on_gap=self._on_gap,
+                **settings,
+            )
+            return await stack.enter_async_context(stream)
+
+        try:
+            return await enter(create=False)
+        except ApiError as error:
+            if not options.create or error.code not in _MISSING:
+                raise
+        new = []
+        if not is_pattern(options.pattern) and await _is_missing(
+            client.topics.get, options.pattern
+        ):
+            new.append(f"created topic {options.pattern}")
+        name = options.subscription
+        if name is not None and await _is_missing(client.subscriptions.get, name):
+            new.append(f"created subscription {name}")
+        stream = await enter(create=True)
+        for what in new:
+            note(what)
+        return stream
 
     async def _ask(self, delivery: Delivery) -> None:
         """Settle as the person at the terminal says."""
@@ -132,9 +165,19 @@ class Subscriber:
         note(gap_text(gap))
 
     def _text(self, message: MessageFrame) -> str:
+        if self._line is not None:
+            return self._line.of(message)
         if self._is_pretty:
             return pretty(message, get_terminal_size().columns)
         return json_text(msgspec.convert(message, Line, from_attributes=True))
+
+
+async def _is_missing(get: Callable[[str], Awaitable[object]], name: str) -> bool:
+    try:
+        await get(name)
+    except ApiError as error:
+        return error.code in _MISSING
+    return False
 
 
 def pretty(message: MessageFrame, width: int) -> str:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from conduit.cli.template import Template
+
 if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", re.ASCII)
 _SIZE_UNITS = {
     **{"": 1, "B": 1},
@@ -21,13 +23,13 @@ _SIZE_UNITS = {
 }
 NO_BOUND: Literal["none"] = "none"
 _POSITION = re.compile(r"(\d+)(?:@(\S+))?", re.ASCII)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)", re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw]?)", re.ASCII)
 # A hundred years; calendars and servers take it.
 DURATION_MAX_S = 100 * 365 * 86_400
 
 
 def parse_duration(text: str) -> float:
-    """Seconds: `90`, `90s`, `1.5h`, `7d`. Raises ValueError."""
+    """Seconds: `90`, `90s`, `500ms`, `1.5h`, `7d`. Raises ValueError."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 1.5h or 7d")
@@ -125,4 +127,5 @@ MAX_BYTES = Parsed("size", lambda text: parse_bound(text, parse_size))
 MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, int))
 TIME = Parsed("time", lambda text: parse_time(text, datetime.now(UTC)))
 START = Parsed("start", lambda text: parse_start(text, datetime.now(UTC)))
+TEMPLATE = Parsed("template", Template)
 HEADER = Parsed("name=value", parse_header)
