@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
+from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit
 from conduit.cli.main import main
+from conduit.server.rest.dead_letters import Redrive
 from tests.cli.test_start import commands
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -40,6 +42,13 @@ def test_the_exit_codes_in_the_docs_are_those_of_the_program() -> None:
     assert [(int(code), meaning) for code, meaning in rows] == [
         (int(code), code.meaning) for code in Exit
     ]
+
+
+def test_the_rate_of_redrives_is_the_servers_own() -> None:
+    default = Redrive.model_fields["rate_per_s"].default
+    (rate,) = [option for option in dlq.commands["redrive"].params if option.name == "rate"]
+    assert f"So many per second; {default:g}." == rate.help
+    assert f"`--rate` per second ({default:g})" in TEXT
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)

@@ -39,9 +39,20 @@ def test_columns_that_do_not_fit_the_terminal_go_on_below_and_none_is_cut() -> N
 
 
 def test_a_cell_that_is_too_long_for_the_terminal_ends_with_an_ellipsis() -> None:
-    lines = plain(table(["NAME", "REASON"], [["a", "x" * 50]], width=20))
-    assert [len(line) for line in lines] == [4, 8, 1, 20]
-    assert lines[3].endswith("…")
+    lines = plain(table(["ID", "REASON"], [["y" * 20, "x" * 50]], width=20))
+    assert lines == ["ID", "  REASON", "y" * 20, f"  {'x' * 17}…"]
+
+
+def test_the_widest_names_are_cut_and_figures_never() -> None:
+    headings = ["NAME", "TOPIC", "LAG", "SIZE"]
+    rows = [["n" * 20, "t" * 30, "1,234,567", "12.5 KiB"], ["n", "t", "1", "0 B"]]
+    assert plain(table(headings, rows, width=48)) == [
+        "NAME           TOPIC               LAG  SIZE",
+        f"{'n' * 12}…  {'t' * 11}…  1,234,567  12.5 KiB",
+        "n              t                     1  0 B",
+    ]
+    assert len(table(headings, rows, width=30)) == 9
+    assert len(table(headings, rows)[1]) == 73
 
 
 def test_a_table_without_rows_is_its_heading() -> None:

@@ -132,7 +132,7 @@ def discard(
 @with_filters
 @click.option("--all", "everything", is_flag=True, help="All of them; instead of filters.")
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=50.0, help="Per second; default 50."
+    "--rate", type=click.FloatRange(0, 10_000, min_open=True), help="So many per second; 100."
 )
 @click.option("--max", "max_count", type=click.IntRange(1), help="At most so many: the newest.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -143,7 +143,7 @@ def discard(
 def redrive(  # noqa: PLR0913 - one parameter for each option
     dead_id: str | None,
     everything: bool,
-    rate: float,
+    rate: float | None,
     max_count: int | None,
     dry_run: bool,
     wait: bool,
@@ -214,7 +214,7 @@ async def _discard(client: AsyncConduit, dead_ids: tuple[str, ...]) -> None:
 def _start(
     client: AsyncConduit,
     which: DeadLetterFilter,
-    rate: float,
+    rate: float | None,
     max_count: int | None,
     *,
     dry_run: bool,

@@ -23,6 +23,11 @@ _UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
 _LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
+# Columns whose cells are of no use in part.
+_WHOLE = frozenset({"ID", "DIED", "SIZE"})
+# Less of a name says nothing.
+CUT_MIN_CHARS = 8
+
 Columns = Mapping[str, Callable[[T], object]]
 """Heading → what to show of a record."""
 
@@ -96,16 +101,25 @@ def show_one(record: T, fields: Columns[T], output: str | None) -> None:
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
-    """Aligned columns; numbers to the right. Columns that do not fit into `width` go on in a line below, and
-    only a cell that is wider by itself is cut, with an ellipsis."""
+    """Aligned columns; numbers to the right. To fit into `width` the widest names and sentences are cut, with
+    an ellipsis, and figures never. If that is not enough, they stay, and columns go on in a line below; there
+    only a cell that is wider by itself is cut."""
     lines = [list(headings), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
+    if width is not None:
+        floors = [
+            widths[column]
+            if right[column] or heading in _WHOLE
+            else max(len(heading), CUT_MIN_CHARS)
+            for column, heading in enumerate(headings)
+        ]
+        widths = _cut_to(width, widths, floors)
     groups = _side_by_side(widths, width)
     texts = []
     for line in lines:
         cells = [
-            cell.rjust(size) if is_number else cell.ljust(size)
+            cell.rjust(size) if is_number else cut(cell, size).ljust(size)
             for cell, size, is_number in zip(line, widths, right, strict=True)
         ]
         for begin, end in groups:
@@ -113,6 +127,18 @@ def table(
             texts.append(cut(indent + "  ".join(cells[begin:end]).rstrip(), width))
     heads = len(groups)
     return [*map(bold, texts[:heads]), *texts[heads:]]
+
+
+def _cut_to(width: int, widths: Sequence[int], floors: Sequence[int]) -> list[int]:
+    """The widths of columns that share one line, the widest cut first; as they are if that cannot be."""
+    narrowed = list(widths)
+    gaps = 2 * (len(widths) - 1)
+    while sum(narrowed) + gaps > width:
+        spare = [(size, column) for column, size in enumerate(narrowed) if size > floors[column]]
+        if not spare:
+            return list(widths)
+        narrowed[max(spare)[1]] -= 1
+    return narrowed
 
 
 def _side_by_side(widths: Sequence[int], width: int | None) -> list[tuple[int, int]]:

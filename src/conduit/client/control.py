@@ -22,8 +22,6 @@ from conduit.protocol.records import (
     TopicProgress,
 )
 
-# As many per second are redriven, unless the caller says otherwise.
-REDRIVE_RATE_PER_S = 50.0
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
 DEAD_LETTER_PAGE_COUNT = 50
@@ -226,12 +224,15 @@ class DeadLetters:
         self,
         which: DeadLetterFilter,
         *,
-        rate_per_s: float = REDRIVE_RATE_PER_S,
+        rate_per_s: float | None = None,
         max_count: int | None = None,
         dry_run: bool = False,
     ) -> RedriveJob:
-        """Redrive all that match, at a rate, in the background of the server; `job` follows it."""
-        body: dict[str, object] = {**msgspec.to_builtins(which), "rate_per_s": rate_per_s}
+        """Redrive all that match, at a rate, in the background of the server; `job` follows it. What is None
+        has the server's default."""
+        body: dict[str, object] = msgspec.to_builtins(which)
+        if rate_per_s is not None:
+            body["rate_per_s"] = rate_per_s
         if max_count is not None:
             body["max_count"] = max_count
         if dry_run:
