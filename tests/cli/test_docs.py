@@ -21,8 +21,10 @@ def calls(example: str) -> list[list[str]]:
     """The arguments of each `conduit` in a line of shell."""
     parts: list[list[str]] = [[]]
     for word in shlex.split(example):
-        if word == "|":
+        if word in ("|", "&", "&&"):
             parts.append([])
+        elif word in (">", ">>"):
+            break
         else:
             parts[-1].append(word)
     return [part[1:] for part in parts if part[0] == "conduit"]

@@ -7,7 +7,7 @@ import pytest
 from conduit.cli.exits import Exit
 from tests.cli.command import COMMAND
 from tests.client.peer import answer, http_peer, problem
-from tests.support.server import clean_environment
+from tests.support.server import clean_environment, free_port
 
 STATUS = {
     "status": "ok",
@@ -17,18 +17,41 @@ STATUS = {
 }
 
 
+async def health(*args: str) -> tuple[int | None, bytes, bytes]:
+    """The exit code of `conduit health`, and what it says, without holding up a scripted server."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *("health", *args),
+        env=clean_environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, out, err
+
+
+@pytest.mark.process
+async def test_a_server_that_becomes_ready_can_be_waited_for() -> None:
+    begins = (problem(503, "overloaded"), answer(200, STATUS), problem(503, "store_unavailable"))
+    async with http_peer(*begins, answer(200, STATUS), answer(200, {})) as (url, _):
+        code, out, err = await health("--url", url, "--wait", "60s")
+    assert (code, err) == (Exit.OK, b"")
+    assert b'"ready": true' in out
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("wait", ["10ms", "600ms"])
+async def test_a_server_that_does_not_come_is_waited_for_no_longer(wait: str) -> None:
+    code, out, err = await health("--url", f"http://127.0.0.1:{free_port()}", "--wait", wait)
+    assert (code, out) == (Exit.NO_CONNECTION, b"")
+    assert b"no answer" in err
+
+
 @pytest.mark.process
 async def test_a_server_that_is_not_ready_fails_the_check_and_says_why() -> None:
     replies = (answer(200, STATUS), problem(503, "shutting_down"))
     async with http_peer(*replies) as (url, _):
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *("health", "--url", url),
-            env=clean_environment(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-    assert process.returncode == Exit.CHECK_FAILED
+        code, out, err = await health("--url", url)
+    assert code == Exit.CHECK_FAILED
     assert b'"ready": false' in out
     assert err == b"error: shutting_down\n"

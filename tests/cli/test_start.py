@@ -109,7 +109,7 @@ def test_wrong_settings_are_all_told_at_once() -> None:
 
 def test_the_summaries_of_commands_are_whole_however_narrow_the_terminal_is() -> None:
     result = CliRunner().invoke(main, ["--help"], terminal_width=60)
-    assert "what it is after it was restored or moved. Exit codes:" in " ".join(
+    assert "what it is after it was restored or moved. completion" in " ".join(
         result.stdout.split()
     )
 

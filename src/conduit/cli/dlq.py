@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from conduit.cli.completion import subscriptions, topics
 from conduit.cli.exits import Exit
 from conduit.cli.groups import Group
 from conduit.cli.output import (
@@ -41,8 +42,10 @@ def with_filters(command: F) -> F:
         click.option("--to", "to_time", type=TIME, help="Died before this time."),
         click.option("--from", "from_time", type=TIME, help="Died at this time or later: -1h."),
         click.option("--reason", help="This reason, whole."),
-        click.option("--subscription", help="Died on this subscription."),
-        click.option("--topic", help="Of this topic."),
+        click.option(
+            "--subscription", shell_complete=subscriptions, help="Died on this subscription."
+        ),
+        click.option("--topic", shell_complete=topics, help="Of this topic."),
     ):
         command = option(command)
     return command

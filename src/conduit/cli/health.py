@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conduit.cli.exits import Exit
-from conduit.cli.output import note, show_one, with_output
+from conduit.cli.output import duration_text, note, show_one, with_output
 from conduit.cli.session import call, with_url
+from conduit.cli.values import DURATION
 
 if TYPE_CHECKING:
     from conduit.client import AsyncConduit
 
+# How often `--wait` asks.
+POLL_S = 0.2
+
 
 @click.command()
+@click.option("--wait", "wait_s", type=DURATION, help="Wait for it, so long at most: 30s.")
 @with_output()
 @with_url
-def health(url: str, output: str | None) -> None:
+def health(url: str, wait_s: float | None, output: str | None) -> None:
     """Check that the server is there and ready.
 
     The exit code is 0 then, 9 if it is not ready, and 7 if it is not there.
     """
-    status, problem = call(url, _ask)
+    status, problem = call(url, lambda client: _wait(client, wait_s) if wait_s else _ask(client))
     show_one(
         status,
         {
@@ -40,7 +45,33 @@ def health(url: str, output: str | None) -> None:
         raise click.exceptions.Exit(Exit.CHECK_FAILED)
 
 
-async def _ask(client: AsyncConduit) -> tuple[dict[str, Any], str | None]:
+_Found = tuple[dict[str, Any], str | None]
+
+
+async def _wait(client: AsyncConduit, for_s: float) -> _Found:
+    """Ask until it is ready, or time is up; then with what was the matter last."""
+    import asyncio
+    from contextlib import suppress
+
+    from conduit.client import ClientError, ConnectionFailed
+
+    last: ClientError | _Found = ConnectionFailed(f"no answer within {duration_text(for_s)}")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(for_s):
+            while True:
+                try:
+                    last = await _ask(client)
+                    if last[1] is None:
+                        return last
+                except ClientError as error:
+                    last = error
+                await asyncio.sleep(POLL_S)
+    if isinstance(last, ClientError):
+        raise last
+    return last
+
+
+async def _ask(client: AsyncConduit) -> _Found:
     """What `/health` says with `ready` added, and why it is not ready."""
     from conduit.client import ApiError
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from conduit import __version__
+from conduit.cli.completion import completion
 from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit, describe, exit_for, exit_table, unexpected
 from conduit.cli.groups import Group
@@ -116,5 +117,6 @@ for _command in (
     health,
     migrate,
     store,
+    completion,
 ):
     main.add_command(_command)

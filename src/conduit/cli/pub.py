@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from conduit.cli.completion import topics
 from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
@@ -11,7 +12,7 @@ from conduit.cli.values import HEADER
 
 
 @click.command()
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=topics)
 @click.argument("data", required=False)
 @click.option(
     "--file",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from conduit.cli.completion import subscriptions, topics
 from conduit.cli.options import SubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
@@ -11,8 +12,13 @@ from conduit.cli.values import DURATION, START, TEMPLATE
 
 
 @click.command()
-@click.argument("pattern")
-@click.option("--subscription", metavar="NAME", help="The durable subscription; created if new.")
+@click.argument("pattern", shell_complete=topics)
+@click.option(
+    "--subscription",
+    metavar="NAME",
+    shell_complete=subscriptions,
+    help="The durable subscription; created if new.",
+)
 @click.option(
     "--from",
     "start",

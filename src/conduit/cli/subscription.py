@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conduit.cli.completion import subscriptions
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, note, pick, show_all, show_one, with_output
 from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
@@ -33,7 +34,7 @@ def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @with_output()
 @with_url
 def get(name: str, output: str | None, url: str) -> None:
@@ -48,7 +49,7 @@ def get(name: str, output: str | None, url: str) -> None:
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @with_limit
 @with_output()
 @with_url
@@ -59,7 +60,7 @@ def topics(name: str, limit: int, output: str | None, url: str) -> None:
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @click.option(
     "--to",
     "start",
@@ -90,7 +91,7 @@ def seek(
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @with_url
 def pause(name: str, url: str) -> None:
     """Stop delivering; messages go on being kept for it."""
@@ -99,7 +100,7 @@ def pause(name: str, url: str) -> None:
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @with_url
 def resume(name: str, url: str) -> None:
     """Deliver again."""
@@ -108,7 +109,7 @@ def resume(name: str, url: str) -> None:
 
 
 @subscription.command()
-@click.argument("name")
+@click.argument("name", shell_complete=subscriptions)
 @with_yes
 @with_url
 def rm(name: str, yes: bool, url: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from conduit.cli.completion import topics
 from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
@@ -36,12 +37,12 @@ def topic() -> None:
 @with_url
 def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
     """List topics by name."""
-    topics = call(url, lambda client: take(client.topics.find(q=q), limit))
-    show_all(topics, _COLUMNS, output)
+    found = call(url, lambda client: take(client.topics.find(q=q), limit))
+    show_all(found, _COLUMNS, output)
 
 
 @topic.command()
-@click.argument("name")
+@click.argument("name", shell_complete=topics)
 @with_output()
 @with_url
 def get(name: str, output: str | None, url: str) -> None:
@@ -71,7 +72,7 @@ def create(name: str, output: str | None, url: str, **given: int | str | None) -
 
 
 @topic.command()
-@click.argument("name")
+@click.argument("name", shell_complete=topics)
 @with_yes
 @with_url
 def rm(name: str, yes: bool, url: str) -> None:

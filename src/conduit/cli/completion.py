@@ -1,0 +1,81 @@
+"""`conduit completion`: names that a shell fills in, those of topics and subscriptions too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conduit.cli.session import call
+from conduit.errors import ConduitError
+
+if TYPE_CHECKING:
+    from conduit.client import AsyncConduit
+
+# Somebody waits, with a finger on the key; more names than that do not help either.
+PATIENCE_S = 1.0
+NAMES_MAX_COUNT = 100
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what teaches a shell to complete commands, options and names.
+
+    \b
+      eval "$(conduit completion bash)"        in ~/.bashrc
+      eval "$(conduit completion zsh)"         in ~/.zshrc
+      conduit completion fish > ~/.config/fish/completions/conduit.fish
+
+    Names of topics and subscriptions are those of the server that --url or CONDUIT_URL names.
+    """
+    # Not on top: the others do without.
+    from click.shell_completion import get_completion_class
+
+    make = get_completion_class(shell)
+    assert make is not None
+    root = click.get_current_context().find_root()
+    click.echo(make(root.command, {}, "conduit", "_CONDUIT_COMPLETE").source())
+
+
+def topics(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Topics whose names begin so; none if the server does not say within PATIENCE_S."""
+    return _names(context, begin, lambda client: client.topics.find(q=begin or None))
+
+
+def subscriptions(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Subscriptions, in the same way."""
+    return _names(context, begin, lambda client: client.subscriptions.find(q=begin or None))
+
+
+def _names(
+    context: click.Context, begin: str, find: Callable[[AsyncConduit], AsyncIterator[Any]]
+) -> list[str]:
+    # Not on top: `--help` does without.
+    import asyncio
+
+    async def work(client: AsyncConduit) -> list[str]:
+        names: list[str] = []
+        async with asyncio.timeout(PATIENCE_S):
+            async for found in find(client):
+                if found.name.startswith(begin):
+                    names.append(found.name)
+                if len(names) == NAMES_MAX_COUNT:
+                    break
+        return names
+
+    try:
+        return call(_url(context), work)
+    except (ConduitError, OSError):
+        # There is nobody to tell: the line that is typed would be torn.
+        return []
+
+
+def _url(context: click.Context) -> str:
+    """What `--url` is, or would be."""
+    (option,) = [param for param in context.command.params if param.name == "url"]
+    given = context.params.get("url") or option.value_from_envvar(context)
+    return str(given or option.get_default(context))

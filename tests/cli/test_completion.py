@@ -1,0 +1,89 @@
+"""What a shell is told when somebody presses the tabulator."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from conduit.cli import completion
+from conduit.cli.main import main
+from tests.cli.command import COMMAND, Conduit
+from tests.cli.test_start import commands
+from tests.support.server import RunningServer, clean_environment, free_port, running_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server() as server:
+        conduit = Conduit(server.url)
+        for name in ("orders", "orders.refunds", "logs"):
+            conduit.ok("topic", "create", name)
+        with conduit.subscribe("orders", "--subscription", "billing"):
+            pass
+        yield server
+
+
+@pytest.mark.process  # click asks bash for its version
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_taught_with_the_name_of_the_command(shell: str) -> None:
+    result = CliRunner().invoke(main, ["completion", shell])
+    assert result.exit_code == 0
+    assert f"_CONDUIT_COMPLETE={shell}_complete" in result.stdout
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_names_of_topics_and_subscriptions_are_completed_wherever_they_stand(
+    path: tuple[str, ...],
+) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    noun = {"topic": completion.topics, "subscription": completion.subscriptions}
+    wanted = {
+        "topic": noun["topic"],
+        "pattern": noun["topic"],
+        "subscription": noun["subscription"],
+    }
+    for param in command.params:
+        kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
+        if kind is not None and path != ("topic", "create"):
+            assert param._custom_shell_complete is kind, (path, param.name)
+
+
+def completed(line: str, **env: str) -> list[str]:
+    """What bash is offered for the last word of the line."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [*COMMAND],
+        capture_output=True,
+        text=True,
+        env=clean_environment(
+            COMP_WORDS=line,
+            COMP_CWORD=str(len(words) - 1),
+            _CONDUIT_COMPLETE="bash_complete",
+            **env,
+        ),
+    )
+    assert done.stderr == ""
+    return [offer.partition(",")[2] for offer in done.stdout.split()]
+
+
+@pytest.mark.e2e
+def test_names_are_those_of_the_server(server: RunningServer) -> None:
+    here = {"CONDUIT_URL": server.url}
+    assert completed("conduit topic get ord", **here) == ["orders", "orders.refunds"]
+    assert completed("conduit sub orders --subscription ", **here) == ["billing"]
+    assert completed(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
+    assert completed("conduit health --wa", **here) == ["--wait"]
+
+
+@pytest.mark.process
+def test_without_a_server_nothing_is_offered_and_nothing_said() -> None:
+    nowhere = {"CONDUIT_URL": f"http://127.0.0.1:{free_port()}"}
+    assert completed("conduit topic get ord", **nowhere) == []
+    assert completed("conduit topic get --url nonsense ord") == []
