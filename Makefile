@@ -22,7 +22,10 @@ LOWEST ?= .venv-lowest
 PYTHON2 ?= python2.7
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# pip says what it does: nothing to be seen for half a minute looks hung.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# What is about to happen, and how long it takes.
+SAY := @echo make:
 COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
@@ -35,6 +38,7 @@ help: ## list the commands
 setup: $(BIN)/.dev ## everything for development in .venv, with the command at .venv/bin/conduit
 
 run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLite under ./data)
+	$(SAY) conduit serve, until Ctrl-C
 	@mkdir -p data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
@@ -49,7 +53,8 @@ test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each depen
 
 services: ## the servers that tests start: PostgreSQL, PgBouncer
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null || \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+		{ echo 'make: the tests start a PostgreSQL and a PgBouncer: apt-get installs them on this machine, once'; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
 			--no-install-recommends postgresql pgbouncer; } || \
 		{ echo 'the tests need postgresql and pgbouncer: as root, make services' >&2; exit 1; }
 
@@ -89,8 +94,9 @@ figures: $(BIN)/.bench ## all benchmarks in full (hours), and docs/benchmarks.md
 	$(BIN)/python -m bench --rounds 3 --out bench/results/$(shell date -u +%Y-%m-%d).jsonl
 	$(BIN)/python -m bench.report
 
-audit: setup ## known vulnerabilities of the locked packages; asks a public database
-	$(BIN)/pip-audit --disable-pip --requirement requirements/runtime.txt
+audit: setup ## known vulnerabilities of the locked packages; asks a public database, and fails if it says nothing
+	@$(BIN)/pip-audit --strict --disable-pip --requirement requirements/runtime.txt || \
+		{ echo 'make: a package is vulnerable, or was not audited: see above' >&2; exit 1; }
 
 lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
@@ -110,25 +116,32 @@ $(BIN)/python:
 		{ echo 'Conduit needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 		{ echo 'Python lacks its venv module: on Debian and Ubuntu, apt-get install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	$(SAY) making a virtual environment in .venv: some seconds
+	@$(PYTHON) -m venv --clear .venv
 
 $(BIN)/.runtime: $(BIN)/python requirements/runtime.txt requirements/build.txt pyproject.toml
-	$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(SAY) installing what Conduit needs into .venv: half a minute, once
+	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BIN)/.bench: $(BIN)/.dev requirements/bench.txt
-	@command -v wrk redis-server redis-benchmark >/dev/null || apt-get install --yes --no-install-recommends wrk redis-server || \
+	@command -v wrk redis-server redis-benchmark >/dev/null || \
+		{ echo 'make: the benchmarks run wrk and Redis: apt-get installs them on this machine, once'; \
+		apt-get install --yes --no-install-recommends wrk redis-server; } || \
 		{ echo 'the benchmarks need wrk and redis-server: as root, apt-get update && make bench' >&2; exit 1; }
-	$(PIP) install --require-hashes -r requirements/bench.txt
+	$(SAY) installing the peers of the benchmarks into .venv
+	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt
-	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(SAY) installing the tools of developers into .venv: a minute, once
+	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(LOWEST)/.test: $(BIN)/python requirements/lowest.txt pyproject.toml
-	$(BIN)/python -m venv --clear $(LOWEST)
-	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/lowest.txt
-	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	$(SAY) installing the lowest versions of what Conduit needs into $(LOWEST): a minute, once
+	@$(BIN)/python -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --require-hashes -r requirements/lowest.txt
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch $@
