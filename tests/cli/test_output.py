@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.cli import output
-from conduit.cli.output import duration_text, json_text, printable, size_text, table
+from conduit.cli.output import duration_text, json_text, printable, size_text, table, wrapped
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -53,6 +53,25 @@ def test_the_widest_names_are_cut_and_figures_never() -> None:
     ]
     assert len(table(headings, rows, width=30)) == 9
     assert len(table(headings, rows)[1]) == 73
+
+
+def test_of_what_goes_on_below_a_part_is_shown() -> None:
+    """As `dlq ls` at 80 columns: two lines for each letter."""
+    headings = ["ID", "TOPIC", "SEQ", "SUBSCRIPTION", "ATTEMPTS", "REASON", "REDRIVEN", "DIED"]
+    row = ["i" * 36, "orders", "5", "billing", "1", "x" * 200, "no", "d" * 24]
+    lines = plain(table(headings, [row], width=80))
+    assert len(lines) == 4
+    assert f"{'x' * 31}…" in lines[3]
+    assert plain(table(headings, [row], width=200))[1].endswith("…  no        " + "d" * 24)
+
+
+def test_of_a_long_line_for_people_the_words_stay_whole() -> None:
+    assert wrapped("error: a line that is too long (code x)", 20) == (
+        "error: a line that\n  is too long (code\n  x)"
+    )
+    assert wrapped("  `conduit dlq ls` shows more", 20) == "  `conduit dlq ls`\n    shows more"
+    assert wrapped("x" * 30, 5) == "x" * 30
+    assert wrapped("", 80) == ""
 
 
 def test_a_table_without_rows_is_its_heading() -> None:

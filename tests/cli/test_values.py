@@ -49,7 +49,7 @@ def test_a_bound_is_at_least_1_or_none() -> None:
     assert parse_bound("none", parse_size) == "none"
     assert parse_bound("1.6s", parse_duration) == 2
     for text, parse in (("0s", parse_duration), ("0.4s", parse_duration), ("0MB", parse_size)):
-        with pytest.raises(ValueError, match="none is no bound"):
+        with pytest.raises(ValueError, match="none is for no bound"):
             parse_bound(text, parse)
 
 
@@ -106,3 +106,8 @@ def test_the_value_of_a_header_may_have_an_equals_sign() -> None:
 def test_a_header_without_a_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="name=value"):
         parse_header(text)
+
+
+def test_what_is_no_start_is_refused_with_all_that_are() -> None:
+    with pytest.raises(ValueError, match="neither new, earliest, SEQ"):
+        parse_start("latest", NOW)

@@ -12,7 +12,7 @@ from conduit.cli.exits import Exit
 from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
-    cut,
+    counted,
     duration_text,
     json_text,
     note,
@@ -32,7 +32,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 # How often `--wait` asks for the state of its job.
 POLL_S = 0.3
-REASON_SHOWN_CHARS = 40
 
 
 def with_filters(command: F) -> F:
@@ -112,22 +111,22 @@ def discard(
     if dead_ids:
         if dry_run:
             raise click.UsageError("--dry-run counts what matches filters; with IDs leave it out")
-        confirm(f"Discard {len(dead_ids):,} dead letters for good?", yes)
+        confirm(f"Discard {counted(len(dead_ids), 'dead letter')} for good?", yes)
         call(url, lambda client: _discard(client, dead_ids))
         return
     count = None
     if dry_run or not yes:
         count = call(url, lambda client: client.dead_letters.discard_many(which, dry_run=True))
     if dry_run:
-        click.echo(f"would discard {count:,} dead letters")
+        click.echo(f"would discard {counted(count or 0, 'dead letter')}")
         return
     if count is not None:
         if not count:
             note("nothing matches: there is no such dead letter")
             return
-        confirm(f"Discard {count:,} dead letters for good?", yes)
+        confirm(f"Discard {counted(count, 'dead letter')} for good?", yes)
     done_count = call(url, lambda client: client.dead_letters.discard_many(which))
-    note(f"discarded {done_count:,} dead letters")
+    note(f"discarded {counted(done_count, 'dead letter')}")
 
 
 @dlq.command()
@@ -230,7 +229,8 @@ def _start(
 def _plan_text(plan: RedriveJob) -> str:
     """What a dry run has found."""
     about = duration_text(plan.matched_count / plan.rate_per_s)
-    return f"{plan.matched_count:,} dead letters at {plan.rate_per_s:g}/s, about {about}"
+    letters = counted(plan.matched_count, "dead letter")
+    return f"{letters} at {plan.rate_per_s:g}/s, about {about}"
 
 
 async def _wait(client: AsyncConduit, job: RedriveJob) -> RedriveJob:
@@ -274,7 +274,7 @@ _COLUMNS: Columns[DeadLetter] = {
     "SEQ": lambda letter: letter.seq,
     "SUBSCRIPTION": lambda letter: letter.subscription,
     "ATTEMPTS": lambda letter: letter.attempts,
-    "REASON": lambda letter: cut(letter.reason, REASON_SHOWN_CHARS),
+    "REASON": lambda letter: letter.reason,
     "REDRIVEN": lambda letter: letter.redriven_at is not None,
     "DIED": lambda letter: letter.died_at,
 }

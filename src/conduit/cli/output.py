@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from shutil import get_terminal_size
+from textwrap import fill
 from typing import Any, TypeVar
 
 import click
@@ -27,6 +28,10 @@ _LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 _WHOLE = frozenset({"ID", "DIED", "SIZE"})
 # Less of a name says nothing.
 CUT_MIN_CHARS = 8
+# So much of one that goes on in a line below: with it a dead letter has two lines of 80 characters.
+CUT_BELOW_CHARS = 32
+# A terminal that says it is narrower is not believed.
+WRAP_MIN_CHARS = 20
 
 Columns = Mapping[str, Callable[[T], object]]
 """Heading → what to show of a record."""
@@ -67,8 +72,23 @@ def json_text(value: object, *, indent: bool = False) -> str:
 
 
 def note(text: str) -> None:
-    """A line for people, on stderr."""
-    click.echo(printable(text), err=True)
+    """A line for people, on stderr; on a terminal its words stay whole."""
+    line = printable(text)
+    if sys.stderr.isatty():
+        line = wrapped(line, get_terminal_size().columns)
+    click.echo(line, err=True)
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line that is longer than the width on several, those after the first indented."""
+    begin = line[: len(line) - len(line.lstrip())]
+    return fill(
+        line,
+        max(width, WRAP_MIN_CHARS),
+        subsequent_indent=begin + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def show_all(records: Sequence[T], columns: Columns[T], output: str | None) -> None:
@@ -102,8 +122,7 @@ def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
     """Aligned columns; numbers to the right. To fit into `width` the widest names and sentences are cut, with
-    an ellipsis, and figures never. If that is not enough, they stay, and columns go on in a line below; there
-    only a cell that is wider by itself is cut."""
+    an ellipsis, and figures never. If that is not enough, columns go on in a line below."""
     lines = [list(headings), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
@@ -130,13 +149,17 @@ def table(
 
 
 def _cut_to(width: int, widths: Sequence[int], floors: Sequence[int]) -> list[int]:
-    """The widths of columns that share one line, the widest cut first; as they are if that cannot be."""
+    """The widths of columns that share one line, the widest cut first; and of those that do not, if that
+    cannot be."""
     narrowed = list(widths)
     gaps = 2 * (len(widths) - 1)
     while sum(narrowed) + gaps > width:
         spare = [(size, column) for column, size in enumerate(narrowed) if size > floors[column]]
         if not spare:
-            return list(widths)
+            return [
+                min(size, max(floor, CUT_BELOW_CHARS))
+                for size, floor in zip(widths, floors, strict=True)
+            ]
         narrowed[max(spare)[1]] -= 1
     return narrowed
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 
 import click
 
-from conduit.cli.options import PubOptions
+from conduit.cli.options import STDIN_NAME, PubOptions
 from conduit.cli.output import counted, json_text, note, pick
 from conduit.cli.pace import Pace
 from conduit.cli.progress import Show, progress
@@ -30,6 +31,8 @@ class Publisher:
         self._shows_receipts = not (
             options.is_many and self._format == "table" and options.output is None
         )
+        # A bar would be drawn over what somebody types.
+        self._is_typed = STDIN_NAME in options.sources and sys.stdin.isatty()
         self._known_topics: set[str] = set()
         self._published_count = 0
         self._duplicate_count = 0
@@ -40,7 +43,9 @@ class Publisher:
         began_at = loop.time()
         pace = Pace(self._options.rate, self._options.batch, began_at)
         try:
-            with progress("publishing", wanted=self._options.is_many) as show:
+            with progress(
+                "publishing", wanted=self._options.is_many and not self._is_typed
+            ) as show:
                 await self._publish_all(client, pace, show)
         finally:
             if self._options.is_many and self._published_count:

@@ -73,7 +73,15 @@ def must_ask(yes: bool) -> bool:
 
 def confirm(question: str, yes: bool) -> None:
     """Ask before something that cannot be undone. Ends the command unless the answer is yes."""
-    if must_ask(yes) and not click.confirm(printable(question), err=True):
+    if not must_ask(yes):
+        return
+    try:
+        is_meant = click.confirm(printable(question), err=True)
+    except click.Abort:
+        # What is said next begins a line of its own, and not behind the question.
+        click.echo(err=True)
+        raise
+    if not is_meant:
         note("nothing was done")
         raise click.exceptions.Exit(Exit.ERROR)
 

@@ -74,6 +74,11 @@ class Subscriber:
                 received = self._counts["received"]
                 note(f"error: time is up with {received:,} of {self._options.count:,} received")
                 raise click.exceptions.Exit(Exit.INCOMPLETE) from None
+        except asyncio.CancelledError:
+            if sys.stderr.isatty():
+                # Not behind the ^C that the terminal shows.
+                click.echo(err=True)
+            raise
         finally:
             counts = [
                 f"{count:,} {'gap' if (what, count) == ('gaps', 1) else what}"

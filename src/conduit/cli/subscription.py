@@ -8,7 +8,7 @@ import click
 
 from conduit.cli.completion import subscriptions
 from conduit.cli.groups import Group
-from conduit.cli.output import Columns, note, pick, show_all, show_one, with_output
+from conduit.cli.output import Columns, counted, note, pick, show_all, show_one, with_output
 from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
 from conduit.cli.values import START
 
@@ -116,7 +116,7 @@ def rm(name: str, yes: bool, url: str) -> None:
     """Delete a subscription and its progress. Its dead letters stay."""
     if must_ask(yes):
         found = call(url, lambda client: client.subscriptions.get(name))
-        confirm(f"Delete subscription {name} with {found.lag:,} unsettled messages?", yes)
+        confirm(f"Delete subscription {name} with {counted(found.lag, 'unsettled message')}?", yes)
     call(url, lambda client: client.subscriptions.delete(name))
     note(f"deleted {name}")
 

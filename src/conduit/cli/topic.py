@@ -10,6 +10,7 @@ from conduit.cli.completion import topics
 from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
+    counted,
     duration_text,
     note,
     show_all,
@@ -80,9 +81,17 @@ def rm(name: str, yes: bool, url: str) -> None:
     if must_ask(yes):
         found = call(url, lambda client: client.topics.get(name))
         stored = found.last_seq - found.first_seq + 1
-        confirm(f"Delete topic {name} with {stored:,} messages?", yes)
+        confirm(f"Delete topic {name} with {counted(stored, 'message')}?", yes)
     call(url, lambda client: client.topics.delete(name))
     note(f"deleted {name}")
+
+
+def _bound_text(size_bytes: int) -> str:
+    """A bound in the unit in which it was probably given."""
+    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6)):
+        if size_bytes % unit_bytes == 0:
+            return f"{size_bytes // unit_bytes:,} {unit}"
+    return size_text(size_bytes)
 
 
 def _kept(retention: Retention) -> str:
@@ -92,7 +101,7 @@ def _kept(retention: Retention) -> str:
     if retention.max_messages is not None:
         parts.append(f"{retention.max_messages:,} messages")
     if retention.max_bytes is not None:
-        parts.append(size_text(retention.max_bytes))
+        parts.append(_bound_text(retention.max_bytes))
     return ", ".join(parts) or "everything"
 
 

@@ -54,7 +54,7 @@ def parse_bound(text: str, parse: Callable[[str], float]) -> int | Literal["none
         return NO_BOUND
     bound = parse(text)
     if bound < 1:
-        raise ValueError(f"{text!r} is less than 1; none is no bound")
+        raise ValueError(f"{text!r} is below 1; none is for no bound")
     return round(bound)
 
 
@@ -91,6 +91,8 @@ def parse_start(text: str, now: datetime) -> StartSpec:
         return "earliest"
     if found := _POSITION.fullmatch(text):
         return StartAt(seq=int(found[1]), epoch=found[2])
+    if text[:1].isalpha():
+        raise ValueError(f"{text!r} is neither new, earliest, SEQ, SEQ@EPOCH, a time, nor -1h")
     return StartAt(time=parse_time(text, now))
 
 
