@@ -81,22 +81,23 @@ def accept(
     `rest` holds, are called before this returns. An error of `on_open` comes out of here; the
     caller must then drop the transport.
     """
+    # By name, and tests/server/test_picows.py holds what is relied on: the class is not picows' public face.
     protocol = _Protocol(
-        None,  # host and path: for clients
-        None,
-        False,
-        lambda _request: websocket,
-        _log,
-        True,  # an error in a callback closes with 1011
-        None,  # the request is here, so nothing can time out
-        False,  # pings are sent by WebSocket.check
-        0,
-        0,
-        WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # pongs are sent by WebSocket, which bounds them
-        max_frame_bytes,
-        None,
-        READ_BUFFER_INITIAL_BYTES,
+        host_port=None,
+        ws_path=None,
+        is_client_side=False,
+        ws_listener_factory=lambda _request: websocket,
+        logger=_log,
+        disconnect_on_exception=True,  # an error in a callback closes with 1011
+        websocket_handshake_timeout=None,  # the request is here, so nothing can time out
+        enable_auto_ping=False,  # pings are sent by WebSocket.check
+        auto_ping_idle_timeout=0,
+        auto_ping_reply_timeout=0,
+        auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+        enable_auto_pong=False,  # pongs are sent by WebSocket, which bounds them
+        max_frame_size=max_frame_bytes,
+        extra_headers=None,
+        read_buffer_init_size=READ_BUFFER_INITIAL_BYTES,
     )
     protocol.connection_made(_Outlet(transport, websocket))
     transport.set_protocol(protocol)
