@@ -120,7 +120,8 @@ def compare(noted: list[Noted], log: Log) -> Checks:
     last: dict[int, int] = {}
     for _, text in log:
         index, number = divmod(int(text) - FIRST, STRIDE)
-        disordered += number < last.get(index, 0)
+        if number < last.get(index, 0):
+            disordered += 1
         last[index] = number
     beyond = len(place_of.keys() - numbers)
     return Checks(len(answered), len(log), lost, twice + beyond, disordered)

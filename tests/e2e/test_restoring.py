@@ -174,7 +174,10 @@ def test_what_is_trusted_keeps_its_epochs(store):
     with running_server(DATABASE_URL=store.url) as server:
         known = backed_up_under_load(server, store)
         server.terminate()
-        store.back_up() if isinstance(store, Postgres) else shutil.copy(store.path, store.backup)
+        if isinstance(store, Postgres):
+            store.back_up()
+        else:
+            shutil.copy(store.path, store.backup)
         store.put_back()
         if isinstance(store, Sqlite):
             store.path.with_name("conduit.db.mark").unlink()

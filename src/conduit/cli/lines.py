@@ -36,7 +36,8 @@ class LineSplitter:
 
     def end(self) -> list[bytes]:
         """The last line, if it does not end."""
-        rest, self._rest = bytes(self._rest), bytearray()
+        rest = bytes(self._rest)
+        self._rest = bytearray()
         return [rest] if rest else []
 
 

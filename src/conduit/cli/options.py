@@ -96,7 +96,8 @@ class SubOptions:
 
     def check(self) -> None:
         """Raise click.UsageError for options that do not fit together."""
-        if (self.output is not None) + self.raw + (self.template is not None) > 1:
+        ways = [self.output is not None, self.raw, self.template is not None]
+        if ways.count(True) > 1:
             raise click.UsageError("-o, --raw and --format are three ways to print; choose one")
 
     @property

@@ -77,7 +77,8 @@ class Losses:
 
     def take(self) -> list[Loss]:
         """All of it, which is then told."""
-        losses, self._by_shelf = list(self._by_shelf.values()), {}
+        losses = list(self._by_shelf.values())
+        self._by_shelf = {}
         return losses
 
     def _at(self, shelf: Shelf) -> Loss:

@@ -43,8 +43,9 @@ class LossTeller:
             self._log()
 
     def _log(self) -> None:
-        waiting, self._waiting = sorted(self._waiting.values(), key=_size, reverse=True), {}
-        for loss in waiting[:LINES_MAX_COUNT]:
+        largest = sorted(self._waiting.values(), key=_size, reverse=True)
+        self._waiting = {}
+        for loss in largest[:LINES_MAX_COUNT]:
             if loss.dropped_count:
                 logger.warning(
                     "%d dead letters of %s were dropped: there were too many, or they were too old",
@@ -58,7 +59,7 @@ class LossTeller:
                     loss.lost_count,
                     _name(loss),
                 )
-        if rest := waiting[LINES_MAX_COUNT:]:
+        if rest := largest[LINES_MAX_COUNT:]:
             logger.warning("so were %d dead letters of others", sum(map(_size, rest)))
 
 

@@ -102,7 +102,8 @@ class Account:
     def close(self) -> None:
         """It does not run any more, and what it has taken by now is stored."""
         if self._lag is not None:
-            self._left, self._lag.places = self._lag.places, {}
+            self._left = self._lag.places
+            self._lag.places = {}
             self._lag = None
 
     def forget(self) -> Iterator[None]:

@@ -54,7 +54,8 @@ class Deadlines:
         """Call `who.expire` once `at` has passed, or earlier; does nothing if that is so already."""
         if at >= who.watched_at:
             return
-        self._watched_count += who.watched_at == NEVER
+        if who.watched_at == NEVER:
+            self._watched_count += 1
         who.watched_at = at
         self._added_count += 1
         heappush(self._heap, (at, self._added_count, who))
@@ -64,7 +65,8 @@ class Deadlines:
 
     def unwatch(self, who: Timed) -> None:
         """It is gone."""
-        self._watched_count -= who.watched_at != NEVER
+        if who.watched_at != NEVER:
+            self._watched_count -= 1
         who.watched_at = NEVER
 
     def start(self) -> None:

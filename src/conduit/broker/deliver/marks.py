@@ -117,7 +117,8 @@ class Marks:
         """It was not stored, and comes before what is here."""
         later, self.changed = self.changed, part.changed
         for who, deaths in later.items():
-            self.changed[who] = (self.changed.get(who) or []) + (deaths or []) or None
+            both = [*(self.changed.get(who) or ()), *(deaths or ())]
+            self.changed[who] = both or None
         for who, marks in part._redriven.items():
             self._redriven[who] = marks | self._redriven.get(who, {})
         self.orphans = part.orphans + self.orphans

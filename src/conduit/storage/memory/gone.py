@@ -42,7 +42,8 @@ class GoneLetters:
         """The letter of this delivery is gone."""
         topic = self._topics.setdefault(topic_id, _Topic())
         if seq > topic.forgotten_seq:
-            self._count += (seq, subscription) not in topic.fates
+            if (seq, subscription) not in topic.fates:
+                self._count += 1
             topic.fates[seq, subscription] = fate
             self._filled.setdefault(topic_id)
         # Not one by one: what is over is found by looking at all of them.
