@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from time import monotonic
 
 import httptools
 import uvloop
 
 from conduit.protocol.codec import text_frame
 from conduit.server.handshake import accept, check_upgrade
+from conduit.server.intake import Intake
 from conduit.server.websocket import WebSocket
 
 # The largest message of the sections that are run has 64 KiB.
@@ -47,6 +49,9 @@ class Echo(WebSocket):
 class Upgrade(asyncio.Protocol):
     """Reads a good upgrade request, and hands over to a new WebSocket."""
 
+    # One for all connections, as in the server.
+    intake = Intake(monotonic)
+
     def __init__(self, new_websocket: Callable[[], WebSocket]) -> None:
         self.new_websocket = new_websocket
         self.headers: dict[str, str] = {}
@@ -63,7 +68,7 @@ class Upgrade(asyncio.Protocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             key, rest = check_upgrade(self.headers), data[upgrade.args[0] :]
-            accept(self.transport, key, rest, self.new_websocket(), MAX_MESSAGE_BYTES)
+            accept(self.transport, key, rest, self.new_websocket(), MAX_MESSAGE_BYTES, self.intake)
 
 
 async def main(port: int) -> None:

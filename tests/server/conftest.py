@@ -4,8 +4,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import uvloop
 
+from conduit.server.intake import Intake
 from tests.autobahn.echo_server import Upgrade
 from tests.server.peer import Peer, Recorder, happens
+from tests.server.ticking import Ticking
+
+
+class SteadyUpgrade(Upgrade):
+    """Of which the same pieces are handled in a turn, however fast the machine is."""
+
+    intake = Intake(Ticking())
+
 
 Connect = Callable[[bytes], Awaitable[Peer]]
 
@@ -32,7 +41,7 @@ async def connect() -> AsyncIterator[Connect]:
         return peers[-1]
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Upgrade(new_recorder), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SteadyUpgrade(new_recorder), "127.0.0.1", 0)
     yield connect
     for peer in peers:
         peer.socket.close()

@@ -76,6 +76,8 @@ class Recorder(WebSocket):
     def on_writable(self, writable: bool) -> None:
         if writable:
             self.drained.set()
+            if self.holds_back:
+                self.resume_reading()
         elif self.holds_back:
             self.pause_reading()
 

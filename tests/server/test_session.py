@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -10,11 +11,13 @@ import pytest
 
 from conduit.broker.stats import Stats
 from conduit.names import DEFAULT_TENANT as T
+from conduit.server.session import Session
 from conduit.server.slow import SlowClosed
 from conduit.server.websocket import DEFAULT_TIMING
 from conduit.storage.dead_letters import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish
+from tests.server.ticking import Ticking
 
 
 @pytest.fixture
@@ -241,3 +244,80 @@ def test_of_many_slow_subscribers_a_few_are_named(caplog):
     assert "t4 and 2 more)" in line
     assert line.endswith(" and 995 more")
     assert line.count("10.0.0.1") == 5
+
+
+async def flooded(port: Port, client: Client, frames: bytes) -> Session:
+    """Its session, which has read all of these and has not handled them."""
+    session = next(one for one in port.context.sessions if one._connection._shares)
+    port.context.intake.now = Ticking()
+    await client.send(frames)
+    await port.until(lambda: session.is_behind)
+    return session
+
+
+async def test_acks_behind_many_frames_of_one_read_are_in_time(port: Port):
+    client = await subscribed(port, "s", ack_wait_ms=10, max_attempts=1)
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    deadlines = port.broker._engine.deadlines
+    deadlines.stop()
+    message = await heard(client)
+    ack = said(type="ack", message_id=message["message_id"], ref="in time")
+    session = await flooded(port, client, said(type="heartbeat") * 300 + ack)
+    assert not session.is_heard
+    deadlines.sweep(port.broker.clock.now() + 60)
+    deadlines.sweep(port.broker.clock.now() + 60)
+    for _ in range(300):
+        assert (await heard(client))["type"] == "heartbeat_ack"
+    assert (await heard(client))["type"] == "acked"
+    await port.until(lambda: session.is_heard)
+    assert await port.broker.store.dead_count(T, DeadFilter()) == 0
+
+
+async def test_what_was_read_takes_effect_although_the_connection_is_lost(port: Port):
+    client = await subscribed(port, "s")
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    message = await heard(client)
+    session = await flooded(
+        port,
+        client,
+        said(type="heartbeat") * 300
+        + said(type="ack", message_id=message["message_id"])
+        + said(type="publish", topic=TOPIC, payload=2)
+        + said(type="subscribe", topic=TOPIC, subscription="never made"),
+    )
+    # Of a write that fails a connection hears while it is not read.
+    session._transport.abort()
+    await port.until(lambda: not port.context.sessions)
+    await port.until(lambda: port.last_seq == 2)
+    await port.broker._engine.progress.stored()
+    view = await port.broker.subscriptions.get(T, "s")
+    assert [place.floor for place in view.topics] == [1]
+    assert port.broker._owned.find(T, "never made") is None
+
+
+async def test_what_was_read_behind_a_subscribe_takes_effect_although_the_connection_is_lost(
+    port: Port,
+):
+    client = await subscribed(port, "s")
+    publisher = await port.connect()
+    await publisher.send(publish(1))
+    message = await heard(client)
+    async with port.broker._owned.turns.taken((T, "waits")):
+        session = await flooded(
+            port,
+            client,
+            said(type="subscribe", topic=TOPIC, subscription="waits")
+            + said(type="heartbeat") * 300
+            + said(type="ack", message_id=message["message_id"]),
+        )
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert session.is_behind
+        session._transport.abort()
+        await port.until(lambda: not port.context.sessions)
+    await port.broker._engine.turn.finished()
+    await port.broker._engine.progress.stored()
+    view = await port.broker.subscriptions.get(T, "s")
+    assert [place.floor for place in view.topics] == [1]

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from conduit.server.connection import LINGER_S
 from tests.server.peer import CLOSE, PING, TEXT, Peer, frame
 from tests.server.port import TOPIC, Port, publish, request
+from tests.server.ticking import Ticking
 
 UNKNOWN_ID = "0190aaaa-0000-7000-8000-000000000000"
 
@@ -321,6 +322,17 @@ async def a_websocket_that_leaves_while_its_acks_are_looked_up(port: Port) -> No
     session.abort()
     await port.until(lambda: not port.context.connection_count)
     port.store.gate.set()
+    raw.socket.close()
+
+
+@way
+async def a_websocket_that_is_lost_before_all_is_handled_that_it_sent(port: Port) -> None:
+    raw = await opened(port)
+    port.context.intake.now = Ticking()
+    await raw.send(frame(TEXT, b"{}") * 1_500)
+    (session,) = port.context.sessions
+    await port.until(lambda: session.is_behind)
+    session._transport.abort()
     raw.socket.close()
 
 

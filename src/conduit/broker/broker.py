@@ -78,6 +78,7 @@ class Broker:
             options.max_pending_retries,
             options.delivery_memory_max_bytes,
         )
+        self.turn = self._engine.turn
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
         self._owned = Owned(store, self.topics, self.router, self._engine, starts)

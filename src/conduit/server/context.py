@@ -10,6 +10,7 @@ import msgspec
 from conduit.broker.broker import Broker
 from conduit.core.message import Retention
 from conduit.server.collecting import Pauses
+from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
 from conduit.server.websocket import Timing
 
@@ -89,6 +90,7 @@ class Context:
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
+        self.intake = Intake(monotonic)
         self.pauses = Pauses()
         """Of the garbage collector."""
         self.ready = False

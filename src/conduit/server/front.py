@@ -163,7 +163,14 @@ class Front(HttpConnection):
         transport.resume_reading()
         try:
             session = Session(self.context)
-            accept(transport, key, rest, session, self.context.limits.max_frame_bytes)
+            accept(
+                transport,
+                key,
+                rest,
+                session,
+                self.context.limits.max_frame_bytes,
+                self.context.intake,
+            )
         except Exception:
             logger.exception("a WebSocket could not be opened")
             transport.abort()

@@ -12,17 +12,15 @@ import logging
 from collections.abc import Mapping
 
 from picows import WSAutoPingStrategy
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
 from conduit.errors import InvalidRequest, RequestError
+from conduit.server.incoming import Incoming
+from conduit.server.intake import Intake
 from conduit.server.websocket import WebSocket
 
 VERSION = "13"
 # The least that picows takes, because the buffer of an idle connection is never given back.
 READ_BUFFER_INITIAL_BYTES = 2048
-# picows doubles its buffer whenever a read fills it, so without a bound on one read the buffer of a
-# client that sends faster than we parse would grow to the kernel's own, which may be megabytes.
-READ_MAX_BYTES = 65536
 
 _CLOSE_FRAME = 0x88
 _KEY_LENGTH = 24
@@ -73,16 +71,17 @@ def accept(
     rest: bytes,
     websocket: WebSocket,
     max_frame_bytes: int,
+    intake: Intake,
 ) -> None:
     """Answer 101 and give the transport to `websocket`; the protocol that had it is called no more.
 
     `key` comes from `check_upgrade`; `rest` is what was read after the request's head;
-    `max_frame_bytes` bounds a frame and a whole message (1009). `on_open`, and `on_text` for what
-    `rest` holds, are called before this returns. An error of `on_open` comes out of here; the
+    `max_frame_bytes` bounds a frame and a whole message (1009). `on_open`, and `on_text` for the first of
+    what `rest` holds, are called before this returns. An error of `on_open` comes out of here; the
     caller must then drop the transport.
     """
     # By name, and tests/server/test_picows.py holds what is relied on: the class is not picows' public face.
-    protocol = _Protocol(
+    protocol = Incoming(
         host_port=None,
         ws_path=None,
         is_client_side=False,
@@ -99,26 +98,17 @@ def accept(
         extra_headers=None,
         read_buffer_init_size=READ_BUFFER_INITIAL_BYTES,
     )
+    protocol.begin(websocket, transport, intake)
     protocol.connection_made(_Outlet(transport, websocket))
     transport.set_protocol(protocol)
-    websocket.start(transport, max_frame_bytes)
-    _feed(protocol, _REQUEST % key.encode())
+    websocket.start(transport, protocol, max_frame_bytes)
+    protocol.give(memoryview(_REQUEST % key.encode()))
     # picows keeps them as long as the connection: 2 KiB that nobody reads again.
     protocol.transport.request.headers.clear()
     protocol.transport.response.headers.clear()
     websocket.on_open()
-    _feed(protocol, rest)
-
-
-class _Protocol(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
-    __slots__ = ()
-
-    # Without this attribute uvloop keeps the one of the protocol before, and so that whole protocol.
-    data_received = None
-
-    def get_buffer(self, size_hint: int) -> memoryview:
-        buffer: memoryview = super().get_buffer(size_hint)
-        return buffer[:READ_MAX_BYTES]
+    if rest:
+        protocol.take(memoryview(rest))
 
 
 class _Outlet:
@@ -146,6 +136,7 @@ class _Outlet:
 
     def write(self, data: bytes) -> None:
         if data[0] == _CLOSE_FRAME:
+            self._websocket.broken()
             code, reason = int.from_bytes(data[2:4], "big"), data[4:].decode()
             asyncio.get_running_loop().call_soon(self._refuse, code, reason)
         else:
@@ -184,16 +175,6 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 
 _log = _Log(logging.getLogger(__name__))
-
-
-def _feed(protocol: _Protocol, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        with protocol.get_buffer(len(rest)) as buffer:
-            count = min(len(buffer), len(rest))
-            buffer[:count] = rest[:count]
-        protocol.buffer_updated(count)
-        rest = rest[count:]
 
 
 def _tokens(value: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Conduit's protocol on one WebSocket: frames in, calls to the broker, answers out.
 
 Frames of a connection take effect in the order in which they came. `subscribe` waits for the store:
-until it is done nothing more is read, and the few frames that were read already are kept.
+until it is done nothing more is read or parsed, and the few frames that were parsed already are kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -85,7 +85,7 @@ class Session(WebSocket):
     @property
     def is_heard(self) -> bool:
         """See `Outlet.is_heard`."""
-        return not self._is_paused and not self._has_ended
+        return not (self._has_ended or self._is_paused or self.is_behind)
 
     # From the socket ------------------------------------------------------------------------------
 
@@ -96,10 +96,18 @@ class Session(WebSocket):
     def on_closed(self) -> None:
         """Do what was asked before the end, and give back what is still out."""
         self._context.sessions.discard(self)
-        kept, self._kept = self._kept or (), None
+        kept, self._kept = self._kept, None
+        if kept:
+            self._context.broker.turn.spread(self._end(kept))
+        else:
+            self._has_ended = True
+            self._leave()
+
+    def _end(self, kept: deque[bytes]) -> Iterator[None]:
         try:
             for text in kept:
                 self._handle(text)
+                yield
         finally:
             self._has_ended = True
             self._leave()

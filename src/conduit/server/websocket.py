@@ -9,8 +9,8 @@ no clock: the server's one sweep calls `check`.
 from __future__ import annotations
 
 import asyncio
-import codecs
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -24,6 +24,10 @@ from conduit.protocol.codes import (
     CLOSE_TOO_BIG,
     CLOSE_UNSUPPORTED,
 )
+from conduit.server.fragments import Fragments, is_utf8
+
+if TYPE_CHECKING:
+    from conduit.server.incoming import Incoming
 
 # `writable` turns false above the first and true below the second.
 WRITE_HIGH_BYTES = 128 * 1024
@@ -53,6 +57,9 @@ class Timing:
 
 DEFAULT_TIMING = Timing()
 
+# In `tail_bytes`: no frame has come since it was set.
+UNKNOWN_BYTES = -1
+
 
 class WebSocket(WSListener):
     """The server's side of one connection. Subclass it and override the `on_` methods.
@@ -67,6 +74,7 @@ class WebSocket(WSListener):
         "_closing_since",
         "_closing_with",
         "_heard",
+        "_is_late",
         "_max_message_bytes",
         "_message",
         "_peer_closed",
@@ -75,10 +83,12 @@ class WebSocket(WSListener):
         "_quiet_since",
         "_silent_s",
         "_silent_since",
+        "_source",
         "_timing",
         "_transport",
         "_unsent_bytes",
         "closing",
+        "tail_bytes",
         "writable",
     )
 
@@ -91,10 +101,15 @@ class WebSocket(WSListener):
         self.writable = True
         # Whether our close frame is out or the connection gone: nothing is sent or handed up now.
         self.closing = False
+        # Whether what comes is what was read before the connection ended: that counts.
+        self._is_late = False
+        # Set by each frame: how many bytes were read behind it.
+        self.tail_bytes = 0
+        self._source: Incoming | None = None
         self._peer_closed = False
         # The code with which we ended it, before the peer did.
         self._closing_with: int | None = None
-        self._message: _Fragments | None = None
+        self._message: Fragments | None = None
         self._pong_due: bytes | None = None
         # Whether a frame came since the last check; in the time of `check`, since when we wait.
         self._heard = False
@@ -147,12 +162,16 @@ class WebSocket(WSListener):
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, behind all that was written before. Idempotent.
 
-        What still comes is ignored. `on_closed` follows when the peer has answered, or once `check`
-        finds that it has not for `close_timeout_s`.
+        What still comes is ignored, but for what was read before, unless the peer has broken the wire.
+        `on_closed` follows when the peer has answered, or once `check` finds that it has not for
+        `close_timeout_s`.
         """
+        is_broken = code in BROKEN_WIRE
         if self.closing:
+            self._is_late = self._is_late and not is_broken
             return
         self.closing = True
+        self._is_late = self.is_behind and not is_broken
         if not self._peer_closed:
             self._closing_with = code
         self._transport.write(close_frame(code, reason))
@@ -164,6 +183,7 @@ class WebSocket(WSListener):
     def abort(self) -> None:
         """Drop the connection at once, with whatever is unsent. Idempotent."""
         self.closing = True
+        self._is_late = False
         self._transport.abort()
         self._take_no_more()
 
@@ -187,16 +207,23 @@ class WebSocket(WSListener):
             self.writable = False
             self.on_writable(False)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was read that is not handled yet."""
+        return self._source is not None and self._source.is_behind
+
     def pause_reading(self) -> None:
         """Leave further data to the kernel, so that the peer has to wait. Idempotent.
 
-        Messages that have been read already still come: at most `handshake.READ_MAX_BYTES` of them.
+        Messages that have been read already wait too, but for the last `incoming.PIECE_BYTES` of them.
         """
-        self._transport.pause_reading()
+        if self._source is not None:
+            self._source.hold()
 
     def resume_reading(self) -> None:
         """Undo `pause_reading`. Idempotent."""
-        self._transport.resume_reading()
+        if self._source is not None:
+            self._source.release()
 
     def check(self, now: float) -> None:
         """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
@@ -240,16 +267,33 @@ class WebSocket(WSListener):
 
     # Called by the handshake and by picows ------------------------------------------------------
 
-    def start(self, transport: asyncio.Transport, max_message_bytes: int) -> None:
+    def start(self, transport: asyncio.Transport, source: Incoming, max_message_bytes: int) -> None:
         """Take the transport; `handshake.accept` calls `on_open` when it has answered."""
-        self._transport = transport
+        self._transport, self._source = transport, source
         self._max_message_bytes = max_message_bytes
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES)
+
+    def broken(self) -> None:
+        """What comes now cannot be parsed; `close` with the reason follows in a moment."""
+        if self._source is not None:
+            self._source.stop()
+
+    def lose(self) -> bool:
+        """The connection is gone, and not all is handled that was read of it. True if that counts:
+        then it will still be handed up. Nothing can be sent any more."""
+        if not self.closing:
+            self.closing = self._is_late = True
+            self._take_no_more()
+        return self._is_late
+
+    def caught_up(self) -> None:
+        """All is handled that was read."""
+        self._is_late = False
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The transport is gone and takes no more calls."""
         self.closing = True
-        self._message = self._pong_due = None
+        self._message = self._pong_due = self._source = None
         self.on_closed()
 
     def pause_writing(self) -> None:
@@ -272,21 +316,31 @@ class WebSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """One frame whose length, mask and opcode picows has checked."""
         self._heard = True
+        self.tail_bytes = frame.tail_size
         kind = frame.msg_type
-        if kind == _CLOSE:
-            self._peer_closed = True
         if self.closing:
-            # All but the peer's answer is void (RFC 6455 §5.5.1).
-            if kind == _CLOSE:
-                self._transport.close()
+            self._on_late_frame(kind, frame)
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._peer_closed = kind == _CLOSE
             self.close(CLOSE_PROTOCOL_ERROR, "a reserved bit is set")
+        elif kind == _TEXT and frame.fin and self._message is None:
+            self._on_whole_text(frame.get_payload_as_bytes())
         elif kind in _DATA:
             self._on_data(kind, frame)
         elif kind == _PING:
             self._on_ping(frame.get_payload_as_bytes())
         elif kind == _CLOSE:
+            self._peer_closed = True
             self._on_close(frame)
+
+    def _on_late_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """Of what was not read before our close frame, all but the peer's is void (RFC 6455 §5.5.1)."""
+        if kind == _CLOSE:
+            self._peer_closed = True
+            self._is_late = False
+            self._transport.close()
+        elif self._is_late and kind in _DATA:
+            self._on_data(kind, frame)
 
     def _on_data(self, kind: WSMsgType, frame: WSFrame) -> None:
         is_begun = self._message is not None
@@ -298,16 +352,18 @@ class WebSocket(WSListener):
         elif kind == _BINARY:
             self.on_binary(frame.get_payload_as_bytes())
         else:
-            text = frame.get_payload_as_bytes()
-            if text.isascii() or _is_utf8(text):
-                self.on_text(text)
-            else:
-                self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
+            self._on_whole_text(frame.get_payload_as_bytes())
+
+    def _on_whole_text(self, text: bytes) -> None:
+        if text.isascii() or is_utf8(text):
+            self.on_text(text)
+        else:
+            self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
 
     def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         message = self._message
         if message is None:
-            message = self._message = _Fragments(is_text=kind == _TEXT)
+            message = self._message = Fragments(is_text=kind == _TEXT)
         if len(message.data) + frame.payload_size > self._max_message_bytes:
             self.close(CLOSE_TOO_BIG, f"a message is limited to {self._max_message_bytes} bytes")
         elif not message.add(frame.get_payload_as_bytes(), last=bool(frame.fin)):
@@ -329,40 +385,12 @@ class WebSocket(WSListener):
         payload = frame.get_payload_as_bytes()
         code = int.from_bytes(payload[:2], "big") if payload else CLOSE_NORMAL
         self.close(code if _is_close_code(code) else CLOSE_PROTOCOL_ERROR)
+        self._is_late = False
         self._transport.close()
 
 
 def _pong_frame(payload: bytes) -> bytes:
     return b"\x8a%c%b" % (len(payload), payload)
-
-
-class _Fragments:
-    """A message of which the last frame has not come."""
-
-    __slots__ = ("_decoder", "data", "is_text")
-
-    def __init__(self, *, is_text: bool) -> None:
-        self.is_text = is_text
-        self.data = bytearray()
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def add(self, fragment: bytes, *, last: bool) -> bool:
-        """Whether the message is well-formed so far."""
-        self.data += fragment
-        if self.is_text:
-            try:
-                self._decoder.decode(fragment, last)
-            except UnicodeDecodeError:
-                return False
-        return True
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_close_code(code: int) -> bool:

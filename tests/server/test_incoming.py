@@ -1,0 +1,212 @@
+"""What one connection has sent is handled in pieces, in its order, and holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from conduit.server.incoming import PIECE_BYTES, frame_bytes
+from conduit.server.intake import READ_MAX_BYTES
+from tests.server.peer import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Peer,
+    frame,
+    happens,
+    until_server_has_read,
+)
+from tests.server.ticking import LOOKS_COUNT
+from tests.support.wait import DEADLINE_S
+
+Connect = Callable[[bytes], Awaitable[Peer]]
+
+EMPTY = frame(TEXT)
+# Around every number at which something begins or ends.
+SIZES = sorted(
+    {
+        size + more
+        for size in (1, 126, PIECE_BYTES, LOOKS_COUNT * PIECE_BYTES, READ_MAX_BYTES, 65_536)
+        for more in (-15, -14, -8, -7, -6, -1, 0, 1, 7, 300)
+        if size + more >= 0
+    }
+)
+
+
+async def test_others_are_served_while_one_sends_frames_without_end(connect: Connect):
+    flooding, other = await connect(b""), await connect(b"")
+    flooding.send_until_refused(EMPTY * 20_000)
+    await until_server_has_read(other)
+    # The pieces of a turn or two, of the 10,000 and more that were there.
+    assert flooding.server.text_count <= 3 * LOOKS_COUNT * PIECE_BYTES // len(EMPTY)
+
+
+async def test_a_turn_has_no_more_than_some_pieces_of_one_connection(peer: Peer):
+    counts = [0]
+    await peer.send(EMPTY * (READ_MAX_BYTES // len(EMPTY)))
+    while counts[-1] < READ_MAX_BYTES // len(EMPTY):
+        await asyncio.sleep(0)
+        counts.append(peer.server.text_count)
+    most = max(after - before for before, after in itertools.pairwise(counts))
+    # Of a frame that is cut in two the larger part came before.
+    assert most <= LOOKS_COUNT * PIECE_BYTES // len(EMPTY) + 1
+
+
+async def test_what_came_is_handled_in_its_order_wherever_it_is_cut(peer: Peer):
+    rng = random.Random(7)
+    texts = [b"%d " % size + b"x" * size for size in SIZES]
+    for _ in range(2_000):
+        texts.insert(rng.randrange(len(texts)), b"small %d" % rng.randrange(1_000))
+
+    async def send() -> None:
+        data = b"".join(frame(TEXT, text) for text in texts)
+        at = 0
+        while at < len(data):
+            size = rng.choice((1, 5, 13, 700, 5_000, 20_000, 70_000))
+            await peer.send(data[at : at + size])
+            at += size
+
+    async def receive() -> None:
+        for text in texts:
+            assert await peer.receive() == (TEXT, text)
+
+    peer.server.holds_back = True
+    await asyncio.gather(send(), receive())
+
+
+async def test_what_comes_with_the_upgrade_request_is_handled_in_pieces_too(connect: Connect):
+    texts = [b"%d" % number for number in range(3_000)]
+    peer = await connect(b"".join(frame(TEXT, text) for text in texts))
+    assert peer.server.text_count < len(texts)
+    for text in texts:
+        assert await peer.receive() == (TEXT, text)
+
+
+async def test_control_frames_between_fragments_survive_the_cuts(peer: Peer):
+    part = b"y" * (PIECE_BYTES // 3)
+    parts = [frame(TEXT, part, fin=False)]
+    for number in range(40):
+        parts += [frame(PING, b"%d" % number), frame(CONTINUATION, part, fin=False)]
+    await peer.send(*parts, frame(CONTINUATION, b"end"))
+    for number in range(40):
+        assert await peer.receive() == (PONG, b"%d" % number)
+    assert await peer.receive() == (TEXT, part * 41 + b"end")
+
+
+async def test_while_a_session_takes_no_more_what_was_read_waits(peer: Peer):
+    count = 1_000
+    await peer.send(frame(TEXT, b"pause"), *[frame(TEXT, b"x" * 10)] * count)
+    await happens(peer.server.paused)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert peer.server.is_behind
+    assert peer.server.text_count <= PIECE_BYTES // 16 + 1
+    peer.server.resume_reading()
+    for _ in range(count):
+        assert await peer.receive() == (TEXT, b"x" * 10)
+    assert not peer.server.is_behind
+
+
+@pytest.mark.parametrize("broken", [frame(3), frame(TEXT, b"\xff"), frame(BINARY)], ids=repr)
+async def test_behind_what_broke_the_wire_everything_is_void(peer: Peer, broken: bytes):
+    before = [frame(TEXT, b"good")] * 1_000
+    await peer.send(*before, broken, *[frame(TEXT, b"void")] * 1_000)
+    for _ in before:
+        assert await peer.receive() == (TEXT, b"good")
+    opcode, _ = await peer.receive()
+    assert opcode == CLOSE
+    assert peer.server.text_count == len(before)
+
+
+async def test_behind_a_close_frame_everything_is_void(peer: Peer):
+    await peer.send(EMPTY * 1_000, frame(CLOSE, b"\x03\xe8"), EMPTY * 1_000)
+    for _ in range(1_000):
+        assert await peer.receive() == (TEXT, b"")
+    assert await peer.received_close() == 1000
+    assert await peer.ended()
+    assert peer.server.text_count == 1_000
+    assert not peer.server.is_lost
+
+
+async def until_behind(peer: Peer, *, is_behind: bool) -> None:
+    """Turn the loop until all is handled that was read, or not all is."""
+    async with asyncio.timeout(DEADLINE_S):
+        while peer.server.is_behind != is_behind:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0)
+
+
+async def behind(peer: Peer, *frames: bytes) -> None:
+    """All of these are read, and not all of them handled."""
+    await peer.send(*frames)
+    await until_behind(peer, is_behind=True)
+
+
+async def test_what_was_read_before_the_connection_was_lost_is_handled(peer: Peer):
+    await behind(peer, EMPTY * 1_000)
+    peer.server._transport.abort()
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_000
+    assert peer.server.is_lost
+
+
+async def test_also_if_the_session_took_no_more(peer: Peer):
+    await peer.send(frame(TEXT, b"pause"), EMPTY * 1_000)
+    await happens(peer.server.paused)
+    peer.server._transport.abort()
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_001
+
+
+async def test_a_lost_connection_whose_last_frame_was_a_close_frame_is_closed(peer: Peer):
+    await behind(peer, EMPTY * 1_000, frame(CLOSE, b"\x03\xe8"), EMPTY)
+    peer.server._transport.abort()
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_000
+    assert not peer.server.is_lost
+
+
+async def test_of_a_lost_connection_what_follows_a_broken_frame_is_void(peer: Peer):
+    await behind(peer, EMPTY * 1_000, frame(TEXT, b"\xff"), EMPTY)
+    peer.server._transport.abort()
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_000
+
+
+async def test_what_was_read_before_we_close_is_handled(peer: Peer):
+    await behind(peer, EMPTY * 1_000, frame(CLOSE, b"\x03\xf4"))
+    peer.server.close(1012, "restart")
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_000
+
+
+async def test_what_is_read_after_we_close_is_void(peer: Peer):
+    await behind(peer, EMPTY * 1_000)
+    peer.server.close(1012, "restart")
+    await until_behind(peer, is_behind=False)
+    await peer.send(EMPTY * 1_000, frame(CLOSE, b"\x03\xf4"))
+    await happens(peer.server.closed)
+    assert peer.server.text_count == 1_000
+
+
+async def test_what_was_read_is_void_if_the_connection_is_dropped(peer: Peer):
+    await behind(peer, EMPTY * 1_000)
+    peer.server.abort()
+    await happens(peer.server.closed)
+    assert peer.server.text_count < 1_000
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65_535, 65_536, 300_000])
+def test_the_beginning_of_a_frame_says_how_long_it_is(length: int):
+    whole = frame(TEXT, b"x" * length)
+    assert frame_bytes(memoryview(whole)) == len(whole)
+    head_bytes = len(whole) - length - 4
+    for count in range(head_bytes):
+        assert frame_bytes(memoryview(whole[:count])) == 0
+    assert frame_bytes(memoryview(whole[:head_bytes])) == len(whole)
