@@ -106,6 +106,8 @@ class Port:
             cors_origin="https://app.example",
         )
         self.context.ready = True
+        # What is handled in one turn does not depend on how fast the machine is.
+        self.context.intake.now = lambda: 0.0
         self.state = ServerState()
         self.state.default_headers = [DATE]
         # Holds back the answers of `/slow`.

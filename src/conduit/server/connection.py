@@ -27,6 +27,8 @@ UNANSWERED_MAX_COUNT = 64
 # How long a peer may go on sending after the last answer. Closing at once would reset a connection
 # that has unread input, and the peer could lose the answer that says why.
 LINGER_S = 2.0
+# After a read of so much the loop reads again at once, up to 32 times.
+LARGE_READ_BYTES = 65_536
 # Connections over the limit that are told so; more than these are dropped without a word.
 REFUSED_MAX_COUNT = 128
 
@@ -53,6 +55,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         "_flush_due",
         "_framer",
         "_held",
+        "_is_waiting",
         "_lingering",
         "_seen",
         "_seen_at",
@@ -81,6 +84,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         self._taken_count = 0
         # There is input that waits for answers to be written; `_advance` goes on with it.
         self._stalled = False
+        # It does so when the intake calls `go_on`, and not before.
+        self._is_waiting = False
         self._writable = True
         # No further request is taken: the connection ends with the last answer.
         self._ending = False
@@ -195,7 +200,12 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
                 self.on_request(framer.last_head, body)
                 return
         framer.feed(data)
+        until = self.context.intake.begin() if len(data) >= LARGE_READ_BYTES else None
         self._advance()
+        is_over = until is not None and self.context.intake.now() >= until
+        if is_over and not (self._stalled or self._ending):
+            self._stall()
+            self._wait()
 
     def eof_received(self) -> bool:
         """The peer sends no more, but may still read the answers that it has to get."""
@@ -259,6 +269,12 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
             # Whatever is unsent has waited for just as long.
             self._transport.abort()
 
+    def go_on(self) -> None:
+        """See `Sender.go_on`."""
+        self._is_waiting = False
+        if self._stalled:
+            self._resume()
+
     # Inside ---------------------------------------------------------------------------------------
 
     @property
@@ -270,9 +286,9 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def _advance(self) -> None:
-        """Take requests until one must wait or the input is used up."""
+        """Take requests until one must wait, the time for them is over, or the input is used up."""
         self._stalled = False
-        framer, slots = self._framer, self._slots
+        framer, slots, intake, until = self._framer, self._slots, self.context.intake, 0.0
         try:
             while self._writable and not (self._busy or self._ending):
                 if len(slots) >= UNANSWERED_MAX_COUNT:
@@ -289,11 +305,24 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
                 self.on_request(head, body)
                 if not framer.has_input:
                     return
+                until = until or intake.begin()
+                if intake.now() >= until:
+                    self._wait()
+                    break
         except ConduitError as error:
             self.refuse(error)
-        if framer.has_input and not self._ending and self._transport is not None:
+        if framer.has_input and not self._ending:
+            self._stall()
+
+    def _stall(self) -> None:
+        if self._transport is not None:
             self._stalled = True
             self._transport.pause_reading()
+
+    def _wait(self) -> None:
+        """The next requests are taken in a later turn of the loop, whatever happens before."""
+        self._is_waiting = True
+        self.context.intake.wait(self)
 
     def _encourage(self) -> None:
         """The client sends the body only after it was told to."""
@@ -304,6 +333,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
 
     def _resume(self) -> None:
         """Take the requests that had to wait."""
+        if self._is_waiting:
+            return
         self._advance()
         if not self._stalled and self._transport is not None:
             self._transport.resume_reading()
