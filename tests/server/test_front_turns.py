@@ -1,6 +1,7 @@
 """What one client sends at once over HTTP: some of it in each turn of the loop, and others between."""
 
 import asyncio
+import json
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from tests.server.peer import ANSWER, REQUEST, TEXT, frame
 from tests.server.port import chunked, open_port, publish, request
 from tests.server.ticking import LOOKS_COUNT, Ticking
+
+BATCH = "/api/publish/batch"
 
 
 @pytest.fixture
@@ -50,6 +53,20 @@ async def test_others_are_served_while_one_sends_requests_without_end(port, clie
     await other.send(request("GET", "/echo"))
     assert (await other.answer()).status == 201
     assert front._taken_count < 200
+
+
+async def test_others_are_served_while_one_sends_tiny_chunks(port, client):
+    body = json.dumps({"messages": [{"topic": "demo", "payload": "x" * 200_000}]}).encode()
+    sent = request("POST", BATCH, None, "Transfer-Encoding: chunked") + chunked(body, 1)
+    client.writer.write(sent)
+    await port.until(lambda: port.context.connections)
+    (front,) = port.context.connections
+    await port.until(lambda: front._framer.phase.value == "body")
+    other = await port.connect()
+    await other.send(request("GET", "/echo"))
+    assert (await other.answer()).status == 201
+    assert front._taken_count == 0
+    assert (await client.answer()).status == 200
 
 
 async def test_requests_of_every_kind_that_wait_for_their_turn_are_answered_in_order(port, client):

@@ -294,15 +294,12 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
                 if len(slots) >= UNANSWERED_MAX_COUNT:
                     break
                 request = framer.next_request()
-                if request is None:
+                if request is not None:
+                    self._take(*request)
+                elif not framer.is_behind:
                     if framer.expects_continue:
                         self._encourage()
                     return
-                head, body = request
-                self._taken_count += 1
-                if not head.keep_alive:
-                    self._ending = True
-                self.on_request(head, body)
                 if not framer.has_input:
                     return
                 until = until or intake.begin()
@@ -318,6 +315,12 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         if self._transport is not None:
             self._stalled = True
             self._transport.pause_reading()
+
+    def _take(self, head: Head, body: bytes) -> None:
+        self._taken_count += 1
+        if not head.keep_alive:
+            self._ending = True
+        self.on_request(head, body)
 
     def _wait(self) -> None:
         """The next requests are taken in a later turn of the loop, whatever happens before."""

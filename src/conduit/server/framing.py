@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import enum
 
-import httptools
-
-from conduit.errors import InvalidRequest, LimitReached
+from conduit.errors import LimitReached
+from conduit.server.chunks import Chunks, too_large
 from conduit.server.context import Limits
 from conduit.server.head import END, KNOWN_HEAD_MAX_BYTES, Head, Route, known_head, parse_head
-
-_CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Phase(enum.Enum):
@@ -52,7 +49,7 @@ class Framer:
         # Of the request whose body is not complete.
         self._head: Head | None = None
         self._body = bytearray()
-        self._chunks: _Chunks | None = None
+        self._chunks: Chunks | None = None
         # The bytes of `last_head`, and how many came with it and its body; -1 if it may not come again.
         self._last_raw = b""
         self._last_size = -1
@@ -129,6 +126,11 @@ class Framer:
         """Whether bytes have been fed that `next_request` has not used yet."""
         return self._at < len(self._data)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `next_request` was None although there is more to decode of a body: ask again."""
+        return self._chunks is not None and self._chunks.is_behind
+
     def take_rest(self) -> bytes:
         """All that has been fed and belongs to no request, for another protocol to read."""
         rest = self._data[self._at :]
@@ -139,15 +141,15 @@ class Framer:
         batch = head.route is Route.BATCH
         limit = self._limits.max_batch_bytes if batch else self._limits.max_frame_bytes
         if head.content_length > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         self._head = head
         self.expects_continue = head.expects_continue and not self.has_input
-        self._chunks = _Chunks(self._body, limit) if head.chunked else None
+        self._chunks = Chunks(self._body, limit) if head.chunked else None
         return self._continue_body(head)
 
     def _continue_body(self, head: Head) -> tuple[Head, bytes] | None:
         if self._chunks is not None:
-            self._at += self._chunks.feed(self._data[self._at :])
+            self._at = self._chunks.feed(self._data, self._at)
             complete = self._chunks.complete
         else:
             stop = self._at + head.content_length - len(self._body)
@@ -165,55 +167,5 @@ class Framer:
         return head, body
 
 
-class _Chunks:
-    """A chunked body (RFC 9112 §7.1), decoded by llhttp.
-
-    httptools does not say where in its input a message ended. A chunked one ends with an empty
-    line, so it is given the input in pieces that end where an empty line does. Extensions and
-    trailers are dropped, but count against the limit, as all bytes of the body on the wire do.
-    """
-
-    def __init__(self, body: bytearray, max_bytes: int) -> None:
-        self.complete = False
-        self._body = body
-        self._max_bytes = max_bytes
-        self._wire_bytes = 0
-        # The last bytes that were fed: an empty line may be cut in two.
-        self._tail = b""
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(_CHUNKED_HEAD)
-
-    def on_body(self, part: bytes) -> None:
-        self._body += part
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-    def feed(self, data: bytes) -> int:
-        """Decode up to the end of the body; returns how many bytes of `data` belonged to it."""
-        seen = self._tail + data
-        start = at = len(self._tail)
-        while at < len(seen) and not self.complete:
-            empty_line = seen.find(END, max(0, at - len(END) + 1))
-            stop = empty_line + len(END) if empty_line >= 0 else len(seen)
-            self._decode(seen[at:stop])
-            at = stop
-        self._tail = seen[1 - len(END) :]
-        return at - start
-
-    def _decode(self, piece: bytes) -> None:
-        self._wire_bytes += len(piece)
-        if self._wire_bytes > self._max_bytes:
-            raise _too_large(self._max_bytes)
-        try:
-            self._parser.feed_data(piece)
-        except httptools.HttpParserError as error:
-            raise InvalidRequest(f"the chunked body is malformed: {error}") from error
-
-
 def _headers_too_large(limit: int) -> LimitReached:
     return LimitReached(f"the headers are over {limit} bytes", code="headers_too_large")
-
-
-def _too_large(limit: int) -> LimitReached:
-    return LimitReached(f"the body is over {limit} bytes", code="payload_too_large")
