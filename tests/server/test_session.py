@@ -11,7 +11,7 @@ import pytest
 
 from conduit.broker.stats import Stats
 from conduit.names import DEFAULT_TENANT as T
-from conduit.server.session import Session
+from conduit.server.session import BAD_FRAMES_MAX_COUNT, Session
 from conduit.server.slow import SlowClosed
 from conduit.server.websocket import DEFAULT_TIMING
 from conduit.storage.dead_letters import DeadFilter
@@ -321,3 +321,70 @@ async def test_what_was_read_behind_a_subscribe_takes_effect_although_the_connec
     await port.broker._engine.progress.stored()
     view = await port.broker.subscriptions.get(T, "s")
     assert [place.floor for place in view.topics] == [1]
+
+
+# Bad frames ---------------------------------------------------------------------------------------
+
+
+async def closed_with(client: Client) -> tuple[int, str]:
+    """The code and the reason of the close frame that comes next."""
+    first, length = await client.reader.readexactly(2)
+    assert first & 0x0F == CLOSE
+    payload = await client.reader.readexactly(length)
+    return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+BAD = {
+    "no JSON": b"{",
+    "no type": b"{}",
+    "unknown type": b'{"type":"none"}',
+    "an unknown field": b'{"type":"heartbeat","x":1}',
+    "a publish to no topic": b'{"type":"publish","topic":"..","payload":1}',
+    "an ack of nothing": b'{"type":"ack"}',
+    "a subscribe to no pattern": b'{"type":"subscribe","topic":".."}',
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+async def test_who_sends_more_bad_frames_than_it_may_is_closed_and_told_why(port: Port, bad: bytes):
+    client = await port.connect()
+    good = said(type="publish", topic=TOPIC, payload=1)
+    void = said(type="publish", topic=TOPIC, payload="void") * 1_000
+    await client.send(REQUEST + frame(TEXT, bad) * BAD_FRAMES_MAX_COUNT + good)
+    await client.reader.readexactly(len(ANSWER))
+    for _ in range(BAD_FRAMES_MAX_COUNT):
+        assert (await heard(client))["type"] == "error"
+    assert (await heard(client))["type"] == "published"
+    await client.send(frame(TEXT, bad) + void)
+    assert (await heard(client))["code"] != "too_many_bad_frames"
+    assert (await heard(client))["code"] == "too_many_bad_frames"
+    assert await closed_with(client) == (4529, "too_many_bad_frames")
+    (session,) = port.context.sessions
+    assert session.is_lost
+    session.abort()
+    await port.until(lambda: not port.context.sessions)
+    assert port.last_seq == 1
+    stats = port.broker.stats
+    assert (stats.bad_frame_count, stats.bad_closed_count) == (BAD_FRAMES_MAX_COUNT + 1, 1)
+
+
+async def test_who_sends_a_bad_frame_now_and_then_is_not_closed(port: Port):
+    client = await port.connect()
+    await client.send(REQUEST)
+    await client.reader.readexactly(len(ANSWER))
+    (session,) = port.context.sessions
+    for second in range(3 * BAD_FRAMES_MAX_COUNT):
+        session.check(float(second))
+        await client.send(frame(TEXT, b"{}"))
+        assert (await heard(client))["type"] == "error"
+    assert not session.closing
+
+
+async def test_what_is_refused_for_another_reason_is_no_bad_frame(port: Port):
+    client = await port.connect()
+    await client.send(REQUEST)
+    await client.reader.readexactly(len(ANSWER))
+    unknown = said(type="publish", topic="unknown", payload=1)
+    for _ in range(2 * BAD_FRAMES_MAX_COUNT):
+        await client.send(unknown)
+        assert (await heard(client))["code"] == "topic_not_found"

@@ -79,6 +79,8 @@ class Stats:
         self.gap_count = 0
         self.full_count = 0
         self.slow_closed_count = 0
+        self.bad_frame_count = 0
+        self.bad_closed_count = 0
         self.commit_times = Histogram(SHORT_S)
         """Of commits, from the store's having it to its answer."""
         self.publish_times = Histogram(SHORT_S)

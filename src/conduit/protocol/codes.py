@@ -25,10 +25,17 @@ CLOSE_RESTART = 1012
 CLOSE_TOPIC_DELETED = 4001
 CLOSE_SLOW = 4008
 CLOSE_MOVED = 4009
+CLOSE_BAD_FRAMES = 4529
 
 # A side that gets one of these has sent what no client or server may send.
 BROKEN_WIRE = frozenset(
-    [CLOSE_PROTOCOL_ERROR, CLOSE_UNSUPPORTED, CLOSE_INVALID_TEXT, CLOSE_TOO_BIG]
+    [
+        CLOSE_PROTOCOL_ERROR,
+        CLOSE_UNSUPPORTED,
+        CLOSE_INVALID_TEXT,
+        CLOSE_TOO_BIG,
+        CLOSE_BAD_FRAMES,
+    ]
 )
 
 CODES: dict[str, Code] = {
@@ -83,6 +90,9 @@ CODES: dict[str, Code] = {
     "unsupported_data": Code(400, "Frames are text", close=CLOSE_UNSUPPORTED),
     "invalid_utf8": Code(400, "Text must be UTF-8", close=CLOSE_INVALID_TEXT),
     "frame_too_large": Code(413, "The message is over the limit", close=CLOSE_TOO_BIG),
+    "too_many_bad_frames": Code(
+        429, "Too many frames of the connection could not be used", close=CLOSE_BAD_FRAMES
+    ),
     "topic_deleted": Code(409, "The topic was deleted", True, close=CLOSE_TOPIC_DELETED),
     "slow_subscriber": Code(429, "The socket did not drain", True, close=CLOSE_SLOW),
 }

@@ -54,6 +54,8 @@ _COUNTERS = {
     "full_count": "Times that a subscription got nothing new, because too many deliveries waited.",
     "gap_count": "Gap frames sent.",
     "slow_closed_count": "Connections closed because they did not drain.",
+    "bad_frame_count": "Frames of clients that could not be used.",
+    "bad_closed_count": "Connections closed because of too many of them.",
 }
 
 

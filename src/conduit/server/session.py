@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from conduit.broker.attach.connection import Connection
-from conduit.errors import ConduitError, InvalidRequest, StateError
+from conduit.errors import ConduitError, InvalidRequest, LimitReached, StateError
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import (
     decode_client_frame,
@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 # Publishes of one connection that wait for their commit; beyond it nothing more is read. Their answers,
 # and those to what was read already, must fit below WRITE_MAX_BYTES.
 PUBLISHES_MAX_COUNT = 1_024
+# Frames that cannot be used: so many of one connection, and one more in each second. Each costs the server as
+# much as a good one, so who goes on with them is closed.
+BAD_FRAMES_MAX_COUNT = 100
 # Longest `ref`: it comes back in an answer that must stay small.
 REF_MAX_CHARS = 128
 
@@ -58,6 +61,7 @@ class Session(WebSocket):
     """One connection of a client. All calls are on the loop's thread."""
 
     __slots__ = (
+        "_bad_count",
         "_connection",
         "_context",
         "_has_ended",
@@ -78,6 +82,8 @@ class Session(WebSocket):
         self._subscribing: asyncio.Task[None] | None = None
         self._kept: deque[bytes] | None = None
         self._publish_count = 0
+        # Frames that could not be used, less one for each second since.
+        self._bad_count = 0
         self._is_paused = False
         self._is_restarting = False
         self._has_ended = False
@@ -86,6 +92,12 @@ class Session(WebSocket):
     def is_heard(self) -> bool:
         """See `Outlet.is_heard`."""
         return not (self._has_ended or self._is_paused or self.is_behind)
+
+    def check(self, now: float) -> None:
+        """See `WebSocket.check`."""
+        if self._bad_count:
+            self._bad_count -= 1
+        super().check(now)
 
     # From the socket ------------------------------------------------------------------------------
 
@@ -228,6 +240,18 @@ class Session(WebSocket):
         close = CODES[error.code].close
         if close is not None:
             self.close(close, error.code)
+        elif isinstance(error, InvalidRequest):
+            self._count_bad()
+
+    def _count_bad(self) -> None:
+        stats = self._context.broker.stats
+        stats.bad_frame_count += 1
+        self._bad_count += 1
+        if self._bad_count > BAD_FRAMES_MAX_COUNT and not self.closing:
+            stats.bad_closed_count += 1
+            self._kept = None
+            detail = f"more than {BAD_FRAMES_MAX_COUNT} frames of this connection could not be used"
+            self._refuse(None, None, LimitReached(detail, code="too_many_bad_frames"))
 
     def go_on(self) -> None:
         """See `Peer.go_on`."""
