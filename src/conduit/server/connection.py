@@ -173,6 +173,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         self._transport = cast(asyncio.Transport, transport)
         self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own only
         self.context.connections.add(self)
+        self.context.accepting.connected()
         excess_count = self.context.connection_count - self.context.limits.max_connections
         if excess_count > REFUSED_MAX_COUNT:
             self._transport.abort()

@@ -9,6 +9,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.core.message import Retention
+from conduit.server.accepting import Accepting
 from conduit.server.collecting import Pauses
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
@@ -91,6 +92,7 @@ class Context:
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
         self.intake = Intake(monotonic)
+        self.accepting = Accepting()
         self.pauses = Pauses()
         """Of the garbage collector."""
         self.ready = False

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 
 import uvicorn
@@ -66,13 +67,14 @@ class Server(uvicorn.Server):
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._collecting = Collecting(context.pauses)
+        self._front = make_front(context)
         api = create_api(context)
         # It takes a while to build, so not when the first request asks for it.
         api.openapi()
         super().__init__(
             uvicorn.Config(
                 api,
-                http=make_front(context),
+                http=self._front,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -120,6 +122,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and begin to sweep."""
         await super().startup(sockets)
+        new = partial(self._front, self.config, self.server_state, self.lifespan.state)
+        self._context.accepting.begin(sockets or (), new)
         # The thread that commits needs Python's lock before and after; from a busy loop it gets it after
         # this time, and each of its publishers waits for that. The default is 5 ms.
         sys.setswitchinterval(SWITCH_INTERVAL_S)
