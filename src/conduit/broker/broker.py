@@ -33,6 +33,7 @@ from conduit.broker.publish.publisher import Publisher
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
+from conduit.broker.turn import Turn
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
 from conduit.storage.base import Store
@@ -78,7 +79,6 @@ class Broker:
             options.max_pending_retries,
             options.delivery_memory_max_bytes,
         )
-        self.turn = self._engine.turn
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
         self._owned = Owned(store, self.topics, self.router, self._engine, starts)
@@ -188,6 +188,11 @@ class Broker:
     def connect(self, tenant: str, peer: Peer) -> Connection:
         """The subscriptions of a new connection; call its `close` when the connection is gone."""
         return Connection(self._room, tenant, peer)
+
+    @property
+    def turn(self) -> Turn:
+        """Where work goes that is too much for one turn of the loop."""
+        return self._engine.turn
 
     # Topics ---------------------------------------------------------------------------------------
 
