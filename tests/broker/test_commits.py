@@ -168,6 +168,10 @@ class Part:
         self.store.commits.append([new.topic_id for new in batch])
         return await self.store.append(batch)
 
+    async def prove(self, size_bytes: int) -> None:
+        if self.store.fails and self.number == 2:
+            raise StoreUnavailable("the disk is full")
+
 
 @asynccontextmanager
 async def divided_store():

@@ -4,14 +4,15 @@ import logging
 
 import pytest
 
-from conduit.broker.publish.refusals import WARNING_INTERVAL_S, Refusals
+from conduit.broker.causes import CAUSES_MAX_COUNT, WARNING_INTERVAL_S
+from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stats import Stats
 from conduit.errors import NotFound, Overloaded, StoreUnavailable
 
 
 @pytest.fixture
 def lines(caplog):
-    caplog.set_level(logging.INFO, logger="conduit.broker.publish.refusals")
+    caplog.set_level(logging.INFO, logger="conduit.broker.causes")
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -38,3 +39,24 @@ def test_faults_of_publishers_are_counted_and_not_logged(lines):
     refusals.tick(0.0)
     assert lines() == []
     assert stats.publish_errors["topic_not_found"] == sum(stats.publish_errors.values()) == 1
+
+
+def test_causes_of_one_code_are_told_apart(lines):
+    refusals = Refusals(Stats(0.0))
+    for _ in range(3):
+        refusals.add(StoreUnavailable("the disk is full"))
+    refusals.add(StoreUnavailable("the file is read-only"))
+    refusals.tick(1.0)
+    assert lines() == [
+        "publishes refused with store_unavailable: 3, the last because: the disk is full",
+        "publishes refused with store_unavailable: 1, the last because: the file is read-only",
+    ]
+
+
+def test_causes_without_end_are_told_together(lines):
+    refusals = Refusals(Stats(0.0))
+    for second in range(30):
+        for number in range(100):
+            refusals.add(StoreUnavailable(f"reason {second} {number}"))
+        refusals.tick(second)
+    assert len(lines()) == CAUSES_MAX_COUNT + 1

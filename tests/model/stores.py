@@ -153,6 +153,9 @@ class Port:
         setattr(self, call, asked)
         return asked
 
+    async def prove(self, size_bytes: int) -> None:
+        """Nothing is wrong with it, and it takes none of the faults that are meant for others."""
+
     async def settle(self, progress: Any, deaths: Any, redriven: Any = ()) -> Any:
         places: Any = []
         with self._listening():

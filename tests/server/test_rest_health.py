@@ -3,22 +3,27 @@ import asyncio
 import pytest
 
 from conduit import __version__
+from conduit.broker.publish.proof import PATIENCE_S
 from conduit.errors import StoreUnavailable
 from conduit.storage.memory import MemoryStore
 from tests.server.rest_kit import Api, refused, running_api
 
 
 class FailingStore(MemoryStore):
-    """A store whose reads fail or hang when told to."""
+    """A store that takes no writes when told so, and whose dead letters cannot be read."""
 
-    mode = "fine"
+    error: Exception | None = None
+
+    async def prove(self, size_bytes):
+        if self.error is not None:
+            raise self.error
+
+    async def append(self, batch):
+        await self.prove(0)
+        return await super().append(batch)
 
     async def dead_get(self, tenant, dead_id):
-        if self.mode == "failing":
-            raise StoreUnavailable("the disk is gone")
-        if self.mode == "hanging":
-            await asyncio.Event().wait()
-        return await super().dead_get(tenant, dead_id)
+        await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -32,6 +37,12 @@ async def api(store):
         yield api
 
 
+async def metric(api: Api, name: str) -> float:
+    text = (await api.send("GET", "/metrics")).text
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
+
+
 async def test_health_names_the_version_the_node_and_the_store(api: Api):
     body = await api.get("/health")
     store = body.pop("store")
@@ -41,19 +52,47 @@ async def test_health_names_the_version_the_node_and_the_store(api: Api):
 
 async def test_a_server_is_ready_until_it_stops(api: Api):
     assert await api.get("/health/ready") == {"status": "ready"}
+    assert await metric(api, "conduit_ready") == 1
     api.context.ready = False
     answer = await api.send("GET", "/health/ready")
     refused(answer, 503, "shutting_down")
     assert answer.headers["retry-after"] == "1"
+    assert await metric(api, "conduit_ready") == 0
     assert (await api.get("/health"))["status"] == "ok", "it is alive all the same"
 
 
-async def test_a_server_whose_store_fails_is_not_ready(api: Api, store):
-    store.mode = "failing"
-    refused(await api.send("GET", "/health/ready"), 503, "store_unavailable")
+async def test_a_server_whose_store_refuses_commits_is_not_ready_and_says_why(api: Api, store):
+    await api.topic("t", count=1)
+    store.error = StoreUnavailable("the disk is full")
+    refused(
+        await api.send("POST", "/api/publish", json={"topic": "t", "payload": 1}),
+        503,
+        "store_unavailable",
+    )
+    detail = refused(await api.send("GET", "/health/ready"), 503, "store_unavailable")
+    assert detail == "the store takes no writes: the disk is full"
+    assert await metric(api, "conduit_ready") == 0
+    store.error = None
+    await api.bench.publish("t")
+    assert await api.get("/health/ready") == {"status": "ready"}
+    assert await metric(api, "conduit_ready") == 1
 
 
-async def test_a_server_whose_store_hangs_is_not_ready(api: Api, store, monkeypatch):
-    monkeypatch.setattr("conduit.server.rest.health.CHECK_TIMEOUT_S", 0.01)
-    store.mode = "hanging"
-    refused(await api.send("GET", "/health/ready"), 503, "store_unavailable")
+async def test_readiness_asks_nobody_who_may_be_busy(api: Api):
+    asyncio.get_running_loop().create_task(api.context.broker.store.dead_get("default", "x"))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await api.get("/health/ready") == {"status": "ready"}
+
+
+async def test_changes_that_the_store_refuses_are_told_in_the_log(api: Api, store, caplog):
+    async def fails(*_args):
+        raise StoreUnavailable("the disk is full")
+
+    store.topic_create = store.topics_create = fails
+    for name in "ab":
+        answer = await api.send("POST", "/api/topics", json={"name": name})
+        refused(answer, 503, "store_unavailable")
+    api.context.broker.refused_changes.tick(0.0)
+    assert caplog.messages == [
+        "changes refused with store_unavailable: 2, the last because: the disk is full"
+    ]

@@ -18,3 +18,12 @@ async def test_facts_are_found_by_how_their_names_begin_and_can_be_removed(store
         await store.keep_fact(name, None)
     assert await store.facts("clock.") == {"clock.2": b"clock.2"}
     assert await store.fact("clock.1") is None
+
+
+async def test_a_write_is_proved_by_one_row_of_any_size(store):
+    for size_bytes in (16, 1 << 20, 16):
+        await store.prove(size_bytes)
+        for shard in store.shards.values():
+            await shard.prove(size_bytes)
+    sizes = [len(value) for value in (await store.facts("proof")).values()]
+    assert sizes == ([] if store.kind == "memory" else [16])

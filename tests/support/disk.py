@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import pwd
@@ -68,6 +69,23 @@ class SmallDisk:
                     if error.errno != errno.ENOSPC:
                         raise
                     chunk = chunk[: len(chunk) // 2]
+
+    @property
+    def inside(self) -> Path:
+        """Where its root is for a process that has entered."""
+        return Path(self._mount)
+
+    def enter(self) -> None:
+        """Let the calling process see it at `inside`, for `preexec`. Of use where links are followed: `path`
+        is one."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        for kind in ("user", "mnt"):
+            name = f"/proc/{self._holder.pid}/ns/{kind}"
+            if os.readlink(name) != os.readlink(f"/proc/self/ns/{kind}"):
+                descriptor = os.open(name, os.O_RDONLY)
+                if libc.setns(descriptor, 0):
+                    raise OSError(ctypes.get_errno(), "setns")
+                os.close(descriptor)
 
     def free(self) -> None:
         """Give it back. Idempotent."""

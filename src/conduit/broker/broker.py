@@ -18,6 +18,7 @@ from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.attach.connection import Connection, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.engine import Engine, make_engine
@@ -60,13 +61,18 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broker:
-    """Publishing, subscribing and administration over one store."""
+    """Publishing, subscribing and administration over one store.
+
+    What is not a publish and is refused for a reason of the server's is added to `refused_changes` by
+    whoever answers.
+    """
 
     def __init__(self, store: Store, clock: Clock, options: BrokerOptions) -> None:
         self.store = store
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
+        self.refused_changes = Causes("changes")
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
@@ -146,7 +152,7 @@ class Broker:
         max_count = self._options.idempotency_max_count
         self._keys.restore(await self.store.known_keys(since_ms, max_count), self._time.age_s)
         loop = asyncio.get_running_loop()
-        self._committers.start()
+        await self._committers.start()
         progress = self._engine.progress.run(self._owned.flushed)
         self._flushing = loop.create_task(progress, name="progress")
         self._engine.deadlines.start()
@@ -227,10 +233,17 @@ class Broker:
         self._time.tick()
         self._keys.tick(now)
         self._publisher.tick(now)
+        self._committers.tick()
+        self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()
         if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store takes no writes, or None; what is said was found out seconds ago at most."""
+        return self._committers.problem
 
     @property
     def delivery_memory_bytes(self) -> int:

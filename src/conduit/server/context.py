@@ -9,6 +9,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.core.message import Retention
+from conduit.errors import StoreUnavailable, Unavailable
 from conduit.server.accepting import Accepting
 from conduit.server.collecting import Pauses
 from conduit.server.intake import Intake
@@ -96,9 +97,17 @@ class Context:
         self.pauses = Pauses()
         """Of the garbage collector."""
         self.ready = False
-        """False before the store is open and from the first signal on: `/health/ready` says 503."""
+        """False before the store is open and from the first signal on."""
         self.is_stopping = False
         """Whether new WebSockets are refused: not while it drains, although it is not ready."""
+
+    def not_ready(self) -> Unavailable | None:
+        """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
+        if not self.ready:
+            return Unavailable("the server is stopping", code="shutting_down")
+        if (problem := self.broker.problem) is not None:
+            return StoreUnavailable(f"the store takes no writes: {problem}")
+        return None
 
     @property
     def connection_count(self) -> int:

@@ -112,7 +112,8 @@ class _Collector(Collector):
             pauses.total_s,
         )
         yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
-        yield _gauge("ready", "1 while requests are served.", int(self._context.ready))
+        is_ready = self._context.not_ready() is None
+        yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
 
 
 def _of_stats(stats: Stats) -> Iterator[Metric]:

@@ -103,6 +103,10 @@ class Appender(Protocol):
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
         """See `Store.append`."""
 
+    async def prove(self, size_bytes: int) -> None:
+        """Replace a row of so many bytes by another one, in a commit of its own, as durably as an append.
+        Raises what says why that cannot be done."""
+
 
 # A topic's id says in which shard of a divided log it is: the rest by this number.
 SHARDS_MAX_COUNT = 64
@@ -154,6 +158,9 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
 
     async def trust(self) -> None:
         """It is none, or lacks nothing: the epochs stay."""
+
+    async def prove(self, size_bytes: int) -> None:
+        """See `Appender.prove`; of a divided log only the first part is proved."""
 
     # Topics ---------------------------------------------------------------------------------------
 

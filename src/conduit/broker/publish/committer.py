@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from conduit.broker.commits import Commits
+from conduit.broker.publish.proof import Proof
 from conduit.broker.publish.queue import Queue, Unit
 from conduit.broker.turn import guarded
 from conduit.broker.waiting import result_of
@@ -75,6 +76,7 @@ class Committer:
         timeout_s: float = 5.0,
     ) -> None:
         self._store = store
+        self.proof = Proof(store)
         self._commits = commits
         self._on_committed = on_committed
         self._on_idle = on_idle
@@ -229,6 +231,7 @@ class Committer:
 
     def _stall(self, now: float) -> None:
         """The commit that runs has been waited for too long: let nothing wait behind it."""
+        self.proof.stalled()
         if not self._is_stalled:
             self._is_stalled = True
             logger.warning("the store has not answered a commit for %g s", now - self._begun_at)
@@ -292,11 +295,13 @@ class Committer:
             self._halves += reversed(batch.split(len(batch.units) // 2))
             return False
         except Exception as error:  # noqa: BLE001 - the root of a commit: answered, and logged if a bug
+            self.proof.refused(error, batch.size_bytes)
             self._refuse(batch, error)
             return False
         if seqs:
             now = asyncio.get_running_loop().time()
             self._commits.stored(batch.units, self._begun_at, now)
+            self.proof.stored()
             try:
                 passing_on = self._on_committed(batch.messages, seqs)
                 if passing_on is not None:

@@ -42,13 +42,17 @@ class Committers:
         # The one committer, if there is only one.
         self._only: Committer | None = None
 
-    def start(self) -> None:
-        """Begin to store what is submitted."""
+    async def start(self) -> None:
+        """Begin to store what is submitted, when it is known whether the store takes it."""
         shards = self._store.shards or {0: self._store}
         self._committers = {number: self._make(shard) for number, shard in shards.items()}
         if len(shards) == 1:
             self._only = next(iter(self._committers.values()))
             self.submit = self._only.submit
+        else:
+            for number, each in self._committers.items():
+                each.proof.name = f"part {number} of the store"
+        await asyncio.gather(*(each.proof.start() for each in self._committers.values()))
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self._committers.values()]
         self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
@@ -63,6 +67,7 @@ class Committers:
         has been told so by then. Idempotent; call `end` when the store is closed."""
         for committer in self._committers.values():
             committer.close()
+            await committer.proof.stop()
         for committer in self._committers.values():
             await committer.answered()
         if self._timer is not None:
@@ -75,6 +80,17 @@ class Committers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store, or a part of it, takes no writes; None while it does."""
+        problems = (each.proof.problem for each in self._committers.values())
+        return next((problem for problem in problems if problem is not None), None)
+
+    def tick(self) -> None:
+        """See `Proof.tick`."""
+        for committer in self._committers.values():
+            committer.proof.tick()
 
     def shard_of(self, topic_id: int) -> int:
         """Messages of one unit must agree in this."""

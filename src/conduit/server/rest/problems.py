@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from conduit.errors import ConduitError, InvalidRequest, NotFound, RequestError
+from conduit.errors import ConduitError, InvalidRequest, NotFound, RequestError, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.server.answers import problem, problem_headers
 
@@ -31,6 +31,10 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConduitError)
+    # Publishes are told of by themselves.
+    is_change = request.method != "GET" and not request.url.path.startswith("/api/publish")
+    if is_change and isinstance(error, Unavailable):
+        request.app.state.context.broker.refused_changes.add(error)
     return problem_response(error, request.state.request_id)
 
 

@@ -79,6 +79,9 @@ class MemoryStore(SubscriptionCalls):
             if (topic := self._log.topics.get(topic_id)) is not None:
                 topic.record.epoch = epoch
 
+    async def prove(self, size_bytes: int) -> None:
+        """Memory takes writes."""
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:

@@ -68,6 +68,7 @@ class Database:
         self.has_pooler = True
         self._readers: Pool | None = None
         self._control: Pool | None = None
+        self._proofs: Pool | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
 
@@ -95,6 +96,7 @@ class Database:
         """Connections are made when they are needed."""
         self._readers = await self._pool(READERS_COUNT)
         self._control = await self._pool(CONTROL_COUNT)
+        self._proofs = await self._pool(1)
 
     async def _pool(self, max_count: int) -> Pool:
         return await asyncpg.create_pool(
@@ -120,10 +122,10 @@ class Database:
         """Finish the calls that were made, and give up all connections. Idempotent."""
         while self._calls:
             await asyncio.wait(self._calls)
-        for pool in (self._readers, self._control):
+        for pool in (self._readers, self._control, self._proofs):
             if pool is not None:
                 pool.terminate()
-        self._readers = self._control = None
+        self._readers = self._control = self._proofs = None
 
     async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`job(connection, …)` on a connection that is for reading the log. Raises StoreUnavailable."""
@@ -132,6 +134,10 @@ class Database:
     async def ask(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, on a connection for all else."""
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
+
+    async def prove(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `ask`, on a connection for nothing else: it waits for no other call."""
+        return await self._call(self._proofs, lambda c: job(c, *args, **kwargs))
 
     async def change(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, for a job that changes something. Raises StoreUnavailable if it did not, OutcomeUnknown

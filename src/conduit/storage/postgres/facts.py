@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
+
+# The fact that `Store.prove` writes.
+PROOF = "proof"
 
 _KEEP = """
 INSERT INTO conduit.facts (name, value) VALUES ($1, $2)
@@ -33,3 +37,8 @@ async def keep(connection: Connection, name: str, value: bytes | None) -> None:
         await connection.execute("DELETE FROM conduit.facts WHERE name = $1", name)
     else:
         await connection.execute(_KEEP, name, value)
+
+
+async def prove(connection: Connection, size_bytes: int) -> None:
+    """See `Store.prove`. Random: else it would be compressed."""
+    await keep(connection, PROOF, os.urandom(size_bytes))

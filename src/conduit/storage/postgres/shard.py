@@ -12,6 +12,7 @@ from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
     copies,
     durability,
+    facts,
     housekeeping,
     migrations,
     placing,
@@ -128,6 +129,10 @@ class Shard:
     async def append(self, batch: Sequence[NewMessage]) -> list[int]:
         """See `Store.append`."""
         return await self._writer.append(batch)
+
+    async def prove(self, size_bytes: int) -> None:
+        """See `Appender.prove`."""
+        await self.database.prove(facts.prove, size_bytes)
 
     async def read(self, page: reads.Page) -> list[Message]:
         """See `Store.read`."""

@@ -52,6 +52,9 @@ class PostgresStore(SubscriptionCalls):
         for shard in self._all:
             await shard.trust()
 
+    async def prove(self, size_bytes: int) -> None:
+        await self._home.prove(size_bytes)
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from importlib import resources
@@ -63,6 +64,11 @@ class Database:
         self._mark: Mark | None = None
         try:
             self._own(path)
+            if path.exists() and not os.access(path, os.W_OK):
+                # SQLite opens it all the same, and then no publish is stored.
+                raise StoreUnavailable(
+                    f"{path} is read-only for this process; check the permissions of the file"
+                )
             _tell_of_wal(path)
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             version = _schema_version(self.writer)

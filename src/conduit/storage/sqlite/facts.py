@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import apsw
 
 from conduit.storage.sqlite.bulk import rows
+
+# The fact that `Store.prove` writes.
+PROOF = "proof"
 
 KEEP = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 
@@ -27,3 +32,8 @@ def keep(connection: apsw.Connection, name: str, value: bytes | None) -> None:
         connection.execute("DELETE FROM facts WHERE name = ?", (name,))
     else:
         connection.execute(KEEP, (name, value))
+
+
+def prove(connection: apsw.Connection, size_bytes: int) -> None:
+    """See `Store.prove`."""
+    keep(connection, PROOF, os.urandom(size_bytes))

@@ -41,6 +41,9 @@ class SqliteStore(SubscriptionCalls):
     async def renew(self, epochs: Mapping[int, str]) -> None:
         await self._db.writer.call(lambda _: self._db.database.renew(epochs))
 
+    async def prove(self, size_bytes: int) -> None:
+        await self._db.writer.call(facts.prove, size_bytes)
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:

@@ -1,0 +1,160 @@
+"""Whether a shard of the log takes writes: proved by a row of its own, and by the commits of publishers.
+
+The row is written every few seconds, one at a time, and whoever asks is told what came of it: a probe waits
+for no queue of the store. After a commit that was refused the next row is as large as that commit was, up to
+a bound: a disk with a page left takes a small row and no message.
+
+A commit that is stored is a proof as well, and so a store that is slow under load is one that takes writes.
+One that is refused is the opposite, whatever became of the row, as long as nothing is stored after it, or for
+HOLD_S: some things go wrong with messages only, such as a right that was taken away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from conduit.errors import ConduitError
+from conduit.storage.base import Appender
+
+# From the beginning of one row to that of the next; and between two of them after a commit was refused.
+INTERVAL_S = 2.0
+AT_ONCE_S = 0.5
+# A store that has not answered by then, and has stored nothing else, does not take writes. With INTERVAL_S
+# it is less than the 5 s in which an operator is told.
+PATIENCE_S = 2.0
+HOLD_S = 4.0
+ROW_BYTES = 16
+ROW_MAX_BYTES = 1 << 20
+# While it lasts the log says so again.
+REPEAT_S = 60.0
+
+NO_ANSWER = "the store does not answer"
+
+logger = logging.getLogger(__name__)
+
+
+class Proof:
+    """Of one shard. `start` it when the store is open, and `stop` it before the store is closed."""
+
+    def __init__(self, appender: Appender) -> None:
+        self._appender = appender
+        self.name = "the store"
+        """What the log calls it."""
+        self._row_problem: str | None = None
+        self._commit_problem: str | None = None
+        self._refused_at = 0.0
+        self._row_bytes = ROW_BYTES
+        # How many commits were stored so far; and were refused since the log last said that it is ready.
+        self._stored_count = 0
+        self._refused_count = 0
+        self._wake = asyncio.Event()
+        self._judged = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        # Since when the log says that nothing is taken, and when it said so last.
+        self._since: float | None = None
+        self._told_at = 0.0
+
+    @property
+    def problem(self) -> str | None:
+        """Why no writes are taken; None while they are."""
+        if self._commit_problem is not None and _now() < self._refused_at + HOLD_S:
+            return self._commit_problem
+        return self._row_problem
+
+    def stored(self) -> None:
+        """A commit was stored."""
+        self._stored_count += 1
+        self._commit_problem = None
+
+    def refused(self, error: Exception, size_bytes: int) -> None:
+        """A commit of that size was refused, for no reason of its publishers."""
+        self._refused_at = _now()
+        self._refused_count += 1
+        self._commit_problem = _told(error)
+        self._row_bytes = min(max(self._row_bytes, size_bytes), ROW_MAX_BYTES)
+        self._wake.set()
+
+    def stalled(self) -> None:
+        """A commit has been waited for too long. Call it now and then while that is so."""
+        self._refused_at = _now()
+        self._commit_problem = NO_ANSWER
+
+    async def start(self) -> None:
+        """Begin, and wait for what comes of the first row, or PATIENCE_S."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="proof")
+        await self._judged.wait()
+
+    async def stop(self) -> None:
+        """End; a row that is being written is finished by the store. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def tick(self) -> None:
+        """Have the log say what changed. Call it every second."""
+        now, problem = _now(), self.problem
+        if problem is None:
+            if self._since is not None:
+                lasted_s, self._since = now - self._since, None
+                text = "ready again: %s takes writes, after %.1f s; commits refused meanwhile: %d"
+                logger.warning(text, self.name, lasted_s, self._refused_count)
+            self._refused_count = 0
+        elif self._since is None or now >= self._told_at + REPEAT_S:
+            self._since = now if self._since is None else self._since
+            self._told_at = now
+            text = "not ready for %.0f s: %s takes no writes: %s; commits refused so far: %d"
+            logger.warning(text, now - self._since, self.name, problem, self._refused_count)
+
+    async def _run(self) -> None:
+        while True:
+            began = _now()
+            self._wake.clear()
+            await self._prove()
+            try:
+                async with asyncio.timeout_at(began + INTERVAL_S):
+                    await self._wake.wait()
+                    await asyncio.sleep(AT_ONCE_S)
+            except TimeoutError:
+                pass
+
+    async def _prove(self) -> None:
+        """Have a row written, to its end: a second one would wait behind it."""
+        size_bytes, stored_count = self._row_bytes, self._stored_count
+        row = asyncio.get_running_loop().create_task(self._write(size_bytes))
+        row.add_done_callback(_heard)
+        try:
+            while not (await asyncio.wait({row}, timeout=PATIENCE_S))[0]:
+                is_moving = self._stored_count != stored_count
+                stored_count = self._stored_count
+                self._judge(None if is_moving else NO_ANSWER)
+            error = row.exception()
+            if error is None and size_bytes == self._row_bytes:
+                self._row_bytes = ROW_BYTES
+            self._judge(None if error is None else _told(error))
+        finally:
+            row.cancel()
+            # Its error knows this frame, and the frame would know the error's task.
+            del row
+
+    async def _write(self, size_bytes: int) -> None:
+        await self._appender.prove(size_bytes)
+
+    def _judge(self, problem: str | None) -> None:
+        self._row_problem = problem
+        self._judged.set()
+        self.tick()
+
+
+def _heard(row: asyncio.Task[None]) -> None:
+    # Nobody may wait for its error any more.
+    if not row.cancelled():
+        row.exception()
+
+
+def _told(error: BaseException) -> str:
+    return error.detail if isinstance(error, ConduitError) else repr(error)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

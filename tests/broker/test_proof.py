@@ -1,0 +1,185 @@
+"""Whether a store takes writes, on a loop whose time is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from conduit.broker.publish.proof import (
+    HOLD_S,
+    INTERVAL_S,
+    NO_ANSWER,
+    PATIENCE_S,
+    REPEAT_S,
+    ROW_BYTES,
+    ROW_MAX_BYTES,
+    Proof,
+)
+from conduit.errors import StoreUnavailable
+from tests.model.clockwork import VirtualLoop
+
+FULL = StoreUnavailable("the disk is full")
+
+
+class Disk:
+    """Takes rows of up to `room_bytes`, and none while it is `stopped`."""
+
+    kind = "fake"
+
+    def __init__(self) -> None:
+        self.room_bytes = ROW_MAX_BYTES
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.rows: list[int] = []
+
+    async def append(self, batch):
+        raise NotImplementedError
+
+    async def prove(self, size_bytes: int) -> None:
+        self.rows.append(size_bytes)
+        await self.goes_on.wait()
+        if size_bytes > self.room_bytes:
+            raise FULL
+
+
+def virtually(work: Callable[[Disk, Proof], Coroutine[None, None, None]]) -> None:
+    async def run() -> None:
+        disk = Disk()
+        proof = Proof(disk)
+        await proof.start()
+        await work(disk, proof)
+        disk.goes_on.set()
+        await proof.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+def test_a_disk_that_takes_no_row_is_a_problem_until_it_does():
+    async def work(disk: Disk, proof: Proof) -> None:
+        assert proof.problem is None
+        disk.room_bytes = 0
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert proof.problem == "the disk is full"
+        disk.room_bytes = ROW_BYTES
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert proof.problem is None
+        assert len(disk.rows) <= 4
+
+    virtually(work)
+
+
+def test_a_disk_that_does_not_answer_is_a_problem_and_gets_no_second_row():
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.goes_on.clear()
+        await asyncio.sleep(INTERVAL_S + PATIENCE_S + 0.1)
+        assert proof.problem == NO_ANSWER
+        await asyncio.sleep(60)
+        assert len(disk.rows) == 2
+        disk.goes_on.set()
+        await asyncio.sleep(0.1)
+        assert proof.problem is None
+
+    virtually(work)
+
+
+def test_a_server_starts_although_its_store_does_not_answer():
+    async def run() -> None:
+        disk = Disk()
+        disk.goes_on.clear()
+        proof = Proof(disk)
+        await proof.start()
+        assert proof.problem == NO_ANSWER
+        await proof.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+def test_a_row_that_waits_behind_commits_is_no_problem_while_these_are_stored():
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.goes_on.clear()
+        for _ in range(30):
+            await asyncio.sleep(1)
+            proof.stored()
+            assert proof.problem is None
+        await asyncio.sleep(2 * PATIENCE_S + 0.1)
+        assert proof.problem == NO_ANSWER
+
+    virtually(work)
+
+
+def test_after_a_refused_commit_a_row_as_large_has_to_be_stored():
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.room_bytes = 4_096
+        proof.refused(FULL, 100_000)
+        assert proof.problem == "the disk is full"
+        await asyncio.sleep(10 * HOLD_S)
+        assert proof.problem == "the disk is full", "a small row would be stored"
+        disk.room_bytes = 100_000
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert proof.problem is None
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert disk.rows[-1] == ROW_BYTES
+        proof.refused(FULL, 1 << 30)
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert max(disk.rows) == ROW_MAX_BYTES
+
+    virtually(work)
+
+
+def test_commits_that_are_refused_although_rows_are_stored_are_a_problem():
+    async def work(disk: Disk, proof: Proof) -> None:
+        for _ in range(20):
+            proof.refused(StoreUnavailable("the user may not do this"), 10)
+            await asyncio.sleep(HOLD_S / 2)
+            assert proof.problem == "the user may not do this"
+        proof.stored()
+        assert proof.problem is None
+        proof.refused(StoreUnavailable("the user may not do this"), 10)
+        await asyncio.sleep(HOLD_S + 0.1)
+        assert proof.problem is None, "nobody publishes any more, so nobody would find out"
+
+    virtually(work)
+
+
+def test_the_log_says_what_is_wrong_how_many_were_refused_and_that_it_is_over(caplog):
+    caplog.set_level(logging.INFO, logger="conduit.broker.publish.proof")
+
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.room_bytes = 0
+        for _ in range(100):
+            proof.refused(FULL, 10)
+        proof.tick()
+        await asyncio.sleep(REPEAT_S)
+        proof.tick()
+        disk.room_bytes = ROW_MAX_BYTES
+        await asyncio.sleep(INTERVAL_S + 0.1)
+
+    virtually(work)
+    first, again, over = [record.getMessage() for record in caplog.records]
+    assert first == (
+        "not ready for 0 s: the store takes no writes: the disk is full; commits refused so far: 100"
+    )
+    assert again.startswith("not ready for 60 s: the store takes no writes: the disk is full")
+    assert over.startswith("ready again: the store takes writes, after 6")
+    assert over.endswith("commits refused meanwhile: 100")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), FULL])
+def test_a_row_that_fails_for_whatever_reason_ends_no_proofs(error):
+    async def work(disk: Disk, proof: Proof) -> None:
+        async def fails(size_bytes: int) -> None:
+            raise error
+
+        works, disk.prove = disk.prove, fails
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert proof.problem is not None
+        disk.prove = works
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        assert proof.problem is None
+
+    virtually(work)
