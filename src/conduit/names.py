@@ -76,3 +76,8 @@ def check_text(text: str, field: str, max_chars: int) -> str:
 def is_id(text: str) -> bool:
     """Whether it looks as ids of messages, dead letters and jobs do; nothing else has to be looked for."""
     return _ID.fullmatch(text) is not None
+
+
+def time_of(an_id: str) -> int:
+    """When one of our ids was made, in ms (RFC 9562, section 5.7)."""
+    return int(an_id.replace("-", "")[:12], 16)

@@ -14,6 +14,7 @@ from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import LosingStore
+from tests.storage.given import letters_count
 
 
 @pytest.fixture
@@ -306,7 +307,7 @@ async def test_after_a_deletion_that_failed_its_deliveries_may_die(bench):
     connection.verbs.reject(Reject(peer.of("message")[0]["message_id"], ref="r"))
     await bench.flush()
     assert [one["ref"] for one in peer.of("acked")] == ["r"]
-    assert await store.dead_count(T, DeadFilter()) == 1
+    assert await letters_count(store, T, DeadFilter()) == 1
 
 
 async def test_an_ack_that_is_stored_during_a_deletion_is_told_after_it(bench):

@@ -49,7 +49,7 @@ async def state(bench: Bench, message_id: str) -> str:
 
 
 async def seqs(bench: Bench, **which) -> list[int]:
-    letters, _ = await bench.broker.dead_letters.list(T, DeadFilter(**which), limit=100)
+    letters, *_ = await bench.broker.dead_letters.list(T, DeadFilter(**which), limit=100)
     return [letter.seq for letter in letters]
 
 
@@ -71,7 +71,7 @@ async def test_what_was_dropped_or_discarded_is_never_called_acked(small: Bench)
     ids = await die(small, "t", 4)
     await keep_house(small)
     assert [await state(small, one) for one in ids] == ["dropped", "dropped", "dead", "dead"]
-    (letter, _), _ = await small.broker.dead_letters.list(T, ALL, limit=5)
+    (letter, _), *_ = await small.broker.dead_letters.list(T, ALL, limit=5)
     await small.broker.dead_letters.discard(T, letter.dead_id)
     assert await state(small, ids[3]) == "discarded"
 
@@ -102,7 +102,7 @@ async def test_what_is_dying_is_dead_and_not_acked(small: Bench):
 async def test_redriven_letters_go_first_and_are_counted_apart(small: Bench):
     await small.broker.topics.create(T, "t")
     await die(small, "t", 3)
-    letters, _ = await small.broker.dead_letters.list(T, ALL, limit=5)
+    letters, *_ = await small.broker.dead_letters.list(T, ALL, limit=5)
     await small.broker.dead_letters.redrive(T, letters[0].dead_id)
     view = await small.broker.subscriptions.get(T, "s")
     assert (view.dead_count, view.redriven_count) == (2, 1)
@@ -141,7 +141,7 @@ async def test_a_message_that_retention_removed_while_it_was_out_dies_as_a_lette
     for frame in peer.of("message"):
         connection.verbs.reject(Reject(frame["message_id"], reason="card declined"))
     await small.flush()
-    letters, _ = await small.broker.dead_letters.list(T, ALL, limit=5)
+    letters, *_ = await small.broker.dead_letters.list(T, ALL, limit=5)
     assert [(one.seq, one.reason, one.is_lost) for one in letters] == [
         (2, "card declined", False),
         (1, "card declined", True),

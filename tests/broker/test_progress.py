@@ -15,6 +15,7 @@ from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import FailingStore, SlowStore, UnansweredStore
+from tests.storage.given import letters_count
 
 
 def ids(peer):
@@ -267,6 +268,6 @@ async def test_a_part_that_is_not_stored_is_tried_again_with_what_came_since(mon
         assert deaths_left(bench) == progress.DEATHS_MAX_COUNT - 10
         store.fails = False
         await bench.flush()
-        assert await store.dead_count("default", DeadFilter()) == 10
+        assert await letters_count(store, "default", DeadFilter()) == 10
         assert [row.floor for row in await store.progress(1)] == [2] * 5
         assert deaths_left(bench) == progress.DEATHS_MAX_COUNT

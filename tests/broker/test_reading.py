@@ -10,6 +10,7 @@ from conduit.protocol.frames import Ack, Nack
 from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import AwayStore, SlowStore
+from tests.storage.given import letters_count
 
 
 def id_of(peer, seq):
@@ -18,7 +19,7 @@ def id_of(peer, seq):
 
 async def dead_count(bench: Bench) -> int:
     await bench.flush()
-    return await bench.broker.store.dead_count(DEFAULT_TENANT, DeadFilter())
+    return await letters_count(bench.broker.store, DEFAULT_TENANT, DeadFilter())
 
 
 async def append_behind(bench: Bench, topic: str, count: int) -> None:

@@ -191,11 +191,11 @@ async def test_old_and_surplus_dead_letters_are_removed(bench: Bench):
         bench.clock.seconds += 30
     connection.close()
     await round_of(bench)
-    letters, _ = await bench.broker.dead_letters.list(T, DeadFilter(), limit=10)
+    letters, *_ = await bench.broker.dead_letters.list(T, DeadFilter(), limit=10)
     assert [letter.seq for letter in letters] == [5, 4, 3]
     bench.clock.seconds += 50
     await round_of(bench)
-    letters, _ = await bench.broker.dead_letters.list(T, DeadFilter(), limit=10)
+    letters, *_ = await bench.broker.dead_letters.list(T, DeadFilter(), limit=10)
     assert [letter.seq for letter in letters] == [5]
 
 

@@ -8,6 +8,7 @@ from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from conduit.storage.dead_letters import DeadFilter
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
+from tests.storage.given import letters_count
 
 
 def ids(peer, *seqs):
@@ -154,4 +155,4 @@ async def test_who_acks_up_to_each_copy_that_comes_settles_those_of_all_subscrip
     assert (len(peer.seqs), len(peer.of("acked"))) == (6, 7)
     await bench.advance(100)
     await bench.flush()
-    assert await bench.broker.store.dead_count(DEFAULT_TENANT, DeadFilter()) == 0
+    assert await letters_count(bench.broker.store, DEFAULT_TENANT, DeadFilter()) == 0

@@ -19,13 +19,11 @@ from conduit.core.message import DeadLetter, NewMessage, Progress, Retention
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.base import Appender, Store
-from conduit.storage.dead_letters import DeadBounds, DeadFilter
+from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadBounds, DeadFilter
 from tests.model.clockwork import VirtualLoop
 from tests.model.oracle import letters
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Violation
-
-DEAD_LETTERS_MAX_COUNT = 10_000
 
 
 class Fault(Enum):
@@ -181,9 +179,14 @@ class Port:
 
     async def dead_letters(self, tenant: str) -> list[DeadLetter]:
         """All that there are, asked past all faults."""
-        found: list[DeadLetter] = await self._do(
-            "dead_list", (tenant, DeadFilter()), {"limit": DEAD_LETTERS_MAX_COUNT}
-        )
+        found: list[DeadLetter] = []
+        before_id, is_over = None, False
+        while not is_over:
+            more = {"limit": LOOK_MAX_COUNT, "before_id": before_id}
+            page = await self._do("dead_list", (tenant, DeadFilter()), more)
+            found += page
+            before_id = page.reached_id
+            is_over = before_id is None
         return found
 
     async def close(self) -> None:

@@ -2,6 +2,10 @@ import json
 
 import pytest
 
+from conduit.broker.administer.dead_letters import LIST_MAX_BYTES
+from conduit.names import time_of
+from conduit.protocol.codec import format_time
+from conduit.protocol.frames import Reject
 from tests.server.rest_kit import Api, accepted, refused, running_api
 
 NO_ID = "01890000-0000-7000-8000-000000000000"
@@ -268,3 +272,44 @@ async def test_a_job_needs_a_body_so_that_none_redrives_everything_by_accident(a
 @pytest.mark.parametrize("dead_id", [NO_ID, "nonsense", "%00", "a" * 300])
 async def test_an_id_that_nothing_has_is_404(api: Api, dead_id):
     refused(await api.send("GET", f"/api/dlq/{dead_id}"), 404, "dead_letter_not_found")
+
+
+async def test_a_page_ends_before_it_has_more_than_4_mib_and_pages_join(api: Api):
+    size, count = 200_000, 50
+    await api.topic("t")
+    connection, peer = await api.bench.subscribe("t", subscription="s")
+    for number in range(count):
+        await api.bench.publish("t", f"{number} " + "x" * size)
+    for frame in peer.of("message"):
+        connection.verbs.reject(Reject(frame["message_id"], reason="bad"))
+    await api.bench.flush()
+    found, cursor = [], None
+    while not found or cursor:
+        answer = await api.send(
+            "GET", "/api/dlq", params={"limit": 100} | ({"cursor": cursor} if cursor else {})
+        )
+        page = accepted(answer)
+        assert len(answer.content) < LIST_MAX_BYTES + 100 * 1_000
+        assert "searched_to" not in page
+        found += [letter["seq"] for letter in page["dead_letters"]]
+        cursor = page["next"]
+    assert found == list(range(count, 0, -1))
+
+
+async def test_a_search_that_takes_too_long_says_how_far_it_came_and_goes_on(api: Api, monkeypatch):
+    monkeypatch.setattr("conduit.broker.administer.dead_letters.SEARCH_MAX_S", 0.0)
+    monkeypatch.setattr("conduit.storage.dead.LOOK_MAX_COUNT", 2)
+    await api.die("t", subscription="s", count=5)
+    _, looked_at = await letters(api, limit=2)
+    seen = await api.get("/api/dlq", q="nothing")
+    assert seen["dead_letters"] == []
+    assert seen["searched_to"] == format_time(time_of(looked_at["id"]))
+    second = await api.get("/api/dlq", q="nothing", cursor=seen["next"])
+    last = await api.get("/api/dlq", q="nothing", cursor=second["next"])
+    assert last == {"dead_letters": [], "next": None}
+    dry = await api.post("/api/dlq/discard", {"reason": "bad", "dry_run": True})
+    assert (dry["matched_count"], dry["next"] is None) == (2, False)
+    dry = await api.post("/api/dlq/redrive", {"reason": "bad", "dry_run": True})
+    assert (dry["matched_count"], dry["error"][:26]) == (2, "only those that died since")
+    done = await api.post("/api/dlq/discard", {"reason": "bad"})
+    assert done["next"] is not None

@@ -18,6 +18,7 @@ from conduit.storage.dead_letters import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish
 from tests.server.ticking import Ticking
+from tests.storage.given import letters_count
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ async def test_acks_behind_a_subscribe_that_waits_for_the_store_are_in_time(port
     assert (await heard(client))["type"] == "subscribed"
     assert (await heard(client))["type"] == "acked"
     assert session.is_heard
-    assert await port.broker.store.dead_count(T, DeadFilter()) == 0
+    assert await letters_count(port.broker.store, T, DeadFilter()) == 0
 
 
 async def test_while_acks_are_looked_up_the_connection_is_not_read_and_nothing_fails(port: Port):
@@ -182,7 +183,7 @@ async def test_a_reject_that_must_be_looked_up_takes_effect_although_the_connect
     port.store.gate.set()
     await port.until(lambda: not port.broker.router.subscriber_count)
     await port.broker._engine.progress.stored()
-    assert await port.store.dead_count(T, DeadFilter()) == 1
+    assert await letters_count(port.store, T, DeadFilter()) == 1
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,13 @@ def by_topic(row: Progress) -> int:
 def paged(place: tuple[int, int], pages: dict[int, bytes], fence: int | None = None) -> Progress:
     """Progress with nothing but these pages."""
     return Progress(*place, 1, 9, b"open", fence, pages)
+
+
+async def letters_count(store: Store, tenant: str, which: DeadFilter) -> int:
+    """How many dead letters match."""
+    count, before_id, is_over = 0, None, False
+    while not is_over:
+        page = await store.dead_places(tenant, which, limit=1_000, before_id=before_id)
+        count, before_id = count + len(page), page.reached_id
+        is_over = before_id is None
+    return count

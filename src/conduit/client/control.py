@@ -206,14 +206,12 @@ class DeadLetters:
         """Delete all that match for good, but for those that die meanwhile; returns how many. With `dry_run`
         how many match."""
         body = {**msgspec.to_builtins(which), "dry_run": dry_run}
-        where, discarded_count = address("dlq", "discard"), 0
+        where, count = address("dlq", "discard"), 0
         while True:
             done = await self._rest.post(where, DiscardAnswer, body)
-            if dry_run:
-                return done.matched_count
-            discarded_count += done.discarded_count
+            count += done.matched_count if dry_run else done.discarded_count
             if done.next is None:
-                return discarded_count
+                return count
             body["cursor"] = done.next
 
     async def redrive(self, dead_id: str) -> DeadLetter:

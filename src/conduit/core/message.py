@@ -195,6 +195,16 @@ class DeadLetter(msgspec.Struct):
         return not self.payload
 
     @property
+    def size_bytes(self) -> int:
+        """Of payload, key and headers."""
+        size = len(self.payload)
+        if self.key is not None:
+            size += len(self.key.encode(errors="surrogatepass"))
+        if self.headers is not None:
+            size += len(self.headers)
+        return size
+
+    @property
     def place(self) -> DeadPlace:
         """Where it is from."""
         return DeadPlace(

@@ -180,8 +180,8 @@ class JobAnswer(msgspec.Struct, frozen=True):
 
 
 class DiscardAnswer(msgspec.Struct, frozen=True):
-    """What a discard of many has done. `matched_count`: those that it has found; of a dry run all that match.
-    `next`: where the next one goes on, if there may be more.
+    """What a discard of many has done. `matched_count`: those that it has found. `next`: where the next one
+    goes on, if there may be more, also of a dry run.
     """
 
     matched_count: int

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
-from conduit.storage.dead_letters import DeadBounds, DeadTally, Loss
+from conduit.core.message import DeadLetter, DeadPlace
+from conduit.storage.dead_letters import (
+    LOOK_MAX_BYTES,
+    LOOK_MAX_COUNT,
+    DeadBounds,
+    DeadFilter,
+    DeadTally,
+    Found,
+    Loss,
+)
 
+L = TypeVar("L", DeadLetter, DeadPlace)
+
+LAST_BYTES = 1 << 62
 # Of losses that nobody has asked for yet, so many places are told apart.
 LOSSES_MAX_COUNT = 1_000
 # Deliveries of one topic whose letters are gone and of which that is remembered: those with the highest
@@ -88,3 +100,51 @@ class Losses:
         if loss is None:
             loss = self._by_shelf[shelf] = Loss(*shelf)
         return loss
+
+
+class Look(NamedTuple):
+    """What one call of `dead_list` or `dead_places` asks for."""
+
+    tenant: str
+    which: DeadFilter
+    limit: int
+    before_id: str | None = None
+    max_bytes: int | None = LOOK_MAX_BYTES
+    """None: nothing is read of what letters hold."""
+
+    @property
+    def max_count(self) -> int:
+        """How many letters it looks at, at most."""
+        return LOOK_MAX_COUNT if self.which.is_search else min(self.limit, LOOK_MAX_COUNT)
+
+    def span(self, sizes: Sequence[tuple[str, int]]) -> Span:
+        """How far it looks, from the ids and sizes of the next `max_count` letters, newest first."""
+        left = LAST_BYTES if self.max_bytes is None else self.max_bytes
+        for at, (_, size_bytes) in enumerate(sizes):
+            left -= size_bytes
+            if left < 0 and at:
+                return Span(sizes[at - 1][0], is_all=False)
+        return Span(sizes[-1][0] if sizes else None, is_all=len(sizes) < self.max_count)
+
+
+class Span(NamedTuple):
+    """The letters that one call looks at: down to `low_id`, None if there are none."""
+
+    low_id: str | None
+    is_all: bool
+    """Whether there are none below."""
+
+    def found(self, letters: Iterable[L], limit: int) -> Found[L]:
+        """Those of it that match, in any order."""
+        found = Found(sorted(letters, key=lambda letter: letter.dead_id, reverse=True))
+        if len(found) == limit and found[-1].dead_id != self.low_id:
+            found.reached_id = found[-1].dead_id
+        elif not self.is_all:
+            found.reached_id = self.low_id
+        return found
+
+
+def index_of(which: DeadFilter) -> DeadFilter:
+    """The part of a filter for which there is an index in the order of the ids."""
+    topic = which.topic if which.subscription == "" else None
+    return DeadFilter(topic=topic, subscription=which.subscription)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from conduit.core.message import DeadLetter, DeadPlace
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+# What one call looks at, whether it matches or not: so many letters, and so much of what they hold, if that
+# is looked at. It is a few milliseconds of a store's time; who looks for more asks again.
+LOOK_MAX_COUNT = 1_000
+LOOK_MAX_BYTES = 4 << 20
 
 # What became of a dead letter that is gone.
 DROPPED, DISCARDED, FORGOTTEN = "dropped", "discarded", "forgotten"
@@ -24,6 +32,26 @@ class DeadFilter(msgspec.Struct, frozen=True):
     q: str | None = None
     """A substring of the payload, the key, the message id or the reason; case matters."""
     is_redriven: bool | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Whether one that does not match may be looked at."""
+        has_index = self.topic is None or self.subscription == ""
+        rest = (self.reason, self.from_ms, self.to_ms, self.q, self.is_redriven)
+        return not has_index or any(value is not None for value in rest)
+
+
+class Found(list[T]):
+    """What matches of the letters that one call has looked at, newest first."""
+
+    reached_id: str | None = None
+    """The last that it has looked at: go on below it. None if there is nothing below it."""
+
+    def each(self, make: Callable[[T], U]) -> Found[U]:
+        """What `make` makes of each."""
+        made = Found(map(make, self))
+        made.reached_id = self.reached_id
+        return made
 
 
 class DeadBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,17 +90,23 @@ class DeadLetterStore(Protocol):
     errors, see `Store`."""
 
     async def dead_list(
-        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadLetter]:
-        """Newest first by `dead_id`, those below `before_id`."""
+        self,
+        tenant: str,
+        which: DeadFilter,
+        *,
+        limit: int,
+        before_id: str | None = None,
+        max_bytes: int = LOOK_MAX_BYTES,
+    ) -> Found[DeadLetter]:
+        """Newest first by `dead_id`, up to `limit` of those below `before_id`. It looks at up to
+        LOOK_MAX_COUNT letters with `max_bytes` of payloads, keys and headers together, or at one that has
+        more. Searches wait for each other, and nothing else waits for them."""
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadPlace]:
-        """As `dead_list`, without the messages: what a page costs does not follow from their size."""
-
-    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        """How many match."""
+    ) -> Found[DeadPlace]:
+        """As `dead_list`, without the messages: what it costs does not follow from their size, unless `q` is
+        looked for in them."""
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         """One by its id."""

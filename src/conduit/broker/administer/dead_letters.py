@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,14 +17,18 @@ from conduit.core.message import DeadLetter
 from conduit.errors import NotFound
 from conduit.names import is_id
 from conduit.storage.base import Store
-from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter
 
 # Dead letters that one read takes from the store: each may carry a whole payload.
 PAGE_COUNT = 50
 # Dead letters that one commit discards.
 DISCARD_COUNT = 500
-# A list stops after the dead letter that passes this, whatever its limit.
+# A list stops before the dead letter that would pass this, whatever its limit, unless it is the first.
 LIST_MAX_BYTES = 4 << 20
+# Whoever searches is told after this how far the search came, and may go on from there.
+SEARCH_MAX_S = 3.0
+
+COUNT_ALL = 1 << 62
 
 _ONE_SUBSCRIPTION = {"subscription", "is_redriven"}
 
@@ -31,11 +36,19 @@ logger = logging.getLogger(__name__)
 
 
 class Discarded(msgspec.Struct):
-    """What a discard of many has done. `before_id`: there may be more, below it."""
+    """What a discard of many has done, or would do. `before_id`: there may be more, below it."""
 
     matched_count: int = 0
     discarded_count: int = 0
     before_id: str | None = None
+
+
+class Listed(NamedTuple):
+    """A page. `before_id`: there may be more, below it. `is_cut`: it ended because SEARCH_MAX_S was over."""
+
+    letters: list[DeadLetter]
+    before_id: str | None
+    is_cut: bool = False
 
 
 class DeadLetters:
@@ -47,16 +60,36 @@ class DeadLetters:
         self._redrive = redrive
         self.jobs = jobs
 
-    async def count(self, tenant: str, which: DeadFilter) -> int:
-        """How many match."""
+    async def count(
+        self,
+        tenant: str,
+        which: DeadFilter,
+        before_id: str | None = None,
+        max_count: int = COUNT_ALL,
+    ) -> Discarded:
+        """How many match, of those below `before_id`; no more than `max_count` are looked for."""
+        counted = Discarded()
         asked = {name for name, value in msgspec.structs.asdict(which).items() if value is not None}
-        if which.subscription and asked <= _ONE_SUBSCRIPTION:
+        if which.subscription and asked <= _ONE_SUBSCRIPTION and before_id is None:
             tally = await self._store.dead_tally(tenant, which.subscription)
-            counts = {False: tally.open_count, True: tally.redriven_count}
-            if which.is_redriven is None:
-                return sum(counts.values())
-            return counts[which.is_redriven]
-        return await self._store.dead_count(tenant, which)
+            all_count = tally.open_count + tally.redriven_count
+            counts = {None: all_count, False: tally.open_count, True: tally.redriven_count}
+            counted.matched_count = counts[which.is_redriven]
+            return counted
+        until = _now() + SEARCH_MAX_S
+        counted.before_id = before_id
+        while counted.matched_count < max_count:
+            limit = min(LOOK_MAX_COUNT, max_count - counted.matched_count)
+            page = await self._store.dead_places(
+                tenant, which, limit=limit, before_id=counted.before_id
+            )
+            counted.matched_count += len(page)
+            counted.before_id = page.reached_id
+            if page.reached_id is None or _now() >= until:
+                break
+            # A store in memory does not wait.
+            await asyncio.sleep(0)
+        return counted
 
     async def get(self, tenant: str, dead_id: str) -> DeadLetter:
         """One of them. Raises NotFound `dead_letter_not_found`."""
@@ -73,8 +106,8 @@ class DeadLetters:
     async def discard_many(
         self, tenant: str, which: DeadFilter, *, max_count: int, before_id: str | None = None
     ) -> Discarded:
-        """Forget up to `max_count` that match, the newest first, those below `before_id`. Raises
-        OutcomeUnknown if the store fails after some are gone."""
+        """Forget up to `max_count` that match, the newest first, those below `before_id`; it ends after
+        SEARCH_MAX_S as well. Raises OutcomeUnknown if the store fails after some are gone."""
         done = Discarded()
         try:
             await self._discard(tenant, which, done, max_count, before_id)
@@ -86,6 +119,7 @@ class DeadLetters:
     async def _discard(
         self, tenant: str, which: DeadFilter, done: Discarded, max_count: int, before_id: str | None
     ) -> None:
+        until = _now() + SEARCH_MAX_S
         while done.matched_count < max_count:
             wanted = min(DISCARD_COUNT, max_count - done.matched_count)
             with after_change() if done.discarded_count else nullcontext():
@@ -93,11 +127,13 @@ class DeadLetters:
                     tenant, which, limit=wanted, before_id=before_id
                 )
                 ids = [place.dead_id for place in places]
-                done.discarded_count += await self._store.dead_delete(tenant, ids)
+                if ids:
+                    done.discarded_count += await self._store.dead_delete(tenant, ids)
             done.matched_count += len(ids)
-            if len(ids) < wanted:
+            if (before_id := places.reached_id) is None:
                 return
-            before_id = ids[-1]
+            if _now() >= until:
+                break
             # A store in memory does not wait.
             await asyncio.sleep(0)
         done.before_id = before_id
@@ -114,16 +150,29 @@ class DeadLetters:
 
     async def list(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> tuple[list[DeadLetter], bool]:
-        """Newest first, those below `before_id`; and whether there may be more after these."""
+    ) -> Listed:
+        """Newest first, those below `before_id`. A page ends with `limit` letters, with LIST_MAX_BYTES of
+        payloads, keys and headers, or after SEARCH_MAX_S."""
         letters: list[DeadLetter] = []
-        size_bytes = 0
-        while len(letters) < limit and size_bytes < LIST_MAX_BYTES:
+        left_bytes, until = LIST_MAX_BYTES, _now() + SEARCH_MAX_S
+        while len(letters) < limit:
             wanted = min(PAGE_COUNT, limit - len(letters))
-            page = await self._store.dead_list(tenant, which, limit=wanted, before_id=before_id)
+            page = await self._store.dead_list(
+                tenant, which, limit=wanted, before_id=before_id, max_bytes=left_bytes
+            )
+            left_bytes -= sum(letter.size_bytes for letter in page)
+            if left_bytes < 0 and letters:
+                # It has looked at one, which does not fit any more.
+                break
             letters += page
-            if len(page) < wanted:
-                return letters, False
-            size_bytes += sum(len(letter.payload) for letter in page)
-            before_id = page[-1].dead_id
-        return letters, True
+            if (before_id := page.reached_id) is None or left_bytes <= 0:
+                break
+            if _now() >= until:
+                return Listed(letters, before_id, is_cut=len(letters) < limit)
+            # A store in memory does not wait.
+            await asyncio.sleep(0)
+        return Listed(letters, before_id)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

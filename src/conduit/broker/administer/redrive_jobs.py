@@ -184,9 +184,8 @@ class RedriveJobs:
             limit = min(PAGE_COUNT, max_count - len(ids))
             page = await self._store.dead_places(tenant, which, limit=limit, before_id=before_id)
             ids += [place.dead_id for place in page]
-            if len(page) < limit:
+            if (before_id := page.reached_id) is None:
                 break
-            before_id = page[-1].dead_id
             # A store in memory does not wait, and there may be hundreds of pages.
             await asyncio.sleep(0)
         return ids[::-1]

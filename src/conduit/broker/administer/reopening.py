@@ -44,9 +44,9 @@ async def mark_reopened(
         ]
         if marks:
             await store.settle([], [], marks)
-        is_over = len(page) < PAGE_COUNT
+        before_id = page.reached_id
+        is_over = before_id is None
         if not is_over:
-            before_id = page[-1].dead_id
             # A store in memory does not wait.
             await asyncio.sleep(0)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
+from conduit.names import time_of
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import DiscardAnswer, JobAnswer
 from conduit.server.rest.inputs import (
@@ -108,10 +109,15 @@ class DeadLetterAnswer(msgspec.Struct):
 
 
 class DeadLetterList(msgspec.Struct):
-    """A page of dead letters, newest first."""
+    """A page of dead letters, newest first.
+
+    `searched_to`: the search took too long, and has come back to those that died at this time; `next` goes on
+    from there.
+    """
 
     dead_letters: list[DeadLetterAnswer]
     next: str | None
+    searched_to: str | UnsetType = UNSET
 
 
 def _filter(asked: DeadQuery | Redrive | Discard) -> DeadFilter:
@@ -166,15 +172,24 @@ def show_job(job: RedriveJob) -> JobAnswer:
 async def list_dead_letters(
     shared: Shared, tenant: Tenant, query: Annotated[DeadQuery, Query()]
 ) -> Response:
-    """List dead letters, newest first. A page ends early at 4 MiB of payloads."""
-    letters, more = await shared.broker.dead_letters.list(
+    """List dead letters, newest first. A page ends before it has more than 4 MiB of payloads, keys and
+    headers.
+
+    A search that takes longer than three seconds ends with what it has found by then, `searched_to` and
+    `next`.
+    """
+    found = await shared.broker.dead_letters.list(
         tenant,
         _filter(query),
         limit=query.limit,
         before_id=decode_cursor("dead_letters", query.cursor),
     )
-    following = encode_cursor("dead_letters", letters[-1].dead_id) if more else None
-    return reply(DeadLetterList([show(letter) for letter in letters], following))
+    following = searched_to = None
+    if found.before_id is not None:
+        following = encode_cursor("dead_letters", found.before_id)
+        searched_to = format_time(time_of(found.before_id)) if found.is_cut else None
+    shown = [show(letter) for letter in found.letters]
+    return reply(DeadLetterList(shown, following, searched_to or UNSET))
 
 
 @router.post("/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached"))
@@ -185,8 +200,14 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
     """
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     if body.dry_run:
-        count = min(await dead_letters.count(tenant, which), body.max_count)
-        rate, error = body.rate_per_s, None if count else NOTHING_MATCHES
+        counted = await dead_letters.count(tenant, which, max_count=body.max_count)
+        count, error = min(counted.matched_count, body.max_count), None
+        if counted.before_id is not None and count < body.max_count:
+            since = format_time(time_of(counted.before_id))
+            error = f"only those that died since {since} were counted: it took too long"
+        elif not count:
+            error = NOTHING_MATCHES
+        rate = body.rate_per_s
         return reply(
             JobAnswer(None, "dry_run", count, 0, 0, rate, body.max_count, None, None, error)
         )
@@ -200,16 +221,17 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
 async def discard_many(shared: Shared, tenant: Tenant, body: Discard) -> Response:
     """Delete those that match for good, the newest first, up to `max_count`.
 
-    If there may be more, `next` is set: repeat the request with it as `cursor`. What dies in the meantime is
-    newer, and stays.
+    It ends after three seconds as well. If there may be more, `next` is set: repeat the request with it as
+    `cursor`. What dies in the meantime is newer, and stays.
     """
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     before_id = decode_cursor("discard", body.cursor)
     if body.dry_run:
-        return reply(DiscardAnswer(await dead_letters.count(tenant, which), 0, None))
-    done = await dead_letters.discard_many(
-        tenant, which, max_count=body.max_count, before_id=before_id
-    )
+        done = await dead_letters.count(tenant, which, before_id)
+    else:
+        done = await dead_letters.discard_many(
+            tenant, which, max_count=body.max_count, before_id=before_id
+        )
     following = None if done.before_id is None else encode_cursor("discard", done.before_id)
     return reply(DiscardAnswer(done.matched_count, done.discarded_count, following))
 

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
+from conduit.storage.dead import Look
+from conduit.storage.dead_letters import (
+    LOOK_MAX_BYTES,
+    DeadBounds,
+    DeadFilter,
+    DeadTally,
+    Found,
+    Loss,
+)
 from conduit.storage.memory.dead_letters import DeadLetters
 from conduit.storage.memory.dead_search import matching
 from conduit.storage.memory.log import Log
@@ -21,25 +29,22 @@ class DeadLetterCalls:
         self._dead = DeadLetters(letters_max_bytes)
 
     async def dead_list(
-        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadLetter]:
-        return [replace(one) for one in await self._matching(tenant, which, limit, before_id)]
+        self,
+        tenant: str,
+        which: DeadFilter,
+        *,
+        limit: int,
+        before_id: str | None = None,
+        max_bytes: int = LOOK_MAX_BYTES,
+    ) -> Found[DeadLetter]:
+        look = Look(tenant, which, limit, before_id, max_bytes)
+        return matching(self._dead, look).each(replace)
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadPlace]:
-        return [letter.place for letter in await self._matching(tenant, which, limit, before_id)]
-
-    async def _matching(
-        self, tenant: str, which: DeadFilter, limit: int, before_id: str | None
-    ) -> list[DeadLetter]:
-        found: list[DeadLetter] = []
-        async for some in matching(self._dead, tenant, which, before_id, limit):
-            found += some
-        return found
-
-    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        return sum([len(some) async for some in matching(self._dead, tenant, which, None, None)])
+    ) -> Found[DeadPlace]:
+        look = Look(tenant, which, limit, before_id, None)
+        return matching(self._dead, look).each(lambda letter: letter.place)
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return self._dead.get(tenant, dead_id)

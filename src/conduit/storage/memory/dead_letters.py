@@ -86,9 +86,9 @@ class DeadLetters:
         for ids in (pile.ids, self._ids_of(letter.tenant)):
             ids.add(letter.dead_id)
         pile.count += 1
-        pile.size_bytes += _size(letter)
+        pile.size_bytes += letter.size_bytes
         self._grown.add(shelf)
-        self.size_bytes += _size(letter) + LETTER_BYTES
+        self.size_bytes += letter.size_bytes + LETTER_BYTES
         heapq.heappush(self._by_age, (_since_ms(letter), letter.dead_id))
         self.gone.is_back(letter.subscription, letter.topic_id, letter.seq)
 
@@ -177,7 +177,7 @@ class DeadLetters:
                 if excess_bytes <= 0:
                     break
                 going.append(self.by_id[dead_id])
-                excess_bytes -= _size(going[-1]) + LETTER_BYTES
+                excess_bytes -= going[-1].size_bytes + LETTER_BYTES
             self._drop(going, first_seq)
 
     def _going(self, pile: Pile, first_seq: FirstSeq) -> Iterator[str]:
@@ -217,11 +217,11 @@ class DeadLetters:
             shelf = _shelf(letter)
             pile = self._piles[shelf]
             pile.count -= 1
-            pile.size_bytes -= _size(letter)
+            pile.size_bytes -= letter.size_bytes
             pile.redriven.pop(letter.dead_id, None)
             pile.ids.removed()
             self._ids[letter.tenant].removed()
-            self.size_bytes -= _size(letter) + LETTER_BYTES
+            self.size_bytes -= letter.size_bytes + LETTER_BYTES
             if not pile.count:
                 del self._piles[shelf]
             if (
@@ -238,7 +238,7 @@ class DeadLetters:
 
     def _candidate(self, dead_id: str) -> Candidate:
         letter = self.by_id[dead_id]
-        return Candidate(dead_id, _shelf(letter), letter.topic_id, _size(letter))
+        return Candidate(dead_id, _shelf(letter), letter.topic_id, letter.size_bytes)
 
     def _pile(self, letter: DeadLetter) -> Pile:
         return self._piles[_shelf(letter)]
@@ -265,15 +265,6 @@ def _shelf(letter: DeadLetter) -> Shelf:
 
 def _weight(pile: Pile) -> int:
     return pile.size_bytes + pile.count * LETTER_BYTES
-
-
-def _size(letter: DeadLetter) -> int:
-    size = len(letter.payload)
-    if letter.key is not None:
-        size += len(letter.key.encode(errors="surrogatepass"))
-    if letter.headers is not None:
-        size += len(letter.headers)
-    return size
 
 
 def _letter(death: Death, topic: str, message: Message | None) -> DeadLetter:

@@ -1,46 +1,37 @@
-"""Finding dead letters in memory, a part in each turn of the loop: there may be very many."""
+"""Finding dead letters in memory."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-
 from conduit.core.message import DeadLetter
-from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.dead import Look
+from conduit.storage.dead_letters import DeadFilter, Found
 from conduit.storage.memory.dead_letters import DeadLetters
 
-# Letters that are looked at in one turn, and bytes that are searched: a millisecond or two.
-SLICE_COUNT = 1_000
-SLICE_BYTES = 1 << 20
+# What is searched in one turn of the loop, which is one call: a millisecond or two.
+SEARCH_MAX_BYTES = 1 << 20
 
 
-async def matching(
-    letters: DeadLetters, tenant: str, which: DeadFilter, before_id: str | None, limit: int | None
-) -> AsyncIterator[list[DeadLetter]]:
-    """Those that match, below `before_id`, the newest first; some at a time, all together `limit`. In between
-    anything may happen."""
-    while True:
-        ids = letters.ids(tenant, which)
-        places = [] if ids is None else ids.below(before_id, SLICE_COUNT)
-        found: list[DeadLetter] = []
-        searched_bytes = 0
-        for dead_id in places:
-            before_id = dead_id
-            letter = letters.by_id.get(dead_id)
-            if letter is None:
-                continue
-            if which.q is not None:
-                searched_bytes += len(letter.payload)
-            if is_meant(letter, which):
-                found.append(letter)
-            if len(found) == limit or searched_bytes > SLICE_BYTES:
-                break
-        yield found
-        if limit is not None:
-            limit -= len(found)
-        if not places or limit == 0:
-            return
-        await asyncio.sleep(0)
+def matching(letters: DeadLetters, look: Look) -> Found[DeadLetter]:
+    """See `Store.dead_list`; not copies."""
+    if look.which.q is not None:
+        look = look._replace(max_bytes=min(look.max_bytes or SEARCH_MAX_BYTES, SEARCH_MAX_BYTES))
+    places = letters.ids(look.tenant, look.which)
+    ids = [] if places is None else places.below(look.before_id, look.max_count)
+    # One that has gone keeps its place.
+    sizes = [(dead_id, _size(letters.by_id.get(dead_id))) for dead_id in ids]
+    span = look.span(sizes)
+    found: list[DeadLetter] = []
+    for dead_id in ids:
+        if len(found) == look.limit or (span.low_id is not None and dead_id < span.low_id):
+            break
+        letter = letters.by_id.get(dead_id)
+        if letter is not None and is_meant(letter, look.which):
+            found.append(letter)
+    return span.found(found, look.limit)
+
+
+def _size(letter: DeadLetter | None) -> int:
+    return 0 if letter is None else letter.size_bytes
 
 
 def is_meant(letter: DeadLetter, which: DeadFilter) -> bool:

@@ -69,6 +69,7 @@ class Database:
         self._readers: Pool | None = None
         self._control: Pool | None = None
         self._proofs: Pool | None = None
+        self._searches: Pool | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
 
@@ -97,6 +98,7 @@ class Database:
         self._readers = await self._pool(READERS_COUNT)
         self._control = await self._pool(CONTROL_COUNT)
         self._proofs = await self._pool(1)
+        self._searches = await self._pool(1)
 
     async def _pool(self, max_count: int) -> Pool:
         return await asyncpg.create_pool(
@@ -122,10 +124,10 @@ class Database:
         """Finish the calls that were made, and give up all connections. Idempotent."""
         while self._calls:
             await asyncio.wait(self._calls)
-        for pool in (self._readers, self._control, self._proofs):
+        for pool in (self._readers, self._control, self._proofs, self._searches):
             if pool is not None:
                 pool.terminate()
-        self._readers = self._control = self._proofs = None
+        self._readers = self._control = self._proofs = self._searches = None
 
     async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`job(connection, …)` on a connection that is for reading the log. Raises StoreUnavailable."""
@@ -134,6 +136,10 @@ class Database:
     async def ask(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, on a connection for all else."""
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
+
+    async def search(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `ask`, on the one connection for searches, one after the other."""
+        return await self._call(self._searches, lambda c: job(c, *args, **kwargs))
 
     async def prove(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, on a connection for nothing else: it waits for no other call."""

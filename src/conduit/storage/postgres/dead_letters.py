@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
-from conduit.storage.dead import Shelf
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally
+from conduit.storage.dead import Look, Shelf, Span, index_of
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally, Found
 
 if TYPE_CHECKING:
     import asyncpg
@@ -97,6 +97,11 @@ _PLACES = """
 SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0, redriven_at_ms IS NOT NULL
 FROM conduit.dead_letters"""
 
+# From the lengths alone.
+_SIZE = (
+    "octet_length(payload) + coalesce(octet_length(key), 0) + coalesce(octet_length(headers), 0)"
+)
+
 _TALLY = """
 SELECT open_count, redriven_count, bytes FROM conduit.dead_tallies
 WHERE tenant = $1 AND subscription = $2 AND topic = ''
@@ -150,8 +155,8 @@ def _letter(row: asyncpg.Record) -> DeadLetter:
     return DeadLetter(**values)
 
 
-def _meant(tenant: str, which: DeadFilter) -> tuple[str, list[Any]]:
-    """The filter as SQL and its values, of which the tenant is the first."""
+def _meant(tenant: str, which: DeadFilter, before_id: str | None) -> tuple[str, list[Any]]:
+    """The filter as SQL and its values, of which the tenant is the first; of those below `before_id`."""
     values: list[Any] = [tenant]
     conditions = ["tenant = $1"]
     for name, condition in _CONDITIONS.items():
@@ -159,6 +164,9 @@ def _meant(tenant: str, which: DeadFilter) -> tuple[str, list[Any]]:
         if value is not None:
             values.append(value.encode() if name in _BYTES else value)
             conditions.append(condition.format(f"${len(values)}"))
+    if before_id is not None:
+        values.append(before_id)
+        conditions.append(f"dead_id < ${len(values)}")
     return " AND ".join(conditions), values
 
 
@@ -172,36 +180,40 @@ async def put(
     return [(Shelf(row[0], row[1], row[2]), row[3]) for row in lost]
 
 
-async def page(
-    connection: Connection, tenant: str, which: DeadFilter, limit: int, before_id: str | None
-) -> list[DeadLetter]:
+async def page(connection: Connection, look: Look) -> Found[DeadLetter]:
     """See `Store.dead_list`."""
-    conditions, values = _meant(tenant, which)
-    if before_id is not None:
-        values.append(before_id)
-        conditions += f" AND dead_id < ${len(values)}"
-    values.append(limit)
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM conduit.dead_letters WHERE {conditions}"
-        f" ORDER BY dead_id DESC LIMIT ${len(values)}",
-        *values,
-    )
-    return [_letter(row) for row in rows]
+    span, rows = await _looked(connection, look, f"SELECT {_COLUMNS} FROM conduit.dead_letters")
+    return span.found([_letter(row) for row in rows], look.limit)
 
 
-async def places(
-    connection: Connection, tenant: str, which: DeadFilter, limit: int, before_id: str | None
-) -> list[DeadPlace]:
+async def places(connection: Connection, look: Look) -> Found[DeadPlace]:
     """See `Store.dead_places`."""
-    conditions, values = _meant(tenant, which)
-    if before_id is not None:
-        values.append(before_id)
-        conditions += f" AND dead_id < ${len(values)}"
-    values.append(limit)
-    rows = await connection.fetch(
-        f"{_PLACES} WHERE {conditions} ORDER BY dead_id DESC LIMIT ${len(values)}", *values
-    )
-    return [DeadPlace(*row) for row in rows]
+    span, rows = await _looked(connection, look, _PLACES)
+    return span.found([DeadPlace(*row) for row in rows], look.limit)
+
+
+async def _looked(
+    connection: Connection, look: Look, select: str
+) -> tuple[Span, list[asyncpg.Record]]:
+    """What is looked at, and those of it that match. In between letters may come and go: an id that comes is
+    above."""
+    size = "0" if look.max_bytes is None else _SIZE
+    conditions, values = _meant(look.tenant, index_of(look.which), look.before_id)
+    sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters"
+    span = look.span(await _newest(connection, sizes, conditions, values, look.max_count))
+    if span.low_id is None:
+        return span, []
+    conditions, values = _meant(look.tenant, look.which, look.before_id)
+    values.append(span.low_id)
+    conditions += f" AND dead_id >= ${len(values)}"
+    return span, await _newest(connection, select, conditions, values, look.limit)
+
+
+async def _newest(
+    connection: Connection, select: str, conditions: str, values: list[Any], limit: int
+) -> list[Any]:
+    statement = f"{select} WHERE {conditions} ORDER BY dead_id DESC LIMIT ${len(values) + 1}"
+    return await connection.fetch(statement, *values, limit)
 
 
 async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
@@ -209,13 +221,6 @@ async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> 
     condition = "dead_id = ANY ($1::text[]) AND tenant = $2 ORDER BY dead_id"
     rows = await connection.fetch(f"{_PLACES} WHERE {condition}", list(dead_ids), tenant)
     return [DeadPlace(*row) for row in rows]
-
-
-async def count(connection: Connection, tenant: str, which: DeadFilter) -> int:
-    """See `Store.dead_count`."""
-    conditions, values = _meant(tenant, which)
-    statement = f"SELECT count(*) FROM conduit.dead_letters WHERE {conditions}"
-    return int(await connection.fetchval(statement, *values))
 
 
 async def get(connection: Connection, tenant: str, dead_id: str) -> DeadLetter | None:

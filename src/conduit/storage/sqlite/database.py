@@ -77,8 +77,8 @@ class Database:
             self.copied: str | None = None
             self.log = Log(self.writer)
             self._recognise()
-            self.readers = [
-                self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(READER_COUNT)
+            self.searcher, *self.readers = [
+                self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(1 + READER_COUNT)
             ]
         except BaseException:
             self.close()

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead import Candidate
-from conduit.storage.dead_letters import DeadBounds, DeadFilter, DeadTally, Loss
+from conduit.storage.dead import Candidate, Look
+from conduit.storage.dead_letters import (
+    LOOK_MAX_BYTES,
+    DeadBounds,
+    DeadFilter,
+    DeadTally,
+    Found,
+    Loss,
+)
 from conduit.storage.sqlite import dead_letters, dead_removal
 from conduit.storage.sqlite.file import StoreFile
 
@@ -15,19 +22,23 @@ class DeadLetterCalls(StoreFile):
     """See `DeadLetterStore`."""
 
     async def dead_list(
-        self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadLetter]:
-        page = dead_letters.page
-        return await self._db.readers.call(page, tenant, which, limit, before_id)
+        self,
+        tenant: str,
+        which: DeadFilter,
+        *,
+        limit: int,
+        before_id: str | None = None,
+        max_bytes: int = LOOK_MAX_BYTES,
+    ) -> Found[DeadLetter]:
+        look = Look(tenant, which, limit, before_id, max_bytes)
+        return await self._db.searcher.call(dead_letters.page, look)
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
-    ) -> list[DeadPlace]:
-        places = dead_letters.places
-        return await self._db.readers.call(places, tenant, which, limit, before_id)
-
-    async def dead_count(self, tenant: str, which: DeadFilter) -> int:
-        return await self._db.readers.call(dead_letters.count, tenant, which)
+    ) -> Found[DeadPlace]:
+        max_bytes = None if which.q is None else LOOK_MAX_BYTES
+        look = Look(tenant, which, limit, before_id, max_bytes)
+        return await self._db.searcher.call(dead_letters.places, look)
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.get, tenant, dead_id)

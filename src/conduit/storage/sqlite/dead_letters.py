@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Redriven
-from conduit.storage.dead import Shelf
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally
+from conduit.storage.dead import Look, Shelf, Span, index_of
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally, Found
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
 
 _INSERT = Insert("incoming_deaths", width=8)
@@ -107,37 +107,36 @@ def back_statements(
     return [(_ARE_BACK, [subscription_id, text])] if gone else []
 
 
-def page(
-    connection: apsw.Connection,
-    tenant: str,
-    which: DeadFilter,
-    limit: int,
-    before_id: str | None,
-) -> list[DeadLetter]:
+def page(connection: apsw.Connection, look: Look) -> Found[DeadLetter]:
     """See `Store.dead_list`."""
-    conditions, values = _meant(tenant, which)
-    if before_id is not None:
-        conditions += " AND dead_id < :before_id"
-    found = _page(conditions)(connection, {**values, "limit": limit, "before_id": before_id})
-    letters = [_letter(row) for row in found]
-    # An aggregate promises no order.
-    letters.sort(key=lambda letter: letter.dead_id, reverse=True)
-    return letters
+    span, conditions, values = _span(connection, look)
+    found = _page(conditions)(connection, values)
+    return span.found([_letter(row) for row in found], look.limit)
 
 
-def places(
-    connection: apsw.Connection,
-    tenant: str,
-    which: DeadFilter,
-    limit: int,
-    before_id: str | None,
-) -> list[DeadPlace]:
+def places(connection: apsw.Connection, look: Look) -> Found[DeadPlace]:
     """See `Store.dead_places`."""
-    conditions, values = _meant(tenant, which)
-    if before_id is not None:
+    span, conditions, values = _span(connection, look)
+    return span.found(_places(conditions)(connection, values), look.limit)
+
+
+def _span(connection: apsw.Connection, look: Look) -> tuple[Span, str, dict[str, Value]]:
+    """What is looked at; and what to ask for of it, as conditions and their values. In between letters may
+    come and go: an id that comes is above."""
+    size = "0" if look.max_bytes is None else "bytes"
+    conditions, values = _meant(look.tenant, index_of(look.which))
+    if look.before_id is not None:
+        values["before_id"] = look.before_id
         conditions += " AND dead_id < :before_id"
-    found = _places(conditions)(connection, {**values, "limit": limit, "before_id": before_id})
-    return sorted(found, key=lambda place: place.dead_id, reverse=True)
+    sizes = _sizes(size, conditions)(connection, {**values, "limit": look.max_count})
+    span = look.span(sorted(sizes, reverse=True))
+    conditions, values = _meant(look.tenant, look.which)
+    conditions += " AND dead_id >= :low_id"
+    values |= {"low_id": span.low_id, "limit": look.limit}
+    if look.before_id is not None:
+        values["before_id"] = look.before_id
+        conditions += " AND dead_id < :before_id"
+    return span, conditions, values
 
 
 def find(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
@@ -145,6 +144,17 @@ def find(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> l
     condition = "tenant = :tenant AND dead_id IN (SELECT value FROM json_each(:ids))"
     values: dict[str, Value] = {"tenant": tenant, "ids": _json(dead_ids), "limit": -1}
     return sorted(_places(condition)(connection, values), key=lambda place: place.dead_id)
+
+
+@cache
+def _sizes(size: str, conditions: str) -> Query[tuple[str, int]]:
+    return Query(
+        f"""
+        SELECT json_group_array(json_array(dead_id, {size})) FROM (
+          SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+        """,
+        tuple[str, int],
+    )
 
 
 @cache
@@ -188,13 +198,6 @@ def _meant(tenant: str, which: DeadFilter) -> tuple[str, dict[str, Value]]:
             values[name] = value
             conditions.append(condition)
     return " AND ".join(conditions), values
-
-
-def count(connection: apsw.Connection, tenant: str, which: DeadFilter) -> int:
-    """See `Store.dead_count`."""
-    conditions, values = _meant(tenant, which)
-    sql = f"SELECT count(*) FROM dead_letters WHERE {conditions}"
-    return int(rows(connection, sql, values)[0][0])
 
 
 def get(connection: apsw.Connection, tenant: str, dead_id: str) -> DeadLetter | None:

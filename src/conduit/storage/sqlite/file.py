@@ -1,4 +1,5 @@
-"""The store's file while it is open, and who works on it: one thread that writes, and two that read."""
+"""The store's file while it is open, and who works on it: one thread that writes, two that read, and one that
+searches."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ class _Open:
         self.log = database.log
         self.writer = Worker("conduit-sqlite-writer", [database.writer], undo_failed)
         self.readers = Worker("conduit-sqlite-reader", database.readers)
+        self.searcher = Worker("conduit-sqlite-search", [database.searcher])
 
     def close(self) -> None:
         """Finish every call, then give up the file. Blocks."""
+        self.searcher.close()
         self.readers.close()
         self.writer.close()
         self.database.close()
