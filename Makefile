@@ -39,7 +39,7 @@ setup: $(BIN)/.dev ## everything for development in .venv, with the command at .
 
 run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLite under ./data)
 	$(SAY) conduit serve, until Ctrl-C
-	@mkdir -p data
+	@mkdir -p -m 700 data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
 test: lint types services ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest

@@ -1,7 +1,5 @@
 import asyncio
 import resource
-import subprocess
-import sys
 import threading
 from importlib import resources
 from pathlib import Path
@@ -143,29 +141,6 @@ async def test_it_says_what_durability_rests_on(store):
     assert described["journal_mode"] == "wal"
     assert described["synchronous"] == "full"
     assert described["sqlite_version"] == apsw.sqlite_lib_version()
-
-
-async def test_a_file_belongs_to_one_server(store, tmp_path):
-    second = SqliteStore(tmp_path / "log.db")
-    with pytest.raises(StoreUnavailable, match="another Conduit server"):
-        await second.open()
-    await second.close()
-    await given.topic(store)
-    await store.close()
-    await second.open()
-    assert len(await second.topics()) == 1
-    await second.close()
-
-
-@pytest.mark.process
-def test_a_file_belongs_to_one_process(tmp_path):
-    appender = [sys.executable, str(Path(__file__).with_name("appender.py")), tmp_path / "log.db"]
-    with subprocess.Popen(appender, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout.readline()
-        second = subprocess.run(appender, capture_output=True, text=True, timeout=20, check=False)
-        first.kill()
-    assert second.returncode == 1
-    assert "another Conduit server" in second.stderr
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path):

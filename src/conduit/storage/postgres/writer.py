@@ -46,6 +46,11 @@ FORGOTTEN = (
     "until the server is restarted; it then gives all topics new epochs"
 )
 
+FOREIGN = (
+    "PostgreSQL has rows in the schema conduit that Conduit did not store: another program writes there; "
+    "stop that"
+)
+
 # A token of an earlier row with this id is never given again, should the row have been removed.
 _REGISTER = """
 INSERT INTO conduit.writers (writer_id, token) VALUES ($1, extract(epoch FROM now()) * 1000)
@@ -226,6 +231,9 @@ class Writer:
                 # Both sides of a conflict that come again at once would only meet again.
                 await asyncio.sleep(PAUSE_S)
                 return None
+            if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+                # No message can break a rule of the tables: its number or its id is there already.
+                raise StoreUnavailable(FOREIGN) from error
             raise translated(error) from error
         finally:
             give_up.cancel()

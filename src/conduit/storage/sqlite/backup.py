@@ -10,6 +10,7 @@ import apsw
 from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.sqlite.database import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.ownership import private
 
 
 def back_up(path: Path, to: Path) -> None:
@@ -24,7 +25,11 @@ def back_up(path: Path, to: Path) -> None:
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
     # The system's own tools may be older than what the schema needs, so this does not rest on them.
     unfinished = to.with_name(f"{to.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
+    try:
+        unfinished.unlink(missing_ok=True)
+        os.close(private(unfinished, os.O_WRONLY | os.O_CREAT))
+    except OSError as error:
+        raise StoreUnavailable(f"the backup cannot be written to {to}: {error}") from error
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from importlib import resources
@@ -19,6 +17,7 @@ from conduit.storage.sqlite import facts, mark
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
 from conduit.storage.sqlite.mark import Mark
+from conduit.storage.sqlite.ownership import Ownership
 
 logger = logging.getLogger(__name__)
 
@@ -52,23 +51,19 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
+        named, path = path, path.resolve()
         if not path.parent.is_dir():
             # Not made: with a volume that is not mounted, it would be an empty log on the wrong disk.
             raise StoreUnavailable(
-                f"there is no directory {path.parent.absolute()} for the database file; "
+                f"there is no directory {path.parent} for the database file; "
                 "create it, or correct DATABASE_URL"
             )
+        self._ownership = Ownership(path)
         self._mark_path = mark.path_of(path)
-        self._lock = (path.parent / f"{path.name}.lock").open("ab")
         self._connections: list[apsw.Connection] = []
         self._mark: Mark | None = None
         try:
-            self._own(path)
-            if path.exists() and not os.access(path, os.W_OK):
-                # SQLite opens it all the same, and then no publish is stored.
-                raise StoreUnavailable(
-                    f"{path} is read-only for this process; check the permissions of the file"
-                )
+            mark.move(mark.path_of(named), self._mark_path)
             _tell_of_wal(path)
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             version = _schema_version(self.writer)
@@ -92,7 +87,7 @@ class Database:
             if self._mark is not None:
                 self._mark.close()
         finally:
-            self._lock.close()
+            self._ownership.close()
 
     def renew(self, epochs: Mapping[int, str]) -> None:
         """See `Store.renew` and, without epochs, `Store.trust`."""
@@ -121,13 +116,6 @@ class Database:
             self._mark.close()
         self._mark = self.log.mark = Mark(self._mark_path, store_id)
         self.copied = None
-
-    def _own(self, path: Path) -> None:
-        # The system drops the lock with the process, also after kill -9.
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreUnavailable(f"another Conduit server is using {path}") from None
 
     def _connect(self, path: Path, flags: int) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=flags)

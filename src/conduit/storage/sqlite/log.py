@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import apsw
 
 from conduit.core.message import NewMessage, Retention, TopicRecord
-from conduit.errors import Conflict
+from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.base import TOPIC_GONE
 from conduit.storage.sqlite import former
 from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows, transaction
@@ -32,11 +32,13 @@ class Log:
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._last_seqs: dict[int, int] = dict(
-            rows(connection, "SELECT topic_id, last_seq FROM topics")
-        )
+        self._last_seqs: dict[int, int] = {}
+        self._learn(connection)
         self.mark: Mark | None = None
         """What knows the last message, once it is certain which database this is."""
+
+    def _learn(self, connection: apsw.Connection) -> None:
+        self._last_seqs = dict(rows(connection, "SELECT topic_id, last_seq FROM topics"))
 
     def create_topic(
         self,
@@ -104,7 +106,17 @@ class Log:
             numbered[topic_id] = seq = last_seq + 1
             seqs.append(seq)
             stored.append(_row(new, seq))
-        execute_all(connection, list(_APPEND.statements(stored)))
+        try:
+            execute_all(connection, list(_APPEND.statements(stored)))
+        except apsw.ConstraintError as error:
+            if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_DATATYPE:
+                raise
+            # No message can break a rule of the tables: its number or its id is there already.
+            self._learn(connection)
+            raise StoreUnavailable(
+                "the database has rows that this server did not store: another program writes to it; stop "
+                f"that ({error})"
+            ) from error
         self._last_seqs.update(numbered)
         if stored and self.mark is not None:
             self.mark.note(*next(reversed(numbered.items())))

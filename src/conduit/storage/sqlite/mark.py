@@ -23,6 +23,7 @@ from zlib import crc32
 import apsw
 
 from conduit.storage.sqlite.bulk import rows
+from conduit.storage.sqlite.ownership import private
 
 _MAGIC = b"Conduit1"
 # What it is, whose it is, the last message; and their checksum.
@@ -67,12 +68,19 @@ def path_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.mark")
 
 
+def move(old: Path, new: Path) -> None:
+    """The mark of a database that was opened by a link once stood beside the link: put it beside the
+    database. Raises OSError."""
+    if old.exists() and not new.exists():
+        _write(_next_to(new), old.read_bytes())
+        _next_to(new).replace(new)
+        _sync_names(new)
+        old.unlink()
+
+
 def prepare(path: Path, store_id: bytes) -> None:
     """Before the database gets this id: have a new mark beside the old one, on the disk. Raises OSError."""
-    with _next_to(path).open("wb") as file:
-        file.write(_packed(Marked(store_id, 0, 0)))
-        file.flush()
-        os.fsync(file.fileno())
+    _write(_next_to(path), _packed(Marked(store_id, 0, 0)))
     _sync_names(path)
 
 
@@ -115,6 +123,13 @@ def why_copied(connection: apsw.Connection, store_id: bytes, marked: Marked | No
     if not highest or highest[0][0] < marked.topic_id or (last and last[0][0] < marked.seq):
         return "its mark file knows of a message that is not in it"
     return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb", opener=private) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_names(path: Path) -> None:

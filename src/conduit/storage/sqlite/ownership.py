@@ -1,0 +1,75 @@
+"""Who owns a database file: one server, by whatever name it opens it. The files that it makes are for its own
+user alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from io import FileIO
+from pathlib import Path
+
+from conduit.errors import StoreUnavailable
+
+# No password, but the messages of all tenants.
+PRIVATE = 0o600
+# Elsewhere the locks of flock and those that SQLite takes on the same file may be in each other's way.
+CAN_LOCK_DATABASE = sys.platform == "linux"
+
+
+def private(path: str | Path, flags: int) -> int:
+    """An opener for `open`: what it makes nobody else can read."""
+    return os.open(path, flags, PRIVATE)
+
+
+class Ownership:
+    """Of the file at `path`, which has no links in it, until `close`. The file is made if there is none.
+    Raises StoreUnavailable if another server has it, or if it cannot be written; OSError.
+
+    The lock file says it to every server that comes by this path. One that comes by another name of the
+    same file (a hard link) meets the lock on the database itself. That one is closed after SQLite has closed
+    the file: with it go all locks that this process has on it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files: list[FileIO] = []
+        try:
+            # Makes none beside a database that it may not have.
+            self._lock(path.with_name(f"{path.name}.lock"), path)
+            self._check_writable(path)
+            if CAN_LOCK_DATABASE:
+                self._lock(path, path)
+            elif path.exists() and path.stat().st_nlink > 1:
+                raise StoreUnavailable(
+                    f"{path} has another name too (a hard link), by which another server could open it; "
+                    "remove that"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_writable(self, path: Path) -> None:
+        """SQLite opens a file that is not, and then no publish is stored."""
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StoreUnavailable(
+                f"{path} is read-only for this process; check the permissions of the file"
+            )
+
+    def _lock(self, file: Path, database: Path) -> None:
+        try:
+            opened = FileIO(private(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC), "r+")
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{file} cannot be opened ({error.strerror}); check the path and its permissions"
+            ) from error
+        self._files.append(opened)
+        # The system drops the lock with the process, also after kill -9.
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreUnavailable(f"another Conduit server is using {database}") from None
+
+    def close(self) -> None:
+        """Give the file up, when SQLite has closed it. Idempotent."""
+        for file in reversed(self._files):
+            file.close()
