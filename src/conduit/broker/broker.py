@@ -37,7 +37,7 @@ from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
-from conduit.storage.base import Store
+from conduit.storage.base import Sizes, Store
 
 TICK_INTERVAL_S = 1.0
 
@@ -157,6 +157,7 @@ class Broker:
         self._flushing = loop.create_task(progress, name="progress")
         self._engine.deadlines.start()
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
+        await self._housekeeper.measure()
         self._housekeeper.start()
 
     async def stop(self) -> None:
@@ -244,6 +245,11 @@ class Broker:
     def problem(self) -> str | None:
         """Why the store takes no writes, or None; what is said was found out seconds ago at most."""
         return self._committers.problem
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """How much room the store took lately."""
+        return self._housekeeper.sizes
 
     @property
     def delivery_memory_bytes(self) -> int:

@@ -38,7 +38,7 @@ _MEANINGS = {
     Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
     Exit.NO_CONNECTION: "the server cannot be reached",
     Exit.INCOMPLETE: "time is up before `--count` was reached",
-    Exit.CHECK_FAILED: "the server answers, but is not ready (`health`)",
+    Exit.CHECK_FAILED: "the server is not ready (`health`), or a database is damaged (`store check`)",
     Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM)",
 }
 

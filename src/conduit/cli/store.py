@@ -1,4 +1,5 @@
-"""`conduit store`: back a database up, and say what it is after it was restored or moved."""
+"""`conduit store`: back a database up, check and compact it, and say what it is after it was restored or
+moved."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from conduit.cli.exits import Exit
 from conduit.cli.groups import Group
 from conduit.cli.output import F, counted, note
 from conduit.cli.session import confirm, with_yes
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def store() -> None:
-    """Back up a database, and say what it is after it was restored or moved."""
+    """Back up a database, check and compact it, and say what it is after it was restored or moved."""
 
 
 def _with_database(command: F) -> F:
@@ -40,14 +42,52 @@ def backup(database_url: str | None, file: Path) -> None:
     Of PostgreSQL, pg_dump and pg_basebackup make backups.
     """
     from conduit.cli.output import size_text
-    from conduit.errors import ConfigError
     from conduit.storage.sqlite.backup import back_up
 
-    path = _existing(_settings(database_url))
-    if path is None:
-        raise ConfigError(["DATABASE_URL must be sqlite:///…; PostgreSQL has pg_dump for that."])
-    back_up(path, file)
+    back_up(_sqlite_file(database_url, "PostgreSQL has pg_dump for that."), file)
     note(f"{size_text(file.stat().st_size)} in {file}")
+
+
+@store.command()
+@_with_database
+def check(database_url: str | None) -> None:
+    """Read all of a SQLite database, and say what is wrong with it. The server may run.
+
+    The exit code is 0 if it is whole, and 9 if not.
+    """
+    from conduit.storage.sqlite.check import check as faults_of
+
+    path = _sqlite_file(database_url, "PostgreSQL has pg_amcheck for that.")
+    faults = faults_of(path)
+    for fault in faults:
+        click.echo(fault)
+    if faults:
+        raise click.exceptions.Exit(Exit.CHECK_FAILED)
+    note(f"{path} is whole")
+
+
+@store.command()
+@with_yes
+@_with_database
+def compact(database_url: str | None, yes: bool) -> None:
+    """Write a SQLite database anew without the room that it does not need. The server is stopped.
+
+    Once for a database of an earlier version: it then gives room back by itself while the server runs. It
+    needs twice as much free disk as the database has messages.
+    """
+    import apsw
+
+    from conduit.cli.output import size_text
+    from conduit.storage.sqlite.errors import translated
+    from conduit.storage.sqlite.space import compact as compacted
+
+    path = _sqlite_file(database_url, "PostgreSQL gives room back by itself.")
+    confirm("Is the server stopped?", yes)
+    try:
+        before, after = compacted(path)
+    except (apsw.Error, OSError) as error:
+        raise translated(error) from error
+    note(f"{path} had {size_text(before)} and has {size_text(after)}")
 
 
 @store.command()
@@ -128,6 +168,15 @@ def _settings(url: str | None) -> Settings:
     if settings.database_path is None and not settings.postgres_urls:
         raise ConfigError(["DATABASE_URL must be set: a store in memory has no copies."])
     return settings
+
+
+def _sqlite_file(url: str | None, instead: str) -> Path:
+    from conduit.errors import ConfigError
+
+    path = _existing(_settings(url))
+    if path is None:
+        raise ConfigError([f"DATABASE_URL must be sqlite:///…; {instead}"])
+    return path
 
 
 def _existing(settings: Settings) -> Path | None:

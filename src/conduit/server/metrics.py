@@ -58,6 +58,14 @@ _COUNTERS = {
     "bad_closed_count": "Connections closed because of too many of them.",
 }
 
+# Field of Sizes → what it is.
+_SIZES = {
+    "size_bytes": "What the store takes: messages, dead letters, indexes and free room.",
+    "free_bytes": "Of that, room that is free for what comes next.",
+    "wal_bytes": "Commits beside the database file that are not in it yet.",
+    "disk_free_bytes": "What is left on the disk of the database file.",
+}
+
 
 # Attribute of Stats → name and what is measured.
 _TIMES = {
@@ -100,6 +108,7 @@ class _Collector(Collector):
             "Messages in memory to be delivered; bounded by CONDUIT_DELIVERY_MEMORY_MAX_BYTES.",
             broker.delivery_memory_bytes,
         )
+        yield from self._sizes()
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
@@ -114,6 +123,12 @@ class _Collector(Collector):
         yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
         is_ready = self._context.not_ready() is None
         yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
+
+    def _sizes(self) -> Iterator[Metric]:
+        for name, about in _SIZES.items():
+            size_bytes = getattr(self._context.broker.sizes, name, None)
+            if size_bytes is not None:
+                yield _gauge(f"store_{name}", about, size_bytes)
 
 
 def _of_stats(stats: Stats) -> Iterator[Metric]:

@@ -41,6 +41,7 @@ __all__ = [
     "Heard",
     "KnownKey",
     "Settled",
+    "Sizes",
     "Start",
     "StartPlace",
     "Store",
@@ -70,6 +71,19 @@ class Trimmed(msgspec.Struct, frozen=True):
     stored_bytes: int
     removed_count: int
     more: bool
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much room a store takes. None: it has no such thing, or cannot say."""
+
+    size_bytes: int
+    """All of it, indexes and free room included."""
+    free_bytes: int | None = None
+    """Of that, what is there for what comes next."""
+    wal_bytes: int | None = None
+    """Beside it: commits that are not in it yet."""
+    disk_free_bytes: int | None = None
+    """What is left on its disk."""
 
 
 class Extent(NamedTuple):
@@ -158,6 +172,13 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
 
     async def trust(self) -> None:
         """It is none, or lacks nothing: the epochs stay."""
+
+    async def measure(self) -> Sizes:
+        """How much room it takes now."""
+
+    async def give_back(self) -> bool:
+        """Give some of the room that is not needed back to the system, a few milliseconds of work. Whether
+        more is to be given back."""
 
     async def prove(self, size_bytes: int) -> None:
         """See `Appender.prove`; of a divided log only the first part is proved."""

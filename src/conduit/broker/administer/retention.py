@@ -18,11 +18,14 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.router import Router
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
-from conduit.storage.base import Rule, Store
+from conduit.storage.base import Rule, Sizes, Store
 from conduit.storage.dead_letters import DeadBounds
 
 # Rows that one commit removes, a few milliseconds of the store's time; topics that one turn visits.
 SLICE_COUNT = 1_000
+# How long one round gives room back, and the least time between two looks at how much there is.
+GIVE_BACK_S = 1.0
+MEASURE_INTERVAL_S = 15.0
 # How late a message may leave, as a part of its topic's maximum age: what spares reading the oldest
 # message of every topic in every round.
 LATENESS = 0.01
@@ -71,6 +74,9 @@ class Housekeeper:
         # By topic id.
         self._aged: dict[int, _Aged] = {}
         self._task: asyncio.Task[None] | None = None
+        self.sizes: Sizes | None = None
+        """How much room the store took lately; None before anybody has looked."""
+        self._measured_at = float("-inf")
 
     def start(self) -> None:
         """Begin the rounds; the first one comes after one interval."""
@@ -91,6 +97,7 @@ class Housekeeper:
         await self._time.keep()
         if is_leader:
             await self._clean()
+        await self.measure()
         self._losses.tell(await self._store.dead_losses())
 
     async def _clean(self) -> None:
@@ -105,6 +112,21 @@ class Housekeeper:
         await self._repeat(self._older(rules.dead_max_age_s, dead_trim))
         # Who was away for longer than dead letters are kept is not told of topics that were made anew.
         await self._repeat(self._older(rules.dead_max_age_s, store.former_trim))
+
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        until, more = _now() + GIVE_BACK_S, True
+        while more and _now() < until:
+            began = _now()
+            more = await self._store.give_back()
+            await _pause(began)
+
+    async def measure(self) -> None:
+        """Look at how much room the store takes, unless that was done lately. Raises StoreUnavailable."""
+        now = self._clock.now()
+        if now >= self._measured_at + MEASURE_INTERVAL_S:
+            self.sizes, self._measured_at = await self._store.measure(), now
 
     def _older(
         self, age_s: float, remove: Callable[[int, int], Awaitable[int]]

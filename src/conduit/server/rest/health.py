@@ -17,7 +17,9 @@ router = APIRouter(tags=["health"])
 
 
 class Health(msgspec.Struct):
-    """The process runs. `store` has `kind`, `durable` and the settings that durability rests on."""
+    """The process runs. `store` has `kind`, `durable`, the settings that durability rests on, and how much
+    room it takes.
+    """
 
     status: Literal["ok"]
     version: str
@@ -34,7 +36,9 @@ class Ready(msgspec.Struct):
 @router.get("/health", dependencies=[NO_QUERY], responses=answers(Health))
 async def health(shared: Shared) -> Response:
     """Whether the process runs, and what it runs on."""
-    return reply(Health("ok", __version__, shared.node_id, shared.broker.store.describe()))
+    sizes = msgspec.to_builtins(shared.broker.sizes) or {}
+    store = {**shared.broker.store.describe(), **sizes}
+    return reply(Health("ok", __version__, shared.node_id, store))
 
 
 @router.get(

@@ -194,6 +194,11 @@ class Log:
 
     # Removal --------------------------------------------------------------------------------------
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all that it holds."""
+        return self._bytes
+
     def reserve(self, size_bytes: int) -> None:
         """So many bytes of the bound are taken by others now."""
         self._reserved_bytes = size_bytes

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Trimmed
+from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.memory.log import Log
 from conduit.storage.memory.subscription_calls import SubscriptionCalls
 
@@ -78,6 +78,12 @@ class MemoryStore(SubscriptionCalls):
         for topic_id, epoch in epochs.items():
             if (topic := self._log.topics.get(topic_id)) is not None:
                 topic.record.epoch = epoch
+
+    async def measure(self) -> Sizes:
+        return Sizes(size_bytes=self._log.size_bytes + self._dead.size_bytes)
+
+    async def give_back(self) -> bool:
+        return False
 
     async def prove(self, size_bytes: int) -> None:
         """Memory takes writes."""

@@ -138,6 +138,13 @@ def _page(segment: int, descending: bool) -> str:
     return _PAGE.format(segment=segment, order=order, numbers=numbers)
 
 
+# Those that have storage of their own; indexes and out-of-line values are counted with their tables.
+_SIZE_BYTES = """
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class
+WHERE relnamespace = 'conduit'::regnamespace AND relkind IN ('r', 'm')
+"""
+
+
 async def topics(connection: Connection, number: int) -> list[TopicRecord]:
     """See `Store.topics`: those of the shard `number`."""
     # Retention is the last three columns.
@@ -283,3 +290,8 @@ async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[
         KnownKey(topic_id, key.decode(), str(message_id), seq, at_ms)
         for topic_id, key, message_id, seq, at_ms in reversed(rows)
     ]
+
+
+async def size_bytes(connection: Connection) -> int:
+    """All that is in the schema, with indexes and what is stored out of line."""
+    return int(await connection.fetchval(_SIZE_BYTES))

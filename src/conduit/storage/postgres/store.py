@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
+from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.shard import Shard
 from conduit.storage.postgres.subscription_calls import SubscriptionCalls
@@ -51,6 +51,14 @@ class PostgresStore(SubscriptionCalls):
     async def trust(self) -> None:
         for shard in self._all:
             await shard.trust()
+
+    async def measure(self) -> Sizes:
+        sizes = await asyncio.gather(*(each.database.ask(reads.size_bytes) for each in self._all))
+        return Sizes(size_bytes=sum(sizes))
+
+    async def give_back(self) -> bool:
+        """Segments are dropped whole, and the rest is autovacuum's."""
+        return False
 
     async def prove(self, size_bytes: int) -> None:
         await self._home.prove(size_bytes)

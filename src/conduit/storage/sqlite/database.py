@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from conduit.errors import StoreUnavailable
-from conduit.storage.sqlite import facts, mark
+from conduit.storage.sqlite import facts, mark, space
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
 from conduit.storage.sqlite.mark import Mark
@@ -67,11 +67,14 @@ class Database:
             _tell_of_wal(path)
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             version = _schema_version(self.writer)
+            if not version:
+                space.make_reducible(self.writer)
             self.settings = _make_durable(self.writer)
             _migrate(self.writer, version)
             self.copied: str | None = None
             self.log = Log(self.writer)
             self._recognise()
+            _tell_of_room(self.writer, path)
             self.searcher, *self.readers = [
                 self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(1 + READER_COUNT)
             ]
@@ -200,6 +203,19 @@ def _tell_of_wal(path: Path) -> None:
             "good order. If it was restored from a backup since, that is undone: see docs/backup.md",
             wal,
             size,
+        )
+
+
+def _tell_of_room(connection: apsw.Connection, path: Path) -> None:
+    """One that was made by an earlier version gives nothing back."""
+    if not space.is_reducible(connection):
+        sizes = space.measure(connection, path)
+        logger.info(
+            "%s has %d bytes, %d of them free, and keeps them; to have free room given back from now on, run "
+            "`conduit store compact` once, with the server stopped",
+            path,
+            sizes.size_bytes,
+            sizes.free_bytes,
         )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
-from conduit.storage.sqlite import facts, housekeeping, reads
+from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.sqlite import facts, housekeeping, reads, space
 from conduit.storage.sqlite.subscription_calls import SubscriptionCalls
 
 
@@ -40,6 +40,12 @@ class SqliteStore(SubscriptionCalls):
 
     async def renew(self, epochs: Mapping[int, str]) -> None:
         await self._db.writer.call(lambda _: self._db.database.renew(epochs))
+
+    async def measure(self) -> Sizes:
+        return await self._db.readers.call(space.measure, self._path.resolve())
+
+    async def give_back(self) -> bool:
+        return await self._db.writer.housekeep(space.give_back)
 
     async def prove(self, size_bytes: int) -> None:
         await self._db.writer.call(facts.prove, size_bytes)

@@ -1,0 +1,147 @@
+"""`conduit store backup`, `check` and `compact` on the database of a server, under load and without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.http import Api
+from tests.support.server import clean_environment, running_server
+from tests.support.wait import until
+
+SIZE = 2_000
+THREADS_COUNT = 4
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "log.db"
+
+
+def store(*args: object, database: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "conduit", "store", *map(str, args)],
+        env=clean_environment(DATABASE_URL=f"sqlite:///{database}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Load:
+    """Publishers, each with a topic of its own; and what they were answered."""
+
+    def __init__(self, url: str) -> None:
+        self.acked = [0] * THREADS_COUNT
+        self.refused: list[int] = []
+        self.stop = threading.Event()
+        self._api = Api(url)
+        for number in range(THREADS_COUNT):
+            self._api.create_topic(f"t{number}")
+        self.threads = [
+            threading.Thread(target=self._publish, args=(number,))
+            for number in range(THREADS_COUNT)
+        ]
+
+    def _publish(self, number: int) -> None:
+        body = {"topic": f"t{number}", "payload": "x" * SIZE}
+        while not self.stop.is_set():
+            answer = self._api.post("/api/publish", body)
+            if answer.status == 200:
+                self.acked[number] = answer.json["seq"]
+            else:
+                self.refused.append(answer.status)
+
+
+@contextmanager
+def publishing(url: str) -> Iterator[Load]:
+    load = Load(url)
+    for thread in load.threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load.stop.set()
+        for thread in load.threads:
+            thread.join()
+
+
+def test_a_backup_under_load_is_one_moment_and_holds_up_nobody(path, tmp_path):
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server, publishing(server.url) as load:
+        until(lambda: min(load.acked) > 50)
+        before = list(load.acked)
+        for number in range(3):
+            done = store("backup", tmp_path / f"backup{number}.db", database=path)
+            assert done.returncode == 0, done.stderr
+        checked = store("check", database=path)
+        assert (checked.returncode, checked.stdout) == (0, ""), checked.stderr
+        during = list(load.acked)
+    assert load.refused == []
+    assert all(during[n] > before[n] for n in range(THREADS_COUNT)), "publishers went on"
+    for number in range(3):
+        backup = tmp_path / f"backup{number}.db"
+        assert store("check", database=backup).stderr == f"{backup} is whole\n"
+    with running_server(DATABASE_URL=f"sqlite:///{backup}") as restored:
+        api = Api(restored.url)
+        for number in range(THREADS_COUNT):
+            topic = api.get(f"/api/topics/t{number}").json
+            assert before[number] <= topic["last_seq"] <= load.acked[number]
+
+
+def test_room_is_given_back_while_the_server_runs_and_health_and_metrics_say_how_much(path):
+    settings = {"CONDUIT_RETENTION_INTERVAL_S": "0.1"}
+    with running_server(DATABASE_URL=f"sqlite:///{path}", **settings) as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        batch = {"messages": [{"topic": "t", "payload": "x" * 200_000} for _ in range(40)]}
+        for _ in range(5):
+            assert api.post("/api/publish/batch", batch).status == 200
+        assert path.stat().st_size + path.with_name("log.db-wal").stat().st_size > 40_000_000
+        assert api.delete("/api/topics/t").status == 204
+        until(lambda: path.stat().st_size < 20_000_000)
+        sizes = api.get("/health").json["store"]
+        assert {"size_bytes", "free_bytes", "wal_bytes", "disk_free_bytes"} <= sizes.keys()
+        metrics = api.get("/metrics").body.decode()
+        for name in ("size", "free", "wal", "disk_free"):
+            assert f"\nconduit_store_{name}_bytes " in metrics
+
+
+def test_compacting_is_for_a_server_that_is_stopped(path):
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        assert api.publish("t", 1)["seq"] == 1
+        refused = store("compact", "--yes", database=path)
+        assert refused.returncode != 0
+        assert "another Conduit server is using" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert api.publish("t", 2)["seq"] == 2
+        server.terminate()
+        done = store("compact", "--yes", database=path)
+        assert done.returncode == 0, done.stderr
+        assert " had " in done.stderr
+        server.start()
+        assert api.publish("t", 3)["seq"] == 3
+
+
+def test_a_damaged_database_is_told_with_an_exit_code_of_its_own(path):
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        for _ in range(20):
+            api.publish("t", "x" * SIZE)
+        server.terminate()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size - 8 * 4_096)
+        file.write(b"\xff" * 8 * 4_096)
+    done = store("check", database=path)
+    assert done.returncode == 9, done
+    assert done.stdout.startswith("the file is damaged: ")
