@@ -7,7 +7,7 @@ import pytest
 from conduit.broker.causes import CAUSES_MAX_COUNT, WARNING_INTERVAL_S
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stats import Stats
-from conduit.errors import NotFound, Overloaded, StoreUnavailable
+from conduit.errors import NotFound, Overloaded, StateError, StoreUnavailable
 
 
 @pytest.fixture
@@ -60,3 +60,12 @@ def test_causes_without_end_are_told_together(lines):
             refusals.add(StoreUnavailable(f"reason {second} {number}"))
         refusals.tick(second)
     assert len(lines()) == CAUSES_MAX_COUNT + 1
+
+
+def test_a_fault_of_the_servers_own_is_told_too(lines):
+    refusals = Refusals(Stats(0.0))
+    refusals.add(StateError("SQLite refused a statement"))
+    refusals.tick(1.0)
+    assert lines() == [
+        "publishes refused with internal: 1, the last because: SQLite refused a statement"
+    ]

@@ -299,6 +299,7 @@ async def test_a_failing_write_is_unavailable_stores_no_half_and_recovers(store,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "disk" in error.detail
+    assert "File too large" in error.detail
     await check_it_stored(store, record.topic_id, acked)
     assert await store.append([given.message(record.topic_id)]) == [acked + 1]
     await store.close()

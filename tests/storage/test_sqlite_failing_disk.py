@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from conduit.broker.broker import Broker
@@ -163,3 +164,12 @@ async def test_a_publish_that_is_repeated_with_its_key_until_it_is_answered_is_s
             assert (receipt.seq, receipt.duplicate) == (1, False)
             assert (await bench.publish("a", idempotency_key="k")).duplicate
             assert await last_seq(bench.broker) == 1
+
+
+async def test_what_the_system_said_is_not_asked_of_a_connection_that_was_closed_over_it(killed):
+    def fails(connection):
+        connection.close(force=True)
+        raise apsw.IOError("disk I/O error")
+
+    with pytest.raises(StoreUnavailable, match=r"failed; check the disk \(disk I/O error\)$"):
+        await killed.store._db.searcher.call(fails)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from conduit.errors import StoreUnavailable, Unavailable
+from conduit.errors import ConduitError, StateError, StoreUnavailable
 
 # Between two log lines about one cause.
 WARNING_INTERVAL_S = 60.0
@@ -24,10 +24,13 @@ class Causes:
         self._untold: dict[tuple[str, str], tuple[int, str]] = {}
         self._told_at: dict[tuple[str, str], float] = {}
 
-    def add(self, error: Unavailable) -> None:
+    def add(self, error: ConduitError) -> None:
         """One was refused with this."""
         # What a store says is the same each time; other reasons have numbers in them.
-        cause = (error.code, error.detail if isinstance(error, StoreUnavailable) else "")
+        cause = (
+            error.code,
+            error.detail if isinstance(error, StoreUnavailable | StateError) else "",
+        )
         known = self._untold.keys() | self._told_at.keys()
         if len(known) >= CAUSES_MAX_COUNT and cause not in known:
             cause = (error.code, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conduit.broker.causes import Causes
 from conduit.broker.stats import Stats
-from conduit.errors import ConduitError, Unavailable
+from conduit.errors import ConduitError, StateError, Unavailable
 
 
 class Refusals:
@@ -18,7 +18,7 @@ class Refusals:
         """A publish was answered with this."""
         counts = self._stats.publish_errors
         counts[error.code] = counts.get(error.code, 0) + 1
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | StateError):
             self._causes.add(error)
 
     def tick(self, now: float) -> None:

@@ -9,7 +9,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from conduit.errors import ConduitError, InvalidRequest, NotFound, RequestError, Unavailable
+from conduit.errors import (
+    ConduitError,
+    InvalidRequest,
+    NotFound,
+    RequestError,
+    StateError,
+    Unavailable,
+)
 from conduit.protocol.codec import encode_json
 from conduit.server.answers import problem, problem_headers
 
@@ -33,7 +40,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConduitError)
     # Publishes are told of by themselves.
     is_change = request.method != "GET" and not request.url.path.startswith("/api/publish")
-    if is_change and isinstance(error, Unavailable):
+    if is_change and isinstance(error, Unavailable | StateError):
         request.app.state.context.broker.refused_changes.add(error)
     return problem_response(error, request.state.request_id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import apsw
 
 from conduit.errors import StateError, StoreDataError, StoreUnavailable
@@ -37,8 +39,19 @@ def is_in_doubt(error: Exception) -> bool:
     return isinstance(error, _IN_DOUBT)
 
 
-def translated(error: Exception) -> Exception:
-    """The error that a caller of the store gets for one that a call met.
+def _of_the_system(error: Exception, connection: apsw.Connection | None) -> str:
+    """What the system had said to SQLite, which keeps the number of its last error."""
+    if connection is None or not isinstance(error, apsw.IOError | apsw.CantOpenError):
+        return ""
+    try:
+        number = connection.system_errno
+    except apsw.ConnectionClosedError:
+        return ""
+    return f": {os.strerror(number)}" if number else ""
+
+
+def translated(error: Exception, connection: apsw.Connection | None = None) -> Exception:
+    """The error that a caller of the store gets for one that a call met, on that connection.
 
     StoreUnavailable: the disk, the file or its lock. StoreDataError: a value that SQLite does not take,
     among them text with lone surrogates and integers beyond 64 bits. StateError: a statement of ours
@@ -46,7 +59,7 @@ def translated(error: Exception) -> Exception:
     """
     for kind, sentence in _UNAVAILABLE:
         if isinstance(error, kind):
-            return StoreUnavailable(f"{sentence} ({error})")
+            return StoreUnavailable(f"{sentence} ({error}{_of_the_system(error, connection)})")
     if isinstance(error, (*_UNACCEPTABLE, UnicodeEncodeError, OverflowError)):
         return StoreDataError(f"a value cannot be stored: {error}")
     if isinstance(error, OSError):

@@ -112,7 +112,7 @@ class Worker:
             try:
                 result = call.run(connection)
             except Exception as error:  # noqa: BLE001 - the root of the thread: the caller gets it
-                failure = translated(error)
+                failure = translated(error, connection)
                 if self._undo is not None and is_in_doubt(error):
                     failure = self._undone(self._undo, connection, failure)
             # A loop that is closed has nobody left who waits.
