@@ -173,3 +173,36 @@ async def test_what_the_system_said_is_not_asked_of_a_connection_that_was_closed
 
     with pytest.raises(StoreUnavailable, match=r"failed; check the disk \(disk I/O error\)$"):
         await killed.store._db.searcher.call(fails)
+
+
+async def test_a_database_that_had_to_be_closed_over_a_failure_is_opened_again(killed):
+    def fails(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM topics")
+        connection.close(force=True)
+        raise apsw.IOError("disk I/O error")
+
+    before = await everything(killed.store)
+    with pytest.raises(OutcomeUnknown):
+        await killed.store._db.writer.call(fails)
+    assert await killed.store.append([given.message(1)]) == [4]
+    assert (await everything(killed.store))[1:4] == before[1:4]
+    killed.kill()
+    assert await killed.found() == await everything(killed.store)
+
+
+async def test_as_long_as_it_cannot_be_opened_again_nothing_is_stored(killed):
+    reopened = killed.store._db.writer._reopen
+
+    def fails():
+        raise apsw.CantOpenError("unable to open database file")
+
+    killed.store._db.writer._reopen = fails
+    await killed.store._db.writer.call(lambda connection: connection.close(force=True))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="is being opened again"):
+            await killed.store.append([given.message(1)])
+    killed.store._db.writer._reopen = reopened
+    with pytest.raises(StoreUnavailable):
+        await killed.store.prove(16)
+    assert await killed.store.append([given.message(1)]) == [4]

@@ -59,6 +59,7 @@ class Database:
                 "create it, or correct DATABASE_URL"
             )
         self._ownership = Ownership(path)
+        self._path = path
         self._mark_path = mark.path_of(path)
         self._connections: list[apsw.Connection] = []
         self._mark: Mark | None = None
@@ -91,6 +92,22 @@ class Database:
                 self._mark.close()
         finally:
             self._ownership.close()
+
+    def reopen_writer(self) -> apsw.Connection:
+        """The writer was closed over a failure, in the middle of a transaction: another one, when what that
+        had begun is certain not to be stored. For the writer's thread."""
+        connection = self._connect(self._path, apsw.SQLITE_OPEN_READWRITE)
+        # The writer is the first, and so the last to be closed.
+        self._connections.remove(connection)
+        try:
+            _make_durable(connection)
+            undo_failed(connection)
+            self.log.learn(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connections[0] = self.writer = connection
+        return connection
 
     def renew(self, epochs: Mapping[int, str]) -> None:
         """See `Store.renew` and, without epochs, `Store.trust`."""

@@ -20,7 +20,10 @@ _UNAVAILABLE: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.NotADBError, "the database file is not a SQLite database"),
     (apsw.CorruptError, "the database file is damaged; restore it from a backup"),
     (apsw.NoMemError, "SQLite ran out of memory"),
-    (apsw.ConnectionClosedError, "the database is closed after a failure; restart the server"),
+    (
+        apsw.ConnectionClosedError,
+        "the database was closed after a failure, and is being opened again",
+    ),
 )
 _UNACCEPTABLE = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
 

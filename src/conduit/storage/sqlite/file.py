@@ -24,7 +24,9 @@ class _Open:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.log = database.log
-        self.writer = Worker("conduit-sqlite-writer", [database.writer], undo_failed)
+        self.writer = Worker(
+            "conduit-sqlite-writer", [database.writer], undo_failed, database.reopen_writer
+        )
         self.readers = Worker("conduit-sqlite-reader", database.readers)
         self.searcher = Worker("conduit-sqlite-search", [database.searcher])
 

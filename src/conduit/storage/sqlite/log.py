@@ -33,11 +33,12 @@ class Log:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._last_seqs: dict[int, int] = {}
-        self._learn(connection)
+        self.learn(connection)
         self.mark: Mark | None = None
         """What knows the last message, once it is certain which database this is."""
 
-    def _learn(self, connection: apsw.Connection) -> None:
+    def learn(self, connection: apsw.Connection) -> None:
+        """Begin anew with what is in the file."""
         self._last_seqs = dict(rows(connection, "SELECT topic_id, last_seq FROM topics"))
 
     def create_topic(
@@ -112,7 +113,7 @@ class Log:
             if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_DATATYPE:
                 raise
             # No message can break a rule of the tables: its number or its id is there already.
-            self._learn(connection)
+            self.learn(connection)
             raise StoreUnavailable(
                 "the database has rows that this server did not store: another program writes to it; stop "
                 f"that ({error})"

@@ -47,6 +47,7 @@ class Worker:
     was made is finished even if its caller is cancelled or the worker is closed meanwhile.
 
     `undo` is for connections that write: when it returns, a commit that failed before it is not stored.
+    `reopen` makes another connection in the place of one that had to be closed over a failure.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Worker:
         name: str,
         connections: Sequence[apsw.Connection],
         undo: Callable[[apsw.Connection], None] | None = None,
+        reopen: Callable[[], apsw.Connection] | None = None,
     ) -> None:
         self._undo = undo
+        self._reopen = reopen
         self._loop = asyncio.get_running_loop()
         self._urgent: deque[_Call] = deque()
         self._later: deque[_Call] = deque()
@@ -115,9 +118,26 @@ class Worker:
                 failure = translated(error, connection)
                 if self._undo is not None and is_in_doubt(error):
                     failure = self._undone(self._undo, connection, failure)
+                if self._reopen is not None:
+                    connection = self._usable(connection, self._reopen)
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_answer, call.future, result, failure)
+
+    def _usable(
+        self, connection: apsw.Connection, reopen: Callable[[], apsw.Connection]
+    ) -> apsw.Connection:
+        """Another connection if this one is closed. If that fails, the next call that fails tries again: the
+        row that proves whether writes are taken comes soon."""
+        try:
+            bool(connection.in_transaction)
+        except apsw.ConnectionClosedError:
+            try:
+                connection = reopen()
+                logger.warning("the database is opened again after a failure")
+            except Exception as error:  # noqa: BLE001 - the root of the thread: it goes on without
+                logger.warning("the database cannot be opened again: %s", translated(error))
+        return connection
 
     def _undone(
         self,
