@@ -375,3 +375,23 @@ async def test_where_very_many_topics_are_at_a_time_is_asked_a_slice_at_a_time(s
         found = await store.positions(TENANT, "o.*", Start(time_ms=time_ms))
         assert dict(found) == {topic.topic_id: floor for topic in topics}
     assert max(asked) <= SLICE_COUNT
+
+
+async def test_a_proof_that_hangs_keeps_no_further_ones_waiting(store, cluster):
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{DATABASE}'"
+    other = await store._home.database.connect()
+    try:
+        await store.prove(16)
+        # As a commit that waits for a standby does.
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT FROM conduit.facts WHERE name = 'proof' FOR UPDATE")
+        before = await other.fetchval(count)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable, match="a lock in PostgreSQL was not free in time"):
+                await store.prove(16)
+        assert await other.fetchval(count) <= before
+        await transaction.rollback()
+        await store.prove(16)
+    finally:
+        other.terminate()
