@@ -74,8 +74,13 @@ async def test_a_page_ends_early_when_it_is_large(bench: Bench, monkeypatch):
     await bench.broker.topics.create(T, "t")
     for _ in range(5):
         await bench.publish("t", "x" * 1_000)
-    assert await page(bench) == ([1, 2, 3], 4)
+    assert await page(bench) == ([1, 2], 3)
     assert await walk(bench, 100) == [1, 2, 3, 4, 5]
+    await bench.publish("t", "x" * 3_000)
+    assert await walk(bench, 100) == [1, 2, 3, 4, 5, 6]
+    for _ in range(2):
+        await bench.publish("t", 1, key="k" * 250, headers={"a": "x" * 1_200})
+    assert await page(bench, from_seq=7) == ([7], 8)
 
 
 async def test_unknown_names_ids_and_other_tenants_find_nothing(ten: Bench):

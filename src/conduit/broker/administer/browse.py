@@ -13,7 +13,7 @@ from conduit.names import is_id
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DISCARDED, DROPPED, FORGOTTEN
 
-# One page stops after the message that passes this, whatever its limit.
+# One page stops before the message that would pass this, whatever its limit, unless it is the first.
 PAGE_MAX_BYTES = 4 << 20
 
 
@@ -58,7 +58,7 @@ class Browser:
             descending=window.descending,
         )
         # Retention may have removed a part of the window meanwhile.
-        messages = [message for message in messages if low <= message.seq <= high]
+        messages = _fitting([message for message in messages if low <= message.seq <= high])
         if not messages:
             return [], None
         following = messages[-1].seq + (-1 if window.descending else 1)
@@ -103,6 +103,17 @@ class Browser:
         if letter.redriven_at_ms is not None:
             return state
         return DeliveryState(name, "dead", letter.attempts, letter.reason)
+
+
+def _fitting(messages: list[Message]) -> list[Message]:
+    """The first of them that are together within PAGE_MAX_BYTES, or the first alone."""
+    size_bytes = 0
+    for at, message in enumerate(messages):
+        size_bytes += len(message.payload) + len(message.headers or b"")
+        size_bytes += len((message.key or "").encode(errors="surrogatepass"))
+        if size_bytes > PAGE_MAX_BYTES and at:
+            return messages[:at]
+    return messages
 
 
 # Where more letters are gone than are remembered, nobody knows any more whether it was acked.

@@ -87,7 +87,10 @@ def fields(topic: str, message: Message) -> dict[str, Any]:
 async def list_messages(
     shared: Shared, tenant: Tenant, name: TopicName, query: Annotated[MessageQuery, Query()]
 ) -> Response:
-    """Browse the stored messages of a topic; nothing is consumed. A page ends early at 4 MiB."""
+    """Browse the stored messages of a topic; nothing is consumed.
+
+    A page ends before it has more than 4 MiB of payloads, keys and headers.
+    """
     window = Window(
         from_seq=query.from_seq,
         from_ms=query.from_time,
