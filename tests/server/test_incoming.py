@@ -80,6 +80,30 @@ async def test_what_came_is_handled_in_its_order_wherever_it_is_cut(peer: Peer):
     await asyncio.gather(send(), receive())
 
 
+@pytest.mark.parametrize(
+    "before", [b"", EMPTY, EMPTY * 500], ids=["alone", "behind one", "behind many"]
+)
+@pytest.mark.parametrize("begun_bytes", [14, 900, 20_000])
+async def test_of_a_long_frame_it_is_known_how_much_is_missing(
+    peer: Peer, before: bytes, begun_bytes: int
+):
+    # So that it is given to picows as it comes, and not in pieces.
+    text = b"x" * 100_000
+    whole = frame(TEXT, text)
+    incoming = peer.server._source
+    await peer.send(before + whole[:begun_bytes])
+    for _ in range(1_000):
+        if incoming.pending_bytes == begun_bytes:
+            break
+        await asyncio.sleep(0)
+    assert incoming._missing_bytes == len(whole) - begun_bytes
+    await peer.send(whole[begun_bytes:])
+    for _ in range(len(before) // len(EMPTY)):
+        assert await peer.receive() == (TEXT, b"")
+    assert await peer.receive() == (TEXT, text)
+    assert (incoming.pending_bytes, incoming._missing_bytes) == (0, 0)
+
+
 async def test_what_comes_with_the_upgrade_request_is_handled_in_pieces_too(connect: Connect):
     texts = [b"%d" % number for number in range(3_000)]
     peer = await connect(b"".join(frame(TEXT, text) for text in texts))
