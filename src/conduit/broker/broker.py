@@ -77,14 +77,8 @@ class Broker:
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
         self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
-        self._engine: Engine = make_engine(
-            store,
-            clock,
-            self.stats,
-            commits,
-            options.max_pending_retries,
-            options.delivery_memory_max_bytes,
-        )
+        bounds = options.max_pending_retries, options.delivery_memory_max_bytes
+        self._engine: Engine = make_engine(store, clock, self.stats, commits, *bounds)
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
         self._owned = Owned(store, self.topics, self.router, self._engine, starts)
