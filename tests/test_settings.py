@@ -311,6 +311,13 @@ def test_none_takes_a_bound_of_the_retention_away():
     assert load_settings({"CONDUIT_RETENTION_MAX_BYTES": "none"}).retention_max_bytes is None
 
 
+def test_trusted_proxies_are_networks():
+    (sentence,) = problems(CONDUIT_TRUSTED_PROXIES="10.0.0.0/8,proxy.example")
+    assert "CONDUIT_TRUSTED_PROXIES" in sentence
+    assert "'proxy.example'" in sentence
+    assert load_settings({"CONDUIT_TRUSTED_PROXIES": "none"}).trusted_proxies == "none"
+
+
 def test_a_batch_must_hold_at_least_one_message():
     (sentence,) = problems(CONDUIT_MAX_BATCH_BYTES="1000")
     assert "CONDUIT_MAX_PAYLOAD_BYTES" in sentence
@@ -343,7 +350,11 @@ def test_the_least_value_that_a_description_names_is_the_least():
         for field in Settings.model_fields.values()
         for least in re.findall(r"At least (\d+)\.", field.description or "")
     }
-    assert named == {"CONDUIT_DELIVERY_MEMORY_MAX_BYTES": 1 << 20}
+    assert named == {
+        "CONDUIT_DELIVERY_MEMORY_MAX_BYTES": 1 << 20,
+        "CONDUIT_CONNECTION_MEMORY_MAX_BYTES": 1 << 20,
+        "CONDUIT_MAX_BYTES_PER_CONNECTION": 1 << 20,
+    }
     for name, least in named.items():
         load_settings({name: str(least)})
         assert problems(**{name: str(least - 1)})

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from conduit import store_url
+from conduit.addresses import networks
 from conduit.variables import PREFIX
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -167,6 +168,19 @@ class Settings(BaseModel):
         16_384, description="Largest request line and headers together.", le=1 << 20
     )
     max_connections: Count = Field(20_000, description="Most open connections, of all kinds.")
+    max_connections_per_address: Count = Field(
+        5_000,
+        description="Most open connections from one address, of IPv6 from one /64 network; "
+        "`CONDUIT_TRUSTED_PROXIES` are not bounded.",
+    )
+    trusted_proxies: str = Field(
+        "private",
+        description="Addresses and networks, separated by commas, that may open as many connections as they "
+        "like; `private` stands for loopback, private and link-local ones, `none` for none.",
+    )
+    silent_timeout_s: Seconds = Field(
+        10.0, description="A new connection that sends nothing is closed after this time."
+    )
     max_subscriptions_per_connection: Count = Field(
         128, description="Most subscriptions that one WebSocket connection holds."
     )
@@ -179,10 +193,33 @@ class Settings(BaseModel):
         10.0, description="A request's headers must arrive within this time."
     )
     body_timeout_s: Seconds = Field(
-        30.0, description="A request's body must arrive within this time."
+        30.0,
+        description="A request's body, and a whole WebSocket message, must arrive within this time.",
     )
     keep_alive_s: Seconds = Field(
         75.0, description="An idle HTTP connection is closed after this time."
+    )
+    unread_timeout_s: Seconds = Field(
+        30.0,
+        description="An HTTP connection that in this time has taken neither all of its answers nor what "
+        "`CONDUIT_UNREAD_MIN_BYTES_PER_S` asks for is closed.",
+    )
+    unread_min_bytes_per_s: Count = Field(
+        1_024, description="So fast at least must answers over HTTP be read, while any are unread."
+    )
+    # Not Bytes: the least value of a type counts, and not that of a field.
+    connection_memory_max_bytes: int = Field(
+        268_435_456,
+        description="Most bytes that all connections together keep in memory: requests and messages that "
+        "have not come in whole, and answers and frames that were not taken. Beyond it, those that have "
+        "kept most for longest are closed. At least 1048576.",
+        ge=1 << 20,
+    )
+    max_bytes_per_connection: int = Field(
+        33_554_432,
+        description="Most bytes of the same that one connection keeps; one that keeps more is closed. "
+        "At least 1048576.",
+        ge=1 << 20,
     )
     ping_interval_s: Seconds = Field(
         25.0, description="A silent WebSocket connection is pinged this often."
@@ -276,6 +313,12 @@ class Settings(BaseModel):
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("must be * or one origin such as https://app.example, without a path")
         return origin
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        networks(text)
+        return text
 
     @field_validator("max_batch_bytes")
     @classmethod

@@ -138,12 +138,14 @@ def test_connections_over_the_limit_are_turned_away_and_the_others_go_on():
     with running_server(CONDUIT_MAX_CONNECTIONS="5") as server:
         clients = [WsClient(server.ws_url) for _ in range(5)]
         with RawHttp(server.port) as sixth:
-            sixth.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            sixth.send(b"GET /api/topics HTTP/1.1\r\nHost: x\r\n\r\n")
             line = sixth.received.readline()
             assert line == b"" or line.split()[1] in (b"429", b"503"), line
+        for path in ("/health", "/health/ready", "/metrics"):
+            assert Api(server.url).get(path).status == 200
         for client in clients:
             client.barrier()
         clients.pop().close()
-        until(lambda: Api(server.url).get("/health").status == 200)
+        until(lambda: Api(server.url).get("/api/topics").status == 200)
         for client in clients:
             client.close()

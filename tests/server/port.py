@@ -233,6 +233,14 @@ async def open_port(**limits: Any) -> AsyncIterator[Port]:
         await port.close()
 
 
+async def assert_refused(client: Client, status: int, code: str) -> None:
+    """The next answer is this problem, and the last one."""
+    answer = await client.answer()
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.headers["connection"] == "close"
+    assert await client.rest() == b""
+
+
 def request(method: str, path: str, body: bytes | None = None, *headers: str) -> bytes:
     """A request with Host and Content-Length; each of `headers` is a whole line."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from conduit.server.outgoing import PIECE_BYTES
 from tests.server.port import DATE, STREAM_COUNT, STREAM_PART, chunked, open_port, publish, request
 
 
@@ -238,3 +239,69 @@ async def test_a_malformed_request_behind_one_of_the_app_is_refused_after_its_an
     answer = await client.answer()
     assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_request")
     assert await client.rest() == b""
+
+
+# Answers that are larger than a socket takes at once ----------------------------------------------
+
+
+async def unread_answer(port, size):
+    client = await port.connect()
+    await client.send(request("GET", f"/big?{size}"))
+    await port.until(lambda: port.context.connections)
+    (front,) = port.context.connections
+    await port.until(lambda: front._unsent_bytes > 0)
+    return client, front
+
+
+async def test_of_a_large_answer_only_what_is_not_read_yet_is_kept():
+    async with open_port() as port:
+        client, front = await unread_answer(port, 30_000_000)
+        assert front._transport.get_write_buffer_size() <= 3 * PIECE_BYTES
+        while (unsent := front._unsent_bytes) > 1_000_000:
+            while front._unsent_bytes == unsent:
+                assert await client.reader.read(100_000)
+            pieces = front._control.outgoing._pieces
+            assert sum(len(piece) for piece in pieces) == front._control.outgoing.waiting_bytes
+
+
+async def test_the_app_is_done_with_an_answer_that_is_not_read_yet():
+    async with open_port() as port:
+        _, front = await unread_answer(port, 30_000_000)
+        await port.until(lambda: not port.state.tasks)
+        assert front._unsent_bytes
+
+
+async def test_what_follows_a_large_answer_comes_behind_it_and_byte_for_byte():
+    async with open_port() as port:
+        client, _ = await unread_answer(port, 20_000_000)
+        await client.send(publish(1), request("GET", "/big?3000000"), publish(2))
+        assert (await client.answer()).body == b"x" * 20_000_000
+        assert (await client.answer()).json["seq"] == 1
+        assert (await client.answer()).body == b"x" * 3_000_000
+        assert (await client.answer()).json["seq"] == 2
+
+
+async def test_a_connection_that_ends_with_a_large_answer_ends_behind_it():
+    async with open_port() as port:
+        client = await port.connect()
+        await client.send(request("GET", "/big?20000000", None, "Connection: close"))
+        assert (await client.answer()).body == b"x" * 20_000_000
+        assert await client.rest() == b""
+
+
+async def test_while_it_stops_a_large_answer_is_written_to_its_end():
+    async with open_port() as port:
+        client, front = await unread_answer(port, 20_000_000)
+        front.shutdown()
+        assert (await client.answer()).body == b"x" * 20_000_000
+        assert await client.rest() == b""
+
+
+async def test_who_leaves_in_the_middle_of_a_large_answer_leaves_nothing():
+    async with open_port() as port:
+        client, front = await unread_answer(port, 20_000_000)
+        outgoing = front._control.outgoing
+        client.writer.transport.abort()
+        await port.until(lambda: not port.context.connections)
+        assert (outgoing.waiting_bytes, len(outgoing._pieces)) == (0, 0)
+        assert port.context.memory.total_bytes == 0

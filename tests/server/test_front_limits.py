@@ -2,10 +2,11 @@
 
 import pytest
 
-from conduit.server.connection import LINGER_S, REFUSED_MAX_COUNT
+from conduit.core.quota import Kind
 from conduit.server.context import Limits
 from conduit.server.head import HEADERS_MAX_COUNT
-from tests.server.port import open_port, publish, request
+from conduit.server.watched import LINGER_S
+from tests.server.port import assert_refused, open_port, publish, request
 
 LIMITS = Limits()
 
@@ -21,13 +22,6 @@ async def client(port):
     client = await port.connect()
     await port.until(lambda: port.context.connections)
     return client
-
-
-async def assert_refused(client, status, code):
-    answer = await client.answer()
-    assert (answer.status, answer.json["code"]) == (status, code)
-    assert answer.headers["connection"] == "close"
-    assert await client.rest() == b""
 
 
 # Heads --------------------------------------------------------------------------------------------
@@ -131,10 +125,12 @@ async def test_an_idle_connection_is_closed_without_a_word(port, client, sent):
     if sent is not None:
         await client.send(sent)
         await client.answer()
-    port.sweep(1_000.0, 1_000.0 + LIMITS.keep_alive_s)
+    limit_s = LIMITS.silent_timeout_s if sent is None else LIMITS.keep_alive_s
+    port.sweep(1_000.0, 1_000.0 + limit_s)
     assert port.context.connections
-    port.sweep(1_000.1 + LIMITS.keep_alive_s)
+    port.sweep(1_000.1 + limit_s)
     assert await client.rest() == b""
+    assert port.context.closings.counts["silent"] == (sent is None)
     await port.until(lambda: not port.context.connections)
 
 
@@ -191,7 +187,7 @@ async def test_a_client_that_reads_slowly_is_not_cut_off(port, client):
     await client.send(request("GET", "/stream"))
     (front,) = port.context.connections
     await port.until(lambda: not front._writable)
-    for now in range(1_000, 2_000, 100):
+    for now in range(1_000, 1_150, 10):
         port.sweep(float(now))
         unsent = front._unsent_bytes
         while front._unsent_bytes in (0, unsent):
@@ -201,35 +197,108 @@ async def test_a_client_that_reads_slowly_is_not_cut_off(port, client):
 
 async def test_a_client_that_never_reads_is_cut_off(port, client):
     await flooded(port, client)
-    port.sweep(1_000.0, 1_000.0 + LIMITS.keep_alive_s)
+    port.sweep(1_000.0, 1_000.0 + LIMITS.unread_timeout_s)
     assert port.context.connections
-    port.sweep(1_000.1 + LIMITS.keep_alive_s)
+    port.sweep(1_000.1 + LIMITS.unread_timeout_s)
+    await port.until(lambda: not port.context.connections)
+    assert port.context.closings.counts["unread"] == 1
+
+
+async def test_a_client_that_reads_a_few_bytes_now_and_then_is_cut_off(port, client):
+    front = await flooded(port, client)
+    for now in range(1_000, 1_000 + 2 * int(LIMITS.unread_timeout_s)):
+        port.sweep(float(now))
+        if port.context.closings.counts["unread"]:
+            break
+        unsent = front._unsent_bytes
+        await client.reader.read(100)
+        assert unsent - front._unsent_bytes < 1_000_000
+    assert port.context.closings.counts["unread"] == 1
     await port.until(lambda: not port.context.connections)
 
 
-# Connections --------------------------------------------------------------------------------------
+# What all connections keep ------------------------------------------------------------------------
 
 
-async def test_a_connection_too_many_is_503_and_others_do_not_notice():
-    async with open_port(max_connections=2) as port:
-        first, second, third = [await port.connect() for _ in range(3)]
-        await third.send(publish(1))
-        await assert_refused(third, 503, "overloaded")
-        await second.send(publish(2))
-        assert (await second.answer()).json["seq"] == 1
-        first.writer.close()
-        third.writer.close()
-        await port.until(lambda: len(port.context.connections) == 1)
-        fourth = await port.connect()
-        await fourth.send(publish(3))
-        assert (await fourth.answer()).json["seq"] == 2
+BODY_BYTES = 1_000_000
 
 
-async def test_a_storm_of_connections_is_dropped_without_a_word():
-    async with open_port(max_connections=1) as port:
-        clients = [await port.connect() for _ in range(REFUSED_MAX_COUNT + 5)]
-        await port.until(lambda: len(port.context.connections) == REFUSED_MAX_COUNT + 1)
-        assert (await clients[1].answer()).status == 503
-        assert await clients[-1].rest() == b""
-        await clients[0].send(publish(1))
-        assert (await clients[0].answer()).status == 200
+def half_a_batch():
+    length = f"Content-Length: {BODY_BYTES + 1}"
+    return request("POST", "/api/publish/batch", None, length) + b" " * BODY_BYTES
+
+
+async def test_unfinished_bodies_do_not_add_up_and_who_is_done_in_time_does_not_notice():
+    memory = {"connection_memory_max_bytes": 10_000_000, "max_batch_bytes": 1_100_000}
+    async with open_port(**memory) as port:
+        clients = [await port.connect() for _ in range(30)]
+        for client in clients:
+            await client.send(half_a_batch())
+            assert port.context.memory.total_bytes <= 10_000_000
+        await port.until(lambda: port.context.closings.counts["memory"] >= 20)
+        refused = [one for one in clients[:20] if one.reader._buffer or one.reader.at_eof()]
+        await assert_refused(refused[0], 503, "overloaded")
+        newcomer = await port.connect()
+        await newcomer.send(publish("x" * 200_000))
+        assert (await newcomer.answer()).json["seq"] == 1
+
+
+async def test_what_a_refused_body_had_brought_is_let_go_at_once():
+    async with open_port(max_payload_bytes=1_000_000, max_batch_bytes=1_000_000) as port:
+        client = await port.connect()
+        await client.send(request("POST", "/echo", b"x" * 900_000)[:-1])
+        (front,) = port.context.connections
+        await port.until(lambda: port.context.memory.total_bytes == 899_999)
+        front.give_way(Kind.REQUEST)
+        port.sweep(1_000.0)
+        assert front._framer.kept_bytes == 0
+        assert port.context.memory.bytes_by_kind[Kind.REQUEST] == 0
+        await assert_refused(client, 503, "overloaded")
+
+
+async def test_unread_answers_do_not_add_up():
+    async with open_port(connection_memory_max_bytes=10_000_000) as port:
+        clients = [await port.connect() for _ in range(10)]
+        for client in clients:
+            await client.send(request("GET", "/big?8000000"))
+        await port.until(lambda: port.context.closings.counts["memory"] >= 8)
+        await port.until(lambda: len(port.context.connections) <= 2)
+        assert port.context.memory.total_bytes <= 10_000_000
+        newcomer = await port.connect()
+        await newcomer.send(publish(1))
+        assert (await newcomer.answer()).json["seq"] == 1
+
+
+async def test_one_connection_keeps_no_more_than_one_may():
+    async with open_port(max_bytes_per_connection=9_000_000) as port:
+        client = await port.connect()
+        await client.send(request("GET", "/big?20000000"))
+        await port.until(lambda: port.context.closings.counts["memory"] == 1)
+        await port.until(lambda: not port.context.connections)
+
+
+async def test_when_all_is_read_and_answered_nothing_is_kept(port, client):
+    await client.send(request("POST", "/slow", b"x" * 100_000))
+    await port.until(port.slow_begun.is_set)
+    port.sweep(1_000.0)
+    assert port.context.memory.bytes_by_kind[Kind.REQUEST] == 100_000
+    port.slow.set()
+    assert (await client.answer()).status == 201
+    await client.send(publish("x" * 200_000))
+    assert (await client.answer()).status == 200
+    port.sweep(1_001.0)
+    assert port.context.memory.total_bytes == 0
+
+
+async def test_answers_that_wait_for_an_earlier_one_are_kept_too(port, client):
+    port.store.gate.clear()
+    await client.send(publish(1), *[publish(2, topic="unknown") for _ in range(20)])
+    (front,) = port.context.connections
+    await port.until(lambda: len(front._slots) == 21)
+    port.sweep(1_000.0)
+    assert port.context.memory.bytes_by_kind[Kind.ANSWER] > 20 * 100
+    port.store.gate.set()
+    for _ in range(21):
+        await client.answer()
+    port.sweep(1_001.0)
+    assert port.context.memory.total_bytes == 0

@@ -1,6 +1,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from conduit.server.closings import REASONS
 from tests.server.promlint import faults
 from tests.server.rest_kit import Api, running_api
 
@@ -60,7 +61,7 @@ async def test_only_the_largest_subscriptions_are_labels_and_no_topic_is():
         values, samples = await scrape(api)
     assert values["conduit_subscriptions"] == 5
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code", "le", "tenant", "subscription"}
+    assert labels == {"version", "store", "code", "le", "tenant", "subscription", "kind", "reason"}
     shown = {s.labels["subscription"] for s in samples if "subscription" in s.labels}
     assert shown == {"s4", "s3"}
 
@@ -117,6 +118,17 @@ async def test_names_and_units_are_as_promtool_wants_them(api: Api):
     await api.topic("t")
     await api.die("t", subscription="s")
     assert faults((await api.send("GET", "/metrics")).text) == []
+
+
+async def test_what_connections_keep_and_were_closed_for_is_there_before_it_happens(api: Api):
+    _, samples = await scrape(api)
+    kept = {one.labels["kind"] for one in samples if one.name == "conduit_connection_memory_bytes"}
+    assert kept == {"request", "answer", "message", "queue"}
+    closed = {one.labels["reason"]: one.value for one in samples if "connection_closed" in one.name}
+    assert closed == dict.fromkeys(REASONS, 0)
+    api.context.closings.count("memory")
+    _, samples = await scrape(api)
+    assert {one.value for one in samples if one.labels.get("reason") == "memory"} == {1}
 
 
 async def test_the_process_is_measured_too(api: Api):

@@ -1,11 +1,13 @@
 """How the process stops; what clients see of it is in tests/e2e/test_shutdown.py."""
 
+import asyncio
 import json
 import signal
 import socket
 
 import pytest
 
+from conduit.server import serving
 from conduit.server.context import Context, Limits
 from conduit.server.serving import Server
 from tests.broker.kit import running_broker
@@ -39,6 +41,26 @@ async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swe
         server._sweep_timer.cancel()
         assert [len(connection.swept) for connection in connections] == [1] * 10
         assert "ZeroDivisionError" in caplog.text
+
+
+async def test_of_very_many_connections_some_are_swept_in_each_turn_and_none_that_is_gone(
+    monkeypatch,
+):
+    monkeypatch.setattr(serving, "SWEPT_SLICE_COUNT", 3)
+    async with running_broker() as bench:
+        context = Context(bench.broker, Limits())
+        connections = [Connection() for _ in range(10)]
+        context.connections |= set(connections)
+        server = Server(context, stop_within_s=10)
+        server._sweep()
+        server._sweep_timer.cancel()
+        assert sum(len(one.swept) for one in connections) == 3
+        gone = next(one for one in connections if not one.swept)
+        context.connections.discard(gone)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert gone.swept == []
+        assert all(len(one.swept) == 1 for one in connections if one is not gone)
 
 
 @pytest.mark.e2e

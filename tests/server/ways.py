@@ -8,7 +8,8 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 
-from conduit.server.connection import LINGER_S
+from conduit.core.quota import Kind
+from conduit.server.watched import LINGER_S
 from tests.server.peer import CLOSE, PING, TEXT, Peer, frame
 from tests.server.port import TOPIC, Port, publish, request
 from tests.server.ticking import Ticking
@@ -156,7 +157,9 @@ async def http_that_the_app_answers_too_late(port: Port) -> None:
 @way
 async def http_that_is_swept(port: Port) -> None:
     raw = await http(port, b"GET / HTTP/1.1\r\n")
-    await port.until(lambda: [one._standstill()[0] for one in port.context.connections] == ["head"])
+    await port.until(
+        lambda: [one._standstill(0)[0] for one in port.context.connections] == ["head"]
+    )
     limit_s = port.context.limits.header_timeout_s
     port.sweep(0.0, 1.0, 2.0 + limit_s)
     port.sweep(3.0 + limit_s, 4.0 + limit_s, 5.0 + limit_s + LINGER_S)
@@ -221,6 +224,40 @@ async def a_websocket_with_half_a_message(port: Port) -> None:
     raw = await opened(port)
     await raw.send(frame(TEXT, b"{" * 50_000, fin=False))
     raw.reset()
+
+
+@way
+async def a_websocket_with_half_a_message_for_too_long(port: Port) -> None:
+    raw = await opened(port)
+    await raw.send(frame(TEXT, b"{" * 50_000, fin=False), frame(TEXT, b"{" * 100_000)[:-1])
+    (session,) = port.context.sessions
+    await port.until(lambda: session._source.pending_bytes > 100_000)
+    for now in (0.0, 0.0, 0.0, 0.0, 31.0, 31.0, 31.0, 31.0, 40.0):
+        session.check(now)
+    await raw.read_to_the_end()
+
+
+@way
+async def a_websocket_whose_buffer_is_given_back(port: Port) -> None:
+    raw = await opened(port)
+    await raw.tell(type="publish", topic=TOPIC, payload="x" * 200_000, ref="large")
+    await raw.hear("published")
+    (session,) = port.context.sessions
+    for _ in range(8):
+        session.check(1.0)
+    await raw.tell(type="publish", topic=TOPIC, payload="x", ref="small")
+    await raw.hear("published")
+    raw.reset()
+
+
+@way
+async def a_websocket_that_has_to_give_way(port: Port) -> None:
+    raw = await opened(port)
+    await raw.send(frame(TEXT, b"{" * 50_000, fin=False))
+    (session,) = port.context.sessions
+    await port.until(lambda: session._message)
+    session.give_way(Kind.MESSAGE)
+    await raw.read_to_the_end()
 
 
 @way

@@ -22,9 +22,11 @@ CLOSE_INVALID_TEXT = 1007
 CLOSE_TOO_BIG = 1009
 CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
+CLOSE_TRY_LATER = 1013
 CLOSE_TOPIC_DELETED = 4001
 CLOSE_SLOW = 4008
 CLOSE_MOVED = 4009
+CLOSE_LATE = 4408
 CLOSE_BAD_FRAMES = 4529
 
 # A side that gets one of these has sent what no client or server may send.
@@ -96,3 +98,8 @@ CODES: dict[str, Code] = {
     "topic_deleted": Code(409, "The topic was deleted", True, close=CLOSE_TOPIC_DELETED),
     "slow_subscriber": Code(429, "The socket did not drain", True, close=CLOSE_SLOW),
 }
+
+
+def is_close_code(code: int) -> bool:
+    """Whether a close frame may carry the code (RFC 6455 §7.4, and IANA's registry up to 1014)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

@@ -9,28 +9,22 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-import math
 from collections import deque
 from typing import ClassVar, cast
 
 import msgspec
 from uvicorn.server import ServerState
 
-from conduit.errors import ConduitError, Overloaded, RequestError, StateError
+from conduit.errors import ConduitError, StateError
 from conduit.server.answers import CONTINUE, Answers, request_id
-from conduit.server.context import Context
-from conduit.server.framing import Framer, Phase
+from conduit.server.framing import Framer
 from conduit.server.head import Head
+from conduit.server.watched import Watched
 
 # Requests of one connection that may wait for their answers; what follows stays in the kernel.
 UNANSWERED_MAX_COUNT = 64
-# How long a peer may go on sending after the last answer. Closing at once would reset a connection
-# that has unread input, and the peer could lose the answer that says why.
-LINGER_S = 2.0
 # After a read of so much the loop reads again at once, up to 32 times.
 LARGE_READ_BYTES = 65_536
-# Connections over the limit that are told so; more than these are dropped without a word.
-REFUSED_MAX_COUNT = 128
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +36,7 @@ class Slot(msgspec.Struct, eq=False, gc=False):
     data: bytes | None
 
 
-class HttpConnection(asyncio.Protocol, abc.ABC):
+class HttpConnection(Watched):
     """A connection as uvicorn makes it.
 
     It is among uvicorn's connections, for `shutdown`, and the context's, for `sweep`. The subclass
@@ -51,14 +45,11 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
 
     __slots__ = (
         "_busy",
-        "_ending",
         "_flush_due",
         "_framer",
         "_held",
         "_is_waiting",
         "_lingering",
-        "_seen",
-        "_seen_at",
         "_slots",
         "_stalled",
         "_state",
@@ -68,10 +59,10 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         "_writable",
     )
 
-    context: ClassVar[Context]
     answers: ClassVar[Answers]
 
     def __init__(self, server_state: ServerState) -> None:
+        super().__init__()
         self._state = server_state
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(self.context.limits)
@@ -87,13 +78,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         # It does so when the intake calls `go_on`, and not before.
         self._is_waiting = False
         self._writable = True
-        # No further request is taken: the connection ends with the last answer.
-        self._ending = False
         self._lingering = False
         self._waits_for_peer = True
-        # What the sweep found last, and when it found it first.
-        self._seen: tuple[str, int, int] | None = None
-        self._seen_at = 0.0
 
     # For the subclass -----------------------------------------------------------------------------
 
@@ -113,12 +99,14 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         """The request needs the connection to itself: no other is taken until `release`."""
         self._busy = True
         self._held = (head, body)
+        self._body_bytes = len(body)
         if not self._slots:
             self._pass_on()
 
     def release(self) -> None:
         """The held request is done with; go on."""
         self._busy = False
+        self._body_bytes = 0
         if self._ending and not self._slots:
             self._finish()
         if self._stalled:
@@ -156,6 +144,7 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""
         self._ending = True
+        self._framer.forget()
         slot = Slot(None, None)
         self.enqueue(slot)
         self.fail(slot, error)
@@ -169,16 +158,13 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     # The transport's callbacks --------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or answer 503 `overloaded` if there are too many connections."""
+        """Begin; if there are too many connections, only to answer a probe or say so."""
         self._transport = cast(asyncio.Transport, transport)
         self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own only
         self.context.connections.add(self)
         self.context.accepting.connected()
-        excess_count = self.context.connection_count - self.context.limits.max_connections
-        if excess_count > REFUSED_MAX_COUNT:
-            self._transport.abort()
-        elif excess_count > 0:
-            self.refuse(Overloaded("the server has as many connections as it may"))
+        count = self.context.connection_count
+        self._excess = self.context.entrance.admit(self, transport, count)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything; publishes that have begun go on, and their answers are dropped."""
@@ -207,6 +193,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         if is_over and not (self._stalled or self._ending):
             self._stall()
             self._wait()
+        if self._is_weighed or not framer.is_empty:
+            self._weigh()
 
     def eof_received(self) -> bool:
         """The peer sends no more, but may still read the answers that it has to get."""
@@ -217,10 +205,12 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     def pause_writing(self) -> None:
         """The peer does not read its answers: take no more requests."""
         self._writable = False
+        self._weigh()
 
     def resume_writing(self) -> None:
         """The peer has read most of its answers."""
         self._writable = True
+        self._weigh()
         if self._stalled:
             self._resume()
 
@@ -233,43 +223,6 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         if self._transport is not None and not self._is_answering:
             self._transport.close()
 
-    def sweep(self, now: float) -> None:
-        """Act if the connection has stood still for too long; `now` is of `Context.now`.
-
-        No clock is read as bytes arrive: time counts from the first sweep that sees a state, so a
-        deadline is late by up to the time between two sweeps.
-        """
-        state, allowed_s = self._standstill()
-        seen = (state, self._taken_count, self._unsent_bytes)
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
-        elif now - self._seen_at > allowed_s:
-            self._expire(state)
-
-    def _standstill(self) -> tuple[str, float]:
-        """What the connection waits for, and how long it may."""
-        limits = self.context.limits
-        if self._unsent_bytes:
-            return "unread", limits.keep_alive_s
-        if self._lingering:
-            return "linger", LINGER_S
-        if self._is_answering:
-            return "answer", math.inf
-        phase = self._framer.phase
-        if phase is Phase.HEAD:
-            return "head", limits.header_timeout_s
-        if phase is Phase.BODY:
-            return "body", limits.body_timeout_s
-        return "request", limits.keep_alive_s
-
-    def _expire(self, state: str) -> None:
-        if state in ("head", "body"):
-            detail = f"the request's {state} did not arrive in time"
-            self.refuse(RequestError(detail, code="request_timeout"))
-        elif self._transport is not None:
-            # Whatever is unsent has waited for just as long.
-            self._transport.abort()
-
     def go_on(self) -> None:
         """See `Sender.go_on`."""
         self._is_waiting = False
@@ -281,10 +234,6 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
     @property
     def _is_answering(self) -> bool:
         return bool(self._slots) or self._busy
-
-    @property
-    def _unsent_bytes(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def _advance(self) -> None:
         """Take requests until one must wait, the time for them is over, or the input is used up."""
@@ -321,6 +270,8 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         self._taken_count += 1
         if not head.keep_alive:
             self._ending = True
+        if self._excess is not None:
+            self._turn_away(self._excess, head)
         self.on_request(head, body)
 
     def _wait(self) -> None:
@@ -385,3 +336,5 @@ class HttpConnection(asyncio.Protocol, abc.ABC):
         self._transport = None
         self._state.connections.discard(self)
         self.context.connections.discard(self)
+        self.context.memory.let_go(self)
+        self.context.entrance.leave(self)

@@ -8,10 +8,14 @@ from typing import Protocol
 import msgspec
 
 from conduit.broker.broker import Broker
+from conduit.core.drain import Pace
 from conduit.core.message import Retention
+from conduit.core.quota import Kind, Quota
 from conduit.errors import StoreUnavailable, Unavailable
 from conduit.server.accepting import Accepting
+from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
+from conduit.server.entrance import Entrance
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
 from conduit.server.websocket import Timing
@@ -19,6 +23,8 @@ from conduit.server.websocket import Timing
 NO_BOUNDS = Retention()
 # A frame is a payload and what stands around it: names, headers, key.
 FRAME_OVERHEAD_BYTES = 65_536
+# What the loop reads at once of an HTTP connection.
+READ_MAX_BYTES = 262_144
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     keep_alive_s: float = 75.0
+    max_connections_per_address: int = 5_000
+    trusted_proxies: str = "private"
+    silent_timeout_s: float = 10.0
+    unread_timeout_s: float = 30.0
+    unread_min_bytes_per_s: int = 1_024
+    connection_memory_max_bytes: int = 268_435_456
+    max_bytes_per_connection: int = 33_554_432
     ping_interval_s: float = 25.0
     pong_timeout_s: float = 10.0
     slow_timeout_s: float = 10.0
@@ -41,15 +54,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Largest WebSocket message from a client, and largest body of a request but a batch."""
         return self.max_payload_bytes + FRAME_OVERHEAD_BYTES
 
+    @property
+    def max_request_bytes(self) -> int:
+        """What one connection keeps at most of a request that is within the limits."""
+        body_bytes = max(self.max_batch_bytes, self.max_frame_bytes)
+        return body_bytes + self.max_headers_bytes + READ_MAX_BYTES
 
-class Connection(Protocol):
+
+class Keeping(Protocol):
+    """A connection as the quota sees it."""
+
+    def give_way(self, kind: Kind) -> None:
+        """Let go what it keeps; of this kind it keeps most."""
+
+
+class Connection(Keeping, Protocol):
     """An open HTTP connection as the sweep sees it."""
 
     def sweep(self, now: float) -> None:
         """Act on every deadline that has passed; `now` is of `Context.now`."""
 
 
-class OpenSession(Protocol):
+class OpenSession(Keeping, Protocol):
     """An open WebSocket as those see it who sweep and stop the server."""
 
     def check(self, now: float) -> None:
@@ -89,6 +115,17 @@ class Context:
             pong_timeout_s=limits.pong_timeout_s,
             slow_timeout_s=limits.slow_timeout_s,
         )
+        self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
+        # One request within the limits has room, whatever is set.
+        self.memory: Quota[Keeping] = Quota(
+            max(limits.connection_memory_max_bytes, limits.max_request_bytes),
+            max(limits.max_bytes_per_connection, limits.max_request_bytes),
+        )
+        """What connections keep of what has begun and not ended, and of what is not read."""
+        self.closings = Closings()
+        self.entrance = Entrance(
+            limits.max_connections, limits.max_connections_per_address, limits.trusted_proxies
+        )
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
@@ -109,10 +146,17 @@ class Context:
             return StoreUnavailable(f"the store takes no writes: {problem}")
         return None
 
+    def keep(self, who: Keeping, kind: Kind, size: int) -> None:
+        """`who` keeps so many bytes of this kind now; if that is too much, somebody gives way."""
+        now = self.now()
+        if self.memory.keep(who, kind, size, now):
+            for leaving, most in self.memory.to_give_way(now):
+                leaving.give_way(most)
+
     @property
     def connection_count(self) -> int:
-        """Open connections of both kinds, which `max_connections` bounds."""
-        return len(self.connections) + len(self.sessions)
+        """Open connections of both kinds, which `max_connections` bounds; without those too many."""
+        return len(self.connections) + len(self.sessions) - self.entrance.spare_count
 
     @staticmethod
     def now() -> float:

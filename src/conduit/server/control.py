@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from conduit.server.head import Head
+from conduit.server.outgoing import Outgoing
 
 
 class Control(HttpToolsProtocol):
@@ -31,10 +33,13 @@ class Control(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
         self._on_answered = on_answered
+        # The app has answered, and not all of it is written.
+        self._is_writing = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Prepare for requests on this transport."""
-        super().connection_made(transport)
+        self.outgoing = Outgoing(transport)
+        super().connection_made(cast(asyncio.Transport, self.outgoing))
         self.connections.discard(self)
 
     def handle(self, head: Head, body: bytes) -> None:
@@ -43,8 +48,31 @@ class Control(HttpToolsProtocol):
         self.data_received(b"%b%b\r\n%b" % (head.forward, length, body))
 
     def on_response_complete(self) -> None:
-        """An answer is written; how long the connection may then be idle is the front's matter."""
+        """The app has answered; how long the connection may then be idle is the front's matter."""
         super().on_response_complete()
         self._unset_keepalive_if_required()
-        if not self.transport.is_closing():
-            self._on_answered()
+        self._is_writing = True
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: the app waits, and so do the pieces."""
+        self.outgoing.pause()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The peer has read: the pieces first, and then the app."""
+        takes_more = self.outgoing.resume()
+        self._go_on()
+        if takes_more:
+            super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go what was not written."""
+        self.outgoing.drop()
+        super().connection_lost(exc)
+
+    def _go_on(self) -> None:
+        if self._is_writing and not self.outgoing.waiting_bytes:
+            self._is_writing = False
+            if not self.transport.is_closing():
+                self._on_answered()

@@ -8,10 +8,12 @@ import codecs
 class Fragments:
     """A message of which the last frame has not come."""
 
-    __slots__ = ("_decoder", "data", "is_text")
+    __slots__ = ("_decoder", "data", "is_text", "seen_at")
 
     def __init__(self, *, is_text: bool) -> None:
         self.is_text = is_text
+        # When the sweep saw it first.
+        self.seen_at: float | None = None
         self.data = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 

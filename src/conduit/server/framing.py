@@ -127,6 +127,23 @@ class Framer:
         return self._at < len(self._data)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept of a request that has not been given out."""
+        return not self._data and self._head is None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is in memory of requests that have not been given out."""
+        return len(self._data) + len(self._body)
+
+    def forget(self) -> None:
+        """Let go what was fed; nothing more can be read."""
+        self._data = b""
+        self._at = 0
+        self._head = self._chunks = None
+        self._body = bytearray()
+
+    @property
     def is_behind(self) -> bool:
         """Whether `next_request` was None although there is more to decode of a body: ask again."""
         return self._chunks is not None and self._chunks.is_behind
@@ -157,9 +174,10 @@ class Framer:
             self._body += part
             self._at += len(part)
             complete = len(self._body) == head.content_length
+        # What is in the body is not kept beside it.
+        self._use_up_to(self._at)
         if not complete:
             return None
-        self._use_up_to(self._at)
         body = bytes(self._body)
         self.expects_continue = False
         self._head = self._chunks = None

@@ -86,6 +86,8 @@ class Front(HttpConnection):
             self._control = Control(self.release, *self._for_control)
             self._control.connection_made(self._transport)
         self._control.handle(head, body)
+        if self._excess is not None:
+            self._control.shutdown()
 
     def answer(self, slot: _Publish, outcome: Receipt | list[Receipt] | ConduitError) -> None:
         """What became of a publish; for its slot to call."""
@@ -125,6 +127,17 @@ class Front(HttpConnection):
             self._control.shutdown()
 
     # Inside ---------------------------------------------------------------------------------------
+
+    @property
+    def _unsent_bytes(self) -> int:
+        if self._transport is None:
+            return 0
+        unsent_bytes = self._transport.get_write_buffer_size()
+        return unsent_bytes + (self._control.outgoing.waiting_bytes if self._control else 0)
+
+    @property
+    def _written_bytes(self) -> int:
+        return 0 if self._control is None else self._control.outgoing.written_bytes
 
     def _publish_batch(self, head: Head, body: bytes) -> None:
         slot = _Publish(head, None, self)

@@ -24,6 +24,7 @@ READ_BUFFER_INITIAL_BYTES = 2048
 
 _CLOSE_FRAME = 0x88
 _KEY_LENGTH = 24
+_ANY_KEY = base64.b64encode(bytes(16))
 _NONCE_BYTES = 16
 _REQUEST = (
     b"GET / HTTP/1.1\r\nHost: conduit\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -80,6 +81,41 @@ def accept(
     what `rest` holds, are called before this returns. An error of `on_open` comes out of here; the
     caller must then drop the transport.
     """
+    protocol = _begin(transport, websocket, max_frame_bytes, intake)
+    websocket.start(transport, protocol, max_frame_bytes)
+    protocol.give(memoryview(_REQUEST % key.encode()))
+    _forget_request(protocol)
+    websocket.on_open()
+    if rest:
+        protocol.take(memoryview(rest))
+
+
+def renew(
+    transport: asyncio.Transport, websocket: WebSocket, max_frame_bytes: int, intake: Intake
+) -> None:
+    """Give the buffer back that picows reads long frames into; what was read has to be handled. It grows with
+    the largest frame and never shrinks, so another protocol goes on with a new one."""
+    fresh = _begin(transport, websocket, max_frame_bytes, intake, silent=True)
+    websocket.start(transport, fresh, max_frame_bytes)
+    fresh.give(memoryview(_REQUEST % _ANY_KEY))
+    _forget_request(fresh)
+
+
+def _forget_request(protocol: Incoming) -> None:
+    """picows keeps them as long as the connection: 2 KiB that nobody reads again."""
+    protocol.transport.request.headers.clear()
+    protocol.transport.response.headers.clear()
+
+
+def _begin(
+    transport: asyncio.Transport,
+    websocket: WebSocket,
+    max_frame_bytes: int,
+    intake: Intake,
+    *,
+    silent: bool = False,
+) -> Incoming:
+    """Have picows read from the transport; `silent`: and answer no request."""
     # By name, and tests/server/test_picows.py holds what is relied on: the class is not picows' public face.
     protocol = Incoming(
         host_port=None,
@@ -99,16 +135,9 @@ def accept(
         read_buffer_init_size=READ_BUFFER_INITIAL_BYTES,
     )
     protocol.begin(websocket, transport, intake)
-    protocol.connection_made(_Outlet(transport, websocket))
+    protocol.connection_made(_Outlet(transport, websocket, silent=silent))
     transport.set_protocol(protocol)
-    websocket.start(transport, protocol, max_frame_bytes)
-    protocol.give(memoryview(_REQUEST % key.encode()))
-    # picows keeps them as long as the connection: 2 KiB that nobody reads again.
-    protocol.transport.request.headers.clear()
-    protocol.transport.response.headers.clear()
-    websocket.on_open()
-    if rest:
-        protocol.take(memoryview(rest))
+    return protocol
 
 
 class _Outlet:
@@ -121,11 +150,13 @@ class _Outlet:
     is read until the peer closes it too, or `WebSocket.check` drops it.
     """
 
-    __slots__ = ("_transport", "_websocket")
+    __slots__ = ("_silent", "_transport", "_websocket")
 
-    def __init__(self, transport: asyncio.Transport, websocket: WebSocket) -> None:
+    def __init__(self, transport: asyncio.Transport, websocket: WebSocket, *, silent: bool) -> None:
         self._transport = transport
         self._websocket = websocket
+        # The handshake was answered already, by another.
+        self._silent = silent
 
     def get_extra_info(self, name: str) -> object:
         return self._transport.get_extra_info(name)
@@ -139,7 +170,7 @@ class _Outlet:
             self._websocket.broken()
             code, reason = int.from_bytes(data[2:4], "big"), data[4:].decode()
             asyncio.get_running_loop().call_soon(self._refuse, code, reason)
-        else:
+        elif not self._silent:
             self._transport.write(data)
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ KNOWN_HEAD_MAX_BYTES = 2048
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
+_PROBE_METHODS = frozenset({b"GET", b"HEAD"})
+_PROBE_PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
 
 
 class Route(enum.Enum):
@@ -33,6 +35,8 @@ class Route(enum.Enum):
     PUBLISH = enum.auto()
     BATCH = enum.auto()
     WEBSOCKET = enum.auto()
+    PROBE = enum.auto()
+    """As CONTROL; answered also when there are too many connections."""
     CONTROL = enum.auto()
 
 
@@ -174,6 +178,9 @@ def _tokens(headers: dict[str, str], name: str) -> list[str]:
 def _route(method: bytes, url: bytes) -> Route:
     if method == b"POST":
         return _HOT.get(url, Route.CONTROL)
-    if method == b"GET" and url.split(b"?", 1)[0] == _WEBSOCKET_PATH:
+    path = url.split(b"?", 1)[0]
+    if method == b"GET" and path == _WEBSOCKET_PATH:
         return Route.WEBSOCKET
+    if method in _PROBE_METHODS and path in _PROBE_PATHS:
+        return Route.PROBE
     return Route.CONTROL

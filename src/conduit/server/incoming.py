@@ -17,6 +17,8 @@ from conduit.server.websocket import UNKNOWN_BYTES, WebSocket
 
 # At most 170 frames, the smallest of which have 6 bytes.
 PIECE_BYTES = 1_024
+# Of an incomplete frame that is longer the WebSocket hears with each part that comes.
+LONG_BYTES = 32_768
 
 _LENGTH_16, _LENGTH_64 = 126, 127
 # picows' own, without a look-up for each read.
@@ -66,6 +68,22 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
     def is_behind(self) -> bool:
         """Whether something was read that is not handled yet."""
         return bool(self._rest)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all is handled that was read, and nothing keeps it from reading on."""
+        is_waiting = self._is_waiting or self._is_held or self._is_stopped or self._is_lost
+        return not (self._rest or self.pending_bytes or is_waiting)
+
+    @property
+    def size_bytes(self) -> int:
+        """How large picows' buffer is; it says only how much of it is free."""
+        return len(_get_buffer(self, 0)) + self.pending_bytes
+
+    @property
+    def rest_bytes(self) -> int:
+        """What was read and picows was not given yet."""
+        return len(self._rest)
 
     def hold(self) -> None:
         """Neither read nor handle more, but for the piece that is being handled. Idempotent."""
@@ -202,6 +220,9 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
             self._missing_bytes = max(0, self._missing_bytes - count)
         else:
             self.pending_bytes, self._missing_bytes = tail_bytes, 0
+        if self.pending_bytes > LONG_BYTES:
+            # Not at once: whoever has to give way must not be closed in the middle of a read.
+            asyncio.get_running_loop().call_soon(self._websocket.on_growing)
         start = end - self.pending_bytes
         if start >= 0:
             self._missing_bytes = max(0, frame_bytes(data[start:end]) - self.pending_bytes)

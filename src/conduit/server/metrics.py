@@ -109,6 +109,7 @@ class _Collector(Collector):
             broker.delivery_memory_bytes,
         )
         yield from self._sizes()
+        yield from self._bounds()
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
@@ -123,6 +124,25 @@ class _Collector(Collector):
         yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
         is_ready = self._context.not_ready() is None
         yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
+
+    def _bounds(self) -> Iterator[Metric]:
+        """What connections keep, and which bounds they have reached."""
+        kept = GaugeMetricFamily(
+            "conduit_connection_memory_bytes",
+            "What connections keep in memory, by kind; bounded by CONDUIT_CONNECTION_MEMORY_MAX_BYTES.",
+            labels=["kind"],
+        )
+        for kind, size in self._context.memory.bytes_by_kind.items():
+            kept.add_metric([kind.value], size)
+        yield kept
+        closed = CounterMetricFamily(
+            "conduit_connection_closed",
+            "Connections closed or refused because a bound was reached, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in self._context.closings.counts.items():
+            closed.add_metric([reason], count)
+        yield closed
 
     def _sizes(self) -> Iterator[Metric]:
         for name, about in _SIZES.items():

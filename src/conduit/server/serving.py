@@ -19,13 +19,16 @@ import uvicorn
 
 from conduit import __version__
 from conduit.server.collecting import Collecting
-from conduit.server.context import Context, OpenSession
+from conduit.server.context import Connection, Context, OpenSession
 from conduit.server.front import make_front
 from conduit.server.rest.api import create_api
+from conduit.server.trimming import Trimming, malloc_trim
 
 logger = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
+# Of each kind in one turn of the loop: one or two milliseconds.
+SWEPT_SLICE_COUNT = 1_000
 # How long a busy thread keeps Python's lock from the others.
 SWITCH_INTERVAL_S = 0.0005
 # Connections that the kernel keeps for us between two turns of the loop.
@@ -67,6 +70,7 @@ class Server(uvicorn.Server):
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._collecting = Collecting(context.pauses)
+        self._trimming = Trimming(malloc_trim())
         self._front = make_front(context)
         api = create_api(context)
         # It takes a while to build, so not when the first request asks for it.
@@ -158,6 +162,7 @@ class Server(uvicorn.Server):
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         self._collecting.stop()
+        self._trimming.stop()
 
     async def _close_sessions(self) -> None:
         loop = asyncio.get_running_loop()
@@ -179,12 +184,27 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self._sweep_timer = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
         now = self._context.now()
-        for connection in tuple(self._context.connections):
-            _check(connection.sweep, now)
-        for session in tuple(self._context.sessions):
-            _check(session.check, now)
         self._context.slow.tell()
+        self._context.closings.report(now)
+        self._context.entrance.begin_sweep(self._context.connection_count)
         self._collecting.look()
+        self._trimming.look(self._context.memory.total_bytes)
+        self._sweep_slice(tuple(self._context.connections), tuple(self._context.sessions), now)
+
+    def _sweep_slice(
+        self, connections: tuple[Connection, ...], sessions: tuple[OpenSession, ...], now: float
+    ) -> None:
+        """Some in this turn of the loop, the others in the next ones."""
+        context, count = self._context, SWEPT_SLICE_COUNT
+        for connection in connections[:count]:
+            if connection in context.connections:
+                _check(connection.sweep, now)
+        for session in sessions[:count]:
+            if session in context.sessions:
+                _check(session.check, now)
+        if len(connections) > count or len(sessions) > count:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._sweep_slice, connections[count:], sessions[count:], now)
 
 
 def _url(host: str, port: int) -> str:

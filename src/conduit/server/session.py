@@ -41,7 +41,7 @@ from conduit.protocol.frames import (
 )
 from conduit.protocol.records import Receipt
 from conduit.server.context import Context
-from conduit.server.websocket import WebSocket
+from conduit.server.watched_socket import WatchedWebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +57,12 @@ REF_MAX_CHARS = 128
 _HEARTBEAT_ACK = server_frame(HeartbeatAck())
 
 
-class Session(WebSocket):
+class Session(WatchedWebSocket):
     """One connection of a client. All calls are on the loop's thread."""
 
     __slots__ = (
         "_bad_count",
         "_connection",
-        "_context",
         "_has_ended",
         "_is_paused",
         "_is_restarting",
@@ -74,8 +73,7 @@ class Session(WebSocket):
     )
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context.timing)
-        self._context = context
+        super().__init__(context)
         self._tenant = DEFAULT_TENANT
         self._connection: Connection = context.broker.connect(self._tenant, self)
         # The subscribe that is under way, and the frames that came after it.
@@ -104,10 +102,13 @@ class Session(WebSocket):
     def on_open(self) -> None:
         """Count the session."""
         self._context.sessions.add(self)
+        self._context.entrance.enter(self, self._transport)
 
     def on_closed(self) -> None:
         """Do what was asked before the end, and give back what is still out."""
         self._context.sessions.discard(self)
+        self._context.memory.let_go(self)
+        self._context.entrance.leave(self)
         kept, self._kept = self._kept, None
         if kept:
             self._context.broker.turn.spread(self._end(kept))
@@ -252,6 +253,11 @@ class Session(WebSocket):
             self._kept = None
             detail = f"more than {BAD_FRAMES_MAX_COUNT} frames of this connection could not be used"
             self._refuse(None, None, LimitReached(detail, code="too_many_bad_frames"))
+
+    def refuse(self, error: ConduitError, close_code: int) -> None:
+        """The connection cannot go on: say why, then end it."""
+        self._refuse(None, None, error)
+        self.close(close_code, error.code)
 
     def go_on(self) -> None:
         """See `Peer.go_on`."""

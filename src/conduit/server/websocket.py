@@ -23,6 +23,7 @@ from conduit.protocol.codes import (
     CLOSE_SLOW,
     CLOSE_TOO_BIG,
     CLOSE_UNSUPPORTED,
+    is_close_code,
 )
 from conduit.server.fragments import Fragments, is_utf8
 
@@ -139,6 +140,9 @@ class WebSocket(WSListener):
 
     def on_slow(self) -> None:
         """It did not drain, and is closed next, with 4008 or at once."""
+
+    def on_growing(self) -> None:
+        """More is kept of what has not come in whole: a message, or the buffer that frames are read into."""
 
     def on_closed(self) -> None:
         """The connection is gone. The last call, and the only one that is sure to come."""
@@ -368,7 +372,9 @@ class WebSocket(WSListener):
             self.close(CLOSE_TOO_BIG, f"a message is limited to {self._max_message_bytes} bytes")
         elif not message.add(frame.get_payload_as_bytes(), last=bool(frame.fin)):
             self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
-        elif frame.fin:
+        elif not frame.fin:
+            self.on_growing()
+        else:
             self._message = None
             deliver = self.on_text if message.is_text else self.on_binary
             deliver(bytes(message.data))
@@ -384,15 +390,10 @@ class WebSocket(WSListener):
     def _on_close(self, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
         code = int.from_bytes(payload[:2], "big") if payload else CLOSE_NORMAL
-        self.close(code if _is_close_code(code) else CLOSE_PROTOCOL_ERROR)
+        self.close(code if is_close_code(code) else CLOSE_PROTOCOL_ERROR)
         self._is_late = False
         self._transport.close()
 
 
 def _pong_frame(payload: bytes) -> bytes:
     return b"\x8a%c%b" % (len(payload), payload)
-
-
-def _is_close_code(code: int) -> bool:
-    """Whether a close frame may carry the code (RFC 6455 §7.4, and IANA's registry up to 1014)."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
