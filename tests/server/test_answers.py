@@ -107,6 +107,15 @@ def test_every_code_makes_an_answer_with_its_status(code):
     assert "field" not in content
 
 
+def test_a_problem_repeats_no_more_of_a_request_than_a_person_reads():
+    sent = "x" * 300_000
+    _, body = problem(InvalidRequest(f"unknown field {sent!r}", field=sent), "r1")
+    assert len(json.dumps(body)) < 3_000
+    assert str(body["detail"]).startswith("unknown field 'xxx")
+    _, body = problem(InvalidRequest("unknown field", field="\ud800"), "r1")
+    assert body["field"] == "?"
+
+
 @pytest.mark.parametrize(
     "error", [StateError("secret"), StoreDataError("secret", code="no_such_code")]
 )

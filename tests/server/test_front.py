@@ -111,7 +111,8 @@ async def test_an_error_that_nobody_raised_on_purpose_is_500_too(port, client, c
         raise KeyError("a secret of the server")
 
     port.broker.publish = port.broker.publish_batch = broken
-    await client.send(publish(1), request("POST", BATCH, b'{"messages":[]}'))
+    batch = b'{"messages":[{"topic":"t","payload":1}]}'
+    await client.send(publish(1), request("POST", BATCH, batch))
     for _ in range(2):
         answer = await client.answer()
         assert (answer.status, answer.json["code"]) == (500, "internal")

@@ -257,7 +257,7 @@ async def test_an_unknown_job_is_404(api: Api, method):
         ({"from_time": 5}, "invalid_request", "from_time"),
         ({"q": "\ud800"}, "invalid_request", "q"),
         ({"topics": "t"}, "unknown_field", "topics"),
-        ({"\ud800": "t"}, "invalid_request", None),
+        ({"\ud800": "t"}, "unknown_field", "?"),
     ],
 )
 async def test_a_job_with_a_fault_is_refused_by_field(api: Api, body, code, field):

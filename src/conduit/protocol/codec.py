@@ -22,7 +22,6 @@ from conduit.protocol.frames import (
     AnyClientFrame,
     AnyServerFrame,
     ErrorFrame,
-    PublishBatchRequest,
     PublishRequest,
     ServerFrame,
 )
@@ -51,7 +50,8 @@ _REF_IN_FRONT = re.compile(rb'\s*+\{(?:%b,)*?\s*+"ref"\s*+:\s*+(%b)' % (_FLAT, _
 _REF_AT_END = re.compile(rb'"ref"\s*+:\s*+(%b)\s*+(?:,%b)*+\}\s*+' % (_STRING, _FLAT), re.DOTALL)
 
 
-def _strict(body: bytes, decode: Callable[[bytes], T]) -> T:
+def decode_strictly(body: bytes, decode: Callable[[bytes], T]) -> T:
+    """What `decode` makes of the body. Raises InvalidRequest for every fault of it."""
     try:
         # Raw payloads are skipped over, not decoded, so their UTF-8 has to be checked here.
         if not body.isascii():
@@ -123,7 +123,6 @@ _server_frame: Callable[[bytes | bytearray], AnyServerFrame] = msgspec.json.Deco
     AnyServerFrame
 ).decode
 _publish = msgspec.json.Decoder(PublishRequest).decode
-_publish_batch = msgspec.json.Decoder(PublishBatchRequest).decode
 
 
 def decode_client_frame(text: bytes) -> AnyClientFrame:
@@ -195,11 +194,6 @@ def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest
             )
         request.idempotency_key = header_key
     return request
-
-
-def decode_publish_batch(body: bytes) -> PublishBatchRequest:
-    """The body of `POST /api/publish/batch`. Raises InvalidRequest."""
-    return _strict(body, _publish_batch)
 
 
 # Times --------------------------------------------------------------------------------------------

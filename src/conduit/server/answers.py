@@ -22,6 +22,9 @@ REQUEST_ID_HEADER = "x-request-id"
 # Interim answer to `Expect: 100-continue` (RFC 9110 §15.2.1).
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+# Of a detail or a field in a problem: both may repeat what the client sent, which may be a whole body.
+QUOTED_MAX_CHARS = 500
+
 _INTERNAL = "internal"
 _INTERNAL_DETAIL = "the server made an error; its log has it under the request id"
 # What may be copied into a header, a log line and a JSON string without a thought.
@@ -49,7 +52,8 @@ def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]
     """
     name = error.code if error.code in CODES else _INTERNAL
     code = CODES[name]
-    detail = error.told if code.status != HTTPStatus.INTERNAL_SERVER_ERROR else _INTERNAL_DETAIL
+    is_ours = code.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = _INTERNAL_DETAIL if is_ours else _quoted(error.told)
     body: dict[str, object] = {
         "type": f"urn:conduit:problem:{name}",
         "title": code.title,
@@ -58,10 +62,17 @@ def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]
         "detail": detail,
     }
     if error.field is not None:
-        body["field"] = error.field
+        body["field"] = _quoted(error.field)
     body["request_id"] = identity
     body["error"] = detail
     return code.status, body
+
+
+def _quoted(text: str) -> str:
+    """The text as an answer may have it: not too long, and without halves of surrogate pairs."""
+    if len(text) > QUOTED_MAX_CHARS:
+        text = text[: QUOTED_MAX_CHARS - 1] + "…"
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def problem_headers(error: ConduitError, identity: str) -> dict[str, str]:

@@ -16,7 +16,8 @@ from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
-from conduit.protocol.codec import decode_publish, decode_publish_batch
+from conduit.protocol.batch import decode_publish_batch
+from conduit.protocol.codec import decode_publish
 from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection, Slot
@@ -143,7 +144,7 @@ class Front(HttpConnection):
         slot = _Publish(head, None, self)
         self.enqueue(slot)
         try:
-            requests = decode_publish_batch(body).messages
+            requests = decode_publish_batch(body, self.context.limits.max_batch_count).messages
             if head.idempotency_key is not None:
                 raise InvalidRequest(
                     "the messages of a batch have their own keys", field="Idempotency-Key"

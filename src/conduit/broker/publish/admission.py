@@ -11,6 +11,7 @@ from conduit.broker.catalog import Topic
 from conduit.core.message import NewMessage
 from conduit.errors import InvalidRequest, LimitReached
 from conduit.names import check_text
+from conduit.protocol.batch import check_batch_count
 from conduit.protocol.codec import encode_json
 from conduit.protocol.depth import is_deeper
 from conduit.protocol.frames import PublishRequest
@@ -43,10 +44,7 @@ class Admission:
 
     def check_count(self, requests: Sequence[PublishRequest]) -> None:
         """Raises InvalidRequest if a batch has too many messages, or none."""
-        if not 1 <= len(requests) <= self._max_batch_count:
-            raise InvalidRequest(
-                f"messages must have 1 to {self._max_batch_count} elements", field="messages"
-            )
+        check_batch_count(len(requests), self._max_batch_count)
 
     def message(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
         """The request as a new message of the topic.

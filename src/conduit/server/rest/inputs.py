@@ -20,7 +20,9 @@ from pydantic import (
     Field,
     PlainValidator,
     WithJsonSchema,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from conduit.errors import InvalidRequest
 from conduit.names import DEFAULT_TENANT
@@ -33,6 +35,8 @@ T = TypeVar("T")
 PAGE_COUNT = 50
 PAGE_MAX_COUNT = 500
 TEXT_MAX_LENGTH = 255
+# The type of pydantic's error for a field that does not exist; `name` in its context says which.
+UNKNOWN_FIELD = "unknown_field"
 
 
 # Who asks -----------------------------------------------------------------------------------------
@@ -87,11 +91,16 @@ def _text(text: str) -> str:
     return text
 
 
+def _shown(value: object) -> str:
+    """What the client sent, as pydantic can put it into an error: half of a surrogate pair breaks it."""
+    return str(value).encode(errors="replace").decode()
+
+
 def _start(value: object) -> StartSpec:
     try:
         start: StartSpec = msgspec.convert(value, StartSpec)
     except msgspec.ValidationError as error:
-        raise ValueError(f"is no start: {error}") from error
+        raise ValueError(f"is no start: {_shown(error)}") from error
     return start
 
 
@@ -112,13 +121,27 @@ Start = Annotated[
 # Bodies and queries -------------------------------------------------------------------------------
 
 
-class Body(BaseModel):
+class _Known(BaseModel):
+    """Refuses the first field that it does not know. pydantic alone makes an error of each, which for a
+    body of 35,000 took 0.1 s that nobody else was served in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_all(cls, given: object) -> object:
+        if isinstance(given, dict):
+            for name in given:
+                if name not in cls.model_fields:
+                    raise PydanticCustomError(UNKNOWN_FIELD, "is not known", {"name": _shown(name)})
+        return given
+
+
+class Body(_Known):
     """Base of every JSON body: no unknown fields, no guessing of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class QueryModel(BaseModel):
+class QueryModel(_Known):
     """Base of every query string."""
 
     model_config = ConfigDict(extra="forbid")

@@ -19,6 +19,7 @@ from conduit.errors import (
 )
 from conduit.protocol.codec import encode_json
 from conduit.server.answers import problem, problem_headers
+from conduit.server.rest.inputs import UNKNOWN_FIELD
 
 _NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
@@ -91,10 +92,11 @@ def refusal(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
     An unknown field comes first: a misspelled one is missing under its right name as well.
     """
-    unknown = next((each for each in problems if each["type"] == "extra_forbidden"), None)
+    unknown = next((each for each in problems if each["type"] == UNKNOWN_FIELD), None)
     found = unknown or problems[0]
     field = ".".join(str(part) for part in found["loc"][1:])
     if unknown is not None:
+        field = f"{field}.{unknown['ctx']['name']}".lstrip(".")
         return InvalidRequest(f"unknown field {field!r}", code="unknown_field", field=field)
     if found["type"] == "json_invalid":
         reason = found["ctx"]["error"]

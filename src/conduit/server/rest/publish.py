@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from conduit.broker.waiting import result_of
-from conduit.protocol.codec import decode_publish, decode_publish_batch, encode_json
+from conduit.protocol.batch import decode_publish_batch
+from conduit.protocol.codec import decode_publish, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
 from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.rest.inputs import NO_QUERY, Shared, Tenant
@@ -70,6 +71,6 @@ async def publish(
 )
 async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Response:
     """Publish up to 1,000 messages in one commit, all or nothing."""
-    batch = decode_publish_batch(await request.body())
+    batch = decode_publish_batch(await request.body(), shared.limits.max_batch_count)
     receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
     return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)
