@@ -133,6 +133,11 @@ SMUGGLING = [
     b"X y: a\r\n",
     b"Host: y\r\n",
     b"Idempotency-Key: a\r\nIdempotency-Key: a\r\n",
+    b"Authorization: Bearer a\r\nAuthorization: Bearer a\r\n",
+    b"authorization: Bearer a\r\nX: y\r\nAUTHORIZATION:\r\n",
+    b"Origin: https://a\r\nOrigin: https://b\r\n",
+    b"X-API-Key: a\r\nX-Api-Key: b\r\n",
+    b"X-Conduit-Tenant: a\r\nX-Conduit-Tenant: b\r\n",
 ]
 
 
@@ -141,6 +146,16 @@ def test_ambiguous_headers_are_refused(lines):
     with pytest.raises(InvalidRequest) as caught:
         parse(lines)
     assert caught.value.code == "invalid_request"
+
+
+def test_a_header_that_is_refused_for_coming_twice_is_named():
+    with pytest.raises(InvalidRequest, match="the origin header is given twice") as caught:
+        parse(b"Origin: https://a\r\nOrigin: https://b\r\n")
+    assert caught.value.field == "origin"
+
+
+def test_other_headers_may_come_twice():
+    assert parse(b"Via: a\r\nVia: b\r\n").headers["via"] == "a, b"
 
 
 @pytest.mark.parametrize(

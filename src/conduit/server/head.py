@@ -22,6 +22,11 @@ HEADERS_MAX_COUNT = 100
 KNOWN_HEADS_MAX_COUNT = 1024
 KNOWN_HEAD_MAX_BYTES = 2048
 
+# What a request can have once: joined, two of them would be a third that nobody has sent, and of two servers
+# in a row each could go by another one.
+_ONCE = frozenset(
+    {"authorization", "host", "idempotency-key", "origin", "x-api-key", "x-conduit-tenant"}
+)
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
@@ -57,7 +62,7 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     idempotency_key: str | None
     request_id: str | None
     headers: dict[str, str]
-    """Names in lower case, repeated ones joined by a comma."""
+    """Names in lower case, repeated ones joined by a comma where they may be repeated."""
     forward: bytes
     """The head for the control plane, without the empty line at its end and, for a chunked body,
     without a length: the body is passed on whole."""
@@ -154,7 +159,7 @@ def _join(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name not in headers:
             headers[name] = value
-        elif name in ("host", "idempotency-key"):
+        elif name in _ONCE:
             raise InvalidRequest(f"the {name} header is given twice", field=name)
         else:
             headers[name] += f", {value}"
