@@ -134,7 +134,8 @@ def _restart(system: _System, server: Server) -> dict[str, float]:
 
 def _unknown_key(port: int, number: int) -> list[str]:
     key = filling.key(number)
-    body = {"topic": TOPIC, "payload": "again", "idempotency_key": key}
+    values = TOPIC.encode(), wire.PAYLOAD % number, key.encode()
+    body = b'{"topic":"%b","payload":%b,"idempotency_key":"%b"}' % values
     answer = wire.call(port, "POST", "/api/publish", body)
     is_known = answer["duplicate"] is True and answer["seq"] == number + 1
     return [] if is_known else [f"{key} was not known any more"]

@@ -60,10 +60,11 @@ def connect(port: int) -> socket.socket:
 
 
 def call(port: int, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """One request for what is not measured. Raises RuntimeError unless the answer is a 2xx."""
+    """One request for what is not measured; a body of bytes goes as it is. Raises RuntimeError unless the
+    answer is a 2xx."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        content = None if body is None else json.dumps(body)
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         text = answer.read()

@@ -159,7 +159,7 @@ class Settings(BaseModel):
     idempotency_max_count: Count = Field(
         250_000,
         description="Most idempotency keys known at a time, of all topics; "
-        "beyond it the oldest are forgotten early.",
+        "beyond it the topic that has the most forgets its oldest early.",
         le=10_000_000,
     )
 

@@ -15,7 +15,11 @@ def test_a_new_message_has_all_of_a_stored_one_but_its_number():
     stored = set(Message.__struct_fields__)
 
     assert stored - set(NewMessage.__struct_fields__) == {"seq"}
-    assert set(NewMessage.__struct_fields__) - stored == {"topic_id", "idempotency_key"}
+    assert set(NewMessage.__struct_fields__) - stored == {
+        "topic_id",
+        "idempotency_key",
+        "payload_hash",
+    }
 
 
 def test_a_subscription_that_says_nothing_has_the_documented_settings():

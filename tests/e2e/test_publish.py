@@ -114,7 +114,7 @@ def test_a_repeated_idempotency_key_answers_with_the_first_result_and_stores_not
 ):
     ws.subscribe(topic)
     first = api.publish(topic, "one", idempotency_key="k")
-    again = api.publish(topic, "two", idempotency_key="k")
+    again = api.publish(topic, "one", idempotency_key="k")
     assert again["duplicate"] is True
     assert first["duplicate"] is False
     for field in ("message_id", "seq", "epoch", "published_at", "topic"):
@@ -150,9 +150,24 @@ def test_of_concurrent_publishes_with_one_key_one_is_stored_and_all_answer_alike
 def test_the_same_key_over_websocket_is_a_duplicate_too(api, ws, topic):
     api.create_topic(topic)
     first = api.publish(topic, 1, idempotency_key="k")
-    frame = ws.request("publish", topic=topic, payload=2, idempotency_key="k")
+    frame = ws.request("publish", topic=topic, payload=1, idempotency_key="k")
     assert frame["duplicate"] is True
     assert frame["message_id"] == first["message_id"]
+
+
+def test_a_key_with_another_payload_is_a_conflict_over_http_and_websocket(api, ws, topic):
+    api.create_topic(topic)
+    body = {"topic": topic, "payload": 1, "idempotency_key": "k"}
+    api.post("/api/publish", body)
+    refused = api.post("/api/publish", {**body, "payload": 2})
+    assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict")
+    batch = {"messages": [{"topic": topic, "payload": 0}, {**body, "payload": 2}]}
+    refused = api.post("/api/publish/batch", batch)
+    assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict")
+    assert refused.json["field"] == "messages[1].idempotency_key"
+    ws.send({"type": "publish", **body, "payload": 2, "ref": "r"})
+    assert ws.receive("error", ref="r")["code"] == "idempotency_conflict"
+    assert api.topic(topic)["last_seq"] == 1
 
 
 def test_a_refused_publish_does_not_take_its_idempotency_key(api, topic):
@@ -226,7 +241,7 @@ def test_idempotency_keys_work_inside_a_batch_and_between_batches(api, topic):
     api.create_topic(topic)
     messages = [
         {"topic": topic, "payload": number, "idempotency_key": key}
-        for number, key in enumerate(["a", "b", "a"])
+        for number, key in [(0, "a"), (1, "b"), (0, "a")]
     ]
     first = api.post("/api/publish/batch", {"messages": messages}).json["results"]
     again = api.post("/api/publish/batch", {"messages": messages}).json["results"]

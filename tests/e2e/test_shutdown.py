@@ -124,6 +124,8 @@ def test_a_restart_keeps_topics_messages_positions_attempts_and_dead_letters(sto
         assert [dead["reason"] for dead in api.dead_letters()] == ["bad"]
         repeated = api.publish("t", "keyed", idempotency_key="k")
         assert (repeated["duplicate"], repeated["seq"]) == (True, key["seq"])
+        other = {"topic": "t", "payload": "other", "idempotency_key": "k"}
+        assert api.post("/api/publish", other).json["code"] == "idempotency_conflict"
         view = api.subscription("s")
         settings = {**view, **view.get("settings", {})}
         assert (settings["ack_wait_ms"], settings["max_attempts"]) == (60_000, 4)

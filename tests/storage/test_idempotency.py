@@ -1,3 +1,5 @@
+import pytest
+
 from conduit.storage.base import KnownKey, Rule
 from tests.storage import given
 from tests.storage.given import NOW_MS
@@ -11,6 +13,38 @@ async def test_a_key_is_recorded_with_the_result_it_stands_for(store):
     await store.append([given.message(record.topic_id), new])
     known = KnownKey(record.topic_id, "käse\x00'", new.message_id, 2, NOW_MS)
     assert await store.known_keys(0, ALL) == [known]
+
+
+@pytest.mark.parametrize("payload_hash", [b"\x00" * 8, b"\xff" * 8])
+async def test_a_key_is_recorded_with_the_hash_of_its_payload(store, payload_hash):
+    record = await given.topic(store)
+    unkeyed = given.message(record.topic_id)
+    keyed = [
+        given.message(record.topic_id, idempotency_key=key, payload_hash=hashed)
+        for key, hashed in (("a", payload_hash), ("b", None))
+    ]
+    await store.append([unkeyed, *keyed])
+    hashes = {known.key: known.payload_hash for known in await store.known_keys(0, ALL)}
+    assert hashes == {"a": payload_hash, "b": None}
+
+
+async def test_of_more_keys_than_may_be_known_the_topic_with_the_most_loses_its_oldest(store):
+    few, many, more = [await given.topic(store, name) for name in ("few", "many", "more")]
+    await store.append([given.message(few.topic_id, idempotency_key=f"few {n}") for n in range(2)])
+    for n in range(6):
+        at_ms = NOW_MS + 1 + n
+        some = [given.message(many.topic_id, at_ms=at_ms, idempotency_key=f"many {n}")]
+        if n >= 2:
+            some.append(given.message(more.topic_id, at_ms=at_ms, idempotency_key=f"more {n}"))
+        await store.append(some)
+    for limit, known in (
+        (8, ["few 0", "few 1", "many 3", "more 3", "many 4", "more 4", "many 5", "more 5"]),
+        (6, ["few 0", "few 1", "many 4", "more 4", "many 5", "more 5"]),
+        (3, ["few 1", "many 5", "more 5"]),
+    ):
+        found = await store.known_keys(0, limit)
+        assert sorted(key.key for key in found) == sorted(known)
+        assert [key.published_at_ms for key in found] == sorted(k.published_at_ms for k in found)
 
 
 async def test_keys_come_oldest_first_from_a_time_on(store):
@@ -46,9 +80,11 @@ async def test_a_key_belongs_to_its_topic(store):
 async def test_a_key_that_is_used_again_stands_for_the_newest_result(store):
     record = await given.topic(store)
     for at in (0, 5):
-        new = given.message(record.topic_id, at_ms=NOW_MS + at, idempotency_key="again")
+        new = given.message(
+            record.topic_id, at_ms=NOW_MS + at, idempotency_key="again", payload_hash=b"%d" % at
+        )
         await store.append([new])
-    known = KnownKey(record.topic_id, "again", new.message_id, 2, NOW_MS + 5)
+    known = KnownKey(record.topic_id, "again", new.message_id, 2, NOW_MS + 5, b"5")
     assert await store.known_keys(0, ALL) == [known]
     assert await store.forget_keys(NOW_MS + 5, 10) == 0
 

@@ -84,13 +84,14 @@ async def test_a_file_of_the_first_schema_is_brought_to_ours_and_keeps_what_it_h
     connection.close()
     store = SqliteStore(tmp_path / "log.db")
     await store.open()
-    assert [known.key for known in await store.known_keys(0, 10)] == ["k"]
+    (known,) = await store.known_keys(0, 10)
+    assert (known.key, known.payload_hash) == ("k", None)
     assert await store.progress(1) == [Progress(1, 1, 1, 2, b"o")]
     await store.seek(1, [(1, 0)])
     assert await store.progress(1) == [Progress(1, 1, 0, 0)]
     await store.close()
     with apsw.Connection(str(tmp_path / "log.db")) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {reads._KNOWN_KEYS}", (0, 10)).fetchall()
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {reads._NEWEST_KEYS}", (0, 10)).fetchall()
     connection.close()
     steps = [step for *_, step in plan]
     # Neither a look into the table for each key nor a sort of them all.

@@ -29,6 +29,8 @@ class NewMessage(msgspec.Struct, gc=False):
     idempotency_key: str | None = None
     published_at_ms: int = 0
     """Set when its commit begins."""
+    payload_hash: bytes | None = None
+    """Of one with an idempotency key: kept with the key."""
 
     @property
     def size_bytes(self) -> int:

@@ -61,6 +61,7 @@ CODES: dict[str, Code] = {
     "topic_not_found": Code(404, "The topic does not exist"),
     "topic_exists": Code(409, "The topic exists already"),
     "message_not_found": Code(404, "No such message is stored"),
+    "idempotency_conflict": Code(409, "The idempotency key stands for another payload"),
     # Subscriptions and deliveries
     "subscription_not_found": Code(404, "The subscription does not exist"),
     "subscription_exists": Code(409, "The subscription exists already"),

@@ -105,6 +105,8 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
     message_id: str
     seq: int
     published_at_ms: int
+    payload_hash: bytes | None = None
+    """Of the message; None if it was recorded by a version that kept none."""
 
 
 class Appender(Protocol):
@@ -265,8 +267,9 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
     # Idempotency ----------------------------------------------------------------------------------
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        """The newest `limit` of the keys recorded at or after `since_ms`, oldest first. What it costs
-        follows from `limit`, not from how many there are."""
+        """Up to `limit` of the keys recorded at or after `since_ms`, oldest first. Of more, the topics that
+        have the most lose their oldest: see `storage/keys.py`. What it costs follows from `limit`, not from
+        how many there are."""
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         """Remove up to `limit` keys recorded before `before_ms`; returns how many."""

@@ -14,9 +14,19 @@ class FromPublishers:
         self.state = state
         self.waiting_count = 0
         """Publishes that have no answer."""
+        self._payloads: dict[tuple[str, str], set[bytes]] = {}
 
-    def answered(self, receipt: Receipt, key: str | None) -> None:
-        """A publish was accepted: it is in the log, under this number, and was handed on."""
+    def keyed(self, topic: str, key: str, payload: bytes) -> None:
+        """A message is published under this key."""
+        self._payloads.setdefault((topic, key), set()).add(payload)
+
+    def had_another(self, topic: str, key: str, payload: bytes) -> bool:
+        """Whether the key was used for another payload as well."""
+        return bool(self._payloads.get((topic, key), set()) - {payload})
+
+    def answered(self, receipt: Receipt, key: str | None, payload: bytes) -> None:
+        """A publish was accepted: it is in the log, under this number, and was handed on. `payload`: of one
+        with a key."""
         place = self.state.log.places.get(receipt.message_id)
         if place is None:
             raise Violation(f"{receipt} was answered, and it is not in the log")
@@ -25,6 +35,8 @@ class FromPublishers:
             raise Violation(f"{receipt} was answered, and it is {topic} {seq}")
         if receipt.duplicate:
             self._check_duplicate(receipt, topic.topic_id, key)
+            if topic.messages[seq - 1].payload != payload:
+                raise Violation(f"{receipt} is called a duplicate, and had another payload")
         elif not topic.going and receipt.subscribers != self.state.attached_count(topic):
             count = self.state.attached_count(topic)
             raise Violation(f"{receipt} goes to {count} subscribers")

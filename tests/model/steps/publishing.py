@@ -26,7 +26,8 @@ BATCH_MAX_COUNT = 1_000
 
 @dataclass(frozen=True, repr=False)
 class Publish(Step):
-    """So many messages to each of these topics: one after the other, or as one batch. `size` in bytes."""
+    """So many messages to each of these topics: one after the other, or as one batch. `size` in bytes. Under
+    a key it is one payload mostly, and another one with a count of 4."""
 
     topics: Sequence[str]
     count: int = 1
@@ -36,11 +37,11 @@ class Publish(Step):
 
     async def take(self, world: World) -> None:
         requests = [
-            PublishRequest(topic, _payload(world, self.size), idempotency_key=self.key)
+            PublishRequest(topic, self._payload(world), idempotency_key=self.key)
             for topic in self.topics
             for _ in range(self.count)
         ]
-        sent = Sent(world, self.topics, self.key)
+        sent = Sent(world, self.topics, self.key, bytes(requests[0].payload))
         if not self.is_batch:
             for request in requests:
                 world.publishers.waiting_count += 1
@@ -51,15 +52,27 @@ class Publish(Step):
             world.publishers.waiting_count += 1
             world.broker.publish_batch(world.tenant, batch, sent.answered)
 
+    def _payload(self, world: World) -> msgspec.Raw:
+        if self.key is None:
+            return _payload(world, self.size)
+        payload = b'"under %b%b"' % (self.key.encode(), b"!" if self.count == 4 else b"")
+        for topic in self.topics:
+            world.publishers.keyed(topic, self.key, payload)
+        return msgspec.Raw(payload)
+
 
 class Sent:
     """Publishes on their way: whatever comes of them is told to the model."""
 
-    def __init__(self, world: World, topics: Sequence[str], key: str | None) -> None:
+    def __init__(
+        self, world: World, topics: Sequence[str], key: str | None, payload: bytes
+    ) -> None:
         self._world = world
         found = [world.state.topic_called(name) for name in topics]
         self._topics = [topic if topic is not None and topic.is_known else None for topic in found]
+        self._names = topics
         self._key = key
+        self._payload = payload
         self._taken_count = world.port.faults.taken_count
         self._was_away = world.port.faults.any
 
@@ -72,7 +85,7 @@ class Sent:
                 self._check_refusal(result)
                 return
             for receipt in [result] if isinstance(result, Receipt) else result:
-                world.publishers.answered(receipt, self._key)
+                world.publishers.answered(receipt, self._key, self._payload)
         except Violation as violation:
             world.violated(violation)
 
@@ -88,6 +101,10 @@ class Sent:
             return
         if error.code in AWAY and is_away:
             return
+        if error.code == "idempotency_conflict" and self._key is not None:
+            for name in self._names:
+                if world.publishers.had_another(name, self._key, self._payload):
+                    return
         if error.code == "overloaded" and faults.taken_count:
             # A store that was slow has to be quick for some commits before that is believed.
             return

@@ -8,6 +8,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from conduit.broker.catalog import Topic
+from conduit.core.dedupe import payload_hash
 from conduit.core.message import NewMessage
 from conduit.errors import InvalidRequest, LimitReached
 from conduit.names import check_text
@@ -70,6 +71,7 @@ class Admission:
             message.key = _checked(request.key, f"{path}key")
         if request.idempotency_key is not None:
             message.idempotency_key = _checked(request.idempotency_key, f"{path}idempotency_key")
+            message.payload_hash = payload_hash(payload)
         if request.headers is not None:
             message.headers = _checked_headers(request.headers, f"{path}headers")
         return message

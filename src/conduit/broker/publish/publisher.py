@@ -130,6 +130,7 @@ class Publisher:
             for index, request in enumerate(requests):
                 topic = topics[request.topic]
                 messages.append((topic, self._admit(topic, request, f"messages[{index}].")))
+            self._keys.check_batch(messages)
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
             return

@@ -1,40 +1,32 @@
-"""Idempotency keys in memory, in the order in which they were recorded."""
+"""Idempotency keys in memory."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from conduit.core.shares import Kept, Shares
 from conduit.storage.base import KnownKey
+from conduit.storage.keys import shared_out
 
 
 class Keys:
-    """Keeps at most `max_count` keys; the oldest makes room."""
+    """Keeps at most `max_count` keys; the oldest of the topic that has the most makes room."""
 
     def __init__(self, max_count: int) -> None:
-        # Not a dict: to find its first item it passes all that were removed from its front.
-        self._known: OrderedDict[tuple[int, str], KnownKey] = OrderedDict()
-        self._max_count = max_count
+        self._known: Shares[KnownKey] = Shares(max_count)
 
     def remember(self, known: KnownKey) -> None:
         """Record a key; a key that is there already now stands for this result."""
-        place = (known.topic_id, known.key)
-        self._known.pop(place, None)
-        if len(self._known) >= self._max_count:
-            self._known.popitem(last=False)
-        self._known[place] = known
+        self._known.put(Kept(known.topic_id, known.key, known.published_at_ms, known))
 
-    def since(self, since_ms: int) -> list[KnownKey]:
-        """The keys recorded at or after `since_ms`, oldest first."""
-        found = [known for known in self._known.values() if known.published_at_ms >= since_ms]
-        return sorted(found, key=lambda known: known.published_at_ms)
+    def since(self, since_ms: int, limit: int) -> list[KnownKey]:
+        """See `Store.known_keys`."""
+        found = [kept.value for kept in self._known if kept.at >= since_ms]
+        found.sort(key=lambda known: (known.published_at_ms, known.seq))
+        return shared_out(found, limit)
 
     def forget(self, before_ms: int, limit: int) -> int:
         """Remove up to `limit` of the oldest keys, as long as they are older than `before_ms`."""
-        old: list[tuple[int, str]] = []
-        for place, known in self._known.items():
-            if known.published_at_ms >= before_ms or len(old) >= limit:
-                break
-            old.append(place)
-        for place in old:
-            del self._known[place]
-        return len(old)
+        return self._known.pop_until(before_ms - 1, limit)
+
+    def drop_topic(self, topic_id: int) -> None:
+        """Forget all keys of a topic."""
+        self._known.drop(topic_id)

@@ -104,6 +104,7 @@ class Log:
         if topic is not None:
             del self._ids[topic.record.tenant, topic.record.name]
             self._gone.append(topic.messages)
+            self.keys.drop_topic(topic_id)
             self._largest = [other for other in self._largest if other is not topic]
 
     # Messages -------------------------------------------------------------------------------------
@@ -139,8 +140,8 @@ class Log:
             else:
                 added_bytes += new.size_bytes
             if new.idempotency_key is not None:
-                known = KnownKey(record.topic_id, new.idempotency_key, message_id, seq, at_ms)
-                self.keys.remember(known)
+                place = record.topic_id, new.idempotency_key, message_id, seq, at_ms
+                self.keys.remember(KnownKey(*place, new.payload_hash))
         record.last_seq = seq
         record.stored_bytes += added_bytes
         self._bytes += added_bytes

@@ -23,9 +23,9 @@ class MemoryStore(SubscriptionCalls):
 
     `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
     tenants; `memory/log.py` says who makes room. Dead letters take their part of the bytes, up to half.
-    Of idempotency keys the newest `max_keys` are known. Age is bounded by each topic's retention. What
-    concerns all topics or dead letters is done in slices; no other method waits, so each is one step of
-    the event loop.
+    Of idempotency keys `max_keys` are known, and of more the topic that has the most loses its oldest. Age
+    is bounded by each topic's retention. What concerns all topics or dead letters is done in slices; no other
+    method waits, so each is one step of the event loop.
     """
 
     kind = "memory"
@@ -175,9 +175,7 @@ class MemoryStore(SubscriptionCalls):
     # Idempotency ----------------------------------------------------------------------------------
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        since = self._log.keys.since(since_ms)
-        known = [key for key in since if key.topic_id in self._log.topics]
-        return known[max(len(known) - limit, 0) :]
+        return self._log.keys.since(since_ms, limit)
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return self._log.keys.forget(before_ms, limit)

@@ -62,15 +62,17 @@ UNION ALL SELECT -1, segment FROM head
 # A key that comes twice in a batch stands for its last message.
 _KEYS = """,
 keys AS (
-  INSERT INTO conduit.idempotency_keys AS k (topic_id, key, message_id, seq, published_at_ms)
+  INSERT INTO conduit.idempotency_keys AS k (
+    topic_id, key, message_id, seq, published_at_ms, payload_hash)
   SELECT DISTINCT ON (i.topic_id, i.key)
-         i.topic_id, i.key, i.message_id, c.last_seq + i.place, i.published_at_ms
-  FROM unnest($14::bigint[], $15::bytea[], $16::uuid[], $17::bigint[], $18::bigint[])
-    AS i (topic_id, key, message_id, place, published_at_ms)
+         i.topic_id, i.key, i.message_id, c.last_seq + i.place, i.published_at_ms, i.payload_hash
+  FROM unnest($14::bigint[], $15::bytea[], $16::uuid[], $17::bigint[], $18::bigint[],
+              $19::bytea[])
+    AS i (topic_id, key, message_id, place, published_at_ms, payload_hash)
   JOIN counted AS c USING (topic_id)
   ORDER BY i.topic_id, i.key, i.place DESC
   ON CONFLICT (topic_id, key) DO UPDATE SET message_id = excluded.message_id, seq = excluded.seq,
-    published_at_ms = excluded.published_at_ms
+    published_at_ms = excluded.published_at_ms, payload_hash = excluded.payload_hash
 )
 """
 
@@ -122,6 +124,7 @@ class Batch:
                 [new.message_id for new, _ in keyed],
                 [place for _, place in keyed],
                 [new.published_at_ms for new, _ in keyed],
+                [new.payload_hash for new, _ in keyed],
             ]
 
     def statement(self, segment: int) -> str:

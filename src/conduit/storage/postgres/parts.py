@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ PART_COUNT = 2_000
 
 async def in_parts(
     connection: Connection, query: str, *values: object
-) -> AsyncIterator[list[asyncpg.Record]]:
-    """The rows of one statement, all of one state of the database, some at a time."""
+) -> AsyncGenerator[list[asyncpg.Record], None]:
+    """The rows of one statement, all of one state of the database, some at a time. Who does not read them all
+    has to close it."""
     async with connection.transaction():
         cursor = await connection.cursor(query, *values)
         while rows := await cursor.fetch(PART_COUNT):

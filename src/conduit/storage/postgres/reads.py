@@ -12,7 +12,7 @@ import asyncpg
 
 from conduit.core.message import Message, Retention, TopicRecord
 from conduit.errors import StoreUnavailable
-from conduit.storage.base import SHARDS_MAX_COUNT, Extent, KnownKey
+from conduit.storage.base import SHARDS_MAX_COUNT, Extent
 from conduit.storage.postgres.extents import Extents, Span, span_at
 from conduit.storage.postgres.parts import in_parts
 
@@ -110,13 +110,6 @@ WITH RECURSIVE search (topic_id, low, high) AS (
 )
 SELECT topic_id, low FROM search WHERE low >= high
 """
-
-_KNOWN_KEYS = """
-SELECT k.topic_id, k.key, k.message_id, k.seq, k.published_at_ms
-FROM conduit.idempotency_keys AS k JOIN conduit.topics AS t USING (topic_id)
-WHERE k.published_at_ms >= $1 ORDER BY k.published_at_ms DESC, k.seq DESC LIMIT $2
-"""
-
 
 # Segments that may be dropped while one page is read.
 DROPS_MAX_COUNT = 3
@@ -281,15 +274,6 @@ async def seqs_at(connection: Connection, topic_ids: Iterable[int], time_ms: int
 async def last_stamps(connection: Connection, topic_ids: list[int]) -> list[tuple[int, int]]:
     """See `Store.last_stamps`."""
     return [(row[0], row[1]) for row in await connection.fetch(_LAST_STAMPS, topic_ids)]
-
-
-async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:
-    """See `Store.known_keys`."""
-    rows = await connection.fetch(_KNOWN_KEYS, since_ms, limit)
-    return [
-        KnownKey(topic_id, key.decode(), str(message_id), seq, at_ms)
-        for topic_id, key, message_id, seq, at_ms in reversed(rows)
-    ]
 
 
 async def size_bytes(connection: Connection) -> int:

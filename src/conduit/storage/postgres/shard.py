@@ -14,6 +14,7 @@ from conduit.storage.postgres import (
     durability,
     facts,
     housekeeping,
+    keys,
     migrations,
     placing,
     reads,
@@ -183,7 +184,7 @@ class Shard:
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
         """See `Store.known_keys`."""
-        return await self.database.ask(reads.known_keys, since_ms, limit)
+        return await self.database.ask(keys.known_keys, since_ms, limit)
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         """See `Store.forget_keys`."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
 from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.keys import in_order, shared_out
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.shard import Shard
 from conduit.storage.postgres.subscription_calls import SubscriptionCalls
@@ -170,9 +171,7 @@ class PostgresStore(SubscriptionCalls):
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
         found = await self._each([shard.known_keys(since_ms, limit) for shard in self._all])
-        if self.shards:
-            found.sort(key=lambda known: known.published_at_ms)
-        return found[-limit:] if limit else []
+        return shared_out(in_order(found, len(found)), limit) if self.shards else found
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return max(await asyncio.gather(*(s.forget_keys(before_ms, limit) for s in self._all)))

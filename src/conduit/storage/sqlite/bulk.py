@@ -22,7 +22,7 @@ T = TypeVar("T")
 Value = int | str | bytes | None
 Statement = tuple[str, list[Value] | dict[str, Value]]
 
-# Rows of one statement. 512 rows of 9 values stay below SQLite's 32,766 parameters, and their text
+# Rows of one statement. 512 rows of 10 values stay below SQLite's 32,766 parameters, and their text
 # below the 16 KiB up to which apsw caches a statement.
 ROWS_MAX_COUNT = 512
 

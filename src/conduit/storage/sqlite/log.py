@@ -15,7 +15,7 @@ from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, r
 from conduit.storage.sqlite.ids import id_bytes
 from conduit.storage.sqlite.mark import Mark
 
-_APPEND = Insert("incoming_messages", width=9)
+_APPEND = Insert("incoming_messages", width=10)
 _CREATE = """
 INSERT INTO topics (tenant, name, epoch, created_at_ms, max_age_s, max_messages, max_bytes)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -140,4 +140,5 @@ def _row(new: NewMessage, seq: int) -> tuple[Value, ...]:
         new.headers,
         new.payload,
         new.idempotency_key,
+        new.payload_hash,
     )

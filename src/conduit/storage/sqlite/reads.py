@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from conduit.core.message import Message, TopicRecord
 from conduit.errors import StoreDataError
 from conduit.storage.base import Extent, KnownKey
+from conduit.storage.keys import LOOKED_AT_TIMES, Shares, in_order
 from conduit.storage.sqlite.bulk import Query, rows
 from conduit.storage.sqlite.ids import id_bytes, id_text
 
@@ -108,11 +109,14 @@ _last_stamps = Query(
     tuple[int, int],
 )
 
-_KNOWN_KEYS = """
-SELECT k.topic_id, k.key, k.message_id, k.seq, k.published_at_ms
-FROM idempotency_keys AS k JOIN topics AS t USING (topic_id)
-WHERE k.published_at_ms >= ? ORDER BY k.published_at_ms DESC, k.seq DESC LIMIT ?
+_NEWEST = "WHERE published_at_ms >= ? ORDER BY published_at_ms DESC, seq DESC LIMIT ?"
+_KEY_COUNTS = f"""
+SELECT topic_id, count(*) FROM (SELECT topic_id FROM idempotency_keys {_NEWEST})
+WHERE topic_id IN (SELECT topic_id FROM topics) GROUP BY topic_id
 """
+_KEYS = "SELECT topic_id, key, message_id, seq, published_at_ms, payload_hash FROM idempotency_keys"
+_NEWEST_KEYS = f"{_KEYS} {_NEWEST}"
+_KEYS_OF_A_TOPIC = f"{_KEYS} WHERE topic_id = ? AND published_at_ms >= ?"
 
 
 class Page(NamedTuple):
@@ -183,11 +187,19 @@ def last_stamps(connection: apsw.Connection, topic_ids: Sequence[int]) -> dict[i
 def known_keys(connection: apsw.Connection, since_ms: int, limit: int) -> list[KnownKey]:
     """See `Store.known_keys`. Row by row: it is asked at start, when no loop wants the lock, and then
     one JSON text takes longer."""
-    known = [
-        KnownKey(topic_id, key, id_text(stored.hex()), seq, published_at_ms)
-        for topic_id, key, stored, seq, published_at_ms in connection.execute(
-            _KNOWN_KEYS, (since_ms, limit)
-        )
-    ]
-    known.reverse()
-    return known
+    looked_at = since_ms, limit * LOOKED_AT_TIMES
+    shares = Shares(dict(rows(connection, _KEY_COUNTS, looked_at)), limit)
+    found: list[KnownKey] = []
+    for topic_id in shares.whole:
+        found += map(_known_key, connection.execute(_KEYS_OF_A_TOPIC, (topic_id, since_ms)))
+    newest = connection.execute(_NEWEST_KEYS, looked_at)
+    while shares.has_more and (row := newest.fetchone()) is not None:
+        if shares.takes(row[0]):
+            found.append(_known_key(row))
+    newest.close()
+    return in_order(found, limit)
+
+
+def _known_key(row: tuple[Any, ...]) -> KnownKey:
+    topic_id, key, stored, *rest = row
+    return KnownKey(topic_id, key, id_text(stored.hex()), *rest)
