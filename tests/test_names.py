@@ -1,3 +1,4 @@
+import re
 from contextlib import suppress
 
 import pytest
@@ -7,6 +8,12 @@ from hypothesis import strategies as st
 from conduit.errors import InvalidRequest
 from conduit.names import (
     NAME_LENGTH_MAX,
+    NEW_SUBSCRIPTION_SCHEMA,
+    PATTERN_SCHEMA,
+    SUBSCRIPTION_SCHEMA,
+    TOPIC_SCHEMA,
+    check_bytes,
+    check_new_subscription,
     check_pattern,
     check_subscription,
     check_text,
@@ -92,6 +99,36 @@ def test_a_subscription_has_a_plain_name(name):
     assert check_subscription(name) is name
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_what_a_path_does_not_keep_is_the_name_of_nothing_new(name):
+    assert refusal(check_new_subscription, name, field="name") == ("invalid_name", "name")
+    assert refusal(check_topic, name) == ("invalid_topic", "topic")
+    assert refusal(check_pattern, name) == ("invalid_topic", "topic")
+    assert check_subscription(name) is name
+
+
+@pytest.mark.parametrize("name", ["a", "...", ".a", "a.", "a..b"])
+def test_a_new_subscription_may_have_dots(name):
+    assert check_new_subscription(name) is name
+
+
+@pytest.mark.parametrize(
+    ("schema", "names", "others"),
+    [
+        (TOPIC_SCHEMA, ["a", "a.b_c-D.9"], ["", ".", "..", "a..b", "a*", "a\nb", "é"]),
+        (PATTERN_SCHEMA, ["a", "a.*", ">", "*.>"], ["", "a*", ">.a", ".."]),
+        (SUBSCRIPTION_SCHEMA, ["a", "..", "a..b"], ["", "a b", "a*"]),
+        (NEW_SUBSCRIPTION_SCHEMA, ["a", "...", ".a", "a."], ["", "a b", ".", ".."]),
+    ],
+)
+def test_the_schemas_say_the_same(schema, names, others):
+    for name in names:
+        assert re.search(schema["pattern"], name)
+    for name in others:
+        assert not re.search(schema["pattern"], name)
+    assert (schema["minLength"], schema["maxLength"]) == (1, NAME_LENGTH_MAX)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a*", ">", "a\n", "é", "a:b"])
 def test_what_is_not_a_subscription_name_is_refused_by_code_and_field(name):
     assert refusal(check_subscription, name) == ("invalid_name", "subscription")
@@ -117,3 +154,12 @@ def test_text_is_bounded_and_has_no_character_zero():
 def test_what_is_no_id_is_known_to_be_none(text):
     assert not is_id(text)
     assert is_id("0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69")
+
+
+def test_a_text_may_be_bounded_in_bytes():
+    assert check_bytes("\U0001f600", "reason", 4) == "\U0001f600"
+    for text in ("\U0001f600a", "ä" * 3, "a\0"):
+        assert refusal(check_bytes, text, field="reason", max_bytes=4) == (
+            "invalid_request",
+            "reason",
+        )

@@ -1,7 +1,8 @@
 """The grammar of names: topics, patterns, subscriptions; and what every store can keep as text.
 
 A topic is 1–255 characters: tokens of `[A-Za-z0-9_-]` joined by dots. A pattern is a topic in which
-a token may be `*` (exactly one token) and the last token may be `>` (one or more tokens).
+a token may be `*` (exactly one token) and the last token may be `>` (one or more tokens). No topic is
+called `.` or `..`, and no new subscription: clients and proxies take them out of an address.
 """
 
 from __future__ import annotations
@@ -19,6 +20,22 @@ _TOPIC = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*")
 _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
 _ID = re.compile(r"[0-9a-f-]{36}")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
+# The steps of a path that mean "here" and "one up" (RFC 3986 §5.2.4).
+DOT_SEGMENTS = frozenset({".", ".."})
+
+# The same as in a document: for those who describe what they do not check by it.
+TOPIC_SCHEMA = {
+    "pattern": f"^{_TOPIC.pattern}$",
+    "minLength": 1,
+    "maxLength": NAME_LENGTH_MAX,
+}
+PATTERN_SCHEMA = {**TOPIC_SCHEMA, "pattern": f"^{_PATTERN.pattern}$"}
+SUBSCRIPTION_SCHEMA = {**TOPIC_SCHEMA, "pattern": f"^{_SUBSCRIPTION.pattern}$"}
+NEW_SUBSCRIPTION_SCHEMA = {
+    **TOPIC_SCHEMA,
+    # Without a lookahead, which not every reader of a schema knows.
+    "pattern": r"^(\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*|\.{3}[A-Za-z0-9_.-]*)$",
+}
 
 
 def check_topic(name: str, field: str = "topic") -> str:
@@ -61,6 +78,25 @@ def check_subscription(name: str, field: str = "subscription") -> str:
             field=field,
         )
     return name
+
+
+def check_new_subscription(name: str, field: str = "subscription") -> str:
+    """As `check_subscription`, for one that does not exist: `.` and `..` are refused as well."""
+    check_subscription(name, field)
+    if name in DOT_SEGMENTS:
+        raise InvalidRequest(
+            f"{field} may not be {name!r}: it would be taken out of the addresses of the HTTP API",
+            code="invalid_name",
+            field=field,
+        )
+    return name
+
+
+def check_bytes(text: str, field: str, max_bytes: int) -> str:
+    """As `check_text`, with a bound on the text in UTF-8."""
+    if len(text.encode()) > max_bytes:
+        raise InvalidRequest(f"{field} may have {max_bytes} bytes in UTF-8", field=field)
+    return check_text(text, field, max_bytes)
 
 
 def check_text(text: str, field: str, max_chars: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from conduit.client import AsyncConduit
 from conduit.errors import InvalidRequest
-from conduit.protocol.frames import DELAY_MAX_MS, REASON_MAX_CHARS
+from conduit.protocol.frames import DELAY_MAX_MS, REASON_MAX_BYTES
 from tests.client.peer import Peer, peers
 from tests.client.test_stream import streaming, take
 
@@ -199,13 +199,15 @@ async def test_what_the_server_would_refuse_is_raised_by_the_call_and_settles_no
 async def test_an_error_text_that_is_too_long_for_a_reason_is_cut() -> None:
     async def script(peer: Peer) -> None:
         await peer.subscribed(seq=0, epoch="e")
-        await peer.deliver(1, 2)
-        assert (await peer.expect("reject"))["reason"] == "r" * (REASON_MAX_CHARS - 1) + "…"
-        assert (await peer.expect("nack"))["reason"] == "n" * REASON_MAX_CHARS
+        await peer.deliver(1, 2, 3)
+        assert (await peer.expect("reject"))["reason"] == "r" * (REASON_MAX_BYTES - 3) + "…"
+        assert (await peer.expect("nack"))["reason"] == "n" * REASON_MAX_BYTES
+        assert (await peer.expect("nack"))["reason"] == "ä" * (REASON_MAX_BYTES // 2 - 2) + "…"
 
     async with streaming([script], "t") as stream:
-        await (await anext(stream)).reject("r" * 300)
-        await (await anext(stream)).nack(reason="n" * REASON_MAX_CHARS)
+        await (await anext(stream)).reject("r" * 600)
+        await (await anext(stream)).nack(reason="n" * REASON_MAX_BYTES)
+        await (await anext(stream)).nack(reason="ä" * 300)
 
 
 async def test_what_the_server_refuses_later_is_logged_with_its_message_and_handed_out_again(

@@ -1,5 +1,10 @@
 import pytest
 
+from conduit.client.rest import address
+from conduit.core.message import SubscriptionSettings
+from conduit.names import DEFAULT_TENANT
+from conduit.storage.base import Start
+from conduit.storage.memory import MemoryStore
 from tests.server.rest_kit import Api, accepted, refused, running_api
 
 
@@ -105,6 +110,8 @@ async def test_more_than_twenty_topics_are_asked_for_page_by_page(api: Api):
         ("invalid_request", "name", {"topic": "t"}),
         ("invalid_request", "topic", {"name": "s"}),
         ("invalid_name", "name", {"name": "a b", "topic": "t"}),
+        ("invalid_name", "name", {"name": ".", "topic": "t"}),
+        ("invalid_name", "name", {"name": "..", "topic": "t"}),
         ("invalid_pattern", "topic", {"name": "s", "topic": "a.>.b"}),
         ("invalid_topic", "topic", {"name": "s", "topic": ""}),
         ("unknown_field", "strat", {"name": "s", "topic": "t", "strat": "new"}),
@@ -122,6 +129,17 @@ async def test_more_than_twenty_topics_are_asked_for_page_by_page(api: Api):
 async def test_a_subscription_with_a_fault_is_refused_by_field(api: Api, code, field, body):
     await refused_create(api, code, field, **body)
     assert (await api.get("/api/subscriptions"))["subscriptions"] == []
+
+
+async def test_one_of_before_that_is_called_like_a_step_of_a_path_can_be_deleted():
+    store = MemoryStore()
+    await store.open()
+    await store.subscription_create(DEFAULT_TENANT, "..", "t", SubscriptionSettings(), Start(), 0)
+    async with running_api(store=store) as api:
+        path = address("subscriptions", "..")
+        assert (await api.get(path))["name"] == ".."
+        assert (await api.send("DELETE", path)).status_code == 204
+        refused(await api.send("GET", path), 404, "subscription_not_found")
 
 
 async def test_a_name_that_is_taken_is_a_conflict(api: Api):

@@ -10,7 +10,7 @@ import msgspec
 from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
 from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
-from conduit.names import check_pattern, check_subscription, check_topic
+from conduit.names import check_new_subscription, check_pattern, check_topic
 from conduit.protocol.records import (
     DiscardAnswer,
     Moved,
@@ -133,7 +133,7 @@ class Subscriptions:
 
         Raises ApiError `subscription_exists`. `gaps` of the answer: what `start` cannot be given.
         """
-        check_subscription(name, "name")
+        check_new_subscription(name, "name")
         check_pattern(topic)
         body = {
             "name": name,

@@ -11,10 +11,10 @@ import msgspec
 from conduit.client.faults import UnreadablePayload
 from conduit.client.text import encoded
 from conduit.errors import InvalidRequest
-from conduit.names import check_text
+from conduit.names import check_bytes
 from conduit.protocol.frames import (
     DELAY_MAX_MS,
-    REASON_MAX_CHARS,
+    REASON_MAX_BYTES,
     Ack,
     Extend,
     Gap,
@@ -85,8 +85,9 @@ class Delivery:
         """Failed: it comes again after `delay_ms`, or after the backoff of this attempt; after the
         last attempt it becomes a dead letter.
 
-        A reason that is longer than REASON_MAX_CHARS is cut. Raises InvalidRequest for one that is no text,
-        or cannot be sent or stored, and for a delay that is not 0 to DELAY_MAX_MS: nothing is settled then.
+        A reason that is longer than REASON_MAX_BYTES in UTF-8 is cut. Raises InvalidRequest for one that is
+        no text, or cannot be sent or stored, and for a delay that is not 0 to DELAY_MAX_MS: nothing is
+        settled then.
         """
         _check_ms(delay_ms, "delay_ms", 0)
         await self._settle(
@@ -130,16 +131,22 @@ def _check_ms(ms: int | None, field: str, low: int) -> None:
         )
 
 
+# At the end of a reason that was too long.
+_CUT = "…"
+
+
 def _short(reason: str | None) -> str | None:
     """A reason as it can be stored: error texts have no bound, and must not keep it from being settled."""
     if reason is None:
         return None
     if not isinstance(reason, str):
         raise InvalidRequest("reason must be a text, such as str(error)", field="reason")
-    if len(reason) > REASON_MAX_CHARS:
-        reason = reason[: REASON_MAX_CHARS - 1] + "…"
     encoded(reason)
-    return check_text(reason, "reason", REASON_MAX_CHARS)
+    text = reason.encode()
+    if len(text) > REASON_MAX_BYTES:
+        room = REASON_MAX_BYTES - len(_CUT.encode())
+        reason = text[:room].decode(errors="ignore") + _CUT
+    return check_bytes(reason, "reason", REASON_MAX_BYTES)
 
 
 Settle = Callable[[Delivery, Verb], Awaitable[None]]

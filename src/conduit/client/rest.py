@@ -12,6 +12,7 @@ from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed, why
 from conduit.client.place import Place
 from conduit.client.text import encoded
 from conduit.errors import InvalidRequest
+from conduit.names import DOT_SEGMENTS
 from conduit.protocol.codes import CODES
 from conduit.protocol.depth import decode_deep
 
@@ -41,8 +42,11 @@ _problem = msgspec.json.Decoder(_Problem).decode
 
 
 def address(*parts: str) -> str:
-    """An address below `/api`, its parts escaped."""
-    return "/api/" + "/".join(quote(part, safe="") for part in parts)
+    """An address below `/api`, its parts escaped: also dots, of which a path would lose a part that has no
+    more than these."""
+    return "/api/" + "/".join(
+        part.replace(".", "%2E") if part in DOT_SEGMENTS else quote(part, safe="") for part in parts
+    )
 
 
 class Rest:

@@ -12,7 +12,8 @@ import msgspec
 
 from conduit.protocol.records import Receipt
 
-REASON_MAX_CHARS = 255
+# Of a `reason` in UTF-8: 255 characters of most alphabets, 170 of Chinese.
+REASON_MAX_BYTES = 512
 # The longest `delay_ms` of a nack, and `ms` of an extend.
 DELAY_MAX_MS = 24 * 3_600_000
 

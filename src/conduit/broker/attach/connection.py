@@ -23,7 +23,7 @@ from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
-from conduit.names import check_pattern, check_subscription, is_pattern
+from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
@@ -189,11 +189,14 @@ class Connection:
         self._welcome(frame, running, beginning)
 
     def _check_there(self, frame: Subscribe, name: str) -> None:
-        """Raise Conflict if its settings are others; NotFound if it is neither there nor to be made."""
+        """Raise Conflict if its settings are others, NotFound if it is neither there nor to be made,
+        InvalidRequest if it may not be made."""
         record = self._room.owned.find(self._tenant, name)
         if record is not None:
             _check_agreement(record, frame)
-        elif not frame.create:
+        elif frame.create:
+            check_new_subscription(name)
+        else:
             self._room.owned.get(self._tenant, name)
 
     async def _establish(

@@ -21,7 +21,7 @@ from conduit.errors import (
     Overloaded,
     Unavailable,
 )
-from conduit.names import check_text
+from conduit.names import check_bytes
 from conduit.protocol import frames
 from conduit.protocol.codec import error_frame, server_frame
 
@@ -273,4 +273,4 @@ def _seconds(ms: int | None, field: str, low: int) -> float | None:
 
 
 def _reason(reason: str | None, default: str) -> str:
-    return check_text(reason or default, "reason", frames.REASON_MAX_CHARS)
+    return check_bytes(reason or default, "reason", frames.REASON_MAX_BYTES)

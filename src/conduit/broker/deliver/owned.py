@@ -25,7 +25,7 @@ from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Removal
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
-from conduit.names import check_pattern, check_subscription, is_pattern
+from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, is_pattern
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Start, Store
 
@@ -82,6 +82,12 @@ class Owned(Durable):
             for record in stored.values():
                 if (record.tenant, record.name) not in self._records:
                     self._keep(record)
+                    if record.name in DOT_SEGMENTS:
+                        logger.warning(
+                            "the subscription %r goes on, but cannot be addressed over HTTP through a proxy:"
+                            " docs/http-api.md says how it is deleted",
+                            record.name,
+                        )
 
     def _compare(self, record: SubscriptionRecord, found: SubscriptionRecord | None) -> None:
         if found is None:
@@ -124,7 +130,7 @@ class Owned(Durable):
 
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
-        check_subscription(name, "name")
+        check_new_subscription(name, "name")
         check_pattern(pattern)
         check_start(pattern, start)
         if (tenant, name) in self._records:

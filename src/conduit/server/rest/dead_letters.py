@@ -19,6 +19,7 @@ from conduit.server.rest.inputs import (
     Body,
     Flag,
     Page,
+    Reason,
     Shared,
     Tenant,
     Text,
@@ -43,7 +44,7 @@ JobId = Annotated[str, Path(alias="id")]
 Subscription = Annotated[
     Text | None, Field(description="The subscription it died on; empty: an ephemeral subscriber's.")
 ]
-Reason = Annotated[Text | None, Field(description="The whole reason.")]
+ReasonFilter = Annotated[Reason | None, Field(description="The whole reason.")]
 From = Annotated[Time | None, Field(description="Died at this time or later.")]
 To = Annotated[Time | None, Field(description="Died before this time.")]
 Search = Annotated[
@@ -56,7 +57,7 @@ class Which(BaseModel):
 
     topic: Text | None = None
     subscription: Subscription = None
-    reason: Reason = None
+    reason: ReasonFilter = None
     from_time: From = None
     to_time: To = None
     q: Search = None

@@ -35,6 +35,8 @@ T = TypeVar("T")
 PAGE_COUNT = 50
 PAGE_MAX_COUNT = 500
 TEXT_MAX_LENGTH = 255
+# Of a reason to look for: as much as one may have, or had when letters were stored that are still kept.
+REASON_MAX_BYTES = 1_024
 # The type of pydantic's error for a field that does not exist; `name` in its context says which.
 UNKNOWN_FIELD = "unknown_field"
 
@@ -91,6 +93,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _reason(text: str) -> str:
+    if len(text.encode()) > REASON_MAX_BYTES:
+        raise ValueError(f"must have at most {REASON_MAX_BYTES} bytes in UTF-8")
+    return text
+
+
 def _shown(value: object) -> str:
     """What the client sent, as pydantic can put it into an error: half of a surrogate pair breaks it."""
     return str(value).encode(errors="replace").decode()
@@ -110,6 +118,7 @@ Time = Annotated[
 Number = Annotated[int, BeforeValidator(_digits)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=TEXT_MAX_LENGTH)]
+Reason = Annotated[str, AfterValidator(_text), AfterValidator(_reason)]
 Start = Annotated[
     StartSpec,
     PlainValidator(_start),
