@@ -90,7 +90,7 @@ async def test_a_key_that_comes_again_with_another_payload_is_refused(full: Benc
     first = await publish_as(full, {"a": 1})
     assert "another payload" in await refused(full, {"a": 2}, idempotency_key="k")
     assert await publish_as(full, {"a": 1}) == msgspec.structs.replace(first, duplicate=True)
-    assert full.broker.stats.publish_refused["idempotency_conflict"] == 1
+    assert full.broker.stats.publish_errors["idempotency_conflict"] == 1
 
 
 async def publish_as(bench: Bench, payload: object, key: str = "k"):
