@@ -54,6 +54,14 @@ def test_the_answer_to_a_publish_is_whole():
     assert list(json.loads(body).items()) == list(FIELDS.items())
 
 
+def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else():
+    answers = Answers("*")
+    for answer in (answers.receipt(RECEIPT), answers.problem(Overloaded("full"), "r1", close=True)):
+        _, headers, _ = parse(answer)
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
 def test_the_last_answer_says_so():
     answers = Answers("*")
     assert parse(answers.success({}, close=True))[1]["connection"] == "close"

@@ -48,6 +48,15 @@ async def test_every_answer_can_be_read_from_any_origin_by_default(api: Api, met
     assert "x-request-id" in answer.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else(
+    api: Api, method, path, status
+):
+    answer = await api.send(method, path)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_a_preflight_is_answered_for_every_method_of_the_api(api: Api):
     answer = await preflight(api, **{"access-control-request-headers": "content-type,x-any"})
     assert (answer.status_code, answer.content) == (204, b"")

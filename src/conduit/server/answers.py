@@ -19,6 +19,8 @@ from conduit.protocol.records import Receipt
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"
+# Of every answer: what is sent is what the header says it is, and nobody keeps it for somebody else.
+SAFE_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 # Interim answer to `Expect: 100-continue` (RFC 9110 §15.2.1).
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -101,7 +103,7 @@ class Answers:
     """Builds whole answers; one serves all connections of a server."""
 
     def __init__(self, cors_origin: str) -> None:
-        self._cors = _lines(cors_headers(cors_origin))
+        self._cors = _lines({**SAFE_HEADERS, **cors_headers(cors_origin)})
         self.server_headers: list[tuple[bytes, bytes]] | None = None
         """The list last given to `stamp`, so that a caller can see whether there is a newer one."""
         self.stamp([])

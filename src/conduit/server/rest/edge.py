@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conduit.errors import ConduitError, OutcomeUnknown, StateError, StoreUnavailable
-from conduit.server.answers import REQUEST_ID_HEADER, cors_headers, request_id
+from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, cors_headers, request_id
 from conduit.server.rest.problems import problem_response
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, cors_origin: str) -> None:
         self._app = app
-        self._headers = cors_headers(cors_origin)
+        self._headers = {**SAFE_HEADERS, **cors_headers(cors_origin)}
         # Requests that are being served.
         self._tasks: set[asyncio.Task[None]] = set()
 
