@@ -178,6 +178,7 @@ def test_other_headers_may_come_twice():
         b"GET nowhere HTTP/1.1\r\nHost: x\r\n",
         b"GET http://x HTTP/1.1\r\nHost: x\r\n",
         b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n",
+        b"CONNECT / HTTP/1.1\r\nHost: x\r\n",
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n",
         b"GET /\x00 HTTP/1.1\r\nHost: x\r\n",
         b"GET / HTTP/1.1\r\n",

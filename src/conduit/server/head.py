@@ -78,6 +78,9 @@ def parse_head(raw: bytes) -> Head:
     version = raw.lstrip().split(b"\r\n", 1)[0][-9:]
     if version not in (b" HTTP/1.1", b" HTTP/1.0"):
         raise InvalidRequest("the request line does not end in HTTP/1.1 or HTTP/1.0")
+    if lines.method == b"CONNECT":
+        # What follows is no HTTP, and the control plane would log it as an upgrade that it does not know.
+        raise InvalidRequest("this server is no proxy: it does not take CONNECT")
     _check_target(lines.url)
     headers = _join(lines.headers)
     modern = version == b" HTTP/1.1"
