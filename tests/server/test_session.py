@@ -191,7 +191,7 @@ async def test_a_reject_that_must_be_looked_up_takes_effect_although_the_connect
     [
         {"type": "nack", "delay_ms": -1},
         {"type": "nack", "delay_ms": 1.5},
-        {"type": "reject", "reason": "r" * 256},
+        {"type": "reject", "reason": "r" * 513},
         {"type": "extend", "ms": 0},
         {"type": "ack", "seq": 1},
     ],
