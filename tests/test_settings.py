@@ -194,7 +194,6 @@ def test_a_wrong_url_in_a_file_is_not_repeated(tmp_path):
         ("postgresql:///events?host=/run/postgresql", "/run/postgresql/events"),
         ("postgresql:///events?host=db&port=7", "db:7/events"),
         ("postgresql:///events", "localhost:5432/events"),
-        ("postgresql://[/events", "an address that cannot be read"),
         ("sqlite:////var/c.db", "/var/c.db"),
         ("sqlite:///c.db", str(Path("c.db").absolute())),
     ],

@@ -176,7 +176,7 @@ class Settings(BaseModel):
     trusted_proxies: str = Field(
         "private",
         description="Addresses and networks, separated by commas, that may open as many connections as they "
-        "like; `private` stands for loopback, private and link-local ones, `none` for none.",
+        "like; `private` stands for loopback, private and link local ones, `none` for none.",
     )
     silent_timeout_s: Seconds = Field(
         10.0, description="A new connection that sends nothing is closed after this time."

@@ -72,8 +72,8 @@ PLANTS_AROUND = (
         (
             Change(
                 "broker/attach/connection.py",
-                "        elif not frame.create:\n            self._room.owned.get",
-                "        elif name is None:\n            self._room.owned.get",
+                "        elif frame.create:\n            check_new_subscription(name)",
+                "        elif name:\n            check_new_subscription(name)",
             ),
             Change(
                 "broker/deliver/loading.py",

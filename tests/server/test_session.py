@@ -272,7 +272,7 @@ async def test_acks_behind_many_frames_of_one_read_are_in_time(port: Port):
         assert (await heard(client))["type"] == "heartbeat_ack"
     assert (await heard(client))["type"] == "acked"
     await port.until(lambda: session.is_heard)
-    assert await port.broker.store.dead_count(T, DeadFilter()) == 0
+    assert await letters_count(port.store, T, DeadFilter()) == 0
 
 
 async def test_what_was_read_takes_effect_although_the_connection_is_lost(port: Port):
