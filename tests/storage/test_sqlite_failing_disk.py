@@ -183,7 +183,8 @@ async def test_a_database_that_had_to_be_closed_over_a_failure_is_opened_again(k
         raise apsw.IOError("disk I/O error")
 
     before = await everything(killed.store)
-    with pytest.raises(OutcomeUnknown):
+    # It is opened before the answer, which so is not OutcomeUnknown.
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
         await killed.store._db.writer.call(fails)
     assert await killed.store.append([given.message(1)]) == [4]
     assert (await everything(killed.store))[1:4] == before[1:4]
@@ -206,3 +207,22 @@ async def test_as_long_as_it_cannot_be_opened_again_nothing_is_stored(killed):
     with pytest.raises(StoreUnavailable):
         await killed.store.prove(16)
     assert await killed.store.append([given.message(1)]) == [4]
+
+
+async def test_a_key_is_free_again_after_the_database_was_closed_over_its_commit(tmp_path):
+    def fails(connection, _batch):
+        log.append = append
+        connection.execute("BEGIN IMMEDIATE")
+        connection.close(force=True)
+        raise apsw.IOError("disk I/O error")
+
+    store = SqliteStore(tmp_path / "conduit.db")
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "t")
+        log = store._db.log
+        append, log.append = log.append, fails
+        with pytest.raises(StoreUnavailable):
+            await bench.publish("t", idempotency_key="k")
+        async with asyncio.timeout(5):
+            receipt = await bench.publish("t", idempotency_key="k")
+        assert (receipt.seq, receipt.duplicate) == (1, False)

@@ -32,6 +32,8 @@ URGENT_STREAK_COUNT = 32
 # Between two tries to undo a commit that failed.
 UNDO_PAUSE_S = 0.2
 
+OPENED_AGAIN = "the database is opened again after a failure"
+
 logger = logging.getLogger(__name__)
 
 
@@ -117,8 +119,8 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the root of the thread: the caller gets it
                 failure = translated(error, connection)
                 if self._undo is not None and is_in_doubt(error):
-                    failure = self._undone(self._undo, connection, failure)
-                if self._reopen is not None:
+                    failure, connection = self._undone(self._undo, connection, failure)
+                elif self._reopen is not None and _is_closed(connection):
                     connection = self._usable(connection, self._reopen)
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
@@ -127,16 +129,13 @@ class Worker:
     def _usable(
         self, connection: apsw.Connection, reopen: Callable[[], apsw.Connection]
     ) -> apsw.Connection:
-        """Another connection if this one is closed. If that fails, the next call that fails tries again: the
-        row that proves whether writes are taken comes soon."""
+        """Another connection in the place of this one, which is closed. If that fails, the next call that
+        fails tries again: the row that proves whether writes are taken comes soon."""
         try:
-            bool(connection.in_transaction)
-        except apsw.ConnectionClosedError:
-            try:
-                connection = reopen()
-                logger.warning("the database is opened again after a failure")
-            except Exception as error:  # noqa: BLE001 - the root of the thread: it goes on without
-                logger.warning("the database cannot be opened again: %s", translated(error))
+            connection = reopen()
+            logger.warning(OPENED_AGAIN)
+        except Exception as error:  # noqa: BLE001 - the root of the thread: it goes on without
+            logger.warning("the database cannot be opened again: %s", translated(error))
         return connection
 
     def _undone(
@@ -144,16 +143,18 @@ class Worker:
         undo: Callable[[apsw.Connection], None],
         connection: apsw.Connection,
         failure: Exception,
-    ) -> Exception:
-        """What the caller gets, once it is known that the commit that failed is not stored."""
+    ) -> tuple[Exception, apsw.Connection]:
+        """What the caller gets, once it is known that the commit that failed is not stored; and the
+        connection from now on. One that had to be closed is opened again before: nobody else could say."""
         is_logged = False
         while True:
             try:
+                if self._reopen is not None and _is_closed(connection):
+                    connection = self._reopen()
+                    logger.warning(OPENED_AGAIN)
                 undo(connection)
-                return failure
-            except apsw.ConnectionClosedError:
-                break
-            except apsw.Error as error:
+                return failure, connection
+            except (apsw.Error, OSError, StoreUnavailable) as error:
                 if not is_logged:
                     is_logged = True
                     logger.warning(
@@ -161,7 +162,7 @@ class Worker:
                     )
             if self._closing.wait(UNDO_PAUSE_S):
                 break
-        return OutcomeUnknown(f"{failure}; it may be stored")
+        return OutcomeUnknown(f"{failure}; it may be stored"), connection
 
     def _next(self) -> _Call | None:
         """Wait for a call; None when the thread is to end."""
@@ -177,6 +178,14 @@ class Worker:
         with suppress(IndexError):
             return self._later.popleft()
         return None
+
+
+def _is_closed(connection: apsw.Connection) -> bool:
+    try:
+        bool(connection.in_transaction)
+    except apsw.ConnectionClosedError:
+        return True
+    return False
 
 
 def _answer(future: asyncio.Future[object], result: object, failure: Exception | None) -> None:
