@@ -60,6 +60,15 @@ def test_owners_that_come_and_go_leave_nothing_behind():
     assert len(shares._oldest) <= 2 + STALE_MIN_COUNT
 
 
+def test_owners_that_are_pushed_out_leave_nothing_behind():
+    shares = Shares(10)
+    for owner in range(5_000):
+        shares.put(kept(owner, "k", owner))
+    assert (len(shares), len(shares._owners)) == (10, 10)
+    assert len(shares._oldest) <= 20 + STALE_MIN_COUNT
+    assert shares.pop_until(5_000) == 10
+
+
 @pytest.mark.parametrize(
     ("sizes", "max_count", "cap"),
     [

@@ -95,9 +95,6 @@ class Shares(Generic[V]):
             was = len(owned.by_key)
             owned.by_key.clear()
             self._shrunk(owner, owned, was)
-            if len(self._oldest) > 2 * len(self._owners) + STALE_MIN_COUNT:
-                self._oldest = [(owned.place, owner) for owner, owned in self._owners.items()]
-                heapify(self._oldest)
 
     def _pop_from_the_largest(self) -> Kept[V]:
         if self._sizes is None:
@@ -115,6 +112,9 @@ class Shares(Generic[V]):
             self._sizes.move(owner, was, size)
         if not size:
             del self._owners[owner]
+            if len(self._oldest) > 2 * len(self._owners) + STALE_MIN_COUNT:
+                self._oldest = [(owned.place, owner) for owner, owned in self._owners.items()]
+                heapify(self._oldest)
 
 
 class _Owned(Generic[V]):
