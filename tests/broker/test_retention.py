@@ -9,6 +9,7 @@ from conduit.core.message import Retention
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Reject
+from conduit.storage.base import Sizes
 from conduit.storage.dead_letters import DeadBounds, DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
@@ -220,3 +221,17 @@ async def test_after_a_failure_the_next_round_tries_again(store, caplog):
         topic = await topic_with(bench, 10, max_messages=4)
         await store.rounds(2)
         assert topic.first_seq == 7
+
+
+async def test_how_much_room_there_is_is_known_although_nothing_can_be_removed(bench, store):
+    async def full(limit: int) -> int:
+        raise StoreUnavailable("the disk is full")
+
+    async def measure() -> Sizes:
+        return Sizes(size_bytes=7)
+
+    store.purge, store.measure = full, measure
+    bench.clock.seconds += retention.MEASURE_INTERVAL_S
+    with pytest.raises(StoreUnavailable, match="full"):
+        await round_of(bench)
+    assert bench.broker.sizes == Sizes(size_bytes=7)

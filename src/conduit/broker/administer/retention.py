@@ -95,9 +95,12 @@ class Housekeeper:
         is_leader = await self._store.cleans_up()
         await self._time.lead(is_leader=is_leader)
         await self._time.keep()
-        if is_leader:
-            await self._clean()
-        await self.measure()
+        try:
+            if is_leader:
+                await self._clean()
+        finally:
+            # On a disk that is full nothing can be removed, and then it matters most.
+            await self.measure()
         self._losses.tell(await self._store.dead_losses())
 
     async def _clean(self) -> None:
