@@ -1,6 +1,10 @@
 import pytest
 
+from conduit.storage import keys
 from conduit.storage.base import KnownKey, Rule
+from conduit.storage.keys import LOOKED_AT_TIMES
+from conduit.storage.postgres import keys as postgres_keys
+from conduit.storage.sqlite import reads as sqlite_reads
 from tests.storage import given
 from tests.storage.given import NOW_MS
 
@@ -45,6 +49,30 @@ async def test_of_more_keys_than_may_be_known_the_topic_with_the_most_loses_its_
         found = await store.known_keys(0, limit)
         assert sorted(key.key for key in found) == sorted(known)
         assert [key.published_at_ms for key in found] == sorted(k.published_at_ms for k in found)
+
+
+async def test_keys_older_than_all_that_are_looked_at_are_not_read(store, monkeypatch):
+    few, many = await given.topic(store, "few"), await given.topic(store, "many")
+    limit = 2
+    looked_at = limit * LOOKED_AT_TIMES
+    old = [given.message(few.topic_id, idempotency_key=f"old {n}") for n in range(100)]
+    await store.append(old)
+    times = [NOW_MS + 1 + n for n in range(looked_at)]
+    for at_ms in times[:-1]:
+        await store.append([given.message(many.topic_id, at_ms=at_ms, idempotency_key=f"{at_ms}")])
+    await store.append([given.message(few.topic_id, at_ms=times[-1], idempotency_key="new")])
+    found: list[int] = []
+    in_order = keys.in_order
+
+    def counted(known, limit):
+        found.append(len(known))
+        return in_order(known, limit)
+
+    for module in (keys, sqlite_reads, postgres_keys):
+        monkeypatch.setattr(module, "in_order", counted)
+    known = await store.known_keys(0, limit)
+    assert [each.key for each in known] == [f"{times[-2]}", "new"]
+    assert all(count <= looked_at for count in found)
 
 
 async def test_keys_come_oldest_first_from_a_time_on(store):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _NEWEST = "WHERE published_at_ms >= $1 ORDER BY published_at_ms DESC, seq DESC LIMIT $2"
 _KEY_COUNTS = f"""
-SELECT topic_id, count(*) FROM (SELECT topic_id FROM conduit.idempotency_keys {_NEWEST}) AS k
+SELECT topic_id, count(*), min(published_at_ms)
+FROM (SELECT topic_id, published_at_ms FROM conduit.idempotency_keys {_NEWEST}) AS k
 WHERE topic_id IN (SELECT topic_id FROM conduit.topics) GROUP BY topic_id
 """
 _KEYS = """
@@ -29,10 +30,12 @@ _KEYS_OF_TOPICS = f"{_KEYS} WHERE published_at_ms >= $1 AND topic_id = ANY ($2::
 async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:
     """See `Store.known_keys`."""
     looked_at = since_ms, limit * LOOKED_AT_TIMES
-    counts = {row[0]: row[1] for row in await connection.fetch(_KEY_COUNTS, *looked_at)}
-    shares = Shares(counts, limit)
+    counted = await connection.fetch(_KEY_COUNTS, *looked_at)
+    shares = Shares({row[0]: row[1] for row in counted}, limit)
+    # A topic may have any number of keys that are older than all that are looked at.
+    oldest_ms = min((row[2] for row in counted), default=since_ms)
     found: list[KnownKey] = []
-    async for part in in_parts(connection, _KEYS_OF_TOPICS, since_ms, shares.whole):
+    async for part in in_parts(connection, _KEYS_OF_TOPICS, oldest_ms, shares.whole):
         found += map(_known_key, part)
     if shares.has_more:
         async with aclosing(in_parts(connection, _NEWEST_KEYS, *looked_at)) as parts:

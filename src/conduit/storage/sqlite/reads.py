@@ -111,7 +111,8 @@ _last_stamps = Query(
 
 _NEWEST = "WHERE published_at_ms >= ? ORDER BY published_at_ms DESC, seq DESC LIMIT ?"
 _KEY_COUNTS = f"""
-SELECT topic_id, count(*) FROM (SELECT topic_id FROM idempotency_keys {_NEWEST})
+SELECT topic_id, count(*), min(published_at_ms)
+FROM (SELECT topic_id, published_at_ms FROM idempotency_keys {_NEWEST})
 WHERE topic_id IN (SELECT topic_id FROM topics) GROUP BY topic_id
 """
 _KEYS = "SELECT topic_id, key, message_id, seq, published_at_ms, payload_hash FROM idempotency_keys"
@@ -188,10 +189,13 @@ def known_keys(connection: apsw.Connection, since_ms: int, limit: int) -> list[K
     """See `Store.known_keys`. Row by row: it is asked at start, when no loop wants the lock, and then
     one JSON text takes longer."""
     looked_at = since_ms, limit * LOOKED_AT_TIMES
-    shares = Shares(dict(rows(connection, _KEY_COUNTS, looked_at)), limit)
+    counted = rows(connection, _KEY_COUNTS, looked_at)
+    shares = Shares({topic_id: count for topic_id, count, _ in counted}, limit)
+    # A topic may have any number of keys that are older than all that are looked at.
+    oldest_ms = min((oldest_ms for _, _, oldest_ms in counted), default=since_ms)
     found: list[KnownKey] = []
     for topic_id in shares.whole:
-        found += map(_known_key, connection.execute(_KEYS_OF_A_TOPIC, (topic_id, since_ms)))
+        found += map(_known_key, connection.execute(_KEYS_OF_A_TOPIC, (topic_id, oldest_ms)))
     newest = connection.execute(_NEWEST_KEYS, looked_at)
     while shares.has_more and (row := newest.fetchone()) is not None:
         if shares.takes(row[0]):
