@@ -146,6 +146,19 @@ def test_commits_that_are_refused_although_rows_are_stored_are_a_problem():
     virtually(work)
 
 
+def test_where_the_store_is_and_what_the_inside_says_is_for_the_log():
+    async def work(_: Disk, proof: Proof) -> None:
+        proof.refused(StoreUnavailable.at("10.0.0.7:5432/conduit", "it is gone"), 10)
+        assert (proof.problem, proof.told) == ("10.0.0.7:5432/conduit: it is gone", "it is gone")
+        proof.refused(ValueError("the inside"), 10)
+        assert proof.problem == "ValueError('the inside')"
+        assert proof.told == "the server made an error"
+        proof.stored()
+        assert (proof.problem, proof.told) == (None, None)
+
+    virtually(work)
+
+
 def test_the_log_says_what_is_wrong_how_many_were_refused_and_that_it_is_over(caplog):
     caplog.set_level(logging.INFO, logger="conduit.broker.publish.proof")
 

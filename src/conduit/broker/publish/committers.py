@@ -83,8 +83,8 @@ class Committers:
 
     @property
     def problem(self) -> str | None:
-        """Why the store, or a part of it, takes no writes; None while it does."""
-        problems = (each.proof.problem for each in self._committers.values())
+        """Why the store, or a part of it, takes no writes, as peers are told; None while it does."""
+        problems = (each.proof.told for each in self._committers.values())
         return next((problem for problem in problems if problem is not None), None)
 
     def tick(self) -> None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import NamedTuple
 
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, StateError
 from conduit.storage.base import Appender
 
 # From the beginning of one row to that of the next; and between two of them after a commit was refused.
@@ -31,6 +32,16 @@ REPEAT_S = 60.0
 
 NO_ANSWER = "the store does not answer"
 
+
+class _Problem(NamedTuple):
+    """Why no writes are taken: for the log, and what peers learn of it."""
+
+    detail: str
+    told: str
+
+
+_UNANSWERED = _Problem(NO_ANSWER, NO_ANSWER)
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,8 +52,8 @@ class Proof:
         self._appender = appender
         self.name = "the store"
         """What the log calls it."""
-        self._row_problem: str | None = None
-        self._commit_problem: str | None = None
+        self._row_problem: _Problem | None = None
+        self._commit_problem: _Problem | None = None
         self._refused_at = 0.0
         self._row_bytes = ROW_BYTES
         # How many commits were stored so far; and were refused since the log last said that it is ready.
@@ -57,7 +68,18 @@ class Proof:
 
     @property
     def problem(self) -> str | None:
-        """Why no writes are taken; None while they are."""
+        """Why no writes are taken, for the log; None while they are."""
+        current = self._current
+        return None if current is None else current.detail
+
+    @property
+    def told(self) -> str | None:
+        """The same for peers, who do not learn where the store is."""
+        current = self._current
+        return None if current is None else current.told
+
+    @property
+    def _current(self) -> _Problem | None:
         if self._commit_problem is not None and _now() < self._refused_at + HOLD_S:
             return self._commit_problem
         return self._row_problem
@@ -71,14 +93,14 @@ class Proof:
         """A commit of that size was refused, for no reason of its publishers."""
         self._refused_at = _now()
         self._refused_count += 1
-        self._commit_problem = _told(error)
+        self._commit_problem = _problem_of(error)
         self._row_bytes = min(max(self._row_bytes, size_bytes), ROW_MAX_BYTES)
         self._wake.set()
 
     def stalled(self) -> None:
         """A commit has been waited for too long. Call it now and then while that is so."""
         self._refused_at = _now()
-        self._commit_problem = NO_ANSWER
+        self._commit_problem = _UNANSWERED
 
     async def start(self) -> None:
         """Begin, and wait for what comes of the first row, or PATIENCE_S."""
@@ -127,11 +149,11 @@ class Proof:
             while not (await asyncio.wait({row}, timeout=PATIENCE_S))[0]:
                 is_moving = self._stored_count != stored_count
                 stored_count = self._stored_count
-                self._judge(None if is_moving else NO_ANSWER)
+                self._judge(None if is_moving else _UNANSWERED)
             error = row.exception()
             if error is None and size_bytes == self._row_bytes:
                 self._row_bytes = ROW_BYTES
-            self._judge(None if error is None else _told(error))
+            self._judge(None if error is None else _problem_of(error))
         finally:
             row.cancel()
             # Its error knows this frame, and the frame would know the error's task.
@@ -140,7 +162,7 @@ class Proof:
     async def _write(self, size_bytes: int) -> None:
         await self._appender.prove(size_bytes)
 
-    def _judge(self, problem: str | None) -> None:
+    def _judge(self, problem: _Problem | None) -> None:
         self._row_problem = problem
         self._judged.set()
         self.tick()
@@ -152,8 +174,10 @@ def _heard(row: asyncio.Task[None]) -> None:
         row.exception()
 
 
-def _told(error: BaseException) -> str:
-    return error.detail if isinstance(error, ConduitError) else repr(error)
+def _problem_of(error: BaseException) -> _Problem:
+    if isinstance(error, ConduitError):
+        return _Problem(error.detail, error.told)
+    return _Problem(repr(error), StateError(repr(error)).told)
 
 
 def _now() -> float:
