@@ -15,6 +15,7 @@ from conduit.protocol.codec import (
     decode_client_frame,
     decode_publish,
     decode_server_frame,
+    encode_json,
     format_time,
     server_frame,
     text_frame,
@@ -165,6 +166,13 @@ def test_a_refusal_says_in_plain_words_what_a_value_must_be():
 )
 def test_a_refused_publish_says_which_field_is_wrong(body, code, field):
     assert refusal(decode_publish, body) == (code, field)
+
+
+@pytest.mark.parametrize("sent", ["käse €".encode(), "käse".encode("latin-1"), b"k"])
+def test_a_key_is_the_same_one_in_a_header_and_in_a_body(sent):
+    key = sent.decode("utf-8" if b"\xe2" in sent else "latin-1")
+    body = encode_json({"topic": "t", "payload": 1, "idempotency_key": key})
+    assert decode_publish(body, sent.decode("latin-1")).idempotency_key == key
 
 
 def test_of_a_field_that_comes_twice_the_last_one_counts():

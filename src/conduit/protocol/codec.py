@@ -187,6 +187,7 @@ def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse(error, body)
     if header_key is not None:
+        header_key = _header_text(header_key)
         if request.idempotency_key not in (None, header_key):
             raise InvalidRequest(
                 "the Idempotency-Key header and the body's idempotency_key differ",
@@ -194,6 +195,17 @@ def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest
             )
         request.idempotency_key = header_key
     return request
+
+
+def _header_text(value: str) -> str:
+    """What was meant by the bytes of a header, which come as Latin-1: UTF-8 if they are that, so that a key
+    is the same one in a header and in a body. Some clients send Latin-1."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 # Times --------------------------------------------------------------------------------------------
