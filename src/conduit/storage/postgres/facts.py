@@ -18,9 +18,10 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 # A commit that hangs because a standby does not answer keeps the row, also when its connection is given up.
 # The next ones must not wait for that: each of them would keep a connection of PostgreSQL's as well.
+# The value is no part of the text: PostgreSQL logs the text of each statement that it refuses.
 _PROVE = """
-SET LOCAL lock_timeout = '1s';
-INSERT INTO conduit.facts (name, value) VALUES ('{}', decode('{}', 'hex'))
+WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '1s', true))
+INSERT INTO conduit.facts (name, value) SELECT $1::text, $2::bytea FROM patience
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 
@@ -49,4 +50,4 @@ async def keep(connection: Connection, name: str, value: bytes | None) -> None:
 
 async def prove(connection: Connection, size_bytes: int) -> None:
     """See `Store.prove`. Random: else it would be compressed."""
-    await connection.execute(_PROVE.format(PROOF, os.urandom(size_bytes).hex()))
+    await connection.execute(_PROVE, PROOF, os.urandom(size_bytes))
