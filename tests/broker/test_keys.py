@@ -1,5 +1,6 @@
 """Idempotency keys: what is known after a restart, and what happens when there are too many."""
 
+import asyncio
 import logging
 from functools import partial
 
@@ -8,7 +9,7 @@ import pytest
 
 from conduit.broker.publish.keys import WARNING_INTERVAL_S
 from conduit.broker.waiting import result_of
-from conduit.errors import Conflict
+from conduit.errors import Conflict, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.memory import MemoryStore
@@ -186,3 +187,18 @@ async def test_after_a_restart_the_newest_keys_are_known_with_their_results():
     async with running_broker(store, idempotency_max_count=3) as bench:
         repeated = await bench.publish("t", idempotency_key="d")
         assert repeated == msgspec.structs.replace(first, subscribers=0, duplicate=True)
+
+
+async def test_those_who_repeat_a_key_and_are_refused_with_the_first_are_counted():
+    async def full(_batch):
+        await asyncio.sleep(0.01)
+        raise StoreUnavailable("the disk is full")
+
+    store = MemoryStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "t")
+        store.append = full
+        calls = [bench.publish("t", idempotency_key="k") for _ in range(5)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [StoreUnavailable] * 5
+        assert bench.broker.stats.publish_errors["store_unavailable"] == 5

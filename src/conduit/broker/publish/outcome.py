@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.router import OPENED_MAX_COUNT
 from conduit.broker.publish.keys import Keys
+from conduit.broker.publish.receipt import Answer
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stats import Stats
 from conduit.core.message import NewMessage
@@ -134,3 +135,10 @@ class Outcomes:
         """Tell a publisher why it was not stored."""
         self.refusals.add(error)
         answer(error)
+
+    def repeated(self, answer: Answer, outcome: Receipt | ConduitError) -> None:
+        """Tell a publisher who repeats a key what became of the first publish under it."""
+        if isinstance(outcome, ConduitError):
+            self.refuse(outcome, answer)
+        else:
+            answer(outcome)

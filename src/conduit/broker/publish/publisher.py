@@ -96,7 +96,7 @@ class Publisher:
             if message.idempotency_key is None:
                 single = Single(self._outcomes, topic, message, answer)
                 self._committers.submit((message,), len(message.payload), single, since)
-            elif self._keys.is_first(topic, message, answer):
+            elif self._keys.is_first(topic, message, partial(self._outcomes.repeated, answer)):
                 single = Single(self._outcomes, topic, message, answer)
                 self._committers.offer((message,), single, since)
         except ConduitError as error:
