@@ -10,7 +10,7 @@ import apsw
 from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.sqlite.database import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.errors import translated
-from conduit.storage.sqlite.ownership import private
+from conduit.storage.sqlite.ownership import check_name, private
 
 
 def back_up(path: Path, to: Path) -> None:
@@ -23,6 +23,7 @@ def back_up(path: Path, to: Path) -> None:
         raise Conflict(f"{to} exists already")
     if not to.parent.is_dir():
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
+    check_name(path)
     # The system's own tools may be older than what the schema needs, so this does not rest on them.
     unfinished = to.with_name(f"{to.name}.unfinished")
     try:

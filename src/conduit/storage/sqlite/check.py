@@ -10,6 +10,7 @@ from conduit.errors import StoreUnavailable
 from conduit.storage.sqlite.bulk import rows
 from conduit.storage.sqlite.database import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.ownership import check_name
 
 # Faults that are told.
 FAULTS_MAX_COUNT = 100
@@ -60,6 +61,7 @@ _RULES = (
 def check(path: Path) -> list[str]:
     """What is wrong with it, in sentences; nothing if it is whole. It is one state that is looked at: what is
     written meanwhile is not seen. Raises StoreUnavailable if it cannot be read."""
+    check_name(path)
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:

@@ -73,3 +73,29 @@ class Ownership:
         """Give the file up, when SQLite has closed it. Idempotent."""
         for file in reversed(self._files):
             file.close()
+
+
+def check_name(path: Path) -> None:
+    """Raises StoreUnavailable if a server has the file by another name (a hard link): what it has stored last
+    is beside that one. For a process that has not opened the file."""
+    path = path.resolve()
+    lock = path.with_name(f"{path.name}.lock")
+    if (
+        CAN_LOCK_DATABASE
+        and path.exists()
+        and path.stat().st_nlink > 1
+        and _is_locked(path)
+        and not (lock.exists() and _is_locked(lock))
+    ):
+        raise StoreUnavailable(
+            f"a Conduit server is using {path} by another name (a hard link); use that one"
+        )
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
