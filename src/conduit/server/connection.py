@@ -12,13 +12,13 @@ import logging
 from collections import deque
 from typing import ClassVar, cast
 
-import msgspec
 from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, StateError
 from conduit.server.answers import CONTINUE, Answers, request_id
 from conduit.server.framing import Framer
 from conduit.server.head import Head
+from conduit.server.slot import Slot
 from conduit.server.watched import Watched
 
 # Requests of one connection that may wait for their answers; what follows stays in the kernel.
@@ -27,13 +27,6 @@ UNANSWERED_MAX_COUNT = 64
 LARGE_READ_BYTES = 65_536
 
 logger = logging.getLogger(__name__)
-
-
-class Slot(msgspec.Struct, eq=False, gc=False):
-    """The place of one answer in the order; `data` is None until there is an answer."""
-
-    head: Head | None
-    data: bytes | None
 
 
 class HttpConnection(Watched):

@@ -20,12 +20,13 @@ from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish
 from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.answers import Answers
-from conduit.server.connection import HttpConnection, Slot
+from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
 from conduit.server.handshake import accept, check_origin, check_upgrade
 from conduit.server.head import Head, Route
 from conduit.server.session import Session
+from conduit.server.slot import Slot
 
 _PUBLISH, _BATCH, _WEBSOCKET = Route.PUBLISH, Route.BATCH, Route.WEBSOCKET
 logger = logging.getLogger(__name__)

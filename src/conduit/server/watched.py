@@ -23,7 +23,7 @@ from conduit.server.head import Head, Route
 if TYPE_CHECKING:
     from collections import deque
 
-    from conduit.server.connection import Slot
+    from conduit.server.slot import Slot
 
 # How long a peer may go on sending after the last answer. Closing at once would reset a connection
 # that has unread input, and the peer could lose the answer that says why.
