@@ -281,6 +281,15 @@ async def test_what_follows_a_large_answer_comes_behind_it_and_byte_for_byte():
         assert (await client.answer()).json["seq"] == 2
 
 
+async def test_while_pieces_wait_no_more_requests_are_taken():
+    async with open_port() as port:
+        client, front = await unread_answer(port, 30_000_000)
+        while (unsent := front._unsent_bytes) > 1_000_000:
+            while front._unsent_bytes == unsent:
+                assert await client.reader.read(100_000)
+            assert not (front._writable and front._control.outgoing._paused)
+
+
 async def test_a_connection_that_ends_with_a_large_answer_ends_behind_it():
     async with open_port() as port:
         client = await port.connect()

@@ -118,9 +118,10 @@ class Front(HttpConnection):
 
     def resume_writing(self) -> None:
         """The peer has read most of its answers."""
+        super().resume_writing()
+        # After that: what it writes may be too much again, and then `pause_writing` has the last word.
         if self._control is not None:
             self._control.resume_writing()
-        super().resume_writing()
 
     def shutdown(self) -> None:
         """Close when the requests that have arrived are answered."""
