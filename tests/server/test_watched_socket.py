@@ -170,6 +170,21 @@ async def test_while_we_do_not_read_nobody_is_late():
         assert session.closing
 
 
+async def test_fragments_have_their_time_anew_when_we_read_again():
+    async with serving(body_timeout_s=5) as port:
+        raw = await opened(port)
+        session = await session_of(port, raw, frame(TEXT, b"{", fin=False))
+        await port.until(lambda: session._message)
+        look(session, 99.0)
+        session._pause()
+        look(session, 100.0, 110.0)
+        session._resume()
+        look(session, 111.0, 116.0)
+        assert not session.closing
+        look(session, 116.1)
+        assert session.closing
+
+
 # What is kept -------------------------------------------------------------------------------------
 
 

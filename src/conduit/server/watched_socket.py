@@ -117,6 +117,8 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         if self.closing or not self._transport.is_reading():
             # While we do not read, nothing can come whole.
             self._pending_since = None
+            if self._message is not None:
+                self._message.seen_at = None
             return False
         if self._heard_lately or not source.pending_bytes:
             self._pending_since = None
