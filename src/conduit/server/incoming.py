@@ -9,20 +9,38 @@ is kept as the bytes that came, the socket is not read meanwhile, and `Intake` s
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
 from conduit.server.intake import Intake
-from conduit.server.websocket import UNKNOWN_BYTES, WebSocket
 
 # At most 170 frames, the smallest of which have 6 bytes.
 PIECE_BYTES = 1_024
 # Of an incomplete frame that is longer the WebSocket hears with each part that comes.
 LONG_BYTES = 32_768
 
+# In `tail_bytes`: no frame has come since it was set.
+UNKNOWN_BYTES = -1
+
 _LENGTH_16, _LENGTH_64 = 126, 127
 # picows' own, without a look-up for each read.
 _get_buffer, _buffer_updated = WSProtocol.get_buffer, WSProtocol.buffer_updated
+
+
+class Received(Protocol):
+    """A WebSocket, as far as it concerns what was read."""
+
+    tail_bytes: int
+
+    def caught_up(self) -> None:
+        """All is handled that was read."""
+
+    def lose(self) -> bool:
+        """The connection is gone, and not all is handled that was read. True if that counts."""
+
+    def on_growing(self) -> None:
+        """More is kept of what has not come in whole."""
 
 
 class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
@@ -48,11 +66,11 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
     # Without this attribute uvloop keeps the one of the protocol before, and so that whole protocol.
     data_received = None
 
-    _websocket: WebSocket
+    _websocket: Received
     _transport: asyncio.Transport
     _intake: Intake
 
-    def begin(self, websocket: WebSocket, transport: asyncio.Transport, intake: Intake) -> None:
+    def begin(self, websocket: Received, transport: asyncio.Transport, intake: Intake) -> None:
         """Call it before anything is read."""
         self._websocket, self._transport, self._intake = websocket, transport, intake
         # What was read and is not handled begins at `_at`; none, or the connection is in line or held.

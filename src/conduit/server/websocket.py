@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -26,9 +25,7 @@ from conduit.protocol.codes import (
     is_close_code,
 )
 from conduit.server.fragments import Fragments, is_utf8
-
-if TYPE_CHECKING:
-    from conduit.server.incoming import Incoming
+from conduit.server.incoming import Incoming
 
 # `writable` turns false above the first and true below the second.
 WRITE_HIGH_BYTES = 128 * 1024
@@ -57,9 +54,6 @@ class Timing:
 
 
 DEFAULT_TIMING = Timing()
-
-# In `tail_bytes`: no frame has come since it was set.
-UNKNOWN_BYTES = -1
 
 
 class WebSocket(WSListener):
