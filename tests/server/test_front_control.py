@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from conduit.server import kernel
 from conduit.server.outgoing import PIECE_BYTES
 from tests.server.port import DATE, STREAM_COUNT, STREAM_PART, chunked, open_port, publish, request
 
@@ -262,6 +263,21 @@ async def test_of_a_large_answer_only_what_is_not_read_yet_is_kept():
                 assert await client.reader.read(100_000)
             pieces = front._control.outgoing._pieces
             assert sum(len(piece) for piece in pieces) == front._control.outgoing.waiting_bytes
+
+
+async def test_who_reads_slowly_is_not_cut_while_the_system_takes_nothing_more_from_us():
+    async with open_port(unread_timeout_s=1.0, unread_min_bytes_per_s=10_000) as port:
+        client, front = await unread_answer(port, 30_000_000)
+        now, unsent = port.context.now(), front._unsent_bytes
+        untaken = kernel.untaken_bytes(front._transport)
+        front.sweep(now)
+        while kernel.untaken_bytes(front._transport) > untaken - 50_000:
+            assert await client.reader.read(50_000)
+        assert front._unsent_bytes == unsent
+        front.sweep(now + 2)
+        assert not front._transport.is_closing()
+        front.sweep(now + 4)
+        assert front._transport.is_closing()
 
 
 async def test_the_app_is_done_with_an_answer_that_is_not_read_yet():

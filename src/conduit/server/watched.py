@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from conduit.core.drain import Drain
 from conduit.core.quota import Kind
 from conduit.errors import ConduitError, Overloaded, RequestError
+from conduit.server import kernel
 from conduit.server.context import Context
 from conduit.server.entrance import IDLE_S, SPARE_TIMEOUT_S, Excess
 from conduit.server.framing import Framer, Phase
@@ -118,7 +119,9 @@ class Watched(asyncio.Protocol, abc.ABC):
         if self._drain is None or is_new:
             # All was read meanwhile; or requests were taken, and of their answers nobody counts the bytes.
             self._drain = Drain()
-        return self._drain.is_too_slow(self._written_bytes, unsent_bytes, now, self.context.pace)
+        assert self._transport is not None
+        untaken_bytes = unsent_bytes + kernel.untaken_bytes(self._transport)
+        return self._drain.is_too_slow(self._written_bytes, untaken_bytes, now, self.context.pace)
 
     def _standstill(self, unsent_bytes: int) -> tuple[str, float]:
         """What the connection waits for, and how long it may."""
