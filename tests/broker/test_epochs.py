@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codec import parse_time
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack, StartAt, StartPosition
+from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 
@@ -150,3 +152,40 @@ async def test_a_topic_that_is_deleted_after_what_was_before_it_was_asked_for_is
         _, peer = await subscribing
         await bench.publish("a")
         assert kinds(peer) == ["gap", "message"]
+
+
+class UndecidedStore(MemoryStore):
+    """A deletion waits for `answers`, and is refused then, if `is_asked` is given."""
+
+    is_asked: asyncio.Event | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    async def topic_delete(self, *args):
+        if self.is_asked is not None:
+            self.is_asked.set()
+            await self.answers.wait()
+            raise StoreUnavailable("the store is away")
+        await super().topic_delete(*args)
+
+
+async def test_who_comes_while_the_topic_is_deleted_is_told_that_it_was_made_anew():
+    store = UndecidedStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "o.a")
+        connection, _ = await bench.subscribe("o.*", subscription="s")
+        connection.close()
+        await bench.flush()
+        epoch = await make_anew(bench, "o.a")
+        store.is_asked = asyncio.Event()
+        deleting = asyncio.get_running_loop().create_task(bench.broker.topics.delete(T, "o.a"))
+        await store.is_asked.wait()
+        _, peer = await bench.subscribe("o.*", subscription="s")
+        store.answers.set()
+        with pytest.raises(StoreUnavailable):
+            await deleting
+        await bench.publish("o.a")
+        assert kinds(peer) == ["gap", "message"]
+        assert peer.of("gap")[0]["epoch"] == epoch

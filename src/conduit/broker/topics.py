@@ -101,6 +101,11 @@ class Topics:
         names = self._names.get(tenant)
         return names.get(name) if names is not None else None
 
+    def find_until_gone(self, tenant: str, name: str) -> Topic | None:
+        """The topic, also while it is being deleted: the store may yet answer that it was not."""
+        index = self._indexes.get(tenant)
+        return None if index is None else next(index.match(name), None)
+
     def by_id(self, topic_id: int) -> Topic | None:
         """The topic with this id, if it still exists."""
         return self._ids.get(topic_id)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
@@ -110,14 +111,15 @@ class Loader:
     def _remember(self, running: Running, loaded: Loaded) -> None:
         """The topics that it followed and that are gone, also those that went after the store was asked."""
         stored = {(gone.name, gone.epoch) for gone in loaded.former}
+        there = partial(self._catalog.find_until_gone, running.tenant)
         for gone in loaded.former:
-            running.former.remember(gone, self._catalog.find(running.tenant, gone.name))
+            running.former.remember(gone, there(gone.name))
         for topic in loaded.gone:
             if (topic.name, topic.epoch) not in stored:
                 row = loaded.progress.get(topic.topic_id)
                 floor = 0 if row is None else row.floor
                 gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
-                running.former.remember(gone, self._catalog.find(running.tenant, topic.name))
+                running.former.remember(gone, there(topic.name))
 
     async def _progress(self, record: SubscriptionRecord) -> Mapping[int, Progress]:
         """Where it is, by topic. Another node may have handed out more than this one knew to exist."""
