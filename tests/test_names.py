@@ -1,18 +1,21 @@
-import re
 from contextlib import suppress
+from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conduit.errors import InvalidRequest
 from conduit.names import (
+    ANY_SUBSCRIPTION_SCHEMA,
+    ID_SCHEMA,
+    KEY_SCHEMA,
     NAME_LENGTH_MAX,
-    NEW_SUBSCRIPTION_SCHEMA,
     PATTERN_SCHEMA,
     SUBSCRIPTION_SCHEMA,
     TOPIC_SCHEMA,
     check_bytes,
+    check_key,
     check_new_subscription,
     check_pattern,
     check_subscription,
@@ -21,6 +24,7 @@ from conduit.names import (
     is_id,
     is_pattern,
 )
+from tests.support.schemas import fits
 
 tokens = st.text("AZaz09_-", min_size=1, max_size=8)
 topics = st.lists(tokens, min_size=1, max_size=6).map(".".join)
@@ -112,21 +116,65 @@ def test_a_new_subscription_may_have_dots(name):
     assert check_new_subscription(name) is name
 
 
-@pytest.mark.parametrize(
-    ("schema", "names", "others"),
-    [
-        (TOPIC_SCHEMA, ["a", "a.b_c-D.9"], ["", ".", "..", "a..b", "a*", "a\nb", "é"]),
-        (PATTERN_SCHEMA, ["a", "a.*", ">", "*.>"], ["", "a*", ">.a", ".."]),
-        (SUBSCRIPTION_SCHEMA, ["a", "..", "a..b"], ["", "a b", "a*"]),
-        (NEW_SUBSCRIPTION_SCHEMA, ["a", "...", ".a", "a."], ["", "a b", ".", ".."]),
-    ],
+def check_any_subscription(name):
+    return name and check_subscription(name)
+
+
+def check_id(text):
+    if not is_id(text):
+        raise InvalidRequest("no id")
+
+
+SCHEMAS = {
+    "topic": (TOPIC_SCHEMA, check_topic),
+    "pattern": (PATTERN_SCHEMA, check_pattern),
+    "subscription": (SUBSCRIPTION_SCHEMA, check_new_subscription),
+    "any subscription": (ANY_SUBSCRIPTION_SCHEMA, check_any_subscription),
+    "key": (KEY_SCHEMA, partial(check_key, field="key")),
+    "id": (ID_SCHEMA, check_id),
+}
+AN_ID = "0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"
+# Most of them are nearly something.
+names = st.one_of(
+    st.text("aZ0_-.*> \0\n/é\u2028", max_size=12),
+    st.integers(NAME_LENGTH_MAX - 1, NAME_LENGTH_MAX + 1).map("a".__mul__),
+    st.text("0af-", min_size=35, max_size=37),
 )
-def test_the_schemas_say_the_same(schema, names, others):
-    for name in names:
-        assert re.search(schema["pattern"], name)
-    for name in others:
-        assert not re.search(schema["pattern"], name)
-    assert (schema["minLength"], schema["maxLength"]) == (1, NAME_LENGTH_MAX)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+@settings(deadline=None)
+@given(names)
+@example("")
+@example("a")
+@example(".")
+@example("..")
+@example("...")
+@example("a..b")
+@example("a\n")
+@example("a*")
+@example("a.>")
+@example(">.a")
+@example("\0")
+@example("ａ")
+@example(AN_ID)
+@example(AN_ID.upper())
+@example("\U0001f600" * NAME_LENGTH_MAX)
+def test_a_schema_says_what_is_checked(kind, text):
+    schema, check = SCHEMAS[kind]
+    try:
+        check(text)
+    except InvalidRequest:
+        assert not fits(schema, text)
+    else:
+        assert fits(schema, text)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_a_schema_has_an_example_that_fits(kind):
+    schema, check = SCHEMAS[kind]
+    for example_ in schema["examples"]:
+        check(example_)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a*", ">", "a\n", "é", "a:b"])

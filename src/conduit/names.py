@@ -8,10 +8,13 @@ called `.` or `..`, and no new subscription: clients and proxies take them out o
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from conduit.errors import InvalidRequest
 
 NAME_LENGTH_MAX = 255
+# Of a key of a message, and of an idempotency key, in characters.
+KEY_MAX_CHARS = 255
 # The tenant of every call until authentication gives a key another one.
 DEFAULT_TENANT = "default"
 
@@ -23,18 +26,35 @@ _SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
 # The steps of a path that mean "here" and "one up" (RFC 3986 §5.2.4).
 DOT_SEGMENTS = frozenset({".", ".."})
 
-# The same as in a document: for those who describe what they do not check by it.
-TOPIC_SCHEMA = {
-    "pattern": f"^{_TOPIC.pattern}$",
-    "minLength": 1,
-    "maxLength": NAME_LENGTH_MAX,
+
+def _schema(pattern: str, max_length: int, example: str) -> dict[str, Any]:
+    return {
+        "pattern": f"^({pattern})$",
+        "minLength": 1,
+        "maxLength": max_length,
+        "examples": [example],
+    }
+
+
+# The same as in a document: for those who describe what they do not check by it. No pattern has a
+# lookahead, which not every reader of a schema knows.
+TOPIC_SCHEMA = _schema(_TOPIC.pattern, NAME_LENGTH_MAX, "orders.created")
+PATTERN_SCHEMA = _schema(_PATTERN.pattern, NAME_LENGTH_MAX, "orders.*")
+SUBSCRIPTION_SCHEMA = _schema(
+    # Neither `.` nor `..`: one that was called so once has no address.
+    r"\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*|\.{3}[A-Za-z0-9_.-]*",
+    NAME_LENGTH_MAX,
+    "billing",
+)
+# Of what was made before as well, or of none at all.
+ANY_SUBSCRIPTION_SCHEMA = {
+    **_schema(r"[A-Za-z0-9_.-]*", NAME_LENGTH_MAX, "billing"),
+    "minLength": 0,
 }
-PATTERN_SCHEMA = {**TOPIC_SCHEMA, "pattern": f"^{_PATTERN.pattern}$"}
-SUBSCRIPTION_SCHEMA = {**TOPIC_SCHEMA, "pattern": f"^{_SUBSCRIPTION.pattern}$"}
-NEW_SUBSCRIPTION_SCHEMA = {
-    **TOPIC_SCHEMA,
-    # Without a lookahead, which not every reader of a schema knows.
-    "pattern": r"^(\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*|\.{3}[A-Za-z0-9_.-]*)$",
+KEY_SCHEMA = _schema(r"[^\u0000]+", KEY_MAX_CHARS, "order-42")
+ID_SCHEMA = {
+    **_schema(_ID.pattern, 36, "0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"),
+    "minLength": 36,
 }
 
 
@@ -90,6 +110,13 @@ def check_new_subscription(name: str, field: str = "subscription") -> str:
             field=field,
         )
     return name
+
+
+def check_key(text: str, field: str) -> str:
+    """Return the key of a message, or an idempotency key, unchanged, or raise InvalidRequest."""
+    if not 1 <= len(text) <= KEY_MAX_CHARS:
+        raise InvalidRequest(f"{field} must have 1 to {KEY_MAX_CHARS} characters", field=field)
+    return check_text(text, field, KEY_MAX_CHARS)
 
 
 def check_bytes(text: str, field: str, max_bytes: int) -> str:

@@ -6,10 +6,11 @@ here serve everything else, and the client decodes all of them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from conduit.names import KEY_SCHEMA, TOPIC_SCHEMA
 from conduit.protocol.records import Receipt
 
 # Of a `reason` in UTF-8: 255 characters of most alphabets, 170 of Chinese.
@@ -140,14 +141,19 @@ class Heartbeat(ClientFrame, tag="heartbeat"):
 AnyClientFrame = Subscribe | Unsubscribe | Ack | Nack | Reject | Extend | Publish | Heartbeat
 
 
+# Described and not checked: the broker does that, with codes of its own.
+_TopicName = Annotated[str, msgspec.Meta(extra_json_schema=TOPIC_SCHEMA)]
+_Key = Annotated[str, msgspec.Meta(extra_json_schema=KEY_SCHEMA)]
+
+
 class PublishRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /api/publish`, and one element of a batch."""
 
-    topic: str
+    topic: _TopicName
     payload: msgspec.Raw
-    key: str | None = None
+    key: _Key | None = None
     headers: dict[str, str] | None = None
-    idempotency_key: str | None = None
+    idempotency_key: _Key | None = None
 
 
 class PublishBatchRequest(msgspec.Struct, forbid_unknown_fields=True):

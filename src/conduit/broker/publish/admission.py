@@ -11,13 +11,12 @@ from conduit.broker.catalog import Topic
 from conduit.core.dedupe import payload_hash
 from conduit.core.message import NewMessage
 from conduit.errors import InvalidRequest, LimitReached
-from conduit.names import check_text
+from conduit.names import check_key
 from conduit.protocol.batch import check_batch_count
 from conduit.protocol.codec import encode_json
 from conduit.protocol.depth import is_deeper
 from conduit.protocol.frames import PublishRequest
 
-KEY_MAX_CHARS = 255
 HEADERS_MAX_COUNT = 64
 HEADERS_MAX_BYTES = 16 << 10
 
@@ -68,19 +67,13 @@ class Admission:
             )
         message = NewMessage(topic.topic_id, str(uuid7()), payload)
         if request.key is not None:
-            message.key = _checked(request.key, f"{path}key")
+            message.key = check_key(request.key, f"{path}key")
         if request.idempotency_key is not None:
-            message.idempotency_key = _checked(request.idempotency_key, f"{path}idempotency_key")
+            message.idempotency_key = check_key(request.idempotency_key, f"{path}idempotency_key")
             message.payload_hash = payload_hash(payload)
         if request.headers is not None:
             message.headers = _checked_headers(request.headers, f"{path}headers")
         return message
-
-
-def _checked(text: str, field: str) -> str:
-    if not 1 <= len(text) <= KEY_MAX_CHARS:
-        raise InvalidRequest(f"{field} must have 1 to {KEY_MAX_CHARS} characters", field=field)
-    return check_text(text, field, KEY_MAX_CHARS)
 
 
 def _checked_headers(headers: dict[str, str], field: str) -> bytes | None:

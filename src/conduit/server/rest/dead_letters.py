@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from msgspec import UNSET, UnsetType
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
-from conduit.names import time_of
+from conduit.names import (
+    ANY_SUBSCRIPTION_SCHEMA,
+    TOPIC_SCHEMA,
+    check_subscription,
+    check_topic,
+    time_of,
+)
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import DiscardAnswer, JobAnswer
 from conduit.server.rest.inputs import (
     NO_QUERY,
+    AnId,
     Body,
     Flag,
     Page,
@@ -39,10 +46,15 @@ REDRIVEN = (
     "Only those that were redriven and did not die again since (true), or only the others (false)."
 )
 
-DeadId = Annotated[str, Path(alias="id")]
-JobId = Annotated[str, Path(alias="id")]
+Topic = Annotated[Text, AfterValidator(check_topic), Field(json_schema_extra=TOPIC_SCHEMA)]
+SubscriptionOrNone = Annotated[
+    Text,
+    AfterValidator(lambda name: name and check_subscription(name)),
+    Field(json_schema_extra=ANY_SUBSCRIPTION_SCHEMA),
+]
 Subscription = Annotated[
-    Text | None, Field(description="The subscription it died on; empty: an ephemeral subscriber's.")
+    SubscriptionOrNone | None,
+    Field(description="The subscription it died on; empty: an ephemeral subscriber's."),
 ]
 ReasonFilter = Annotated[Reason | None, Field(description="The whole reason.")]
 From = Annotated[Time | None, Field(description="Died at this time or later.")]
@@ -55,7 +67,7 @@ Search = Annotated[
 class Which(BaseModel):
     """Which dead letters are meant; all that is said must be so."""
 
-    topic: Text | None = None
+    topic: Topic | None = None
     subscription: Subscription = None
     reason: ReasonFilter = None
     from_time: From = None
@@ -238,7 +250,7 @@ async def discard_many(shared: Shared, tenant: Tenant, body: Discard) -> Respons
 
 
 @router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))
-async def get_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
+async def get_job(shared: Shared, tenant: Tenant, job_id: AnId) -> Response:
     """Look at a job. The last 100 are kept, until the server stops."""
     return reply(show_job(shared.broker.dead_letters.jobs.get(tenant, job_id)))
 
@@ -248,7 +260,7 @@ async def get_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
     dependencies=[NO_QUERY],
     responses=answers(JobAnswer, "job_not_found", "conflict"),
 )
-async def cancel_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
+async def cancel_job(shared: Shared, tenant: Tenant, job_id: AnId) -> Response:
     """Stop a job; what was redriven stays so."""
     return reply(show_job(shared.broker.dead_letters.jobs.cancel(tenant, job_id)))
 
@@ -256,7 +268,7 @@ async def cancel_job(shared: Shared, tenant: Tenant, job_id: JobId) -> Response:
 @router.get(
     "/{id}", dependencies=[NO_QUERY], responses=answers(DeadLetterAnswer, "dead_letter_not_found")
 )
-async def get_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+async def get_dead_letter(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
     """Look at one dead letter."""
     return reply(show(await shared.broker.dead_letters.get(tenant, dead_id)))
 
@@ -264,7 +276,7 @@ async def get_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Re
 @router.delete(
     "/{id}", status_code=204, dependencies=[NO_QUERY], responses=fails("dead_letter_not_found")
 )
-async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
     """Delete one dead letter for good."""
     await shared.broker.dead_letters.discard(tenant, dead_id)
     return Response(status_code=204)
@@ -285,7 +297,7 @@ async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: DeadId) -
         "subscription_full",
     ),
 )
-async def redrive(shared: Shared, tenant: Tenant, dead_id: DeadId) -> Response:
+async def redrive(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
     """Deliver it again to the subscription that it died on, with attempts from 1.
 
     One of an ephemeral subscriber is published anew to its topic.

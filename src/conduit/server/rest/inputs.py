@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from conduit.errors import InvalidRequest
-from conduit.names import DEFAULT_TENANT
+from conduit.names import DEFAULT_TENANT, ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA
 from conduit.protocol.codec import parse_time
 from conduit.protocol.frames import StartSpec
 from conduit.server.context import Context
@@ -56,8 +56,15 @@ async def _tenant() -> str:
 Shared = Annotated[Context, Depends(_context)]
 Tenant = Annotated[str, Depends(_tenant)]
 
-TopicName = Annotated[str, Path(alias="name", description="A topic's name.")]
-SubscriptionName = Annotated[str, Path(alias="name", description="A subscription's name.")]
+# The broker checks names, with codes of its own: here their grammar is only described.
+TopicName = Annotated[
+    str, Path(alias="name", description="A topic's name.", json_schema_extra=TOPIC_SCHEMA)
+]
+SubscriptionName = Annotated[
+    str,
+    Path(alias="name", description="A subscription's name.", json_schema_extra=SUBSCRIPTION_SCHEMA),
+]
+AnId = Annotated[str, Path(alias="id", json_schema_extra=ID_SCHEMA)]
 
 
 # Values -------------------------------------------------------------------------------------------

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
 from conduit.broker.administer.browse import Window
 from conduit.core.message import Message
 from conduit.protocol.codec import format_time
-from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared, Tenant, Time, TopicName
+from conduit.server.rest.inputs import (
+    NO_QUERY,
+    AnId,
+    Number,
+    QueryModel,
+    Shared,
+    Tenant,
+    Time,
+    TopicName,
+)
 from conduit.server.rest.replies import answers, optional_time, reply
 
 router = APIRouter(prefix="/api", tags=["messages"])
@@ -23,7 +32,9 @@ MESSAGES_MAX_COUNT = 1_000
 class MessageQuery(QueryModel):
     """Which messages of a topic to list, and from which end."""
 
-    from_seq: Number | None = Field(None, ge=0, le=1 << 53, description="Where to begin: a number.")
+    from_seq: Annotated[Number, Field(ge=0, le=1 << 53)] | None = Field(
+        None, description="Where to begin: a number."
+    )
     from_time: Time | None = Field(None, description="Published at this time or later.")
     to_time: Time | None = Field(None, description="Published before this time.")
     limit: Number = Field(50, ge=1, le=MESSAGES_MAX_COUNT)
@@ -107,9 +118,7 @@ async def list_messages(
     dependencies=[NO_QUERY],
     responses=answers(MessageDetail, "message_not_found"),
 )
-async def get_message(
-    shared: Shared, tenant: Tenant, message_id: Annotated[str, Path(alias="id")]
-) -> Response:
+async def get_message(shared: Shared, tenant: Tenant, message_id: AnId) -> Response:
     """Look at one stored message and what became of it in each durable subscription."""
     topic, message, states = await shared.broker.messages.get(tenant, message_id)
     deliveries = [

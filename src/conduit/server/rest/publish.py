@@ -9,8 +9,10 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from pydantic import Field
 
 from conduit.broker.waiting import result_of
+from conduit.names import KEY_SCHEMA
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
@@ -47,7 +49,9 @@ async def publish(
     shared: Shared,
     tenant: Tenant,
     request: Request,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    idempotency_key: Annotated[
+        Annotated[str, Field(json_schema_extra=KEY_SCHEMA)] | None, Header()
+    ] = None,
 ) -> Response:
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)

@@ -11,6 +11,7 @@ from pydantic import Field
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.deliver.settings import DURABLE, RANGES
 from conduit.core.message import SubscriptionSettings
+from conduit.names import PATTERN_SCHEMA, SUBSCRIPTION_SCHEMA
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import (
     Moved,
@@ -62,8 +63,8 @@ class SubscriptionChange(Body):
 class NewSubscription(SubscriptionChange):
     """`topic` is a topic's name or a pattern; settings that are left out get their defaults."""
 
-    name: str
-    topic: str
+    name: str = Field(json_schema_extra=SUBSCRIPTION_SCHEMA)
+    topic: str = Field(json_schema_extra=PATTERN_SCHEMA)
     ack: Literal["explicit", "auto"] = "explicit"
     order: Literal["publish", "strict"] = "publish"
     start: Start | None = None

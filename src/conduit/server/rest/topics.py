@@ -10,6 +10,7 @@ from pydantic import Field
 
 from conduit.broker.catalog import Topic
 from conduit.core.message import Retention
+from conduit.names import TOPIC_SCHEMA
 from conduit.protocol import records
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import TopicAnswer, TopicList
@@ -46,7 +47,7 @@ class RetentionBody(Body):
 class NewTopic(Body):
     """Bounds that are left out are the node's defaults."""
 
-    name: str
+    name: str = Field(json_schema_extra=TOPIC_SCHEMA)
     retention: RetentionBody = RetentionBody()
 
 
