@@ -145,6 +145,48 @@ async def test_topics_are_created_by_publishing_only_where_that_is_wanted():
             await bench.publish("not a topic")
 
 
+BAD, NOBODY = "not a topic", "nobody"
+
+
+@pytest.mark.parametrize(
+    ("topics", "creates", "code", "index"),
+    [
+        (["a", "a", BAD], False, "invalid_topic", 2),
+        (["a", NOBODY, NOBODY], False, "topic_not_found", 1),
+        (["a", "z", BAD, "b", NOBODY], False, "topic_not_found", 1),
+        ([BAD, NOBODY], False, "invalid_topic", 0),
+        (["new", "a", BAD, ""], True, "invalid_topic", 2),
+    ],
+)
+async def test_the_first_message_of_a_batch_that_has_no_topic_is_named(
+    topics, creates, code, index
+):
+    async with running_broker(publish=PublishLimits(auto_create_topics=creates)) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        requests = [PublishRequest(topic, msgspec.Raw(b"1")) for topic in topics]
+        with pytest.raises(ConduitError) as caught:
+            await result_of(partial(bench.broker.publish_batch, DEFAULT_TENANT, requests))
+        assert (caught.value.code, caught.value.field) == (code, f"messages[{index}].topic")
+        assert len(bench.broker.topics) == 1
+
+
+async def test_the_message_is_named_whose_topic_was_deleted_meanwhile_and_not_to_others(
+    bench: Bench,
+):
+    gone = await bench.broker.topics.create(DEFAULT_TENANT, "gone")
+    answers: list[object] = []
+    request = PublishRequest("gone", msgspec.Raw(b"1"), idempotency_key="k")
+    # As another node does it, of which this one has not heard.
+    await bench.broker.store.topic_delete(gone.topic_id)
+    bench.broker.publish(DEFAULT_TENANT, request, answers.append)
+    bench.broker.publish_batch(DEFAULT_TENANT, [request, request], answers.append)
+    await bench.until(lambda: len(answers) == 2)
+    assert [(answer.code, answer.field) for answer in answers] == [
+        ("topic_not_found", "messages[0].topic"),
+        ("topic_not_found", "topic"),
+    ]
+
+
 class OneTopicStore:
     """The `append` of a store that holds payloads, and refuses or fails when told so."""
 

@@ -142,6 +142,15 @@ async def test_two_idempotency_keys_that_differ_are_refused(port, client):
     assert port.last_seq == 0
 
 
+async def test_the_error_of_a_batch_names_the_message(port, client):
+    for topic, status in (("nobody", 404), ("not a topic", 400)):
+        messages = [{"topic": each, "payload": 1} for each in ("demo", topic)]
+        await client.send(request("POST", BATCH, json.dumps({"messages": messages}).encode()))
+        answer = await client.answer()
+        assert (answer.status, answer.json["field"]) == (status, "messages[1].topic")
+    assert port.last_seq == 0
+
+
 async def test_a_batch_takes_no_idempotency_key_for_all(port, client):
     body = json.dumps({"messages": [{"topic": "demo", "payload": 1}]}).encode()
     await client.send(request("POST", BATCH, body, "Idempotency-Key: k"))

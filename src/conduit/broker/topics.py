@@ -110,12 +110,12 @@ class Topics:
         """The topic with this id, if it still exists."""
         return self._ids.get(topic_id)
 
-    def get(self, tenant: str, name: str) -> Topic:
-        """The topic. Raises InvalidRequest `invalid_topic` or NotFound `topic_not_found`."""
+    def get(self, tenant: str, name: str, field: str = "topic") -> Topic:
+        """The topic. Raises InvalidRequest `invalid_topic` or NotFound `topic_not_found`, naming `field`."""
         topic = self.find(tenant, name)
         if topic is None:
-            check_topic(name)
-            raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field="topic")
+            check_topic(name, field)
+            raise NotFound(f"topic {name!r} does not exist", code="topic_not_found", field=field)
         return topic
 
     def matching(self, tenant: str, pattern: str) -> list[Topic]:

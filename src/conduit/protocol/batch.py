@@ -35,6 +35,11 @@ def check_batch_count(count: int, max_count: int) -> None:
         raise InvalidRequest(f"messages must have 1 to {max_count} elements", field="messages")
 
 
+def path_of(index: int) -> str:
+    """Where the fields of one message stand, for an error that names one."""
+    return f"messages[{index}]."
+
+
 class _Topic:
     """Stands once in each message: the decoder calls a hook for it."""
 

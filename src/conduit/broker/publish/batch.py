@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from conduit.broker.catalog import Topic
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.receipt import AnswerAll
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown
+from conduit.protocol.batch import path_of
 from conduit.protocol.records import Receipt
 
 
@@ -39,7 +41,7 @@ class Batch:
     def collect(self, index: int, outcome: Receipt | ConduitError) -> None:
         """What became of the message that stands there in the batch; once for each."""
         if isinstance(outcome, ConduitError):
-            self._error = outcome
+            self._error = self._error or _named(outcome, index)
         else:
             self._receipts[index] = outcome
         self._missing_count -= 1
@@ -67,6 +69,15 @@ class Batch:
                 " idempotency keys"
             )
         return self._error
+
+
+def _named(error: ConduitError, index: int) -> ConduitError:
+    """The error of one message, as one of the batch. It is told to others as well, who repeat its key."""
+    if error.field is None:
+        return error
+    named = copy(error)
+    named.field = f"{path_of(index)}{error.field}"
+    return named
 
 
 class Part:

@@ -15,6 +15,7 @@ from conduit.core.dedupe import DedupeWindow, Pending
 from conduit.core.message import NewMessage
 from conduit.core.shares import Kept
 from conduit.errors import ConduitError, Conflict, OutcomeUnknown
+from conduit.protocol.batch import path_of
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import Receipt
 from conduit.storage.base import KnownKey, Store
@@ -94,7 +95,7 @@ class Keys:
         for index, (topic, message) in enumerate(messages):
             key = message.idempotency_key
             if key is not None:
-                path = f"messages[{index}]."
+                path = path_of(index)
                 entry = self._window.find(topic.topic_id, key)
                 if entry is not None:
                     _compare(_hash_of(entry), message.payload_hash, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -18,6 +18,8 @@ from conduit.broker.publish.receipt import Answer, AnswerAll
 from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StoreUnavailable
+from conduit.names import check_topic
+from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
 
 # Publishes that wait for their topics to be created.
@@ -90,7 +92,7 @@ class Publisher:
             topic = self._find(tenant, request.topic)
             if topic is None:
                 again = partial(self.publish, tenant, request, answer, _now(since))
-                self._create_first(tenant, {request.topic}, again, answer)
+                self._create_first(tenant, {request.topic: "topic"}, again, answer)
                 return
             message = self._admit(topic, request)
             if message.idempotency_key is None:
@@ -121,7 +123,7 @@ class Publisher:
             topics, missing = self._find_all(tenant, {request.topic for request in requests})
             if missing:
                 again = partial(self.publish_batch, tenant, requests, answer, _now(since))
-                self._create_first(tenant, missing, again, answer)
+                self._create_first(tenant, _first_fields(requests, missing), again, answer)
                 return
             if not any(request.idempotency_key for request in requests):
                 # Those that have keys may be known, and then need no room.
@@ -129,7 +131,7 @@ class Publisher:
             messages = []
             for index, request in enumerate(requests):
                 topic = topics[request.topic]
-                messages.append((topic, self._admit(topic, request, f"messages[{index}].")))
+                messages.append((topic, self._admit(topic, request, path_of(index))))
             self._keys.check_batch(messages)
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
@@ -172,13 +174,19 @@ class Publisher:
     def _create_first(
         self,
         tenant: str,
-        names: set[str],
+        fields: Mapping[str, str],
         publish: Callable[[], None],
         refuse: Callable[[ConduitError], None],
     ) -> None:
-        """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted."""
-        if not self._admission.auto_create_topics:
-            self._catalog.get(tenant, min(names))
+        """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted.
+
+        `fields` has their names, and where each stands: the first that is at fault is named by it.
+        """
+        for name, field in fields.items():
+            if self._admission.auto_create_topics:
+                check_topic(name, field)
+            else:
+                self._catalog.get(tenant, name, field)
         if len(self._creating) >= CREATING_MAX_COUNT:
             raise Overloaded("too many topics are being created")
 
@@ -186,7 +194,7 @@ class Publisher:
 
         async def create() -> None:
             try:
-                await self._catalog.ensure_all(tenant, names, deadline)
+                await self._catalog.ensure_all(tenant, fields, deadline)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
                 refuse(StoreUnavailable(f"{error.told}; no message was stored"))
@@ -198,6 +206,15 @@ class Publisher:
         task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
         task.add_done_callback(self._creating.discard)
+
+
+def _first_fields(requests: Sequence[PublishRequest], missing: set[str]) -> dict[str, str]:
+    """Where each missing topic is named first, in the order of the batch."""
+    fields: dict[str, str] = {}
+    for index, request in enumerate(requests):
+        if request.topic in missing:
+            fields.setdefault(request.topic, f"{path_of(index)}topic")
+    return fields
 
 
 def _now(since: float | None) -> float:
