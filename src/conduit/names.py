@@ -119,6 +119,12 @@ def check_key(text: str, field: str) -> str:
     return check_text(text, field, KEY_MAX_CHARS)
 
 
+def own_key(text: str) -> str:
+    """An idempotency key of the server's own: longer than `check_key` allows, so that no client publishes
+    under it, by accident or on purpose."""
+    return text.ljust(KEY_MAX_CHARS + 1)
+
+
 def check_bytes(text: str, field: str, max_bytes: int) -> str:
     """As `check_text`, with a bound on the text in UTF-8."""
     if len(text.encode()) > max_bytes:

@@ -1,12 +1,15 @@
 """A dead letter is redriven once, whoever asks for it at the same time or again; and what a refusal says."""
 
 import asyncio
+from functools import partial
 
+import msgspec
 import pytest
 
-from conduit.errors import Conflict, NotFound, OutcomeUnknown
+from conduit.broker.waiting import result_of
+from conduit.errors import Conflict, InvalidRequest, NotFound, OutcomeUnknown
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Ack, Reject, StartAt
+from conduit.protocol.frames import Ack, PublishRequest, Reject, StartAt
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
@@ -77,6 +80,27 @@ async def test_two_jobs_in_step_publish_no_letter_of_an_ephemeral_subscriber_twi
             bench.clock.seconds += 0.0002
         assert topic.last_seq == 80
         assert [(job.state, job.failed_count) for job in jobs] == [("done", 0)] * 2
+
+
+async def test_no_client_can_publish_under_the_key_of_a_redrive_before_it_comes(any_store):
+    async with running_broker(any_store) as bench:
+        topic = await bench.broker.topics.create(T, "t")
+        connection, _ = await dead_ones(bench, 2, name=None)
+        connection.close()
+        for letter, payload in zip(await letters(bench), (b'"another"', None), strict=True):
+            known = f"redrive:{letter.dead_id}:{letter.died_at_ms}:None"
+            own = msgspec.Raw(payload or letter.payload)
+            guessed = PublishRequest("t", own, idempotency_key=known)
+            await result_of(partial(bench.broker.publish, T, guessed))
+            before = topic.last_seq
+            await bench.broker.dead_letters.redrive(T, letter.dead_id)
+            assert topic.last_seq == before + 1
+        # However well it is known.
+        made = {known.key for known in await any_store.known_keys(0, 10) if known.seq in (4, 6)}
+        assert len(made) == 2
+        for key in made:
+            with pytest.raises(InvalidRequest, match="idempotency_key must have"):
+                await bench.publish("t", 1, idempotency_key=key)
 
 
 async def test_a_letter_that_was_published_and_not_marked_may_be_redriven_again_and_comes_once():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -12,18 +13,31 @@ from conduit.broker.changes import after_change
 from conduit.broker.waiting import result_of
 from conduit.core.message import DeadLetter, DeadPlace, Redriven
 from conduit.errors import ConduitError, Conflict, NotFound
+from conduit.names import own_key
 from conduit.protocol.frames import PublishRequest
 from conduit.storage.base import Store
 
 # Letters that are published at a time, each with its payload.
 PUBLISH_MAX_COUNT = 16
 
-Publish = Callable[[str, PublishRequest, Callable[[object], None]], None]
-"""Publishes for the tenant; the callback gets a receipt or a ConduitError."""
 Failed = dict[str, ConduitError]
 """Why letters could not be redriven, by their ids."""
 
 _headers = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Publish(Protocol):
+    """Publishes for the tenant, once for each `own_key`; `answer` gets a receipt or a ConduitError."""
+
+    def __call__(
+        self,
+        tenant: str,
+        request: PublishRequest,
+        answer: Callable[[object], None],
+        *,
+        own_key: str,
+    ) -> None:
+        """See `Publisher.publish`."""
 
 
 async def publish_anew(
@@ -32,9 +46,9 @@ async def publish_anew(
     """Publish them to their topics, and mark them as redriven at `at_ms`. Returns those that could not be, or
     of which it is not known (OutcomeUnknown).
 
-    Each is published under an idempotency key of its own: who repeats this because of an error, or does the
-    same at the same time, publishes nothing twice. A crash before the mark leaves a letter unmarked, and
-    after the window of the keys it may be published once more: at least once.
+    Each is published under an idempotency key of its own, which no client can have taken. So who repeats this
+    because of an error, or does the same at the same time, publishes nothing twice. A crash before the mark
+    leaves a letter unmarked, and after the window of the keys it may be published once more: at least once.
     """
     failed: Failed = {}
     for start in range(0, len(places), PUBLISH_MAX_COUNT):
@@ -67,19 +81,22 @@ async def _publish(
                 "another request has redriven it meanwhile: it was published anew",
                 code="already_redriven",
             )
-        await result_of(partial(publish, tenant, _request(letter)))
+        own = _own_key(letter)
+        await result_of(partial(publish, tenant, _request(letter), own_key=own))
     except ConduitError as error:
         return error
     return None
 
 
 def _request(letter: DeadLetter) -> PublishRequest:
-    # The same for each repetition, until it is marked or has died again.
-    once = f"redrive:{letter.dead_id}:{letter.died_at_ms}:{letter.redriven_at_ms}"
     return PublishRequest(
         letter.topic,
         msgspec.Raw(letter.payload),
         key=letter.key,
         headers=_headers(letter.headers) if letter.headers is not None else None,
-        idempotency_key=once,
     )
+
+
+def _own_key(letter: DeadLetter) -> str:
+    """The same for each repetition, until it is marked or has died again."""
+    return own_key(f"redrive:{letter.dead_id}:{letter.died_at_ms}:{letter.redriven_at_ms}")

@@ -82,19 +82,27 @@ class Publisher:
     # One ------------------------------------------------------------------------------------------
 
     def publish(
-        self, tenant: str, request: PublishRequest, answer: Answer, since: float | None = None
+        self,
+        tenant: str,
+        request: PublishRequest,
+        answer: Answer,
+        since: float | None = None,
+        own_key: str | None = None,
     ) -> None:
         """Store and deliver one message; `answer` gets the receipt or the reason why not. Never raises.
 
-        `since` is for one that has waited before, for its topic: from when on, on the loop's clock.
+        `since` is for one that has waited before, for its topic: from when on, on the loop's clock. `own_key`
+        (names.py) is for what the server publishes itself, and stands for one message as every key does.
         """
         try:
             topic = self._find(tenant, request.topic)
             if topic is None:
-                again = partial(self.publish, tenant, request, answer, _now(since))
+                again = partial(self.publish, tenant, request, answer, _now(since), own_key)
                 self._create_first(tenant, {request.topic: "topic"}, again, answer)
                 return
             message = self._admit(topic, request)
+            if own_key is not None:
+                message.idempotency_key = own_key
             if message.idempotency_key is None:
                 single = Single(self._outcomes, topic, message, answer)
                 self._committers.submit((message,), len(message.payload), single, since)
