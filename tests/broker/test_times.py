@@ -2,7 +2,8 @@
 
 import pytest
 
-from conduit.broker.stats import ACKS_TIMED_COUNT
+from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
+from conduit.core.message import NewMessage
 from conduit.errors import NotFound
 from conduit.protocol.frames import Ack, Extend, Nack
 from tests.broker.kit import ManualClock, made_commits, running_broker
@@ -54,6 +55,27 @@ async def test_the_time_of_a_delivery_is_the_age_of_its_message(bench, name):
     assert (stats.delivery_times.count, stats.delivery_times.sum) == (4, pytest.approx(400))
     await bench.publish("t")
     assert (stats.delivery_times.count, stats.delivery_times.sum) == (5, pytest.approx(400))
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_messages_that_are_handed_out_together_have_each_their_own_age(bench, name):
+    for _ in range(3):
+        await bench.publish("t")
+        await bench.advance(100.0)
+    await bench.publish("t")
+    await bench.subscribe("t", subscription=name, start="earliest")
+    times = bench.broker.stats.delivery_times
+    assert (times.count, times.sum) == (4, pytest.approx(600, abs=0.1))
+    counts = dict(times.cumulative())
+    assert [counts[bound] for bound in (0.25, 60.0, 300.0)] == [1, 1, 4]
+
+
+def test_what_comes_live_of_several_commits_has_each_its_own_age_for_each_subscriber():
+    stats = Stats(0.0, wall_ms=10_000)
+    messages = [NewMessage(1, "id", b"1", published_at_ms=ms) for ms in (7_000, 7_000, 9_000)]
+    stats.delivered(messages, 0.0, 2)
+    assert (stats.delivered_count, stats.delivery_times.sum) == (6, 14.0)
+    assert dict(stats.delivery_times.cumulative())[1.0] == 2
 
 
 async def test_what_comes_live_is_timed_for_each_subscriber(bench):

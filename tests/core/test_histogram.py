@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conduit.core.histogram import LONG_S, SHORT_S, Histogram
 
@@ -17,6 +19,17 @@ def test_many_of_one_value_are_counted_at_once():
     histogram.add(3.0, 2)
     assert list(histogram.cumulative()) == [(1.0, 1_000), (None, 1_002)]
     assert histogram.sum == 506.0
+
+
+@given(st.lists(st.floats(-10.0, 10.0), min_size=1), st.integers(1, 3))
+def test_values_that_fall_are_counted_as_each_by_itself(values, count):
+    values.sort(reverse=True)
+    together, apart = Histogram((0.5, 1.0, 8.0)), Histogram((0.5, 1.0, 8.0))
+    together.add_falling(values, count)
+    for value in values:
+        apart.add(value, count)
+    assert list(together.cumulative()) == list(apart.cumulative())
+    assert together.sum == pytest.approx(apart.sum)
 
 
 def test_what_a_clock_that_was_set_makes_negative_is_0():

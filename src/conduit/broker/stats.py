@@ -7,6 +7,8 @@ into the rate windows, so no event costs more than one addition.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -44,6 +46,14 @@ class Sample(msgspec.Struct, frozen=True):
     at_ms: int
     rates: Rates
     gauges: Gauges
+
+
+class Stamped(Protocol):
+    """A message, as far as its age is measured."""
+
+    @property
+    def published_at_ms(self) -> int:
+        """When it was published."""
 
 
 class Stats:
@@ -113,11 +123,18 @@ class Stats:
                 self._seen[name] = count
         return now >= self._next_sample_at
 
-    def delivered(self, published_at_ms: int, now: float, count: int) -> None:
-        """So many first deliveries were handed out, the oldest of a message of this time."""
+    def delivered(self, messages: Sequence[Stamped], now: float, times: int = 1) -> None:
+        """These, in their order, were handed out for the first time, to so many."""
+        count = len(messages) * times
         self.delivered_count += count
-        age_s = now + self.stamp_offset_s - published_at_ms / 1000
-        self.delivery_times.add(age_s, count)
+        at_s = now + self.stamp_offset_s
+        oldest_ms, newest_ms = messages[0].published_at_ms, messages[-1].published_at_ms
+        # Stamps of a topic never go back, and those of one commit are one.
+        if oldest_ms == newest_ms:
+            self.delivery_times.add(at_s - oldest_ms / 1000, count)
+        else:
+            ages_s = [at_s - message.published_at_ms / 1000 for message in messages]
+            self.delivery_times.add_falling(ages_s, times)
 
     def acked_after(self, seconds: float) -> None:
         """One of `acks_to_time` took so long."""

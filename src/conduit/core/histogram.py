@@ -29,6 +29,20 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += count
         self.sum += value * count
 
+    def add_falling(self, values: Sequence[float], count: int = 1) -> None:
+        """So many had each of these values, of which none is above the one before it. Nearly all that come
+        together lie between two bounds, and cost no more then than their sum."""
+        if values[-1] < 0.0:
+            values = [max(0.0, value) for value in values]
+        bounds, counts = self._bounds, self._counts
+        at = bisect_left(bounds, values[0])
+        if at == bisect_left(bounds, values[-1]):
+            counts[at] += count * len(values)
+        else:
+            for value in values:
+                counts[bisect_left(bounds, value)] += count
+        self.sum += sum(values) * count
+
     @property
     def count(self) -> int:
         """How many there were."""

@@ -189,8 +189,7 @@ class Feed:
                 logger.exception("a follower failed")
                 follower.fall_behind(first - 1)
         if written_count:
-            count = written_count * len(entries)
-            tools.stats.delivered(entries[0].published_at_ms, now, count)
+            tools.stats.delivered(entries, now, written_count)
 
     def _trim(self) -> None:
         """Stay within the bounds, and tell the node's budget what is kept."""

@@ -160,7 +160,7 @@ class Handing:
             data = b"".join([entry.frame_for(1, 0, name) for entry in entries])
         else:
             data = b"".join([entry.frame for entry in entries])
-        engine.stats.delivered(entries[0].published_at_ms, now, len(entries))
+        engine.stats.delivered(entries, now)
         subscriber.outlet.write(data)
         if is_at_end:
             engine.backlog.live(owner)
