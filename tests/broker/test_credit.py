@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from conduit.errors import InvalidRequest
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Nack, Reject
 from tests.broker.kit import Bench
@@ -103,6 +104,58 @@ async def test_competing_subscribers_get_what_one_that_leaves_had(bench: Bench):
     two.verbs.ack(Ack(topic="o.b", seq=2))
     await bench.rest()
     assert of(other, "o.a") == [1, 2]
+
+
+@KINDS
+async def test_who_asks_for_few_has_no_more_of_a_wide_window_at_once(bench: Bench, name):
+    await topics(bench, "o.a", "o.b")
+    connection, peer = await bench.subscribe("o.*", subscription=name, prefetch=2)
+    for topic in ("o.a", "o.b", "o.a"):
+        await bench.publish_many(topic, 5)
+    assert len(peer.of("message")) == 2
+    connection.verbs.ack(Ack(message_id=peer.of("message")[0]["message_id"]))
+    await bench.rest()
+    assert len(peer.of("message")) == 3
+    for _ in range(15):
+        connection.verbs.ack(Ack(message_id=peer.of("message")[-1]["message_id"]))
+        await bench.rest()
+    # The second one keeps its place.
+    assert len(peer.of("message")) == 15
+
+
+async def test_what_one_asks_for_is_its_own_and_no_setting_of_the_subscription(bench: Bench):
+    await topics(bench, "t")
+    _, first = await bench.subscribe("t", subscription="s", prefetch=2)
+    _, wide = await bench.subscribe("t", subscription="s", prefetch=10_000)
+    await bench.publish_many("t", 300)
+    assert len(first.of("message")) == 2
+    assert len(wide.of("message")) == 256
+    view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
+    assert view.record.settings.max_in_flight == 256
+    _, third = await bench.subscribe("t", subscription="s")
+    assert len(third.of("message")) == 42
+
+
+async def test_another_window_of_the_subscription_is_that_of_all_but_who_asked_for_fewer(
+    bench: Bench,
+):
+    await topics(bench, "t")
+    _, few = await bench.subscribe("t", subscription="s", prefetch=2)
+    _, other = await bench.subscribe("t", subscription="s", max_in_flight=256)
+    await bench.broker.subscriptions.update(DEFAULT_TENANT, "s", {"max_in_flight": 1})
+    await bench.publish_many("t", 30)
+    assert (len(few.of("message")), len(other.of("message"))) == (1, 1)
+    await bench.broker.subscriptions.update(DEFAULT_TENANT, "s", {"max_in_flight": 5})
+    await bench.rest()
+    assert (len(few.of("message")), len(other.of("message"))) == (2, 5)
+
+
+@pytest.mark.parametrize("count", [0, -1, 10_001])
+async def test_nobody_can_ask_for_none_or_for_very_many(bench: Bench, count):
+    with pytest.raises(InvalidRequest) as caught:
+        await bench.subscribe("t", subscription="s", prefetch=count)
+    assert caught.value.field == "prefetch"
+    assert not len(bench.broker.topics)
 
 
 async def test_a_window_is_never_exceeded_over_all_topics(bench: Bench):

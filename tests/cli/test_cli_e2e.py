@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import os
-import signal
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,41 +8,13 @@ import pytest
 from conduit.cli.exits import Exit
 from tests.cli.command import Conduit
 from tests.support.http import Api
-from tests.support.server import RunningServer, free_port, running_server
+from tests.support.server import RunningServer, free_port
 from tests.support.wait import until
 from tests.support.ws import WsClient
 
 pytestmark = pytest.mark.e2e
 
 BIG = '{"big":9007199254740993,"small":0.1000}'
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    with running_server(DATABASE_URL="sqlite:///conduit.db") as server:
-        yield server
-
-
-@pytest.fixture
-def conduit(server: RunningServer) -> Conduit:
-    return Conduit(server.url)
-
-
-@pytest.fixture
-def api(server: RunningServer) -> Api:
-    return Api(server.url)
-
-
-@pytest.fixture
-def topic() -> str:
-    """A topic that no other test uses; nothing is created."""
-    return f"t-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def name() -> str:
-    """A subscription that no other test uses."""
-    return f"s-{uuid.uuid4().hex[:12]}"
 
 
 # Topics ---------------------------------------------------------------------------------------------
@@ -169,127 +137,6 @@ def test_too_large_a_payload_is_over_a_limit(conduit: Conduit, api: Api, topic: 
     done = conduit.run("pub", topic, "-", "--text", stdin="x" * 300_000)
     assert done.code == Exit.LIMIT
     assert "code payload_too_large" in done.err
-
-
-# Receiving ------------------------------------------------------------------------------------------
-
-
-def test_a_durable_subscription_goes_on_after_what_was_printed(
-    conduit: Conduit, api: Api, topic: str, name: str
-) -> None:
-    api.create_topic(topic)
-    api.publish_many(topic, list(range(5)))
-    options = ("sub", topic, "--subscription", name, "--from", "earliest")
-    first = conduit.ok(*options, "--count", "3")
-    assert [message["payload"] for message in first.lines] == [0, 1, 2]
-    assert first.lines[0]["subscription"] == name
-    assert "3 received · 3 acked" in first.err
-    second = conduit.ok(*options, "--count", "2")
-    assert [message["payload"] for message in second.lines] == [3, 4]
-
-
-def said(conduit: Conduit, *args: str) -> list[str]:
-    """What `conduit sub` says up to that it is subscribed."""
-    lines = []
-    with conduit.start("sub", *args) as running:
-        while not lines or not lines[-1].startswith("subscribed"):
-            lines.append(running.error_line().rstrip())
-    return lines
-
-
-def test_what_a_subscriber_makes_is_said(conduit: Conduit, topic: str, name: str) -> None:
-    assert said(conduit, topic) == [f"created topic {topic}", f"subscribed to {topic}"]
-    durable = (topic, "--subscription", name)
-    subscribed = f"subscribed to {topic} as {name}"
-    assert said(conduit, *durable) == [f"created subscription {name}", subscribed]
-    conduit.ok("topic", "rm", topic, "--yes")
-    assert said(conduit, *durable) == [f"created topic {topic}", subscribed]
-    assert said(conduit, *durable) == [subscribed]
-    both = said(conduit, f"{topic}.b", "--subscription", f"{name}.b")
-    assert both[:2] == [f"created topic {topic}.b", f"created subscription {name}.b"]
-    conduit.ok("subscription", "pause", name)
-    assert "is paused" in said(conduit, *durable)[0]
-
-
-def test_a_subscription_has_the_settings_it_was_asked_for(
-    conduit: Conduit, topic: str, name: str
-) -> None:
-    settings = ("--order", "strict", "--max-in-flight", "3", "--max-attempts", "2")
-    said(conduit, topic, "--subscription", name, *settings, "--ack-wait", "500ms")
-    found = conduit.ok("subscription", "get", name).json
-    assert (found["order"], found["max_in_flight"]) == ("strict", 3)
-    assert (found["max_attempts"], found["ack_wait_ms"]) == (2, 500)
-    refused = conduit.run("sub", topic, "--subscription", name, "--max-in-flight", "4")
-    assert refused.code == Exit.CONFLICT
-
-
-def test_payloads_can_be_printed_alone_and_in_lines_of_ones_own(
-    conduit: Conduit, api: Api, topic: str
-) -> None:
-    api.create_topic(topic)
-    api.publish(topic, "say hi", key="k")
-    conduit.ok("pub", topic, BIG)
-    few = ("sub", topic, "--from", "earliest", "--count", "2")
-    assert conduit.ok(*few, "--raw").out == f'"say hi"\n{BIG}\n'
-    assert conduit.ok(*few, "--format", "#{seq} {key} {text}").out == f"#1 k say hi\n#2  {BIG}\n"
-
-
-def test_a_count_that_is_not_reached_in_time_fails(conduit: Conduit, api: Api, topic: str) -> None:
-    api.create_topic(topic)
-    api.publish(topic, 1)
-    options = ("sub", topic, "--from", "earliest", "--timeout", "2s")
-    done = conduit.run(*options, "--count", "2")
-    assert done.code == Exit.INCOMPLETE
-    assert len(done.lines) == 1
-    assert conduit.ok(*options).lines == done.lines
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_subscriber_says_what_it_did(
-    conduit: Conduit, api: Api, topic: str, number: signal.Signals
-) -> None:
-    with conduit.subscribe(topic) as subscriber:
-        api.publish(topic, 1)
-        assert subscriber.line()["payload"] == 1
-        subscriber.signal(number)
-        assert subscriber.wait() == Exit.INTERRUPTED
-        assert "1 received · 1 acked" in subscriber.error_line()
-
-
-def test_without_acks_a_message_comes_again(conduit: Conduit, api: Api, topic: str) -> None:
-    api.create_topic(topic)
-    api.publish(topic, 1)
-    done = conduit.ok("sub", topic, "--from", "earliest", "--ack", "none", "--count", "2")
-    assert [message["attempt"] for message in done.lines] == [1, 2]
-    assert "acked" not in done.err
-
-
-def test_a_line_that_nobody_reads_is_not_acked(
-    conduit: Conduit, api: Api, topic: str, name: str
-) -> None:
-    """As with `conduit sub … | head -1`: the line that breaks the pipe comes again."""
-    options = (topic, "--subscription", name)
-    reading, writing = os.pipe()
-    with conduit.subscribe(*options, stdout=writing) as subscriber:
-        os.close(writing)
-        os.close(reading)
-        api.publish(topic, 1)
-        assert subscriber.wait() == Exit.ERROR
-    assert conduit.ok("sub", *options, "--count", "1").lines[0]["payload"] == 1
-
-
-def test_a_subscriber_goes_on_when_the_server_comes_back() -> None:
-    with running_server(DATABASE_URL="sqlite:///conduit.db") as server:
-        conduit, api = Conduit(server.url), Api(server.url)
-        with conduit.subscribe("t.>", "--count", "40") as subscriber:
-            api.create_topic("t.a")
-            api.publish_many("t.a", list(range(20)))
-            assert [subscriber.line()["payload"] for _ in range(20)] == list(range(20))
-            server.restart()
-            assert "connecting again" in subscriber.error_line()
-            api.publish_many("t.a", list(range(20, 40)))
-            assert [subscriber.line()["payload"] for _ in range(20)] == list(range(20, 40))
-            assert subscriber.wait() == Exit.OK
 
 
 # Subscriptions --------------------------------------------------------------------------------------

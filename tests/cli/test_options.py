@@ -44,19 +44,18 @@ def test_settings_are_those_of_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "window"),
+    ("given", "settings"),
     [
-        ({"count": 3}, 3),
-        ({"count": 10_000}, 256),
-        ({"count": 3, "max_in_flight": 5}, 5),
-        ({"count": 3, "subscription": "billing"}, None),
+        ({"count": 3}, {"prefetch": 3}),
+        ({"count": 3, "subscription": "billing"}, {"prefetch": 3}),
+        ({"count": 10_000}, {"prefetch": 256}),
+        ({"count": 3, "max_in_flight": 5}, {"max_in_flight": 5}),
     ],
 )
-def test_who_wants_few_messages_is_not_sent_more(
-    given: dict[str, object], window: int | None
+def test_who_wants_few_messages_has_no_more_at_once(
+    given: dict[str, object], settings: dict[str, int]
 ) -> None:
-    """But for a durable subscription, which would keep that window for all who come later."""
-    assert options(**given).settings.get("max_in_flight") == window
+    assert options(**given).settings == settings
 
 
 @pytest.mark.parametrize(

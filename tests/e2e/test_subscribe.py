@@ -90,6 +90,7 @@ def test_the_same_subscription_twice_on_one_connection_is_refused(ws, topic, nam
         {"order": "random"},
         {"max_in_flight": 0},
         {"max_in_flight": "5"},
+        {"prefetch": 0},
         {"ack_wait_ms": 0},
         {"ack_wait_ms": -5},
         {"max_attempts": 0},

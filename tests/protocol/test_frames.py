@@ -44,6 +44,7 @@ CLIENT_FIELDS = {
         "max_attempts",
         "max_lost",
         "create",
+        "prefetch",
         "ref",
     },
     "unsubscribe": {"topic", "subscription", "ref"},
@@ -230,11 +231,12 @@ def test_every_way_to_say_where_to_begin_is_understood(start, expected):
 def test_settings_of_a_subscription_come_through():
     text = (
         b'{"type":"subscribe","topic":"a.>","subscription":"billing","ack":"auto","order":"strict",'
-        b'"max_in_flight":8,"ack_wait_ms":250,"max_attempts":3,"max_lost":7,"create":false,"ref":"r1"}'
+        b'"max_in_flight":8,"ack_wait_ms":250,"max_attempts":3,"max_lost":7,"create":false,"prefetch":4,'
+        b'"ref":"r1"}'
     )
 
     assert decode_client_frame(text) == Subscribe(
-        "a.>", "billing", None, "auto", "strict", 8, 250, 3, 7, False, "r1"
+        "a.>", "billing", None, "auto", "strict", 8, 250, 3, 7, False, 4, "r1"
     )
 
 

@@ -107,15 +107,16 @@ class SubOptions:
 
     @property
     def settings(self) -> SubscriptionSettings:
-        """What the server is told besides the topic. Who takes so many messages and no more is not sent more;
-        but a durable subscription would keep that for all who come later."""
+        """What the server is told besides the topic. Who takes so many messages has no more of them at once,
+        so that the others who share a subscription do not wait for these. That is no setting of the
+        subscription, which would keep it for all who come later."""
         settings: SubscriptionSettings = {}
         if self.order is not None:
             settings["order"] = self.order
         if self.max_in_flight is not None:
             settings["max_in_flight"] = self.max_in_flight
-        elif self.count is not None and self.subscription is None:
-            settings["max_in_flight"] = min(self.count, WINDOW_COUNT)
+        elif self.count is not None:
+            settings["prefetch"] = min(self.count, WINDOW_COUNT)
         if self.ack_wait_s is not None:
             settings["ack_wait_ms"] = round(self.ack_wait_s * 1000)
         if self.max_attempts is not None:

@@ -39,7 +39,8 @@ _dice = random.Random()
 class SubscriptionSettings(TypedDict, total=False):
     """Settings of the `subscribe` frame; what is left out has the server's default. `max_lost` None:
     however often connections are lost with a message in flight, it comes again. `create` False: what
-    does not exist is not made."""
+    does not exist is not made. `prefetch`: this stream has no more unsettled messages at once, whatever
+    `max_in_flight` the subscription has."""
 
     order: Literal["publish", "strict"]
     max_in_flight: int
@@ -47,6 +48,7 @@ class SubscriptionSettings(TypedDict, total=False):
     max_attempts: int
     max_lost: int | None
     create: bool
+    prefetch: int
 
 
 class AsyncConduit:

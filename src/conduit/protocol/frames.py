@@ -53,7 +53,8 @@ class Subscribe(ClientFrame, tag="subscribe"):
     """Begin to receive. Settings that are left out keep their default, or the durable one's value.
 
     `max_lost` null is a value, "no bound", and not the same as left out: UNSET. `create`: whether what
-    does not exist is made, the topic that it names and the durable subscription.
+    does not exist is made, the topic that it names and the durable subscription. `prefetch` is no setting of
+    a subscription, but of this subscriber: it has no more deliveries at once, where `max_in_flight` is more.
     """
 
     topic: str
@@ -66,6 +67,7 @@ class Subscribe(ClientFrame, tag="subscribe"):
     max_attempts: int | None = None
     max_lost: int | msgspec.UnsetType | None = msgspec.UNSET
     create: bool = True
+    prefetch: int | None = None
     ref: str | None = None
 
 

@@ -18,7 +18,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import check_settings, given, given_settings
+from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
@@ -114,6 +114,7 @@ class Connection:
             )
         # Before anything is made for it.
         check_start(frame.topic, frame.start)
+        check_prefetch(frame.prefetch)
         settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
@@ -223,6 +224,10 @@ class Connection:
             outlet = Announcement(self._room.engine, self._peer, gaps, told)
             self._announcements[place] = outlet
         subscriber = self._room.router.attach(running, outlet, self._reads, removed)
+        if frame.prefetch is not None:
+            # Before anything is handed out, which is at the end of the turn.
+            subscriber.prefetch = frame.prefetch
+            subscriber.resize()
         running.gaps.are_told(subscriber)
         self._shares[place] = _Share(running, subscriber)
         self._subscribers[place] = subscriber

@@ -98,6 +98,8 @@ class Group:
         """Use these settings from the next hand-out on."""
         self.settings = settings
         self.window = settings.max_in_flight
+        for subscriber in self.subscribers:
+            subscriber.resize()
         self.is_auto = settings.ack == "auto"
         self.is_strict = settings.order == "strict"
         policy = policy_of(settings)

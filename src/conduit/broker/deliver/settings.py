@@ -42,6 +42,13 @@ def check_settings(settings: SubscriptionSettings) -> SubscriptionSettings:
     return settings
 
 
+def check_prefetch(count: int | None) -> None:
+    """Raise InvalidRequest if a subscriber may not have so many deliveries at once."""
+    low, high = RANGES["max_in_flight"]
+    if count is not None and not low <= count <= high:
+        raise InvalidRequest(f"prefetch must be {low} to {high}", field="prefetch")
+
+
 def given(frame: Subscribe) -> dict[str, object]:
     """The settings that a `subscribe` frame has."""
     values = {field: getattr(frame, field) for field in _GIVEN}

@@ -69,7 +69,7 @@ class Sharing(Protocol):
     name: str | None
     """Of the subscription; None if it is ephemeral."""
     window: int
-    """Deliveries that each of them may have out."""
+    """Deliveries that each of them may have out, if it does not want fewer."""
     is_auto: bool
     """Whether what is written is settled by that."""
     in_flight: dict[int, int]
@@ -90,7 +90,9 @@ class Subscriber:
         "holder",
         "on_removed",
         "outlet",
+        "prefetch",
         "reads",
+        "window",
     )
 
     def __init__(
@@ -110,6 +112,13 @@ class Subscriber:
         self.outlet = outlet
         self.reads = reads
         self.on_removed = on_removed
+        self.prefetch = sys.maxsize
+        self.window = group.window
+        """Deliveries that it may have out: as many as its group allows, but `prefetch` at most."""
+
+    def resize(self) -> None:
+        """One of the two has changed."""
+        self.window = min(self.group.window, self.prefetch)
 
     @property
     def credit(self) -> int:
@@ -119,7 +128,7 @@ class Subscriber:
         group = self.group
         if group.is_auto:
             return sys.maxsize
-        return group.window - group.in_flight.get(self.holder, 0)
+        return self.window - group.in_flight.get(self.holder, 0)
 
     def settle(self, topic_id: int, seq: int, verb: Verb) -> Outcome:
         """Do what this subscriber asks for one delivery."""
