@@ -156,26 +156,15 @@ async def test_who_is_always_in_the_middle_of_another_message_is_not_late(port: 
     assert not session.closing
 
 
-async def test_while_we_do_not_read_nobody_is_late():
+@pytest.mark.parametrize("is_fragment", [False, True])
+@pytest.mark.parametrize("before", [[], [99.0]])
+async def test_while_we_do_not_read_nobody_is_late(is_fragment: bool, before: list[float]):
+    sent = frame(TEXT, b"{", fin=False) if is_fragment else publish_frame(1_000)[:500]
     async with serving(body_timeout_s=5) as port:
         raw = await opened(port)
-        session = await session_of(port, raw, publish_frame(1_000)[:500])
-        await port.until(lambda: session._source.pending_bytes)
-        session._pause()
-        look(session, 100.0, 110.0)
-        session._resume()
-        look(session, 111.0, 116.0)
-        assert not session.closing
-        look(session, 116.1)
-        assert session.closing
-
-
-async def test_fragments_have_their_time_anew_when_we_read_again():
-    async with serving(body_timeout_s=5) as port:
-        raw = await opened(port)
-        session = await session_of(port, raw, frame(TEXT, b"{", fin=False))
-        await port.until(lambda: session._message)
-        look(session, 99.0)
+        session = await session_of(port, raw, sent)
+        await port.until(lambda: kept(session) == left_of(sent))
+        look(session, *before)
         session._pause()
         look(session, 100.0, 110.0)
         session._resume()
