@@ -205,7 +205,9 @@ class Settings(BaseModel):
         "`CONDUIT_UNREAD_MIN_BYTES_PER_S` asks for is closed.",
     )
     unread_min_bytes_per_s: Count = Field(
-        1_024, description="So fast at least must answers over HTTP be read, while any are unread."
+        1_024,
+        description="So fast at least must answers over HTTP be read, while any are unread, and frames over "
+        "WebSocket, while too many wait.",
     )
     # Not Bytes: the least value of a type counts, and not that of a field.
     connection_memory_max_bytes: int = Field(
@@ -225,11 +227,13 @@ class Settings(BaseModel):
         25.0, description="A silent WebSocket connection is pinged this often."
     )
     pong_timeout_s: Seconds = Field(
-        10.0, description="Without any answer it is closed this much later."
+        10.0,
+        description="Without any answer it is closed this much later, unless it takes data all the time.",
     )
     slow_timeout_s: Seconds = Field(
         10.0,
-        description="A WebSocket connection that takes no data for this time is closed with 4008.",
+        description="A WebSocket connection that does not drain, and in this time takes less than "
+        "`CONDUIT_UNREAD_MIN_BYTES_PER_S` asks for, is closed with 4008.",
     )
 
     # What is kept

@@ -15,7 +15,7 @@ def looks(unread, step_s=1.0, written=lambda number: 0):
 
 
 def test_who_takes_nothing_is_too_slow_after_the_window():
-    assert looks([5_000] * 12) == [False] * 11 + [True]
+    assert looks([5_000] * 11) == [False] * 10 + [True]
 
 
 def test_who_takes_the_least_that_it_must_is_not_too_slow():

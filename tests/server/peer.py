@@ -7,6 +7,7 @@ import contextlib
 import socket
 
 from conduit.protocol.codec import text_frame
+from conduit.server import kernel
 from conduit.server.websocket import WebSocket
 from tests.support.wait import DEADLINE_S
 
@@ -60,6 +61,10 @@ class Recorder(WebSocket):
     @property
     def unsent_bytes(self) -> int:
         return self._transport.get_write_buffer_size()
+
+    @property
+    def taken_bytes(self) -> int:
+        return kernel.taken_bytes(self._transport)
 
     def on_text(self, text: bytes) -> None:
         self.text_count += 1

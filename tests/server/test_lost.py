@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
+from conduit.core.liveness import DEFAULT_TIMING
 from conduit.protocol.codec import text_frame
-from conduit.server.websocket import DEFAULT_TIMING
 from tests.autobahn.echo_server import MAX_MESSAGE_BYTES
 from tests.server.peer import (
     CLOSE,

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from conduit.broker.stats import Stats
+from conduit.core.liveness import DEFAULT_TIMING
 from conduit.names import DEFAULT_TENANT as T
 from conduit.server.session import BAD_FRAMES_MAX_COUNT, Session
 from conduit.server.slow import SlowClosed
-from conduit.server.websocket import DEFAULT_TIMING
 from conduit.storage.dead_letters import DeadFilter
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, Client, Port, open_port, publish

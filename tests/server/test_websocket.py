@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from conduit.core.liveness import DEFAULT_TIMING
 from conduit.protocol.codec import text_frame
-from conduit.server.incoming import PIECE_BYTES
-from conduit.server.websocket import DEFAULT_TIMING, WRITE_HIGH_BYTES, WRITE_MAX_BYTES
 from tests.autobahn.echo_server import MAX_MESSAGE_BYTES, Upgrade
 from tests.server.peer import (
     BINARY,
@@ -21,7 +20,6 @@ from tests.server.peer import (
     PONG,
     TEXT,
     Peer,
-    fill,
     frame,
     happens,
     until_server_has_read,
@@ -247,85 +245,7 @@ async def test_a_peer_that_only_ends_its_stream_is_closed(peer: Peer):
     assert await peer.ended()
 
 
-# Peers that do not read ---------------------------------------------------------------------------
-
-
-async def test_everything_arrives_in_the_order_of_writing(peer: Peer):
-    texts = await fill(peer)
-    assert peer.server.unsent_bytes > WRITE_HIGH_BYTES
-    peer.server.write(text_frame(b"more"))
-    peer.server.close(1001)
-    assert [await peer.receive() for _ in texts] == [(TEXT, text) for text in texts]
-    assert await peer.receive() == (TEXT, b"more")
-    assert await peer.received_close() == 1001
-    await peer.send(frame(CLOSE))
-    assert await peer.ended()
-
-
-async def test_a_socket_that_does_not_drain_is_closed_with_4008_and_then_dropped(peer: Peer):
-    timing = DEFAULT_TIMING
-    await fill(peer)
-    peer.server.check(0.0)
-    peer.server.check(timing.slow_timeout_s - 0.1)
-    assert not peer.server.closing
-    peer.server.check(timing.slow_timeout_s)
-    assert peer.server.closing
-    peer.server.check(timing.slow_timeout_s + timing.close_timeout_s - 0.1)
-    assert not peer.server.closed.is_set()
-    peer.server.check(timing.slow_timeout_s + timing.close_timeout_s)
-    await happens(peer.server.closed)
-
-
-async def test_a_slow_subscriber_that_reads_in_the_end_gets_the_code(peer: Peer):
-    texts = await fill(peer)
-    peer.server.check(0.0)
-    peer.server.check(DEFAULT_TIMING.slow_timeout_s)
-    assert [await peer.receive() for _ in texts] == [(TEXT, text) for text in texts]
-    assert await peer.receive() == (CLOSE, b"\x0f\xa8slow subscriber")
-
-
-async def test_a_socket_that_drains_in_time_goes_on(peer: Peer):
-    texts = await fill(peer)
-    peer.server.check(0.0)
-    for _ in texts:
-        await peer.receive()
-    assert peer.server.drained.is_set()
-    assert peer.server.writable
-    await fill(peer)
-    peer.server.check(DEFAULT_TIMING.slow_timeout_s)
-    assert not peer.server.closing
-
-
-async def test_a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory(peer: Peer):
-    texts = await fill(peer)
-    unsent_bytes = peer.server.unsent_bytes
-    for number in range(50):
-        await peer.send(*[frame(PING, b"%03d" % number * 40)] * 1000)
-    await until_server_has_read(peer)
-    assert peer.server.unsent_bytes <= unsent_bytes
-    for _ in texts:
-        assert (await peer.receive())[0] == TEXT
-    assert await peer.receive() == (PONG, b"049" * 40)
-    await peer.send(frame(TEXT, b"next"))
-    assert await peer.receive() == (TEXT, b"next")
-
-
-async def test_who_writes_on_regardless_loses_the_connection(peer: Peer):
-    await fill(peer)
-    for _ in range(WRITE_MAX_BYTES // 10_000 + 2):
-        peer.server.write(text_frame(b"x" * 10_000))
-    assert peer.server.closing
-    assert peer.server.unsent_bytes < WRITE_MAX_BYTES + 2 * 10_000
-    await happens(peer.server.closed)
-
-
-async def test_while_reading_is_paused_what_was_read_already_is_all_that_comes(peer: Peer):
-    text = frame(TEXT, b"x" * 94)
-    await peer.send(frame(TEXT, b"pause"), *[text] * 1000)
-    await happens(peer.server.paused)
-    peer.send_until_refused(text)
-    # "pause" is one of them.
-    assert (peer.server.text_count - 1) * len(text) <= PIECE_BYTES
+# Memory -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", [frame(PONG), frame(3)], ids=["sound", "broken"])
@@ -343,20 +263,3 @@ async def test_what_read_the_upgrade_request_is_let_go(peer: Peer):
     gc.collect()
     assert not any(isinstance(thing, Upgrade) for thing in gc.get_objects())
     assert not peer.server.closed.is_set()
-
-
-async def test_a_connection_that_is_closing_takes_no_more_even_when_it_drains(peer: Peer):
-    texts = await fill(peer)
-    peer.server.close(1000)
-    for text in texts:
-        assert await peer.receive() == (TEXT, text)
-    assert (await peer.receive())[0] == CLOSE
-    assert not peer.server.writable
-
-
-async def test_the_answer_to_a_close_is_read_though_nothing_may_be_written_any_more(peer: Peer):
-    peer.server.holds_back = True
-    peer.server.close(1000)
-    await peer.send(frame(CLOSE, b"\x03\xe8"))
-    await happens(peer.server.closed)
-    assert not peer.server.is_lost

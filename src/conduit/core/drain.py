@@ -36,7 +36,7 @@ class Drain:
             self._begin(taken, now)
             return False
         passed_s = now - self._since
-        if passed_s <= pace.window_s:
+        if passed_s < pace.window_s:
             return False
         self._begin(taken, now)
         return taken < passed_s * pace.min_bytes_per_s

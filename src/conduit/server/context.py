@@ -9,6 +9,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.core.drain import Pace
+from conduit.core.liveness import Timing
 from conduit.core.message import Retention
 from conduit.core.quota import Kind, Quota
 from conduit.errors import StoreUnavailable, Unavailable
@@ -18,7 +19,6 @@ from conduit.server.collecting import Pauses
 from conduit.server.entrance import Entrance
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
-from conduit.server.websocket import Timing
 
 NO_BOUNDS = Retention()
 # A frame is a payload and what stands around it: names, headers, key.
@@ -114,6 +114,7 @@ class Context:
             ping_interval_s=limits.ping_interval_s,
             pong_timeout_s=limits.pong_timeout_s,
             slow_timeout_s=limits.slow_timeout_s,
+            min_bytes_per_s=limits.unread_min_bytes_per_s,
         )
         self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
         # One request within the limits has room, whatever is set.

@@ -9,10 +9,10 @@ no clock: the server's one sweep calls `check`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from conduit.core.liveness import DEFAULT_TIMING, Liveness, Timing, Verdict
 from conduit.protocol.codec import close_frame
 from conduit.protocol.codes import (
     BROKEN_WIRE,
@@ -24,6 +24,7 @@ from conduit.protocol.codes import (
     CLOSE_UNSUPPORTED,
     is_close_code,
 )
+from conduit.server import kernel
 from conduit.server.fragments import Fragments, is_utf8
 from conduit.server.incoming import Incoming
 
@@ -39,23 +40,6 @@ _PING, _CLOSE = WSMsgType.PING, WSMsgType.CLOSE
 _PING_FRAME = b"\x89\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What a peer may take before `check` acts; one instance serves all connections."""
-
-    ping_interval_s: float = 25.0
-    """Without a whole frame from the peer for so long, it is sent a ping …"""
-    pong_timeout_s: float = 10.0
-    """… and without one for so long after that, it is dead."""
-    slow_timeout_s: float = 10.0
-    """Not `writable` for so long, the connection is closed with 4008."""
-    close_timeout_s: float = 5.0
-    """Without an answer to our close frame for so long, the connection is dropped."""
-
-
-DEFAULT_TIMING = Timing()
-
-
 class WebSocket(WSListener):
     """The server's side of one connection. Subclass it and override the `on_` methods.
 
@@ -65,23 +49,17 @@ class WebSocket(WSListener):
     """
 
     __slots__ = (
-        "_blocked_since",
-        "_closing_since",
         "_closing_with",
         "_heard",
         "_is_late",
+        "_liveness",
         "_max_message_bytes",
         "_message",
         "_peer_closed",
-        "_pinged_at",
         "_pong_due",
-        "_quiet_since",
-        "_silent_s",
-        "_silent_since",
         "_source",
         "_timing",
         "_transport",
-        "_unsent_bytes",
         "closing",
         "tail_bytes",
         "writable",
@@ -106,16 +84,9 @@ class WebSocket(WSListener):
         self._closing_with: int | None = None
         self._message: Fragments | None = None
         self._pong_due: bytes | None = None
-        # Whether a frame came since the last check; in the time of `check`, since when we wait.
+        self._liveness = Liveness(timing)
+        # Whether a frame came since the last check.
         self._heard = False
-        self._quiet_since: float | None = None
-        self._pinged_at: float | None = None
-        self._blocked_since: float | None = None
-        self._closing_since: float | None = None
-        # Of a socket that does not drain: since when the peer has neither sent nor taken anything.
-        self._silent_since: float | None = None
-        self._silent_s = 0.0
-        self._unsent_bytes = 0
 
     # For the subclass to override ---------------------------------------------------------------
 
@@ -195,7 +166,7 @@ class WebSocket(WSListener):
         """
         code = self._closing_with
         if code is None or code == CLOSE_SLOW:
-            is_silent = code is None or self._silent_s >= self._timing.slow_timeout_s
+            is_silent = code is None or self._liveness.silent_s >= self._timing.slow_timeout_s
             return is_silent and not self._peer_closed
         return code in BROKEN_WIRE
 
@@ -225,43 +196,25 @@ class WebSocket(WSListener):
 
     def check(self, now: float) -> None:
         """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
-        if not self.writable:
-            self._listen(now)
-        if self.closing:
-            if self._closing_since is None:
-                self._closing_since = now
-            elif now - self._closing_since >= self._timing.close_timeout_s:
-                self.abort()
-        elif not self.writable:
-            if self._blocked_since is None:
-                self._blocked_since = now
-            elif now - self._blocked_since >= self._timing.slow_timeout_s:
-                self.on_slow()
-                self.close(CLOSE_SLOW, "slow subscriber")
-                self._closing_since = now
+        heard, self._heard = self._heard, False
+        if self.writable:
+            verdict = self._liveness.look_open(now, heard=heard, taken_bytes=self._taken_bytes)
         else:
-            self._check_peer(now)
-
-    def _listen(self, now: float) -> None:
-        """Measure how long a peer whose socket does not drain has been silent."""
-        unsent_bytes = self._transport.get_write_buffer_size()
-        if self._silent_since is None or self._heard or unsent_bytes < self._unsent_bytes:
-            self._silent_since = now
-        self._heard = False
-        self._unsent_bytes = unsent_bytes
-        self._silent_s = now - self._silent_since
-
-    def _check_peer(self, now: float) -> None:
-        if self._heard or self._quiet_since is None:
-            self._heard = False
-            self._quiet_since = now
-            self._pinged_at = None
-        elif self._pinged_at is None:
-            if now - self._quiet_since >= self._timing.ping_interval_s:
-                self._transport.write(_PING_FRAME)
-                self._pinged_at = now
-        elif now - self._pinged_at >= self._timing.pong_timeout_s:
+            liveness = self._liveness
+            look = liveness.look_closing if self.closing else liveness.look_blocked
+            verdict = look(now, heard=heard, taken_bytes=self._taken_bytes())
+        if verdict is Verdict.PING:
+            self._transport.write(_PING_FRAME)
+        elif verdict is Verdict.GONE:
             self.abort()
+        elif verdict is Verdict.SLOW:
+            self.on_slow()
+            self.close(CLOSE_SLOW, "slow subscriber")
+            # The time begins that it has to answer.
+            self._liveness.look_closing(now, heard=False, taken_bytes=self._taken_bytes())
+
+    def _taken_bytes(self) -> int:
+        return kernel.taken_bytes(self._transport)
 
     # Called by the handshake and by picows ------------------------------------------------------
 
@@ -303,9 +256,7 @@ class WebSocket(WSListener):
         if self.closing:
             return
         self.writable = True
-        self._blocked_since = self._silent_since = None
-        # Our ping may have waited behind what has just drained, so its time starts anew.
-        self._pinged_at = None
+        self._liveness.unblocked()
         if self._pong_due is not None:
             self._transport.write(_pong_frame(self._pong_due))
             self._pong_due = None

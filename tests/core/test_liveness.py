@@ -1,0 +1,94 @@
+from conduit.core.liveness import Liveness, Timing, Verdict
+
+TIMING = Timing(
+    ping_interval_s=20.0,
+    pong_timeout_s=10.0,
+    slow_timeout_s=10.0,
+    close_timeout_s=5.0,
+    min_bytes_per_s=100.0,
+)
+NOTHING, PING, SLOW, GONE = Verdict.NOTHING, Verdict.PING, Verdict.SLOW, Verdict.GONE
+
+
+def opened(seconds, heard=(), taken_per_s=0):
+    """What each look finds that is not nothing, by second."""
+    liveness = Liveness(TIMING)
+    found = {}
+    for now in range(seconds):
+        taken = int(now * taken_per_s)
+        verdict = liveness.look_open(now, heard=now in heard, taken_bytes=lambda taken=taken: taken)
+        if verdict is not NOTHING:
+            found[now] = verdict
+    return found
+
+
+def blocked(liveness, seconds, taken_per_s=0, heard=()):
+    return {
+        now: verdict
+        for now in seconds
+        if (
+            verdict := liveness.look_blocked(
+                now, heard=now in heard, taken_bytes=int(now * taken_per_s)
+            )
+        )
+        is not NOTHING
+    }
+
+
+def test_who_is_silent_is_pinged_and_then_gone():
+    assert opened(31) == {20: PING, 30: GONE}
+
+
+def test_who_answers_is_pinged_again_later():
+    assert opened(46, heard=(25,)) == {20: PING, 45: PING}
+
+
+def test_who_takes_enough_is_alive_although_it_does_not_answer_the_ping():
+    assert opened(200, taken_per_s=100) == {20: PING}
+    assert opened(31, taken_per_s=99) == {20: PING, 30: GONE}
+
+
+def test_of_most_connections_it_is_not_asked_what_they_have_taken():
+    def asked() -> int:
+        raise AssertionError
+
+    liveness = Liveness(TIMING)
+    for now in range(20):
+        assert liveness.look_open(now, heard=False, taken_bytes=asked) is NOTHING
+
+
+def test_who_is_blocked_is_slow_after_a_window_in_which_it_took_too_little():
+    assert blocked(Liveness(TIMING), range(11)) == {10: SLOW}
+    assert blocked(Liveness(TIMING), range(11), taken_per_s=99) == {10: SLOW}
+    assert not blocked(Liveness(TIMING), range(200), taken_per_s=100)
+
+
+def test_who_was_unblocked_has_its_time_anew():
+    liveness = Liveness(TIMING)
+    assert not blocked(liveness, range(10))
+    liveness.unblocked()
+    assert blocked(liveness, range(10, 21)) == {20: SLOW}
+    assert liveness.silent_s == 10
+
+
+def test_the_time_to_take_something_begins_when_it_is_blocked_and_not_with_a_ping_before():
+    liveness = Liveness(TIMING)
+    for now in (0, 20):
+        liveness.look_open(now, heard=False, taken_bytes=lambda: 0)
+    assert blocked(liveness, range(29, 40)) == {39: SLOW}
+
+
+def test_whoever_takes_or_sends_a_little_is_slow_and_not_silent():
+    for kwargs in ({"taken_per_s": 1}, {"heard": (9,)}):
+        liveness = Liveness(TIMING)
+        assert blocked(liveness, range(11), **kwargs) == {10: SLOW}
+        assert liveness.silent_s < TIMING.slow_timeout_s
+    liveness = Liveness(TIMING)
+    assert blocked(liveness, range(11)) == {10: SLOW}
+    assert liveness.silent_s == TIMING.slow_timeout_s
+
+
+def test_who_does_not_answer_a_close_frame_is_gone():
+    liveness = Liveness(TIMING)
+    looks = [liveness.look_closing(now, heard=False, taken_bytes=0) for now in range(100, 106)]
+    assert looks == [NOTHING] * 5 + [GONE]
