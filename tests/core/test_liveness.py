@@ -88,7 +88,26 @@ def test_whoever_takes_or_sends_a_little_is_slow_and_not_silent():
     assert liveness.silent_s == TIMING.slow_timeout_s
 
 
+def closing(liveness, seconds, taken_per_s=0):
+    """When it is gone."""
+    for now in seconds:
+        taken = int(now * taken_per_s)
+        if liveness.look_closing(now, heard=False, taken_bytes=taken) is GONE:
+            return now
+    return None
+
+
 def test_who_does_not_answer_a_close_frame_is_gone():
+    assert closing(Liveness(TIMING), range(100, 200)) == 105
+    assert closing(Liveness(TIMING), range(100, 200), taken_per_s=99) == 105
+
+
+def test_who_takes_what_was_written_before_the_close_frame_has_time_for_it_and_not_for_ever():
+    assert closing(Liveness(TIMING), range(100, 200), taken_per_s=100) == 130
+
+
+def test_while_what_was_read_is_handled_no_time_passes_for_the_peer():
     liveness = Liveness(TIMING)
-    looks = [liveness.look_closing(now, heard=False, taken_bytes=0) for now in range(100, 106)]
-    assert looks == [NOTHING] * 5 + [GONE]
+    assert closing(liveness, range(100, 104)) is None
+    liveness.handling()
+    assert closing(liveness, range(200, 300)) == 205

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from conduit.core.liveness import DEFAULT_TIMING
 from conduit.server.incoming import PIECE_BYTES, frame_bytes
 from conduit.server.intake import READ_MAX_BYTES
 from tests.server.peer import (
@@ -209,6 +210,18 @@ async def test_what_was_read_before_we_close_is_handled(peer: Peer):
     peer.server.close(1012, "restart")
     await happens(peer.server.closed)
     assert peer.server.text_count == 1_000
+
+
+async def test_however_long_what_was_read_waits_it_is_handled_after_we_close(peer: Peer):
+    await behind(peer, EMPTY * 1_000)
+    peer.server.close(1012, "restart")
+    for now in (0.0, 100.0, 200.0):
+        peer.server.check(now)
+    await until_behind(peer, is_behind=False)
+    assert peer.server.text_count == 1_000
+    peer.server.check(200.0)
+    peer.server.check(200.0 + DEFAULT_TIMING.close_timeout_s)
+    await happens(peer.server.closed)
 
 
 async def test_what_is_read_after_we_close_is_void(peer: Peer):

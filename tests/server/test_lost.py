@@ -108,7 +108,9 @@ async def test_a_slow_peer_that_reads_something_is_not_lost(peer: Peer):
     unsent_bytes = peer.server.unsent_bytes
     while peer.server.unsent_bytes == unsent_bytes:
         await peer.receive()
-    await drop(peer, DEFAULT_TIMING.slow_timeout_s)
+    # What it has read gives it time once more.
+    peer.server.check(DEFAULT_TIMING.slow_timeout_s + DEFAULT_TIMING.close_timeout_s)
+    await drop(peer, DEFAULT_TIMING.slow_timeout_s + DEFAULT_TIMING.close_timeout_s)
     assert not peer.server.is_lost
 
 

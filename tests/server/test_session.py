@@ -224,7 +224,7 @@ async def test_a_subscriber_that_does_not_drain_is_counted_and_named_in_the_log(
     port.context.slow.tell()
     port.context.slow.tell()
     assert caplog.messages == [
-        f"closed 1 slow subscriber with 4008, which took no data: {host}:{number} (billing)"
+        f"closed 1 slow subscriber with 4008, which took too little: {host}:{number} (billing)"
     ]
 
 
@@ -244,7 +244,7 @@ def test_of_many_slow_subscribers_a_few_are_named(caplog):
     slow.tell()
     (line,) = caplog.messages
     assert line.startswith(
-        "closed 1000 slow subscribers with 4008, which took no data: 10.0.0.1:0 (t0, "
+        "closed 1000 slow subscribers with 4008, which took too little: 10.0.0.1:0 (t0, "
     )
     assert "t4 and 2 more)" in line
     assert line.endswith(" and 995 more")

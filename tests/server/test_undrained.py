@@ -85,6 +85,25 @@ async def test_who_reads_slowly_and_steadily_is_alive_although_our_ping_has_not_
     await happens(peer.server.closed)
 
 
+async def test_who_reads_slowly_and_steadily_gets_the_code_with_which_we_close(peer: Peer):
+    timing = DEFAULT_TIMING
+    texts = await fill(peer)
+    unread = set(texts)
+    peer.server.close(4001, "topic deleted")
+    now = 0.0
+    while now < timing.closing_max_s - timing.close_timeout_s:
+        peer.server.check(now)
+        now += timing.close_timeout_s
+        until = peer.server.taken_bytes + timing.close_timeout_s * timing.min_bytes_per_s
+        while peer.server.taken_bytes < until:
+            _, text = await peer.receive()
+            unread.remove(text)
+    peer.server.check(now)
+    for _ in range(len(unread)):
+        assert (await peer.receive())[0] == TEXT
+    assert await peer.received_close() == 4001
+
+
 async def test_a_slow_subscriber_that_reads_in_the_end_gets_the_code(peer: Peer):
     texts = await fill(peer)
     peer.server.check(0.0)

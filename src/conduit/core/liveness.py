@@ -24,7 +24,9 @@ class Timing(msgspec.Struct, frozen=True):
     slow_timeout_s: float = 10.0
     """Blocked, and taking too little for so long, the connection is closed with 4008."""
     close_timeout_s: float = 5.0
-    """Without an answer to our close frame for so long, the connection is dropped."""
+    """Without an answer to our close frame for so long, and taking too little, it is dropped …"""
+    closing_max_s: float = 30.0
+    """… and after so long in any case: what the peer had is out until then, and its acks are void."""
     min_bytes_per_s: float = 1_024.0
     """Less is too little."""
 
@@ -107,13 +109,19 @@ class Liveness:
         return Verdict.SLOW if is_slow else Verdict.NOTHING
 
     def look_closing(self, now: float, *, heard: bool, taken_bytes: int) -> Verdict:
-        """Our close frame is written, and the peer's has not come."""
+        """Our close frame is written, behind what the peer may have to take, and its own has not come."""
         self._to(State.CLOSING)
         self._listen(now, heard, taken_bytes)
         if self._closing_since is None:
             self._closing_since = now
-        is_gone = now - self._closing_since >= self._timing.close_timeout_s
-        return Verdict.GONE if is_gone else Verdict.NOTHING
+        is_over = now - self._closing_since >= self._timing.closing_max_s
+        is_gone = self._is_too_slow(now, taken_bytes, self._timing.close_timeout_s)
+        return Verdict.GONE if is_gone or is_over else Verdict.NOTHING
+
+    def handling(self) -> None:
+        """The same, and what was read before is not all handled: no time passes for the peer."""
+        self._closing_since = None
+        self._to(State.OPEN)
 
     def unblocked(self) -> None:
         """All can be written again: the peer has taken much."""

@@ -39,7 +39,7 @@ class SlowClosed:
             return
         more = self._count - len(self._named)
         logger.info(
-            "closed %d slow %s with 4008, which took no data: %s%s",
+            "closed %d slow %s with 4008, which took too little: %s%s",
             self._count,
             "subscriber" if self._count == 1 else "subscribers",
             "; ".join(self._named),

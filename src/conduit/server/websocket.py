@@ -132,8 +132,8 @@ class WebSocket(WSListener):
         """Start the closing handshake, behind all that was written before. Idempotent.
 
         What still comes is ignored, but for what was read before, unless the peer has broken the wire.
-        `on_closed` follows when the peer has answered, or once `check` finds that it has not for
-        `close_timeout_s`.
+        `on_closed` follows when the peer has answered, or once `check` finds that it has not in time (see
+        `Liveness.look_closing`).
         """
         is_broken = code in BROKEN_WIRE
         if self.closing:
@@ -197,6 +197,9 @@ class WebSocket(WSListener):
     def check(self, now: float) -> None:
         """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
         heard, self._heard = self._heard, False
+        if self._is_late:
+            self._liveness.handling()
+            return
         if self.writable:
             verdict = self._liveness.look_open(now, heard=heard, taken_bytes=self._taken_bytes)
         else:
