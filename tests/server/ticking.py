@@ -15,5 +15,6 @@ class Ticking:
         self.now_s = 0.0
 
     def __call__(self) -> float:
-        self.now_s += SHARE_MAX_S / LOOKS_COUNT
+        # A little more, for the share must be over with the last look however the sum is rounded.
+        self.now_s += SHARE_MAX_S / LOOKS_COUNT * 1.000001
         return self.now_s
