@@ -46,7 +46,7 @@ async def happens(event: asyncio.Event) -> None:
 
 
 class Recorder(WebSocket):
-    """Echoes text but for three words, and records what happens."""
+    """Echoes text but for four words, and records what happens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +73,8 @@ class Recorder(WebSocket):
         elif text == b"pause":
             self.pause_reading()
             self.paused.set()
+        elif text == b"close":
+            self.close(1011)
         elif text == b"bug":
             raise RuntimeError("a bug in a session")
         else:

@@ -149,6 +149,17 @@ async def test_behind_what_broke_the_wire_everything_is_void(peer: Peer, broken:
     assert peer.server.text_count == len(before)
 
 
+@pytest.mark.parametrize("count", [2, 1_000])
+async def test_behind_a_frame_for_which_we_close_everything_is_void(peer: Peer, count: int):
+    await peer.send(EMPTY * count, frame(TEXT, b"close"), EMPTY * count)
+    for _ in range(count):
+        assert await peer.receive() == (TEXT, b"")
+    assert await peer.received_close() == 1011
+    await peer.send(frame(CLOSE, b"\x03\xf3"))
+    await happens(peer.server.closed)
+    assert peer.server.text_count == count + 1
+
+
 async def test_behind_a_close_frame_everything_is_void(peer: Peer):
     await peer.send(EMPTY * 1_000, frame(CLOSE, b"\x03\xe8"), EMPTY * 1_000)
     for _ in range(1_000):

@@ -52,6 +52,7 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
     __slots__ = (
         "_at",
         "_intake",
+        "_is_handling",
         "_is_held",
         "_is_lost",
         "_is_stopped",
@@ -77,6 +78,8 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         self._rest = b""
         self._at = 0
         self._is_held = self._is_waiting = self._is_stopped = self._is_lost = False
+        # Whether a part of what was kept is being handled.
+        self._is_handling = False
         # Of a frame that is not complete: how much of it picows has, and how much it lacks, 0 if unknown.
         self.pending_bytes = self._missing_bytes = 0
 
@@ -86,6 +89,11 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
     def is_behind(self) -> bool:
         """Whether something was read that is not handled yet."""
         return bool(self._rest)
+
+    @property
+    def has_rest(self) -> bool:
+        """The same, and whoever asks is not called because of a part of it."""
+        return bool(self._rest) and not self._is_handling
 
     @property
     def is_idle(self) -> bool:
@@ -167,7 +175,9 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         self._is_waiting = False
         if self._rest and not self._is_kept:
             rest = memoryview(self._rest)
+            self._is_handling = True
             self._at = self._handle(rest, self._at, self._intake.begin())
+            self._is_handling = False
             if self._at == len(rest):
                 self._rest = b""
                 self._websocket.caught_up()

@@ -131,7 +131,8 @@ class WebSocket(WSListener):
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake, behind all that was written before. Idempotent.
 
-        What still comes is ignored, but for what was read before, unless the peer has broken the wire.
+        What still comes is ignored, but for what was read before. That too, if the peer has broken the wire
+        or one of its frames is the reason: what it sent behind it is void.
         `on_closed` follows when the peer has answered, or once `check` finds that it has not in time (see
         `Liveness.look_closing`).
         """
@@ -140,7 +141,7 @@ class WebSocket(WSListener):
             self._is_late = self._is_late and not is_broken
             return
         self.closing = True
-        self._is_late = self.is_behind and not is_broken
+        self._is_late = self._source is not None and self._source.has_rest and not is_broken
         if not self._peer_closed:
             self._closing_with = code
         self._transport.write(close_frame(code, reason))
