@@ -10,6 +10,7 @@ import pytest
 
 from conduit.core.quota import Kind
 from conduit.protocol.codes import CLOSE_LATE, CLOSE_TRY_LATER
+from conduit.server.incoming import STEP_BYTES
 from conduit.server.session import Session
 from conduit.server.watched_socket import (
     BUFFER_KEPT_BYTES,
@@ -20,6 +21,7 @@ from conduit.server.watched_socket import (
 from tests.server import ways
 from tests.server.peer import CONTINUATION, PING, PONG, TEXT, Peer, frame
 from tests.server.port import TOPIC, Port, open_port
+from tests.server.ticking import Ticking
 from tests.server.ways import Raw
 
 LATE_S = 30.0
@@ -189,6 +191,42 @@ async def test_unfinished_messages_do_not_add_up():
         newcomer = await opened(port)
         await newcomer.send(publish_frame(10))
         assert (await newcomer.hear("published"))["seq"] == 1
+
+
+async def test_unfinished_messages_that_are_small_do_not_add_up_either():
+    async with serving(connection_memory_max_bytes=400_000, max_batch_bytes=1) as port:
+        bound = port.context.memory.max_bytes
+        raws = [await opened(port) for _ in range(200)]
+        for raw in raws:
+            await raw.send(frame(TEXT, b"{" * 8_000)[:-1])
+        await port.until(lambda: port.context.closings.counts["memory"])
+        await port.until(lambda: pending_bytes(port) <= bound + 200 * STEP_BYTES)
+
+
+def pending_bytes(port: Port) -> int:
+    """What is there, whatever the quota knows."""
+    return sum(one._source.pending_bytes for one in port.context.sessions if one._source)
+
+
+async def test_what_waits_in_the_line_of_input_is_kept(port: Port):
+    raw = await opened(port)
+    (session,) = port.context.sessions
+    port.context.intake.now = Ticking()
+    await raw.send(frame(TEXT, b'{"type":"heartbeat"}') * 600)
+    await port.until(lambda: session.is_behind)
+    await port.until(lambda: port.context.memory.bytes_by_kind[Kind.MESSAGE] > STEP_BYTES)
+
+
+async def test_who_was_told_of_and_has_nothing_any_more_is_known_to_with_the_next_check(port: Port):
+    raw = await opened(port)
+    sent = publish_frame(9_000)
+    session = await session_of(port, raw, sent[:-1])
+    await port.until(lambda: port.context.memory.total_bytes)
+    await raw.send(sent[-1:])
+    await raw.hear("published")
+    session._checks_left = LOOK_EVERY_COUNT
+    session.check(100.0)
+    assert port.context.memory.total_bytes == 0
 
 
 async def test_unfinished_fragments_do_not_add_up():

@@ -17,8 +17,8 @@ from conduit.server.intake import Intake
 
 # At most 170 frames, the smallest of which have 6 bytes.
 PIECE_BYTES = 1_024
-# Of an incomplete frame that is longer the WebSocket hears with each part that comes.
-LONG_BYTES = 32_768
+# The WebSocket hears of what is kept whenever it has grown by more than this.
+STEP_BYTES = 4_096
 
 # In `tail_bytes`: no frame has come since it was set.
 UNKNOWN_BYTES = -1
@@ -40,7 +40,7 @@ class Received(Protocol):
         """The connection is gone, and not all is handled that was read. True if that counts."""
 
     def on_growing(self) -> None:
-        """More is kept of what has not come in whole."""
+        """More is kept of what has not come in whole, or waits; set `told_bytes` to how much it is."""
 
 
 class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
@@ -62,6 +62,7 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         "_transport",
         "_websocket",
         "pending_bytes",
+        "told_bytes",
     )
 
     # Without this attribute uvloop keeps the one of the protocol before, and so that whole protocol.
@@ -82,6 +83,8 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         self._is_handling = False
         # Of a frame that is not complete: how much of it picows has, and how much it lacks, 0 if unknown.
         self.pending_bytes = self._missing_bytes = 0
+        # Of what is kept, how much the WebSocket knows, or is about to hear.
+        self.told_bytes = 0
 
     # For the WebSocket ----------------------------------------------------------------------------
 
@@ -166,6 +169,7 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
             at = self._handle(data, 0, until)
         if at < len(data) and not self._is_stopped:
             self._rest, self._at = bytes(data[at:]), 0
+            self._tell()
             self._transport.pause_reading()
             if not self._is_held:
                 self._wait()
@@ -248,12 +252,17 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
             self._missing_bytes = max(0, self._missing_bytes - count)
         else:
             self.pending_bytes, self._missing_bytes = tail_bytes, 0
-        if self.pending_bytes > LONG_BYTES:
-            # Not at once: whoever has to give way must not be closed in the middle of a read.
-            asyncio.get_running_loop().call_soon(self._websocket.on_growing)
+        self._tell()
         start = end - self.pending_bytes
         if start >= 0:
             self._missing_bytes = max(0, frame_bytes(data[start:end]) - self.pending_bytes)
+
+    def _tell(self) -> None:
+        kept_bytes = self.pending_bytes + len(self._rest)
+        if kept_bytes > self.told_bytes + STEP_BYTES:
+            self.told_bytes = kept_bytes
+            # Not at once: whoever has to give way must not be closed in the middle of a read.
+            asyncio.get_running_loop().call_soon(self._websocket.on_growing)
 
 
 def frame_bytes(head: memoryview) -> int:

@@ -1,7 +1,7 @@
 """The bounds of one WebSocket beside all others: when a message must have come whole, and what is kept.
 
 As with HTTP (`watched.py`) the node's quota is told when something grows that has not come to an end, and
-once a second by the sweep.
+by the sweep: once a second of what it was told of, and of all else with every look.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         if not self._checks_left:
             self._checks_left = LOOK_EVERY_COUNT
             self._look(now)
+        elif self._weighed[0]:
+            # Of those who have kept something, most have not for long.
+            self._weigh()
         super().check(now)
 
     def _look(self, now: float) -> None:
@@ -141,6 +144,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         message_bytes = source.rest_bytes + (
             source.pending_bytes if is_shared else source.size_bytes
         )
+        source.told_bytes = source.pending_bytes + source.rest_bytes
         if self._message is not None:
             message_bytes += len(self._message.data)
         queue_bytes = self._weighed[1]
