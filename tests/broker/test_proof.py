@@ -25,7 +25,7 @@ FULL = StoreUnavailable("the disk is full")
 
 
 class Disk:
-    """Takes rows of up to `room_bytes`, and none while it is `stopped`."""
+    """Takes rows of up to `room_bytes`, each for `takes_s`, and none until it `goes_on`."""
 
     kind = "fake"
 
@@ -33,6 +33,7 @@ class Disk:
         self.room_bytes = ROW_MAX_BYTES
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.takes_s = 0.0
         self.rows: list[int] = []
 
     async def append(self, batch):
@@ -40,6 +41,7 @@ class Disk:
 
     async def prove(self, size_bytes: int) -> None:
         self.rows.append(size_bytes)
+        await asyncio.sleep(self.takes_s)
         await self.goes_on.wait()
         if size_bytes > self.room_bytes:
             raise FULL
@@ -82,6 +84,49 @@ def test_a_disk_that_does_not_answer_is_a_problem_and_gets_no_second_row():
         disk.goes_on.set()
         await asyncio.sleep(0.1)
         assert proof.problem is None
+
+    virtually(work)
+
+
+def test_a_slow_disk_takes_writes():
+    async def work(disk: Disk, proof: Proof) -> None:
+        for takes_s in (PATIENCE_S - INTERVAL_S - 0.1, PATIENCE_S - 0.1, 0.0):
+            disk.takes_s = takes_s
+            for _ in range(100):
+                await asyncio.sleep(0.5)
+                assert proof.problem is None
+        disk.goes_on.clear()
+        await asyncio.sleep(PATIENCE_S + 0.1)
+        assert proof.problem == NO_ANSWER
+
+    virtually(work)
+
+
+def test_a_disk_that_is_slower_than_patience_does_not_come_and_go():
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.takes_s = PATIENCE_S + 0.1
+        await asyncio.sleep(INTERVAL_S + PATIENCE_S + 0.1)
+        for _ in range(100):
+            assert proof.problem == NO_ANSWER
+            await asyncio.sleep(0.5)
+        disk.takes_s = 0.1
+        await asyncio.sleep(PATIENCE_S + 0.3)
+        assert proof.problem is None
+
+    virtually(work)
+
+
+def test_under_load_a_row_may_take_as_long_as_the_commits_do_before_it():
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.goes_on.clear()
+        await asyncio.sleep(60)
+        assert proof.problem == NO_ANSWER
+        proof.stored()
+        assert proof.problem == NO_ANSWER
+        for _ in range(20):
+            await asyncio.sleep(PATIENCE_S - 0.1)
+            proof.stored()
+            assert proof.problem is None
 
     virtually(work)
 

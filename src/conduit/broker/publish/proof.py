@@ -1,12 +1,16 @@
 """Whether a shard of the log takes writes: proved by a row of its own, and by the commits of publishers.
 
-The row is written every few seconds, one at a time, and whoever asks is told what came of it: a probe waits
+The row is written every second, one at a time, and whoever asks is told what came of it: a probe waits
 for no queue of the store. After a commit that was refused the next row is as large as that commit was, up to
 a bound: a disk with a page left takes a small row and no message.
 
-A commit that is stored is a proof as well, and so a store that is slow under load is one that takes writes.
-One that is refused is the opposite, whatever became of the row, as long as nothing is stored after it, or for
-HOLD_S: some things go wrong with messages only, such as a right that was taken away.
+A commit that is stored is a proof as well. A store that is slow takes writes, whether by itself or under
+load: it answers, be it for a row or a commit, at least every PATIENCE_S. One that does not is taken for one
+that hangs; and once it is, an answer that came late proves nothing: the next one has to come in time. So a
+store that takes longer for everything is not ready, and does not come and go.
+
+A commit that is refused is the opposite, whatever became of the row, as long as nothing is stored after it,
+or for HOLD_S: some things go wrong with messages only, such as a right that was taken away.
 """
 
 from __future__ import annotations
@@ -19,11 +23,11 @@ from conduit.errors import ConduitError, StateError
 from conduit.storage.base import Appender
 
 # From the beginning of one row to that of the next; and between two of them after a commit was refused.
-INTERVAL_S = 2.0
+INTERVAL_S = 1.0
 AT_ONCE_S = 0.5
-# A store that has not answered by then, and has stored nothing else, does not take writes. With INTERVAL_S
-# it is less than the 5 s in which an operator is told.
-PATIENCE_S = 2.0
+# A store that has answered nothing for so long does not take writes. Less than the 5 s in which an operator
+# is told; what it is over INTERVAL_S is how long one commit may take at any time.
+PATIENCE_S = 4.0
 HOLD_S = 4.0
 ROW_BYTES = 16
 ROW_MAX_BYTES = 1 << 20
@@ -56,8 +60,9 @@ class Proof:
         self._commit_problem: _Problem | None = None
         self._refused_at = 0.0
         self._row_bytes = ROW_BYTES
-        # How many commits were stored so far; and were refused since the log last said that it is ready.
-        self._stored_count = 0
+        # When the store answered last.
+        self._answered_at = 0.0
+        # How many commits were refused since the log last said that it is ready.
         self._refused_count = 0
         self._wake = asyncio.Event()
         self._judged = asyncio.Event()
@@ -86,8 +91,9 @@ class Proof:
 
     def stored(self) -> None:
         """A commit was stored."""
-        self._stored_count += 1
         self._commit_problem = None
+        if self._answers_in_time() and self._row_problem is _UNANSWERED:
+            self._row_problem = None
 
     def refused(self, error: Exception, size_bytes: int) -> None:
         """A commit of that size was refused, for no reason of its publishers."""
@@ -104,6 +110,7 @@ class Proof:
 
     async def start(self) -> None:
         """Begin, and wait for what comes of the first row, or PATIENCE_S."""
+        self._answered_at = _now()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="proof")
         await self._judged.wait()
 
@@ -142,18 +149,22 @@ class Proof:
 
     async def _prove(self) -> None:
         """Have a row written, to its end: a second one would wait behind it."""
-        size_bytes, stored_count = self._row_bytes, self._stored_count
+        size_bytes = self._row_bytes
         row = asyncio.get_running_loop().create_task(self._write(size_bytes))
         row.add_done_callback(_heard)
         try:
-            while not (await asyncio.wait({row}, timeout=PATIENCE_S))[0]:
-                is_moving = self._stored_count != stored_count
-                stored_count = self._stored_count
-                self._judge(None if is_moving else _UNANSWERED)
-            error = row.exception()
-            if error is None and size_bytes == self._row_bytes:
+            while not row.done():
+                left_s = self._answered_at + PATIENCE_S - _now()
+                if left_s <= 0:
+                    self._judge(_UNANSWERED)
+                await asyncio.wait({row}, timeout=left_s if left_s > 0 else PATIENCE_S)
+            error, is_in_time = row.exception(), self._answers_in_time()
+            if error is not None:
+                self._judge(_problem_of(error))
+                return
+            if size_bytes == self._row_bytes:
                 self._row_bytes = ROW_BYTES
-            self._judge(None if error is None else _problem_of(error))
+            self._judge(None if is_in_time else _UNANSWERED)
         finally:
             row.cancel()
             # Its error knows this frame, and the frame would know the error's task.
@@ -161,6 +172,12 @@ class Proof:
 
     async def _write(self, size_bytes: int) -> None:
         await self._appender.prove(size_bytes)
+
+    def _answers_in_time(self) -> bool:
+        """The store has answered: whether it had done so not long before."""
+        now, before = _now(), self._answered_at
+        self._answered_at = now
+        return now < before + PATIENCE_S
 
     def _judge(self, problem: _Problem | None) -> None:
         self._row_problem = problem

@@ -49,7 +49,7 @@ async def health(shared: Shared) -> Response:
 async def ready(shared: Shared) -> Response:
     """Whether requests are served: 503 while the server stops, or its store takes no writes.
 
-    The store is not asked now: every two seconds the server has it commit a row.
+    The store is not asked now: every second the server has it commit a row.
     """
     if (problem := shared.not_ready()) is not None:
         raise problem
