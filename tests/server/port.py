@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from conduit.broker.broker import Broker, BrokerOptions
@@ -74,8 +75,8 @@ class Client:
             await self.writer.drain()
             await asyncio.sleep(0)
 
-    async def answer(self) -> Answer:
-        """The next answer."""
+    async def answer(self, *, has_body: bool = True) -> Answer:
+        """The next answer; to HEAD there is none with a body."""
         async with asyncio.timeout(DEADLINE_S):
             head = await self.reader.readuntil(b"\r\n\r\n")
             first, *lines = head.decode().split("\r\n")[:-2]
@@ -84,7 +85,8 @@ class Client:
                 name, value = line.split(": ", 1)
                 assert name not in headers, f"{name} twice"
                 headers[name] = value
-            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+            length = int(headers.get("content-length", "0")) if has_body else 0
+            body = await self.reader.readexactly(length)
             return Answer(int(first.split()[1]), headers, body)
 
     async def rest(self) -> bytes:
@@ -94,9 +96,12 @@ class Client:
 
 
 class Port:
-    """What serves, with all its parts at hand."""
+    """What serves, with all its parts at hand. `make_app` makes the application behind the front; without it
+    that is one which says what it was asked."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self, limits: Limits, make_app: Callable[[Context], ASGIApp] | None = None
+    ) -> None:
         self.store = GatedStore()
         self.broker = Broker(self.store, SystemClock(), BrokerOptions())
         self.context = Context(
@@ -117,13 +122,14 @@ class Port:
         self.streamed_count = 0
         self.heard_end = asyncio.Event()
         self._clients: list[Client] = []
+        self._serve = self._app if make_app is None else make_app(self.context)
 
     async def open(self) -> None:
         """Serve, with the topic TOPIC."""
         await self.broker.start()
         await self.broker.topics.create("default", TOPIC)
         config = uvicorn.Config(
-            self._app,
+            self._serve,
             http=make_front(self.context),
             interface="asgi3",
             ws="none",
@@ -223,9 +229,11 @@ class Port:
 
 
 @asynccontextmanager
-async def open_port(**limits: Any) -> AsyncIterator[Port]:
+async def open_port(
+    make_app: Callable[[Context], ASGIApp] | None = None, **limits: Any
+) -> AsyncIterator[Port]:
     """A port with these limits."""
-    port = Port(Limits(**limits))
+    port = Port(Limits(**limits), make_app)
     await port.open()
     try:
         yield port

@@ -40,7 +40,7 @@ def check_upgrade(headers: Mapping[str, str]) -> str:
     `invalid_request`.
     """
     if "websocket" not in _tokens(headers.get("upgrade", "")):
-        raise InvalidRequest("this address speaks WebSocket only", code="upgrade_required")
+        raise websocket_only()
     if "upgrade" not in _tokens(headers.get("connection", "")):
         raise InvalidRequest("the Connection header lacks 'Upgrade'", code="upgrade_required")
     if headers.get("sec-websocket-version", "").strip() != VERSION:
@@ -49,6 +49,11 @@ def check_upgrade(headers: Mapping[str, str]) -> str:
     if not _is_key(key):
         raise InvalidRequest("the key is not 16 bytes in base64", field="Sec-WebSocket-Key")
     return key
+
+
+def websocket_only() -> InvalidRequest:
+    """What a request is told that asks for nothing else than HTTP."""
+    return InvalidRequest("this address speaks WebSocket only", code="upgrade_required")
 
 
 def check_origin(headers: Mapping[str, str], allowed: str) -> None:

@@ -36,6 +36,7 @@ from conduit.server.rest import (
     stats,
     subscriptions,
     topics,
+    upgrade,
 )
 from conduit.server.rest.edge import Edge
 from conduit.server.rest.inputs import EACH_ONCE
@@ -75,7 +76,8 @@ def create_api(context: Context) -> FastAPI:
     app = FastAPI(
         title="Conduit",
         version=__version__,
-        description="Publish, look at and manage topics, messages, subscriptions and dead letters.",
+        description="Publish, look at and manage topics, messages, subscriptions and dead letters. "
+        "HEAD is answered wherever GET is.",
         # Our own page: FastAPI's loads its scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -89,6 +91,7 @@ def create_api(context: Context) -> FastAPI:
     for noun in _NOUNS:
         app.include_router(noun.router)
     app.include_router(docs.router)
+    app.include_router(upgrade.router)
     problems.install(app)
     app.add_middleware(Edge, cors_origin=context.cors_origin)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook

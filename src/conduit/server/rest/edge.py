@@ -1,5 +1,5 @@
-"""What all answers of the application share: request id, CORS, and what is said of bugs and of a store that
-does not answer."""
+"""What all answers of the application share: request id, CORS, `HEAD` as `GET`, and what is said of
+bugs and of a store that does not answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Longer than whatever has a deadline of its own, and shorter than a client waits.
 ANSWER_TIMEOUT_S = 20.0
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "OPTIONS"})
 _METHODS = "GET, POST, PATCH, DELETE"
 # How long a browser may remember a preflight.
 _PREFLIGHT_MAX_AGE_S = 600
@@ -39,6 +39,9 @@ class Edge:
             await self._app(scope, receive, send)
             return
         asked = Headers(scope=scope)
+        if scope["method"] == "HEAD":
+            # Whoever called still has the other scope, and leaves out the body.
+            scope = {**scope, "method": "GET"}
         identity = request_id(asked.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identity
         # Every body is JSON, whatever the header says: `curl -d` says that it is a form.
