@@ -79,10 +79,15 @@ async def test_an_unknown_path_is_404(api: Api, path):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/topics", "GET, POST"),
-        ("POST", "/api/topics/t", "DELETE, GET, PATCH"),
+        ("PUT", "/api/topics", "GET, HEAD, POST"),
+        ("POST", "/api/topics/t", "DELETE, GET, HEAD, PATCH"),
         ("GET", "/api/publish", "POST"),
-        ("DELETE", "/health", "GET"),
+        ("DELETE", "/health", "GET, HEAD"),
+        # `redrive` could be the id of a dead letter as well.
+        ("PATCH", "/api/dlq/redrive", "DELETE, GET, HEAD, POST"),
+        ("OPTIONS", "/docs", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+        ("POST", "/ws", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_405_and_the_right_ones_are_named(api: Api, method, path, allowed):

@@ -12,14 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conduit.errors import ConduitError, OutcomeUnknown, StateError, StoreUnavailable
 from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, cors_headers, request_id
-from conduit.server.rest.problems import problem_response
+from conduit.server.rest.problems import METHODS, problem_response
 
 logger = logging.getLogger(__name__)
 
 # Longer than whatever has a deadline of its own, and shorter than a client waits.
 ANSWER_TIMEOUT_S = 20.0
 _SAFE_METHODS = frozenset({"GET", "OPTIONS"})
-_METHODS = "GET, POST, PATCH, DELETE"
 # How long a browser may remember a preflight.
 _PREFLIGHT_MAX_AGE_S = 600
 
@@ -106,7 +105,7 @@ class _Answer:
     async def preflight(self, asked_headers: str) -> None:
         """Allow what the API has; whatever headers the page wants to send do no harm."""
         self._headers |= {
-            "access-control-allow-methods": _METHODS,
+            "access-control-allow-methods": ", ".join(METHODS),
             "access-control-allow-headers": asked_headers or "content-type",
             "access-control-max-age": str(_PREFLIGHT_MAX_AGE_S),
         }

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from conduit.errors import (
     ConduitError,
@@ -20,6 +21,9 @@ from conduit.errors import (
 from conduit.protocol.codec import encode_json
 from conduit.server.answers import problem, problem_headers
 from conduit.server.rest.inputs import UNKNOWN_FIELD
+
+# What routes are made for.
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 _NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
@@ -56,7 +60,7 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     answer = problem_response(_translated(error, request), request.state.request_id)
     if error.status_code == 405:
-        answer.headers["allow"] = _methods_at(request.url.path, request.app.openapi())
+        answer.headers["allow"] = ", ".join(_methods_at(request))
     return answer
 
 
@@ -74,17 +78,18 @@ def _translated(error: HTTPException, request: Request) -> ConduitError:
     return InvalidRequest("the body is not JSON in UTF-8", code="malformed_json")
 
 
-def _methods_at(path: str, document: dict[str, Any]) -> str:
+def _methods_at(request: Request) -> list[str]:
     """What an address takes, of all routes; the framework names those of one."""
-    parts = path.split("/")
-    methods: set[str] = set()
-    for template, operations in document["paths"].items():
-        wanted = template.split("/")
-        if len(wanted) == len(parts) and all(
-            want in (part, "{name}", "{id}") for want, part in zip(wanted, parts, strict=True)
-        ):
-            methods |= operations.keys()
-    return ", ".join(sorted(methods)).upper()
+    routes = request.app.routes
+    taken = [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
+    # The routes have no HEAD: it comes to them as a GET.
+    return sorted({*taken, "HEAD"} if "GET" in taken else taken)
 
 
 def refusal(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
