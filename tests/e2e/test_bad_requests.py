@@ -1,6 +1,7 @@
 """Bad input over HTTP: malformed, unknown, oversize, half sent, too much; nobody else is hurt."""
 
 import contextlib
+import gzip
 import json
 
 import pytest
@@ -287,3 +288,11 @@ def test_many_bad_connections_do_not_disturb_a_good_one(server, api, topic):
         for number in range(20):
             assert api.publish(topic, number)["seq"] == number + 1
     assert api.publish(topic, "last")["seq"] == 21
+
+
+@pytest.mark.parametrize("path", ["/api/publish", "/api/publish/batch", "/api/topics"])
+def test_a_compressed_body_is_refused_and_called_that(api, path):
+    body = gzip.compress(b'{"name": "compressed"}')
+    answer = api.request("POST", path, body, {"Content-Encoding": "gzip"})
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    assert api.get("/api/topics/compressed").status == 404

@@ -84,6 +84,9 @@ def problem_headers(error: ConduitError, identity: str) -> dict[str, str]:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.code == "upgrade_required":
         headers |= _UPGRADE_HEADERS
+    if error.code == "unsupported_media_type":
+        # RFC 9110 §15.5.16 wants the same of codings.
+        headers["accept-encoding"] = "identity"
     return headers
 
 

@@ -9,6 +9,9 @@ from conduit.server.chunks import Chunks, too_large
 from conduit.server.context import Limits
 from conduit.server.head import END, KNOWN_HEAD_MAX_BYTES, Head, Route, known_head, parse_head
 
+# Whose bodies may be as large as a batch: one that is encoded may be one, and hears why it is refused.
+_LARGE = frozenset({Route.BATCH, Route.ENCODED})
+
 
 class Phase(enum.Enum):
     """What the connection waits for."""
@@ -155,8 +158,8 @@ class Framer:
         return rest
 
     def _begin_body(self, head: Head) -> tuple[Head, bytes] | None:
-        batch = head.route is Route.BATCH
-        limit = self._limits.max_batch_bytes if batch else self._limits.max_frame_bytes
+        is_small = head.route not in _LARGE
+        limit = self._limits.max_frame_bytes if is_small else self._limits.max_batch_bytes
         if head.content_length > limit:
             raise too_large(limit)
         self._head = head

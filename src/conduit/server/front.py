@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
+from conduit.errors import ConduitError, InvalidRequest, RequestError, StateError, Unavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish
@@ -64,6 +64,8 @@ class Front(HttpConnection):
         if head.route is not _PUBLISH:
             if head.route is _BATCH:
                 self._publish_batch(head, body)
+            elif head.route is Route.ENCODED:
+                self._refuse_encoded(head)
             else:
                 self.hold(head, body)
             return
@@ -156,6 +158,14 @@ class Front(HttpConnection):
             slot.answer(error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
             slot.answer(StateError.of(error))
+
+    def _refuse_encoded(self, head: Head) -> None:
+        slot = Slot(head, None)
+        self.enqueue(slot)
+        coding = head.headers["content-encoding"]
+        detail = f"bodies are not decoded here: send it without Content-Encoding, not as {coding!r}"
+        code, field = "unsupported_media_type", "Content-Encoding"
+        self.fail(slot, RequestError(detail, code=code, field=field))
 
     def _upgrade(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
         try:

@@ -30,6 +30,7 @@ _ONCE = frozenset(
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
+_NO_CODING = frozenset({"", "identity"})
 _PROBE_METHODS = frozenset({b"GET", b"HEAD"})
 _PROBE_PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
 
@@ -42,6 +43,8 @@ class Route(enum.Enum):
     WEBSOCKET = enum.auto()
     PROBE = enum.auto()
     """As CONTROL; answered also when there are too many connections."""
+    ENCODED = enum.auto()
+    """Nobody: its body has a content coding, and bodies are read as they are."""
     CONTROL = enum.auto()
 
 
@@ -87,10 +90,15 @@ def parse_head(raw: bytes) -> Head:
     if modern and "host" not in headers:
         raise InvalidRequest("the Host header is missing", field="Host")
     connection = _tokens(headers, "connection")
+    content_length = int(headers.get("content-length", "0"))
+    chunked = _is_chunked(headers, modern)
+    route = _route(lines.method, lines.url)
+    if (content_length or chunked) and route is not Route.WEBSOCKET and _is_encoded(headers):
+        route = Route.ENCODED
     return Head(
-        route=_route(lines.method, lines.url),
-        content_length=int(headers.get("content-length", "0")),
-        chunked=_is_chunked(headers, modern),
+        route=route,
+        content_length=content_length,
+        chunked=chunked,
         keep_alive=modern and "close" not in connection,
         expects_continue=modern and "100-continue" in _tokens(headers, "expect"),
         wants_upgrade=modern and "upgrade" in connection and "upgrade" in headers,
@@ -177,6 +185,10 @@ def _is_chunked(headers: dict[str, str], modern: bool) -> bool:
     if coding.lower() != "chunked" or not modern:
         raise InvalidRequest("the only transfer coding is chunked", field="Transfer-Encoding")
     return True
+
+
+def _is_encoded(headers: dict[str, str]) -> bool:
+    return not _NO_CODING.issuperset(_tokens(headers, "content-encoding"))
 
 
 def _tokens(headers: dict[str, str], name: str) -> list[str]:

@@ -77,7 +77,7 @@ def create_api(context: Context) -> FastAPI:
         title="Conduit",
         version=__version__,
         description="Publish, look at and manage topics, messages, subscriptions and dead letters. "
-        "HEAD is answered wherever GET is.",
+        "HEAD is answered wherever GET is. A body with a Content-Encoding is refused (415).",
         # Our own page: FastAPI's loads its scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
