@@ -56,7 +56,7 @@ def test_the_answer_to_a_publish_is_whole():
 
 def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else():
     answers = Answers("*")
-    for answer in (answers.receipt(RECEIPT), answers.problem(Overloaded("full"), "r1", close=True)):
+    for answer in (answers.receipt(RECEIPT), answers.problem(Overloaded("full"), "r1", "close")):
         _, headers, _ = parse(answer)
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
@@ -64,9 +64,10 @@ def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else():
 
 def test_the_last_answer_says_so():
     answers = Answers("*")
-    assert parse(answers.success({}, close=True))[1]["connection"] == "close"
-    assert "connection" not in parse(answers.success({}, close=False))[1]
-    error = answers.problem(NotFound("x"), "id", close=True)
+    assert "connection" not in parse(answers.success({}, None))[1]
+    for said in ("close", "keep-alive"):
+        assert parse(answers.success({}, said))[1]["connection"] == said
+    error = answers.problem(NotFound("x"), "id", "close")
     assert parse(error)[1]["connection"] == "close"
 
 
@@ -104,7 +105,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours():
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_makes_an_answer_with_its_status(code):
     error = RequestError("what happened", code=code)
-    first, headers, body = parse(Answers("*").problem(error, "r1", close=False))
+    first, headers, body = parse(Answers("*").problem(error, "r1", None))
     status = CODES[code].status
     assert first.startswith(f"HTTP/1.1 {status} ")
     assert headers["content-type"] == "application/problem+json"

@@ -324,7 +324,7 @@ async def test_connection_close_of_a_request_to_the_app_leaves_earlier_answers_a
 
 
 async def test_http_1_0_closes_after_the_answer(client):
-    await client.send(publish(1, "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"))
+    await client.send(publish(1).replace(b"HTTP/1.1", b"HTTP/1.0"))
     answer = await client.answer()
     assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert await client.rest() == b""

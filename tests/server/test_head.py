@@ -57,9 +57,14 @@ def test_connection_close_ends_it(value):
     assert not parse(b"Connection: " + value + b"\r\n").keep_alive
 
 
-def test_http_1_0_ends_with_one_answer_and_needs_no_host():
-    head = parse(b"Connection: keep-alive\r\n", b"GET / HTTP/1.0\r\n")
-    assert not head.keep_alive
+def test_http_1_0_ends_with_one_answer_unless_it_asks_for_more_and_needs_no_host():
+    for lines in (b"", b"Connection: x\r\n", b"Connection: close, keep-alive\r\n"):
+        head = parse(lines, b"GET / HTTP/1.0\r\n")
+        assert (head.keep_alive, head.says_kept) == (False, False)
+        assert head.forward.startswith(b"GET / HTTP/1.0\r\n")
+    head = parse(b"Connection: Keep-Alive\r\n", b"GET / HTTP/1.0\r\n")
+    assert (head.keep_alive, head.says_kept) == (True, True)
+    assert not parse(b"Connection: keep-alive\r\n").says_kept
     assert parse_head(b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").expects_continue is False
 
 

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Literal
 
 from conduit.errors import ConduitError, Unavailable
 from conduit.protocol.codec import encode_json
@@ -26,6 +27,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Of a detail or a field in a problem: both may repeat what the client sent, which may be a whole body.
 QUOTED_MAX_CHARS = 500
+
+Keeping = Literal["close", "keep-alive"]
+"""What an answer says of its connection, where that does not go without saying."""
 
 _INTERNAL = "internal"
 _INTERNAL_DETAIL = "the server made an error; its log has it under the request id"
@@ -118,26 +122,29 @@ class Answers:
         self._common = common = _lines(known) + self._cors
         success = f"HTTP/1.1 200 OK\r\n{common}content-type: application/json\r\n"
         self._success = f"{success}content-length: ".encode()
-        self._last_success = f"{success}connection: close\r\ncontent-length: ".encode()
+        self._successes = {
+            connection: f"{success}connection: {connection}\r\ncontent-length: ".encode()
+            for connection in ("close", "keep-alive")
+        }
 
     def receipt(self, receipt: Receipt) -> bytes:
         """The answer to a publish."""
         body = encode_json(receipt)
         return b"%b%d\r\n\r\n%b" % (self._success, len(body), body)
 
-    def success(self, content: object, *, close: bool) -> bytes:
-        """A 200 with its content as JSON; `close` says that no other answer follows."""
+    def success(self, content: object, connection: Keeping | None) -> bytes:
+        """A 200 with its content as JSON; `connection` is what it says about that, None for nothing."""
         body = encode_json(content)
-        start = self._last_success if close else self._success
+        start = self._success if connection is None else self._successes[connection]
         return b"%b%d\r\n\r\n%b" % (start, len(body), body)
 
-    def problem(self, error: ConduitError, identity: str, *, close: bool) -> bytes:
-        """An error as `problem` and `problem_headers` say."""
+    def problem(self, error: ConduitError, identity: str, connection: Keeping | None) -> bytes:
+        """An error as `problem` and `problem_headers` say; `connection` as in `success`."""
         status, content = problem(error, identity)
         body = encode_json(content)
         headers = problem_headers(error, identity)
-        if close:
-            headers["connection"] = "close"
+        if connection is not None:
+            headers["connection"] = connection
         headers["content-length"] = str(len(body))
         start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         return f"{start}{self._common}{_lines(headers)}\r\n".encode() + body

@@ -15,7 +15,7 @@ from typing import ClassVar, cast
 from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, StateError
-from conduit.server.answers import CONTINUE, Answers, request_id
+from conduit.server.answers import CONTINUE, Answers, Keeping, request_id
 from conduit.server.framing import Framer
 from conduit.server.head import Head
 from conduit.server.slot import Slot
@@ -128,11 +128,13 @@ class HttpConnection(Watched):
         identity = request_id(slot.head.request_id if slot.head is not None else None)
         if isinstance(error, StateError):
             logger.error("request %s failed", identity, exc_info=error)
-        self.fill(slot, self.answers.problem(error, identity, close=self.is_last(slot)))
+        self.fill(slot, self.answers.problem(error, identity, self.keeping(slot)))
 
-    def is_last(self, slot: Slot) -> bool:
-        """Whether the connection ends with this answer, which should then say so."""
-        return self._ending and not self._busy and bool(self._slots) and self._slots[-1] is slot
+    def keeping(self, slot: Slot) -> Keeping | None:
+        """What this answer should say of the connection: whether it ends with it, or is kept for HTTP/1.0."""
+        if self._ending and not self._busy and self._slots and self._slots[-1] is slot:
+            return "close"
+        return "keep-alive" if slot.head is not None and slot.head.says_kept else None
 
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""

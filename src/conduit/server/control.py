@@ -13,6 +13,8 @@ from uvicorn.server import ServerState
 from conduit.server.head import Head
 from conduit.server.outgoing import Outgoing
 
+_KEPT = (b"connection", b"keep-alive")
+
 
 class Control(HttpToolsProtocol):
     """Runs the ASGI app for the requests that the front does not answer itself.
@@ -46,6 +48,15 @@ class Control(HttpToolsProtocol):
         """Give one request to the app; `on_answered` follows unless the connection ends with it."""
         length = b"content-length: %d\r\n" % len(body) if head.chunked else b""
         self.data_received(b"%b%b\r\n%b" % (head.forward, length, body))
+        if head.says_kept:
+            # The app has not begun yet: it is a task.
+            self.cycle.default_headers = [*self.cycle.default_headers, _KEPT]
+
+    def shutdown(self) -> None:
+        """The connection ends with the answer that is due, and that is what it says."""
+        if self.cycle is not None:
+            self.cycle.default_headers = self.server_state.default_headers
+        super().shutdown()
 
     def on_response_complete(self) -> None:
         """The app has answered; how long the connection may then be idle is the front's matter."""

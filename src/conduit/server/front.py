@@ -90,7 +90,7 @@ class Front(HttpConnection):
             self._control = Control(self.release, *self._for_control)
             self._control.connection_made(self._transport)
         self._control.handle(head, body)
-        if self._excess is not None:
+        if self._ending:
             self._control.shutdown()
 
     def answer(self, slot: _Publish, outcome: Receipt | list[Receipt] | ConduitError) -> None:
@@ -101,7 +101,7 @@ class Front(HttpConnection):
             return
         else:
             content = BatchAnswer(outcome) if isinstance(outcome, list) else outcome
-            self.fill(slot, self.answers.success(content, close=self.is_last(slot)))
+            self.fill(slot, self.answers.success(content, self.keeping(slot)))
 
     # What the control plane must hear of ----------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Front(HttpConnection):
                 raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
         except ConduitError as error:
             # What follows a request to upgrade may not be HTTP.
-            self._ending = self._ending or head.wants_upgrade
+            self._ending = self._ending or "upgrade" in head.headers
             self._busy = False
             slot = Slot(head, None)
             self.enqueue(slot)
@@ -205,11 +205,12 @@ class Front(HttpConnection):
 class _Publish(Slot, eq=False, gc=False):
     """The slot of a publish; the broker calls it with the outcome."""
 
+    head: Head
     front: Front
 
     def answer(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
         front = self.front
-        if isinstance(outcome, Receipt) and not front._ending:
+        if isinstance(outcome, Receipt) and not (front._ending or self.head.says_kept):
             front.fill(self, front.answers.receipt(outcome))
         else:
             front.answer(self, outcome)

@@ -30,6 +30,7 @@ _ONCE = frozenset(
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
+_MODERN = b" HTTP/1.1"
 _NO_CODING = frozenset({"", "identity"})
 _PROBE_METHODS = frozenset({b"GET", b"HEAD"})
 _PROBE_PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
@@ -59,7 +60,9 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Bytes of the body that follows; 0 if there is none, or if it is chunked."""
     chunked: bool
     keep_alive: bool
-    """Whether another request may follow: HTTP/1.1 without `Connection: close`."""
+    """Whether another request may follow: HTTP/1.1 without `Connection: close`, or 1.0 with `keep-alive`."""
+    says_kept: bool
+    """Whether the answer has to say so, for a client of HTTP/1.0."""
     expects_continue: bool
     wants_upgrade: bool
     idempotency_key: str | None
@@ -79,19 +82,21 @@ def parse_head(raw: bytes) -> Head:
     """
     lines = _read(raw)
     version = raw.lstrip().split(b"\r\n", 1)[0][-9:]
-    if version not in (b" HTTP/1.1", b" HTTP/1.0"):
+    if version not in (_MODERN, b" HTTP/1.0"):
         raise InvalidRequest("the request line does not end in HTTP/1.1 or HTTP/1.0")
     if lines.method == b"CONNECT":
         # What follows is no HTTP, and the control plane would log it as an upgrade that it does not know.
         raise InvalidRequest("this server is no proxy: it does not take CONNECT")
     _check_target(lines.url)
     headers = _join(lines.headers)
-    modern = version == b" HTTP/1.1"
+    modern = version == _MODERN
     if modern and "host" not in headers:
         raise InvalidRequest("the Host header is missing", field="Host")
     connection = _tokens(headers, "connection")
     content_length = int(headers.get("content-length", "0"))
     chunked = _is_chunked(headers, modern)
+    # RFC 9112 §9.3. The control plane gets it as HTTP/1.1, because uvicorn keeps no other.
+    says_kept = not modern and "keep-alive" in connection and "close" not in connection
     route = _route(lines.method, lines.url)
     if (content_length or chunked) and route is not Route.WEBSOCKET and _is_encoded(headers):
         route = Route.ENCODED
@@ -99,13 +104,15 @@ def parse_head(raw: bytes) -> Head:
         route=route,
         content_length=content_length,
         chunked=chunked,
-        keep_alive=modern and "close" not in connection,
+        keep_alive=(modern and "close" not in connection) or says_kept,
+        says_kept=says_kept,
         expects_continue=modern and "100-continue" in _tokens(headers, "expect"),
         wants_upgrade=modern and "upgrade" in connection and "upgrade" in headers,
         idempotency_key=headers.get("idempotency-key"),
         request_id=headers.get("x-request-id"),
         headers=headers,
-        forward=lines.method + b" " + lines.url + version + b"\r\n" + lines.forward(),
+        forward=b"%b %b%b\r\n%b"
+        % (lines.method, lines.url, _MODERN if says_kept else version, lines.forward()),
     )
 
 
