@@ -71,7 +71,7 @@ async def test_one_origin_is_named_and_caches_are_told():
             assert answer.headers["vary"] == "Origin"
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/topics/", "/api/topics/a/b", "/API/TOPICS"])
+@pytest.mark.parametrize("path", ["/x", "/api", "/api/topics/", "/api/topics/a/b", "/API/TOPICS"])
 async def test_an_unknown_path_is_404(api: Api, path):
     refused(await api.send("GET", path), 404, "not_found")
 

@@ -30,6 +30,7 @@ from conduit.server.rest import (
     dead_letters,
     docs,
     health,
+    index,
     messages,
     problems,
     publish,
@@ -42,7 +43,7 @@ from conduit.server.rest.edge import Edge
 from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE, Problem
 
-_NOUNS = (publish, topics, messages, subscriptions, dead_letters, stats, health)
+_NOUNS = (publish, topics, messages, subscriptions, dead_letters, stats, health, index)
 # Records that the document describes; what they are made of comes with them.
 _SHAPES = (
     PublishRequest,
@@ -66,6 +67,7 @@ _SHAPES = (
     stats.History,
     health.Health,
     health.Ready,
+    index.Index,
     Problem,
 )
 _REF = "#/components/schemas/{name}"
