@@ -4,13 +4,20 @@ bugs and of a store that does not answer."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from conduit.errors import ConduitError, OutcomeUnknown, StateError, StoreUnavailable
+from conduit.errors import (
+    ConduitError,
+    OutcomeUnknown,
+    StateError,
+    StoreUnavailable,
+    Unavailable,
+)
 from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, cors_headers, request_id
 from conduit.server.rest.problems import METHODS, problem_response
 
@@ -53,13 +60,22 @@ class Edge:
         work = asyncio.get_running_loop().create_task(self._served(scope, receive, answer))
         self._tasks.add(work)
         work.add_done_callback(self._tasks.discard)
-        await asyncio.wait({work}, timeout=ANSWER_TIMEOUT_S)
-        if work.done() or answer.begun:
-            await work
-        else:
-            logger.warning("request %s waits for the store for too long", identity)
-            # What it asked for goes on, so that memory follows when the store has done it.
-            await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
+        try:
+            await asyncio.wait({work}, timeout=ANSWER_TIMEOUT_S)
+            if work.done() or answer.begun:
+                await work
+                return
+        except asyncio.CancelledError:
+            # So uvicorn ends what still runs when there is no more time to stop.
+            if answer.begun:
+                work.cancel()
+            else:
+                response = problem_response(_stopped(scope["method"]), identity)
+                await answer.at_once(response, scope, receive)
+            return
+        logger.warning("request %s waits for the store for too long", identity)
+        # What it asked for goes on, so that memory follows when the store has done it.
+        await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
 
     async def _served(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
@@ -78,6 +94,12 @@ def _late(method: str) -> ConduitError:
     return OutcomeUnknown("the store does not answer; what was asked may still be done")
 
 
+def _stopped(method: str) -> ConduitError:
+    if method in _SAFE_METHODS:
+        return Unavailable("the server is stopping", code="shutting_down")
+    return OutcomeUnknown("the server is stopping; what was asked may still be done")
+
+
 class _Answer:
     """The sending side of one request: adds the headers to whatever answer begins."""
 
@@ -91,6 +113,12 @@ class _Answer:
         """Answer with this; what the application says later is dropped."""
         self._is_over = True
         await response(scope, receive, self._pass)
+
+    async def at_once(self, response: Response, scope: Scope, receive: Receive) -> None:
+        """As `instead`; but who does not read does not get it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await self.instead(response, scope, receive)
 
     async def send(self, message: Message) -> None:
         if not self._is_over:
