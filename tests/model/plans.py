@@ -106,6 +106,7 @@ def _join(choose: Choices) -> Step:
         _settings(choose),
         is_worker=choose.of([False, False, True]),
         budget=choose.of([None, None, None, 1, 5, 70]),
+        prefetch=choose.of([None, None, None, 1, 3, 20]),
     )
 
 

@@ -296,7 +296,7 @@ def test_who_comes_later_and_is_not_told_what_nobody_may_have_heard_is_seen():
     gap = Seen(type="gap", topic="a", subscription="s", from_seq=1, to_seq=2, reason="retention")
     model.peers.gap("one", gap)
     assert list(at_rest.untold(model.state)) == []
-    holder = model.state.add_holder("three", model.state.durable["s"])
+    holder = model.state.add_holder("three", model.state.durable["s"], None)
     assert len(list(at_rest.untold(model.state))) == 1
     model.state.durable["s"].holders[0].settled(1)
     assert list(at_rest.untold(model.state)) == []

@@ -35,7 +35,7 @@ def silent(state: State) -> Iterator[str]:
                 continue
             yield (
                 f"{subscription} is silent: {line} {seq} is owed{' again' if seq < line.next else ''},"
-                f" {holder.client} has {holder.out} out of {subscription.max_in_flight}; last known is"
+                f" {holder.client} has {holder.out} out of {holder.window}; last known is"
                 f" {line.topic.last_known}"
             )
 

@@ -77,7 +77,7 @@ class FromPeers:
         if topic is not None and topic.topic_id in subscription.lines:
             line = subscription.lines[topic.topic_id]
             welcome.seqs, welcome.epoch = (line.floor, line.low), topic.epoch
-        self.state.add_holder(client, subscription)
+        self.state.add_holder(client, subscription, asked.prefetch)
         if frame.subscription is None:
             # Of a topic that only the broker still has, nothing is known any more.
             if topic is None or topic.topic_id in self.state.log.by_id:
@@ -186,7 +186,7 @@ class FromPeers:
         self.state.counts["redelivered"] += frame.attempt > 1
         if subscription.paused:
             raise Violation(f"{subscription} is paused, and was given {frame.topic} {frame.seq}")
-        if not subscription.rules.is_auto and holder.out >= subscription.max_in_flight:
+        if not subscription.rules.is_auto and holder.out >= holder.window:
             raise Violation(f"{subscription} was given more than its window: {holder.out} are out")
         if topic.topic_id not in subscription.lines and topic.topic_id not in self.state.log.by_id:
             # It came when the store had forgotten the topic, and the broker did not know that yet.

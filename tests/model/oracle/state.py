@@ -187,9 +187,11 @@ class State:
         """Subscribers that a message of the topic goes to."""
         return sum(len(each.holders) for each in self.subscriptions() if each.covers(topic))
 
-    def add_holder(self, client: Hashable, subscription: Subscription) -> Holder:
-        """The client is attached."""
-        holder = Holder(client, subscription)
+    def add_holder(
+        self, client: Hashable, subscription: Subscription, prefetch: int | None
+    ) -> Holder:
+        """The client is attached, and has no more than `prefetch` deliveries at once."""
+        holder = Holder(client, subscription, prefetch)
         subscription.holders.append(holder)
         self.holders[client].append(holder)
         return holder

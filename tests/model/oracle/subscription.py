@@ -16,9 +16,12 @@ from tests.model.oracle.news import Former, Known, News
 class Holder:
     """One attachment: a client's share in a subscription. `out` is what it has, over all topics."""
 
-    def __init__(self, client: Hashable, subscription: Subscription) -> None:
+    def __init__(
+        self, client: Hashable, subscription: Subscription, prefetch: int | None
+    ) -> None:
         self.client = client
         self.subscription = subscription
+        self._prefetch = prefetch
         self.out = 0
         self.is_draining = True
         self.knows: set[Known] = set()
@@ -44,7 +47,13 @@ class Holder:
             return 0
         if self.subscription.rules.is_auto:
             return 1
-        return max(0, self.subscription.max_in_flight - self.out)
+        return max(0, self.window - self.out)
+
+    @property
+    def window(self) -> int:
+        """How many deliveries it may have out."""
+        window = self.subscription.max_in_flight
+        return window if self._prefetch is None else min(window, self._prefetch)
 
 
 class Subscription:

@@ -116,7 +116,7 @@ def _join(world: Served, step: Join) -> None:
     if step.name in names:
         return
     frame = _subscribe_frame(world, step)
-    frame.ref = client.next_ref()
+    frame.ref, frame.prefetch = client.next_ref(), step.prefetch
     client.asked = frame
     client.send(frame)
     world.until(lambda: client.asked is None or client.is_gone)

@@ -96,6 +96,7 @@ class Join(Step):
     is_worker: bool = False
     budget: int | None = None
     create: bool = True
+    prefetch: int | None = None
 
     async def take(self, world: World) -> None:
         client = world.slots[self.slot]
@@ -109,7 +110,7 @@ class Join(Step):
             return
         client.is_worker, client.budget = self.is_worker, self.budget
         client.is_busy = True
-        frame.create = self.create
+        frame.create, frame.prefetch = self.create, self.prefetch
         if self.create:
             world.state.may_make |= {frame.topic, self.name or ""}
         world.begin(_subscribe(world, client, frame))
