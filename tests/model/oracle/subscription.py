@@ -16,9 +16,7 @@ from tests.model.oracle.news import Former, Known, News
 class Holder:
     """One attachment: a client's share in a subscription. `out` is what it has, over all topics."""
 
-    def __init__(
-        self, client: Hashable, subscription: Subscription, prefetch: int | None
-    ) -> None:
+    def __init__(self, client: Hashable, subscription: Subscription, prefetch: int | None) -> None:
         self.client = client
         self.subscription = subscription
         self._prefetch = prefetch
