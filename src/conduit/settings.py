@@ -228,7 +228,8 @@ class Settings(BaseModel):
     )
     pong_timeout_s: Seconds = Field(
         10.0,
-        description="Without any answer it is closed this much later, unless it takes data all the time.",
+        description="Without any answer it is closed this long after its system has the ping, or if until "
+        "then it takes less than `CONDUIT_UNREAD_MIN_BYTES_PER_S` asks for.",
     )
     slow_timeout_s: Seconds = Field(
         10.0,

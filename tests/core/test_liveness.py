@@ -1,4 +1,4 @@
-from conduit.core.liveness import Liveness, Timing, Verdict
+from conduit.core.liveness import Liveness, Sent, Timing, Verdict
 
 TIMING = Timing(
     ping_interval_s=20.0,
@@ -10,13 +10,14 @@ TIMING = Timing(
 NOTHING, PING, SLOW, GONE = Verdict.NOTHING, Verdict.PING, Verdict.SLOW, Verdict.GONE
 
 
-def opened(seconds, heard=(), taken_per_s=0):
+def opened(seconds, heard=(), taken_per_s=0, untaken=0):
     """What each look finds that is not nothing, by second."""
     liveness = Liveness(TIMING)
     found = {}
     for now in range(seconds):
         taken = int(now * taken_per_s)
-        verdict = liveness.look_open(now, heard=now in heard, taken_bytes=lambda taken=taken: taken)
+        sent = Sent(taken, untaken)
+        verdict = liveness.look_open(now, heard=now in heard, sent=lambda sent=sent: sent)
         if verdict is not NOTHING:
             found[now] = verdict
     return found
@@ -43,18 +44,25 @@ def test_who_answers_is_pinged_again_later():
     assert opened(46, heard=(25,)) == {20: PING, 45: PING}
 
 
-def test_who_takes_enough_is_alive_although_it_does_not_answer_the_ping():
-    assert opened(200, taken_per_s=100) == {20: PING}
-    assert opened(31, taken_per_s=99) == {20: PING, 30: GONE}
+def test_who_takes_enough_is_alive_as_long_as_the_ping_lies_behind_that():
+    assert opened(200, taken_per_s=100, untaken=20_000) == {20: PING}
+    assert opened(31, taken_per_s=99, untaken=20_000) == {20: PING, 30: GONE}
+
+
+def test_who_has_the_ping_must_answer_it_however_much_it_takes():
+    assert opened(31, taken_per_s=1_000_000) == {20: PING, 30: GONE}
+    # The ping is on its way for 50 s.
+    assert opened(81, taken_per_s=100, untaken=5_000) == {20: PING, 80: GONE}
+    assert opened(101, heard=(79,), taken_per_s=100, untaken=5_000) == {20: PING, 99: PING}
 
 
 def test_of_most_connections_it_is_not_asked_what_they_have_taken():
-    def asked() -> int:
+    def asked() -> Sent:
         raise AssertionError
 
     liveness = Liveness(TIMING)
     for now in range(20):
-        assert liveness.look_open(now, heard=False, taken_bytes=asked) is NOTHING
+        assert liveness.look_open(now, heard=False, sent=asked) is NOTHING
 
 
 def test_who_is_blocked_is_slow_after_a_window_in_which_it_took_too_little():
@@ -74,7 +82,7 @@ def test_who_was_unblocked_has_its_time_anew():
 def test_the_time_to_take_something_begins_when_it_is_blocked_and_not_with_a_ping_before():
     liveness = Liveness(TIMING)
     for now in (0, 20):
-        liveness.look_open(now, heard=False, taken_bytes=lambda: 0)
+        liveness.look_open(now, heard=False, sent=lambda: Sent(0, 0))
     assert blocked(liveness, range(29, 40)) == {39: SLOW}
 
 

@@ -1,13 +1,15 @@
 """Whether the peer of a WebSocket lives, takes what it is sent, and answers a close frame.
 
 Looked at about once a second. Taken is what the peer's system has taken: what waits in our memory or in the
-buffer of our own system is not. Whoever takes enough of that is alive, however long our ping waits behind it.
+buffer of our own system is not. Whoever takes enough of that is alive as long as our ping waits behind it.
+Once the peer's system has the ping, the peer must answer: the system of a program that hangs goes on taking.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +22,7 @@ class Timing(msgspec.Struct, frozen=True):
     ping_interval_s: float = 25.0
     """Without a whole frame from the peer for so long, it is sent a ping …"""
     pong_timeout_s: float = 10.0
-    """… and without one for so long after that, while it takes too little, it is dead."""
+    """… and without one for so long after its system has that, or took too little, it is dead."""
     slow_timeout_s: float = 10.0
     """Blocked, and taking too little for so long, the connection is closed with 4008."""
     close_timeout_s: float = 5.0
@@ -32,6 +34,13 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 DEFAULT_TIMING = Timing()
+
+
+class Sent(NamedTuple):
+    """What was sent to a peer, in bytes."""
+
+    taken_bytes: int
+    untaken_bytes: int
 
 
 class Verdict(enum.Enum):
@@ -61,8 +70,10 @@ class Liveness:
     """Of one connection. Times are in monotonic seconds; `taken_bytes` only grows, from any beginning."""
 
     __slots__ = (
+        "_behind_at",
         "_closing_since",
         "_drain",
+        "_ping_after_bytes",
         "_quiet_since",
         "_silent_since",
         "_state",
@@ -78,26 +89,39 @@ class Liveness:
         self._drain: Drain | None = None
         self._quiet_since: float | None = None
         self._closing_since: float | None = None
+        # Of one that is pinged: what it has taken when it lacks no more than the ping, and when the ping was
+        # last known to be on its way.
+        self._ping_after_bytes = 0
+        self._behind_at = 0.0
         # Of one that is blocked or closing.
         self._taken_bytes = 0
         self._silent_since: float | None = None
         self.silent_s = 0.0
         """For how long it had neither sent nor taken anything when it was last found blocked or closing."""
 
-    def look_open(self, now: float, *, heard: bool, taken_bytes: Callable[[], int]) -> Verdict:
+    def look_open(self, now: float, *, heard: bool, sent: Callable[[], Sent]) -> Verdict:
         """All can be written; `heard` says whether a frame came since the last look.
 
         Most connections are open and not pinged: of these it is not asked what they have taken.
         """
+        window_s = self._timing.pong_timeout_s
         if heard or self._quiet_since is None:
             self._quiet_since = now
             self._to(State.OPEN)
         elif self._state is State.PINGED:
-            if self._is_too_slow(now, taken_bytes(), self._timing.pong_timeout_s):
-                return Verdict.GONE
+            taken_bytes = sent().taken_bytes
+            if taken_bytes <= self._ping_after_bytes:
+                self._behind_at = now
+                is_gone = self._is_too_slow(now, taken_bytes, window_s)
+            else:
+                is_gone = now - self._behind_at >= window_s
+            return Verdict.GONE if is_gone else Verdict.NOTHING
         elif now - self._quiet_since >= self._timing.ping_interval_s:
             self._to(State.PINGED)
-            self._is_too_slow(now, taken_bytes(), self._timing.pong_timeout_s)
+            bytes_now = sent()
+            self._ping_after_bytes = bytes_now.taken_bytes + bytes_now.untaken_bytes
+            self._behind_at = now
+            self._is_too_slow(now, bytes_now.taken_bytes, window_s)
             return Verdict.PING
         return Verdict.NOTHING
 

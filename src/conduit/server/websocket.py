@@ -12,7 +12,7 @@ import asyncio
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
-from conduit.core.liveness import DEFAULT_TIMING, Liveness, Timing, Verdict
+from conduit.core.liveness import DEFAULT_TIMING, Liveness, Sent, Timing, Verdict
 from conduit.protocol.codec import close_frame
 from conduit.protocol.codes import (
     BROKEN_WIRE,
@@ -202,7 +202,7 @@ class WebSocket(WSListener):
             self._liveness.handling()
             return
         if self.writable:
-            verdict = self._liveness.look_open(now, heard=heard, taken_bytes=self._taken_bytes)
+            verdict = self._liveness.look_open(now, heard=heard, sent=self._sent)
         else:
             liveness = self._liveness
             look = liveness.look_closing if self.closing else liveness.look_blocked
@@ -219,6 +219,12 @@ class WebSocket(WSListener):
 
     def _taken_bytes(self) -> int:
         return kernel.taken_bytes(self._transport)
+
+    def _sent(self) -> Sent:
+        unsent_bytes = self._transport.get_write_buffer_size()
+        # First what is not taken: what is taken in between counts twice, and not never.
+        untaken_bytes = unsent_bytes + kernel.untaken_bytes(self._transport)
+        return Sent(self._taken_bytes(), untaken_bytes)
 
     # Called by the handshake and by picows ------------------------------------------------------
 
