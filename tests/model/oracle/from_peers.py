@@ -243,8 +243,8 @@ class FromPeers:
             holder.tell(what, partial(self._heard, holder.subscription, line, lost))
 
     def _heard(self, subscription: Subscription, line: Line, lost: tuple[int, int]) -> None:
-        """Somebody has heard of it. What was written to a socket that does not drain, or has only begun to, is
-        read after that."""
+        """Somebody has heard of it. What was written to a socket that does not drain, or has only begun to,
+        is read after that."""
         line.hear(*lost)
         for holder in subscription.holders:
             what = (line.topic.topic_id, *lost)
