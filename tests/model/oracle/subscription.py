@@ -72,6 +72,8 @@ class Subscription:
         self.paused = False
         self.going = 0
         """Deletions under way."""
+        self.pauses_asked = 0
+        """How often it was asked to pause, or to go on."""
         self.is_known = name is None
         """Whether the broker has heard that it exists."""
         self.is_stored = name is not None

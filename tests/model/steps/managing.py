@@ -162,8 +162,12 @@ async def _paused(
     *,
     is_paused: bool,
 ) -> None:
+    known.pauses_asked += 1
+    number = known.pauses_asked
     error = await _altered(world, known, call)
-    is_calm = world.is_calm_but_for_this and not known.going
+    # One that was asked for later may be answered first: what an answer shows is read after its change.
+    is_last = number == known.pauses_asked
+    is_calm = world.is_calm_but_for_this and not known.going and is_last
     if error is None and is_calm and known.stored[1] != is_paused:
         raise Violation(f"{known} was answered to be paused: {is_paused}, and that is not stored")
 
