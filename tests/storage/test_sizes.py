@@ -1,18 +1,24 @@
 """How much room a store takes, and that SQLite gives back what it does not need."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
+import asyncpg
 import pytest
 
 from conduit.core.message import Retention
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import Rule
+from conduit.storage.postgres.database import CALL_TIMEOUT_S
 from conduit.storage.sqlite import SqliteStore, database, space
 from conduit.storage.sqlite.check import check
 from conduit.storage.sqlite.space import compact
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
+from tests.storage.postgres_kit import opened
 
 COUNT = 400
 SIZE = 10_000
@@ -29,6 +35,34 @@ async def test_what_a_store_takes_grows_with_what_is_in_it(store):
     least = COUNT * 20 if store.kind == "postgresql" else COUNT * SIZE
     assert after.size_bytes - before.size_bytes >= least
     assert not await store.give_back()
+
+
+@pytest.mark.process
+async def test_a_table_that_somebody_has_locked_holds_up_no_measuring(database_url):
+    async with opened(database_url) as store, locked(database_url, "conduit.dead_letters"):
+        record = await given.topic(store)
+        await store.append([given.message(record.topic_id, b"x" * SIZE) for _ in range(COUNT)])
+        async with asyncio.timeout(CALL_TIMEOUT_S / 2):
+            assert (await store.measure()).size_bytes > 0
+        (waiting_count,) = await locks_waited_for(database_url)
+        assert waiting_count == 0
+
+
+@asynccontextmanager
+async def locked(url: str, table: str) -> AsyncIterator[None]:
+    """As `VACUUM FULL` does."""
+    connection = await asyncpg.connect(url)
+    async with connection.transaction():
+        await connection.execute(f"LOCK TABLE {table}")
+        yield
+    await connection.close()
+
+
+async def locks_waited_for(url: str) -> asyncpg.Record:
+    connection = await asyncpg.connect(url)
+    found = await connection.fetchrow("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    await connection.close()
+    return found
 
 
 @pytest.fixture
