@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 import asyncpg
 
 from conduit import store_url
-from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
+from conduit.errors import OutcomeUnknown, Overloaded, StoreUnavailable, Unavailable
 from conduit.storage.postgres.errors import ENDED, translated
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
 # For a free connection of a pool.
 ACQUIRE_TIMEOUT_S = 5.0
+# For the turn to search: each that came before may take CALL_TIMEOUT_S.
+SEARCH_TURN_TIMEOUT_S = 30.0
 # For everything but a batch: a call that takes longer has lost its connection, or might as well have.
 CALL_TIMEOUT_S = 10.0
 # Migrations and the removal of a segment wait for others.
@@ -72,6 +74,7 @@ class Database:
         self._searches: Pool | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
+        self._search_turn = asyncio.Lock()
 
     async def connect(self) -> Connection:
         """A connection of its own; `terminate` it. Raises StoreUnavailable."""
@@ -138,8 +141,26 @@ class Database:
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
 
     async def search(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `ask`, on the one connection for searches, one after the other."""
-        return await self._call(self._searches, lambda c: job(c, *args, **kwargs))
+        """As `ask`, on the one connection for searches, one after the other. Raises Overloaded if its turn
+        does not come in time."""
+        turn = self._search_turn
+        try:
+            async with asyncio.timeout(SEARCH_TURN_TIMEOUT_S):
+                await turn.acquire()
+        except TimeoutError:
+            detail = f"other searches came first for {SEARCH_TURN_TIMEOUT_S:g} s"
+            raise Overloaded(detail, retry_after_s=CALL_TIMEOUT_S) from None
+        # If the caller is cancelled it goes on, and the turn with it.
+        search = asyncio.get_running_loop().create_task(
+            self._call(self._searches, lambda c: job(c, *args, **kwargs))
+        )
+        search.add_done_callback(lambda _: turn.release())
+        search.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(search)
+        finally:
+            # As in `_to_its_end`.
+            del search
 
     async def prove(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, on a connection for nothing else: it waits for no other call."""
