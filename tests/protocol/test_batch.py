@@ -1,7 +1,7 @@
 import pytest
 
 from conduit.errors import InvalidRequest
-from conduit.protocol.batch import BRACES_PER_MESSAGE, decode_publish_batch
+from conduit.protocol.batch import BRACES_PER_MESSAGE, _has_many_topics, decode_publish_batch
 
 MESSAGE = b'{"topic":"t","payload":1}'
 # Its payload has braces enough for the batch to be counted before it is read.
@@ -52,6 +52,23 @@ def test_a_batch_has_as_many_messages_as_it_may_and_not_one_more(message):
 
     with pytest.raises(InvalidRequest, match="1 to 10 elements"):
         decode_publish_batch(batch_of(*[message] * 11), 10)
+
+
+@pytest.mark.parametrize("name", [b'"topic"', b'"\\u0074opic"', b'"top\\u0069\\u0063"'])
+def test_too_many_are_found_before_they_are_read_however_they_spell_their_topics(name):
+    many = [BRACED.replace(b'"topic"', name)] * 11
+    with pytest.raises(InvalidRequest, match="1 to 10 elements"):
+        decode_publish_batch(batch_of(*many, behind=b", what is no JSON at all"), 10)
+
+
+def test_a_batch_with_few_topics_is_read_without_counting():
+    assert not _has_many_topics(batch_of(*[BRACED] * 10), 10)
+    assert _has_many_topics(batch_of(*[BRACED] * 11), 10)
+
+
+def test_messages_whose_payloads_have_topics_are_not_too_many():
+    messages = [b'{"topic":"t","payload":{"a":{},"b":{},"c":{},"topic":"u"}}'] * 10
+    assert len(decode_publish_batch(batch_of(*messages), 10).messages) == 10
 
 
 def test_a_batch_without_messages_is_refused():

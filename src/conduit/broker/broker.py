@@ -107,7 +107,12 @@ class Broker:
             options.publish.timeout_s,
         )
         self._publisher = Publisher(
-            self.topics, Admission(options.publish), self._keys, outcomes, self._committers
+            self.topics,
+            Admission(options.publish),
+            self._keys,
+            outcomes,
+            self._committers,
+            self._engine.turn,
         )
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish

@@ -19,14 +19,20 @@ _batch = msgspec.json.Decoder(PublishBatchRequest).decode
 def decode_publish_batch(body: bytes, max_count: int) -> PublishBatchRequest:
     """The batch. Raises InvalidRequest, also for none and for more than `max_count` messages.
 
-    A body of 8 MB can hold 300,000, and reading them all took 70 ms. Each has a brace: where there are few
-    braces there are not many messages, and else they are counted before they are read.
+    A body of 8 MB can hold 300,000, and reading them all took 70 ms. Each has a brace, and reading ends with
+    one that has no topic: where there are few braces or few topics there are not many messages, and else they
+    are counted before they are read.
     """
-    if body.count(b"{") > BRACES_PER_MESSAGE * max_count:
+    if body.count(b"{") > BRACES_PER_MESSAGE * max_count and _has_many_topics(body, max_count):
         _count_messages(body, max_count)
     batch = decode_strictly(body, _batch)
     check_batch_count(len(batch.messages), max_count)
     return batch
+
+
+def _has_many_topics(body: bytes, max_count: int) -> bool:
+    # All letters of the word have escapes that begin so. Most bodies have no backslash: that is found fast.
+    return body.count(b"topic") > max_count or (b"\\" in body and b"\\u00" in body)
 
 
 def check_batch_count(count: int, max_count: int) -> None:

@@ -46,12 +46,9 @@ class Admission:
         """Raises InvalidRequest if a batch has too many messages, or none."""
         check_batch_count(len(requests), self._max_batch_count)
 
-    def message(self, topic: Topic, request: PublishRequest, path: str = "") -> NewMessage:
-        """The request as a new message of the topic.
-
-        Raises LimitReached `payload_too_large`, InvalidRequest, also `json_too_deep`; `path` is where
-        the request stands, for the name of the field that is at fault.
-        """
+    def check_payload(self, request: PublishRequest, path: str = "") -> None:
+        """Raises LimitReached `payload_too_large`, or InvalidRequest `json_too_deep`; `path` is where the
+        request stands, for the name of the field. May take 10 ms, if the payload is as large as it may be."""
         payload = bytes(request.payload)
         if len(payload) > self._max_payload_bytes:
             raise LimitReached(
@@ -65,6 +62,19 @@ class Admission:
                 code="json_too_deep",
                 field=f"{path}payload",
             )
+
+    def message(
+        self, topic: Topic, request: PublishRequest, path: str = "", *, is_checked: bool = False
+    ) -> NewMessage:
+        """The request as a new message of the topic; `is_checked` if `check_payload` was called for it.
+
+        Raises what that does, and InvalidRequest for all else.
+        """
+        payload = bytes(request.payload)
+        if not is_checked and (
+            len(payload) > self._max_payload_bytes or is_deeper(payload, self._max_json_depth)
+        ):
+            self.check_payload(request, path)
         message = NewMessage(topic.topic_id, str(uuid7()), payload)
         if request.key is not None:
             message.key = check_key(request.key, f"{path}key")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -15,15 +15,21 @@ from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.receipt import Answer, AnswerAll
+from conduit.broker.turn import Turn
 from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StoreUnavailable
+from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StateError, StoreUnavailable
 from conduit.names import check_topic
 from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
 
 # Publishes that wait for their topics to be created.
 CREATING_MAX_COUNT = 1_000
+
+# Payloads of a batch that are looked at in one step, as many as one message may have.
+AT_ONCE_MAX_BYTES = 262_144
+# Of batches that wait for that in memory; what is more is looked at as it comes.
+LOOKING_MAX_BYTES = 67_108_864
 
 
 class Single(msgspec.Struct, eq=False, gc=False):
@@ -59,7 +65,11 @@ class Publisher:
         keys: Keys,
         outcomes: Outcomes,
         committers: Committers,
+        turn: Turn,
     ) -> None:
+        self._turn = turn
+        # Payloads of batches that are looked at over many turns of the loop.
+        self._looking_bytes = 0
         self._catalog = catalog
         self._admission = admission
         self._keys = keys
@@ -72,7 +82,10 @@ class Publisher:
         self._creating: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Wait for the topics that publishes wait for; the committers are closed after that."""
+        """Wait for what is looked at, and for the topics that publishes wait for; the committers are closed
+        after that."""
+        if self._looking_bytes:
+            await self._turn.finished()
         await asyncio.gather(*self._creating)
 
     def tick(self, now: float) -> None:
@@ -120,31 +133,73 @@ class Publisher:
         requests: Sequence[PublishRequest],
         answer: AnswerAll,
         since: float | None = None,
+        *,
+        are_checked: bool = False,
     ) -> None:
         """Store and deliver all or none; `answer` gets one receipt per request, in order, or the reason.
 
-        A message whose key is known already is answered with the first result and not stored again.
-        `since`: see `publish`.
+        A message whose key is known already is answered with the first result and not stored again. A large
+        batch is stored after what is published meanwhile.
+        `since`: see `publish`; `are_checked`: their payloads were.
         """
         try:
             self._admission.check_count(requests)
             topics, missing = self._find_all(tenant, {request.topic for request in requests})
             if missing:
                 again = partial(self.publish_batch, tenant, requests, answer, _now(since))
+                again = partial(again, are_checked=are_checked)
                 self._create_first(tenant, _first_fields(requests, missing), again, answer)
                 return
             if not any(request.idempotency_key for request in requests):
                 # Those that have keys may be known, and then need no room.
                 self._committers.check_room(len(requests))
+            size_bytes = sum(memoryview(request.payload).nbytes for request in requests)
+            if not are_checked and AT_ONCE_MAX_BYTES < size_bytes <= self._looking_room:
+                again = partial(self.publish_batch, tenant, requests, answer, _now(since))
+                self._look_first(requests, size_bytes, again, answer)
+                return
             messages = []
             for index, request in enumerate(requests):
-                topic = topics[request.topic]
-                messages.append((topic, self._admit(topic, request, path_of(index))))
+                topic, path = topics[request.topic], path_of(index)
+                message = self._admit(topic, request, path, is_checked=are_checked)
+                messages.append((topic, message))
             self._keys.check_batch(messages)
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
             return
         self._submit_batch(Batch(self._outcomes, messages, answer), since)
+
+    @property
+    def _looking_room(self) -> int:
+        return LOOKING_MAX_BYTES - self._looking_bytes
+
+    def _look_first(
+        self,
+        requests: Sequence[PublishRequest],
+        size_bytes: int,
+        publish: Callable[..., None],
+        answer: AnswerAll,
+    ) -> None:
+        """Publish when each was looked at in a step of its own: all of 8 MB may take 400 ms."""
+        self._looking_bytes += size_bytes
+
+        def steps() -> Iterator[None]:
+            # Unless it ends otherwise, by a bug; the log has that.
+            refusal: ConduitError | None = StateError("a batch could not be looked at")
+            try:
+                for index, request in enumerate(requests):
+                    self._admission.check_payload(request, path_of(index))
+                    yield
+                publish(are_checked=True)
+                refusal = None
+            except ConduitError as error:
+                refusal = error
+            finally:
+                self._looking_bytes -= size_bytes
+                if refusal is not None:
+                    self._outcomes.refuse(refusal, answer)
+
+        self._turn.spread(steps())
 
     def _submit_batch(self, batch: Batch, since: float | None) -> None:
         """Store what is not known already, in one unit for each shard of the log."""
