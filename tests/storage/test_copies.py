@@ -175,6 +175,28 @@ async def test_a_database_without_its_mark_is_noticed(path, tmp_path, mark, why)
     assert await why_copied(path) == why
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+async def test_where_a_log_with_messages_was_no_empty_one_begins_without_a_word(path, is_empty):
+    store = await opened(path)
+    topic = await given.topic(store)
+    await given.messages(store, topic.topic_id, 5)
+    await store.close()
+    path.unlink()
+    if is_empty:
+        path.touch()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=r"remove log\.db\.mark to begin"):
+            await opened(path)
+    path_of(path).unlink()
+    assert await why_copied(path) is None
+
+
+async def test_where_a_log_without_messages_was_another_one_begins(path):
+    await (await opened(path)).close()
+    path.unlink()
+    assert await why_copied(path) is None
+
+
 async def test_a_directory_that_is_moved_as_a_whole_is_no_copy(path, tmp_path):
     store = await opened(path)
     topic = await given.topic(store)

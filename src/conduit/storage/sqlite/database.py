@@ -69,6 +69,7 @@ class Database:
             self.writer = self._connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             version = _schema_version(self.writer)
             if not version:
+                self._check_new()
                 space.make_reducible(self.writer)
             self.settings = _make_durable(self.writer)
             _migrate(self.writer, version)
@@ -119,6 +120,14 @@ class Database:
         execute_all(self.writer, [(_RENEW, [given]), (facts.KEEP, [COPY, store_id])])
         mark.find(self._mark_path, store_id)
         self._keep_mark(store_id)
+
+    def _check_new(self) -> None:
+        marked = mark.read(self._mark_path)
+        if marked is not None and marked.topic_id:
+            raise StoreUnavailable(
+                f"{self._path} is new or empty, and {self._mark_path} says that a log with messages was there; "
+                f"put that database back, or remove {self._mark_path.name} to begin with an empty one"
+            )
 
     def _recognise(self) -> None:
         """Find out whether the file is a copy."""
