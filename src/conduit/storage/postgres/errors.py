@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import asyncpg
 
 from conduit.errors import (
@@ -85,9 +87,33 @@ def translated(error: Exception, *, changes: bool = False) -> Exception:
         if state.startswith(_UNACCEPTABLE):
             return StoreDataError(f"a value cannot be stored in PostgreSQL (SQLSTATE {state})")
         return StateError(f"PostgreSQL refused a statement: {error} (SQLSTATE {state})")
-    if isinstance(error, asyncpg.exceptions.ClientConfigurationError | ValueError):
-        # Its text may hold a part of the URL.
-        return StoreUnavailable("DATABASE_URL cannot be used: it has a part that makes no sense")
-    if is_lost(error):
-        return StoreUnavailable(f"the connection to PostgreSQL failed ({type(error).__name__})")
-    return error
+    sentence = _of_connecting(error)
+    return error if sentence is None else StoreUnavailable(sentence)
+
+
+def _of_connecting(error: Exception) -> str | None:
+    """Why there is no connection; None if that is not what it says."""
+    # The order counts: an error of TLS is a ValueError too.
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"the certificate of PostgreSQL is not trusted: {error.verify_message}; sslrootcert in"
+                " DATABASE_URL names the certificates that are"
+            )
+        case ssl.SSLError():
+            return f"TLS with PostgreSQL failed: {error}"
+        case FileNotFoundError():
+            return "PostgreSQL's socket, or a file that DATABASE_URL names, does not exist"
+        case ConnectionError() if "rejected SSL" in str(error):
+            return "PostgreSQL has no TLS, and DATABASE_URL asks for it"
+        case asyncpg.exceptions.ClientConfigurationError() if "root certificate" in str(error):
+            return (
+                "DATABASE_URL asks for a certificate that is verified, and does not say by what: add"
+                " sslrootcert, the file with the certificates that are trusted"
+            )
+        case asyncpg.exceptions.ClientConfigurationError() | ValueError():
+            # Its text may hold a part of the URL.
+            return "DATABASE_URL cannot be used: it has a part that makes no sense"
+    return (
+        f"the connection to PostgreSQL failed ({type(error).__name__})" if is_lost(error) else None
+    )

@@ -125,8 +125,8 @@ class Database:
         marked = mark.read(self._mark_path)
         if marked is not None and marked.topic_id:
             raise StoreUnavailable(
-                f"{self._path} is new or empty, and {self._mark_path} says that a log with messages was there; "
-                f"put that database back, or remove {self._mark_path.name} to begin with an empty one"
+                f"{self._path} is new or empty, and {self._mark_path} says that a log with messages was "
+                f"there; put it back, or remove {self._mark_path.name} to begin with an empty one"
             )
 
     def _recognise(self) -> None:
