@@ -52,6 +52,8 @@ class Delivery:
     """It waits, and may do so in the store only: what is left of the wait is told by the wall clock then."""
     grace_s: float = 0.0
     """The wall clock was set back meanwhile: so much later it may come, from when there is credit for it."""
+    unsure_losses: int = 0
+    """How many of `losses` a crash may have lost."""
     is_unsure: bool = False
     """A crash may have lost what became of it last: the next frame says how often it was handed out."""
 

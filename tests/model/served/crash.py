@@ -6,11 +6,14 @@ at some time since the last confirmation; from then on the model has what the se
 
 from __future__ import annotations
 
+import time
+
 from tests.model.oracle.delivery import Delivery
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import Letter
-from tests.model.served.world import Served
+from tests.model.served.client import SocketClient
+from tests.model.served.world import POLL_S, Served
 
 
 def adopt(world: Served) -> None:
@@ -58,11 +61,9 @@ def _told(world: Served, name: str, line: Line) -> list[tuple[int, str, int]]:
     reopened = {*line.open, *line.stored.open, *line.redriven, *line.maybe}
     redriven = sorted(seq for seq in reopened if seq < first)
     for seq in [*redriven, *range(first, line.topic.last_seq + 1)]:
-        message_id = line.topic.messages[seq - 1].message_id
-        answer = world.ask(lambda path=message_id: world.api.get(f"/api/messages/{path}"), 200)
-        (one,) = [each for each in answer.json["deliveries"] if each["subscription"] == name]
-        told.append((seq, one["state"], one["attempts"]))
-        if one["state"] == "pending" and seq >= line.next:
+        state, attempts = _delivery(world, name, line, seq)
+        told.append((seq, state, attempts))
+        if state == "pending" and seq >= line.next:
             break
     return told
 
@@ -106,5 +107,42 @@ class _Found:
         elif state in ("in_flight", "retrying"):
             known = self._line.open.get(seq) or self._line.stored.open.get(seq)
             losses = known.losses if known is not None else 0
+            stored = self._line.stored.open.get(seq)
+            # What a crash before this one may have lost was not stored by it.
+            sure_losses = stored.losses - stored.unsure_losses if stored is not None else 0
             latest = known.latest if known is not None and known.holder is None else 0.0
-            self.open[seq] = Delivery(attempts, losses=losses, latest=latest, is_unsure=True)
+            self.open[seq] = Delivery(
+                attempts,
+                losses=losses,
+                latest=latest,
+                unsure_losses=losses - sure_losses,
+                is_unsure=True,
+            )
+
+
+def learn_losses(world: Served, client: SocketClient) -> None:
+    """The client's connection has broken. What it had may have been lost once more than is stored, if the
+    server crashed since, and only the server knows whether that was too often."""
+    for holder in world.state.holders[client]:
+        max_lost = holder.subscription.rules.max_lost
+        for line in holder.subscription.lines.values():
+            for seq, one in line.open.items():
+                if one.holder is holder and one.unsure_losses and max_lost is not None:
+                    is_dead = _is_dead(world, holder.subscription.name or "", line, seq, one)
+                    one.losses = max_lost - 1 if is_dead else min(one.losses, max_lost - 2)
+
+
+def _is_dead(world: Served, name: str, line: Line, seq: int, one: Delivery) -> bool:
+    while True:
+        state, attempts = _delivery(world, name, line, seq)
+        if state != "in_flight" or attempts > one.attempt:
+            return state == "dead"
+        time.sleep(POLL_S)
+
+
+def _delivery(world: Served, name: str, line: Line, seq: int) -> tuple[str, int]:
+    """State and attempts of one delivery."""
+    message_id = line.topic.messages[seq - 1].message_id
+    answer = world.ask(lambda: world.api.get(f"/api/messages/{message_id}"), 200)
+    (one,) = [each for each in answer.json["deliveries"] if each["subscription"] == name]
+    return one["state"], one["attempts"]

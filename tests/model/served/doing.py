@@ -13,6 +13,7 @@ from conduit.core.message import NewMessage
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from tests.model.oracle.log import Violation
 from tests.model.served.client import SocketClient
+from tests.model.served.crash import learn_losses
 from tests.model.served.world import Served
 from tests.model.steps.base import Step
 from tests.model.steps.consuming import Join, Leave, Settle
@@ -142,6 +143,9 @@ def _leave(world: Served, step: Leave) -> None:
         return
     holders = world.state.holders[client]
     if step.only is None:
+        if step.is_lost:
+            client.close(lost=True)
+            learn_losses(world, client)
         world.gone(client, lost=step.is_lost)
     elif holders:
         subscription = holders[step.only % len(holders)].subscription
