@@ -58,6 +58,7 @@ class FromStore:
             if topic is not None and not topic.is_known:
                 topic.is_known = True
                 topic.last_known = max(topic.last_known, record.last_seq)
+                topic.first_known = record.first_seq
 
     def did_topic_delete(self, topic_id: int, *_: object) -> None:
         topic = self.state.log.forget(topic_id)
