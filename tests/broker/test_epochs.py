@@ -154,6 +154,29 @@ async def test_a_topic_that_is_deleted_after_what_was_before_it_was_asked_for_is
         assert kinds(peer) == ["gap", "message"]
 
 
+async def test_of_two_that_went_while_it_was_loaded_the_last_is_what_is_heard_of():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        connection, _ = await bench.subscribe("o.*", subscription="s")
+        await bench.broker.topics.create(T, "o.a")
+        connection.close()
+        await bench.flush()
+        (record,) = await store.subscriptions()
+        store.held.add("progress")
+        loop = asyncio.get_running_loop()
+        subscribing = loop.create_task(bench.subscribe("o.*", subscription="s"))
+        await bench.until(lambda: store.waiting == ["progress"])
+        epochs = [await make_anew(bench, "o.a") for _ in range(3)]
+        store.release()
+        connection, peer = await subscribing
+        await bench.publish("o.a")
+        assert kinds(peer) == ["gap", "message"]
+        assert peer.of("gap")[0]["epoch"] == epochs[-1]
+        connection.verbs.ack(Ack(topic="o.a", seq=1))
+        await bench.flush()
+        assert not await store.former(record.subscription_id)
+
+
 class UndecidedStore(MemoryStore):
     """A deletion waits for `answers`, and is refused then, if `is_asked` is given."""
 

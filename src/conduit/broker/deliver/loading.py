@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from itertools import chain
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
@@ -114,12 +115,18 @@ class Loader:
         there = partial(self._catalog.find_until_gone, running.tenant)
         for gone in loaded.former:
             running.former.remember(gone, there(gone.name))
+        later: dict[str, list[Topic]] = {}
         for topic in loaded.gone:
-            if (topic.name, topic.epoch) not in stored:
-                row = loaded.progress.get(topic.topic_id)
-                floor = 0 if row is None else row.floor
-                gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
-                running.former.remember(gone, there(topic.name))
+            if (topic.name, topic.epoch) in stored:
+                # What the store has told of a name is about the last one, and those before it.
+                later.pop(topic.name, None)
+            else:
+                later.setdefault(topic.name, []).append(topic)
+        for topic in chain.from_iterable(later.values()):
+            row = loaded.progress.get(topic.topic_id)
+            floor = 0 if row is None else row.floor
+            gone = Former(topic.name, topic.epoch, floor, topic.last_seq)
+            running.former.remember(gone, there(topic.name))
 
     async def _progress(self, record: SubscriptionRecord) -> Mapping[int, Progress]:
         """Where it is, by topic. Another node may have handed out more than this one knew to exist."""
