@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from conduit.core.liveness import DEFAULT_TIMING
-from conduit.server.incoming import PIECE_BYTES, frame_bytes
-from conduit.server.intake import READ_MAX_BYTES
+from conduit.server.incoming import PIECE_BYTES, Incoming, frame_bytes
+from conduit.server.intake import READ_MAX_BYTES, SHARE_MAX_S
 from tests.server.peer import (
     BINARY,
     CLOSE,
@@ -57,6 +57,23 @@ async def test_a_turn_has_no_more_than_some_pieces_of_one_connection(peer: Peer)
     most = max(after - before for before, after in itertools.pairwise(counts))
     # Of a frame that is cut in two the larger part came before.
     assert most <= LOOKS_COUNT * PIECE_BYTES // len(EMPTY) + 1
+
+
+@pytest.mark.parametrize("is_cheap", [True, False])
+async def test_what_is_cheap_is_given_in_larger_pieces(peer: Peer, monkeypatch, is_cheap: bool):
+    incoming, given = peer.server._source, []
+    give = Incoming.give
+    monkeypatch.setattr(
+        Incoming, "give", lambda self, piece: (given.append(len(piece)), give(self, piece))
+    )
+    # A piece of PIECE_BYTES takes next to nothing, or a third of the share.
+    seconds = itertools.count(step=SHARE_MAX_S / (1_000 if is_cheap else 3))
+    monkeypatch.setattr(incoming._intake, "now", lambda: next(seconds))
+    incoming.take(memoryview(EMPTY * (READ_MAX_BYTES // len(EMPTY))))
+    if is_cheap:
+        assert given[:4] == [PIECE_BYTES << doubled for doubled in range(4)]
+    else:
+        assert set(given) == {PIECE_BYTES}
 
 
 async def test_what_came_is_handled_in_its_order_wherever_it_is_cut(peer: Peer):
