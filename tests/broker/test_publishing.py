@@ -18,6 +18,7 @@ from conduit.errors import (
     LimitReached,
     NotFound,
     Overloaded,
+    StateError,
     StoreDataError,
     StoreUnavailable,
 )
@@ -185,6 +186,22 @@ async def test_the_message_is_named_whose_topic_was_deleted_meanwhile_and_not_to
         ("topic_not_found", "messages[0].topic"),
         ("topic_not_found", "topic"),
     ]
+
+
+async def test_a_bug_in_making_a_topic_is_an_answer_and_a_line_in_the_log(caplog, monkeypatch):
+    async def buggy(*args):
+        raise ZeroDivisionError
+
+    async with running_broker(publish=PublishLimits(auto_create_topics=True)) as bench:
+        for call in ("topic_create", "topics_create"):
+            monkeypatch.setattr(bench.broker.store, call, buggy)
+        answers: list[object] = []
+        request = PublishRequest("t", msgspec.Raw(b"1"))
+        bench.broker.publish(DEFAULT_TENANT, request, answers.append)
+        bench.broker.publish_batch(DEFAULT_TENANT, [request], answers.append)
+        await bench.until(lambda: len(answers) == 2)
+    assert {type(answer) for answer in answers} == {StateError}
+    assert "ZeroDivisionError" in caplog.text
 
 
 class OneTopicStore:

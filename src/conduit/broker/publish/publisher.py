@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -22,6 +23,8 @@ from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StateError,
 from conduit.names import check_topic
 from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
+
+logger = logging.getLogger(__name__)
 
 # Publishes that wait for their topics to be created.
 CREATING_MAX_COUNT = 1_000
@@ -86,7 +89,7 @@ class Publisher:
         after that."""
         if self._looking_bytes:
             await self._turn.finished()
-        await asyncio.gather(*self._creating)
+        await asyncio.gather(*self._creating, return_exceptions=True)
 
     def tick(self, now: float) -> None:
         """Tell in the log of what was refused. Call it every second."""
@@ -268,7 +271,13 @@ class Publisher:
 
         task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
-        task.add_done_callback(self._creating.discard)
+        task.add_done_callback(partial(self._created, refuse))
+
+    def _created(self, refuse: Callable[[ConduitError], None], task: asyncio.Task[None]) -> None:
+        self._creating.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            logger.error("topics could not be created", exc_info=error)
+            refuse(StateError.of(error))
 
 
 def _first_fields(requests: Sequence[PublishRequest], missing: set[str]) -> dict[str, str]:
