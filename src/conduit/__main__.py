@@ -15,10 +15,14 @@ def main() -> None:
     """Run the command line and exit with its code."""
     try:
         from conduit.cli.main import main as command
-        from conduit.cli.streams import open_missing
+        from conduit.cli.streams import drop_unwritten, lose_unsaid, open_missing
 
         open_missing()
-        command(prog_name="conduit")
+        lose_unsaid()
+        try:
+            command(prog_name="conduit")
+        finally:
+            drop_unwritten()
     except KeyboardInterrupt:
         # While it was being loaded: there is nothing to say.
         sys.exit(_INTERRUPTED)

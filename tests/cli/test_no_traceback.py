@@ -110,8 +110,9 @@ def server() -> Iterator[RunningServer]:
 
 
 def shell(server: RunningServer, line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell, in which `$C` is the command."""
+    """Run a line of shell, in which `$C` is the command, with buffers as its users have them."""
     env = clean_environment(CONDUIT_URL=server.url, C=" ".join(COMMAND))
+    del env["PYTHONUNBUFFERED"]
     return subprocess.run(
         ["sh", "-c", line], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL
     )
@@ -119,7 +120,19 @@ def shell(server: RunningServer, line: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("end", [">&-", ">/dev/full"])
-@pytest.mark.parametrize("args", ["health", "topic ls", "--help", "--version", "pub t 1 --create"])
+@pytest.mark.parametrize(
+    "args",
+    [
+        "health",
+        "topic ls",
+        "--help",
+        "--version",
+        "settings",
+        "migrate sql",
+        "completion bash",
+        "pub t 1 --create",
+    ],
+)
 def test_output_that_cannot_be_written_is_an_error(
     server: RunningServer, args: str, end: str
 ) -> None:
@@ -127,6 +140,24 @@ def test_output_that_cannot_be_written_is_an_error(
     assert (done.returncode, done.stdout) == (Exit.ERROR, "")
     assert done.stderr.splitlines()[-1].startswith("error: "), done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ("pub unsaid 1 --create", Exit.OK),
+        ("sub t --from earliest --count 1", Exit.OK),
+        ("topic get nowhere", Exit.NOT_FOUND),
+        ("topic get", Exit.USAGE),
+        ("topic rm t", Exit.USAGE),
+    ],
+)
+def test_what_cannot_be_said_changes_nothing_of_the_work(
+    server: RunningServer, args: str, code: Exit
+) -> None:
+    shell(server, "$C pub t 1 --create")
+    assert shell(server, f"exec $C {args} 2>/dev/full").returncode == code
 
 
 @pytest.mark.e2e

@@ -1,12 +1,27 @@
-"""Standard input, output and error, for who was started without them."""
+"""Standard input, output and error, for who was started without them, or with some that cannot be written."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from contextlib import suppress
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class _Heedless(io.TextIOWrapper):
+    """What cannot be written is lost, and nobody is told."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
 
 
 def open_missing() -> None:
@@ -27,3 +42,24 @@ def open_missing() -> None:
         sys.stdout = io.TextIOWrapper(io.FileIO(_STDOUT, "w", closefd=False), write_through=True)
     if sys.stderr is None:
         sys.stderr = os.fdopen(_STDERR, "w", closefd=False)
+
+
+def lose_unsaid() -> None:
+    """From now on what standard error does not take, on a full disk, is lost: notes are no part of the work
+    that they are about, which goes on and ends with its own exit code."""
+    sys.stderr.flush()
+    sys.stderr = _Heedless(
+        io.BufferedWriter(io.FileIO(_STDERR, "w", closefd=False)),
+        encoding=sys.stderr.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def drop_unwritten() -> None:
+    """The end of standard output. What it did not take was told as an error when it was written; it is still
+    in the buffer, and Python, which tries again, would tell it once more with an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
