@@ -12,6 +12,8 @@ from conduit.protocol.codes import CODES
     ("error", "code"),
     [
         (ConnectionFailed("no"), Exit.NO_CONNECTION),
+        (ConnectionFailed("no", code="tls_failed"), Exit.NO_CONNECTION),
+        (ConnectionFailed("no", code="certificate_verify_failed"), Exit.NO_CONNECTION),
         (ConfigError(["a", "b"]), Exit.USAGE),
         (InvalidRequest("no", code="invalid_topic"), Exit.USAGE),
         (InvalidRequest("no", code="not_json"), Exit.USAGE),
@@ -35,6 +37,13 @@ def test_an_error_is_one_line_with_its_code_and_a_hint_where_there_is_one() -> N
     assert lines[0] == "error: topic 'x' does not exist (code topic_not_found)"
     assert "conduit topic create" in lines[1]
     assert len(describe(ApiError("no", code="internal"))) == 1
+
+
+def test_of_a_server_that_runs_nobody_asks_whether_it_does() -> None:
+    for code in ("tls_failed", "certificate_verify_failed"):
+        lines = describe(ConnectionFailed("no", code=code))
+        assert len(lines) == 2
+        assert "conduit serve" not in lines[1]
 
 
 def test_problems_of_the_settings_are_one_line_each() -> None:

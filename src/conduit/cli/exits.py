@@ -54,8 +54,12 @@ _BY_STATUS = {
     503: Exit.LIMIT,
 }
 
+_NO_CONNECTION = ("connection_failed", "tls_failed", "certificate_verify_failed")
+
 _HINTS = {
     "connection_failed": "is it running? start one with `conduit serve`, or name another with --url",
+    "tls_failed": "is its address http:// and not https://?",
+    "certificate_verify_failed": "SSL_CERT_FILE=FILE names the authority, if it is one of your own",
     "topic_not_found": "create it with `conduit topic create NAME`, or publish with --create",
     "subscription_conflict": "`conduit subscription get NAME` shows the settings it was created with",
     "subscription_not_found": "`conduit subscription ls` shows which exist",
@@ -79,7 +83,7 @@ def exit_for(error: ConduitError) -> Exit:
     # Not on top: it would load msgspec for `conduit --help`.
     from conduit.protocol.codes import CODES
 
-    if error.code == "connection_failed":
+    if error.code in _NO_CONNECTION:
         return Exit.NO_CONNECTION
     if isinstance(error, ConfigError):
         return Exit.USAGE

@@ -11,7 +11,13 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from conduit.client.faults import ApiError, BadAnswer, ClientError, ConnectionFailed, why
+from conduit.client.faults import (
+    ApiError,
+    BadAnswer,
+    ClientError,
+    ConnectionFailed,
+    no_connection,
+)
 from conduit.client.place import Place, without_password
 from conduit.client.text import encoded
 from conduit.protocol.codec import decode_server_frame
@@ -62,7 +68,7 @@ class Connection:
         except InvalidStatus as error:
             raise _refused(error, without_password(place.websocket_url)) from error
         except (OSError, TimeoutError, InvalidHandshake, ssl.SSLError, EOFError) as error:
-            raise ConnectionFailed(f"cannot connect to {place.shown}: {why(error)}") from error
+            raise no_connection(f"cannot connect to {place.shown}", error) from error
         return cls(socket)
 
     async def send(self, frame: ClientFrame) -> None:

@@ -10,6 +10,8 @@ ClientError             base of all: `code`, `detail`, `status`, `retryable`
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import Iterator
 
 from conduit.errors import ConduitError
 
@@ -37,7 +39,8 @@ class ApiError(ClientError):
 
 
 class ConnectionFailed(ClientError):
-    """No connection. Whether the server has seen the request is not known."""
+    """No connection. Whether the server has seen the request is not known. The code is `tls_failed` or
+    `certificate_verify_failed` where that is why."""
 
     code = "connection_failed"
     retryable = True
@@ -55,14 +58,49 @@ class UnreadablePayload(ClientError):
     code = "unreadable_payload"
 
 
+def no_connection(what: str, error: BaseException) -> ConnectionFailed:
+    """`what` failed because of the error; its `code` says if that was TLS, or the server's certificate."""
+    code = None
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            code = "certificate_verify_failed"
+        elif isinstance(cause, ssl.SSLError):
+            code = "tls_failed"
+    return ConnectionFailed(f"{what}: {why(error)}", code=code)
+
+
 def why(error: BaseException) -> str:
-    """What the system said, which stands at the end of the causes; else the first that says anything."""
+    """What the system or TLS said, which stands at the end of the causes; else the first that says
+    anything."""
     text = ""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            # Its numbers are not those of the system.
+            return _tls_fault(cause)
         if isinstance(cause, OSError) and cause.errno:
             # Names that cannot be resolved have numbers of their own, below 0.
             return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        if isinstance(cause, TimeoutError):
+            text = text or str(cause) or "timed out"
         text = text or str(cause)
-        cause = cause.__cause__ or cause.__context__
     return text or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _tls_fault(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLWantReadError):
+        return "it does not answer in TLS"
+    # Python's own wrappers raise some without a reason.
+    reason = getattr(error, "reason", None)
+    if reason == "WRONG_VERSION_NUMBER":
+        # What comes was read as the head of a TLS record.
+        return "it does not speak TLS"
+    return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed, why
+from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed, no_connection
 from conduit.client.place import Place
 from conduit.client.text import encoded
 from conduit.errors import InvalidRequest
@@ -82,7 +82,7 @@ class Rest:
                 params={name: value for name, value in (query or {}).items() if value is not None},
             )
         except httpx2.TransportError as error:
-            raise ConnectionFailed(f"no answer from {self._place.shown}: {why(error)}") from error
+            raise no_connection(f"no answer from {self._place.shown}", error) from error
         except httpx2.DecodingError as error:
             raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
         if answer.is_success:
