@@ -19,6 +19,7 @@ from conduit.client.faults import (
     no_connection,
 )
 from conduit.client.place import Place, without_password
+from conduit.client.rest import refusal
 from conduit.client.text import encoded
 from conduit.protocol.codec import decode_server_frame
 from conduit.protocol.codes import CODES
@@ -134,9 +135,16 @@ def _closed(error: ConnectionClosed) -> NoReturn:
 
 
 def _refused(error: InvalidStatus, url: str) -> ClientError:
-    status = error.response.status_code
-    if status >= 500 or status == 429:
+    answer = error.response
+    status = answer.status_code
+    told = refusal(status, bytes(answer.body), answer.headers.get("retry-after"))
+    # Of a place where connections come and go: also one that is refused by a limit may be let in later.
+    is_for_now = status >= 500 or status == 429
+    if told is not None:
+        told.retryable = told.retryable or is_for_now
+        return told
+    if is_for_now:
         return ConnectionFailed(f"{url} is not ready: HTTP {status}")
-    refusal = ApiError(f"{url} does not take WebSockets: HTTP {status}", code="upgrade_refused")
-    refusal.status = status
-    return refusal
+    other = ApiError(f"{url} does not take WebSockets: HTTP {status}", code="upgrade_refused")
+    other.status = status
+    return other

@@ -129,22 +129,28 @@ def decode(body: bytes, model: type[T]) -> T:
         raise BadAnswer(f"the answer is not what Conduit would say: {error}") from error
 
 
-def _refusal(answer: httpx2.Response) -> ApiError | BadAnswer | ConnectionFailed:
-    """The error that a 4xx or 5xx answer stands for."""
-    status = answer.status_code
+def refusal(status: int, body: bytes, retry_after: str | None) -> ApiError | None:
+    """The error that a 4xx or 5xx answer stands for; None if it is not Conduit's own, but a proxy's for
+    example."""
     try:
-        problem = _problem(answer.content)
+        problem = _problem(body)
     except (msgspec.DecodeError, RecursionError):
-        text = f"HTTP {status} from {answer.url.host}, without an error that Conduit would give"
-        if status in _GATEWAY_STATUSES:
-            return ConnectionFailed(text)
-        return BadAnswer(text)
+        return None
     error = ApiError(problem.detail, code=problem.code, status=status, field=problem.field)
     known = CODES.get(problem.code)
     error.retryable = known.retryable if known is not None else status == 503
-    error.retry_after_s = _seconds(answer.headers.get("retry-after"))
+    error.retry_after_s = _seconds(retry_after)
     error.request_id = problem.request_id
     return error
+
+
+def _refusal(answer: httpx2.Response) -> ApiError | BadAnswer | ConnectionFailed:
+    status = answer.status_code
+    error = refusal(status, answer.content, answer.headers.get("retry-after"))
+    if error is not None:
+        return error
+    text = f"HTTP {status} from {answer.url.host}, without an error that Conduit would give"
+    return ConnectionFailed(text) if status in _GATEWAY_STATUSES else BadAnswer(text)
 
 
 def _seconds(text: str | None) -> float | None:
