@@ -204,6 +204,10 @@ def test_the_life_of_a_dead_letter(
     assert conduit.ok("dlq", "job", job["id"]).json["state"] == "done"
     nothing = conduit.ok("dlq", "redrive", "--topic", topic)
     assert (nothing.out, "nothing matches" in nothing.err) == ("", True)
+    nothing = conduit.ok("dlq", "redrive", "--topic", topic, "--yes", "-o", "table")
+    assert (nothing.out, "nothing matches" in nothing.err) == ("", True)
+    job = conduit.ok("dlq", "redrive", "--topic", topic, "--yes").json
+    assert (job["state"], job["matched_count"]) == ("done", 0)
     for option, count in (("--redriven", 3), ("--open", 0)):
         assert len(conduit.ok("dlq", "ls", "--topic", topic, option).json) == count
     done = conduit.ok("sub", topic, "--subscription", name, "--count", "3")
@@ -213,6 +217,7 @@ def test_the_life_of_a_dead_letter(
     assert "nothing matches" in conduit.ok(*many, "--open").err
     assert conduit.ok(*many, "--dry-run").out == "would discard 2 dead letters\n"
     assert conduit.run(*many).code == Exit.USAGE
+    assert "nothing matches" in conduit.ok(*many, "--open", "--yes").err
     assert "discarded 2 dead letters" in conduit.ok(*many, "--yes").err
     assert conduit.ok("dlq", "ls", "--topic", topic).json == []
     assert conduit.run("dlq", "get", one).code == Exit.NOT_FOUND

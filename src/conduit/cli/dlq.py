@@ -32,6 +32,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 # How often `--wait` asks for the state of its job.
 POLL_S = 0.3
+# How long a job is given to find what it will take, so that this can be said.
+MATCHING_S = 3.0
+NOTHING_TO_DISCARD = "nothing matches: there is no such dead letter"
 
 
 def with_filters(command: F) -> F:
@@ -122,11 +125,11 @@ def discard(
         return
     if count is not None:
         if not count:
-            note("nothing matches: there is no such dead letter")
+            note(NOTHING_TO_DISCARD)
             return
         confirm(f"Discard {counted(count, 'dead letter')} for good?", yes)
     done_count = call(url, lambda client: client.dead_letters.discard_many(which))
-    note(f"discarded {counted(done_count, 'dead letter')}")
+    note(f"discarded {counted(done_count, 'dead letter')}" if done_count else NOTHING_TO_DISCARD)
 
 
 @dlq.command()
@@ -172,8 +175,9 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
             return
         confirm(f"Redrive {_plan_text(plan)}?", yes)
     job = call(url, lambda client: _start(client, which, rate, max_count, dry_run=dry_run))
-    if wait and not dry_run:
-        job = call(url, lambda client: _wait(client, job))
+    if not dry_run:
+        follow = _wait if wait else _matched
+        job = call(url, lambda client: follow(client, job))
     _show_job(job, output)
 
 
@@ -233,6 +237,19 @@ def _plan_text(plan: RedriveJob) -> str:
     return f"{letters} at {plan.rate_per_s:g}/s, about {about}"
 
 
+async def _matched(client: AsyncConduit, job: RedriveJob) -> RedriveJob:
+    """The job when it has found what it will take, or that there is nothing; as it is if that takes long."""
+    import asyncio
+
+    assert job.id is not None
+    for _ in range(round(MATCHING_S / POLL_S)):
+        if job.matched_count or job.state != "running":
+            break
+        await asyncio.sleep(POLL_S)
+        job = await client.dead_letters.job(job.id)
+    return job
+
+
 async def _wait(client: AsyncConduit, job: RedriveJob) -> RedriveJob:
     """Follow the job to its end."""
     import asyncio
@@ -256,9 +273,10 @@ async def _wait(client: AsyncConduit, job: RedriveJob) -> RedriveJob:
 
 def _show_job(job: RedriveJob, output: str | None) -> None:
     """Show what a job has done; fail if it could not do all of it."""
-    if job.state == "dry_run" and pick(output, piped="json") == "table":
+    is_table = pick(output, piped="json") == "table"
+    if job.state == "dry_run" and is_table:
         click.echo(f"would redrive {_plan_text(job)}")
-    else:
+    elif job.matched_count or job.state != "done" or not is_table:
         show_one(job, _JOB, output)
     if job.state == "running":
         note(f"the server goes on; `conduit dlq job {job.id}` shows how far it is")
