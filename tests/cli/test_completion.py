@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -80,6 +83,38 @@ def test_names_are_those_of_the_server(server: RunningServer) -> None:
     assert completed("conduit sub orders --subscription ", **here) == ["billing"]
     assert completed(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
     assert completed("conduit health --wa", **here) == ["--wait"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("conduit topic get --url $URL ord", ["orders", "orders.refunds"]),
+        ("conduit topic get --url=$URL ", ["logs", "orders", "orders.refunds"]),
+        ("conduit sub --timeout=3s --url $URL l", ["logs"]),
+        ("conduit sub orders --url $URL --subscription=b", ["billing"]),
+    ],
+)
+def test_bash_completes_behind_words_that_it_cuts(
+    server: RunningServer, tmp_path: Path, line: str, names: list[str]
+) -> None:
+    command = tmp_path / "conduit"
+    command.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    command.chmod(0o700)
+    typed = line.replace("$URL", server.url)
+    # What bash sets: the words as it cuts them, and the whole line, here with the cursor before its end.
+    words = " ".join(shlex.quote(word) for word in re.split(r"([:=])|\s+", typed) if word)
+    script = f"""
+eval "$(conduit completion bash)"
+COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+COMP_LINE={shlex.quote(typed + " | cat")} COMP_POINT={len(typed)}
+_conduit_completion conduit
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    env = clean_environment()
+    env["PATH"] = f"{tmp_path}:{env['PATH']}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env)
+    assert (done.stdout.split(), done.stderr) == (names, "")
 
 
 @pytest.mark.process

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 PATIENCE_S = 1.0
 NAMES_MAX_COUNT = 100
 
+# bash cuts words at `:` and `=`, so that an address is five of them. click is given the line as it was typed
+# in their place, of which it takes the last word, or one behind it.
+_BASH_WORDS = 'COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD'
+_BASH_LINE = (
+    'COMP_WORDS="${COMP_LINE:0:COMP_POINT}" '
+    'COMP_CWORD=$([[ "${COMP_LINE:0:COMP_POINT}" == *[[:space:]] ]] && echo 999999 || echo -1)'
+)
+
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
@@ -38,7 +46,8 @@ def completion(shell: str) -> None:
     make = get_completion_class(shell)
     assert make is not None
     root = click.get_current_context().find_root()
-    click.echo(make(root.command, {}, "conduit", "_CONDUIT_COMPLETE").source())
+    source = make(root.command, {}, "conduit", "_CONDUIT_COMPLETE").source()
+    click.echo(source.replace(_BASH_WORDS, _BASH_LINE))
 
 
 def topics(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
