@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.cli import output
-from conduit.cli.output import duration_text, json_text, printable, size_text, table, wrapped
+from conduit.cli.output import duration_text, json_text, printable, size_text, table
+from conduit.cli.width import columns
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -65,13 +66,17 @@ def test_of_what_goes_on_below_a_part_is_shown() -> None:
     assert plain(table(headings, [row], width=200))[1].endswith("…  no        " + "d" * 24)
 
 
-def test_of_a_long_line_for_people_the_words_stay_whole() -> None:
-    assert wrapped("error: a line that is too long (code x)", 20) == (
-        "error: a line that\n  is too long (code\n  x)"
-    )
-    assert wrapped("  `conduit dlq ls` shows more", 20) == "  `conduit dlq ls`\n    shows more"
-    assert wrapped("x" * 30, 5) == "x" * 30
-    assert wrapped("", 80) == ""
+def test_columns_stand_below_each_other_where_characters_are_wide() -> None:
+    rows = [["客户的卡被拒绝了 because of insufficient funds", "no"], ["e\u0301te\u0301", "yes"]]
+    wide = plain(table(["REASON", "DONE"], rows))
+    assert [
+        columns(line[: line.index(end)])
+        for line, end in zip(wide, ("DONE", "no", "yes"), strict=True)
+    ] == [48] * 3
+    for width in range(20, 60):
+        lines = plain(table(["REASON", "DONE"], rows, width=width))
+        assert max(map(columns, lines)) <= width
+        assert len(lines) == 3
 
 
 def test_a_table_without_rows_is_its_heading() -> None:

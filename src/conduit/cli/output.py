@@ -9,10 +9,12 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from shutil import get_terminal_size
-from textwrap import fill
 from typing import Any, TypeVar
 
 import click
+
+from conduit.cli.width import columns as columns_of
+from conduit.cli.width import cut, left, wrapped
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
@@ -30,8 +32,6 @@ _WHOLE = frozenset({"ID", "DIED", "SIZE"})
 CUT_MIN_CHARS = 8
 # So much of one that goes on in a line below: with it a dead letter has two lines of 80 characters.
 CUT_BELOW_CHARS = 32
-# A terminal that says it is narrower is not believed.
-WRAP_MIN_CHARS = 20
 
 Columns = Mapping[str, Callable[[T], object]]
 """Heading → what to show of a record."""
@@ -79,18 +79,6 @@ def note(text: str) -> None:
     click.echo(line, err=True)
 
 
-def wrapped(line: str, width: int) -> str:
-    """A line that is longer than the width on several, those after the first indented."""
-    begin = line[: len(line) - len(line.lstrip())]
-    return fill(
-        line,
-        max(width, WRAP_MIN_CHARS),
-        subsequent_indent=begin + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def show_all(records: Sequence[T], columns: Columns[T], output: str | None) -> None:
     """A list, in the wanted format."""
     chosen = pick(output, piped="json")
@@ -124,7 +112,7 @@ def table(
     """Aligned columns; numbers to the right. To fit into `width` the widest names and sentences are cut, with
     an ellipsis, and figures never. If that is not enough, columns go on in a line below."""
     lines = [list(headings), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    widths = [max(columns_of(line[column]) for line in lines) for column in range(len(headings))]
     right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
     if width is not None:
         floors = [
@@ -138,7 +126,7 @@ def table(
     texts = []
     for line in lines:
         cells = [
-            cell.rjust(size) if is_number else cut(cell, size).ljust(size)
+            cell.rjust(size) if is_number else left(cut(cell, size), size)
             for cell, size, is_number in zip(line, widths, right, strict=True)
         ]
         for begin, end in groups:
@@ -214,11 +202,6 @@ def _cell(value: object) -> str:
 
 def _all_numbers(cells: Iterable[str]) -> bool:
     return all(cell == "-" or cell.replace(",", "").isdecimal() for cell in cells)
-
-
-def cut(text: str, width: int | None) -> str:
-    """The text, with an ellipsis in place of what is over the width."""
-    return text if width is None or len(text) <= width else text[: width - 1] + "…"
 
 
 def bold(text: str) -> str:

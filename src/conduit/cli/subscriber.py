@@ -16,6 +16,7 @@ from conduit.cli.exits import Exit
 from conduit.cli.lines import LineReader, LineWriter
 from conduit.cli.options import SubOptions
 from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
+from conduit.cli.width import columns
 from conduit.client import ApiError, AsyncConduit, Delivery, GapAnswer, GapEvent, Stream
 from conduit.client.client import SubscriptionSettings
 from conduit.names import is_pattern
@@ -195,7 +196,7 @@ def pretty(message: MessageFrame, width: int) -> str:
         head.append(f"key={message.key}")
     head += [f"{name}={value}" for name, value in (message.headers or {}).items()]
     text = json_text(message.payload)
-    if len(text) > width - 2:
+    if columns(text) > width - 2:
         text = json_text(message.payload, indent=True)
     if len(text) > PAYLOAD_SHOWN_CHARS:
         text = f"{text[:PAYLOAD_SHOWN_CHARS]}… ({size}; -o jsonl shows all)"
