@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from conduit.cli import sources
 from conduit.cli.options import PubOptions
 from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
 from conduit.cli.sources import GROUP_COUNT, Source
@@ -131,26 +134,78 @@ async def test_what_is_not_utf_8_in_a_text_is_replaced_and_counted(tmp_path: Pat
     assert given.replaced_count == 1
 
 
-@pytest.mark.parametrize(
-    "text", ['{\n  "a": [\n    1\n  ]\n}\n', "\n\n[\n1,\n2]", '{\r\n"topic":"t",\r\n"payload":1}']
-)
-async def test_a_file_that_is_one_value_on_several_lines_is_one_message(
-    text: str, tmp_path: Path
+ONE_VALUE = [
+    '{\n  "a": [\n    1\n  ]\n}\n',
+    "\n\n[\n1,\n2]",
+    '{\r\n"topic":"t",\r\n"payload":1.10}',
+]
+
+
+@pytest.fixture(params=["file", "standard input"])
+def given(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Puts a text where messages come from; returns its name."""
+    file = tmp_path / "x.json"
+    kept = os.dup(0)
+
+    def put(text: str) -> str:
+        file.write_bytes(text.encode())
+        if request.param == "file":
+            return str(file)
+        # A pipe, of which nothing can be looked at beforehand.
+        reading, writing = os.pipe()
+        os.write(writing, text.encode())
+        os.close(writing)
+        os.dup2(reading, 0)
+        os.close(reading)
+        return "-"
+
+    yield put
+    os.dup2(kept, 0)
+    os.close(kept)
+
+
+@pytest.mark.parametrize("text", ONE_VALUE)
+async def test_one_value_on_several_lines_is_one_message(
+    text: str, given: Callable[[str], str]
 ) -> None:
-    file = tmp_path / "x.json"
-    file.write_text(text)
-    assert payloads(await collect(options(files=(str(file),)))) == [file.read_bytes()]
-    if "topic" in text:
-        whole = options(topic=None, messages=True, files=(str(file),))
-        assert payloads(await collect(whole)) == [b"1"]
+    (payload,) = payloads(await collect(options(files=(given(text),))))
+    assert payload == text.replace("\r", "").strip().encode()
 
 
-async def test_a_file_that_is_neither_is_refused_by_its_name(tmp_path: Path) -> None:
-    file = tmp_path / "x.json"
-    file.write_text('{\n"a": 1\n')
-    with pytest.raises(InvalidRequest, match=r"x\.json.* is not JSON") as raised:
-        await collect(options(files=(str(file),)))
+async def test_a_whole_message_may_be_laid_out_too(given: Callable[[str], str]) -> None:
+    whole = options(topic=None, messages=True, files=(given(ONE_VALUE[2]),))
+    assert payloads(await collect(whole)) == [b"1.10"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{\n"a": 1\n', "[\n1,\n]", '{\n"a": 1\n}\n{\n"a": 2\n}\n', '{"a": \n"b\nc"}']
+)
+async def test_what_is_neither_is_refused_by_its_name(
+    text: str, given: Callable[[str], str]
+) -> None:
+    with pytest.raises(
+        InvalidRequest, match=r"(x\.json'|standard input), of which .* is not JSON:"
+    ) as raised:
+        await collect(options(files=(given(text),)))
     assert raised.value.code == "not_json"
+
+
+@pytest.mark.parametrize("line", ["hello", "[1,]", '"abc', '{"a": "b', "{}x", "{"])
+async def test_a_first_line_that_no_other_could_mend_is_refused_as_that(
+    line: str, given: Callable[[str], str]
+) -> None:
+    more = "" if line == "{" else "\n2\n"
+    with pytest.raises(InvalidRequest, match=r"^line 1 ") as raised:
+        await collect(options(files=(given(line + more),)))
+    assert raised.value.code == "not_json"
+
+
+async def test_a_value_on_several_lines_has_a_limit(
+    given: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LINE_MAX_BYTES", 1_000)
+    with pytest.raises(InvalidRequest, match="longer than 1,000 bytes"):
+        await collect(options(files=(given("[\n" + "1,\n" * 20_000 + "2]"),)))
 
 
 async def test_several_files_are_published_in_their_order(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ _HINTS = {
     "job_not_found": "`conduit dlq ls` shows what is REDRIVEN; `conduit dlq redrive` goes on with the rest",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
     "invalid_proxy": "unset it; or put the server's host into no_proxy",
-    "not_json": "--text sends each line as a JSON string",
+    "not_json": "one value on each line (`jq -c`), or one on several; --text sends each line as a string",
 }
 
 

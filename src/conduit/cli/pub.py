@@ -58,7 +58,8 @@ def pub(url: str, **options: object) -> None:
       conduit pub orders --file orders.jsonl --rate 200
       conduit pub orders --file order-1.json --file order-2.json
 
-    DATA - is standard input: one JSON value per line, published as the lines come. Each message gives
+    DATA - is standard input: one JSON value per line, published as the lines come, or one value on several
+    lines. Each message gives
     a receipt on stdout; on a terminal many of them give a summary instead, unless -o is there.
     """
     plan = PubOptions(**options)  # type: ignore[arg-type]  # the names are those of the options above

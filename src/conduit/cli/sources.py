@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from conduit.cli.lines import CHUNK_BYTES, LINE_MAX_BYTES, LineReader
+from conduit.cli.lines import LINE_MAX_BYTES, LineReader
 from conduit.cli.options import STDIN_NAME, PubOptions
 from conduit.client import message
 from conduit.errors import InvalidRequest
@@ -18,6 +17,8 @@ from conduit.protocol.frames import PublishRequest
 STDIN = 0
 # Repeated data comes in groups of so many, so that memory is bounded.
 GROUP_COUNT = 1000
+# What msgspec says of JSON that ends too early.
+_TRUNCATED = "Input data was truncated"
 
 
 class _Line(msgspec.Struct):
@@ -57,7 +58,6 @@ class Source:
                 left -= GROUP_COUNT
 
     async def _of_lines(self, name: str) -> AsyncIterator[list[PublishRequest]]:
-        of = "" if name == STDIN_NAME else f" of {name!r}"
         number = 0
         async for lines in _lines(name, may_be_one=not self._options.text):
             group: list[PublishRequest] = []
@@ -66,7 +66,7 @@ class Source:
                 if not line.strip() and not self._options.text:
                     continue
                 try:
-                    group.append(self._from_line(line, f"line {number:,}{of}"))
+                    group.append(self._from_line(line, _where(name, number, line)))
                 except InvalidRequest:
                     # What stands before the bad line is published, however the lines came.
                     yield group
@@ -98,42 +98,59 @@ class Source:
 
 
 async def _lines(name: str, *, may_be_one: bool) -> AsyncIterator[list[bytes]]:
-    """Groups of lines, as they come. With `may_be_one` a file may be one JSON value on several lines, which
-    then is the only one."""
+    """Groups of lines, as they come. With `may_be_one` they may be one JSON value together, laid out for
+    people, which then is the only one."""
     try:
         fd = STDIN if name == STDIN_NAME else os.open(name, os.O_RDONLY)
-        if may_be_one and (whole := _one_value(fd, name)) is not None:
-            yield [whole]
-        else:
-            reader = LineReader(fd)
-            while (lines := await reader.group()) is not None:
-                yield lines
+        reader = LineReader(fd)
+        is_first = may_be_one
+        while (lines := await reader.group()) is not None:
+            at = next((at for at, line in enumerate(lines) if line.strip()), None)
+            if is_first and at is not None:
+                is_first = False
+                if _is_begun(lines[at]):
+                    lines[at:] = [await _joined(lines[at:], reader)]
+            yield lines
         if fd != STDIN:
             os.close(fd)
     except OSError as error:
-        what = "standard input" if name == STDIN_NAME else repr(name)
-        raise InvalidRequest(f"cannot read {what}: {error.strerror}", code="cannot_read") from error
+        raise InvalidRequest(
+            f"cannot read {_shown(name)}: {error.strerror}", code="cannot_read"
+        ) from error
 
 
-def _one_value(fd: int, name: str) -> bytes | None:
-    """All of a file, if it is one JSON value and its first line is not: somebody laid it out for people.
-    None if its lines are to be taken one by one. Raises InvalidRequest for what is neither."""
-    status = os.fstat(fd)
-    if name == STDIN_NAME or not stat.S_ISREG(status.st_mode) or status.st_size > LINE_MAX_BYTES:
-        return None
-    first, newline, _ = os.pread(fd, CHUNK_BYTES, 0).lstrip().partition(b"\n")
-    if not newline:
-        # One line, or one that is longer than any that was laid out.
-        return None
+def _where(name: str, number: int, line: bytes) -> str:
+    if b"\n" in line:
+        return f"{_shown(name)}, of which line {number:,} is not JSON by itself,"
+    return f"line {number:,}" if name == STDIN_NAME else f"line {number:,} of {name!r}"
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STDIN_NAME else repr(name)
+
+
+def _is_begun(line: bytes) -> bool:
+    """Whether the line is the beginning of a JSON value that goes on in the next one."""
     try:
-        _check_json(first, "line 1")
-    except InvalidRequest as line_1:
-        if line_1.code != "not_json":
-            return None
-        whole = os.pread(fd, LINE_MAX_BYTES, 0)
-        _check_json(whole, f"{name!r}, of which line 1 is not JSON by itself,")
-        return whole
-    return None
+        # Inside a string there are no line ends.
+        msgspec.json.decode(line + b"\n", type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return str(error) == _TRUNCATED
+    except RecursionError:
+        # Whoever takes it as a line says so.
+        return False
+    return False
+
+
+async def _joined(lines: list[bytes], reader: LineReader) -> bytes:
+    """The lines and all that follow them, as one. Raises InvalidRequest if that is too much."""
+    size_bytes = sum(map(len, lines))
+    while (more := await reader.group()) is not None:
+        lines += more
+        size_bytes += sum(map(len, more))
+        if size_bytes > LINE_MAX_BYTES:
+            raise InvalidRequest(f"a value is longer than {LINE_MAX_BYTES:,} bytes")
+    return b"\n".join(lines)
 
 
 def _check_json(text: bytes, where: str) -> None:
