@@ -76,6 +76,34 @@ def test_one_receipt_is_a_line_and_many_are_a_bar_and_a_summary(
     assert f"{topic} #" not in shown
 
 
+def test_a_note_stands_above_the_bar(server: RunningServer, topic: str) -> None:
+    new = ("pub", f"{topic}.new", "1", "--count", "500", "--create")
+    with Terminal(server.url, *new, NO_COLOR="1") as terminal:
+        _, shown = terminal.end()
+    assert "━" in shown
+    (line,) = [line for line in shown.splitlines() if "created topic" in line]
+    # Behind what clears the line of the bar.
+    assert line.endswith(f"\x1b[2Kcreated topic {topic}.new")
+
+
+def test_receipts_that_are_asked_for_have_no_bar_between_them(
+    server: RunningServer, topic: str
+) -> None:
+    with Terminal(server.url, "pub", topic, "1", "--count", "50", "-o", "jsonl") as terminal:
+        _, shown = terminal.end()
+    assert "━" not in shown
+    assert shown.count('"durable":') == 50
+
+
+def test_of_wrong_options_the_words_stay_whole(server: RunningServer) -> None:
+    for args in (("sub", "t", "--format", "{nope}"), ("sub", "t", "--form", "x")):
+        with Terminal(server.url, *args) as terminal:
+            code, shown = terminal.end()
+        assert code == Exit.USAGE
+        assert "Error: " in shown
+        assert max(map(len, shown.splitlines())) <= COLUMNS
+
+
 def test_lines_can_be_typed(server: RunningServer, api: Api, topic: str) -> None:
     with Terminal(server.url, "pub", topic, "-", "-o", "table") as terminal:
         for number in range(2):

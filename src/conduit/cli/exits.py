@@ -73,11 +73,6 @@ _HINTS = {
 }
 
 
-def exit_table() -> str:
-    """All of them for a help text, which does not fill its lines anew."""
-    return "\b\nExit codes:\n" + "\n".join(f"  {int(code):>3}  {code.meaning}" for code in Exit)
-
-
 def exit_for(error: ConduitError) -> Exit:
     """The exit code of an error."""
     # Not on top: it would load msgspec for `conduit --help`.

@@ -11,11 +11,11 @@ import click
 from conduit import __version__
 from conduit.cli.completion import completion
 from conduit.cli.dlq import dlq
-from conduit.cli.exits import Exit, describe, exit_for, exit_table, unexpected
+from conduit.cli.exits import Exit, describe, exit_for, unexpected
 from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.migrate import migrate
-from conduit.cli.output import note
+from conduit.cli.output import fitted, note
 from conduit.cli.pub import pub
 from conduit.cli.serve import serve
 from conduit.cli.settings import settings
@@ -34,6 +34,11 @@ class _Root(Group):
         """In the order in which they were added: what is used first comes first."""
         return list(self.commands)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{int(code):>3}", code.meaning) for code in Exit])
+
     def make_context(
         self,
         info_name: str | None,
@@ -41,12 +46,26 @@ class _Root(Group):
         parent: click.Context | None = None,
         **extra: object,
     ) -> click.Context:
-        with _told():
+        with _told(), _fitted():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        with _told():
+        with _told(), _fitted():
             return super().invoke(ctx)
+
+
+@contextmanager
+def _fitted() -> Iterator[None]:
+    """What is said of wrong options fits the terminal."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        # Its message is the help.
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(
+            fitted(error.format_message(), before="Error: "), error.ctx
+        ) from None
 
 
 @contextmanager
@@ -88,7 +107,6 @@ def _no_color(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.group(
     cls=_Root,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=exit_table(),
 )
 @click.version_option(__version__, message="conduit %(version)s")
 @click.option(

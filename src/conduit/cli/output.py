@@ -73,10 +73,17 @@ def json_text(value: object, *, indent: bool = False) -> str:
 
 def note(text: str) -> None:
     """A line for people, on stderr; on a terminal its words stay whole."""
-    line = printable(text)
-    if sys.stderr.isatty():
-        line = wrapped(line, get_terminal_size().columns)
-    click.echo(line, err=True)
+    # With `err` click would find the file behind what a progress bar puts there, and write into the bar.
+    click.echo(fitted(printable(text)), file=sys.stderr)
+
+
+def fitted(line: str, *, before: str = "") -> str:
+    """A line for stderr, or several; on a terminal they go on in lines of its width. `before` stands at the
+    beginning of the first, and is not returned."""
+    if not sys.stderr.isatty():
+        return line
+    width = get_terminal_size().columns
+    return "\n".join(wrapped(each, width) for each in (before + line).split("\n"))[len(before) :]
 
 
 def show_all(records: Sequence[T], columns: Columns[T], output: str | None) -> None:

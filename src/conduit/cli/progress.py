@@ -12,8 +12,8 @@ Show = Callable[[int, int | None], None]
 
 @contextmanager
 def progress(label: str, *, wanted: bool = True) -> Iterator[Show]:
-    """Gives the function that shows progress; unless it is `wanted` on a terminal, that does nothing
-    and rich is not loaded."""
+    """Gives the function that shows progress, and lets notes stand above it; unless it is `wanted` on a
+    terminal, that does nothing and rich is not loaded."""
     if not (wanted and sys.stderr.isatty()):
         yield lambda _done, _total: None
         return
@@ -21,6 +21,13 @@ def progress(label: str, *, wanted: bool = True) -> Iterator[Show]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        # What is on stdout is data, and goes where stdout goes.
+        redirect_stdout=False,
+    )
+    with bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -31,8 +31,12 @@ class Publisher:
         self._shows_receipts = not (
             options.is_many and self._format == "table" and options.output is None
         )
-        # A bar would be drawn over what somebody types.
-        self._is_typed = STDIN_NAME in options.sources and sys.stdin.isatty()
+        # A bar would be drawn over what somebody types, and over receipts.
+        self._shows_bar = (
+            options.is_many
+            and not (STDIN_NAME in options.sources and sys.stdin.isatty())
+            and not (self._shows_receipts and sys.stdout.isatty())
+        )
         self._known_topics: set[str] = set()
         self._published_count = 0
         self._duplicate_count = 0
@@ -43,9 +47,7 @@ class Publisher:
         began_at = loop.time()
         pace = Pace(self._options.rate, self._options.batch, began_at)
         try:
-            with progress(
-                "publishing", wanted=self._options.is_many and not self._is_typed
-            ) as show:
+            with progress("publishing", wanted=self._shows_bar) as show:
                 await self._publish_all(client, pace, show)
         finally:
             if self._options.is_many and self._published_count:
