@@ -35,7 +35,7 @@ def test_every_code_of_the_protocol_has_an_exit_code_that_is_not_success() -> No
 def test_an_error_is_one_line_with_its_code_and_a_hint_where_there_is_one() -> None:
     lines = describe(ApiError("topic 'x' does not exist", code="topic_not_found"))
     assert lines[0] == "error: topic 'x' does not exist (code topic_not_found)"
-    assert "conduit topic create" in lines[1]
+    assert "conduit topic ls" in lines[1]
     assert len(describe(ApiError("no", code="internal"))) == 1
 
 

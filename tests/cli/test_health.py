@@ -54,4 +54,4 @@ async def test_a_server_that_is_not_ready_fails_the_check_and_says_why() -> None
         code, out, err = await health("--url", url)
     assert code == Exit.CHECK_FAILED
     assert b'"ready": false' in out
-    assert err == b"error: shutting_down\n"
+    assert err == b"error: shutting_down (code shutting_down)\n"

@@ -11,6 +11,7 @@ from conduit.cli import sources
 from conduit.cli.options import PubOptions
 from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
 from conduit.cli.sources import GROUP_COUNT, Source
+from conduit.cli.subscriber import Line
 from conduit.client import Receipt, message
 from conduit.errors import InvalidRequest
 from conduit.protocol.frames import PublishRequest
@@ -79,6 +80,51 @@ async def test_whole_messages_go_to_their_own_topics(tmp_path: Path) -> None:
     first, second = await collect(options(topic=None, messages=True, files=(str(file),)))
     assert (first.topic, bytes(first.payload), first.key) == ("a", b'{"n":1}', "k")
     assert (second.topic, bytes(second.payload), second.headers) == ("b.c", b"null", {"h": "v"})
+
+
+async def test_what_sub_prints_is_a_message_and_a_misspelt_field_is_not(tmp_path: Path) -> None:
+    assert {*Line.__struct_fields__, "idempotency_key"} == set(sources._Line.__struct_fields__)
+    file = tmp_path / "lines"
+    file.write_text(
+        '{"topic":"a","payload":1,"idempotency_key":"x"}\n{"topic":"a","payload":1,"foo":1}\n'
+    )
+    groups = Source(options(topic=None, messages=True, files=(str(file),))).messages()
+    (known,) = await anext(groups)
+    assert known.idempotency_key == "x"
+    with pytest.raises(InvalidRequest, match=r"^line 2 of .* unknown field 'foo'$"):
+        await anext(groups)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"topic":"t"}', "is not a message: payload is missing"),
+        ("1", "is not a message: it must be an object, and is an integer"),
+        (
+            '{"topic":1,"payload":1}',
+            "is not a message: topic: it must be a string, and is an integer",
+        ),
+        ('"caf\udce9"', "is not JSON: the text is not UTF-8"),
+        ('{"a"', "is not JSON: the JSON ends before it is complete"),
+    ],
+)
+async def test_what_is_wrong_with_a_line_is_said_in_words_for_people(
+    line: str, why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(line.encode(errors="surrogateescape"))
+    with pytest.raises(InvalidRequest, match=f"{why}$"):
+        await collect(options(topic=None, messages=True, files=(str(file),)))
+
+
+@pytest.mark.parametrize("given", [{}, {"text": True}])
+async def test_a_byte_order_mark_is_no_part_of_the_first_line(
+    given: dict[str, object], tmp_path: Path
+) -> None:
+    file = tmp_path / "bom"
+    file.write_bytes(b"\xef\xbb\xbf1\n2\n")
+    found = payloads(await collect(options(**given, files=(str(file),))))
+    assert [json.loads(each) for each in found] == (["1", "2"] if given else [1, 2])
 
 
 @pytest.mark.parametrize("line", [b"{", b"hello", b"1 2", b"NaN", b'"\xff"', b"'x'", b"[1,]"])

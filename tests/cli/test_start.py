@@ -97,6 +97,32 @@ def test_what_makes_no_sense_is_a_usage_error_before_anything_is_asked(args: lis
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["pub", "t", "1", "--file", "x"], "DATA and --file are two"),
+        (["pub", "t"], "say what to publish"),
+        (["dlq", "redrive", "x", "--all"], "choose one"),
+        (["dlq", "discard", "x", "--topic", "t"], "choose one"),
+        (["dlq", "discard", "--all", "--topic", "t"], "choose one"),
+        (["dlq", "discard"], "say which"),
+    ],
+    ids=" ".join,
+)
+def test_of_two_ways_at_once_it_is_said_that_they_are_two(args: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, args, env={"CONDUIT_URL": "http://127.0.0.1:9"})
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "compact", "restore", "trust"])
+def test_a_store_command_without_a_database_asks_which(command: str) -> None:
+    result = CliRunner().invoke(
+        main, ["store", command, *(["--yes"] if command != "check" else [])]
+    )
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: DATABASE_URL, or --database-url, must say which")
+
+
 def test_wrong_settings_are_all_told_at_once() -> None:
     env = {"PORT": "http", "CONDUIT_MAX_TOPICS": "0", "DATABASE_URL": "mysql://secret@x"}
     result = CliRunner().invoke(main, ["serve"], env=env)

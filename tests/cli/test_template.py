@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -31,6 +33,20 @@ def test_fields_stand_where_their_names_were(template: str, line: str) -> None:
 @pytest.mark.parametrize("template", ["{nope}", "{", "}", "{seq", "{seq.real}", "{}", "{seq!r}"])
 def test_what_is_no_field_is_refused_with_those_that_are(template: str) -> None:
     with pytest.raises(ValueError, match=r"\{published_at\}"):
+        Template(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{topic", "'{topic' lacks its '}', and a brace that is meant is written '{{'"),
+        ("a {nope} b", "'{nope}' is none of {topic}"),
+        ("{seq.real}", "'{seq.real}' is none of {topic}"),
+        ("{seq} }", "'}' ends no field, and one that is meant is written '}}'"),
+    ],
+)
+def test_a_brace_that_cannot_be_used_is_told_with_what_is_wrong(template: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
         Template(template)
 
 

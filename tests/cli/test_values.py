@@ -6,6 +6,7 @@ import pytest
 
 from conduit.cli.values import (
     parse_bound,
+    parse_count,
     parse_duration,
     parse_header,
     parse_size,
@@ -39,7 +40,7 @@ def test_a_size_is_a_number_with_a_unit(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "1 GB", "-1", "1G", "1e9", "1PB", "١"])
+@pytest.mark.parametrize("text", ["", "GB", "1 GB", "1" * 500, "-1", "1G", "1e9", "1PB", "١"])
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         parse_size(text)
@@ -51,6 +52,13 @@ def test_a_bound_is_at_least_1_or_none() -> None:
     for text, parse in (("0s", parse_duration), ("0.4s", parse_duration), ("0MB", parse_size)):
         with pytest.raises(ValueError, match="none is for no bound"):
             parse_bound(text, parse)
+
+
+@pytest.mark.parametrize("text", ["1k", "", "-1", "1.5", "1_000", " 1", "1" * 5_000])
+def test_what_is_no_count_is_refused_with_an_example(text: str) -> None:
+    assert parse_count("100000") == 100_000
+    with pytest.raises(ValueError, match="is not a whole number such as 100000"):
+        parse_count(text)
 
 
 @pytest.mark.parametrize("text", ["", "h", "1 h", "-1h", "1y", "1e3", "inf", "١"])
@@ -95,6 +103,11 @@ def test_a_time_before_time_is_refused_not_a_crash() -> None:
 )
 def test_a_start_is_a_word_a_number_or_a_time(text: str, start: object) -> None:
     assert parse_start(text, NOW) == start
+
+
+def test_a_start_with_too_many_digits_is_refused_in_words_for_people() -> None:
+    with pytest.raises(ValueError, match="so many digits"):
+        parse_start("1" * 5_000, NOW)
 
 
 def test_the_value_of_a_header_may_have_an_equals_sign() -> None:

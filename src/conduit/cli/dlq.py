@@ -207,8 +207,12 @@ def _check_which(is_named: bool, which: DeadLetterFilter, *, everything: bool) -
     """Raise UsageError unless it is either named, or all that match, or all."""
     from conduit.client import DeadLetterFilter
 
-    if is_named == (everything or which != DeadLetterFilter()):
+    has_filters = which != DeadLetterFilter()
+    ways = [is_named, everything, has_filters]
+    if not any(ways):
         raise click.UsageError("say which: by ID, or by filters, or --all")
+    if ways.count(True) > 1:
+        raise click.UsageError("ID, filters and --all are three ways to say which; choose one")
 
 
 async def _discard(client: AsyncConduit, dead_ids: tuple[str, ...]) -> None:

@@ -60,7 +60,7 @@ _HINTS = {
     "connection_failed": "is it running? start one with `conduit serve`, or name another with --url",
     "tls_failed": "is its address http:// and not https://?",
     "certificate_verify_failed": "SSL_CERT_FILE=FILE names the authority, if it is one of your own",
-    "topic_not_found": "create it with `conduit topic create NAME`, or publish with --create",
+    "topic_not_found": "`conduit topic ls` shows which exist; `topic create` or `pub --create` makes one",
     "subscription_conflict": "`conduit subscription get NAME` shows the settings it was created with",
     "subscription_not_found": "`conduit subscription ls` shows which exist",
     "letter_topic_gone": "`conduit dlq get ID` shows its payload, `conduit pub TOPIC PAYLOAD` publishes it",

@@ -79,5 +79,5 @@ async def _ask(client: AsyncConduit) -> _Found:
     try:
         await client.check_ready()
     except ApiError as error:
-        return {**status, "ready": False}, error.detail
+        return {**status, "ready": False}, f"{error.detail} (code {error.code})"
     return {**status, "ready": True}, None

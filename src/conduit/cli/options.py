@@ -62,7 +62,11 @@ class PubOptions:
         elif self.topic is None:
             raise click.UsageError("TOPIC is missing")
         elif (self.data is None) == (not self.files):
-            raise click.UsageError("say what to publish: DATA, or - for standard input, or --file")
+            raise click.UsageError(
+                "say what to publish: DATA, or - for standard input, or --file"
+                if self.data is None
+                else "DATA and --file are two things to publish; give one of them"
+            )
         if self.count is not None and self.sources:
             raise click.UsageError("--count repeats DATA; it does not go with lines")
         if self.idempotency_key is not None and self.is_many:

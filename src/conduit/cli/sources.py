@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -11,7 +12,7 @@ from conduit.cli.lines import LINE_MAX_BYTES, LineReader
 from conduit.cli.options import STDIN_NAME, PubOptions
 from conduit.client import message
 from conduit.errors import InvalidRequest
-from conduit.protocol.codec import encode_json
+from conduit.protocol.codec import decode_strictly, encode_json
 from conduit.protocol.frames import PublishRequest
 
 STDIN = 0
@@ -21,16 +22,25 @@ GROUP_COUNT = 1000
 _TRUNCATED = "Input data was truncated"
 
 
-class _Line(msgspec.Struct):
-    """A line of `--messages`. What `sub` prints besides is ignored."""
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    """A line of `--messages`: a message to publish, or as `sub` prints it, with what it then has besides."""
 
     topic: str
     payload: msgspec.Raw
     key: str | None = None
     headers: dict[str, str] | None = None
+    idempotency_key: str | None = None
+    message_id: object = None
+    seq: object = None
+    epoch: object = None
+    attempt: object = None
+    failures: object = None
+    published_at: object = None
+    subscription: object = None
 
 
 _line = msgspec.json.Decoder(_Line).decode
+_any = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Source:
@@ -79,10 +89,17 @@ class Source:
             return _message(self._payload(line, where), self._options)
         _check_json(line, where)
         try:
-            given = _line(line)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(f"{where} is not a message: {error}") from error
-        return message(given.topic, given.payload, key=given.key, headers=given.headers)
+            given = decode_strictly(line, _line)
+        except InvalidRequest as error:
+            why = error.detail.removeprefix("body: ")
+            raise InvalidRequest(f"{where} is not a message: {why}", code=error.code) from error
+        return message(
+            given.topic,
+            given.payload,
+            key=given.key,
+            headers=given.headers,
+            idempotency_key=given.idempotency_key,
+        )
 
     def _payload(self, text: bytes, where: str) -> msgspec.Raw:
         if not self._options.text:
@@ -104,7 +121,10 @@ async def _lines(name: str, *, may_be_one: bool) -> AsyncIterator[list[bytes]]:
         fd = STDIN if name == STDIN_NAME else os.open(name, os.O_RDONLY)
         reader = LineReader(fd)
         is_first = may_be_one
+        mark = BOM_UTF8
         while (lines := await reader.group()) is not None:
+            lines[0] = lines[0].removeprefix(mark)
+            mark = b""
             at = next((at for at, line in enumerate(lines) if line.strip()), None)
             if is_first and at is not None:
                 is_first = False
@@ -133,7 +153,7 @@ def _is_begun(line: bytes) -> bool:
     """Whether the line is the beginning of a JSON value that goes on in the next one."""
     try:
         # Inside a string there are no line ends.
-        msgspec.json.decode(line + b"\n", type=msgspec.Raw)
+        _any(line + b"\n")
     except msgspec.DecodeError as error:
         return str(error) == _TRUNCATED
     except RecursionError:
@@ -155,12 +175,11 @@ async def _joined(lines: list[bytes], reader: LineReader) -> bytes:
 
 def _check_json(text: bytes, where: str) -> None:
     try:
-        text.decode()
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise InvalidRequest(f"{where} is not JSON: {error}", code="not_json") from error
-    except RecursionError as error:
-        raise InvalidRequest(f"{where} is nested too deeply", code="json_too_deep") from error
+        decode_strictly(text, _any)
+    except InvalidRequest as error:
+        if error.code == "json_too_deep":
+            raise InvalidRequest(f"{where} is nested too deeply", code=error.code) from error
+        raise InvalidRequest(f"{where} is not JSON: {error.detail}", code="not_json") from error
 
 
 def _message(payload: msgspec.Raw, options: PubOptions) -> PublishRequest:

@@ -166,7 +166,12 @@ def _settings(url: str | None) -> Settings:
 
     settings = load_settings(database_url=url)
     if settings.database_path is None and not settings.postgres_urls:
-        raise ConfigError(["DATABASE_URL must be set: a store in memory has no copies."])
+        raise ConfigError(
+            [
+                "DATABASE_URL, or --database-url, must say which database is meant; "
+                "of a store in memory there is none."
+            ]
+        )
     return settings
 
 

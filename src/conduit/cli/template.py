@@ -52,9 +52,7 @@ class Template:
         for found in _PART.finditer(text):
             name, brace, control, lone = found.groups()
             if lone or (name and name not in FIELDS):
-                raise ValueError(
-                    f"{found[0]!r} is none of {', '.join(f'{{{field}}}' for field in FIELDS)}"
-                )
+                raise ValueError(_fault(text[found.start() :]))
             self._parts.append(text[begin : found.start()])
             if name:
                 self._parts.append(FIELDS[name])
@@ -68,6 +66,17 @@ class Template:
         return "".join(
             part if isinstance(part, str) else _shown(part(message)) for part in self._parts
         )
+
+
+def _fault(text: str) -> str:
+    """What is wrong with a brace that the text begins with."""
+    fields = ", ".join(f"{{{field}}}" for field in FIELDS)
+    if text.startswith("}"):
+        return f"'}}' ends no field, and one that is meant is written '}}}}'; fields are {fields}"
+    inside, end, _ = text.partition("}")
+    if not end:
+        return f"{inside!r} lacks its '}}', and a brace that is meant is written '{{{{'; fields are {fields}"
+    return f"{inside + end!r} is none of {fields}"
 
 
 def _shown(value: object) -> str:

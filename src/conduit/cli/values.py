@@ -14,8 +14,10 @@ from conduit.cli.template import Template
 if TYPE_CHECKING:
     from conduit.protocol.frames import StartSpec
 
+# Of a number's digits so many are enough for every store, and few enough for int() and float().
+_COUNT = re.compile(r"\d{1,30}", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d+)?)([a-zA-Z]*)", re.ASCII)
 _SIZE_UNITS = {
     **{"": 1, "B": 1},
     **{"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
@@ -46,6 +48,13 @@ def parse_size(text: str) -> int:
     if found is None or unit is None:
         raise ValueError(f"{text!r} is not a size such as 500000, 1.5GB or 512MiB")
     return round(float(found[1]) * unit)
+
+
+def parse_count(text: str) -> int:
+    """A number of things. Raises ValueError."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number such as 100000")
+    return int(text)
 
 
 def parse_bound(text: str, parse: Callable[[str], float]) -> int | Literal["none"]:
@@ -90,6 +99,8 @@ def parse_start(text: str, now: datetime) -> StartSpec:
     if text == "earliest":
         return "earliest"
     if found := _POSITION.fullmatch(text):
+        if not _COUNT.fullmatch(found[1]):
+            raise ValueError("no message has a number with so many digits")
         return StartAt(seq=int(found[1]), epoch=found[2])
     if text[:1].isalpha():
         raise ValueError(f"{text!r} is neither new, earliest, SEQ, SEQ@EPOCH, a time, nor -1h")
@@ -126,7 +137,7 @@ class Parsed(click.ParamType[object]):
 DURATION = Parsed("duration", parse_duration)
 MAX_AGE = Parsed("duration", lambda text: parse_bound(text, parse_duration))
 MAX_BYTES = Parsed("size", lambda text: parse_bound(text, parse_size))
-MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, int))
+MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, parse_count))
 TIME = Parsed("time", lambda text: parse_time(text, datetime.now(UTC)))
 START = Parsed("start", lambda text: parse_start(text, datetime.now(UTC)))
 TEMPLATE = Parsed("template", Template)
