@@ -9,10 +9,10 @@ import pytest
 
 from conduit.cli import sources
 from conduit.cli.options import PubOptions
-from conduit.cli.publisher import REQUEST_MAX_BYTES, one_request, receipt_line
+from conduit.cli.publisher import REQUEST_MAX_BYTES, Publisher, one_request, receipt_line
 from conduit.cli.sources import GROUP_COUNT, Source
 from conduit.cli.subscriber import Line
-from conduit.client import Receipt, message
+from conduit.client import AsyncConduit, Receipt, message
 from conduit.errors import InvalidRequest
 from conduit.protocol.frames import PublishRequest
 
@@ -270,6 +270,17 @@ async def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path) ->
     with pytest.raises(InvalidRequest, match=name) as raised:
         await collect(options(files=(str(tmp_path / name),)))
     assert raised.value.code == "cannot_read"
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+async def test_that_there_was_nothing_to_publish_is_said(
+    text: str, given: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with AsyncConduit("http://127.0.0.1:9") as client:
+        await Publisher(options(files=(given(text),))).run(client)
+    said = capsys.readouterr().err
+    assert said.startswith("nothing is published: ")
+    assert said.endswith(" had no message\n")
 
 
 def test_a_request_holds_what_is_due_as_far_as_it_fits() -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from conduit.cli.exits import Exit
 from conduit.cli.main import main
 from conduit.environment import described
+from conduit.storage.postgres.migrations import all_migrations
 from tests.support.server import clean_environment
 
 HEAVY = ("asyncio", "fastapi", "httpx2", "msgspec", "pydantic", "rich", "uvloop", "websockets")
@@ -112,6 +113,16 @@ def test_what_makes_no_sense_is_a_usage_error_before_anything_is_asked(args: lis
 def test_of_two_ways_at_once_it_is_said_that_they_are_two(args: list[str], said: str) -> None:
     result = CliRunner().invoke(main, args, env={"CONDUIT_URL": "http://127.0.0.1:9"})
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_of_a_version_that_there_is_not_no_migrations_are_printed() -> None:
+    newest = all_migrations()[-1].version
+    result = CliRunner().invoke(main, ["migrate", "sql", "--from", str(newest)])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing to apply\n")
+    for version, said in ((newest + 1, f"the newest is {newest}"), (-1, "x>=0")):
+        result = CliRunner().invoke(main, ["migrate", "sql", "--from", str(version)])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert said in result.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "compact", "restore", "trust"])

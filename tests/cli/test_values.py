@@ -85,6 +85,13 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text, NOW)
 
 
+def test_a_number_without_a_unit_is_not_taken_for_seconds() -> None:
+    """Somebody may mean the last five messages."""
+    for parse in (parse_time, parse_start):
+        with pytest.raises(ValueError, match="'-5' has no unit: -5s is"):
+            parse("-5", NOW)
+
+
 def test_a_time_before_time_is_refused_not_a_crash() -> None:
     with pytest.raises(ValueError, match="too long"):
         parse_time("-99999999w", NOW)

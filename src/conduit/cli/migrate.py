@@ -89,13 +89,23 @@ def up(database_url: str | None, yes: bool) -> None:
 
 @migrate.command()
 @click.option(
-    "--from", "from_version", type=int, default=0, help="The version that the database has."
+    "--from",
+    "from_version",
+    type=click.IntRange(0),
+    default=0,
+    help="The version that the database has.",
 )
 def sql(from_version: int) -> None:
     """Print the SQL of the migrations, for somebody else to run."""
     from conduit.storage.postgres import migrations
 
-    for each in migrations.all_migrations():
+    known = migrations.all_migrations()
+    newest = known[-1].version
+    if from_version > newest:
+        raise click.BadParameter(f"there is no version {from_version}; the newest is {newest}")
+    if from_version == newest:
+        note("nothing to apply")
+    for each in known:
         if each.version > from_version:
             click.echo(f"-- {each.version} {each.name}: {_phase(each)}")
             click.echo(f"BEGIN;\n{migrations.script(each)}COMMIT;\n")

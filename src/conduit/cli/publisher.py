@@ -49,6 +49,8 @@ class Publisher:
         try:
             with progress("publishing", wanted=self._shows_bar) as show:
                 await self._publish_all(client, pace, show)
+            if not self._published_count:
+                note(f"nothing is published: {self._source.shown} had no message")
         finally:
             if self._options.is_many and self._published_count:
                 note(self._summary(loop.time() - began_at, pace))

@@ -51,6 +51,11 @@ class Source:
         self.replaced_count = 0
         """Texts that were not UTF-8 throughout, and have U+FFFD where they were not."""
 
+    @property
+    def shown(self) -> str:
+        """Where they come from, for people."""
+        return ", ".join(map(_shown, self._options.sources)) or "DATA"
+
     async def messages(self) -> AsyncIterator[list[PublishRequest]]:
         """Groups of messages, in order, each as soon as it is there.
 

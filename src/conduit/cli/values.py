@@ -73,6 +73,10 @@ def parse_time(text: str, now: datetime) -> str:
     Raises ValueError.
     """
     if text.startswith("-"):
+        if text[1:].isdecimal():
+            raise ValueError(
+                f"{text!r} has no unit: {text}s is so many seconds ago, {text}m minutes"
+            )
         moment = now - timedelta(seconds=parse_duration(text[1:]))
     else:
         try:
