@@ -54,6 +54,9 @@ def test_a_file_belongs_to_one_process_by_whatever_name(tmp_path, by):
         first.kill()
     assert second.returncode == 1
     assert "another Conduit server" in second.stderr
+    # Nothing is left beside what it may not have.
+    beside = [] if by == "its name" else ["other.db"]
+    assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == beside
 
 
 async def test_a_database_that_is_opened_by_a_link_has_its_mark_beside_it(tmp_path):

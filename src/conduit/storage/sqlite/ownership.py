@@ -15,6 +15,7 @@ from conduit.errors import StoreUnavailable
 PRIVATE = 0o600
 # Elsewhere the locks of flock and those that SQLite takes on the same file may be in each other's way.
 CAN_LOCK_DATABASE = sys.platform == "linux"
+_IN_USE = "another Conduit server is using {}"
 
 
 def private(path: str | Path, flags: int) -> int:
@@ -35,18 +36,27 @@ class Ownership:
         self._files: list[FileIO] = []
         try:
             # Makes none beside a database that it may not have.
-            self._lock(path.with_name(f"{path.name}.lock"), path)
+            self._check_free(path)
+            self._lock(_lock_of(path), path)
             self._check_writable(path)
             if CAN_LOCK_DATABASE:
                 self._lock(path, path)
-            elif path.exists() and path.stat().st_nlink > 1:
-                raise StoreUnavailable(
-                    f"{path} has another name too (a hard link), by which another server could open it; "
-                    "remove that"
-                )
         except BaseException:
             self.close()
             raise
+
+    def _check_free(self, path: Path) -> None:
+        """Of a file that nobody has opened by this name: whether somebody has it by another one."""
+        if not path.exists() or path.stat().st_nlink == 1:
+            return
+        if not CAN_LOCK_DATABASE:
+            raise StoreUnavailable(
+                f"{path} has another name too (a hard link), by which another server could open it; "
+                "remove that"
+            )
+        is_new_here = not _lock_of(path).exists()
+        if is_new_here and os.access(path, os.R_OK) and _is_locked(path):
+            raise StoreUnavailable(_IN_USE.format(path))
 
     def _check_writable(self, path: Path) -> None:
         """SQLite opens a file that is not, and then no publish is stored."""
@@ -67,7 +77,7 @@ class Ownership:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreUnavailable(f"another Conduit server is using {database}") from None
+            raise StoreUnavailable(_IN_USE.format(database)) from None
 
     def close(self) -> None:
         """Give the file up, when SQLite has closed it. Idempotent."""
@@ -79,7 +89,7 @@ def check_name(path: Path) -> None:
     """Raises StoreUnavailable if a server has the file by another name (a hard link): what it has stored last
     is beside that one. For a process that has not opened the file."""
     path = path.resolve()
-    lock = path.with_name(f"{path.name}.lock")
+    lock = _lock_of(path)
     if (
         CAN_LOCK_DATABASE
         and path.exists()
@@ -90,6 +100,10 @@ def check_name(path: Path) -> None:
         raise StoreUnavailable(
             f"a Conduit server is using {path} by another name (a hard link); use that one"
         )
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _is_locked(path: Path) -> bool:
