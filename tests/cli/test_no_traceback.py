@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,25 @@ main()
         [sys.executable, "-c", check], capture_output=True, text=True, env=clean_environment()
     )
     assert (done.returncode, done.stdout, done.stderr) == (Exit.INTERRUPTED, "", "")
+
+
+@pytest.mark.process
+def test_a_server_that_cannot_begin_says_why_in_a_line_with_its_code(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for settings, code, end in (
+            ({"DATABASE_URL": f"sqlite:///{tmp_path}/file/x.db"}, Exit.LIMIT, "_unavailable)"),
+            ({"PORT": port}, Exit.ERROR, f"{port}: Address already in use"),
+        ):
+            env = clean_environment(**{"PORT": "0", "CONDUIT_HOST": "127.0.0.1", **settings})
+            done = subprocess.run([*COMMAND, "serve"], capture_output=True, text=True, env=env)
+            line = done.stderr.splitlines()[-1]
+            assert (done.returncode, line.startswith("error: "), line.endswith(end)) == (
+                code,
+                True,
+                True,
+            ), done.stderr
 
 
 # With a server ---------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_a_schema_that_is_newer_and_still_works_is_served(cluster, url):
 def test_a_database_that_is_not_there_ends_the_start_without_a_secret(cluster):
     url = f"postgresql://conduit:{SECRET}@127.0.0.1:{cluster.port}/missing"
     done = conduit("serve", DATABASE_URL=url, PORT="0")
-    assert done.returncode == 1
+    assert done.returncode == 6
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"error: 127.0.0.1:{cluster.port}/missing: the database does not exist")
     assert SECRET not in done.stdout + done.stderr

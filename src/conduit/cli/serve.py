@@ -25,4 +25,4 @@ def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     from conduit.server.app import run
 
     settings = load_settings(host=host, port=port, database_url=database_url)
-    raise click.exceptions.Exit(run(settings))
+    run(settings)

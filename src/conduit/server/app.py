@@ -6,7 +6,6 @@ import asyncio
 import logging
 import resource
 import socket
-import sys
 
 import uvloop
 
@@ -15,7 +14,6 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
-from conduit.errors import ConduitError
 from conduit.server.context import Context, Limits
 from conduit.server.logs import configure_logging
 from conduit.server.serving import Server
@@ -32,8 +30,8 @@ logger = logging.getLogger(__name__)
 OTHER_FILES_COUNT = 256
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code, after one line on stderr if it is not 0."""
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConduitError, OSError if that cannot begin or go on."""
     configure_logging(settings.log_level, settings.log_format)
     for warning in settings.warnings:
         logger.warning(warning)
@@ -42,13 +40,8 @@ def run(settings: Settings) -> int:
             "DATABASE_URL is not set: everything is in memory, and is gone when this process ends"
         )
     _allow_open_files(settings.max_connections)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
-    except (ConduitError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
