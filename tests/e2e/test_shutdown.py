@@ -1,5 +1,7 @@
 """SIGTERM, restart and SIGKILL: what was acked is there, and everything goes on from its place."""
 
+import contextlib
+import os
 import resource
 import signal
 import threading
@@ -238,3 +240,21 @@ def test_a_full_disk_is_answered_with_503_and_nothing_is_acked_that_is_not_store
         server.start()
         assert [message["seq"] for message in api.browse("t")][: len(acked)] == acked
         assert api.publish("t", "room again")["seq"] >= len(acked) + 1
+
+
+def test_a_log_that_nobody_takes_stops_neither_the_server_nor_its_end():
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
+    try:
+        with running_server(preexec=lambda: os.dup2(write_end, 2) and None) as server:
+            Api(server.url).create_topic("t")
+            server.send_signal(signal.SIGTERM)
+            code, seconds = server.wait()
+            assert (code, seconds < 10) == (0, True)
+    finally:
+        os.close(read_end)
+        os.close(write_end)

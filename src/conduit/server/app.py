@@ -15,7 +15,7 @@ from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
 from conduit.server.context import Context, Limits
-from conduit.server.logs import configure_logging
+from conduit.server.logs import configure_logging, flush_logs
 from conduit.server.serving import Server
 from conduit.settings import Settings
 from conduit.storage.base import Store
@@ -40,8 +40,12 @@ def run(settings: Settings) -> None:
             "DATABASE_URL is not set: everything is in memory, and is gone when this process ends"
         )
     _allow_open_files(settings.max_connections)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    finally:
+        # Before the command says with which error it ends.
+        flush_logs()
 
 
 async def _serve(settings: Settings) -> None:

@@ -9,6 +9,8 @@ from typing import Literal
 import structlog
 from structlog.typing import Processor
 
+from conduit.server.log_writer import FLUSH_MAX_S, LogWriter
+
 
 def configure_logging(level: str, form: Literal["auto", "text", "json"]) -> None:
     """Send every log line of the process to standard error, once, from `level` on."""
@@ -22,7 +24,8 @@ def configure_logging(level: str, form: Literal["auto", "text", "json"]) -> None
     last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     if as_json:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    handler = logging.StreamHandler(sys.stderr)
+    # Python has none if the process was started with it closed; another file may have its number then.
+    handler = logging.NullHandler() if sys.stderr is None else LogWriter(sys.stderr.fileno())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -34,3 +37,16 @@ def configure_logging(level: str, form: Literal["auto", "text", "json"]) -> None
     root.setLevel(level.upper())
     # uvicorn tells of every start and stop in several lines; the server does so itself, in one.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def flush_logs(within_s: float = FLUSH_MAX_S) -> None:
+    """Wait until all lines are written, or for so long: before the process is ended at once."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogWriter):
+            handler.flush(within_s)
+
+
+def dropped_line_count() -> int:
+    """Log lines that could not be written."""
+    handlers = logging.getLogger().handlers
+    return sum(each.dropped_count for each in handlers if isinstance(each, LogWriter))

@@ -29,6 +29,7 @@ from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
 from conduit.core.histogram import Histogram
 from conduit.server import standing_metrics
 from conduit.server.context import Context
+from conduit.server.logs import dropped_line_count
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -122,6 +123,11 @@ class _Collector(Collector):
             pauses.total_s,
         )
         yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
+        yield CounterMetricFamily(
+            "conduit_log_line_dropped",
+            "Log lines dropped because nobody took them, or the disk was full.",
+            dropped_line_count(),
+        )
         is_ready = self._context.not_ready() is None
         yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
 

@@ -21,6 +21,7 @@ from conduit import __version__
 from conduit.server.collecting import Collecting
 from conduit.server.context import Connection, Context, OpenSession
 from conduit.server.front import make_front
+from conduit.server.logs import flush_logs
 from conduit.server.rest.api import create_api
 from conduit.server.trimming import Trimming, malloc_trim
 
@@ -44,6 +45,8 @@ _ANY = {"0.0.0.0": "localhost", "::": "localhost"}
 # Parts of the time that stopping may take; the rest is for the broker.
 SESSIONS_PART = 0.3
 REQUESTS_PART = 0.3
+# How long a process that must end at once waits for its last log lines to be taken.
+LAST_LINES_MAX_S = 0.2
 
 
 class Server(uvicorn.Server):
@@ -101,6 +104,7 @@ class Server(uvicorn.Server):
     def _signalled(self, number: signal.Signals) -> None:
         if self.should_exit:
             logger.warning("%s again: exiting at once", number.name)
+            flush_logs(LAST_LINES_MAX_S)
             os._exit(1)
         self._context.ready = False
         if self._drain_delay_s and self._draining is None and number == signal.SIGTERM:
@@ -115,13 +119,13 @@ class Server(uvicorn.Server):
     def _stop(self, why: str) -> None:
         if self._draining is not None:
             self._draining.cancel()
-        logger.info("%s: stopping", why)
         self._context.is_stopping = True
         self.should_exit = True
         # A thread, because what keeps the process from ending may be the loop or another thread.
         watchdog = threading.Timer(self._stop_within_s, _give_up)
         watchdog.daemon = True
         watchdog.start()
+        logger.info("%s: stopping", why)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and begin to sweep."""
@@ -221,4 +225,5 @@ def _check(check: Callable[[float], None], now: float) -> None:
 
 def _give_up() -> None:
     logger.error("did not stop within CONDUIT_SHUTDOWN_TIMEOUT_S: exiting")
+    flush_logs(LAST_LINES_MAX_S)
     os._exit(1)
