@@ -196,3 +196,13 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path):
     assert not (tmp_path / "typo.db").exists()
     done = conduit("store", "trust", "--yes")
     assert (done.returncode, "in memory" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["trust", "restore"])
+def test_a_database_of_postgresql_without_our_schema_is_refused_and_gets_none(command, cluster):
+    url = cluster.create_database(f"restored_{next(_numbers)}")
+    done = conduit("store", command, "--yes", DATABASE_URL=url)
+    assert done.returncode == 6, done
+    assert "it is not a database of Conduit" in done.stderr
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'conduit'"
+    assert cluster.sql(schemas, database_of(url)) == "0"

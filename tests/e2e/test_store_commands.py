@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.support.http import Api
@@ -145,3 +146,32 @@ def test_a_damaged_database_is_told_with_an_exit_code_of_its_own(path):
     done = store("check", database=path)
     assert done.returncode == 9, done
     assert done.stdout.startswith("the file is damaged: ")
+
+
+@pytest.mark.parametrize("command", ["compact", "trust", "restore"])
+def test_a_file_that_is_no_database_of_conduit_is_refused_and_stays_as_it_is(command, path):
+    path.touch()
+    done = store(command, "--yes", database=path)
+    assert done.returncode == 6, done
+    assert f"{path} is not a database of Conduit" in done.stderr
+    assert path.read_bytes() == b""
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_backup_that_is_told_to_end_leaves_nothing(path, tmp_path):
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        server.terminate()
+    # It waits for the lock, and has begun its file.
+    holder = apsw.Connection(str(path))
+    holder.execute("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").fetchall()
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "conduit", "store", "backup", str(backups / "b.db")],
+        env=clean_environment(DATABASE_URL=f"sqlite:///{path}"),
+    )
+    until(lambda: any(backups.iterdir()))
+    running.terminate()
+    assert running.wait(60) == 130
+    assert not any(backups.iterdir())
+    holder.close()

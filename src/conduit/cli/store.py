@@ -3,6 +3,7 @@ moved."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ def backup(database_url: str | None, file: Path) -> None:
     from conduit.cli.output import size_text
     from conduit.storage.sqlite.backup import back_up
 
+    # SIGTERM ends it as Ctrl-C does: what was written is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     back_up(_sqlite_file(database_url, "PostgreSQL has pg_dump for that."), file)
     note(f"{size_text(file.stat().st_size)} in {file}")
 
@@ -139,14 +142,19 @@ def trust(database_url: str | None, yes: bool) -> None:
 
 
 def _on_store(url: str | None, work: Callable[[Store], Awaitable[None]]) -> None:
-    """Open the store, which must exist and be nobody else's, and do the work on it."""
+    """Open the store, which must be one of Conduit and nobody else's, and do the work on it."""
     # Not on top: `conduit --help` does without.
     import asyncio
 
     from conduit.server.app import make_store
 
     settings = _settings(url)
-    _existing(settings)
+    path = _existing(settings)
+    if path is not None:
+        from conduit.storage.sqlite.ours import check_file
+
+        # Opening it would make one of an empty file.
+        check_file(path)
 
     async def run() -> None:
         await _check_unused(settings)
@@ -195,14 +203,19 @@ def _existing(settings: Settings) -> Path | None:
 
 
 async def _check_unused(settings: Settings) -> None:
-    """Of a SQLite file the lock says it, when it is opened."""
+    """Raise StoreUnavailable unless all databases of PostgreSQL are Conduit's, and no server uses them. Of a
+    SQLite file the lock says that, when it is opened."""
     from conduit.errors import StoreUnavailable
+    from conduit.storage.postgres import migrations
     from conduit.storage.postgres.database import Database
     from conduit.storage.postgres.housekeeping import is_claimed
 
     for url in settings.postgres_urls:
-        connection = await Database(url).connect()
+        database = Database(url)
+        connection = await database.connect()
         try:
+            if not (await migrations.version(connection)).version:
+                raise StoreUnavailable.at(database.where, "it is not a database of Conduit")
             if await is_claimed(connection):
                 raise StoreUnavailable(
                     "a Conduit server is using the database, or was half a minute ago"

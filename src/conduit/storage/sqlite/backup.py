@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import apsw
 
 from conduit.errors import Conflict, StoreUnavailable
-from conduit.storage.sqlite.database import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.errors import translated
-from conduit.storage.sqlite.ownership import check_name, private
+from conduit.storage.sqlite.ours import BUSY_TIMEOUT_MS, check_ours
+from conduit.storage.sqlite.ownership import check_name
+
+# Steps of SQLite's machine between two looks at whether a signal has come: some milliseconds.
+STEPS_COUNT = 10_000
+# What SQLite makes beside a file that it writes.
+_BESIDE = ("", "-journal")
+# A file system without hard links, as that of a USB stick.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
 def back_up(path: Path, to: Path) -> None:
     """Write the database as it is at one moment, all that was acknowledged by then, to the new file `to`.
 
     The server goes on; it cannot shorten its WAL meanwhile. The file is on disk and whole when it has its
-    name. Raises StoreUnavailable, Conflict if `to` exists, OSError.
+    name. Nothing stays of a backup that fails or is interrupted. Raises StoreUnavailable, Conflict if `to`
+    exists, also if another backup has taken the name meanwhile, OSError.
     """
     if to.exists():
         raise Conflict(f"{to} exists already")
     if not to.parent.is_dir():
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
     check_name(path)
-    # The system's own tools may be older than what the schema needs, so this does not rest on them.
-    unfinished = to.with_name(f"{to.name}.unfinished")
     try:
-        unfinished.unlink(missing_ok=True)
-        os.close(private(unfinished, os.O_WRONLY | os.O_CREAT))
+        # A name of its own: another backup to the same name may be running.
+        descriptor, name = tempfile.mkstemp(".unfinished", f"{to.name}.", to.parent)
     except OSError as error:
-        raise StoreUnavailable(f"the backup cannot be written to {to}: {error}") from error
+        raise _unwritten(to, error) from error
+    os.close(descriptor)
+    unfinished = Path(name)
+    try:
+        _copy(path, unfinished, to)
+        try:
+            _sync(unfinished)
+            _give_name(unfinished, to)
+            _sync(to.parent)
+        except OSError as error:
+            raise _unwritten(to, error) from error
+    finally:
+        for ending in _BESIDE:
+            unfinished.with_name(f"{unfinished.name}{ending}").unlink(missing_ok=True)
+
+
+def _copy(path: Path, unfinished: Path, to: Path) -> None:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            if connection.pragma("application_id") != APPLICATION_ID:
-                raise StoreUnavailable(f"{path} is not a database of Conduit")
+            check_ours(connection, path)
+            # Python handles a signal where Python runs: here.
+            connection.set_progress_handler(lambda: False, STEPS_COUNT)
             try:
+                # The system's own tools may be older than what the schema needs, so this does not rest on
+                # them.
                 connection.execute("VACUUM INTO ?", (str(unfinished),))
             except (apsw.CantOpenError, apsw.FullError, apsw.ReadOnlyError) as error:
                 # The errors' own words would be taken to be about the database.
-                raise StoreUnavailable(f"the backup cannot be written to {to}: {error}") from error
+                raise _unwritten(to, error) from error
+            except apsw.IOError as error:
+                raise StoreUnavailable(
+                    f"reading {path} or writing the backup to {to} failed; check both disks ({error})"
+                ) from error
         finally:
             connection.close()
-    except (apsw.Error, StoreUnavailable) as error:
-        unfinished.unlink(missing_ok=True)
+    except apsw.Error as error:
         raise translated(error) from error
-    _sync(unfinished)
-    unfinished.rename(to)
-    _sync(to.parent)
+
+
+def _give_name(unfinished: Path, to: Path) -> None:
+    """Unless somebody has it: a rename would take another backup's place."""
+    try:
+        os.link(unfinished, to)
+    except FileExistsError:
+        raise Conflict(f"{to} exists already: another backup was faster") from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if to.exists():
+            raise Conflict(f"{to} exists already: another backup was faster") from None
+        unfinished.rename(to)
+
+
+def _unwritten(to: Path, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the backup cannot be written to {to}: {error}")
 
 
 def _sync(path: Path) -> None:

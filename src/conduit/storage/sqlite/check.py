@@ -6,10 +6,9 @@ from pathlib import Path
 
 import apsw
 
-from conduit.errors import StoreUnavailable
 from conduit.storage.sqlite.bulk import rows
-from conduit.storage.sqlite.database import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.ours import BUSY_TIMEOUT_MS, check_ours
 from conduit.storage.sqlite.ownership import check_name
 
 # Faults that are told.
@@ -66,8 +65,7 @@ def check(path: Path) -> list[str]:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            if connection.pragma("application_id") != APPLICATION_ID:
-                raise StoreUnavailable(f"{path} is not a database of Conduit")
+            check_ours(connection, path)
             connection.execute("BEGIN")
             return _faults(connection)[:FAULTS_MAX_COUNT]
         finally:

@@ -17,13 +17,12 @@ from conduit.storage.sqlite import facts, mark, space
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
 from conduit.storage.sqlite.mark import Mark
+from conduit.storage.sqlite.ours import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.ownership import Ownership
 
 logger = logging.getLogger(__name__)
 
 READER_COUNT = 2
-# A backup or a person with a shell may hold a lock for a moment.
-BUSY_TIMEOUT_MS = 5_000
 WRITER_CACHE_BYTES = 32 << 20
 READER_CACHE_BYTES = 8 << 20
 # 4,000 pages, 16 MiB: a checkpoint writes a page once that was changed in many commits, and stays
@@ -34,8 +33,6 @@ SYNCHRONOUS_FULL = 2
 _UNDO = """
 INSERT INTO meta VALUES ('undone_count', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
 """
-# In the header of the file, so that no other program's database is taken for ours: "Cond".
-APPLICATION_ID = 0x436F6E64
 # The fact that says which database it is: 16 random bytes, other ones in each that goes its own way.
 COPY = "copy"
 

@@ -15,6 +15,7 @@ import apsw
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import Sizes
 from conduit.storage.sqlite.bulk import rows
+from conduit.storage.sqlite.ours import check_file
 from conduit.storage.sqlite.ownership import Ownership
 
 INCREMENTAL = 2
@@ -71,7 +72,8 @@ def _surplus_pages(connection: apsw.Connection) -> int:
 def compact(path: Path) -> tuple[int, int]:
     """Write the database anew without free pages, and let it give back by itself from now on; returns the
     bytes of the file before and after. Nobody else may use it. Raises StoreUnavailable, apsw.Error, OSError;
-    the database is then as it was."""
+    the database is then as it was. What is no database of Conduit is not touched."""
+    check_file(path)
     path = path.resolve()
     ownership = Ownership(path)
     try:
