@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import socket
 
 import uvloop
@@ -15,6 +14,7 @@ from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
 from conduit.server.context import Context, Limits
+from conduit.server.files import Files, allow_files
 from conduit.server.logs import configure_logging, flush_logs
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -26,9 +26,6 @@ from conduit.storage.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
 
-# Files besides connections: the database, logs, the loop's own.
-OTHER_FILES_COUNT = 256
-
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConduitError, OSError if that cannot begin or go on."""
@@ -39,18 +36,18 @@ def run(settings: Settings) -> None:
         logger.warning(
             "DATABASE_URL is not set: everything is in memory, and is gone when this process ends"
         )
-    _allow_open_files(settings.max_connections)
+    files = allow_files(settings.max_connections, len(settings.postgres_urls))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+            runner.run(_serve(settings, files))
     finally:
         # Before the command says with which error it ends.
         flush_logs()
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, files: Files) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
-    context = _context(settings, broker)
+    context = _context(settings, broker, files)
     server = Server(
         context,
         stop_within_s=settings.shutdown_timeout_s,
@@ -112,14 +109,15 @@ def _options(settings: Settings) -> BrokerOptions:
     )
 
 
-def _context(settings: Settings, broker: Broker) -> Context:
-    given = settings.model_dump()
+def _context(settings: Settings, broker: Broker, files: Files) -> Context:
+    given = settings.model_dump() | {"max_connections": files.connection_count}
     return Context(
         broker,
         Limits(**{name: given[name] for name in Limits.__struct_fields__}),
         default_retention=_default_retention(settings),
         cors_origin=settings.cors_origin,
         node_id=settings.node_id,
+        spare_max_count=files.spare_count,
     )
 
 
@@ -142,19 +140,3 @@ def _bind(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise OSError(f"cannot listen on {host}:{port}: {reason}") from error
     return listener
-
-
-def _allow_open_files(connection_count: int) -> None:
-    """Raise the process's limit as far as it goes: each connection is a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connection_count + OTHER_FILES_COUNT
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < connection_count:
-        logger.warning(
-            "CONDUIT_MAX_CONNECTIONS is %d, but the system allows %d open files",
-            connection_count,
-            hard,
-        )

@@ -16,7 +16,7 @@ from conduit.errors import StoreUnavailable, Unavailable
 from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
-from conduit.server.entrance import Entrance
+from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
 
@@ -104,6 +104,7 @@ class Context:
         default_retention: Retention = NO_BOUNDS,
         cors_origin: str = "*",
         node_id: str = "node",
+        spare_max_count: int = SPARE_MAX_COUNT,
     ) -> None:
         self.broker = broker
         self.limits = limits
@@ -125,7 +126,10 @@ class Context:
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
         self.entrance = Entrance(
-            limits.max_connections, limits.max_connections_per_address, limits.trusted_proxies
+            limits.max_connections,
+            limits.max_connections_per_address,
+            limits.trusted_proxies,
+            spare_max_count,
         )
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()

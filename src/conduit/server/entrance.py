@@ -51,9 +51,16 @@ class Entrance:
     """Admits connections; whoever was admitted has to `leave`, also in becoming a WebSocket, which enters
     anew."""
 
-    def __init__(self, max_count: int, max_count_per_address: int, trusted: str) -> None:
+    def __init__(
+        self,
+        max_count: int,
+        max_count_per_address: int,
+        trusted: str,
+        spare_max_count: int = SPARE_MAX_COUNT,
+    ) -> None:
         self._max_count = max_count
         self._max_count_per_address = max_count_per_address
+        self._spare_max_count = spare_max_count
         self._addresses = Addresses(trusted)
         # Of those whose address is counted.
         self._keys: dict[object, str] = {}
@@ -83,7 +90,7 @@ class Entrance:
             self._enter(who, key)
             return None
         self._spares[who] = who
-        if len(self._spares) > SPARE_MAX_COUNT:
+        if len(self._spares) > self._spare_max_count:
             self._spares.pop(next(iter(self._spares))).drop()
         return excess
 
