@@ -113,6 +113,23 @@ def test_migrate_is_for_postgresql():
     assert "postgresql://" in done.stderr
 
 
+def test_two_servers_on_one_database_say_so_and_say_when_it_is_over(url):
+    with running_server(DATABASE_URL=url) as one:
+
+        def servers() -> int:
+            return Api(one.url).get("/health").json["store"]["servers"]
+
+        with running_server(DATABASE_URL=url) as two:
+            for server in (one, two):
+                until(lambda log=server.log_text: "2 servers use this log" in log())
+            assert servers() == 2
+        until(lambda: servers() == 1)
+        until(lambda: "alone again" in one.log_text())
+        one.restart()
+        until(lambda: "listens on" in one.log_text())
+        assert one.log_text().count("servers use this log") == 1
+
+
 # Through a pooler ---------------------------------------------------------------------------------
 
 

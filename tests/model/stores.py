@@ -137,6 +137,10 @@ class Port:
         return self.inner.durable
 
     @property
+    def server_count(self) -> int:
+        return self.inner.server_count
+
+    @property
     def copied(self) -> str | None:
         copied: str | None = self.inner.copied
         return copied

@@ -96,3 +96,9 @@ async def test_changes_that_the_store_refuses_are_told_in_the_log(api: Api, stor
     assert caplog.messages == [
         "changes refused with store_unavailable: 2, the last because: the disk is full"
     ]
+
+
+async def test_how_many_servers_use_the_store_is_a_metric(api: Api, store):
+    assert await metric(api, "conduit_store_servers") == 1
+    store.server_count = 2
+    assert await metric(api, "conduit_store_servers") == 2

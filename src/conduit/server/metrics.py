@@ -109,6 +109,11 @@ class _Collector(Collector):
             "Messages in memory to be delivered; bounded by CONDUIT_DELIVERY_MEMORY_MAX_BYTES.",
             broker.delivery_memory_bytes,
         )
+        yield _gauge(
+            "store_servers",
+            "Servers that use this store, this one included; above 1 messages come late.",
+            broker.store.server_count,
+        )
         yield from self._sizes()
         yield from self._bounds()
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))

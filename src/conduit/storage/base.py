@@ -144,6 +144,10 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
     def durable(self) -> bool:
         """Whether a call that returned survives a crash; known once the store is open."""
 
+    @property
+    def server_count(self) -> int:
+        """How many servers use this log now, this one included, as far as it has seen by its last `prove`."""
+
     async def open(self) -> None:
         """Open or create; afterwards every other method works. Checks what durability rests on."""
 

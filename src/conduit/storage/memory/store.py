@@ -30,6 +30,7 @@ class MemoryStore(SubscriptionCalls):
 
     kind = "memory"
     durable = False
+    server_count = 1
     shards: Mapping[int, Appender] = {}
 
     def __init__(

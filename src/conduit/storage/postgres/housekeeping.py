@@ -47,13 +47,15 @@ RETURNING true
 """
 
 _IS_CLAIMED = """
-SELECT EXISTS (SELECT FROM conduit.leases WHERE name = 'housekeeping' AND until > now())
+SELECT EXISTS (SELECT FROM conduit.leases WHERE until > now())
 """
 
 FORGET_WRITERS_AFTER_S = 30 * 86_400.0
 _FORGET_WRITERS = """
 DELETE FROM conduit.writers WHERE appended_at < now() - make_interval(secs => $1)
 """
+# Of servers that were killed (presence.py).
+_FORGET_LEASES = "DELETE FROM conduit.leases WHERE until < now() - interval '1 hour'"
 
 _FORGET_KEYS = """
 DELETE FROM conduit.idempotency_keys
@@ -144,7 +146,7 @@ async def claim(connection: Connection, holder: str) -> bool:
 
 
 async def is_claimed(connection: Connection) -> bool:
-    """Whether somebody cleans up, or did LEASE_S ago."""
+    """Whether a server uses the database, or did LEASE_S ago."""
     if await connection.fetchval("SELECT to_regclass('conduit.leases')") is None:
         return False
     return bool(await connection.fetchval(_IS_CLAIMED))
@@ -156,5 +158,7 @@ async def forget_keys(connection: Connection, before_ms: int, limit: int) -> int
 
 
 async def forget_writers(connection: Connection) -> None:
-    """Remove the rows of writers that are gone, or have not appended for so long that it is the same."""
+    """Remove the rows of servers that were killed, and of writers that are gone, or have not appended for so
+    long that it is the same."""
     await connection.execute(_FORGET_WRITERS, FORGET_WRITERS_AFTER_S)
+    await connection.execute(_FORGET_LEASES)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
+from conduit.errors import ConduitError
 from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
     copies,
     durability,
-    facts,
     housekeeping,
     keys,
     migrations,
@@ -24,6 +25,7 @@ from conduit.storage.postgres import (
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Lane
+from conduit.storage.postgres.presence import Presence
 from conduit.storage.postgres.writer import Writer, fence_all
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Shard:
         self._allow_unsafe = allow_unsafe
         self._rules = rules
         self.lane = Lane(self.database)
+        self.presence = Presence()
         self._writer = Writer(self.database)
         self._extents = Extents()
         self._maintained_at = float("-inf")
@@ -79,6 +82,10 @@ class Shard:
     async def close(self) -> None:
         """Finish what was begun and give up all connections. Idempotent."""
         await self._writer.close()
+        # A database that does not answer is not waited for.
+        if self.presence.is_told:
+            with suppress(ConduitError):
+                await self.database.prove(self.presence.leave)
         await self.database.close()
 
     async def identity(self) -> placing.Identity | None:
@@ -133,7 +140,7 @@ class Shard:
 
     async def prove(self, size_bytes: int) -> None:
         """See `Appender.prove`."""
-        await self.database.prove(facts.prove, size_bytes)
+        await self.database.prove(self.presence.prove, size_bytes)
 
     async def read(self, page: reads.Page) -> list[Message]:
         """See `Store.read`."""

@@ -47,6 +47,11 @@ class Shards:
         """The parts of the log that are appended to independently; none if there is only one."""
         return self._shards if len(self._shards) > 1 else {}
 
+    @property
+    def server_count(self) -> int:
+        """See `Store.server_count`. The home is in the list of each of them."""
+        return self._home.presence.server_count
+
     async def open(self) -> None:
         """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer
         Conduit; ConfigError when they are not the databases of a log."""
@@ -64,8 +69,8 @@ class Shards:
         await asyncio.gather(*(each.close() for each in self._all))
 
     def describe(self) -> dict[str, object]:
-        """`kind`, `durable` and, once open, the PostgreSQL settings that durability rests on."""
-        described = {"kind": self.kind, "durable": self.durable}
+        """`kind`, `durable`, `servers` and, once open, the PostgreSQL settings that durability rests on."""
+        described = {"kind": self.kind, "durable": self.durable, "servers": self.server_count}
         shards = [_described(each) for _, each in sorted(self._shards.items())]
         if len(shards) == 1:
             return {**described, **shards[0]}

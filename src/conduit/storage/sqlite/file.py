@@ -43,6 +43,7 @@ class StoreFile:
 
     kind = "sqlite"
     durable = True
+    server_count = 1
     shards: Mapping[int, Appender] = {}
 
     def __init__(self, path: Path) -> None:
