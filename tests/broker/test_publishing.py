@@ -186,6 +186,7 @@ async def test_the_message_is_named_whose_topic_was_deleted_meanwhile_and_not_to
         ("topic_not_found", "messages[0].topic"),
         ("topic_not_found", "topic"),
     ]
+    assert bench.broker.stats.publish_errors["topic_not_found"] == 2
 
 
 async def test_a_bug_in_making_a_topic_is_an_answer_and_a_line_in_the_log(caplog, monkeypatch):

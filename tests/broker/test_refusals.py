@@ -1,13 +1,27 @@
 """Publishes that are refused: counted by code, told in the log once in a while."""
 
 import logging
+from functools import partial
 
+import msgspec
 import pytest
 
-from conduit.broker.causes import CAUSES_MAX_COUNT, WARNING_INTERVAL_S
+from conduit.broker.causes import CAUSES_MAX_COUNT, REASON_MAX_CHARS, WARNING_INTERVAL_S
+from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stats import Stats
-from conduit.errors import NotFound, Overloaded, StateError, StoreUnavailable
+from conduit.broker.waiting import result_of
+from conduit.errors import (
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    Overloaded,
+    StateError,
+    StoreUnavailable,
+)
+from conduit.names import DEFAULT_TENANT
+from conduit.protocol.frames import PublishRequest
+from tests.broker.kit import running_broker
 
 
 @pytest.fixture
@@ -32,13 +46,37 @@ def test_the_log_says_how_many_were_refused_and_why_at_once_and_then_once_a_minu
     assert lines()[2:] == ["publishes refused with overloaded: 1, the last because: more"]
 
 
-def test_faults_of_publishers_are_counted_and_not_logged(lines):
+def test_faults_of_publishers_are_told_by_code_with_the_last_as_an_example(lines):
     stats = Stats(0.0)
     refusals = Refusals(stats)
-    refusals.add(NotFound("no topic", code="topic_not_found"))
+    for number in range(2):
+        refusals.add(NotFound(f"no topic {number}", code="topic_not_found"))
     refusals.tick(0.0)
-    assert lines() == []
-    assert stats.publish_errors["topic_not_found"] == sum(stats.publish_errors.values()) == 1
+    assert lines() == ["publishes refused with topic_not_found: 2, the last because: no topic 1"]
+    assert stats.publish_errors["topic_not_found"] == sum(stats.publish_errors.values()) == 2
+
+
+def test_what_a_client_has_sent_is_one_short_line_in_the_log(lines):
+    refusals = Refusals(Stats(0.0))
+    refusals.add(InvalidRequest("unknown field 'a\nerror: \x1b[31mü\ud800'" + "x" * 10_000))
+    refusals.tick(0.0)
+    (line,) = lines()
+    assert r"unknown field 'a\nerror: \x1b[31mü\ud800'" in line
+    assert len(line) < REASON_MAX_CHARS + 100
+
+
+async def test_a_publish_whose_topic_could_not_be_created_counts_too():
+    limits = PublishLimits(auto_create_topics=True)
+    async with running_broker(publish=limits, max_topics=1) as bench:
+        await bench.broker.topics.create(DEFAULT_TENANT, "a")
+        request = PublishRequest("b", msgspec.Raw(b"1"))
+        for begin in (
+            partial(bench.broker.publish, DEFAULT_TENANT, request),
+            partial(bench.broker.publish_batch, DEFAULT_TENANT, [request]),
+        ):
+            with pytest.raises(LimitReached):
+                await result_of(begin)
+        assert bench.broker.stats.publish_errors["limit_reached"] == 2
 
 
 def test_causes_of_one_code_are_told_apart(lines):

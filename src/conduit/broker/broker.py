@@ -31,6 +31,7 @@ from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.publisher import Publisher
+from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
@@ -64,7 +65,7 @@ class Broker:
     """Publishing, subscribing and administration over one store.
 
     What is not a publish and is refused for a reason of the server's is added to `refused_changes` by
-    whoever answers.
+    whoever answers, and a publish that is refused without asking the broker to `refused_publishes`.
     """
 
     def __init__(self, store: Store, clock: Clock, options: BrokerOptions) -> None:
@@ -239,6 +240,11 @@ class Broker:
         self.subscriptions.tick()
         if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
+
+    @property
+    def refused_publishes(self) -> Refusals:
+        """What publishes were refused with."""
+        return self._publisher.refusals
 
     @property
     def problem(self) -> str | None:

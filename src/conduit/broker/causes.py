@@ -1,4 +1,4 @@
-"""What was refused for a reason of the server's: told in the log, seldom, by cause."""
+"""What was refused: told in the log, seldom, by cause."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from conduit.errors import ConduitError, StateError, StoreUnavailable
 WARNING_INTERVAL_S = 60.0
 # Causes that are told apart at a time.
 CAUSES_MAX_COUNT = 50
+# Of a reason: it may repeat what a client sent.
+REASON_MAX_CHARS = 500
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Causes:
         if len(known) >= CAUSES_MAX_COUNT and cause not in known:
             cause = (error.code, "")
         count, _ = self._untold.get(cause, (0, ""))
-        self._untold[cause] = count + 1, error.detail
+        self._untold[cause] = count + 1, error.detail[:REASON_MAX_CHARS]
 
     def tick(self, now: float) -> None:
         """Tell what is due. Call it every second."""
@@ -51,5 +53,12 @@ class Causes:
                     self._what,
                     cause[0],
                     count,
-                    reason,
+                    _in_one_line(reason),
                 )
+
+
+def _in_one_line(text: str) -> str:
+    """The text without what would begin a line of its own, or change a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -16,6 +16,20 @@ from conduit.core.histogram import LONG_S, SHORT_S, Histogram
 from conduit.core.rate import RateWindow
 
 SAMPLE_INTERVAL_S = 5.0
+# What publishes are refused with most.
+PUBLISH_ERRORS = (
+    "malformed_json",
+    "invalid_request",
+    "unknown_field",
+    "invalid_topic",
+    "json_too_deep",
+    "payload_too_large",
+    "topic_not_found",
+    "idempotency_conflict",
+    "overloaded",
+    "store_unavailable",
+    "outcome_unknown",
+)
 # Acks whose time is measured in one second: that of each costs a tenth of what the ack does.
 ACKS_TIMED_COUNT = 100
 # One hour of samples.
@@ -68,9 +82,7 @@ class Stats:
         self.duplicate_count = 0
         # Publishes refused or failed, by error code. These are there before they come up, so that one can
         # watch for them.
-        self.publish_errors = dict.fromkeys(
-            ("overloaded", "store_unavailable", "outcome_unknown"), 0
-        )
+        self.publish_errors = dict.fromkeys(PUBLISH_ERRORS, 0)
         self.forgotten_key_count = 0
         self.delivered_count = 0
         self.redelivered_count = 0

@@ -166,6 +166,25 @@ def decode_ref(text: bytes) -> tuple[str | None, str | None]:
         return None, None
 
 
+class _Type(msgspec.Struct):
+    type: msgspec.Raw = msgspec.Raw()
+
+
+_type = msgspec.json.Decoder(_Type).decode
+_PUBLISH_IN_FRONT = re.compile(rb"""\s*\{\s*"type"\s*:\s*"publish"\s*[,}]""")
+
+
+def is_publish(text: bytes) -> bool:
+    """Whether a frame that is otherwise faulty was to publish. Where it is not JSON, that is seen if its
+    `type` comes first."""
+    if b"publish" not in text:
+        return False
+    try:
+        return bytes(_type(text).type) == b'"publish"'
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _PUBLISH_IN_FRONT.match(text) is not None
+
+
 def decode_server_frame(text: bytes) -> AnyServerFrame:
     """One frame of a server, with its payload as it came, however deep that is.
 

@@ -139,6 +139,8 @@ class HttpConnection(Watched):
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""
         self._ending = True
+        if self._framer.is_publish:
+            self.context.broker.refused_publishes.add(error)
         self._framer.forget()
         slot = Slot(None, None)
         self.enqueue(slot)

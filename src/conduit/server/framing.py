@@ -7,7 +7,15 @@ import enum
 from conduit.errors import LimitReached
 from conduit.server.chunks import Chunks, too_large
 from conduit.server.context import Limits
-from conduit.server.head import END, KNOWN_HEAD_MAX_BYTES, Head, Route, known_head, parse_head
+from conduit.server.head import (
+    END,
+    KNOWN_HEAD_MAX_BYTES,
+    PUBLISH,
+    Head,
+    Route,
+    known_head,
+    parse_head,
+)
 
 # Whose bodies may be as large as a batch: one that is encoded may be one, and hears why it is refused.
 _LARGE = frozenset({Route.BATCH, Route.ENCODED})
@@ -125,6 +133,13 @@ class Framer:
         return Phase.HEAD if self.has_input else Phase.IDLE
 
     @property
+    def is_publish(self) -> bool:
+        """Whether what is incomplete, or cannot be read, is a publish."""
+        if self._head is not None:
+            return self._head.is_publish
+        return PUBLISH.match(self._data, self._at) is not None
+
+    @property
     def has_input(self) -> bool:
         """Whether bytes have been fed that `next_request` has not used yet."""
         return self._at < len(self._data)
@@ -160,9 +175,9 @@ class Framer:
     def _begin_body(self, head: Head) -> tuple[Head, bytes] | None:
         is_small = head.route not in _LARGE
         limit = self._limits.max_frame_bytes if is_small else self._limits.max_batch_bytes
+        self._head = head
         if head.content_length > limit:
             raise too_large(limit)
-        self._head = head
         self.expects_continue = head.expects_continue and not self.has_input
         self._chunks = Chunks(self._body, limit) if head.chunked else None
         return self._continue_body(head)

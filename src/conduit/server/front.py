@@ -75,9 +75,9 @@ class Front(HttpConnection):
             request = decode_publish(body, head.idempotency_key)
             self.context.broker.publish(DEFAULT_TENANT, request, slot.answer)
         except ConduitError as error:
-            slot.answer(error)
+            self._refuse_publish(slot, error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
-            slot.answer(StateError.of(error))
+            self._refuse_publish(slot, StateError.of(error))
 
     def on_alone(self, head: Head, body: bytes) -> None:
         """Hand the request on."""
@@ -155,9 +155,13 @@ class Front(HttpConnection):
                 )
             self.context.broker.publish_batch(DEFAULT_TENANT, requests, slot.answer)
         except ConduitError as error:
-            slot.answer(error)
+            self._refuse_publish(slot, error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
-            slot.answer(StateError.of(error))
+            self._refuse_publish(slot, StateError.of(error))
+
+    def _refuse_publish(self, slot: _Publish, error: ConduitError) -> None:
+        self.context.broker.refused_publishes.add(error)
+        slot.answer(error)
 
     def _refuse_encoded(self, head: Head) -> None:
         slot = Slot(head, None)
@@ -165,7 +169,10 @@ class Front(HttpConnection):
         coding = head.headers["content-encoding"]
         detail = f"bodies are not decoded here: send it without Content-Encoding, not as {coding!r}"
         code, field = "unsupported_media_type", "Content-Encoding"
-        self.fail(slot, RequestError(detail, code=code, field=field))
+        error = RequestError(detail, code=code, field=field)
+        if head.is_publish:
+            self.context.broker.refused_publishes.add(error)
+        self.fail(slot, error)
 
     def _upgrade(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
         try:

@@ -7,6 +7,7 @@ forbids it, or although two servers in a row could read it differently, is refus
 from __future__ import annotations
 
 import enum
+import re
 from functools import lru_cache
 
 import httptools
@@ -49,6 +50,8 @@ class Route(enum.Enum):
     CONTROL = enum.auto()
 
 
+# Also of what no route takes, such as one with a query.
+PUBLISH = re.compile(rb"POST /api/publish(?:/batch)?[ ?]")
 _HOT = {b"/api/publish": Route.PUBLISH, b"/api/publish/batch": Route.BATCH}
 
 
@@ -72,6 +75,11 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     forward: bytes
     """The head for the control plane, without the empty line at its end and, for a chunked body,
     without a length: the body is passed on whole."""
+
+    @property
+    def is_publish(self) -> bool:
+        """Whether it asks to publish, whoever answers."""
+        return PUBLISH.match(self.forward) is not None
 
 
 def parse_head(raw: bytes) -> Head:

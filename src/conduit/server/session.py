@@ -21,6 +21,7 @@ from conduit.protocol.codec import (
     decode_ref,
     encode_json,
     error_frame,
+    is_publish,
     server_frame,
     text_frame,
 )
@@ -169,6 +170,8 @@ class Session(WatchedWebSocket):
                 raise InvalidRequest(f"ref may have {REF_MAX_CHARS} characters", field="ref")
             _HANDLERS[type(frame)](self, frame)
         except ConduitError as error:
+            if is_publish(text):
+                self._context.broker.refused_publishes.add(error)
             self._refuse(*decode_ref(text), error)
 
     def _subscribe(self, frame: Subscribe) -> None:

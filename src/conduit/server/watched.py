@@ -163,6 +163,10 @@ class Watched(asyncio.Protocol, abc.ABC):
         self._ending = True
         if head.route is not Route.PROBE:
             self.context.closings.count(excess.value)
+            if head.is_publish:
+                self.context.broker.refused_publishes.add(excess.error())
+            # What follows is not looked at.
+            self._framer.forget()
             raise excess.error()
 
     def _could_leave(self, state: str, now: float) -> bool:

@@ -9,7 +9,7 @@ from conduit.broker.catalog import Topic
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.receipt import AnswerAll
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, OutcomeUnknown
+from conduit.errors import ConduitError, NotFound, OutcomeUnknown
 from conduit.protocol.batch import path_of
 from conduit.protocol.records import Receipt
 
@@ -94,7 +94,13 @@ class Part:
         batch = self._batch
         for place, index in enumerate(self.indexes, start):
             topic, message = batch.messages[index]
-            batch.collect(index, batch.outcomes.stored(topic, message, seqs[place]))
+            outcome: Receipt | ConduitError
+            try:
+                outcome = batch.outcomes.stored(topic, message, seqs[place])
+            except NotFound as gone:
+                # Kept by the batch, which its frames know.
+                outcome = batch.outcomes.failed(topic, message, gone.with_traceback(None))
+            batch.collect(index, outcome)
 
     def failed(self, error: ConduitError) -> None:
         """See `Unit.failed`."""

@@ -102,13 +102,13 @@ class Outcomes:
         # Some may have come meanwhile, but not as many again.
         self.committed(messages, seqs, is_opened=True)
 
-    def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt | ConduitError:
-        """What the publisher of a message of that commit is told; those who repeat its key are told now."""
+    def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt:
+        """What the publisher of a message of that commit is told; those who repeat its key are told now.
+        Raises NotFound if its topic was deleted before: then it has failed."""
         if seq == TOPIC_GONE:
-            gone = NotFound(
+            raise NotFound(
                 f"topic {topic.name!r} was deleted", code="topic_not_found", field="topic"
             )
-            return self.failed(topic, message, gone)
         receipt = Receipt(
             message.message_id,
             topic.name,

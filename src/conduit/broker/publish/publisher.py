@@ -19,7 +19,14 @@ from conduit.broker.publish.receipt import Answer, AnswerAll
 from conduit.broker.turn import Turn
 from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
-from conduit.errors import ConduitError, OutcomeUnknown, Overloaded, StateError, StoreUnavailable
+from conduit.errors import (
+    ConduitError,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    StateError,
+    StoreUnavailable,
+)
 from conduit.names import check_topic
 from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
@@ -46,9 +53,13 @@ class Single(msgspec.Struct, eq=False, gc=False):
 
     def stored(self, seqs: Sequence[int], start: int) -> None:
         """See `Unit.stored`."""
-        outcome = self.outcomes.stored(self.topic, self.message, seqs[start])
+        try:
+            receipt = self.outcomes.stored(self.topic, self.message, seqs[start])
+        except NotFound as gone:
+            self.failed(gone)
+            return
         if not self.is_told:
-            self.answer(outcome)
+            self.answer(receipt)
 
     def failed(self, error: ConduitError) -> None:
         """See `Unit.failed`."""
@@ -77,6 +88,7 @@ class Publisher:
         self._admission = admission
         self._keys = keys
         self._outcomes = outcomes
+        self.refusals = outcomes.refusals
         self._committers = committers
         # Bound once: the way of every single publish goes through these.
         self._find = catalog.find
@@ -93,7 +105,7 @@ class Publisher:
 
     def tick(self, now: float) -> None:
         """Tell in the log of what was refused. Call it every second."""
-        self._outcomes.refusals.tick(now)
+        self.refusals.tick(now)
 
     # One ------------------------------------------------------------------------------------------
 
@@ -242,7 +254,7 @@ class Publisher:
         tenant: str,
         fields: Mapping[str, str],
         publish: Callable[[], None],
-        refuse: Callable[[ConduitError], None],
+        answer: Callable[[ConduitError], None],
     ) -> None:
         """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted.
 
@@ -257,6 +269,7 @@ class Publisher:
             raise Overloaded("too many topics are being created")
 
         deadline = Deadline(self._admission.timeout_s)
+        refuse = partial(self._outcomes.refuse, answer=answer)
 
         async def create() -> None:
             try:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from conduit.broker.causes import Causes
 from conduit.broker.stats import Stats
-from conduit.errors import ConduitError, StateError, Unavailable
+from conduit.errors import ConduitError, StateError
+from conduit.protocol.codes import CODES
 
 
 class Refusals:
-    """The log tells of those that are the server's: a publisher's own faults are told to the publisher."""
+    """A producer all of whose publishes are refused may be one that nobody looks at: so these are told here
+    too, whether the fault is the server's or the publisher's.
+
+    The broker adds what it refuses; who answers a publish without asking the broker adds that.
+    """
 
     def __init__(self, stats: Stats) -> None:
         self._stats = stats
@@ -17,9 +22,10 @@ class Refusals:
     def add(self, error: ConduitError) -> None:
         """A publish was answered with this."""
         counts = self._stats.publish_errors
-        counts[error.code] = counts.get(error.code, 0) + 1
-        if isinstance(error, Unavailable | StateError):
-            self._causes.add(error)
+        # As it is answered: a code is a label, and there are only so many.
+        code = error.code if error.code in CODES else StateError.code
+        counts[code] = counts.get(code, 0) + 1
+        self._causes.add(error)
 
     def tick(self, now: float) -> None:
         """See `Causes.tick`."""

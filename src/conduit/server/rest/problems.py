@@ -25,6 +25,7 @@ from conduit.server.rest.inputs import UNKNOWN_FIELD
 # What routes are made for.
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 
+_PUBLISHES = frozenset({"/api/publish", "/api/publish/batch"})
 _NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
 
@@ -43,16 +44,18 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConduitError)
-    # Publishes are told of by themselves.
-    is_change = request.method != "GET" and not request.url.path.startswith("/api/publish")
-    if is_change and isinstance(error, Unavailable | StateError):
-        request.app.state.context.broker.refused_changes.add(error)
+    broker = request.app.state.context.broker
+    if request.method == "POST" and request.url.path in _PUBLISHES:
+        if not getattr(request.state, "is_told", False):
+            broker.refused_publishes.add(error)
+    elif request.method != "GET" and isinstance(error, Unavailable | StateError):
+        broker.refused_changes.add(error)
     return problem_response(error, request.state.request_id)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(refusal(error.errors()), request.state.request_id)
+    return await _refused(request, refusal(error.errors()))
 
 
 async def _http(request: Request, error: Exception) -> Response:

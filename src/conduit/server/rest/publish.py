@@ -1,6 +1,7 @@
 """`POST /api/publish` and `/api/publish/batch`, where the fast path leaves them to the application.
 
-It does so with whatever is not the plain request: a query string, another method.
+It does so with whatever is not the plain request: a query string, another method. What is refused before
+the broker is asked is counted where it is answered (problems.py); once it `is_told`, the broker counts.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ async def publish(
 ) -> Response:
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)
+    request.state.is_told = True
     receipt = await result_of(partial(shared.broker.publish, tenant, message))
     return Response(encode_json(receipt), media_type=JSON)
 
@@ -78,5 +80,6 @@ async def publish(
 async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Response:
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body(), shared.limits.max_batch_count)
+    request.state.is_told = True
     receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
     return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)
