@@ -351,8 +351,6 @@ def test_the_least_value_that_a_description_names_is_the_least():
     }
     assert named == {
         "CONDUIT_DELIVERY_MEMORY_MAX_BYTES": 1 << 20,
-        "CONDUIT_CONNECTION_MEMORY_MAX_BYTES": 1 << 20,
-        "CONDUIT_MAX_BYTES_PER_CONNECTION": 1 << 20,
     }
     for name, least in named.items():
         load_settings({name: str(least)})

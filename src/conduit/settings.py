@@ -23,6 +23,7 @@ from pydantic import (
 
 from conduit import store_url
 from conduit.addresses import networks
+from conduit.request_size import request_max_bytes
 from conduit.variables import PREFIX
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -214,13 +215,13 @@ class Settings(BaseModel):
         268_435_456,
         description="Most bytes that all connections together keep in memory: requests and messages that "
         "have not come in whole, and answers and frames that were not taken. Beyond it, those that have "
-        "kept most for longest are closed. At least 1048576.",
+        "kept most for longest are closed. At least what one request may take.",
         ge=1 << 20,
     )
     max_bytes_per_connection: int = Field(
         33_554_432,
         description="Most bytes of the same that one connection keeps; one that keeps more is closed. "
-        "At least 1048576.",
+        "At least what one request may take.",
         ge=1 << 20,
     )
     ping_interval_s: Seconds = Field(
@@ -331,6 +332,20 @@ class Settings(BaseModel):
         payload = info.data.get("max_payload_bytes", 0)
         if size < payload:
             raise ValueError(f"must be at least {_variable('max_payload_bytes')} ({payload})")
+        return size
+
+    @field_validator("connection_memory_max_bytes", "max_bytes_per_connection")
+    @classmethod
+    def _a_request_has_room(cls, size: int, info: ValidationInfo) -> int:
+        limits = ("max_payload_bytes", "max_batch_bytes", "max_headers_bytes")
+        given: list[int] = [info.data[name] for name in limits if name in info.data]
+        # One that is wrong is told by itself.
+        if len(given) == len(limits) and size < (least := request_max_bytes(*given)):
+            raise ValueError(
+                f"is {size}: it must be at least {least}, which one request may take; that is less with less "
+                f"of {_variable('max_batch_bytes')}, {_variable('max_payload_bytes')} or "
+                f"{_variable('max_headers_bytes')}"
+            )
         return size
 
     @property

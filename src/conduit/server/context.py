@@ -13,6 +13,7 @@ from conduit.core.liveness import Timing
 from conduit.core.message import Retention
 from conduit.core.quota import Kind, Quota
 from conduit.errors import StoreUnavailable, Unavailable
+from conduit.request_size import frame_max_bytes, request_max_bytes
 from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
@@ -21,10 +22,6 @@ from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
 
 NO_BOUNDS = Retention()
-# A frame is a payload and what stands around it: names, headers, key.
-FRAME_OVERHEAD_BYTES = 65_536
-# What the loop reads at once of an HTTP connection.
-READ_MAX_BYTES = 262_144
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,13 +49,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def max_frame_bytes(self) -> int:
         """Largest WebSocket message from a client, and largest body of a request but a batch."""
-        return self.max_payload_bytes + FRAME_OVERHEAD_BYTES
+        return frame_max_bytes(self.max_payload_bytes)
 
     @property
     def max_request_bytes(self) -> int:
         """What one connection keeps at most of a request that is within the limits."""
-        body_bytes = max(self.max_batch_bytes, self.max_frame_bytes)
-        return body_bytes + self.max_headers_bytes + READ_MAX_BYTES
+        return request_max_bytes(
+            self.max_payload_bytes, self.max_batch_bytes, self.max_headers_bytes
+        )
 
 
 class Keeping(Protocol):
@@ -118,7 +116,7 @@ class Context:
             min_bytes_per_s=limits.unread_min_bytes_per_s,
         )
         self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
-        # One request within the limits has room, whatever is set.
+        # One request within the limits has room: what is set and less is refused, and a default gives way.
         self.memory: Quota[Keeping] = Quota(
             max(limits.connection_memory_max_bytes, limits.max_request_bytes),
             max(limits.max_bytes_per_connection, limits.max_request_bytes),
