@@ -1,5 +1,6 @@
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,12 @@ def codes_in(tree):
                 yield value.value, value.lineno
 
 
-def codes_that_reach_the_wire():
+def codes_that_reach_the_wire(*places):
     root = Path(conduit.__file__).parent
     for path in sorted(root.rglob("*.py")):
         place = path.relative_to(root)
-        if place.parts[0] not in LOCAL_PACKAGES:
+        is_meant = not places or place.as_posix().startswith(places)
+        if place.parts[0] not in LOCAL_PACKAGES and is_meant:
             for code, line in codes_in(ast.parse(path.read_text())):
                 yield code, f"{place}:{line}"
 
@@ -121,13 +123,58 @@ def test_the_statuses_of_the_original_api_are_kept(name, status):
     assert CODES[name].status == status
 
 
-def test_the_errors_in_the_docs_are_those_of_the_table():
-    page = Path(__file__).parents[2] / "docs" / "websocket.md"
-    rows = page.read_text().partition("## Errors\n")[2].splitlines()
+DOCS = Path(__file__).parents[2] / "docs"
+# What answers frames, besides what the store and publishing raise.
+OF_FRAMES = ("server/session.py", "server/watched_socket.py", "broker/attach", "protocol/codec.py")
+# Refused with a close code that is not the code's own (`Session.refuse`).
+ENDING = {"request_timeout"}
+
+
+def told_of_frames():
+    rows = (DOCS / "websocket.md").read_text().partition("## Errors\n")[2].splitlines()
     told = {}
     for row in rows:
         if row.startswith("| `"):
             names, again = [cell.strip() for cell in row.split("|")[1:3]]
             told |= {name.strip("` "): again == "yes" for name in names.split(",")}
+    return told
+
+
+def test_the_errors_in_the_docs_are_those_of_the_table():
+    told = told_of_frames()
     assert len(told) > 15
     assert told == {code: CODES[code].retryable for code in told}
+
+
+def test_what_a_frame_is_answered_with_is_in_the_docs():
+    found = {code for code, _ in codes_that_reach_the_wire(*OF_FRAMES)}
+    assert {"request_timeout", "unknown_frame_type", "stale_attempt"} <= found
+    # Of starts and pages, which HTTP has too.
+    assert found - told_of_frames().keys() == set()
+
+
+def test_the_docs_name_the_errors_after_which_a_connection_ends():
+    text = " ".join((DOCS / "websocket.md").read_text().split())
+    (sentence,) = re.findall(r"The connection ends after (.*?), and after the `overloaded`", text)
+    told = set(re.findall(r"`(\w+)`", sentence))
+    assert told == ENDING | {code for code in told_of_frames() if CODES[code].close is not None}
+
+
+def test_every_code_that_is_raised_is_in_the_docs():
+    pages = "".join((DOCS / name).read_text() for name in ("http-api.md", "websocket.md"))
+    raised = {code for code, _ in codes_that_reach_the_wire()} - {"config", "unavailable"}
+    assert {code for code in raised if f"`{code}`" not in pages} == set()
+
+
+def test_the_table_of_what_any_endpoint_may_answer_has_the_statuses():
+    section = (DOCS / "http-api.md").read_text().partition("## Errors\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", section, re.MULTILINE))
+    assert rows == {code: str(CODES[code].status) for code in rows}
+    # What is raised at the edge, whatever is asked for.
+    edge = {
+        code
+        for code, place in codes_that_reach_the_wire("server/")
+        if not place.startswith(("server/rest", *OF_FRAMES))
+    }
+    assert {"forbidden", "headers_too_large"} <= edge
+    assert edge - rows.keys() == set()
