@@ -5,12 +5,8 @@ import pytest
 from annotated_types import Ge, Gt, Le
 from pydantic import ValidationError
 
-from conduit.broker import changes
-from conduit.broker.attach import connection
-from conduit.client import rest
-from conduit.environment import described, load_settings
+from conduit.environment import load_settings
 from conduit.errors import ConfigError
-from conduit.server.rest import edge
 from conduit.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -355,40 +351,3 @@ def test_the_least_value_that_a_description_names_is_the_least():
     for name, least in named.items():
         load_settings({name: str(least)})
         assert problems(**{name: str(least - 1)})
-
-
-def test_the_documentation_lists_every_variable_with_its_default_and_description():
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.MULTILINE)
-    # In words if there is no value.
-    expected = [
-        (
-            each.name,
-            each.default if each.default in ("none", "hostname") else f"`{each.default}`",
-            each.about,
-        )
-        for each in described()
-    ]
-    assert sorted(rows) == sorted(expected)
-
-
-def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
-    rows = re.findall(r"^\| `([A-Z_]+_TIMEOUT_S)`, (\d+) s \|", DOCS.read_text(), re.MULTILINE)
-    assert {name: float(value) for name, value in rows} == {
-        "CHANGE_TIMEOUT_S": changes.CHANGE_TIMEOUT_S,
-        "SUBSCRIBE_TIMEOUT_S": connection.SUBSCRIBE_TIMEOUT_S,
-        "ANSWER_TIMEOUT_S": edge.ANSWER_TIMEOUT_S,
-    }
-    assert rest.ANSWER_TIMEOUT_S == 30
-
-
-def test_what_is_said_to_be_refused_or_to_do_nothing_is():
-    """As docs/configuration.md has it."""
-    text = " ".join(DOCS.read_text().split())
-    assert "`REDIS_URL` and `ENABLE_AUTH=true` are refused" in text
-    for refused in ({"REDIS_URL": "redis://x"}, {"ENABLE_AUTH": "true"}):
-        with pytest.raises(ConfigError):
-            load_settings(refused)
-    idle = ("DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET")
-    assert "`DEFAULT_API_KEY`, `NODE_ADDR` and `INTERNAL_SECRET` do nothing" in text
-    said = load_settings(dict.fromkeys(idle, "x")).warnings
-    assert [line.split()[0] for line in said] == list(idle)

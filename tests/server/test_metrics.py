@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -119,6 +122,29 @@ async def test_names_and_units_are_as_promtool_wants_them(api: Api):
     await api.topic("t")
     await api.die("t", subscription="s")
     assert faults((await api.send("GET", "/metrics")).text) == []
+
+
+async def test_every_metric_is_in_the_docs(api: Api):
+    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+    await api.topic("t")
+    await api.die("t", subscription="s")
+    text = (await api.send("GET", "/metrics")).text
+    names = set(re.findall(r"^# HELP (conduit_\w+)", text, re.MULTILINE))
+    assert len(names) > 40
+    assert {name for name in names if f"`{name}`" not in page} == set()
+    written = set(re.findall(r"`(conduit_\w+?)(?:_bucket)?`", page))
+    # Of SQLite only.
+    absent = {f"conduit_store_{name}_bytes" for name in ("free", "wal", "disk_free")}
+    assert written - names == absent
+
+
+async def test_a_help_text_needs_none_before_it(api: Api):
+    # Prometheus shows each alone.
+    text = (await api.send("GET", "/metrics")).text
+    helps = re.findall(r"^# HELP conduit_\w+ (.*)", text, re.MULTILINE)
+    assert [
+        each for each in helps if re.search(r"\bOf (that|these|those)\b|\bof them\b", each)
+    ] == []
 
 
 async def test_what_connections_keep_and_were_closed_for_is_there_before_it_happens(api: Api):

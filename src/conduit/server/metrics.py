@@ -54,15 +54,15 @@ _COUNTERS = {
     "unknown_ack_count": "Acks of messages that were never delivered here.",
     "full_count": "Times that a subscription got nothing new, because too many deliveries waited.",
     "gap_count": "Gap frames sent.",
-    "slow_closed_count": "Connections closed because they did not drain.",
+    "slow_closed_count": "WebSocket connections closed because they did not drain.",
     "bad_frame_count": "Frames of clients that could not be used.",
-    "bad_closed_count": "Connections closed because of too many of them.",
+    "bad_closed_count": "WebSocket connections closed because too many of their frames could not be used.",
 }
 
 # Field of Sizes → what it is.
 _SIZES = {
     "size_bytes": "What the store takes: messages, dead letters, indexes and free room.",
-    "free_bytes": "Of that, room that is free for what comes next.",
+    "free_bytes": "Room in the store that is free for what comes next; a part of its size.",
     "wal_bytes": "Commits beside the database file that are not in it yet.",
     "disk_free_bytes": "What is left on the disk of the database file.",
 }
@@ -127,7 +127,11 @@ class _Collector(Collector):
             pauses.count,
             pauses.total_s,
         )
-        yield _gauge("gc_longest_pause_seconds", "The longest of them.", pauses.longest_s)
+        yield _gauge(
+            "gc_longest_pause_seconds",
+            "The longest pause for Python's garbage collector since the start.",
+            pauses.longest_s,
+        )
         yield CounterMetricFamily(
             "conduit_log_line_dropped",
             "Log lines dropped because nobody took them, or the disk was full.",
@@ -169,7 +173,7 @@ def _of_stats(stats: Stats) -> Iterator[Metric]:
         yield CounterMetricFamily(name, about, getattr(stats, attribute))
     refused = CounterMetricFamily(
         "conduit_publish_error",
-        "Publishes refused or failed, by error code.",
+        "Publishes answered with an error, by its code; a batch is one.",
         labels=["code"],
     )
     for code, count in stats.publish_errors.items():

@@ -1,0 +1,65 @@
+"""What docs/configuration.md says of settings and time limits is as they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conduit.broker import changes
+from conduit.broker.attach import connection
+from conduit.client import rest
+from conduit.environment import described, load_settings
+from conduit.errors import ConfigError
+from conduit.server.rest import edge
+from conduit.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
+
+
+def test_durations_of_whole_seconds_are_named():
+    settings = load_settings({})
+    whole = {
+        field.alias
+        for name, field in Settings.model_fields.items()
+        if re.search("(?<!_per)_s$", name) and isinstance(getattr(settings, name), int)
+    }
+    text = DOCS.read_text()
+    (said,) = re.findall(r"may have a fraction, but for (.*?), which are whole seconds", text)
+    assert set(re.findall(r"`(\w+)`", said)) == whole
+
+
+def test_the_documentation_lists_every_variable_with_its_default_and_description():
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.MULTILINE)
+    # In words if there is no value.
+    expected = [
+        (
+            each.name,
+            each.default if each.default in ("none", "hostname") else f"`{each.default}`",
+            each.about,
+        )
+        for each in described()
+    ]
+    assert sorted(rows) == sorted(expected)
+
+
+def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
+    rows = re.findall(r"^\| `([A-Z_]+_TIMEOUT_S)`, (\d+) s \|", DOCS.read_text(), re.MULTILINE)
+    assert {name: float(value) for name, value in rows} == {
+        "CHANGE_TIMEOUT_S": changes.CHANGE_TIMEOUT_S,
+        "SUBSCRIBE_TIMEOUT_S": connection.SUBSCRIBE_TIMEOUT_S,
+        "ANSWER_TIMEOUT_S": edge.ANSWER_TIMEOUT_S,
+    }
+    assert rest.ANSWER_TIMEOUT_S == 30
+
+
+def test_what_is_said_to_be_refused_or_to_do_nothing_is():
+    """As docs/configuration.md has it."""
+    text = " ".join(DOCS.read_text().split())
+    assert "`REDIS_URL` and `ENABLE_AUTH=true` are refused" in text
+    for refused in ({"REDIS_URL": "redis://x"}, {"ENABLE_AUTH": "true"}):
+        with pytest.raises(ConfigError):
+            load_settings(refused)
+    idle = ("DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET")
+    assert "`DEFAULT_API_KEY`, `NODE_ADDR` and `INTERNAL_SECRET` do nothing" in text
+    said = load_settings(dict.fromkeys(idle, "x")).warnings
+    assert [line.split()[0] for line in said] == list(idle)
