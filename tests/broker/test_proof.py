@@ -220,11 +220,26 @@ def test_the_log_says_what_is_wrong_how_many_were_refused_and_that_it_is_over(ca
     virtually(work)
     first, again, over = [record.getMessage() for record in caplog.records]
     assert first == (
-        "not ready for 0 s: the store takes no writes: the disk is full; commits refused so far: 100"
+        "not ready: the store takes no writes: the disk is full; commits refused so far: 100"
     )
     assert again.startswith("not ready for 60 s: the store takes no writes: the disk is full")
     assert over.startswith("ready again: the store takes writes, after 6")
     assert over.endswith("commits refused meanwhile: 100")
+
+
+def test_where_only_the_row_was_refused_the_log_counts_nothing(caplog):
+    caplog.set_level(logging.INFO, logger="conduit.broker.publish.proof")
+
+    async def work(disk: Disk, proof: Proof) -> None:
+        disk.room_bytes = 0
+        await asyncio.sleep(INTERVAL_S + 0.1)
+        disk.room_bytes = ROW_MAX_BYTES
+        await asyncio.sleep(INTERVAL_S + 0.1)
+
+    virtually(work)
+    first, over = [record.getMessage() for record in caplog.records]
+    assert first == "not ready: the store takes no writes: the disk is full"
+    assert "refused" not in over
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), FULL])

@@ -153,7 +153,7 @@ async def test_what_connections_keep_and_were_closed_for_is_there_before_it_happ
     assert kept == {"request", "answer", "message", "queue"}
     closed = {one.labels["reason"]: one.value for one in samples if "connection_closed" in one.name}
     assert closed == dict.fromkeys(REASONS, 0)
-    api.context.closings.count("memory")
+    api.context.closings.count("memory", None)
     _, samples = await scrape(api)
     assert {one.value for one in samples if one.labels.get("reason") == "memory"} == {1}
 

@@ -339,7 +339,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-async def test_who_sends_more_bad_frames_than_it_may_is_closed_and_told_why(port: Port, bad: bytes):
+async def test_who_sends_more_bad_frames_than_it_may_is_closed_and_told_why(
+    port: Port, bad: bytes, caplog: pytest.LogCaptureFixture
+):
     client = await port.connect()
     good = said(type="publish", topic=TOPIC, payload=1)
     void = said(type="publish", topic=TOPIC, payload="void") * 1_000
@@ -359,6 +361,10 @@ async def test_who_sends_more_bad_frames_than_it_may_is_closed_and_told_why(port
     assert port.last_seq == 1
     stats = port.broker.stats
     assert (stats.bad_frame_count, stats.bad_closed_count) == (BAD_FRAMES_MAX_COUNT + 1, 1)
+    port.context.closings.report(0.0)
+    (line,) = [one.getMessage() for one in caplog.records if "4529" in one.getMessage()]
+    assert line.startswith("1 connection was closed with 4529")
+    assert line.endswith("; from 127.0.0.1 (1)")
 
 
 async def test_who_sends_a_bad_frame_now_and_then_is_not_closed(port: Port):

@@ -300,3 +300,4 @@ async def test_commits_that_a_killed_server_left_are_told_when_they_are_applied(
     await (await opened(killed / path.name)).close()
     (record,) = caplog.records
     assert "had not ended in good order" in record.getMessage()
+    assert record.levelname == "WARNING"

@@ -253,6 +253,7 @@ class Session(WatchedWebSocket):
         self._bad_count += 1
         if self._bad_count > BAD_FRAMES_MAX_COUNT and not self.closing:
             stats.bad_closed_count += 1
+            self._context.closings.count("bad_frames", self._transport)
             self._kept = None
             detail = f"more than {BAD_FRAMES_MAX_COUNT} frames of this connection could not be used"
             self._refuse(None, None, LimitReached(detail, code="too_many_bad_frames"))

@@ -145,12 +145,12 @@ class Watched(asyncio.Protocol, abc.ABC):
 
     def _expire(self, state: str) -> None:
         if state == "spare" and self._excess is not None:
-            self.context.closings.count(self._excess.value)
+            self.context.closings.count(self._excess.value, self._transport)
             self.refuse(self._excess.error())
         elif state == "silent":
             self._cut("silent")
         elif state in ("head", "body"):
-            self.context.closings.count(state)
+            self.context.closings.count(state, self._transport)
             detail = f"the request's {state} did not arrive in time"
             self.refuse(RequestError(detail, code="request_timeout"))
         elif self._transport is not None:
@@ -162,7 +162,7 @@ class Watched(asyncio.Protocol, abc.ABC):
         """Answer no more than this, and only if it is a probe's. Raises ConduitError."""
         self._ending = True
         if head.route is not Route.PROBE:
-            self.context.closings.count(excess.value)
+            self.context.closings.count(excess.value, self._transport)
             if head.is_publish:
                 self.context.broker.refused_publishes.add(excess.error())
             # What follows is not looked at.
@@ -183,7 +183,7 @@ class Watched(asyncio.Protocol, abc.ABC):
         has_asked = self._taken_count and not self._framer.is_empty
         if not is_quiet or has_asked or self._transport is None:
             return False
-        self.context.closings.count("displaced")
+        self.context.closings.count("displaced", self._transport)
         self.context.connections.discard(self)
         self._ending = True
         self._transport.close()
@@ -219,7 +219,7 @@ class Watched(asyncio.Protocol, abc.ABC):
     def give_way(self, kind: Kind) -> None:
         """All connections together keep too much, and this one has kept most for longest: let go."""
         if kind is Kind.REQUEST and not (self._busy or self._ending):
-            self.context.closings.count("memory")
+            self.context.closings.count("memory", self._transport)
             self.refuse(Overloaded("the server keeps as much for connections as it may"))
         else:
             self._cut("memory")
@@ -227,5 +227,5 @@ class Watched(asyncio.Protocol, abc.ABC):
     def _cut(self, reason: str) -> None:
         """End it at once: whatever is unsent has waited for long enough."""
         if self._transport is not None:
-            self.context.closings.count(reason)
+            self.context.closings.count(reason, self._transport)
             self._transport.abort()

@@ -79,7 +79,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
             return
         self._give_back(self._source, now)
         if self._is_overdue(self._source, now):
-            self._context.closings.count("message")
+            self._context.closings.count("message", self._transport)
             error = RequestError("a message did not come whole in time", code="request_timeout")
             self.refuse(error, CLOSE_LATE)
         self._heard_lately = False
@@ -92,7 +92,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
 
     def give_way(self, kind: Kind) -> None:
         """All connections together keep too much, and this one has kept most for longest: let go."""
-        self._context.closings.count("memory")
+        self._context.closings.count("memory", self._transport)
         if kind is Kind.QUEUE:
             self._closing_with = CLOSE_SLOW
             self.on_slow()

@@ -126,14 +126,22 @@ class Proof:
         if problem is None:
             if self._since is not None:
                 lasted_s, self._since = now - self._since, None
-                text = "ready again: %s takes writes, after %.1f s; commits refused meanwhile: %d"
-                logger.warning(text, self.name, lasted_s, self._refused_count)
+                refused = self._refused("meanwhile")
+                text = "ready again: %s takes writes, after %.1f s%s"
+                logger.warning(text, self.name, lasted_s, refused)
             self._refused_count = 0
         elif self._since is None or now >= self._told_at + REPEAT_S:
+            since = "" if self._since is None else f" for {now - self._since:.0f} s"
             self._since = now if self._since is None else self._since
             self._told_at = now
-            text = "not ready for %.0f s: %s takes no writes: %s; commits refused so far: %d"
-            logger.warning(text, now - self._since, self.name, problem, self._refused_count)
+            text = "not ready%s: %s takes no writes: %s%s"
+            logger.warning(text, since, self.name, problem, self._refused("so far"))
+
+    def _refused(self, when: str) -> str:
+        """How many commits were: none, if it was the row that was refused. What became of publishes is told
+        by itself: many may have been in one commit, or were refused before there was one."""
+        count = self._refused_count
+        return f"; commits refused {when}: {count}" if count else ""
 
     async def _run(self) -> None:
         while True:

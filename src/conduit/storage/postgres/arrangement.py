@@ -60,8 +60,7 @@ def _put(arranged: dict[int, Shard], shard: Shard, identity: Identity, log_id: s
     if other is not shard:
         names = f"{other.database.where} and {shard.database.where}"
         raise _refused(
-            f"names a database twice: {names} are both number {identity.number} of this log; one may be a"
-            " copy of the other"
+            f"names a database twice: {names} are the same part of this log; one may be a copy of the other"
         )
     shard.number = identity.number
 
@@ -77,15 +76,19 @@ async def _add(arranged: dict[int, Shard], new: Sequence[Shard], log_id: str) ->
     for shard in new:
         taken = await _reserve(home, shard, taken + 1)
         _put(arranged, shard, await shard.become(Identity(log_id, taken)), log_id)
-        logger.info("%s is database %d of this log from now on", shard.database.where, shard.number)
+        logger.info("%s is a part of this log from now on", shard.database.where)
 
 
 def _refuse_missing(missing: set[int], given: Mapping[int, str], new: Sequence[Shard]) -> None:
     if missing:
-        names = ", ".join(f"{number} ({given.get(number, '?')})" for number in sorted(missing))
+        # By where they were last: `conduit migrate status` counts those of the list, and not of the log.
+        names = ", ".join(
+            given.get(number, "one of which it is not known where it was")
+            for number in sorted(missing)
+        )
         raise _refused(
-            f"lacks databases of this log that have topics: number {names}{_but_has(new)}. A database may be"
-            " added to them, and takes the place of none"
+            f"lacks databases of this log that have topics: {names}{_but_has(new)}. A database may be added"
+            " to them, and takes the place of none"
         )
 
 

@@ -221,7 +221,8 @@ def _tell_of_wal(path: Path) -> None:
     also to a backup that was put there, which is then what it was before."""
     wal = path.with_name(f"{path.name}-wal")
     if wal.exists() and (size := wal.stat().st_size):
-        logger.info(
+        # Perhaps nothing is wrong; if something is, nothing else says so.
+        logger.warning(
             "%s has %d bytes of commits, which are now part of the database: the server had not ended in "
             "good order. If it was restored from a backup since, that is undone: see docs/backup.md",
             wal,
