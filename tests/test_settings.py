@@ -247,7 +247,7 @@ def test_what_is_no_number_is_told_in_plain_words():
     assert problems(PORT="http", CONDUIT_KEEP_ALIVE_S="x", ENABLE_AUTH="perhaps") == (
         "PORT is 'http': it must be a whole number.",
         "ENABLE_AUTH is 'perhaps': it must be true or false.",
-        "CONDUIT_KEEP_ALIVE_S is 'x': it must be a number.",
+        "CONDUIT_KEEP_ALIVE_S is 'x': it must be a number of seconds.",
     )
 
 
@@ -351,3 +351,21 @@ def test_the_least_value_that_a_description_names_is_the_least():
     for name, least in named.items():
         load_settings({name: str(least)})
         assert problems(**{name: str(least - 1)})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("CONDUIT_RETENTION_MAX_AGE_S", "7d", "a whole number of seconds, or none."),
+        ("CONDUIT_RETENTION_MAX_BYTES", "1GB", "a whole number of bytes, or none."),
+        ("CONDUIT_RETENTION_MAX_MESSAGES", "0", "greater than or equal to 1, or none."),
+        ("CONDUIT_DEAD_LETTER_MAX_AGE_S", "1.5", "a whole number of seconds."),
+        ("CONDUIT_BODY_TIMEOUT_S", "5s", "a number of seconds."),
+        ("CONDUIT_MAX_TOPICS", "1k", "a whole number."),
+        ("CONDUIT_TRUSTED_PROXIES", "x", "private, or none; 'x' is none of these."),
+    ],
+)
+def test_what_a_setting_must_be_is_said_whole(name, given, wanted):
+    (sentence,) = problems(**{name: given})
+    assert sentence.startswith(name)
+    assert sentence.endswith(wanted)

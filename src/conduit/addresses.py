@@ -26,7 +26,8 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
                 found += [ip_network(network) for network in plain.split(",")]
         except ValueError:
             raise ValueError(
-                f"must be addresses, networks such as 203.0.113.0/24, or private; {name!r} is none of these"
+                "must be addresses, networks such as 203.0.113.0/24, private, or none; "
+                f"{name!r} is none of these"
             ) from None
     return tuple(found)
 

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from conduit import store_url, variables
 from conduit.errors import ConfigError
-from conduit.settings import Settings
+from conduit.settings import Settings, may_be_none
 
 # Where pydantic's sentences are about parsing.
 _PLAIN = {
@@ -24,6 +24,10 @@ _PLAIN = {
     "float_parsing": "must be a number",
     "bool_parsing": "must be true or false",
 }
+
+# What is no number is perhaps one with a unit, such as 7d.
+_NUMBERS = frozenset({"int_parsing", "int_from_float", "float_parsing"})
+_UNITS = {"_bytes_per_s": " of bytes", "_s": " of seconds", "_bytes": " of bytes"}
 
 
 class Variable(NamedTuple):
@@ -104,6 +108,10 @@ def _sentence(problem: ErrorDetails) -> str:
     field = Settings.model_fields[name]
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     text = _PLAIN.get(problem["type"], text.replace("should be", "must be"))
+    if problem["type"] in _NUMBERS:
+        text += next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+    if may_be_none(field):
+        text += ", or none"
     if field.annotation in (str, SecretStr | None) or problem["type"] == "value_error":
         return f"{field.alias} {text}."
     return f"{field.alias} is {problem['input']!r}: it {text}."

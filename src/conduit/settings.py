@@ -20,6 +20,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 
 from conduit import store_url
 from conduit.addresses import networks
@@ -39,6 +40,15 @@ def _none_is_unbounded(value: object) -> object:
 Bound = Annotated[
     Annotated[int, Field(ge=1, le=1 << 53)] | None, BeforeValidator(_none_is_unbounded)
 ]
+
+
+def may_be_none(field: FieldInfo) -> bool:
+    """Whether a setting may be the word `none`."""
+    return any(
+        isinstance(each, BeforeValidator) and each.func is _none_is_unbounded
+        for each in field.metadata
+    )
+
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
 _NODE_ID = re.compile(r"[!-~]{1,255}")

@@ -74,6 +74,7 @@ def test_a_database_that_is_not_there_ends_the_start_without_a_secret(cluster):
     assert done.returncode == 6
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"error: 127.0.0.1:{cluster.port}/missing: the database does not exist")
+    assert line.endswith(" (code store_unavailable)")
     assert SECRET not in done.stdout + done.stderr
 
 

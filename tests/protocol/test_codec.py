@@ -110,12 +110,12 @@ def test_what_is_not_json_is_malformed(body):
         (
             b'{"type":"subscribe","topic":"t","start":{"positions":{"t":{}}}}',
             "invalid_request",
-            "start.positions[...].seq",
+            "start.positions.t.seq",
         ),
         (
             b'{"type":"subscribe","topic":"t","start":{"positions":{"t":{"seq":1,"at":2}}}}',
             "unknown_field",
-            "start.positions[...].at",
+            "start.positions.t.at",
         ),
         (b'{"type":"ack","message_ids":["a",3]}', "invalid_request", "message_ids[1]"),
         (b'{"type":"ack","topic":"t","seq":1.5}', "invalid_request", "seq"),
@@ -125,7 +125,7 @@ def test_what_is_not_json_is_malformed(body):
         (
             b'{"type":"publish","topic":"t","payload":1,"headers":{"h":1}}',
             "invalid_request",
-            "headers[...]",
+            "headers.h",
         ),
         (b'{"type":"publish","topic":"t","payload":1,"ref":1}', "invalid_request", "ref"),
     ],

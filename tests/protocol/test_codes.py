@@ -125,7 +125,7 @@ def test_the_statuses_of_the_original_api_are_kept(name, status):
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What answers frames, besides what the store and publishing raise.
-OF_FRAMES = ("server/session.py", "server/watched_socket.py", "broker/attach", "protocol/codec.py")
+OF_FRAMES = ("server/session.py", "server/watched_socket.py", "broker/attach", "protocol/faults.py")
 # Refused with a close code that is not the code's own (`Session.refuse`).
 ENDING = {"request_timeout"}
 

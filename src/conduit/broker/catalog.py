@@ -204,7 +204,9 @@ class Catalog(Topics):
     def _creating(self, count: int) -> Iterator[None]:
         """So many topics more count meanwhile. Raises LimitReached."""
         if len(self._ids) + self._creating_count + count > self._max_count:
-            raise LimitReached(f"there may be {self._max_count} topics (CONDUIT_MAX_TOPICS)")
+            raise LimitReached(
+                f"there are as many topics as there may be: {self._max_count} (CONDUIT_MAX_TOPICS)"
+            )
         self._creating_count += count
         try:
             yield

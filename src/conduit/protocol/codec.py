@@ -1,7 +1,7 @@
 """Bytes to frames and back.
 
-Decoding turns every fault into one error with a code and the field's name. Server frames are built
-whole, WebSocket header included: no receiver's bytes differ from another's (RFC 6455 §5.1: a server
+Decoding turns every fault into one error with a code and the field's name (faults.py). Server frames are
+built whole, WebSocket header included: no receiver's bytes differ from another's (RFC 6455 §5.1: a server
 does not mask), so what is built once is written to all.
 """
 
@@ -12,12 +12,13 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import NoReturn, TypeVar, get_args
+from typing import TypeVar
 
 import msgspec
 
 from conduit.errors import ConduitError, InvalidRequest, Unavailable
 from conduit.protocol.depth import decode_deep
+from conduit.protocol.faults import refuse
 from conduit.protocol.frames import (
     AnyClientFrame,
     AnyServerFrame,
@@ -29,19 +30,6 @@ from conduit.protocol.frames import (
 T = TypeVar("T")
 
 encode_json = msgspec.json.Encoder().encode
-
-ERROR_MAX_CHARS = 200
-
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`?")
-_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
-_WRONG_KIND = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
-_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
-# What is said of half a pair depends on what follows it, and is not always that it is one.
-_ABOUT_A_SURROGATE = re.compile("truncated|hex escape|surrogate pair")
-_HALF_A_PAIR = re.compile(
-    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
-)
 
 # Members of a frame that are no arrays and no objects, and its `ref`, from either end of the text.
 _STRING = rb'"(?:[^"\\]|\\.)*+"'
@@ -58,65 +46,8 @@ def decode_strictly(body: bytes, decode: Callable[[bytes], T]) -> T:
             body.decode()
         return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error, body)
+        refuse(error, body)
 
-
-def _refuse(error: Exception, body: bytes) -> NoReturn:
-    """Raise the InvalidRequest that a decoder's error about `body` stands for."""
-    if isinstance(error, UnicodeDecodeError):
-        raise InvalidRequest("the text is not UTF-8", code="malformed_json") from error
-    if isinstance(error, RecursionError):
-        raise InvalidRequest("the JSON is nested too deeply", code="json_too_deep") from error
-    # The text repeats names and values that the peer chose: an error must not be longer than they.
-    text = str(error)[:ERROR_MAX_CHARS]
-    if not isinstance(error, msgspec.ValidationError):
-        raise InvalidRequest(_why_malformed(text, body), code="malformed_json") from error
-    at = _AT.search(text)
-    path = at["path"] if at else ""
-    reason = text[: at.start()] if at else text
-    if unknown := _UNKNOWN_FIELD.search(text):
-        field = f"{path}.{unknown['field']}".lstrip(".")
-        raise InvalidRequest(
-            f"unknown field {field!r}", code="unknown_field", field=field
-        ) from error
-    if missing := _MISSING_FIELD.search(text):
-        field = f"{path}.{missing['field']}".lstrip(".")
-        raise InvalidRequest(f"{field} is missing", field=field) from error
-    if path == "type" and reason.startswith("Invalid value"):
-        text = f"{reason}; a client sends {', '.join(_TYPES)}"
-        raise InvalidRequest(text, code="unknown_frame_type", field="type") from error
-    if reason.startswith("Invalid enum value") and path in _CHOICES:
-        reason = f"{reason}; it may be {_CHOICES[path]}"
-    if wrong := _WRONG_KIND.fullmatch(reason):
-        wanted = " or ".join(_KINDS.get(kind, kind) for kind in wrong["wanted"].split(" | "))
-        reason = f"it must be {wanted}, and is {_KINDS.get(wrong['got'], wrong['got'])}"
-    raise InvalidRequest(f"{path or 'body'}: {reason}", field=path or None) from error
-
-
-def _why_malformed(text: str, body: bytes) -> str:
-    if _ABOUT_A_SURROGATE.search(text) and (half := _HALF_A_PAIR.search(body)):
-        return f"{half[0].decode()} is half of a surrogate pair"
-    if text == "Input data was truncated":
-        return "the JSON ends before it is complete" if body.strip() else "the body is empty"
-    return text
-
-
-_TYPES = sorted(str(kind.__struct_config__.tag) for kind in get_args(AnyClientFrame))
-# The kinds of JSON values, as the decoder names them, and as people do.
-_KINDS = {
-    "str": "a string",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "an object",
-    "array": "an array",
-}
-# What the fields may be whose values are words.
-_CHOICES = {
-    "ack": "explicit or auto",
-    "order": "publish or strict",
-    "start": "new, earliest, or an object with seq, time or positions",
-}
 
 _client_frame: Callable[[bytes], AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame).decode
 _server_frame: Callable[[bytes | bytearray], AnyServerFrame] = msgspec.json.Decoder(
@@ -133,7 +64,7 @@ def decode_client_frame(text: bytes) -> AnyClientFrame:
     try:
         return _client_frame(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error, text)
+        refuse(error, text)
 
 
 class _Ref(msgspec.Struct):
@@ -204,7 +135,7 @@ def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest
             body.decode()
         request = _publish(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(error, body)
+        refuse(error, body)
     if header_key is not None:
         header_key = _header_text(header_key)
         if request.idempotency_key not in (None, header_key):

@@ -94,7 +94,7 @@ class RedriveJobs:
         jobs = self._jobs.setdefault(tenant, {})
         running = sum(job.state == "running" for job in jobs.values())
         if running >= JOBS_RUNNING_MAX:
-            raise LimitReached(f"{JOBS_RUNNING_MAX} jobs are running, which is the limit")
+            raise LimitReached(f"as many jobs are running as may: {JOBS_RUNNING_MAX}")
         if len(jobs) >= JOBS_COUNT_MAX:
             del jobs[next(job_id for job_id, job in jobs.items() if job.state != "running")]
         job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, self._clock.wall_ms())

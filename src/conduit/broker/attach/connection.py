@@ -109,7 +109,7 @@ class Connection:
             raise Conflict("this connection has that subscription", code="already_subscribed")
         if len(self._shares) >= self._room.max_count:
             raise LimitReached(
-                f"one connection may have {self._room.max_count} subscriptions "
+                f"this connection has as many subscriptions as it may: {self._room.max_count} "
                 "(CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION)"
             )
         # Before anything is made for it.

@@ -155,7 +155,9 @@ class Owned(Durable):
     def _check_room(self, more_count: int) -> None:
         count = len(self._records) + self._crossings.creations_count + more_count
         if count > SUBSCRIPTIONS_MAX_COUNT:
-            raise LimitReached(f"there are {SUBSCRIPTIONS_MAX_COUNT} subscriptions, the limit")
+            raise LimitReached(
+                f"there are as many subscriptions as there may be: {SUBSCRIPTIONS_MAX_COUNT}"
+            )
 
     def configure(
         self, record: SubscriptionRecord, settings: SubscriptionSettings, *, paused: bool
