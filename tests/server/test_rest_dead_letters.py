@@ -298,7 +298,7 @@ async def test_a_page_ends_before_it_has_more_than_4_mib_and_pages_join(api: Api
 
 
 async def test_a_search_that_takes_too_long_says_how_far_it_came_and_goes_on(api: Api, monkeypatch):
-    monkeypatch.setattr("conduit.broker.administer.dead_letters.SEARCH_MAX_S", 0.0)
+    monkeypatch.setattr("conduit.broker.administer.looking.SEARCH_MAX_S", 0.0)
     monkeypatch.setattr("conduit.storage.dead.LOOK_MAX_COUNT", 2)
     await api.die("t", subscription="s", count=5)
     _, looked_at = await letters(api, limit=2)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from conduit.errors import Overloaded
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter
-from conduit.storage.postgres import PostgresStore, database
+from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
 from tests.storage import given
 from tests.storage.given import TENANT
@@ -99,57 +98,25 @@ async def searching(store: Store) -> AsyncIterator[None]:
         await task
 
 
-@pytest.mark.process
-async def test_a_search_waits_its_turn_and_is_told_if_that_takes_too_long(
-    request, tmp_path, monkeypatch
-):
-    store = made("postgres", request, tmp_path)
-    await store.open()
-    # There is a connection now.
-    assert not await store.dead_list(TENANT, ALL, limit=1)
-    async with searching(store):
-        monkeypatch.setattr(database, "ACQUIRE_TIMEOUT_S", 0.01)
-        waits = asyncio.get_running_loop().create_task(store.dead_list(TENANT, ALL, limit=1))
-        await asyncio.wait({waits}, timeout=0.1)
-        assert not waits.done()
-        monkeypatch.setattr(database, "SEARCH_TURN_TIMEOUT_S", 0.01)
-        with pytest.raises(Overloaded) as refused:
-            await store.dead_list(TENANT, ALL, limit=1)
-        assert refused.value.retry_after_s == database.CALL_TIMEOUT_S
-        monkeypatch.undo()
-    assert not await waits
-    await store.close()
-
-
-@pytest.mark.process
-async def test_a_search_whose_caller_has_gone_keeps_its_turn_until_it_is_over(request, tmp_path):
-    store = made("postgres", request, tmp_path)
-    await store.open()
-    over, loop = asyncio.Event(), asyncio.get_running_loop()
-    gone = loop.create_task(store._home.database.search(lambda _: over.wait()))
-    await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.wait({gone})
-    waits = loop.create_task(store.dead_list(TENANT, ALL, limit=1))
-    assert await store.read(1, 1, limit=1) == []
-    assert not waits.done()
-    over.set()
-    assert not await waits
-    await store.close()
-
-
 @pytest.mark.parametrize("name", ["sqlite", pytest.param("postgres", marks=pytest.mark.process)])
-async def test_searches_wait_for_each_other_and_nobody_else_for_them(request, tmp_path, name):
+async def test_what_is_looked_for_in_payloads_holds_up_nothing_but_its_like(
+    request, tmp_path, name
+):
     store = made(name, request, tmp_path)
     await store.open()
     record = await given.topic(store)
     [seq] = await store.append([given.message(record.topic_id)])
     await store.settle([], [given.death(record.topic_id, seq, "d1")])
     async with searching(store):
-        search = asyncio.get_running_loop().create_task(store.dead_list(TENANT, ALL, limit=1))
+        search = asyncio.get_running_loop().create_task(
+            store.dead_list(TENANT, DeadFilter(q=""), limit=1)
+        )
         for _ in range(20):
             assert await store.read(record.topic_id, 1, limit=1)
             assert await store.dead_get(TENANT, "d1")
+            for which in (ALL, DeadFilter(subscription="", is_redriven=False)):
+                assert ids(await store.dead_list(TENANT, which, limit=1)) == ["d1"]
+                assert ids(await store.dead_places(TENANT, which, limit=1)) == ["d1"]
             await store.prove(16)
             await store.append([given.message(record.topic_id)])
         assert not search.done()

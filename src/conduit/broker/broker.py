@@ -10,6 +10,7 @@ import msgspec
 
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redriver
 from conduit.broker.administer.renewal import renew_if_copied
@@ -136,8 +137,9 @@ class Broker:
         store, clock = self.store, self.clock
         self._engine.progress.expect_payloads(self._options.publish.max_payload_bytes)
         redriver = Redriver(store, self.topics, self._owned, self._engine, self.publish)
-        jobs = RedriveJobs(store, clock, redriver.redrive, self._owned)
-        return DeadLetters(store, clock, redriver.redrive, jobs)
+        lines = Lines()
+        jobs = RedriveJobs(store, clock, redriver.redrive, self._owned, lines)
+        return DeadLetters(store, clock, redriver.redrive, jobs, lines)
 
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""

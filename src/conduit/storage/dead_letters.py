@@ -100,7 +100,8 @@ class DeadLetterStore(Protocol):
     ) -> Found[DeadLetter]:
         """Newest first by `dead_id`, up to `limit` of those below `before_id`. It looks at up to
         LOOK_MAX_COUNT letters with `max_bytes` of payloads, keys and headers together, or at one that has
-        more. Searches wait for each other, and nothing else waits for them."""
+        more. What `q` is looked for in has a reader of its own, and so has the rest; for each whoever calls
+        lines up (`broker/administer/looking.py`)."""
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
+from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive
 from conduit.broker.changes import after_change
@@ -25,8 +26,6 @@ PAGE_COUNT = 50
 DISCARD_COUNT = 500
 # A list stops before the dead letter that would pass this, whatever its limit, unless it is the first.
 LIST_MAX_BYTES = 4 << 20
-# Whoever searches is told after this how far the search came, and may go on from there.
-SEARCH_MAX_S = 3.0
 
 COUNT_ALL = 1 << 62
 
@@ -44,7 +43,7 @@ class Discarded(msgspec.Struct):
 
 
 class Listed(NamedTuple):
-    """A page. `before_id`: there may be more, below it. `is_cut`: it ended because SEARCH_MAX_S was over."""
+    """A page. `before_id`: there may be more, below it. `is_cut`: it ended because its time was over."""
 
     letters: list[DeadLetter]
     before_id: str | None
@@ -52,12 +51,16 @@ class Listed(NamedTuple):
 
 
 class DeadLetters:
-    """The dead letters of all tenants. Every method raises StoreUnavailable when the store is."""
+    """The dead letters of all tenants. Every method raises StoreUnavailable when the store is; those that are
+    about many raise Overloaded when too many ask for that."""
 
-    def __init__(self, store: Store, clock: Clock, redrive: Redrive, jobs: RedriveJobs) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, redrive: Redrive, jobs: RedriveJobs, lines: Lines
+    ) -> None:
         self._store = store
         self._clock = clock
         self._redrive = redrive
+        self._lines = lines
         self.jobs = jobs
 
     async def count(
@@ -76,19 +79,18 @@ class DeadLetters:
             counts = {None: all_count, False: tally.open_count, True: tally.redriven_count}
             counted.matched_count = counts[which.is_redriven]
             return counted
-        until = _now() + SEARCH_MAX_S
         counted.before_id = before_id
-        while counted.matched_count < max_count:
-            limit = min(LOOK_MAX_COUNT, max_count - counted.matched_count)
-            page = await self._store.dead_places(
-                tenant, which, limit=limit, before_id=counted.before_id
-            )
-            counted.matched_count += len(page)
-            counted.before_id = page.reached_id
-            if page.reached_id is None or _now() >= until:
-                break
-            # A store in memory does not wait.
-            await asyncio.sleep(0)
+        with self._lines.of(which).joined() as looker:
+            while counted.matched_count < max_count:
+                limit = min(LOOK_MAX_COUNT, max_count - counted.matched_count)
+                ask = partial(self._store.dead_places, tenant, which, limit=limit)
+                page = await looker.look(partial(ask, before_id=counted.before_id))
+                if page is None:
+                    break
+                counted.matched_count += len(page)
+                counted.before_id = page.reached_id
+                if page.reached_id is None:
+                    break
         return counted
 
     async def get(self, tenant: str, dead_id: str) -> DeadLetter:
@@ -107,7 +109,7 @@ class DeadLetters:
         self, tenant: str, which: DeadFilter, *, max_count: int, before_id: str | None = None
     ) -> Discarded:
         """Forget up to `max_count` that match, the newest first, those below `before_id`; it ends after
-        SEARCH_MAX_S as well. Raises OutcomeUnknown if the store fails after some are gone."""
+        some seconds as well (`looking.py`). Raises OutcomeUnknown if the store fails after some are gone."""
         done = Discarded()
         try:
             await self._discard(tenant, which, done, max_count, before_id)
@@ -119,23 +121,20 @@ class DeadLetters:
     async def _discard(
         self, tenant: str, which: DeadFilter, done: Discarded, max_count: int, before_id: str | None
     ) -> None:
-        until = _now() + SEARCH_MAX_S
-        while done.matched_count < max_count:
-            wanted = min(DISCARD_COUNT, max_count - done.matched_count)
-            with after_change() if done.discarded_count else nullcontext():
-                places = await self._store.dead_places(
-                    tenant, which, limit=wanted, before_id=before_id
-                )
-                ids = [place.dead_id for place in places]
-                if ids:
-                    done.discarded_count += await self._store.dead_delete(tenant, ids)
-            done.matched_count += len(ids)
-            if (before_id := places.reached_id) is None:
-                return
-            if _now() >= until:
-                break
-            # A store in memory does not wait.
-            await asyncio.sleep(0)
+        with self._lines.of(which).joined() as looker:
+            while done.matched_count < max_count:
+                wanted = min(DISCARD_COUNT, max_count - done.matched_count)
+                ask = partial(self._store.dead_places, tenant, which, limit=wanted)
+                with after_change() if done.discarded_count else nullcontext():
+                    places = await looker.look(partial(ask, before_id=before_id))
+                    if places is None:
+                        break
+                    ids = [place.dead_id for place in places]
+                    if ids:
+                        done.discarded_count += await self._store.dead_delete(tenant, ids)
+                done.matched_count += len(ids)
+                if (before_id := places.reached_id) is None:
+                    return
         done.before_id = before_id
 
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:
@@ -152,27 +151,21 @@ class DeadLetters:
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
     ) -> Listed:
         """Newest first, those below `before_id`. A page ends with `limit` letters, with LIST_MAX_BYTES of
-        payloads, keys and headers, or after SEARCH_MAX_S."""
+        payloads, keys and headers, or after some seconds (`looking.py`)."""
         letters: list[DeadLetter] = []
-        left_bytes, until = LIST_MAX_BYTES, _now() + SEARCH_MAX_S
-        while len(letters) < limit:
-            wanted = min(PAGE_COUNT, limit - len(letters))
-            page = await self._store.dead_list(
-                tenant, which, limit=wanted, before_id=before_id, max_bytes=left_bytes
-            )
-            left_bytes -= sum(letter.size_bytes for letter in page)
-            if left_bytes < 0 and letters:
-                # It has looked at one, which does not fit any more.
-                break
-            letters += page
-            if (before_id := page.reached_id) is None or left_bytes <= 0:
-                break
-            if _now() >= until:
-                return Listed(letters, before_id, is_cut=len(letters) < limit)
-            # A store in memory does not wait.
-            await asyncio.sleep(0)
+        left_bytes = LIST_MAX_BYTES
+        with self._lines.of(which).joined() as looker:
+            while len(letters) < limit:
+                wanted = min(PAGE_COUNT, limit - len(letters))
+                ask = partial(self._store.dead_list, tenant, which, limit=wanted)
+                page = await looker.look(partial(ask, before_id=before_id, max_bytes=left_bytes))
+                if page is None:
+                    return Listed(letters, before_id, is_cut=True)
+                left_bytes -= sum(letter.size_bytes for letter in page)
+                if left_bytes < 0 and letters:
+                    # It has looked at one, which does not fit any more.
+                    break
+                letters += page
+                if (before_id := page.reached_id) is None or left_bytes <= 0:
+                    break
         return Listed(letters, before_id)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

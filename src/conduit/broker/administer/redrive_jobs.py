@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
 import uuid_utils
 
+from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redriving import Redrive
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadPlace
@@ -70,11 +72,14 @@ class Holder(Protocol):
 class RedriveJobs:
     """The jobs of all tenants."""
 
-    def __init__(self, store: Store, clock: Clock, redrive: Redrive, holder: Holder) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, redrive: Redrive, holder: Holder, lines: Lines
+    ) -> None:
         self._store = store
         self._clock = clock
         self._redrive = redrive
         self._holder = holder
+        self._lines = lines
         # tenant -> job_id -> job, oldest first.
         self._jobs: dict[str, dict[str, RedriveJob]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -177,17 +182,17 @@ class RedriveJobs:
 
     async def _matching(self, tenant: str, which: DeadFilter, max_count: int) -> list[str]:
         """Their ids, oldest first."""
+        line = self._lines.of(which)
         which = msgspec.structs.replace(which, is_redriven=False)
         ids: list[str] = []
         before_id = None
         while len(ids) < max_count:
             limit = min(PAGE_COUNT, max_count - len(ids))
-            page = await self._store.dead_places(tenant, which, limit=limit, before_id=before_id)
+            ask = partial(self._store.dead_places, tenant, which, limit=limit)
+            page = await line.look(partial(ask, before_id=before_id))
             ids += [place.dead_id for place in page]
             if (before_id := page.reached_id) is None:
                 break
-            # A store in memory does not wait, and there may be hundreds of pages.
-            await asyncio.sleep(0)
         return ids[::-1]
 
     async def _found(self, tenant: str, ids: Sequence[str], job: RedriveJob) -> list[DeadPlace]:

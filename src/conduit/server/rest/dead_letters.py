@@ -181,15 +181,15 @@ def show_job(job: RedriveJob) -> JobAnswer:
     )
 
 
-@router.get("", responses=answers(DeadLetterList))
+@router.get("", responses=answers(DeadLetterList, "overloaded"))
 async def list_dead_letters(
     shared: Shared, tenant: Tenant, query: Annotated[DeadQuery, Query()]
 ) -> Response:
     """List dead letters, newest first. A page ends before it has more than 4 MiB of payloads, keys and
     headers.
 
-    A search that takes longer than three seconds ends with what it has found by then, `searched_to` and
-    `next`.
+    A search ends three seconds after its turn has come with what it has found by then, `searched_to` and
+    `next`. If too many search at once, it is refused.
     """
     found = await shared.broker.dead_letters.list(
         tenant,
@@ -205,7 +205,9 @@ async def list_dead_letters(
     return reply(DeadLetterList(shown, following, searched_to or UNSET))
 
 
-@router.post("/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached"))
+@router.post(
+    "/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached", "overloaded")
+)
 async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Response:
     """Deliver again those that match and were not redriven yet, oldest first, as a job.
 
@@ -230,7 +232,7 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
     return reply(show_job(job))
 
 
-@router.post("/discard", dependencies=[NO_QUERY], responses=answers(DiscardAnswer))
+@router.post("/discard", dependencies=[NO_QUERY], responses=answers(DiscardAnswer, "overloaded"))
 async def discard_many(shared: Shared, tenant: Tenant, body: Discard) -> Response:
     """Delete those that match for good, the newest first, up to `max_count`.
 

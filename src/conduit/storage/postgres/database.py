@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVa
 import asyncpg
 
 from conduit import store_url
-from conduit.errors import OutcomeUnknown, Overloaded, StoreUnavailable, Unavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 from conduit.storage.postgres.errors import ENDED, translated
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
 # For a free connection of a pool.
 ACQUIRE_TIMEOUT_S = 5.0
-# For the turn to search: each that came before may take CALL_TIMEOUT_S. Less than a request has until it is
-# answered in any case (server/rest/edge.py), which could not say why.
-SEARCH_TURN_TIMEOUT_S = 15.0
 # For everything but a batch: a call that takes longer has lost its connection, or might as well have.
 CALL_TIMEOUT_S = 10.0
 # Migrations and the removal of a segment wait for others.
@@ -73,9 +70,9 @@ class Database:
         self._control: Pool | None = None
         self._proofs: Pool | None = None
         self._searches: Pool | None = None
+        self._lists: Pool | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
-        self._search_turn = asyncio.Lock()
 
     async def connect(self) -> Connection:
         """A connection of its own; `terminate` it. Raises StoreUnavailable."""
@@ -103,6 +100,7 @@ class Database:
         self._control = await self._pool(CONTROL_COUNT)
         self._proofs = await self._pool(1)
         self._searches = await self._pool(1)
+        self._lists = await self._pool(1)
 
     async def _pool(self, max_count: int) -> Pool:
         return await asyncpg.create_pool(
@@ -128,10 +126,11 @@ class Database:
         """Finish the calls that were made, and give up all connections. Idempotent."""
         while self._calls:
             await asyncio.wait(self._calls)
-        for pool in (self._readers, self._control, self._proofs, self._searches):
+        searchers = (self._searches, self._lists)
+        for pool in (self._readers, self._control, self._proofs, *searchers):
             if pool is not None:
                 pool.terminate()
-        self._readers = self._control = self._proofs = self._searches = None
+        self._readers = self._control = self._proofs = self._searches = self._lists = None
 
     async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`job(connection, …)` on a connection that is for reading the log. Raises StoreUnavailable."""
@@ -142,26 +141,12 @@ class Database:
         return await self._call(self._control, lambda c: job(c, *args, **kwargs))
 
     async def search(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `ask`, on the one connection for searches, one after the other. Raises Overloaded if its turn
-        does not come in time."""
-        turn = self._search_turn
-        try:
-            async with asyncio.timeout(SEARCH_TURN_TIMEOUT_S):
-                await turn.acquire()
-        except TimeoutError:
-            detail = f"other searches came first for {SEARCH_TURN_TIMEOUT_S:g} s"
-            raise Overloaded(detail, retry_after_s=CALL_TIMEOUT_S) from None
-        # If the caller is cancelled it goes on, and the turn with it.
-        search = asyncio.get_running_loop().create_task(
-            self._call(self._searches, lambda c: job(c, *args, **kwargs))
-        )
-        search.add_done_callback(lambda _: turn.release())
-        search.add_done_callback(self._done)
-        try:
-            return await asyncio.shield(search)
-        finally:
-            # As in `_to_its_end`.
-            del search
+        """As `ask`, on the one connection for searches. Whoever asks lines up for it."""
+        return await self._call(self._searches, lambda c: job(c, *args, **kwargs))
+
+    async def list(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `search`, on a connection for what an index finds."""
+        return await self._call(self._lists, lambda c: job(c, *args, **kwargs))
 
     async def prove(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `ask`, on a connection for nothing else: it waits for no other call."""

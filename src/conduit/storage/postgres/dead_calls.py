@@ -31,14 +31,18 @@ class DeadLetterCalls(Shards):
         max_bytes: int = LOOK_MAX_BYTES,
     ) -> Found[DeadLetter]:
         look = Look(tenant, which, limit, before_id, max_bytes)
-        return await self._home.database.search(dead_letters.page, look)
+        database = self._home.database
+        ask = database.list if which.q is None else database.search
+        return await ask(dead_letters.page, look)
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
     ) -> Found[DeadPlace]:
         max_bytes = None if which.q is None else LOOK_MAX_BYTES
         look = Look(tenant, which, limit, before_id, max_bytes)
-        return await self._home.database.search(dead_letters.places, look)
+        database = self._home.database
+        ask = database.list if which.q is None else database.search
+        return await ask(dead_letters.places, look)
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return await self._home.database.ask(dead_letters.get, tenant, dead_id)

@@ -74,8 +74,8 @@ class Database:
             self.log = Log(self.writer)
             self._recognise()
             _tell_of_room(self.writer, path)
-            self.searcher, *self.readers = [
-                self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(1 + READER_COUNT)
+            self.searcher, self.lister, *self.readers = [
+                self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(2 + READER_COUNT)
             ]
         except BaseException:
             self.close()

@@ -16,6 +16,7 @@ from conduit.storage.dead_letters import (
 )
 from conduit.storage.sqlite import dead_letters, dead_removal
 from conduit.storage.sqlite.file import StoreFile
+from conduit.storage.sqlite.worker import Worker
 
 
 class DeadLetterCalls(StoreFile):
@@ -31,14 +32,17 @@ class DeadLetterCalls(StoreFile):
         max_bytes: int = LOOK_MAX_BYTES,
     ) -> Found[DeadLetter]:
         look = Look(tenant, which, limit, before_id, max_bytes)
-        return await self._db.searcher.call(dead_letters.page, look)
+        return await self._looker(which).call(dead_letters.page, look)
 
     async def dead_places(
         self, tenant: str, which: DeadFilter, *, limit: int, before_id: str | None = None
     ) -> Found[DeadPlace]:
         max_bytes = None if which.q is None else LOOK_MAX_BYTES
         look = Look(tenant, which, limit, before_id, max_bytes)
-        return await self._db.searcher.call(dead_letters.places, look)
+        return await self._looker(which).call(dead_letters.places, look)
+
+    def _looker(self, which: DeadFilter) -> Worker:
+        return self._db.lister if which.q is None else self._db.searcher
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.get, tenant, dead_id)

@@ -1,4 +1,4 @@
-"""Dead letters: listed from the readers' threads, changed on the writer's."""
+"""Dead letters: read on the threads of readers, changed on the writer's."""
 
 from __future__ import annotations
 

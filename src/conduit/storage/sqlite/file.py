@@ -1,5 +1,5 @@
-"""The store's file while it is open, and who works on it: one thread that writes, two that read, and one that
-searches."""
+"""The store's file while it is open, and who works on it: one thread that writes, two that read, and for dead
+letters one that lists them and one that searches what they hold."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ class _Open:
         )
         self.readers = Worker("conduit-sqlite-reader", database.readers)
         self.searcher = Worker("conduit-sqlite-search", [database.searcher])
+        self.lister = Worker("conduit-sqlite-list", [database.lister])
 
     def close(self) -> None:
         """Finish every call, then give up the file. Blocks."""
         self.searcher.close()
+        self.lister.close()
         self.readers.close()
         self.writer.close()
         self.database.close()
