@@ -98,8 +98,7 @@ class HttpConnection(Watched):
 
     def release(self) -> None:
         """The held request is done with; go on."""
-        self._busy = False
-        self._body_bytes = 0
+        self._free()
         if self._ending and not self._slots:
             self._finish()
         if self._stalled:
@@ -312,6 +311,11 @@ class HttpConnection(Watched):
                 self._finish()
         if self._stalled:
             self._resume()
+
+    def _free(self) -> None:
+        """No request waits for the connection or has it, and none keeps a body."""
+        self._busy = False
+        self._body_bytes = 0
 
     def _pass_on(self) -> None:
         if self._held is not None:

@@ -61,6 +61,8 @@ class Control(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The app has answered; how long the connection may then be idle is the front's matter."""
         super().on_response_complete()
+        # Whoever answers without reading the body leaves it with the cycle, which stays until the next one.
+        self.cycle.body = bytearray()
         self._unset_keepalive_if_required()
         self._is_writing = True
         self._go_on()

@@ -187,7 +187,7 @@ class Front(HttpConnection):
         except ConduitError as error:
             # What follows a request to upgrade may not be HTTP.
             self._ending = self._ending or "upgrade" in head.headers
-            self._busy = False
+            self._free()
             slot = Slot(head, None)
             self.enqueue(slot)
             self.fail(slot, error)
