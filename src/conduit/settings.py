@@ -250,6 +250,9 @@ class Settings(BaseModel):
 
     # What is kept
     max_topics: Count = Field(100_000, description="Most topics, of all tenants.")
+    max_subscriptions: Count = Field(
+        100_000, description="Most durable subscriptions, of all tenants."
+    )
     retention_max_age_s: Bound = Field(
         604_800,
         description="Age at which messages are removed, unless the topic says otherwise; or `none`.",

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 import pytest
 
 from conduit.broker import changes
-from conduit.broker.deliver import loading, owned
+from conduit.broker.deliver import loading
 from conduit.errors import LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Subscribe
@@ -228,14 +228,17 @@ async def test_a_pause_that_the_store_does_not_answer_in_time_is_known_when_it_d
     assert not (await bench.broker.subscriptions.resume(T, "s")).record.paused
 
 
-async def test_those_that_are_being_created_count_towards_the_limit(bench, monkeypatch):
-    monkeypatch.setattr(owned, "SUBSCRIPTIONS_MAX_COUNT", 2)
-    await made(bench, "one")
-    slow = await hanging(bench, subscribing(bench, "slow"), "subscription_create")
-    with pytest.raises(LimitReached):
+async def test_those_that_are_being_created_count_towards_the_limit():
+    async with running_broker(SlowStore(), max_subscriptions=2) as bench:
+        await bench.broker.topics.create(T, "t")
+        await made(bench, "one")
+        slow = await hanging(bench, subscribing(bench, "slow"), "subscription_create")
+        with pytest.raises(LimitReached, match="CONDUIT_MAX_SUBSCRIPTIONS"):
+            await made(bench, "three")
+        bench.broker.store.release()
+        await slow
+        await bench.broker.subscriptions.delete(T, "one")
         await made(bench, "three")
-    bench.broker.store.release()
-    await slow
 
 
 async def test_of_subscriptions_on_many_topics_few_are_read_at_once(bench, monkeypatch):

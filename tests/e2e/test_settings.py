@@ -218,7 +218,9 @@ def test_auto_create_topics_makes_publishing_to_an_unknown_topic_work():
 
 def test_the_most_topics_and_the_most_subscriptions_of_a_connection_are_kept():
     with running_server(
-        CONDUIT_MAX_TOPICS="2", CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION="3"
+        CONDUIT_MAX_TOPICS="2",
+        CONDUIT_MAX_SUBSCRIPTIONS="1",
+        CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION="3",
     ) as server:
         api = Api(server.url)
         api.create_topic("a")
@@ -232,6 +234,9 @@ def test_the_most_topics_and_the_most_subscriptions_of_a_connection_are_kept():
             assert ws.receive("error", ref="fourth")["code"] == "limit_reached"
             ws.request("unsubscribe", topic="*")
             ws.subscribe(">")
+        assert api.post("/api/subscriptions", {"name": "one", "topic": "*"}).status == 201
+        refused = api.post("/api/subscriptions", {"name": "two", "topic": "*"})
+        assert (refused.status, refused.code) == (429, "limit_reached")
 
 
 def test_a_redrive_to_a_subscription_with_as_many_retries_as_may_wait_is_refused():

@@ -52,6 +52,8 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of topics that are created without one."""
     housekeeping: RetentionRules = RetentionRules()
     max_topics: int = 100_000
+    max_subscriptions: int = 100_000
+    """Durable ones."""
     delivery_memory_max_bytes: int = 128 << 20
     """Of tails of topics, and of what is read from the log to be delivered."""
     max_subscriptions_per_connection: int = 128
@@ -83,7 +85,9 @@ class Broker:
         self._engine: Engine = make_engine(store, clock, self.stats, commits, *bounds)
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
-        self._owned = Owned(store, self.topics, self.router, self._engine, starts)
+        self._owned = Owned(
+            store, self.topics, self.router, self._engine, starts, options.max_subscriptions
+        )
         self._room = Room(
             self._engine,
             self.topics,
@@ -94,11 +98,7 @@ class Broker:
             options.max_subscriptions_per_connection,
         )
         self._keys = Keys(
-            store,
-            clock,
-            self.stats,
-            options.idempotency_window_s,
-            options.idempotency_max_count,
+            store, clock, self.stats, options.idempotency_window_s, options.idempotency_max_count
         )
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
         self._committers = Committers(

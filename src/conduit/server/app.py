@@ -100,6 +100,7 @@ def _options(settings: Settings) -> BrokerOptions:
             ),
         ),
         max_topics=settings.max_topics,
+        max_subscriptions=settings.max_subscriptions,
         delivery_memory_max_bytes=settings.delivery_memory_max_bytes,
         max_subscriptions_per_connection=settings.max_subscriptions_per_connection,
         max_pending_retries=settings.max_pending_retries,

@@ -29,8 +29,6 @@ from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, i
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Start, Store
 
-SUBSCRIPTIONS_MAX_COUNT = 100_000
-
 logger = logging.getLogger(__name__)
 
 
@@ -42,7 +40,13 @@ class Owned(Durable):
     """
 
     def __init__(
-        self, store: Store, catalog: Catalog, router: Router, engine: Engine, starts: Starts
+        self,
+        store: Store,
+        catalog: Catalog,
+        router: Router,
+        engine: Engine,
+        starts: Starts,
+        max_count: int,
     ) -> None:
         super().__init__()
         self._store = store
@@ -50,6 +54,7 @@ class Owned(Durable):
         self._router = router
         self._engine = engine
         self._starts = starts
+        self._max_count = max_count
         self._loader = Loader(store, catalog, router, engine)
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
@@ -154,9 +159,10 @@ class Owned(Durable):
 
     def _check_room(self, more_count: int) -> None:
         count = len(self._records) + self._crossings.creations_count + more_count
-        if count > SUBSCRIPTIONS_MAX_COUNT:
+        if count > self._max_count:
             raise LimitReached(
-                f"there are as many subscriptions as there may be: {SUBSCRIPTIONS_MAX_COUNT}"
+                f"there are as many durable subscriptions as there may be: {self._max_count}"
+                " (CONDUIT_MAX_SUBSCRIPTIONS)"
             )
 
     def configure(

@@ -122,7 +122,12 @@ async def list_subscriptions(
     status_code=201,
     dependencies=[NO_QUERY],
     responses=answers(
-        SubscriptionCreated, "invalid_name", "invalid_pattern", "subscription_exists", status=201
+        SubscriptionCreated,
+        "invalid_name",
+        "invalid_pattern",
+        "subscription_exists",
+        "limit_reached",
+        status=201,
     ),
 )
 async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscription) -> Response:
