@@ -2,7 +2,9 @@
 
 import pytest
 
+from conduit.broker.deliver.owned import START_GAPS_MAX_COUNT
 from conduit.core.message import Retention
+from conduit.errors import LimitReached
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, StartAt, StartPosition, Subscribe
 from conduit.storage.base import Rule
@@ -298,7 +300,7 @@ async def test_what_a_start_cannot_be_given_is_told_until_it_is_heard(bench: Ben
     assert told(peer) == []
 
 
-@pytest.mark.parametrize("count", [50, 10_000])
+@pytest.mark.parametrize("count", [50, START_GAPS_MAX_COUNT])
 async def test_however_many_they_are_they_are_told_again_if_the_connection_breaks(
     bench: Bench, count
 ):
@@ -310,6 +312,23 @@ async def test_however_many_they_are_they_are_told_again_if_the_connection_break
     connection, peer = bench.connect()
     await attached_on(bench, connection, positions)
     await bench.until(lambda: len(peer.of("gap")) == count)
+
+
+async def test_a_start_that_would_owe_more_than_may_be_stored_is_refused_and_makes_nothing(
+    bench: Bench,
+):
+    positions = {f"a.t{number}": StartPosition(2) for number in range(START_GAPS_MAX_COUNT + 1)}
+    connection, peer = bench.connect()
+    with pytest.raises(LimitReached, match="1001 of the positions"):
+        await attached_on(bench, connection, positions)
+    assert peer.frames == []
+    assert bench.broker.subscriptions.count == 0
+    # What is there is not owed, however much it is.
+    for name in positions:
+        await bench.broker.topics.create(T, name)
+    positions = dict.fromkeys(positions, StartPosition(1))
+    await attached_on(bench, connection, positions)
+    assert peer.of("subscribed")[0]["recovered"] is True
 
 
 async def attached_on(bench: Bench, connection, positions) -> None:

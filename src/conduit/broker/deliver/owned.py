@@ -29,6 +29,10 @@ from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, i
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Start, Store
 
+# Gaps that a durable subscription may be owed from its start. They are stored with it until a subscriber has
+# heard them, which may be never.
+START_GAPS_MAX_COUNT = 1_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -146,6 +150,12 @@ class Owned(Durable):
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
+        if len(beginning.gone) > START_GAPS_MAX_COUNT:
+            raise LimitReached(
+                f"{len(beginning.gone)} of the positions in start are not there, and a durable subscription"
+                f" may begin with {START_GAPS_MAX_COUNT} gaps: leave out those whose topics are gone",
+                field="start.positions",
+            )
         new = SubscriptionRecord(0, tenant, name, pattern, 0, False, settings)
         try:
             await self._changes.make(
