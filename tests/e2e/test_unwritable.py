@@ -154,7 +154,7 @@ def test_sqlite_without_permission_does_not_start_and_says_why(folder):
         assert Watched(server).publish() == 200
         server.terminate()
         path.chmod(0o444)
-        with pytest.raises(ServerError, match="exited with 1"):
+        with pytest.raises(ServerError, match="exited with 6"):
             server.start()
         assert f"{path} is read-only for this process" in server.log_text()
         path.chmod(0o644)
