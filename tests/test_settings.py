@@ -311,6 +311,8 @@ def test_trusted_proxies_are_networks():
     assert "CONDUIT_TRUSTED_PROXIES" in sentence
     assert "'proxy.example'" in sentence
     assert load_settings({"CONDUIT_TRUSTED_PROXIES": "none"}).trusted_proxies == "none"
+    (sentence,) = problems(CONDUIT_TRUSTED_PROXIES="none,private")
+    assert "none, alone" in sentence
 
 
 def test_a_batch_must_hold_at_least_one_message():

@@ -15,18 +15,19 @@ _KNOWN_MAX_COUNT = 4_096
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Addresses and networks that are separated by commas; `private` stands for all private ones, `none`
-    for none. Raises ValueError with what they must be."""
+    """Addresses and networks that are separated by commas; `private` stands for all private ones, `none`,
+    alone, for none. Raises ValueError with what they must be."""
+    if text.strip() == "none":
+        return ()
     found: list[IPv4Network | IPv6Network] = []
     for each in text.split(","):
         name = each.strip()
         try:
-            if name != "none":
-                plain = _PRIVATE if name == "private" else name
-                found += [ip_network(network) for network in plain.split(",")]
+            plain = _PRIVATE if name == "private" else name
+            found += [ip_network(network) for network in plain.split(",")]
         except ValueError:
             raise ValueError(
-                "must be addresses, networks such as 203.0.113.0/24, private, or none; "
+                "must be addresses, networks such as 203.0.113.0/24, or private; or none, alone: "
                 f"{name!r} is none of these"
             ) from None
     return tuple(found)

@@ -175,8 +175,12 @@ class Settings(BaseModel):
     )
 
     # Connections
-    max_headers_bytes: Bytes = Field(
-        16_384, description="Largest request line and headers together.", le=1 << 20
+    max_headers_bytes: int = Field(
+        16_384,
+        # With less, a load balancer's probe would be refused.
+        ge=1_024,
+        le=1 << 20,
+        description="Largest request line and headers together; 1024 to 1048576.",
     )
     max_connections: Count = Field(20_000, description="Most open connections, of all kinds.")
     max_connections_per_address: Count = Field(

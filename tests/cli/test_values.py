@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import click
 import pytest
 
 from conduit.cli.values import (
+    RATE,
     parse_bound,
     parse_count,
     parse_duration,
@@ -131,3 +133,13 @@ def test_a_header_without_a_name_is_refused(text: str) -> None:
 def test_what_is_no_start_is_refused_with_all_that_are() -> None:
     with pytest.raises(ValueError, match="neither new, earliest, SEQ"):
         parse_start("latest", NOW)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e308", "0", "-1", "fast"])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        RATE.convert(text, None, None)
+
+
+def test_a_rate_is_a_number_per_second() -> None:
+    assert RATE.convert("0.5", None, None) == 0.5

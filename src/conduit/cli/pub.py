@@ -8,7 +8,7 @@ from conduit.cli.completion import topics
 from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
-from conduit.cli.values import HEADER
+from conduit.cli.values import HEADER, RATE
 
 
 @click.command()
@@ -30,7 +30,7 @@ from conduit.cli.values import HEADER
 @click.option("--count", type=click.IntRange(1), help="Publish DATA so many times.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=RATE,
     help="So many per second. What falls due during a request goes together in the next.",
 )
 @click.option(

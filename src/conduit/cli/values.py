@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,25 @@ _POSITION = re.compile(r"(\d+)(?:@(\S+))?", re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw]?)", re.ASCII)
 # A hundred years; calendars and servers take it.
 DURATION_MAX_S = 100 * 365 * 86_400
+
+
+# Messages per second; a computer publishes no faster.
+RATE_MAX = 1_000_000
+
+
+class _Rate(click.FloatRange):
+    """A number per second. `nan` is within every range that is only compared with."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        rate = float(super().convert(value, param, ctx))
+        if math.isnan(rate):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return rate
+
+
+RATE = _Rate(0, RATE_MAX, min_open=True)
 
 
 def parse_duration(text: str) -> float:
