@@ -64,6 +64,9 @@ def has_password(text: str) -> bool:
 
 def from_file(path: Path) -> str:
     """The URL that a file holds, or several, separated by blanks or line breaks. Raises ValueError."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # Nobody may ever write into a pipe, and opening it would wait for that.
+        raise ValueError("names a pipe or a device, and no file")
     try:
         with path.open("rb") as file:
             text = file.read(FILE_MAX_BYTES + 1).decode()

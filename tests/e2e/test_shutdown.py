@@ -55,7 +55,7 @@ def test_a_client_that_never_answers_the_close_does_not_hold_the_server_up():
         RawSocket(server.port) as silent,
         RawHttp(server.port) as half_a_request,
     ):
-        half_a_request.send(b"POST /api/publish HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+        half_a_request.send(b"POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         code, seconds = server.terminate()
         assert code == 0
         assert seconds < 10
@@ -258,3 +258,13 @@ def test_a_log_that_nobody_takes_stops_neither_the_server_nor_its_end():
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+def test_a_client_that_does_not_read_its_answers_is_cut_and_that_is_no_error():
+    with running_server() as server, RawHttp(server.port) as client:
+        client.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+        until(lambda: b'kind="answer"} 0.0' not in Api(server.url).get("/metrics").body)
+        code, seconds = server.terminate()
+        assert (code, seconds < 10) == (0, True)
+        assert "connections cut that had not sent or read all in time: 1" in server.log_text()
+        assert '"level": "error"' not in server.log_text()

@@ -72,6 +72,9 @@ class Connection(Keeping, Protocol):
     def sweep(self, now: float) -> None:
         """Act on every deadline that has passed; `now` is of `Context.now`."""
 
+    def abort(self) -> None:
+        """Drop the connection at once."""
+
 
 class OpenSession(Keeping, Protocol):
     """An open WebSocket as those see it who sweep and stop the server."""

@@ -45,6 +45,8 @@ _ANY = {"0.0.0.0": "localhost", "::": "localhost"}
 # Parts of the time that stopping may take; the rest is for the broker.
 SESSIONS_PART = 0.3
 REQUESTS_PART = 0.3
+# uvicorn waits for requests so much longer than their connections have.
+CUT_BEFORE_S = 0.5
 # How long a process that must end at once waits for its last log lines to be taken.
 LAST_LINES_MAX_S = 0.2
 
@@ -69,6 +71,8 @@ class Server(uvicorn.Server):
         self._stop_within_s = stop_within_s
         self._drain_delay_s = drain_delay_s
         self._database_place = database_place
+        # What requests that have arrived get to be answered.
+        self._requests_s = max(1, int(stop_within_s * REQUESTS_PART))
         # Set while it serves on after SIGTERM.
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -88,7 +92,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 backlog=BACKLOG_COUNT,
-                timeout_graceful_shutdown=max(1, int(self._stop_within_s * REQUESTS_PART)),
+                timeout_graceful_shutdown=self._requests_s,
             )
         )
 
@@ -162,11 +166,22 @@ class Server(uvicorn.Server):
         for listening in self.servers:
             listening.close()
         await self._close_sessions()
+        cutting = asyncio.get_running_loop().call_later(self._requests_s - CUT_BEFORE_S, self._cut)
         await super().shutdown(sockets)
+        cutting.cancel()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         self._collecting.stop()
         self._trimming.stop()
+
+    def _cut(self) -> None:
+        """End what uvicorn would wait for, and call an error: uploads that do not end, answers that are not
+        read."""
+        left = tuple(self._context.connections)
+        for connection in left:
+            connection.abort()
+        if left:
+            logger.info("connections cut that had not sent or read all in time: %d", len(left))
 
     async def _close_sessions(self) -> None:
         loop = asyncio.get_running_loop()

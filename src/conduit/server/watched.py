@@ -153,8 +153,8 @@ class Watched(asyncio.Protocol, abc.ABC):
             self.context.closings.count(state, self._transport)
             detail = f"the request's {state} did not arrive in time"
             self.refuse(RequestError(detail, code="request_timeout"))
-        elif self._transport is not None:
-            self._transport.abort()
+        else:
+            self.abort()
 
     # Room for others ------------------------------------------------------------------------------
 
@@ -193,9 +193,9 @@ class Watched(asyncio.Protocol, abc.ABC):
         """See `Guest.drop`."""
         if self._excess is not None and not self._ending:
             self._cut(self._excess.value)
-        elif self._transport is not None:
+        else:
             # It was told, or served as a probe, and has not gone yet.
-            self._transport.abort()
+            self.abort()
 
     # Memory ---------------------------------------------------------------------------------------
 
@@ -223,6 +223,11 @@ class Watched(asyncio.Protocol, abc.ABC):
             self.refuse(Overloaded("the server keeps as much for connections as it may"))
         else:
             self._cut("memory")
+
+    def abort(self) -> None:
+        """See `Connection.abort`."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _cut(self, reason: str) -> None:
         """End it at once: whatever is unsent has waited for long enough."""
