@@ -61,6 +61,7 @@ class Peer:
         self.is_heard = True
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
+        self.growing_count = 0
 
     def write(self, data: bytes) -> None:
         while data:
@@ -75,6 +76,10 @@ class Peer:
 
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
+
+    def on_growing(self) -> None:
+        """More is kept for it."""
+        self.growing_count += 1
 
     def go_on(self) -> None:
         """The look-ups of acks are over."""

@@ -135,3 +135,26 @@ async def test_what_is_told_while_gaps_wait_comes_behind_them(bench: Bench):
     peer.drain(connection)
     await bench.rest()
     assert [gap["reason"] for gap in peer.of("gap")] == ["log_lost", "epoch_changed"]
+
+
+async def test_those_that_wait_for_the_socket_are_small_and_counted(bench: Bench):
+    connection, peer = connect(bench)
+    peer.writable = False
+    await connection.subscribe(asking("a.*", None))
+    await bench.rest()
+    # As frames they are twice that, and as objects seven times.
+    assert 30 * COUNT < connection.gap_bytes < 60 * COUNT
+    assert peer.growing_count > 0
+    await drained(bench, connection, peer)
+    assert [frame["topic"] for frame in peer.of("gap")] == [f"a.{n}" for n in range(COUNT)]
+    assert connection.gap_bytes == 0
+
+
+@pytest.mark.parametrize("name", [None, "s"])
+async def test_they_count_no_more_when_the_stream_has_ended(bench: Bench, name):
+    connection, peer = connect(bench)
+    peer.writable = False
+    await connection.subscribe(asking("a.*", name))
+    assert connection.gap_bytes > 0
+    connection.unsubscribe(Unsubscribe("a.*", name))
+    assert connection.gap_bytes == 0

@@ -70,6 +70,9 @@ class Client:
             if self.budget is not None:
                 self._spend()
 
+    def on_growing(self) -> None:
+        """More is kept for it."""
+
     def go_on(self) -> None:
         """See `Peer.go_on`."""
 

@@ -276,3 +276,25 @@ def test_the_beginning_of_a_frame_says_how_long_it_is(length: int):
     for count in range(head_bytes):
         assert frame_bytes(memoryview(whole[:count])) == 0
     assert frame_bytes(memoryview(whole[:head_bytes])) == len(whole)
+
+
+async def test_long_frames_that_many_end_at_once_are_handled_in_as_many_turns(connect: Connect):
+    peers = [await connect(b"") for _ in range(40)]
+    sent = frame(TEXT, b"x" * 5_000)
+    for peer in peers:
+        await peer.send(sent[:-1])
+    incomings = [peer.server._source for peer in peers]
+    for _ in range(1_000):
+        if all(incoming.pending_bytes == len(sent) - 1 for incoming in incomings):
+            break
+        await asyncio.sleep(0)
+    for peer in peers:
+        peer.socket.send(sent[-1:])
+    counts = [0]
+    while counts[-1] < len(peers):
+        await asyncio.sleep(0)
+        counts.append(sum(peer.server.text_count for peer in peers))
+    # What has its share of a turn, and what had to wait for this one.
+    assert (
+        max(after - before for before, after in itertools.pairwise(counts)) <= 2 * LOOKS_COUNT + 2
+    )

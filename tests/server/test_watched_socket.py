@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from conduit.broker.deliver.large_starts import AT_ONCE_COUNT
 from conduit.core.quota import Kind
 from conduit.protocol.codes import CLOSE_LATE, CLOSE_TRY_LATER
 from conduit.server.incoming import STEP_BYTES
@@ -345,3 +346,46 @@ async def test_the_size_of_the_buffer_and_what_is_in_it_are_known(port: Port, si
     for _ in range(200):
         await raw.hear("published")
     assert session._source.pending_bytes == 0
+
+
+# What a start asks for ----------------------------------------------------------------------------
+
+
+def subscribe_frame(count: int) -> bytes:
+    positions = {f"gone.{number}": {"seq": 2} for number in range(count)}
+    said = {"type": "subscribe", "topic": "gone.*", "start": {"positions": positions}}
+    return frame(TEXT, json.dumps(said).encode())
+
+
+async def test_starts_that_wait_for_their_turn_do_not_add_up():
+    async with serving(connection_memory_max_bytes=10_000_000) as port:
+        line = port.broker._room.starts.line
+        for _ in range(AT_ONCE_COUNT):
+            await line._slots.acquire()
+        memory, sent = port.context.memory, subscribe_frame(9_000)
+        raws = []
+        while not port.context.closings.counts["memory"]:
+            raws.append(await opened(port))
+            await raws[-1].send(sent)
+            assert len(raws) < 100
+            assert memory.total_bytes <= 10_000_000
+        assert memory.bytes_by_kind[Kind.MESSAGE] > 5_000_000
+        for session in tuple(port.context.sessions):
+            session.abort()
+        await port.until(lambda: not port.context.sessions)
+        assert memory.total_bytes == 0
+
+
+async def test_gaps_that_are_not_read_are_told_to_the_quota(port: Port):
+    raw = await opened(port)
+    (session,) = port.context.sessions
+    session.pause_writing()
+    await raw.send(subscribe_frame(9_000))
+    by_kind = port.context.memory.bytes_by_kind
+    await port.until(lambda: by_kind[Kind.QUEUE] > 0)
+    await port.until(lambda: by_kind[Kind.QUEUE] < 60 * 9_000)
+    assert by_kind[Kind.QUEUE] > 30 * 9_000
+    session.resume_writing()
+    await port.until(lambda: session.gap_bytes == 0)
+    look(session, 100.0)
+    assert by_kind[Kind.QUEUE] == 0

@@ -29,9 +29,10 @@ class Kind(enum.Enum):
     ANSWER = "answer"
     """Answers over HTTP that the peer has not taken."""
     MESSAGE = "message"
-    """A WebSocket message that has not come in whole, and the buffer that it is read into."""
+    """A WebSocket message that has not come in whole, and the buffer that it is read into; and a start that
+    waits for its turn."""
     QUEUE = "queue"
-    """Frames that a slow WebSocket has not taken."""
+    """Frames that a slow WebSocket has not taken, and gaps that wait for it."""
 
 
 class _Kept:

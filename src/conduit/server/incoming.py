@@ -22,6 +22,8 @@ PIECE_BYTES = 1_024
 CHEAP_PART = 4
 # The WebSocket hears of what is kept whenever it has grown by more than this.
 STEP_BYTES = 4_096
+# A frame that has more is much work when it ends, however little of it came last.
+LONG_FRAME_BYTES = 4_096
 
 # In `tail_bytes`: no frame has come since it was set.
 UNKNOWN_BYTES = -1
@@ -147,7 +149,9 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
     def buffer_updated(self, count: int) -> None:
         """So many bytes were read."""
         data = self._intake.buffer
-        if count > PIECE_BYTES and count > self._missing_bytes:
+        missing_bytes = self._missing_bytes
+        is_long = self.pending_bytes >= LONG_FRAME_BYTES and count >= missing_bytes
+        if is_long or (count > PIECE_BYTES and count > missing_bytes):
             self.take(data[:count])
             return
         self._websocket.tail_bytes = UNKNOWN_BYTES

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -91,6 +91,16 @@ class Session(WatchedWebSocket):
     def is_heard(self) -> bool:
         """See `Outlet.is_heard`."""
         return not (self._has_ended or self._is_paused or self.is_behind)
+
+    @property
+    def start_bytes(self) -> int:
+        """See `WatchedWebSocket`."""
+        return self._connection.start_bytes
+
+    @property
+    def gap_bytes(self) -> int:
+        """See `WatchedWebSocket`."""
+        return self._connection.gap_bytes
 
     def check(self, now: float) -> None:
         """See `WebSocket.check`."""
@@ -180,15 +190,16 @@ class Session(WatchedWebSocket):
             return
         self._pause()
         loop = asyncio.get_running_loop()
-        self._subscribing = loop.create_task(self._subscribed(frame))
+        begun = self._connection.subscribe(frame)
+        self._subscribing = loop.create_task(self._subscribed(frame.ref, begun))
 
-    async def _subscribed(self, frame: Subscribe) -> None:
+    async def _subscribed(self, ref: str | None, begun: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._connection.subscribe(frame)
+            await begun
         except ConduitError as error:
-            self._refuse(frame.ref, None, error)
+            self._refuse(ref, None, error)
         except Exception as error:  # noqa: BLE001 - the root of the task: answered and logged
-            self._refuse(frame.ref, None, StateError.of(error))
+            self._refuse(ref, None, StateError.of(error))
         self._subscribing = None
         while self._kept and self._subscribing is None:
             self._handle(self._kept.popleft())

@@ -39,6 +39,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         "_heard_lately",
         "_pending_since",
         "_stuck_bytes",
+        "_undrained_bytes",
         "_weighed",
     )
 
@@ -52,14 +53,24 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         self._pending_since: float | None = None
         # Since when a look has found a buffer that is to be given back.
         self._buffer_since: float | None = None
-        # What was not taken at the last look.
-        self._stuck_bytes = 0
+        # What was not taken at the last look, and what of it was not at the look before either.
+        self._stuck_bytes = self._undrained_bytes = 0
         # What the quota was told last: of messages, of frames.
         self._weighed = (0, 0)
 
     @abc.abstractmethod
     def refuse(self, error: ConduitError, close_code: int) -> None:
         """The connection cannot go on: say why, then end it."""
+
+    @property
+    @abc.abstractmethod
+    def start_bytes(self) -> int:
+        """Of a message that came whole: what is kept of it until it is its turn."""
+
+    @property
+    @abc.abstractmethod
+    def gap_bytes(self) -> int:
+        """What is kept to be written when the socket drains."""
 
     def check(self, now: float) -> None:
         """Act on what is overdue; see `WebSocket.check`."""
@@ -69,7 +80,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         if not self._checks_left:
             self._checks_left = LOOK_EVERY_COUNT
             self._look(now)
-        elif self._weighed[0]:
+        elif self._weighed != (0, 0):
             # Of those who have kept something, most have not for long.
             self._weigh()
         super().check(now)
@@ -147,13 +158,14 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         source.told_bytes = source.pending_bytes + source.rest_bytes
         if self._message is not None:
             message_bytes += len(self._message.data)
-        queue_bytes = self._weighed[1]
         if looked:
             # What a healthy socket takes within a few seconds does not count: it is often the same bytes for
             # thousands of subscribers, and there once.
             unsent_bytes = self._transport.get_write_buffer_size()
-            queue_bytes = min(unsent_bytes, self._stuck_bytes)
+            self._undrained_bytes = min(unsent_bytes, self._stuck_bytes)
             self._stuck_bytes = unsent_bytes
+        message_bytes += self.start_bytes
+        queue_bytes = self._undrained_bytes + self.gap_bytes
         if (message_bytes, queue_bytes) != self._weighed:
             self._weighed = (message_bytes, queue_bytes)
             self._context.keep(self, Kind.MESSAGE, message_bytes)

@@ -89,11 +89,13 @@ class Subscriptions:
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
         check_settings(settings)
-        async with self._owned.turns.taken((tenant, name)):
-            beginning = await self._owned.create(tenant, name, pattern, settings, start)
-            record = self._owned.get(tenant, name)
+        async with self._starts.line.unpacked(pattern, start):
+            async with self._owned.turns.taken((tenant, name)):
+                beginning = await self._owned.create(tenant, name, pattern, settings, start)
+                record = self._owned.get(tenant, name)
+            gaps = missing(beginning)
         view = await self._changed(record)
-        view.gaps = missing(beginning)
+        view.gaps = gaps
         return view
 
     async def get(self, tenant: str, name: str) -> SubscriptionView:
@@ -139,6 +141,12 @@ class Subscriptions:
         Raises InvalidRequest, NotFound `subscription_not_found`.
         """
         record = self._owned.get(tenant, name)
+        async with self._starts.line.unpacked(record.pattern, start):
+            return await self._seek_to(record, start, dry_run=dry_run)
+
+    async def _seek_to(
+        self, record: SubscriptionRecord, start: StartSpec, *, dry_run: bool
+    ) -> Moved:
         beginning = await self._starts.begin(record.tenant, record.pattern, start)
         positions = await self._starts.floors(record.tenant, record.pattern, beginning)
         if not dry_run:
@@ -146,7 +154,7 @@ class Subscriptions:
             await self._seek(record, positions)
             logger.info(
                 "subscription %r was moved by a seek to %s; topics: %d",
-                name,
+                record.name,
                 _text(start),
                 len(positions),
             )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.large_starts import Packed
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
@@ -67,6 +70,9 @@ class Peer(Outlet, Protocol):
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
 
+    def on_growing(self) -> None:
+        """`start_bytes` or `gap_bytes` of its subscriptions has grown."""
+
     def go_on(self) -> None:
         """More of what the client sends may be handled: the look-ups of its acks are over."""
 
@@ -79,6 +85,8 @@ class Connection:
     """
 
     def __init__(self, room: Room, tenant: str, peer: Peer) -> None:
+        # Of the subscribe that came last.
+        self._start: Packed | None = None
         self._room = room
         self._tenant = tenant
         self._peer = peer
@@ -93,15 +101,32 @@ class Connection:
 
     # Subscribing ----------------------------------------------------------------------------------
 
-    async def subscribe(self, frame: Subscribe) -> None:
+    def subscribe(self, frame: Subscribe) -> Coroutine[Any, Any, None]:
         """Begin to receive; `subscribed` is written before the first message. Raises ConduitError.
 
-        Waits as long as many gaps of subscribes before are not written yet, and for the store no longer than
-        SUBSCRIBE_TIMEOUT_S.
+        Waits as long as many gaps of subscribes before are not written yet, if `start` has many positions for
+        its turn, and for the store no longer than SUBSCRIBE_TIMEOUT_S.
         """
+        # At once, and not when the task begins: very many frames may come in one turn.
+        start = self._start = Packed(frame.topic, frame.start)
+        return self._subscribe_in_turn(msgspec.structs.replace(frame, start=None), start)
+
+    async def _subscribe_in_turn(self, frame: Subscribe, start: Packed) -> None:
+        if start.size_bytes:
+            self._peer.on_growing()
         await self._few_gaps_wait()
-        if self._is_closed:
-            return
+        async with self._room.starts.line.packed(start):
+            if self._is_closed:
+                return
+            frame.start = start.unpack()
+            await self._subscribe(frame)
+            announcement = self._announcements.get((frame.topic, frame.subscription))
+            if announcement is not None:
+                if frame.subscription is None:
+                    await announcement.pack()
+                self._peer.on_growing()
+
+    async def _subscribe(self, frame: Subscribe) -> None:
         check_pattern(frame.topic)
         if frame.subscription is not None:
             check_subscription(frame.subscription)
@@ -287,8 +312,20 @@ class Connection:
         """The connection is gone: all that it had out goes back. `lost`: it broke, and that may be because of
         what it had; see docs/decisions/0017. Idempotent."""
         self._is_closed = True
+        if self._start is not None:
+            self._start.drop()
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
+
+    @property
+    def start_bytes(self) -> int:
+        """What a start takes that waits for its turn."""
+        return 0 if self._start is None else self._start.size_bytes
+
+    @property
+    def gap_bytes(self) -> int:
+        """What gaps take that wait for the socket."""
+        return sum(each.size_bytes for each in self._announcements.values())
 
     @property
     def names(self) -> list[str]:

@@ -152,9 +152,10 @@ class Owned(Durable):
         beginning = await self._starts.begin(tenant, pattern, start)
         if len(beginning.gone) > START_GAPS_MAX_COUNT:
             raise LimitReached(
-                f"{len(beginning.gone)} of the positions in start are not there, and a durable subscription"
-                f" may begin with {START_GAPS_MAX_COUNT} gaps: leave out those whose topics are gone",
-                field="start.positions",
+                f"{len(beginning.gone)} of the positions that start asks for are not there, and a durable"
+                f" subscription may begin with {START_GAPS_MAX_COUNT} gaps: leave out those of topics that"
+                " are gone",
+                field="start",
             )
         new = SubscriptionRecord(0, tenant, name, pattern, 0, False, settings)
         try:

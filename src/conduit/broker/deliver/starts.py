@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import islice
 
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.large_starts import LargeStarts, has_many, in_steps
 from conduit.broker.store_time import StoreTime
 from conduit.core.topics import matcher
 from conduit.errors import InvalidRequest
@@ -19,6 +20,8 @@ from conduit.storage.base import Former, Start, StartPlace, Store
 
 # Topics that one `positions` may name.
 POSITIONS_MAX_COUNT = 10_000
+# Of these the store is asked at once.
+NAMES_AT_ONCE_COUNT = 1_000
 # Steps of a walk through a pattern's topics of which the store is asked at once.
 STEPS_AT_ONCE_COUNT = 10
 
@@ -43,9 +46,15 @@ class Beginning(msgspec.Struct):
         self.gaps.append(gap)
         self.recovered = False
 
+    def forget(self, names: Container[str]) -> None:
+        """Nothing is known of the positions of these topics any more."""
+        self.gaps[:] = [gap for gap in self.gaps if gap.topic not in names]
+        self.gone[:] = [gone for gone in self.gone if gone.name not in names]
+
 
 def check_start(pattern: str, spec: StartSpec | None) -> None:
-    """Raise InvalidRequest for a `start` that makes no sense for the pattern."""
+    """Raise InvalidRequest for a `start` that makes no sense for the pattern. Many positions in a pattern are
+    looked at when it begins."""
     if not isinstance(spec, StartAt):
         return
     given = {name for name in ("seq", "time", "positions") if getattr(spec, name) is not None}
@@ -63,8 +72,14 @@ def check_start(pattern: str, spec: StartSpec | None) -> None:
         raise InvalidRequest(
             f"start.positions may name {POSITIONS_MAX_COUNT} topics", field="start.positions"
         )
+    if not has_many(spec) or not is_pattern(pattern):
+        # Where one topic is meant the second of them is refused.
+        _check_positions(pattern, positions.items())
+
+
+def _check_positions(pattern: str, positions: Iterable[tuple[str, StartPosition]]) -> None:
     is_meant = matcher(pattern)
-    for name, position in positions.items():
+    for name, position in positions:
         if not _is_seq(position.seq):
             _check_seq(position.seq, f"start.positions.{name}.seq")
         if not is_meant(name):
@@ -95,6 +110,8 @@ class Starts:
     """Turns starts into numbers. A pattern is one question to the store, however many topics it has."""
 
     def __init__(self, catalog: Catalog, store: Store, store_time: StoreTime) -> None:
+        self.line = LargeStarts()
+        """Have the turn of a start while you `begin` and use what it says."""
         self._catalog = catalog
         self._store = store
         self._store_time = store_time
@@ -121,14 +138,38 @@ class Starts:
         if spec.seq is not None and is_pattern(pattern):
             return await self._everywhere_at(tenant, pattern, StartPosition(spec.seq, spec.epoch))
         asked = self._positions(pattern, spec)
+        async for some in in_steps(asked.items() if has_many(spec) else ()):
+            _check_positions(pattern, some)
         has_lost = await self._has_lost(tenant, floors, asked)
-        first_seqs = await self._first_seqs(tenant, asked)
-        # Which topics are meant is said only now: one may have been made anew while the store was asked.
-        found = _at_positions(floors, since_ms)
-        self._add(found, tenant, asked, first_seqs)
+        found = await self._at(tenant, asked, _at_positions(floors, since_ms))
         if has_lost:
             found.recovered = False
         return found
+
+    async def _at(
+        self, tenant: str, asked: Mapping[str, StartPosition], found: Beginning
+    ) -> Beginning:
+        """Begin at these positions, in the topics that are there when this returns."""
+        first_seqs: dict[int, int] = {}
+        async for names in in_steps(asked, NAMES_AT_ONCE_COUNT):
+            first_seqs |= await self._first_seqs(tenant, names)
+        # Which topics are meant is said only now: one may have been made anew while the store was asked.
+        async for some in in_steps(asked.items()):
+            self._add(found, tenant, dict(some), first_seqs)
+        changed = {
+            name: asked[name]
+            for name, place in found.places.items()
+            if place.topic_id != self._id_of(tenant, name)
+        }
+        if changed:
+            # They came or went while others had their turns.
+            found.forget(changed)
+            self._add(found, tenant, changed, first_seqs)
+        return found
+
+    def _id_of(self, tenant: str, name: str) -> int:
+        topic = self._catalog.find(tenant, name)
+        return 0 if topic is None else topic.topic_id
 
     async def _has_lost(self, tenant: str, floors: dict[int, int], named: Iterable[str]) -> bool:
         """Whether retention has removed what was published since the time that these were found for, of other

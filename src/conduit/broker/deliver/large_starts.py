@@ -1,0 +1,113 @@
+"""Starts with many positions: few are worked on at a time, and one that waits is kept as small as it came.
+
+Ten thousand positions are 220 KB in a frame, some 2 MB when they are decoded, and more with what they mean.
+So whoever sends many of them waits in a line, and what waits in it is bounded or counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+
+from conduit.errors import Overloaded
+from conduit.names import is_pattern
+from conduit.protocol.codec import encode_json
+from conduit.protocol.frames import StartAt, StartSpec
+
+T = TypeVar("T")
+
+# Positions that are looked at in one turn of the loop; a start with more is a large one.
+STEP_COUNT = 250
+# Large starts that are worked on at once. One of them may wait for the store.
+AT_ONCE_COUNT = 4
+# Those that wait as they are. It is one request each, so whoever asks gets an answer at once.
+WAITING_MAX_COUNT = 32
+
+
+def has_many(spec: StartSpec | None) -> bool:
+    """Whether it names more positions than one turn of the loop looks at."""
+    return isinstance(spec, StartAt) and len(spec.positions or ()) > STEP_COUNT
+
+
+def is_large(pattern: str, spec: StartSpec | None) -> bool:
+    """Whether it is many positions: those that it names, or one number in all topics of a pattern."""
+    is_everywhere = isinstance(spec, StartAt) and spec.seq is not None and is_pattern(pattern)
+    return is_everywhere or has_many(spec)
+
+
+async def in_steps(items: Iterable[T], count: int = STEP_COUNT) -> AsyncIterator[list[T]]:
+    """So many at a time; others have their turns in between, if these are more."""
+    each: Iterator[T] = iter(items)
+    is_first = True
+    while some := list(islice(each, count)):
+        if not is_first:
+            await asyncio.sleep(0)
+        is_first = False
+        yield some
+
+
+class Packed:
+    """The start of a `subscribe` until it is its turn: as text if it is large."""
+
+    __slots__ = ("_spec", "_text")
+
+    def __init__(self, pattern: str, spec: StartSpec | None) -> None:
+        self._text = encode_json(spec) if is_large(pattern, spec) else b""
+        self._spec = None if self._text else spec
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes while it waits; 0 if it need not wait."""
+        return len(self._text)
+
+    def drop(self) -> None:
+        """Nobody will ask for it any more."""
+        self._text = b""
+
+    def unpack(self) -> StartSpec | None:
+        """The start, once: it is its turn."""
+        if not self._text:
+            return self._spec
+        spec = msgspec.json.decode(self._text, type=StartAt)
+        self._text = b""
+        return spec
+
+
+class LargeStarts:
+    """The line of those that wait; one per node."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(AT_ONCE_COUNT)
+        self._waiting_count = 0
+
+    @asynccontextmanager
+    async def packed(self, start: Packed) -> AsyncIterator[None]:
+        """The turn of a start that waits packed, and is counted by whoever keeps it."""
+        if not start.size_bytes:
+            yield
+            return
+        async with self._slots:
+            yield
+
+    @asynccontextmanager
+    async def unpacked(self, pattern: str, spec: StartSpec | None) -> AsyncIterator[None]:
+        """The turn of one that waits as it is. Raises Overloaded if too many do."""
+        if not is_large(pattern, spec):
+            yield
+            return
+        if self._waiting_count == WAITING_MAX_COUNT:
+            raise Overloaded("too many starts with many positions wait for their turn")
+        self._waiting_count += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting_count -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
