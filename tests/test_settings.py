@@ -229,7 +229,7 @@ def test_the_least_value_that_a_description_names_is_the_least():
         ("CONDUIT_DEAD_LETTER_MAX_AGE_S", "1.5", "a whole number of seconds."),
         ("CONDUIT_BODY_TIMEOUT_S", "5s", "a number of seconds."),
         ("CONDUIT_MAX_TOPICS", "1k", "a whole number."),
-        ("CONDUIT_TRUSTED_PROXIES", "x", "private, or none; 'x' is none of these."),
+        ("CONDUIT_TRUSTED_PROXIES", "x", "private; or none, alone: 'x' is none of these."),
     ],
 )
 def test_what_a_setting_must_be_is_said_whole(name, given, wanted):
