@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from conduit.broker.deliver.large_starts import AT_ONCE_COUNT, STEP_COUNT, WAITING_MAX_COUNT
+from conduit.broker.deliver.loading import FEW_FORMER_COUNT
 from conduit.broker.deliver.settings import DURABLE
 from conduit.errors import InvalidRequest, Overloaded
 from conduit.names import DEFAULT_TENANT as T
@@ -178,3 +180,23 @@ async def test_one_number_in_all_topics_of_a_pattern_is_a_large_start_too():
         for task in tasks:
             _, peer = await task
             assert [gap["from_seq"] for gap in peer.of("gap")] == [1]
+
+
+async def test_of_subscriptions_that_are_owed_much_one_begins_in_a_turn(bench: Bench):
+    connections = []
+    for number in range(5):
+        start = many(FEW_FORMER_COUNT + 1)
+        await bench.broker.subscriptions.create(T, f"s{number}", "a.*", DURABLE, start)
+        connections.append(bench.connect())
+    tasks = [
+        begun(connection.subscribe(Subscribe("a.*", f"s{number}")))
+        for number, (connection, _) in enumerate(connections)
+    ]
+    counts = [0]
+    while counts[-1] < len(tasks):
+        await asyncio.sleep(0)
+        counts.append(len(bench.broker._owned.running()))
+    assert max(after - before for before, after in itertools.pairwise(counts)) == 1
+    for task, (_, peer) in zip(tasks, connections, strict=True):
+        await task
+        await bench.until(lambda peer=peer: len(peer.of("gap")) == FEW_FORMER_COUNT + 1)

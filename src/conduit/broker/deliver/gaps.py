@@ -8,7 +8,7 @@ that are gone), and is stored there. Without a name there is nothing to come bac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -51,7 +51,8 @@ class Gaps:
         gap.subscription = group.name
         self.withdraw(place)
         owed = self._owed[place] = Owed(gap, heard)
-        frame = server_frame(gap)
+        # While a subscription is loaded nobody is attached, and there may be thousands.
+        frame = server_frame(gap) if group.subscribers else b""
         for subscriber in group.subscribers:
             self._stats.gap_count += 1
             subscriber.outlet.write(frame)
@@ -74,7 +75,12 @@ class Gaps:
         self._told(subscriber, self._owed)
 
     def _told(self, subscriber: Subscriber, told: dict[Place, Owed]) -> None:
-        subscriber.told([partial(self._heard, place, owed) for place, owed in told.items()])
+        if told:
+            subscriber.told([partial(self._all_heard, tuple(told.items()))])
+
+    def _all_heard(self, told: Sequence[tuple[Place, Owed]]) -> None:
+        for place, owed in told:
+            self._heard(place, owed)
 
     def _heard(self, place: Place, owed: Owed) -> None:
         if self._owed.get(place) is owed:

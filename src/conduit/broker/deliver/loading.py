@@ -29,6 +29,9 @@ LOAD_STEP_COUNT = 1_000
 # once: of those on more topics than this, so many are.
 LARGE_TOPIC_COUNT = 1_000
 LARGE_AT_ONCE_COUNT = 4
+# What is to be told of so many topics that are gone is taken over in one go; of subscriptions with more, one
+# begins to run in each turn of the loop.
+FEW_FORMER_COUNT = 100
 
 
 class Loaded:
@@ -58,6 +61,8 @@ class Loader:
         self._loading: set[Loaded] = set()
         # Taken by those that are large.
         self._large = asyncio.Semaphore(LARGE_AT_ONCE_COUNT)
+        # Of those with many topics that are gone one has it, for a turn of the loop.
+        self._pace = asyncio.Lock()
 
     async def make_topic(self, record: SubscriptionRecord, *, create: bool) -> None:
         """The topic that it names is there then, until the caller next waits. Raises NotFound
@@ -87,6 +92,9 @@ class Loader:
             loaded.fence = await self._store.subscription_claim(record.subscription_id)
             loaded.progress = await self._progress(record)
             loaded.former = await self._store.former(record.subscription_id)
+            if len(loaded.former) > FEW_FORMER_COUNT:
+                async with self._pace:
+                    await asyncio.sleep(0)
             await self.make_topic(record, create=create)
         finally:
             self._loading.remove(loaded)
