@@ -16,6 +16,7 @@ from tests.server.peer import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    DEADLINE_S,
     PING,
     PONG,
     TEXT,
@@ -278,22 +279,36 @@ def test_the_beginning_of_a_frame_says_how_long_it_is(length: int):
     assert frame_bytes(memoryview(whole[:head_bytes])) == len(whole)
 
 
-async def test_long_frames_that_many_end_at_once_are_handled_in_as_many_turns(connect: Connect):
+WHOLE = frame(TEXT, b"x" * 5_000)
+PARTS = frame(TEXT, b"x" * 5_000, fin=False), frame(CONTINUATION, b"x")
+
+
+@pytest.mark.parametrize(
+    ("before", "last"),
+    [
+        (WHOLE[:-1], WHOLE[-1:]),
+        PARTS,
+        (PARTS[0] + PARTS[1][:1], PARTS[1][1:]),
+    ],
+    ids=["a frame", "fragments", "half a fragment"],
+)
+async def test_long_messages_that_many_end_at_once_are_handled_in_as_many_turns(
+    connect: Connect, before: bytes, last: bytes
+):
     peers = [await connect(b"") for _ in range(40)]
-    sent = frame(TEXT, b"x" * 5_000)
     for peer in peers:
-        await peer.send(sent[:-1])
-    incomings = [peer.server._source for peer in peers]
-    for _ in range(1_000):
-        if all(incoming.pending_bytes == len(sent) - 1 for incoming in incomings):
-            break
-        await asyncio.sleep(0)
+        await peer.send(before)
+        for _ in range(1_000_000):
+            if peer.server._source.pending_bytes + peer.server.unfinished_bytes >= 4_999:
+                break
+            await asyncio.sleep(0)
     for peer in peers:
-        peer.socket.send(sent[-1:])
+        peer.socket.send(last)
     counts = [0]
-    while counts[-1] < len(peers):
-        await asyncio.sleep(0)
-        counts.append(sum(peer.server.text_count for peer in peers))
+    async with asyncio.timeout(DEADLINE_S):
+        while counts[-1] < len(peers):
+            await asyncio.sleep(0)
+            counts.append(sum(peer.server.text_count for peer in peers))
     # What has its share of a turn, and what had to wait for this one.
     assert (
         max(after - before for before, after in itertools.pairwise(counts)) <= 2 * LOOKS_COUNT + 2

@@ -22,8 +22,8 @@ PIECE_BYTES = 1_024
 CHEAP_PART = 4
 # The WebSocket hears of what is kept whenever it has grown by more than this.
 STEP_BYTES = 4_096
-# A frame that has more is much work when it ends, however little of it came last.
-LONG_FRAME_BYTES = 4_096
+# A frame or a message that has more is much work when it ends, however little of it came last.
+LONG_BYTES = 4_096
 
 # In `tail_bytes`: no frame has come since it was set.
 UNKNOWN_BYTES = -1
@@ -37,6 +37,10 @@ class Received(Protocol):
     """A WebSocket, as far as it concerns what was read."""
 
     tail_bytes: int
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """What has come of a message in several frames."""
 
     def caught_up(self) -> None:
         """All is handled that was read."""
@@ -150,7 +154,8 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         """So many bytes were read."""
         data = self._intake.buffer
         missing_bytes = self._missing_bytes
-        is_long = self.pending_bytes >= LONG_FRAME_BYTES and count >= missing_bytes
+        unfinished_bytes = self.pending_bytes + self._websocket.unfinished_bytes
+        is_long = unfinished_bytes >= LONG_BYTES and count >= missing_bytes
         if is_long or (count > PIECE_BYTES and count > missing_bytes):
             self.take(data[:count])
             return

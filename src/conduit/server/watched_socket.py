@@ -156,8 +156,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
             source.pending_bytes if is_shared else source.size_bytes
         )
         source.told_bytes = source.pending_bytes + source.rest_bytes
-        if self._message is not None:
-            message_bytes += len(self._message.data)
+        message_bytes += self.unfinished_bytes
         if looked:
             # What a healthy socket takes within a few seconds does not count: it is often the same bytes for
             # thousands of subscribers, and there once.

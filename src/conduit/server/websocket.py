@@ -182,6 +182,11 @@ class WebSocket(WSListener):
         """Whether something was read that is not handled yet."""
         return self._source is not None and self._source.is_behind
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """What has come of a message in several frames that has not ended."""
+        return 0 if self._message is None else len(self._message.data)
+
     def pause_reading(self) -> None:
         """Leave further data to the kernel, so that the peer has to wait. Idempotent.
 
