@@ -20,8 +20,11 @@ from conduit.server.collecting import Pauses
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
+from conduit.server.standstill import Standstill
 
 NO_BOUNDS = Retention()
+# Between two looks at the deadlines of all connections.
+SWEEP_INTERVAL_S = 1.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +135,7 @@ class Context:
             limits.trusted_proxies,
             spare_max_count,
         )
+        self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S)
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
@@ -164,7 +168,6 @@ class Context:
         """Open connections of both kinds, which `max_connections` bounds; without those too many."""
         return len(self.connections) + len(self.sessions) - self.entrance.spare_count
 
-    @staticmethod
-    def now() -> float:
-        """Seconds of the monotonic clock, for deadlines of connections."""
-        return monotonic()
+    def now(self) -> float:
+        """Seconds that grow, for deadlines of connections; see `standstill.py`."""
+        return self.standstill.now()

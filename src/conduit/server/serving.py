@@ -19,7 +19,7 @@ import uvicorn
 
 from conduit import __version__
 from conduit.server.collecting import Collecting
-from conduit.server.context import Connection, Context, OpenSession
+from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
 from conduit.server.rest.api import create_api
@@ -27,7 +27,6 @@ from conduit.server.trimming import Trimming, malloc_trim
 
 logger = logging.getLogger(__name__)
 
-SWEEP_INTERVAL_S = 1.0
 # Of each kind in one turn of the loop: one or two milliseconds.
 SWEPT_SLICE_COUNT = 1_000
 # How long a busy thread keeps Python's lock from the others.
@@ -202,6 +201,9 @@ class Server(uvicorn.Server):
         """Let every connection act on its deadlines, and look after the memory."""
         loop = asyncio.get_running_loop()
         self._sweep_timer = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        if self._context.standstill.look():
+            # The loop reads first what has come meanwhile.
+            return
         now = self._context.now()
         self._context.slow.tell()
         self._context.closings.report(now)
