@@ -4,6 +4,8 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from http.client import HTTPException
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.support.http import Api, accepted
 from tests.support.raw import RawHttp, RawSocket
-from tests.support.server import ServerError, running_server
+from tests.support.server import ServerError, clean_environment, free_port, running_server
 from tests.support.wait import DEADLINE_S, until
 from tests.support.ws import WsClient, payloads
 
@@ -268,3 +270,35 @@ def test_a_client_that_does_not_read_its_answers_is_cut_and_that_is_no_error():
         assert (code, seconds < 10) == (0, True)
         assert "connections cut that had not sent or read all in time: 1" in server.log_text()
         assert '"level": "error"' not in server.log_text()
+
+
+HANGING = """
+import signal, time
+from conduit.cli.main import main
+# What hangs is the thread of the loop.
+signal.signal(signal.SIGUSR1, lambda *_: (print("hangs", flush=True), time.sleep(600)))
+main()
+"""
+
+
+def test_a_loop_that_hangs_does_not_keep_the_process_from_ending():
+    port = free_port()
+    environment = clean_environment(
+        PORT=str(port), CONDUIT_HOST="127.0.0.1", CONDUIT_SHUTDOWN_TIMEOUT_S="1"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING, "serve"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert b"gone when" in process.stderr.readline()
+            until(lambda: b"listens on" in process.stderr.readline())
+            process.send_signal(signal.SIGUSR1)
+            assert process.stdout.readline() == b"hangs\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 1
+            assert b"did not stop within CONDUIT_SHUTDOWN_TIMEOUT_S" in process.stderr.read()
+        finally:
+            process.kill()

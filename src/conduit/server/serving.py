@@ -23,6 +23,7 @@ from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSe
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
 from conduit.server.rest.api import create_api
+from conduit.server.signals import seen_first
 from conduit.server.trimming import Trimming, malloc_trim
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,12 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        yield
+        with seen_first(frozenset({signal.SIGTERM, signal.SIGINT}), self._set_last_deadline):
+            yield
+
+    def _set_last_deadline(self) -> None:
+        """Also if the loop never comes to `_stop`."""
+        _end_within(self._drain_delay_s + self._stop_within_s)
 
     def _signalled(self, number: signal.Signals) -> None:
         if self.should_exit:
@@ -124,10 +130,7 @@ class Server(uvicorn.Server):
             self._draining.cancel()
         self._context.is_stopping = True
         self.should_exit = True
-        # A thread, because what keeps the process from ending may be the loop or another thread.
-        watchdog = threading.Timer(self._stop_within_s, _give_up)
-        watchdog.daemon = True
-        watchdog.start()
+        _end_within(self._stop_within_s)
         logger.info("%s: stopping", why)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -238,6 +241,13 @@ def _check(check: Callable[[float], None], now: float) -> None:
         check(now)
     except Exception:
         logger.exception("a connection could not be checked")
+
+
+def _end_within(seconds: float) -> None:
+    # A thread, because what keeps the process from ending may be the loop or another thread.
+    watchdog = threading.Timer(seconds, _give_up)
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _give_up() -> None:
