@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conduit.server.intake import INPUT_MAX_S, SHARE_MAX_S, Intake
+from conduit.server.intake import ADMITTED_MAX_COUNTS, INPUT_MAX_S, SHARE_MAX_S, Intake, Lane
 
 
 class Clock:
@@ -79,3 +79,50 @@ async def test_a_bug_in_one_costs_the_others_nothing():
     intake.wait(Flood(intake, clock, done, "a", 1))
     await turn_of_the_loop()
     assert done == ["a"]
+
+
+async def test_what_is_admitted_passes_nobody_who_waits():
+    clock, done = Clock(), []
+    intake = Intake(clock)
+    assert intake.admits(Lane.INPUT)
+    clock.now_s = INPUT_MAX_S
+    assert not intake.admits(Lane.INPUT)
+    intake.wait(Flood(intake, clock, done, "a", 1))
+    clock.now_s = INPUT_MAX_S - SHARE_MAX_S
+    assert not intake.admits(Lane.INPUT)
+    await turn_of_the_loop()
+    assert done == ["a"]
+    assert intake.admits(Lane.INPUT)
+
+
+async def test_of_what_the_application_answers_a_turn_begins_a_number_of_each_lane():
+    clock, done = Clock(), []
+    intake = Intake(clock)
+    lanes = (Lane.CONTROL, Lane.SCRAPE, Lane.PROBE)
+    for lane in lanes:
+        assert [intake.admits(lane) for _ in range(5)].count(True) == ADMITTED_MAX_COUNTS[lane]
+        for _ in range(6):
+            intake.wait(Flood(intake, clock, done, lane.name, 1), lane)
+    await turn_of_the_loop()
+    assert done == ["PROBE"] * 4 + ["SCRAPE", "CONTROL"]
+    await turn_of_the_loop()
+    assert done[6:] == ["PROBE"] * 2 + ["SCRAPE", "CONTROL"]
+
+
+async def test_a_probe_begins_although_the_turn_has_no_time_for_input():
+    clock = Clock()
+    intake = Intake(clock)
+    intake.begin()
+    clock.now_s = 2 * INPUT_MAX_S
+    assert not intake.admits(Lane.CONTROL)
+    assert not intake.admits(Lane.SCRAPE)
+    assert intake.admits(Lane.PROBE)
+
+
+async def test_when_nobody_waits_the_next_turns_are_left_alone():
+    intake = Intake(Clock())
+    assert intake.admits(Lane.CONTROL)
+    await turn_of_the_loop()
+    await turn_of_the_loop()
+    assert not intake._is_due
+    assert intake.admits(Lane.CONTROL)

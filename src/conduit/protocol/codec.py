@@ -124,7 +124,7 @@ def decode_server_frame(text: bytes) -> AnyServerFrame:
     return decode_deep(text, _server_frame)
 
 
-def decode_publish(body: bytes, header_key: str | None = None) -> PublishRequest:
+def decode_publish(body: bytes | bytearray, header_key: str | None = None) -> PublishRequest:
     """The body of `POST /api/publish`; `header_key` is of the header `Idempotency-Key`.
 
     Raises InvalidRequest, also when both give a key and they differ.

@@ -33,7 +33,7 @@ _ANY_KEY = "[...]"
 _IN_BATCH = re.compile(r"messages\[(\d+)\]\.")
 
 
-def refuse(error: Exception, body: bytes) -> NoReturn:
+def refuse(error: Exception, body: bytes | bytearray) -> NoReturn:
     """Raise the InvalidRequest that a decoder's error about `body` stands for."""
     if isinstance(error, UnicodeDecodeError):
         raise InvalidRequest("the text is not UTF-8", code="malformed_json") from error
@@ -42,9 +42,9 @@ def refuse(error: Exception, body: bytes) -> NoReturn:
     # The text repeats names and values that the peer chose: an error must not be longer than they.
     text = str(error)[:ERROR_MAX_CHARS]
     if not isinstance(error, msgspec.ValidationError):
-        raise InvalidRequest(_why_malformed(text, body), code="malformed_json") from error
+        raise InvalidRequest(_why_malformed(text, bytes(body)), code="malformed_json") from error
     at = _AT.search(text)
-    path = _with_keys(at["path"], body) if at else ""
+    path = _with_keys(at["path"], bytes(body)) if at else ""
     reason = text[: at.start()] if at else text
     if unknown := _UNKNOWN_FIELD.search(text):
         field = f"{path}.{unknown['field']}".lstrip(".")

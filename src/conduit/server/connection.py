@@ -16,8 +16,9 @@ from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, StateError
 from conduit.server.answers import CONTINUE, Answers, Keeping, request_id
-from conduit.server.framing import Framer
-from conduit.server.head import Head
+from conduit.server.framing import Body, Framer
+from conduit.server.head import Head, Route
+from conduit.server.intake import Lane
 from conduit.server.slot import Slot
 from conduit.server.watched import Watched
 
@@ -25,6 +26,10 @@ from conduit.server.watched import Watched
 UNANSWERED_MAX_COUNT = 64
 # After a read of so much the loop reads again at once, up to 32 times.
 LARGE_READ_BYTES = 65_536
+
+# Those that need not have the connection to themselves, and whose lane is not that of input.
+_ALONGSIDE = frozenset({Route.PUBLISH, Route.BATCH})
+_LANES = {Route.PROBE: Lane.PROBE, Route.SCRAPE: Lane.SCRAPE, Route.CONTROL: Lane.CONTROL}
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +46,6 @@ class HttpConnection(Watched):
         "_flush_due",
         "_framer",
         "_held",
-        "_is_waiting",
         "_lingering",
         "_slots",
         "_stalled",
@@ -49,6 +53,7 @@ class HttpConnection(Watched):
         "_taken_count",
         "_transport",
         "_waits_for_peer",
+        "_waits_in",
         "_writable",
     )
 
@@ -62,14 +67,14 @@ class HttpConnection(Watched):
         # Answers that are not written yet, in the order of their requests.
         self._slots: deque[Slot] = deque()
         self._flush_due = False
-        # A request that waits until it is alone; and whether one waits or has the connection.
-        self._held: tuple[Head, bytes] | None = None
+        # A request that waits for its turn; and whether one waits or has the connection.
+        self._held: tuple[Head, Body] | None = None
         self._busy = False
         self._taken_count = 0
         # There is input that waits for answers to be written; `_advance` goes on with it.
         self._stalled = False
-        # It does so when the intake calls `go_on`, and not before.
-        self._is_waiting = False
+        # It does so, or begins what is held, when the intake calls `go_on`, and not before.
+        self._waits_in: Lane | None = None
         self._writable = True
         self._lingering = False
         self._waits_for_peer = True
@@ -77,32 +82,37 @@ class HttpConnection(Watched):
     # For the subclass -----------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def on_request(self, head: Head, body: bytes) -> None:
+    def on_request(self, head: Head, body: Body) -> None:
         """One whole request. Take a slot or call `hold` before returning; do not raise."""
 
     @abc.abstractmethod
-    def on_alone(self, head: Head, body: bytes) -> None:
-        """The turn of a held request: every earlier answer is written. `release` ends it."""
+    def on_turn(self, head: Head, body: bytes) -> None:
+        """The turn of a held request. All but a publish has the connection to itself: every earlier answer is
+        written, and `release` ends it."""
 
     def enqueue(self, slot: Slot) -> None:
         """Take the next place in the order of answers."""
         self._slots.append(slot)
 
-    def hold(self, head: Head, body: bytes) -> None:
-        """The request needs the connection to itself: no other is taken until `release`."""
+    def hold(self, head: Head, body: Body) -> None:
+        """The request is not small, or needs the connection to itself: no other is taken before its turn."""
         self._busy = True
         self._held = (head, body)
         self._body_bytes = len(body)
-        if not self._slots:
-            self._pass_on()
+        self._pass_on()
 
     def release(self) -> None:
         """The held request is done with; go on."""
-        self._free()
+        self.free()
         if self._ending and not self._slots:
             self._finish()
         if self._stalled:
             self._resume()
+
+    def free(self) -> None:
+        """No request waits for the connection or has it, and none keeps a body."""
+        self._busy = False
+        self._body_bytes = 0
 
     def fill(self, slot: Slot, data: bytes) -> None:
         """Answer with these bytes; they are written in their turn, or dropped if the peer has gone.
@@ -141,6 +151,9 @@ class HttpConnection(Watched):
         if self._framer.is_publish:
             self.context.broker.refused_publishes.add(error)
         self._framer.forget()
+        if self._held is not None:
+            self._held = None
+            self.free()
         slot = Slot(None, None)
         self.enqueue(slot)
         self.fail(slot, error)
@@ -221,7 +234,8 @@ class HttpConnection(Watched):
 
     def go_on(self) -> None:
         """See `Sender.go_on`."""
-        self._is_waiting = False
+        lane, self._waits_in = self._waits_in, None
+        self._pass_on(lane)
         if self._stalled:
             self._resume()
 
@@ -262,7 +276,7 @@ class HttpConnection(Watched):
             self._stalled = True
             self._transport.pause_reading()
 
-    def _take(self, head: Head, body: bytes) -> None:
+    def _take(self, head: Head, body: Body) -> None:
         self._taken_count += 1
         if not head.keep_alive:
             self._ending = True
@@ -270,10 +284,11 @@ class HttpConnection(Watched):
             self._turn_away(self._excess, head)
         self.on_request(head, body)
 
-    def _wait(self) -> None:
-        """The next requests are taken in a later turn of the loop, whatever happens before."""
-        self._is_waiting = True
-        self.context.intake.wait(self)
+    def _wait(self, lane: Lane = Lane.INPUT) -> None:
+        """In a later turn, and not before, what is held is begun, or the next requests are taken."""
+        if self._waits_in is None:
+            self._waits_in = lane
+            self.context.intake.wait(self, lane)
 
     def _encourage(self) -> None:
         """The client sends the body only after it was told to."""
@@ -284,7 +299,7 @@ class HttpConnection(Watched):
 
     def _resume(self) -> None:
         """Take the requests that had to wait."""
-        if self._is_waiting:
+        if self._waits_in is not None:
             return
         self._advance()
         if not self._stalled and self._transport is not None:
@@ -307,20 +322,24 @@ class HttpConnection(Watched):
         if not self._slots:
             if self._held is not None:
                 self._pass_on()
-            elif self._ending:
+            elif self._ending and not self._busy:
                 self._finish()
         if self._stalled:
             self._resume()
 
-    def _free(self) -> None:
-        """No request waits for the connection or has it, and none keeps a body."""
-        self._busy = False
-        self._body_bytes = 0
-
-    def _pass_on(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self.on_alone(*held)
+    def _pass_on(self, lane_waited: Lane | None = None) -> None:
+        """Begin what is held, if it may; `lane_waited`: of that its turn has come."""
+        if self._held is None or self._waits_in is not None:
+            return
+        head, body = self._held
+        if self._slots and head.route not in _ALONGSIDE:
+            return
+        lane = _LANES.get(head.route, Lane.INPUT)
+        if lane is not lane_waited and not self.context.intake.admits(lane):
+            self._wait(lane)
+            return
+        self._held = None
+        self.on_turn(head, bytes(body))
 
     def _finish(self) -> None:
         """The last answer is written."""

@@ -23,12 +23,15 @@ from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
+from conduit.server.framing import COPIED_MAX_BYTES, Body
 from conduit.server.handshake import accept, check_origin, check_upgrade
 from conduit.server.head import Head, Route
 from conduit.server.session import Session
 from conduit.server.slot import Slot
 
-_PUBLISH, _BATCH, _WEBSOCKET = Route.PUBLISH, Route.BATCH, Route.WEBSOCKET
+_PUBLISH = Route.PUBLISH
+# A publish with a larger body, which takes 0.1 ms and more, waits for its turn. A smaller one is `bytes`.
+SMALL_MAX_BYTES = COPIED_MAX_BYTES
 logger = logging.getLogger(__name__)
 
 
@@ -59,12 +62,10 @@ class Front(HttpConnection):
         self._for_control = (config, server_state, app_state, _loop)
         self._control: Control | None = None
 
-    def on_request(self, head: Head, body: bytes) -> None:
-        """Publish, or wait until the connection is free for something slower."""
-        if head.route is not _PUBLISH:
-            if head.route is _BATCH:
-                self._publish_batch(head, body)
-            elif head.route is Route.ENCODED:
+    def on_request(self, head: Head, body: Body, at_once_bytes: int = SMALL_MAX_BYTES) -> None:
+        """Publish, or wait until there is time for something slower, and the connection is free for it."""
+        if head.route is not _PUBLISH or len(body) > at_once_bytes:
+            if head.route is Route.ENCODED:
                 self._refuse_encoded(head)
             else:
                 self.hold(head, body)
@@ -79,16 +80,24 @@ class Front(HttpConnection):
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
             self._refuse_publish(slot, StateError.of(error))
 
-    def on_alone(self, head: Head, body: bytes) -> None:
-        """Hand the request on."""
-        if self._transport is None:
-            return
-        if head.route is _WEBSOCKET:
-            self._upgrade(self._transport, head, body)
+    def on_turn(self, head: Head, body: bytes) -> None:
+        """Publish, or hand the request on."""
+        if head.route is _PUBLISH:
+            self.free()
+            self.on_request(head, body, len(body))
+        elif head.route is Route.BATCH:
+            self.free()
+            self._publish_batch(head, body)
+        elif self._transport is not None:
+            self._hand_on(self._transport, head, body)
+
+    def _hand_on(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
+        if head.route is Route.WEBSOCKET:
+            self._upgrade(transport, head, body)
             return
         if self._control is None:
             self._control = Control(self.release, *self._for_control)
-            self._control.connection_made(self._transport)
+            self._control.connection_made(transport)
         self._control.handle(head, body)
         if self._ending:
             self._control.shutdown()
@@ -187,7 +196,7 @@ class Front(HttpConnection):
         except ConduitError as error:
             # What follows a request to upgrade may not be HTTP.
             self._ending = self._ending or "upgrade" in head.headers
-            self._free()
+            self.free()
             slot = Slot(head, None)
             self.enqueue(slot)
             self.fail(slot, error)

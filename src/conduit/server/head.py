@@ -34,7 +34,6 @@ _WEBSOCKET_PATH = b"/ws"
 _MODERN = b" HTTP/1.1"
 _NO_CODING = frozenset({"", "identity"})
 _PROBE_METHODS = frozenset({b"GET", b"HEAD"})
-_PROBE_PATHS = frozenset({b"/health", b"/health/ready", b"/metrics"})
 
 
 class Route(enum.Enum):
@@ -45,6 +44,8 @@ class Route(enum.Enum):
     WEBSOCKET = enum.auto()
     PROBE = enum.auto()
     """As CONTROL; answered also when there are too many connections."""
+    SCRAPE = enum.auto()
+    """A probe that costs more: the metrics."""
     ENCODED = enum.auto()
     """Nobody: its body has a content coding, and bodies are read as they are."""
     CONTROL = enum.auto()
@@ -53,6 +54,7 @@ class Route(enum.Enum):
 # Also of what no route takes, such as one with a query.
 PUBLISH = re.compile(rb"POST /api/publish(?:/batch)?[ ?]")
 _HOT = {b"/api/publish": Route.PUBLISH, b"/api/publish/batch": Route.BATCH}
+_PROBES = {b"/health": Route.PROBE, b"/health/ready": Route.PROBE, b"/metrics": Route.SCRAPE}
 
 
 class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -216,6 +218,4 @@ def _route(method: bytes, url: bytes) -> Route:
     path = url.split(b"?", 1)[0]
     if method == b"GET" and path == _WEBSOCKET_PATH:
         return Route.WEBSOCKET
-    if method in _PROBE_METHODS and path in _PROBE_PATHS:
-        return Route.PROBE
-    return Route.CONTROL
+    return _PROBES.get(path, Route.CONTROL) if method in _PROBE_METHODS else Route.CONTROL

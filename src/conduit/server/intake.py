@@ -5,11 +5,18 @@ handled in its turn as fits into a connection's share. The rest is kept, the con
 in one line with others of its kind. In each turn those in the line go on, the first first, while the turn has
 time for input. So nobody waits for all that somebody else has sent, and a new connection is served although
 others send as fast as they can. See docs/decisions/0030.
+
+A request that is not small may come whole with one last byte, and from thousands of connections in one turn.
+So it asks first (`admits`), and waits in the same line. What the application answers waits in lanes of its
+own: that work is done in later turns, where nobody looks at the clock, so a turn has so many and not so long.
+See docs/decisions/0042.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -24,11 +31,26 @@ SHARE_MAX_S = 0.001
 INPUT_MAX_S = 0.005
 
 
+class Lane(enum.IntEnum):
+    """What waits, in the order of a turn. All but input is for the application."""
+
+    PROBE = 0
+    """Whether the process is well: nothing else that is asked makes these wait."""
+    SCRAPE = 1
+    CONTROL = 2
+    INPUT = 3
+
+
+# How many of each lane may begin in a turn, the longest of which take 0.3, 5 and 10 ms.
+ADMITTED_MAX_COUNTS = (4, 1, 1, sys.maxsize)
+
+
 class Sender(Protocol):
     """A connection that has sent more than it could have handled in one turn."""
 
     def go_on(self) -> None:
-        """Handle more of it, until the time that `Intake.begin` says; wait again if that was not all."""
+        """Begin what was not admitted; or handle more of what came, until the time that `Intake.begin` says,
+        and wait again if that was not all."""
 
 
 class Intake:
@@ -37,11 +59,13 @@ class Intake:
     `now` is a clock in seconds that goes on while a turn of the loop lasts.
     """
 
-    __slots__ = ("_is_due", "_line", "_until", "buffer", "now")
+    __slots__ = ("_is_due", "_left", "_lines", "_until", "buffer", "now")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self._line: deque[Sender] = deque()
+        # Of each lane: who waits, and how many more may begin in this turn.
+        self._lines: tuple[deque[Sender], ...] = tuple(deque() for _ in Lane)
+        self._left = list(ADMITTED_MAX_COUNTS)
         # Whether `run` is called in the next turn.
         self._is_due = False
         # When the turn has no more time for input; None before there is a large read in it.
@@ -57,9 +81,18 @@ class Intake:
             self._schedule()
         return min(now + SHARE_MAX_S, self._until)
 
-    def wait(self, sender: Sender) -> None:
+    def admits(self, lane: Lane) -> bool:
+        """Whether a request that is not small may begin now, and pass nobody who waits; if not, `wait`."""
+        until = self.begin()
+        is_late = lane is not Lane.PROBE and self.now() >= until
+        if is_late or self._lines[lane] or not self._left[lane]:
+            return False
+        self._left[lane] -= 1
+        return True
+
+    def wait(self, sender: Sender, lane: Lane = Lane.INPUT) -> None:
         """Let it go on in a later turn. It sees to it that it waits once only, and is not read meanwhile."""
-        self._line.append(sender)
+        self._lines[lane].append(sender)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -68,15 +101,24 @@ class Intake:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        """A turn begins: those in the line go on, each once."""
-        line = self._line
+        """A turn begins: those who wait go on, each once."""
         self._is_due = False
+        self._left[:] = ADMITTED_MAX_COUNTS
         self._until = until = self.now() + INPUT_MAX_S
+        for lane in (Lane.PROBE, Lane.SCRAPE, Lane.CONTROL):
+            self._begin_waiting(lane)
+        line = self._lines[Lane.INPUT]
         for _ in range(len(line)):
             guarded(line.popleft().go_on)
             if self.now() >= until:
                 break
-        if line:
+        if any(self._lines) or tuple(self._left) != ADMITTED_MAX_COUNTS:
             self._schedule()
         else:
             self._until = None
+
+    def _begin_waiting(self, lane: Lane) -> None:
+        line = self._lines[lane]
+        while line and self._left[lane]:
+            self._left[lane] -= 1
+            guarded(line.popleft().go_on)

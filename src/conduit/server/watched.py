@@ -18,7 +18,7 @@ from conduit.errors import ConduitError, Overloaded, RequestError
 from conduit.server import kernel
 from conduit.server.context import Context
 from conduit.server.entrance import IDLE_S, SPARE_TIMEOUT_S, Excess
-from conduit.server.framing import Framer, Phase
+from conduit.server.framing import Body, Framer, Phase
 from conduit.server.head import Head, Route
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Watched(asyncio.Protocol, abc.ABC):
     _framer: Framer
     _slots: deque[Slot]
     _busy: bool
+    _held: tuple[Head, Body] | None
     _lingering: bool
     _taken_count: int
 
@@ -161,7 +162,7 @@ class Watched(asyncio.Protocol, abc.ABC):
     def _turn_away(self, excess: Excess, head: Head) -> None:
         """Answer no more than this, and only if it is a probe's. Raises ConduitError."""
         self._ending = True
-        if head.route is not Route.PROBE:
+        if head.route not in (Route.PROBE, Route.SCRAPE):
             self.context.closings.count(excess.value, self._transport)
             if head.is_publish:
                 self.context.broker.refused_publishes.add(excess.error())
@@ -218,7 +219,8 @@ class Watched(asyncio.Protocol, abc.ABC):
 
     def give_way(self, kind: Kind) -> None:
         """All connections together keep too much, and this one has kept most for longest: let go."""
-        if kind is Kind.REQUEST and not (self._busy or self._ending):
+        has_begun = self._busy and self._held is None
+        if kind is Kind.REQUEST and not (has_begun or self._ending):
             self.context.closings.count("memory", self._transport)
             self.refuse(Overloaded("the server keeps as much for connections as it may"))
         else:
