@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 # Loopback, private (RFC 1918, RFC 4193) and link-local networks.
 _PRIVATE = (
@@ -42,14 +42,30 @@ class Addresses:
         """What a peer's address is counted by; None if it is trusted, or none is known."""
 
     def _key(self, text: str) -> str | None:
-        try:
-            address = ip_address(text.partition("%")[0])
-        except ValueError:
+        address = _parse(text)
+        if address is None or any(address in network for network in self._trusted):
             return None
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in self._trusted):
-            return None
-        if isinstance(address, IPv6Address):
-            return str(ip_network((address, _IPV6_PREFIX_BITS), strict=False))
-        return str(address)
+        return _name(address)
+
+
+@lru_cache(maxsize=_KNOWN_MAX_COUNT)
+def peer_name(text: str) -> str:
+    """Whose address this is, also if it is trusted."""
+    address = _parse(text)
+    return text if address is None else _name(address)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _name(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, _IPV6_PREFIX_BITS), strict=False))
+    return str(address)

@@ -228,8 +228,9 @@ class Settings(BaseModel):
     connection_memory_max_bytes: int = Field(
         268_435_456,
         description="Most bytes that all connections together keep in memory: requests and messages that "
-        "have not come in whole, and answers and frames that were not taken. Beyond it, those that have "
-        "kept most for longest are closed. At least what one request may take.",
+        "have not come in whole, and answers and frames that were not taken. Beyond it, those that stand "
+        "still are closed first, and of these the ones that have kept most for longest. At least what one "
+        "request may take.",
         ge=1 << 20,
     )
     max_bytes_per_connection: int = Field(

@@ -302,3 +302,32 @@ async def test_answers_that_wait_for_an_earlier_one_are_kept_too(port, client):
         await client.answer()
     port.sweep(1_001.0)
     assert port.context.memory.total_bytes == 0
+
+
+async def test_a_body_that_comes_steadily_stays_where_many_small_ones_stand_still(monkeypatch):
+    memory = {"connection_memory_max_bytes": 4_000_000, "max_batch_bytes": 1_100_000}
+    async with open_port(**memory) as port:
+        now = [1_000.0]
+        monkeypatch.setattr(port.context, "now", lambda: now[0])
+
+        async def stand_still(count: int) -> None:
+            kept_bytes = port.context.memory.bytes_by_kind[Kind.REQUEST]
+            for _ in range(count):
+                client = await port.connect()
+                await client.send(request("POST", "/api/publish", b" " * 100_001)[:-1])
+                await port.until(
+                    lambda: port.context.memory.bytes_by_kind[Kind.REQUEST] != kept_bytes
+                )
+
+        await stand_still(28)
+        steady = await port.connect()
+        batch = b'{"messages":[' + b'{"topic":"demo","payload":1},' * 2 + b" " * 999_000
+        batch += b'{"topic":"demo","payload":1}]}'
+        head = request("POST", "/api/publish/batch", None, f"Content-Length: {len(batch)}")
+        await steady.send(head)
+        for at in range(0, len(batch), 100_000):
+            now[0] += 1.0
+            await steady.send(batch[at : at + 100_000])
+            await stand_still(1)
+        assert (await steady.answer()).status == 200
+        assert port.context.closings.counts["memory"]

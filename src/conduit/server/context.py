@@ -65,6 +65,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Keeping(Protocol):
     """A connection as the quota sees it."""
 
+    @property
+    def address(self) -> str:
+        """Whose connection it is; see `kernel.peer_address`."""
+
     def give_way(self, kind: Kind) -> None:
         """Let go what it keeps; of this kind it keeps most."""
 
@@ -126,6 +130,8 @@ class Context:
         self.memory: Quota[Keeping] = Quota(
             max(limits.connection_memory_max_bytes, limits.max_request_bytes),
             max(limits.max_bytes_per_connection, limits.max_request_bytes),
+            limits.unread_min_bytes_per_s,
+            lambda who: who.address,
         )
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
@@ -162,6 +168,10 @@ class Context:
         if self.memory.keep(who, kind, size, now):
             for leaving, most in self.memory.to_give_way(now):
                 leaving.give_way(most)
+
+    def moved(self, who: Keeping, kind: Kind) -> None:
+        """Of what `who` keeps something was taken, or made room for something new."""
+        self.memory.moved(who, kind, self.now())
 
     @property
     def connection_count(self) -> int:

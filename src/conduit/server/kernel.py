@@ -12,12 +12,20 @@ import socket
 import struct
 import termios
 
+from conduit.addresses import peer_name
+
 _COUNT = struct.Struct("i")
 # Of Linux; elsewhere Python has no name for it.
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 # `tcpi_bytes_acked` in `struct tcp_info` of <linux/tcp.h>, since Linux 4.1.
 _ACKED = struct.Struct("Q")
 _ACKED_AT = 120
+
+
+def peer_address(transport: asyncio.BaseTransport | None) -> str:
+    """Whose connection it is, for what one address keeps; the same for all of which that is not known."""
+    peer = None if transport is None else transport.get_extra_info("peername")
+    return peer_name(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def untaken_bytes(transport: asyncio.Transport) -> int:

@@ -42,6 +42,7 @@ class Watched(asyncio.Protocol, abc.ABC):
         "_is_weighed",
         "_seen",
         "_seen_at",
+        "_taken_bytes",
         "_weighed",
     )
 
@@ -66,6 +67,8 @@ class Watched(asyncio.Protocol, abc.ABC):
         self._seen_at = 0.0
         # Since there is something that the peer has not taken.
         self._drain: Drain | None = None
+        # What the last sweep that found something unsent has seen taken.
+        self._taken_bytes = 0
         # Of the request that has the connection to itself, or waits for that.
         self._body_bytes = 0
         # What the quota was told last: of requests, of answers.
@@ -122,6 +125,9 @@ class Watched(asyncio.Protocol, abc.ABC):
             self._drain = Drain()
         assert self._transport is not None
         untaken_bytes = unsent_bytes + kernel.untaken_bytes(self._transport)
+        before, self._taken_bytes = self._taken_bytes, self._written_bytes - untaken_bytes
+        if self._taken_bytes - before >= self.context.pace.min_bytes_per_s:
+            self.context.moved(self, Kind.ANSWER)
         return self._drain.is_too_slow(self._written_bytes, untaken_bytes, now, self.context.pace)
 
     def _standstill(self, unsent_bytes: int) -> tuple[str, float]:
@@ -217,8 +223,13 @@ class Watched(asyncio.Protocol, abc.ABC):
             self.context.keep(self, Kind.REQUEST, request_bytes)
             self.context.keep(self, Kind.ANSWER, answer_bytes)
 
+    @property
+    def address(self) -> str:
+        """See `Keeping.address`."""
+        return kernel.peer_address(self._transport)
+
     def give_way(self, kind: Kind) -> None:
-        """All connections together keep too much, and this one has kept most for longest: let go."""
+        """All connections together keep too much, and it is this one that has to: let go."""
         has_begun = self._busy and self._held is None
         if kind is Kind.REQUEST and not (has_begun or self._ending):
             self.context.closings.count("memory", self._transport)

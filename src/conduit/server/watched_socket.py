@@ -11,6 +11,7 @@ import abc
 from conduit.core.quota import Kind
 from conduit.errors import ConduitError, Overloaded, RequestError
 from conduit.protocol.codes import CLOSE_LATE, CLOSE_SLOW, CLOSE_TRY_LATER
+from conduit.server import kernel
 from conduit.server.context import Context
 from conduit.server.handshake import renew
 from conduit.server.incoming import Incoming
@@ -39,6 +40,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         "_heard_lately",
         "_pending_since",
         "_stuck_bytes",
+        "_taken_seen",
         "_undrained_bytes",
         "_weighed",
     )
@@ -55,6 +57,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         self._buffer_since: float | None = None
         # What was not taken at the last look, and what of it was not at the look before either.
         self._stuck_bytes = self._undrained_bytes = 0
+        self._taken_seen = 0
         # What the quota was told last: of messages, of frames.
         self._weighed = (0, 0)
 
@@ -76,6 +79,9 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         """Act on what is overdue; see `WebSocket.check`."""
         if self._heard:
             self._heard_lately = True
+            if self._weighed[0] and self._message is None:
+                # Message after message comes whole, through the same buffer.
+                self._context.moved(self, Kind.MESSAGE)
         self._checks_left -= 1
         if not self._checks_left:
             self._checks_left = LOOK_EVERY_COUNT
@@ -95,14 +101,23 @@ class WatchedWebSocket(WebSocket, abc.ABC):
             self.refuse(error, CLOSE_LATE)
         self._heard_lately = False
         self._weigh(looked=True)
+        if self._weighed[1]:
+            before, self._taken_seen = self._taken_seen, self._taken_bytes()
+            if self._taken_seen - before >= LOOK_EVERY_COUNT * self._timing.min_bytes_per_s:
+                self._context.moved(self, Kind.QUEUE)
 
     def on_growing(self) -> None:
         """See `WebSocket.on_growing`."""
         if not self.closing:
             self._weigh()
 
+    @property
+    def address(self) -> str:
+        """See `Keeping.address`."""
+        return kernel.peer_address(self._transport)
+
     def give_way(self, kind: Kind) -> None:
-        """All connections together keep too much, and this one has kept most for longest: let go."""
+        """All connections together keep too much, and it is this one that has to: let go."""
         self._context.closings.count("memory", self._transport)
         if kind is Kind.QUEUE:
             self._closing_with = CLOSE_SLOW
