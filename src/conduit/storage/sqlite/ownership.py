@@ -47,7 +47,7 @@ class Ownership:
 
     def _check_free(self, path: Path) -> None:
         """Of a file that nobody has opened by this name: whether somebody has it by another one."""
-        if not path.exists() or path.stat().st_nlink == 1:
+        if not path.is_file() or path.stat().st_nlink == 1:
             return
         if not CAN_LOCK_DATABASE:
             raise StoreUnavailable(
