@@ -154,6 +154,7 @@ async def test_a_request_that_waits_for_its_turn_gives_way_with_503(port):
     statuses = [(await client.answer()).status for client in clients]
     assert statuses.count(503) == len(waiting)
     assert statuses.count(200) == COUNT - len(waiting)
+    assert port.broker.stats.publish_errors["overloaded"] == len(waiting)
     port.sweep(1_000.0)
     assert port.context.memory.bytes_by_kind[Kind.REQUEST] == 0
 

@@ -148,7 +148,7 @@ class HttpConnection(Watched):
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""
         self._ending = True
-        if self._framer.is_publish:
+        if self._framer.is_publish or (self._held is not None and self._held[0].is_publish):
             self.context.broker.refused_publishes.add(error)
         self._framer.forget()
         if self._held is not None:
