@@ -12,7 +12,8 @@ from websockets.typing import Origin
 
 from conduit import __version__
 from tests.support.http import Api
-from tests.support.server import clean_environment, free_port, running_server
+from tests.support.server import RunningServer, clean_environment, free_port, running_server
+from tests.support.wait import until
 from tests.support.ws import WsClient
 
 STORES = ["sqlite"]
@@ -76,15 +77,19 @@ def test_database_url_names_the_sqlite_file_and_makes_messages_durable(tmp_path)
     assert path.exists()
 
 
-def test_the_first_line_of_the_log_says_where_the_file_and_the_docs_are(tmp_path):
+def _events(server: RunningServer) -> list[str]:
+    return [json.loads(line)["event"] for line in server.log_text().splitlines()]
+
+
+def test_a_line_of_the_log_says_where_the_file_and_the_docs_are(tmp_path):
     with running_server(
         DATABASE_URL=f"sqlite:///{tmp_path}/x.db", CONDUIT_HOST="0.0.0.0"
     ) as server:
-        lines = [json.loads(line)["event"] for line in server.log_text().splitlines()]
-        assert lines[0] == (
+        wanted = (
             f"Conduit {__version__} listens on http://0.0.0.0:{server.port}; "
             f"docs: http://localhost:{server.port}/docs; store: sqlite, {tmp_path}/x.db"
         )
+        until(lambda: wanted in _events(server))
         assert Api(f"http://localhost:{server.port}").get("/docs").status == 200
 
 
