@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,10 +188,11 @@ ONE_VALUE = [
 
 
 @pytest.fixture(params=["file", "standard input"])
-def given(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def given(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], str]:
     """Puts a text where messages come from; returns its name."""
     file = tmp_path / "x.json"
-    kept = os.dup(0)
 
     def put(text: str) -> str:
         file.write_bytes(text.encode())
@@ -201,13 +202,11 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         reading, writing = os.pipe()
         os.write(writing, text.encode())
         os.close(writing)
-        os.dup2(reading, 0)
-        os.close(reading)
+        # Not in the place of 0: who read there before may not have ended.
+        monkeypatch.setattr(sources, "STDIN", reading)
         return "-"
 
-    yield put
-    os.dup2(kept, 0)
-    os.close(kept)
+    return put
 
 
 @pytest.mark.parametrize("text", ONE_VALUE)
