@@ -11,8 +11,7 @@ import apsw
 
 from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.sqlite.errors import translated
-from conduit.storage.sqlite.ours import BUSY_TIMEOUT_MS, check_ours
-from conduit.storage.sqlite.ownership import check_name
+from conduit.storage.sqlite.ours import opened
 
 # Steps of SQLite's machine between two looks at whether a signal has come: some milliseconds.
 STEPS_COUNT = 10_000
@@ -33,7 +32,6 @@ def back_up(path: Path, to: Path) -> None:
         raise Conflict(f"{to} exists already")
     if not to.parent.is_dir():
         raise FileNotFoundError(f"there is no directory {to.parent} for the backup")
-    check_name(path)
     try:
         # A name of its own: another backup to the same name may be running.
         descriptor, name = tempfile.mkstemp(".unfinished", f"{to.name}.", to.parent)
@@ -56,10 +54,7 @@ def back_up(path: Path, to: Path) -> None:
 
 def _copy(path: Path, unfinished: Path, to: Path) -> None:
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            check_ours(connection, path)
+        with opened(path) as connection:
             # Python handles a signal where Python runs: here.
             connection.set_progress_handler(lambda: False, STEPS_COUNT)
             try:
@@ -73,8 +68,6 @@ def _copy(path: Path, unfinished: Path, to: Path) -> None:
                 raise StoreUnavailable(
                     f"reading {path} or writing the backup to {to} failed; check both disks ({error})"
                 ) from error
-        finally:
-            connection.close()
     except apsw.Error as error:
         raise translated(error) from error
 

@@ -8,8 +8,7 @@ import apsw
 
 from conduit.storage.sqlite.bulk import rows
 from conduit.storage.sqlite.errors import translated
-from conduit.storage.sqlite.ours import BUSY_TIMEOUT_MS, check_ours
-from conduit.storage.sqlite.ownership import check_name
+from conduit.storage.sqlite.ours import opened
 
 # Faults that are told.
 FAULTS_MAX_COUNT = 100
@@ -60,16 +59,10 @@ _RULES = (
 def check(path: Path) -> list[str]:
     """What is wrong with it, in sentences; nothing if it is whole. It is one state that is looked at: what is
     written meanwhile is not seen. Raises StoreUnavailable if it cannot be read."""
-    check_name(path)
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            check_ours(connection, path)
+        with opened(path) as connection:
             connection.execute("BEGIN")
             return _faults(connection)[:FAULTS_MAX_COUNT]
-        finally:
-            connection.close()
     except apsw.CorruptError as error:
         return [_DAMAGED.format(error)]
     except apsw.Error as error:

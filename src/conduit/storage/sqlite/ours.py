@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -22,15 +24,24 @@ def check_ours(connection: apsw.Connection, path: Path) -> None:
         raise StoreUnavailable(f"{path} is not a database of Conduit")
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[apsw.Connection]:
+    """A connection to the file. Raises StoreUnavailable unless it is one, and apsw.Error; what is none is not
+    changed."""
+    check_name(path)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        check_ours(connection, path)
+        yield connection
+    finally:
+        connection.close()
+
+
 def check_file(path: Path) -> None:
     """Raise StoreUnavailable unless the file is one. What is none is not changed."""
-    check_name(path)
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            check_ours(connection, path)
-        finally:
-            connection.close()
+        with opened(path):
+            pass
     except apsw.Error as error:
         raise translated(error) from error
