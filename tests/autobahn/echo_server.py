@@ -50,7 +50,7 @@ class Upgrade(asyncio.Protocol):
     """Reads a good upgrade request, and hands over to a new WebSocket."""
 
     # One for all connections, as in the server.
-    intake = Intake(monotonic)
+    intake = Intake(monotonic, lambda: False)
 
     def __init__(self, new_websocket: Callable[[], WebSocket]) -> None:
         self.new_websocket = new_websocket

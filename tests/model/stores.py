@@ -141,6 +141,10 @@ class Port:
         return self.inner.server_count
 
     @property
+    def needs_lock(self) -> bool:
+        return self.inner.needs_lock
+
+    @property
     def copied(self) -> str | None:
         copied: str | None = self.inner.copied
         return copied

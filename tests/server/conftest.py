@@ -13,7 +13,7 @@ from tests.server.ticking import Ticking
 class SteadyUpgrade(Upgrade):
     """Of which the same pieces are handled in a turn, however fast the machine is."""
 
-    intake = Intake(Ticking())
+    intake = Intake(Ticking(), lambda: False)
 
 
 Connect = Callable[[bytes], Awaitable[Peer]]

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 
-from conduit.server.intake import ADMITTED_MAX_COUNTS, INPUT_MAX_S, SHARE_MAX_S, Intake, Lane
+from conduit.server.intake import (
+    ADMITTED_MAX_COUNTS,
+    GO_ON_MIN_COUNT,
+    INPUT_MAX_S,
+    SHARE_MAX_S,
+    Intake,
+    Lane,
+)
 
 
 class Clock:
@@ -13,6 +22,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+def nobody() -> bool:
+    """No thread needs Python's lock."""
+    return False
 
 
 class Flood:
@@ -36,7 +50,7 @@ async def turn_of_the_loop() -> None:
 
 async def test_a_connection_has_its_share_and_all_together_no_more_than_the_turn_has():
     clock = Clock()
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     assert intake.begin() == SHARE_MAX_S
     clock.now_s = INPUT_MAX_S - SHARE_MAX_S / 2
     assert intake.begin() == INPUT_MAX_S
@@ -48,20 +62,19 @@ async def test_a_connection_has_its_share_and_all_together_no_more_than_the_turn
 
 async def test_those_who_wait_go_on_in_turn_and_as_many_in_a_turn_as_it_has_time_for():
     clock, done = Clock(), []
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     for name in "abcdefg":
         intake.wait(Flood(intake, clock, done, name, 2))
+    for turns_count in range(1, 5):
+        await turn_of_the_loop()
+        assert "".join(done) == ("abcdefg" * 2)[: 3 * turns_count]
     await turn_of_the_loop()
-    assert done == list("abcde")
-    await turn_of_the_loop()
-    assert done == list("abcdefgabc")
-    await turn_of_the_loop()
-    assert done == list("abcdefgabcdefg")
+    assert "".join(done) == "abcdefg" * 2
 
 
 async def test_one_that_waits_alone_goes_on_once_in_a_turn():
     clock, done = Clock(), []
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     intake.wait(Flood(intake, clock, done, "a", 3))
     for count in (1, 2, 3, 3):
         await turn_of_the_loop()
@@ -74,7 +87,7 @@ async def test_a_bug_in_one_costs_the_others_nothing():
             raise RuntimeError("a bug")
 
     clock, done = Clock(), []
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     intake.wait(Broken())
     intake.wait(Flood(intake, clock, done, "a", 1))
     await turn_of_the_loop()
@@ -83,7 +96,7 @@ async def test_a_bug_in_one_costs_the_others_nothing():
 
 async def test_what_is_admitted_passes_nobody_who_waits():
     clock, done = Clock(), []
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     assert intake.admits(Lane.INPUT)
     clock.now_s = INPUT_MAX_S
     assert not intake.admits(Lane.INPUT)
@@ -97,7 +110,7 @@ async def test_what_is_admitted_passes_nobody_who_waits():
 
 async def test_of_what_the_application_answers_a_turn_begins_a_number_of_each_lane():
     clock, done = Clock(), []
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     lanes = (Lane.CONTROL, Lane.SCRAPE, Lane.PROBE)
     for lane in lanes:
         assert [intake.admits(lane) for _ in range(5)].count(True) == ADMITTED_MAX_COUNTS[lane]
@@ -111,7 +124,7 @@ async def test_of_what_the_application_answers_a_turn_begins_a_number_of_each_la
 
 async def test_a_probe_begins_although_the_turn_has_no_time_for_input():
     clock = Clock()
-    intake = Intake(clock)
+    intake = Intake(clock, nobody)
     intake.begin()
     clock.now_s = 2 * INPUT_MAX_S
     assert not intake.admits(Lane.CONTROL)
@@ -120,9 +133,66 @@ async def test_a_probe_begins_although_the_turn_has_no_time_for_input():
 
 
 async def test_when_nobody_waits_the_next_turns_are_left_alone():
-    intake = Intake(Clock())
+    intake = Intake(Clock(), nobody)
     assert intake.admits(Lane.CONTROL)
     await turn_of_the_loop()
     await turn_of_the_loop()
     assert not intake._is_due
     assert intake.admits(Lane.CONTROL)
+
+
+async def test_turns_of_input_leave_the_lock_to_a_thread_that_needs_it():
+    is_asked, is_done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        is_asked.wait()
+        is_done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    intake = Intake(Clock(), lambda: not is_done.is_set())
+    interval, turns_count = sys.getswitchinterval(), 0
+    try:
+        # So it does not get the lock by asking for it.
+        sys.setswitchinterval(100)
+        is_asked.set()
+        while not is_done.is_set():
+            turns_count += 1
+            intake.begin()
+            await turn_of_the_loop()
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert turns_count < 100
+
+
+class Reader:
+    """A connection that waits for nothing but to be read again."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+
+    def go_on(self) -> None:
+        self.done.append("")
+
+
+async def test_no_more_go_on_than_a_turn_has_time_to_read_again():
+    clock, done = Clock(), []
+    intake = Intake(clock, nobody)
+
+    async def turn(late_count: int) -> int:
+        """How many go on in a turn, in which so many are read when its time is over."""
+        before = len(done)
+        await turn_of_the_loop()
+        until = intake.begin()
+        clock.now_s = until + INPUT_MAX_S
+        for _ in range(late_count):
+            intake.begin()
+        return len(done) - before
+
+    for _ in range(1_000):
+        intake.wait(Reader(done))
+    assert [await turn(0), await turn(0), await turn(0)] == [GO_ON_MIN_COUNT, 16, 32]
+    assert await turn(0) == 64
+    assert [await turn(40), await turn(40)] == [128, 88]
+    assert [await turn(0), await turn(1_000), await turn(1_000)] == [48, 96, GO_ON_MIN_COUNT]

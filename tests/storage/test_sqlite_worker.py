@@ -81,3 +81,15 @@ async def test_a_closed_worker_refuses_calls(worker):
     await asyncio.to_thread(worker.close)
     with pytest.raises(StoreUnavailable, match="closed"):
         await worker.call(lambda _: None)
+
+
+async def test_it_is_busy_while_a_call_has_no_answer(worker, gate):
+    assert not worker.is_busy
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await worker.call(block, gate)
+    assert worker.is_busy
+    gate.set()
+    with pytest.raises(ZeroDivisionError):
+        await worker.call(lambda _: 1 // 0)
+    assert not worker.is_busy

@@ -145,7 +145,7 @@ class Context:
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
-        self.intake = Intake(monotonic)
+        self.intake = Intake(monotonic, lambda: broker.store.needs_lock)
         self.accepting = Accepting()
         self.pauses = Pauses()
         """Of the garbage collector."""

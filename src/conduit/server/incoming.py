@@ -173,10 +173,11 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
 
     def take(self, data: memoryview) -> None:
         """Handle what was read as far as its time goes, and keep the rest."""
+        # What is void has turns like any input, which leave the lock to others.
+        until = self._intake.begin()
         if self._is_stopped:
             return
         at = 0
-        until = self._intake.begin()
         if self._intake.now() < until:
             at = self._handle(data, 0, until)
         if at < len(data) and not self._is_stopped:

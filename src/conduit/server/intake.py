@@ -10,6 +10,10 @@ A request that is not small may come whole with one last byte, and from thousand
 So it asks first (`admits`), and waits in the same line. What the application answers waits in lanes of its
 own: that work is done in later turns, where nobody looks at the clock, so a turn has so many and not so long.
 See docs/decisions/0042.
+
+Reading takes time too, before anybody can say no: only so many are read again in a turn as it has time for. And
+turns of input may be short and follow one another for as long as somebody sends, so that a thread of the store
+does not get Python's lock: while one needs it, such a turn leaves it to them (docs/decisions/0029).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -28,7 +33,11 @@ READ_MAX_BYTES = 16 * 1024
 # What one connection's input may take in a turn, and that of all. A turn takes the first at least as long as
 # somebody waits: shorter ones would keep Python's lock from other threads (docs/decisions/0029).
 SHARE_MAX_S = 0.001
-INPUT_MAX_S = 0.005
+INPUT_MAX_S = 0.003
+# As many go on in a turn however many reads come when its time is over.
+GO_ON_MIN_COUNT = 8
+# For how long a turn leaves Python's lock to a thread that needs it: so long takes one to wake up.
+LEAVE_LOCK_S = 0.000_05
 
 
 class Lane(enum.IntEnum):
@@ -56,13 +65,26 @@ class Sender(Protocol):
 class Intake:
     """Who has sent more than a turn has time for. One per process, for connections of all kinds.
 
-    `now` is a clock in seconds that goes on while a turn of the loop lasts.
+    `now` is a clock in seconds that goes on while a turn of the loop lasts; `needs_lock` says whether a thread
+    needs Python's lock now.
     """
 
-    __slots__ = ("_is_due", "_left", "_lines", "_until", "buffer", "now")
+    __slots__ = (
+        "_gone_on_count",
+        "_is_due",
+        "_late_count",
+        "_left",
+        "_lines",
+        "_max_count",
+        "_needs_lock",
+        "_until",
+        "buffer",
+        "now",
+    )
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], needs_lock: Callable[[], bool]) -> None:
         self.now = now
+        self._needs_lock = needs_lock
         # Of each lane: who waits, and how many more may begin in this turn.
         self._lines: tuple[deque[Sender], ...] = tuple(deque() for _ in Lane)
         self._left = list(ADMITTED_MAX_COUNTS)
@@ -70,6 +92,10 @@ class Intake:
         self._is_due = False
         # When the turn has no more time for input; None before there is a large read in it.
         self._until: float | None = None
+        # Whoever goes on is read again in the same turn. How many went on in the last one, how many large
+        # reads came when its time was over, and how many may go on in the next one.
+        self._gone_on_count = self._late_count = 0
+        self._max_count = GO_ON_MIN_COUNT
         self.buffer = memoryview(bytearray(READ_MAX_BYTES))
         """What is read into: one for all, because what is read is taken or copied before the next read."""
 
@@ -79,6 +105,8 @@ class Intake:
         if self._until is None:
             self._until = now + INPUT_MAX_S
             self._schedule()
+        elif now >= self._until:
+            self._late_count += 1
         return min(now + SHARE_MAX_S, self._until)
 
     def admits(self, lane: Lane) -> bool:
@@ -103,12 +131,17 @@ class Intake:
     def _run(self) -> None:
         """A turn begins: those who wait go on, each once."""
         self._is_due = False
+        if self._needs_lock():
+            time.sleep(LEAVE_LOCK_S)
         self._left[:] = ADMITTED_MAX_COUNTS
         self._until = until = self.now() + INPUT_MAX_S
         for lane in (Lane.PROBE, Lane.SCRAPE, Lane.CONTROL):
             self._begin_waiting(lane)
         line = self._lines[Lane.INPUT]
-        for _ in range(len(line)):
+        most = min(len(line), self._most())
+        self._gone_on_count = 0
+        while self._gone_on_count < most:
+            self._gone_on_count += 1
             guarded(line.popleft().go_on)
             if self.now() >= until:
                 break
@@ -116,6 +149,15 @@ class Intake:
             self._schedule()
         else:
             self._until = None
+
+    def _most(self) -> int:
+        """How many may go on, so that the turn has time to read them all again."""
+        if self._late_count:
+            self._max_count = max(GO_ON_MIN_COUNT, self._gone_on_count - self._late_count)
+        elif self._gone_on_count == self._max_count:
+            self._max_count *= 2
+        self._late_count = 0
+        return self._max_count
 
     def _begin_waiting(self, lane: Lane) -> None:
         line = self._lines[lane]

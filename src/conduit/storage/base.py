@@ -148,6 +148,10 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
     def server_count(self) -> int:
         """How many servers use this log now, this one included, as far as it has seen by its last `prove`."""
 
+    @property
+    def needs_lock(self) -> bool:
+        """Whether threads of this process have a call of this store, and so need Python's lock for it now."""
+
     async def open(self) -> None:
         """Open or create; afterwards every other method works. Checks what durability rests on."""
 

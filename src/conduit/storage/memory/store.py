@@ -31,6 +31,7 @@ class MemoryStore(SubscriptionCalls):
     kind = "memory"
     durable = False
     server_count = 1
+    needs_lock = False
     shards: Mapping[int, Appender] = {}
 
     def __init__(

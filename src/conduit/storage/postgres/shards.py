@@ -37,6 +37,8 @@ class Shards:
         # Among the processes of which one cleans up.
         self._id = str(uuid_utils.uuid7())
 
+    needs_lock = False
+
     @property
     def durable(self) -> bool:
         """False only if PostgreSQL's settings lose commits, and that is allowed."""

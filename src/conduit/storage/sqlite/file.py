@@ -73,6 +73,12 @@ class StoreFile:
         return {"kind": self.kind, "durable": self.durable, **self._settings}
 
     @property
+    def needs_lock(self) -> bool:
+        """See `Store.needs_lock`. Who lists or searches dead letters waits longer, and costs others less."""
+        state = self._state
+        return state is not None and (state.writer.is_busy or state.readers.is_busy)
+
+    @property
     def _db(self) -> _Open:
         if self._state is None:
             raise StoreUnavailable("the store is not open")

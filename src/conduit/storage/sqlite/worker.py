@@ -67,6 +67,8 @@ class Worker:
         # One token for each waiting call wakes one thread; a token without a call ends it.
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._streak = 0
+        # Calls without an answer. The loop's thread alone changes it.
+        self._count = 0
         self._closed = False
         self._closing = threading.Event()
         self._threads = [
@@ -75,6 +77,11 @@ class Worker:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call waits for its thread, or for its answer."""
+        return self._count > 0
 
     async def call(
         self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -106,6 +113,7 @@ class Worker:
         if len(queue) >= WAITING_MAX_COUNT:
             raise StoreUnavailable(f"{WAITING_MAX_COUNT} calls wait for the disk")
         future: asyncio.Future[T] = self._loop.create_future()
+        self._count += 1
         queue.append(_Call(run, future))
         self._tokens.put(None)
         return future
@@ -124,7 +132,18 @@ class Worker:
                     connection = self._usable(connection, self._reopen)
             # A loop that is closed has nobody left who waits.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_answer, call.future, result, failure)
+                self._loop.call_soon_threadsafe(self._answer, call.future, result, failure)
+
+    def _answer(
+        self, future: asyncio.Future[object], result: object, failure: Exception | None
+    ) -> None:
+        self._count -= 1
+        if future.done():
+            return
+        if failure is None:
+            future.set_result(result)
+        else:
+            future.set_exception(failure)
 
     def _usable(
         self, connection: apsw.Connection, reopen: Callable[[], apsw.Connection]
@@ -186,12 +205,3 @@ def _is_closed(connection: apsw.Connection) -> bool:
     except apsw.ConnectionClosedError:
         return True
     return False
-
-
-def _answer(future: asyncio.Future[object], result: object, failure: Exception | None) -> None:
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(result)
-    else:
-        future.set_exception(failure)
