@@ -11,9 +11,9 @@ So it asks first (`admits`), and waits in the same line. What the application an
 own: that work is done in later turns, where nobody looks at the clock, so a turn has so many and not so long.
 See docs/decisions/0042.
 
-Reading takes time too, before anybody can say no: only so many are read again in a turn as it has time for. And
-turns of input may be short and follow one another for as long as somebody sends, so that a thread of the store
-does not get Python's lock: while one needs it, such a turn leaves it to them (docs/decisions/0029).
+Reading takes time too, before anybody can say no: only so many are read again in a turn as it has time for.
+And turns of input may be short and follow one another for as long as somebody sends, so that a thread of the
+store does not get Python's lock: while one needs it, such a turn leaves it to them (docs/decisions/0029).
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Sender(Protocol):
 class Intake:
     """Who has sent more than a turn has time for. One per process, for connections of all kinds.
 
-    `now` is a clock in seconds that goes on while a turn of the loop lasts; `needs_lock` says whether a thread
-    needs Python's lock now.
+    `now` is a clock in seconds that goes on while a turn of the loop lasts; `needs_lock` says whether a
+    thread needs Python's lock now.
     """
 
     __slots__ = (
