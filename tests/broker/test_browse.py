@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from conduit.broker.administer import browse
@@ -5,7 +7,8 @@ from conduit.broker.administer.browse import Window
 from conduit.core.message import Retention
 from conduit.errors import NotFound
 from conduit.names import DEFAULT_TENANT
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, running_broker
+from tests.broker.stores import SlowStore
 
 T = DEFAULT_TENANT
 
@@ -102,3 +105,18 @@ async def test_a_message_of_a_deleted_topic_is_not_found(ten: Bench):
     await ten.broker.topics.delete(T, "t")
     with pytest.raises(NotFound):
         await ten.broker.messages.get(T, message.message_id)
+
+
+async def test_pages_are_read_one_at_a_time():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        await bench.publish("t")
+        store.held.add("read")
+        async with asyncio.TaskGroup() as group:
+            pages = [group.create_task(page(bench)) for _ in range(3)]
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert store.waiting == ["read"]
+            store.release()
+        assert [each.result() for each in pages] == [([1], None)] * 3

@@ -65,7 +65,7 @@ async def clock(monkeypatch) -> list[float]:
 
 @pytest.fixture
 async def line() -> Line:
-    return Line(SEARCHES_MAX_COUNT)
+    return Line(SEARCHES_MAX_COUNT, "dead letters")
 
 
 async def test_who_has_had_a_look_comes_after_all_who_wait(line):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
+from conduit.broker.administer.looking import LISTS_MAX_COUNT, Line
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.administer.views import DeliveryState
 from conduit.broker.catalog import Catalog, Topic
@@ -37,26 +40,32 @@ class Browser:
         self._store = store
         self._catalog = catalog
         self._subscriptions = subscriptions
+        # A page may have PAGE_MAX_BYTES, and making an answer of it takes some milliseconds.
+        self._pages = Line(LISTS_MAX_COUNT, "stored messages")
 
     async def browse(
         self, tenant: str, name: str, window: Window, limit: int
     ) -> tuple[list[Message], int | None]:
         """A page, and the `from_seq` of the next page or None at the end of the window.
 
-        Raises NotFound `topic_not_found`, StoreUnavailable.
+        Raises NotFound `topic_not_found`, StoreUnavailable; Overloaded if too many ask for pages, or it takes
+        too long.
         """
         topic = self._catalog.get(tenant, name)
         low, high = await self._bounds(topic, window)
         if low > high:
             return [], None
         start = high if window.descending else low
-        messages = await self._store.read(
+        read = partial(
+            self._store.read,
             topic.topic_id,
             start,
             limit=min(limit, high - low + 1),
             max_bytes=PAGE_MAX_BYTES,
             descending=window.descending,
         )
+        with self._pages.joined() as looker:
+            messages = await looker.look(read) or []
         # Retention may have removed a part of the window meanwhile.
         messages = _fitting([message for message in messages if low <= message.seq <= high])
         if not messages:

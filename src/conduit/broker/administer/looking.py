@@ -1,4 +1,5 @@
-"""Looks at dead letters, one at a time: who has had one goes to the end of the line, so that all get on."""
+"""Looks at dead letters and at pages of the log, one at a time in each line: who has had one goes to the end,
+so that all get on."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ _Ask = Callable[[], Coroutine[Any, Any, T]]
 
 
 class Lines:
-    """The lines of a node: searches do not hold up what an index finds."""
+    """The lines of a node for dead letters: searches do not hold up what an index finds."""
 
     def __init__(self) -> None:
-        self.searches = Line(SEARCHES_MAX_COUNT)
-        self.lists = Line(LISTS_MAX_COUNT)
+        self.searches = Line(SEARCHES_MAX_COUNT, "dead letters")
+        self.lists = Line(LISTS_MAX_COUNT, "dead letters")
 
     def of(self, which: DeadFilter) -> Line:
         """Where to wait for a look at these."""
@@ -38,9 +39,10 @@ class Lines:
 
 
 class Line:
-    """Who wants to look waits here; `max_count` requests at once may."""
+    """Who wants to look waits here; `max_count` requests at once may. `what` they look for is for errors."""
 
-    def __init__(self, max_count: int) -> None:
+    def __init__(self, max_count: int, what: str) -> None:
+        self.what = what
         self._max_count = max_count
         self._count = 0
         # Whoever asks for it while others wait comes after them, also who has just had it.
@@ -51,7 +53,7 @@ class Line:
     def joined(self) -> Iterator[Looker]:
         """A request's place. Raises Overloaded if there is none."""
         if self._count >= self._max_count:
-            detail = f"{self._max_count} others are looking for dead letters"
+            detail = f"{self._max_count} others are looking for {self.what}"
             raise Overloaded(detail, retry_after_s=SEARCH_MAX_S)
         self._count += 1
         try:
@@ -119,7 +121,7 @@ class Looker:
         except TooLate:
             if self._has_seen:
                 return None
-            detail = "others that look for dead letters, or the store, take too long"
+            detail = f"others that look for {self._line.what}, or the store, take too long"
             raise Overloaded(detail, retry_after_s=SEARCH_MAX_S) from None
         self._has_seen = True
         return seen

@@ -94,7 +94,9 @@ def fields(topic: str, message: Message) -> dict[str, Any]:
     }
 
 
-@router.get("/topics/{name}/messages", responses=answers(MessageList, "topic_not_found"))
+@router.get(
+    "/topics/{name}/messages", responses=answers(MessageList, "topic_not_found", "overloaded")
+)
 async def list_messages(
     shared: Shared, tenant: Tenant, name: TopicName, query: Annotated[MessageQuery, Query()]
 ) -> Response:
