@@ -115,7 +115,7 @@ async def test_a_message_that_does_not_come_whole_is_closed(port: Port, sent: by
 
 
 def kept(session: Session) -> int:
-    fragments = session._message.data if session._message else b""
+    fragments = session.unfinished.data if session.unfinished else b""
     return len(fragments) + session._source.pending_bytes
 
 
@@ -137,7 +137,7 @@ def left_of(sent: bytes) -> int:
 async def test_fragments_and_pings_that_trickle_do_not_put_it_off(port: Port):
     raw = await opened(port)
     session = await session_of(port, raw, frame(TEXT, b"{", fin=False))
-    await port.until(lambda: session._message)
+    await port.until(lambda: session.unfinished)
     for second in range(int(LATE_S) + 2):
         look(session, 100.0 + second)
         await raw.send(frame(CONTINUATION, b" ", fin=False), frame(PING))
@@ -244,7 +244,7 @@ async def test_unfinished_fragments_do_not_add_up():
 async def test_who_has_to_give_way_is_told_to_try_later(port: Port):
     raw = await opened(port)
     session = await session_of(port, raw, frame(TEXT, b"{" * 100, fin=False))
-    await port.until(lambda: session._message)
+    await port.until(lambda: session.unfinished)
     session.give_way(Kind.MESSAGE)
     assert await told(raw) == "overloaded"
     assert await raw.received_close() == CLOSE_TRY_LATER

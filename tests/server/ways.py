@@ -255,7 +255,7 @@ async def a_websocket_that_has_to_give_way(port: Port) -> None:
     raw = await opened(port)
     await raw.send(frame(TEXT, b"{" * 50_000, fin=False))
     (session,) = port.context.sessions
-    await port.until(lambda: session._message)
+    await port.until(lambda: session.unfinished)
     session.give_way(Kind.MESSAGE)
     await raw.read_to_the_end()
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
+from conduit.server.fragments import Fragments
 from conduit.server.intake import Intake
 
 # At most 170 frames, the smallest of which have 6 bytes.
@@ -37,10 +38,8 @@ class Received(Protocol):
     """A WebSocket, as far as it concerns what was read."""
 
     tail_bytes: int
-
-    @property
-    def unfinished_bytes(self) -> int:
-        """What has come of a message in several frames."""
+    unfinished: Fragments | None
+    """What has come of a message in several frames."""
 
     def caught_up(self) -> None:
         """All is handled that was read."""
@@ -152,24 +151,30 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
 
     def buffer_updated(self, count: int) -> None:
         """So many bytes were read."""
-        data = self._intake.buffer
-        missing_bytes = self._missing_bytes
-        unfinished_bytes = self.pending_bytes + self._websocket.unfinished_bytes
-        is_long = unfinished_bytes >= LONG_BYTES and count >= missing_bytes
-        if is_long or (count > PIECE_BYTES and count > missing_bytes):
+        data, websocket = self._intake.buffer, self._websocket
+        is_small = count <= PIECE_BYTES and not self.pending_bytes and websocket.unfinished is None
+        if not is_small and self._is_much(count):
             self.take(data[:count])
             return
-        self._websocket.tail_bytes = UNKNOWN_BYTES
+        websocket.tail_bytes = UNKNOWN_BYTES
         room = _get_buffer(self, count)
         if len(room) < count:
             self.give(data[:count])
         else:
             room[:count] = data[:count]
             _buffer_updated(self, count)
-        if self._websocket.tail_bytes:
+        if websocket.tail_bytes:
             self._look(data, count, count)
         else:
             self.pending_bytes = self._missing_bytes = 0
+
+    def _is_much(self, count: int) -> bool:
+        """Whether so many bytes may be more work than a turn has time for."""
+        if count < self._missing_bytes:
+            return False
+        unfinished = self._websocket.unfinished
+        begun_bytes = self.pending_bytes + (0 if unfinished is None else len(unfinished.data))
+        return begun_bytes >= LONG_BYTES or (count > PIECE_BYTES and count > self._missing_bytes)
 
     def take(self, data: memoryview) -> None:
         """Handle what was read as far as its time goes, and keep the rest."""

@@ -79,7 +79,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         """Act on what is overdue; see `WebSocket.check`."""
         if self._heard:
             self._heard_lately = True
-            if self._weighed[0] and self._message is None:
+            if self._weighed[0] and self.unfinished is None:
                 # Message after message comes whole, through the same buffer.
                 self._context.moved(self, Kind.MESSAGE)
         self._checks_left -= 1
@@ -146,18 +146,18 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         if self.closing or not self._transport.is_reading():
             # While we do not read, nothing can come whole.
             self._pending_since = None
-            if self._message is not None:
-                self._message.seen_at = None
+            if self.unfinished is not None:
+                self.unfinished.seen_at = None
             return False
         if self._heard_lately or not source.pending_bytes:
             self._pending_since = None
         elif self._pending_since is None:
             self._pending_since = now
         begun = [self._pending_since]
-        if self._message is not None:
-            if self._message.seen_at is None:
-                self._message.seen_at = now
-            begun.append(self._message.seen_at)
+        if self.unfinished is not None:
+            if self.unfinished.seen_at is None:
+                self.unfinished.seen_at = now
+            begun.append(self.unfinished.seen_at)
         allowed_s = self._context.limits.body_timeout_s
         return any(since is not None and now - since > allowed_s for since in begun)
 
@@ -171,7 +171,8 @@ class WatchedWebSocket(WebSocket, abc.ABC):
             source.pending_bytes if is_shared else source.size_bytes
         )
         source.told_bytes = source.pending_bytes + source.rest_bytes
-        message_bytes += self.unfinished_bytes
+        if self.unfinished is not None:
+            message_bytes += len(self.unfinished.data)
         if looked:
             # What a healthy socket takes within a few seconds does not count: it is often the same bytes for
             # thousands of subscribers, and there once.

@@ -54,7 +54,6 @@ class WebSocket(WSListener):
         "_is_late",
         "_liveness",
         "_max_message_bytes",
-        "_message",
         "_peer_closed",
         "_pong_due",
         "_source",
@@ -62,6 +61,7 @@ class WebSocket(WSListener):
         "_transport",
         "closing",
         "tail_bytes",
+        "unfinished",
         "writable",
     )
 
@@ -82,7 +82,8 @@ class WebSocket(WSListener):
         self._peer_closed = False
         # The code with which we ended it, before the peer did.
         self._closing_with: int | None = None
-        self._message: Fragments | None = None
+        # What has come of a message in several frames that has not ended.
+        self.unfinished: Fragments | None = None
         self._pong_due: bytes | None = None
         self._liveness = Liveness(timing)
         # Whether a frame came since the last check.
@@ -145,7 +146,7 @@ class WebSocket(WSListener):
         if not self._peer_closed:
             self._closing_with = code
         self._transport.write(close_frame(code, reason))
-        self._message = self._pong_due = None
+        self.unfinished = self._pong_due = None
         self._take_no_more()
         # The answer has to be read, and the data in front of it.
         self.resume_reading()
@@ -181,11 +182,6 @@ class WebSocket(WSListener):
     def is_behind(self) -> bool:
         """Whether something was read that is not handled yet."""
         return self._source is not None and self._source.is_behind
-
-    @property
-    def unfinished_bytes(self) -> int:
-        """What has come of a message in several frames that has not ended."""
-        return 0 if self._message is None else len(self._message.data)
 
     def pause_reading(self) -> None:
         """Leave further data to the kernel, so that the peer has to wait. Idempotent.
@@ -259,7 +255,7 @@ class WebSocket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The transport is gone and takes no more calls."""
         self.closing = True
-        self._message = self._pong_due = self._source = None
+        self.unfinished = self._pong_due = self._source = None
         self.on_closed()
 
     def pause_writing(self) -> None:
@@ -287,8 +283,13 @@ class WebSocket(WSListener):
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._peer_closed = kind == _CLOSE
             self.close(CLOSE_PROTOCOL_ERROR, "a reserved bit is set")
-        elif kind == _TEXT and frame.fin and self._message is None:
-            self._on_whole_text(frame.get_payload_as_bytes())
+        elif kind == _TEXT and frame.fin and self.unfinished is None:
+            text = frame.get_payload_as_bytes()
+            # ASCII is UTF-8, and told at the least cost.
+            if text.isascii():
+                self.on_text(text)
+            else:
+                self._on_wide_text(text)
         elif kind in _DATA:
             self._on_data(kind, frame)
         elif kind == _PING:
@@ -307,7 +308,7 @@ class WebSocket(WSListener):
             self._on_data(kind, frame)
 
     def _on_data(self, kind: WSMsgType, frame: WSFrame) -> None:
-        is_begun = self._message is not None
+        is_begun = self.unfinished is not None
         # A message that is begun is continued and nothing else, and only such a one is.
         if is_begun != (kind == _CONTINUATION):
             self.close(CLOSE_PROTOCOL_ERROR, "a fragment is out of order")
@@ -316,18 +317,18 @@ class WebSocket(WSListener):
         elif kind == _BINARY:
             self.on_binary(frame.get_payload_as_bytes())
         else:
-            self._on_whole_text(frame.get_payload_as_bytes())
+            self._on_wide_text(frame.get_payload_as_bytes())
 
-    def _on_whole_text(self, text: bytes) -> None:
-        if text.isascii() or is_utf8(text):
+    def _on_wide_text(self, text: bytes) -> None:
+        if is_utf8(text):
             self.on_text(text)
         else:
             self.close(CLOSE_INVALID_TEXT, "the text is not UTF-8")
 
     def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
-        message = self._message
+        message = self.unfinished
         if message is None:
-            message = self._message = Fragments(is_text=kind == _TEXT)
+            message = self.unfinished = Fragments(is_text=kind == _TEXT)
         if len(message.data) + frame.payload_size > self._max_message_bytes:
             self.close(CLOSE_TOO_BIG, f"a message is limited to {self._max_message_bytes} bytes")
         elif not message.add(frame.get_payload_as_bytes(), last=bool(frame.fin)):
@@ -335,7 +336,7 @@ class WebSocket(WSListener):
         elif not frame.fin:
             self.on_growing()
         else:
-            self._message = None
+            self.unfinished = None
             deliver = self.on_text if message.is_text else self.on_binary
             deliver(bytes(message.data))
 
