@@ -89,3 +89,30 @@ async def test_creations_without_end_do_not_hold_up_a_deletion():
         await bench.until(deletion.done)
         is_over = True
         assert sum(await asyncio.gather(*creating)) >= len(creating)
+
+
+@pytest.mark.parametrize("is_loading", [False, True])
+async def test_a_subscription_made_after_a_topic_was_deleted_is_told_nothing_of_it(is_loading):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        await bench.publish_many("a", 2)
+        store.held.add("topic_delete")
+        deletion = begun(bench.broker.topics.delete(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_delete"])
+        store.held = {"former"} if is_loading else set()
+        subscribing = begun(bench.subscribe(">", subscription="s"))
+        if is_loading:
+            await bench.until(lambda: "former" in store.waiting)
+            store.release()
+            await deletion
+        _, peer = await subscribing
+        store.release()
+        await deletion
+        await bench.rest()
+        assert peer.of("gap") == []
+        (view,) = await bench.broker.subscriptions.list(T, q=None, limit=9, after=None)
+        assert view.lag == 0
+        await bench.broker.topics.create(T, "a")
+        await bench.publish("a")
+        assert peer.seqs == [1]

@@ -230,7 +230,7 @@ class Catalog(Topics):
         self._hide(topic)
         try:
             followers = await self._watcher.topic_deleting(topic)
-            change.is_told = True
+            change.is_told, topic.followers_told = True, frozenset(followers)
             await self._delete_stored(topic, followers)
         except BaseException:
             # Unless it was learned meanwhile that it is gone.

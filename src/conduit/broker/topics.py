@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ class Topic:
         "epoch",
         "epoch_bytes",
         "first_seq",
+        "followers_told",
         "is_deleted",
         "last_seq",
         "name",
@@ -50,6 +51,12 @@ class Topic:
         self.epoch_bytes = self.epoch.encode()
         # Set while the store forgets it: what is missing in the log then is no gap.
         self.is_deleted = False
+        # Ids of the durable subscriptions that the store was told of with it: nobody else follows it there.
+        self.followers_told: Collection[int] | None = None
+
+    def was_before(self, subscription_id: int) -> bool:
+        """Whether the topic was deleted before the durable subscription was made."""
+        return self.followers_told is not None and subscription_id not in self.followers_told
 
 
 class Walked(NamedTuple):
@@ -82,7 +89,7 @@ class Topics:
         self._names[topic.tenant].pop(topic.name, None)
 
     def _show(self, topic: Topic) -> None:
-        topic.is_deleted = False
+        topic.is_deleted, topic.followers_told = False, None
         self._names[topic.tenant][topic.name] = topic
 
     def _remove(self, topic: Topic) -> None:

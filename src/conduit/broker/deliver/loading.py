@@ -125,6 +125,10 @@ class Loader:
             running.former.remember(gone, there(gone.name))
         later: dict[str, list[Topic]] = {}
         for topic in loaded.gone:
+            if topic.topic_id not in loaded.progress and topic.was_before(
+                running.group.subscription_id
+            ):
+                continue
             if (topic.name, topic.epoch) in stored:
                 # What the store has told of a name is about the last one, and those before it.
                 later.pop(topic.name, None)
@@ -166,7 +170,9 @@ class Loader:
         going = {(gone.name, gone.epoch): gone.floor for gone in former}
 
         def floor_of(topic: Topic) -> int:
-            """A topic without progress was made after the subscription."""
+            """A topic without progress was made after the subscription, or was gone before it."""
+            if topic.was_before(running.group.subscription_id):
+                return topic.last_seq
             return going.get((topic.name, topic.epoch), 0)
 
         outset = Outset(self._catalog.by_id, {}, progress, floor_of)
