@@ -1,5 +1,6 @@
 import pytest
 
+from conduit.broker.administer import views
 from conduit.client.rest import address
 from conduit.core.message import SubscriptionSettings
 from conduit.names import DEFAULT_TENANT
@@ -51,6 +52,7 @@ async def test_a_subscription_is_created_with_every_field(api: Api):
         "topics": [{"topic": "t", "floor": 0, "last_seq": 0, "lag": 0}],
         "more_topics": False,
         "gaps": [],
+        "more_gaps": False,
     }
     assert (await api.get("/api/topics/t"))["name"] == "t", "a literal topic is created with it"
 
@@ -214,6 +216,22 @@ async def test_what_a_start_cannot_be_given_is_in_the_answer(api: Api):
     moved = await api.post("/api/subscriptions/s/seek", {"start": {"seq": 9}})
     assert (moved["gaps"], floors(moved)) == ([lost], {"t": 5})
     assert (await api.post("/api/subscriptions/s/seek", {"start": "earliest"}))["gaps"] == []
+
+
+async def test_an_answer_shows_the_first_of_many_gaps_and_that_there_are_more(
+    api: Api, monkeypatch
+):
+    monkeypatch.setattr(views, "GAPS_SHOWN_COUNT", 2)
+    for name in ("t.a", "t.b", "t.c"):
+        await api.topic(name, 1)
+    start = {"seq": 9}
+    created = await create(api, topic="t.*", start=start)
+    assert (len(created["gaps"]), created["more_gaps"]) == (2, True)
+    moved = await api.post("/api/subscriptions/s/seek", {"start": start})
+    assert (len(moved["gaps"]), moved["more_gaps"]) == (2, True)
+    monkeypatch.setattr(views, "GAPS_SHOWN_COUNT", 3)
+    moved = await api.post("/api/subscriptions/s/seek", {"start": start})
+    assert (len(moved["gaps"]), moved["more_gaps"]) == (3, False)
 
 
 @pytest.mark.parametrize("body", [{}, {"start": None}, {"start": "x"}, {"start": "new", "dry": 1}])

@@ -85,6 +85,8 @@ def seek(
     moved = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
     for gap in moved.gaps:
         note(gap_text(gap))
+    if moved.more_gaps:
+        note(f"and gaps in more topics than these {len(moved.gaps):,}")
     if moved.more_topics:
         note(f"{moved.lag:,} messages before it, on more than 20 topics")
     show_all(moved.topics, _PLACES, output)

@@ -132,9 +132,11 @@ class GapAnswer(msgspec.Struct, frozen=True):
 
 
 class SubscriptionCreated(SubscriptionAnswer, frozen=True):
-    """A new durable subscription. `gaps`: what its `start` could not be given."""
+    """A new durable subscription. `gaps`: what its `start` could not be given, the first 1,000 of them; there
+    are `more_gaps` or not."""
 
     gaps: list[GapAnswer]
+    more_gaps: bool = False
 
 
 class SubscriptionList(msgspec.Struct, frozen=True):
@@ -147,7 +149,7 @@ class SubscriptionList(msgspec.Struct, frozen=True):
 class Moved(msgspec.Struct):
     """Where a subscription is after a seek, or would be. `lag`: messages that it then has before it.
 
-    `topics` and `more_topics` are as in the subscription. `gaps`: what the `start` cannot be given.
+    `topics` and `more_topics` are as in the subscription, `gaps` and `more_gaps` as when it is created.
     """
 
     topics: list[TopicProgress]
@@ -155,6 +157,7 @@ class Moved(msgspec.Struct):
     lag: int
     dry_run: bool
     gaps: list[GapAnswer] = []
+    more_gaps: bool = False
 
 
 # Dead letters -------------------------------------------------------------------------------------

@@ -93,9 +93,9 @@ class Subscriptions:
             async with self._owned.turns.taken((tenant, name)):
                 beginning = await self._owned.create(tenant, name, pattern, settings, start)
                 record = self._owned.get(tenant, name)
-            gaps = missing(beginning)
+            gaps, more_gaps = missing(beginning)
         view = await self._changed(record)
-        view.gaps = gaps
+        view.gaps, view.more_gaps = gaps, more_gaps
         return view
 
     async def get(self, tenant: str, name: str) -> SubscriptionView:
@@ -158,7 +158,7 @@ class Subscriptions:
                 _text(start),
                 len(positions),
             )
-        moved = Moved([], False, 0, dry_run, missing(beginning))
+        moved = Moved([], False, 0, dry_run, *missing(beginning))
         async for topic, floor in self._topics_of(positions):
             place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))
             moved.lag += place.lag

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import msgspec
 
 from conduit.broker.catalog import Topic
@@ -12,6 +14,9 @@ from conduit.core.lag import lag_of
 from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
 from conduit.protocol.records import GapAnswer, TopicProgress
+
+# Of what a start cannot be given so much is shown: a pattern may lack something in each of its topics.
+GAPS_SHOWN_COUNT = 1_000
 
 
 class SubscriptionView(msgspec.Struct):
@@ -32,6 +37,7 @@ class SubscriptionView(msgspec.Struct):
     """… and those that were."""
     gaps: list[GapAnswer] = []
     """What its start could not be given; of a subscription that was just created."""
+    more_gaps: bool = False
 
     def add(self, topic: Topic, delivery: Delivery) -> None:
         """One of its topics, and what it does there."""
@@ -52,12 +58,14 @@ class DeliveryState(msgspec.Struct):
     next_attempt_at_ms: int | None = None
 
 
-def missing(beginning: Beginning) -> list[GapAnswer]:
-    """What a start could not be given, for whoever asked for it: no subscriber is told."""
-    return [
+def missing(beginning: Beginning) -> tuple[list[GapAnswer], bool]:
+    """What a start could not be given, for whoever asked for it: no subscriber is told. And whether there is
+    more of it than is shown."""
+    shown = [
         GapAnswer(gap.topic, gap.from_seq, gap.to_seq, gap.reason, gap.epoch)
-        for gap in beginning.gaps
+        for gap in islice(beginning.gaps, GAPS_SHOWN_COUNT)
     ]
+    return shown, len(beginning.gaps) > GAPS_SHOWN_COUNT
 
 
 def place_of(topic: Topic, delivery: Delivery) -> TopicProgress:

@@ -137,7 +137,7 @@ async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscript
         tenant, body.name, body.topic, settings, body.start
     )
     shown = msgspec.structs.asdict(show(view))
-    return reply(SubscriptionCreated(**shown, gaps=view.gaps), 201)
+    return reply(SubscriptionCreated(**shown, gaps=view.gaps, more_gaps=view.more_gaps), 201)
 
 
 @router.get(
