@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from conduit.core.quota import Kind
 from conduit.server.watched import LINGER_S
-from tests.server.peer import CLOSE, PING, TEXT, Peer, frame
+from tests.server.peer import CLOSE, PING, REQUEST, TEXT, Peer, frame
 from tests.server.port import TOPIC, Port, publish, request
 from tests.server.ticking import Ticking
 
@@ -188,6 +188,15 @@ async def an_upgrade_that_is_refused(port: Port) -> None:
 @way
 async def a_websocket_without_a_word(port: Port) -> None:
     (await opened(port)).socket.close()
+
+
+@way
+async def a_websocket_after_a_request_to_the_app(port: Port) -> None:
+    raw = await http(port, request("GET", "/said"))
+    await raw.answer()
+    await raw.send(REQUEST)
+    await raw.answer()
+    raw.socket.close()
 
 
 @way

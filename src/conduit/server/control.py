@@ -79,6 +79,12 @@ class Control(HttpToolsProtocol):
         if takes_more:
             super().resume_writing()
 
+    def leave(self) -> None:
+        """Another protocol gets the transport. Every answer is written."""
+        # It and its parser hold each other: without this they, and the front, would stay in memory until the
+        # collector comes.
+        del self.parser
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go what was not written."""
         self.outgoing.drop()

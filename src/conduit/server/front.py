@@ -112,6 +112,13 @@ class Front(HttpConnection):
             content = BatchAnswer(outcome) if isinstance(outcome, list) else outcome
             self.fill(slot, self.answers.success(content, self.keeping(slot)))
 
+    def leave(self) -> bytes:
+        """See `HttpConnection`."""
+        if self._control is not None:
+            self._control.leave()
+            self._control = None
+        return super().leave()
+
     # What the control plane must hear of ----------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
