@@ -4,11 +4,13 @@ import asyncio
 import json
 import signal
 import socket
+from functools import partial
 
 import pytest
 
 from conduit.server import serving
 from conduit.server.context import Context, Limits
+from conduit.server.front import make_front
 from conduit.server.serving import Server
 from tests.broker.kit import running_broker
 from tests.support.http import Api
@@ -61,6 +63,38 @@ async def test_of_very_many_connections_some_are_swept_in_each_turn_and_none_tha
             await asyncio.sleep(0)
         assert gone.swept == []
         assert all(len(one.swept) == 1 for one in connections if one is not gone)
+
+
+async def test_who_was_accepted_last_is_told_to_leave_as_all_others_are(caplog):
+    caplog.set_level("INFO")
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        listening.setblocking(False)
+        async with running_broker() as bench:
+            context = Context(bench.broker, Limits())
+            server = Server(context, stop_within_s=10)
+            server.config.load()
+            server.lifespan = server.config.lifespan_class(server.config)
+            front = partial(make_front(context), server.config, server.server_state, {})
+            made, some_are_accepted = [], asyncio.Event()
+
+            def new():
+                made.append(front())
+                if len(made) == 2:
+                    # By us; the first one was by the loop.
+                    some_are_accepted.set()
+                return made[-1]
+
+            loop = asyncio.get_running_loop()
+            server.servers = [await loop.create_server(new, sock=listening)]
+            context.accepting.begin([listening], new)
+            clients = [socket.create_connection(listening.getsockname()) for _ in range(20)]
+            await some_are_accepted.wait()
+            assert context.accepting._tasks
+            await server.shutdown([listening])
+            for client in clients:
+                client.close()
+    assert not context.connections
+    assert "cut" not in caplog.text
 
 
 @pytest.mark.e2e

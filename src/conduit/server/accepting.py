@@ -42,6 +42,15 @@ class Accepting:
                     break
                 self._begin(accepted)
 
+    async def end(self) -> None:
+        """Accept nobody any more, and wait until those that were accepted are connections: whoever tells all
+        to leave would miss them."""
+        self._sockets = ()
+        # Whom the loop has accepted is made in its next turn.
+        await asyncio.sleep(0)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def _begin(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()

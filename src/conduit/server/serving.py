@@ -167,6 +167,7 @@ class Server(uvicorn.Server):
         self._context.ready, self._context.is_stopping = False, True
         for listening in self.servers:
             listening.close()
+        await self._context.accepting.end()
         await self._close_sessions()
         cutting = asyncio.get_running_loop().call_later(self._requests_s - CUT_BEFORE_S, self._cut)
         await super().shutdown(sockets)
