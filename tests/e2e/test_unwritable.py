@@ -1,5 +1,5 @@
-"""Each store is made unwritable in four ways, under a publisher: readiness, metric and log say so within 5 s,
-and take it back within 5 s of the mending."""
+"""Each store is made unwritable in several ways, under a publisher: readiness, metric and log say so within
+5 s, and take it back within 5 s of the mending."""
 
 from __future__ import annotations
 
@@ -138,6 +138,16 @@ def test_sqlite_that_waits_for_another_process(folder):
                 server,
                 (lambda: other.execute("BEGIN IMMEDIATE"), lambda: other.execute("ROLLBACK")),
             )
+
+
+def test_sqlite_whose_file_is_moved_away(folder):
+    """What is taken meanwhile would be gone after a restart."""
+    path, elsewhere = folder / "log.db", folder / "elsewhere.db"
+    with on_file(path) as server:
+        check(server, (lambda: path.rename(elsewhere), lambda: elsewhere.rename(path)))
+        assert (
+            f"takes no writes: {path}: the database file was removed or moved" in server.log_text()
+        )
 
 
 def without_override() -> None:

@@ -17,6 +17,7 @@ from conduit.storage.sqlite import facts, mark, space
 from conduit.storage.sqlite.bulk import execute_all, rows, transaction
 from conduit.storage.sqlite.log import Log
 from conduit.storage.sqlite.mark import Mark
+from conduit.storage.sqlite.moved import Files
 from conduit.storage.sqlite.ours import APPLICATION_ID, BUSY_TIMEOUT_MS
 from conduit.storage.sqlite.ownership import Ownership
 
@@ -77,6 +78,7 @@ class Database:
             self.searcher, self.lister, *self.readers = [
                 self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(2 + READER_COUNT)
             ]
+            self.files = Files(named, path)
         except BaseException:
             self.close()
             raise
@@ -94,6 +96,8 @@ class Database:
     def reopen_writer(self) -> apsw.Connection:
         """The writer was closed over a failure, in the middle of a transaction: another one, when what that
         had begun is certain not to be stored. For the writer's thread."""
+        # Opening another one by this name would write what is in the WAL into that.
+        self.files.look()
         connection = self._connect(self._path, apsw.SQLITE_OPEN_READWRITE)
         # The writer is the first, and so the last to be closed.
         self._connections.remove(connection)
@@ -106,6 +110,11 @@ class Database:
             raise
         self._connections[0] = self.writer = connection
         return connection
+
+    def prove(self, connection: apsw.Connection, size_bytes: int) -> None:
+        """See `Appender.prove`."""
+        self.files.look()
+        facts.prove(connection, size_bytes)
 
     def renew(self, epochs: Mapping[int, str]) -> None:
         """See `Store.renew` and, without epochs, `Store.trust`."""

@@ -25,7 +25,11 @@ class _Open:
         self.database = database
         self.log = database.log
         self.writer = Worker(
-            "conduit-sqlite-writer", [database.writer], undo_failed, database.reopen_writer
+            "conduit-sqlite-writer",
+            [database.writer],
+            undo_failed,
+            database.reopen_writer,
+            database.files.check,
         )
         self.readers = Worker("conduit-sqlite-reader", database.readers)
         self.searcher = Worker("conduit-sqlite-search", [database.searcher])

@@ -48,7 +48,7 @@ class SqliteStore(SubscriptionCalls):
         return await self._db.writer.housekeep(space.give_back)
 
     async def prove(self, size_bytes: int) -> None:
-        await self._db.writer.call(facts.prove, size_bytes)
+        await self._db.writer.prove(self._db.database.prove, size_bytes)
 
     # Topics ---------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 class _Call(NamedTuple):
     run: Callable[[apsw.Connection], object]
     future: asyncio.Future[Any]
+    is_proof: bool = False
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
 
     `undo` is for connections that write: when it returns, a commit that failed before it is not stored.
     `reopen` makes another connection in the place of one that had to be closed over a failure.
+    `check` raises what is the answer to every call but proofs, as long as nothing may be written.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Worker:
         connections: Sequence[apsw.Connection],
         undo: Callable[[apsw.Connection], None] | None = None,
         reopen: Callable[[], apsw.Connection] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self._undo = undo
         self._reopen = reopen
         self._loop = asyncio.get_running_loop()
@@ -96,6 +100,14 @@ class Worker:
         """As `call`, for a slice of work that others need not wait for."""
         return await self._submit(self._later, lambda connection: job(connection, *args, **kwargs))
 
+    async def prove(
+        self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `call`, for what finds out whether anything may be written."""
+        return await self._submit(
+            self._urgent, lambda connection: job(connection, *args, **kwargs), is_proof=True
+        )
+
     def close(self) -> None:
         """Finish the calls that wait and end the threads. Blocks: not for the event loop's thread."""
         self._closed = True
@@ -106,7 +118,7 @@ class Worker:
             thread.join()
 
     def _submit(
-        self, queue: deque[_Call], run: Callable[[apsw.Connection], T]
+        self, queue: deque[_Call], run: Callable[[apsw.Connection], T], *, is_proof: bool = False
     ) -> asyncio.Future[T]:
         if self._closed:
             raise StoreUnavailable("the store is closed")
@@ -114,7 +126,7 @@ class Worker:
             raise StoreUnavailable(f"{WAITING_MAX_COUNT} calls wait for the disk")
         future: asyncio.Future[T] = self._loop.create_future()
         self._count += 1
-        queue.append(_Call(run, future))
+        queue.append(_Call(run, future, is_proof))
         self._tokens.put(None)
         return future
 
@@ -123,6 +135,8 @@ class Worker:
             result: object = None
             failure: Exception | None = None
             try:
+                if not call.is_proof:
+                    self._check()
                 result = call.run(connection)
             except Exception as error:  # noqa: BLE001 - the root of the thread: the caller gets it
                 failure = translated(error, connection)
