@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
+from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.proof import (
     HOLD_S,
     INTERVAL_S,
@@ -19,7 +20,9 @@ from conduit.broker.publish.proof import (
     Proof,
 )
 from conduit.errors import StoreUnavailable
+from tests.broker.kit import ManualClock, made_commits
 from tests.model.clockwork import VirtualLoop
+from tests.storage import given
 
 FULL = StoreUnavailable("the disk is full")
 
@@ -28,6 +31,8 @@ class Disk:
     """Takes rows of up to `room_bytes`, each for `takes_s`, and none until it `goes_on`."""
 
     kind = "fake"
+    shards = ()
+    server_count = 1
 
     def __init__(self) -> None:
         self.room_bytes = ROW_MAX_BYTES
@@ -37,7 +42,8 @@ class Disk:
         self.rows: list[int] = []
 
     async def append(self, batch):
-        raise NotImplementedError
+        await asyncio.sleep(self.takes_s)
+        return [1] * len(batch)
 
     async def prove(self, size_bytes: int) -> None:
         self.rows.append(size_bytes)
@@ -256,3 +262,97 @@ def test_a_row_that_fails_for_whatever_reason_ends_no_proofs(error):
         assert proof.problem is None
 
     virtually(work)
+
+
+# A process that stands still -----------------------------------------------------------------------
+
+STILL_S = 10.0
+
+
+class Stopped:
+    """A disk with its committers, and a loop that can stand still as in a process that is stopped."""
+
+    def __init__(self) -> None:
+        self.disk = Disk()
+        self.committers = Committers(
+            self.disk, made_commits(ManualClock()), lambda *_: None, lambda: None, 5.0
+        )
+        self.problems: set[str | None] = set()
+        """What was wrong since it stood still, at every turn of the loop."""
+
+    def stand_still(self) -> None:
+        asyncio.get_running_loop().jump(STILL_S)
+
+    async def look(self, for_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + for_s
+        while loop.time() < until:
+            for _ in range(10):
+                await asyncio.sleep(0)
+                self.problems.add(self.committers.problem)
+            await asyncio.sleep(0.05)
+
+
+def stopped(work: Callable[[Stopped], Coroutine[None, None, None]]) -> None:
+    async def run() -> None:
+        one = Stopped()
+        await one.committers.start()
+        await work(one)
+        one.disk.goes_on.set()
+        await one.committers.stop()
+        await one.committers.end()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 0.9])
+@pytest.mark.parametrize("after_s", [3.3, 3.95])
+def test_time_in_which_the_process_stood_still_is_not_time_without_an_answer(takes_s, after_s):
+    async def work(one: Stopped) -> None:
+        one.disk.takes_s = takes_s
+        await asyncio.sleep(after_s)
+        for _ in range(3):
+            one.stand_still()
+            await one.look(5.0)
+        assert one.problems == {None}
+
+    stopped(work)
+
+
+def test_a_store_that_hangs_is_noticed_also_after_a_standstill():
+    async def work(one: Stopped) -> None:
+        await asyncio.sleep(3.3)
+        one.stand_still()
+        one.disk.goes_on.clear()
+        await one.look(INTERVAL_S + PATIENCE_S + 0.5)
+        assert one.committers.problem == NO_ANSWER
+
+    stopped(work)
+
+
+class Told:
+    """A publisher."""
+
+    outcome: object = None
+
+    def stored(self, seqs, start) -> None:
+        self.outcome = seqs[start]
+
+    def failed(self, error) -> None:
+        self.outcome = error
+
+
+def test_a_commit_that_was_under_way_when_the_process_stood_still_is_heard_before_it_is_late():
+    async def work(one: Stopped) -> None:
+        one.disk.takes_s = 0.9
+        await asyncio.sleep(3.3)
+        publisher = Told()
+        one.committers.submit([given.message(1)], 1, publisher, None)
+        await asyncio.sleep(0.3)
+        one.stand_still()
+        await one.look(1.0)
+        assert publisher.outcome == 1
+        assert one.problems == {None}
+
+    stopped(work)

@@ -36,7 +36,10 @@ def test_who_sent_what_was_missing_while_the_server_stood_still_is_served():
             client.send(rest)
         time.sleep(2 * TIMEOUT_S)
         os.kill(server.pid, signal.SIGCONT)
+        probe.send(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert probe.answer()[0] == 200
         assert [client.answer()[0] for client in clients] == [200, 200, 201]
         until(lambda: "the process stood still" in server.log_text())
+        assert "not ready" not in server.log_text()
         for client in (*clients, probe):
             client.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 from typing import Protocol
 
 import msgspec
 
 from conduit.broker.broker import Broker
+from conduit.broker.standstill import Standstill
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -20,11 +22,14 @@ from conduit.server.collecting import Pauses
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
-from conduit.server.standstill import Standstill
 
 NO_BOUNDS = Retention()
 # Between two looks at the deadlines of all connections.
 SWEEP_INTERVAL_S = 1.0
+# One that comes later than this was not late because the loop was busy.
+SWEEP_LATE_MAX_S = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +146,7 @@ class Context:
             limits.trusted_proxies,
             spare_max_count,
         )
-        self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S)
+        self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S, _tell)
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
@@ -181,3 +186,7 @@ class Context:
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""
         return self.standstill.now()
+
+
+def _tell(stood_s: float) -> None:
+    logger.warning("the process stood still for %.1f s: that counts against no connection", stood_s)

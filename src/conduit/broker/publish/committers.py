@@ -9,12 +9,15 @@ from conduit.broker.commits import Commits
 from conduit.broker.company import Company
 from conduit.broker.publish.committer import Committed, Committer
 from conduit.broker.publish.queue import Unit
+from conduit.broker.standstill import Standstill
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError
 from conduit.storage.base import SHARDS_MAX_COUNT, Appender, Store
 
 # Between two looks at who has waited too long, so how much later than the time-out somebody is told.
 CHECK_INTERVAL_S = 0.25
+# A look that is later than this finds nobody late before the loop has heard what the store has answered.
+LATE_MAX_S = 0.5
 
 Submit = Callable[[Sequence[NewMessage], int, Unit, float | None], None]
 
@@ -43,6 +46,9 @@ class Committers:
         self._timer: asyncio.TimerHandle | None = None
         # The one committer, if there is only one.
         self._only: Committer | None = None
+        self._standstill = Standstill(
+            lambda: asyncio.get_running_loop().time(), CHECK_INTERVAL_S, LATE_MAX_S
+        )
 
     async def start(self) -> None:
         """Begin to store what is submitted, when it is known whether the store takes it."""
@@ -54,6 +60,8 @@ class Committers:
         else:
             for number, each in self._committers.items():
                 each.proof.name = f"part {number} of the store"
+        for each in self._committers.values():
+            each.proof.now = self._standstill.now
         await asyncio.gather(*(each.proof.start() for each in self._committers.values()))
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self._committers.values()]
@@ -62,7 +70,8 @@ class Committers:
     def _checked(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
-        self.check(loop.time())
+        if not self._standstill.look():
+            self.check(loop.time())
 
     async def stop(self) -> None:
         """Take nothing more, and answer what was taken. Returns although the store does not answer: everybody

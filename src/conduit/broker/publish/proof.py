@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from conduit.errors import ConduitError, StateError
@@ -56,6 +57,9 @@ class Proof:
         self._appender = appender
         self.name = "the store"
         """What the log calls it."""
+        self.now: Callable[[], float] = _now
+        """Seconds that grow. A clock that leaves out when the process stood still keeps that from counting as
+        time in which the store did not answer."""
         self._row_problem: _Problem | None = None
         self._commit_problem: _Problem | None = None
         self._refused_at = 0.0
@@ -85,7 +89,7 @@ class Proof:
 
     @property
     def _current(self) -> _Problem | None:
-        if self._commit_problem is not None and _now() < self._refused_at + HOLD_S:
+        if self._commit_problem is not None and self.now() < self._refused_at + HOLD_S:
             return self._commit_problem
         return self._row_problem
 
@@ -97,7 +101,7 @@ class Proof:
 
     def refused(self, error: Exception, size_bytes: int) -> None:
         """A commit of that size was refused, for no reason of its publishers."""
-        self._refused_at = _now()
+        self._refused_at = self.now()
         self._refused_count += 1
         self._commit_problem = _problem_of(error)
         self._row_bytes = min(max(self._row_bytes, size_bytes), ROW_MAX_BYTES)
@@ -105,12 +109,12 @@ class Proof:
 
     def stalled(self) -> None:
         """A commit has been waited for too long. Call it now and then while that is so."""
-        self._refused_at = _now()
+        self._refused_at = self.now()
         self._commit_problem = _UNANSWERED
 
     async def start(self) -> None:
         """Begin, and wait for what comes of the first row, or PATIENCE_S."""
-        self._answered_at = _now()
+        self._answered_at = self.now()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="proof")
         await self._judged.wait()
 
@@ -122,7 +126,7 @@ class Proof:
 
     def tick(self) -> None:
         """Have the log say what changed. Call it every second."""
-        now, problem = _now(), self.problem
+        now, problem = self.now(), self.problem
         if problem is None:
             if self._since is not None:
                 lasted_s, self._since = now - self._since, None
@@ -162,7 +166,7 @@ class Proof:
         row.add_done_callback(_heard)
         try:
             while not row.done():
-                left_s = self._answered_at + PATIENCE_S - _now()
+                left_s = self._answered_at + PATIENCE_S - self.now()
                 if left_s <= 0:
                     self._judge(_UNANSWERED)
                 await asyncio.wait({row}, timeout=left_s if left_s > 0 else PATIENCE_S)
@@ -183,7 +187,7 @@ class Proof:
 
     def _answers_in_time(self) -> bool:
         """The store has answered: whether it had done so not long before."""
-        now, before = _now(), self._answered_at
+        now, before = self.now(), self._answered_at
         self._answered_at = now
         return now < before + PATIENCE_S
 
