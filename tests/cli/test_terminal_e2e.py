@@ -50,6 +50,15 @@ def test_no_color_is_honoured(server: RunningServer, topic: str) -> None:
     assert "\x1b" not in shown
 
 
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_the_log_of_a_server_honours_it_too(no_color: str) -> None:
+    with Terminal("", "serve", "--port", "0", NO_COLOR=no_color) as terminal:
+        terminal.until(" listens on ")
+        terminal.type("\x03")
+        terminal.end()
+    assert ("\x1b" in terminal.shown) is (not no_color)
+
+
 def test_a_message_is_shown_for_people_and_cannot_steer_the_terminal(
     server: RunningServer, api: Api, topic: str
 ) -> None:

@@ -54,6 +54,18 @@ def test_text_is_for_people(capfd):
     assert not line.startswith("{")
 
 
+def test_a_traceback_does_not_show_what_is_in_the_variables(capfd):
+    configure_logging("info", "text")
+    password = "".join(("sec", "ret"))
+    try:
+        raise ValueError(len(password))
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    shown = "\n".join(logged(capfd))
+    assert "ValueError: 6" in shown
+    assert password not in shown
+
+
 def test_lines_below_the_level_are_not_written(capfd):
     configure_logging("warning", "json")
     logging.getLogger("a").info("chatter")

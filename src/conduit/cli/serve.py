@@ -25,4 +25,4 @@ def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     from conduit.server.app import run
 
     settings = load_settings(host=host, port=port, database_url=database_url)
-    run(settings)
+    run(settings, may_color=click.get_current_context().color is not False)

@@ -27,9 +27,10 @@ from conduit.storage.sqlite import SqliteStore
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConduitError, OSError if that cannot begin or go on."""
-    configure_logging(settings.log_level, settings.log_format)
+def run(settings: Settings, *, may_color: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConduitError, OSError if that cannot begin or go on. `may_color`
+    is about the log."""
+    configure_logging(settings.log_level, settings.log_format, may_color=may_color)
     for warning in settings.warnings:
         logger.warning(warning)
     if settings.database_url is None:

@@ -12,8 +12,11 @@ from structlog.typing import Processor
 from conduit.server.log_writer import FLUSH_MAX_S, LogWriter
 
 
-def configure_logging(level: str, form: Literal["auto", "text", "json"]) -> None:
-    """Send every log line of the process to standard error, once, from `level` on."""
+def configure_logging(
+    level: str, form: Literal["auto", "text", "json"], *, may_color: bool = True
+) -> None:
+    """Send every log line of the process to standard error, once, from `level` on; text is coloured on a
+    terminal only, and if it may be."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -21,7 +24,13 @@ def configure_logging(level: str, form: Literal["auto", "text", "json"]) -> None
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    last: list[Processor] = [
+        structlog.dev.ConsoleRenderer(
+            colors=may_color and sys.stderr.isatty(),
+            # The one of rich, which it would take, shows what is in the variables: payloads, passwords.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]
     if as_json:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # Python has none if the process was started with it closed; another file may have its number then.
