@@ -21,9 +21,9 @@ ROWS, COLUMNS = 40, 100
 class Terminal:
     """One command on a pseudo-terminal. Use it as a context manager: it is killed at the end."""
 
-    def __init__(self, url: str, *args: str, **env: str) -> None:
+    def __init__(self, url: str, *args: str, columns: int = COLUMNS, **env: str) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self.process = subprocess.Popen(
             [*COMMAND, *args],
             env=clean_environment(CONDUIT_URL=url, TERM="xterm", **env),

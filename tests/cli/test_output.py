@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from types import SimpleNamespace
 
 import click
 import msgspec
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.cli import output
+from conduit.cli import dlq, output, subscription, topic
 from conduit.cli.output import duration_text, json_text, printable, size_text, table
 from conduit.cli.width import columns
+from conduit.client import Retention
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -172,3 +174,69 @@ def test_sizes_have_the_unit_that_fits(size: int, text: str) -> None:
 )
 def test_durations_are_whole(seconds: int, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+NAME = "n" * 120
+BIG = 1_234_567_890
+TABLES = {
+    "topic ls": (
+        topic._COLUMNS,
+        SimpleNamespace(
+            name=NAME,
+            first_seq=1,
+            last_seq=BIG,
+            stored_bytes=1023 << 40,
+            subscriber_count=BIG,
+            retention=Retention(
+                max_age_s=3650 * 86_400, max_messages=1_000_000_000, max_bytes=10**12
+            ),
+        ),
+        {"LAST SEQ", "STORED", "SIZE", "SUBSCRIBERS", "KEPT"},
+    ),
+    "subscription ls": (
+        subscription._COLUMNS,
+        SimpleNamespace(
+            **dict.fromkeys(("name", "topic"), NAME),
+            **dict.fromkeys(("subscribers", "lag", "in_flight_count"), BIG),
+            **dict.fromkeys(("pending_retry_count", "dead_count"), BIG),
+            paused=True,
+            full=False,
+        ),
+        {"STATE", "SUBSCRIBERS", "LAG", "IN FLIGHT", "RETRYING", "DEAD"},
+    ),
+    "subscription topics": (
+        subscription._PLACES,
+        SimpleNamespace(topic=NAME, floor=BIG, last_seq=BIG, lag=BIG),
+        {"FLOOR", "LAST SEQ", "LAG"},
+    ),
+    "dlq ls": (
+        dlq._COLUMNS,
+        SimpleNamespace(
+            id="01a20504-9c11-7abc-8def-0123456789ab",
+            topic=NAME,
+            seq=BIG,
+            subscription=NAME,
+            attempts=BIG,
+            reason=NAME,
+            redriven_at="2026-11-28T12:00:00.000Z",
+            died_at="2026-11-28T12:00:00.000Z",
+        ),
+        {"ID", "SEQ", "ATTEMPTS", "REDRIVEN", "DIED"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("width", range(20, 120, 5))
+def test_in_the_tables_of_all_commands_names_are_cut_and_figures_never(
+    name: str, width: int
+) -> None:
+    getters, record, whole = TABLES[name]
+    cells = {heading: output._cell(get(record)) for heading, get in getters.items()}
+    lines = plain(table(list(cells), [list(cells.values())], width=width))
+    shown = " ".join(lines[len(lines) // 2 :])
+    for heading in whole:
+        assert cells[heading] in shown
+    for line in lines:
+        # What is wider than the terminal stands alone.
+        assert columns(line) <= width or line.strip() in cells.values()

@@ -44,6 +44,21 @@ def test_a_list_is_a_table_with_its_heading_in_bold(server: RunningServer, topic
     assert row.startswith(topic)
 
 
+@pytest.mark.parametrize("columns", [80, 40])
+def test_of_a_table_that_does_not_fit_names_are_cut_and_figures_never(
+    server: RunningServer, api: Api, columns: int
+) -> None:
+    name = f"t-{uuid.uuid4().hex[:12]}-{'x' * 100}"
+    api.create_topic(name, max_age_s=86_400, max_messages=1_234_567)
+    args = ("topic", "ls", "--q", name)
+    with Terminal(server.url, *args, columns=columns, NO_COLOR="1") as terminal:
+        _, shown = terminal.end()
+    assert "1d, 1,234,567 messages" in shown
+    assert name[:8] in shown
+    assert "…" in shown
+    assert all(len(line) <= columns for line in shown.splitlines())
+
+
 def test_no_color_is_honoured(server: RunningServer, topic: str) -> None:
     with Terminal(server.url, "topic", "ls", "--q", topic, NO_COLOR="yes") as terminal:
         _, shown = terminal.end()

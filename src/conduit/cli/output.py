@@ -26,8 +26,8 @@ _UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
 _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
 _LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
-# Columns whose cells are of no use in part.
-_WHOLE = frozenset({"ID", "DIED", "SIZE"})
+# Columns whose cells are of no use in part, or have figures in them.
+_WHOLE = frozenset({"ID", "DIED", "SIZE", "KEPT"})
 # Less of a name says nothing.
 CUT_MIN_CHARS = 8
 # So much of one that goes on in a line below: with it a dead letter has two lines of 80 characters.
@@ -117,7 +117,8 @@ def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None
 ) -> list[str]:
     """Aligned columns; numbers to the right. To fit into `width` the widest names and sentences are cut, with
-    an ellipsis, and figures never. If that is not enough, columns go on in a line below."""
+    an ellipsis, and figures never. If that is not enough, columns go on in a line below. What may not be cut
+    and is too wide for a line of its own is as wide as it is."""
     lines = [list(headings), *map(list, rows)]
     widths = [max(columns_of(line[column]) for line in lines) for column in range(len(headings))]
     right = [_all_numbers(line[column] for line in lines[1:]) for column in range(len(headings))]
@@ -138,7 +139,7 @@ def table(
         ]
         for begin, end in groups:
             indent = "  " if begin else ""
-            texts.append(cut(indent + "  ".join(cells[begin:end]).rstrip(), width))
+            texts.append(indent + "  ".join(cells[begin:end]).rstrip())
     heads = len(groups)
     return [*map(bold, texts[:heads]), *texts[heads:]]
 
@@ -151,9 +152,11 @@ def _cut_to(width: int, widths: Sequence[int], floors: Sequence[int]) -> list[in
     while sum(narrowed) + gaps > width:
         spare = [(size, column) for column, size in enumerate(narrowed) if size > floors[column]]
         if not spare:
+            # All but the first may begin a line, which is indented.
+            room = [width, *[width - 2] * (len(widths) - 1)]
             return [
-                min(size, max(floor, CUT_BELOW_CHARS))
-                for size, floor in zip(widths, floors, strict=True)
+                min(size, max(floor, min(CUT_BELOW_CHARS, most)))
+                for size, floor, most in zip(widths, floors, room, strict=True)
             ]
         narrowed[max(spare)[1]] -= 1
     return narrowed
