@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from conduit.broker.deliver.owned import START_GAPS_MAX_COUNT
+from conduit.errors import LimitReached
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codec import format_time
 from conduit.protocol.frames import Ack, StartAt, StartPosition, Subscribe
@@ -175,3 +177,92 @@ async def test_a_topic_that_is_deleted_while_a_subscription_is_created_is_told()
         await made_anew(bench, "a.b")
         _, peer = await bench.subscribe("a.*", subscription="s")
         assert told_of(peer) == [1, 1]
+
+
+# Topics that go at any time -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+@pytest.mark.parametrize("name", [None, "s"])
+@pytest.mark.parametrize("pattern", ["a.b", "a.*"])
+@pytest.mark.parametrize("turns", range(12))
+async def test_whenever_a_topic_goes_what_is_lost_of_it_is_told(
+    bench: Bench, turns, pattern, name, is_made_anew
+):
+    """The start takes less than ten turns of the loop: the topic goes before, meanwhile and after."""
+    topics = bench.broker.topics
+    await topics.create(T, "a.c")
+    old = await topics.create(T, "a.b")
+    await bench.publish_many("a.b", 5)
+    start = StartAt(seq=3, epoch=old.epoch)
+    if pattern == "a.*":
+        start = StartAt(positions={"a.b": StartPosition(3, old.epoch), "a.c": StartPosition(1)})
+    connection, peer = bench.connect()
+    loop = asyncio.get_running_loop()
+    subscribing = loop.create_task(connection.subscribe(Subscribe(pattern, name, start)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await topics.delete(T, "a.b")
+    if is_made_anew:
+        await topics.ensure(T, "a.b")
+    await subscribing
+    await bench.rest()
+    assert [gap["from_seq"] for gap in peer.of("gap")][:1] == [3]
+
+
+@asynccontextmanager
+async def crossed(bench: Bench, store: SlowStore, frame: Subscribe) -> AsyncIterator[Peer]:
+    """Inside, it was found where `frame` begins, and the store is not told of it yet: a deletion comes first,
+    which waits for a creation. At the end all of them are over."""
+    loop, broker = asyncio.get_running_loop(), bench.broker
+    await broker.topics.create(T, "a.first")
+    store.held.add("subscription_create")
+    settings = bench.durable_settings()
+    creating = broker.subscriptions.create(T, "other", "a.first", settings, None)
+    under_way = [loop.create_task(creating)]
+    await bench.until(lambda: store.waiting == ["subscription_create"])
+    under_way.append(loop.create_task(broker.topics.delete(T, "a.first")))
+    await bench.rest()
+    connection, peer = bench.connect()
+    under_way.append(loop.create_task(connection.subscribe(frame)))
+    await bench.rest()
+    yield peer
+    assert store.waiting == ["subscription_create"]
+    store.release()
+    await asyncio.gather(*under_way)
+    await bench.rest()
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+@pytest.mark.parametrize("is_everywhere", [False, True])
+async def test_a_topic_that_goes_before_the_store_is_told_of_the_subscription_is_told(
+    is_everywhere, is_made_anew
+):
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        old = await bench.broker.topics.create(T, "a.b")
+        await bench.publish_many("a.b", 5)
+        start = StartAt(positions={"a.b": StartPosition(3, old.epoch)})
+        if is_everywhere:
+            start = StartAt(seq=3, epoch=old.epoch)
+        async with crossed(bench, store, Subscribe("a.*", "s", start)) as peer:
+            await bench.broker.topics.delete(T, "a.b")
+            if is_made_anew:
+                await made_anew(bench, "a.b")
+        assert peer.of("subscribed")[0]["recovered"] is False
+        (gap,) = [gap for gap in peer.of("gap") if gap["topic"] == "a.b"]
+        assert (gap["reason"], gap["from_seq"]) == ("epoch_changed", 3)
+        assert bool(gap["epoch"]) is is_made_anew
+        assert peer.seqs == ([1] if is_made_anew else [])
+
+
+async def test_more_gaps_than_one_may_begin_with_are_refused_whenever_the_topics_go():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a.b")
+        names = ["a.b", *(f"a.gone{number}" for number in range(START_GAPS_MAX_COUNT))]
+        start = StartAt(positions=dict.fromkeys(names, StartPosition(1)))
+        with pytest.raises(LimitReached, match=f"^{START_GAPS_MAX_COUNT + 1} of the positions"):
+            async with crossed(bench, store, Subscribe("a.*", "s", start)):
+                await bench.broker.topics.delete(T, "a.b")
+        assert bench.broker._owned.find(T, "s") is None

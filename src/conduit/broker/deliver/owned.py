@@ -27,7 +27,7 @@ from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
 from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, is_pattern
 from conduit.protocol.frames import StartSpec
-from conduit.storage.base import Start, Store
+from conduit.storage.base import Store
 
 # Gaps that a durable subscription may be owed from its start. They are stored with it until a subscriber has
 # heard them, which may be never.
@@ -150,17 +150,10 @@ class Owned(Durable):
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
-        if len(beginning.gone) > START_GAPS_MAX_COUNT:
-            raise LimitReached(
-                f"{len(beginning.gone)} of the positions that start asks for are not there, and a durable"
-                f" subscription may begin with {START_GAPS_MAX_COUNT} gaps: leave out those of topics that"
-                " are gone",
-                field="start",
-            )
         new = SubscriptionRecord(0, tenant, name, pattern, 0, False, settings)
         try:
             await self._changes.make(
-                [(tenant, name)], lambda change: self._create(change, new, beginning.start)
+                [(tenant, name)], lambda change: self._create(change, new, beginning)
             )
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
@@ -201,15 +194,18 @@ class Owned(Durable):
             _send_away(running, Removal.DELETED)
             self._stop(place)
 
-    async def _create(self, change: Change, new: SubscriptionRecord, start: Start) -> None:
+    async def _create(self, change: Change, new: SubscriptionRecord, beginning: Beginning) -> None:
         await self._crossings.before_creation(new.tenant, new.pattern)
         with self._crossings.creation(new.tenant, new.pattern):
             self._check_room(0)
+            # What goes from now on is told to it, once it has an id; what went since it began is not.
+            self._starts.look_again(new.tenant, beginning)
+            _check_gaps(beginning)
             now_ms = self._engine.clock.wall_ms()
             change.is_told = True
             try:
                 record = await self._store.subscription_create(
-                    new.tenant, new.name, new.pattern, new.settings, start, now_ms
+                    new.tenant, new.name, new.pattern, new.settings, beginning.start, now_ms
                 )
             except OutcomeUnknown:
                 # Here, and not where it is waited for: that may be over.
@@ -328,6 +324,16 @@ class Owned(Durable):
             if running.group.name is not None:
                 self._stop((running.tenant, running.group.name))
         self._loader.topic_deleted(topic)
+
+
+def _check_gaps(beginning: Beginning) -> None:
+    if len(beginning.gone) > START_GAPS_MAX_COUNT:
+        raise LimitReached(
+            f"{len(beginning.gone)} of the positions that start asks for are not there, and a durable"
+            f" subscription may begin with {START_GAPS_MAX_COUNT} gaps: leave out those of topics that"
+            " are gone",
+            field="start",
+        )
 
 
 def _send_away(running: Running, why: Removal) -> None:

@@ -40,6 +40,8 @@ class Beginning(msgspec.Struct):
     places: dict[str, StartPlace] = {}
     """Of `start`, if positions were requested; and what of these is not there."""
     gone: list[Former] = []
+    asked: Mapping[str, StartPosition] = {}
+    """The positions that are another thing once their topics have come or gone."""
 
     def cannot_give(self, gap: Gap) -> None:
         """Tell it: a position that was requested is not there."""
@@ -118,7 +120,7 @@ class Starts:
 
     async def begin(self, tenant: str, pattern: str, spec: StartSpec | None) -> Beginning:
         """What `spec` means for the topics that `pattern` has when this returns: act on it before you next
-        wait. Raises InvalidRequest, StoreUnavailable."""
+        wait, or after `look_again`. Raises InvalidRequest, StoreUnavailable."""
         check_start(pattern, spec)
         if spec is None or spec == "new":
             return Beginning(Start(), {}, [], None)
@@ -150,22 +152,27 @@ class Starts:
         self, tenant: str, asked: Mapping[str, StartPosition], found: Beginning
     ) -> Beginning:
         """Begin at these positions, in the topics that are there when this returns."""
+        found.asked = asked
         first_seqs: dict[int, int] = {}
         async for names in in_steps(asked, NAMES_AT_ONCE_COUNT):
             first_seqs |= await self._first_seqs(tenant, names)
         # Which topics are meant is said only now: one may have been made anew while the store was asked.
         async for some in in_steps(asked.items()):
             self._add(found, tenant, dict(some), first_seqs)
+        self.look_again(tenant, found)
+        return found
+
+    def look_again(self, tenant: str, beginning: Beginning) -> None:
+        """Others had their turns: of requested positions whose topics came or went meanwhile, say what is
+        there now."""
         changed = {
-            name: asked[name]
-            for name, place in found.places.items()
-            if place.topic_id != self._id_of(tenant, name)
+            name: position
+            for name, position in beginning.asked.items()
+            if beginning.places[name].topic_id != self._id_of(tenant, name)
         }
         if changed:
-            # They came or went while others had their turns.
-            found.forget(changed)
-            self._add(found, tenant, changed, first_seqs)
-        return found
+            beginning.forget(changed)
+            self._add(beginning, tenant, changed, {})
 
     def _id_of(self, tenant: str, name: str) -> int:
         topic = self._catalog.find(tenant, name)
@@ -188,12 +195,17 @@ class Starts:
         first message."""
         found = _at_positions({}, None)
         found.takes_all = True
+        asked = found.asked = dict[str, StartPosition]()
         walk = self._catalog.walk(tenant, pattern)
         while steps := [*islice(walk, STEPS_AT_ONCE_COUNT)]:
-            names = [topic.name for step in steps for topic in step.topics]
+            topics = [topic for step in steps for topic in step.topics]
+            names = [topic.name for topic in topics]
+            # Only of one the client knows which topic it was.
+            asked |= {topic.name: position for topic in topics if topic.epoch == position.epoch}
             first_seqs = await self._first_seqs(tenant, names)
             self._add(found, tenant, dict.fromkeys(names, position), first_seqs)
             await asyncio.sleep(0)
+        self.look_again(tenant, found)
         return found
 
     async def floors(
