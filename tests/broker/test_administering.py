@@ -266,3 +266,20 @@ async def test_a_seek_says_that_a_topic_was_made_anew_meanwhile():
         moved = await seeking
         assert said(moved.gaps) == [("a.b", 5, None, "epoch_changed", new.epoch)]
         assert [place.floor for place in moved.topics] == [0]
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+async def test_a_seek_says_that_a_topic_went_before_it_was_its_turn(bench: Bench, is_made_anew):
+    subscriptions, topics = bench.broker.subscriptions, bench.broker.topics
+    old = await topics.create(T, "a.b")
+    await bench.publish_many("a.b", 5)
+    await subscriptions.create(T, "s", "a.*", bench.durable_settings(), None)
+    start = StartAt(positions={"a.b": StartPosition(2, old.epoch)})
+    async with bench.broker._owned.turns.taken((T, "s")):
+        seek = subscriptions.seek(T, "s", start, dry_run=False)
+        seeking = asyncio.get_running_loop().create_task(seek)
+        await bench.rest()
+        await topics.delete(T, "a.b")
+        epoch = (await topics.create(T, "a.b")).epoch if is_made_anew else ""
+    moved = await seeking
+    assert said(moved.gaps) == [("a.b", 2, None, "epoch_changed", epoch)]

@@ -158,6 +158,8 @@ class Subscriptions:
                 _text(start),
                 len(positions),
             )
+        # Also while it waited for its turn. What goes after it is told to its subscribers as well.
+        await self._starts.look_for_gone(record.tenant, beginning)
         moved = Moved([], False, 0, dry_run, *missing(beginning))
         async for topic, floor in self._topics_of(positions):
             place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))

@@ -211,17 +211,17 @@ class Starts:
     async def floors(
         self, tenant: str, pattern: str, beginning: Beginning
     ) -> list[tuple[int, int]]:
-        """What the store takes it for by now: (topic id, floor) of every topic. Positions of topics that went
-        since are among its gaps then. Raises StoreUnavailable."""
-        floors = await self._store.positions(tenant, pattern, beginning.start)
-        asked = beginning.start.positions or {}
-        there = {topic_id for topic_id, _ in floors} if asked else set()
-        for name, place in asked.items():
-            if place.topic_id and place.topic_id not in there:
-                topic = self._catalog.find(tenant, name)
-                epoch = "" if topic is None else topic.epoch
-                beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
-        return floors
+        """What the store takes it for by now: (topic id, floor) of every topic. Raises StoreUnavailable."""
+        return await self._store.positions(tenant, pattern, beginning.start)
+
+    async def look_for_gone(self, tenant: str, beginning: Beginning) -> None:
+        """Positions of topics that went since it began are among its gaps then."""
+        async for some in in_steps(beginning.places.items()):
+            for name, place in some:
+                if place.topic_id and place.topic_id != self._id_of(tenant, name):
+                    topic = self._catalog.find(tenant, name)
+                    epoch = "" if topic is None else topic.epoch
+                    beginning.cannot_give(Gap(name, place.first_seq, None, "epoch_changed", epoch))
 
     def _add(
         self,
