@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -14,6 +14,7 @@ from conduit.broker.publish.admission import Admission
 from conduit.broker.publish.batch import Batch, Part
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
+from conduit.broker.publish.looks import Look, Looks
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.receipt import Answer, AnswerAll
 from conduit.broker.turn import Turn
@@ -36,10 +37,8 @@ logger = logging.getLogger(__name__)
 # Publishes that wait for their topics to be created.
 CREATING_MAX_COUNT = 1_000
 
-# Payloads of a batch that are looked at in one step, as many as one message may have.
+# Payloads of a batch that are looked at in one turn of the loop, as many as one message may have.
 AT_ONCE_MAX_BYTES = 262_144
-# Of batches that wait for that in memory; what is more is looked at as it comes.
-LOOKING_MAX_BYTES = 67_108_864
 
 
 class Single(msgspec.Struct, eq=False, gc=False):
@@ -81,15 +80,13 @@ class Publisher:
         committers: Committers,
         turn: Turn,
     ) -> None:
-        self._turn = turn
-        # Payloads of batches that are looked at over many turns of the loop.
-        self._looking_bytes = 0
         self._catalog = catalog
         self._admission = admission
         self._keys = keys
         self._outcomes = outcomes
         self.refusals = outcomes.refusals
         self._committers = committers
+        self._looks = Looks(turn, admission)
         # Bound once: the way of every single publish goes through these.
         self._find = catalog.find
         self._admit = admission.message
@@ -99,8 +96,7 @@ class Publisher:
     async def close(self) -> None:
         """Wait for what is looked at, and for the topics that publishes wait for; the committers are closed
         after that."""
-        if self._looking_bytes:
-            await self._turn.finished()
+        await self._looks.finished()
         await asyncio.gather(*self._creating, return_exceptions=True)
 
     def tick(self, now: float) -> None:
@@ -169,9 +165,12 @@ class Publisher:
                 # Those that have keys may be known, and then need no room.
                 self._committers.check_room(len(requests))
             size_bytes = sum(memoryview(request.payload).nbytes for request in requests)
-            if not are_checked and AT_ONCE_MAX_BYTES < size_bytes <= self._looking_room:
-                again = partial(self.publish_batch, tenant, requests, answer, _now(since))
-                self._look_first(requests, size_bytes, again, answer)
+            if not are_checked and AT_ONCE_MAX_BYTES < size_bytes <= self._looks.room_bytes:
+                since = _now(since)
+                again = partial(self.publish_batch, tenant, requests, answer, since)
+                refuse = partial(self._outcomes.refuse, answer=answer)
+                again = partial(again, are_checked=True)
+                self._looks.add(Look(requests, size_bytes, since, again, refuse))
                 return
             messages = []
             for index, request in enumerate(requests):
@@ -183,38 +182,6 @@ class Publisher:
             self._outcomes.refuse(error, answer)
             return
         self._submit_batch(Batch(self._outcomes, messages, answer), since)
-
-    @property
-    def _looking_room(self) -> int:
-        return LOOKING_MAX_BYTES - self._looking_bytes
-
-    def _look_first(
-        self,
-        requests: Sequence[PublishRequest],
-        size_bytes: int,
-        publish: Callable[..., None],
-        answer: AnswerAll,
-    ) -> None:
-        """Publish when each was looked at in a step of its own: all of 8 MB may take 400 ms."""
-        self._looking_bytes += size_bytes
-
-        def steps() -> Iterator[None]:
-            # Unless it ends otherwise, by a bug; the log has that.
-            refusal: ConduitError | None = StateError("a batch could not be looked at")
-            try:
-                for index, request in enumerate(requests):
-                    self._admission.check_payload(request, path_of(index))
-                    yield
-                publish(are_checked=True)
-                refusal = None
-            except ConduitError as error:
-                refusal = error
-            finally:
-                self._looking_bytes -= size_bytes
-                if refusal is not None:
-                    self._outcomes.refuse(refusal, answer)
-
-        self._turn.spread(steps())
 
     def _submit_batch(self, batch: Batch, since: float | None) -> None:
         """Store what is not known already, in one unit for each shard of the log."""
