@@ -46,9 +46,6 @@ class Committers:
         self._timer: asyncio.TimerHandle | None = None
         # The one committer, if there is only one.
         self._only: Committer | None = None
-        self._standstill = Standstill(
-            lambda: asyncio.get_running_loop().time(), CHECK_INTERVAL_S, LATE_MAX_S
-        )
 
     async def start(self) -> None:
         """Begin to store what is submitted, when it is known whether the store takes it."""
@@ -60,17 +57,18 @@ class Committers:
         else:
             for number, each in self._committers.items():
                 each.proof.name = f"part {number} of the store"
+        loop = asyncio.get_running_loop()
+        standstill = Standstill(loop.time, CHECK_INTERVAL_S, LATE_MAX_S)
         for each in self._committers.values():
-            each.proof.now = self._standstill.now
+            each.proof.now = standstill.now
         await asyncio.gather(*(each.proof.start() for each in self._committers.values()))
-        loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each.run()) for each in self._committers.values()]
-        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
+        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked, standstill)
 
-    def _checked(self) -> None:
+    def _checked(self, standstill: Standstill) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked)
-        if not self._standstill.look():
+        self._timer = loop.call_later(CHECK_INTERVAL_S, self._checked, standstill)
+        if not standstill.look():
             self.check(loop.time())
 
     async def stop(self) -> None:
