@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 
+from conduit.broker.deliver import large_starts
 from conduit.broker.deliver.large_starts import AT_ONCE_COUNT, STEP_COUNT, WAITING_MAX_COUNT
 from conduit.broker.deliver.loading import FEW_FORMER_COUNT
 from conduit.broker.deliver.settings import DURABLE
@@ -71,6 +72,24 @@ async def test_one_whose_connection_has_ended_keeps_nothing_and_takes_no_turn():
         assert peer.frames == []
         for other, _, _ in asked:
             await other
+
+
+async def test_one_whose_turn_does_not_come_in_time_is_refused_and_its_connection_goes_on(
+    monkeypatch,
+):
+    async with running_broker(SlowStore()) as bench:
+        asked = await waiting(bench, AT_ONCE_COUNT)
+        monkeypatch.setattr(large_starts, "WAIT_MAX_S", 0.0)
+        connection, peer = bench.connect()
+        with pytest.raises(Overloaded, match="nothing was done") as refused:
+            await connection.subscribe(Subscribe("a.*", "s", start=many()))
+        assert refused.value.retry_after_s == large_starts.RETRY_AFTER_S
+        assert connection.start_bytes == 0
+        bench.broker.store.release()
+        await asyncio.gather(*(task for task, _, _ in asked))
+        # A turn that is free is not waited for.
+        await connection.subscribe(Subscribe("a.*", "s", start=many()))
+        assert len(peer.of("subscribed")) == 1
 
 
 async def test_over_http_there_is_a_bound_for_those_that_wait():

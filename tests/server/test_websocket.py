@@ -239,6 +239,30 @@ async def test_a_peer_that_answers_no_ping_is_dropped(peer: Peer):
     assert await peer.ended()
 
 
+@pytest.mark.parametrize("is_pinged", [False, True])
+async def test_while_we_do_not_read_a_peer_is_not_silent(peer: Peer, is_pinged: bool):
+    timing = DEFAULT_TIMING
+    peer.server.check(0.0)
+    now = timing.ping_interval_s
+    if is_pinged:
+        peer.server.check(now)
+        assert await peer.receive() == (PING, b"")
+    await peer.send(frame(TEXT, b"pause"))
+    await happens(peer.server.paused)
+    await peer.send(frame(PONG))
+    for _ in range(10):
+        now += timing.pong_timeout_s
+        peer.server.check(now)
+    assert not peer.server.closing
+    peer.server.resume_reading()
+    await until_server_has_read(peer)
+    peer.server.check(now)
+    # From now on it may be silent for as long as everybody.
+    peer.server.check(now + timing.ping_interval_s - 0.1)
+    await peer.send(frame(TEXT, b"no ping came"))
+    assert await peer.receive() == (TEXT, b"no ping came")
+
+
 async def test_a_peer_that_only_ends_its_stream_is_closed(peer: Peer):
     await peer.send(frame(TEXT, b"half", fin=False))
     peer.socket.shutdown(socket.SHUT_WR)

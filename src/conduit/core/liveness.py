@@ -100,7 +100,7 @@ class Liveness:
         """For how long it had neither sent nor taken anything when it was last found blocked or closing."""
 
     def look_open(self, now: float, *, heard: bool, sent: Callable[[], Sent]) -> Verdict:
-        """All can be written; `heard` says whether a frame came since the last look.
+        """All can be written; `heard` says whether a frame came since the last look, or none could be read.
 
         Most connections are open and not pinged: of these it is not asked what they have taken.
         """

@@ -203,6 +203,8 @@ class WebSocket(WSListener):
             self._liveness.handling()
             return
         if self.writable:
+            # While we do not read, its frames wait unseen: that is no silence of the peer.
+            heard = heard or not self._transport.is_reading()
             verdict = self._liveness.look_open(now, heard=heard, sent=self._sent)
         else:
             liveness = self._liveness

@@ -105,7 +105,8 @@ class Connection:
         """Begin to receive; `subscribed` is written before the first message. Raises ConduitError.
 
         Waits as long as many gaps of subscribes before are not written yet, if `start` has many positions for
-        its turn, and for the store no longer than SUBSCRIBE_TIMEOUT_S.
+        its turn, no longer than WAIT_MAX_S (large_starts.py), and for the store no longer than
+        SUBSCRIBE_TIMEOUT_S.
         """
         # At once, and not when the task begins: very many frames may come in one turn.
         start = self._start = Packed(frame.topic, frame.start)

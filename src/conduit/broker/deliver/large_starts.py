@@ -27,6 +27,10 @@ STEP_COUNT = 250
 AT_ONCE_COUNT = 4
 # Those that wait as they are. It is one request each, so whoever asks gets an answer at once.
 WAITING_MAX_COUNT = 32
+# For its turn one waits no longer: nothing else of its connection is read meanwhile, not even that it ends.
+WAIT_MAX_S = 20.0
+# Who waited that long may come again after this.
+RETRY_AFTER_S = 5.0
 
 
 def has_many(spec: StartSpec | None) -> bool:
@@ -87,12 +91,24 @@ class LargeStarts:
 
     @asynccontextmanager
     async def packed(self, start: Packed) -> AsyncIterator[None]:
-        """The turn of a start that waits packed, and is counted by whoever keeps it."""
+        """The turn of a start that waits packed, and is counted by whoever keeps it. Raises Overloaded if it
+        does not come within WAIT_MAX_S."""
         if not start.size_bytes:
             yield
             return
-        async with self._slots:
+        try:
+            async with asyncio.timeout(WAIT_MAX_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            start.drop()
+            raise Overloaded(
+                "too many starts with many positions came before this one; nothing was done",
+                retry_after_s=RETRY_AFTER_S,
+            ) from None
+        try:
             yield
+        finally:
+            self._slots.release()
 
     @asynccontextmanager
     async def unpacked(self, pattern: str, spec: StartSpec | None) -> AsyncIterator[None]:
