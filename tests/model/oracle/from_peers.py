@@ -243,13 +243,9 @@ class FromPeers:
             holder.tell(what, partial(self._heard, holder.subscription, line, lost))
 
     def _heard(self, subscription: Subscription, line: Line, lost: tuple[int, int]) -> None:
-        """Somebody has heard of it. What was written to a socket that does not drain, or has only begun to,
-        is read after that."""
+        """Somebody has heard of it."""
         line.hear(*lost)
-        for holder in subscription.holders:
-            what = (line.topic.topic_id, *lost)
-            if what not in holder.knows:
-                holder.is_late_with.add(what)
+        subscription.may_be_told_late((line.topic.topic_id, *lost))
 
     def untold(self) -> list[ToldGap]:
         """Gaps that clients must be told, and were not yet."""

@@ -244,8 +244,13 @@ class FromStore:
             line.stored = Place(floor + 1, floor, moves=line.moves + 1)
 
     def heard_seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+        subscription = self.state.by_id(subscription_id)
+        if subscription is None:
+            return
         for line, floor in self._lines(subscription_id, positions):
             line.maybe.clear()
+            for lost in line.lost:
+                subscription.may_be_told_late((line.topic.topic_id, *lost))
             line.seek(floor)
             line.moves = max(line.moves + 1, line.stored.moves)
 

@@ -25,7 +25,7 @@ class Holder:
         self.knows: set[Known] = set()
         """The gaps that it was told."""
         self.is_late_with: set[Known] = set()
-        """Those that others have heard while it did not drain: it may be told them late."""
+        """Those that were over while it did not drain: it may be told them late."""
         self._hearing: Hearing[Callable[[], None]] = Hearing()
 
     def tell(self, what: Known, heard: Callable[[], None]) -> None:
@@ -100,6 +100,13 @@ class Subscription:
             is_strict=settings.order == "strict",
             is_auto=settings.ack == "auto",
         )
+
+    def may_be_told_late(self, what: Known) -> None:
+        """Somebody has heard of it, or a seek has passed it. What was written to a socket that does not
+        drain, or has only begun to, is read after that."""
+        for holder in self.holders:
+            if what not in holder.knows:
+                holder.is_late_with.add(what)
 
     def covers(self, topic: Topic) -> bool:
         """Whether the topic's messages are for it."""
