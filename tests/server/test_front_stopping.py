@@ -1,12 +1,16 @@
-"""Requests that still wait when the server has no more time to stop: uvicorn cancels them."""
+"""What becomes of requests that are under way when the server stops."""
 
 import asyncio
+import json
+import re
 
 import pytest
 
+from conduit.protocol.codes import CLOSE_RESTART
 from conduit.server.rest.api import create_api
 from conduit.server.rest.edge import Edge
-from tests.server.port import open_port, request
+from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
+from tests.server.port import TOPIC, open_port, request
 
 LETTER = "/api/dlq/0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"
 
@@ -71,3 +75,29 @@ async def test_a_request_of_somebody_who_does_not_read_is_let_go_when_it_is_canc
     task.cancel()
     await task
     assert sending.is_set()
+
+
+async def test_what_was_published_on_a_websocket_is_answered_before_it_is_closed():
+    async with open_port() as port:
+        client = await port.connect()
+        await client.send(REQUEST)
+        await client.reader.readexactly(len(ANSWER))
+        port.store.gate.clear()
+        await client.send(frame(TEXT, said("a")))
+        await port.store.appending.wait()
+        (session,) = port.context.sessions
+        session.announce_restart(0)
+        # Nothing more is read: it is not published, and so it has no answer.
+        await client.send(frame(TEXT, said("b")))
+        port.store.gate.set()
+        code = CLOSE_RESTART.to_bytes(2, "big")
+        told = await client.reader.readuntil(code + b"restart")
+        await client.send(frame(CLOSE, code))
+        assert await client.rest() == b""
+        assert re.findall(rb'"type":"(\w+)"', told) == [b"closing", b"published"]
+        assert b'"ref":"a"' in told
+        assert port.last_seq == 1
+
+
+def said(ref: str) -> bytes:
+    return json.dumps({"type": "publish", "topic": TOPIC, "payload": 1, "ref": ref}).encode()

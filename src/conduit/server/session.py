@@ -165,10 +165,12 @@ class Session(WatchedWebSocket):
             self._handle(text)
 
     def announce_restart(self, reconnect_after_ms: int) -> None:
-        """The server stops: say when to come back, and close."""
+        """The server stops: say when to come back, read no more, and close when what was published has its
+        answers: whoever gets none does not know what to repeat."""
         self._is_restarting = True
         self.write(server_frame(Closing("restart", reconnect_after_ms)))
-        self.close(CLOSE_RESTART, "restart")
+        self._pause()
+        self._restart_if_answered()
 
     # Frames ---------------------------------------------------------------------------------------
 
@@ -243,7 +245,9 @@ class Session(WatchedWebSocket):
             self._refuse(ref, None, result)
         else:
             self.write(text_frame(published_text(result, ref)))
-        if self._is_paused:
+        if self._is_restarting:
+            self._restart_if_answered()
+        elif self._is_paused:
             self._resume()
 
     # Parts ----------------------------------------------------------------------------------------
@@ -281,6 +285,10 @@ class Session(WatchedWebSocket):
         else:
             self._resume()
 
+    def _restart_if_answered(self) -> None:
+        if not self._publish_count:
+            self.close(CLOSE_RESTART, "restart")
+
     def _pause_if_busy(self) -> None:
         if self._connection.verbs.lookups.is_busy:
             self._pause()
@@ -294,7 +302,7 @@ class Session(WatchedWebSocket):
     def _resume(self) -> None:
         if (
             self._is_paused
-            and not self._has_ended
+            and not (self._has_ended or self._is_restarting)
             and self._subscribing is None
             and not self._connection.verbs.lookups.is_busy
             and self.writable
