@@ -45,6 +45,17 @@ async def test_a_turn_has_no_more_than_some_requests_of_one_connection(port, cli
     await port.until(front._transport.is_reading)
 
 
+async def test_what_has_come_and_waits_for_its_turn_is_not_late(port, client):
+    count = 200
+    client.writer.write(publish(1, topic="..") * count)
+    await port.until(lambda: port.context.connections)
+    (front,) = port.context.connections
+    await port.until(lambda: front._stalled and not front._unsent_bytes)
+    late_s = port.context.limits.header_timeout_s + 1
+    port.sweep(0, late_s, 2 * late_s)
+    assert [(await client.answer()).status for _ in range(count)] == [400] * count
+
+
 async def test_others_are_served_while_one_sends_requests_without_end(port, client):
     client.writer.write(publish(1, topic="..") * 2_000)
     await port.until(lambda: port.context.connections)

@@ -55,6 +55,7 @@ class Watched(asyncio.Protocol, abc.ABC):
     _busy: bool
     _held: tuple[Head, Body] | None
     _lingering: bool
+    _stalled: bool
     _taken_count: int
 
     def __init__(self) -> None:
@@ -137,7 +138,8 @@ class Watched(asyncio.Protocol, abc.ABC):
             return "unread", math.inf
         if self._lingering:
             return "linger", LINGER_S
-        if self._is_answering:
+        if self._is_answering or self._stalled:
+            # What stalls has come, and waits for us.
             return "answer", math.inf
         if self._excess is not None:
             return "spare", SPARE_TIMEOUT_S
