@@ -90,6 +90,23 @@ async def test_an_upgrade_behind_more_than_may_wait_is_reached(port, client):
     await assert_is_a_session(port, client)
 
 
+async def test_a_session_begins_blocked_where_answers_before_it_are_unread(port, client):
+    port.store.gate.clear()
+    await client.send(publish(1) + REQUEST)
+    await port.store.appending.wait()
+    (front,) = port.context.connections
+    # The transport says so when too much is unread, and again only when most of it was read.
+    front.pause_writing()
+    port.store.gate.set()
+    await port.until(lambda: port.context.sessions)
+    (session,) = port.context.sessions
+    assert not session.writable
+    session.resume_writing()
+    assert (await client.answer()).status == 200
+    await read(client, ANSWER)
+    await assert_is_a_session(port, client)
+
+
 async def test_ws_without_an_upgrade_is_426_and_the_connection_goes_on(client):
     await client.send(request("GET", "/ws", None, "X-Request-Id: r-1"), publish(1))
     answer = await client.answer()

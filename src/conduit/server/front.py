@@ -212,6 +212,9 @@ class Front(HttpConnection):
         transport.resume_reading()
         try:
             session = Session(self.context)
+            if not self._writable:
+                # Answers before it are unread: the transport has said so to us, and says it only once.
+                session.pause_writing()
             accept(
                 transport,
                 key,
