@@ -6,6 +6,7 @@ import asyncio
 
 from conduit.core.liveness import DEFAULT_TIMING
 from conduit.protocol.codec import text_frame
+from conduit.server import kernel
 from conduit.server.incoming import PIECE_BYTES
 from conduit.server.websocket import WRITE_HIGH_BYTES, WRITE_MAX_BYTES
 from tests.server.peer import (
@@ -183,3 +184,10 @@ async def test_the_answer_to_a_close_is_read_though_nothing_may_be_written_any_m
     await peer.send(frame(CLOSE, b"\x03\xe8"))
     await happens(peer.server.closed)
     assert not peer.server.is_lost
+
+
+async def test_of_a_socket_that_is_closed_nothing_is_known(peer):
+    transport = peer.server._transport
+    peer.server.abort()
+    await happens(peer.server.closed)
+    assert kernel.untaken_bytes(transport) == kernel.taken_bytes(transport) == 0

@@ -15,6 +15,8 @@ import termios
 from conduit.addresses import peer_name
 
 _COUNT = struct.Struct("i")
+# The system does not say, or the socket is closed: its descriptor is -1 then, which Python refuses.
+_UNKNOWN = (OSError, ValueError)
 # Of Linux; elsewhere Python has no name for it.
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 # `tcpi_bytes_acked` in `struct tcp_info` of <linux/tcp.h>, since Linux 4.1.
@@ -33,7 +35,7 @@ def untaken_bytes(transport: asyncio.Transport) -> int:
     system does not say."""
     try:
         found = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
+    except _UNKNOWN:
         return 0
     return int(_COUNT.unpack(found)[0])
 
@@ -49,7 +51,7 @@ def taken_bytes(transport: asyncio.Transport) -> int:
             info = transport.get_extra_info("socket").getsockopt(
                 socket.IPPROTO_TCP, _TCP_INFO, length
             )
-        except OSError:
+        except _UNKNOWN:
             info = b""
         if len(info) == length:
             return int(_ACKED.unpack_from(info, _ACKED_AT)[0])
