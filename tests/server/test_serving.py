@@ -156,6 +156,35 @@ def test_a_second_signal_ends_the_process_at_once():
         server.send_signal(signal.SIGTERM)
         code, _ = server.wait()
         assert code == 1
+        assert "SIGTERM again: exiting at once" in server.log_text()
+
+
+@pytest.mark.e2e
+def test_of_two_signals_the_log_names_both():
+    with running_server() as server, RawSocket(server.port):
+        server.send_signal(signal.SIGTERM)
+        until(lambda: "stopping" in server.log_text())
+        server.send_signal(signal.SIGINT)
+        assert server.wait()[0] == 1
+        assert "SIGINT after SIGTERM: exiting at once" in server.log_text()
+
+
+@pytest.mark.e2e
+def test_a_server_whose_terminal_is_closed_stops_in_order_however_often_it_is_told():
+    with running_server() as server, RawSocket(server.port):
+        server.send_signal(signal.SIGHUP)
+        until(lambda: "SIGHUP: stopping" in server.log_text())
+        server.send_signal(signal.SIGHUP)
+        assert server.wait()[0] == 0
+
+
+@pytest.mark.e2e
+def test_under_nohup_it_goes_on():
+    with running_server(preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as server:
+        server.send_signal(signal.SIGHUP)
+        Api(server.url).create_topic("t")
+        assert server.terminate()[0] == 0
+        assert "SIGHUP" not in server.log_text()
 
 
 @pytest.mark.e2e

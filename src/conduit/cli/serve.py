@@ -15,7 +15,7 @@ import click
     "  [env: DATABASE_URL, or DATABASE_URL_FILE]",
 )
 def serve(host: str | None, port: str | None, database_url: str | None) -> None:
-    """Run the server until SIGTERM or Ctrl-C.
+    """Run the server until SIGTERM, Ctrl-C, or its terminal is closed.
 
     All settings are environment variables, and `conduit settings` lists them; an option wins over
     its variable. Settings that cannot be used are listed on stderr, and the exit code is 2.

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings, *, may_color: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConduitError, OSError if that cannot begin or go on. `may_color`
-    is about the log."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. Raises ConduitError,
+    OSError if that cannot begin or go on."""
     configure_logging(settings.log_level, settings.log_format, may_color=may_color)
     for warning in settings.warnings:
         logger.warning(warning)

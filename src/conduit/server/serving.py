@@ -54,7 +54,7 @@ LAST_LINES_MAX_S = 0.2
 class Server(uvicorn.Server):
     """Serves the sockets that `serve` is given until a signal, and then until all is answered.
 
-    The broker must have started, and is to be stopped after `serve`. After SIGTERM it serves on for
+    The broker must have started, and is to be stopped after `serve`. After SIGTERM or SIGHUP it serves on for
     `drain_delay_s`, and says that it is not ready; `stop_within_s` after that the process ends, whatever
     still runs. `database_place` is for the log: where what is stored is kept, None for memory.
     """
@@ -73,6 +73,8 @@ class Server(uvicorn.Server):
         self._database_place = database_place
         # What requests that have arrived get to be answered.
         self._requests_s = max(1, int(stop_within_s * REQUESTS_PART))
+        # The last one that counted.
+        self._signal: signal.Signals | None = None
         # Set while it serves on after SIGTERM.
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -98,12 +100,16 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM stops the server after the drain delay, SIGINT at once; another one ends the delay, and one
-        more the process."""
+        """SIGTERM and SIGHUP stop the server after the drain delay, SIGINT at once; another one ends the
+        delay, and one more the process."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = {signal.SIGTERM, signal.SIGINT}
+        # nohup has it ignored.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.add(signal.SIGHUP)
+        for number in numbers:
             loop.add_signal_handler(number, self._signalled, number)
-        with seen_first(frozenset({signal.SIGTERM, signal.SIGINT}), self._set_last_deadline):
+        with seen_first(frozenset(numbers), self._set_last_deadline):
             yield
 
     def _set_last_deadline(self) -> None:
@@ -111,12 +117,18 @@ class Server(uvicorn.Server):
         _end_within(self._drain_delay_s + self._stop_within_s)
 
     def _signalled(self, number: signal.Signals) -> None:
+        before = self._signal
+        if number == signal.SIGHUP and before is not None:
+            # Of a terminal that is closed it may come twice: from the system, and from the shell.
+            return
         if self.should_exit:
-            logger.warning("%s again: exiting at once", number.name)
+            since = "again" if before is None or before == number else f"after {before.name}"
+            logger.warning("%s %s: exiting at once", number.name, since)
             flush_logs(LAST_LINES_MAX_S)
             os._exit(1)
+        self._signal = number
         self._context.ready = False
-        if self._drain_delay_s and self._draining is None and number == signal.SIGTERM:
+        if self._drain_delay_s and self._draining is None and number != signal.SIGINT:
             logger.info(
                 "%s: not ready any more, stopping in %g s", number.name, self._drain_delay_s
             )
