@@ -29,6 +29,14 @@ def begin(work):
     return asyncio.get_running_loop().create_task(work)
 
 
+def test_a_store_that_fails_after_a_change_leaves_no_doubt_about_what_is_unknown():
+    with (
+        pytest.raises(OutcomeUnknown, match=r"is stored.*\(the disk is full\): look .* or repeat"),
+        changes.after_change(),
+    ):
+        raise StoreUnavailable("the disk is full")
+
+
 async def test_deleting_a_topic_does_not_wait_for_publishes_that_come_after_it(bench: Bench):
     topics, request = bench.broker.topics, PublishRequest("loud", msgspec.Raw(b"1"))
     await topics.create(T, "loud")

@@ -15,6 +15,7 @@ from conduit.errors import (
     InvalidRequest,
     LimitReached,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     StateError,
     StoreUnavailable,
@@ -44,6 +45,15 @@ def test_the_log_says_how_many_were_refused_and_why_at_once_and_then_once_a_minu
     refusals.tick(1.0 + WARNING_INTERVAL_S)
     refusals.tick(2.0 + WARNING_INTERVAL_S)
     assert lines()[2:] == ["publishes refused with overloaded: 1, the last because: more"]
+
+
+def test_what_may_have_been_done_was_not_refused(lines):
+    refusals = Refusals(Stats(0.0))
+    refusals.add(OutcomeUnknown("the store does not answer"))
+    refusals.tick(0.0)
+    assert lines() == [
+        "publishes answered with outcome_unknown: 1, the last because: the store does not answer"
+    ]
 
 
 def test_faults_of_publishers_are_told_by_code_with_the_last_as_an_example(lines):

@@ -15,7 +15,7 @@ from conduit.cli.values import (
     parse_start,
     parse_time,
 )
-from conduit.protocol.frames import StartAt
+from conduit.protocol.frames import SEQ_MAX, StartAt
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -114,9 +114,11 @@ def test_a_start_is_a_word_a_number_or_a_time(text: str, start: object) -> None:
     assert parse_start(text, NOW) == start
 
 
-def test_a_start_with_too_many_digits_is_refused_in_words_for_people() -> None:
-    with pytest.raises(ValueError, match="so many digits"):
-        parse_start("1" * 5_000, NOW)
+@pytest.mark.parametrize("text", ["1" * 5_000, "9" * 20, str(SEQ_MAX + 1), "0", "9" * 20 + "@e"])
+def test_a_start_that_no_message_has_is_refused_in_words_for_people(text: str) -> None:
+    with pytest.raises(ValueError, match=r"number is 1 to 9,007,199,254,740,992$"):
+        parse_start(text, NOW)
+    assert parse_start(str(SEQ_MAX), NOW) == StartAt(seq=SEQ_MAX)
 
 
 def test_the_value_of_a_header_may_have_an_equals_sign() -> None:

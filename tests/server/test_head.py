@@ -159,6 +159,19 @@ def test_a_header_that_is_refused_for_coming_twice_is_named():
     assert caught.value.field == "origin"
 
 
+@pytest.mark.parametrize(
+    ("version", "coding", "words"),
+    [
+        (b"HTTP/1.0", b"chunked", "HTTP/1.0 has no Transfer-Encoding: send the body with Content"),
+        (b"HTTP/1.1", b"gzip, chunked", "the only transfer coding is chunked"),
+    ],
+)
+def test_a_transfer_coding_that_is_not_taken_is_told_why(version, coding, words):
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        parse_head(b"POST / %b\r\nHost: x\r\nTransfer-Encoding: %b\r\n\r\n" % (version, coding))
+    assert caught.value.field == "Transfer-Encoding"
+
+
 def test_other_headers_may_come_twice():
     assert parse(b"Via: a\r\nVia: b\r\n").headers["via"] == "a, b"
 

@@ -106,6 +106,37 @@ async def test_more_than_twenty_topics_are_asked_for_page_by_page(api: Api):
     )
 
 
+async def test_a_start_with_half_of_a_surrogate_pair_is_refused_as_any_other(api: Api):
+    for text in (rb'"\ud800"', rb'{"\ud800": 1}', rb'{"seq": "\ud800"}', rb'{"time": "\ud800"}'):
+        body = b'{"name": "s", "topic": "t", "start": %b}' % text
+        answer = await api.send("POST", "/api/subscriptions", content=body)
+        assert answer.status_code == 400
+        assert answer.json()["field"] in ("start", "start.seq", "start.time")
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({"seq": "a"}, "start.seq: it must be an integer or null, and is a string"),
+        (5, "start: it must be a string or an object, and is an integer"),
+        (
+            {"positions": {"a.b": {"seq": 1.5}}},
+            "start.positions.a.b.seq: it must be an integer, and is a number",
+        ),
+        ({"seq": 0}, "start.seq must be 1 to 9007199254740992 (2^53)"),
+        ({"seq": 10**19}, "start.seq must be 1 to 9007199254740992 (2^53)"),
+    ],
+)
+async def test_a_start_with_a_fault_is_told_in_the_words_of_the_websocket(api: Api, start, words):
+    await api.topic("t", 1)
+    body = {"name": "s", "topic": "t", "start": start}
+    answer = await api.send("POST", "/api/subscriptions", json=body)
+    assert answer.json()["detail"] == words
+    await create(api)
+    answer = await api.send("POST", "/api/subscriptions/s/seek", json={"start": start})
+    assert answer.json()["detail"] == words
+
+
 @pytest.mark.parametrize(
     ("code", "field", "body"),
     [
@@ -118,7 +149,8 @@ async def test_more_than_twenty_topics_are_asked_for_page_by_page(api: Api):
         ("invalid_topic", "topic", {"name": "s", "topic": ""}),
         ("unknown_field", "strat", {"name": "s", "topic": "t", "strat": "new"}),
         ("invalid_request", "start", {"name": "s", "topic": "t", "start": "newest"}),
-        ("invalid_request", "start", {"name": "s", "topic": "t", "start": {"sq": 1}}),
+        ("unknown_field", "start.sq", {"name": "s", "topic": "t", "start": {"sq": 1}}),
+        ("invalid_request", "start.seq", {"name": "s", "topic": "t", "start": {"seq": 1 << 60}}),
         ("invalid_request", "start", {"name": "s", "topic": "t", "start": {}}),
         ("invalid_request", "max_attempts", {"name": "s", "topic": "t", "max_attempts": 101}),
         ("invalid_request", "ack_wait_ms", {"name": "s", "topic": "t", "ack_wait_ms": 1.5}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from conduit.errors import ConduitError, StateError, StoreUnavailable
+from conduit.errors import ConduitError, OutcomeUnknown, StateError, StoreUnavailable
 
 # Between two log lines about one cause.
 WARNING_INTERVAL_S = 60.0
@@ -49,8 +49,10 @@ class Causes:
                 count, reason = self._untold.pop(cause)
                 self._told_at[cause] = now
                 logger.warning(
-                    "%s refused with %s: %d, the last because: %s",
+                    "%s %s with %s: %d, the last because: %s",
                     self._what,
+                    # It may have been done.
+                    "answered" if cause[0] == OutcomeUnknown.code else "refused",
                     cause[0],
                     count,
                     _in_one_line(reason),

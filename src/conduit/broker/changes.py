@@ -53,7 +53,10 @@ def after_change() -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        raise OutcomeUnknown(f"it is done, but then the store failed: {error.told}") from error
+        raise OutcomeUnknown(
+            "the change is stored, at least in part; whether the rest is, is not known, since the store "
+            f"failed then ({error.told}): look at what is there now, or repeat the request"
+        ) from error
 
 
 class Turns:

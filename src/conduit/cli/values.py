@@ -116,15 +116,15 @@ def parse_start(text: str, now: datetime) -> StartSpec:
     Raises ValueError.
     """
     # Not on top: `conduit --help` does without msgspec.
-    from conduit.protocol.frames import StartAt
+    from conduit.protocol.frames import SEQ_MAX, StartAt
 
     if text == "new":
         return "new"
     if text == "earliest":
         return "earliest"
     if found := _POSITION.fullmatch(text):
-        if not _COUNT.fullmatch(found[1]):
-            raise ValueError("no message has a number with so many digits")
+        if not _COUNT.fullmatch(found[1]) or not 1 <= int(found[1]) <= SEQ_MAX:
+            raise ValueError(f"a message's number is 1 to {SEQ_MAX:,}")
         return StartAt(seq=int(found[1]), epoch=found[2])
     if text[:1].isalpha():
         raise ValueError(f"{text!r} is neither new, earliest, SEQ, SEQ@EPOCH, a time, nor -1h")

@@ -15,6 +15,8 @@ from conduit.protocol.records import Receipt
 
 # Of a `reason` in UTF-8: 255 characters of most alphabets, 170 of Chinese.
 REASON_MAX_BYTES = 512
+# Of a `seq`: what every client holds exactly.
+SEQ_MAX = 1 << 53
 # The longest `delay_ms` of a nack, and `ms` of an extend.
 DELAY_MAX_MS = 24 * 3_600_000
 

@@ -199,7 +199,12 @@ def _is_chunked(headers: dict[str, str], modern: bool) -> bool:
     coding = headers.get("transfer-encoding")
     if coding is None:
         return False
-    if coding.lower() != "chunked" or not modern:
+    if not modern:
+        raise InvalidRequest(
+            "HTTP/1.0 has no Transfer-Encoding: send the body with Content-Length, or use HTTP/1.1",
+            field="Transfer-Encoding",
+        )
+    if coding.lower() != "chunked":
         raise InvalidRequest("the only transfer coding is chunked", field="Transfer-Encoding")
     return True
 

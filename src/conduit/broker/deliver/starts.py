@@ -15,7 +15,7 @@ from conduit.core.topics import matcher
 from conduit.errors import InvalidRequest
 from conduit.names import is_pattern
 from conduit.protocol.codec import parse_time
-from conduit.protocol.frames import Gap, StartAt, StartPosition, StartSpec
+from conduit.protocol.frames import SEQ_MAX, Gap, StartAt, StartPosition, StartSpec
 from conduit.storage.base import Former, Start, StartPlace, Store
 
 # Topics that one `positions` may name.
@@ -101,11 +101,11 @@ def _time_ms(text: str) -> int:
 
 def _check_seq(seq: int | None, field: str) -> None:
     if seq is not None and not _is_seq(seq):
-        raise InvalidRequest(f"{field} must be 1 or more", field=field)
+        raise InvalidRequest(f"{field} must be 1 to {SEQ_MAX} (2^53)", field=field)
 
 
 def _is_seq(number: int) -> bool:
-    return 1 <= number <= 1 << 53
+    return 1 <= number <= SEQ_MAX
 
 
 class Starts:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from conduit.errors import InvalidRequest
 from conduit.names import DEFAULT_TENANT, ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA
 from conduit.protocol.codec import parse_time
+from conduit.protocol.faults import refuse
 from conduit.protocol.frames import StartSpec
 from conduit.server.context import Context
 
@@ -39,6 +41,7 @@ TEXT_MAX_LENGTH = 255
 REASON_MAX_BYTES = 1_024
 # The type of pydantic's error for a field that does not exist; `name` in its context says which.
 UNKNOWN_FIELD = "unknown_field"
+_HALF_A_PAIR = "must not hold half of a surrogate pair"
 
 
 # Who asks -----------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def _text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("must not hold half of a surrogate pair") from None
+        raise ValueError(_HALF_A_PAIR) from None
     if "\0" in text:
         raise ValueError("may not have the character U+0000")
     return text
@@ -111,12 +114,21 @@ def _shown(value: object) -> str:
     return str(value).encode(errors="replace").decode()
 
 
+class _Given(msgspec.Struct):
+    """A body, as far as its `start` goes: what is wrong with that is told as of a frame."""
+
+    start: StartSpec
+
+
 def _start(value: object) -> StartSpec:
+    given = {"start": value}
     try:
-        start: StartSpec = msgspec.convert(value, StartSpec)
+        return msgspec.convert(given, _Given).start
+    except UnicodeEncodeError:
+        raise ValueError(_HALF_A_PAIR) from None
     except msgspec.ValidationError as error:
-        raise ValueError(f"is no start: {_shown(error)}") from error
-    return start
+        # pydantic lets the InvalidRequest through, since it is no ValueError.
+        refuse(msgspec.ValidationError(_shown(error)), json.dumps(given).encode())
 
 
 Time = Annotated[
