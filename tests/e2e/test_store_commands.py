@@ -146,6 +146,17 @@ def test_a_damaged_database_is_told_with_an_exit_code_of_its_own(path):
     done = store("check", database=path)
     assert done.returncode == 9, done
     assert done.stdout.startswith("the file is damaged: ")
+    assert f"{path} is not whole" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["check"], ["backup", "copy.db"], ["compact", "--yes"], ["restore", "--yes"]]
+)
+def test_a_file_that_is_no_database_at_all_is_named(command, path):
+    path.write_bytes(b"rubbish" * 10_000)
+    done = store(*command, database=path)
+    assert done.returncode == 6, done
+    assert f"error: {path}: the database file is not a SQLite database" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["compact", "trust", "restore"])

@@ -65,6 +65,7 @@ def check(database_url: str | None) -> None:
     for fault in faults:
         click.echo(fault)
     if faults:
+        note(f"{path} is not whole; docs/backup.md says how to restore a backup")
         raise click.exceptions.Exit(Exit.CHECK_FAILED)
     note(f"{path} is whole")
 
@@ -81,7 +82,7 @@ def compact(database_url: str | None, yes: bool) -> None:
     import apsw
 
     from conduit.cli.output import size_text
-    from conduit.storage.sqlite.errors import translated
+    from conduit.storage.sqlite.errors import translated_of
     from conduit.storage.sqlite.space import compact as compacted
 
     path = _sqlite_file(database_url, "PostgreSQL gives room back by itself.")
@@ -89,7 +90,7 @@ def compact(database_url: str | None, yes: bool) -> None:
     try:
         before, after = compacted(path)
     except (apsw.Error, OSError) as error:
-        raise translated(error) from error
+        raise translated_of(error, path) from error
     note(f"{path} had {size_text(before)} and has {size_text(after)}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from conduit.errors import Conflict, StoreUnavailable
-from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.errors import translated_of
 from conduit.storage.sqlite.ours import opened
 
 # Steps of SQLite's machine between two looks at whether a signal has come: some milliseconds.
@@ -69,7 +69,7 @@ def _copy(path: Path, unfinished: Path, to: Path) -> None:
                     f"reading {path} or writing the backup to {to} failed; check both disks ({error})"
                 ) from error
     except apsw.Error as error:
-        raise translated(error) from error
+        raise translated_of(error, path) from error
 
 
 def _give_name(unfinished: Path, to: Path) -> None:

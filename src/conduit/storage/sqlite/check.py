@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from conduit.storage.sqlite.bulk import rows
-from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.errors import translated_of
 from conduit.storage.sqlite.ours import opened
 
 # Faults that are told.
@@ -66,7 +66,7 @@ def check(path: Path) -> list[str]:
     except apsw.CorruptError as error:
         return [_DAMAGED.format(error)]
     except apsw.Error as error:
-        raise translated(error) from error
+        raise translated_of(error, path) from error
 
 
 def _faults(connection: apsw.Connection) -> list[str]:

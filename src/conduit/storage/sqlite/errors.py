@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import apsw
 
@@ -51,6 +52,14 @@ def _of_the_system(error: Exception, connection: apsw.Connection | None) -> str:
     except apsw.ConnectionClosedError:
         return ""
     return f": {os.strerror(number)}" if number else ""
+
+
+def translated_of(error: Exception, path: Path) -> Exception:
+    """As `translated`, with the file that it is about: for whoever names one, and may have named another."""
+    found = translated(error)
+    if isinstance(found, StoreUnavailable) and not found.place:
+        return StoreUnavailable.at(str(path), found.detail)
+    return found
 
 
 def translated(error: Exception, connection: apsw.Connection | None = None) -> Exception:

@@ -14,7 +14,7 @@ from conduit.storage.base import Appender
 from conduit.storage.dead import Losses
 from conduit.storage.fences import Fences
 from conduit.storage.sqlite.database import Database, undo_failed
-from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.errors import translated_of
 from conduit.storage.sqlite.worker import Worker
 
 
@@ -93,4 +93,4 @@ def _open(path: Path) -> Database:
     try:
         return Database(path)
     except (OSError, apsw.Error) as error:
-        raise translated(error) from error
+        raise translated_of(error, path) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from conduit.errors import StoreUnavailable
-from conduit.storage.sqlite.errors import translated
+from conduit.storage.sqlite.errors import translated_of
 from conduit.storage.sqlite.ownership import check_name
 
 # In the header of the file, so that no other program's database is taken for ours: "Cond".
@@ -44,4 +44,4 @@ def check_file(path: Path) -> None:
         with opened(path):
             pass
     except apsw.Error as error:
-        raise translated(error) from error
+        raise translated_of(error, path) from error
