@@ -1,12 +1,14 @@
 """What PostgreSQL's errors become, where a running server cannot be made to raise them."""
 
+import errno
+import socket
 import ssl
 
 import asyncpg
 import pytest
 
 from conduit.errors import StoreUnavailable
-from conduit.storage.postgres.errors import is_lost, translated
+from conduit.storage.postgres.errors import is_lost, translated, why_lost
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,34 @@ def test_what_keeps_a_connection_from_being_made_is_told(error, said):
     told = translated(error)
     assert isinstance(told, StoreUnavailable)
     assert said in str(told)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ConnectionRefusedError(111, "Connect call failed ('10.0.0.7', 5432)"),
+            "nobody listens there",
+        ),
+        (ConnectionResetError(), "the other side reset it"),
+        (TimeoutError(), "no answer in time"),
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            "the name of its host cannot be resolved",
+        ),
+        (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "No route to host"),
+        (OSError("Multiple exceptions: [Errno 111] …, [Errno 111] …"), "no address of its host"),
+        (asyncpg.AdminShutdownError("terminating"), "PostgreSQL ended it, SQLSTATE 57P01"),
+        (asyncpg.ConnectionDoesNotExistError("connection was closed"), "it was closed"),
+        (asyncpg.InterfaceError("connection is closed"), "it was closed"),
+        (ConnectionError("unexpected connection_lost() call"), "it was closed"),
+        (EOFError(), "it was closed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_why_a_connection_is_lost_is_told_in_words_and_without_addresses(error, said):
+    assert why_lost(error).startswith(said)
+    for told in (translated(error), translated(error, changes=True)):
+        assert said in str(told) or "SQLSTATE" in str(told)
+        assert type(error).__name__ not in str(told)
+        assert "10.0.0.7" not in str(told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 
 import asyncpg
@@ -32,6 +34,28 @@ _UNAVAILABLE = {
     "XX": "PostgreSQL met an internal error; see its log",
 }
 _UNACCEPTABLE = ("22", "23", "54")
+
+
+def why_lost(error: BaseException) -> str:
+    """Why there is no connection any more, in words. Addresses and values, which the errors' own text may
+    have, are not among them."""
+    match error:
+        case asyncpg.PostgresError() if not str(error.sqlstate).startswith("08"):
+            return f"PostgreSQL ended it, SQLSTATE {error.sqlstate}"
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
+            return "the other side reset it"
+        case TimeoutError():
+            return "no answer in time"
+        case socket.gaierror():
+            return "the name of its host cannot be resolved"
+        case OSError() if error.errno:
+            return os.strerror(error.errno)
+        case OSError() if "Multiple exceptions" in str(error):
+            # Of a name with several addresses.
+            return "no address of its host takes connections"
+    return "it was closed"
 
 
 # What says that a connection has ended, but for errors of the server. InternalClientError: the server has
@@ -70,7 +94,7 @@ def translated(error: Exception, *, changes: bool = False) -> Exception:
     if isinstance(error, ConduitError):
         return error
     if changes and is_lost(error):
-        lost = type(error).__name__
+        lost = why_lost(error)
         return OutcomeUnknown(
             f"the connection to PostgreSQL ended before the answer ({lost}); it may be done"
         )
@@ -114,6 +138,4 @@ def _of_connecting(error: Exception) -> str | None:
         case asyncpg.exceptions.ClientConfigurationError() | ValueError():
             # Its text may hold a part of the URL.
             return "DATABASE_URL cannot be used: it has a part that makes no sense"
-    return (
-        f"the connection to PostgreSQL failed ({type(error).__name__})" if is_lost(error) else None
-    )
+    return f"the connection to PostgreSQL failed ({why_lost(error)})" if is_lost(error) else None

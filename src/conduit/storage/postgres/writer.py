@@ -24,7 +24,7 @@ from conduit.storage.base import TOPIC_GONE
 from conduit.storage.postgres import copies
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
-from conduit.storage.postgres.errors import is_lost, is_passing, translated
+from conduit.storage.postgres.errors import is_lost, is_passing, translated, why_lost
 from conduit.storage.postgres.housekeeping import FORGET_WRITERS_AFTER_S
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Writer:
         except Exception as error:
             if is_lost(error) or connection.is_closed():
                 self._drop()
-                raise _Lost(type(error).__name__) from error
+                raise _Lost(why_lost(error)) from error
             if is_passing(error):
                 # Both sides of a conflict that come again at once would only meet again.
                 await asyncio.sleep(PAUSE_S)
