@@ -7,6 +7,9 @@ import pytest
 
 from conduit.cli.values import (
     RATE,
+    TIMEOUT,
+    Rate,
+    Whole,
     parse_bound,
     parse_count,
     parse_duration,
@@ -145,3 +148,23 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 
 def test_a_rate_is_a_number_per_second() -> None:
     assert RATE.convert("0.5", None, None) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (Whole(1), "0", "'0' is not a whole number from 1 up"),
+        (Whole(1, 10_000), "a", "'a' is not a whole number from 1 to 10,000"),
+        (Whole(1, 10_000), "10001", "'10001' is not a whole number from 1 to 10,000"),
+        (Rate(10_000), "0", "'0' is not a number above 0 and up to 10,000"),
+        (Rate(10_000), "nan", "'nan' is not a number above 0 and up to 10,000"),
+        (TIMEOUT, "0s", "'0s' leaves no time; it must be above 0"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_in_plain_words(
+    kind: click.ParamType, text: str, words: str
+) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        kind.convert(text, None, None)
+    assert caught.value.message == words
+    assert kind.convert("7", None, None) == 7

@@ -23,7 +23,7 @@ from conduit.cli.output import (
     with_output,
 )
 from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
-from conduit.cli.values import TIME
+from conduit.cli.values import TIME, Rate, Whole
 
 if TYPE_CHECKING:
     from conduit.client import AsyncConduit, DeadLetter, DeadLetterFilter, RedriveJob
@@ -136,10 +136,8 @@ def discard(
 @click.argument("dead_id", metavar="[ID]", required=False)
 @with_filters
 @click.option("--all", "everything", is_flag=True, help="All of them; instead of filters.")
-@click.option(
-    "--rate", type=click.FloatRange(0, 10_000, min_open=True), help="So many per second; 100."
-)
-@click.option("--max", "max_count", type=click.IntRange(1), help="At most so many: the newest.")
+@click.option("--rate", type=Rate(10_000), help="So many per second; 100.")
+@click.option("--max", "max_count", type=Whole(1), help="At most so many: the newest.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--wait", is_flag=True, help="Show progress until it is done; Ctrl-C cancels it.")
 @with_yes

@@ -10,6 +10,7 @@ import click
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, F, note, show_all, with_output
 from conduit.cli.session import confirm, with_yes
+from conduit.cli.values import Whole
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -91,7 +92,7 @@ def up(database_url: str | None, yes: bool) -> None:
 @click.option(
     "--from",
     "from_version",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     help="The version that the database has.",
 )

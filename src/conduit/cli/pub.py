@@ -8,7 +8,7 @@ from conduit.cli.completion import topics
 from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
-from conduit.cli.values import HEADER, RATE
+from conduit.cli.values import HEADER, RATE, Whole
 
 
 @click.command()
@@ -27,7 +27,7 @@ from conduit.cli.values import HEADER, RATE
     is_flag=True,
     help="Lines are whole messages, as `sub -o jsonl` prints them. Instead of TOPIC.",
 )
-@click.option("--count", type=click.IntRange(1), help="Publish DATA so many times.")
+@click.option("--count", type=Whole(1), help="Publish DATA so many times.")
 @click.option(
     "--rate",
     type=RATE,
@@ -35,7 +35,7 @@ from conduit.cli.values import HEADER, RATE
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1, 1000),
+    type=Whole(1, 1000),
     default=100,
     show_default=True,
     help="Lines that are there go together, up to so many in one request, all or none.",

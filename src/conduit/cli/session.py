@@ -11,6 +11,7 @@ import click
 
 from conduit.cli.exits import Exit
 from conduit.cli.output import note, printable
+from conduit.cli.values import Whole
 
 if TYPE_CHECKING:
     from conduit.client import AsyncConduit
@@ -90,7 +91,7 @@ def with_limit(command: F) -> F:
     """Adds the option `--limit`, for `take`."""
     return click.option(
         "--limit",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=100,
         show_default=True,
         help="At most so many.",

@@ -8,7 +8,7 @@ from conduit.cli.completion import subscriptions, topics
 from conduit.cli.options import SubOptions
 from conduit.cli.output import with_output
 from conduit.cli.session import call, with_url
-from conduit.cli.values import DURATION, START, TEMPLATE
+from conduit.cli.values import DURATION, START, TEMPLATE, TIMEOUT, Whole
 
 
 @click.command()
@@ -25,11 +25,11 @@ from conduit.cli.values import DURATION, START, TEMPLATE
     type=START,
     help="Where it begins if it is new: new (the default), earliest, SEQ, SEQ@EPOCH, a time, or -1h.",
 )
-@click.option("--count", type=click.IntRange(1), help="End after so many.")
+@click.option("--count", type=Whole(1), help="End after so many.")
 @click.option(
     "--timeout",
     "timeout_s",
-    type=DURATION,
+    type=TIMEOUT,
     help="End after this time; with exit code 8 if --count is not reached.",
 )
 @click.option(
@@ -52,16 +52,14 @@ from conduit.cli.values import DURATION, START, TEMPLATE
     type=click.Choice(["publish", "strict"]),
     help="strict: the next message waits until the one before is settled.",
 )
-@click.option("--max-in-flight", type=click.IntRange(1, 10_000), help="Most that is unacked; 256.")
+@click.option("--max-in-flight", type=Whole(1, 10_000), help="Most that is unacked; 256.")
 @click.option(
     "--ack-wait",
     "ack_wait_s",
     type=DURATION,
     help="Time of the first attempt; 1s, or 30s with --subscription.",
 )
-@click.option(
-    "--max-attempts", type=click.IntRange(1, 100), help="A dead letter after so many failures; 5."
-)
+@click.option("--max-attempts", type=Whole(1, 100), help="A dead letter after so many failures; 5.")
 @click.option("--raw", is_flag=True, help="Print the payload alone; as --format '{payload}'.")
 @click.option(
     "--format",

@@ -35,19 +35,38 @@ DURATION_MAX_S = 100 * 365 * 86_400
 RATE_MAX = 1_000_000
 
 
-class _Rate(click.FloatRange):
-    """A number per second. `nan` is within every range that is only compared with."""
+class Whole(click.IntRange):
+    """A whole number in a range, refused in plain words."""
+
+    def convert(self, value: int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.IntRange`."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            most = "up" if self.max is None else f"to {self.max:,}"
+            self.fail(f"{str(value)!r} is not a whole number from {self.min} {most}", param, ctx)
+
+
+class Rate(click.FloatRange):
+    """A number per second, up to a bound. `nan` is within every range that is only compared with."""
+
+    def __init__(self, rate_max: int) -> None:
+        super().__init__(0, rate_max, min_open=True)
 
     def convert(
         self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        rate = float(super().convert(value, param, ctx))
+        """See `click.FloatRange`."""
+        try:
+            rate = float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            rate = math.nan
         if math.isnan(rate):
-            self.fail(f"{value!r} is not a number.", param, ctx)
+            self.fail(f"{str(value)!r} is not a number above 0 and up to {self.max:,}", param, ctx)
         return rate
 
 
-RATE = _Rate(0, RATE_MAX, min_open=True)
+RATE = Rate(RATE_MAX)
 
 
 def parse_duration(text: str) -> float:
@@ -58,6 +77,14 @@ def parse_duration(text: str) -> float:
     seconds = float(found[1]) * _UNITS[found[2] or "s"]
     if seconds > DURATION_MAX_S:
         raise ValueError(f"{text!r} is too long")
+    return seconds
+
+
+def parse_timeout(text: str) -> float:
+    """Seconds, as `parse_duration`: some. Raises ValueError."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise ValueError(f"{text!r} leaves no time; it must be above 0")
     return seconds
 
 
@@ -159,6 +186,7 @@ class Parsed(click.ParamType[object]):
 
 
 DURATION = Parsed("duration", parse_duration)
+TIMEOUT = Parsed("duration", parse_timeout)
 MAX_AGE = Parsed("duration", lambda text: parse_bound(text, parse_duration))
 MAX_BYTES = Parsed("size", lambda text: parse_bound(text, parse_size))
 MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, parse_count))
