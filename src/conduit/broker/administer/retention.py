@@ -18,6 +18,7 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.router import Router
 from conduit.broker.store_time import StoreTime
 from conduit.broker.turn import log_failure
+from conduit.errors import Unavailable
 from conduit.storage.base import Rule, Sizes, Store
 from conduit.storage.dead_letters import DeadBounds
 
@@ -145,12 +146,18 @@ class Housekeeper:
         return remove_slice
 
     async def _run(self) -> None:
+        told = ""
         while True:
             await asyncio.sleep(self._rules.interval_s)
             try:
                 await self.round()
+                told = ""
             except Exception as error:  # noqa: BLE001 - a task root: the next round tries again
-                log_failure(logger, "a round of retention failed; the next one tries again", error)
+                # A store that cannot be used says the same each time, and the proofs say how long.
+                if not isinstance(error, Unavailable) or str(error) != told:
+                    what = "a round of retention failed; the next one tries again"
+                    log_failure(logger, what, error)
+                told = str(error)
 
     async def _topics(self) -> None:
         # Carried over one by one, so that deleted topics drop out.
