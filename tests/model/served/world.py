@@ -220,9 +220,9 @@ class Served:
         if silent is not None:
             return silent
         for name, subscription in self.state.durable.items():
-            found, expected = self._shown(name), at_rest.shown(self.state, subscription)
-            if found != expected:
-                return f"{subscription} is shown as {found}, and is {expected}"
+            wrong = at_rest.misshown(self.state, subscription, self._shown(name))
+            if wrong is not None:
+                return wrong
         return None
 
     def _shown(self, name: str) -> at_rest.Shown:
