@@ -65,12 +65,15 @@ async def test_a_request_of_somebody_who_does_not_read_is_let_go_when_it_is_canc
             await never.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
+    async def receive():
+        return {"type": "http.request"}
+
     async def send(_message):
         sending.set()
         await never.wait()
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    task = asyncio.get_running_loop().create_task(Edge(app, "*")(scope, never.wait, send))
+    task = asyncio.get_running_loop().create_task(Edge(app, "*")(scope, receive, send))
     await (sending if has_answered else working).wait()
     task.cancel()
     await task

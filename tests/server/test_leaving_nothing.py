@@ -13,8 +13,9 @@ from collections import Counter
 
 import pytest
 
-from tests.server.port import Port, open_port
-from tests.server.ways import WAYS, Way, http_closed_by_the_client
+from conduit.server.rest.api import create_api
+from tests.server.port import Port, open_port, request
+from tests.server.ways import WAYS, Way, http, http_closed_by_the_client
 
 # What a connection is made of: ours, picows', uvicorn's, and the loop's transports.
 MODULES = ("conduit.", "picows.", "uvicorn.", "uvloop.")
@@ -93,5 +94,21 @@ async def test_a_closed_connection_is_freed_without_the_collector(use: Way) -> N
 async def test_connections_above_the_limit_are_freed_without_the_collector() -> None:
     async with open_port(max_connections=0) as port:
         more, garbage = await after_some_times(port, http_closed_by_the_client)
+    assert not garbage
+    assert not {kind: count for kind, count in more.items() if kind in OF_A_CONNECTION}
+
+
+async def gone_before_the_app_has_its_body(port: Port) -> None:
+    raw = await http(port)
+    await port.until(lambda: port.context.connections)
+    (front,) = port.context.connections
+    front.data_received(request("PATCH", "/api/topics/demo", b"{}"))
+    front._transport.abort()
+    raw.socket.close()
+
+
+async def test_a_request_of_who_is_gone_before_it_begins_is_freed_without_the_collector() -> None:
+    async with open_port(create_api) as port:
+        more, garbage = await after_some_times(port, gone_before_the_app_has_its_body)
     assert not garbage
     assert not {kind: count for kind, count in more.items() if kind in OF_A_CONNECTION}

@@ -78,14 +78,30 @@ class Edge:
         await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
 
     async def _served(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        # With the whole body, which the front has waited for.
+        asked = await receive()
+        if asked["type"] == "http.disconnect":
+            # Nothing has begun, and nobody would hear of it. FastAPI would make an error of it, in a cycle
+            # with all that is left of the connection.
+            return
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, _again(asked, receive), answer.send)
         except Exception as error:
             identity = scope["state"]["request_id"]
             logger.exception("request %s failed", identity)
             if answer.begun:
                 raise
             await problem_response(StateError.of(error), identity)(scope, receive, answer.send)
+
+
+def _again(asked: Message, receive: Receive) -> Receive:
+    """Gives that message first, once, and lets go of it."""
+    first = [asked]
+
+    async def receive_again() -> Message:
+        return first.pop() if first else await receive()
+
+    return receive_again
 
 
 def _late(method: str) -> ConduitError:
