@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 from conduit.broker.attach.connection import Connection
+from conduit.broker.deliver.former import FormerTopics
 from conduit.broker.deliver.owned import START_GAPS_MAX_COUNT
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import StartAt, StartPosition, Subscribe, Unsubscribe
-from tests.broker.kit import Bench, Peer
+from tests.broker.kit import Bench, Peer, running_broker
 
 COUNT = 2_000
 # What the peer's socket takes until it has to drain.
@@ -158,3 +160,28 @@ async def test_they_count_no_more_when_the_stream_has_ended(bench: Bench, name):
     assert connection.gap_bytes > 0
     connection.unsubscribe(Unsubscribe("a.*", name))
     assert connection.gap_bytes == 0
+
+
+async def test_what_is_owed_many_gaps_is_freed_without_the_collector_when_it_is_unloaded():
+    def held() -> set[int]:
+        return {id(one) for one in gc.get_objects() if isinstance(one, FormerTopics)}
+
+    gc.disable()
+    try:
+        async with running_broker() as bench:
+            connection, peer = await bench.subscribe("a.*", subscription="s")
+            for number in range(10):
+                await bench.broker.topics.create(T, f"a.{number}")
+                await bench.publish(f"a.{number}")
+                await bench.broker.topics.delete(T, f"a.{number}")
+            assert len(peer.of("gap")) == 10
+            (running,) = bench.broker._owned.running()
+            former = id(running.former)
+            assert former in held()
+            del running
+            connection.close()
+            await bench.flush()
+            assert not bench.broker._owned.running()
+            assert former not in held()
+    finally:
+        gc.enable()

@@ -8,7 +8,7 @@ that are gone), and is stored there. Without a name there is nothing to come bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -69,6 +69,13 @@ class Gaps:
     def all(self) -> list[Gap]:
         """What is owed."""
         return [owed.gap for owed in self._owed.values()]
+
+    def forget(self) -> Iterator[None]:
+        """The subscription does not run here any more: let go of all of it, in steps. What is to be told when
+        a gap was heard holds the subscription, which holds this."""
+        while self._owed:
+            self._owed.popitem()
+            yield
 
     def are_told(self, subscriber: Subscriber) -> None:
         """A new subscriber is told all of it before it gets anything else."""

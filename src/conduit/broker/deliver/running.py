@@ -322,6 +322,7 @@ class Running:
         while self.cursors:
             guarded(self.cursors.popitem()[1].close)
             yield
+        yield from self.gaps.forget()
         yield from self._account.forget()
 
     def topic_deleted(self, topic: Topic) -> None:
