@@ -288,6 +288,8 @@ class FromStore:
                     continue
                 line.next = row.cursor + 1
             line.learn_floor(row.floor, self.state.now)
+            if subscription is not None and not subscription.holders:
+                line.pass_over(row.cursor)
             if (row.floor, row.cursor) != (line.floor, line.next - 1):
                 raise Violation(
                     f"{subscription}, {line}: {row.floor}, {row.cursor} is stored as floor and cursor,"

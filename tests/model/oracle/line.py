@@ -283,6 +283,13 @@ class Line:
             raise Violation(f"{self} told a gap {from_seq}..{to_seq} before {self.next}")
         self.lost[from_seq, to_seq] = None
 
+    def pass_over(self, last_seq: int) -> None:
+        """The broker has seen that nothing up to this number can be given, and whoever was to be told
+        has left before: it is owed to who comes."""
+        if last_seq >= self.next and self.topic.is_gone(last_seq):
+            self.lost[self.next, last_seq] = None
+            self.next = last_seq + 1
+
     def hear(self, from_seq: int, to_seq: int) -> None:
         """It is known that somebody has heard that these are lost."""
         self.lost.pop((from_seq, to_seq), None)
