@@ -9,6 +9,7 @@ import pytest
 from conduit.protocol.codes import CLOSE_RESTART
 from conduit.server.rest.api import create_api
 from conduit.server.rest.edge import Edge
+from conduit.server.session import PUBLISHES_MAX_COUNT
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
 from tests.server.port import TOPIC, open_port, request
 
@@ -100,6 +101,55 @@ async def test_what_was_published_on_a_websocket_is_answered_before_it_is_closed
         assert re.findall(rb'"type":"(\w+)"', told) == [b"closing", b"published"]
         assert b'"ref":"a"' in told
         assert port.last_seq == 1
+
+
+async def test_what_was_read_before_the_restart_is_told_is_answered_before_the_close():
+    count = 1_200
+    async with open_port() as port:
+        client = await port.connect()
+        await client.send(REQUEST)
+        await client.reader.readexactly(len(ANSWER))
+        port.store.gate.clear()
+        await client.send(b"".join(frame(TEXT, said(str(n))) for n in range(count)))
+        (session,) = port.context.sessions
+        async with asyncio.timeout(10):
+            while not session.is_behind:
+                await asyncio.sleep(0)
+            while session._publish_count < PUBLISHES_MAX_COUNT:
+                await asyncio.sleep(0)
+        session.announce_restart(0)
+        port.store.gate.set()
+        code = CLOSE_RESTART.to_bytes(2, "big")
+        told = b""
+        async with asyncio.timeout(10):
+            while code + b"restart" not in told:
+                told += await client.reader.read(1 << 16)
+        await client.send(frame(CLOSE, code))
+        assert await client.rest() == b""
+        assert told.count(b'"type":"published"') == port.last_seq
+        assert port.last_seq > PUBLISHES_MAX_COUNT
+
+
+async def test_what_was_read_behind_a_subscribe_is_answered_before_the_close():
+    async with open_port() as port:
+        client = await port.connect()
+        await client.send(REQUEST)
+        await client.reader.readexactly(len(ANSWER))
+        subscribe = json.dumps({"type": "subscribe", "topic": TOPIC}).encode()
+        await client.send(frame(TEXT, subscribe) + frame(TEXT, said("a")))
+        (session,) = port.context.sessions
+        async with asyncio.timeout(10):
+            while not session._kept:
+                await asyncio.sleep(0)
+        session.announce_restart(0)
+        code = CLOSE_RESTART.to_bytes(2, "big")
+        told = b""
+        async with asyncio.timeout(10):
+            while code + b"restart" not in told:
+                told += await client.reader.read(1 << 16)
+        await client.send(frame(CLOSE, code))
+        assert await client.rest() == b""
+        assert told.count(b'"type":"published"') == port.last_seq == 1
 
 
 def said(ref: str) -> bytes:

@@ -172,6 +172,13 @@ class Session(WatchedWebSocket):
         self._pause()
         self._restart_if_answered()
 
+    def caught_up(self) -> None:
+        """See `WebSocket`; who is about to close reads no more."""
+        super().caught_up()
+        if self._is_restarting:
+            self._pause()
+            self._restart_if_answered()
+
     # Frames ---------------------------------------------------------------------------------------
 
     def _handle(self, text: bytes) -> None:
@@ -187,7 +194,7 @@ class Session(WatchedWebSocket):
             self._refuse(*decode_ref(text), error)
 
     def _subscribe(self, frame: Subscribe) -> None:
-        if self.closing:
+        if self.closing or self._is_restarting:
             # It came before the end, and there is nobody to receive anything.
             return
         self._pause()
@@ -245,9 +252,7 @@ class Session(WatchedWebSocket):
             self._refuse(ref, None, result)
         else:
             self.write(text_frame(published_text(result, ref)))
-        if self._is_restarting:
-            self._restart_if_answered()
-        elif self._is_paused:
+        if self._is_paused or self._is_restarting:
             self._resume()
 
     # Parts ----------------------------------------------------------------------------------------
@@ -285,10 +290,6 @@ class Session(WatchedWebSocket):
         else:
             self._resume()
 
-    def _restart_if_answered(self) -> None:
-        if not self._publish_count:
-            self.close(CLOSE_RESTART, "restart")
-
     def _pause_if_busy(self) -> None:
         if self._connection.verbs.lookups.is_busy:
             self._pause()
@@ -300,9 +301,11 @@ class Session(WatchedWebSocket):
             self.pause_reading()
 
     def _resume(self) -> None:
-        if (
+        if self._is_restarting:
+            self._restart_if_answered()
+        elif (
             self._is_paused
-            and not (self._has_ended or self._is_restarting)
+            and not self._has_ended
             and self._subscribing is None
             and not self._connection.verbs.lookups.is_busy
             and self.writable
@@ -311,6 +314,16 @@ class Session(WatchedWebSocket):
             self._is_paused = False
             if not self.closing:
                 self.resume_reading()
+
+    def _restart_if_answered(self) -> None:
+        if self._publish_count or self._kept or self.closing:
+            return
+        if not self.is_behind:
+            self.close(CLOSE_RESTART, "restart")
+        elif not self._connection.verbs.lookups.is_busy:
+            # What was read is handled, and nothing else is read: see `caught_up`.
+            self._is_paused = False
+            self.resume_reading()
 
 
 def published_text(receipt: Receipt, ref: str | None) -> bytes:
