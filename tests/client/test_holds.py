@@ -317,6 +317,16 @@ def test_an_ephemeral_stream_settles_again_what_comes_again_on_the_next_connecti
     assert holds.due(SETTLED_MAX_S * 10)[0] == [Ack("t-1", attempt=1)]
 
 
+def test_what_is_settled_while_there_is_no_connection_is_not_handed_out_again() -> None:
+    holds = Holds(None, is_durable=False)
+    delivery = take(holds, came(holds, attempt=2))
+    holds.lost()
+    holds.said(delivery, ack(), 1.0)
+    assert came(holds, now=2.0) is None
+    assert holds.due(2.0)[0] == [Ack("t-1", attempt=1)]
+    assert came(holds, now=3.0) is not None
+
+
 def test_a_lost_connection_forgets_what_waits_and_keeps_what_the_application_has() -> None:
     holds = Holds(None, is_durable=True)
     delivery = take(holds, came(holds, 1))

@@ -61,6 +61,7 @@ class Held:
         "extended_until",
         "handed_attempt",
         "is_left",
+        "is_lost",
         "look_at",
         "message",
         "since",
@@ -74,6 +75,8 @@ class Held:
         self.handed_attempt = 0
         self.is_left = False
         """The application has gone on without settling it: only its loop's variable refers to it."""
+        self.is_lost = False
+        """The connection that its newest attempt came on is gone: it comes again."""
         self.since = now
         """When it came, was taken, or the application last gave a sign of life about it."""
         self.extended_until = _NEVER
@@ -138,6 +141,7 @@ class Holds:
         if held is None or held.is_dropped or held.is_left:
             held = self._held[message_id] = Held(message, now)
         held.message = message
+        held.is_lost = False
         held.extended_until = _NEVER
         held.look_at = now + self.first_s
         if known is not None:
@@ -179,7 +183,9 @@ class Holds:
             return None, self.came(held.message, now)
         verb.attempt = held.message.attempt
         if isinstance(verb, Ack | Reject):
-            self._remember(verb, held.message, now)
+            # The next connection may be another subscriber; see `lost`.
+            is_anew = held.is_lost and not self._is_durable
+            self._remember(verb, held.message, 0 if is_anew else verb.attempt, now)
         return verb, None
 
     def refused(self, message_id: str) -> None:
@@ -194,6 +200,8 @@ class Holds:
         for held in [*self._held.values()]:
             if held.delivery is None or held.is_dropped or held.is_left:
                 del self._held[held.message.message_id]
+            else:
+                held.is_lost = True
         if not self._is_durable:
             # The next connection is another subscriber, whose attempts begin at 1.
             for settled in self._settled.values():
@@ -266,7 +274,9 @@ class Holds:
         if self._fresh.pop(message_id, None) is None:
             self._extended.pop(message_id, None)
 
-    def _remember(self, verb: Ack | Reject, message: MessageFrame, now: float) -> None:
-        self._settled[message.message_id] = _Settled(verb, message.attempt, now)
+    def _remember(
+        self, verb: Ack | Reject, message: MessageFrame, attempt: int, now: float
+    ) -> None:
+        self._settled[message.message_id] = _Settled(verb, attempt, now)
         if len(self._settled) > SETTLED_MAX_COUNT:
             self._settled.popitem(last=False)
