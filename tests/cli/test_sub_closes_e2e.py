@@ -48,6 +48,34 @@ async def test_coming_to_an_end_closes_in_good_order(option: tuple[str, str], co
             assert await end(running) == code
 
 
+async def test_time_that_is_up_before_the_server_has_answered_is_an_error() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.expect("subscribe")
+        await peer.left()
+
+    async with peers(silent) as url:
+        with Conduit(url).start("sub", "t", "--timeout", "1s") as running:
+            assert await end(running) == Exit.NO_CONNECTION
+            assert "time is up" in running.error_line()
+
+
+async def test_time_that_is_up_while_the_connection_closes_is_none() -> None:
+    over = asyncio.Event()
+
+    async def slow(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        # Its close frame is not read, and so not answered.
+        peer.socket.transport.pause_reading()
+        await peer.deliver(1)
+        await over.wait()
+        peer.socket.transport.abort()
+
+    async with peers(slow) as url:
+        with Conduit(url).start("sub", "t", "--count", "1", "--timeout", "2s") as running:
+            assert await end(running) == Exit.OK
+        over.set()
+
+
 async def test_a_subscription_that_is_deleted_ends_the_command_and_is_named() -> None:
     async def deleted(peer: Peer) -> None:
         await peer.subscribed(seq=0, epoch="e")

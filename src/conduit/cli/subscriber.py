@@ -17,7 +17,15 @@ from conduit.cli.lines import LineReader, LineWriter
 from conduit.cli.options import SubOptions
 from conduit.cli.output import bold, duration_text, json_text, note, pick, printable, size_text
 from conduit.cli.width import columns
-from conduit.client import ApiError, AsyncConduit, Delivery, GapAnswer, GapEvent, Stream
+from conduit.client import (
+    ApiError,
+    AsyncConduit,
+    ConnectionFailed,
+    Delivery,
+    GapAnswer,
+    GapEvent,
+    Stream,
+)
 from conduit.client.client import SubscriptionSettings
 from conduit.names import is_pattern
 from conduit.protocol.frames import MessageFrame
@@ -71,9 +79,12 @@ class Subscriber:
             async with asyncio.timeout(self._options.timeout_s):
                 await self._receive(client)
         except TimeoutError:
-            if self._options.count is not None:
-                received = self._counts["received"]
-                note(f"error: time is up with {received:,} of {self._options.count:,} received")
+            if not self._is_subscribed:
+                raise ConnectionFailed("time is up, and the server has not answered") from None
+            count, received = self._options.count, self._counts["received"]
+            # It may be up while the connection is closed, behind the last of them.
+            if count is not None and received < count:
+                note(f"error: time is up with {received:,} of {count:,} received")
                 raise click.exceptions.Exit(Exit.INCOMPLETE) from None
         except asyncio.CancelledError:
             if sys.stderr.isatty():
