@@ -112,11 +112,8 @@ async def test_what_was_read_before_the_restart_is_told_is_answered_before_the_c
         port.store.gate.clear()
         await client.send(b"".join(frame(TEXT, said(str(n))) for n in range(count)))
         (session,) = port.context.sessions
-        async with asyncio.timeout(10):
-            while not session.is_behind:
-                await asyncio.sleep(0)
-            while session._publish_count < PUBLISHES_MAX_COUNT:
-                await asyncio.sleep(0)
+        await port.until(lambda: session.is_behind)
+        await port.until(lambda: session._publish_count >= PUBLISHES_MAX_COUNT)
         session.announce_restart(0)
         port.store.gate.set()
         code = CLOSE_RESTART.to_bytes(2, "big")
@@ -138,9 +135,7 @@ async def test_what_was_read_behind_a_subscribe_is_answered_before_the_close():
         subscribe = json.dumps({"type": "subscribe", "topic": TOPIC}).encode()
         await client.send(frame(TEXT, subscribe) + frame(TEXT, said("a")))
         (session,) = port.context.sessions
-        async with asyncio.timeout(10):
-            while not session._kept:
-                await asyncio.sleep(0)
+        await port.until(lambda: session._kept)
         session.announce_restart(0)
         code = CLOSE_RESTART.to_bytes(2, "big")
         told = b""
