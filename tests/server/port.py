@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
-from conduit.core.message import Message, NewMessage, Retention
+from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.server.context import Context, Limits
 from conduit.server.front import make_front
 from conduit.storage.memory import MemoryStore
@@ -29,7 +29,7 @@ DATE = (b"date", b"Sun, 22 Nov 2026 10:00:00 GMT")
 
 
 class GatedStore(MemoryStore):
-    """A store whose commits and look-ups wait while the gate is closed."""
+    """A store whose commits, new topics and look-ups wait while the gate is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,6 +43,10 @@ class GatedStore(MemoryStore):
         self.appending.set()
         await self.gate.wait()
         return await super().append(batch)
+
+    async def topic_create(self, *args: Any) -> TopicRecord:
+        await self.gate.wait()
+        return await super().topic_create(*args)
 
     async def find(self, tenant: str, message_id: str) -> tuple[int, Message] | None:
         await self.gate.wait()

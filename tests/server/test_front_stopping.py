@@ -132,11 +132,13 @@ async def test_what_was_read_behind_a_subscribe_is_answered_before_the_close():
         client = await port.connect()
         await client.send(REQUEST)
         await client.reader.readexactly(len(ANSWER))
-        subscribe = json.dumps({"type": "subscribe", "topic": TOPIC}).encode()
+        port.store.gate.clear()
+        subscribe = json.dumps({"type": "subscribe", "topic": "another"}).encode()
         await client.send(frame(TEXT, subscribe) + frame(TEXT, said("a")))
         (session,) = port.context.sessions
         await port.until(lambda: session._kept)
         session.announce_restart(0)
+        port.store.gate.set()
         code = CLOSE_RESTART.to_bytes(2, "big")
         told = b""
         async with asyncio.timeout(10):
