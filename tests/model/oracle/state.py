@@ -97,7 +97,9 @@ class State:
 
     def topic_called(self, name: str) -> Topic | None:
         """What the broker means by the name."""
-        return self.leaving.get(name) or self.log.by_name.get(name)
+        leaving, there = self.leaving.get(name), self.log.by_name.get(name)
+        # Where it knows another one of that name, it has heard that the one before is gone.
+        return there if leaving is None or (there is not None and there.is_known) else leaving
 
     def may_have_met(self, subscription: Subscription) -> None:
         """It comes now: it may be told that topics are others than those that the store forgets meanwhile."""

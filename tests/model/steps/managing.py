@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # A seek to further back is one to the beginning.
 SEEK_BACK_MAX_COUNT = 1_000
 REDRIVE_RATE_PER_S = 10_000.0
+# Of what was answered with an error that passes.
+ASK_AGAIN_S = 0.1
 # What a redrive may end with.
 REFUSED = (
     "conflict",
@@ -74,10 +77,11 @@ class DeleteTopic(Step):
         # What hangs may still happen.
         await world.port.is_over("topic_delete", topic.topic_id)
         while error is not None and error.code in AWAY and topic.topic_id not in state.log.by_id:
-            # It happened, and could not be said: asked again until it is.
+            # It happened, and could not be said: asked again until it is, as time passes.
+            await asyncio.sleep(ASK_AGAIN_S)
             error = await asked(world, call, {"topic_not_found"})
         topic.going -= 1
-        if not topic.going:
+        if not topic.going and state.leaving.get(self.name) is topic:
             del state.leaving[self.name]
         if topic.topic_id in state.log.by_id and (error is None or error.code == "topic_not_found"):
             raise Violation(f"{self.name} is gone, and the store has it")
