@@ -247,3 +247,15 @@ async def test_what_dies_again_while_a_commit_that_fails_has_its_redrive_is_not_
         [letter] = await store.dead_list(T, DeadFilter(), limit=10)
         assert (letter.reason, letter.redriven_at_ms) == ("again", None)
         connection.close()
+
+
+async def test_of_two_deaths_of_a_message_that_are_stored_at_once_the_letter_has_the_last():
+    async with running_broker() as bench:
+        await bench.broker.topics.create(T, "t")
+        await bench.publish("t")
+        first, _ = await bench.subscribe("t", start="earliest", max_lost=1)
+        second, peer = await bench.subscribe("t", start="earliest")
+        await bench.until(lambda: peer.seqs == [1])
+        first.close(lost=True)
+        second.verbs.reject(Reject(ids(peer)[0], reason="bad"))
+        assert await letters(bench) == [(1, "bad")]

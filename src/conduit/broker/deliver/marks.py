@@ -84,11 +84,14 @@ class Marks:
         return None if self.death_of(who, seq) is None else False
 
     def take(self, count: int, deaths_max_count: int) -> tuple[Marks, int]:
-        """A part of it: up to the first `count`, with what died there, and orphans; of all deaths so many.
+        """A part of it: orphans, and up to the first `count` with what died there; of all deaths so many.
         Where that ends among the deaths of one, it stays with the others, which are `later` in the part. What
         is over is forgotten: where a subscription ends, all its topics would be looked at in one turn. Also
         returns how many were taken whole, or forgotten."""
         part, whole_count = Marks(), 0
+        part.orphans = self.orphans[:deaths_max_count]
+        self.orphans = self.orphans[deaths_max_count:]
+        deaths_max_count -= len(part.orphans)
         for who in tuple(islice(self.changed, count)):
             if who.group.is_over:
                 self.forget(who)
@@ -107,8 +110,6 @@ class Marks:
             part.changed[who] = self.changed.pop(who)
             deaths_max_count -= len(deaths)
             whole_count += 1
-        part.orphans = self.orphans[:deaths_max_count]
-        self.orphans = self.orphans[deaths_max_count:]
         part.deaths_count = len(part.deaths())
         self.deaths_count -= part.deaths_count
         return part, whole_count
@@ -125,9 +126,10 @@ class Marks:
         self.deaths_count += part.deaths_count
 
     def deaths(self) -> list[Death]:
-        """All of them."""
+        """All of them. First those of who is gone: of a message that died with one ephemeral subscriber and then
+        with the next, the letter tells of the last."""
         return [
-            death for deaths in (*self.changed.values(), self.orphans) for death in deaths or ()
+            death for deaths in (self.orphans, *self.changed.values()) for death in deaths or ()
         ]
 
     def redriven(self) -> list[Redriven]:
