@@ -126,8 +126,8 @@ class Marks:
         self.deaths_count += part.deaths_count
 
     def deaths(self) -> list[Death]:
-        """All of them. First those of who is gone: of a message that died with one ephemeral subscriber and then
-        with the next, the letter tells of the last."""
+        """All of them. First those of who is gone: of a message that died with one ephemeral subscriber and
+        then with the next, the letter tells of the last."""
         return [
             death for deaths in (self.orphans, *self.changed.values()) for death in deaths or ()
         ]
