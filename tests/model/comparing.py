@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conduit.broker.deliver import source
 from conduit.errors import NotFound
 from tests.model.holdings import READS_MAX_COUNT, Holdings
 from tests.model.oracle import at_rest, letters
@@ -94,6 +95,9 @@ class Comparing:
                 self._forgiven_count = self._world.port.faults.taken_count
                 for _ in range(STALLS_MAX_COUNT):
                     await self._world.pass_time(STALL_S)
+            elif self._holdings().is_stalled:
+                # A suspect found no room to be read: its cursor tries again after a while.
+                await self._world.pass_time(source.STALL_S)
         self._world.violated(Violation(silent or ""))
 
     async def rest(self) -> None:

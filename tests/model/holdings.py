@@ -41,6 +41,11 @@ class Holdings:
             cursor for running in self.running for cursor in running.cursors.values()
         ]
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether somebody waits for a time before the log is read."""
+        return any(cursor.state is State.STALLED for cursor in self._cursors)
+
     def too_much(self) -> Iterator[str]:
         """What must never be, whatever the store does."""
         for each in self._reads:
