@@ -356,3 +356,21 @@ def test_a_commit_that_was_under_way_when_the_process_stood_still_is_heard_befor
         assert one.problems == {None}
 
     stopped(work)
+
+
+def test_what_is_published_right_after_the_process_stood_still_is_not_refused_for_it():
+    async def work(one: Stopped) -> None:
+        publishers = [Told() for _ in range(4)]
+        one.disk.takes_s = 0.3
+        for publisher in publishers[:2]:
+            one.committers.submit([given.message(1)], 1, publisher, None)
+            await asyncio.sleep(0.5)
+        one.committers.submit([given.message(1)], 1, publishers[2], None)
+        await asyncio.sleep(0.1)
+        one.stand_still()
+        # What came meanwhile is read before the timers are looked at.
+        one.committers.submit([given.message(1)], 1, publishers[3], None)
+        await one.look(2.0)
+        assert [publisher.outcome for publisher in publishers] == [1, 1, 1, 1]
+
+    stopped(work)

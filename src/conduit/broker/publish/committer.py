@@ -85,6 +85,7 @@ class Committer:
         self._running = _NOTHING
         # Of a batch that is bisected, what waits for its turn at the store; the next is the last.
         self._halves: list[Queue] = []
+        # On the proof's clock: time in which the process stood still is none that the store has taken.
         self._room = Room(timeout_s)
         self._timeout_s = timeout_s
         # On the loop's clock. It is read for a commit and for a check, and not for every message: what comes
@@ -150,7 +151,7 @@ class Committer:
         if not (queue.units or self._running.units) and size_bytes <= QUEUE_MAX_BYTES:
             # However large it is, and however slow the store: else that would never be tried.
             return
-        now = asyncio.get_running_loop().time()
+        now = self.proof.now()
         waiting_count = len(queue.messages)
         if not room.admits(now, waiting_count + count, queue.size_bytes + size_bytes):
             wait_s = room.wait_s(now, waiting_count, queue.size_bytes)
@@ -199,7 +200,7 @@ class Committer:
                 self._running = _NOTHING
                 self._commits.end(self)
                 self._is_stalled = False
-                self._room.end(asyncio.get_running_loop().time(), is_stored=is_stored)
+                self._room.end(self.proof.now(), is_stored=is_stored)
                 # Those who were answered may publish again at once: after one turn of the loop what they
                 # sent is here, and shares the next commit.
                 await asyncio.sleep(0)
@@ -214,7 +215,7 @@ class Committer:
         is on the loop's clock."""
         self._now = now
         if self._running.units:
-            self._room.look(now)
+            self._room.look(self.proof.now())
             if now >= self._begun_at + self._timeout_s:
                 self._stall(now)
             # Again each time: others may have come to wait for the same idempotency keys.
@@ -227,7 +228,7 @@ class Committer:
         for at, half in enumerate(self._halves):
             if half.oldest <= now - self._timeout_s:
                 late, self._halves[at] = half.divide(now - self._timeout_s)
-                self._refuse(late, self._too_late(now))
+                self._refuse(late, self._too_late())
 
     def _stall(self, now: float) -> None:
         """The commit that runs has been waited for too long: let nothing wait behind it."""
@@ -248,9 +249,10 @@ class Committer:
         until = now - patience_s
         if self._queue.oldest <= until:
             late, self._queue = self._queue.divide(until)
-            self._refuse(late, self._too_late(now))
+            self._refuse(late, self._too_late())
 
-    def _too_late(self, now: float) -> Overloaded:
+    def _too_late(self) -> Overloaded:
+        now = self.proof.now()
         return Overloaded(
             "it waited too long for its turn at the store; nothing was stored",
             retry_after_s=self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes),
@@ -271,7 +273,7 @@ class Committer:
         if batch.units:
             self._running = batch
             self._begun_at = now
-            room.begin(now, batch.size_bytes, has_rest=bool(self._queue.units))
+            room.begin(self.proof.now(), batch.size_bytes, has_rest=bool(self._queue.units))
         return batch
 
     async def _commit(self, batch: Queue) -> bool:
