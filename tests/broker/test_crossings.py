@@ -9,6 +9,8 @@ import pytest
 from conduit.broker.deliver.crossings import Crossings
 from conduit.broker.topics import Topic
 from conduit.core.message import Retention, TopicRecord
+from conduit.errors import StoreUnavailable
+from conduit.protocol.codes import CLOSE_MOVED
 from tests.broker.kit import running_broker
 from tests.broker.stores import SlowStore
 
@@ -116,3 +118,32 @@ async def test_a_subscription_made_after_a_topic_was_deleted_is_told_nothing_of_
         await bench.broker.topics.create(T, "a")
         await bench.publish("a")
         assert peer.seqs == [1]
+
+
+class RefusingStore(SlowStore):
+    """It keeps its topics."""
+
+    async def topic_delete(self, *_):
+        await self._pass("topic_delete")
+        raise StoreUnavailable("it is full")
+
+
+@pytest.mark.parametrize("start", ["earliest", None])
+async def test_a_subscription_made_while_a_topic_could_not_be_deleted_misses_nothing_of_it(start):
+    store = RefusingStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "a")
+        await bench.publish_many("a", 2)
+        store.held.add("topic_delete")
+        deletion = begun(bench.broker.topics.delete(T, "a"))
+        await bench.until(lambda: store.waiting == ["topic_delete"])
+        _, first = await bench.subscribe(">", subscription="s", start=start)
+        store.release()
+        with pytest.raises(StoreUnavailable):
+            await deletion
+        await bench.flush()
+        assert first.closed == (CLOSE_MOVED, "subscription moved")
+        _, second = await bench.subscribe(">", subscription="s")
+        await bench.publish("a")
+        assert first.seqs + second.seqs == ([1, 2, 3] if start else [3])
+        assert first.of("gap") + second.of("gap") == []

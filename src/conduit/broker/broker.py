@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -216,6 +216,10 @@ class Broker:
         # While it is there: deaths of what is gone are not stored.
         await self._engine.progress.flush()
         return await self._owned.follower_ids(topic)
+
+    def topic_kept(self, topic: Topic, followers_told: Collection[int]) -> None:
+        """See `TopicWatcher.topic_kept`."""
+        self._owned.topic_kept(topic, followers_told)
 
     def topic_deleted(self, topic: Topic) -> None:
         """See `TopicWatcher.topic_deleted`. Subscribers that named the topic are disconnected."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
@@ -35,6 +35,9 @@ class TopicWatcher(Protocol):
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """The topic takes no more; called before the store forgets it. Returns when no publish to it is under
         way, with the ids of the durable subscriptions that follow it."""
+
+    def topic_kept(self, topic: Topic, followers_told: Collection[int]) -> None:
+        """The store has not forgotten it, although it was told to, and told of these followers."""
 
     def topic_deleted(self, topic: Topic) -> None:
         """The store has forgotten it."""
@@ -235,7 +238,10 @@ class Catalog(Topics):
         except BaseException:
             # Unless it was learned meanwhile that it is gone.
             if topic.topic_id in self._ids:
+                followers_told = topic.followers_told
                 self._show(topic)
+                if followers_told is not None:
+                    self._watcher.topic_kept(topic, followers_told)
             raise
         self._forget(topic)
 

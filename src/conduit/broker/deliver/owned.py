@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from conduit.broker.catalog import Catalog, Topic
@@ -317,6 +317,13 @@ class Owned(Durable):
         running = self._running.pop(place, None)
         if running is not None:
             self._router.remove(running)
+
+    def topic_kept(self, topic: Topic, followers_told: Collection[int]) -> None:
+        """The topic was about to go, and is not gone: what was made meanwhile runs as if it were, and not as
+        the store has it."""
+        for record in self.followers(topic):
+            if record.subscription_id not in followers_told and self.find_running(record):
+                self.move_away(record, f"topic {topic.name!r} could not be deleted")
 
     def topic_deleted(self, topic: Topic, named: Sequence[Running]) -> None:
         """The topic is gone; those of `named`, which have no subscribers any more, do not run without."""
