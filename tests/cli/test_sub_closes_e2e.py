@@ -28,7 +28,7 @@ async def end(running: Running) -> int:
     return await asyncio.to_thread(running.wait)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("ack", ["auto", "none"])
 async def test_a_signal_closes_in_good_order(number: signal.Signals, ack: str) -> None:
     async with peers(script) as url:

@@ -52,7 +52,10 @@ def call(url: str, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
     async def run() -> T:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # nohup has SIGHUP ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         async with AsyncConduit(url, retry_s=RETRY_S) as client:
             return await work(client)
 
@@ -60,7 +63,7 @@ def call(url: str, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except asyncio.CancelledError:
-        # SIGTERM ends a command as Ctrl-C does, with its summary.
+        # SIGTERM, and a terminal that is closed, end a command as Ctrl-C does, with its summary.
         raise KeyboardInterrupt from None
 
 
