@@ -141,6 +141,44 @@ def test_a_pattern_resumes_each_topic_by_itself() -> None:
     )
 
 
+def test_topics_without_a_message_resume_at_the_positions_that_were_asked_for() -> None:
+    asked = {name: StartPosition(5, "e1") for name in ("t.a", "t.b")}
+    where = Positions("t.*", StartAt(positions=asked), explicit=True)
+    assert where.resume() == StartAt(positions=asked)
+    where.began(Subscribed("t.*", at="2026-01-01T00:00:00Z"))
+    assert where.resume() == StartAt(positions=asked, time="2026-01-01T00:00:00Z")
+    where.received(message(5, "t.a"))
+    settle(where, 5, "t.a")
+    assert where.resume() == StartAt(
+        positions={"t.a": StartPosition(6, "e1"), "t.b": StartPosition(5, "e1")},
+        time="2026-01-01T00:00:00Z",
+    )
+
+
+def test_positions_that_were_asked_for_and_do_not_fit_are_forgotten_when_it_resumes() -> None:
+    asked = {f"t.{number}": StartPosition(5) for number in range(5_000)}
+    start = StartAt(positions=asked, time="2026-01-01T00:00:00Z")
+    where = Positions("t.*", start, explicit=True)
+    assert where.resume() == start
+    where.began(Subscribed("t.*", at="2026-01-02T00:00:00Z"))
+    assert where.forgotten_count == 0
+    resumed = where.resume()
+    assert isinstance(resumed, StartAt)
+    assert len(encode_json(resumed)) < POSITIONS_MAX_BYTES
+    assert len(resumed.positions or {}) + where.forgotten_count == len(asked)
+
+
+def test_topics_without_a_message_resume_at_a_number_that_all_begin_at() -> None:
+    where = Positions("t.*", StartAt(seq=2), explicit=True)
+    where.began(Subscribed("t.*", at="2026-01-02T00:00:00Z"))
+    assert where.resume() == StartAt(seq=2)
+    where.received(message(2, "t.a"))
+    settle(where, 2, "t.a")
+    assert where.resume() == StartAt(
+        positions={"t.a": StartPosition(3, "e1")}, time="1970-01-01T00:00:00Z"
+    )
+
+
 def test_a_message_of_another_epoch_begins_the_numbering_anew() -> None:
     where = positions("t.*")
     for seq in (1, 2, 3):

@@ -5,6 +5,8 @@ Pure: no clock, no randomness, no I/O. `roll` is a random number in [0, 1) that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from conduit.names import is_pattern
 from conduit.protocol.codes import BROKEN_WIRE
 from conduit.protocol.frames import Gap, MessageFrame, StartAt, StartPosition, StartSpec, Subscribed
@@ -60,6 +62,16 @@ class Backoff:
 _EPOCH = "1970-01-01T00:00:00Z"
 
 
+def _time_of(topic: str, start: StartSpec | None) -> str | None:
+    """Since when a stream has a topic that no message has come from, if its start says so."""
+    if isinstance(start, StartAt):
+        # One number in each topic of a pattern cannot be asked for beside positions: rather some messages
+        # that come before it than none of those behind.
+        is_everywhere = start.seq is not None and is_pattern(topic)
+        return _EPOCH if is_everywhere else start.time
+    return _EPOCH if start == "earliest" else None
+
+
 class _Place:
     """Where the stream is in one topic: the last number received, and those not settled yet."""
 
@@ -90,9 +102,12 @@ class Positions:
         self._topic = topic
         self._start = start
         # For topics of a pattern that no message has come from: since when the stream has them.
-        self._since = (
-            _EPOCH if start == "earliest" else start.time if isinstance(start, StartAt) else None
-        )
+        self._since = _time_of(topic, start)
+        # Positions that were asked for, for topics that no message has come from.
+        self._asked: Mapping[str, StartPosition] = {}
+        if isinstance(start, StartAt) and start.positions is not None and is_pattern(topic):
+            self._asked = start.positions
+        self._has_begun = False
         self._explicit = explicit
         self._places: dict[str, _Place] = {}
         self._places_bytes = 0
@@ -101,6 +116,7 @@ class Positions:
 
     def began(self, frame: Subscribed) -> None:
         """The server accepted the subscription, and says where it begins."""
+        self._has_begun = True
         if self._since is None:
             self._since = frame.at
         if frame.seq is not None:
@@ -142,7 +158,7 @@ class Positions:
 
     def resume(self) -> StartSpec | None:
         """What to ask for on the next connection. From now on what is open was not received."""
-        if not self._places:
+        if not self._places and not (self._asked and self._has_begun):
             began_at_new = self._start in (None, "new") and self._since is not None
             return StartAt(time=self._since) if began_at_new else self._start
         for place in self._places.values():
@@ -151,13 +167,23 @@ class Positions:
         if not is_pattern(self._topic):
             place = self._places[self._topic]
             return StartAt(seq=place.next, epoch=place.epoch)
-        return StartAt(
-            positions={
-                topic: StartPosition(seq=place.next, epoch=place.epoch)
-                for topic, place in self._places.items()
-            },
-            time=self._since,
-        )
+        return StartAt(positions=self._all_positions(), time=self._since)
+
+    def _all_positions(self) -> dict[str, StartPosition]:
+        """Of the topics that are known, and of those that were asked for, as far as there is room."""
+        found = {
+            topic: StartPosition(seq=place.next, epoch=place.epoch)
+            for topic, place in self._places.items()
+        }
+        room_bytes = POSITIONS_MAX_BYTES - self._places_bytes
+        for topic, position in self._asked.items():
+            if topic not in found:
+                room_bytes -= len(topic) + _POSITION_BYTES
+                if room_bytes < 0:
+                    self.forgotten_count += 1
+                else:
+                    found[topic] = position
+        return found
 
     def _put(self, topic: str, place: _Place) -> None:
         if self._places.pop(topic, None) is None:
