@@ -20,6 +20,7 @@ from conduit.client.connection import CLOSE_TIMEOUT_S
 from conduit.errors import InvalidRequest
 from tests.client.peer import Peer, Script, peers
 from tests.support.server import free_port
+from tests.support.wait import DEADLINE_S
 
 
 @asynccontextmanager
@@ -353,3 +354,32 @@ async def test_leaving_does_not_wait_for_what_was_not_taken() -> None:
         await anext(stream)
         leaving_at = loop.time()
     assert loop.time() - leaving_at < CLOSE_TIMEOUT_S / 2
+
+
+async def test_what_is_rejected_while_there_is_no_connection_is_rejected_on_the_next_one() -> None:
+    lost, over = asyncio.Event(), asyncio.Event()
+
+    async def first(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        await peer.deliver(1, 2)
+        await peer.expect("ack")
+        peer.socket.transport.abort()
+
+    async def second(peer: Peer) -> None:
+        await lost.wait()
+        frame = await peer.subscribed(seq=0, epoch="e")
+        assert frame["start"] == {"seq": 1, "epoch": "e"}
+        await peer.deliver(1)
+        assert (await peer.expect("reject"))["message_id"] == "m1"
+        over.set()
+        await peer.left()
+
+    async with streaming([first, second], "t") as stream:
+        one, two = await anext(stream), await anext(stream)
+        await two.ack()
+        async with asyncio.timeout(DEADLINE_S):
+            while stream._connection is not None:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
+        await one.reject("never")
+        lost.set()
+        await over.wait()

@@ -23,14 +23,14 @@ from conduit.client.inbox import Inbox
 from conduit.client.loop import Loop
 from conduit.client.place import Place
 from conduit.protocol.frames import (
+    Ack,
     AnyServerFrame,
     ClientFrame,
     Closing,
     ErrorFrame,
-    Extend,
     Gap,
     MessageFrame,
-    Nack,
+    Reject,
     Subscribe,
     Unsubscribed,
 )
@@ -127,17 +127,23 @@ class Stream:
             await self._inbox.put(again)
         if said is None:
             return
-        if not isinstance(said, Nack | Extend):
+        if isinstance(said, Ack):
             self._attachment.settled(delivery.message)
-        await self._send(said)
+        is_sent = await self._send(said)
+        if isinstance(said, Reject) and is_sent:
+            # Else it has to come again: nobody but the server can make a dead letter of it.
+            self._attachment.settled(delivery.message)
 
-    async def _send(self, frame: ClientFrame) -> None:
-        if self._connection is not None:
-            try:
-                await self._connection.send(frame)
-            except Closed:
-                # The message comes again on the next connection, or is known to be settled there.
-                return
+    async def _send(self, frame: ClientFrame) -> bool:
+        """False if there is no connection: the message comes again on the next one, or is known to be settled
+        there."""
+        if self._connection is None:
+            return False
+        try:
+            await self._connection.send(frame)
+        except Closed:
+            return False
+        return True
 
     async def _keep(self) -> None:
         """Keep from timing out what is not settled, and settle again what came again."""
