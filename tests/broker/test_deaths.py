@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from types import SimpleNamespace
 
 import pytest
 
 from conduit.broker.deliver import progress
+from conduit.broker.deliver.marks import Marks
 from conduit.broker.publish.admission import PublishLimits
 from conduit.errors import StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
@@ -259,3 +261,19 @@ async def test_of_two_deaths_of_a_message_that_are_stored_at_once_the_letter_has
         first.close(lost=True)
         second.verbs.reject(Reject(ids(peer)[0], reason="bad"))
         assert await letters(bench) == [(1, "bad")]
+
+
+class _Who:
+    def __init__(self, *, is_over: bool) -> None:
+        self.group = SimpleNamespace(is_over=is_over, was_moved=False)
+
+
+def test_of_two_deaths_the_first_is_not_stored_last_because_its_subscription_is_still_being_closed():
+    marks = Marks()
+    marks.bury(_Who(is_over=True), [SimpleNamespace(seq=1, reason="lost")])
+    marks.bury(_Who(is_over=False), [SimpleNamespace(seq=1, reason="bad")])
+    reasons = []
+    while marks:
+        part, _ = marks.take(10, 10)
+        reasons += [death.reason for death in part.deaths()]
+    assert reasons == ["lost", "bad"]

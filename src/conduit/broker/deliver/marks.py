@@ -88,14 +88,17 @@ class Marks:
         Where that ends among the deaths of one, it stays with the others, which are `later` in the part. What
         is over is forgotten: where a subscription ends, all its topics would be looked at in one turn. Also
         returns how many were taken whole, or forgotten."""
-        part, whole_count = Marks(), 0
+        part, first = Marks(), tuple(islice(self.changed, count))
+        # Before the orphans are taken: what died there may have died with who is there since.
+        over = [who for who in first if who.group.is_over]
+        for who in over:
+            self.forget(who)
+        whole_count = len(over)
         part.orphans = self.orphans[:deaths_max_count]
         self.orphans = self.orphans[deaths_max_count:]
         deaths_max_count -= len(part.orphans)
-        for who in tuple(islice(self.changed, count)):
+        for who in first:
             if who.group.is_over:
-                self.forget(who)
-                whole_count += 1
                 continue
             deaths = self.changed[who] or []
             if deaths and not deaths_max_count:
