@@ -114,6 +114,8 @@ class Served:
         line = None if topic is None else holder.subscription.lines.get(topic.topic_id)
         if line is None:
             return True
+        if holder.subscription.rules.is_strict and set(line.out) - {frame.seq}:
+            return False
         one = line.open.get(frame.seq or 0)
         if one is None:
             return (frame.seq or 0) <= line.next
