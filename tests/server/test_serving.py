@@ -175,6 +175,8 @@ def test_a_server_whose_terminal_is_closed_stops_in_order_however_often_it_is_to
         server.send_signal(signal.SIGHUP)
         until(lambda: "SIGHUP: stopping" in server.log_text())
         server.send_signal(signal.SIGHUP)
+        # As the system does that ends the session.
+        server.send_signal(signal.SIGTERM)
         assert server.wait()[0] == 0
 
 

@@ -3,7 +3,8 @@
 One task owns the connection: it receives, and connects again (`attachment.py`). Deliveries wait in a
 bounded inbox. With explicit acks the server's `max_in_flight` bounds what can be there, and a second
 task keeps alive what is not settled (`holds.py`); with automatic acks a full inbox stops the reading,
-and the server waits, or closes and is resumed later.
+and the server waits. After some 40 s the connection is closed and made anew: an ephemeral stream is resumed
+where it was, and a durable one has lost what was on the way, because that was settled when it was written.
 """
 
 from __future__ import annotations

@@ -121,6 +121,10 @@ class Server(uvicorn.Server):
         if number == signal.SIGHUP and before is not None:
             # Of a terminal that is closed it may come twice: from the system, and from the shell.
             return
+        if before == signal.SIGHUP and number == signal.SIGTERM:
+            # The end of the session follows that of its terminal: nobody is in a hurry.
+            self._signal = number
+            return
         if self.should_exit:
             since = "again" if before is None or before == number else f"after {before.name}"
             logger.warning("%s %s: exiting at once", number.name, since)
