@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Callable
 
 from tests.cli.command import COMMAND
 from tests.support.server import clean_environment
@@ -50,12 +51,12 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C until it ends: Python overlooks one that comes between its prompt and its
-        read, until the next key."""
-        while self.process.poll() is None:
-            self.type("\x03")
-            while self._read(1.0):
-                pass
+        """Press Ctrl-C until it ends."""
+        self._until_ended(lambda: self.type("\x03"))
+
+    def terminate(self) -> None:
+        """Send SIGTERM until it ends."""
+        self._until_ended(self.process.terminate)
 
     def until(self, text: str) -> None:
         """Wait until `text` is shown, behind what earlier calls have waited for."""
@@ -71,6 +72,13 @@ class Terminal:
         while self._read(DEADLINE_S):
             pass
         return self.process.wait(DEADLINE_S), self.shown
+
+    def _until_ended(self, end: Callable[[], None]) -> None:
+        """Python overlooks a signal that comes between its prompt and its read, until the next."""
+        while self.process.poll() is None:
+            end()
+            while self._read(1.0):
+                pass
 
     def _read(self, within_s: float) -> bool:
         """Read once; False at the end."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
@@ -175,10 +175,13 @@ def test_what_cannot_be_undone_is_asked_first(
     assert (api.get(f"/api/topics/{topic}").status == 404) is (code == Exit.OK)
 
 
-def test_ctrl_c_at_a_question_is_no(server: RunningServer, api: Api, topic: str) -> None:
+@pytest.mark.parametrize("end", [Terminal.interrupt, Terminal.terminate])
+def test_ctrl_c_and_sigterm_at_a_question_are_no(
+    server: RunningServer, api: Api, topic: str, end: Callable[[Terminal], None]
+) -> None:
     with Terminal(server.url, "topic", "rm", topic) as terminal:
         terminal.until("[y/N]: ")
-        terminal.interrupt()
+        end(terminal)
         code, shown = terminal.end()
     assert (code, "interrupted" in shown.splitlines()) == (Exit.INTERRUPTED, True)
     assert api.topic(topic)["name"] == topic

@@ -79,12 +79,16 @@ def confirm(question: str, yes: bool) -> None:
     """Ask before something that cannot be undone. Ends the command unless the answer is yes."""
     if not must_ask(yes):
         return
+    # SIGTERM ends it as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         is_meant = click.confirm(printable(question), err=True)
     except click.Abort:
         # What is said next begins a line of its own, and not behind the question.
         click.echo(err=True)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if not is_meant:
         note("nothing was done")
         raise click.exceptions.Exit(Exit.ERROR)
