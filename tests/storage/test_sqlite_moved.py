@@ -7,6 +7,8 @@ import pytest
 
 from conduit.errors import StoreUnavailable
 from conduit.storage.sqlite import SqliteStore
+from conduit.storage.sqlite.backup import back_up
+from conduit.storage.sqlite.check import check
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 
@@ -83,6 +85,39 @@ async def test_one_that_another_was_put_in_the_place_of_is_unavailable(store, tm
     shutil.copy(tmp_path / "log.db", tmp_path / "backup.db")
     (tmp_path / "backup.db").replace(tmp_path / "log.db")
     await refused(store, "the database file was replaced by another one")
+
+
+async def test_the_wal_of_another_database_is_not_left_beside_a_backup_that_was_put_there(
+    store, tmp_path, caplog
+):
+    path, aside = tmp_path / "log.db", tmp_path / "log.db-wal.old-2"
+    (tmp_path / "log.db-wal.old-1").touch()
+    back_up(path, tmp_path / "backup.db")
+    await store.append([given.message(1, b"x" * 20_000) for _ in range(50)])
+    backup = (tmp_path / "backup.db").read_bytes()
+    path.rename(tmp_path / "old.db")
+    (tmp_path / "backup.db").rename(path)
+    await store.close()
+    assert path.read_bytes() == backup
+    names = {file.name for file in tmp_path.iterdir()}
+    assert not names & {"log.db-wal", "log.db-shm"}
+    assert f"it is now {aside}" in caplog.text
+    assert await found(path) == 3
+    assert check(path) == []
+    # Nothing of it is lost.
+    aside.rename(tmp_path / "old.db-wal")
+    assert await found(tmp_path / "old.db") == 53
+
+
+async def test_a_wal_that_came_with_the_other_database_stays(store, tmp_path):
+    path, wal = tmp_path / "log.db", tmp_path / "log.db-wal"
+    for file in (path, wal):
+        shutil.copy(file, tmp_path / "copy")
+        (tmp_path / "copy").replace(file)
+    before = wal.read_bytes()
+    await store.close()
+    assert wal.read_bytes() == before
+    assert not [*tmp_path.glob("*.old-*")]
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm"])

@@ -61,6 +61,7 @@ class Database:
         self._mark_path = mark.path_of(path)
         self._connections: list[apsw.Connection] = []
         self._mark: Mark | None = None
+        self._files: Files | None = None
         try:
             mark.move(mark.path_of(named), self._mark_path)
             _tell_of_wal(path)
@@ -78,7 +79,7 @@ class Database:
             self.searcher, self.lister, *self.readers = [
                 self._connect(path, apsw.SQLITE_OPEN_READONLY) for _ in range(2 + READER_COUNT)
             ]
-            self.files = Files(named, path)
+            self.files = self._files = Files(named, path)
         except BaseException:
             self.close()
             raise
@@ -88,6 +89,8 @@ class Database:
         try:
             for connection in reversed(self._connections):
                 connection.close()
+            if self._files is not None:
+                self._files.leave()
             if self._mark is not None:
                 self._mark.close()
         finally:

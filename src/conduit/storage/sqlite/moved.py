@@ -7,7 +7,9 @@ each second, in the thread that writes, and none for a publish.
 
 from __future__ import annotations
 
+import logging
 import os
+from itertools import count
 from pathlib import Path
 
 from conduit.errors import StoreUnavailable
@@ -24,7 +26,13 @@ _BESIDE = (
 _GONE = "was removed or moved while the server uses it"
 _ANOTHER = "was replaced by another one while the server uses it"
 _UNREACHABLE = "cannot be reached by its name any more ({})"
+_LEFT = (
+    "%s is another file than the database that this server had open. The %s of that one has its last "
+    "commits, and would be applied to the other at the next start: it is now %s. See docs/backup.md"
+)
 ENDINGS = ("-wal", "-shm")
+
+logger = logging.getLogger(__name__)
 
 
 class Files:
@@ -32,6 +40,7 @@ class Files:
     it when all are open. For the thread that writes. Raises OSError."""
 
     def __init__(self, named: Path, path: Path) -> None:
+        self._path = path
         self._names = {"": named} | {end: path.with_name(f"{path.name}{end}") for end in ENDINGS}
         self._identities = {end: _identity(name) for end, name in self._names.items()}
         # The file and what is wrong with it, since the last look.
@@ -52,6 +61,28 @@ class Files:
         if self._problem is not None:
             place, text = self._problem
             raise StoreUnavailable.at(str(place), text)
+
+    def leave(self) -> None:
+        """When SQLite has closed them: move the `-wal` away from a database that was put in the place of its
+        own. At the next start it would be applied to that, and damage it. Where no database is, it stays for
+        one that is put back."""
+        wal, shm = (self._names[end] for end in ENDINGS)
+        try:
+            if _identity(self._path) == self._identities[""]:
+                return
+            if _identity(wal) != self._identities["-wal"]:
+                return
+            names = (wal.with_name(f"{wal.name}.old-{number}") for number in count(1))
+            aside = next(name for name in names if not name.exists())
+            wal.rename(aside)
+            # No more than an index of it.
+            shm.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            logger.warning("%s may be of another database than %s: %s", wal, self._path, error)
+        else:
+            logger.warning(_LEFT, self._path, wal.name, aside)
 
     def _changed(self, end: str) -> str | None:
         try:
