@@ -18,6 +18,8 @@ from tests.support.wait import until
 
 SIZE = 2_000
 THREADS_COUNT = 4
+# Batches of 4 MB, so that some of them are in the database and some in its WAL.
+MANY = 6
 
 
 @pytest.fixture
@@ -94,6 +96,57 @@ def test_a_backup_under_load_is_one_moment_and_holds_up_nobody(path, tmp_path):
         for number in range(THREADS_COUNT):
             topic = api.get(f"/api/topics/t{number}").json
             assert before[number] <= topic["last_seq"] <= load.acked[number]
+
+
+@pytest.mark.parametrize("work", ["backup", "check"])
+@pytest.mark.parametrize("lost", [("-wal", "-shm"), ("-wal",)])
+@pytest.mark.parametrize("count", [1, MANY])
+def test_a_database_whose_wal_was_removed_is_not_whole_until_its_server_has_ended(
+    path, tmp_path, work, lost, count
+):
+    backup = tmp_path / "backup.db"
+    command = [work, backup] if work == "backup" else [work]
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        batch = {"messages": [{"topic": "t", "payload": "x" * 40_000}] * 100}
+        for _ in range(count):
+            assert api.post("/api/publish/batch", batch).status == 200
+        api.publish("t", "the last one")
+        for ending in lost:
+            path.with_name(path.name + ending).unlink()
+        # The second time SQLite has made others.
+        for _ in range(2 if len(lost) > 1 else 1):
+            refused = store(*command, database=path)
+            assert refused.returncode == 6, refused
+            assert f"error: {path}: " in refused.stderr
+            assert "Stop the server with SIGTERM, which saves that" in refused.stderr
+            assert not backup.exists()
+        server.terminate()
+    done = store(*command, database=path)
+    assert done.returncode == 0, done
+    found = apsw.Connection(str(backup if work == "backup" else path))
+    assert found.execute("SELECT last_seq FROM topics").fetchall() == [(count * 100 + 1,)]
+    found.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file itself is locked there only")
+def test_a_database_that_was_moved_from_its_server_is_not_backed_up_without_its_wal(path, tmp_path):
+    moved, backup = tmp_path / "moved.db", tmp_path / "backup.db"
+    with running_server(DATABASE_URL=f"sqlite:///{path}") as server:
+        api = Api(server.url)
+        api.create_topic("t")
+        api.publish("t", 1)
+        path.rename(moved)
+        for command in (["backup", backup], ["check"], ["compact", "--yes"]):
+            refused = store(*command, database=moved)
+            assert refused.returncode == 6, refused
+            assert "move it back with its -wal" in refused.stderr
+        assert not backup.exists()
+        moved.rename(path)
+        assert store("backup", backup, database=path).returncode == 0
+    # What no server uses needs none.
+    assert store("check", database=backup).returncode == 0
 
 
 def test_room_is_given_back_while_the_server_runs_and_health_and_metrics_say_how_much(path):

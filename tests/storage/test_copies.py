@@ -5,6 +5,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import apsw
 import pytest
 
 from conduit.core.message import Retention
@@ -12,6 +13,7 @@ from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.base import Former, Rule
 from conduit.storage.sqlite import SqliteStore
 from conduit.storage.sqlite.backup import back_up
+from conduit.storage.sqlite.check import check
 from conduit.storage.sqlite.mark import Marked, path_of, prepare, read
 from tests.storage import given
 from tests.storage.given import NOW_MS
@@ -95,6 +97,26 @@ async def test_a_backup_that_is_put_back_is_noticed_if_anything_was_stored_since
     assert await why_copied(path) == "its mark file knows of a message that is not in it"
     # As long as nobody has done anything about it.
     assert await why_copied(path) is not None
+
+
+@pytest.mark.parametrize("is_older", [True, False])
+async def test_a_copy_that_no_server_has_opened_yet_can_be_checked_and_backed_up(
+    path, tmp_path, is_older
+):
+    store = await opened(path)
+    topic = await given.topic(store)
+    back_up(path, tmp_path / "backup.db")
+    await given.messages(store, topic.topic_id, 1)
+    await store.close()
+    put_back(tmp_path / "backup.db", path)
+    if is_older:
+        # Before schema version 7.
+        older = apsw.Connection(str(path))
+        older.execute("DROP TABLE facts")
+        older.close()
+    assert check(path) == []
+    back_up(path, tmp_path / "another.db")
+    assert check(tmp_path / "another.db") == []
 
 
 @pytest.mark.parametrize("is_new", [True, False])

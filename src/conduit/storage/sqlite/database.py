@@ -34,8 +34,6 @@ SYNCHRONOUS_FULL = 2
 _UNDO = """
 INSERT INTO meta VALUES ('undone_count', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
 """
-# The fact that says which database it is: 16 random bytes, other ones in each that goes its own way.
-COPY = "copy"
 
 _RENEW = """
 UPDATE topics SET epoch = e.value ->> 1 FROM json_each(?) AS e WHERE topic_id = e.value ->> 0
@@ -126,7 +124,7 @@ class Database:
         store_id = uuid4().bytes
         mark.prepare(self._mark_path, store_id)
         given = msgspec.json.encode([*epochs.items()]).decode()
-        execute_all(self.writer, [(_RENEW, [given]), (facts.KEEP, [COPY, store_id])])
+        execute_all(self.writer, [(_RENEW, [given]), (facts.KEEP, [facts.COPY, store_id])])
         mark.find(self._mark_path, store_id)
         self._keep_mark(store_id)
 
@@ -140,7 +138,7 @@ class Database:
 
     def _recognise(self) -> None:
         """Find out whether the file is a copy."""
-        store_id = facts.get(self.writer, COPY)
+        store_id = facts.get(self.writer, facts.COPY)
         if store_id is None:
             self.renew({})
             return

@@ -10,6 +10,8 @@ from conduit.storage.sqlite.bulk import rows
 
 # The fact that `Store.prove` writes.
 PROOF = "proof"
+# The fact that says which database it is: 16 random bytes, other ones in each that goes its own way.
+COPY = "copy"
 
 KEEP = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 

@@ -86,20 +86,25 @@ class Ownership:
 
 
 def check_name(path: Path) -> None:
-    """Raises StoreUnavailable if a server has the file by another name (a hard link): what it has stored last
-    is beside that one. For a process that has not opened the file."""
+    """Raises StoreUnavailable if a server has the file by another name (a hard link, or the one that it had
+    before it was moved): what it has stored last is beside that one. For a process that has not opened the
+    file."""
     path = path.resolve()
-    lock = _lock_of(path)
-    if (
-        CAN_LOCK_DATABASE
-        and path.exists()
-        and path.stat().st_nlink > 1
-        and _is_locked(path)
-        and not (lock.exists() and _is_locked(lock))
-    ):
+    if not (CAN_LOCK_DATABASE and path.is_file() and os.access(path, os.R_OK)):
+        return
+    # A server that has it by this name made the lock file before.
+    has_another = path.stat().st_nlink > 1 or not _lock_of(path).exists()
+    if has_another and _is_locked(path) and not is_used(path):
         raise StoreUnavailable(
-            f"a Conduit server is using {path} by another name (a hard link); use that one"
+            f"a Conduit server is using {path} by another name: use that one; or if the file was moved, move "
+            "it back with its -wal"
         )
+
+
+def is_used(path: Path) -> bool:
+    """Whether a server has this name, which has no links in it, for its database."""
+    lock = _lock_of(path)
+    return lock.exists() and os.access(lock, os.R_OK) and _is_locked(lock)
 
 
 def _lock_of(path: Path) -> Path:
