@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from io import FileIO
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from conduit.errors import StoreUnavailable
 PRIVATE = 0o600
 # Elsewhere the locks of flock and those that SQLite takes on the same file may be in each other's way.
 CAN_LOCK_DATABASE = sys.platform == "linux"
+# For so long others may have a lock to look at it, and a server that starts or ends one of its two.
+MOMENT_S = 0.05
 _IN_USE = "another Conduit server is using {}"
 
 
@@ -73,9 +76,8 @@ class Ownership:
                 f"{file} cannot be opened ({error.strerror}); check the path and its permissions"
             ) from error
         self._files.append(opened)
-        # The system drops the lock with the process, also after kill -9.
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(opened)
         except BlockingIOError:
             raise StoreUnavailable(_IN_USE.format(database)) from None
 
@@ -87,17 +89,28 @@ class Ownership:
 
 def check_name(path: Path) -> None:
     """Raises StoreUnavailable if a server has the file by another name (a hard link, or the one that it had
-    before it was moved): what it has stored last is beside that one. For a process that has not opened the
-    file."""
+    before it was moved), or has another file by this name (the one that was here before): what it has stored
+    last does not belong to the file, or is not beside it. For a process that has not opened the file."""
     path = path.resolve()
     if not (CAN_LOCK_DATABASE and path.is_file() and os.access(path, os.R_OK)):
         return
-    # A server that has it by this name made the lock file before.
-    has_another = path.stat().st_nlink > 1 or not _lock_of(path).exists()
-    if has_another and _is_locked(path) and not is_used(path):
+    lock = _lock_of(path)
+    if lock.exists() and not os.access(lock, os.R_OK):
+        # Of another user, who has let others read the database.
+        return
+    has_name, has_file = is_used(path), _is_locked(path)
+    if has_name is not has_file:
+        time.sleep(MOMENT_S)
+        has_name, has_file = is_used(path), _is_locked(path)
+    if has_file and not has_name:
         raise StoreUnavailable(
             f"a Conduit server is using {path} by another name: use that one; or if the file was moved, move "
             "it back with its -wal"
+        )
+    if has_name and not has_file:
+        raise StoreUnavailable(
+            f"{path} is not the file that the Conduit server of this name is using: it was put there while "
+            "the server runs, and the -wal beside it is of the other one. Stop the server first"
         )
 
 
@@ -105,6 +118,15 @@ def is_used(path: Path) -> bool:
     """Whether a server has this name, which has no links in it, for its database."""
     lock = _lock_of(path)
     return lock.exists() and os.access(lock, os.R_OK) and _is_locked(lock)
+
+
+def _take(file: FileIO) -> None:
+    """The lock, which the system drops with the process, also after kill -9. Raises BlockingIOError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(MOMENT_S)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _lock_of(path: Path) -> Path:
@@ -117,4 +139,7 @@ def _is_locked(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:
+            # The file system has no such locks, and so no server on it.
+            return False
     return False
