@@ -89,9 +89,8 @@ PLANTS_AROUND = (
         (
             Change(
                 "broker/catalog.py",
-                "            if topic.topic_id in self._ids:\n"
-                "                self._show(topic)\n            raise\n",
-                "            raise\n",
+                "                self._show(topic)\n",
+                "",
             ),
         ),
     ),
