@@ -158,6 +158,10 @@ class _Bystanders:
             self._subscriber.close()
             return
         data = self._rest + data
+        if wire.PING in data:
+            # It acks nothing, and would be taken for gone.
+            self._subscriber.sendall(wire.PONG)
+            data = data.replace(wire.PING, b"")
         found = wire.NUMBER.findall(data)
         self._rest = wire.after_last(data, found)
         for number in found:

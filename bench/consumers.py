@@ -31,7 +31,6 @@ PLAIN_WINDOW = 1000
 _CONDUIT = re.compile(rb'"message_id":"([^"]+)","topic":"[^"]+","payload":\{"n":(\d+),')
 _ACK_TEXT = b'{"type":"ack","message_id":"%b"}'
 _ACK = wire.text_frame(_ACK_TEXT % (b"%b" * 18)).replace(b"%b" * 18, b"%b")
-_PING = b"\x89\x00"
 _JETSTREAM = re.compile(rb'(\$JS\.ACK\.\S+) \d+\r\n\{"n":(\d+),')
 _REDIS = re.compile(rb'\r\n(\d+-\d+)\r\n\*2\r\n\$1\r\np\r\n\$\d+\r\n\{"n":(\d+),[^}]+\}\r\n')
 _REDIS_HEAD = re.compile(rb"\*1\r\n\*2\r\n\$\d+\r\n[^\r]+\r\n\*(\d+)\r\n")
@@ -131,9 +130,9 @@ class _Conduit:
                 self.connection.sendall(_ACK * len(ids) % ids)
             self._tally.add(list(numbers))
             data = _after(data, numbers[-1])
-        if _PING in data:
+        if wire.PING in data:
             self.connection.sendall(wire.PONG)
-            data = data.replace(_PING, b"")
+            data = data.replace(wire.PING, b"")
         self._rest = data
 
 

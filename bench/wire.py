@@ -28,6 +28,8 @@ _ACK_TEXT = b'{"type":"ack","message_id":"%b"}'
 _ACK = b"\x81%c\0\0\0\0%b" % (0x80 | len(_ACK_TEXT % (b"0" * 36)), _ACK_TEXT)
 # From 128 KiB on, malloc makes a mapping for each read, which costs several times the read.
 READ_BYTES = 1 << 16
+# The server's, in which nothing is; no text has these bytes.
+PING = b"\x89\0"
 PONG = b"\x8a\x80\0\0\0\0"
 
 
