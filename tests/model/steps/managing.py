@@ -14,7 +14,7 @@ from conduit.protocol.frames import StartAt, StartSpec
 from conduit.storage.dead_letters import DeadFilter
 from tests.model.comparing import JOB_LETTERS_MAX_COUNT
 from tests.model.oracle.line import Line
-from tests.model.oracle.log import Violation
+from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.state import Job
 from tests.model.oracle.subscription import Subscription
 from tests.model.steps.base import AWAY, Step, asked
@@ -76,7 +76,7 @@ class DeleteTopic(Step):
         error = await asked(world, call, {"topic_not_found"})
         # What hangs may still happen.
         await world.port.is_over("topic_delete", topic.topic_id)
-        while error is not None and error.code in AWAY and topic.topic_id not in state.log.by_id:
+        while error is not None and error.code in AWAY and self._may_ask_again(world, topic):
             # It happened, and could not be said: asked again until it is, as time passes.
             await asyncio.sleep(ASK_AGAIN_S)
             error = await asked(world, call, {"topic_not_found"})
@@ -85,6 +85,11 @@ class DeleteTopic(Step):
             del state.leaving[self.name]
         if topic.topic_id in state.log.by_id and (error is None or error.code == "topic_not_found"):
             raise Violation(f"{self.name} is gone, and the store has it")
+
+    def _may_ask_again(self, world: World, topic: Topic) -> bool:
+        """It is gone, and its name does not mean another one by now."""
+        is_gone = topic.topic_id not in world.state.log.by_id
+        return is_gone and world.state.topic_called(self.name) is topic
 
 
 @dataclass(frozen=True, repr=False)
