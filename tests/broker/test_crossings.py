@@ -11,7 +11,7 @@ from conduit.broker.topics import Topic
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import StoreUnavailable
 from conduit.protocol.codes import CLOSE_MOVED
-from tests.broker.kit import running_broker
+from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SlowStore
 
 T = "default"
@@ -28,6 +28,16 @@ async def rest() -> None:
 
 def begun(call) -> asyncio.Task:
     return asyncio.get_running_loop().create_task(call)
+
+
+async def deleting(bench: Bench, store: SlowStore) -> asyncio.Task:
+    """The deletion of topic `a` with two messages, which is with the store."""
+    await bench.broker.topics.create(T, "a")
+    await bench.publish_many("a", 2)
+    store.held.add("topic_delete")
+    deletion = begun(bench.broker.topics.delete(T, "a"))
+    await bench.until(lambda: store.waiting == ["topic_delete"])
+    return deletion
 
 
 @pytest.mark.parametrize(
@@ -97,11 +107,7 @@ async def test_creations_without_end_do_not_hold_up_a_deletion():
 async def test_a_subscription_made_after_a_topic_was_deleted_is_told_nothing_of_it(is_loading):
     store = SlowStore()
     async with running_broker(store) as bench:
-        await bench.broker.topics.create(T, "a")
-        await bench.publish_many("a", 2)
-        store.held.add("topic_delete")
-        deletion = begun(bench.broker.topics.delete(T, "a"))
-        await bench.until(lambda: store.waiting == ["topic_delete"])
+        deletion = await deleting(bench, store)
         store.held = {"former"} if is_loading else set()
         subscribing = begun(bench.subscribe(">", subscription="s"))
         if is_loading:
@@ -132,11 +138,7 @@ class RefusingStore(SlowStore):
 async def test_a_subscription_made_while_a_topic_could_not_be_deleted_misses_nothing_of_it(start):
     store = RefusingStore()
     async with running_broker(store) as bench:
-        await bench.broker.topics.create(T, "a")
-        await bench.publish_many("a", 2)
-        store.held.add("topic_delete")
-        deletion = begun(bench.broker.topics.delete(T, "a"))
-        await bench.until(lambda: store.waiting == ["topic_delete"])
+        deletion = await deleting(bench, store)
         _, first = await bench.subscribe(">", subscription="s", start=start)
         store.release()
         with pytest.raises(StoreUnavailable):

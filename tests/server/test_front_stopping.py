@@ -11,7 +11,8 @@ from conduit.server.rest.api import create_api
 from conduit.server.rest.edge import Edge
 from conduit.server.session import PUBLISHES_MAX_COUNT
 from tests.server.peer import ANSWER, CLOSE, REQUEST, TEXT, frame
-from tests.server.port import TOPIC, open_port, request
+from tests.server.port import TOPIC, Client, open_port, request
+from tests.support.wait import DEADLINE_S
 
 LETTER = "/api/dlq/0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"
 
@@ -94,10 +95,7 @@ async def test_what_was_published_on_a_websocket_is_answered_before_it_is_closed
         # Nothing more is read: it is not published, and so it has no answer.
         await client.send(frame(TEXT, said("b")))
         port.store.gate.set()
-        code = CLOSE_RESTART.to_bytes(2, "big")
-        told = await client.reader.readuntil(code + b"restart")
-        await client.send(frame(CLOSE, code))
-        assert await client.rest() == b""
+        told = await told_until_closed(client)
         assert re.findall(rb'"type":"(\w+)"', told) == [b"closing", b"published"]
         assert b'"ref":"a"' in told
         assert port.last_seq == 1
@@ -116,13 +114,7 @@ async def test_what_was_read_before_the_restart_is_told_is_answered_before_the_c
         await port.until(lambda: session._publish_count >= PUBLISHES_MAX_COUNT)
         session.announce_restart(0)
         port.store.gate.set()
-        code = CLOSE_RESTART.to_bytes(2, "big")
-        told = b""
-        async with asyncio.timeout(10):
-            while code + b"restart" not in told:
-                told += await client.reader.read(1 << 16)
-        await client.send(frame(CLOSE, code))
-        assert await client.rest() == b""
+        told = await told_until_closed(client)
         assert told.count(b'"type":"published"') == port.last_seq
         assert port.last_seq > PUBLISHES_MAX_COUNT
 
@@ -139,14 +131,20 @@ async def test_what_was_read_behind_a_subscribe_is_answered_before_the_close():
         await port.until(lambda: session._kept)
         session.announce_restart(0)
         port.store.gate.set()
-        code = CLOSE_RESTART.to_bytes(2, "big")
-        told = b""
-        async with asyncio.timeout(10):
-            while code + b"restart" not in told:
-                told += await client.reader.read(1 << 16)
-        await client.send(frame(CLOSE, code))
-        assert await client.rest() == b""
+        told = await told_until_closed(client)
         assert told.count(b'"type":"published"') == port.last_seq == 1
+
+
+async def told_until_closed(client: Client) -> bytes:
+    """What a WebSocket is told before the close frame, which it answers; nothing comes after that."""
+    code, told = CLOSE_RESTART.to_bytes(2, "big"), b""
+    async with asyncio.timeout(DEADLINE_S):
+        # More than `readuntil` keeps.
+        while code + b"restart" not in told:
+            told += await client.reader.read(1 << 16)
+    await client.send(frame(CLOSE, code))
+    assert await client.rest() == b""
+    return told
 
 
 def said(ref: str) -> bytes:
