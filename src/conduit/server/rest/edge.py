@@ -132,7 +132,8 @@ class _Answer:
 
     async def at_once(self, response: Response, scope: Scope, receive: Receive) -> None:
         """As `instead`; but who does not read does not get it."""
-        with contextlib.suppress(TimeoutError):
+        # Python 3.11.2 makes no TimeoutError of it where the task was cancelled before.
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(0):
                 await self.instead(response, scope, receive)
 
