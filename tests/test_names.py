@@ -19,6 +19,7 @@ from conduit.names import (
     check_new_subscription,
     check_pattern,
     check_subscription,
+    check_tenant,
     check_text,
     check_topic,
     is_id,
@@ -211,3 +212,15 @@ def test_a_text_may_be_bounded_in_bytes():
             "invalid_request",
             "reason",
         )
+
+
+@pytest.mark.parametrize("name", ["a", "0", "acme", "acme-eu_1", "a" * 63])
+def test_a_tenants_name_is_lower_case_letters_digits_and_dashes(name):
+    assert check_tenant(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "_a", "a.b", "a b", "é", "a" * 64, "a\n"])
+def test_other_names_of_tenants_are_refused(name):
+    with pytest.raises(InvalidRequest) as refused:
+        check_tenant(name, "tenant")
+    assert (refused.value.code, refused.value.field) == ("invalid_name", "tenant")

@@ -3,10 +3,13 @@
 ConduitError                 has a stable `code`; `protocol/codes.py` maps it to HTTP and WebSocket
 ├─ RequestError              the caller asked for something we refuse; repeating it will not help
 │  ├─ InvalidRequest         malformed or unknown input; `field` names the culprit where there is one
+│  ├─ Unauthenticated        no credential that counts; which of the reasons it is is not told
+│  ├─ Forbidden              the credential does not give the right
 │  ├─ NotFound               the named thing does not exist
 │  ├─ Conflict               the named thing exists, or its state forbids the request
 │  └─ LimitReached           a bound with a name was hit: size, count
 ├─ Unavailable               try again later; `retry_after_s` says when
+│  ├─ RateLimited            a rate with a name was reached: `limit` says which
 │  ├─ StoreUnavailable       the store cannot be read or written now; nothing was changed
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
 │  └─ Overloaded             a bounded queue is full
@@ -29,6 +32,7 @@ class ConduitError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.limit: str | None = None
         if code is not None:
             self.code = code
 
@@ -48,6 +52,18 @@ class InvalidRequest(RequestError):
     """Input that breaks the grammar, a type or a range."""
 
 
+class Unauthenticated(RequestError):
+    """Nobody that is known asks. Wrong, expired and revoked credentials are told alike."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(RequestError):
+    """Who asks is known, and may not do that."""
+
+    code = "forbidden"
+
+
 class NotFound(RequestError):
     """The named thing does not exist for this tenant."""
 
@@ -61,9 +77,20 @@ class Conflict(RequestError):
 
 
 class LimitReached(RequestError):
-    """A named bound was reached."""
+    """A named bound was reached: `limit` is the name, where it is one that can be set."""
 
     code = "limit_reached"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        limit: str | None = None,
+    ) -> None:
+        super().__init__(detail, code=code, field=field)
+        self.limit = limit
 
 
 class Unavailable(ConduitError):
@@ -81,6 +108,16 @@ class Unavailable(ConduitError):
     ) -> None:
         super().__init__(detail, code=code, field=field)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(Unavailable):
+    """A named rate was reached: `limit` is the name."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, limit: str, retry_after_s: float) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.limit = limit
 
 
 class StoreUnavailable(Unavailable):

@@ -15,13 +15,14 @@ from conduit.errors import InvalidRequest
 NAME_LENGTH_MAX = 255
 # Of a key of a message, and of an idempotency key, in characters.
 KEY_MAX_CHARS = 255
-# The tenant of every call until authentication gives a key another one.
+# The tenant of every call without authentication, and of DEFAULT_API_KEY.
 DEFAULT_TENANT = "default"
 
 _TOKEN = r"[A-Za-z0-9_-]+"
 _TOPIC = re.compile(rf"{_TOKEN}(?:\.{_TOKEN})*")
 _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
 _ID = re.compile(r"[0-9a-f-]{36}")
+_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
 # The steps of a path that mean "here" and "one up" (RFC 3986 §5.2.4).
 DOT_SEGMENTS = frozenset({".", ".."})
@@ -51,6 +52,7 @@ ANY_SUBSCRIPTION_SCHEMA = {
     **_schema(r"[A-Za-z0-9_.-]*", NAME_LENGTH_MAX, "billing"),
     "minLength": 0,
 }
+TENANT_SCHEMA = _schema(_TENANT.pattern, 63, "acme")
 KEY_SCHEMA = _schema(r"[^\u0000]+", KEY_MAX_CHARS, "order-42")
 ID_SCHEMA = {
     **_schema(_ID.pattern, 36, "0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"),
@@ -106,6 +108,17 @@ def check_new_subscription(name: str, field: str = "subscription") -> str:
     if name in DOT_SEGMENTS:
         raise InvalidRequest(
             f"{field} may not be {name!r}: it would be taken out of the addresses of the HTTP API",
+            code="invalid_name",
+            field=field,
+        )
+    return name
+
+
+def check_tenant(name: str, field: str = "name") -> str:
+    """Return the name of a tenant unchanged, or raise InvalidRequest `invalid_name`."""
+    if not _TENANT.fullmatch(name):
+        raise InvalidRequest(
+            f"{field} must be 1–63 characters of a–z 0–9 _ -, the first a letter or a digit",
             code="invalid_name",
             field=field,
         )

@@ -11,6 +11,7 @@ from conduit.protocol.frames import (
     Acked,
     AnyClientFrame,
     AnyServerFrame,
+    Authenticated,
     Closing,
     ErrorFrame,
     Extend,
@@ -54,6 +55,7 @@ CLIENT_FIELDS = {
     "extend": {"message_id", "subscription", "ms", "attempt", "ref"},
     "publish": {"topic", "payload", "key", "headers", "idempotency_key", "ref"},
     "heartbeat": set(),
+    "auth": {"token", "ref"},
 }
 SERVER_FIELDS = {
     "message": {
@@ -86,7 +88,8 @@ SERVER_FIELDS = {
     "gap": {"topic", "from_seq", "to_seq", "reason", "epoch", "subscription"},
     "closing": {"reason", "reconnect_after_ms"},
     "heartbeat_ack": set(),
-    "error": {"code", "message", "ref", "field", "message_id", "retry_after_ms"},
+    "authenticated": {"tenant", "expires_at", "ref"},
+    "error": {"code", "message", "ref", "field", "message_id", "retry_after_ms", "limit"},
 }
 
 
@@ -177,6 +180,8 @@ EVERY_SERVER_FRAME = [
     Gap("t", 1, None, "epoch_changed", "e", "billing"),
     Closing("restart", 1500),
     HeartbeatAck(),
+    Authenticated("acme", "2026-02-23T10:30:00.000Z", "r"),
+    ErrorFrame("rate_limited", "too many", retry_after_ms=1, limit="publishes_per_s"),
     ErrorFrame("invalid_topic", "topic is empty", "r", "topic"),
     ErrorFrame("overloaded", "too much waits", "r", retry_after_ms=1500),
 ]

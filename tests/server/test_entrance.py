@@ -168,7 +168,7 @@ async def test_an_address_with_as_many_connections_as_it_may_gets_no_more_until_
     async with open_port(**BY_ADDRESS) as port:
         first, second, third = [await port.connect() for _ in range(3)]
         await third.send(publish(1))
-        await assert_refused(third, 429, "limit_reached")
+        await assert_refused(third, 403, "limit_reached")
         await second.send(publish(2))
         assert (await second.answer()).json["seq"] == 1
         probe = await port.connect()
@@ -190,7 +190,7 @@ async def test_websockets_of_an_address_count_too():
             await client.reader.readexactly(len(ANSWER))
         third = await port.connect()
         await third.send(publish(1))
-        await assert_refused(third, 429, "limit_reached")
+        await assert_refused(third, 403, "limit_reached")
         client.writer.close()
         await port.until(lambda: len(port.context.sessions) == 1)
         fourth = await port.connect()

@@ -141,7 +141,7 @@ def _refused(error: InvalidStatus, url: str) -> ClientError:
     # Of a place where connections come and go: also one that is refused by a limit may be let in later.
     is_for_now = status >= 500 or status == 429
     if told is not None:
-        told.retryable = told.retryable or is_for_now
+        told.retryable = told.retryable or is_for_now or told.code == "limit_reached"
         return told
     if is_for_now:
         return ConnectionFailed(f"{url} is not ready: HTTP {status}")

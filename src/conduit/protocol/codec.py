@@ -222,7 +222,7 @@ def server_frame(frame: ServerFrame) -> bytes:
 
 def error_frame(error: ConduitError, ref: str | None, message_id: str | None = None) -> bytes:
     """The `error` frame that tells a client of an error."""
-    frame = ErrorFrame(error.code, error.told, ref, error.field, message_id)
+    frame = ErrorFrame(error.code, error.told, ref, error.field, message_id, limit=error.limit)
     if isinstance(error, Unavailable):
         frame.retry_after_ms = math.ceil(error.retry_after_s * 1000)
     return server_frame(frame)

@@ -27,7 +27,9 @@ CLOSE_TOPIC_DELETED = 4001
 CLOSE_SLOW = 4008
 CLOSE_MOVED = 4009
 CLOSE_LATE = 4408
-CLOSE_BAD_FRAMES = 4529
+CLOSE_UNAUTHENTICATED = 4501
+CLOSE_FORBIDDEN = 4503
+CLOSE_OVER_LIMIT = 4529
 
 # A side that gets one of these has sent what no client or server may send.
 BROKEN_WIRE = frozenset(
@@ -36,7 +38,7 @@ BROKEN_WIRE = frozenset(
         CLOSE_UNSUPPORTED,
         CLOSE_INVALID_TEXT,
         CLOSE_TOO_BIG,
-        CLOSE_BAD_FRAMES,
+        CLOSE_OVER_LIMIT,
     ]
 )
 
@@ -50,6 +52,9 @@ CODES: dict[str, Code] = {
     "invalid_topic": Code(400, "Not a topic name"),
     "invalid_pattern": Code(400, "Not a pattern"),
     "invalid_name": Code(400, "Not a name"),
+    "unauthenticated": Code(
+        401, "No credential that counts was given", close=CLOSE_UNAUTHENTICATED
+    ),
     "forbidden": Code(403, "That is not allowed"),
     "not_found": Code(404, "Nothing is at this address"),
     "method_not_allowed": Code(405, "The address does not take this method"),
@@ -79,8 +84,14 @@ CODES: dict[str, Code] = {
     "already_redriven": Code(409, "The dead letter was redriven already"),
     "payload_lost": Code(409, "The dead letter is without its message"),
     "conflict": Code(409, "The state of the thing forbids it"),
+    # Tenants and keys
+    "tenant_not_found": Code(404, "The tenant does not exist"),
+    "tenant_exists": Code(409, "The tenant exists already"),
+    "tenant_not_empty": Code(409, "The tenant still has topics or subscriptions"),
+    "key_not_found": Code(404, "The key does not exist"),
     # Bounds
-    "limit_reached": Code(429, "A limit is reached"),
+    "limit_reached": Code(403, "A limit is reached"),
+    "rate_limited": Code(429, "More than may be in a second", retryable=True),
     # The server
     "unavailable": Code(503, "The server cannot serve this now", retryable=True),
     "overloaded": Code(503, "More waits than can be done in time", retryable=True),
@@ -95,7 +106,7 @@ CODES: dict[str, Code] = {
     "invalid_utf8": Code(400, "Text must be UTF-8", close=CLOSE_INVALID_TEXT),
     "frame_too_large": Code(413, "The message is over the limit", close=CLOSE_TOO_BIG),
     "too_many_bad_frames": Code(
-        429, "Too many frames of the connection could not be used", close=CLOSE_BAD_FRAMES
+        429, "Too many frames of the connection could not be used", close=CLOSE_OVER_LIMIT
     ),
     "topic_deleted": Code(409, "The topic was deleted", True, close=CLOSE_TOPIC_DELETED),
     "slow_subscriber": Code(429, "The socket did not drain", True, close=CLOSE_SLOW),

@@ -142,7 +142,15 @@ class Heartbeat(ClientFrame, tag="heartbeat"):
     """Answered with `heartbeat_ack`."""
 
 
-AnyClientFrame = Subscribe | Unsubscribe | Ack | Nack | Reject | Extend | Publish | Heartbeat
+class Auth(ClientFrame, tag="auth"):
+    """Sign in: an API key or a token. The first frame where no header could be set; later, before a token
+    expires, a newer one for the same tenant."""
+
+    token: str
+    ref: str | None = None
+
+
+AnyClientFrame = Subscribe | Unsubscribe | Ack | Nack | Reject | Extend | Publish | Heartbeat | Auth
 
 
 # Described and not checked: the broker does that, with codes of its own.
@@ -256,11 +264,20 @@ class HeartbeatAck(ServerFrame, tag="heartbeat_ack"):
     """The answer to `heartbeat`."""
 
 
+class Authenticated(ServerFrame, tag="authenticated"):
+    """The connection is signed in. At `expires_at` it is closed with 4501, unless `auth` came again."""
+
+    tenant: str
+    expires_at: str | None = None
+    ref: str | None = None
+
+
 class ErrorFrame(ServerFrame, tag="error"):
     """A request was refused; the connection goes on unless a close frame follows.
 
     `message_id`: of the `ack`, `nack`, `reject` or `extend` that could not be used, if it named one.
-    `retry_after_ms` is there if the same request can succeed later: not before that time.
+    `retry_after_ms` is there if the same request can succeed later: not before that time. `limit` names
+    the bound of the tenant or the key that was reached.
     """
 
     code: str
@@ -269,6 +286,7 @@ class ErrorFrame(ServerFrame, tag="error"):
     field: str | None = None
     message_id: str | None = None
     retry_after_ms: int | None = None
+    limit: str | None = None
 
 
 AnyServerFrame = (
@@ -280,5 +298,6 @@ AnyServerFrame = (
     | Gap
     | Closing
     | HeartbeatAck
+    | Authenticated
     | ErrorFrame
 )

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.grants import Grant
+from conduit.limits import TenantLimits
+
 # Publishing ---------------------------------------------------------------------------------------
 
 
@@ -189,4 +192,116 @@ class DiscardAnswer(msgspec.Struct, frozen=True):
 
     matched_count: int
     discarded_count: int
+    next: str | None
+
+
+# Tenants and keys ---------------------------------------------------------------------------------
+
+
+class WhoAmI(msgspec.Struct, frozen=True):
+    """Whom the credential stands for, and what it may do. `key_id` is null for `DEFAULT_API_KEY`, for tokens
+    of an identity provider, and without authentication.
+    """
+
+    tenant: str
+    actor: str
+    key_id: str | None
+    scopes: list[Grant]
+    expires_at: str | None
+    limits: TenantLimits
+    """Those of the tenant, and where a key has one of its own that is less, that."""
+
+
+class KeyAnswer(msgspec.Struct, frozen=True):
+    """One API key. Its secret is not kept: it is in the answer that made it, and nowhere else.
+
+    `rotating_until`: until then the secret before the last rotation is good as well.
+    """
+
+    id: str
+    name: str
+    tenant: str
+    scopes: list[Grant]
+    limits: TenantLimits
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+    rotating_until: str | None
+
+
+class KeyCreated(KeyAnswer, frozen=True):
+    """A new key, or one with a new secret. `key` is shown this once."""
+
+    key: str
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """A page of keys, by id. Revoked ones are listed for 30 days."""
+
+    keys: list[KeyAnswer]
+    next: str | None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a tenant has now, of what limits bound."""
+
+    topics: int
+    subscriptions: int
+    connections: int
+    stored_bytes: int
+    dead_letters: int
+    pending_retries: int
+    keys: int
+
+
+class TenantAnswer(msgspec.Struct, frozen=True):
+    """One tenant."""
+
+    name: str
+    created_at: str
+    limits: TenantLimits
+    usage: Usage
+
+
+class TenantList(msgspec.Struct, frozen=True):
+    """A page of tenants, by name."""
+
+    tenants: list[TenantAnswer]
+    next: str | None
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """A token for a browser, which is good until `expires_at`, and as long as the key that made it."""
+
+    token: str
+    expires_at: str
+
+
+class TicketAnswer(msgspec.Struct, frozen=True):
+    """For one WebSocket: `/ws?ticket=`, once, until `expires_at`."""
+
+    ticket: str
+    expires_at: str
+
+
+class AuditAnswer(msgspec.Struct, frozen=True):
+    """One thing that was done, or tried. `address` is the peer's, `detail` what else is known."""
+
+    id: str
+    at: str
+    tenant: str
+    actor: str
+    action: str
+    target: str
+    address: str
+    request_id: str
+    detail: dict[str, object]
+
+
+class AuditList(msgspec.Struct, frozen=True):
+    """A page of the audit log, the newest first."""
+
+    entries: list[AuditAnswer]
     next: str | None

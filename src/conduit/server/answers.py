@@ -69,6 +69,8 @@ def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]
     }
     if error.field is not None:
         body["field"] = _quoted(error.field)
+    if error.limit is not None:
+        body["limit"] = error.limit
     body["request_id"] = identity
     body["error"] = detail
     return code.status, body

@@ -29,6 +29,8 @@ from conduit.protocol.codes import CLOSE_RESTART, CODES
 from conduit.protocol.frames import (
     Ack,
     AnyClientFrame,
+    Auth,
+    Authenticated,
     Closing,
     Extend,
     Heartbeat,
@@ -236,6 +238,10 @@ class Session(WatchedWebSocket):
     def _heartbeat(self, frame: Heartbeat) -> None:
         self.write(_HEARTBEAT_ACK)
 
+    def _auth(self, frame: Auth) -> None:
+        # There is nothing to sign in to.
+        self.write(server_frame(Authenticated(self._tenant, ref=frame.ref)))
+
     def _publish(self, frame: Publish) -> None:
         request = PublishRequest(
             frame.topic, frame.payload, frame.key, frame.headers, frame.idempotency_key
@@ -343,4 +349,5 @@ _HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Any], None]] = {
     Extend: Session._extend,
     Publish: Session._publish,
     Heartbeat: Session._heartbeat,
+    Auth: Session._auth,
 }

@@ -26,6 +26,8 @@ class Problem(msgspec.Struct):
     """The same as `detail`."""
     request_id: str
     field: str | None = None
+    limit: str | None = None
+    """The bound of the tenant or the key that was reached."""
 
 
 def reply(body: object, status: int = 200) -> Response:

@@ -1,0 +1,1 @@
+"""Who may do what: tenants, API keys, tokens, tickets, and the record of what was done."""
