@@ -95,7 +95,7 @@ async def test_free_room_is_given_back_a_few_pages_at_a_time_while_others_write(
     assert slices > COUNT * SIZE / 4_096 / space.SLICE_PAGES / 2
     sizes = await store.measure()
     assert sizes.free_bytes <= (KEPT_PAGES + 5) * 4_096
-    assert path.stat().st_size == sizes.size_bytes < 100 * 4_096
+    assert path.stat().st_size == sizes.size_bytes < 120 * 4_096
     messages = await store.read(topic_id, 1, limit=1_000)
     assert [message.payload for message in messages] == [b"kept"] * 2 + [b"meanwhile"] * (
         slices - 1

@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
+from conduit.storage.access import AccessStore
 from conduit.storage.dead_letters import DeadLetterStore
 from conduit.storage.subscriptions import (
     FORMER_MAX_COUNT,
@@ -128,8 +129,8 @@ class Appender(Protocol):
 SHARDS_MAX_COUNT = 64
 
 
-class Store(SubscriptionStore, DeadLetterStore, Protocol):
-    """A log with topics, subscriptions, progress and dead letters."""
+class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
+    """A log with topics, subscriptions, progress and dead letters, and who may use it."""
 
     @property
     def shards(self) -> Mapping[int, Appender]:
@@ -201,13 +202,15 @@ class Store(SubscriptionStore, DeadLetterStore, Protocol):
     async def topic_create(
         self, tenant: str, name: str, retention: Retention, now_ms: int
     ) -> TopicRecord:
-        """Create with a new epoch and `last_seq` 0. Raises Conflict `topic_exists`."""
+        """Create with a new epoch and `last_seq` 0. Raises Conflict `topic_exists`, NotFound
+        `tenant_not_found` if the tenant was deleted. One that was never made is taken."""
 
     async def topics_create(
         self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
     ) -> list[TopicRecord]:
         """As `topic_create`, for several names that differ, in one commit (one more in each shard). Returns
-        those that it has created, in any order: names that exist are left out."""
+        those that it has created, in any order: names that exist are left out. Raises NotFound as
+        `topic_create`."""
 
     async def topic_update(self, topic_id: int, retention: Retention) -> None:
         """Replace the retention. Unknown ids are ignored."""

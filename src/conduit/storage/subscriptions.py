@@ -100,7 +100,7 @@ class SubscriptionStore(Protocol):
         """Create it, with where it begins in every existing topic that matches `pattern`: one value, however
         many they are; and with the gaps of `start`, which `former` returns. A topic that is made later begins
         at 0. The places are found before the commit, and what is published in between is delivered. Raises
-        Conflict `subscription_exists`."""
+        Conflict `subscription_exists`, NotFound `tenant_not_found` if the tenant was deleted."""
 
     async def subscription_update(
         self, subscription_id: int, settings: SubscriptionSettings, paused: bool

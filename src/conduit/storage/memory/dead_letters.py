@@ -123,6 +123,11 @@ class DeadLetters:
             return self._ids.get(tenant)
         return None if pile is None else pile.ids
 
+    def of_tenant(self, tenant: str) -> list[str]:
+        """The ids of all that it has."""
+        ids = self._ids.get(tenant)
+        return [] if ids is None else ids.below(None, len(self.by_id) * 2 + 1)
+
     def tally(self, tenant: str, subscription: str) -> DeadTally:
         """See `Store.dead_tally`."""
         pile = self._piles.get(Shelf(tenant, subscription, ""))

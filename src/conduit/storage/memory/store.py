@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.memory.access_calls import AccessCalls
 from conduit.storage.memory.log import Log
-from conduit.storage.memory.subscription_calls import SubscriptionCalls
 
 MAX_MESSAGES = 1_000_000
 MAX_BYTES = 256 << 20
@@ -18,7 +18,7 @@ MAX_KEYS = 250_000
 LETTERS_SHARE = 2
 
 
-class MemoryStore(SubscriptionCalls):
+class MemoryStore(AccessCalls):
     """A store without a disk: what is acked is gone with the process (`durable` is False).
 
     `max_messages` and `max_bytes` (payload, key and headers) bound the log over all topics and
@@ -42,7 +42,6 @@ class MemoryStore(SubscriptionCalls):
         max_keys: int = MAX_KEYS,
     ) -> None:
         super().__init__(Log(max_messages, max_bytes, max_keys), max_bytes // LETTERS_SHARE)
-        self._facts: dict[str, bytes] = {}
         self._bounds = {"max_messages": max_messages, "max_bytes": max_bytes, "max_keys": max_keys}
 
     async def open(self) -> None:
@@ -98,11 +97,13 @@ class MemoryStore(SubscriptionCalls):
     async def topic_create(
         self, tenant: str, name: str, retention: Retention, now_ms: int
     ) -> TopicRecord:
+        self._tenants.check(tenant)
         return self._log.create(tenant, name, retention, now_ms)
 
     async def topics_create(
         self, tenant: str, names: Sequence[str], retention: Retention, now_ms: int
     ) -> list[TopicRecord]:
+        self._tenants.check(tenant)
         return [
             self._log.create(tenant, name, retention, now_ms)
             for name in names

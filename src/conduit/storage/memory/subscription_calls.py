@@ -20,6 +20,7 @@ from conduit.storage.memory.dead_calls import DeadLetterCalls
 from conduit.storage.memory.former import FormerTopics
 from conduit.storage.memory.log import Log
 from conduit.storage.memory.subscriptions import Subscriptions
+from conduit.storage.memory.tenants import Tenants
 from conduit.storage.slices import in_slices
 
 
@@ -28,6 +29,7 @@ class SubscriptionCalls(DeadLetterCalls):
 
     def __init__(self, log: Log, letters_max_bytes: int) -> None:
         super().__init__(log, letters_max_bytes)
+        self._tenants = Tenants()
         self._subscriptions = Subscriptions()
         self._former = FormerTopics()
         self._fences = Fences()
@@ -47,6 +49,7 @@ class SubscriptionCalls(DeadLetterCalls):
         record = SubscriptionRecord(0, tenant, name, pattern, now_ms, False, settings)
         floors = await self.positions(tenant, pattern, start)
         begins = await self._begins(tenant, [place for place in floors if place[1]])
+        self._tenants.check(tenant)
         created = self._subscriptions.add(record, begins)
         for gap in start.gaps:
             self._former.remember(created.subscription_id, gap, now_ms)

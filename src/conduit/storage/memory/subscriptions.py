@@ -55,6 +55,10 @@ class Subscriptions:
         """Whether the tenant has a subscription of this name."""
         return (tenant, name) in self._ids
 
+    def has_any(self, tenant: str) -> bool:
+        """Whether the tenant has one."""
+        return any(record.tenant == tenant for record in self._records.values())
+
     def tenant_of(self, subscription_id: int) -> str | None:
         """Whose it is; None if it is gone."""
         record = self._records.get(subscription_id)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 # The fact that `Store.prove` writes (presence.py).
 PROOF = "proof"
 
+_FIRST = """
+INSERT INTO conduit.facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
+"""
 _KEEP = """
 INSERT INTO conduit.facts (name, value) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
@@ -36,3 +39,12 @@ async def keep(connection: Connection, name: str, value: bytes | None) -> None:
         await connection.execute("DELETE FROM conduit.facts WHERE name = $1", name)
     else:
         await connection.execute(_KEEP, name, value)
+
+
+async def first(connection: Connection, name: str, value: bytes) -> bytes:
+    """See `AccessStore.first_fact`."""
+    await connection.execute(_FIRST, name, value)
+    # Another statement: it sees what others have kept meanwhile.
+    kept = await get(connection, name)
+    assert kept is not None
+    return kept

@@ -17,11 +17,11 @@ from conduit.errors import OutcomeUnknown
 from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.keys import in_order, shared_out
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
+from conduit.storage.postgres.access_calls import AccessCalls
 from conduit.storage.postgres.shard import Shard
-from conduit.storage.postgres.subscription_calls import SubscriptionCalls
 
 
-class PostgresStore(SubscriptionCalls):
+class PostgresStore(AccessCalls):
     """A store in the schema `conduit` of the databases at `urls` (postgresql://…), created there if need
     be. With several, topics are spread over them.
 

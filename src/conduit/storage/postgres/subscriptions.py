@@ -10,7 +10,7 @@ import msgspec
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict
 from conduit.storage.base import Former, Settled
-from conduit.storage.postgres import former
+from conduit.storage.postgres import former, tenants
 from conduit.storage.postgres.lane import Overtaken, Ticket
 from conduit.storage.postgres.parts import in_parts
 
@@ -189,7 +189,7 @@ async def create(
     gaps: Sequence[Former],
 ) -> SubscriptionRecord:
     """Store the record under a new id, with its (topic id, floor), in one row, and what it has to be told.
-    Raises Conflict.
+    Raises Conflict, NotFound.
 
     Since the floors were found a topic may have got messages: they are delivered. It may have been trimmed:
     the subscription has a gap, as if that came later. It may have been deleted: its id then stands for
@@ -199,6 +199,7 @@ async def create(
     begins = _text({topic_id: floor for topic_id, floor in floors if floor})
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
     async with connection.transaction():
+        await tenants.hold(connection, record.tenant)
         subscription_id = await connection.fetchval(_CREATE, *values)
         if subscription_id is None:
             raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")

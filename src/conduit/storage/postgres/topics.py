@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict
-from conduit.storage.postgres import former
+from conduit.storage.postgres import former, tenants
 from conduit.storage.postgres.placing import number_of
 
 if TYPE_CHECKING:
@@ -93,11 +93,12 @@ async def create(
     connection: Connection, number: int, topic: TopicRecord, on_shard: OnShard | None
 ) -> TopicRecord:
     """Create it in the home and in its shard. `topic` lacks its id and its epoch; without `on_shard` the
-    home is all there is. Raises Conflict `topic_exists`.
+    home is all there is. Raises Conflict `topic_exists`, NotFound `tenant_not_found`.
     """
     epoch = secrets.token_hex(8)
     values = (topic.tenant, topic.name, epoch, topic.created_at_ms, *_bounds(topic.retention))
     async with connection.transaction():
+        await tenants.hold(connection, topic.tenant)
         topic_id = await connection.fetchval(_CREATE, number, *values)
         if topic_id is None and on_shard is not None:
             await _delete_remains(connection, topic, on_shard)
@@ -122,6 +123,7 @@ async def create_several(
     shared = (topic.tenant, topic.created_at_ms, *_bounds(topic.retention))
     by_shard: dict[int, list[TopicRecord]] = {}
     async with connection.transaction():
+        await tenants.hold(connection, topic.tenant)
         for row in await connection.fetch(_CREATE_SEVERAL, numbers, names, epochs, *shared):
             record = TopicRecord(*[*row, 1, 0, 0, topic.retention])
             by_shard.setdefault(number_of(record.topic_id), []).append(record)

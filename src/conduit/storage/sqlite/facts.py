@@ -6,7 +6,7 @@ import os
 
 import apsw
 
-from conduit.storage.sqlite.bulk import rows
+from conduit.storage.sqlite.bulk import rows, transaction
 
 # The fact that `Store.prove` writes.
 PROOF = "proof"
@@ -34,6 +34,15 @@ def keep(connection: apsw.Connection, name: str, value: bytes | None) -> None:
         connection.execute("DELETE FROM facts WHERE name = ?", (name,))
     else:
         connection.execute(KEEP, (name, value))
+
+
+def first(connection: apsw.Connection, name: str, value: bytes) -> bytes:
+    """See `AccessStore.first_fact`."""
+    with transaction(connection):
+        connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+        kept = get(connection, name)
+    assert kept is not None
+    return kept
 
 
 def prove(connection: apsw.Connection, size_bytes: int) -> None:

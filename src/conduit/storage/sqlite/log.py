@@ -10,7 +10,7 @@ import apsw
 from conduit.core.message import NewMessage, Retention, TopicRecord
 from conduit.errors import Conflict, StoreUnavailable
 from conduit.storage.base import TOPIC_GONE
-from conduit.storage.sqlite import former
+from conduit.storage.sqlite import former, tenants
 from conduit.storage.sqlite.bulk import Insert, Statement, Value, execute_all, rows, transaction
 from conduit.storage.sqlite.ids import id_bytes
 from conduit.storage.sqlite.mark import Mark
@@ -67,6 +67,7 @@ class Log:
         bounds = (retention.max_age_s, retention.max_messages, retention.max_bytes)
         created = []
         with transaction(connection):
+            tenants.check(connection, tenant)
             for name in names:
                 epoch = secrets.token_hex(8)
                 values = (tenant, name, epoch, now_ms)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.sqlite import facts, housekeeping, reads, space
-from conduit.storage.sqlite.subscription_calls import SubscriptionCalls
+from conduit.storage.sqlite.access_calls import AccessCalls
 
 
-class SqliteStore(SubscriptionCalls):
+class SqliteStore(AccessCalls):
     """A durable store in the file `path`; its directory is created. One process owns the file.
 
     Cancelling a call ends the waiting, not the work: what was asked is still done, in its turn.

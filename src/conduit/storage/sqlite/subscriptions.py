@@ -13,7 +13,7 @@ from conduit.core.topics import matcher, prefix_of
 from conduit.errors import Conflict
 from conduit.storage.base import Extent, Former, Settled, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.sqlite import begins, dead_letters, former
+from conduit.storage.sqlite import begins, dead_letters, former, tenants
 from conduit.storage.sqlite.begins import Part
 from conduit.storage.sqlite.bulk import (
     Insert,
@@ -184,10 +184,11 @@ def create(
     parts: Sequence[Part],
     gaps: Sequence[Former],
 ) -> SubscriptionRecord:
-    """Store the record under a new id, and what it has to be told. Raises Conflict."""
+    """Store the record under a new id, and what it has to be told. Raises Conflict, NotFound."""
     settings = msgspec.json.encode(record.settings).decode()
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings)
     with transaction(connection):
+        tenants.check(connection, record.tenant)
         created = rows(connection, _CREATE, values)
         if not created:
             raise Conflict(f"subscription {record.name!r} exists", code="subscription_exists")
