@@ -57,7 +57,9 @@ def test_no_patterns_are_all_and_one_that_covers_is_enough():
     ("narrow", "wide", "is_within"),
     [
         (Grant(scope="publish"), [Grant(scope="publish")], True),
-        (Grant(scope="publish"), [Grant(scope="manage"), Grant(scope="admin")], False),
+        (Grant(scope="publish"), [Grant(scope="manage"), Grant(scope="subscribe")], False),
+        (Grant(scope="publish"), [Grant(scope="admin")], True),
+        (Grant(scope="admin"), [Grant(scope="manage"), Grant(scope="publish")], False),
         (Grant(scope="publish", topics=("a",)), [Grant(scope="publish")], True),
         (Grant(scope="publish"), [Grant(scope="publish", topics=(">",))], False),
         (

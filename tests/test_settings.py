@@ -76,7 +76,6 @@ def test_all_problems_are_reported_at_once_each_naming_its_variable():
     ("name", "value"),
     [
         ("REDIS_URL", "redis://host:6379"),
-        ("ENABLE_AUTH", "true"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(name, value):
@@ -85,8 +84,22 @@ def test_what_this_version_cannot_do_is_refused(name, value):
     assert "not in this version" in sentence
 
 
-def test_enable_auth_false_is_fine():
-    assert load_settings({"ENABLE_AUTH": "false"}).enable_auth is False
+@pytest.mark.parametrize(("text", "is_on"), [("false", False), ("true", True), ("1", True)])
+def test_authentication_is_on_or_off(text, is_on):
+    assert load_settings({"ENABLE_AUTH": text}).enable_auth is is_on
+
+
+@pytest.mark.parametrize("name", ["DEFAULT_API_KEY", "CONDUIT_KEY_PEPPER"])
+@pytest.mark.parametrize("value", ["x" * 15, "a text with blanks in it", "x" * 16 + "\t"])
+def test_a_secret_that_could_be_guessed_or_sent_wrongly_is_refused(name, value):
+    (sentence,) = problems(ENABLE_AUTH="true", **{name: value})
+    assert sentence.startswith(f"{name} must have 16 characters or more")
+    assert value not in sentence
+
+
+def test_with_authentication_the_default_key_has_an_effect():
+    environ = {"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "x" * 16}
+    assert load_settings(environ).warnings == ()
 
 
 @pytest.mark.parametrize("name", ["DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET"])

@@ -80,7 +80,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raise ConfigError(meant + problems) from None
     if meant:
         raise ConfigError(meant)
-    return settings.model_copy(update={"warnings": variables.warnings(given, fields)})
+    said = variables.warnings(given, fields, has_auth=settings.enable_auth)
+    return settings.model_copy(update={"warnings": said})
 
 
 def _find_database(

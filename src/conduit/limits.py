@@ -38,6 +38,16 @@ class TenantLimits(
     pending_retries: int | None = None
     """Deliveries that wait for their next attempt. Beyond it subscriptions that have some get nothing new."""
 
+    def narrowed(self, other: TenantLimits) -> TenantLimits:
+        """Of each bound the lower one."""
+        both = {
+            name: [
+                value for value in (getattr(self, name), getattr(other, name)) if value is not None
+            ]
+            for name in self.__struct_fields__
+        }
+        return TenantLimits(**{name: min(values) for name, values in both.items() if values})
+
 
 # Those that count for one key as well.
 KEY_LIMITS = ("publishes_per_s", "publish_bytes_per_s", "connections", "message_bytes")

@@ -53,6 +53,8 @@ ANY_SUBSCRIPTION_SCHEMA = {
     "minLength": 0,
 }
 TENANT_SCHEMA = _schema(_TENANT.pattern, 63, "acme")
+# Of an API key.
+KEY_ID_SCHEMA = {**_schema(r"[0-9A-Za-z]{8}", 8, "a1B2c3D4"), "minLength": 8}
 KEY_SCHEMA = _schema(r"[^\u0000]+", KEY_MAX_CHARS, "order-42")
 ID_SCHEMA = {
     **_schema(_ID.pattern, 36, "0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"),

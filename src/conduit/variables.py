@@ -13,7 +13,7 @@ PREFIX = "CONDUIT_"
 CLIENT_VARIABLES = frozenset({"CONDUIT_URL"})
 
 _NOT_IN_USE = {
-    "DEFAULT_API_KEY": "this version has no API keys",
+    "DEFAULT_API_KEY": "without ENABLE_AUTH=true nobody is asked for a key",
     "NODE_ADDR": "this version runs as a single node",
     "INTERNAL_SECRET": "this version runs as a single node",
 }
@@ -32,10 +32,14 @@ def refusals(given: Mapping[str, str], variables: Collection[str]) -> list[str]:
     ]
 
 
-def warnings(given: Mapping[str, str], variables: Collection[str]) -> tuple[str, ...]:
+def warnings(
+    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool
+) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
     without_effect = [
-        f"{name} has no effect: {why}." for name, why in _NOT_IN_USE.items() if name in given
+        f"{name} has no effect: {why}."
+        for name, why in _NOT_IN_USE.items()
+        if name in given and not (has_auth and name == "DEFAULT_API_KEY")
     ]
     others = sorted(given.keys() - set(variables) - CLIENT_VARIABLES)
     unknown = [_unknown(name, variables) for name in others if name.startswith(PREFIX)]

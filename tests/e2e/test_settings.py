@@ -183,7 +183,6 @@ def test_all_bad_settings_are_listed_at_once_with_exit_code_2(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("ENABLE_AUTH", "true"),
         ("REDIS_URL", "redis://localhost:6379"),
     ],
 )

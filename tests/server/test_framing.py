@@ -7,10 +7,17 @@ from hypothesis import strategies as st
 from conduit.errors import InvalidRequest, LimitReached
 from conduit.server.context import Limits
 from conduit.server.framing import Framer, Phase
+from conduit.server.head import Head
+from conduit.tenancy.principal import Principal, make_anyone
 from tests.server.port import chunked, publish, request
 
 LIMITS = Limits(max_payload_bytes=2_000, max_batch_bytes=200_000)
+ANYONE = make_anyone()
 CHUNKED = "Transfer-Encoding: chunked"
+
+
+def anyone(head: Head, credential: bytes | None) -> Principal:
+    return ANYONE
 
 
 def read(*parts: bytes, limits: Limits = LIMITS) -> list[bytes]:
@@ -22,9 +29,9 @@ def read(*parts: bytes, limits: Limits = LIMITS) -> list[bytes]:
             bodies.append(body)
             continue
         framer.feed(part)
-        while (found := framer.next_request()) is not None or framer.is_behind:
+        while (found := framer.next_request(anyone)) is not None or framer.is_behind:
             if found is not None:
-                bodies.append(found[1])
+                bodies.append(found.body)
     return bodies
 
 
@@ -68,7 +75,7 @@ def test_a_head_that_repeats_is_known_by_its_bytes():
     first, second, longer, other, _, last = REPEATING
     assert framer.repeated(first) is None
     framer.feed(first)
-    head = framer.next_request()[0]
+    head = framer.next_request(anyone).head
     assert framer.repeated(second) == b"two"
     assert framer.last_head is head
     assert len(other) == len(first)
@@ -76,7 +83,7 @@ def test_a_head_that_repeats_is_known_by_its_bytes():
     assert framer.repeated(longer) is None
     assert framer.repeated(second + last) is None
     framer.feed(first[:20])
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
     assert framer.repeated(second) is None
 
 
@@ -116,17 +123,17 @@ def test_what_was_fed_before_asking_is_not_lost():
     for at in range(0, len(STREAM), 1000):
         framer.feed(STREAM[at : at + 1000])
     bodies = []
-    while (found := framer.next_request()) is not None:
-        bodies.append(found[1])
+    while (found := framer.next_request(anyone)) is not None:
+        bodies.append(found.body)
     assert bodies == BODIES
 
 
 def test_equal_heads_are_parsed_once_and_mean_the_same():
     framer = Framer(LIMITS)
     framer.feed(publish(1) + publish(2))
-    first, second = framer.next_request(), framer.next_request()
-    assert first[0] is second[0]
-    assert first[1] != second[1]
+    first, second = framer.next_request(anyone), framer.next_request(anyone)
+    assert first.head is second.head
+    assert first.body != second.body
 
 
 def test_the_phase_says_what_is_incomplete():
@@ -134,31 +141,31 @@ def test_the_phase_says_what_is_incomplete():
     assert framer.phase is Phase.IDLE
     whole = publish(1)
     framer.feed(whole[:10])
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
     assert framer.phase is Phase.HEAD
     framer.feed(whole[10:-1])
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
     assert framer.phase is Phase.BODY
     framer.feed(whole[-1:])
-    assert framer.next_request() is not None
+    assert framer.next_request(anyone) is not None
     assert framer.phase is Phase.IDLE
 
 
 def test_a_connection_that_waits_keeps_nothing_of_what_it_has_read():
     framer = Framer(LIMITS)
     framer.feed(request("POST", "/api/publish/batch", b"x" * 100_000))
-    assert framer.next_request() is not None
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is not None
+    assert framer.next_request(anyone) is None
     assert framer._data == b""
 
 
 def test_what_follows_a_request_can_be_taken_out():
     framer = Framer(LIMITS)
     framer.feed(request("GET", "/ws") + b"\x81\x80 and more")
-    framer.next_request()
+    framer.next_request(anyone)
     assert framer.take_rest() == b"\x81\x80 and more"
     assert framer.phase is Phase.IDLE
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
 
 
 # 100-continue -------------------------------------------------------------------------------------
@@ -168,17 +175,17 @@ def test_what_follows_a_request_can_be_taken_out():
 def test_a_client_that_waits_for_100_continue_is_noticed(framing):
     framer = Framer(LIMITS)
     framer.feed(request("POST", "/x", None, framing, "Expect: 100-continue"))
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
     assert framer.expects_continue
 
 
 def test_a_client_that_has_not_waited_for_100_continue_gets_none():
     framer = Framer(LIMITS)
     framer.feed(request("POST", "/x", None, "Content-Length: 5", "Expect: 100-continue") + b"h")
-    assert framer.next_request() is None
+    assert framer.next_request(anyone) is None
     assert not framer.expects_continue
     framer.feed(b"ello")
-    assert framer.next_request()[1] == b"hello"
+    assert framer.next_request(anyone).body == b"hello"
     assert not framer.expects_continue
 
 

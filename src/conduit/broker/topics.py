@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -139,14 +139,22 @@ class Topics:
         return list(self._ids.values())
 
     async def page(
-        self, tenant: str, *, q: str | None, limit: int, after: str | None
+        self,
+        tenant: str,
+        *,
+        q: str | None,
+        limit: int,
+        after: str | None,
+        is_meant: Callable[[str], bool] | None = None,
     ) -> list[Topic]:
-        """By name: those that contain `q` and come after `after`. What is searched takes as many turns of the
-        loop as it needs."""
+        """By name: those that contain `q` and come after `after`, if they are meant; None: all are. What is
+        searched takes as many turns of the loop as it needs."""
         page: list[Topic] = []
         for names in self._sorted.get(tenant, SortedNames()).containing(q or "", after):
             # One that is being deleted has a name and is not found.
-            found = (self.find(tenant, name) for name in names)
+            found = (
+                self.find(tenant, name) for name in names if is_meant is None or is_meant(name)
+            )
             page += islice((topic for topic in found if topic is not None), limit - len(page))
             if len(page) == limit:
                 break

@@ -9,6 +9,8 @@ that were stored, and reach an application decoded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from conduit.grants import Grant
@@ -297,7 +299,7 @@ class AuditAnswer(msgspec.Struct, frozen=True):
     target: str
     address: str
     request_id: str
-    detail: dict[str, object]
+    detail: dict[str, Any]
 
 
 class AuditList(msgspec.Struct, frozen=True):

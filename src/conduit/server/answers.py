@@ -88,6 +88,9 @@ def problem_headers(error: ConduitError, identity: str) -> dict[str, str]:
     headers = {"content-type": PROBLEM_TYPE, REQUEST_ID_HEADER: identity}
     if isinstance(error, Unavailable):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.code == "unauthenticated":
+        # RFC 6750 §3. Which of the reasons it is is not told.
+        headers["www-authenticate"] = "Bearer"
     if error.code == "upgrade_required":
         headers |= _UPGRADE_HEADERS
     if error.code == "unsupported_media_type":

@@ -15,6 +15,7 @@ from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
+from conduit.server.first_key import offer_first_key, secret_of
 from conduit.server.logs import configure_logging, flush_logs
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -23,6 +24,7 @@ from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
+from conduit.tenancy.opening import AuthOptions, Tenancy, open_tenancy
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +61,31 @@ async def _serve(settings: Settings, files: Files) -> None:
     listener = _bind(settings.host, settings.port)
     try:
         await broker.start()
+        await context.audit.start()
+        if settings.enable_auth:
+            context.require(await _begin_auth(settings, broker))
         await server.serve([listener])
     finally:
         listener.close()
+        if context.tenancy is not None:
+            await context.tenancy.close()
+        await context.audit.close()
         await broker.stop()
     logger.info("stopped")
+
+
+async def _begin_auth(settings: Settings, broker: Broker) -> Tenancy:
+    """Who may come in, as the store has it. Raises ConduitError, OSError."""
+    options = AuthOptions(
+        default_key=secret_of(settings.default_api_key), pepper=secret_of(settings.key_pepper)
+    )
+    tenancy = await open_tenancy(broker.store, broker.clock, options, lambda _tenant, _limits: None)
+    try:
+        await offer_first_key(settings, tenancy)
+    except BaseException:
+        await tenancy.close()
+        raise
+    return tenancy
 
 
 def make_store(settings: Settings) -> Store:

@@ -24,6 +24,8 @@ REASONS = (
     "message",  # the same, of a WebSocket message
     "unread",  # CONDUIT_UNREAD_TIMEOUT_S
     "memory",  # CONDUIT_CONNECTION_MEMORY_MAX_BYTES, CONDUIT_MAX_BYTES_PER_CONNECTION
+    "auth",  # CONDUIT_AUTH_TIMEOUT_S
+    "unsigned",  # CONDUIT_MAX_UNAUTHENTICATED
     "bad_frames",  # too many frames that cannot be used
 )
 _SENTENCES = {

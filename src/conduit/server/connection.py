@@ -16,11 +16,12 @@ from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, StateError
 from conduit.server.answers import CONTINUE, Answers, Keeping, request_id
-from conduit.server.framing import Body, Framer
+from conduit.server.framing import Framer, Request
 from conduit.server.head import Head, Route
 from conduit.server.intake import Lane
 from conduit.server.slot import Slot
 from conduit.server.watched import Watched
+from conduit.tenancy.principal import Principal
 
 # Requests of one connection that may wait for their answers; what follows stays in the kernel.
 UNANSWERED_MAX_COUNT = 64
@@ -68,7 +69,7 @@ class HttpConnection(Watched):
         self._slots: deque[Slot] = deque()
         self._flush_due = False
         # A request that waits for its turn; and whether one waits or has the connection.
-        self._held: tuple[Head, Body] | None = None
+        self._held: Request | None = None
         self._busy = False
         self._taken_count = 0
         # There is input that waits for answers to be written; `_advance` goes on with it.
@@ -82,11 +83,11 @@ class HttpConnection(Watched):
     # For the subclass -----------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def on_request(self, head: Head, body: Body) -> None:
+    def on_request(self, request: Request) -> None:
         """One whole request. Take a slot or call `hold` before returning; do not raise."""
 
     @abc.abstractmethod
-    def on_turn(self, head: Head, body: bytes) -> None:
+    def on_turn(self, request: Request) -> None:
         """The turn of a held request. All but a publish has the connection to itself: every earlier answer is
         written, and `release` ends it."""
 
@@ -94,11 +95,11 @@ class HttpConnection(Watched):
         """Take the next place in the order of answers."""
         self._slots.append(slot)
 
-    def hold(self, head: Head, body: Body) -> None:
+    def hold(self, request: Request) -> None:
         """The request is not small, or needs the connection to itself: no other is taken before its turn."""
         self._busy = True
-        self._held = (head, body)
-        self._body_bytes = len(body)
+        self._held = request
+        self._body_bytes = len(request.body)
         self._pass_on()
 
     def release(self) -> None:
@@ -148,7 +149,7 @@ class HttpConnection(Watched):
     def refuse(self, error: ConduitError) -> None:
         """The connection cannot go on: say why behind the answers that are due, then end it."""
         self._ending = True
-        if self._framer.is_publish or (self._held is not None and self._held[0].is_publish):
+        if self._framer.is_publish or (self._held is not None and self._held.head.is_publish):
             self.context.broker.refused_publishes.add(error)
         self._framer.forget()
         if self._held is not None:
@@ -191,10 +192,13 @@ class HttpConnection(Watched):
         framer = self._framer
         if not (self._slots or self._busy) and self._writable:
             body = framer.repeated(data)
-            if body is not None and framer.last_head is not None:
-                self._taken_count += 1
-                self.on_request(framer.last_head, body)
-                return
+            if body is not None:
+                head, caller = framer.last_head, framer.last_caller
+                if head is not None and caller is not None and not caller.is_over:
+                    self._taken_count += 1
+                    caller.is_used = True
+                    self.on_request(Request(head, caller, body))
+                    return
         framer.feed(data)
         until = self.context.intake.begin() if len(data) >= LARGE_READ_BYTES else None
         self._advance()
@@ -253,9 +257,9 @@ class HttpConnection(Watched):
             while self._writable and not (self._busy or self._ending):
                 if len(slots) >= UNANSWERED_MAX_COUNT:
                     break
-                request = framer.next_request()
+                request = framer.next_request(self._admit)
                 if request is not None:
-                    self._take(*request)
+                    self._take(request)
                 elif not framer.is_behind:
                     if framer.expects_continue:
                         self._encourage()
@@ -276,13 +280,16 @@ class HttpConnection(Watched):
             self._stalled = True
             self._transport.pause_reading()
 
-    def _take(self, head: Head, body: Body) -> None:
+    def _admit(self, head: Head, credential: bytes | None) -> Principal:
+        return self.context.gate.admit(head, credential, self._transport)
+
+    def _take(self, request: Request) -> None:
         self._taken_count += 1
-        if not head.keep_alive:
+        if not request.head.keep_alive:
             self._ending = True
         if self._excess is not None:
-            self._turn_away(self._excess, head)
-        self.on_request(head, body)
+            self._turn_away(self._excess, request.head)
+        self.on_request(request)
 
     def _wait(self, lane: Lane = Lane.INPUT) -> None:
         """In a later turn, and not before, what is held is begun, or the next requests are taken."""
@@ -331,15 +338,16 @@ class HttpConnection(Watched):
         """Begin what is held, if it may; `lane_waited`: of that its turn has come."""
         if self._held is None or self._waits_in is not None:
             return
-        head, body = self._held
-        if self._slots and head.route not in _ALONGSIDE:
+        request = self._held
+        route = request.head.route
+        if self._slots and route not in _ALONGSIDE:
             return
-        lane = _LANES.get(head.route, Lane.INPUT)
+        lane = _LANES.get(route, Lane.INPUT)
         if lane is not lane_waited and not self.context.intake.admits(lane):
             self._wait(lane)
             return
         self._held = None
-        self.on_turn(head, bytes(body))
+        self.on_turn(request._replace(body=bytes(request.body)))
 
     def _finish(self) -> None:
         """The last answer is written."""

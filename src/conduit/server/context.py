@@ -20,8 +20,12 @@ from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
+from conduit.server.gate import Gate
 from conduit.server.intake import Intake
 from conduit.server.slow import SlowClosed
+from conduit.server.unsigned import Unsigned
+from conduit.tenancy.audit import Audit
+from conduit.tenancy.opening import Tenancy
 
 NO_BOUNDS = Retention()
 # Between two looks at the deadlines of all connections.
@@ -33,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of this node that the edges enforce; `settings.py` documents each."""
+    """The bounds of this node that the edges enforce; `settings/` documents each."""
 
     max_payload_bytes: int = 262_144
     max_batch_count: int = 1_000
@@ -46,6 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_connections_per_address: int = 5_000
     trusted_proxies: str = "private"
     silent_timeout_s: float = 10.0
+    auth_timeout_s: float = 5.0
+    max_unauthenticated: int = 1_000
     unread_timeout_s: float = 30.0
     unread_min_bytes_per_s: int = 1_024
     connection_memory_max_bytes: int = 268_435_456
@@ -147,6 +153,12 @@ class Context:
             spare_max_count,
         )
         self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S, _tell)
+        self.gate = Gate()
+        self.audit = Audit(broker.store, broker.clock)
+        self.tenancy: Tenancy | None = None
+        """Keys and tenants; None without authentication."""
+        self.unsigned = Unsigned(limits.max_unauthenticated)
+        """WebSockets that have not signed in."""
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
@@ -158,6 +170,11 @@ class Context:
         """False before the store is open and from the first signal on."""
         self.is_stopping = False
         """Whether new WebSockets are refused: not while it drains, although it is not ready."""
+
+    def require(self, tenancy: Tenancy) -> None:
+        """From now on everybody has to say who he is. Before the server listens."""
+        self.tenancy = tenancy
+        self.gate = Gate(tenancy.registry, self.audit)
 
     def not_ready(self) -> Unavailable | None:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
@@ -182,6 +199,10 @@ class Context:
     def connection_count(self) -> int:
         """Open connections of both kinds, which `max_connections` bounds; without those too many."""
         return len(self.connections) + len(self.sessions) - self.entrance.spare_count
+
+    def wall_ms(self) -> int:
+        """What the time is, for the ends of credentials: milliseconds since the epoch."""
+        return self.broker.clock.wall_ms()
 
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""

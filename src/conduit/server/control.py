@@ -10,10 +10,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from conduit.server.head import Head
+from conduit.server.framing import Request
 from conduit.server.outgoing import Outgoing
 
 _KEPT = (b"connection", b"keep-alive")
+# In the scope of a request: who asks, a Principal.
+CALLER = "conduit.caller"
 
 
 class Control(HttpToolsProtocol):
@@ -44,12 +46,14 @@ class Control(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, self.outgoing))
         self.connections.discard(self)
 
-    def handle(self, head: Head, body: bytes) -> None:
+    def handle(self, request: Request) -> None:
         """Give one request to the app; `on_answered` follows unless the connection ends with it."""
+        head, caller, body = request.head, request.caller, bytes(request.body)
         length = b"content-length: %d\r\n" % len(body) if head.chunked else b""
         self.data_received(b"%b%b\r\n%b" % (head.forward, length, body))
+        # The app has not begun yet: it is a task.
+        cast(dict[str, object], self.cycle.scope)[CALLER] = caller
         if head.says_kept:
-            # The app has not begun yet: it is a task.
             self.cycle.default_headers = [*self.cycle.default_headers, _KEPT]
 
     def shutdown(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from typing import NamedTuple
 
 from conduit.errors import LimitReached
 from conduit.server.chunks import Chunks, too_large
@@ -11,11 +13,14 @@ from conduit.server.head import (
     END,
     KNOWN_HEAD_MAX_BYTES,
     PUBLISH,
+    WEBSOCKET,
     Head,
     Route,
+    cut_credential,
     known_head,
     parse_head,
 )
+from conduit.tenancy.principal import Principal
 
 # Whose bodies may be as large as a batch: one that is encoded may be one, and hears why it is refused.
 _LARGE = frozenset({Route.BATCH, Route.ENCODED})
@@ -24,6 +29,18 @@ _LARGE = frozenset({Route.BATCH, Route.ENCODED})
 COPIED_MAX_BYTES = 16 * 1024
 
 Body = bytes | bytearray
+
+
+class Request(NamedTuple):
+    """One whole request, and who asks."""
+
+    head: Head
+    caller: Principal
+    body: Body
+
+
+Admit = Callable[[Head, bytes | None], Principal]
+"""Who asks, by a head and the credential that was in it; somebody who is not known, rather than an error."""
 
 
 class Phase(enum.Enum):
@@ -38,12 +55,14 @@ class Framer:
     """Splits one connection's bytes into requests, each with its whole body, decoded if chunked.
 
     At most `max_headers_bytes` of a head and one body within its limit are kept, besides what the
-    caller feeds without asking for the requests in it. After an error nothing more can be read.
+    caller feeds without asking for the requests in it; of a body whose sender is not known nothing. After an
+    error nothing more can be read.
     """
 
     __slots__ = (
         "_at",
         "_body",
+        "_caller",
         "_chunks",
         "_data",
         "_head",
@@ -52,6 +71,7 @@ class Framer:
         "_limits",
         "_small_bytes",
         "expects_continue",
+        "last_caller",
         "last_head",
     )
 
@@ -64,13 +84,16 @@ class Framer:
         self._at = 0
         # Of the request whose body is not complete.
         self._head: Head | None = None
+        self._caller: Principal | None = None
         self._body = bytearray()
         self._chunks: Chunks | None = None
         # The bytes of `last_head`, and how many came with it and its body; -1 if it may not come again.
         self._last_raw = b""
         self._last_size = -1
         self.last_head: Head | None = None
-        """The head that came last; `repeated` compares with it."""
+        """The head that came last; `repeated` compares with it …"""
+        self.last_caller: Principal | None = None
+        """… and who asked with it."""
         self.expects_continue = False
         """Whether the client waits for `100 Continue` before it sends a body; the caller resets it."""
 
@@ -78,7 +101,7 @@ class Framer:
         """The body, if `data` is one whole request with the head and the length of the last one.
 
         Most are, on a connection that publishes: then nothing is fed, searched or looked up. None:
-        `data` is still to be fed.
+        `data` is still to be fed. Whoever asked may not be good any more: that is the caller's to see.
         """
         if len(data) != self._last_size or self._data or not data.startswith(self._last_raw):
             return None
@@ -92,14 +115,15 @@ class Framer:
             self._data = self._data[self._at :] + data
         self._at = 0
 
-    def next_request(self) -> tuple[Head, Body] | None:
-        """The next request and its body, or None until more is fed.
+    def next_request(self, admit: Admit) -> Request | None:
+        """The next request, or None until more is fed; `admit` is asked at the end of each head.
 
         Raises InvalidRequest; LimitReached `headers_too_large` or `payload_too_large`, the latter
-        as soon as the head is there if it gives a length.
+        as soon as the head is there if it gives a length; and as soon as that, what somebody is told who is
+        not known and has not sent the whole body yet.
         """
-        if self._head is not None:
-            return self._continue_body(self._head)
+        if self._head is not None and self._caller is not None:
+            return self._continue_body(self._head, self._caller)
         data, start = self._data, self._at
         if start == len(data):
             return None
@@ -110,17 +134,22 @@ class Framer:
         if empty_line < 0:
             return None
         raw = data[start:end]
-        is_small = len(raw) <= KNOWN_HEAD_MAX_BYTES
-        head = known_head(raw) if is_small else parse_head(raw)
+        bare, credential = cut_credential(raw)
+        is_small = len(bare) <= KNOWN_HEAD_MAX_BYTES
+        # No two of those that open a WebSocket are the same, and one may have a ticket in its address.
+        is_known = is_small and not bare.startswith(WEBSOCKET)
+        head = known_head(bare) if is_known else parse_head(bare)
+        caller = admit(head, credential)
         stop = end + head.content_length
         self._last_size = -1
         if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
             self._use_up_to(stop)
             if is_small:
                 self.last_head, self._last_raw, self._last_size = head, raw, stop - start
-            return head, data[end:stop]
+                self.last_caller = caller
+            return Request(head, caller, data[end:stop])
         self._at = end
-        return self._begin_body(head)
+        return self._begin_body(head, caller)
 
     def _use_up_to(self, at: int) -> None:
         if at == len(self._data):
@@ -163,8 +192,13 @@ class Framer:
         """Let go what was fed; nothing more can be read."""
         self._data = b""
         self._at = 0
-        self._head = self._chunks = None
+        self._head = self._caller = self._chunks = None
         self._body = bytearray()
+
+    def forget_last(self) -> None:
+        """Let go of the bytes of the last head, which may have a credential in them."""
+        self._last_raw, self._last_size = b"", -1
+        self.last_head = self.last_caller = None
 
     @property
     def is_behind(self) -> bool:
@@ -177,17 +211,20 @@ class Framer:
         self._use_up_to(len(self._data))
         return rest
 
-    def _begin_body(self, head: Head) -> tuple[Head, Body] | None:
+    def _begin_body(self, head: Head, caller: Principal) -> Request | None:
         is_small = head.route not in _LARGE
         limit = self._limits.max_frame_bytes if is_small else self._limits.max_batch_bytes
-        self._head = head
+        self._head, self._caller = head, caller
+        if not caller.is_known and (head.content_length or head.chunked):
+            # Nothing of it is kept.
+            raise caller.refusal(())
         if head.content_length > limit:
             raise too_large(limit)
         self.expects_continue = head.expects_continue and not self.has_input
         self._chunks = Chunks(self._body, limit) if head.chunked else None
-        return self._continue_body(head)
+        return self._continue_body(head, caller)
 
-    def _continue_body(self, head: Head) -> tuple[Head, Body] | None:
+    def _continue_body(self, head: Head, caller: Principal) -> Request | None:
         if self._chunks is not None:
             self._at = self._chunks.feed(self._data, self._at)
             complete = self._chunks.complete
@@ -206,8 +243,9 @@ class Framer:
             body = bytes(body)
         self.expects_continue = False
         self._head = self._chunks = None
+        self._caller = None
         self._body = bytearray()
-        return head, body
+        return Request(head, caller, body)
 
 
 def _headers_too_large(limit: int) -> LimitReached:

@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, InvalidRequest, RequestError, StateError, Unavailable
-from conduit.names import DEFAULT_TENANT
+from conduit.grants import Scope
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish
 from conduit.protocol.records import BatchAnswer, Receipt
@@ -23,13 +23,14 @@ from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
-from conduit.server.framing import COPIED_MAX_BYTES, Body
-from conduit.server.handshake import accept, check_origin, check_upgrade
+from conduit.server.framing import COPIED_MAX_BYTES, Request
+from conduit.server.handshake import accept, check_origin, check_upgrade, ticket_in
 from conduit.server.head import Head, Route
 from conduit.server.session import Session
 from conduit.server.slot import Slot
 
 _PUBLISH = Route.PUBLISH
+_PUBLISHING: tuple[Scope, ...] = ("publish",)
 # A publish with a larger body, which takes 0.1 ms and more, waits for its turn. A smaller one is `bytes`.
 SMALL_MAX_BYTES = COPIED_MAX_BYTES
 logger = logging.getLogger(__name__)
@@ -62,43 +63,49 @@ class Front(HttpConnection):
         self._for_control = (config, server_state, app_state, _loop)
         self._control: Control | None = None
 
-    def on_request(self, head: Head, body: Body, at_once_bytes: int = SMALL_MAX_BYTES) -> None:
+    def on_request(self, request: Request, at_once_bytes: int = SMALL_MAX_BYTES) -> None:
         """Publish, or wait until there is time for something slower, and the connection is free for it."""
+        head, caller, body = request
         if head.route is not _PUBLISH or len(body) > at_once_bytes:
             if head.route is Route.ENCODED:
                 self._refuse_encoded(head)
             else:
-                self.hold(head, body)
+                self.hold(request)
             return
         slot = _Publish(head, None, self)
         self._slots.append(slot)
         try:
-            request = decode_publish(body, head.idempotency_key)
-            self.context.broker.publish(DEFAULT_TENANT, request, slot.answer)
+            if caller.is_bounded:
+                caller.check(_PUBLISHING)
+            message = decode_publish(body, head.idempotency_key)
+            if caller.is_bounded:
+                caller.check_publish(message.topic, self.context.wall_ms())
+            self.context.broker.publish(caller.tenant, message, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
             self._refuse_publish(slot, StateError.of(error))
 
-    def on_turn(self, head: Head, body: bytes) -> None:
+    def on_turn(self, request: Request) -> None:
         """Publish, or hand the request on."""
-        if head.route is _PUBLISH:
+        route = request.head.route
+        if route is _PUBLISH:
             self.free()
-            self.on_request(head, body, len(body))
-        elif head.route is Route.BATCH:
+            self.on_request(request, len(request.body))
+        elif route is Route.BATCH:
             self.free()
-            self._publish_batch(head, body)
+            self._publish_batch(request)
         elif self._transport is not None:
-            self._hand_on(self._transport, head, body)
+            self._hand_on(self._transport, request)
 
-    def _hand_on(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
-        if head.route is Route.WEBSOCKET:
-            self._upgrade(transport, head, body)
+    def _hand_on(self, transport: asyncio.Transport, request: Request) -> None:
+        if request.head.route is Route.WEBSOCKET:
+            self._upgrade(transport, request)
             return
         if self._control is None:
             self._control = Control(self.release, *self._for_control)
             self._control.connection_made(transport)
-        self._control.handle(head, body)
+        self._control.handle(request)
         if self._ending:
             self._control.shutdown()
 
@@ -160,16 +167,24 @@ class Front(HttpConnection):
     def _written_bytes(self) -> int:
         return 0 if self._control is None else self._control.outgoing.written_bytes
 
-    def _publish_batch(self, head: Head, body: bytes) -> None:
+    def _publish_batch(self, request: Request) -> None:
+        head, caller, body = request
         slot = _Publish(head, None, self)
         self.enqueue(slot)
         try:
-            requests = decode_publish_batch(body, self.context.limits.max_batch_count).messages
+            caller.check(_PUBLISHING)
+            requests = decode_publish_batch(
+                bytes(body), self.context.limits.max_batch_count
+            ).messages
             if head.idempotency_key is not None:
                 raise InvalidRequest(
                     "the messages of a batch have their own keys", field="Idempotency-Key"
                 )
-            self.context.broker.publish_batch(DEFAULT_TENANT, requests, slot.answer)
+            if caller.is_bounded:
+                now_ms = self.context.wall_ms()
+                for topic in {each.topic for each in requests}:
+                    caller.check_publish(topic, now_ms)
+            self.context.broker.publish_batch(caller.tenant, requests, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)
         except Exception as error:  # noqa: BLE001 - the root of a publish: answered and logged
@@ -190,7 +205,8 @@ class Front(HttpConnection):
             self.context.broker.refused_publishes.add(error)
         self.fail(slot, error)
 
-    def _upgrade(self, transport: asyncio.Transport, head: Head, body: bytes) -> None:
+    def _upgrade(self, transport: asyncio.Transport, request: Request) -> None:
+        head, caller, body = request
         try:
             if body:
                 raise InvalidRequest("a request to upgrade has no body")
@@ -200,6 +216,9 @@ class Front(HttpConnection):
             check_origin(head.headers, self.context.cors_origin)
             if not head.wants_upgrade:
                 raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
+            ticket = ticket_in(head.target)
+            if caller.is_refused:
+                raise caller.refusal(())
         except ConduitError as error:
             # What follows a request to upgrade may not be HTTP.
             self._ending = self._ending or "upgrade" in head.headers
@@ -211,7 +230,7 @@ class Front(HttpConnection):
         rest = self.leave()
         transport.resume_reading()
         try:
-            session = Session(self.context)
+            session = Session(self.context, caller if caller.is_known else None, ticket)
             if not self._writable:
                 # Answers before it are unread: the transport has said so to us, and says it only once.
                 session.pause_writing()

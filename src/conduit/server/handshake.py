@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from collections.abc import Mapping
 
 from picows import WSAutoPingStrategy
@@ -22,6 +23,7 @@ VERSION = "13"
 # The least that picows takes, because the buffer of an idle connection is never given back.
 READ_BUFFER_INITIAL_BYTES = 2048
 
+_TICKET = re.compile(rb"[?&]ticket=([^&]*)")
 _CLOSE_FRAME = 0x88
 _KEY_LENGTH = 24
 _ANY_KEY = base64.b64encode(bytes(16))
@@ -54,6 +56,12 @@ def check_upgrade(headers: Mapping[str, str]) -> str:
 def websocket_only() -> InvalidRequest:
     """What a request is told that asks for nothing else than HTTP."""
     return InvalidRequest("this address speaks WebSocket only", code="upgrade_required")
+
+
+def ticket_in(target: bytes) -> bytes | None:
+    """The ticket in an address; None for none."""
+    found = _TICKET.search(target)
+    return None if found is None else found[1]
 
 
 def check_origin(headers: Mapping[str, str], allowed: str) -> None:

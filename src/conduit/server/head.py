@@ -29,6 +29,11 @@ _ONCE = frozenset(
     {"authorization", "host", "idempotency-key", "origin", "x-api-key", "x-conduit-tenant"}
 )
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
+# Who asks is told to the application by the front, and no key stays in memory with a head.
+_CREDENTIAL = re.compile(
+    rb"\r\n(?:authorization|x-api-key):[ \t]*([^\r\n]*)(?=\r\n)", re.IGNORECASE
+)
+_BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
 _MODERN = b" HTTP/1.1"
@@ -51,6 +56,8 @@ class Route(enum.Enum):
     CONTROL = enum.auto()
 
 
+# How heads begin that ask for a WebSocket.
+WEBSOCKET = b"GET /ws"
 # Also of what no route takes, such as one with a query.
 PUBLISH = re.compile(rb"POST /api/publish(?:/batch)?[ ?]")
 _HOT = {b"/api/publish": Route.PUBLISH, b"/api/publish/batch": Route.BATCH}
@@ -77,6 +84,11 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     forward: bytes
     """The head for the control plane, without the empty line at its end and, for a chunked body,
     without a length: the body is passed on whole."""
+
+    @property
+    def target(self) -> bytes:
+        """The address with its query."""
+        return self.forward.split(b" ", 2)[1]
 
     @property
     def is_publish(self) -> bool:
@@ -124,6 +136,29 @@ def parse_head(raw: bytes) -> Head:
         forward=b"%b %b%b\r\n%b"
         % (lines.method, lines.url, _MODERN if says_kept else version, lines.forward()),
     )
+
+
+def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
+    """A head without its `Authorization` or `X-API-Key` header, and the key or token that was in it; None for
+    none, empty for what is no `Bearer`.
+
+    Raises InvalidRequest if there are two: of two servers in a row each could go by another one.
+    """
+    # Behind the request line: empty lines may stand before it.
+    begin = len(raw) - len(raw.lstrip(b"\r\n")) if raw.startswith(b"\r\n") else 0
+    found = _CREDENTIAL.search(raw, begin)
+    if found is None:
+        return raw, None
+    if _CREDENTIAL.search(raw, found.end()) is not None:
+        raise InvalidRequest(
+            "there are two credentials: give one Authorization or one X-API-Key header",
+            field="Authorization",
+        )
+    value = found[1].strip(b" \t")
+    if raw[found.start() + 2 : found.start() + 3] in b"aA":
+        scheme = _BEARER.match(value)
+        value = b"" if scheme is None else value[scheme.end() :]
+    return raw[: found.start()] + raw[found.end() :], value
 
 
 known_head = lru_cache(maxsize=KNOWN_HEADS_MAX_COUNT)(parse_head)

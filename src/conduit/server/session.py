@@ -15,7 +15,6 @@ from typing import Any
 
 from conduit.broker.attach.connection import Connection
 from conduit.errors import ConduitError, InvalidRequest, LimitReached, StateError
-from conduit.names import DEFAULT_TENANT
 from conduit.protocol.codec import (
     decode_client_frame,
     decode_ref,
@@ -30,7 +29,6 @@ from conduit.protocol.frames import (
     Ack,
     AnyClientFrame,
     Auth,
-    Authenticated,
     Closing,
     Extend,
     Heartbeat,
@@ -44,7 +42,8 @@ from conduit.protocol.frames import (
 )
 from conduit.protocol.records import Receipt
 from conduit.server.context import Context
-from conduit.server.watched_socket import WatchedWebSocket
+from conduit.server.signing import SigningWebSocket
+from conduit.tenancy.principal import Principal
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ REF_MAX_CHARS = 128
 _HEARTBEAT_ACK = server_frame(HeartbeatAck())
 
 
-class Session(WatchedWebSocket):
+class Session(SigningWebSocket):
     """One connection of a client. All calls are on the loop's thread."""
 
     __slots__ = (
@@ -72,13 +71,14 @@ class Session(WatchedWebSocket):
         "_kept",
         "_publish_count",
         "_subscribing",
-        "_tenant",
     )
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self._tenant = DEFAULT_TENANT
-        self._connection: Connection = context.broker.connect(self._tenant, self)
+    def __init__(
+        self, context: Context, caller: Principal | None, ticket: bytes | None = None
+    ) -> None:
+        super().__init__(context, caller, ticket)
+        # None until it has signed in, and after its end.
+        self._connection: Connection | None = None
         # The subscribe that is under way, and the frames that came after it.
         self._subscribing: asyncio.Task[None] | None = None
         self._kept: deque[bytes] | None = None
@@ -97,12 +97,12 @@ class Session(WatchedWebSocket):
     @property
     def start_bytes(self) -> int:
         """See `WatchedWebSocket`."""
-        return self._connection.start_bytes
+        return 0 if self._connection is None else self._connection.start_bytes
 
     @property
     def gap_bytes(self) -> int:
         """See `WatchedWebSocket`."""
-        return self._connection.gap_bytes
+        return 0 if self._connection is None else self._connection.gap_bytes
 
     def check(self, now: float) -> None:
         """See `WebSocket.check`."""
@@ -116,10 +116,12 @@ class Session(WatchedWebSocket):
         """Count the session."""
         self._context.sessions.add(self)
         self._context.entrance.enter(self, self._transport)
+        self.open_signed()
 
     def on_closed(self) -> None:
         """Do what was asked before the end, and give back what is still out."""
         self._context.sessions.discard(self)
+        self.close_signed()
         self._context.memory.let_go(self)
         self._context.entrance.leave(self)
         kept, self._kept = self._kept, None
@@ -140,26 +142,50 @@ class Session(WatchedWebSocket):
 
     def _leave(self) -> None:
         # What is looked up was asked for while the client had it: that counts first.
-        if not self._connection.verbs.lookups.is_busy:
+        if self._connection is not None and not self._is_looking:
             self._connection.close(lost=self.is_lost and not self._is_restarting)
             # Each of them holds the other, and this one what was read and not sent: without this it would
             # stay in memory until the collector comes.
-            del self._connection
+            self._connection = None
+
+    @property
+    def _is_looking(self) -> bool:
+        """Whether the store is asked for deliveries that acks mean."""
+        return self._connection is not None and self._connection.verbs.lookups.is_busy
+
+    # Who it is ------------------------------------------------------------------------------------
+
+    def on_signed_in(self, caller: Principal) -> None:
+        """See `SigningWebSocket`."""
+        self._connection = self._context.broker.connect(caller.tenant, self)
+
+    def may_go_on(self, caller: Principal) -> bool:
+        """See `SigningWebSocket`."""
+        places = () if self._connection is None else self._connection.places
+        return all(caller.may_subscribe(*place) for place in places)
+
+    def fail(self, ref: str | None, error: ConduitError) -> None:
+        """See `SigningWebSocket`."""
+        self._refuse(ref, None, error)
 
     def on_writable(self, writable: bool) -> None:
         """Let the streams of this connection hold back, or go on."""
-        self._connection.writable_changed()
+        if self._connection is not None:
+            self._connection.writable_changed()
         if writable:
             self._resume()
 
     def on_slow(self) -> None:
         """Count it, and name it in the log."""
         peer = self._transport.get_extra_info("peername")
-        self._context.slow.add(peer, self._connection.names)
+        names = [] if self._connection is None else self._connection.names
+        self._context.slow.add(peer, names)
 
     def on_text(self, text: bytes) -> None:
         """One frame of the client."""
-        if self._subscribing is not None:
+        if self._caller is None:
+            self.sign_in(text)
+        elif self._subscribing is not None:
             if self._kept is None:
                 self._kept = deque()
             self._kept.append(text)
@@ -184,24 +210,31 @@ class Session(WatchedWebSocket):
     # Frames ---------------------------------------------------------------------------------------
 
     def _handle(self, text: bytes) -> None:
+        assert self._connection is not None
         try:
             frame = decode_client_frame(text)
             ref = getattr(frame, "ref", None)
             if ref is not None and len(ref) > REF_MAX_CHARS:
                 raise InvalidRequest(f"ref may have {REF_MAX_CHARS} characters", field="ref")
-            _HANDLERS[type(frame)](self, frame)
+            _HANDLERS[type(frame)](self, self._connection, frame)
         except ConduitError as error:
             if is_publish(text):
                 self._context.broker.refused_publishes.add(error)
             self._refuse(*decode_ref(text), error)
 
-    def _subscribe(self, frame: Subscribe) -> None:
+    def _subscribe(self, connection: Connection, frame: Subscribe) -> None:
         if self.closing or self._is_restarting:
             # It came before the end, and there is nobody to receive anything.
             return
+        assert self._caller is not None
+        caller = self.rightful(self._caller)
+        caller.check_subscribe(frame.topic, frame.subscription)
+        if caller.is_token and frame.create:
+            # It is for what is there.
+            frame.create = False
         self._pause()
         loop = asyncio.get_running_loop()
-        begun = self._connection.subscribe(frame)
+        begun = connection.subscribe(frame)
         self._subscribing = loop.create_task(self._subscribed(frame.ref, begun))
 
     async def _subscribed(self, ref: str | None, begun: Coroutine[Any, Any, None]) -> None:
@@ -212,37 +245,44 @@ class Session(WatchedWebSocket):
         except Exception as error:  # noqa: BLE001 - the root of the task: answered and logged
             self._refuse(ref, None, StateError.of(error))
         self._subscribing = None
+        # The rights that it was begun with may be others by now.
+        self.look_again()
         while self._kept and self._subscribing is None:
             self._handle(self._kept.popleft())
         self._resume()
 
-    def _unsubscribe(self, frame: Unsubscribe) -> None:
-        self._connection.unsubscribe(frame)
+    def _unsubscribe(self, connection: Connection, frame: Unsubscribe) -> None:
+        connection.unsubscribe(frame)
 
-    def _ack(self, frame: Ack) -> None:
-        self._connection.verbs.ack(frame)
+    def _ack(self, connection: Connection, frame: Ack) -> None:
+        connection.verbs.ack(frame)
         self._pause_if_busy()
 
-    def _nack(self, frame: Nack) -> None:
-        self._connection.verbs.nack(frame)
+    def _nack(self, connection: Connection, frame: Nack) -> None:
+        connection.verbs.nack(frame)
         self._pause_if_busy()
 
-    def _reject(self, frame: Reject) -> None:
-        self._connection.verbs.reject(frame)
+    def _reject(self, connection: Connection, frame: Reject) -> None:
+        connection.verbs.reject(frame)
         self._pause_if_busy()
 
-    def _extend(self, frame: Extend) -> None:
-        self._connection.verbs.extend(frame)
+    def _extend(self, connection: Connection, frame: Extend) -> None:
+        connection.verbs.extend(frame)
         self._pause_if_busy()
 
-    def _heartbeat(self, frame: Heartbeat) -> None:
+    def _heartbeat(self, connection: Connection, frame: Heartbeat) -> None:
         self.write(_HEARTBEAT_ACK)
 
-    def _auth(self, frame: Auth) -> None:
-        # There is nothing to sign in to.
-        self.write(server_frame(Authenticated(self._tenant, ref=frame.ref)))
+    def _auth(self, connection: Connection, frame: Auth) -> None:
+        assert self._caller is not None
+        self.sign_in_again(self._caller, frame)
 
-    def _publish(self, frame: Publish) -> None:
+    def _publish(self, connection: Connection, frame: Publish) -> None:
+        caller = self._caller
+        assert caller is not None
+        if caller.is_bounded:
+            caller = self.rightful(caller)
+            caller.check_publish(frame.topic, self._context.wall_ms())
         request = PublishRequest(
             frame.topic, frame.payload, frame.key, frame.headers, frame.idempotency_key
         )
@@ -250,7 +290,7 @@ class Session(WatchedWebSocket):
         if self._publish_count >= PUBLISHES_MAX_COUNT or not self.writable:
             # A publisher that does not read its answers has to wait, and so cannot pile them up here.
             self._pause()
-        self._context.broker.publish(self._tenant, request, partial(self._published, frame.ref))
+        self._context.broker.publish(caller.tenant, request, partial(self._published, frame.ref))
 
     def _published(self, ref: str | None, result: Receipt | ConduitError) -> None:
         self._publish_count -= 1
@@ -297,7 +337,7 @@ class Session(WatchedWebSocket):
             self._resume()
 
     def _pause_if_busy(self) -> None:
-        if self._connection.verbs.lookups.is_busy:
+        if self._is_looking:
             self._pause()
 
     def _pause(self) -> None:
@@ -313,7 +353,7 @@ class Session(WatchedWebSocket):
             self._is_paused
             and not self._has_ended
             and self._subscribing is None
-            and not self._connection.verbs.lookups.is_busy
+            and not self._is_looking
             and self.writable
             and self._publish_count <= PUBLISHES_MAX_COUNT // 2
         ):
@@ -326,7 +366,7 @@ class Session(WatchedWebSocket):
             return
         if not self.is_behind:
             self.close(CLOSE_RESTART, "restart")
-        elif not self._connection.verbs.lookups.is_busy:
+        elif not self._is_looking:
             # What was read is handled, and nothing else is read: see `caught_up`.
             self._is_paused = False
             self.resume_reading()
@@ -340,7 +380,7 @@ def published_text(receipt: Receipt, ref: str | None) -> bytes:
     return b'{"type":"published",%b,"ref":%b}' % (fields, encode_json(ref))
 
 
-_HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Any], None]] = {
+_HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Connection, Any], None]] = {
     Subscribe: Session._subscribe,
     Unsubscribe: Session._unsubscribe,
     Ack: Session._ack,

@@ -18,7 +18,7 @@ from conduit.errors import ConduitError, Overloaded, RequestError
 from conduit.server import kernel
 from conduit.server.context import Context
 from conduit.server.entrance import IDLE_S, SPARE_TIMEOUT_S, Excess
-from conduit.server.framing import Body, Framer, Phase
+from conduit.server.framing import Framer, Phase, Request
 from conduit.server.head import Head, Route
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Watched(asyncio.Protocol, abc.ABC):
     _framer: Framer
     _slots: deque[Slot]
     _busy: bool
-    _held: tuple[Head, Body] | None
+    _held: Request | None
     _lingering: bool
     _stalled: bool
     _taken_count: int

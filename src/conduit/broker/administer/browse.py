@@ -94,7 +94,7 @@ class Browser:
         found = await self._store.find(tenant, message_id) if is_id(message_id) else None
         topic = self._catalog.by_id(found[0]) if found is not None else None
         if found is None or topic is None:
-            raise NotFound("no stored message has this id", code="message_not_found")
+            raise no_message()
         message = found[1]
         states = await self._subscriptions.delivery_states(topic, message.seq)
         return topic, message, [await self._or_dead(topic, message.seq, state) for state in states]
@@ -112,6 +112,11 @@ class Browser:
         if letter.redriven_at_ms is not None:
             return state
         return DeliveryState(name, "dead", letter.attempts, letter.reason)
+
+
+def no_message() -> NotFound:
+    """There is none of this id."""
+    return NotFound("no stored message has this id", code="message_not_found")
 
 
 def _fitting(messages: list[Message]) -> list[Message]:

@@ -97,13 +97,13 @@ class DeadLetters:
         """One of them. Raises NotFound `dead_letter_not_found`."""
         letter = await self._store.dead_get(tenant, dead_id) if is_id(dead_id) else None
         if letter is None:
-            raise NotFound("no dead letter has this id", code="dead_letter_not_found")
+            raise no_letter()
         return letter
 
     async def discard(self, tenant: str, dead_id: str) -> None:
         """Forget it. Raises NotFound `dead_letter_not_found`."""
         if not is_id(dead_id) or not await self._store.dead_delete(tenant, [dead_id]):
-            raise NotFound("no dead letter has this id", code="dead_letter_not_found")
+            raise no_letter()
 
     async def discard_many(
         self, tenant: str, which: DeadFilter, *, max_count: int, before_id: str | None = None
@@ -169,3 +169,8 @@ class DeadLetters:
                 if (before_id := page.reached_id) is None or left_bytes <= 0:
                     break
         return Listed(letters, before_id)
+
+
+def no_letter() -> NotFound:
+    """There is none of this id."""
+    return NotFound("no dead letter has this id", code="dead_letter_not_found")

@@ -50,6 +50,8 @@ class RedriveJob(msgspec.Struct):
     rate_per_s: float
     max_count: int
     started_at_ms: int
+    topic: str | None = None
+    """Of the letters that it is for; None: of all topics."""
     state: str = "running"
     matched_count: int = 0
     redriven_count: int = 0
@@ -102,7 +104,8 @@ class RedriveJobs:
             raise LimitReached(f"as many jobs are running as may: {JOBS_RUNNING_MAX}")
         if len(jobs) >= JOBS_COUNT_MAX:
             del jobs[next(job_id for job_id, job in jobs.items() if job.state != "running")]
-        job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, self._clock.wall_ms())
+        now_ms = self._clock.wall_ms()
+        job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, now_ms, which.topic)
         jobs[job.job_id] = job
         logger.info(
             "redrive job %s: up to %d dead letters of %s in %s, %g a second",
@@ -121,11 +124,7 @@ class RedriveJobs:
         """A job that runs or ended lately. Raises NotFound `job_not_found`."""
         job = self._jobs.get(tenant, {}).get(job_id)
         if job is None:
-            raise NotFound(
-                "no job has this id; jobs end when the server does, and what they had not redriven is "
-                "still there",
-                code="job_not_found",
-            )
+            raise no_job()
         return job
 
     def cancel(self, tenant: str, job_id: str) -> RedriveJob:
@@ -252,3 +251,11 @@ class RedriveJobs:
                 job.failed_count,
                 "" if job.error is None else f"; {job.error}",
             )
+
+
+def no_job() -> NotFound:
+    """There is none of this id."""
+    return NotFound(
+        "no job has this id; jobs end when the server does, and what they had not redriven is still there",
+        code="job_not_found",
+    )

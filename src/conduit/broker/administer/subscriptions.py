@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -280,11 +280,21 @@ class Subscriptions:
         return restored(record.settings, row, self._engine.clock)
 
     # Last, because below it `list` would mean this method.
+    def pattern_of(self, tenant: str, name: str) -> str:
+        """What it is to. Raises NotFound `subscription_not_found`, InvalidRequest."""
+        return self._owned.get(tenant, name).pattern
+
     async def list(
-        self, tenant: str, *, q: str | None, limit: int, after: str | None
+        self,
+        tenant: str,
+        *,
+        q: str | None,
+        limit: int,
+        after: str | None,
+        is_meant: Callable[[str], bool] | None = None,
     ) -> list[SubscriptionView]:
-        """By name: those that contain `q` and come after `after`."""
-        page = await self._owned.page(tenant, q=q, limit=limit, after=after)
+        """By name: those that contain `q` and come after `after`, if what they are to is meant."""
+        page = await self._owned.page(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
         # Some may be deleted while others are looked at.
         return [
             await self._view(record)

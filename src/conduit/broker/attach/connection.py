@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -327,6 +327,11 @@ class Connection:
     def gap_bytes(self) -> int:
         """What gaps take that wait for the socket."""
         return sum(each.size_bytes for each in self._announcements.values())
+
+    @property
+    def places(self) -> Sequence[tuple[str, str | None]]:
+        """Its subscriptions: what they are to, and their names."""
+        return tuple(self._shares)
 
     @property
     def names(self) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 from conduit.broker.topics import Topic
 from conduit.core.message import SubscriptionRecord
@@ -58,13 +59,21 @@ class Durable:
         return list(self._records.values())
 
     async def page(
-        self, tenant: str, *, q: str | None, limit: int, after: str | None
+        self,
+        tenant: str,
+        *,
+        q: str | None,
+        limit: int,
+        after: str | None,
+        is_meant: Callable[[str], bool] | None = None,
     ) -> Sequence[SubscriptionRecord]:
-        """By name: those that contain `q` and come after `after`. What is searched takes as many turns of the
-        loop as it needs."""
+        """By name: those that contain `q` and come after `after`, if what they are to is meant; None: all
+        are. What is searched takes as many turns of the loop as it needs."""
         page: list[SubscriptionRecord] = []
         for names in self._names.get(tenant, SortedNames()).containing(q or "", after):
-            page += [self._records[tenant, name] for name in names[: limit - len(page)]]
+            found = (self._records[tenant, name] for name in names)
+            meant = (each for each in found if is_meant is None or is_meant(each.pattern))
+            page += islice(meant, limit - len(page))
             if len(page) == limit:
                 break
             await asyncio.sleep(0)

@@ -12,30 +12,43 @@ from fastapi.openapi.utils import get_openapi
 from conduit import __version__
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
 from conduit.protocol.records import (
+    AuditAnswer,
+    AuditList,
     BatchAnswer,
     DiscardAnswer,
     JobAnswer,
+    KeyAnswer,
+    KeyCreated,
+    KeyList,
     Moved,
     Receipt,
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
     SubscriptionTopics,
+    TenantAnswer,
+    TenantList,
+    TicketAnswer,
+    TokenAnswer,
     TopicAnswer,
     TopicList,
+    WhoAmI,
 )
 from conduit.server.context import Context
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
+    audit,
     dead_letters,
     docs,
     health,
     index,
+    keys,
     messages,
     problems,
     publish,
     stats,
     subscriptions,
+    tenants,
     topics,
     upgrade,
 )
@@ -43,7 +56,19 @@ from conduit.server.rest.edge import Edge
 from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE, Problem
 
-_NOUNS = (publish, topics, messages, subscriptions, dead_letters, stats, health, index)
+_NOUNS = (
+    publish,
+    topics,
+    messages,
+    subscriptions,
+    dead_letters,
+    stats,
+    keys,
+    tenants,
+    audit,
+    health,
+    index,
+)
 # Records that the document describes; what they are made of comes with them.
 _SHAPES = (
     PublishRequest,
@@ -67,6 +92,16 @@ _SHAPES = (
     stats.History,
     health.Health,
     health.Ready,
+    WhoAmI,
+    KeyAnswer,
+    KeyCreated,
+    KeyList,
+    TenantAnswer,
+    TenantList,
+    TokenAnswer,
+    TicketAnswer,
+    AuditAnswer,
+    AuditList,
     index.Index,
     Problem,
 )

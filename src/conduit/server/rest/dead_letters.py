@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import AfterValidator, BaseModel, Field
 
-from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
+from conduit.broker.administer.dead_letters import no_letter
+from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob, no_job
 from conduit.core.message import DeadLetter
 from conduit.names import (
     ANY_SUBSCRIPTION_SCHEMA,
@@ -20,6 +21,7 @@ from conduit.names import (
 )
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import DiscardAnswer, JobAnswer
+from conduit.server.rest.access import From, Managing, check_filter, hidden
 from conduit.server.rest.inputs import (
     NO_QUERY,
     AnId,
@@ -28,7 +30,6 @@ from conduit.server.rest.inputs import (
     Page,
     Reason,
     Shared,
-    Tenant,
     Text,
     Time,
     decode_cursor,
@@ -36,6 +37,7 @@ from conduit.server.rest.inputs import (
 )
 from conduit.server.rest.replies import answers, fails, optional_time, reply
 from conduit.storage.dead_letters import DeadFilter
+from conduit.tenancy.principal import Principal
 
 router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
 
@@ -57,7 +59,7 @@ Subscription = Annotated[
     Field(description="The subscription it died on; empty: an ephemeral subscriber's."),
 ]
 ReasonFilter = Annotated[Reason | None, Field(description="The whole reason.")]
-From = Annotated[Time | None, Field(description="Died at this time or later.")]
+Since = Annotated[Time | None, Field(description="Died at this time or later.")]
 To = Annotated[Time | None, Field(description="Died before this time.")]
 Search = Annotated[
     Text | None, Field(description="A part of the payload, the key, the message id or the reason.")
@@ -70,7 +72,7 @@ class Which(BaseModel):
     topic: Topic | None = None
     subscription: Subscription = None
     reason: ReasonFilter = None
-    from_time: From = None
+    from_time: Since = None
     to_time: To = None
     q: Search = None
 
@@ -165,6 +167,21 @@ def show(letter: DeadLetter) -> DeadLetterAnswer:
     )
 
 
+async def _own_letter(shared: Shared, caller: Principal, dead_id: str) -> DeadLetter:
+    """One of a topic that the caller may not manage is not there for it."""
+    letter = await shared.broker.dead_letters.get(caller.tenant, dead_id)
+    hidden(caller, ("manage",), letter.topic, no_letter())
+    return letter
+
+
+def _own_job(shared: Shared, caller: Principal, job_id: str) -> RedriveJob:
+    """The same of a job."""
+    job = shared.broker.dead_letters.jobs.get(caller.tenant, job_id)
+    if not caller.is_whole("manage") and (job.topic is None or not caller.may("manage", job.topic)):
+        raise no_job()
+    return job
+
+
 def show_job(job: RedriveJob) -> JobAnswer:
     """The job as it is answered."""
     return JobAnswer(
@@ -183,7 +200,7 @@ def show_job(job: RedriveJob) -> JobAnswer:
 
 @router.get("", responses=answers(DeadLetterList, "overloaded"))
 async def list_dead_letters(
-    shared: Shared, tenant: Tenant, query: Annotated[DeadQuery, Query()]
+    shared: Shared, caller: Managing, query: Annotated[DeadQuery, Query()]
 ) -> Response:
     """List dead letters, newest first. A page ends before it has more than 4 MiB of payloads, keys and
     headers.
@@ -191,8 +208,9 @@ async def list_dead_letters(
     A search ends three seconds after its turn has come with what it has found by then, `searched_to` and
     `next`. If too many search at once, it is refused.
     """
+    check_filter(caller, query.topic)
     found = await shared.broker.dead_letters.list(
-        tenant,
+        caller.tenant,
         _filter(query),
         limit=query.limit,
         before_id=decode_cursor("dead_letters", query.cursor),
@@ -208,14 +226,15 @@ async def list_dead_letters(
 @router.post(
     "/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached", "overloaded")
 )
-async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Response:
+async def redrive_many(shared: Shared, caller: Managing, origin: From, body: Redrive) -> Response:
     """Deliver again those that match and were not redriven yet, oldest first, as a job.
 
     If more than `max_count` match, the newest are taken.
     """
+    check_filter(caller, body.topic)
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     if body.dry_run:
-        counted = await dead_letters.count(tenant, which, max_count=body.max_count)
+        counted = await dead_letters.count(caller.tenant, which, max_count=body.max_count)
         count, error = min(counted.matched_count, body.max_count), None
         if counted.before_id is not None and count < body.max_count:
             since = format_time(time_of(counted.before_id))
@@ -227,34 +246,40 @@ async def redrive_many(shared: Shared, tenant: Tenant, body: Redrive) -> Respons
             JobAnswer(None, "dry_run", count, 0, 0, rate, body.max_count, None, None, error)
         )
     job = dead_letters.jobs.start(
-        tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
+        caller.tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
     )
+    said = body.model_dump(exclude_unset=True, exclude={"dry_run"})
+    await shared.audit.done(caller, origin, "dead_letter.redrive", job.job_id, **said)
     return reply(show_job(job))
 
 
 @router.post("/discard", dependencies=[NO_QUERY], responses=answers(DiscardAnswer, "overloaded"))
-async def discard_many(shared: Shared, tenant: Tenant, body: Discard) -> Response:
+async def discard_many(shared: Shared, caller: Managing, origin: From, body: Discard) -> Response:
     """Delete those that match for good, the newest first, up to `max_count`.
 
     It ends after three seconds as well. If there may be more, `next` is set: repeat the request with it as
     `cursor`. What dies in the meantime is newer, and stays.
     """
+    check_filter(caller, body.topic)
     dead_letters, which = shared.broker.dead_letters, _filter(body)
     before_id = decode_cursor("discard", body.cursor)
     if body.dry_run:
-        done = await dead_letters.count(tenant, which, before_id)
+        done = await dead_letters.count(caller.tenant, which, before_id)
     else:
         done = await dead_letters.discard_many(
-            tenant, which, max_count=body.max_count, before_id=before_id
+            caller.tenant, which, max_count=body.max_count, before_id=before_id
         )
+        said = body.model_dump(exclude_unset=True, exclude={"dry_run", "cursor"})
+        said["discarded_count"] = done.discarded_count
+        await shared.audit.done(caller, origin, "dead_letter.discard", "", **said)
     following = None if done.before_id is None else encode_cursor("discard", done.before_id)
     return reply(DiscardAnswer(done.matched_count, done.discarded_count, following))
 
 
 @router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))
-async def get_job(shared: Shared, tenant: Tenant, job_id: AnId) -> Response:
+async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
     """Look at a job. The last 100 are kept, until the server stops."""
-    return reply(show_job(shared.broker.dead_letters.jobs.get(tenant, job_id)))
+    return reply(show_job(_own_job(shared, caller, job_id)))
 
 
 @router.delete(
@@ -262,25 +287,33 @@ async def get_job(shared: Shared, tenant: Tenant, job_id: AnId) -> Response:
     dependencies=[NO_QUERY],
     responses=answers(JobAnswer, "job_not_found", "conflict"),
 )
-async def cancel_job(shared: Shared, tenant: Tenant, job_id: AnId) -> Response:
+async def cancel_job(shared: Shared, caller: Managing, origin: From, job_id: AnId) -> Response:
     """Stop a job; what was redriven stays so."""
-    return reply(show_job(shared.broker.dead_letters.jobs.cancel(tenant, job_id)))
+    _own_job(shared, caller, job_id)
+    job = shared.broker.dead_letters.jobs.cancel(caller.tenant, job_id)
+    await shared.audit.done(caller, origin, "job.cancel", job_id)
+    return reply(show_job(job))
 
 
 @router.get(
     "/{id}", dependencies=[NO_QUERY], responses=answers(DeadLetterAnswer, "dead_letter_not_found")
 )
-async def get_dead_letter(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
+async def get_dead_letter(shared: Shared, caller: Managing, dead_id: AnId) -> Response:
     """Look at one dead letter."""
-    return reply(show(await shared.broker.dead_letters.get(tenant, dead_id)))
+    return reply(show(await _own_letter(shared, caller, dead_id)))
 
 
 @router.delete(
     "/{id}", status_code=204, dependencies=[NO_QUERY], responses=fails("dead_letter_not_found")
 )
-async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
+async def discard_dead_letter(
+    shared: Shared, caller: Managing, origin: From, dead_id: AnId
+) -> Response:
     """Delete one dead letter for good."""
-    await shared.broker.dead_letters.discard(tenant, dead_id)
+    if not caller.is_whole("manage"):
+        await _own_letter(shared, caller, dead_id)
+    await shared.broker.dead_letters.discard(caller.tenant, dead_id)
+    await shared.audit.done(caller, origin, "dead_letter.discard", dead_id)
     return Response(status_code=204)
 
 
@@ -299,9 +332,13 @@ async def discard_dead_letter(shared: Shared, tenant: Tenant, dead_id: AnId) -> 
         "subscription_full",
     ),
 )
-async def redrive(shared: Shared, tenant: Tenant, dead_id: AnId) -> Response:
+async def redrive(shared: Shared, caller: Managing, origin: From, dead_id: AnId) -> Response:
     """Deliver it again to the subscription that it died on, with attempts from 1.
 
     One of an ephemeral subscriber is published anew to its topic.
     """
-    return reply(show(await shared.broker.dead_letters.redrive(tenant, dead_id)))
+    if not caller.is_whole("manage"):
+        await _own_letter(shared, caller, dead_id)
+    letter = await shared.broker.dead_letters.redrive(caller.tenant, dead_id)
+    await shared.audit.done(caller, origin, "dead_letter.redrive", dead_id)
+    return reply(show(letter))

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from conduit.errors import InvalidRequest
-from conduit.names import DEFAULT_TENANT, ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA
+from conduit.names import ID_SCHEMA, SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA
 from conduit.protocol.codec import parse_time
 from conduit.protocol.faults import refuse
 from conduit.protocol.frames import StartSpec
@@ -52,12 +52,7 @@ async def _context(request: Request) -> Context:
     return context
 
 
-async def _tenant() -> str:
-    return DEFAULT_TENANT
-
-
 Shared = Annotated[Context, Depends(_context)]
-Tenant = Annotated[str, Depends(_tenant)]
 
 # The broker checks names, with codes of its own: here their grammar is only described.
 TopicName = Annotated[

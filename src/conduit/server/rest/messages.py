@@ -9,16 +9,16 @@ from fastapi import APIRouter, Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field
 
-from conduit.broker.administer.browse import Window
+from conduit.broker.administer.browse import Window, no_message
 from conduit.core.message import Message
 from conduit.protocol.codec import format_time
+from conduit.server.rest.access import Reading, hidden
 from conduit.server.rest.inputs import (
     NO_QUERY,
     AnId,
     Number,
     QueryModel,
     Shared,
-    Tenant,
     Time,
     TopicName,
 )
@@ -98,19 +98,20 @@ def fields(topic: str, message: Message) -> dict[str, Any]:
     "/topics/{name}/messages", responses=answers(MessageList, "topic_not_found", "overloaded")
 )
 async def list_messages(
-    shared: Shared, tenant: Tenant, name: TopicName, query: Annotated[MessageQuery, Query()]
+    shared: Shared, caller: Reading, name: TopicName, query: Annotated[MessageQuery, Query()]
 ) -> Response:
     """Browse the stored messages of a topic; nothing is consumed.
 
     A page ends before it has more than 4 MiB of payloads, keys and headers.
     """
+    caller.check(("manage", "subscribe"), name)
     window = Window(
         from_seq=query.from_seq,
         from_ms=query.from_time,
         to_ms=query.to_time,
         descending=query.order == "desc",
     )
-    found, following = await shared.broker.messages.browse(tenant, name, window, query.limit)
+    found, following = await shared.broker.messages.browse(caller.tenant, name, window, query.limit)
     shown = [MessageAnswer(**fields(name, message)) for message in found]
     return reply(MessageList(shown, following))
 
@@ -120,9 +121,10 @@ async def list_messages(
     dependencies=[NO_QUERY],
     responses=answers(MessageDetail, "message_not_found"),
 )
-async def get_message(shared: Shared, tenant: Tenant, message_id: AnId) -> Response:
+async def get_message(shared: Shared, caller: Reading, message_id: AnId) -> Response:
     """Look at one stored message and what became of it in each durable subscription."""
-    topic, message, states = await shared.broker.messages.get(tenant, message_id)
+    topic, message, states = await shared.broker.messages.get(caller.tenant, message_id)
+    hidden(caller, ("manage", "subscribe"), topic.name, no_message())
     deliveries = [
         DeliveryAnswer(
             subscription=state.subscription,

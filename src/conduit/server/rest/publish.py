@@ -18,7 +18,8 @@ from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
 from conduit.protocol.records import BatchAnswer, Receipt
-from conduit.server.rest.inputs import NO_QUERY, Shared, Tenant
+from conduit.server.rest.access import Publishing
+from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import JSON, answers
 
 router = APIRouter(prefix="/api/publish", tags=["publish"])
@@ -48,7 +49,7 @@ def _body(shape: type) -> dict[str, Any]:
 )
 async def publish(
     shared: Shared,
-    tenant: Tenant,
+    caller: Publishing,
     request: Request,
     idempotency_key: Annotated[
         Annotated[str, Field(json_schema_extra=KEY_SCHEMA)] | None, Header()
@@ -56,8 +57,9 @@ async def publish(
 ) -> Response:
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)
+    caller.check(("publish",), message.topic)
     request.state.is_told = True
-    receipt = await result_of(partial(shared.broker.publish, tenant, message))
+    receipt = await result_of(partial(shared.broker.publish, caller.tenant, message))
     return Response(encode_json(receipt), media_type=JSON)
 
 
@@ -77,9 +79,11 @@ async def publish(
     ),
     openapi_extra=_body(PublishBatchRequest),
 )
-async def publish_batch(shared: Shared, tenant: Tenant, request: Request) -> Response:
+async def publish_batch(shared: Shared, caller: Publishing, request: Request) -> Response:
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body(), shared.limits.max_batch_count)
+    for topic in {each.topic for each in batch.messages}:
+        caller.check(("publish",), topic)
     request.state.is_told = True
-    receipts = await result_of(partial(shared.broker.publish_batch, tenant, batch.messages))
+    receipts = await result_of(partial(shared.broker.publish_batch, caller.tenant, batch.messages))
     return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)

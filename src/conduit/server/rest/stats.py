@@ -10,6 +10,7 @@ from pydantic import Field
 
 from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample
 from conduit.protocol.codec import format_time
+from conduit.server.rest.access import Anybody
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.replies import answers, reply
 
@@ -82,7 +83,7 @@ def show(sample: Sample) -> SampleAnswer:
 
 
 @router.get("", dependencies=[NO_QUERY], responses=answers(StatsAnswer))
-async def stats(shared: Shared) -> Response:
+async def stats(shared: Shared, _caller: Anybody) -> Response:
     """What the node does now."""
     broker = shared.broker
     now = broker.clock.now()
@@ -109,7 +110,9 @@ async def stats(shared: Shared) -> Response:
 
 
 @router.get("/history", responses=answers(History))
-async def history(shared: Shared, query: Annotated[HistoryQuery, Query()]) -> Response:
+async def history(
+    shared: Shared, _caller: Anybody, query: Annotated[HistoryQuery, Query()]
+) -> Response:
     """Samples of the last hour, for charts."""
     samples = list(shared.broker.stats.history)[-query.limit :]
     return reply(History(SAMPLE_INTERVAL_S, [show(sample) for sample in samples]))

@@ -20,6 +20,7 @@ from conduit.protocol.records import (
     SubscriptionList,
     SubscriptionTopics,
 )
+from conduit.server.rest.access import From, Managing, manageable
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -27,12 +28,12 @@ from conduit.server.rest.inputs import (
     Shared,
     Start,
     SubscriptionName,
-    Tenant,
     Text,
     cut_page,
     decode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, reply
+from conduit.tenancy.principal import Principal
 
 router = APIRouter(prefix="/api/subscriptions", tags=["subscriptions"])
 
@@ -83,6 +84,14 @@ class SubscriptionQuery(Page):
     q: Text | None = Field(None, description="A part of the name.")
 
 
+def check_own(shared: Shared, caller: Principal, name: str) -> None:
+    """Raise Forbidden if the subscription is to topics that the caller may not manage."""
+    if caller.is_whole("manage"):
+        return
+    if not caller.may("manage", shared.broker.subscriptions.pattern_of(caller.tenant, name)):
+        raise caller.refusal(("manage",), name)
+
+
 def show(view: SubscriptionView) -> SubscriptionAnswer:
     """The subscription as it is answered."""
     record = view.record
@@ -106,12 +115,12 @@ def show(view: SubscriptionView) -> SubscriptionAnswer:
 
 @router.get("", responses=answers(SubscriptionList))
 async def list_subscriptions(
-    shared: Shared, tenant: Tenant, query: Annotated[SubscriptionQuery, Query()]
+    shared: Shared, caller: Managing, query: Annotated[SubscriptionQuery, Query()]
 ) -> Response:
     """List durable subscriptions by name."""
     after = decode_cursor("subscriptions", query.cursor)
     views = await shared.broker.subscriptions.list(
-        tenant, q=query.q, limit=query.limit + 1, after=after
+        caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=manageable(caller)
     )
     page, following = cut_page(views, query.limit, "subscriptions", lambda view: view.record.name)
     return reply(SubscriptionList([show(view) for view in page], following))
@@ -130,11 +139,12 @@ async def list_subscriptions(
         status=201,
     ),
 )
-async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscription) -> Response:
+async def create_subscription(shared: Shared, caller: Managing, body: NewSubscription) -> Response:
     """Create a durable subscription before anyone attaches to it."""
+    caller.check(("manage",), body.topic)
     settings = msgspec.structs.replace(DURABLE, **body.given())
     view = await shared.broker.subscriptions.create(
-        tenant, body.name, body.topic, settings, body.start
+        caller.tenant, body.name, body.topic, settings, body.start
     )
     shown = msgspec.structs.asdict(show(view))
     return reply(SubscriptionCreated(**shown, gaps=view.gaps, more_gaps=view.more_gaps), 201)
@@ -145,9 +155,10 @@ async def create_subscription(shared: Shared, tenant: Tenant, body: NewSubscript
     dependencies=[NO_QUERY],
     responses=answers(SubscriptionAnswer, "subscription_not_found"),
 )
-async def get_subscription(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+async def get_subscription(shared: Shared, caller: Managing, name: SubscriptionName) -> Response:
     """Look at one subscription."""
-    return reply(show(await shared.broker.subscriptions.get(tenant, name)))
+    check_own(shared, caller, name)
+    return reply(show(await shared.broker.subscriptions.get(caller.tenant, name)))
 
 
 @router.get(
@@ -155,12 +166,13 @@ async def get_subscription(shared: Shared, tenant: Tenant, name: SubscriptionNam
     responses=answers(SubscriptionTopics, "subscription_not_found"),
 )
 async def list_subscription_topics(
-    shared: Shared, tenant: Tenant, name: SubscriptionName, query: Annotated[Page, Query()]
+    shared: Shared, caller: Managing, name: SubscriptionName, query: Annotated[Page, Query()]
 ) -> Response:
     """List how far a subscription is in each of its topics, by name."""
+    check_own(shared, caller, name)
     after = decode_cursor("subscription-topics", query.cursor)
     topics = shared.broker.subscriptions.topics
-    found = await topics(tenant, name, limit=query.limit + 1, after=after)
+    found = await topics(caller.tenant, name, limit=query.limit + 1, after=after)
     page, following = cut_page(found, query.limit, "subscription-topics", lambda place: place.topic)
     return reply(SubscriptionTopics(page, following))
 
@@ -171,10 +183,13 @@ async def list_subscription_topics(
     responses=answers(SubscriptionAnswer, "subscription_not_found"),
 )
 async def change_subscription(
-    shared: Shared, tenant: Tenant, name: SubscriptionName, body: SubscriptionChange
+    shared: Shared, caller: Managing, origin: From, name: SubscriptionName, body: SubscriptionChange
 ) -> Response:
     """Change settings; what is in flight keeps its deadlines."""
-    return reply(show(await shared.broker.subscriptions.update(tenant, name, body.given())))
+    check_own(shared, caller, name)
+    view = await shared.broker.subscriptions.update(caller.tenant, name, body.given())
+    await shared.audit.done(caller, origin, "subscription.change", name, **body.given())
+    return reply(show(view))
 
 
 @router.delete(
@@ -183,9 +198,13 @@ async def change_subscription(
     dependencies=[NO_QUERY],
     responses=fails("subscription_not_found"),
 )
-async def delete_subscription(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+async def delete_subscription(
+    shared: Shared, caller: Managing, origin: From, name: SubscriptionName
+) -> Response:
     """Delete a subscription with its progress; its dead letters stay."""
-    await shared.broker.subscriptions.delete(tenant, name)
+    check_own(shared, caller, name)
+    await shared.broker.subscriptions.delete(caller.tenant, name)
+    await shared.audit.done(caller, origin, "subscription.delete", name)
     return Response(status_code=204)
 
 
@@ -194,10 +213,17 @@ async def delete_subscription(shared: Shared, tenant: Tenant, name: Subscription
     dependencies=[NO_QUERY],
     responses=answers(Moved, "subscription_not_found"),
 )
-async def seek(shared: Shared, tenant: Tenant, name: SubscriptionName, body: Seek) -> Response:
+async def seek(
+    shared: Shared, caller: Managing, origin: From, name: SubscriptionName, body: Seek
+) -> Response:
     """Move a subscription back or forth; what was unsettled is forgotten."""
+    check_own(shared, caller, name)
     seek = shared.broker.subscriptions.seek
-    return reply(await seek(tenant, name, body.start, dry_run=body.dry_run))
+    moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
+    if not body.dry_run:
+        start = msgspec.to_builtins(body.start)
+        await shared.audit.done(caller, origin, "subscription.seek", name, start=start)
+    return reply(moved)
 
 
 @router.post(
@@ -205,9 +231,12 @@ async def seek(shared: Shared, tenant: Tenant, name: SubscriptionName, body: See
     dependencies=[NO_QUERY],
     responses=answers(SubscriptionAnswer, "subscription_not_found"),
 )
-async def pause(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+async def pause(shared: Shared, caller: Managing, origin: From, name: SubscriptionName) -> Response:
     """Stop delivering; messages go on being kept."""
-    return reply(show(await shared.broker.subscriptions.pause(tenant, name)))
+    check_own(shared, caller, name)
+    view = await shared.broker.subscriptions.pause(caller.tenant, name)
+    await shared.audit.done(caller, origin, "subscription.pause", name)
+    return reply(show(view))
 
 
 @router.post(
@@ -215,6 +244,11 @@ async def pause(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Respo
     dependencies=[NO_QUERY],
     responses=answers(SubscriptionAnswer, "subscription_not_found"),
 )
-async def resume(shared: Shared, tenant: Tenant, name: SubscriptionName) -> Response:
+async def resume(
+    shared: Shared, caller: Managing, origin: From, name: SubscriptionName
+) -> Response:
     """Deliver again."""
-    return reply(show(await shared.broker.subscriptions.resume(tenant, name)))
+    check_own(shared, caller, name)
+    view = await shared.broker.subscriptions.resume(caller.tenant, name)
+    await shared.audit.done(caller, origin, "subscription.resume", name)
+    return reply(show(view))

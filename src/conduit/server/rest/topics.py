@@ -14,12 +14,12 @@ from conduit.names import TOPIC_SCHEMA
 from conduit.protocol import records
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import TopicAnswer, TopicList
+from conduit.server.rest.access import From, Managing, Reading, readable
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
     Page,
     Shared,
-    Tenant,
     Text,
     TopicName,
     cut_page,
@@ -81,11 +81,13 @@ def show(shared: Shared, topic: Topic) -> TopicAnswer:
 
 @router.get("", responses=answers(TopicList))
 async def list_topics(
-    shared: Shared, tenant: Tenant, query: Annotated[TopicQuery, Query()]
+    shared: Shared, caller: Reading, query: Annotated[TopicQuery, Query()]
 ) -> Response:
     """List topics by name."""
     after = decode_cursor("topics", query.cursor)
-    topics = await shared.broker.topics.page(tenant, q=query.q, limit=query.limit + 1, after=after)
+    topics = await shared.broker.topics.page(
+        caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=readable(caller)
+    )
     page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
     return reply(TopicList([show(shared, topic) for topic in page], following))
 
@@ -96,32 +98,39 @@ async def list_topics(
     dependencies=[NO_QUERY],
     responses=answers(TopicAnswer, "invalid_topic", "topic_exists", "limit_reached", status=201),
 )
-async def create_topic(shared: Shared, tenant: Tenant, body: NewTopic) -> Response:
+async def create_topic(shared: Shared, caller: Managing, body: NewTopic) -> Response:
     """Create a topic."""
+    caller.check(("manage",), body.name)
     retention = body.retention.over(shared.default_retention)
-    return reply(show(shared, await shared.broker.topics.create(tenant, body.name, retention)), 201)
+    return reply(
+        show(shared, await shared.broker.topics.create(caller.tenant, body.name, retention)), 201
+    )
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
-async def get_topic(shared: Shared, tenant: Tenant, name: TopicName) -> Response:
+async def get_topic(shared: Shared, caller: Reading, name: TopicName) -> Response:
     """Look at one topic."""
-    return reply(show(shared, shared.broker.topics.get(tenant, name)))
+    caller.check(("manage", "subscribe"), name)
+    return reply(show(shared, shared.broker.topics.get(caller.tenant, name)))
 
 
 @router.patch("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
 async def change_topic(
-    shared: Shared, tenant: Tenant, name: TopicName, body: TopicChange
+    shared: Shared, caller: Managing, name: TopicName, body: TopicChange
 ) -> Response:
     """Change what a topic keeps; takes effect within seconds."""
+    caller.check(("manage",), name)
     topics = shared.broker.topics
-    retention = body.retention.over(topics.get(tenant, name).retention)
-    return reply(show(shared, await topics.update(tenant, name, retention)))
+    retention = body.retention.over(topics.get(caller.tenant, name).retention)
+    return reply(show(shared, await topics.update(caller.tenant, name, retention)))
 
 
 @router.delete(
     "/{name}", status_code=204, dependencies=[NO_QUERY], responses=fails("topic_not_found")
 )
-async def delete_topic(shared: Shared, tenant: Tenant, name: TopicName) -> Response:
+async def delete_topic(shared: Shared, caller: Managing, origin: From, name: TopicName) -> Response:
     """Delete a topic with its messages and disconnect its subscribers."""
-    await shared.broker.topics.delete(tenant, name)
+    caller.check(("manage",), name)
+    await shared.broker.topics.delete(caller.tenant, name)
+    await shared.audit.done(caller, origin, "topic.delete", name)
     return Response(status_code=204)

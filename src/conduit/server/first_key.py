@@ -1,0 +1,63 @@
+"""The operator's first key: made when authentication begins and there is no key, and shown to nobody else.
+
+It goes to the terminal, or into a file that only its owner can read; a log is read by many, and kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from conduit.errors import ConfigError
+from conduit.settings import Settings
+from conduit.tenancy.opening import Tenancy, make_first_key
+
+FILE_NAME = "conduit-admin-key"
+
+logger = logging.getLogger(__name__)
+
+
+def secret_of(secret: SecretStr | None) -> str | None:
+    """What it holds."""
+    return None if secret is None else secret.get_secret_value()
+
+
+async def offer_first_key(settings: Settings, tenancy: Tenancy) -> None:
+    """Make it, if there is none, and say where it is. Raises ConfigError if there is no place for it."""
+    path = settings.admin_key_file
+    if tenancy.registry.has_keys:
+        return
+    if settings.default_api_key is not None and path is None:
+        logger.info(
+            "there is no operator's key, and DEFAULT_API_KEY makes no tenants: CONDUIT_ADMIN_KEY_FILE says "
+            "where to put one"
+        )
+        return
+    if path is None and not sys.stderr.isatty():
+        database = settings.database_path
+        path = (Path() if database is None else database.parent) / FILE_NAME
+    try:
+        await make_first_key(tenancy, path, _show)
+    except OSError as error:
+        raise ConfigError(
+            [
+                f"The first admin key cannot be written to {path}: {error.strerror or error}. "
+                "Set CONDUIT_ADMIN_KEY_FILE to a file that does not exist, in a directory that does."
+            ]
+        ) from error
+    if path is not None:
+        logger.warning(
+            "the first admin key is in %s: take it from there, and remove the file", path
+        )
+
+
+def _show(key: str) -> None:
+    """Past the log."""
+    print(
+        f"\nThis is the operator's API key. It is shown once:\n\n  {key}\n",
+        file=sys.stderr,
+        flush=True,
+    )

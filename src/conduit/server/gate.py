@@ -1,0 +1,87 @@
+"""Who asks: the credential of a request, or of a socket, as somebody with rights.
+
+One for all connections. Where there is no authentication everybody is `anyone`, and credentials are not
+looked at. Failed sign-ins are counted for the audit log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from conduit.errors import ConduitError, Forbidden, Unauthenticated
+from conduit.server import kernel
+from conduit.server.head import Head, Route
+from conduit.tenancy.audit import Audit
+from conduit.tenancy.principal import NOT_KNOWN, Nobody, Principal, make_anyone
+from conduit.tenancy.registry import Registry
+
+_TENANT_HEADER = "x-conduit-tenant"
+# What is asked by those who have no credential, and answered whatever credential they have.
+_OPEN = frozenset({Route.PROBE})
+
+
+class Gate:
+    """Tells callers apart; `registry` None: there is no authentication."""
+
+    def __init__(self, registry: Registry | None = None, audit: Audit | None = None) -> None:
+        self._registry = registry
+        self._audit = audit
+        self.nobody: Principal = make_anyone() if registry is None else Nobody()
+        """Who gives no credential."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no authentication."""
+        return self._registry is None
+
+    def admit(
+        self, head: Head, credential: bytes | None, transport: asyncio.BaseTransport | None
+    ) -> Principal:
+        """Who has sent this head, with the credential that was in it. Somebody who is not known, for whatever
+        reason, is a Nobody that says it."""
+        if credential is None or self._registry is None:
+            return self.nobody
+        try:
+            caller = self.sign_in(credential, transport)
+            name = head.headers.get(_TENANT_HEADER)
+            if name is not None and caller.may("admin"):
+                return self._registry.acting_for(caller, name)
+        except ConduitError as error:
+            return self.nobody if head.route in _OPEN else Nobody(error)
+        return caller
+
+    def sign_in(self, credential: bytes, transport: asyncio.BaseTransport | None) -> Principal:
+        """Raises Unauthenticated, Unavailable."""
+        if self._registry is None:
+            return self.nobody
+        try:
+            return self._registry.authenticate(credential)
+        except Unauthenticated:
+            if self._audit is not None:
+                self._audit.sign_in_failed(kernel.peer_address(transport))
+            raise
+
+    async def redeem(self, ticket: bytes, transport: asyncio.BaseTransport | None) -> Principal:
+        """Who has got a one-time ticket. Raises Unauthenticated, Unavailable."""
+        raise Unauthenticated(NOT_KNOWN)
+
+    def renewed(self, caller: Principal) -> Principal:
+        """The same caller, as it is now. Raises Unauthenticated, Unavailable."""
+        return caller if self._registry is None else self._registry.renewed(caller)
+
+    def refreshed(
+        self, caller: Principal, credential: bytes, transport: asyncio.BaseTransport | None
+    ) -> Principal:
+        """Who signs in again on a connection that is `caller`'s. Raises as `sign_in`; Forbidden for one of
+        another tenant."""
+        again = self.sign_in(credential, transport)
+        if self._registry is not None and again.may("admin"):
+            again = self._registry.acting_for(again, caller.tenant)
+        if again.tenant != caller.tenant:
+            raise Forbidden("the key or token is of another tenant than this connection")
+        return again
+
+
+def not_in_time() -> Unauthenticated:
+    """What a socket is told that does not sign in."""
+    return Unauthenticated(f"{NOT_KNOWN}: it did not come in time")

@@ -1,0 +1,110 @@
+"""Who asks, and whether they may: the dependency of every route that is not for everybody.
+
+The front has checked the credential and put the caller into the scope. Here is only whether it has one of the
+rights that the route needs; for which topics is the route's to ask, once it knows the topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from conduit.errors import Forbidden, NotFound
+from conduit.grants import Scope
+from conduit.server.context import Context
+from conduit.server.control import CALLER
+from conduit.tenancy.audit import Origin
+from conduit.tenancy.principal import Principal
+
+
+def caller_of(request: Request) -> Principal:
+    """Who asks: nobody, if the front did not say it."""
+    context: Context = request.app.state.context
+    caller: Principal = request.scope.get(CALLER, context.gate.nobody)
+    return caller
+
+
+class Needs:
+    """A dependency: a caller that has one of the rights."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        self.scopes = scopes
+
+    async def __call__(self, request: Request) -> Principal:
+        """Raises Unauthenticated, Forbidden."""
+        caller = caller_of(request)
+        if not caller.is_known:
+            raise caller.refusal(self.scopes)
+        caller.check(self.scopes)
+        return caller
+
+
+class Known(Needs):
+    """A dependency: a caller that is known, whatever its rights."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Raises Unauthenticated."""
+        caller = caller_of(request)
+        if not caller.is_known:
+            raise caller.refusal(())
+        return caller
+
+
+Publishing = Annotated[Principal, Depends(Needs("publish"))]
+Managing = Annotated[Principal, Depends(Needs("manage"))]
+Reading = Annotated[Principal, Depends(Needs("manage", "subscribe"))]
+"""Of what subscribers may read as well."""
+Operating = Annotated[Principal, Depends(Needs("admin"))]
+Anybody = Annotated[Principal, Depends(Known())]
+
+
+def whole(caller: Principal) -> Principal:
+    """The caller, if it may manage all of the tenant. Raises Forbidden."""
+    if not caller.is_whole("manage"):
+        raise Forbidden("the key or token gives the right to manage only for some topics")
+    return caller
+
+
+def manageable(caller: Principal) -> Callable[[str], bool] | None:
+    """Which topics, or patterns, it may manage; None: all."""
+    if caller.is_whole("manage"):
+        return None
+    return lambda topic: caller.may("manage", topic)
+
+
+def readable(caller: Principal) -> Callable[[str], bool] | None:
+    """Which topics, or patterns, it may see in a list; None: all."""
+    if caller.is_whole("manage") or caller.is_whole("subscribe"):
+        return None
+    return lambda topic: caller.may("manage", topic) or caller.may("subscribe", topic)
+
+
+def hidden(caller: Principal, scopes: tuple[Scope, ...], topic: str, error: NotFound) -> None:
+    """What was found is about this topic, or pattern: raise as if it had not been, if the caller has no
+    right to it."""
+    if not any(caller.may(scope, topic) for scope in scopes):
+        raise error
+
+
+def check_filter(caller: Principal, topic: str | None) -> None:
+    """Many things are asked for, of this topic or of all: raise Forbidden if some are not the caller's."""
+    if topic is None:
+        if not caller.is_whole("manage"):
+            raise Forbidden(
+                "the key or token gives the right to manage only for some topics: name one of them",
+                field="topic",
+            )
+    else:
+        caller.check(("manage",), topic)
+
+
+async def _origin(request: Request) -> Origin:
+    return Origin(
+        request.client.host if request.client is not None else "", request.state.request_id
+    )
+
+
+From = Annotated[Origin, Depends(_origin)]
+"""Where a request came from, for the audit log."""

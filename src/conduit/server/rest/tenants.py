@@ -1,0 +1,124 @@
+"""`/api/tenants`: for the operator"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+
+from conduit.core.access import TenantRecord
+from conduit.limits import NO_LIMITS
+from conduit.names import TENANT_SCHEMA
+from conduit.protocol.codec import format_time
+from conduit.protocol.records import TenantAnswer, TenantList, Usage
+from conduit.server.rest.access import From, Operating
+from conduit.server.rest.inputs import NO_QUERY, Body, Page, Shared, cut_page, decode_cursor
+from conduit.server.rest.keys import LimitsChange, required
+from conduit.server.rest.replies import answers, fails, reply
+
+router = APIRouter(prefix="/api/tenants", tags=["tenants"])
+
+TenantName = Annotated[
+    str, Path(alias="name", description="A tenant's name.", json_schema_extra=TENANT_SCHEMA)
+]
+
+
+class NewTenant(Body):
+    """Limits that are left out are none."""
+
+    name: str = Field(json_schema_extra=TENANT_SCHEMA)
+    limits: LimitsChange = LimitsChange()
+
+
+class ChangedTenant(Body):
+    """What to change of a tenant."""
+
+    limits: LimitsChange
+
+
+def show(shared: Shared, record: TenantRecord) -> TenantAnswer:
+    """The tenant as it is answered."""
+    registry = required(shared).registry
+    usage = dict.fromkeys(
+        (
+            "topics",
+            "subscriptions",
+            "connections",
+            "stored_bytes",
+            "dead_letters",
+            "pending_retries",
+        ),
+        0,
+    )  # USAGE
+    return TenantAnswer(
+        name=record.name,
+        created_at=format_time(record.created_at_ms),
+        limits=record.limits,
+        usage=Usage(**usage, keys=registry.key_count(record.name)),
+    )
+
+
+@router.get("", responses=answers(TenantList))
+async def list_tenants(
+    shared: Shared, _caller: Operating, query: Annotated[Page, Query()]
+) -> Response:
+    """List all tenants by name."""
+    after = decode_cursor("tenants", query.cursor) or ""
+    records = required(shared).registry.tenants()
+    some = [record for record in records if record.name > after][: query.limit + 1]
+    page, following = cut_page(some, query.limit, "tenants", lambda record: record.name)
+    return reply(TenantList([show(shared, record) for record in page], following))
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[NO_QUERY],
+    responses=answers(TenantAnswer, "invalid_name", "tenant_exists", "limit_reached", status=201),
+)
+async def create_tenant(
+    shared: Shared, caller: Operating, origin: From, body: NewTenant
+) -> Response:
+    """Create a tenant."""
+    record = await required(shared).accounts.create_tenant(body.name, body.limits.over(NO_LIMITS))
+    limits = msgspec.to_builtins(record.limits)
+    await shared.audit.done(caller, origin, "tenant.create", record.name, limits=limits)
+    return reply(show(shared, record), 201)
+
+
+@router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TenantAnswer, "tenant_not_found"))
+async def get_tenant(shared: Shared, _caller: Operating, name: TenantName) -> Response:
+    """Look at one tenant, and at what it uses."""
+    return reply(show(shared, required(shared).registry.tenant(name)))
+
+
+@router.patch(
+    "/{name}", dependencies=[NO_QUERY], responses=answers(TenantAnswer, "tenant_not_found")
+)
+async def change_tenant(
+    shared: Shared, caller: Operating, origin: From, name: TenantName, body: ChangedTenant
+) -> Response:
+    """Change a tenant's limits; they count at once."""
+    tenancy = required(shared)
+    limits = body.limits.over(tenancy.registry.tenant(name).limits)
+    record = await tenancy.accounts.change_tenant(name, limits)
+    told = msgspec.to_builtins(record.limits)
+    await shared.audit.done(caller, origin, "tenant.change", name, limits=told)
+    return reply(show(shared, record))
+
+
+@router.delete(
+    "/{name}",
+    status_code=204,
+    dependencies=[NO_QUERY],
+    responses=fails("tenant_not_found", "tenant_not_empty", "forbidden"),
+)
+async def delete_tenant(
+    shared: Shared, caller: Operating, origin: From, name: TenantName
+) -> Response:
+    """Delete a tenant that has no topics and no subscriptions, with its keys and dead letters."""
+    await required(shared).accounts.delete_tenant(name)
+    await shared.audit.done(caller, origin, "tenant.delete", name)
+    return Response(status_code=204)

@@ -1,0 +1,179 @@
+"""Who a WebSocket is: signed in by its upgrade, by a ticket or by an `auth` frame, and for how long.
+
+Until it has signed in nothing is read but that frame, which must come soon and be small. Once a second it is
+looked whether the credential is still good: so a socket ends within two seconds of its token, or of a key
+that was revoked, on this server or on another.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+
+from conduit.errors import ConduitError, Forbidden, InvalidRequest, StateError, Unauthenticated
+from conduit.protocol.codec import decode_client_frame, decode_ref, format_time, server_frame
+from conduit.protocol.codes import CLOSE_FORBIDDEN, CLOSE_TOO_BIG, CLOSE_UNAUTHENTICATED
+from conduit.protocol.frames import Auth, Authenticated
+from conduit.server.context import Context
+from conduit.server.watched_socket import WatchedWebSocket
+from conduit.tenancy.principal import NOT_KNOWN, Principal
+
+# Of a frame before the sign-in: a credential may have 8 KiB.
+UNSIGNED_MAX_BYTES = 9 * 1024
+
+
+class SigningWebSocket(WatchedWebSocket):
+    """A WebSocket that is somebody's. The subclass does what it is there for, once it is."""
+
+    __slots__ = ("_caller", "_opened_at", "_redeeming", "_ticket")
+
+    def __init__(self, context: Context, caller: Principal | None, ticket: bytes | None) -> None:
+        super().__init__(context)
+        # None until it has signed in.
+        self._caller = caller
+        self._ticket = ticket
+        self._redeeming: asyncio.Task[Principal] | None = None
+        self._opened_at = context.now()
+
+    @abc.abstractmethod
+    def on_signed_in(self, caller: Principal) -> None:
+        """It is this one's. Called once; raises ConduitError if it may not be."""
+
+    @abc.abstractmethod
+    def may_go_on(self, caller: Principal) -> bool:
+        """Whether all that the connection does is allowed, with these rights."""
+
+    @abc.abstractmethod
+    def fail(self, ref: str | None, error: ConduitError) -> None:
+        """Tell the peer of an error, and close if that is what it means."""
+
+    def open_signed(self) -> None:
+        """The socket is open: sign in with what came with the upgrade, or wait for the frame."""
+        if self._caller is not None:
+            caller, self._caller = self._caller, None
+            self._signed_in(caller)
+            return
+        self._context.unsigned.add(self)
+        if self._ticket is not None:
+            self.pause_reading()
+            work = self._context.gate.redeem(self._ticket, self._transport)
+            self._redeeming = asyncio.get_running_loop().create_task(work)
+            self._redeeming.add_done_callback(self._redeemed)
+
+    def close_signed(self) -> None:
+        """The connection is gone."""
+        self._context.unsigned.remove(self)
+        if self._redeeming is not None:
+            self._redeeming.cancel()
+
+    def check(self, now: float) -> None:
+        """See `WebSocket.check`."""
+        super().check(now)
+        if self.closing:
+            return
+        caller = self._caller
+        if caller is None:
+            if now - self._opened_at > self._context.limits.auth_timeout_s:
+                self._context.closings.count("auth", self._transport)
+                self.refuse(Unauthenticated("no auth frame came in time"), CLOSE_UNAUTHENTICATED)
+        elif caller.is_bounded:
+            self.look_again()
+
+    def on_growing(self) -> None:
+        """See `WebSocket.on_growing`."""
+        if self._caller is None and not self.closing and self._kept_bytes > UNSIGNED_MAX_BYTES:
+            self.close(CLOSE_TOO_BIG, "sign in first: that frame is too long")
+            return
+        super().on_growing()
+
+    @property
+    def _kept_bytes(self) -> int:
+        """Of a message that is not complete."""
+        pending_bytes = 0 if self._source is None else self._source.pending_bytes
+        return pending_bytes + (0 if self.unfinished is None else len(self.unfinished.data))
+
+    def turn_away(self) -> None:
+        """See `Waiting.turn_away`."""
+        self._context.closings.count("unsigned", self._transport)
+        self.abort()
+
+    # Frames ---------------------------------------------------------------------------------------
+
+    def sign_in(self, text: bytes) -> None:
+        """The first frame."""
+        ref = None
+        try:
+            if len(text) > UNSIGNED_MAX_BYTES:
+                raise Unauthenticated("sign in first: the first frame must be auth")
+            frame = decode_client_frame(text)
+            if not isinstance(frame, Auth):
+                raise Unauthenticated("sign in first: the first frame must be auth")
+            ref = frame.ref
+            caller = self._context.gate.sign_in(frame.token.encode(), self._transport)
+            self._signed_in(caller)
+            self._welcome(caller, ref)
+        except InvalidRequest as error:
+            # Whoever cannot say who he is has no second frame.
+            self.fail(decode_ref(text)[0], error)
+            self.close(CLOSE_UNAUTHENTICATED, "unauthenticated")
+        except ConduitError as error:
+            self.fail(ref, error)
+            self.close(CLOSE_UNAUTHENTICATED, error.code)
+
+    def sign_in_again(self, caller: Principal, frame: Auth) -> None:
+        """A newer credential. Raises ConduitError; then the one before counts."""
+        again = self._context.gate.refreshed(caller, frame.token.encode(), self._transport)
+        self._caller = again
+        self.look_again()
+        self._welcome(again, frame.ref)
+
+    def _welcome(self, caller: Principal, ref: str | None) -> None:
+        until = caller.expires_at_ms
+        expires_at = None if until is None else format_time(until)
+        self.write(server_frame(Authenticated(caller.tenant, expires_at, ref)))
+
+    def _redeemed(self, work: asyncio.Task[Principal]) -> None:
+        self._redeeming = None
+        if work.cancelled():
+            return
+        error = work.exception()
+        if error is None:
+            try:
+                self._signed_in(work.result())
+            except ConduitError as refused:
+                error = refused
+        if isinstance(error, Exception):
+            told = error if isinstance(error, ConduitError) else StateError.of(error)
+            self.refuse(told, CLOSE_UNAUTHENTICATED)
+        self.resume_reading()
+
+    def _signed_in(self, caller: Principal) -> None:
+        self._context.unsigned.remove(self)
+        self.on_signed_in(caller)
+        self._caller = caller
+
+    # Later ----------------------------------------------------------------------------------------
+
+    def rightful(self, caller: Principal) -> Principal:
+        """The same caller, if it is still good, or as it is now. Raises Unauthenticated, Forbidden,
+        NotFound."""
+        if caller.is_over or caller.is_expired(self._context.wall_ms()):
+            caller = self._context.gate.renewed(caller)
+            if not self.may_go_on(caller):
+                raise Forbidden("the key or token gives no more what this connection does")
+            self._caller = caller
+        return caller
+
+    def look_again(self) -> None:
+        """The credential may have changed, or its time be over: go on with what it gives now, or end."""
+        if self._caller is None:
+            return
+        try:
+            self.rightful(self._caller)
+            if not self.may_go_on(self._caller):
+                raise Forbidden("the key or token gives no more what this connection does")
+        except Unauthenticated:
+            self.refuse(Unauthenticated(NOT_KNOWN), CLOSE_UNAUTHENTICATED)
+        except ConduitError as error:
+            # The tenant that an operator acts for is gone.
+            self.refuse(error, CLOSE_FORBIDDEN)

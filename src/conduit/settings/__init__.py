@@ -1,0 +1,27 @@
+"""The server's settings: what can be set, with its bounds, in groups. `environment.py` reads it.
+
+Components get the plain values they need, never the whole. `docs/configuration.md` lists every variable; a
+test keeps it equal to the models here.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from conduit.settings.access import Access
+from conduit.settings.connections import Connections
+from conduit.settings.kept import Kept
+from conduit.settings.original import Original
+from conduit.settings.process import Process
+from conduit.settings.publishing import Publishing
+from conduit.settings.types import may_be_none
+
+__all__ = ["Settings", "may_be_none"]
+
+
+# The last group is the first to be looked at.
+class Settings(Kept, Connections, Publishing, Process, Access, Original):
+    """Everything that can be set."""
+
+    warnings: tuple[str, ...] = Field((), exclude=True)
+    """Sentences to be logged at start: what is set but has no effect. Not a variable."""

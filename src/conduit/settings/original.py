@@ -1,0 +1,135 @@
+"""Names that deployments of the original server have set already."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from conduit import store_url
+from conduit.settings.types import Group
+
+# Of what others could try to guess.
+SECRET_MIN_CHARS = 16
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
+_NODE_ID = re.compile(r"[!-~]{1,255}")
+
+
+def check_secret(secret: SecretStr) -> SecretStr:
+    """Return it unchanged, or raise ValueError: too short, or not to be sent in a header."""
+    text = secret.get_secret_value()
+    if len(text) < SECRET_MIN_CHARS or not text.isprintable() or " " in text:
+        raise ValueError(
+            f"must have {SECRET_MIN_CHARS} characters or more, all printable and no blanks"
+        )
+    return secret
+
+
+class Original(Group):
+    """What has no prefix."""
+
+    port: int = Field(
+        8080,
+        description="TCP port of everything; 0 takes a free one.",
+        alias="PORT",
+        ge=0,
+        le=65_535,
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="The store: `sqlite:///relative/path`, `sqlite:////absolute/path` or "
+        "`postgresql://user:password@host/database`, or several of the last, separated by blanks. "
+        "Unset: memory, lost on exit.",
+        alias="DATABASE_URL",
+    )
+    database_url_file: Path | None = Field(
+        None,
+        description="A file that holds `DATABASE_URL`, which is not set then: so a password is in no "
+        "environment either.",
+        alias="DATABASE_URL_FILE",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Refused: a cluster is not in this version.", alias="REDIS_URL"
+    )
+    enable_auth: bool = Field(
+        False,
+        description="`true`: everybody needs an API key or a token. Else everybody who can reach the port "
+        "may do everything.",
+        alias="ENABLE_AUTH",
+    )
+    default_api_key: SecretStr | None = Field(
+        None,
+        description="A key for the tenant `default` that may publish, subscribe and manage: any text of 16 "
+        "characters or more, without blanks. Besides the keys that are made.",
+        alias="DEFAULT_API_KEY",
+    )
+    node_id: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this node in `/health` and logs.",
+        alias="NODE_ID",
+    )
+    node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
+    internal_secret: SecretStr | None = Field(
+        None, description="No effect in this version.", alias="INTERNAL_SECRET"
+    )
+    cors_origin: str = Field(
+        "*",
+        description="The origin whose pages may call, and connect to `/ws`, as `https://app.example`; "
+        "`*`: any.",
+        alias="CORS_ORIGIN",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        store_url.check(url.get_secret_value())
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _no_cluster(cls, _url: SecretStr | None) -> None:
+        raise ValueError("is set, but a cluster is not in this version; unset it")
+
+    @field_validator("default_api_key")
+    @classmethod
+    def _long_key(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        # Without authentication it has no effect, and is told so.
+        return check_secret(secret) if info.data.get("enable_auth") else secret
+
+    @field_validator("node_id")
+    @classmethod
+    def _printable_node(cls, name: str) -> str:
+        if not _NODE_ID.fullmatch(name):
+            raise ValueError("must be 1–255 printable ASCII characters without spaces")
+        return name
+
+    @field_validator("cors_origin")
+    @classmethod
+    def _one_origin(cls, origin: str) -> str:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError("must be * or one origin such as https://app.example, without a path")
+        return origin
+
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file, if that is the store."""
+        text = self._database
+        path = text.removeprefix(store_url.SQLITE)
+        return None if path == text else Path(path)
+
+    @property
+    def postgres_urls(self) -> tuple[str, ...]:
+        """The PostgreSQL databases, if they are the store. Secrets."""
+        text = self._database
+        return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
+
+    @property
+    def database_place(self) -> str | None:
+        """Where the log is, without a secret; None: in memory."""
+        return store_url.place(self._database) if self._database else None
+
+    @property
+    def _database(self) -> str:
+        return "" if self.database_url is None else self.database_url.get_secret_value()

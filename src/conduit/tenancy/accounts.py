@@ -1,0 +1,219 @@
+"""Tenants and keys that come, change and go: what an operator, or a tenant's own manager, may do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from conduit.core.access import KeyRecord, TenantRecord
+from conduit.errors import Conflict, Forbidden, InvalidRequest, LimitReached
+from conduit.grants import Grant, check_grants, within
+from conduit.limits import NO_LIMITS, TenantLimits, check_limits
+from conduit.names import DEFAULT_TENANT, check_tenant, check_text
+from conduit.storage.access import AccessStore
+from conduit.tenancy.keys import Choose, hash_of, make_key
+from conduit.tenancy.principal import Principal
+from conduit.tenancy.registry import Registry, WallClock
+
+NAME_MAX_CHARS = 100
+# Of one tenant, revoked ones that are still listed included.
+KEYS_MAX_COUNT = 1_000
+TENANTS_MAX_COUNT = 100_000
+# How long a secret is good beside the one that has replaced it.
+OVERLAP_S = 24 * 3_600
+OVERLAP_MAX_S = 30 * 24 * 3_600
+# How often a change is made anew that others have overtaken.
+TRIES_COUNT = 3
+
+
+Changes = Callable[[KeyRecord], Mapping[str, Any]]
+"""Fields of a key that are to be others, from what it is."""
+
+
+class WithSecret(NamedTuple):
+    """A key, and its secret, which is shown and not kept."""
+
+    record: KeyRecord
+    text: str
+
+
+class KeySpec(msgspec.Struct, frozen=True):
+    """What a new key is to be."""
+
+    name: str
+    grants: Sequence[Grant]
+    expires_at_ms: int | None = None
+    limits: TenantLimits = NO_LIMITS
+
+
+class KeyChange(msgspec.Struct):
+    """What is to be another; UNSET stays as it is."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    grants: Sequence[Grant] | msgspec.UnsetType = msgspec.UNSET
+    expires_at_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+    limits: TenantLimits | msgspec.UnsetType = msgspec.UNSET
+
+
+class Accounts:
+    """Changes tenants and keys: in the store, then in the registry, so that they count when this returns."""
+
+    def __init__(
+        self,
+        store: AccessStore,
+        registry: Registry,
+        clock: WallClock,
+        pepper: bytes,
+        choose: Choose,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._pepper = pepper
+        self._choose = choose
+
+    # Keys -----------------------------------------------------------------------------------------
+
+    async def create_key(self, by: Principal, spec: KeySpec) -> WithSecret:
+        """A key of the caller's tenant. It gives nothing that the caller does not have. Raises
+        InvalidRequest, Forbidden, LimitReached, Unavailable."""
+        grants = check_grants(spec.grants)
+        _check_gives(by, grants)
+        if self._registry.key_count(by.tenant) >= KEYS_MAX_COUNT:
+            raise LimitReached(f"the tenant has as many keys as it may: {KEYS_MAX_COUNT}")
+        return await self.make_key(
+            by.tenant, by.actor, msgspec.structs.replace(spec, grants=grants)
+        )
+
+    async def make_key(self, tenant: str, actor: str, spec: KeySpec) -> WithSecret:
+        """As `create_key`, for the server itself: with whatever rights."""
+        now_ms = self._clock.wall_ms()
+        self._check(spec.name, spec.limits, spec.expires_at_ms)
+        new = make_key(self._choose)
+        record = KeyRecord(
+            key_id=new.key_id,
+            tenant=tenant,
+            name=spec.name,
+            grants=tuple(spec.grants),
+            secret_hash=hash_of(self._pepper, new.text.encode()),
+            created_at_ms=now_ms,
+            created_by=actor,
+            limits=spec.limits,
+            expires_at_ms=spec.expires_at_ms,
+        )
+        return WithSecret(await self._put(record), new.text)
+
+    async def change_key(self, by: Principal, key_id: str, change: KeyChange) -> KeyRecord:
+        """Raises InvalidRequest, Forbidden, NotFound `key_not_found`, Conflict, Unavailable."""
+        given = {
+            name: getattr(change, name)
+            for name in KeyChange.__struct_fields__
+            if getattr(change, name) is not msgspec.UNSET
+        }
+        if "grants" in given:
+            given["grants"] = check_grants(given["grants"])
+            _check_gives(by, given["grants"])
+        self._check(given.get("name"), given.get("limits"), given.get("expires_at_ms"))
+        return await self._changed(by, key_id, lambda record: given)
+
+    async def rotate_key(self, by: Principal, key_id: str, overlap_s: float) -> WithSecret:
+        """A new secret; the one before is good for so long. An older one that still was is not any more."""
+        if not 0 <= overlap_s <= OVERLAP_MAX_S:
+            raise InvalidRequest(f"overlap_s must be 0 to {OVERLAP_MAX_S}", field="overlap_s")
+        new = make_key(self._choose, key_id)
+        secret_hash = hash_of(self._pepper, new.text.encode())
+        until_ms = self._clock.wall_ms() + round(overlap_s * 1000)
+
+        def rotated(record: KeyRecord) -> Mapping[str, Any]:
+            return {
+                "secret_hash": secret_hash,
+                "former_hash": record.secret_hash,
+                "former_until_ms": until_ms,
+            }
+
+        return WithSecret(await self._changed(by, key_id, rotated), new.text)
+
+    async def revoke_key(self, by: Principal, key_id: str) -> KeyRecord:
+        """It is good no more, at once. Idempotent."""
+        record = self._own(by, key_id)
+        if record.revoked_at_ms is not None:
+            return record
+        now_ms = self._clock.wall_ms()
+        return await self._changed(by, key_id, lambda _record: {"revoked_at_ms": now_ms})
+
+    def _own(self, by: Principal, key_id: str) -> KeyRecord:
+        """A key that the caller may change: one that gives no more than the caller has."""
+        record = self._registry.key(by.tenant, key_id)
+        _check_gives(by, record.grants)
+        return record
+
+    async def _changed(self, by: Principal, key_id: str, changes: Changes) -> KeyRecord:
+        for _ in range(TRIES_COUNT):
+            record = self._own(by, key_id)
+            if record.revoked_at_ms is not None:
+                raise Conflict(f"key {key_id!r} is revoked")
+            changed = msgspec.structs.replace(record, **changes(record))
+            try:
+                return await self._put(changed)
+            except Conflict:
+                # Somebody else was first, perhaps on another server.
+                await self._registry.refresh()
+        raise Conflict(f"key {key_id!r} is being changed by others")
+
+    async def _put(self, record: KeyRecord) -> KeyRecord:
+        stored = await self._store.key_put(record, record.revision)
+        self._registry.learn(stored)
+        return stored
+
+    def _check(
+        self, name: str | None, limits: TenantLimits | None, expires_at_ms: int | None
+    ) -> None:
+        if name is not None:
+            check_text(name, "name", NAME_MAX_CHARS)
+        if limits is not None:
+            check_limits(limits, of_key=True)
+        if expires_at_ms is not None and expires_at_ms <= self._clock.wall_ms():
+            raise InvalidRequest("expires_at is over already", field="expires_at")
+
+    # Tenants --------------------------------------------------------------------------------------
+
+    async def create_tenant(self, name: str, limits: TenantLimits) -> TenantRecord:
+        """Raises InvalidRequest, Conflict `tenant_exists`, LimitReached, Unavailable."""
+        check_tenant(name)
+        check_limits(limits)
+        if len(self._registry.tenants()) >= TENANTS_MAX_COUNT:
+            raise LimitReached(f"there are as many tenants as there may be: {TENANTS_MAX_COUNT}")
+        now_ms = self._clock.wall_ms()
+        await self._store.tenant_create(
+            TenantRecord(name=name, created_at_ms=now_ms, limits=limits)
+        )
+        await self._registry.refresh()
+        return self._registry.tenant(name)
+
+    async def change_tenant(self, name: str, limits: TenantLimits) -> TenantRecord:
+        """With these limits in place of those before. Raises InvalidRequest, NotFound, Unavailable."""
+        check_limits(limits)
+        self._registry.tenant(name)
+        await self._store.tenant_update(name, limits)
+        await self._registry.refresh()
+        return self._registry.tenant(name)
+
+    async def delete_tenant(self, name: str) -> None:
+        """With its keys and dead letters. Raises NotFound, Conflict `tenant_not_empty`, Forbidden."""
+        if name == DEFAULT_TENANT:
+            raise Forbidden(f"tenant {DEFAULT_TENANT!r} is always there")
+        self._registry.tenant(name)
+        await self._store.tenant_delete(name, self._clock.wall_ms())
+        await self._registry.refresh()
+
+
+def _check_gives(by: Principal, grants: Sequence[Grant]) -> None:
+    """Nobody gives, or takes, what he does not have."""
+    for grant in grants:
+        if not within(grant, by.grants):
+            raise Forbidden(
+                f"the key or token does not give {grant.scope} with these topics: what it does not give, "
+                "it cannot give to others, or change"
+            )

@@ -1,0 +1,184 @@
+"""The record of what was done: who, what, when, from where.
+
+An entry is stored when what it tells of was done, and before that is answered, if the store can; if not, it
+is kept here and tried again. Failed sign-ins are told by address and minute, so that nobody fills the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+
+import msgspec
+from uuid_utils import uuid7
+
+from conduit.core.access import AuditEntry
+from conduit.errors import ConduitError
+from conduit.storage.access import AccessStore
+from conduit.tenancy.principal import ANONYMOUS, Principal
+from conduit.tenancy.registry import WallClock
+
+# Entries that wait for the store; what comes beyond it is dropped, and told in the server's log.
+WAITING_MAX_COUNT = 10_000
+# In one commit.
+BATCH_MAX_COUNT = 500
+# Addresses whose failed sign-ins are counted in one minute; the others are counted together.
+ADDRESSES_MAX_COUNT = 100
+TELL_INTERVAL_S = 60.0
+RETRY_INTERVAL_S = 1.0
+# How long an answer waits for its entry.
+STORED_WITHIN_S = 2.0
+# Of what a caller chose and is repeated here.
+TARGET_MAX_CHARS = 255
+OTHERS = "others"
+
+logger = logging.getLogger(__name__)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a request came from."""
+
+    address: str = ""
+    request_id: str = ""
+
+
+class Audit:
+    """Takes entries, and stores them in their order."""
+
+    def __init__(self, store: AccessStore, clock: WallClock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: deque[AuditEntry] = deque()
+        self._dropped_count = 0
+        # By address and by the reason, since the minute began.
+        self._failed: dict[str, int] = {}
+        # By the ids of their entries: whoever waits until they are stored.
+        self._waiters: dict[str, asyncio.Future[None]] = {}
+        self._due = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._is_failing = False
+
+    async def start(self) -> None:
+        """Begin to store what waits."""
+        self._running = asyncio.get_running_loop().create_task(self._run(), name="audit")
+
+    async def close(self) -> None:
+        """Store what is left, if that can be done."""
+        if self._running is None:
+            return
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        self._running = None
+        self._tell_failed()
+        try:
+            await self._store_waiting()
+        except ConduitError as error:
+            left = len(self._waiting)
+            logger.error("entries of the audit log are lost: %d; %s", left, error.detail)
+
+    async def done(
+        self, by: Principal, origin: Origin, action: str, target: str, **detail: object
+    ) -> None:
+        """Something was done. Returns when that is stored, or it takes too long; does not raise."""
+        entry = self._add(by.tenant, by.actor, origin, action, target, detail)
+        if entry is None:
+            return
+        if self._running is None:
+            await self._store_waiting()
+            return
+        stored = self._waiters[entry.entry_id] = asyncio.get_running_loop().create_future()
+        self._due.set()
+        try:
+            await asyncio.wait_for(stored, STORED_WITHIN_S)
+        except TimeoutError:
+            logger.warning("%s of %r is not in the audit log yet", action, entry.target)
+        finally:
+            del self._waiters[entry.entry_id]
+
+    def sign_in_failed(self, address: str) -> None:
+        """Somebody gave a credential that is not good."""
+        if address not in self._failed and len(self._failed) >= ADDRESSES_MAX_COUNT:
+            address = OTHERS
+        self._failed[address] = self._failed.get(address, 0) + 1
+
+    @property
+    def waiting_count(self) -> int:
+        """Entries that are not stored yet."""
+        return len(self._waiting)
+
+    # Inside ---------------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        tenant: str,
+        actor: str,
+        origin: Origin,
+        action: str,
+        target: str,
+        detail: dict[str, object],
+    ) -> AuditEntry | None:
+        if len(self._waiting) >= WAITING_MAX_COUNT:
+            self._dropped_count += 1
+            return None
+        entry = AuditEntry(
+            entry_id=str(uuid7()),
+            at_ms=self._clock.wall_ms(),
+            tenant=tenant,
+            actor=actor,
+            action=action,
+            target=target[:TARGET_MAX_CHARS],
+            address=origin.address,
+            request_id=origin.request_id,
+            detail=json.dumps(detail),
+        )
+        self._waiting.append(entry)
+        return entry
+
+    def _tell_failed(self) -> None:
+        """What failed in the minute that is over, in one entry for each address."""
+        failed, self._failed = self._failed, {}
+        for address, count in failed.items():
+            origin = Origin(address)
+            self._add("", ANONYMOUS, origin, "sign_in.fail", "", {"count": count})
+        if self._dropped_count:
+            logger.error("entries of the audit log were dropped: %d", self._dropped_count)
+            self._dropped_count = 0
+
+    async def _store_waiting(self) -> None:
+        while some := list(islice(self._waiting, BATCH_MAX_COUNT)):
+            await self._store.audit_add(some)
+            # Only here entries leave: these are still the first.
+            for entry in some:
+                self._waiting.popleft()
+                stored = self._waiters.get(entry.entry_id)
+                if stored is not None and not stored.done():
+                    stored.set_result(None)
+        self._is_failing = False
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        tell_at = loop.time() + TELL_INTERVAL_S
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), RETRY_INTERVAL_S)
+            self._due.clear()
+            if loop.time() >= tell_at:
+                tell_at = loop.time() + TELL_INTERVAL_S
+                self._tell_failed()
+            try:
+                await self._store_waiting()
+            except ConduitError as error:
+                self._failing(error)
+                await asyncio.sleep(RETRY_INTERVAL_S)
+            except Exception:  # the root of a task
+                logger.exception("the audit log could not be written")
+                await asyncio.sleep(RETRY_INTERVAL_S)
+
+    def _failing(self, error: Exception) -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            logger.warning("the audit log cannot be written now: %s", error)

@@ -1,0 +1,98 @@
+"""What authentication is made of, in its order."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from conduit.errors import ConfigError
+from conduit.grants import Grant
+from conduit.limits import TenantLimits
+from conduit.names import DEFAULT_TENANT
+from conduit.storage.access import AccessStore
+from conduit.storage.base import Store
+from conduit.tenancy.accounts import Accounts, KeySpec
+from conduit.tenancy.keys import PEPPER_BYTES
+from conduit.tenancy.registry import Registry, WallClock
+
+# Facts of the store.
+PEPPER = "key_pepper"
+PEPPER_CHECK = "key_pepper_check"
+_CHECK_LABEL = b"conduit: which pepper it is"
+
+
+class AuthOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set of it, as plain values."""
+
+    default_key: str | None = None
+    pepper: str | None = None
+
+
+class Tenancy(NamedTuple):
+    """All of it, begun; `close` ends it."""
+
+    registry: Registry
+    accounts: Accounts
+
+    async def close(self) -> None:
+        """End it; the store is closed after that."""
+        await self.registry.close()
+
+
+async def open_tenancy(
+    store: Store,
+    clock: WallClock,
+    options: AuthOptions,
+    on_limits: Callable[[str, TenantLimits], None],
+) -> Tenancy:
+    """Learn keys and tenants from the store, which is open. Raises StoreUnavailable, ConfigError."""
+    pepper = await _find_pepper(store, options.pepper)
+    registry = Registry(store, clock, pepper, default_key=options.default_key, on_limits=on_limits)
+    await registry.start()
+    accounts = Accounts(store, registry, clock, pepper, secrets.choice)
+    return Tenancy(registry, accounts)
+
+
+async def _find_pepper(store: AccessStore, given: str | None) -> bytes:
+    """The one that is set, or the one that the store keeps, made when it is first asked for."""
+    if given is None:
+        return await store.first_fact(PEPPER, os.urandom(PEPPER_BYTES))
+    pepper = hashlib.sha256(given.encode()).digest()
+    check = hmac.digest(pepper, _CHECK_LABEL, "sha256")
+    if await store.first_fact(PEPPER_CHECK, check) != check:
+        raise ConfigError(
+            [
+                "CONDUIT_KEY_PEPPER is not the one that the keys in this database were made with: "
+                "set that one. Without it every key has to be made anew."
+            ]
+        )
+    return pepper
+
+
+async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[str], None]) -> bool:
+    """If there is no key at all, one for the operator: into the file, which must not exist, or else shown.
+    Returns whether it was made. Raises OSError, before it is made."""
+    if tenancy.registry.has_keys:
+        return False
+    descriptor = None
+    if path is not None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        spec = KeySpec("first admin key", (Grant(scope="admin"),))
+        made = await tenancy.accounts.make_key(DEFAULT_TENANT, "server", spec)
+        if descriptor is None:
+            show(made.text)
+        else:
+            os.write(descriptor, f"{made.text}\n".encode())
+            os.fsync(descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    return True

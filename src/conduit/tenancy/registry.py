@@ -1,0 +1,355 @@
+"""All tenants and keys in memory, and who a credential stands for.
+
+The store has the truth. Once a second it is asked what has changed since, so that a key that another server
+has revoked is refused here within two seconds, and its connections end with the next look at them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from conduit.core.access import KeyRecord, TenantRecord
+from conduit.errors import ConduitError, NotFound, Unauthenticated
+from conduit.grants import Grant
+from conduit.limits import NO_LIMITS, TenantLimits
+from conduit.names import DEFAULT_TENANT
+from conduit.storage.access import AccessStore
+from conduit.tenancy.keys import hash_of, id_of
+from conduit.tenancy.principal import DEFAULT_KEY_ACTOR, NOT_KNOWN, Principal
+
+REFRESH_INTERVAL_S = 1.0
+# `last_used_at` is written so often.
+USED_INTERVAL_S = 60.0
+# Keys that are looked at in one turn of the loop.
+SLICE_COUNT = 1_000
+# A credential that is longer is none: a token with as many patterns as it may have is shorter.
+CREDENTIAL_MAX_BYTES = 8_192
+
+_DEFAULT_KEY_GRANTS = (
+    Grant(scope="publish"),
+    Grant(scope="subscribe"),
+    Grant(scope="manage"),
+)
+
+logger = logging.getLogger(__name__)
+
+
+class WallClock(Protocol):
+    """What the time is."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+
+
+class TokenVerifier(Protocol):
+    """Knows tokens; see `tokens.py`."""
+
+    def verify(self, token: bytes, now_ms: int) -> Principal:
+        """Whom it stands for. Raises Unauthenticated, Unavailable."""
+
+    def renewed(self, principal: Principal, now_ms: int) -> Principal:
+        """The same one, as its key is now. Raises Unauthenticated."""
+
+
+class _Key:
+    """One key, and who has signed in with it."""
+
+    __slots__ = ("principals", "record")
+
+    def __init__(self, record: KeyRecord) -> None:
+        self.record = record
+        # By the hash of the secret, of which there are two while it is rotated, and the tenant acted for.
+        self.principals: dict[tuple[bytes, str], Principal] = {}
+
+
+class Registry:
+    """Checks credentials. `on_limits` is told of each tenant's limits.
+
+    Everything but `start`, `refresh` and `close` is without waiting.
+    """
+
+    def __init__(
+        self,
+        store: AccessStore,
+        clock: WallClock,
+        pepper: bytes,
+        *,
+        default_key: str | None = None,
+        on_limits: Callable[[str, TenantLimits], None] = lambda _tenant, _limits: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._pepper = pepper
+        self._on_limits = on_limits
+        self._tenants: dict[str, TenantRecord] = {}
+        self._keys: dict[str, _Key] = {}
+        # The same by tenant.
+        self._of_tenants: dict[str, dict[str, _Key]] = {}
+        self._revision = 0
+        self._default_hash = None if default_key is None else _digest(default_key.encode())
+        self._default = Principal(DEFAULT_TENANT, DEFAULT_KEY_ACTOR, _DEFAULT_KEY_GRANTS)
+        # What an unknown key is compared with: so that takes as long as with a known one.
+        self._no_hash = hash_of(pepper, b"")
+        self.tokens: TokenVerifier | None = None
+        self._refreshing = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+        self._is_stale = False
+
+    # Life -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Learn what the store has, and go on learning. Raises StoreUnavailable."""
+        await self.refresh()
+        self._running = asyncio.get_running_loop().create_task(self._run(), name="registry")
+
+    async def close(self) -> None:
+        """Stop, and note when keys were used last."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+            self._running = None
+            try:
+                await self._note_used()
+            except ConduitError as error:
+                logger.warning("when keys were used last is not stored: %s", error.detail)
+
+    async def refresh(self) -> None:
+        """Ask the store what has changed. Raises StoreUnavailable."""
+        async with self._refreshing:
+            changes = await self._store.access_since(self._revision)
+            if changes.revision < self._revision:
+                # The store is an earlier copy of itself: what it says now is all.
+                self._forget_all()
+                changes = await self._store.access_since(0)
+            for tenant in changes.tenants:
+                self._learn_tenant(tenant)
+            for key in changes.keys:
+                self._learn_key(key)
+            self._revision = changes.revision
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        used_at = loop.time() + USED_INTERVAL_S
+        while True:
+            await asyncio.sleep(REFRESH_INTERVAL_S)
+            try:
+                await self.refresh()
+                self._is_stale = False
+                if loop.time() >= used_at:
+                    used_at = loop.time() + USED_INTERVAL_S
+                    await self._note_used()
+            except ConduitError as error:
+                if not self._is_stale:
+                    self._is_stale = True
+                    logger.warning(
+                        "changes of keys and tenants are not seen: %s; those known are used",
+                        error.detail,
+                    )
+            except Exception:  # the root of a task
+                logger.exception("changes of keys and tenants could not be read")
+
+    async def _note_used(self) -> None:
+        now_ms = self._clock.wall_ms()
+        used: dict[str, int] = {}
+        for some in _slices(self._keys):
+            for key_id in some:
+                key = self._keys.get(key_id)
+                if key is not None and _were_used(key):
+                    used[key_id] = now_ms
+            await asyncio.sleep(0)
+        if used:
+            await self._store.keys_used(used)
+
+    # What is known --------------------------------------------------------------------------------
+
+    def _forget_all(self) -> None:
+        for key in self._keys.values():
+            for principal in key.principals.values():
+                principal.end()
+        self._keys.clear()
+        self._of_tenants.clear()
+        self._tenants.clear()
+
+    def _learn_tenant(self, record: TenantRecord) -> None:
+        if record.deleted_at_ms is not None:
+            self._tenants.pop(record.name, None)
+            self._on_limits(record.name, NO_LIMITS)
+            for key in self._keys.values():
+                for principal in key.principals.values():
+                    if principal.tenant == record.name:
+                        principal.end()
+        else:
+            self._tenants[record.name] = record
+            self._on_limits(record.name, record.limits)
+
+    def _learn_key(self, record: KeyRecord) -> None:
+        before = self._keys.get(record.key_id)
+        if before is not None:
+            if before.record.revision >= record.revision:
+                return
+            for principal in before.principals.values():
+                principal.end()
+        key = self._keys[record.key_id] = _Key(record)
+        self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
+
+    def learn(self, record: KeyRecord) -> None:
+        """A key as it was just stored: it counts at once."""
+        self._learn_key(record)
+
+    def tenant(self, name: str) -> TenantRecord:
+        """Raises NotFound `tenant_not_found`."""
+        record = self._tenants.get(name)
+        if record is None:
+            raise NotFound(f"tenant {name!r} does not exist", code="tenant_not_found")
+        return record
+
+    def tenants(self) -> list[TenantRecord]:
+        """All of them, by name."""
+        return [self._tenants[name] for name in sorted(self._tenants)]
+
+    def key(self, tenant: str, key_id: str) -> KeyRecord:
+        """Raises NotFound `key_not_found`, also for one of another tenant."""
+        key = self._keys.get(key_id)
+        if key is None or key.record.tenant != tenant:
+            raise NotFound(f"key {key_id!r} does not exist", code="key_not_found")
+        return key.record
+
+    def keys(self, tenant: str) -> list[KeyRecord]:
+        """Those of a tenant, by id."""
+        keys = self._of_tenants.get(tenant, {})
+        return [keys[key_id].record for key_id in sorted(keys)]
+
+    def key_count(self, tenant: str) -> int:
+        """How many it has, revoked ones that are still listed included."""
+        return len(self._of_tenants.get(tenant, ()))
+
+    def has_admin(self) -> bool:
+        """Whether there is a key of an operator that is good."""
+        now_ms = self._clock.wall_ms()
+        return any(
+            _is_good(key.record, now_ms)
+            and any(each.scope == "admin" for each in key.record.grants)
+            for key in self._keys.values()
+        )
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there is any key, good or not."""
+        return bool(self._keys)
+
+    # Who it is ------------------------------------------------------------------------------------
+
+    def authenticate(self, credential: bytes) -> Principal:
+        """Whom a key or token stands for. Raises Unauthenticated; Unavailable if that cannot be said now."""
+        if len(credential) > CREDENTIAL_MAX_BYTES:
+            raise Unauthenticated(NOT_KNOWN)
+        key_id = id_of(credential)
+        if key_id is not None:
+            return self._with_key(key_id, hash_of(self._pepper, credential))
+        if self._default_hash is not None and hmac.compare_digest(
+            self._default_hash, _digest(credential)
+        ):
+            return self._default
+        if self.tokens is not None and credential.startswith(b"ey"):
+            return self.tokens.verify(credential, self._clock.wall_ms())
+        raise Unauthenticated(NOT_KNOWN)
+
+    def renewed(self, principal: Principal) -> Principal:
+        """Who signed in so, as the key is now; for those who do not keep the credential. Raises as
+        `authenticate` does."""
+        now_ms = self._clock.wall_ms()
+        if principal.is_expired(now_ms):
+            raise Unauthenticated(NOT_KNOWN)
+        if principal.is_token:
+            if self.tokens is None:
+                raise Unauthenticated(NOT_KNOWN)
+            return self.tokens.renewed(principal, now_ms)
+        if principal.key_id is None:
+            return principal
+        renewed = self._with_key(principal.key_id, principal.proof)
+        return self.acting_for(renewed, principal.tenant)
+
+    def good_key(self, key_id: str) -> KeyRecord:
+        """The key, if it may be used now: for tokens that it has made. Raises Unauthenticated."""
+        key = self._keys.get(key_id)
+        if key is None or not _is_good(key.record, self._clock.wall_ms()):
+            raise Unauthenticated(NOT_KNOWN)
+        return key.record
+
+    def acting_for(self, principal: Principal, name: str) -> Principal:
+        """The operator's, in another tenant. Raises NotFound `tenant_not_found`."""
+        tenant = self.tenant(name)
+        key = self._keys.get(principal.key_id or "")
+        if key is None or tenant.name == principal.tenant:
+            return principal
+        place = (principal.proof, tenant.name)
+        acting = key.principals.get(place)
+        if acting is None or acting.is_over:
+            acting = _principal(key.record, principal.proof, tenant.name)
+            acting.is_acting = True
+            key.principals[place] = acting
+        return acting
+
+    def _with_key(self, key_id: str, proof: bytes) -> Principal:
+        key = self._keys.get(key_id)
+        now_ms = self._clock.wall_ms()
+        record = None if key is None else key.record
+        secret = self._no_hash if record is None else record.secret_hash
+        former = self._no_hash if record is None else record.former_hash or self._no_hash
+        # Both always, so that nobody hears by the time which of them it was.
+        is_secret = hmac.compare_digest(secret, proof)
+        is_former = hmac.compare_digest(former, proof)
+        if key is None or record is None or not _is_good(record, now_ms):
+            raise Unauthenticated(NOT_KNOWN)
+        if not is_secret and not (is_former and now_ms < (record.former_until_ms or 0)):
+            raise Unauthenticated(NOT_KNOWN)
+        place = (proof, record.tenant)
+        principal = key.principals.get(place)
+        if principal is None:
+            principal = key.principals[place] = _principal(record, proof, record.tenant)
+        principal.is_used = True
+        return principal
+
+
+def _principal(record: KeyRecord, proof: bytes, tenant: str) -> Principal:
+    """Who signs in with a key; with the secret before the last rotation no longer than that is good."""
+    ends = [record.expires_at_ms]
+    if proof != record.secret_hash:
+        ends.append(record.former_until_ms)
+    principal = Principal(
+        tenant,
+        f"key:{record.key_id}",
+        record.grants,
+        key_id=record.key_id,
+        expires_at_ms=min((end for end in ends if end is not None), default=None),
+    )
+    principal.proof, principal.limits = proof, record.limits
+    return principal
+
+
+def _is_good(record: KeyRecord, now_ms: int) -> bool:
+    is_expired = record.expires_at_ms is not None and now_ms >= record.expires_at_ms
+    return record.revoked_at_ms is None and not is_expired
+
+
+def _were_used(key: _Key) -> bool:
+    used = [principal for principal in key.principals.values() if principal.is_used]
+    for principal in used:
+        principal.is_used = False
+    return bool(used)
+
+
+def _slices(keys: dict[str, _Key]) -> Iterator[list[str]]:
+    names = iter([*keys])
+    while some := list(islice(names, SLICE_COUNT)):
+        yield some
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()

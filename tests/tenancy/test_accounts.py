@@ -1,0 +1,148 @@
+import asyncio
+
+import pytest
+
+from conduit.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from conduit.grants import Grant
+from conduit.limits import TenantLimits
+from conduit.tenancy.accounts import OVERLAP_MAX_S, KeyChange
+from conduit.tenancy.principal import Principal
+from tests.tenancy.registered import OPERATOR, Kit, another, running_kit
+
+
+@pytest.fixture
+async def kit():
+    async with running_kit() as kit:
+        yield kit
+
+
+PUBLISH = Grant(scope="publish")
+SOME = Grant(scope="publish", topics=("a.>",))
+MANAGE = Grant(scope="manage")
+
+
+@pytest.mark.parametrize(
+    ("has", "gives", "may"),
+    [
+        ([MANAGE, SOME], [SOME], True),
+        ([MANAGE, SOME], [Grant(scope="publish", topics=("a.b",))], True),
+        ([MANAGE, SOME], [PUBLISH], False),
+        ([MANAGE], [PUBLISH], False),
+        ([MANAGE], [MANAGE], True),
+        ([MANAGE, PUBLISH], [Grant(scope="admin")], False),
+        ([Grant(scope="admin")], [Grant(scope="admin"), PUBLISH, SOME], True),
+    ],
+)
+async def test_nobody_gives_what_he_does_not_have(kit: Kit, has, gives, may):
+    by = Principal("default", "key:x", has)
+    if may:
+        made = await kit.key(*gives, by=by)
+        assert made.record.created_by == "key:x"
+        changed = KeyChange(grants=gives)
+        await kit.accounts.change_key(by, made.record.key_id, changed)
+    else:
+        with pytest.raises(Forbidden):
+            await kit.key(*gives, by=by)
+        other = await kit.key(*gives)
+        for change in (
+            kit.accounts.change_key(by, other.record.key_id, KeyChange(name="x")),
+            kit.accounts.rotate_key(by, other.record.key_id, 0),
+            kit.accounts.revoke_key(by, other.record.key_id),
+        ):
+            with pytest.raises(Forbidden):
+                await change
+        mine = await kit.key(*[each for each in has if each.scope != "admin"])
+        with pytest.raises(Forbidden):
+            await kit.accounts.change_key(by, mine.record.key_id, KeyChange(grants=gives))
+
+
+async def test_a_key_of_another_tenant_cannot_be_changed_and_is_not_there(kit: Kit):
+    acme = await kit.tenant("acme")
+    made = await kit.key(Grant(scope="publish"))
+    for change in (
+        kit.accounts.change_key(acme, made.record.key_id, KeyChange(name="x")),
+        kit.accounts.rotate_key(acme, made.record.key_id, 0),
+        kit.accounts.revoke_key(acme, made.record.key_id),
+    ):
+        with pytest.raises(NotFound) as missing:
+            await change
+        assert missing.value.code == "key_not_found"
+
+
+async def test_what_is_revoked_stays_so(kit: Kit):
+    made = await kit.key()
+    revoked = await kit.accounts.revoke_key(OPERATOR, made.record.key_id)
+    assert revoked.revoked_at_ms == kit.clock.ms
+    kit.clock.pass_s(5)
+    assert await kit.accounts.revoke_key(OPERATOR, made.record.key_id) == revoked
+    for change in (
+        kit.accounts.change_key(OPERATOR, made.record.key_id, KeyChange(name="x")),
+        kit.accounts.rotate_key(OPERATOR, made.record.key_id, 0),
+    ):
+        with pytest.raises(Conflict):
+            await change
+
+
+async def test_of_changes_at_once_none_is_lost(kit: Kit):
+    made = await kit.key()
+    elsewhere = another(kit)
+    await elsewhere.registry.refresh()
+    key_id = made.record.key_id
+    await asyncio.gather(
+        kit.accounts.change_key(OPERATOR, key_id, KeyChange(name="new")),
+        elsewhere.accounts.change_key(
+            OPERATOR, key_id, KeyChange(limits=TenantLimits(connections=1))
+        ),
+        kit.accounts.rotate_key(OPERATOR, key_id, 60),
+    )
+    await kit.registry.refresh()
+    record = kit.registry.key("default", key_id)
+    assert (record.name, record.limits.connections) == ("new", 1)
+    assert record.former_hash == made.record.secret_hash
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (KeyChange(name="x" * 101), "name"),
+        (KeyChange(grants=[]), "scopes"),
+        (KeyChange(expires_at_ms=1), "expires_at"),
+        (KeyChange(limits=TenantLimits(topics=1)), "limits.topics"),
+    ],
+)
+async def test_a_change_that_makes_no_sense_is_refused(kit: Kit, change, field):
+    made = await kit.key()
+    with pytest.raises(InvalidRequest) as refused:
+        await kit.accounts.change_key(OPERATOR, made.record.key_id, change)
+    assert refused.value.field == field
+    assert kit.registry.key("default", made.record.key_id) == made.record
+
+
+@pytest.mark.parametrize("overlap_s", [-1, OVERLAP_MAX_S + 1])
+async def test_an_overlap_has_bounds(kit: Kit, overlap_s):
+    made = await kit.key()
+    with pytest.raises(InvalidRequest):
+        await kit.accounts.rotate_key(OPERATOR, made.record.key_id, overlap_s)
+
+
+async def test_tenants_come_change_and_go(kit: Kit):
+    acme = await kit.tenant("acme", topics=1)
+    made = await kit.key(by=acme)
+    with pytest.raises(Conflict) as there:
+        await kit.accounts.create_tenant("acme", TenantLimits())
+    assert there.value.code == "tenant_exists"
+    changed = await kit.accounts.change_tenant("acme", TenantLimits(topics=2))
+    assert changed.limits == TenantLimits(topics=2)
+    caller = kit.registry.authenticate(made.text.encode())
+    await kit.accounts.delete_tenant("acme")
+    assert caller.is_over
+    for gone in (
+        kit.accounts.change_tenant("acme", TenantLimits()),
+        kit.accounts.delete_tenant("acme"),
+        kit.key(by=acme),
+    ):
+        with pytest.raises(NotFound) as missing:
+            await gone
+        assert missing.value.code == "tenant_not_found"
+    with pytest.raises(Forbidden):
+        await kit.accounts.delete_tenant("default")

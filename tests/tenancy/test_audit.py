@@ -1,0 +1,102 @@
+import json
+
+import pytest
+
+from conduit.core.access import AuditEntry
+from conduit.errors import StoreUnavailable
+from conduit.storage.memory import MemoryStore
+from conduit.tenancy import audit
+from conduit.tenancy.audit import ADDRESSES_MAX_COUNT, OTHERS, Audit, Origin
+from tests.tenancy.registered import OPERATOR, HandClock
+
+ORIGIN = Origin("192.0.2.1", "request-1")
+
+
+class Failing(MemoryStore):
+    """A store whose audit log can be taken away."""
+
+    fails = False
+
+    async def audit_add(self, entries):
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        await super().audit_add(entries)
+
+    async def entries(self) -> list[AuditEntry]:
+        return list(await self.audit_page(None, limit=500))
+
+
+@pytest.fixture
+async def store():
+    store = Failing()
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def log(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    yield log
+    await log.close()
+
+
+async def test_what_was_done_is_stored_when_it_is_answered(store, log):
+    await log.done(OPERATOR, ORIGIN, "topic.delete", "orders", why="x")
+    (entry,) = await store.entries()
+    assert (entry.tenant, entry.actor, entry.action) == ("default", "key:operator", "topic.delete")
+    assert (entry.target, entry.address, entry.request_id) == ("orders", "192.0.2.1", "request-1")
+    assert json.loads(entry.detail) == {"why": "x"}
+
+
+async def test_a_store_that_fails_keeps_nobody_and_has_it_later(store, log, monkeypatch):
+    monkeypatch.setattr(audit, "STORED_WITHIN_S", 0.05)
+    store.fails = True
+    await log.done(OPERATOR, ORIGIN, "topic.delete", "first")
+    await log.done(OPERATOR, ORIGIN, "topic.delete", "second")
+    assert await store.entries() == []
+    store.fails = False
+    await log.close()
+    assert [entry.target for entry in await store.entries()] == ["second", "first"]
+
+
+async def test_what_waits_is_stored_at_the_end(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    log.sign_in_failed("192.0.2.1")
+    await log.close()
+    (entry,) = await store.entries()
+    assert (entry.action, entry.address) == ("sign_in.fail", "192.0.2.1")
+
+
+async def test_failed_sign_ins_are_counted_by_address_and_those_of_very_many_together(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    for number in range(ADDRESSES_MAX_COUNT + 50):
+        log.sign_in_failed(f"address-{number}")
+        log.sign_in_failed("address-0")
+    await log.close()
+    entries = await store.entries()
+    counts = {entry.address: json.loads(entry.detail)["count"] for entry in entries}
+    assert len(counts) == ADDRESSES_MAX_COUNT + 1
+    assert counts["address-0"] == ADDRESSES_MAX_COUNT + 51
+    assert counts[OTHERS] == 50
+
+
+async def test_there_is_a_bound_on_what_waits(store, log, monkeypatch, caplog):
+    monkeypatch.setattr(audit, "WAITING_MAX_COUNT", 2)
+    monkeypatch.setattr(audit, "STORED_WITHIN_S", 0.01)
+    store.fails = True
+    for number in range(4):
+        await log.done(OPERATOR, ORIGIN, "topic.delete", str(number))
+    assert log.waiting_count == 2
+    log._tell_failed()
+    assert "were dropped: 2" in caplog.text
+    store.fails = False
+
+
+async def test_a_long_target_is_cut(store, log):
+    await log.done(OPERATOR, ORIGIN, "topic.delete", "x" * 5_000)
+    (entry,) = await store.entries()
+    assert len(entry.target) == 255
