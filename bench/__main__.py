@@ -29,6 +29,7 @@ QUESTIONS = (
     "retention",
     "scale",
     "control",
+    "auth",
     "hostile",
 )
 

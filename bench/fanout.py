@@ -12,6 +12,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from bench import loads, wire
 from bench.harness import Case, Checks, Outcome
@@ -47,36 +48,44 @@ def _run(system: str, subscribers: int, seconds: float, acks: bool) -> Outcome:
     with directory() as path:
         server: Server = Nats(path) if system == "nats" else Conduit(path, "memory")
         with running(server):
-            if isinstance(server, Nats):
-                ports = (server.port, server.ws_port)
-            else:
+            if isinstance(server, Conduit):
                 wire.call(server.port, "POST", "/api/topics", {"name": TOPIC})
-                ports = (server.port, server.port)
-            with loads.Load(fan_out, system, ports, subscribers, seconds, acks) as load:
-                load.wait_ready()
-                busy = Busy(server)
-                load.go()
-                checks, late_s = load.result()
-                cpu_s, cores = busy.cpu_s(), busy.cores()
-            return Outcome(
-                {"server_us_per_delivery": cpu_s / max(checks.seen, 1) * 1e6},
-                checks,
-                cores,
-                load.cores,
-                [f"a burst left {late_s * 1000:.0f} ms late"] if late_s > LATE_S else [],
-            )
+            return measured(server, system, subscribers, seconds, acks)
+
+
+def measured(server: Server, system: str, subscribers: int, seconds: float, acks: bool) -> Outcome:
+    """One run against a server that is ready, as `wire.CALLER`."""
+    subscribe_port = server.ws_port if isinstance(server, Nats) else server.port
+    target = Target(system, server.port, subscribe_port, wire.CALLER.key)
+    with loads.Load(fan_out, target, subscribers, seconds, acks) as load:
+        load.wait_ready()
+        busy = Busy(server)
+        load.go()
+        checks, late_s = load.result()
+        cpu_s, cores = busy.cpu_s(), busy.cores()
+    return Outcome(
+        {"server_us_per_delivery": cpu_s / max(checks.seen, 1) * 1e6},
+        checks,
+        cores,
+        load.cores,
+        [f"a burst left {late_s * 1000:.0f} ms late"] if late_s > LATE_S else [],
+    )
+
+
+class Target(NamedTuple):
+    """What the load speaks to, and as whom."""
+
+    system: str
+    publish_port: int
+    subscribe_port: int
+    key: str
 
 
 def fan_out(
-    ready: Callable[[], None],
-    system: str,
-    ports: tuple[int, int],
-    subscribers: int,
-    seconds: float,
-    acks: bool,
+    ready: Callable[[], None], target: Target, subscribers: int, seconds: float, acks: bool
 ) -> tuple[Checks, float]:
     """The load: subscribe, publish for so long, wait for the rest; what arrived, the latest burst."""
-    publish_port, subscribe_port = ports
+    system, publish_port, subscribe_port, wire.CALLER.key = target
     poll = wire.Poll()
     followers = [_Follower(system, subscribe_port, acks) for _ in range(subscribers)]
     for follower in followers:

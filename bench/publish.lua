@@ -1,4 +1,5 @@
--- wrk: one numbered event per POST, to the topic given as argument, and a JSON line at the end.
+-- wrk: one numbered event per POST, to the topic given as argument, and a JSON line at the end. A second
+-- argument is the API key.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 
@@ -8,6 +9,9 @@ local n = 100000000
 
 function init(args)
   topic = args[1]
+  if args[2] then
+    wrk.headers["Authorization"] = "Bearer " .. args[2]
+  end
 end
 
 function request()

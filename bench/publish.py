@@ -14,7 +14,7 @@ import io
 from bench import jetstream, lanes, loads, readback, resp, wire, wrk
 from bench.harness import Case, Checks, Outcome
 from bench.lanes import PAYLOAD_BYTES, TOPIC, WARM_TOPIC, Shape
-from bench.systems import Busy, Nats, Redis, conduit, directory, running, tool
+from bench.systems import Busy, Nats, Redis, Server, conduit, directory, running, tool
 
 CLIENTS = 64
 WARM_S = 1
@@ -53,24 +53,29 @@ def cases(short: bool) -> list[Case]:
 
 def _conduit(store: str, seconds: int) -> Outcome:
     with directory() as path, running(conduit(path, store)) as server:
-        for topic in (WARM_TOPIC, TOPIC):
-            wire.call(server.port, "POST", "/api/topics", {"name": topic})
-        wrk.publish(server.port, CLIENTS, WARM_S, WARM_TOPIC)
-        busy = Busy(server)
-        result = wrk.publish(server.port, CLIENTS, seconds, TOPIC)
-        cores, cpu_s = busy.cores(), busy.cpu_s()
-        return Outcome(
-            {
-                "messages_per_s": result.per_s,
-                "p50_ms": result.p50_ms,
-                "p99_ms": result.p99_ms,
-                "server_us_per_message": cpu_s / result.requests * 1e6,
-            },
-            readback.answered(server.port, TOPIC, result.requests, CLIENTS),
-            cores,
-            result.cores,
-            [f"{result.failed} requests failed"] if result.failed else [],
-        )
+        return measured(server, seconds)
+
+
+def measured(server: Server, seconds: int) -> Outcome:
+    """One run against a Conduit that is ready, as `wire.CALLER`."""
+    for topic in (WARM_TOPIC, TOPIC):
+        wire.call(server.port, "POST", "/api/topics", {"name": topic})
+    wrk.publish(server.port, CLIENTS, WARM_S, WARM_TOPIC)
+    busy = Busy(server)
+    result = wrk.publish(server.port, CLIENTS, seconds, TOPIC)
+    cores, cpu_s = busy.cores(), busy.cpu_s()
+    return Outcome(
+        {
+            "messages_per_s": result.per_s,
+            "p50_ms": result.p50_ms,
+            "p99_ms": result.p99_ms,
+            "server_us_per_message": cpu_s / result.requests * 1e6,
+        },
+        readback.answered(server.port, TOPIC, result.requests, CLIENTS),
+        cores,
+        result.cores,
+        [f"{result.failed} requests failed"] if result.failed else [],
+    )
 
 
 def _jetstream(sync: str, seconds: float) -> Outcome:

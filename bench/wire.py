@@ -33,11 +33,26 @@ PING = b"\x89\0"
 PONG = b"\x8a\x80\0\0\0\0"
 
 
+class Caller:
+    """Who this process is to Conduit: nobody, or whoever has the key."""
+
+    def __init__(self) -> None:
+        self.key = ""
+
+    @property
+    def line(self) -> str:
+        """The header that says it, with its end."""
+        return f"Authorization: Bearer {self.key}\r\n" if self.key else ""
+
+
+CALLER = Caller()
+
+
 def request(path: str, body: bytes) -> bytes:
     """A POST with a JSON body."""
     return (
-        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%b"
+        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), CALLER.line.encode(), len(body), body)
     )
 
 
@@ -67,7 +82,10 @@ def call(port: int, method: str, path: str, body: object = None) -> dict[str, An
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         content = body if body is None or isinstance(body, bytes) else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        if CALLER.key:
+            headers["Authorization"] = f"Bearer {CALLER.key}"
+        connection.request(method, path, content, headers)
         answer = connection.getresponse()
         text = answer.read()
     finally:
@@ -98,7 +116,7 @@ def websocket(port: int, path: str = "/ws") -> socket.socket:
     key = base64.b64encode(os.urandom(16)).decode()
     connection.sendall(
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{CALLER.line}\r\n".encode()
     )
     answer = b""
     # Byte by byte at the end: what follows the handshake stays in the kernel.

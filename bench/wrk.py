@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from bench import loads
+from bench import loads, wire
 from bench.systems import tool
 
 _SCRIPT = Path(__file__).with_name("publish.lua")
@@ -32,9 +32,11 @@ class Answered:
 
 
 def publish(port: int, clients: int, seconds: int, topic: str = "bench") -> Answered:
-    """Publish from `clients` connections and one thread; each payload has a number of its own."""
+    """Publish from `clients` connections and one thread, as `wire.CALLER`; each payload has a number of its
+    own."""
     command = [tool("wrk", "wrk"), "-t1", f"-c{clients}", f"-d{seconds}", "-s", str(_SCRIPT)]
     command += [f"http://127.0.0.1:{port}/api/publish", "--", topic]
+    command += [wire.CALLER.key] if wire.CALLER.key else []
     said, cores = loads.program(command, seconds + _END_WITHIN_S)
     result = json.loads(said.split("RESULT ", 1)[1])
     return Answered(

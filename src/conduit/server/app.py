@@ -24,6 +24,7 @@ from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
+from conduit.tenancy.cleaning import Cleaner
 from conduit.tenancy.opening import AuthOptions, Tenancy, open_tenancy
 
 logger = logging.getLogger(__name__)
@@ -57,11 +58,13 @@ async def _serve(settings: Settings, files: Files) -> None:
         drain_delay_s=settings.drain_delay_s,
         database_place=settings.database_place,
     )
+    cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
     # Before the store is opened: a second server must not touch the database of the first.
     listener = _bind(settings.host, settings.port)
     try:
         await broker.start()
         await context.audit.start()
+        await cleaner.start()
         if settings.enable_auth:
             context.require(await _begin_auth(settings, broker))
         await server.serve([listener])
@@ -69,6 +72,7 @@ async def _serve(settings: Settings, files: Files) -> None:
         listener.close()
         if context.tenancy is not None:
             await context.tenancy.close()
+        await cleaner.close()
         await context.audit.close()
         await broker.stop()
     logger.info("stopped")

@@ -24,6 +24,9 @@ class Access(Group):
         "only. Unset: it is shown on the terminal; without one it is in `conduit-admin-key` beside the "
         "database file, or in the working directory.",
     )
+    audit_max_age_s: Count = Field(
+        7_776_000, description="Age at which entries of the audit log are removed."
+    )
     auth_timeout_s: Seconds = Field(
         5.0, description="A WebSocket that has not signed in after this time is closed with 4501."
     )

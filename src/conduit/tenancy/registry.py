@@ -26,6 +26,8 @@ from conduit.tenancy.principal import DEFAULT_KEY_ACTOR, NOT_KNOWN, Principal
 REFRESH_INTERVAL_S = 1.0
 # `last_used_at` is written so often.
 USED_INTERVAL_S = 60.0
+# How long a key that was revoked or has expired is still listed.
+ENDED_MAX_AGE_S = 30 * 24 * 3_600
 # Keys that are looked at in one turn of the loop.
 SLICE_COUNT = 1_000
 # A credential that is longer is none: a token with as many patterns as it may have is shorter.
@@ -144,6 +146,7 @@ class Registry:
                 if loop.time() >= used_at:
                     used_at = loop.time() + USED_INTERVAL_S
                     await self._note_used()
+                    self.forget_ended(self._clock.wall_ms() - ENDED_MAX_AGE_S * 1000)
             except ConduitError as error:
                 if not self._is_stale:
                     self._is_stale = True
@@ -197,6 +200,16 @@ class Registry:
                 principal.end()
         key = self._keys[record.key_id] = _Key(record)
         self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
+
+    def forget_ended(self, before_ms: int) -> None:
+        """Forget keys that were revoked, or have expired, before then, as the store does."""
+        ended = [key.record for key in self._keys.values() if _ended_before(key.record, before_ms)]
+        for record in ended:
+            del self._keys[record.key_id]
+            keys = self._of_tenants[record.tenant]
+            del keys[record.key_id]
+            if not keys:
+                del self._of_tenants[record.tenant]
 
     def learn(self, record: KeyRecord) -> None:
         """A key as it was just stored: it counts at once."""
@@ -336,6 +349,11 @@ def _principal(record: KeyRecord, proof: bytes, tenant: str) -> Principal:
 def _is_good(record: KeyRecord, now_ms: int) -> bool:
     is_expired = record.expires_at_ms is not None and now_ms >= record.expires_at_ms
     return record.revoked_at_ms is None and not is_expired
+
+
+def _ended_before(record: KeyRecord, before_ms: int) -> bool:
+    ends = (record.revoked_at_ms, record.expires_at_ms)
+    return any(end is not None and end < before_ms for end in ends)
 
 
 def _were_used(key: _Key) -> bool:
