@@ -13,6 +13,7 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
+from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of
@@ -24,10 +25,15 @@ from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.memory import MemoryStore
 from conduit.storage.postgres import PostgresStore
 from conduit.storage.sqlite import SqliteStore
+from conduit.tenancy.audit import Audit, Origin
 from conduit.tenancy.cleaning import Cleaner
 from conduit.tenancy.opening import AuthOptions, Tenancy, open_tenancy
+from conduit.tenancy.principal import Principal
 
 logger = logging.getLogger(__name__)
+
+# Who does what the server does by itself, in the audit log.
+SERVER = Principal(DEFAULT_TENANT, "server", ())
 
 
 def run(settings: Settings, *, may_color: bool = True) -> None:
@@ -66,7 +72,7 @@ async def _serve(settings: Settings, files: Files) -> None:
         await context.audit.start()
         await cleaner.start()
         if settings.enable_auth:
-            context.require(await _begin_auth(settings, broker))
+            context.require(await _begin_auth(settings, broker, context.audit))
         await server.serve([listener])
     finally:
         listener.close()
@@ -78,14 +84,16 @@ async def _serve(settings: Settings, files: Files) -> None:
     logger.info("stopped")
 
 
-async def _begin_auth(settings: Settings, broker: Broker) -> Tenancy:
+async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenancy:
     """Who may come in, as the store has it. Raises ConduitError, OSError."""
     options = AuthOptions(
         default_key=secret_of(settings.default_api_key), pepper=secret_of(settings.key_pepper)
     )
     tenancy = await open_tenancy(broker.store, broker.clock, options, lambda _tenant, _limits: None)
     try:
-        await offer_first_key(settings, tenancy)
+        if await offer_first_key(settings, tenancy):
+            (key,) = tenancy.registry.keys(DEFAULT_TENANT)
+            await audit.done(SERVER, Origin(), "key.create", key.key_id, name=key.name)
     except BaseException:
         await tenancy.close()
         raise

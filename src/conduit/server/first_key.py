@@ -25,17 +25,18 @@ def secret_of(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-async def offer_first_key(settings: Settings, tenancy: Tenancy) -> None:
-    """Make it, if there is none, and say where it is. Raises ConfigError if there is no place for it."""
+async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
+    """Make it, if there is none, and say where it is; whether it was made. Raises ConfigError if there is no
+    place for it."""
     path = settings.admin_key_file
     if tenancy.registry.has_keys:
-        return
+        return False
     if settings.default_api_key is not None and path is None:
         logger.info(
             "there is no operator's key, and DEFAULT_API_KEY makes no tenants: CONDUIT_ADMIN_KEY_FILE says "
             "where to put one"
         )
-        return
+        return False
     if path is None and not sys.stderr.isatty():
         database = settings.database_path
         path = (Path() if database is None else database.parent) / FILE_NAME
@@ -52,6 +53,7 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> None:
         logger.warning(
             "the first admin key is in %s: take it from there, and remove the file", path
         )
+    return True
 
 
 def _show(key: str) -> None:

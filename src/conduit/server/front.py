@@ -67,7 +67,12 @@ class Front(HttpConnection):
         """Publish, or wait until there is time for something slower, and the connection is free for it."""
         head, caller, body = request
         if head.route is not _PUBLISH or len(body) > at_once_bytes:
-            if head.route is Route.ENCODED:
+            if not (caller.is_known or head.is_open):
+                # Whoever is nobody costs no turn of the application.
+                slot = Slot(head, None)
+                self.enqueue(slot)
+                self.fail(slot, caller.refusal(()))
+            elif head.route is Route.ENCODED:
                 self._refuse_encoded(head)
             else:
                 self.hold(request)

@@ -38,6 +38,7 @@ _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2
 _WEBSOCKET_PATH = b"/ws"
 _MODERN = b" HTTP/1.1"
 _NO_CODING = frozenset({"", "identity"})
+_OPEN = frozenset({b"/", b"/docs", b"/openapi.json", b"/health", b"/health/ready", _WEBSOCKET_PATH})
 _PROBE_METHODS = frozenset({b"GET", b"HEAD"})
 
 
@@ -81,6 +82,8 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     request_id: str | None
     headers: dict[str, str]
     """Names in lower case, repeated ones joined by a comma where they may be repeated."""
+    is_open: bool
+    """Whether it is answered whoever asks: documents, probes, and what browsers ask before they ask."""
     forward: bytes
     """The head for the control plane, without the empty line at its end and, for a chunked body,
     without a length: the body is passed on whole."""
@@ -133,6 +136,7 @@ def parse_head(raw: bytes) -> Head:
         idempotency_key=headers.get("idempotency-key"),
         request_id=headers.get("x-request-id"),
         headers=headers,
+        is_open=_is_open(lines.method, lines.url),
         forward=b"%b %b%b\r\n%b"
         % (lines.method, lines.url, _MODERN if says_kept else version, lines.forward()),
     )
@@ -250,6 +254,10 @@ def _is_encoded(headers: dict[str, str]) -> bool:
 
 def _tokens(headers: dict[str, str], name: str) -> list[str]:
     return [token.strip() for token in headers.get(name, "").lower().split(",")]
+
+
+def _is_open(method: bytes, url: bytes) -> bool:
+    return method == b"OPTIONS" or url.split(b"?", 1)[0] in _OPEN
 
 
 def _route(method: bytes, url: bytes) -> Route:

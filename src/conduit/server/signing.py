@@ -25,7 +25,7 @@ UNSIGNED_MAX_BYTES = 9 * 1024
 class SigningWebSocket(WatchedWebSocket):
     """A WebSocket that is somebody's. The subclass does what it is there for, once it is."""
 
-    __slots__ = ("_caller", "_opened_at", "_redeeming", "_ticket")
+    __slots__ = ("_caller", "_early", "_opened_at", "_redeeming", "_ticket")
 
     def __init__(self, context: Context, caller: Principal | None, ticket: bytes | None) -> None:
         super().__init__(context)
@@ -33,6 +33,8 @@ class SigningWebSocket(WatchedWebSocket):
         self._caller = caller
         self._ticket = ticket
         self._redeeming: asyncio.Task[Principal] | None = None
+        # Frames that came while it is found out whose the ticket is.
+        self._early: list[bytes] = []
         self._opened_at = context.now()
 
     @abc.abstractmethod
@@ -100,7 +102,12 @@ class SigningWebSocket(WatchedWebSocket):
     # Frames ---------------------------------------------------------------------------------------
 
     def sign_in(self, text: bytes) -> None:
-        """The first frame."""
+        """A frame before it is somebody's: the first one, or one that came behind a ticket."""
+        if self._redeeming is not None:
+            self._early.append(text)
+            if sum(map(len, self._early)) > UNSIGNED_MAX_BYTES:
+                self.close(CLOSE_TOO_BIG, "too much came before the ticket was looked at")
+            return
         ref = None
         try:
             if len(text) > UNSIGNED_MAX_BYTES:
@@ -109,7 +116,7 @@ class SigningWebSocket(WatchedWebSocket):
             if not isinstance(frame, Auth):
                 raise Unauthenticated("sign in first: the first frame must be auth")
             ref = frame.ref
-            caller = self._context.gate.sign_in(frame.token.encode(), self._transport)
+            caller = self._context.gate.sign_in(_bytes_of(frame.token), self._transport)
             self._signed_in(caller)
             self._welcome(caller, ref)
         except InvalidRequest as error:
@@ -122,7 +129,7 @@ class SigningWebSocket(WatchedWebSocket):
 
     def sign_in_again(self, caller: Principal, frame: Auth) -> None:
         """A newer credential. Raises ConduitError; then the one before counts."""
-        again = self._context.gate.refreshed(caller, frame.token.encode(), self._transport)
+        again = self._context.gate.refreshed(caller, _bytes_of(frame.token), self._transport)
         self._caller = again
         self.look_again()
         self._welcome(again, frame.ref)
@@ -145,7 +152,12 @@ class SigningWebSocket(WatchedWebSocket):
         if isinstance(error, Exception):
             told = error if isinstance(error, ConduitError) else StateError.of(error)
             self.refuse(told, CLOSE_UNAUTHENTICATED)
+        # Before the frames, which may pause it.
         self.resume_reading()
+        early, self._early = self._early, []
+        for text in early:
+            if not self.closing:
+                self.on_text(text)
 
     def _signed_in(self, caller: Principal) -> None:
         self._context.unsigned.remove(self)
@@ -177,3 +189,8 @@ class SigningWebSocket(WatchedWebSocket):
         except ConduitError as error:
             # The tenant that an operator acts for is gone.
             self.refuse(error, CLOSE_FORBIDDEN)
+
+
+def _bytes_of(token: str) -> bytes:
+    # JSON can say half of a surrogate pair, which is in no credential.
+    return token.encode(errors="surrogatepass")

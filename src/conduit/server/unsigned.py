@@ -28,25 +28,26 @@ class Unsigned:
     def __init__(self, max_count: int = UNSIGNED_MAX_COUNT) -> None:
         self._max_count = max_count
         self._addresses: dict[str, dict[Waiting, None]] = {}
-        self._count = 0
+        # Of one that is gone the system does not know the address any more.
+        self._keys: dict[Waiting, str] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._keys)
 
     def add(self, who: Waiting) -> None:
         """One more; `remove` follows."""
-        self._addresses.setdefault(who.address, {})[who] = None
-        self._count += 1
-        if self._count > self._max_count:
+        address = self._keys[who] = who.address
+        self._addresses.setdefault(address, {})[who] = None
+        if len(self._keys) > self._max_count:
             most = max(self._addresses.values(), key=len)
             next(iter(most)).turn_away()
 
     def remove(self, who: Waiting) -> None:
         """It has signed in, or is gone. Idempotent."""
-        waiting = self._addresses.get(who.address)
-        if waiting is None or who not in waiting:
+        address = self._keys.pop(who, None)
+        if address is None:
             return
+        waiting = self._addresses[address]
         del waiting[who]
-        self._count -= 1
         if not waiting:
-            del self._addresses[who.address]
+            del self._addresses[address]

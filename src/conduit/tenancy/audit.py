@@ -83,8 +83,17 @@ class Audit:
     async def done(
         self, by: Principal, origin: Origin, action: str, target: str, **detail: object
     ) -> None:
-        """Something was done. Returns when that is stored, or it takes too long; does not raise."""
-        entry = self._add(by.tenant, by.actor, origin, action, target, detail)
+        """Something was done in the caller's tenant. Returns when that is stored, or it takes too long; does
+        not raise."""
+        await self._told(self._add(by.tenant, by.actor, origin, action, target, detail))
+
+    async def done_to(
+        self, tenant: str, by: Principal, origin: Origin, action: str, **detail: object
+    ) -> None:
+        """The same of what was done to a tenant."""
+        await self._told(self._add(tenant, by.actor, origin, action, tenant, detail))
+
+    async def _told(self, entry: AuditEntry | None) -> None:
         if entry is None:
             return
         if self._running is None:
@@ -95,7 +104,7 @@ class Audit:
         try:
             await asyncio.wait_for(stored, STORED_WITHIN_S)
         except TimeoutError:
-            logger.warning("%s of %r is not in the audit log yet", action, entry.target)
+            logger.warning("%s of %r is not in the audit log yet", entry.action, entry.target)
         finally:
             del self._waiters[entry.entry_id]
 

@@ -11,18 +11,30 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from conduit.errors import Forbidden, NotFound
+from conduit.errors import Forbidden, NotFound, Unauthenticated
 from conduit.grants import Scope
 from conduit.server.context import Context
 from conduit.server.control import CALLER
 from conduit.tenancy.audit import Origin
-from conduit.tenancy.principal import Principal
+from conduit.tenancy.principal import NOT_KNOWN, Principal
 
 
 def caller_of(request: Request) -> Principal:
     """Who asks: nobody, if the front did not say it."""
     context: Context = request.app.state.context
     caller: Principal = request.scope.get(CALLER, context.gate.nobody)
+    return caller
+
+
+def known(request: Request) -> Principal:
+    """Who asks, if it is somebody: a body may have taken longer to come than the key was good. Raises
+    Unauthenticated."""
+    caller = caller_of(request)
+    if not caller.is_known:
+        raise caller.refusal(())
+    context: Context = request.app.state.context
+    if caller.is_over or caller.is_expired(context.wall_ms()):
+        raise Unauthenticated(NOT_KNOWN)
     return caller
 
 
@@ -34,9 +46,7 @@ class Needs:
 
     async def __call__(self, request: Request) -> Principal:
         """Raises Unauthenticated, Forbidden."""
-        caller = caller_of(request)
-        if not caller.is_known:
-            raise caller.refusal(self.scopes)
+        caller = known(request)
         caller.check(self.scopes)
         return caller
 
@@ -46,10 +56,7 @@ class Known(Needs):
 
     async def __call__(self, request: Request) -> Principal:
         """Raises Unauthenticated."""
-        caller = caller_of(request)
-        if not caller.is_known:
-            raise caller.refusal(())
-        return caller
+        return known(request)
 
 
 Publishing = Annotated[Principal, Depends(Needs("publish"))]

@@ -84,7 +84,7 @@ async def create_tenant(
     """Create a tenant."""
     record = await required(shared).accounts.create_tenant(body.name, body.limits.over(NO_LIMITS))
     limits = msgspec.to_builtins(record.limits)
-    await shared.audit.done(caller, origin, "tenant.create", record.name, limits=limits)
+    await shared.audit.done_to(record.name, caller, origin, "tenant.create", limits=limits)
     return reply(show(shared, record), 201)
 
 
@@ -105,7 +105,7 @@ async def change_tenant(
     limits = body.limits.over(tenancy.registry.tenant(name).limits)
     record = await tenancy.accounts.change_tenant(name, limits)
     told = msgspec.to_builtins(record.limits)
-    await shared.audit.done(caller, origin, "tenant.change", name, limits=told)
+    await shared.audit.done_to(name, caller, origin, "tenant.change", limits=told)
     return reply(show(shared, record))
 
 
@@ -120,5 +120,5 @@ async def delete_tenant(
 ) -> Response:
     """Delete a tenant that has no topics and no subscriptions, with its keys and dead letters."""
     await required(shared).accounts.delete_tenant(name)
-    await shared.audit.done(caller, origin, "tenant.delete", name)
+    await shared.audit.done_to(name, caller, origin, "tenant.delete")
     return Response(status_code=204)

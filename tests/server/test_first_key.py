@@ -1,0 +1,65 @@
+import logging
+import sys
+
+import pytest
+
+from conduit.environment import load_settings
+from conduit.errors import ConfigError
+from conduit.server.first_key import FILE_NAME, offer_first_key
+from conduit.tenancy.opening import Tenancy
+from tests.tenancy.registered import running_kit
+
+KEY = "x" * 16
+
+
+@pytest.fixture
+async def tenancy():
+    async with running_kit() as kit:
+        yield Tenancy(kit.registry, kit.accounts)
+
+
+def settings(**given: object):
+    environ = {"ENABLE_AUTH": "true", **{name: str(value) for name, value in given.items()}}
+    return load_settings(environ)
+
+
+async def test_on_a_terminal_it_is_shown_and_not_logged(tenancy, monkeypatch, capsys, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    await offer_first_key(settings(), tenancy)
+    (record,) = tenancy.registry.keys("default")
+    shown = capsys.readouterr()
+    assert f"ck_live_{record.key_id}_" in shown.err
+    assert not shown.out
+    assert "ck_live_" not in caplog.text
+    await offer_first_key(settings(), tenancy)
+    assert "ck_live_" not in capsys.readouterr().err
+
+
+async def test_without_a_terminal_it_is_beside_the_database(tenancy, tmp_path, capsys, caplog):
+    await offer_first_key(settings(DATABASE_URL=f"sqlite:///{tmp_path}/c.db"), tenancy)
+    key = (tmp_path / FILE_NAME).read_bytes().strip()
+    assert tenancy.registry.authenticate(key).may("admin")
+    assert str(tmp_path / FILE_NAME) in caplog.text
+    assert "ck_live_" not in caplog.text + capsys.readouterr().err
+
+
+async def test_where_it_cannot_be_written_the_start_says_so_and_makes_none(tenancy, tmp_path):
+    path = tmp_path / "there"
+    path.write_text("something else")
+    with pytest.raises(ConfigError, match="CONDUIT_ADMIN_KEY_FILE"):
+        await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), tenancy)
+    assert path.read_text() == "something else"
+    assert not tenancy.registry.has_keys
+
+
+async def test_with_a_key_of_ones_own_there_is_none_unless_it_is_asked_for(
+    tenancy, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    await offer_first_key(settings(DEFAULT_API_KEY=KEY), tenancy)
+    assert not tenancy.registry.has_keys
+    assert "CONDUIT_ADMIN_KEY_FILE" in caplog.text
+    asked = settings(DEFAULT_API_KEY=KEY, CONDUIT_ADMIN_KEY_FILE=tmp_path / "key")
+    await offer_first_key(asked, tenancy)
+    assert tenancy.registry.has_admin()

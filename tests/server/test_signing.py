@@ -1,0 +1,232 @@
+"""Who a WebSocket is, from when and for how long."""
+
+import asyncio
+
+import pytest
+
+from conduit.grants import Grant
+from conduit.server.signing import UNSIGNED_MAX_BYTES
+from conduit.tenancy.accounts import KeyChange
+from tests.server.guarded import WHOLE, Guarded, closed, heard, open_guarded, said
+from tests.server.peer import TEXT, frame
+from tests.server.port import TOPIC
+from tests.tenancy.registered import OPERATOR
+
+
+@pytest.fixture
+async def guarded():
+    async with open_guarded() as guarded:
+        yield guarded
+
+
+async def refused(client, code: str) -> int:
+    """An error frame with this code, and the code of the close frame behind it."""
+    error = await heard(client)
+    assert (error["type"], error["code"]) == ("error", code)
+    return await closed(client)
+
+
+async def test_signed_in_by_the_upgrade(guarded: Guarded):
+    made = await guarded.key()
+    client = await guarded.socket(made.text)
+    await client.send(said(type="subscribe", topic=TOPIC))
+    assert (await heard(client))["type"] == "subscribed"
+    assert not len(guarded.port.context.unsigned)
+
+
+async def test_a_bad_key_in_the_upgrade_is_401(guarded: Guarded):
+    for path in ("/ws", "/ws?ticket=x"):
+        client = await guarded.port.connect()
+        await client.send(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "X-API-Key: ck_live_x\r\n\r\n".encode()
+        )
+        answer = await client.answer()
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+
+
+async def test_signed_in_by_the_first_frame(guarded: Guarded):
+    made = await guarded.key(expires_at_ms=guarded.port.broker.clock.wall_ms() + 60_000)
+    client = await guarded.socket()
+    assert len(guarded.port.context.unsigned) == 1
+    # Whatever follows in the same read is somebody's.
+    await client.send(
+        said(type="auth", token=made.text, ref="a") + said(type="subscribe", topic=TOPIC)
+    )
+    welcome = await heard(client)
+    assert (welcome["type"], welcome["tenant"], welcome["ref"]) == ("authenticated", "default", "a")
+    assert welcome["expires_at"].endswith("Z")
+    assert (await heard(client))["type"] == "subscribed"
+    assert not len(guarded.port.context.unsigned)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"heartbeat"}',
+        b'{"type":"subscribe","topic":"demo"}',
+        b'{"type":"auth"}',
+        b'{"type":"auth","token":""}',
+        b'{"type":"auth","token":"ck_live_x"}',
+        b'{"type":"auth","token":"\\ud800"}',
+        b'{"type":"auth","token":"x","more":1}',
+        b"x",
+        b'{"type":"auth","token":"%b"}' % (b"x" * UNSIGNED_MAX_BYTES),
+    ],
+)
+async def test_any_other_first_frame_is_the_last_one(guarded: Guarded, text):
+    client = await guarded.socket()
+    await client.send(frame(TEXT, text) + said(type="heartbeat"))
+    assert (await heard(client))["type"] == "error"
+    assert await closed(client) == 4501
+
+
+async def test_a_frame_that_does_not_end_is_not_kept(guarded: Guarded):
+    client = await guarded.socket()
+    await client.send(frame(TEXT, b"x" * 200_000)[: 3 * UNSIGNED_MAX_BYTES])
+    assert await closed(client) == 1009
+
+
+async def test_who_says_nothing_is_closed(guarded: Guarded):
+    client = await guarded.socket()
+    now = guarded.port.context.now()
+    guarded.check(now + guarded.port.context.limits.auth_timeout_s - 1)
+    guarded.check(now + guarded.port.context.limits.auth_timeout_s + 1)
+    assert await refused(client, "unauthenticated") == 4501
+
+
+async def test_there_are_only_so_many_that_have_not_signed_in():
+    async with open_guarded(max_unauthenticated=2) as guarded:
+        first, second, _third = [await guarded.socket() for _ in range(3)]
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await first.reader.readexactly(1)
+        made = await guarded.key()
+        await second.send(said(type="auth", token=made.text))
+        assert (await heard(second))["type"] == "authenticated"
+        assert guarded.port.context.closings.counts["unsigned"] == 1
+
+
+async def test_a_revoked_key_closes_its_sockets(guarded: Guarded):
+    made, other = await guarded.key(), await guarded.key()
+    client, neighbour = await guarded.socket(made.text), await guarded.socket(other.text)
+    for each in (client, neighbour):
+        await each.send(said(type="subscribe", topic=TOPIC))
+        await heard(each)
+    await guarded.accounts.revoke_key(OPERATOR, made.record.key_id)
+    guarded.check(guarded.port.context.now())
+    assert await refused(client, "unauthenticated") == 4501
+    await neighbour.send(said(type="heartbeat"))
+    assert (await heard(neighbour))["type"] == "heartbeat_ack"
+
+
+async def test_a_revoked_key_publishes_and_subscribes_nothing_also_before_the_sweep(
+    guarded: Guarded,
+):
+    for sent in (said(type="publish", topic=TOPIC, payload=1), said(type="subscribe", topic=TOPIC)):
+        made = await guarded.key()
+        client = await guarded.socket(made.text)
+        await client.send(said(type="heartbeat"))
+        await heard(client)
+        await guarded.accounts.revoke_key(OPERATOR, made.record.key_id)
+        await client.send(sent)
+        assert await refused(client, "unauthenticated") == 4501
+    assert guarded.port.last_seq == 0
+
+
+async def test_a_change_that_takes_nothing_away_is_not_noticed(guarded: Guarded):
+    made = await guarded.key()
+    client = await guarded.socket(made.text)
+    await client.send(said(type="subscribe", topic=TOPIC))
+    await heard(client)
+    for change in (KeyChange(name="x"), KeyChange(grants=[Grant(scope="subscribe"), WHOLE[2]])):
+        await guarded.accounts.change_key(OPERATOR, made.record.key_id, change)
+        guarded.check(guarded.port.context.now())
+        await client.send(said(type="heartbeat"))
+        assert (await heard(client))["type"] == "heartbeat_ack"
+    await client.send(said(type="publish", topic=TOPIC, payload=1))
+    assert (await heard(client))["code"] == "forbidden"
+
+
+async def test_a_change_that_takes_away_what_is_subscribed_to_closes(guarded: Guarded):
+    made = await guarded.key()
+    client = await guarded.socket(made.text)
+    await client.send(said(type="subscribe", topic=TOPIC))
+    await heard(client)
+    change = KeyChange(grants=[Grant(scope="subscribe", topics=("other",))])
+    await guarded.accounts.change_key(OPERATOR, made.record.key_id, change)
+    guarded.check(guarded.port.context.now())
+    assert await refused(client, "forbidden") == 4503
+
+
+async def test_at_its_end_a_socket_is_closed_unless_it_has_signed_in_again(
+    guarded: Guarded, monkeypatch
+):
+    clock = guarded.port.broker.clock
+    now_ms = clock.wall_ms()
+    short = await guarded.key(expires_at_ms=now_ms + 60_000)
+    long = await guarded.key(expires_at_ms=now_ms + 120_000)
+    ends, goes_on = await guarded.socket(short.text), await guarded.socket(short.text)
+    await goes_on.send(said(type="auth", token=long.text))
+    assert (await heard(goes_on))["type"] == "authenticated"
+    monkeypatch.setattr(clock, "wall_ms", lambda: now_ms + 60_000)
+    guarded.check(guarded.port.context.now())
+    assert await refused(ends, "unauthenticated") == 4501
+    await goes_on.send(said(type="publish", topic=TOPIC, payload=1))
+    assert (await heard(goes_on))["type"] == "published"
+
+
+async def test_nobody_becomes_somebody_of_another_tenant(guarded: Guarded):
+    acme = await guarded.tenant("acme")
+    theirs, ours = await guarded.key(by=acme), await guarded.key()
+    client = await guarded.socket(ours.text)
+    await client.send(said(type="auth", token=theirs.text, ref="r"))
+    error = await heard(client)
+    assert (error["code"], error["ref"]) == ("forbidden", "r")
+    await client.send(said(type="publish", topic=TOPIC, payload=1))
+    assert (await heard(client))["type"] == "published"
+
+
+async def test_rights_are_asked_for_each_subscribe(guarded: Guarded):
+    grant = Grant(scope="subscribe", topics=("demo", "a.*"), subscriptions=("web.*",))
+    made = await guarded.key(grant)
+    client = await guarded.socket(made.text)
+    for topic, name, may in (
+        (TOPIC, None, True),
+        ("a.*", "web.1", True),
+        ("a.>", None, False),
+        ("other", None, False),
+        (TOPIC, "billing", False),
+        (">", "web.2", False),
+    ):
+        fields = {"topic": topic} if name is None else {"topic": topic, "subscription": name}
+        await client.send(said(type="subscribe", **fields))
+        answer = await heard(client)
+        assert answer.get("code") == (None if may else "forbidden"), fields
+    # What was refused was not made.
+    found = await guarded.port.broker.subscriptions.list("default", q=None, limit=10, after=None)
+    assert [view.record.name for view in found] == ["web.1"]
+
+
+async def test_tenants_do_not_hear_each_other(guarded: Guarded):
+    acme = await guarded.tenant("acme")
+    theirs, ours = await guarded.key(by=acme), await guarded.key()
+    listener = await guarded.socket(theirs.text)
+    for pattern in (">", TOPIC):
+        await listener.send(said(type="subscribe", topic=pattern))
+        assert (await heard(listener))["type"] == "subscribed"
+    publisher = await guarded.socket(ours.text)
+    await publisher.send(said(type="publish", topic=TOPIC, payload="ours"))
+    assert (await heard(publisher))["subscribers"] == 0
+    await listener.send(said(type="publish", topic=TOPIC, payload="theirs"))
+    payloads = [await heard(listener) for _ in range(3)]
+    assert {each.get("payload", "theirs") for each in payloads} == {"theirs"}
+
+
+async def test_a_socket_that_never_signs_in_leaves_nothing(guarded: Guarded):
+    clients = [await guarded.socket() for _ in range(5)]
+    for client in clients:
+        client.writer.close()
+    await guarded.port.until(lambda: not guarded.port.context.sessions)
+    assert not len(guarded.port.context.unsigned)
+    assert not guarded.port.context.unsigned._addresses
