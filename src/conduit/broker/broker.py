@@ -17,6 +17,7 @@ from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
+from conduit.broker.allowances import Allowances
 from conduit.broker.attach.connection import Connection, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
@@ -39,6 +40,7 @@ from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
 from conduit.core.message import Retention
 from conduit.errors import ConduitError
+from conduit.limits import NO_LIMITS, TenantLimits
 from conduit.storage.base import Sizes, Store
 
 TICK_INTERVAL_S = 1.0
@@ -60,6 +62,8 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_pending_retries: int = 10_000
     idempotency_window_s: float = 600.0
     idempotency_max_count: int = 250_000
+    tenant_limits: TenantLimits = NO_LIMITS
+    """Of tenants that have none of their own."""
     metrics_max_subscriptions: int = 100
     """Of how many subscriptions `standings` tells; 0: of none."""
 
@@ -77,6 +81,7 @@ class Broker:
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
         self.refused_changes = Causes("changes")
+        self.allowances = Allowances(options.tenant_limits, clock.now())
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp

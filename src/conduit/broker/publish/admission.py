@@ -32,6 +32,16 @@ class PublishLimits(msgspec.Struct, frozen=True):
     """How long a publish waits for the store."""
 
 
+def size_of(request: PublishRequest) -> int:
+    """Bytes of its payload, key and headers, as a stored message counts them."""
+    size_bytes = memoryview(request.payload).nbytes
+    if request.key is not None:
+        size_bytes += len(request.key.encode(errors="surrogatepass"))
+    if request.headers:
+        size_bytes += len(encode_json(request.headers))
+    return size_bytes
+
+
 class Admission:
     """Makes messages of requests, or says why not. It knows nothing of what was published before."""
 
