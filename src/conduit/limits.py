@@ -54,6 +54,26 @@ KEY_LIMITS = ("publishes_per_s", "publish_bytes_per_s", "connections", "message_
 NO_LIMITS = TenantLimits()
 
 
+def read_limits(text: str) -> TenantLimits:
+    """Limits of a tenant from JSON. Raises ValueError with what is wrong with it."""
+    try:
+        limits = msgspec.json.decode(text, type=TenantLimits)
+        check_limits(limits)
+    except msgspec.DecodeError as error:
+        raise ValueError(
+            f"must be a JSON object with names of limits and numbers: {error}"
+        ) from None
+    except InvalidRequest as error:
+        raise ValueError(error.detail) from None
+    return limits
+
+
+def checked_limits(text: str) -> str:
+    """The same text. Raises what `read_limits` does."""
+    read_limits(text)
+    return text
+
+
 def check_limits(limits: TenantLimits, field: str = "limits", *, of_key: bool = False) -> None:
     """Raise InvalidRequest for a bound out of range, or one that is not for keys."""
     for name in TenantLimits.__struct_fields__:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from conduit.broker.allowances import Allowance
 from conduit.broker.deliver.crossings import Crossings
 from conduit.broker.topics import Topic
 from conduit.core.message import Retention, TopicRecord
@@ -18,7 +19,7 @@ T = "default"
 
 
 def topic(name: str) -> Topic:
-    return Topic(TopicRecord(1, T, name, "epoch", 0, 1, 0, 0, Retention()))
+    return Topic(TopicRecord(1, T, name, "epoch", 0, 1, 0, 0, Retention()), Allowance(T))
 
 
 async def rest() -> None:

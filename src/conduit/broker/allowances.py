@@ -7,13 +7,14 @@ and no limits of its own, is forgotten with the last who has it at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from msgspec.structs import asdict, replace
 
 from conduit.core.bucket import Bucket
+from conduit.core.message import NewMessage
 from conduit.errors import LimitReached, RateLimited
 from conduit.limits import NO_LIMITS, TenantLimits
 
@@ -30,28 +31,29 @@ _KINDS = {
 class Count:
     """How many of one kind there are, and how many there may be."""
 
-    __slots__ = ("_coming_count", "_limit", "count", "max_count")
+    __slots__ = ("_coming_count", "_limit", "_whose", "count", "max_count")
 
-    def __init__(self, limit: str) -> None:
+    def __init__(self, limit: str, whose: str) -> None:
         self._limit = limit
+        self._whose = whose
         # Those that are being made: they count too.
         self._coming_count = 0
         self.count = 0
         self.max_count: int | None = None
 
-    def check(self, more_count: int, whose: str) -> None:
+    def check(self, more_count: int) -> None:
         """Raise LimitReached if so many more are too many."""
         max_count = self.max_count
         if max_count is not None and self.count + self._coming_count + more_count > max_count:
             raise LimitReached(
-                f"{whose} has as many {_KINDS[self._limit]} as it may: {max_count}",
+                f"{self._whose} has as many {_KINDS[self._limit]} as it may: {max_count}",
                 limit=self._limit,
             )
 
     @contextmanager
-    def coming(self, more_count: int, whose: str) -> Iterator[None]:
+    def coming(self, more_count: int) -> Iterator[None]:
         """So many more count meanwhile. Raises LimitReached."""
-        self.check(more_count, whose)
+        self.check(more_count)
         self._coming_count += more_count
         try:
             yield
@@ -83,7 +85,7 @@ class Meter:
         """Whether `admit_publish` may refuse."""
         self.message_max_bytes: int | None = None
         """The largest payload of a message; None: there is no bound but that of the server."""
-        self.connections = Count("connections")
+        self.connections = Count("connections", whose)
         self._publishes: Bucket | None = None
         self._publish_bytes: Bucket | None = None
 
@@ -129,7 +131,7 @@ class Meter:
 
     def enter(self) -> None:
         """A WebSocket is opened. Raises LimitReached; else call `leave` once, when it is closed."""
-        self.connections.check(1, self.whose)
+        self.connections.check(1)
         self.connections.count += 1
 
     def leave(self) -> None:
@@ -147,19 +149,51 @@ class Meter:
 class Allowance(Meter):
     """One tenant's."""
 
-    __slots__ = ("subscriptions", "tenant", "topics")
+    __slots__ = (
+        "bounds_messages",
+        "coming_bytes",
+        "stored_bytes",
+        "stored_max_bytes",
+        "subscriptions",
+        "tenant",
+        "topics",
+    )
 
     def __init__(self, tenant: str) -> None:
         super().__init__("this tenant")
         self.tenant = tenant
-        self.topics = Count("topics")
-        self.subscriptions = Count("subscriptions")
+        self.topics = Count("topics", self.whose)
+        self.subscriptions = Count("subscriptions", self.whose)
+        self.stored_bytes = 0
+        """Of the messages in all its topics, as these have it."""
+        self.coming_bytes = 0
+        """Of those that are on their way into the log; counted while `stored_max_bytes` is set."""
+        self.stored_max_bytes: int | None = None
+        self.bounds_messages = False
+        """Whether `check_message` or `check_stored_of` may refuse."""
 
     def set_limits(self, limits: TenantLimits, now: float) -> None:
         """See `Meter.set_limits`."""
         super().set_limits(limits, now)
         self.topics.max_count = limits.topics
         self.subscriptions.max_count = limits.subscriptions
+        self.stored_max_bytes = limits.stored_bytes
+        self.bounds_messages = limits.stored_bytes is not None or limits.message_bytes is not None
+
+    def check_stored_of(self, messages: Iterable[NewMessage]) -> int:
+        """How many bytes these have; 0 if there is no bound. Raises LimitReached if there is no room for
+        them."""
+        max_bytes = self.stored_max_bytes
+        if max_bytes is None:
+            return 0
+        more_bytes = sum([message.size_bytes for message in messages])
+        if self.stored_bytes + self.coming_bytes + more_bytes > max_bytes:
+            raise LimitReached(
+                f"the topics of {self.whose} may hold {max_bytes} bytes, and there is no room for"
+                f" {more_bytes} more; nothing was stored. Shorten their retention, or delete some",
+                limit="stored_bytes",
+            )
+        return more_bytes
 
 
 class KeyMeter:
@@ -202,7 +236,7 @@ class KeyMeter:
 
     def enter(self) -> None:
         """See `Meter.enter`."""
-        self._own.connections.check(1, self._own.whose)
+        self._own.connections.check(1)
         self.tenant.enter()
         self._own.connections.count += 1
 

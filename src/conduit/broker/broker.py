@@ -85,7 +85,9 @@ class Broker:
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
-        self.topics = Catalog(store, clock, self, options.retention, options.max_topics)
+        self.topics = Catalog(
+            store, clock, self, options.retention, options.max_topics, self.allowances
+        )
         bounds = options.max_pending_retries, options.delivery_memory_max_bytes
         self._engine: Engine = make_engine(store, clock, self.stats, commits, *bounds)
         self.router = Router(self.topics, self._engine)
@@ -128,15 +130,16 @@ class Broker:
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.subscriptions)
-        self._housekeeper = Housekeeper(
-            store, self.topics, self._engine, self.router, self._time, options.housekeeping
-        )
+        self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
+
+    def _make_housekeeper(self, rules: RetentionRules) -> Housekeeper:
+        return Housekeeper(self.store, self.topics, self._engine, self.router, self._time, rules)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock

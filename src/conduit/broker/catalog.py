@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
+from conduit.broker.allowances import Allowances
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.clock import Clock
 from conduit.broker.topics import Topic, Topics
@@ -57,8 +58,9 @@ class Catalog(Topics):
         watcher: TopicWatcher,
         default_retention: Retention,
         max_count: int,
+        allowances: Allowances,
     ) -> None:
-        super().__init__()
+        super().__init__(allowances)
         self._store = store
         self._clock = clock
         self._watcher = watcher
@@ -75,7 +77,7 @@ class Catalog(Topics):
     async def load(self) -> None:
         """Take over what the store has."""
         for record in await self._store.topics():
-            self._add(Topic(record))
+            self._add(self._made(record))
 
     async def create(self, tenant: str, name: str, retention: Retention | None = None) -> Topic:
         """A new topic. Raises InvalidRequest, Conflict `topic_exists`, LimitReached, Unavailable."""
@@ -181,7 +183,7 @@ class Catalog(Topics):
     async def _create(self, change: Change, tenant: str, name: str, retention: Retention) -> Topic:
         if self.find(tenant, name) is not None:
             raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
-        with self._creating(1):
+        with self._creating(tenant, 1):
             change.is_told = True
             now_ms = self._clock.wall_ms()
             try:
@@ -194,7 +196,7 @@ class Catalog(Topics):
 
     async def _create_several(self, change: Change, tenant: str, names: Sequence[str]) -> None:
         """Those that the store does not have."""
-        with self._creating(len(names)):
+        with self._creating(tenant, len(names)):
             change.is_told = True
             now_ms = self._clock.wall_ms()
             records = await self._store.topics_create(
@@ -204,7 +206,7 @@ class Catalog(Topics):
             self._know(record)
 
     @contextmanager
-    def _creating(self, count: int) -> Iterator[None]:
+    def _creating(self, tenant: str, count: int) -> Iterator[None]:
         """So many topics more count meanwhile. Raises LimitReached."""
         if len(self._ids) + self._creating_count + count > self._max_count:
             raise LimitReached(
@@ -212,7 +214,8 @@ class Catalog(Topics):
             )
         self._creating_count += count
         try:
-            yield
+            with self.allowances.of(tenant).topics.coming(count):
+                yield
         finally:
             self._creating_count -= count
 
@@ -269,10 +272,13 @@ class Catalog(Topics):
         """The topic with this id, which is new, or was learned while the store was telling of it."""
         topic = self._ids.get(record.topic_id)
         if topic is None:
-            topic = Topic(record)
+            topic = self._made(record)
             self._add(topic)
             self._watcher.topic_created(topic)
         return topic
+
+    def _made(self, record: TopicRecord) -> Topic:
+        return Topic(record, self.allowances.of(record.tenant))
 
     def _forget(self, topic: Topic) -> None:
         """The store has deleted it."""

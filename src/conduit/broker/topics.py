@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from conduit.broker.allowances import Allowance, Allowances
 from conduit.core.message import TopicRecord
 from conduit.core.sorted_names import SortedNames
 from conduit.core.topics import TopicIndex, matcher, prefix_of
@@ -21,6 +22,7 @@ class Topic:
     """One topic as this node knows it. `last_seq` is the last number that was committed and seen here."""
 
     __slots__ = (
+        "allowance",
         "created_at_ms",
         "epoch",
         "epoch_bytes",
@@ -36,7 +38,9 @@ class Topic:
         "topic_id",
     )
 
-    def __init__(self, record: TopicRecord) -> None:
+    def __init__(self, record: TopicRecord, allowance: Allowance) -> None:
+        self.allowance = allowance
+        """Its tenant's."""
         self.topic_id = record.topic_id
         self.tenant = record.tenant
         self.name = record.name
@@ -54,6 +58,11 @@ class Topic:
         # Ids of the durable subscriptions that the store was told of with it: nobody else follows it there.
         self.followers_told: Collection[int] | None = None
 
+    def now_holds(self, stored_bytes: int) -> None:
+        """Its messages have so many bytes. Of one that is listed, which its tenant's count follows."""
+        self.allowance.stored_bytes += stored_bytes - self.stored_bytes
+        self.stored_bytes = stored_bytes
+
     def was_before(self, subscription_id: int) -> bool:
         """Whether the topic was deleted before the durable subscription was made."""
         return self.followers_told is not None and subscription_id not in self.followers_told
@@ -69,7 +78,8 @@ class Walked(NamedTuple):
 class Topics:
     """What is known here. A topic that is being deleted is hidden: it has no name, and all else."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowances: Allowances) -> None:
+        self.allowances = allowances
         # tenant -> name -> topic, and the same by patterns and in order.
         self._names: dict[str, dict[str, Topic]] = {}
         self._indexes: dict[str, TopicIndex[Topic]] = {}
@@ -83,6 +93,8 @@ class Topics:
         self._indexes.setdefault(topic.tenant, TopicIndex()).add(topic.name, topic)
         self._sorted.setdefault(topic.tenant, SortedNames()).add(topic.name)
         self._ids[topic.topic_id] = topic
+        topic.allowance.topics.count += 1
+        topic.allowance.stored_bytes += topic.stored_bytes
 
     def _hide(self, topic: Topic) -> None:
         topic.is_deleted = True
@@ -97,6 +109,8 @@ class Topics:
         del self._ids[topic.topic_id]
         self._indexes[topic.tenant].remove(topic.name)
         self._sorted[topic.tenant].remove(topic.name)
+        topic.allowance.topics.count -= 1
+        topic.allowance.stored_bytes -= topic.stored_bytes
 
     # What is there --------------------------------------------------------------------------------
 

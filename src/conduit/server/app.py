@@ -13,6 +13,7 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.core.message import Retention
+from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
@@ -141,6 +142,7 @@ def _options(settings: Settings) -> BrokerOptions:
         max_pending_retries=settings.max_pending_retries,
         idempotency_window_s=settings.idempotency_window_s,
         idempotency_max_count=settings.idempotency_max_count,
+        tenant_limits=read_limits(settings.tenant_limits),
         metrics_max_subscriptions=settings.metrics_max_subscriptions,
     )
 

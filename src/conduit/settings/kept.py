@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from conduit.limits import checked_limits
 from conduit.settings.types import Bound, Bytes, Count, Group, Seconds
 
 
@@ -18,6 +21,11 @@ class Kept(Group):
     max_topics: Count = Field(100_000, description="Most topics, of all tenants.")
     max_subscriptions: Count = Field(
         100_000, description="Most durable subscriptions, of all tenants."
+    )
+    tenant_limits: Annotated[str, AfterValidator(checked_limits)] = Field(
+        "{}",
+        description='Limits of each tenant, where it has none of its own, as JSON: `{"topics": 1000}`. '
+        "See `docs/limits.md`.",
     )
     retention_max_age_s: Bound = Field(
         604_800,

@@ -217,7 +217,7 @@ class Housekeeper:
             self._lags.trimmed(topic, trimmed.first_seq)
             topic.first_seq = trimmed.first_seq
             # A commit that ended in this turn may be missing here; the next slice counts it.
-            topic.stored_bytes = trimmed.stored_bytes
+            topic.now_holds(trimmed.stored_bytes)
             more = trimmed.more
             await _pause(began)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from conduit.broker.allowances import Allowance, Allowances
 from conduit.broker.topics import Topic
 from conduit.core.message import SubscriptionRecord
 from conduit.core.sorted_names import SortedNames
@@ -17,7 +18,10 @@ from conduit.names import check_subscription
 class Durable:
     """Those that exist, as this node knows them; whether one runs here is another question (owned.py)."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowances: Allowances) -> None:
+        self._allowances = allowances
+        # Of the tenants that have any.
+        self._counted: dict[str, Allowance] = {}
         self._records: dict[tuple[str, str], SubscriptionRecord] = {}
         # tenant -> names by pattern, and in order.
         self._patterns: dict[str, PatternTrie[str]] = {}
@@ -29,11 +33,17 @@ class Durable:
         self._records[record.tenant, record.name] = record
         self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
         self._names.setdefault(record.tenant, SortedNames()).add(record.name)
+        allowance = self._counted[record.tenant] = self._allowances.of(record.tenant)
+        allowance.subscriptions.count += 1
 
     def _remove(self, record: SubscriptionRecord) -> None:
         del self._records[record.tenant, record.name]
         self._patterns[record.tenant].remove(record.pattern, record.name)
         self._names[record.tenant].remove(record.name)
+        subscriptions = self._counted[record.tenant].subscriptions
+        subscriptions.count -= 1
+        if not subscriptions.count:
+            del self._counted[record.tenant]
 
     # What is there --------------------------------------------------------------------------------
 

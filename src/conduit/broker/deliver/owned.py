@@ -52,7 +52,7 @@ class Owned(Durable):
         starts: Starts,
         max_count: int,
     ) -> None:
-        super().__init__()
+        super().__init__(catalog.allowances)
         self._store = store
         self._catalog = catalog
         self._router = router
@@ -147,6 +147,7 @@ class Owned(Durable):
                 f"subscription {name!r} exists already", code="subscription_exists", field="name"
             )
         self._check_room(1)
+        self._allowances.of(tenant).subscriptions.check(1)
         if not is_pattern(pattern):
             await self._catalog.ensure(tenant, pattern)
         beginning = await self._starts.begin(tenant, pattern, start)
@@ -196,7 +197,8 @@ class Owned(Durable):
 
     async def _create(self, change: Change, new: SubscriptionRecord, beginning: Beginning) -> None:
         await self._crossings.before_creation(new.tenant, new.pattern)
-        with self._crossings.creation(new.tenant, new.pattern):
+        coming = self._allowances.of(new.tenant).subscriptions.coming(1)
+        with self._crossings.creation(new.tenant, new.pattern), coming:
             self._check_room(0)
             # What goes from now on is told to it, once it has an id; what went since it began is not.
             self._starts.look_again(new.tenant, beginning)

@@ -78,9 +78,12 @@ class Admission:
     ) -> NewMessage:
         """The request as a new message of the topic; `is_checked` if `check_payload` was called for it.
 
-        Raises what that does, and InvalidRequest for all else.
+        Raises what that does, also if its tenant may not have so large a payload, and InvalidRequest for all
+        else.
         """
         payload = bytes(request.payload)
+        if topic.allowance.bounds_messages:
+            topic.allowance.check_message(len(payload), f"{path}payload")
         if not is_checked and (
             len(payload) > self._max_payload_bytes or is_deeper(payload, self._max_json_depth)
         ):

@@ -86,7 +86,9 @@ class Outcomes:
             self._stats.published_count += len(group)
             topic = self._catalog.by_id(topic_id)
             if topic is not None:
-                topic.stored_bytes += sum([message.size_bytes for message in group])
+                size_bytes = sum([message.size_bytes for message in group])
+                topic.stored_bytes += size_bytes
+                topic.allowance.stored_bytes += size_bytes
                 count = self._deliver.committed(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 

@@ -6,22 +6,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.publish.admission import Admission
 from conduit.broker.publish.batch import Batch, Part
+from conduit.broker.publish.bounded import counted
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.looks import Look, Looks
 from conduit.broker.publish.outcome import Outcomes
+from conduit.broker.publish.queue import Unit
 from conduit.broker.publish.receipt import Answer, AnswerAll
 from conduit.broker.turn import Turn
 from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
 from conduit.errors import (
     ConduitError,
+    LimitReached,
     NotFound,
     OutcomeUnknown,
     Overloaded,
@@ -127,14 +131,27 @@ class Publisher:
             message = self._admit(topic, request)
             if own_key is not None:
                 message.idempotency_key = own_key
-            if message.idempotency_key is None:
+            if message.idempotency_key is None and not topic.allowance.bounds_messages:
                 single = Single(self._outcomes, topic, message, answer)
                 self._committers.submit((message,), len(message.payload), single, since)
-            elif self._keys.is_first(topic, message, partial(self._outcomes.repeated, answer)):
+            elif message.idempotency_key is None or self._keys.is_first(
+                topic, message, partial(self._outcomes.repeated, answer)
+            ):
                 single = Single(self._outcomes, topic, message, answer)
-                self._committers.offer((message,), single, since)
+                self._offer(topic, (message,), single, since)
         except ConduitError as error:
             self._outcomes.refuse(error, answer)
+
+    def _offer(
+        self, topic: Topic, messages: Sequence[NewMessage], unit: Unit, since: float | None
+    ) -> None:
+        """Queue the unit, or tell it why not; `topic` is one of its tenant's."""
+        try:
+            unit = counted(unit, topic.allowance, messages)
+        except LimitReached as error:
+            unit.failed(error)
+            return
+        self._committers.offer(messages, unit, since)
 
     # Many -----------------------------------------------------------------------------------------
 
@@ -198,9 +215,19 @@ class Publisher:
                     part.indexes.append(index)
             except ConduitError as error:
                 batch.collect(index, error)
-        for part in parts.values():
-            messages = [batch.messages[index][1] for index in part.indexes]
-            self._committers.offer(messages, part, since)
+        units = [
+            (part, [batch.messages[index][1] for index in part.indexes]) for part in parts.values()
+        ]
+        topic = batch.messages[0][0]
+        try:
+            # All of them: a part is not refused when another one is on its way.
+            topic.allowance.check_stored_of(chain.from_iterable(each[1] for each in units))
+        except LimitReached as error:
+            for part, _ in units:
+                part.failed(error)
+            return
+        for part, some in units:
+            self._offer(topic, some, part, since)
 
     # Topics ---------------------------------------------------------------------------------------
 

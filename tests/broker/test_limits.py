@@ -1,0 +1,269 @@
+"""What a tenant may have at most, and that it is counted as it comes and goes."""
+
+import asyncio
+import gc
+
+import pytest
+
+from conduit.broker.administer.retention import RetentionRules
+from conduit.broker.broker import Broker, BrokerOptions
+from conduit.broker.publish.admission import PublishLimits
+from conduit.broker.waiting import result_of
+from conduit.core.message import Retention
+from conduit.errors import ConduitError, LimitReached, StoreUnavailable
+from conduit.limits import TenantLimits
+from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Subscribe
+from conduit.protocol.records import Receipt
+from conduit.storage.memory import MemoryStore
+from tests.broker.kit import Bench, ManualClock, Peer, running_broker
+
+OTHER = "other"
+
+
+def limit(bench: Bench, tenant: str = T, **limits: int) -> None:
+    bench.broker.allowances.set_limits(tenant, TenantLimits(**limits), bench.clock.now())
+
+
+def allowance(bench: Bench, tenant: str = T):
+    return bench.broker.allowances.of(tenant)
+
+
+async def published(bench: Bench, tenant: str, topic: str, payload: object = 1, **fields):
+    request = bench.request(topic, payload, **fields)
+    answer = await result_of(lambda told: bench.broker.publish(tenant, request, told))
+    await bench.rest()
+    return answer
+
+
+async def refused(work) -> ConduitError:
+    with pytest.raises(ConduitError) as error:
+        await work
+    return error.value
+
+
+class FailingLog(MemoryStore):
+    """Nothing can be published while it `fails`."""
+
+    fails = False
+
+    async def append(self, batch):
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        return await super().append(batch)
+
+
+async def create(bench: Bench, tenant: str, name: str, topic: str = "t"):
+    settings = bench.durable_settings()
+    return await bench.broker.subscriptions.create(tenant, name, topic, settings, None)
+
+
+# Topics -------------------------------------------------------------------------------------------
+
+
+async def test_topics_are_bounded_by_tenant(bench: Bench):
+    limit(bench, topics=2)
+    topics = bench.broker.topics
+    await topics.create(T, "a")
+    await topics.create(T, "b")
+    error = await refused(topics.create(T, "c"))
+    assert isinstance(error, LimitReached)
+    assert error.limit == "topics"
+    assert (await refused(bench.subscribe("c"))).limit == "topics"
+    await topics.create(OTHER, "c")
+    await topics.delete(T, "a")
+    await topics.create(T, "c")
+    assert allowance(bench).topics.count == 2
+
+
+async def test_topics_that_are_made_at_once_are_bounded_too(bench: Bench):
+    limit(bench, topics=3)
+    results = await asyncio.gather(
+        *(bench.broker.topics.create(T, f"t{n}") for n in range(6)), return_exceptions=True
+    )
+    assert sum(isinstance(result, LimitReached) for result in results) == 3
+    assert allowance(bench).topics.count == 3
+
+
+async def test_a_publish_that_would_make_a_topic_too_many_is_refused():
+    async with running_broker(publish=PublishLimits(auto_create_topics=True)) as bench:
+        limit(bench, topics=1)
+        await published(bench, T, "a")
+        error = await refused(published(bench, T, "b"))
+        assert (error.code, error.limit) == ("limit_reached", "topics")
+
+
+# Subscriptions ------------------------------------------------------------------------------------
+
+
+async def test_durable_subscriptions_are_bounded_by_tenant(bench: Bench):
+    limit(bench, subscriptions=1)
+    await create(bench, T, "s1")
+    error = await refused(create(bench, T, "s2"))
+    assert (error.code, error.limit) == ("limit_reached", "subscriptions")
+    assert (await refused(bench.subscribe("t", subscription="s2"))).limit == "subscriptions"
+    await create(bench, OTHER, "s2")
+    # Those without a name are none of them, and one that is there goes on.
+    await bench.subscribe("t")
+    await bench.subscribe("t", subscription="s1")
+    await bench.broker.subscriptions.delete(T, "s1")
+    await bench.subscribe("t", subscription="s2")
+    assert allowance(bench).subscriptions.count == 1
+
+
+async def test_subscriptions_that_are_made_at_once_are_bounded_too(bench: Bench):
+    limit(bench, subscriptions=2)
+    results = await asyncio.gather(
+        *(create(bench, T, f"s{n}") for n in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(result, LimitReached) for result in results) == 3
+
+
+# Messages -----------------------------------------------------------------------------------------
+
+
+async def test_the_size_of_one_payload_is_bounded_by_tenant(bench: Bench):
+    limit(bench, message_bytes=5)
+    for tenant in (T, OTHER):
+        await bench.broker.topics.create(tenant, "t")
+    assert isinstance(await published(bench, T, "t", "abc"), Receipt)
+    error = await refused(published(bench, T, "t", "abcd"))
+    assert (error.code, error.limit, error.field) == (
+        "payload_too_large",
+        "message_bytes",
+        "payload",
+    )
+    assert isinstance(await published(bench, OTHER, "t", "abcd"), Receipt)
+    requests = [bench.request("t", 1), bench.request("t", "abcd")]
+    error = await refused(result_of(lambda told: bench.broker.publish_batch(T, requests, told)))
+    assert error.field == "messages[1].payload"
+    assert bench.broker.topics.get(T, "t").last_seq == 1
+
+
+async def test_stored_bytes_are_bounded_by_tenant(bench: Bench):
+    limit(bench, stored_bytes=10)
+    for tenant, topic in ((T, "a"), (T, "b"), (OTHER, "a")):
+        await bench.broker.topics.create(tenant, topic)
+    await published(bench, T, "a", 12345)
+    await published(bench, T, "b", 123, key="k")
+    error = await refused(published(bench, T, "b", 12))
+    assert (error.code, error.limit) == ("limit_reached", "stored_bytes")
+    assert isinstance(await published(bench, OTHER, "a", 12), Receipt)
+    assert isinstance(await published(bench, T, "b", 1), Receipt)
+    assert allowance(bench).stored_bytes == 10
+    await bench.broker.topics.delete(T, "a")
+    assert allowance(bench).stored_bytes == 5
+    assert isinstance(await published(bench, T, "b", 12), Receipt)
+
+
+async def test_what_waits_for_its_commit_counts_as_stored(bench: Bench):
+    limit(bench, stored_bytes=10)
+    await bench.broker.topics.create(T, "t")
+    told: list[object] = []
+    for _ in range(100):
+        bench.broker.publish(T, bench.request("t", 1234), told.append)
+    await bench.until(lambda: len(told) == 100)
+    assert sum(isinstance(answer, Receipt) for answer in told) == 2
+    assert (allowance(bench).stored_bytes, allowance(bench).coming_bytes) == (8, 0)
+
+
+async def test_a_batch_that_does_not_fit_is_refused_whole(bench: Bench):
+    limit(bench, stored_bytes=10)
+    await bench.broker.topics.create(T, "t")
+    requests = [bench.request("t", 1234) for _ in range(3)]
+    error = await refused(result_of(lambda told: bench.broker.publish_batch(T, requests, told)))
+    assert error.limit == "stored_bytes"
+    assert bench.broker.topics.get(T, "t").last_seq == 0
+    await result_of(lambda told: bench.broker.publish_batch(T, requests[:2], told))
+    assert allowance(bench).stored_bytes == 8
+
+
+async def test_what_is_stored_already_is_answered_although_there_is_no_room(bench: Bench):
+    limit(bench, stored_bytes=4)
+    await bench.broker.topics.create(T, "t")
+    first = await published(bench, T, "t", 1234, idempotency_key="k")
+    again = await published(bench, T, "t", 1234, idempotency_key="k")
+    assert (again.seq, again.duplicate) == (first.seq, True)
+    requests = [bench.request("t", 1234, idempotency_key="k")]
+    (receipt,) = await result_of(lambda told: bench.broker.publish_batch(T, requests, told))
+    assert receipt.duplicate
+    # One that is refused is not known: it is stored when there is room.
+    for _ in range(2):
+        assert (await refused(published(bench, T, "t", 1, idempotency_key="l"))).limit
+    limit(bench)
+    assert not (await published(bench, T, "t", 1, idempotency_key="l")).duplicate
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_what_could_not_be_stored_counts_no_more(key):
+    store = FailingLog()
+    async with running_broker(store) as bench:
+        limit(bench, stored_bytes=4)
+        await bench.broker.topics.create(T, "t")
+        for _ in range(3):
+            store.fails = True
+            error = await refused(published(bench, T, "t", 1234, idempotency_key=key))
+            assert error.code == "store_unavailable"
+        store.fails = False
+        assert allowance(bench).coming_bytes == 0
+        assert isinstance(await published(bench, T, "t", 1234, idempotency_key=key), Receipt)
+
+
+async def test_what_retention_removes_makes_room():
+    async with running_broker(housekeeping=RetentionRules(interval_s=3600)) as bench:
+        limit(bench, stored_bytes=10)
+        await bench.broker.topics.create(T, "t", Retention(max_messages=1))
+        for _ in range(2):
+            await published(bench, T, "t", 12345)
+        assert (await refused(published(bench, T, "t", 1))).limit == "stored_bytes"
+        await bench.broker._housekeeper.round()
+        assert allowance(bench).stored_bytes == 5
+        assert isinstance(await published(bench, T, "t", 1), Receipt)
+
+
+async def test_after_a_start_all_is_counted_as_before():
+    store = MemoryStore()
+    async with running_broker(store) as bench:
+        await create(bench, T, "s1")
+        await published(bench, T, "t", 12345)
+        # A store in memory forgets when it is closed.
+        again = Bench((await _started(store)), bench.clock)
+        for broker in (bench, again):
+            held = allowance(broker)
+            counts = (held.topics.count, held.subscriptions.count, held.stored_bytes)
+            assert counts == (1, 1, 5)
+
+
+async def _started(store: MemoryStore):
+    broker = Broker(store, ManualClock(), BrokerOptions())
+    await broker.topics.load()
+    await broker._owned.learn()
+    return broker
+
+
+async def test_limits_below_what_is_there_take_nothing_away(bench: Bench):
+    for topic in ("a", "b"):
+        await bench.broker.topics.create(T, topic)
+        await published(bench, T, topic, 1234)
+    limit(bench, topics=1, stored_bytes=1)
+    assert (await refused(bench.broker.topics.create(T, "c"))).limit == "topics"
+    assert (await refused(published(bench, T, "a"))).limit == "stored_bytes"
+    assert len(bench.broker.topics) == 2
+    limit(bench)
+    await published(bench, T, "a")
+
+
+async def test_tenants_that_have_nothing_any_more_are_forgotten(bench: Bench):
+    for number in range(20):
+        tenant = f"tenant-{number}"
+        await create(bench, tenant, "s")
+        connection = bench.broker.connect(tenant, Peer())
+        await connection.subscribe(Subscribe("t"))
+        await published(bench, tenant, "t")
+        connection.close()
+        await bench.broker.subscriptions.delete(tenant, "s")
+        await bench.broker.topics.delete(tenant, "t")
+    await bench.advance(10.0)
+    gc.collect()
+    # What was committed last is at hand until the next commit.
+    assert len(bench.broker.allowances._by_tenant) <= 1
