@@ -13,7 +13,7 @@ from conduit.core.message import Retention
 from conduit.errors import ConduitError, LimitReached, StoreUnavailable
 from conduit.limits import TenantLimits
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Subscribe
+from conduit.protocol.frames import Ack, Nack, Reject, Subscribe
 from conduit.protocol.records import Receipt
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, Peer, running_broker
@@ -267,3 +267,106 @@ async def test_tenants_that_have_nothing_any_more_are_forgotten(bench: Bench):
     gc.collect()
     # What was committed last is at hand until the next commit.
     assert len(bench.broker.allowances._by_tenant) <= 1
+
+
+# Retries and dead letters -------------------------------------------------------------------------
+
+
+def settle(connection, peer, kind, first=1, last=100):
+    for frame in peer.of("message"):
+        if first <= frame["seq"] <= last:
+            if kind == "nack":
+                connection.verbs.nack(Nack(frame["message_id"], delay_ms=60_000))
+            else:
+                connection.verbs.reject(Reject(frame["message_id"]))
+
+
+async def test_beyond_the_retries_of_a_tenant_those_who_have_some_get_nothing_new(bench: Bench):
+    limit(bench, pending_retries=4)
+    for topic in ("a", "b", "c"):
+        await bench.broker.topics.create(T, topic)
+    one, first = await bench.subscribe("a", subscription="one")
+    two, second = await bench.subscribe("b")
+    _, third = await bench.subscribe("c", subscription="three")
+    await bench.publish_many("a", 2)
+    settle(one, first, "nack")
+    await bench.publish_many("b", 2)
+    settle(two, second, "nack")
+    await bench.rest()
+    assert allowance(bench).pending.count == 4
+    for topic in ("a", "b", "c"):
+        await bench.publish_many(topic, 2)
+    # Who has no retries goes on.
+    assert (first.seqs, second.seqs, third.seqs) == ([1, 2], [1, 2], [1, 2])
+    assert (await bench.broker.subscriptions.get(T, "one")).full
+    assert not (await bench.broker.subscriptions.get(T, "three")).full
+    # One less, of another subscription: both go on, each with what is new.
+    one.verbs.ack(Ack(first.of("message")[0]["message_id"]))
+    await bench.rest()
+    assert (first.seqs, second.seqs) == ([1, 2, 3, 4], [1, 2, 3, 4])
+    assert not (await bench.broker.subscriptions.get(T, "one")).full
+
+
+async def test_what_leaves_takes_its_retries_with_it(bench: Bench):
+    limit(bench, pending_retries=2)
+    await bench.broker.topics.create(T, "a")
+    await bench.broker.topics.create(T, "b")
+    one, first = await bench.subscribe("a")
+    two, second = await bench.subscribe("b")
+    await bench.publish("a")
+    await bench.publish("b")
+    settle(one, first, "nack")
+    settle(two, second, "nack")
+    await bench.publish("b")
+    assert second.seqs == [1]
+    one.close()
+    await bench.rest()
+    assert (allowance(bench).pending.count, second.seqs) == (1, [1, 2])
+    settle(two, second, "nack")
+    await bench.publish("b")
+    assert second.seqs == [1, 2]
+    limit(bench, pending_retries=3)
+    await bench.rest()
+    assert second.seqs == [1, 2, 3]
+    two.close()
+    await bench.rest()
+    assert allowance(bench).pending.count == 0
+
+
+async def test_retries_of_a_subscription_that_is_loaded_count_until_it_is_unloaded(bench: Bench):
+    limit(bench, pending_retries=3)
+    await bench.broker.topics.create(T, "a")
+    one, first = await bench.subscribe("a", subscription="s")
+    await bench.publish_many("a", 3)
+    settle(one, first, "nack")
+    for _ in range(2):
+        one.close()
+        await bench.flush()
+        await bench.flush()
+        assert allowance(bench).pending.count == 0
+        one, first = await bench.subscribe("a", subscription="s")
+        assert allowance(bench).pending.count == 3
+    await bench.publish("a")
+    assert first.seqs == []
+
+
+async def test_beyond_the_dead_letters_of_a_tenant_its_oldest_go():
+    rules = RetentionRules(interval_s=3600)
+    async with running_broker(
+        housekeeping=rules, tenant_limits=TenantLimits(dead_letters=5)
+    ) as bench:
+        for tenant in (T, OTHER):
+            await bench.broker.topics.create(tenant, "t")
+            connection = bench.broker.connect(tenant, peer := Peer())
+            await connection.subscribe(Subscribe("t", subscription="s"))
+            for number in range(4):
+                await published(bench, tenant, "t", number)
+            settle(connection, peer, "reject")
+        await bench.flush()
+        limit(bench, dead_letters=3)
+        await bench.broker._housekeeper.round()
+        counts = [await bench.broker.store.dead_tally(tenant, None) for tenant in (T, OTHER)]
+        assert [tally.open_count for tally in counts] == [3, 4]
+        assert bench.broker.stats.dead_letter_dropped_count == 1
+        topic = bench.broker.topics.get(T, "t")
+        assert await bench.broker.store.dead_fate("s", topic.topic_id, 1) == "dropped"

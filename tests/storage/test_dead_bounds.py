@@ -235,3 +235,53 @@ def _users_of(name: str) -> list[object]:
     from conduit.storage.sqlite import dead_removal as sqlite
 
     return [one for one in (dead, gone, postgres, sqlite) if hasattr(one, name)]
+
+
+async def other_tenant(store, *seqs: int) -> None:
+    """Dead letters of another tenant, which are older than all of the graveyard."""
+    record = await given.topic(store, "theirs", "other")
+    await given.messages(store, record.topic_id, max(seqs))
+    deaths = [
+        given.death(record.topic_id, seq, f"c{seq}", tenant="other", subscription="")
+        for seq in seqs
+    ]
+    await store.settle([], deaths)
+
+
+async def test_of_a_tenant_that_has_too_many_the_oldest_go_whoever_has_them(store, graveyard):
+    await other_tenant(store, 1, 2, 3)
+    count = await letters_count(store, TENANT, ALL)
+    tally = await store.dead_tally(TENANT, None)
+    assert (tally.open_count, tally.redriven_count) == (count, 0)
+    assert tally.size_bytes > 0
+    await store.settle([], [], [Redriven("d7", NOW_MS)])
+    assert (await store.dead_tally(TENANT, None))[:2] == (count - 1, 1)
+    assert await trimmed(store, tenant_max_count=count) == 0
+    assert [await trimmed(store, limit=2, tenants={TENANT: count - 3}) for _ in range(3)] == [
+        2,
+        1,
+        0,
+    ]
+    assert await listed(store) == ["d7", "d6", "d5", "d4", "d3"]
+    assert (await store.dead_tally("other", None)).open_count == 3
+
+
+async def test_a_tenant_s_own_bound_goes_before_that_of_all(store, graveyard):
+    await other_tenant(store, 1, 2, 3)
+    count = await letters_count(store, TENANT, ALL)
+    assert await trimmed(store, tenant_max_count=1, tenants={TENANT: count}) == 2
+    assert (await store.dead_tally("other", None)).open_count == 1
+    assert await letters_count(store, TENANT, ALL) == count
+    assert await trimmed(store, tenants={"other": 0}) == 1
+    assert await store.dead_tally("other", None) == DeadTally(0, 0, 0)
+    assert await store.dead_tally("nobody", None) == DeadTally(0, 0, 0)
+
+
+async def test_what_a_tenant_had_too_many_of_is_told_and_remembered_as_dropped(store, graveyard):
+    letter = await store.dead_get(TENANT, "d1")
+    await store.dead_losses()
+    await trimmed(store, tenants={TENANT: 1})
+    losses = await store.dead_losses()
+    assert sum(loss.dropped_count for loss in losses) == 7
+    assert {loss.tenant for loss in losses} == {TENANT}
+    assert await store.dead_fate("billing", letter.topic_id, letter.seq) == "dropped"

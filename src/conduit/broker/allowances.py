@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 from msgspec.structs import asdict, replace
 
 from conduit.core.bucket import Bucket
 from conduit.core.message import NewMessage
+from conduit.core.retries import Tally
 from conduit.errors import LimitReached, RateLimited
 from conduit.limits import NO_LIMITS, TenantLimits
 
@@ -146,12 +148,61 @@ class Meter:
         )
 
 
+class Held(Protocol):
+    """Who may have gone no further because of a limit."""
+
+    def freed(self) -> None:
+        """Look again, at the end of the turn."""
+
+
+class Pending(Tally):
+    """Deliveries of a tenant that wait for their next attempt, in all subscriptions that run here."""
+
+    __slots__ = ("_held", "_max_count")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._max_count: int | None = None
+        self._held: dict[Held, None] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as there may be."""
+        return self._max_count is not None and self.count >= self._max_count
+
+    def add(self, change: int) -> None:
+        """See `Tally.add`."""
+        super().add(change)
+        if self._held and not self.is_full:
+            self._free()
+
+    def bound(self, max_count: int | None) -> None:
+        """There may be so many from now on."""
+        self._max_count = max_count
+        self._free()
+
+    def wait(self, who: Held) -> None:
+        """Have it told when there is room again."""
+        if self.is_full:
+            self._held[who] = None
+
+    def leave(self, who: Held) -> None:
+        """It does not wait any more. Idempotent."""
+        self._held.pop(who, None)
+
+    def _free(self) -> None:
+        held, self._held = self._held, {}
+        for who in held:
+            who.freed()
+
+
 class Allowance(Meter):
     """One tenant's."""
 
     __slots__ = (
         "bounds_messages",
         "coming_bytes",
+        "pending",
         "stored_bytes",
         "stored_max_bytes",
         "subscriptions",
@@ -164,6 +215,7 @@ class Allowance(Meter):
         self.tenant = tenant
         self.topics = Count("topics", self.whose)
         self.subscriptions = Count("subscriptions", self.whose)
+        self.pending = Pending()
         self.stored_bytes = 0
         """Of the messages in all its topics, as these have it."""
         self.coming_bytes = 0
@@ -177,6 +229,7 @@ class Allowance(Meter):
         super().set_limits(limits, now)
         self.topics.max_count = limits.topics
         self.subscriptions.max_count = limits.subscriptions
+        self.pending.bound(limits.pending_retries)
         self.stored_max_bytes = limits.stored_bytes
         self.bounds_messages = limits.stored_bytes is not None or limits.message_bytes is not None
 
@@ -246,6 +299,13 @@ class KeyMeter:
         self.tenant.leave()
 
 
+class DeadLetterLimits(NamedTuple):
+    """`own`: of tenants with limits of their own; `default`: of all others."""
+
+    own: dict[str, int]
+    default: int | None
+
+
 AnyMeter = Meter | KeyMeter
 """What the edges ask."""
 
@@ -279,6 +339,12 @@ class Allowances:
             self._own.pop(tenant, None)
         else:
             self._own[tenant] = allowance
+
+    def dead_letters(self) -> DeadLetterLimits:
+        """How many dead letters each tenant may have."""
+        limits = {tenant: each.limits.dead_letters for tenant, each in self._own.items()}
+        own = {tenant: count for tenant, count in limits.items() if count is not None}
+        return DeadLetterLimits(own, self._defaults.dead_letters)
 
     def set_key_limits(self, tenant: str, key_id: str, limits: TenantLimits, now: float) -> None:
         """These hold for the key from now on, beside those of its tenant. Call it with NO_LIMITS when the

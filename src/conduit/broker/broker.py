@@ -23,7 +23,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
-from conduit.broker.deliver.engine import Engine, make_engine
+from conduit.broker.deliver.engine import Bounds, Engine, make_engine
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.starts import Starts
@@ -88,8 +88,9 @@ class Broker:
         self.topics = Catalog(
             store, clock, self, options.retention, options.max_topics, self.allowances
         )
-        bounds = options.max_pending_retries, options.delivery_memory_max_bytes
-        self._engine: Engine = make_engine(store, clock, self.stats, commits, *bounds)
+        node = store, clock, self.stats, commits, self.allowances
+        bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
+        self._engine: Engine = make_engine(*node, bounds)
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
         self._owned = Owned(

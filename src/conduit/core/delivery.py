@@ -235,7 +235,7 @@ class Delivery(OpenDeliveries):
         for retry in self.retries.by_seq.values():
             if retry.holder != NOBODY:
                 self.in_flight[retry.holder] -= 1
-        self.retries.waiting.count -= self.waiting_count
+        self.retries.waiting.add(-self.waiting_count)
         self._begin_retries()
 
     def seek(self, floor: int) -> None:

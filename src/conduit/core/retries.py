@@ -53,12 +53,19 @@ class Retry(msgspec.Struct, gc=False, array_like=True):
 
 
 class Tally:
-    """A number that several count."""
+    """A number that several count, and that may be a part of a larger one."""
 
-    __slots__ = ("count",)
+    __slots__ = ("_whole", "count")
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Tally | None = None) -> None:
+        self._whole = whole
         self.count = 0
+
+    def add(self, change: int) -> None:
+        """So many more, or fewer."""
+        self.count += change
+        if self._whole is not None:
+            self._whole.add(change)
 
 
 class Retries:
@@ -134,7 +141,7 @@ class Retries:
             retry.last_holder = retry.holder
         retry.holder, retry.at = NOBODY, at
         self.by_seq[seq] = retry
-        self.waiting.count += 1
+        self.waiting.add(1)
         heappush(self._waits, (at, seq))
         self._put(seq, retry.last_holder)
 
@@ -147,7 +154,7 @@ class Retries:
             self.out_count -= 1
             self.suspects_out_count -= retry.is_suspect
         else:
-            self.waiting.count -= 1
+            self.waiting.add(-1)
         if self._is_stored:
             self.changed.add(seq // PAGE_COUNT)
         # Nothing else makes entries stale, and so a sweep is paid for by the takes before it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -55,13 +55,26 @@ class Found(list[T]):
 
 
 class DeadBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How many dead letters are kept of each durable subscription, and of all ephemeral subscribers of a
-    topic together. Bytes are those of payloads, keys and headers."""
+    """How many dead letters are kept of each durable subscription, of all ephemeral subscribers of a topic
+    together, and of a tenant. Bytes are those of payloads, keys and headers."""
 
     max_count: int = 100_000
     max_bytes: int = 1 << 30
     ephemeral_max_count: int = 1_000
     ephemeral_max_bytes: int = 16 << 20
+    tenant_max_count: int | None = None
+    """Of all of a tenant together; None: there is no such bound."""
+    tenants: Mapping[str, int] = {}
+    """The same of tenants that have a bound of their own."""
+
+    def of_tenant(self, tenant: str) -> int | None:
+        """How many are kept of all of this tenant."""
+        return self.tenants.get(tenant, self.tenant_max_count)
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether any tenant has a bound."""
+        return bool(self.tenants) or self.tenant_max_count is not None
 
 
 class DeadTally(NamedTuple):
@@ -118,9 +131,10 @@ class DeadLetterStore(Protocol):
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         """The dead letter of one delivery, if any."""
 
-    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
-        """How many there are of a durable subscription. Counted as they come and go: what it costs does not
-        follow from how many there are."""
+    async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
+        """How many there are of a durable subscription; None: of all of the tenant, those of ephemeral
+        subscribers included. Counted as they come and go: what it costs does not follow from how many there
+        are."""
 
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
         """What became of the dead letter of a delivery that has none any more: `dropped` (there were too
@@ -136,7 +150,8 @@ class DeadLetterStore(Protocol):
     async def dead_trim(self, before_ms: int, bounds: DeadBounds, limit: int) -> int:
         """Remove up to `limit` dead letters: those that died, or were redriven since, before `before_ms`, the
         oldest first; then what exceeds the bounds: first those that were redriven and are not all that is
-        left of their messages, then the lowest by `dead_id`. Returns how many."""
+        left of their messages, then the lowest by `dead_id`; of a tenant that has too many the lowest by
+        `dead_id`, whatever they are. Returns how many."""
 
     async def dead_losses(self) -> list[Loss]:
         """What this process could not keep since it was last asked."""

@@ -173,8 +173,9 @@ class Redriver:
             )
         elif running.group.is_full:
             failed[place.dead_id] = LimitReached(
-                f"{running.group.pending.count} deliveries of subscription {record.name!r} wait for"
-                " their next attempt: redrive when fewer do",
+                f"too many deliveries wait for their next attempt: {running.group.pending.count} of"
+                f" subscription {record.name!r}, {running.group.allowance.pending.count} of the tenant:"
+                " redrive when fewer do",
                 code="subscription_full",
             )
         elif not running.redrive(topic, place.seq):

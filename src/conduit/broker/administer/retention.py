@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from conduit.broker.administer.losses import LossTeller
 from conduit.broker.catalog import Catalog, Topic
@@ -110,8 +111,13 @@ class Housekeeper:
         store, rules = self._store, self._rules
         await self._repeat(self._older(rules.idempotency_window_s, store.forget_keys))
 
+        by_tenant = self._catalog.allowances.dead_letters()
+        bounds = replace(
+            rules.dead_bounds, tenant_max_count=by_tenant.default, tenants=by_tenant.own
+        )
+
         def dead_trim(before_ms: int, limit: int) -> Awaitable[int]:
-            return store.dead_trim(before_ms, rules.dead_bounds, limit)
+            return store.dead_trim(before_ms, bounds, limit)
 
         await self._repeat(self._older(rules.dead_max_age_s, dead_trim))
         # Who was away for longer than dead letters are kept is not told of topics that were made anew.

@@ -250,7 +250,9 @@ class Subscriptions:
         if view.more_topics:
             view.in_flight_count = 0 if running is None else sum(running.group.in_flight.values())
             view.pending_retry_count = max(0, lag.open_count - view.in_flight_count)
-        view.full = view.pending_retry_count >= self._engine.pending_max_count
+        view.full = view.pending_retry_count >= self._engine.pending_max_count or (
+            running is not None and running.group.is_full
+        )
         tally = await self._store.dead_tally(record.tenant, record.name)
         view.dead_count, view.redriven_count = tally.open_count, tally.redriven_count
         return view

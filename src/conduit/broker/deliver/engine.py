@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from conduit.broker.allowances import Allowances
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.deliver.backlog import Backlog
@@ -36,8 +38,16 @@ class Engine:
     progress: ProgressWriter
     deadlines: Deadlines
     lags: Lags
+    allowances: Allowances
     pending_max_count: int
     """Deliveries of one subscription that may wait for their next attempt before it gets nothing new."""
+
+
+class Bounds(NamedTuple):
+    """Those of the node; see `Engine` and `Budget`."""
+
+    pending_max_count: int
+    memory_max_bytes: int
 
 
 def make_engine(
@@ -45,12 +55,12 @@ def make_engine(
     clock: Clock,
     stats: Stats,
     commits: Commits,
-    pending_max_count: int,
-    memory_max_bytes: int,
+    allowances: Allowances,
+    bounds: Bounds,
 ) -> Engine:
     """All of it, for one store."""
     turn, index, backlog, lags = Turn(clock.now), MessageIndex(), Backlog(commits), Lags()
-    budget = Budget(turn, stats, memory_max_bytes)
+    budget = Budget(turn, stats, bounds.memory_max_bytes)
     return Engine(
         clock=clock,
         stats=stats,
@@ -64,5 +74,6 @@ def make_engine(
         progress=ProgressWriter(store, clock, stats, lags),
         deadlines=Deadlines(clock, turn),
         lags=lags,
-        pending_max_count=pending_max_count,
+        allowances=allowances,
+        pending_max_count=bounds.pending_max_count,
     )

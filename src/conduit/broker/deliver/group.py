@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from conduit.broker.allowances import Allowance
 from conduit.broker.deliver.line import Line, Waiting
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscribed, Subscriber
@@ -40,6 +41,7 @@ class Group:
         "_pending_max_count",
         "_rotation",
         "_turn",
+        "allowance",
         "fence",
         "in_flight",
         "is_auto",
@@ -62,8 +64,15 @@ class Group:
         "window",
     )
 
-    def __init__(self, turn: Turn, settings: SubscriptionSettings, pending_max_count: int) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        allowance: Allowance,
+        settings: SubscriptionSettings,
+        pending_max_count: int,
+    ) -> None:
         self._turn = turn
+        self.allowance = allowance
         self._pending_max_count = pending_max_count
         self._is_known_full = False
         self.name: str | None = None
@@ -85,7 +94,7 @@ class Group:
         # Holder -> deliveries that it has out, in all topics.
         self.in_flight: dict[int, int] = {}
         # Deliveries that wait for their next attempt, in all topics.
-        self.pending = Tally()
+        self.pending = Tally(allowance.pending)
         self.line = Line()
         # Of the line; as long as it is not empty, only who is in its turn takes credit.
         self.waiting = self.line.waiting
@@ -137,27 +146,41 @@ class Group:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many deliveries wait for their next attempt that nothing new is handed out."""
-        return self.pending.count >= self._pending_max_count
+        """Whether so many deliveries wait for their next attempt that nothing new is handed out: of this
+        subscription, or of its tenant's together, some of them here."""
+        count = self.pending.count
+        return count >= self._pending_max_count or (count > 0 and self.allowance.pending.is_full)
+
+    def wait_for_room(self, who: Waiting) -> None:
+        """Give it a turn when there is credit, and something new may be handed out."""
+        self.line.wait_for_room(who)
+        self.allowance.pending.wait(self)
 
     def one_waits_less(self) -> None:
         """A delivery waits no more for its next attempt: who has something new goes on, if it was one
         too many."""
-        if self.waiting and self.pending.count == self._pending_max_count - 1:
+        if self.waiting and self.pending.count in (self._pending_max_count - 1, 0):
             self.freed()
+
+    def stop(self) -> None:
+        """It does not run here any more."""
+        self.is_over = True
+        self.allowance.pending.leave(self)
 
     def held_back(self, stats: Stats) -> None:
         """Something new was not handed out because `is_full`: said once, until it was half empty."""
         if not self._is_known_full:
             self._is_known_full = True
             stats.full_count += 1
+            is_own = self.pending.count >= self._pending_max_count
+            who = "a subscriber without a name"
             logger.warning(
-                "%d deliveries of %s wait for their next attempt: it gets nothing new before some are"
-                " handed out again or settled (CONDUIT_MAX_PENDING_RETRIES)",
+                "%d deliveries of %s wait for their next attempt: it gets nothing new before some%s are"
+                " handed out again or settled (%s)",
                 self.pending.count,
-                "a subscriber without a name"
-                if self.name is None
-                else f"subscription {self.name!r}",
+                who if self.name is None else f"subscription {self.name!r}",
+                "" if is_own else f" of all subscriptions of tenant {self.allowance.tenant!r}",
+                "CONDUIT_MAX_PENDING_RETRIES" if is_own else "its limit pending_retries",
             )
 
     # Credit ---------------------------------------------------------------------------------------
@@ -211,8 +234,11 @@ class Group:
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
-            may_read = self.free_reads() is not None
-            who = self.line.take(may_read=may_read, has_room=not self.is_full)
+            may_read, is_full = self.free_reads() is not None, self.is_full
+            if is_full:
+                # It may have come to wait while only its own were too many.
+                self.allowance.pending.wait(self)
+            who = self.line.take(may_read=may_read, has_room=not is_full)
             if who is None:
                 self._await_reads()
                 return

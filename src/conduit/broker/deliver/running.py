@@ -69,7 +69,8 @@ class Running:
         self._engine = engine
         self.tenant = tenant
         self.pattern = pattern
-        self.group = Group(engine.turn, settings, engine.pending_max_count)
+        allowance = engine.allowances.of(tenant)
+        self.group = Group(engine.turn, allowance, settings, engine.pending_max_count)
         self._round = Round.NONE
         self._account = Account()
         # The topics that it has not looked at, if there are any.
@@ -247,7 +248,7 @@ class Running:
 
     def _wait_in(self, topic: Topic, floor: int, progress: Progress | None) -> None:
         unopened = self.unopened[topic.topic_id] = Unopened(self, topic, floor, progress)
-        self.group.pending.count += unopened.pending_count
+        self.group.pending.add(unopened.pending_count)
         self.group.line.wait(unopened)
         self.group.freed()
 
@@ -307,7 +308,7 @@ class Running:
 
     def stop(self) -> None:
         """It does not run here any more. What is left of it is given up by `close`."""
-        self.group.is_over = True
+        self.group.stop()
         self._outset = None
         self._account.close()
         # What comes there would go to a subscriber that has left. All that are direct were opened first.
@@ -317,7 +318,9 @@ class Running:
     def close(self) -> Iterator[None]:
         """Give up its cursors, in steps; it was stopped."""
         while self.unopened:
-            self.group.line.leave(self.unopened.popitem()[1])
+            unopened = self.unopened.popitem()[1]
+            self.group.pending.add(-unopened.pending_count)
+            self.group.line.leave(unopened)
             yield
         while self.cursors:
             guarded(self.cursors.popitem()[1].close)
@@ -338,6 +341,6 @@ class Running:
     def _take_unopened(self, topic_id: int) -> Unopened | None:
         unopened = self.unopened.pop(topic_id, None)
         if unopened is not None:
-            self.group.pending.count -= unopened.pending_count
+            self.group.pending.add(-unopened.pending_count)
             self.group.line.leave(unopened)
         return unopened

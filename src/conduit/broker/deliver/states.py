@@ -54,7 +54,7 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
     elif state is State.CROWDED:
         group.wait_to_read(who)
     elif state is State.FULL:
-        group.line.wait_for_room(who)
+        group.wait_for_room(who)
     elif state is State.BEHIND:
         engine.backlog.add(who)
 

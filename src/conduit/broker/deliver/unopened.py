@@ -68,7 +68,7 @@ class Unopened(msgspec.Struct, eq=False, gc=False):
         """There is credit. No cursor is made only to find that it has to wait for room or a read."""
         group, feed = self.running.group, self.running.feed_of(self.topic)
         if group.is_full and (self.progress is None or not self.progress.open):
-            group.line.wait_for_room(self)
+            group.wait_for_room(self)
         elif group.free_reads() is not None or (
             feed is not None and feed.slice(self.floor + 1, 1, None)
         ):

@@ -56,7 +56,7 @@ class DeadLetterCalls:
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return self._dead.of(subscription, topic_id, seq)
 
-    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+    async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
         return self._dead.tally(tenant, subscription)
 
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:

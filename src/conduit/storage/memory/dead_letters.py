@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -30,6 +31,8 @@ DATED_MAX_COUNT = 10_000
 # What passes the bound of the process makes so much of it free at once, in parts of the largest pile.
 ROOM_SHARE = 64
 
+_NONE = DeadTally(0, 0, 0)
+
 FirstSeq = Callable[[int], int | None]
 """The first number that the log has of a topic, by id; None if there is no topic."""
 
@@ -46,6 +49,7 @@ class DeadLetters:
         self._max_bytes = max_bytes
         self._of: dict[tuple[str, int, int], DeadLetter] = {}
         self._ids: dict[str, Ids] = {}
+        self._counts: Counter[str] = Counter()
         self._piles: dict[Shelf, Pile] = {}
         # Those that grew since they were last seen to keep to these bounds.
         self._grown: set[Shelf] = set()
@@ -85,6 +89,7 @@ class DeadLetters:
         self.by_id[letter.dead_id] = self._of[_delivery(letter)] = letter
         for ids in (pile.ids, self._ids_of(letter.tenant)):
             ids.add(letter.dead_id)
+        self._counts[letter.tenant] += 1
         pile.count += 1
         pile.size_bytes += letter.size_bytes
         self._grown.add(shelf)
@@ -128,10 +133,13 @@ class DeadLetters:
         ids = self._ids.get(tenant)
         return [] if ids is None else ids.below(None, len(self.by_id) * 2 + 1)
 
-    def tally(self, tenant: str, subscription: str) -> DeadTally:
+    def tally(self, tenant: str, subscription: str | None) -> DeadTally:
         """See `Store.dead_tally`."""
+        if subscription is None:
+            tallies = [pile.tally for shelf, pile in self._piles.items() if shelf.tenant == tenant]
+            return DeadTally(*map(sum, zip(*tallies, strict=True))) if tallies else _NONE
         pile = self._piles.get(Shelf(tenant, subscription, ""))
-        return DeadTally(0, 0, 0) if pile is None else pile.tally
+        return _NONE if pile is None else pile.tally
 
     # Going ----------------------------------------------------------------------------------------
 
@@ -152,7 +160,18 @@ class DeadLetters:
         while self._grown and removed < limit:
             shelf = self._grown.pop()
             removed += self._trim_pile(shelf, bounds_of(bounds, shelf), limit - removed, first_seq)
-        return removed
+        return removed + self._trim_tenants(bounds, limit - removed, first_seq)
+
+    def _trim_tenants(self, bounds: DeadBounds, limit: int, first_seq: FirstSeq) -> int:
+        going: list[str] = []
+        if bounds.has_tenants:
+            for tenant, count in self._counts.items():
+                max_count = bounds.of_tenant(tenant)
+                if max_count is not None and count > max_count:
+                    surplus_count = min(count - max_count, limit - len(going))
+                    going += islice(self._ids[tenant].oldest(), surplus_count)
+        self._drop([self.by_id[dead_id] for dead_id in going], first_seq)
+        return len(going)
 
     def _trim_pile(
         self, shelf: Shelf, limits: tuple[int, int], limit: int, first_seq: FirstSeq
@@ -226,6 +245,7 @@ class DeadLetters:
             pile.redriven.pop(letter.dead_id, None)
             pile.ids.removed()
             self._ids[letter.tenant].removed()
+            self._counts[letter.tenant] -= 1
             self.size_bytes -= letter.size_bytes + LETTER_BYTES
             if not pile.count:
                 del self._piles[shelf]

@@ -107,6 +107,12 @@ SELECT open_count, redriven_count, bytes FROM conduit.dead_tallies
 WHERE tenant = $1 AND subscription = $2 AND topic = ''
 """
 
+_TENANT_TALLY = """
+SELECT coalesce(sum(open_count), 0)::bigint, coalesce(sum(redriven_count), 0)::bigint,
+       coalesce(sum(bytes), 0)::bigint
+FROM conduit.dead_tallies WHERE tenant = $1
+"""
+
 _FATE = """
 SELECT fate FROM conduit.gone_letters WHERE topic_id = $1 AND seq = $2 AND subscription = $3
 UNION ALL
@@ -252,9 +258,12 @@ async def mark(connection: Connection, redriven: Sequence[Redriven]) -> None:
         await connection.execute(_OPEN_AGAIN, *[list(each) for each in zip(*places, strict=True)])
 
 
-async def tally(connection: Connection, tenant: str, subscription: str) -> DeadTally:
+async def tally(connection: Connection, tenant: str, subscription: str | None) -> DeadTally:
     """See `Store.dead_tally`."""
-    row = await connection.fetchrow(_TALLY, tenant, subscription)
+    if subscription is None:
+        row = await connection.fetchrow(_TENANT_TALLY, tenant)
+    else:
+        row = await connection.fetchrow(_TALLY, tenant, subscription)
     return DeadTally(0, 0, 0) if row is None else DeadTally(*row)
 
 

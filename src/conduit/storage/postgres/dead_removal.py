@@ -40,6 +40,19 @@ WHERE (subscription <> '' AND (open_count + redriven_count > $1 OR bytes > $2))
 LIMIT $5
 """
 
+# Tenants that have more than all together may be.
+_TENANTS = """
+SELECT tenant, surplus::bigint FROM (
+  SELECT tenant, sum(open_count + redriven_count)
+           - coalesce(($1::jsonb ->> tenant)::bigint, $2::bigint) AS surplus
+  FROM conduit.dead_tallies GROUP BY tenant
+) AS t
+WHERE surplus > 0
+"""
+_OLDEST = (
+    f"SELECT {_CANDIDATE} FROM conduit.dead_letters WHERE tenant = $1 ORDER BY dead_id LIMIT $2"
+)
+
 # Of a durable subscription, or of the ephemeral ones of a topic.
 _OF = {
     True: "tenant = $1 AND subscription = $2",
@@ -123,8 +136,21 @@ async def trim(
         some = surplus(candidates, tally, bounds_of(bounds, shelf))
         await _remove(connection, some, DROPPED)
         gone += some
+    if bounds.has_tenants:
+        await _trim_tenants(connection, bounds, limit, gone)
     if len(gone) < limit:
         await connection.execute(_TIDY)
+
+
+async def _trim_tenants(
+    connection: Connection, bounds: DeadBounds, limit: int, gone: list[Candidate]
+) -> None:
+    own = msgspec.json.encode(bounds.tenants).decode()
+    for tenant, count in await connection.fetch(_TENANTS, own, bounds.tenant_max_count):
+        oldest = await connection.fetch(_OLDEST, tenant, min(count, limit - len(gone)))
+        some = [_candidate(row) for row in oldest]
+        await _remove(connection, some, DROPPED)
+        gone += some
 
 
 async def _going(

@@ -53,7 +53,7 @@ class DeadLetterCalls(StoreFile):
     async def dead_of(self, subscription: str, topic_id: int, seq: int) -> DeadLetter | None:
         return await self._db.readers.call(dead_letters.of, subscription, topic_id, seq)
 
-    async def dead_tally(self, tenant: str, subscription: str) -> DeadTally:
+    async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
         return await self._db.readers.call(dead_letters.tally, tenant, subscription)
 
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:

@@ -59,6 +59,11 @@ SELECT open_count, redriven_count, bytes FROM dead_tallies
 WHERE tenant = ? AND subscription = ? AND topic = ''
 """
 
+_TENANT_TALLY = """
+SELECT coalesce(sum(open_count), 0), coalesce(sum(redriven_count), 0), coalesce(sum(bytes), 0)
+FROM dead_tallies WHERE tenant = ?
+"""
+
 _FATE = """
 SELECT fate FROM gone_letters WHERE topic_id = :topic_id AND seq = :seq AND subscription = :subscription
 UNION ALL
@@ -218,8 +223,10 @@ def _first(connection: apsw.Connection, condition: str, *values: Value) -> DeadL
     return DeadLetter(*found[0]) if found else None
 
 
-def tally(connection: apsw.Connection, tenant: str, subscription: str) -> DeadTally:
+def tally(connection: apsw.Connection, tenant: str, subscription: str | None) -> DeadTally:
     """See `Store.dead_tally`."""
+    if subscription is None:
+        return DeadTally(*rows(connection, _TENANT_TALLY, (tenant,))[0])
     found = rows(connection, _TALLY, (tenant, subscription))
     return DeadTally(*found[0]) if found else DeadTally(0, 0, 0)
 

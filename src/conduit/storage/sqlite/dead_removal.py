@@ -26,6 +26,16 @@ WHERE (subscription <> '' AND (open_count + redriven_count > ? OR bytes > ?))
 LIMIT ?
 """
 
+# Tenants that have more than all together may be. A tenant's own bound may be 0.
+_TENANTS = """
+SELECT * FROM (
+  SELECT tenant, sum(open_count + redriven_count)
+           - coalesce((SELECT value FROM json_each(?1) WHERE key = tenant), ?2) AS surplus
+  FROM dead_tallies GROUP BY tenant)
+WHERE surplus > 0
+"""
+_OLDEST = f"SELECT {_CANDIDATE} FROM dead_letters WHERE tenant = ? ORDER BY dead_id LIMIT ?"
+
 # Of a durable subscription, or of the ephemeral ones of a topic.
 _OF = {
     True: "tenant = ? AND subscription = ?",
@@ -99,6 +109,19 @@ def trim(
         crowded, tally = Shelf(*shelf), DeadTally(open_count, redriven_count, size)
         candidates = _going(connection, crowded, limit - len(gone))
         some = surplus(candidates, tally, bounds_of(bounds, crowded))
+        _remove(connection, some, DROPPED)
+        gone += some
+    if bounds.has_tenants:
+        _trim_tenants(connection, bounds, limit, gone)
+
+
+def _trim_tenants(
+    connection: apsw.Connection, bounds: DeadBounds, limit: int, gone: list[Candidate]
+) -> None:
+    own = msgspec.json.encode(bounds.tenants).decode()
+    for tenant, count in rows(connection, _TENANTS, (own, bounds.tenant_max_count)):
+        oldest = rows(connection, _OLDEST, (tenant, min(count, limit - len(gone))))
+        some = [_candidate(row) for row in oldest]
         _remove(connection, some, DROPPED)
         gone += some
 
