@@ -67,7 +67,9 @@ async def test_the_log_tells_of_forgotten_keys_once_a_minute(full: Bench, caplog
 
     await publish(full, "d", "e")
     (line,) = told()
-    assert line.startswith("2 idempotency keys of the topics with most of them were forgotten")
+    assert line.startswith(
+        "2 idempotency keys of the tenants and topics with most of them were forgotten"
+    )
     assert line.endswith("CONDUIT_IDEMPOTENCY_MAX_COUNT (3)")
     full.clock.seconds += WARNING_INTERVAL_S - 1
     await publish(full, "f")
@@ -75,7 +77,9 @@ async def test_the_log_tells_of_forgotten_keys_once_a_minute(full: Bench, caplog
     await publish(full, "g", "h")
     full.clock.seconds += 1
     (line,) = told()
-    assert line.startswith("3 idempotency keys of the topics with most of them were forgotten")
+    assert line.startswith(
+        "3 idempotency keys of the tenants and topics with most of them were forgotten"
+    )
     full.clock.seconds += WARNING_INTERVAL_S
     assert told() == []
 

@@ -269,6 +269,22 @@ async def test_tenants_that_have_nothing_any_more_are_forgotten(bench: Bench):
     assert len(bench.broker.allowances._by_tenant) <= 1
 
 
+# Idempotency keys ---------------------------------------------------------------------------------
+
+
+async def test_the_keys_of_one_tenant_push_out_none_of_another_however_many_topics_it_has():
+    async with running_broker(idempotency_max_count=10) as bench:
+        await bench.broker.topics.create(OTHER, "t")
+        for number in range(4):
+            await published(bench, OTHER, "t", idempotency_key=f"k{number}")
+        for number in range(20):
+            await bench.broker.topics.create(T, f"t{number}")
+            await published(bench, T, f"t{number}", idempotency_key="k")
+        for number in range(4):
+            again = await published(bench, OTHER, "t", idempotency_key=f"k{number}")
+            assert again.duplicate
+
+
 # Retries and dead letters -------------------------------------------------------------------------
 
 

@@ -28,6 +28,28 @@ def test_beyond_it_whoever_has_the_most_loses_its_oldest():
     assert len(shares) == 4
 
 
+def test_of_the_group_that_has_the_most_the_owner_that_has_the_most_loses_its_oldest():
+    # Owners 10 to 19 are of one group, all others of another.
+    shares = Shares(6, lambda owner: owner // 10)
+    for owner in (11, 12, 13, 14):
+        shares.put(kept(owner, "a"))
+    shares.put(kept(1, "a"))
+    shares.put(kept(1, "b"))
+    # Each owner of the first group has less than the one of the second, and all of them more.
+    assert shares.put(kept(1, "c")).owner in (11, 12, 13, 14)
+    assert shares.put(kept(12, "b")).owner == 12
+    assert shares.put(kept(1, "d")).owner == 1
+
+
+def test_groups_that_are_pushed_out_leave_nothing_behind():
+    shares = Shares(10, lambda owner: owner // 3)
+    for owner in range(5_000):
+        shares.put(kept(owner, "k", owner))
+    assert len(shares._ranks._owners) <= 10
+    assert shares.pop_until(5_000) == 10
+    assert shares._ranks._owners == {}
+
+
 def test_what_is_put_under_a_key_that_is_there_takes_its_place():
     shares = Shares(2)
     for at in range(5):
@@ -93,13 +115,13 @@ def test_the_cap_is_the_most_for_which_all_have_no_more_than_the_bound(sizes, ma
 
 
 class AgainstLists(RuleBasedStateMachine):
-    """Beside a list for each owner."""
+    """Beside a list for each owner; 1 and 2 are a group, and so are 3 and 4."""
 
     MAX_COUNT = 6
 
     def __init__(self):
         super().__init__()
-        self.shares = Shares(self.MAX_COUNT)
+        self.shares = Shares(self.MAX_COUNT, lambda owner: (owner - 1) // 2)
         self.lists: dict[int, list[Kept]] = {}
         self.at = 0.0
 
@@ -112,7 +134,12 @@ class AgainstLists(RuleBasedStateMachine):
         gone = self.shares.put(new)
         if sum(map(len, self.lists.values())) > self.MAX_COUNT:
             theirs = self.lists[gone.owner]
-            assert len(theirs) == max(map(len, self.lists.values()))
+            groups = [[1, 2], [3, 4]]
+            sizes = {own: len(self.lists.get(own, [])) for own in (1, 2, 3, 4)}
+            largest = max(groups, key=lambda group: sum(sizes[own] for own in group))
+            group = next(group for group in groups if gone.owner in group)
+            assert sum(sizes[own] for own in group) == sum(sizes[own] for own in largest)
+            assert len(theirs) == max(sizes[own] for own in group)
             assert theirs.pop(0) is gone
         else:
             assert gone is None

@@ -105,9 +105,8 @@ class Broker:
             lambda: commits.oldest_ms,
             options.max_subscriptions_per_connection,
         )
-        self._keys = Keys(
-            store, clock, self.stats, options.idempotency_window_s, options.idempotency_max_count
-        )
+        window = options.idempotency_window_s, options.idempotency_max_count
+        self._keys = Keys(store, self.topics, clock, self.stats, *window)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
         self._committers = Committers(
             store,

@@ -8,6 +8,7 @@ the outcome: the window never calls it. Whoever finds it has to compare what was
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -47,15 +48,21 @@ class DedupeWindow(Generic[R, W]):
     """Keys with their results of type R and waiters of type W. `len` counts the known ones.
 
     A key is known for `window_s` from its first publish, unless there are more than `max_count`: then the
-    topic that has the most loses its oldest, so that publishing to it pushes out no keys of others.
+    tenant that has the most loses something, and of its topics the one that has the most its oldest key. So
+    publishing to it pushes out no keys of others. `tenant_of` a topic is asked when it gets its first key.
     `forgotten_early_count` says how often that happened. There are as many pending keys as their owner has
     publishes under way, which is the owner's to bound.
     """
 
-    def __init__(self, window_s: float = 600.0, max_count: int = 250_000) -> None:
+    def __init__(
+        self,
+        window_s: float = 600.0,
+        max_count: int = 250_000,
+        tenant_of: Callable[[int], Hashable] = lambda _topic_id: None,
+    ) -> None:
         self.forgotten_early_count = 0
         self._window_s = window_s
-        self._known: Shares[R] = Shares(max_count)
+        self._known: Shares[R] = Shares(max_count, tenant_of)
         self._pending: dict[tuple[int, str], Pending[W]] = {}
 
     def __len__(self) -> int:

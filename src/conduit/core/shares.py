@@ -1,13 +1,14 @@
 """A bounded number of entries of many owners: when there are too many, whoever has the most loses its oldest.
 
-So no owner can push out what others have, as long as they have less than it. Once there have been too many,
-the owners are kept in the order of how much they have; before that it costs nothing.
+Owners belong to groups. It is the group with the most that loses something, and of this the owner with the
+most. So no group can push out what others have, as long as they have less than it, and no owner within one.
+Once there have been too many, all are kept in the order of how much they have; before that it costs nothing.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
@@ -30,15 +31,18 @@ class Kept(msgspec.Struct, Generic[V], frozen=True, eq=False, gc=False):
 
 class Shares(Generic[V]):
     """Entries by owner and key. An owner's are in the order in which they were put, which is nearly that of
-    their times."""
+    their times. `group_of` says where an owner belongs, as long as it has something."""
 
-    def __init__(self, max_count: int) -> None:
+    def __init__(
+        self, max_count: int, group_of: Callable[[int], Hashable] = lambda _owner: None
+    ) -> None:
         self._max_count = max_count
+        self._group_of = group_of
         self._count = 0
         self._owners: dict[int, _Owned[V]] = {}
         # When the oldest of each owner is from, or earlier, and the owner.
         self._oldest: list[tuple[float, int]] = []
-        self._sizes: _Sizes | None = None
+        self._ranks: _Ranks | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -56,7 +60,7 @@ class Shares(Generic[V]):
         """Keep it, in place of what is under its key. Returns what had to go for it."""
         owned = self._owners.get(kept.owner)
         if owned is None:
-            owned = self._owners[kept.owner] = _Owned(kept.at)
+            owned = self._owners[kept.owner] = _Owned(self._group_of(kept.owner), kept.at)
             heappush(self._oldest, (kept.at, kept.owner))
         replaced = owned.by_key.get(kept.key)
         owned.order.append(kept)
@@ -66,8 +70,8 @@ class Shares(Generic[V]):
             owned.order.remove(replaced)
             return None
         self._count += 1
-        if self._sizes is not None:
-            self._sizes.move(kept.owner, len(owned.by_key) - 1, len(owned.by_key))
+        if self._ranks is not None:
+            self._ranks.move(kept.owner, owned.group, len(owned.by_key) - 1, len(owned.by_key))
         return self._pop_from_the_largest() if self._count > self._max_count else None
 
     def pop_until(self, at: float, limit: int | None = None) -> int:
@@ -97,9 +101,11 @@ class Shares(Generic[V]):
             self._shrunk(owner, owned, was)
 
     def _pop_from_the_largest(self) -> Kept[V]:
-        if self._sizes is None:
-            self._sizes = _Sizes({owner: len(o.by_key) for owner, o in self._owners.items()})
-        owner = self._sizes.largest()
+        if self._ranks is None:
+            self._ranks = _Ranks()
+            for owner, each in self._owners.items():
+                self._ranks.move(owner, each.group, 0, len(each.by_key))
+        owner = self._ranks.largest()
         owned = self._owners[owner]
         gone = owned.pop()
         self._shrunk(owner, owned, len(owned.by_key) + 1)
@@ -108,8 +114,8 @@ class Shares(Generic[V]):
     def _shrunk(self, owner: int, owned: _Owned[V], was: int) -> None:
         size = len(owned.by_key)
         self._count -= was - size
-        if self._sizes is not None:
-            self._sizes.move(owner, was, size)
+        if self._ranks is not None:
+            self._ranks.move(owner, owned.group, was, size)
         if not size:
             del self._owners[owner]
             if len(self._oldest) > 2 * len(self._owners) + STALE_MIN_COUNT:
@@ -120,9 +126,10 @@ class Shares(Generic[V]):
 class _Owned(Generic[V]):
     """What one owner has."""
 
-    __slots__ = ("by_key", "order", "place")
+    __slots__ = ("by_key", "group", "order", "place")
 
-    def __init__(self, place: float) -> None:
+    def __init__(self, group: Hashable, place: float) -> None:
+        self.group = group
         self.by_key: dict[str, Kept[V]] = {}
         # Not the order of the dict: to find its first one passes all that were removed from its front.
         self.order: deque[Kept[V]] = deque()
@@ -135,22 +142,48 @@ class _Owned(Generic[V]):
         return oldest
 
 
-class _Sizes:
-    """Who has how much: all owners of one size together."""
+class _Ranks:
+    """Who has how much: groups, and the owners of each."""
 
-    def __init__(self, sizes: dict[int, int]) -> None:
-        self._of_size: dict[int, OrderedDict[int, None]] = {}
-        self._top = 0
-        for owner, size in sizes.items():
-            self.move(owner, 0, size)
+    def __init__(self) -> None:
+        self._groups: _Sizes[Hashable] = _Sizes()
+        # With how much it has.
+        self._owners: dict[Hashable, tuple[int, _Sizes[int]]] = {}
 
     def largest(self) -> int:
+        """Of the group that has the most, the owner that has the most. There is one."""
+        return self._owners[self._groups.largest()][1].largest()
+
+    def move(self, owner: int, group: Hashable, was: int, now: int) -> None:
+        """The owner had so many, and has so many now."""
+        group_was, owners = self._owners.get(group) or (0, _Sizes[int]())
+        group_now = group_was + now - was
+        owners.move(owner, was, now)
+        self._groups.move(group, group_was, group_now)
+        if group_now:
+            self._owners[group] = group_now, owners
+        else:
+            self._owners.pop(group, None)
+
+
+W = TypeVar("W", bound=Hashable)
+
+
+class _Sizes(Generic[W]):
+    """Who has how much: all of one size together."""
+
+    def __init__(self) -> None:
+        self._of_size: dict[int, OrderedDict[W, None]] = {}
+        self._top = 0
+
+    def largest(self) -> W:
         """Who has the most; of several whoever came to it first. There is one."""
         while self._top not in self._of_size:
             self._top -= 1
         return next(iter(self._of_size[self._top]))
 
-    def move(self, owner: int, was: int, now: int) -> None:
+    def move(self, owner: W, was: int, now: int) -> None:
+        """It had so many, and has so many now."""
         if was == now:
             return
         if was:

@@ -32,7 +32,8 @@ class Publishing(Group):
     idempotency_max_count: Count = Field(
         250_000,
         description="Most idempotency keys known at a time, of all topics; "
-        "beyond it the topic that has the most forgets its oldest early.",
+        "beyond it the tenant that has the most, and of its topics the one with the most, forgets its oldest "
+        "early.",
         le=10_000_000,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from conduit.broker.catalog import Topic
+from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.clock import Clock
 from conduit.broker.publish.receipt import Answer
 from conduit.broker.stats import Stats
@@ -46,9 +46,19 @@ class Keys:
     """The keys of all publishes: those under way, and up to `max_count` that have a result."""
 
     def __init__(
-        self, store: Store, clock: Clock, stats: Stats, window_s: float, max_count: int
+        self,
+        store: Store,
+        catalog: Catalog,
+        clock: Clock,
+        stats: Stats,
+        window_s: float,
+        max_count: int,
     ) -> None:
-        self._window: DedupeWindow[bytes, Answer] = DedupeWindow(window_s, max_count)
+        def tenant_of(topic_id: int) -> str | None:
+            topic = catalog.by_id(topic_id)
+            return None if topic is None else topic.tenant
+
+        self._window: DedupeWindow[bytes, Answer] = DedupeWindow(window_s, max_count, tenant_of)
         self._store = store
         self._clock = clock
         self._stats = stats
@@ -140,8 +150,8 @@ class Keys:
         self._stats.forgotten_key_count = early_count
         if early_count > self._logged_count and now >= self._next_warning_at:
             logger.warning(
-                "%d idempotency keys of the topics with most of them were forgotten before their window was"
-                " over: there are more than CONDUIT_IDEMPOTENCY_MAX_COUNT (%d)",
+                "%d idempotency keys of the tenants and topics with most of them were forgotten before"
+                " their window was over: there are more than CONDUIT_IDEMPOTENCY_MAX_COUNT (%d)",
                 early_count - self._logged_count,
                 self._max_count,
             )
