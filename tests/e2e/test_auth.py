@@ -108,3 +108,14 @@ def test_after_a_restart_a_key_is_good_and_no_other_first_key_is_made(operator: 
     server.restart()
     assert manager.ask("GET", "/api/whoami").status == 200
     assert operator.ask("GET", "/api/whoami").status == 200
+
+
+def test_a_limit_is_named_by_what_is_refused_for_it(operator: Caller):
+    manager = manager_of(operator, "limits")
+    made(manager.ask("POST", "/api/topics", {"name": "t"}))
+    limits = {"publishes_per_s": 1, "topics": 1}
+    made(operator.ask("PATCH", "/api/tenants/limits", {"limits": limits}), 200)
+    assert manager.ask("POST", "/api/topics", {"name": "u"}).json["limit"] == "topics"
+    answers = [manager.ask("POST", "/api/publish", {"topic": "t", "payload": 1}) for _ in range(3)]
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert (refused.code, refused.json["limit"]) == ("rate_limited", "publishes_per_s")

@@ -18,7 +18,6 @@ NOT_FROM_OUTSIDE = {
     "internal": "would be a bug",
     "config": "ends the start; the exit code and the text are tested",
     "shutting_down": "a request that arrives between SIGTERM and the end: seen only by luck",
-    "rate_limited": "no limit of a tenant is enforced yet",
     "conflict": "the parent of the codes that say what conflicts",
 }
 # Codes that close a WebSocket connection are seen as the close code.

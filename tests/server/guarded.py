@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from conduit.grants import Grant
 from conduit.limits import NO_LIMITS
 from conduit.server.context import Context
+from conduit.server.meters import BrokerMeters
 from conduit.server.rest.api import create_api
 from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
 from conduit.tenancy.opening import Tenancy
@@ -30,6 +31,9 @@ class Guarded(NamedTuple):
 
     async def key(self, *grants: Grant, by: Principal = OPERATOR, **spec: Any) -> WithSecret:
         return await self.accounts.create_key(by, KeySpec("a key", grants or WHOLE, **spec))
+
+    async def operator(self) -> WithSecret:
+        return await self.key(Grant(scope="admin"))
 
     async def tenant(self, name: str) -> Principal:
         """A new tenant, and its manager."""
@@ -95,7 +99,7 @@ async def open_guarded(**limits: Any) -> AsyncIterator[Guarded]:
 
     async with open_port(make_app, **limits) as port:
         clock = port.broker.clock
-        registry = Registry(port.store, clock, PEPPER)
+        registry = Registry(port.store, clock, PEPPER, meters=BrokerMeters(port.broker))
         await registry.refresh()
         accounts = Accounts(port.store, registry, clock, PEPPER, secrets.choice)
         port.context.require(Tenancy(registry, accounts))

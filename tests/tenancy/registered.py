@@ -11,6 +11,7 @@ from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.storage.memory import MemoryStore
 from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
+from conduit.tenancy.meters import NoMeters
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
 
@@ -32,12 +33,26 @@ class HandClock:
         self.ms += round(seconds * 1000)
 
 
+class ToldMeters(NoMeters):
+    """Remembers the limits that it was told."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, TenantLimits] = {}
+        self.keys: dict[str, TenantLimits] = {}
+
+    def set_limits(self, tenant: str, limits: TenantLimits) -> None:
+        self.tenants[tenant] = limits
+
+    def set_key_limits(self, tenant: str, key_id: str, limits: TenantLimits) -> None:
+        self.keys[key_id] = limits
+
+
 class Kit(NamedTuple):
     store: MemoryStore
     clock: HandClock
     registry: Registry
     accounts: Accounts
-    limits: dict[str, TenantLimits]
+    meters: ToldMeters
 
     async def key(self, *grants: Grant, by: Principal = OPERATOR, **spec: object) -> WithSecret:
         """A new key of the caller's tenant."""
@@ -55,16 +70,16 @@ def another(kit: Kit) -> Kit:
     """Another server on the same store; it learns what there is when it is told to refresh."""
     registry = Registry(kit.store, kit.clock, PEPPER)
     accounts = Accounts(kit.store, registry, kit.clock, PEPPER, secrets.choice)
-    return Kit(kit.store, kit.clock, registry, accounts, {})
+    return Kit(kit.store, kit.clock, registry, accounts, ToldMeters())
 
 
 @asynccontextmanager
 async def running_kit(default_key: str | None = None) -> AsyncIterator[Kit]:
-    store, clock, limits = MemoryStore(), HandClock(), {}
+    store, clock, meters = MemoryStore(), HandClock(), ToldMeters()
     await store.open()
-    registry = Registry(store, clock, PEPPER, default_key=default_key, on_limits=limits.__setitem__)
+    registry = Registry(store, clock, PEPPER, default_key=default_key, meters=meters)
     await registry.refresh()
     accounts = Accounts(store, registry, clock, PEPPER, secrets.choice)
-    yield Kit(store, clock, registry, accounts, limits)
+    yield Kit(store, clock, registry, accounts, meters)
     await registry.close()
     await store.close()

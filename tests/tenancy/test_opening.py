@@ -16,9 +16,7 @@ async def store():
 
 
 async def opened(store, **options):
-    return await open_tenancy(
-        store, HandClock(), AuthOptions(**options), lambda _name, _limits: None
-    )
+    return await open_tenancy(store, HandClock(), AuthOptions(**options))
 
 
 async def test_the_first_key_is_the_operators_and_is_made_once(store):

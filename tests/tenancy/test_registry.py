@@ -162,11 +162,11 @@ async def test_an_operator_acts_for_a_tenant_until_it_is_gone(kit: Kit):
 
 async def test_limits_of_tenants_are_told_when_they_change(kit: Kit):
     await kit.tenant("acme", topics=3)
-    assert kit.limits == {"default": NO_LIMITS, "acme": TenantLimits(topics=3)}
+    assert kit.meters.tenants == {"default": NO_LIMITS, "acme": TenantLimits(topics=3)}
     await kit.accounts.change_tenant("acme", TenantLimits(topics=4))
-    assert kit.limits["acme"].topics == 4
+    assert kit.meters.tenants["acme"].topics == 4
     await kit.accounts.delete_tenant("acme")
-    assert kit.limits["acme"] == NO_LIMITS
+    assert kit.meters.tenants["acme"] == NO_LIMITS
 
 
 async def test_the_time_of_the_last_use_is_noted_and_is_no_change(kit: Kit):
@@ -178,3 +178,13 @@ async def test_the_time_of_the_last_use_is_noted_and_is_no_change(kit: Kit):
     assert stored[unused.record.key_id].last_used_at_ms is None
     await kit.registry.refresh()
     assert not caller.is_over
+
+
+async def test_limits_of_keys_are_told_until_they_are_revoked(kit: Kit):
+    made = await kit.key(limits=TenantLimits(publishes_per_s=3))
+    key_id = made.record.key_id
+    assert kit.meters.keys[key_id].publishes_per_s == 3
+    await kit.accounts.change_key(OPERATOR, key_id, KeyChange(limits=TenantLimits(connections=1)))
+    assert kit.meters.keys[key_id] == TenantLimits(connections=1)
+    await kit.accounts.revoke_key(OPERATOR, key_id)
+    assert kit.meters.keys[key_id] == NO_LIMITS

@@ -19,6 +19,7 @@ from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of
 from conduit.server.logs import configure_logging, flush_logs
+from conduit.server.meters import BrokerMeters
 from conduit.server.serving import Server
 from conduit.settings import Settings
 from conduit.storage.base import Store
@@ -90,7 +91,7 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
     options = AuthOptions(
         default_key=secret_of(settings.default_api_key), pepper=secret_of(settings.key_pepper)
     )
-    tenancy = await open_tenancy(broker.store, broker.clock, options, lambda _tenant, _limits: None)
+    tenancy = await open_tenancy(broker.store, broker.clock, options, BrokerMeters(broker))
     try:
         if await offer_first_key(settings, tenancy):
             (key,) = tenancy.registry.keys(DEFAULT_TENANT)

@@ -154,6 +154,8 @@ class Context:
         )
         self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S, _tell)
         self.gate = Gate()
+        self.gate.nobody.meter = broker.allowances.meter(self.gate.nobody.tenant)
+        self.gate.nobody.look_at_bounds()
         self.audit = Audit(broker.store, broker.clock)
         self.tenancy: Tenancy | None = None
         """Keys and tenants; None without authentication."""

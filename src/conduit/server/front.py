@@ -19,6 +19,7 @@ from conduit.grants import Scope
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish
 from conduit.protocol.records import BatchAnswer, Receipt
+from conduit.server.admitting import admit, admit_all
 from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
@@ -84,7 +85,7 @@ class Front(HttpConnection):
                 caller.check(_PUBLISHING)
             message = decode_publish(body, head.idempotency_key)
             if caller.is_bounded:
-                caller.check_publish(message.topic, self.context.wall_ms())
+                admit(self.context, caller, message)
             self.context.broker.publish(caller.tenant, message, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)
@@ -186,9 +187,7 @@ class Front(HttpConnection):
                     "the messages of a batch have their own keys", field="Idempotency-Key"
                 )
             if caller.is_bounded:
-                now_ms = self.context.wall_ms()
-                for topic in {each.topic for each in requests}:
-                    caller.check_publish(topic, now_ms)
+                admit_all(self.context, caller, requests)
             self.context.broker.publish_batch(caller.tenant, requests, slot.answer)
         except ConduitError as error:
             self._refuse_publish(slot, error)

@@ -41,6 +41,7 @@ from conduit.protocol.frames import (
     Unsubscribe,
 )
 from conduit.protocol.records import Receipt
+from conduit.server.admitting import admit
 from conduit.server.context import Context
 from conduit.server.signing import SigningWebSocket
 from conduit.tenancy.principal import Principal
@@ -280,12 +281,12 @@ class Session(SigningWebSocket):
     def _publish(self, connection: Connection, frame: Publish) -> None:
         caller = self._caller
         assert caller is not None
-        if caller.is_bounded:
-            caller = self.rightful(caller)
-            caller.check_publish(frame.topic, self._context.wall_ms())
         request = PublishRequest(
             frame.topic, frame.payload, frame.key, frame.headers, frame.idempotency_key
         )
+        if caller.is_bounded:
+            caller = self.rightful(caller)
+            admit(self._context, caller, request)
         self._publish_count += 1
         if self._publish_count >= PUBLISHES_MAX_COUNT or not self.writable:
             # A publisher that does not read its answers has to wait, and so cannot pile them up here.

@@ -10,12 +10,27 @@ from __future__ import annotations
 import abc
 import asyncio
 
-from conduit.errors import ConduitError, Forbidden, InvalidRequest, StateError, Unauthenticated
+from conduit.errors import (
+    ConduitError,
+    Forbidden,
+    InvalidRequest,
+    LimitReached,
+    StateError,
+    Unauthenticated,
+    Unavailable,
+)
 from conduit.protocol.codec import decode_client_frame, decode_ref, format_time, server_frame
-from conduit.protocol.codes import CLOSE_FORBIDDEN, CLOSE_TOO_BIG, CLOSE_UNAUTHENTICATED
+from conduit.protocol.codes import (
+    CLOSE_FORBIDDEN,
+    CLOSE_OVER_LIMIT,
+    CLOSE_TOO_BIG,
+    CLOSE_TRY_LATER,
+    CLOSE_UNAUTHENTICATED,
+)
 from conduit.protocol.frames import Auth, Authenticated
 from conduit.server.context import Context
 from conduit.server.watched_socket import WatchedWebSocket
+from conduit.tenancy.meters import Meter
 from conduit.tenancy.principal import NOT_KNOWN, Principal
 
 # Of a frame before the sign-in: a credential may have 8 KiB.
@@ -25,13 +40,14 @@ UNSIGNED_MAX_BYTES = 9 * 1024
 class SigningWebSocket(WatchedWebSocket):
     """A WebSocket that is somebody's. The subclass does what it is there for, once it is."""
 
-    __slots__ = ("_caller", "_early", "_opened_at", "_redeeming", "_ticket")
+    __slots__ = ("_caller", "_early", "_meter", "_opened_at", "_redeeming", "_ticket")
 
     def __init__(self, context: Context, caller: Principal | None, ticket: bytes | None) -> None:
         super().__init__(context)
         # None until it has signed in.
         self._caller = caller
         self._ticket = ticket
+        self._meter: Meter | None = None
         self._redeeming: asyncio.Task[Principal] | None = None
         # Frames that came while it is found out whose the ticket is.
         self._early: list[bytes] = []
@@ -53,7 +69,10 @@ class SigningWebSocket(WatchedWebSocket):
         """The socket is open: sign in with what came with the upgrade, or wait for the frame."""
         if self._caller is not None:
             caller, self._caller = self._caller, None
-            self._signed_in(caller)
+            try:
+                self._signed_in(caller)
+            except ConduitError as error:
+                self.refuse(error, close_code(error))
             return
         self._context.unsigned.add(self)
         if self._ticket is not None:
@@ -67,6 +86,9 @@ class SigningWebSocket(WatchedWebSocket):
         self._context.unsigned.remove(self)
         if self._redeeming is not None:
             self._redeeming.cancel()
+        if self._meter is not None:
+            self._meter.leave()
+            self._meter = None
 
     def check(self, now: float) -> None:
         """See `WebSocket.check`."""
@@ -125,7 +147,7 @@ class SigningWebSocket(WatchedWebSocket):
             self.close(CLOSE_UNAUTHENTICATED, "unauthenticated")
         except ConduitError as error:
             self.fail(ref, error)
-            self.close(CLOSE_UNAUTHENTICATED, error.code)
+            self.close(close_code(error), error.code)
 
     def sign_in_again(self, caller: Principal, frame: Auth) -> None:
         """A newer credential. Raises ConduitError; then the one before counts."""
@@ -151,7 +173,7 @@ class SigningWebSocket(WatchedWebSocket):
                 error = refused
         if isinstance(error, Exception):
             told = error if isinstance(error, ConduitError) else StateError.of(error)
-            self.refuse(told, CLOSE_UNAUTHENTICATED)
+            self.refuse(told, close_code(told))
         # Before the frames, which may pause it.
         self.resume_reading()
         early, self._early = self._early, []
@@ -161,6 +183,10 @@ class SigningWebSocket(WatchedWebSocket):
 
     def _signed_in(self, caller: Principal) -> None:
         self._context.unsigned.remove(self)
+        if caller.meter is not None:
+            caller.meter.enter()
+            # It counts there until its end, whatever it signs in with later.
+            self._meter = caller.meter
         self.on_signed_in(caller)
         self._caller = caller
 
@@ -187,8 +213,17 @@ class SigningWebSocket(WatchedWebSocket):
         except Unauthenticated:
             self.refuse(Unauthenticated(NOT_KNOWN), CLOSE_UNAUTHENTICATED)
         except ConduitError as error:
-            # The tenant that an operator acts for is gone.
-            self.refuse(error, CLOSE_FORBIDDEN)
+            # Among others, the tenant that an operator acts for is gone.
+            self.refuse(error, close_code(error))
+
+
+def close_code(error: ConduitError) -> int:
+    """With which a socket is closed that may not be somebody's because of this."""
+    if isinstance(error, LimitReached):
+        return CLOSE_OVER_LIMIT
+    if isinstance(error, Unavailable):
+        return CLOSE_TRY_LATER
+    return CLOSE_UNAUTHENTICATED if isinstance(error, Unauthenticated) else CLOSE_FORBIDDEN
 
 
 def _bytes_of(token: str) -> bytes:

@@ -14,12 +14,12 @@ import msgspec
 
 from conduit.errors import ConfigError
 from conduit.grants import Grant
-from conduit.limits import TenantLimits
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.access import AccessStore
 from conduit.storage.base import Store
 from conduit.tenancy.accounts import Accounts, KeySpec
 from conduit.tenancy.keys import PEPPER_BYTES
+from conduit.tenancy.meters import Meters
 from conduit.tenancy.registry import Registry, WallClock
 
 # Facts of the store.
@@ -50,11 +50,11 @@ async def open_tenancy(
     store: Store,
     clock: WallClock,
     options: AuthOptions,
-    on_limits: Callable[[str, TenantLimits], None],
+    meters: Meters | None = None,
 ) -> Tenancy:
     """Learn keys and tenants from the store, which is open. Raises StoreUnavailable, ConfigError."""
     pepper = await _find_pepper(store, options.pepper)
-    registry = Registry(store, clock, pepper, default_key=options.default_key, on_limits=on_limits)
+    registry = Registry(store, clock, pepper, default_key=options.default_key, meters=meters)
     await registry.start()
     accounts = Accounts(store, registry, clock, pepper, secrets.choice)
     return Tenancy(registry, accounts)

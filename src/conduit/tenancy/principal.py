@@ -14,11 +14,13 @@ from conduit.errors import ConduitError, Forbidden, Unauthenticated
 from conduit.grants import SCOPES, Grant, Scope, covered, covers
 from conduit.limits import NO_LIMITS, TenantLimits
 from conduit.names import DEFAULT_TENANT, is_pattern
+from conduit.tenancy.meters import Meter
 
 ANONYMOUS = "anonymous"
 DEFAULT_KEY_ACTOR = "default_api_key"
 # The same for every reason: whoever tries credentials does not learn how near one was.
 NOT_KNOWN = "the key or token is missing, or is not good"
+
 
 Permission = Callable[[str], bool]
 
@@ -40,6 +42,7 @@ class Principal:
         "is_used",
         "key_id",
         "limits",
+        "meter",
         "proof",
         "publishes",
         "tenant",
@@ -73,12 +76,21 @@ class Principal:
         """Set when it is used, unset when that was noted."""
         self.limits: TenantLimits = NO_LIMITS
         """Of its key."""
+        self.meter: Meter | None = None
         self.proof = b""
         """The hash that it was known by, for those who sign in again without the credential."""
         self._may = {scope: _permission(self.grants, scope) for scope in SCOPES}
         # Of most everything is allowed, and that is all that the way of a publish asks.
         self.publishes = self._may["publish"]
-        self.is_bounded = self.publishes is not _always or expires_at_ms is not None
+        self.is_bounded = False
+        self.look_at_bounds()
+
+    def look_at_bounds(self) -> None:
+        """Its limits may be others now."""
+        meter = self.meter
+        is_metered = meter is not None and (meter.is_metered or meter.message_max_bytes is not None)
+        has_end = self.is_over or self.expires_at_ms is not None
+        self.is_bounded = is_metered or has_end or self.publishes is not _always
 
     def end(self) -> None:
         """Its key was revoked or changed: whoever has this must sign in again before it does anything."""

@@ -10,17 +10,18 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
 from conduit.core.access import KeyRecord, TenantRecord
 from conduit.errors import ConduitError, NotFound, Unauthenticated
 from conduit.grants import Grant
-from conduit.limits import NO_LIMITS, TenantLimits
+from conduit.limits import NO_LIMITS
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.access import AccessStore
 from conduit.tenancy.keys import hash_of, id_of
+from conduit.tenancy.meters import Meters, NoMeters
 from conduit.tenancy.principal import DEFAULT_KEY_ACTOR, NOT_KNOWN, Principal
 
 REFRESH_INTERVAL_S = 1.0
@@ -71,7 +72,7 @@ class _Key:
 
 
 class Registry:
-    """Checks credentials. `on_limits` is told of each tenant's limits.
+    """Checks credentials. `meters` is told of the limits of tenants and keys.
 
     Everything but `start`, `refresh` and `close` is without waiting.
     """
@@ -83,12 +84,12 @@ class Registry:
         pepper: bytes,
         *,
         default_key: str | None = None,
-        on_limits: Callable[[str, TenantLimits], None] = lambda _tenant, _limits: None,
+        meters: Meters | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._pepper = pepper
-        self._on_limits = on_limits
+        self._meters = meters or NoMeters()
         self._tenants: dict[str, TenantRecord] = {}
         self._keys: dict[str, _Key] = {}
         # The same by tenant.
@@ -96,6 +97,7 @@ class Registry:
         self._revision = 0
         self._default_hash = None if default_key is None else _digest(default_key.encode())
         self._default = Principal(DEFAULT_TENANT, DEFAULT_KEY_ACTOR, _DEFAULT_KEY_GRANTS)
+        self._default.meter = self._meters.meter(DEFAULT_TENANT, None)
         # What an unknown key is compared with: so that takes as long as with a known one.
         self._no_hash = hash_of(pepper, b"")
         self.tokens: TokenVerifier | None = None
@@ -172,9 +174,12 @@ class Registry:
     # What is known --------------------------------------------------------------------------------
 
     def _forget_all(self) -> None:
-        for key in self._keys.values():
+        for key_id, key in self._keys.items():
+            self._meters.set_key_limits(key.record.tenant, key_id, NO_LIMITS)
             for principal in key.principals.values():
                 principal.end()
+        for name in self._tenants:
+            self._meters.set_limits(name, NO_LIMITS)
         self._keys.clear()
         self._of_tenants.clear()
         self._tenants.clear()
@@ -182,14 +187,18 @@ class Registry:
     def _learn_tenant(self, record: TenantRecord) -> None:
         if record.deleted_at_ms is not None:
             self._tenants.pop(record.name, None)
-            self._on_limits(record.name, NO_LIMITS)
+            self._meters.set_limits(record.name, NO_LIMITS)
             for key in self._keys.values():
                 for principal in key.principals.values():
                     if principal.tenant == record.name:
                         principal.end()
         else:
             self._tenants[record.name] = record
-            self._on_limits(record.name, record.limits)
+            self._meters.set_limits(record.name, record.limits)
+            self._default.look_at_bounds()
+            for key in self._of_tenants.get(record.name, {}).values():
+                for principal in key.principals.values():
+                    principal.look_at_bounds()
 
     def _learn_key(self, record: KeyRecord) -> None:
         before = self._keys.get(record.key_id)
@@ -198,6 +207,8 @@ class Registry:
                 return
             for principal in before.principals.values():
                 principal.end()
+        limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
+        self._meters.set_key_limits(record.tenant, record.key_id, limits)
         key = self._keys[record.key_id] = _Key(record)
         self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
 
@@ -304,7 +315,7 @@ class Registry:
         place = (principal.proof, tenant.name)
         acting = key.principals.get(place)
         if acting is None or acting.is_over:
-            acting = _principal(key.record, principal.proof, tenant.name)
+            acting = self._principal(key.record, principal.proof, tenant.name)
             acting.is_acting = True
             key.principals[place] = acting
         return acting
@@ -325,25 +336,28 @@ class Registry:
         place = (proof, record.tenant)
         principal = key.principals.get(place)
         if principal is None:
-            principal = key.principals[place] = _principal(record, proof, record.tenant)
+            principal = key.principals[place] = self._principal(record, proof, record.tenant)
         principal.is_used = True
         return principal
 
-
-def _principal(record: KeyRecord, proof: bytes, tenant: str) -> Principal:
-    """Who signs in with a key; with the secret before the last rotation no longer than that is good."""
-    ends = [record.expires_at_ms]
-    if proof != record.secret_hash:
-        ends.append(record.former_until_ms)
-    principal = Principal(
-        tenant,
-        f"key:{record.key_id}",
-        record.grants,
-        key_id=record.key_id,
-        expires_at_ms=min((end for end in ends if end is not None), default=None),
-    )
-    principal.proof, principal.limits = proof, record.limits
-    return principal
+    def _principal(self, record: KeyRecord, proof: bytes, tenant: str) -> Principal:
+        """Who signs in with a key; with the secret before the last rotation no longer than that is good."""
+        ends = [record.expires_at_ms]
+        if proof != record.secret_hash:
+            ends.append(record.former_until_ms)
+        principal = Principal(
+            tenant,
+            f"key:{record.key_id}",
+            record.grants,
+            key_id=record.key_id,
+            expires_at_ms=min((end for end in ends if end is not None), default=None),
+        )
+        principal.proof, principal.limits = proof, record.limits
+        # What an operator does in another tenant counts there.
+        key_id = record.key_id if tenant == record.tenant else None
+        principal.meter = self._meters.meter(tenant, key_id)
+        principal.look_at_bounds()
+        return principal
 
 
 def _is_good(record: KeyRecord, now_ms: int) -> bool:

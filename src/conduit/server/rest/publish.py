@@ -18,6 +18,7 @@ from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import decode_publish, encode_json
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest
 from conduit.protocol.records import BatchAnswer, Receipt
+from conduit.server.admitting import admit, admit_all
 from conduit.server.rest.access import Publishing
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import JSON, answers
@@ -57,7 +58,7 @@ async def publish(
 ) -> Response:
     """Publish one message. The idempotency key may come in the header `Idempotency-Key` instead."""
     message = decode_publish(await request.body(), idempotency_key)
-    caller.check(("publish",), message.topic)
+    admit(shared, caller, message)
     request.state.is_told = True
     receipt = await result_of(partial(shared.broker.publish, caller.tenant, message))
     return Response(encode_json(receipt), media_type=JSON)
@@ -82,8 +83,7 @@ async def publish(
 async def publish_batch(shared: Shared, caller: Publishing, request: Request) -> Response:
     """Publish up to 1,000 messages in one commit, all or nothing."""
     batch = decode_publish_batch(await request.body(), shared.limits.max_batch_count)
-    for topic in {each.topic for each in batch.messages}:
-        caller.check(("publish",), topic)
+    admit_all(shared, caller, batch.messages)
     request.state.is_told = True
     receipts = await result_of(partial(shared.broker.publish_batch, caller.tenant, batch.messages))
     return Response(encode_json(BatchAnswer(receipts)), media_type=JSON)

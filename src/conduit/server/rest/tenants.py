@@ -38,25 +38,23 @@ class ChangedTenant(Body):
     limits: LimitsChange
 
 
-def show(shared: Shared, record: TenantRecord) -> TenantAnswer:
+async def show(shared: Shared, record: TenantRecord) -> TenantAnswer:
     """The tenant as it is answered."""
-    registry = required(shared).registry
-    usage = dict.fromkeys(
-        (
-            "topics",
-            "subscriptions",
-            "connections",
-            "stored_bytes",
-            "dead_letters",
-            "pending_retries",
-        ),
-        0,
-    )  # USAGE
+    allowance = shared.broker.allowances.of(record.name)
+    letters = await shared.broker.store.dead_tally(record.name, None)
     return TenantAnswer(
         name=record.name,
         created_at=format_time(record.created_at_ms),
         limits=record.limits,
-        usage=Usage(**usage, keys=registry.key_count(record.name)),
+        usage=Usage(
+            topics=allowance.topics.count,
+            subscriptions=allowance.subscriptions.count,
+            connections=allowance.connections.count,
+            stored_bytes=allowance.stored_bytes,
+            dead_letters=letters.open_count + letters.redriven_count,
+            pending_retries=allowance.pending.count,
+            keys=required(shared).registry.key_count(record.name),
+        ),
     )
 
 
@@ -69,7 +67,7 @@ async def list_tenants(
     records = required(shared).registry.tenants()
     some = [record for record in records if record.name > after][: query.limit + 1]
     page, following = cut_page(some, query.limit, "tenants", lambda record: record.name)
-    return reply(TenantList([show(shared, record) for record in page], following))
+    return reply(TenantList([await show(shared, record) for record in page], following))
 
 
 @router.post(
@@ -85,13 +83,13 @@ async def create_tenant(
     record = await required(shared).accounts.create_tenant(body.name, body.limits.over(NO_LIMITS))
     limits = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(record.name, caller, origin, "tenant.create", limits=limits)
-    return reply(show(shared, record), 201)
+    return reply(await show(shared, record), 201)
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TenantAnswer, "tenant_not_found"))
 async def get_tenant(shared: Shared, _caller: Operating, name: TenantName) -> Response:
     """Look at one tenant, and at what it uses."""
-    return reply(show(shared, required(shared).registry.tenant(name)))
+    return reply(await show(shared, required(shared).registry.tenant(name)))
 
 
 @router.patch(
@@ -106,7 +104,7 @@ async def change_tenant(
     record = await tenancy.accounts.change_tenant(name, limits)
     told = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(name, caller, origin, "tenant.change", limits=told)
-    return reply(show(shared, record))
+    return reply(await show(shared, record))
 
 
 @router.delete(
