@@ -348,7 +348,7 @@ def test_a_commit_that_was_under_way_when_the_process_stood_still_is_heard_befor
         one.disk.takes_s = 0.9
         await asyncio.sleep(3.3)
         publisher = Told()
-        one.committers.submit([given.message(1)], 1, publisher, None)
+        one.committers.submit([given.message(1)], 1, publisher, None, None)
         await asyncio.sleep(0.3)
         one.stand_still()
         await one.look(1.0)
@@ -363,13 +363,13 @@ def test_what_is_published_right_after_the_process_stood_still_is_not_refused_fo
         publishers = [Told() for _ in range(4)]
         one.disk.takes_s = 0.3
         for publisher in publishers[:2]:
-            one.committers.submit([given.message(1)], 1, publisher, None)
+            one.committers.submit([given.message(1)], 1, publisher, None, None)
             await asyncio.sleep(0.5)
-        one.committers.submit([given.message(1)], 1, publishers[2], None)
+        one.committers.submit([given.message(1)], 1, publishers[2], None, None)
         await asyncio.sleep(0.1)
         one.stand_still()
         # What came meanwhile is read before the timers are looked at.
-        one.committers.submit([given.message(1)], 1, publishers[3], None)
+        one.committers.submit([given.message(1)], 1, publishers[3], None, None)
         await one.look(2.0)
         assert [publisher.outcome for publisher in publishers] == [1, 1, 1, 1]
 

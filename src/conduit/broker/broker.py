@@ -220,7 +220,7 @@ class Broker:
 
     async def topic_deleting(self, topic: Topic) -> Sequence[int]:
         """See `TopicWatcher.topic_deleting`."""
-        await self._committers.catch_up(topic.topic_id)
+        await self._committers.catch_up(topic.topic_id, topic.allowance)
         # While it is there: deaths of what is gone are not stored.
         await self._engine.progress.flush()
         return await self._owned.follower_ids(topic)

@@ -1,4 +1,5 @@
-"""Group commit: what is published while one commit runs is the next commit.
+"""Group commit: what is published while one commit runs is the next commit; if that is too much for one,
+tenants take turns (queues.py).
 
 One commit is in flight, so numbers follow the order of arrival. A batch that the store refuses for its
 content is bisected until the poison stands alone; one that fails for the store's own reasons is
@@ -21,10 +22,11 @@ from typing import Any
 from conduit.broker.commits import Commits
 from conduit.broker.publish.proof import Proof
 from conduit.broker.publish.queue import Queue, Unit
+from conduit.broker.publish.queues import Queues
 from conduit.broker.turn import guarded
 from conduit.broker.waiting import result_of
 from conduit.core.message import NewMessage
-from conduit.core.room import COMMIT_MAX_COUNT, QUEUE_MAX_BYTES, Room
+from conduit.core.room import COMMIT_MAX_COUNT, QUEUE_MAX_BYTES, QUEUE_MAX_COUNT, Room
 from conduit.errors import (
     ConduitError,
     OutcomeUnknown,
@@ -80,7 +82,7 @@ class Committer:
         self._commits = commits
         self._on_committed = on_committed
         self._on_idle = on_idle
-        self._queue = Queue()
+        self._queues = Queues()
         # What the store is busy with.
         self._running = _NOTHING
         # Of a batch that is bisected, what waits for its turn at the store; the next is the last.
@@ -109,57 +111,80 @@ class Committer:
         size_bytes: int,
         unit: Unit,
         since: float | None = None,
+        whose: object = None,
     ) -> None:
-        """Queue one unit; `size_bytes` is of its payloads, and it has waited since `since` on the loop's
-        clock, if not from now. Raises Unavailable; then nothing was queued."""
-        queue, room = self._queue, self._room
+        """Queue one unit of a tenant; `size_bytes` is of its payloads, and it has waited since `since` on the
+        loop's clock, if not from now. Raises Unavailable; then nothing was queued."""
+        queues, room, count = self._queues, self._room, len(messages)
         if self._is_closed:
             raise Unavailable("the server is stopping", code="shutting_down")
         if self._is_stalled:
             raise StoreUnavailable("the store does not answer; nothing was stored")
-        if (
-            len(queue.messages) + len(messages) > room.max_count
-            or queue.size_bytes + size_bytes > room.max_bytes
-        ):
-            self._find_room(len(messages), size_bytes)
-        if not queue.units:
-            self._now = queue.oldest = asyncio.get_running_loop().time()
-            self._wake.set()
-            self._idle.clear()
-            self._answered.clear()
-            self._commits.queued(self)
+        if queues.count + count > room.max_count or queues.size_bytes + size_bytes > room.max_bytes:
+            self._find_room(count, size_bytes, whose)
+        queue = queues.by_tenant.get(whose)
+        if queue is None:
+            queue = self._begin_queue(whose)
         if since is None:
             since = self._now
         elif since < queue.oldest:
             queue.oldest = since
         queue.messages.extend(messages)
-        queue.units.append((len(messages), unit, since))
+        queue.units.append((count, unit, since))
         queue.size_bytes += size_bytes
+        queues.count += count
+        queues.size_bytes += size_bytes
 
-    def check_room(self, count: int) -> None:
+    def _begin_queue(self, whose: object) -> Queue:
+        queues = self._queues.by_tenant
+        if not queues:
+            self._now = asyncio.get_running_loop().time()
+            self._wake.set()
+            self._idle.clear()
+            self._answered.clear()
+            self._commits.queued(self)
+        queue = queues[whose] = Queue()
+        queue.oldest = self._now
+        return queue
+
+    def check_room(self, count: int, whose: object = None) -> None:
         """Refuse so many messages as `submit` would, before they are made: while most is refused, making
         them would be most of the work. Raises Overloaded."""
-        if len(self._queue.messages) + count > self._room.max_count:
-            self._find_room(count, 0)
+        if self._queues.count + count > self._room.max_count:
+            self._find_room(count, 0, whose)
 
-    def _find_room(self, count: int, size_bytes: int) -> None:
-        """Look closer at whether so much more may wait. Raises Overloaded."""
-        queue, room = self._queue, self._room
+    def _find_room(self, count: int, size_bytes: int, whose: object) -> None:
+        """Look closer at whether so much more of this tenant may wait. Raises Overloaded."""
+        queues, room = self._queues, self._room
         if not count:
             # A marker takes no room.
             return
-        if not (queue.units or self._running.units) and size_bytes <= QUEUE_MAX_BYTES:
+        if not (queues.by_tenant or self._running.units) and size_bytes <= QUEUE_MAX_BYTES:
             # However large it is, and however slow the store: else that would never be tried.
             return
         now = self.proof.now()
-        waiting_count = len(queue.messages)
-        if not room.admits(now, waiting_count + count, queue.size_bytes + size_bytes):
-            wait_s = room.wait_s(now, waiting_count, queue.size_bytes)
+        until_count, until_bytes = queues.ahead(whose, count, size_bytes)
+        if not room.admits(now, until_count, until_bytes):
+            wait_s = room.wait_s(now, until_count - count, until_bytes - size_bytes)
             raise Overloaded(
                 f"the store needs {wait_s:.1f} s for what waits already, and nothing more is taken until "
                 "then; nothing was stored",
                 retry_after_s=wait_s,
             )
+        excess = (
+            queues.count + count - QUEUE_MAX_COUNT,
+            queues.size_bytes + size_bytes - QUEUE_MAX_BYTES,
+        )
+        if max(excess) > 0:
+            self._make_room(whose, excess)
+
+    def _make_room(self, whose: object, excess: tuple[int, int]) -> None:
+        """All together may be no longer: whoever has most in line gives way to one that has its share."""
+        given_up = self._queues.take_newest(whose, excess)
+        error = Overloaded("too much waits for the store; nothing was stored")
+        if not given_up.units:
+            raise error
+        self._refuse(given_up, error)
 
     def close(self) -> None:
         """Take nothing more; what is queued is still stored."""
@@ -173,12 +198,12 @@ class Committer:
         """As `drain`, or until everybody has been told that the store does not answer."""
         await self._answered.wait()
 
-    async def catch_up(self) -> None:
-        """Wait until everything that was submitted before is answered, and for nothing that comes later.
-        Raises Unavailable if the store does not get so far in time."""
+    async def catch_up(self, whose: object = None) -> None:
+        """Wait until everything of this tenant that was submitted before is answered, and for nothing that
+        comes later. Raises Unavailable if the store does not get so far in time."""
 
         def mark(answer: Callable[[ConduitError | None], None]) -> None:
-            self.submit((), 0, _Marker(answer))
+            self.submit((), 0, _Marker(answer), None, whose)
 
         if not self._idle.is_set():
             await result_of(mark)
@@ -237,8 +262,7 @@ class Committer:
             self._is_stalled = True
             logger.warning("the store has not answered a commit for %g s", now - self._begun_at)
             halves, self._halves = self._halves, []
-            queue, self._queue = self._queue, Queue()
-            for waiting in (*reversed(halves), queue):
+            for waiting in (*reversed(halves), self._queues.take_all()):
                 self._refuse(
                     waiting, StoreUnavailable("the store does not answer; nothing was stored")
                 )
@@ -247,33 +271,35 @@ class Committer:
     def _refuse_late(self, now: float, patience_s: float) -> None:
         """Whoever has waited for longer has gone, or goes: what is stored for them is missing to others."""
         until = now - patience_s
-        if self._queue.oldest <= until:
-            late, self._queue = self._queue.divide(until)
+        if self._queues.oldest <= until:
+            late = self._queues.take_late(until)
             self._refuse(late, self._too_late())
 
     def _too_late(self) -> Overloaded:
         now = self.proof.now()
         return Overloaded(
             "it waited too long for its turn at the store; nothing was stored",
-            retry_after_s=self._room.wait_s(now, len(self._queue.messages), self._queue.size_bytes),
+            retry_after_s=self._room.wait_s(now, self._queues.count, self._queues.size_bytes),
         )
 
     def _take(self) -> Queue:
         """The next batch, which is with the store from now on; empty if there is nothing."""
-        if not self._queue.units:
+        queues = self._queues
+        if not queues.by_tenant:
             return _NOTHING
         room = self._room
         self._now = now = asyncio.get_running_loop().time()
-        if self._queue.oldest <= now - room.least_patience_s:
-            commit_bytes = min(self._queue.size_bytes, room.commit_bytes)
+        if queues.oldest <= now - room.least_patience_s:
+            commit_bytes = min(queues.size_bytes, room.commit_bytes)
             self._refuse_late(now, room.patience_s(commit_bytes))
-        batch, self._queue = self._queue, Queue()
-        if len(batch.messages) > COMMIT_MAX_COUNT or batch.size_bytes > room.least_commit_bytes:
-            batch, self._queue = batch.take(COMMIT_MAX_COUNT, room.commit_bytes)
+        if queues.count > COMMIT_MAX_COUNT or queues.size_bytes > room.least_commit_bytes:
+            batch = queues.take(COMMIT_MAX_COUNT, room.commit_bytes)
+        else:
+            batch = queues.take_all()
         if batch.units:
             self._running = batch
             self._begun_at = now
-            room.begin(self.proof.now(), batch.size_bytes, has_rest=bool(self._queue.units))
+            room.begin(self.proof.now(), batch.size_bytes, has_rest=bool(queues.by_tenant))
         return batch
 
     async def _commit(self, batch: Queue) -> bool:

@@ -19,7 +19,7 @@ CHECK_INTERVAL_S = 0.25
 # A look that is later than this finds nobody late before the loop has heard what the store has answered.
 LATE_MAX_S = 0.5
 
-Submit = Callable[[Sequence[NewMessage], int, Unit, float | None], None]
+Submit = Callable[[Sequence[NewMessage], int, Unit, float | None, object], None]
 
 
 class Committers:
@@ -106,30 +106,37 @@ class Committers:
         """Messages of one unit must agree in this."""
         return topic_id % SHARDS_MAX_COUNT if len(self._committers) > 1 else 0
 
-    def check_room(self, count: int) -> None:
+    def check_room(self, count: int, whose: object) -> None:
         """See `Committer.check_room`; of several committers nobody knows yet which it will be."""
         if self._only is not None:
-            self._only.check_room(count)
+            self._only.check_room(count, whose)
 
-    def offer(self, messages: Sequence[NewMessage], unit: Unit, since: float | None = None) -> None:
+    def offer(
+        self, messages: Sequence[NewMessage], unit: Unit, since: float | None, whose: object
+    ) -> None:
         """As `submit`, but the unit is told if it cannot be queued. Those who have idempotency keys need
         that: a key is pending until the unit hears of it."""
         try:
             size_bytes = sum([len(message.payload) for message in messages])
-            self.submit(messages, size_bytes, unit, since)
+            self.submit(messages, size_bytes, unit, since, whose)
         except ConduitError as error:
             unit.failed(error)
 
     def _submit(
-        self, messages: Sequence[NewMessage], size_bytes: int, unit: Unit, since: float | None
+        self,
+        messages: Sequence[NewMessage],
+        size_bytes: int,
+        unit: Unit,
+        since: float | None,
+        whose: object,
     ) -> None:
         """See `Committer.submit`; the messages are of one shard."""
         committer = self._committers[self.shard_of(messages[0].topic_id)]
-        committer.submit(messages, size_bytes, unit, since)
+        committer.submit(messages, size_bytes, unit, since, whose)
 
-    async def catch_up(self, topic_id: int) -> None:
+    async def catch_up(self, topic_id: int, whose: object) -> None:
         """See `Committer.catch_up`; of the shard that the topic is in."""
-        await self._committers[self.shard_of(topic_id)].catch_up()
+        await self._committers[self.shard_of(topic_id)].catch_up(whose)
 
     def check(self, now: float) -> None:
         """See `Committer.check`."""

@@ -133,7 +133,8 @@ class Publisher:
                 message.idempotency_key = own_key
             if message.idempotency_key is None and not topic.allowance.bounds_messages:
                 single = Single(self._outcomes, topic, message, answer)
-                self._committers.submit((message,), len(message.payload), single, since)
+                size_bytes = len(message.payload)
+                self._committers.submit((message,), size_bytes, single, since, topic.allowance)
             elif message.idempotency_key is None or self._keys.is_first(
                 topic, message, partial(self._outcomes.repeated, answer)
             ):
@@ -151,7 +152,7 @@ class Publisher:
         except LimitReached as error:
             unit.failed(error)
             return
-        self._committers.offer(messages, unit, since)
+        self._committers.offer(messages, unit, since, topic.allowance)
 
     # Many -----------------------------------------------------------------------------------------
 
@@ -180,7 +181,8 @@ class Publisher:
                 return
             if not any(request.idempotency_key for request in requests):
                 # Those that have keys may be known, and then need no room.
-                self._committers.check_room(len(requests))
+                whose = topics[requests[0].topic].allowance
+                self._committers.check_room(len(requests), whose)
             size_bytes = sum(memoryview(request.payload).nbytes for request in requests)
             if not are_checked and AT_ONCE_MAX_BYTES < size_bytes <= self._looks.room_bytes:
                 since = _now(since)

@@ -39,6 +39,31 @@ class Queue:
         self.oldest = math.inf
         """None of the units came before."""
 
+    def add(self, later: Queue) -> Queue:
+        """Put what is in another one behind it; returns this one."""
+        self.units += later.units
+        self.messages += later.messages
+        self.size_bytes += later.size_bytes
+        self.oldest = min(self.oldest, later.oldest)
+        return self
+
+    def without_newest(self, count: int, size_bytes: int) -> tuple[Queue, Queue]:
+        """What is left without the last units that have so many messages and payload bytes, and those. Who
+        only wants to know when it is reached stays."""
+        taken_count = taken_bytes = at = 0
+        end = len(self.messages)
+        for at in range(len(self.units) - 1, -1, -1):
+            unit_count = self.units[at][0]
+            start = end - unit_count
+            taken_bytes += _size(self.messages[start:end])
+            taken_count, end = taken_count + unit_count, start
+            if taken_count >= count and taken_bytes >= size_bytes:
+                break
+        left, newest = self.split(at)
+        left.units += [each for each in newest.units if not each[0]]
+        newest.units = [each for each in newest.units if each[0]]
+        return left, newest
+
     def take(self, max_count: int, max_bytes: int) -> tuple[Queue, Queue]:
         """What comes first, up to so many messages and payload bytes, but one unit at least; and the rest."""
         if len(self.messages) <= max_count and self.size_bytes <= max_bytes:
