@@ -29,14 +29,13 @@ ON CONFLICT (entry_id) DO NOTHING
 
 # What is looked at; an index has each in its order, newest first.
 _CONDITIONS = {
-    "tenant": "tenant = {}",
     "from_ms": "at_ms >= {}",
     "to_ms": "at_ms < {}",
     # NULL, and so nothing, if it is not there.
-    "before_id": """
-    (at_ms, entry_id) < (SELECT at_ms, entry_id FROM conduit.audit WHERE entry_id = {}{of})
-    """,
+    "before_id": "(at_ms, entry_id) < (SELECT at_ms, entry_id FROM ({of}) AS b WHERE entry_id = {})",
 }
+_OF_TENANT = "SELECT * FROM conduit.audit WHERE tenant = $1"
+_OF_ALL = "SELECT * FROM conduit.audit"
 _ORDER = "ORDER BY at_ms DESC, entry_id DESC"
 _TRIM = """
 DELETE FROM conduit.audit WHERE entry_id IN (
@@ -53,8 +52,8 @@ async def add(connection: Connection, entries: Sequence[AuditEntry]) -> None:
 
 async def page(connection: Connection, look: AuditLook) -> Found[AuditEntry]:
     """See `AccessStore.audit_page`."""
-    conditions, values = _meant(look)
-    looked_at = f"SELECT * FROM conduit.audit WHERE {conditions} {_ORDER} LIMIT ${len(values) + 1}"
+    meant, values = _meant(look)
+    looked_at = f"{meant} {_ORDER} LIMIT ${len(values) + 1}"
     low = f"SELECT entry_id FROM ({looked_at}) AS a {_ORDER} LIMIT 1 OFFSET ${len(values) + 1} - 1"
     low_id: str | None = await connection.fetchval(low, *values, look.max_count)
     wanted = ["true"]
@@ -71,16 +70,14 @@ async def page(connection: Connection, look: AuditLook) -> Found[AuditEntry]:
 
 def _meant(look: AuditLook) -> tuple[str, list[Any]]:
     """Which entries are looked at, as SQL and its values."""
-    values: list[Any] = []
+    of, values = (_OF_ALL, list[Any]()) if look.tenant is None else (_OF_TENANT, [look.tenant])
     conditions = ["true"]
-    # The tenant is the first, if it matters.
-    of = "" if look.tenant is None else " AND tenant = $1"
     for name, condition in _CONDITIONS.items():
         value = getattr(look, name)
         if value is not None:
             values.append(value)
             conditions.append(condition.format(f"${len(values)}", of=of))
-    return " AND ".join(conditions), values
+    return f"SELECT * FROM ({of}) AS a WHERE {' AND '.join(conditions)}", values
 
 
 async def trim(connection: Connection, before_ms: int, limit: int) -> int:

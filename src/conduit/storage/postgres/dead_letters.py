@@ -93,9 +93,15 @@ _CONDITIONS = {
 # Compared as bytes.
 _BYTES = ("reason", "q")
 
+# Those of a tenant: conditions follow.
 _PLACES = """
 SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0, redriven_at_ms IS NOT NULL
-FROM conduit.dead_letters"""
+FROM conduit.dead_letters WHERE tenant = $1"""
+_LETTERS = f"SELECT {_COLUMNS} FROM conduit.dead_letters WHERE tenant = $1"
+# A topic's id is of one tenant.
+_OF = f"""
+SELECT {_COLUMNS} FROM conduit.dead_letters WHERE topic_id = $1 AND seq = $2 AND subscription = $3
+"""
 
 # From the lengths alone.
 _SIZE = (
@@ -162,18 +168,19 @@ def _letter(row: asyncpg.Record) -> DeadLetter:
 
 
 def _meant(tenant: str, which: DeadFilter, before_id: str | None) -> tuple[str, list[Any]]:
-    """The filter as SQL and its values, of which the tenant is the first; of those below `before_id`."""
+    """The filter as SQL that follows the tenant, which is the first of its values; of those below
+    `before_id`."""
     values: list[Any] = [tenant]
-    conditions = ["tenant = $1"]
+    conditions = ""
     for name, condition in _CONDITIONS.items():
         value = getattr(which, name)
         if value is not None:
             values.append(value.encode() if name in _BYTES else value)
-            conditions.append(condition.format(f"${len(values)}"))
+            conditions += f" AND {condition}".format(f"${len(values)}")
     if before_id is not None:
         values.append(before_id)
-        conditions.append(f"dead_id < ${len(values)}")
-    return " AND ".join(conditions), values
+        conditions += f" AND dead_id < ${len(values)}"
+    return conditions, values
 
 
 async def put(
@@ -188,7 +195,7 @@ async def put(
 
 async def page(connection: Connection, look: Look) -> Found[DeadLetter]:
     """See `Store.dead_list`."""
-    span, rows = await _looked(connection, look, f"SELECT {_COLUMNS} FROM conduit.dead_letters")
+    span, rows = await _looked(connection, look, _LETTERS)
     return span.found([_letter(row) for row in rows], look.limit)
 
 
@@ -205,7 +212,7 @@ async def _looked(
     above."""
     size = "0" if look.max_bytes is None else _SIZE
     conditions, values = _meant(look.tenant, index_of(look.which), look.before_id)
-    sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters"
+    sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters WHERE tenant = $1"
     span = look.span(await _newest(connection, sizes, conditions, values, look.max_count))
     if span.low_id is None:
         return span, []
@@ -218,34 +225,31 @@ async def _looked(
 async def _newest(
     connection: Connection, select: str, conditions: str, values: list[Any], limit: int
 ) -> list[Any]:
-    statement = f"{select} WHERE {conditions} ORDER BY dead_id DESC LIMIT ${len(values) + 1}"
+    statement = f"{select}{conditions} ORDER BY dead_id DESC LIMIT ${len(values) + 1}"
     return await connection.fetch(statement, *values, limit)
 
 
 async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
     """See `Store.dead_find`."""
-    condition = "dead_id = ANY ($1::text[]) AND tenant = $2 ORDER BY dead_id"
-    rows = await connection.fetch(f"{_PLACES} WHERE {condition}", list(dead_ids), tenant)
+    condition = "dead_id = ANY ($2::text[]) ORDER BY dead_id"
+    rows = await connection.fetch(f"{_PLACES} AND {condition}", tenant, list(dead_ids))
     return [DeadPlace(*row) for row in rows]
 
 
 async def get(connection: Connection, tenant: str, dead_id: str) -> DeadLetter | None:
     """See `Store.dead_get`."""
-    return await _first(connection, "dead_id = $1 AND tenant = $2", dead_id, tenant)
+    return await _first(connection, f"{_LETTERS} AND dead_id = $2", tenant, dead_id)
 
 
 async def of(
     connection: Connection, subscription: str, topic_id: int, seq: int
 ) -> DeadLetter | None:
     """See `Store.dead_of`."""
-    condition = "topic_id = $1 AND seq = $2 AND subscription = $3"
-    return await _first(connection, condition, topic_id, seq, subscription)
+    return await _first(connection, _OF, topic_id, seq, subscription)
 
 
-async def _first(connection: Connection, condition: str, *values: object) -> DeadLetter | None:
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM conduit.dead_letters WHERE {condition}", *values
-    )
+async def _first(connection: Connection, statement: str, *values: object) -> DeadLetter | None:
+    row = await connection.fetchrow(statement, *values)
     return None if row is None else _letter(row)
 
 

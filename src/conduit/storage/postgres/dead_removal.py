@@ -54,10 +54,7 @@ _OLDEST = (
 )
 
 # Of a durable subscription, or of the ephemeral ones of a topic.
-_OF = {
-    True: "tenant = $1 AND subscription = $2",
-    False: "tenant = $1 AND topic = $2 AND subscription = ''",
-}
+_OF = {True: "subscription = $2", False: "topic = $2 AND subscription = ''"}
 # First those that were redriven, unless they are all that is left of a message that may still be out. The
 # home does not know where topics begin whose messages are elsewhere: $4 says it, by topic id. Nothing is
 # joined: the index has the letters in their order, and of a long shelf the first are enough.
@@ -70,7 +67,7 @@ SELECT {_CANDIDATE} FROM (
   SELECT d.*, d.seq < coalesce(
     ($4::jsonb ->> d.topic_id::text)::bigint,
     (SELECT t.first_seq FROM conduit.topics AS t WHERE t.topic_id = d.topic_id), 0) AS is_left
-  FROM conduit.dead_letters AS d
+  FROM conduit.dead_letters AS d WHERE tenant = $1
 ) AS d
 WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT $3
 """

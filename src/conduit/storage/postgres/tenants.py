@@ -74,7 +74,7 @@ WHERE tenant = $1 AND key_id IN (
 # several.
 _REMOVE_LETTERS = f"""
 DELETE FROM conduit.dead_letters WHERE tenant = $1 AND dead_id IN (
-  SELECT dead_id FROM conduit.dead_letters WHERE dead_id = ANY (ARRAY(
+  SELECT dead_id FROM conduit.dead_letters WHERE tenant = $1 AND dead_id = ANY (ARRAY(
     SELECT dead_id FROM conduit.dead_letters WHERE tenant = $1 ORDER BY dead_id LIMIT {ROWS_MAX_COUNT}))
   ORDER BY topic_id, seq, subscription FOR UPDATE)
 """

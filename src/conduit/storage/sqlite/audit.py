@@ -18,7 +18,6 @@ _ADD = Insert("audit", len(_FIELDS), "ON CONFLICT (entry_id) DO NOTHING")
 
 # What is looked at; an index has each in its order, newest first.
 _CONDITIONS = {
-    "tenant": "tenant = :tenant",
     "from_ms": "at_ms >= :from_ms",
     "to_ms": "at_ms < :to_ms",
     # NULL, and so nothing, if it is not there.
@@ -28,7 +27,9 @@ _CONDITIONS = {
       WHERE entry_id = :before_id AND tenant = coalesce(:tenant, tenant))
     """,
 }
-_LOOK = "SELECT * FROM audit WHERE {} ORDER BY at_ms DESC, entry_id DESC LIMIT :max_count"
+_OF_TENANT = "SELECT * FROM audit WHERE tenant = :tenant"
+_OF_ALL = "SELECT * FROM audit WHERE TRUE"
+_NEWEST = "ORDER BY at_ms DESC, entry_id DESC LIMIT :max_count"
 _LOW = "SELECT entry_id FROM ({}) LIMIT 1 OFFSET :max_count - 1"
 _FOUND = """
 SELECT json_group_array(json_object({})) FROM (
@@ -42,9 +43,9 @@ DELETE FROM audit WHERE entry_id IN (
 
 
 @lru_cache
-def _looks(conditions: tuple[str, ...]) -> tuple[str, Query[AuditEntry]]:
+def _looks(of: str, conditions: tuple[str, ...]) -> tuple[str, Query[AuditEntry]]:
     """The last that is looked at, and those that match."""
-    look = _LOOK.format(" AND ".join(_CONDITIONS[name] for name in conditions) or "TRUE")
+    look = " AND ".join([of, *(_CONDITIONS[name] for name in conditions)]) + f" {_NEWEST}"
     fields = ", ".join(f"'{name}', {name}" for name in _FIELDS)
     return _LOW.format(look), Query(_FOUND.format(fields, look), AuditEntry)
 
@@ -57,7 +58,8 @@ def add(connection: apsw.Connection, entries: Sequence[AuditEntry]) -> None:
 def page(connection: apsw.Connection, look: AuditLook) -> Found[AuditEntry]:
     """See `AccessStore.audit_page`."""
     values = {**look._asdict(), "max_count": look.max_count}
-    low, found = _looks(tuple(name for name in _CONDITIONS if values[name] is not None))
+    of = _OF_ALL if look.tenant is None else _OF_TENANT
+    low, found = _looks(of, tuple(name for name in _CONDITIONS if values[name] is not None))
     lowest = rows(connection, low, values)
     return look.found(found(connection, values), lowest[0][0] if lowest else None)
 

@@ -81,7 +81,10 @@ _COLUMNS = """
 dead_id, tenant, subscription, topic, topic_id, seq, message_id, attempts, reason, died_at_ms,
 redriven_at_ms, published_at_ms, {payload}, key, {headers}
 """
-_GET = f"SELECT {_COLUMNS.format(payload='payload', headers='headers')} FROM dead_letters WHERE "
+_RAW = _COLUMNS.format(payload="payload", headers="headers")
+_GET = f"SELECT {_RAW} FROM dead_letters WHERE dead_id = ? AND tenant = ?"
+# A topic's id is of one tenant.
+_OF = f"SELECT {_RAW} FROM dead_letters WHERE topic_id = ? AND seq = ? AND subscription = ?"
 _HEX = _COLUMNS.format(payload="hex(payload)", headers="iif(headers IS NULL, NULL, hex(headers))")
 
 
@@ -146,7 +149,7 @@ def _span(connection: apsw.Connection, look: Look) -> tuple[Span, str, dict[str,
 
 def find(connection: apsw.Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
     """See `Store.dead_find`."""
-    condition = "tenant = :tenant AND dead_id IN (SELECT value FROM json_each(:ids))"
+    condition = " AND dead_id IN (SELECT value FROM json_each(:ids))"
     values: dict[str, Value] = {"tenant": tenant, "ids": _json(dead_ids), "limit": -1}
     return sorted(_places(condition)(connection, values), key=lambda place: place.dead_id)
 
@@ -156,7 +159,7 @@ def _sizes(size: str, conditions: str) -> Query[tuple[str, int]]:
     return Query(
         f"""
         SELECT json_group_array(json_array(dead_id, {size})) FROM (
-          SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+          SELECT * FROM dead_letters WHERE tenant = :tenant{conditions} ORDER BY dead_id DESC LIMIT :limit)
         """,
         tuple[str, int],
     )
@@ -170,7 +173,9 @@ def _places(conditions: str) -> Query[DeadPlace]:
           'dead_id', dead_id, 'subscription', subscription, 'topic', topic, 'topic_id', topic_id,
           'seq', seq, 'is_lost', json(iif(octet_length(payload) = 0, 'true', 'false')),
           'is_redriven', json(iif(redriven_at_ms IS NULL, 'false', 'true'))))
-        FROM (SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+        FROM (
+          SELECT * FROM dead_letters WHERE tenant = :tenant{conditions}
+          ORDER BY dead_id DESC LIMIT :limit)
         """,
         DeadPlace,
     )
@@ -181,7 +186,7 @@ def _page(conditions: str) -> Query[list[Any]]:
     return Query(
         f"""
         SELECT json_group_array(json_array({_HEX})) FROM (
-          SELECT * FROM dead_letters WHERE {conditions} ORDER BY dead_id DESC LIMIT :limit)
+          SELECT * FROM dead_letters WHERE tenant = :tenant{conditions} ORDER BY dead_id DESC LIMIT :limit)
         """,
         list[Any],
     )
@@ -194,32 +199,31 @@ def _letter(row: list[Any]) -> DeadLetter:
 
 
 def _meant(tenant: str, which: DeadFilter) -> tuple[str, dict[str, Value]]:
-    """The filter as SQL, one of a hundred texts or so, and its values."""
+    """The filter as SQL that follows the tenant, one of a hundred texts or so, and its values."""
     values: dict[str, Value] = {"tenant": tenant}
-    conditions = ["tenant = :tenant"]
+    conditions = ""
     for name, condition in _CONDITIONS.items():
         value = getattr(which, name)
         if value is not None:
             values[name] = value
-            conditions.append(condition)
-    return " AND ".join(conditions), values
+            conditions += f" AND {condition}"
+    return conditions, values
 
 
 def get(connection: apsw.Connection, tenant: str, dead_id: str) -> DeadLetter | None:
     """See `Store.dead_get`."""
-    return _first(connection, "dead_id = ? AND tenant = ?", dead_id, tenant)
+    return _first(connection, _GET, dead_id, tenant)
 
 
 def of(
     connection: apsw.Connection, subscription: str, topic_id: int, seq: int
 ) -> DeadLetter | None:
     """See `Store.dead_of`."""
-    condition = "topic_id = ? AND seq = ? AND subscription = ?"
-    return _first(connection, condition, topic_id, seq, subscription)
+    return _first(connection, _OF, topic_id, seq, subscription)
 
 
-def _first(connection: apsw.Connection, condition: str, *values: Value) -> DeadLetter | None:
-    found = rows(connection, _GET + condition, values)
+def _first(connection: apsw.Connection, sql: str, *values: Value) -> DeadLetter | None:
+    found = rows(connection, sql, values)
     return DeadLetter(*found[0]) if found else None
 
 

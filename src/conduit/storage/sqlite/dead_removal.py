@@ -37,10 +37,7 @@ WHERE surplus > 0
 _OLDEST = f"SELECT {_CANDIDATE} FROM dead_letters WHERE tenant = ? ORDER BY dead_id LIMIT ?"
 
 # Of a durable subscription, or of the ephemeral ones of a topic.
-_OF = {
-    True: "tenant = ? AND subscription = ?",
-    False: "tenant = ? AND topic = ? AND subscription = ''",
-}
+_OF = {True: "subscription = ?", False: "topic = ? AND subscription = ''"}
 # First those that were redriven, unless they are all that is left of a message that may still be out.
 _ALL_THAT_IS_LEFT = """
 EXISTS (SELECT 1 FROM topics AS t WHERE t.topic_id = d.topic_id AND t.first_seq > d.seq)
@@ -50,7 +47,7 @@ _PARTS = (
     f"(redriven_at_ms IS NULL OR {_ALL_THAT_IS_LEFT})",
 )
 _GOING = f"""
-SELECT {_CANDIDATE} FROM dead_letters AS d WHERE {{of}} AND {{part}} ORDER BY dead_id LIMIT ?
+SELECT {_CANDIDATE} FROM dead_letters AS d WHERE tenant = ? AND {{of}} AND {{part}} ORDER BY dead_id LIMIT ?
 """
 
 _REMEMBER = """
