@@ -20,6 +20,7 @@ from conduit.grants import Grant
 from conduit.limits import NO_LIMITS
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.access import AccessStore
+from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES
 from conduit.tenancy.keys import hash_of, id_of
 from conduit.tenancy.meters import Meters, NoMeters
 from conduit.tenancy.principal import DEFAULT_KEY_ACTOR, NOT_KNOWN, Principal
@@ -31,8 +32,6 @@ USED_INTERVAL_S = 60.0
 ENDED_MAX_AGE_S = 30 * 24 * 3_600
 # Keys that are looked at in one turn of the loop.
 SLICE_COUNT = 1_000
-# A credential that is longer is none: a token with as many patterns as it may have is shorter.
-CREDENTIAL_MAX_BYTES = 8_192
 
 _DEFAULT_KEY_GRANTS = (
     Grant(scope="publish"),
