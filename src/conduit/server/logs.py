@@ -46,6 +46,8 @@ def configure_logging(
     root.setLevel(level.upper())
     # uvicorn tells of every start and stop in several lines; the server does so itself, in one.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # And httpx2 of every request that it makes.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def flush_logs(within_s: float = FLUSH_MAX_S) -> None:

@@ -14,13 +14,14 @@ from conduit.settings.kept import Kept
 from conduit.settings.original import Original
 from conduit.settings.process import Process
 from conduit.settings.publishing import Publishing
+from conduit.settings.tokens import Tokens
 from conduit.settings.types import may_be_none
 
 __all__ = ["Settings", "may_be_none"]
 
 
 # The last group is the first to be looked at.
-class Settings(Kept, Connections, Publishing, Process, Access, Original):
+class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original):
     """Everything that can be set."""
 
     warnings: tuple[str, ...] = Field((), exclude=True)
