@@ -17,10 +17,15 @@ from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
 from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
+from conduit.tenancy.ticketing import Ticketing
+from conduit.tenancy.tickets import Tickets
+from conduit.tenancy.tokens import Tokens
+from conduit.tenancy.verifier import Verifier
 from tests.server.peer import ANSWER, REQUEST, TEXT, frame
 from tests.server.port import Client, Port, open_port, request
 from tests.tenancy.registered import OPERATOR, PEPPER
 
+DEFAULT_KEY = "a-default-key-of-somebody"
 WHOLE = tuple(Grant(scope=scope) for scope in ("publish", "subscribe", "manage"))
 
 
@@ -99,8 +104,12 @@ async def open_guarded(**limits: Any) -> AsyncIterator[Guarded]:
 
     async with open_port(make_app, **limits) as port:
         clock = port.broker.clock
-        registry = Registry(port.store, clock, PEPPER, meters=BrokerMeters(port.broker))
+        meters = BrokerMeters(port.broker)
+        registry = Registry(port.store, clock, PEPPER, default_key=DEFAULT_KEY, meters=meters)
         await registry.refresh()
         accounts = Accounts(port.store, registry, clock, PEPPER, secrets.choice)
-        port.context.require(Tenancy(registry, accounts))
+        tokens = Tokens(PEPPER, 86_400)
+        registry.tokens = verifier = Verifier(registry, tokens)
+        ticketing = Ticketing(registry, verifier, Tickets(port.store), clock)
+        port.context.require(Tenancy(registry, accounts, tokens, ticketing))
         yield Guarded(port, registry, accounts)

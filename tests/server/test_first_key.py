@@ -6,7 +6,7 @@ import pytest
 from conduit.environment import load_settings
 from conduit.errors import ConfigError
 from conduit.server.first_key import FILE_NAME, offer_first_key
-from conduit.tenancy.opening import Tenancy
+from conduit.tenancy.opening import AuthOptions, open_tenancy
 from tests.tenancy.registered import running_kit
 
 KEY = "x" * 16
@@ -15,7 +15,9 @@ KEY = "x" * 16
 @pytest.fixture
 async def tenancy():
     async with running_kit() as kit:
-        yield Tenancy(kit.registry, kit.accounts)
+        tenancy = await open_tenancy(kit.store, kit.clock, AuthOptions())
+        yield tenancy
+        await tenancy.close()
 
 
 def settings(**given: object):

@@ -89,7 +89,10 @@ async def _serve(settings: Settings, files: Files) -> None:
 async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenancy:
     """Who may come in, as the store has it. Raises ConduitError, OSError."""
     options = AuthOptions(
-        default_key=secret_of(settings.default_api_key), pepper=secret_of(settings.key_pepper)
+        default_key=secret_of(settings.default_api_key),
+        pepper=secret_of(settings.key_pepper),
+        token_max_ttl_s=settings.token_max_ttl_s,
+        provider=settings.identity_provider,
     )
     tenancy = await open_tenancy(broker.store, broker.clock, options, BrokerMeters(broker))
     try:

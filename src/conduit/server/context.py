@@ -176,7 +176,7 @@ class Context:
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
-        self.gate = Gate(tenancy.registry, self.audit)
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing)
 
     def not_ready(self) -> Unavailable | None:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""

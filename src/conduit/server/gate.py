@@ -14,6 +14,7 @@ from conduit.server.head import Head, Route
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.principal import NOT_KNOWN, Nobody, Principal, make_anyone
 from conduit.tenancy.registry import Registry
+from conduit.tenancy.ticketing import Ticketing
 
 _TENANT_HEADER = "x-conduit-tenant"
 # What is asked by those who have no credential, and answered whatever credential they have.
@@ -23,8 +24,14 @@ _OPEN = frozenset({Route.PROBE})
 class Gate:
     """Tells callers apart; `registry` None: there is no authentication."""
 
-    def __init__(self, registry: Registry | None = None, audit: Audit | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        audit: Audit | None = None,
+        ticketing: Ticketing | None = None,
+    ) -> None:
         self._registry = registry
+        self._ticketing = ticketing
         self._audit = audit
         self.nobody: Principal = make_anyone() if registry is None else Nobody()
         """Who gives no credential."""
@@ -57,13 +64,22 @@ class Gate:
         try:
             return self._registry.authenticate(credential)
         except Unauthenticated:
-            if self._audit is not None:
-                self._audit.sign_in_failed(kernel.peer_address(transport))
+            self._failed(transport)
             raise
+
+    def _failed(self, transport: asyncio.BaseTransport | None) -> None:
+        if self._audit is not None:
+            self._audit.sign_in_failed(kernel.peer_address(transport))
 
     async def redeem(self, ticket: bytes, transport: asyncio.BaseTransport | None) -> Principal:
         """Who has got a one-time ticket. Raises Unauthenticated, Unavailable."""
-        raise Unauthenticated(NOT_KNOWN)
+        if self._ticketing is None:
+            return self.nobody
+        try:
+            return await self._ticketing.redeem(ticket)
+        except Unauthenticated:
+            self._failed(transport)
+            raise
 
     def renewed(self, caller: Principal) -> Principal:
         """The same caller, as it is now. Raises Unauthenticated, Unavailable."""

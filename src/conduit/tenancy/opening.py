@@ -14,14 +14,23 @@ import msgspec
 
 from conduit.errors import ConfigError
 from conduit.grants import Grant
+from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.access import AccessStore
 from conduit.storage.base import Store
 from conduit.tenancy.accounts import Accounts, KeySpec
+from conduit.tenancy.keyring import Keyring
 from conduit.tenancy.keys import PEPPER_BYTES
 from conduit.tenancy.meters import Meters
+from conduit.tenancy.provider_tokens import ProviderTokens
 from conduit.tenancy.registry import Registry, WallClock
+from conduit.tenancy.ticketing import Ticketing
+from conduit.tenancy.tickets import Tickets
+from conduit.tenancy.tokens import Tokens
+from conduit.tenancy.verifier import Verifier
 
+# Where nothing else is set.
+TOKEN_TTL_MAX_S = 86_400
 # Facts of the store.
 PEPPER = "key_pepper"
 PEPPER_CHECK = "key_pepper_check"
@@ -33,6 +42,8 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     default_key: str | None = None
     pepper: str | None = None
+    token_max_ttl_s: int = TOKEN_TTL_MAX_S
+    provider: IdentityProvider | None = None
 
 
 class Tenancy(NamedTuple):
@@ -40,9 +51,15 @@ class Tenancy(NamedTuple):
 
     registry: Registry
     accounts: Accounts
+    tokens: Tokens
+    ticketing: Ticketing
+    keyring: Keyring | None = None
+    """Of an identity provider."""
 
     async def close(self) -> None:
         """End it; the store is closed after that."""
+        if self.keyring is not None:
+            await self.keyring.close()
         await self.registry.close()
 
 
@@ -55,9 +72,19 @@ async def open_tenancy(
     """Learn keys and tenants from the store, which is open. Raises StoreUnavailable, ConfigError."""
     pepper = await _find_pepper(store, options.pepper)
     registry = Registry(store, clock, pepper, default_key=options.default_key, meters=meters)
+    tokens = Tokens(pepper, options.token_max_ttl_s)
+    keyring = provider = None
+    if options.provider is not None:
+        keyring = Keyring(options.provider)
+        provider = ProviderTokens(options.provider, keyring)
+    verifier = Verifier(registry, tokens, provider)
+    registry.tokens = verifier
     await registry.start()
+    if keyring is not None:
+        keyring.start()
+    ticketing = Ticketing(registry, verifier, Tickets(store), clock)
     accounts = Accounts(store, registry, clock, pepper, secrets.choice)
-    return Tenancy(registry, accounts)
+    return Tenancy(registry, accounts, tokens, ticketing, keyring)
 
 
 async def _find_pepper(store: AccessStore, given: str | None) -> bytes:

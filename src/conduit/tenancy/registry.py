@@ -7,7 +7,6 @@ has revoked is refused here within two seconds, and its connections end with the
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ from itertools import islice
 from typing import Protocol
 
 from conduit.core.access import KeyRecord, TenantRecord
-from conduit.errors import ConduitError, NotFound, Unauthenticated
-from conduit.grants import Grant
+from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.limits import NO_LIMITS
-from conduit.names import DEFAULT_TENANT
 from conduit.storage.access import AccessStore
 from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES
+from conduit.tenancy.default_key import default_record
 from conduit.tenancy.keys import hash_of, id_of
-from conduit.tenancy.meters import Meters, NoMeters
-from conduit.tenancy.principal import DEFAULT_KEY_ACTOR, NOT_KNOWN, Principal
+from conduit.tenancy.meters import Meter, Meters, NoMeters
+from conduit.tenancy.principal import NOT_KNOWN, Principal
 
 REFRESH_INTERVAL_S = 1.0
 # `last_used_at` is written so often.
@@ -32,12 +30,6 @@ USED_INTERVAL_S = 60.0
 ENDED_MAX_AGE_S = 30 * 24 * 3_600
 # Keys that are looked at in one turn of the loop.
 SLICE_COUNT = 1_000
-
-_DEFAULT_KEY_GRANTS = (
-    Grant(scope="publish"),
-    Grant(scope="subscribe"),
-    Grant(scope="manage"),
-)
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +86,9 @@ class Registry:
         # The same by tenant.
         self._of_tenants: dict[str, dict[str, _Key]] = {}
         self._revision = 0
-        self._default_hash = None if default_key is None else _digest(default_key.encode())
-        self._default = Principal(DEFAULT_TENANT, DEFAULT_KEY_ACTOR, _DEFAULT_KEY_GRANTS)
-        self._default.meter = self._meters.meter(DEFAULT_TENANT, None)
+        self._default = None if default_key is None else default_record(pepper, default_key)
+        self.default = None if self._default is None else self._default_principal(self._default)
+        """Who has the default key, if there is one."""
         # What an unknown key is compared with: so that takes as long as with a known one.
         self._no_hash = hash_of(pepper, b"")
         self.tokens: TokenVerifier | None = None
@@ -194,7 +186,8 @@ class Registry:
         else:
             self._tenants[record.name] = record
             self._meters.set_limits(record.name, record.limits)
-            self._default.look_at_bounds()
+            if self.default is not None:
+                self.default.look_at_bounds()
             for key in self._of_tenants.get(record.name, {}).values():
                 for principal in key.principals.values():
                     principal.look_at_bounds()
@@ -275,10 +268,10 @@ class Registry:
         key_id = id_of(credential)
         if key_id is not None:
             return self._with_key(key_id, hash_of(self._pepper, credential))
-        if self._default_hash is not None and hmac.compare_digest(
-            self._default_hash, _digest(credential)
+        if self.default is not None and hmac.compare_digest(
+            self.default.proof, hash_of(self._pepper, credential)
         ):
-            return self._default
+            return self.default
         if self.tokens is not None and credential.startswith(b"ey"):
             return self.tokens.verify(credential, self._clock.wall_ms())
         raise Unauthenticated(NOT_KNOWN)
@@ -295,15 +288,34 @@ class Registry:
             return self.tokens.renewed(principal, now_ms)
         if principal.key_id is None:
             return principal
-        renewed = self._with_key(principal.key_id, principal.proof)
-        return self.acting_for(renewed, principal.tenant)
+        return self.by_proof(principal.key_id, principal.proof, principal.tenant)
+
+    def by_proof(self, key_id: str, proof: bytes, tenant: str) -> Principal:
+        """Who has signed in with the secret that has this hash, in this tenant. Raises as `renewed` does."""
+        return self.acting_for(self._with_key(key_id, proof), tenant)
 
     def good_key(self, key_id: str) -> KeyRecord:
         """The key, if it may be used now: for tokens that it has made. Raises Unauthenticated."""
+        if self._default is not None and key_id == self._default.key_id:
+            return self._default
         key = self._keys.get(key_id)
         if key is None or not _is_good(key.record, self._clock.wall_ms()):
             raise Unauthenticated(NOT_KNOWN)
         return key.record
+
+    def made_by(self, caller: Principal) -> KeyRecord:
+        """The key of somebody who wants a token made of it. Raises Forbidden if that is no key."""
+        if caller is self.default and self._default is not None:
+            return self._default
+        if caller.is_token or caller.key_id is None:
+            raise Forbidden("tokens are made with an API key, and not with a token")
+        return self.good_key(caller.key_id)
+
+    def meter(self, tenant: str, key: KeyRecord | None) -> Meter | None:
+        """What counts for who acts in a tenant with a key, or a token that it has made."""
+        # What an operator does in another tenant counts there.
+        key_id = key.key_id if key is not None and tenant == key.tenant else None
+        return self._meters.meter(tenant, key_id)
 
     def acting_for(self, principal: Principal, name: str) -> Principal:
         """The operator's, in another tenant. Raises NotFound `tenant_not_found`."""
@@ -352,9 +364,14 @@ class Registry:
             expires_at_ms=min((end for end in ends if end is not None), default=None),
         )
         principal.proof, principal.limits = proof, record.limits
-        # What an operator does in another tenant counts there.
-        key_id = record.key_id if tenant == record.tenant else None
-        principal.meter = self._meters.meter(tenant, key_id)
+        principal.meter = self.meter(tenant, record)
+        principal.look_at_bounds()
+        return principal
+
+    def _default_principal(self, record: KeyRecord) -> Principal:
+        principal = Principal(record.tenant, record.created_by, record.grants)
+        principal.proof = record.secret_hash
+        principal.meter = self.meter(record.tenant, None)
         principal.look_at_bounds()
         return principal
 
@@ -380,7 +397,3 @@ def _slices(keys: dict[str, _Key]) -> Iterator[list[str]]:
     names = iter([*keys])
     while some := list(islice(names, SLICE_COUNT)):
         yield some
-
-
-def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()

@@ -42,6 +42,8 @@ class TokenPrincipal(Principal):
         )
         self.claims = claims
         self.limits = NO_LIMITS if key is None else key.limits
+        self.meter = registry.meter(claims.tenant, key)
+        self.look_at_bounds()
 
     @property
     def is_over(self) -> bool:

@@ -49,6 +49,7 @@ from conduit.server.rest import (
     stats,
     subscriptions,
     tenants,
+    tokens,
     topics,
     upgrade,
 )
@@ -64,6 +65,7 @@ _NOUNS = (
     dead_letters,
     stats,
     keys,
+    tokens,
     tenants,
     audit,
     health,
