@@ -249,3 +249,22 @@ def test_what_a_setting_must_be_is_said_whole(name, given, wanted):
     (sentence,) = problems(**{name: given})
     assert sentence.startswith(name)
     assert sentence.endswith(wanted)
+
+
+def test_what_must_be_shown_nowhere_are_secrets_and_the_passwords_in_urls():
+    settings = load_settings(
+        {
+            "DATABASE_URL": "postgresql://u:p%40ss@h/d postgresql://h/d?password=abc",
+            "DEFAULT_API_KEY": SECRET,
+            "NODE_ID": "a",
+        }
+    )
+    assert set(settings.secrets) == {"p%40ss", "p@ss", "abc", SECRET}
+    assert load_settings({"DATABASE_URL": "sqlite:///a.db"}).secrets == []
+
+
+def test_every_setting_that_is_named_as_a_secret_is_typed_as_one():
+    named = re.compile("SECRET|KEY|PEPPER|PASSWORD|TOKEN|(DATABASE|REDIS)_URL$")
+    for field in Settings.model_fields.values():
+        if named.search(str(field.alias)) and field.annotation in (str, str | None):
+            pytest.fail(f"{field.alias} may be shown")

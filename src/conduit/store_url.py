@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 SHARDS_MAX_COUNT = 64
 POSTGRES_PORT = 5432
@@ -60,6 +61,17 @@ def has_password(text: str) -> bool:
         or _SECRET_OPTIONS & {name for name, _ in parse_qsl(part.query, keep_blank_values=True)}
         for part in parts
     )
+
+
+def passwords(text: str) -> list[str]:
+    """What in it is secret, as it stands there and as it is meant. Nothing in what is no URL."""
+    found = []
+    for each in text.split():
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(each)
+            found.append(parts.netloc.rpartition("@")[0].partition(":")[2])
+            found += [value for name, value in parse_qsl(parts.query) if name in _SECRET_OPTIONS]
+    return [form for each in found if each for form in {each, unquote(each)}]
 
 
 def from_file(path: Path) -> str:

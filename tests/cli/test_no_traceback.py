@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from conduit.cli.exits import Exit
 from conduit.cli.main import main
+from conduit.cli.output import note
 from tests.cli.command import COMMAND, Conduit
 from tests.support.http import Api
 from tests.support.server import RunningServer, clean_environment, running_server
@@ -206,3 +207,41 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     conduit.env |= {"http_proxy": "socks5://127.0.0.1:1", "all_proxy": "junk"}
     conduit.ok("pub", "proxied", "1", "--create")
     conduit.ok("sub", "proxied", "--from", "earliest", "--count", "1")
+
+
+KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
+
+
+@pytest.mark.parametrize("args", [(KEY,), ("pub", "t", "1", "--url", KEY), ("health", f"--{KEY}")])
+def test_a_secret_in_a_wrong_place_is_not_repeated(args: tuple[str, ...]) -> None:
+    code, told = invoke(*args)
+    assert code == Exit.USAGE
+    assert KEY[20:] not in told
+
+
+def test_a_note_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    note(f"signed in with {KEY}")
+    assert capsys.readouterr().err == "signed in with ck_live_Ab3dEf7h_…\n"
+
+
+@pytest.mark.process
+def test_a_traceback_for_developers_holds_no_secret() -> None:
+    check = f"""
+from conduit.cli.main import main
+from conduit.cli.output import note
+@main.command()
+def broken():
+    raise KeyError({KEY!r})
+main(["broken"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", check],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        timeout=60,
+    )
+    assert done.returncode == Exit.ERROR
+    assert done.stderr.startswith("Traceback")
+    assert "KeyError: 'ck_live_Ab3dEf7h_…'" in done.stderr
+    assert KEY[20:] not in done.stderr

@@ -16,6 +16,7 @@ from conduit.protocol.codec import (
     decode_publish,
     decode_server_frame,
     encode_json,
+    error_frame,
     format_time,
     server_frame,
     text_frame,
@@ -369,3 +370,12 @@ def test_a_word_that_is_none_of_the_choices_is_answered_with_them(text, choices)
     with pytest.raises(InvalidRequest) as caught:
         decode_client_frame(text.encode())
     assert all(choice in caught.value.detail for choice in choices)
+
+
+def test_an_error_frame_does_not_repeat_a_secret_that_came_in_a_wrong_place():
+    key = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
+    with pytest.raises(InvalidRequest) as caught:
+        decode_client_frame(b'{"type": "heartbeat", "%b": 1}' % key.encode())
+    frame = error_frame(caught.value, "r")
+    assert b"unknown field 'ck_live_Ab3dEf7h_" in frame
+    assert b"0123" not in frame

@@ -159,3 +159,19 @@ def test_any_other_request_id_is_replaced(given):
     assert len(ids) == 100
     assert given not in ids
     assert all(request_id(each) == each for each in ids)
+
+
+KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
+
+
+@pytest.mark.parametrize("place", [0, 480, 1_990])
+def test_a_problem_does_not_repeat_a_secret_that_came_in_a_wrong_place(place):
+    detail = "a" * place + f" unknown field {KEY!r}"
+    _, body = problem(InvalidRequest(detail, field=f"a.{KEY}"), "id")
+    assert "0123" not in json.dumps(body)
+    assert body["field"] == "a.ck_live_Ab3dEf7h_…"
+
+
+def test_a_secret_is_no_request_id():
+    assert request_id(KEY) != KEY
+    assert request_id("ck-1") == "ck-1"

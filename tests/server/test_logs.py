@@ -1,9 +1,14 @@
 import json
 import logging
+import sys
+import threading
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from conduit.server.logs import configure_logging, flush_logs
+from conduit.server.logs import configure_logging, flush_logs, log_uncaught
+from tests.support.credentials import api_keys, hidden, tickets, tokens
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +81,62 @@ def test_uvicorn_does_not_speak_of_every_start(capfd):
     configure_logging("debug", "json")
     logging.getLogger("uvicorn.error").info("Started server process")
     assert logged(capfd) == []
+
+
+KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@given(credential=st.one_of(api_keys(), tokens(), tickets()), words=st.text(max_size=20))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_credential_gets_into_the_log(capfd, loggers, form, credential, words):
+    configure_logging("info", form)
+    log = logging.getLogger("a")
+    log.info("%s %s", words, credential)
+    log.info(credential, extra={"x": {"y": [credential.encode()]}, credential: 1})
+    log.info("%s%s", credential[:12], credential[12:])
+    try:
+        raise ValueError(f"{words}{{'authorization': '{credential}'}}")
+    except ValueError:
+        log.exception("failed")
+    log.info("%d", credential)
+    log.warning("in the stack", stack_info=True, extra={"authorization": words or "x"})
+    shown = "\n".join(logged(capfd))
+    assert shown
+    assert hidden(credential) not in shown
+    if form == "json":
+        assert all(json.loads(line) for line in shown.splitlines())
+
+
+def test_a_line_that_cannot_be_formatted_is_told_without_its_arguments(capfd):
+    configure_logging("info", "json")
+    logging.getLogger("a").info("%d messages", "of a client")
+    (line,) = logged(capfd)
+    found = json.loads(line)
+    assert "test_logs.py" in found["event"]
+    assert "real number is required" in found["exception"]
+    assert "of a client" not in line
+
+
+def test_what_nobody_catches_is_a_line_without_secrets(capfd, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    configure_logging("info", "json")
+    log_uncaught()
+
+    class Ending:
+        def __del__(self):
+            raise ValueError(KEY)
+
+    def end():
+        raise ValueError(KEY)
+
+    thread = threading.Thread(target=end, name="ending")
+    thread.start()
+    thread.join()
+    ended = Ending()
+    del ended
+    lines = [json.loads(line) for line in logged(capfd)]
+    assert [line["level"] for line in lines] == ["error", "error"]
+    assert lines[0]["event"] == "the thread ending ended with an error"
+    assert all("ValueError: ck_live_Ab3dEf7h_…" in line["exception"] for line in lines)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 import click
 
@@ -25,6 +27,7 @@ from conduit.cli.sub import sub
 from conduit.cli.subscription import subscription
 from conduit.cli.topic import topic
 from conduit.errors import ConduitError
+from conduit.redaction import redacted
 
 
 class _Root(Group):
@@ -56,16 +59,15 @@ class _Root(Group):
 
 @contextmanager
 def _fitted() -> Iterator[None]:
-    """What is said of wrong options fits the terminal."""
+    """What is said of wrong options fits the terminal, and repeats no secret that stood in a wrong place."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         # Its message is the help.
         raise
     except click.UsageError as error:
-        raise click.UsageError(
-            fitted(error.format_message(), before="Error: "), error.ctx
-        ) from None
+        text = redacted(error.format_message())
+        raise click.UsageError(fitted(text, before="Error: "), error.ctx) from None
 
 
 @contextmanager
@@ -92,10 +94,18 @@ def _told() -> Iterator[None]:
         raise click.exceptions.Exit(Exit.INTERRUPTED) from None
     except Exception as error:  # the root of the process
         if sys.flags.dev_mode:
+            sys.excepthook = _show_trace
             raise
         for line in unexpected(error):
             note(line)
         raise click.exceptions.Exit(Exit.ERROR) from None
+
+
+def _show_trace(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    """As Python does, without secrets."""
+    click.echo(redacted("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
 def _no_color(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:

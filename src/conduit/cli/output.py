@@ -15,6 +15,7 @@ import click
 
 from conduit.cli.width import columns as columns_of
 from conduit.cli.width import cut, left, wrapped
+from conduit.redaction import redacted
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
@@ -72,9 +73,9 @@ def json_text(value: object, *, indent: bool = False) -> str:
 
 
 def note(text: str) -> None:
-    """A line for people, on stderr; on a terminal its words stay whole."""
+    """A line for people, on stderr, without secrets; on a terminal its words stay whole."""
     # With `err` click would find the file behind what a progress bar puts there, and write into the bar.
-    click.echo(fitted(printable(text)), file=sys.stderr)
+    click.echo(fitted(printable(redacted(text))), file=sys.stderr)
 
 
 def fitted(line: str, *, before: str = "") -> str:

@@ -21,6 +21,7 @@ from conduit.client.faults import (
     ConnectionFailed,
     UnreadablePayload,
 )
+from conduit.client.log import keep_secrets_out
 from conduit.client.models import (
     DeadLetter,
     DeadLetterFilter,
@@ -40,6 +41,8 @@ from conduit.protocol.records import (
 
 if TYPE_CHECKING:
     from conduit.client.stream import Stream
+
+keep_secrets_out()
 
 __all__ = [
     "ApiError",

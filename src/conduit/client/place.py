@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from urllib.parse import SplitResult, urlsplit
 
 from conduit.errors import InvalidRequest
+from conduit.redaction import redacted
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Place:
     """A server, by an address that can be connected to."""
 
@@ -32,6 +33,9 @@ class Place:
         """The address for people and logs: without its password, and with the proxy."""
         where = without_password(self.url)
         return where if self.proxy is None else f"{where} through {without_password(self.proxy)}"
+
+    def __repr__(self) -> str:
+        return f"Place({self.shown!r})"
 
     @property
     def websocket_url(self) -> str:
@@ -50,7 +54,8 @@ def find(url: str) -> Place:
             raise ValueError("it has something behind ? or #")
     except ValueError as error:
         raise InvalidRequest(
-            f"{url!r} is not an address such as {DEFAULT_URL}: {error}", code="invalid_url"
+            f"{redacted(url)!r} is not an address such as {DEFAULT_URL}: {error}",
+            code="invalid_url",
         ) from None
     return Place(parts.geturl().rstrip("/"), _proxy(parts))
 

@@ -26,6 +26,7 @@ from conduit.protocol.frames import (
     PublishRequest,
     ServerFrame,
 )
+from conduit.redaction import redacted
 
 T = TypeVar("T")
 
@@ -221,8 +222,10 @@ def server_frame(frame: ServerFrame) -> bytes:
 
 
 def error_frame(error: ConduitError, ref: str | None, message_id: str | None = None) -> bytes:
-    """The `error` frame that tells a client of an error."""
-    frame = ErrorFrame(error.code, error.told, ref, error.field, message_id, limit=error.limit)
+    """The `error` frame that tells a client of an error. What it sent of its secrets in a wrong place does
+    not come back: a proxy on the way may keep it."""
+    field = None if error.field is None else redacted(error.field)
+    frame = ErrorFrame(error.code, redacted(error.told), ref, field, message_id, limit=error.limit)
     if isinstance(error, Unavailable):
         frame.retry_after_ms = math.ceil(error.retry_after_s * 1000)
     return server_frame(frame)

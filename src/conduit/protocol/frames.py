@@ -12,6 +12,7 @@ import msgspec
 
 from conduit.names import KEY_SCHEMA, TOPIC_SCHEMA
 from conduit.protocol.records import Receipt
+from conduit.redaction import MASK
 
 # Of a `reason` in UTF-8: 255 characters of most alphabets, 170 of Chinese.
 REASON_MAX_BYTES = 512
@@ -148,6 +149,10 @@ class Auth(ClientFrame, tag="auth"):
 
     token: str
     ref: str | None = None
+
+    def __repr__(self) -> str:
+        # Where a frame is shown in a traceback or an error, what it signs in with is not.
+        return f"Auth(token={MASK!r}, ref={self.ref!r})"
 
 
 AnyClientFrame = Subscribe | Unsubscribe | Ack | Nack | Reject | Extend | Publish | Heartbeat | Auth

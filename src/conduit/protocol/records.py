@@ -15,6 +15,7 @@ import msgspec
 
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
+from conduit.redaction import MASK
 
 # Publishing ---------------------------------------------------------------------------------------
 
@@ -238,6 +239,9 @@ class KeyCreated(KeyAnswer, frozen=True):
 
     key: str
 
+    def __repr__(self) -> str:
+        return f"KeyCreated(id={self.id!r}, key={MASK!r})"
+
 
 class KeyList(msgspec.Struct, frozen=True):
     """A page of keys, by id. Revoked ones are listed for 30 days."""
@@ -280,12 +284,18 @@ class TokenAnswer(msgspec.Struct, frozen=True):
     token: str
     expires_at: str
 
+    def __repr__(self) -> str:
+        return f"TokenAnswer(token={MASK!r}, expires_at={self.expires_at!r})"
+
 
 class TicketAnswer(msgspec.Struct, frozen=True):
     """For one WebSocket: `/ws?ticket=`, once, until `expires_at`."""
 
     ticket: str
     expires_at: str
+
+    def __repr__(self) -> str:
+        return f"TicketAnswer(ticket={MASK!r}, expires_at={self.expires_at!r})"
 
 
 class AuditAnswer(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from conduit.errors import ConduitError, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
 from conduit.protocol.records import Receipt
+from conduit.redaction import redacted
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"
@@ -27,6 +28,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # Of a detail or a field in a problem: both may repeat what the client sent, which may be a whole body.
 QUOTED_MAX_CHARS = 500
+# So much of it is searched for secrets, before it is cut: not through the middle of one.
+_SEARCHED_MAX_CHARS = 4 * QUOTED_MAX_CHARS
 
 Keeping = Literal["close", "keep-alive"]
 """What an answer says of its connection, where that does not go without saying."""
@@ -44,8 +47,8 @@ _UPGRADE_HEADERS = {
 
 
 def request_id(given: str | None) -> str:
-    """The client's `X-Request-Id` if it is 1–128 harmless characters, else a new one."""
-    if given is not None and _SAFE_REQUEST_ID.fullmatch(given):
+    """The client's `X-Request-Id` if it is 1–128 harmless characters and no secret, else a new one."""
+    if given is not None and _SAFE_REQUEST_ID.fullmatch(given) and redacted(given) == given:
         return given
     return secrets.token_hex(8)
 
@@ -77,7 +80,9 @@ def problem(error: ConduitError, identity: str) -> tuple[int, dict[str, object]]
 
 
 def _quoted(text: str) -> str:
-    """The text as an answer may have it: not too long, and without halves of surrogate pairs."""
+    """The text as an answer may have it: not too long, without halves of surrogate pairs, and without what a
+    client sent of its secrets in a wrong place: a proxy on the way may keep answers of errors."""
+    text = redacted(text[:_SEARCHED_MAX_CHARS])
     if len(text) > QUOTED_MAX_CHARS:
         text = text[: QUOTED_MAX_CHARS - 1] + "…"
     return text if text.isascii() else text.encode(errors="replace").decode()

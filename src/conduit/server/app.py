@@ -8,6 +8,7 @@ import socket
 
 import uvloop
 
+from conduit import redaction
 from conduit.broker.administer.retention import RetentionRules
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
@@ -18,7 +19,7 @@ from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of
-from conduit.server.logs import configure_logging, flush_logs
+from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.meters import BrokerMeters
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -41,7 +42,9 @@ SERVER = Principal(DEFAULT_TENANT, "server", ())
 def run(settings: Settings, *, may_color: bool = True) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. Raises ConduitError,
     OSError if that cannot begin or go on."""
+    redaction.know(*settings.secrets)
     configure_logging(settings.log_level, settings.log_format, may_color=may_color)
+    log_uncaught()
     for warning in settings.warnings:
         logger.warning(warning)
     if settings.database_url is None:

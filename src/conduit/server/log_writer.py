@@ -59,8 +59,8 @@ class LogWriter(logging.Handler):
                 self._put_all(self._shares.over(now))
                 if self._shares.admit(record, now):
                     self._put_all([record])
-        except _UNFORMATTED:
-            self.handleError(record)
+        except _UNFORMATTED as error:
+            self._tell_unformatted(record, error)
 
     def flush(self, within_s: float = FLUSH_MAX_S) -> None:
         """Wait until all is written, or for so long. For the end of the process."""
@@ -84,6 +84,15 @@ class LogWriter(logging.Handler):
                 self._lines.append(line)
                 self._waiting_bytes += len(line)
                 self._changed.notify_all()
+
+    def _tell_unformatted(self, record: logging.LogRecord, error: Exception) -> None:
+        """`Handler.handleError` would print the arguments as they are, and wait for whoever reads them."""
+        text = "a log line of %s, line %d, could not be formatted"
+        arguments = (record.filename, record.lineno)
+        exc_info = (type(error), error, error.__traceback__)
+        told = logging.LogRecord(record.name, logging.ERROR, "", 0, text, arguments, exc_info)
+        with self._changed:
+            self._put_all([told])
 
     def _drop(self) -> None:
         self.dropped_count += 1

@@ -1,15 +1,27 @@
-"""Log lines on standard error: text for people, JSON for machines. All loggers end up here."""
+"""Log lines on standard error: text for people, JSON for machines. All loggers end up here, and what Python
+would print itself: exceptions that nobody caught. No secret does.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+import threading
+from typing import TYPE_CHECKING, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
+from conduit.redaction import redacted, redacted_value
 from conduit.server.log_writer import FLUSH_MAX_S, LogWriter
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+logger = logging.getLogger(__name__)
+
+# Of a line, which nothing that is logged can change.
+_OWN_FIELDS = frozenset({"level", "logger", "timestamp"})
 
 
 def configure_logging(
@@ -24,21 +36,24 @@ def configure_logging(
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [
-        structlog.dev.ConsoleRenderer(
+    render: Processor = structlog.processors.JSONRenderer()
+    if not as_json:
+        render = structlog.dev.ConsoleRenderer(
             colors=may_color and sys.stderr.isatty(),
             # The one of rich, which it would take, shows what is in the variables: payloads, passwords.
             exception_formatter=structlog.dev.plain_traceback,
         )
-    ]
-    if as_json:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # Python has none if the process was started with it closed; another file may have its number then.
     handler = logging.NullHandler() if sys.stderr is None else LogWriter(sys.stderr.fileno())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _without_secrets,
+                render,
+            ],
         )
     )
     root = logging.getLogger()
@@ -48,6 +63,32 @@ def configure_logging(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # And httpx2 of every request that it makes.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def log_uncaught() -> None:
+    """From now on exceptions that nobody catches, in threads and in finalizers, become log lines: Python
+    would print them as they are."""
+    threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        name = "" if args.thread is None else args.thread.name
+        logger.error("the thread %s ended with an error", name, exc_info=args.exc_value)
+
+
+def _log_unraisable(args: UnraisableHookArgs) -> None:
+    logger.error("%s: %r", args.err_msg or "ignored", args.object, exc_info=args.exc_value)
+
+
+def _without_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """The last word on a line before it is rendered: traceback and fields are in it."""
+    for name in line.keys() - _OWN_FIELDS:
+        line[name] = redacted_value(line[name], name)
+        if (shown := redacted(name)) != name:
+            line[shown] = line.pop(name)
+    return line
 
 
 def flush_logs(within_s: float = FLUSH_MAX_S) -> None:

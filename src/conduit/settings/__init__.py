@@ -6,8 +6,9 @@ test keeps it equal to the models here.
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from conduit import store_url
 from conduit.settings.access import Access
 from conduit.settings.connections import Connections
 from conduit.settings.kept import Kept
@@ -26,3 +27,13 @@ class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original)
 
     warnings: tuple[str, ...] = Field((), exclude=True)
     """Sentences to be logged at start: what is set but has no effect. Not a variable."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must be shown nowhere: the values of secret settings, and of URLs the passwords."""
+        found: list[str] = []
+        for name, value in self:
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+                found += store_url.passwords(text) if name.endswith("_url") else [text]
+        return found
