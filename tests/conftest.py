@@ -12,6 +12,7 @@ from hypothesis import settings
 from tests.support import processes, scratch
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
+from tests.support.trap import Trap
 
 # A busy machine must not make an example fail, and a failure must say how to get it again.
 settings.register_profile("conduit", deadline=None, print_blob=True)
@@ -51,6 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     guard = processes.Guard()
     guard.install()
     config.pluginmanager.register(guard)
+    trap = Trap()
+    trap.install()
+    config.pluginmanager.register(trap)
 
 
 def pytest_report_header() -> str:

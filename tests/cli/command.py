@@ -10,6 +10,7 @@ import threading
 from queue import Empty, Queue
 from typing import IO, Any
 
+from tests.support import secrets
 from tests.support.server import clean_environment
 from tests.support.wait import DEADLINE_S
 
@@ -107,7 +108,9 @@ class Running:
 
     def error_line(self) -> str:
         """The next line of its stderr."""
-        return _next(self._err)
+        line = _next(self._err)
+        secrets.look("stderr of a command", line)
+        return line
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

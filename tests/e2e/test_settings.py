@@ -273,3 +273,10 @@ def test_a_page_of_another_origin_opens_no_websocket_where_one_origin_is_allowed
         assert (refused.status, refused.code) == (403, "forbidden")
         with WsClient(server.ws_url) as client:
             client.barrier()
+
+
+def test_the_value_of_a_secret_setting_is_masked_wherever_it_stands_in_the_log():
+    secret = "correct-horse-battery"
+    with running_server(INTERNAL_SECRET=secret, DATABASE_URL=f"sqlite:///{secret}.db") as server:
+        until(lambda: any("….db" in event for event in _events(server)))
+        assert secret not in server.log_text()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tests.support import secrets
 from tests.support.wait import DEADLINE_S
 
 
@@ -52,7 +53,9 @@ class Api:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
+            answer = Answer(response.status, names, response.read())
+            secrets.register_issued(answer.body)
+            return answer
         finally:
             connection.close()
 

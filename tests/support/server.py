@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.support import secrets
+
 READY_WITHIN_S = 60.0
 # The contract's bound for SIGTERM is 10 s, which tests of the end measure; a process has to end too.
 TERMINATE_WITHIN_S = 30.0
@@ -47,6 +49,7 @@ def clean_environment(**settings: str) -> dict[str, str]:
     assert spec is not None
     assert spec.origin is not None
     source = str(Path(spec.origin).parents[1])
+    secrets.register_settings(settings)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child needs a PATH
     return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", **settings}
 
@@ -78,6 +81,7 @@ class RunningServer:
     def start(self, ready_within_s: float = READY_WITHIN_S) -> None:
         """Start the process and wait until `/health/ready` says 200."""
         assert not self.alive
+        secrets.watch(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "conduit", "serve"],
@@ -160,6 +164,7 @@ class RunningServer:
             connection.close()
 
     def _forget(self) -> None:
+        secrets.unwatch(self.log)
         if self in running:
             running.remove(self)
 
