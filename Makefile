@@ -30,7 +30,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-lowest services test-fast lint format types crash faults model planted autobahn bench figures audit lock clean
+.PHONY: help setup run test test-lowest services test-fast lint format types crash faults model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -67,7 +67,7 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
-types: setup ## mypy --strict on src and bench
+types: setup ## mypy --strict on src, bench and tools
 	$(BIN)/mypy
 
 model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server
@@ -94,9 +94,11 @@ figures: $(BIN)/.bench ## all benchmarks in full (hours), and docs/benchmarks.md
 	$(BIN)/python -m bench --rounds 3 --out bench/results/$(shell date -u +%Y-%m-%d).jsonl
 	$(BIN)/python -m bench.report
 
-audit: setup ## known vulnerabilities of the locked packages; asks a public database, and fails if it says nothing
-	@$(BIN)/pip-audit --strict --disable-pip --requirement requirements/runtime.txt || \
-		{ echo 'make: a package is vulnerable, or was not audited: see above' >&2; exit 1; }
+audit: setup ## known vulnerabilities of what is locked, and faults of workflows; asks public databases, and fails without an answer
+	@$(BIN)/python -m tools.audit || { echo 'make: something is vulnerable, or was not audited: see above' >&2; exit 1; }
+
+sbom: setup ## the bill of materials of what users install, in CycloneDX, into build/sbom.cdx.json
+	@$(BIN)/python -m tools.sbom build/sbom.cdx.json
 
 lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt

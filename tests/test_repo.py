@@ -58,7 +58,7 @@ def _files() -> Iterator[Path]:
 
 
 def _python_files() -> list[Path]:
-    tops = {"src", "tests", "bench", "examples"}
+    tops = {"src", "tests", "bench", "examples", "tools"}
     return sorted(
         path
         for path in _files()

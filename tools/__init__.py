@@ -1,0 +1,1 @@
+"""What `make` runs for a release: not a part of the package."""
