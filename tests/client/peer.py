@@ -112,6 +112,16 @@ async def peers(*scripts: Script) -> AsyncIterator[str]:
 
 # HTTP -----------------------------------------------------------------------------------------------
 
+
+class Head:
+    """The first line of a request, and its headers, with names in lower case."""
+
+    def __init__(self, text: str) -> None:
+        first, *lines = text.strip().split("\r\n")
+        self.first = first.removesuffix(" HTTP/1.1")
+        self.headers = {name.lower(): value for name, value in (one.split(": ") for one in lines)}
+
+
 DROP = b""
 """In place of an answer: the connection is closed."""
 
@@ -131,15 +141,20 @@ def problem(status: int, code: str, **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def http_peer(*answers: bytes) -> AsyncIterator[tuple[str, list[Frame]]]:
-    """The URL of a server that gives these answers in order, and the list of the bodies it got."""
+async def http_peer(
+    *answers: bytes, heads: list[Head] | None = None
+) -> AsyncIterator[tuple[str, list[Frame]]]:
+    """The URL of a server that gives these answers in order, and the list of the bodies it got. `heads` gets
+    what stood before them."""
     left, bodies = list(answers), []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while left:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                length = int(head.partition("content-length: ")[2].split("\r\n")[0] or 0)
+                head = Head((await reader.readuntil(b"\r\n\r\n")).decode())
+                if heads is not None:
+                    heads.append(head)
+                length = int(head.headers.get("content-length", 0))
                 bodies.append(json.loads(await reader.readexactly(length) or b"null"))
                 reply = left.pop(0)
                 if reply is DROP:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,11 +11,14 @@ from conduit.client.resume import (
     BACKOFF_MAX_S,
     OPEN_MAX_COUNT,
     POSITIONS_MAX_BYTES,
+    RENEW_MIN_S,
+    RENEW_UNKNOWN_S,
     STABLE_S,
     Backoff,
     Positions,
     backoff_s,
     may_reconnect,
+    renew_after_s,
 )
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Gap, MessageFrame, StartAt, StartPosition, Subscribe, Subscribed
@@ -291,3 +296,28 @@ def test_nothing_unsettled_is_ever_skipped(steps: list[tuple[str, int]]) -> None
             assert set(range(1, start.seq)) <= settled
             next_seq = start.seq
             where.began(Subscribed("t", seq=start.seq - 1, epoch="e1", recovered=True))
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("roll", "after_s"), [(0.0, 700.0), (1.0, 800.0)])
+def test_who_has_a_token_signs_in_again_when_three_quarters_of_its_time_are_over(
+    roll: float, after_s: float
+) -> None:
+    assert renew_after_s("2026-01-01T12:16:40.000Z", NOON, roll) == pytest.approx(after_s)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "after_s"),
+    [
+        ("2026-01-01T12:00:00.100Z", RENEW_MIN_S),
+        ("2026-01-01T11:59:59Z", RENEW_UNKNOWN_S),
+        ("2026-01-01T12:16:40", RENEW_UNKNOWN_S),
+        ("soon", RENEW_UNKNOWN_S),
+    ],
+)
+def test_clocks_that_differ_do_not_make_it_sign_in_without_a_pause(
+    expires_at: str, after_s: float
+) -> None:
+    assert renew_after_s(expires_at, NOON, 0.0) == after_s

@@ -205,7 +205,7 @@ async def test_a_pattern_resumes_by_the_position_of_each_topic() -> None:
         assert await take(stream, 3) == [5, 9, 6]
 
 
-@pytest.mark.parametrize("code", [4501, 4529, 1003])
+@pytest.mark.parametrize("code", [4500, 4529, 1003])
 async def test_a_final_close_code_ends_the_iteration_for_good(code: int) -> None:
     async def script(peer: Peer) -> None:
         await peer.subscribed(seq=0, epoch="e")

@@ -19,24 +19,34 @@ from conduit.client.faults import (
     BadAnswer,
     ClientError,
     ConnectionFailed,
+    NoToken,
     UnreadablePayload,
 )
 from conduit.client.log import keep_secrets_out
 from conduit.client.models import (
+    AuditEntry,
     DeadLetter,
     DeadLetterFilter,
+    Key,
     RedriveJob,
     Subscription,
+    Tenant,
     Topic,
 )
+from conduit.grants import Grant
+from conduit.limits import TenantLimits
 from conduit.protocol.frames import StartAt, StartPosition
 from conduit.protocol.records import (
     GapAnswer,
+    KeyCreated,
     Moved,
     Receipt,
     Retention,
     SubscriptionCreated,
+    TicketAnswer,
+    TokenAnswer,
     TopicProgress,
+    WhoAmI,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +57,7 @@ keep_secrets_out()
 __all__ = [
     "ApiError",
     "AsyncConduit",
+    "AuditEntry",
     "BadAnswer",
     "ClientError",
     "ConnectionFailed",
@@ -55,7 +66,11 @@ __all__ = [
     "Delivery",
     "GapAnswer",
     "GapEvent",
+    "Grant",
+    "Key",
+    "KeyCreated",
     "Moved",
+    "NoToken",
     "Receipt",
     "RedriveJob",
     "Retention",
@@ -64,9 +79,14 @@ __all__ = [
     "Stream",
     "Subscription",
     "SubscriptionCreated",
+    "Tenant",
+    "TenantLimits",
+    "TicketAnswer",
+    "TokenAnswer",
     "Topic",
     "TopicProgress",
     "UnreadablePayload",
+    "WhoAmI",
     "message",
 ]
 

@@ -6,15 +6,20 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+from conduit.client.access import Keys, Tenants, Tickets, Tokens, entries
 from conduit.client.control import DeadLetters, Subscriptions, Topics
+from conduit.client.credential import ApiKey, Credential
 from conduit.client.delivery import OnGap, log_gap
-from conduit.client.faults import ApiError, ConnectionFailed
+from conduit.client.environment import found
+from conduit.client.faults import ApiError, ConnectionFailed, NoToken
+from conduit.client.models import AuditEntry
 from conduit.client.place import DEFAULT_URL, find
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
@@ -22,7 +27,7 @@ from conduit.client.starts import Start, start_spec
 from conduit.client.text import encoded
 from conduit.names import check_pattern, check_subscription, check_topic
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, Subscribe
-from conduit.protocol.records import BatchAnswer, Receipt
+from conduit.protocol.records import BatchAnswer, Receipt, WhoAmI
 
 if TYPE_CHECKING:
     from conduit.client.stream import Stream
@@ -54,18 +59,44 @@ class SubscriptionSettings(TypedDict, total=False):
 class AsyncConduit:
     """A client of the server at `url`. The constructor does no I/O; use it as a context manager.
 
-    `topics`, `subscriptions` and `dead_letters` are the control endpoints. All methods raise
-    ClientError or, for arguments that no server would take, InvalidRequest.
+    `api_key` is an API key or a token. For tokens it may be a function, also an async one, that gives one
+    which is good now: it is asked before each connection, before a token expires under an open stream, and
+    when a token is refused. `tenant`: whom a key with the scope `admin` acts for.
+
+    `topics`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens` and `tickets` are the control
+    endpoints. All methods raise ClientError or, for arguments that no server would take, InvalidRequest.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: ApiKey | None = None,
+        tenant: str | None = None,
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._place = find(url)
         self.url = self._place.url
+        self._credential = Credential(api_key, tenant)
+        self._credential.check(self._place)
         self._retry_s = retry_s
-        self._rest = Rest(self._place)
+        self._rest = Rest(self._place, self._credential)
         self.topics = Topics(self._rest)
         self.subscriptions = Subscriptions(self._rest)
         self.dead_letters = DeadLetters(self._rest)
+        self.keys = Keys(self._rest)
+        self.tenants = Tenants(self._rest)
+        self.tokens = Tokens(self._rest)
+        self.tickets = Tickets(self._rest)
+
+    @classmethod
+    def from_environment(
+        cls, *, tenant: str | None = None, retry_s: float = RETRY_S
+    ) -> AsyncConduit:
+        """A client of the server that CONDUIT_URL names, with the key in CONDUIT_API_KEY, if they are set.
+        They come together: a key of the environment goes to no address of the program's own."""
+        url, api_key = found()
+        return cls(url or DEFAULT_URL, api_key=api_key, tenant=tenant, retry_s=retry_s)
 
     async def __aenter__(self) -> AsyncConduit:
         return self
@@ -113,7 +144,7 @@ class AsyncConduit:
         while True:
             try:
                 return await call()
-            except (ApiError, ConnectionFailed) as error:
+            except (ApiError, ConnectionFailed, NoToken) as error:
                 delay_s = backoff.failed(_dice.random(), error.retry_after_s)
                 if not error.retryable or loop.time() + delay_s > give_up_at:
                     raise
@@ -145,9 +176,24 @@ class AsyncConduit:
             check_subscription(subscription)
         spec = None if start is None else start_spec(start)
         frame = Subscribe(pattern, subscription, start=spec, ack=ack, **settings)
-        return Stream(self._place, frame, on_gap)
+        return Stream(self._place, self._credential, frame, on_gap)
 
     # The server -----------------------------------------------------------------------------------
+
+    async def whoami(self) -> WhoAmI:
+        """Whom the key or token stands for, and what it may do."""
+        return await self._rest.get(address("whoami"), WhoAmI)
+
+    def audit(
+        self,
+        *,
+        from_time: datetime | str | None = None,
+        to_time: datetime | str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+    ) -> AsyncIterator[AuditEntry]:
+        """What was done, and tried, the newest first: `async for`. For keys with the scope `admin`."""
+        return entries(self._rest, from_time=from_time, to_time=to_time, actor=actor, action=action)
 
     async def stats(self) -> dict[str, Any]:
         """The figures of `GET /api/stats`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
+from collections.abc import Mapping
 from typing import NoReturn
 
 import msgspec
@@ -35,6 +37,32 @@ RECEIVE_BUFFER_COUNT = 64
 # A connection that ended without a close frame (RFC 6455 §7.1.5).
 CLOSE_ABNORMAL = 1006
 
+# What the client signs in with is in no log: neither the header nor the frame that carries it.
+_SECRET_HEADERS = ("authorization", "proxy-authorization")
+_log = logging.getLogger("websockets.client.conduit")
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    """Take secrets out of what websockets tells of each header and frame at its level `debug`."""
+    match record.args:
+        case (str(name), _) if name.lower() in _SECRET_HEADERS:
+            record.args = (name, "…")
+        case (frame,) if '"auth"' in (text := str(frame)) and '"token"' in text:
+            record.args = ("an auth frame",)
+        case _:
+            pass
+    return True
+
+
+_log.addFilter(_discreet)
+
+
+class _Connect(connect):
+    """Without redirects: where one leads is not where the key is for."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
 
 class Closed(Exception):
     """The connection has ended. `code` is the close code."""
@@ -54,11 +82,13 @@ class Connection:
         self._reading = asyncio.Lock()
 
     @classmethod
-    async def open(cls, place: Place) -> Connection:
+    async def open(cls, place: Place, headers: Mapping[str, str]) -> Connection:
         """Connect to the server. Raises ConnectionFailed, ApiError."""
         try:
-            socket = await connect(
+            socket = await _Connect(
                 place.websocket_url,
+                additional_headers=headers,
+                logger=_log,
                 proxy=place.proxy,
                 compression=None,
                 open_timeout=OPEN_TIMEOUT_S,
@@ -118,6 +148,7 @@ class Connection:
 def api_error(frame: ErrorFrame) -> ApiError:
     """What an `error` frame stands for."""
     error = ApiError(frame.message, code=frame.code, field=frame.field)
+    error.limit = frame.limit
     if (known := CODES.get(frame.code)) is not None:
         error.status = known.status
         error.retryable = known.retryable

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Literal, Protocol, TypedDict, TypeVar, Unpack
+from collections.abc import AsyncIterator
+from typing import Literal, TypedDict, Unpack
 
 import msgspec
 
 from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
+from conduit.client.pages import pages
 from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
 from conduit.names import check_new_subscription, check_pattern, check_topic
@@ -27,17 +28,9 @@ PAGE_COUNT = 500
 DEAD_LETTER_PAGE_COUNT = 50
 
 
-class _Page(Protocol):
-    @property
-    def next(self) -> str | None: ...
-
-
 class _DeadLetterPage(msgspec.Struct):
     dead_letters: list[DeadLetter]
     next: str | None = None
-
-
-P = TypeVar("P", bound=_Page)
 
 
 class Bounds(TypedDict, total=False):
@@ -68,7 +61,7 @@ class Topics:
     async def find(self, *, q: str | None = None) -> AsyncIterator[Topic]:
         """All topics, or those with `q` in their name, by name."""
         query = {"q": q, "limit": PAGE_COUNT}
-        async for page in _pages(self._rest, address("topics"), TopicList, query):
+        async for page in pages(self._rest, address("topics"), TopicList, query):
             for topic in page.topics:
                 yield topic
 
@@ -111,7 +104,7 @@ class Subscriptions:
     async def find(self, *, q: str | None = None) -> AsyncIterator[Subscription]:
         """All durable subscriptions, or those with `q` in their name, by name."""
         query = {"q": q, "limit": PAGE_COUNT}
-        async for page in _pages(self._rest, address("subscriptions"), SubscriptionList, query):
+        async for page in pages(self._rest, address("subscriptions"), SubscriptionList, query):
             for subscription in page.subscriptions:
                 yield subscription
 
@@ -155,7 +148,7 @@ class Subscriptions:
     async def topics(self, name: str) -> AsyncIterator[TopicProgress]:
         """How far it is in each of its topics, by name. Raises ApiError `subscription_not_found`."""
         where = address("subscriptions", name, "topics")
-        async for page in _pages(self._rest, where, SubscriptionTopics, {"limit": PAGE_COUNT}):
+        async for page in pages(self._rest, where, SubscriptionTopics, {"limit": PAGE_COUNT}):
             for place in page.topics:
                 yield place
 
@@ -190,7 +183,7 @@ class DeadLetters:
     async def find(self, which: DeadLetterFilter = ALL) -> AsyncIterator[DeadLetter]:
         """The dead letters that match, newest first."""
         query = {**msgspec.to_builtins(which), "limit": DEAD_LETTER_PAGE_COUNT}
-        async for page in _pages(self._rest, address("dlq"), _DeadLetterPage, query):
+        async for page in pages(self._rest, address("dlq"), _DeadLetterPage, query):
             for letter in page.dead_letters:
                 yield letter
 
@@ -245,15 +238,3 @@ class DeadLetters:
         """Stop a job; what was redriven stays so."""
         body = await self._rest.send("DELETE", address("dlq", "jobs", job_id))
         return decode(body, RedriveJob)
-
-
-async def _pages(
-    rest: Rest, where: str, model: type[P], query: Mapping[str, object]
-) -> AsyncIterator[P]:
-    """The pages of a list, asked for one after the other as they are used."""
-    cursor: str | None = None
-    while True:
-        page = await rest.get(where, model, {**query, "cursor": cursor})
-        yield page
-        if (cursor := page.next) is None:
-            return

@@ -4,6 +4,7 @@ ClientError             base of all: `code`, `detail`, `status`, `retryable`
 ├─ ApiError             the server refused; `code` is one of `protocol/codes.py`
 ├─ ConnectionFailed     the server cannot be reached, or the connection broke and may not be renewed
 ├─ BadAnswer            what answered does not speak Conduit's protocol
+├─ NoToken              the function that gives tokens gave none
 └─ UnreadablePayload    a payload is JSON that Python cannot hold; it is there as text
 """
 
@@ -27,7 +28,8 @@ class ClientError(ConduitError):
 
 
 class ApiError(ClientError):
-    """The server refused the request. `request_id` finds it in the server's log."""
+    """The server refused the request. `request_id` finds it in the server's log; `limit` names the bound of
+    the tenant or the key that was reached."""
 
     def __init__(
         self, detail: str, *, code: str, status: int | None = None, field: str | None = None
@@ -43,6 +45,14 @@ class ConnectionFailed(ClientError):
     `certificate_verify_failed` where that is why."""
 
     code = "connection_failed"
+    retryable = True
+
+
+class NoToken(ClientError):
+    """The function that gives the client its token failed, or gave none that can be sent. Whatever it raised
+    is the cause."""
+
+    code = "no_token"
     retryable = True
 
 

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import msgspec
 
-from conduit.protocol.records import JobAnswer, SubscriptionAnswer, TopicAnswer
+from conduit.protocol.records import (
+    AuditAnswer,
+    JobAnswer,
+    KeyAnswer,
+    SubscriptionAnswer,
+    TenantAnswer,
+    TopicAnswer,
+)
 
 Topic = TopicAnswer
 Subscription = SubscriptionAnswer
 RedriveJob = JobAnswer
+Key = KeyAnswer
+Tenant = TenantAnswer
+AuditEntry = AuditAnswer
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -38,6 +38,17 @@ class Place:
         return f"Place({self.shown!r})"
 
     @property
+    def has_password(self) -> bool:
+        """Whether a name or a password stands in it."""
+        return "@" in urlsplit(self.url).netloc
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody on the way can read what is sent: it is encrypted, or stays on this machine."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "https" or _is_this_machine(parts.hostname or "")
+
+    @property
     def websocket_url(self) -> str:
         """Where WebSockets are."""
         return f"ws{self.url.removeprefix('http')}/ws"

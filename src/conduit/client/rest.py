@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from conduit.client.credential import Credential
 from conduit.client.faults import ApiError, BadAnswer, ConnectionFailed, no_connection
 from conduit.client.place import Place
 from conduit.client.text import encoded
@@ -35,6 +36,7 @@ class _Problem(msgspec.Struct):
     code: str
     detail: str
     field: str | None = None
+    limit: str | None = None
     request_id: str | None = None
 
 
@@ -52,8 +54,9 @@ def address(*parts: str) -> str:
 class Rest:
     """Requests to one server. Made without I/O; `close` when done."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, credential: Credential) -> None:
         self._place = place
+        self._credential = credential
         # Made for the first request: who only subscribes does without, and without loading httpx2.
         self._http: httpx2.AsyncClient | None = None
 
@@ -65,10 +68,30 @@ class Rest:
     async def send(
         self, method: str, path: str, body: object = None, query: dict[str, Any] | None = None
     ) -> bytes:
-        """The body of a 2xx answer. Raises ApiError, ConnectionFailed, BadAnswer, InvalidRequest.
+        """The body of a 2xx answer. Raises ApiError, ConnectionFailed, BadAnswer, InvalidRequest, NoToken.
 
-        Query values that are None are left out. Cancelling leaves it open whether the server acted.
+        Query values that are None are left out. Cancelling leaves it open whether the server acted. What is
+        refused because the token has expired is sent once more with another one, if there is a function that
+        gives it: nothing was done.
         """
+        secret = await self._credential.secret()
+        request = (method, path, body, query)
+        try:
+            return await self._send(*request, self._credential.headers(secret))
+        except ApiError as error:
+            if error.code != "unauthenticated" or not self._credential.can_renew:
+                raise
+        secret = await self._credential.secret(refused=secret)
+        return await self._send(*request, self._credential.headers(secret))
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        query: dict[str, Any] | None,
+        headers: dict[str, str],
+    ) -> bytes:
         import httpx2
 
         if self._http is None:
@@ -78,7 +101,9 @@ class Rest:
                 method,
                 path,
                 content=None if body is None else encoded(body),
-                headers=None if body is None else {"content-type": "application/json"},
+                headers=headers
+                if body is None
+                else {**headers, "content-type": "application/json"},
                 params={name: value for name, value in (query or {}).items() if value is not None},
             )
         except httpx2.TransportError as error:
@@ -118,6 +143,8 @@ def _client(place: Place) -> httpx2.AsyncClient:
         base_url=place.url,
         timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         transport=transport,
+        # Where it leads is not where the key is for.
+        follow_redirects=False,
     )
 
 
@@ -140,6 +167,7 @@ def refusal(status: int, body: bytes, retry_after: str | None) -> ApiError | Non
     known = CODES.get(problem.code)
     error.retryable = known.retryable if known is not None else status == 503
     error.retry_after_s = _seconds(retry_after)
+    error.limit = problem.limit
     error.request_id = problem.request_id
     return error
 

@@ -6,6 +6,7 @@ Pure: no clock, no randomness, no I/O. `roll` is a random number in [0, 1) that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from conduit.names import is_pattern
 from conduit.protocol.codes import BROKEN_WIRE
@@ -18,6 +19,9 @@ _DOUBLINGS_MAX = 8
 # A connection that lived shorter counts as a failure, so that a server which accepts and then
 # closes at once is not asked again without a pause.
 STABLE_S = 5.0
+# Clocks that differ by nearly as much as a token lives must not make a client sign in without a pause.
+RENEW_MIN_S = 5.0
+RENEW_UNKNOWN_S = 60.0
 
 # A `subscribe` frame with all positions stays below the 320 KiB that a server takes by default.
 POSITIONS_MAX_BYTES = 256 * 1024
@@ -31,6 +35,22 @@ def backoff_s(failures: int, roll: float) -> float:
     """How long to wait after so many failures in a row (0, 1, …): full jitter up to 0.1 · 2^n s,
     at most 20 s. (Brooker, "Exponential Backoff and Jitter", AWS 2015.)"""
     return roll * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, _DOUBLINGS_MAX))
+
+
+def renew_after_s(expires_at: str, now: datetime, roll: float) -> float:
+    """How long after it was told to sign in again: when about three quarters of the time are over, but not
+    all clients whose server restarted at once.
+
+    `expires_at` is of the server's clock and `now` of this machine's. What is over as soon as it is told
+    shows that they differ, and nothing is known of the time that is left.
+    """
+    try:
+        left_s = (datetime.fromisoformat(expires_at) - now) / timedelta(seconds=1)
+    except (TypeError, ValueError):
+        left_s = 0.0
+    if left_s <= 0:
+        return RENEW_UNKNOWN_S
+    return max(left_s * (0.7 + 0.1 * roll), RENEW_MIN_S)
 
 
 def may_reconnect(close_code: int) -> bool:

@@ -17,15 +17,18 @@ from types import TracebackType
 
 from conduit.client.attachment import Attachment
 from conduit.client.connection import CLOSE_TIMEOUT_S, Closed, Connection
+from conduit.client.credential import Credential
 from conduit.client.delivery import Delivery, GapEvent, OnGap, Verb, gap_event, log_gap
 from conduit.client.faults import ApiError
 from conduit.client.holds import Held, Holds
 from conduit.client.inbox import Inbox
 from conduit.client.loop import Loop
 from conduit.client.place import Place
+from conduit.client.renewal import Renewal
 from conduit.protocol.frames import (
     Ack,
     AnyServerFrame,
+    Authenticated,
     ClientFrame,
     Closing,
     ErrorFrame,
@@ -49,14 +52,18 @@ class Stream:
     Use it as an async context manager and iterate over it. Entering subscribes, and raises
     ConnectionFailed or ApiError if that fails; afterwards lost connections are renewed without end.
     Iteration raises ApiError when what it follows was deleted (`topic_not_found`,
-    `subscription_not_found`), and ApiError or ConnectionFailed when the server refuses to have it back.
+    `subscription_not_found`), and ApiError or ConnectionFailed when the server refuses to have it back:
+    `unauthenticated` for a key that was revoked, for example.
     """
 
-    def __init__(self, place: Place, subscribe: Subscribe, on_gap: OnGap = log_gap) -> None:
+    def __init__(
+        self, place: Place, credential: Credential, subscribe: Subscribe, on_gap: OnGap = log_gap
+    ) -> None:
         self._subscribe = subscribe
         self._on_gap = on_gap
         self._is_explicit = subscribe.ack != "auto"
-        self._attachment = Attachment(place, subscribe, self._take)
+        self._attachment = Attachment(place, credential, subscribe, self._take)
+        self._renewal = Renewal(credential, self._send) if credential.can_renew else None
         size = INBOX_EXPLICIT_COUNT if self._is_explicit else INBOX_AUTO_COUNT
         self._inbox = Inbox(size)
         self._holds = Holds(subscribe.ack_wait_ms, is_durable=subscribe.subscription is not None)
@@ -68,7 +75,11 @@ class Stream:
 
     async def __aenter__(self) -> Stream:
         self._connection = await self._attachment.open()
-        roots = [self._run, self._keep] if self._is_explicit else [self._run]
+        roots = [self._run]
+        if self._is_explicit:
+            roots.append(self._keep)
+        if self._renewal is not None:
+            roots.append(self._renewal.run)
         self._tasks = [
             asyncio.create_task(self._report(root))  # noqa: TID251 - __aexit__ cancels and awaits them
             for root in roots
@@ -179,6 +190,8 @@ class Stream:
             opened_at = self._now()
             end = await self._receive_all(connection)
             self._connection = None
+            if self._renewal is not None:
+                self._renewal.lost()
             if self._is_explicit:
                 # What nobody has taken is unsettled and comes again.
                 self._inbox.drop()
@@ -207,6 +220,9 @@ class Stream:
             self._attachment.closing(frame)
         elif isinstance(frame, Unsubscribed):
             self._deleted()
+        elif isinstance(frame, Authenticated):
+            if self._renewal is not None:
+                self._renewal.authenticated(frame)
         elif isinstance(frame, ErrorFrame):
             self._refused(frame)
 
@@ -216,6 +232,7 @@ class Stream:
         if frame.message_id is not None:
             what = f"{what}: message {frame.message_id} is not settled, and comes again"
             self._holds.refused(frame.message_id)
+        self._attachment.told(frame)
         _log.warning("%s: %s (code %s)", what, frame.message, frame.code)
 
     def _deleted(self) -> None:
