@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 PREFIX = "CONDUIT_"
 # Read by the command line's client commands; the server knows them only so as not to warn.
-CLIENT_VARIABLES = frozenset({"CONDUIT_URL"})
+CLIENT_VARIABLES = frozenset({"CONDUIT_API_KEY", "CONDUIT_CONTEXT", "CONDUIT_URL"})
 
 _NOT_IN_USE = {
     "DEFAULT_API_KEY": "without ENABLE_AUTH=true nobody is asked for a key",

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.command import Conduit
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
+
+
+@pytest.fixture(autouse=True)
+def no_contexts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder for settings, which is empty; and no variables that speak to commands."""
+    for name in ("CONDUIT_URL", "CONDUIT_API_KEY", "CONDUIT_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from conduit.cli.exits import Exit, describe, exit_for
-from conduit.client import ApiError, ConnectionFailed
+from conduit.client import ApiError, ConnectionFailed, NoToken
 from conduit.errors import ConduitError, ConfigError, InvalidRequest
 from conduit.protocol.codes import CODES
 
@@ -19,6 +19,9 @@ from conduit.protocol.codes import CODES
         (InvalidRequest("no", code="not_json"), Exit.USAGE),
         (ApiError("no", code="topic_not_found", status=404), Exit.NOT_FOUND),
         (ApiError("no", code="of_tomorrow", status=403), Exit.AUTH),
+        (ApiError("no", code="unauthenticated", status=401), Exit.AUTH),
+        (ApiError("no", code="limit_reached", status=403), Exit.LIMIT),
+        (NoToken("no"), Exit.AUTH),
         (ApiError("no", code="topic_exists"), Exit.CONFLICT),
         (ApiError("no", code="overloaded", status=503), Exit.LIMIT),
         (ApiError("no", code="internal", status=500), Exit.ERROR),
@@ -37,6 +40,12 @@ def test_an_error_is_one_line_with_its_code_and_a_hint_where_there_is_one() -> N
     assert lines[0] == "error: topic 'x' does not exist (code topic_not_found)"
     assert "conduit topic ls" in lines[1]
     assert len(describe(ApiError("no", code="internal"))) == 1
+
+
+def test_the_limit_that_was_reached_is_named() -> None:
+    error = ApiError("too many topics", code="limit_reached")
+    error.limit = "topics"
+    assert describe(error) == ["error: too many topics (code limit_reached, limit topics)"]
 
 
 def test_of_a_server_that_runs_nobody_asks_whether_it_does() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.cli import dlq, output, subscription, topic
+from conduit.cli import audit, context, dlq, key, output, subscription, tenant, topic
 from conduit.cli.output import duration_text, json_text, printable, size_text, table
 from conduit.cli.width import columns
-from conduit.client import Retention
+from conduit.client import Grant, Retention
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -222,6 +222,49 @@ TABLES = {
             died_at="2026-11-28T12:00:00.000Z",
         ),
         {"ID", "SEQ", "ATTEMPTS", "REDRIVEN", "DIED"},
+    ),
+    "key ls": (
+        key._COLUMNS,
+        SimpleNamespace(
+            id="abcd1234",
+            name=NAME,
+            scopes=[Grant(scope="subscribe", topics=(NAME,), subscriptions=(NAME,))],
+            expires_at="9999-11-28T12:00:00.000Z",
+            last_used_at="2026-11-28T12:00:00.000Z",
+            revoked_at=None,
+            rotating_until="9999-11-28T12:00:00.000Z",
+        ),
+        {"ID", "STATE", "EXPIRES", "LAST USED"},
+    ),
+    "tenant ls": (
+        tenant._COLUMNS,
+        SimpleNamespace(
+            name="n" * 63,
+            usage=SimpleNamespace(
+                **dict.fromkeys(("topics", "subscriptions", "connections"), BIG),
+                **dict.fromkeys(("dead_letters", "keys"), BIG),
+                stored_bytes=1023 << 40,
+            ),
+        ),
+        {"TOPICS", "SUBSCRIPTIONS", "CONNECTIONS", "SIZE", "DEAD", "KEYS"},
+    ),
+    "audit": (
+        audit._COLUMNS_OF_MANY,
+        SimpleNamespace(
+            at="2026-11-28T12:00:00.000Z",
+            action="subscription.delete",
+            target=NAME,
+            actor=f"token:{NAME}",
+            address="2001:db8:85a3:8d3:1319:8a2e:370:7348",
+            detail={"text": NAME},
+            tenant="n" * 63,
+        ),
+        {"AT", "ACTION", "ADDRESS"},
+    ),
+    "context ls": (
+        context._COLUMNS,
+        context.Shown(NAME, f"https://{NAME}.example", "ck_live_abcd1234_…", "n" * 63, True),
+        {"IN USE", "KEY"},
     ),
 }
 

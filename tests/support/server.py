@@ -51,7 +51,9 @@ def clean_environment(**settings: str) -> dict[str, str]:
     source = str(Path(spec.origin).parents[1])
     secrets.register_settings(settings)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child needs a PATH
-    return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", **settings}
+    # Whoever runs the tests may have contexts.
+    alone = {"XDG_CONFIG_HOME": os.devnull}
+    return {**kept, **alone, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", **settings}
 
 
 class RunningServer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conduit.cli.server import Server
 from conduit.cli.session import call
 from conduit.errors import ConduitError
 
@@ -38,7 +39,7 @@ def completion(shell: str) -> None:
       eval "$(conduit completion zsh)"         in ~/.zshrc
       conduit completion fish > ~/.config/fish/completions/conduit.fish
 
-    Names of topics and subscriptions are those of the server that --url or CONDUIT_URL names.
+    Names of topics and subscriptions are those of the server that the command would work on.
     """
     # Not on top: the others do without.
     from click.shell_completion import get_completion_class
@@ -77,14 +78,7 @@ def _names(
         return names
 
     try:
-        return call(_url(context), work)
-    except (ConduitError, OSError):
+        return call(Server(context, asks=False), work)
+    except (ConduitError, OSError, click.UsageError):
         # There is nobody to tell: the line that is typed would be torn.
         return []
-
-
-def _url(context: click.Context) -> str:
-    """What `--url` is, or would be."""
-    (option,) = [param for param in context.command.params if param.name == "url"]
-    given = context.params.get("url") or option.value_from_envvar(context)
-    return str(given or option.get_default(context))

@@ -22,7 +22,9 @@ from conduit.cli.output import (
     spelled_pairs,
     with_output,
 )
-from conduit.cli.session import call, confirm, take, with_limit, with_url, with_yes
+from conduit.cli.questions import confirm, with_yes
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import TIME, Rate, Whole
 
 if TYPE_CHECKING:
@@ -72,23 +74,23 @@ def with_redriven(command: F) -> F:
 @with_redriven
 @with_limit
 @with_output()
-@with_url
+@with_server
 def ls(
-    redriven: bool | None, limit: int, output: str | None, url: str, **filters: str | None
+    redriven: bool | None, limit: int, output: str | None, server: Server, **filters: str | None
 ) -> None:
     """List dead letters, newest first."""
     which = _which(filters, redriven)
-    letters = call(url, lambda client: take(client.dead_letters.find(which), limit))
+    letters = call(server, lambda client: take(client.dead_letters.find(which), limit))
     show_all(letters, _COLUMNS, output)
 
 
 @dlq.command()
 @click.argument("dead_id", metavar="ID")
 @with_output()
-@with_url
-def get(dead_id: str, output: str | None, url: str) -> None:
+@with_server
+def get(dead_id: str, output: str | None, server: Server) -> None:
     """Show one dead letter with its payload."""
-    show_one(call(url, lambda client: client.dead_letters.get(dead_id)), _FIELDS, output)
+    show_one(call(server, lambda client: client.dead_letters.get(dead_id)), _FIELDS, output)
 
 
 @dlq.command()
@@ -98,14 +100,14 @@ def get(dead_id: str, output: str | None, url: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them; instead of filters.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @with_yes
-@with_url
+@with_server
 def discard(
     dead_ids: tuple[str, ...],
     everything: bool,
     redriven: bool | None,
     dry_run: bool,
     yes: bool,
-    url: str,
+    server: Server,
     **filters: str | None,
 ) -> None:
     """Delete dead letters for good: these, or all that match."""
@@ -115,11 +117,11 @@ def discard(
         if dry_run:
             raise click.UsageError("--dry-run counts what matches filters; with IDs leave it out")
         confirm(f"Discard {counted(len(dead_ids), 'dead letter')} for good?", yes)
-        call(url, lambda client: _discard(client, dead_ids))
+        call(server, lambda client: _discard(client, dead_ids))
         return
     count = None
     if dry_run or not yes:
-        count = call(url, lambda client: client.dead_letters.discard_many(which, dry_run=True))
+        count = call(server, lambda client: client.dead_letters.discard_many(which, dry_run=True))
     if dry_run:
         click.echo(f"would discard {counted(count or 0, 'dead letter')}")
         return
@@ -128,7 +130,7 @@ def discard(
             note(NOTHING_TO_DISCARD)
             return
         confirm(f"Discard {counted(count, 'dead letter')} for good?", yes)
-    done_count = call(url, lambda client: client.dead_letters.discard_many(which))
+    done_count = call(server, lambda client: client.dead_letters.discard_many(which))
     note(f"discarded {counted(done_count, 'dead letter')}" if done_count else NOTHING_TO_DISCARD)
 
 
@@ -142,7 +144,7 @@ def discard(
 @click.option("--wait", is_flag=True, help="Show progress until it is done; Ctrl-C cancels it.")
 @with_yes
 @with_output()
-@with_url
+@with_server
 def redrive(  # noqa: PLR0913 - one parameter for each option
     dead_id: str | None,
     everything: bool,
@@ -152,14 +154,14 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
     wait: bool,
     yes: bool,
     output: str | None,
-    url: str,
+    server: Server,
     **filters: str | None,
 ) -> None:
     """Deliver again, to the subscription it died on: one dead letter, or all that match."""
     which = _which(filters)
     _check_which(dead_id is not None, which, everything=everything)
     if dead_id is not None:
-        letter = call(url, lambda client: client.dead_letters.redrive(dead_id))
+        letter = call(server, lambda client: client.dead_letters.redrive(dead_id))
         if pick(output, piped="json") == "table":
             where = letter.subscription or "the topic"
             note(f"delivering {letter.topic} #{letter.seq} to {where} again")
@@ -167,15 +169,15 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
             show_one(letter, _FIELDS, output)
         return
     if not dry_run and not yes:
-        plan = call(url, lambda client: _start(client, which, rate, max_count, dry_run=True))
+        plan = call(server, lambda client: _start(client, which, rate, max_count, dry_run=True))
         if not plan.matched_count:
             note(str(plan.error))
             return
         confirm(f"Redrive {_plan_text(plan)}?", yes)
-    job = call(url, lambda client: _start(client, which, rate, max_count, dry_run=dry_run))
+    job = call(server, lambda client: _start(client, which, rate, max_count, dry_run=dry_run))
     if not dry_run:
         follow = _wait if wait else _matched
-        job = call(url, lambda client: follow(client, job))
+        job = call(server, lambda client: follow(client, job))
     _show_job(job, output)
 
 
@@ -183,13 +185,13 @@ def redrive(  # noqa: PLR0913 - one parameter for each option
 @click.argument("job_id", metavar="ID")
 @click.option("--cancel", is_flag=True, help="Stop it; what was redriven stays so.")
 @with_output()
-@with_url
-def job(job_id: str, cancel: bool, output: str | None, url: str) -> None:
+@with_server
+def job(job_id: str, cancel: bool, output: str | None, server: Server) -> None:
     """Show a job that `redrive` has started."""
     if cancel:
-        found = call(url, lambda client: client.dead_letters.cancel(job_id))
+        found = call(server, lambda client: client.dead_letters.cancel(job_id))
     else:
-        found = call(url, lambda client: client.dead_letters.job(job_id))
+        found = call(server, lambda client: client.dead_letters.job(job_id))
     _show_job(found, output)
 
 

@@ -32,8 +32,8 @@ _MEANINGS = {
     Exit.OK: "done",
     Exit.ERROR: "an error that has no code of its own here, or the answer to a question was no",
     Exit.USAGE: "wrong options, arguments, input or settings; or `--yes` is missing",
-    Exit.NOT_FOUND: "the topic, subscription, message, dead letter or job does not exist",
-    Exit.AUTH: "not authenticated, or not allowed",
+    Exit.NOT_FOUND: "the topic, subscription, message, dead letter, job, key, tenant or context is not there",
+    Exit.AUTH: "the server does not know the key or token, or it does not give that right",
     Exit.CONFLICT: "it exists already, or its state forbids the request",
     Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
     Exit.NO_CONNECTION: "the server cannot be reached",
@@ -54,6 +54,14 @@ _BY_STATUS = {
     503: Exit.LIMIT,
 }
 
+# Where the status says less: it is that of a right as well, or there is none, since no server was asked.
+_BY_CODE = {
+    "limit_reached": Exit.LIMIT,
+    "no_token": Exit.AUTH,
+    "context_exists": Exit.CONFLICT,
+    "context_not_found": Exit.NOT_FOUND,
+}
+
 _NO_CONNECTION = ("connection_failed", "tls_failed", "certificate_verify_failed")
 
 _HINTS = {
@@ -68,6 +76,15 @@ _HINTS = {
     "payload_lost": "`conduit dlq discard ID` removes the letter when it is dealt with",
     "job_not_found": "`conduit dlq ls` shows what is REDRIVEN; `conduit dlq redrive` goes on with the rest",
     "dead_letter_not_found": "`conduit dlq ls` shows which exist",
+    "unauthenticated": "CONDUIT_API_KEY, `--api-key -` or a context (`conduit context add`) gives a key",
+    "forbidden": "`conduit whoami` shows what the key may do",
+    "key_not_found": "`conduit key ls` shows which exist",
+    "tenant_not_found": "`conduit tenant ls` shows which exist",
+    "tenant_not_empty": "`conduit topic ls --tenant NAME`, and `subscription ls`, show what it has",
+    "context_not_found": "`conduit context ls` shows which exist; `context add` makes one",
+    "context_exists": "--replace puts the new one in its place",
+    "contexts_not_private": "chmod 600 it; if others may have read it, rotate the keys in it",
+    "contexts_damaged": "mend it, or move it away and add the contexts again",
     "invalid_proxy": "unset it; or put the server's host into no_proxy",
     "not_json": "one value on each line (`jq -c`), or one on several; --text sends each line as a string",
 }
@@ -82,6 +99,8 @@ def exit_for(error: ConduitError) -> Exit:
         return Exit.NO_CONNECTION
     if isinstance(error, ConfigError):
         return Exit.USAGE
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     status = getattr(error, "status", None)
     if status is None:
         known = CODES.get(error.code)
@@ -93,7 +112,8 @@ def describe(error: ConduitError) -> list[str]:
     """The lines that tell people of an error: what, with its code, and what to do next."""
     if isinstance(error, ConfigError):
         return [f"error: {problem}" for problem in error.problems]
-    lines = [f"error: {error.detail} (code {error.code})"]
+    limit = f", limit {error.limit}" if error.limit is not None else ""
+    lines = [f"error: {error.detail} (code {error.code}{limit})"]
     if error.code in _HINTS:
         lines.append(f"  {_HINTS[error.code]}")
     return lines

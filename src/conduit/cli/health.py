@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conduit.cli.exits import Exit
+from conduit.cli.groups import Command
 from conduit.cli.output import duration_text, note, show_one, with_output
-from conduit.cli.session import call, with_url
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call
 from conduit.cli.values import DURATION
 
 if TYPE_CHECKING:
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--wait", "wait_s", type=DURATION, help="Wait for it, so long at most: 30s.")
 @with_output()
-@with_url
-def health(url: str, wait_s: float | None, output: str | None) -> None:
+@with_server
+def health(server: Server, wait_s: float | None, output: str | None) -> None:
     """Check that the server is there and ready.
 
     The exit code is 0 then, 9 if it is not ready, and 7 if it is not there.
     """
-    status, problem = call(url, lambda client: _wait(client, wait_s) if wait_s else _ask(client))
+    status, problem = call(server, lambda client: _wait(client, wait_s) if wait_s else _ask(client))
     show_one(
         status,
         {

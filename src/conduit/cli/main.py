@@ -11,11 +11,14 @@ from types import TracebackType
 import click
 
 from conduit import __version__
+from conduit.cli.audit import audit
 from conduit.cli.completion import completion
+from conduit.cli.context import context
 from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit, describe, exit_for, unexpected
 from conduit.cli.groups import Group
 from conduit.cli.health import health
+from conduit.cli.key import key
 from conduit.cli.migrate import migrate
 from conduit.cli.output import fitted, note
 from conduit.cli.pub import pub
@@ -25,7 +28,10 @@ from conduit.cli.stats import stats
 from conduit.cli.store import store
 from conduit.cli.sub import sub
 from conduit.cli.subscription import subscription
+from conduit.cli.tenant import tenant
+from conduit.cli.token import token
 from conduit.cli.topic import topic
+from conduit.cli.whoami import whoami
 from conduit.errors import ConduitError
 from conduit.redaction import redacted
 
@@ -143,6 +149,12 @@ for _command in (
     dlq,
     stats,
     health,
+    whoami,
+    context,
+    key,
+    token,
+    tenant,
+    audit,
     migrate,
     store,
     completion,

@@ -9,7 +9,7 @@ import click
 
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, F, note, show_all, with_output
-from conduit.cli.session import confirm, with_yes
+from conduit.cli.questions import confirm, with_yes
 from conduit.cli.values import Whole
 
 if TYPE_CHECKING:

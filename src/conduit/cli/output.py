@@ -28,7 +28,9 @@ _UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")
 _LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 # Columns whose cells are of no use in part, or have figures in them.
-_WHOLE = frozenset({"ID", "DIED", "SIZE", "KEPT"})
+_WHOLE = frozenset(
+    {"ACTION", "ADDRESS", "AT", "DIED", "EXPIRES", "ID", "KEPT", "KEY", "LAST USED", "SIZE"}
+)
 # Less of a name says nothing.
 CUT_MIN_CHARS = 8
 # So much of one that goes on in a line below: with it a dead letter has two lines of 80 characters.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from conduit.cli.completion import topics
+from conduit.cli.groups import Command
 from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
-from conduit.cli.session import call, with_url
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call
 from conduit.cli.values import HEADER, RATE, Whole
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("topic", required=False, shell_complete=topics)
 @click.argument("data", required=False)
 @click.option(
@@ -47,8 +49,8 @@ from conduit.cli.values import HEADER, RATE, Whole
 @click.option("--idempotency-key", metavar="KEY", help="Publishing it again has no effect.")
 @click.option("--create", is_flag=True, help="Create the topic if it does not exist.")
 @with_output(piped="jsonl")
-@with_url
-def pub(url: str, **options: object) -> None:
+@with_server
+def pub(server: Server, **options: object) -> None:
     """Publish DATA, which is JSON, to TOPIC.
 
     \b
@@ -66,4 +68,4 @@ def pub(url: str, **options: object) -> None:
     plan.check()
     from conduit.cli.publisher import Publisher
 
-    call(url, Publisher(plan).run)
+    call(server, Publisher(plan).run)

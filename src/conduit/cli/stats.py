@@ -6,14 +6,16 @@ from operator import itemgetter
 
 import click
 
+from conduit.cli.groups import Command
 from conduit.cli.output import show_one, with_output
-from conduit.cli.session import call, with_url
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call
 
 
-@click.command()
+@click.command(cls=Command)
 @with_output()
-@with_url
-def stats(url: str, output: str | None) -> None:
+@with_server
+def stats(server: Server, output: str | None) -> None:
     """Show the rates and totals of the server."""
-    figures = call(url, lambda client: client.stats())
+    figures = call(server, lambda client: client.stats())
     show_one(figures, {name.replace("_", " "): itemgetter(name) for name in figures}, output)

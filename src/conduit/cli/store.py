@@ -13,7 +13,7 @@ import click
 from conduit.cli.exits import Exit
 from conduit.cli.groups import Group
 from conduit.cli.output import F, counted, note
-from conduit.cli.session import confirm, with_yes
+from conduit.cli.questions import confirm, with_yes
 
 if TYPE_CHECKING:
     from conduit.settings import Settings

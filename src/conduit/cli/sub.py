@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from conduit.cli.completion import subscriptions, topics
+from conduit.cli.groups import Command
 from conduit.cli.options import SubOptions
 from conduit.cli.output import with_output
-from conduit.cli.session import call, with_url
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call
 from conduit.cli.values import DURATION, START, TEMPLATE, TIMEOUT, Whole
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("pattern", shell_complete=topics)
 @click.option(
     "--subscription",
@@ -70,8 +72,8 @@ from conduit.cli.values import DURATION, START, TEMPLATE, TIMEOUT, Whole
     "it is a JSON string.",
 )
 @with_output(piped="jsonl")
-@with_url
-def sub(url: str, **options: object) -> None:
+@with_server
+def sub(server: Server, **options: object) -> None:
     """Receive messages of PATTERN.
 
     It is a topic, which is created if it does not exist; or has * for one token, or > at its end for
@@ -92,4 +94,4 @@ def sub(url: str, **options: object) -> None:
     plan.check()
     from conduit.cli.subscriber import Subscriber
 
-    call(url, Subscriber(plan).run)
+    call(server, Subscriber(plan).run)

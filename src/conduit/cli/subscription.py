@@ -9,7 +9,9 @@ import click
 from conduit.cli.completion import subscriptions
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, counted, note, pick, show_all, show_one, with_output
-from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
+from conduit.cli.questions import confirm, must_ask, with_yes
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import START
 
 if TYPE_CHECKING:
@@ -26,20 +28,20 @@ def subscription() -> None:
 @click.option("--q", "q", metavar="TEXT", help="Only subscriptions with TEXT in their name.")
 @with_limit
 @with_output()
-@with_url
-def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
+@with_server
+def ls(q: str | None, limit: int, output: str | None, server: Server) -> None:
     """List subscriptions by name."""
-    found = call(url, lambda client: take(client.subscriptions.find(q=q), limit))
+    found = call(server, lambda client: take(client.subscriptions.find(q=q), limit))
     show_all(found, _COLUMNS, output)
 
 
 @subscription.command()
 @click.argument("name", shell_complete=subscriptions)
 @with_output()
-@with_url
-def get(name: str, output: str | None, url: str) -> None:
+@with_server
+def get(name: str, output: str | None, server: Server) -> None:
     """Show one subscription with its progress in each topic."""
-    found = call(url, lambda client: client.subscriptions.get(name))
+    found = call(server, lambda client: client.subscriptions.get(name))
     show_one(found, _FIELDS, output)
     if pick(output, piped="json") == "table" and found.topics:
         click.echo()
@@ -52,10 +54,10 @@ def get(name: str, output: str | None, url: str) -> None:
 @click.argument("name", shell_complete=subscriptions)
 @with_limit
 @with_output()
-@with_url
-def topics(name: str, limit: int, output: str | None, url: str) -> None:
+@with_server
+def topics(name: str, limit: int, output: str | None, server: Server) -> None:
     """List how far a subscription is in each of its topics, by name."""
-    found = call(url, lambda client: take(client.subscriptions.topics(name), limit))
+    found = call(server, lambda client: take(client.subscriptions.topics(name), limit))
     show_all(found, _PLACES, output)
 
 
@@ -71,18 +73,18 @@ def topics(name: str, limit: int, output: str | None, url: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only show where that would be.")
 @with_yes
 @with_output()
-@with_url
+@with_server
 def seek(
-    name: str, start: StartSpec, dry_run: bool, yes: bool, output: str | None, url: str
+    name: str, start: StartSpec, dry_run: bool, yes: bool, output: str | None, server: Server
 ) -> None:
     """Move a subscription back or forward. What is unsettled is forgotten."""
     from conduit.cli.subscriber import gap_text
 
     if not dry_run and must_ask(yes):
-        before = call(url, lambda client: client.subscriptions.get(name))
-        plan = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=True))
+        before = call(server, lambda client: client.subscriptions.get(name))
+        plan = call(server, lambda client: client.subscriptions.seek(name, start, dry_run=True))
         confirm(_question(before, plan), yes)
-    moved = call(url, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
+    moved = call(server, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
     for gap in moved.gaps:
         note(gap_text(gap))
     if moved.more_gaps:
@@ -94,32 +96,32 @@ def seek(
 
 @subscription.command()
 @click.argument("name", shell_complete=subscriptions)
-@with_url
-def pause(name: str, url: str) -> None:
+@with_server
+def pause(name: str, server: Server) -> None:
     """Stop delivering; messages go on being kept for it."""
-    call(url, lambda client: client.subscriptions.pause(name))
+    call(server, lambda client: client.subscriptions.pause(name))
     note(f"paused {name}; `conduit subscription resume {name}` undoes it")
 
 
 @subscription.command()
 @click.argument("name", shell_complete=subscriptions)
-@with_url
-def resume(name: str, url: str) -> None:
+@with_server
+def resume(name: str, server: Server) -> None:
     """Deliver again."""
-    call(url, lambda client: client.subscriptions.resume(name))
+    call(server, lambda client: client.subscriptions.resume(name))
     note(f"resumed {name}")
 
 
 @subscription.command()
 @click.argument("name", shell_complete=subscriptions)
 @with_yes
-@with_url
-def rm(name: str, yes: bool, url: str) -> None:
+@with_server
+def rm(name: str, yes: bool, server: Server) -> None:
     """Delete a subscription and its progress. Its dead letters stay."""
     if must_ask(yes):
-        found = call(url, lambda client: client.subscriptions.get(name))
+        found = call(server, lambda client: client.subscriptions.get(name))
         confirm(f"Delete subscription {name} with {counted(found.lag, 'unsettled message')}?", yes)
-    call(url, lambda client: client.subscriptions.delete(name))
+    call(server, lambda client: client.subscriptions.delete(name))
     note(f"deleted {name}")
 
 

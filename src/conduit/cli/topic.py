@@ -18,7 +18,9 @@ from conduit.cli.output import (
     size_text,
     with_output,
 )
-from conduit.cli.session import call, confirm, must_ask, take, with_limit, with_url, with_yes
+from conduit.cli.questions import confirm, must_ask, with_yes
+from conduit.cli.server import Server, with_server
+from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import MAX_AGE, MAX_BYTES, MAX_MESSAGES, NO_BOUND
 
 if TYPE_CHECKING:
@@ -35,20 +37,20 @@ def topic() -> None:
 @click.option("--q", "q", metavar="TEXT", help="Only topics with TEXT in their name.")
 @with_limit
 @with_output()
-@with_url
-def ls(q: str | None, limit: int, output: str | None, url: str) -> None:
+@with_server
+def ls(q: str | None, limit: int, output: str | None, server: Server) -> None:
     """List topics by name."""
-    found = call(url, lambda client: take(client.topics.find(q=q), limit))
+    found = call(server, lambda client: take(client.topics.find(q=q), limit))
     show_all(found, _COLUMNS, output)
 
 
 @topic.command()
 @click.argument("name", shell_complete=topics)
 @with_output()
-@with_url
-def get(name: str, output: str | None, url: str) -> None:
+@with_server
+def get(name: str, output: str | None, server: Server) -> None:
     """Show one topic."""
-    show_one(call(url, lambda client: client.topics.get(name)), _FIELDS, output)
+    show_one(call(server, lambda client: client.topics.get(name)), _FIELDS, output)
 
 
 @topic.command()
@@ -57,8 +59,8 @@ def get(name: str, output: str | None, url: str) -> None:
 @click.option("--max-messages", type=MAX_MESSAGES, help="Keep so many messages, or none.")
 @click.option("--max-bytes", type=MAX_BYTES, help="Keep so many bytes: 500MB, 1GiB, none.")
 @with_output()
-@with_url
-def create(name: str, output: str | None, url: str, **given: int | str | None) -> None:
+@with_server
+def create(name: str, output: str | None, server: Server, **given: int | str | None) -> None:
     """Create a topic. What it keeps is bounded by the server's settings unless told here.
 
     With none for a bound there is no bound of its kind.
@@ -68,21 +70,21 @@ def create(name: str, output: str | None, url: str, **given: int | str | None) -
         for bound, value in given.items()
         if value is not None
     }
-    made = call(url, lambda client: client.topics.create(name, cast("Bounds", bounds)))
+    made = call(server, lambda client: client.topics.create(name, cast("Bounds", bounds)))
     show_one(made, _FIELDS, output)
 
 
 @topic.command()
 @click.argument("name", shell_complete=topics)
 @with_yes
-@with_url
-def rm(name: str, yes: bool, url: str) -> None:
+@with_server
+def rm(name: str, yes: bool, server: Server) -> None:
     """Delete a topic with its messages, and disconnect its subscribers."""
     if must_ask(yes):
-        found = call(url, lambda client: client.topics.get(name))
+        found = call(server, lambda client: client.topics.get(name))
         stored = found.last_seq - found.first_seq + 1
         confirm(f"Delete topic {name} with {counted(stored, 'message')}?", yes)
-    call(url, lambda client: client.topics.delete(name))
+    call(server, lambda client: client.topics.delete(name))
     note(f"deleted {name}")
 
 

@@ -192,7 +192,7 @@ class AsyncConduit:
         actor: str | None = None,
         action: str | None = None,
     ) -> AsyncIterator[AuditEntry]:
-        """What was done, and tried, the newest first: `async for`. For keys with the scope `admin`."""
+        """What was done, and tried, the newest first: `async for`. For keys that `manage` everything."""
         return entries(self._rest, from_time=from_time, to_time=to_time, actor=actor, action=action)
 
     async def stats(self) -> dict[str, Any]:
