@@ -74,7 +74,7 @@ async def test_the_other_blocks_do_what_the_text_says(
             failed.add(number)
             raise OSError("try again")
 
-    batch, workers, blocking, gaps, told, managing = PARTS
+    _tokens, batch, workers, blocking, gaps, told, managing = PARTS
     api = Api(server.url)
     async with AsyncConduit(server.url) as client:
         names = {"client": client, "asyncio": asyncio, "AsyncConduit": AsyncConduit}
@@ -99,6 +99,20 @@ async def test_the_other_blocks_do_what_the_text_says(
         assert ": no\n1 of 1 are delivered again" in said
         await follow(client, api, names, blocking)
     assert "orders was made anew: it counts from 1 again" in capsys.readouterr().out
+
+
+async def test_a_token_comes_from_the_function(server: RunningServer) -> None:
+    async def ask_our_service_for_a_token() -> str:
+        asked.append(1)
+        return "a token"
+
+    asked: list[int] = []
+    names: dict[str, Any] = {"AsyncConduit": AsyncConduit}
+    names["ask_our_service_for_a_token"] = ask_our_service_for_a_token
+    await run(PARTS[0].replace(URL, server.url), names)
+    async with names["client"] as client, client.subscribe("t"):
+        await client.stats()
+    assert asked == [1]
 
 
 def lag(api: Api) -> int:
