@@ -141,6 +141,10 @@ def test_a_key_is_typed_into_a_context_and_not_shown(
     assert admin_key not in conduit.ok("context", "ls").out
     # The shell is told names with it, too.
     assert completed(f"conduit topic get {topic[:5]}", **here) == [topic]
+    key_id = conduit.ok("key", "create", "x", "--scope", "publish").json["id"]
+    assert key_id in completed("conduit key get ", **here)
+    assert completed("conduit tenant get def", **here) == ["default"]
+    assert completed("conduit stats --context ", **here) == ["prod"]
     conduit.ok("context", "use", "--none")
     assert completed(f"conduit topic get {topic[:5]}", **here) == []
 

@@ -39,22 +39,24 @@ def test_a_shell_is_taught_with_the_name_of_the_command(shell: str) -> None:
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
-def test_names_of_topics_and_subscriptions_are_completed_wherever_they_stand(
+def test_names_of_what_there_is_are_completed_wherever_they_stand(
     path: tuple[str, ...],
 ) -> None:
     command: click.Command = main
     for name in path:
         assert isinstance(command, click.Group)
         command = command.commands[name]
-    noun = {"topic": completion.topics, "subscription": completion.subscriptions}
-    wanted = {
-        "topic": noun["topic"],
-        "pattern": noun["topic"],
-        "subscription": noun["subscription"],
+    noun = {
+        "topic": completion.topics,
+        "subscription": completion.subscriptions,
+        "tenant": completion.tenants,
+        "context": completion.contexts,
     }
+    wanted = {**noun, "pattern": noun["topic"], "key_id": completion.keys}
     for param in command.params:
         kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
-        if kind is not None and path != ("topic", "create"):
+        is_new = path[-1] in ("create", "add") and param.name in ("name", "tenant")
+        if kind is not None and not is_new:
             assert param._custom_shell_complete is kind, (path, param.name)
 
 

@@ -18,7 +18,8 @@ from conduit.cli.output import (
     spelled_pairs,
     with_output,
 )
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import TIME
 

@@ -1,4 +1,4 @@
-"""`conduit completion`: names that a shell fills in, those of topics and subscriptions too."""
+"""`conduit completion`: names that a shell fills in, those that a server has too."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conduit.cli import context_file
 from conduit.cli.server import Server
 from conduit.cli.session import call
 from conduit.errors import ConduitError
 
 if TYPE_CHECKING:
-    from conduit.client import AsyncConduit
+    from conduit.client import AsyncConduit, Key
 
 # Somebody waits, with a finger on the key; more names than that do not help either.
 PATIENCE_S = 1.0
@@ -39,7 +40,7 @@ def completion(shell: str) -> None:
       eval "$(conduit completion zsh)"         in ~/.zshrc
       conduit completion fish > ~/.config/fish/completions/conduit.fish
 
-    Names of topics and subscriptions are those of the server that the command would work on.
+    Names of topics, subscriptions, keys and tenants are those of the server that the command would work on.
     """
     # Not on top: the others do without.
     from click.shell_completion import get_completion_class
@@ -61,8 +62,35 @@ def subscriptions(context: click.Context, _parameter: click.Parameter, begin: st
     return _names(context, begin, lambda client: client.subscriptions.find(q=begin or None))
 
 
+def tenants(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Tenants, in the same way."""
+    return _names(context, begin, lambda client: client.tenants.find())
+
+
+def keys(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Ids of keys that are good, in the same way."""
+    return _names(context, begin, _good_keys, "id")
+
+
+def contexts(_context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Contexts, which no server is asked for."""
+    try:
+        return [name for name in sorted(context_file.load().by_name) if name.startswith(begin)]
+    except (ConduitError, OSError):
+        return []
+
+
+async def _good_keys(client: AsyncConduit) -> AsyncIterator[Key]:
+    async for key in client.keys.find():
+        if key.revoked_at is None:
+            yield key
+
+
 def _names(
-    context: click.Context, begin: str, find: Callable[[AsyncConduit], AsyncIterator[Any]]
+    context: click.Context,
+    begin: str,
+    find: Callable[[AsyncConduit], AsyncIterator[Any]],
+    field: str = "name",
 ) -> list[str]:
     # Not on top: `--help` does without.
     import asyncio
@@ -71,8 +99,9 @@ def _names(
         names: list[str] = []
         async with asyncio.timeout(PATIENCE_S):
             async for found in find(client):
-                if found.name.startswith(begin):
-                    names.append(found.name)
+                name: str = getattr(found, field)
+                if name.startswith(begin):
+                    names.append(name)
                 if len(names) == NAMES_MAX_COUNT:
                     break
         return names

@@ -8,13 +8,13 @@ from typing import TypedDict, Unpack
 import click
 
 from conduit.cli import context_file
+from conduit.cli.completion import contexts
 from conduit.cli.context_file import Context, Contexts
 from conduit.cli.groups import Group
-from conduit.cli.notes import show_client_log
 from conduit.cli.output import Columns, note, show_all, show_one, with_output
 from conduit.cli.questions import confirm, with_yes
 from conduit.cli.secret import from_file, given, masked
-from conduit.cli.server import contexts, without_password
+from conduit.cli.server import without_password
 from conduit.errors import NotFound
 
 
@@ -144,7 +144,8 @@ def _shown(known: Contexts, name: str) -> Shown:
 
 def _check(name: str, url: str, key: str | None, tenant: str | None) -> None:
     """Raise InvalidRequest for what could not be used, before it is kept."""
-    # Not on top: it takes long to load, which the other commands can do without.
+    # Not on top: they take long to load, which the other commands can do without.
+    from conduit.cli.notes import show_client_log
     from conduit.client import AsyncConduit
     from conduit.names import check_subscription
 

@@ -23,7 +23,8 @@ from conduit.cli.output import (
     with_output,
 )
 from conduit.cli.questions import confirm, with_yes
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import TIME, Rate, Whole
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
+from conduit.cli.completion import keys
 from conduit.cli.groups import Group
 from conduit.cli.issued import Told, tell, with_secret
 from conduit.cli.output import Columns, note, show_all, show_one, with_output
@@ -23,7 +24,8 @@ from conduit.cli.rights import (
     with_limits,
     with_scopes,
 )
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import DURATION
 
@@ -56,7 +58,7 @@ def ls(limit: int, output: str | None, server: Server) -> None:
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", shell_complete=keys)
 @with_output()
 @with_server
 def get(key_id: str, output: str | None, server: Server) -> None:
@@ -102,7 +104,7 @@ def create(
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", shell_complete=keys)
 @click.option("--name", help="What it is called.")
 @with_scopes(required=False)
 @click.option("--expires", type=EXPIRY, help="When: in 90d, at a time, or none.")
@@ -127,7 +129,7 @@ def change(key_id: str, output: str | None, server: Server, **given: Unpack[Chan
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", shell_complete=keys)
 @click.option(
     "--overlap",
     "overlap_s",
@@ -155,7 +157,7 @@ def rotate(
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", shell_complete=keys)
 @with_yes
 @with_server
 def revoke(key_id: str, yes: bool, server: Server) -> None:

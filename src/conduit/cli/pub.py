@@ -8,7 +8,8 @@ from conduit.cli.completion import topics
 from conduit.cli.groups import Command
 from conduit.cli.options import PubOptions
 from conduit.cli.output import with_output
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call
 from conduit.cli.values import HEADER, RATE, Whole
 

@@ -9,73 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
-from typing import cast
+from functools import cached_property
 
 import click
 from click.core import ParameterSource
 
 from conduit.cli import context_file, secret
 from conduit.cli.context_file import Context, Contexts
-from conduit.cli.groups import ServerOption
-from conduit.cli.output import F, note
+from conduit.cli.output import note
 
 # Of `client/place.py`, which `--help` does not load.
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-def contexts(_context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
-    """Names of contexts, for a shell to fill in."""
-    from conduit.errors import ConduitError
-
-    try:
-        return [name for name in sorted(context_file.load().by_name) if name.startswith(begin)]
-    except (ConduitError, OSError):
-        return []
-
-
-_OPTIONS = (
-    click.option(
-        "--url",
-        cls=ServerOption,
-        envvar="CONDUIT_URL",
-        show_envvar=True,
-        metavar="URL",
-        help=f"The server; {DEFAULT_URL}.",
-    ),
-    click.option(
-        "--api-key",
-        cls=ServerOption,
-        envvar="CONDUIT_API_KEY",
-        show_envvar=True,
-        metavar="KEY",
-        help="An API key or token; - asks for it, or reads a line of standard input. Every user of the "
-        "machine can read a command line: rather use the variable, a file or a context.",
-    ),
-    click.option(
-        "--api-key-file",
-        cls=ServerOption,
-        type=click.Path(dir_okay=False),
-        metavar="FILE",
-        help="A file that holds the key or token.",
-    ),
-    click.option(
-        "--context",
-        cls=ServerOption,
-        envvar="CONDUIT_CONTEXT",
-        show_envvar=True,
-        metavar="NAME",
-        shell_complete=contexts,
-        help="Address and key that `conduit context add` has kept.",
-    ),
-    click.option(
-        "--tenant",
-        cls=ServerOption,
-        metavar="NAME",
-        help="The tenant to act for; for keys with the scope admin.",
-    ),
-)
-_NAMES = ("url", "api_key", "api_key_file", "context", "tenant")
+# Their names, as the command has them.
+OPTIONS = ("url", "api_key", "api_key_file", "context", "tenant")
 
 
 @dataclass(frozen=True)
@@ -104,10 +52,10 @@ class Server:
     """What is known of it is decided when it is first needed: the key may have to be typed."""
 
     def __init__(self, context: click.Context, *, asks: bool = True) -> None:
-        self._said = {name: context.params.get(name) for name in _NAMES}
+        self._said = {name: context.params.get(name) for name in OPTIONS}
         self._is_variable = {
             name
-            for name in _NAMES
+            for name in OPTIONS
             if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT
         }
         self._asks = asks
@@ -146,19 +94,6 @@ class Server:
 
     def _variable(self, name: str) -> str | None:
         return self._said[name] if name in self._is_variable else None
-
-
-def with_server(command: F) -> F:
-    """Adds the options that say where a server is, and as whom to work; the command gets `server`."""
-
-    @wraps(command)
-    def run(**options: object) -> object:
-        rest = {name: value for name, value in options.items() if name not in _NAMES}
-        return command(server=Server(click.get_current_context()), **rest)
-
-    for option in reversed(_OPTIONS):
-        run = option(run)
-    return cast("F", run)
 
 
 def decide(given: Given, load: Callable[[], Contexts]) -> tuple[Target, list[str]]:

@@ -8,7 +8,8 @@ import click
 
 from conduit.cli.groups import Command
 from conduit.cli.output import show_one, with_output
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call
 
 

@@ -10,7 +10,8 @@ from conduit.cli.completion import subscriptions
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, counted, note, pick, show_all, show_one, with_output
 from conduit.cli.questions import confirm, must_ask, with_yes
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import START
 

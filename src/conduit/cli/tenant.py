@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conduit.cli.completion import tenants
 from conduit.cli.groups import Group
 from conduit.cli.output import (
     Columns,
@@ -19,7 +20,8 @@ from conduit.cli.output import (
 )
 from conduit.cli.questions import confirm, must_ask, with_yes
 from conduit.cli.rights import LIMITS, Limits, bound_text, with_limits
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def ls(limit: int, output: str | None, server: Server) -> None:
 
 
 @tenant.command()
-@click.argument("name")
+@click.argument("name", shell_complete=tenants)
 @with_output()
 @with_server
 def get(name: str, output: str | None, server: Server) -> None:
@@ -62,7 +64,7 @@ def create(name: str, limits: Limits, output: str | None, server: Server) -> Non
 
 
 @tenant.command()
-@click.argument("name")
+@click.argument("name", shell_complete=tenants)
 @with_limits(LIMITS)
 @with_output()
 @with_server
@@ -75,7 +77,7 @@ def change(name: str, limits: Limits, output: str | None, server: Server) -> Non
 
 
 @tenant.command()
-@click.argument("name")
+@click.argument("name", shell_complete=tenants)
 @with_yes
 @with_server
 def rm(name: str, yes: bool, server: Server) -> None:

@@ -10,7 +10,8 @@ from conduit.cli.groups import Group
 from conduit.cli.issued import Told, tell, with_secret
 from conduit.cli.output import Columns, with_output
 from conduit.cli.rights import Scope, grants_of, with_scopes
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call
 from conduit.cli.values import TIMEOUT
 

@@ -19,7 +19,8 @@ from conduit.cli.output import (
     with_output,
 )
 from conduit.cli.questions import confirm, must_ask, with_yes
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import MAX_AGE, MAX_BYTES, MAX_MESSAGES, NO_BOUND
 

@@ -9,7 +9,8 @@ import click
 from conduit.cli.groups import Command
 from conduit.cli.output import Columns, show_one, with_output
 from conduit.cli.rights import limits_text, scopes_text
-from conduit.cli.server import Server, with_server
+from conduit.cli.server import Server
+from conduit.cli.server_options import with_server
 from conduit.cli.session import call
 
 if TYPE_CHECKING:
