@@ -25,6 +25,7 @@ def settings(**given: object):
     return load_settings(environ)
 
 
+@pytest.mark.leaks("to the terminal of whoever has started the server, and nowhere else")
 async def test_on_a_terminal_it_is_shown_and_not_logged(tenancy, monkeypatch, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

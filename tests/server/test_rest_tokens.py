@@ -80,6 +80,23 @@ async def test_what_a_key_cannot_give_is_refused(guarded: Guarded, grants, scope
     assert answer.status == status, answer.json
 
 
+async def test_a_token_that_may_manage_looks_after_no_keys(guarded: Guarded):
+    made = await guarded.key()
+    text = await token(guarded, made.text, {"scope": "manage"})
+    assert (await guarded.ask("GET", "/api/topics", text)).status == 200
+    body = {"name": "x", "scopes": [{"scope": "manage"}]}
+    for method, path in (
+        ("GET", "/api/keys"),
+        ("POST", "/api/keys"),
+        ("GET", f"/api/keys/{made.record.key_id}"),
+        ("DELETE", f"/api/keys/{made.record.key_id}"),
+        ("POST", f"/api/keys/{made.record.key_id}/rotate"),
+    ):
+        sent = body if path == "/api/keys" else {}
+        answer = await guarded.ask(method, path, text, sent if method == "POST" else None)
+        assert answer.json["code"] == "forbidden", (method, path)
+
+
 async def test_tokens_end_with_their_key_and_with_its_rights(guarded: Guarded):
     made = await guarded.key()
     text = await token(guarded, made.text)

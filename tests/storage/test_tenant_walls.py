@@ -56,10 +56,10 @@ ACROSS = {
         """,
     "Housekeeping removes what is too old or too much, whosever it is.": """
         sqlite/audit.py: _TRIM
-        sqlite/dead_removal.py: _OLD _CROWDED _ALL_THAT_IS_LEFT _PARTS _REMEMBER _REMOVE
+        sqlite/dead_removal.py: _TENANTS _OLD _CROWDED _ALL_THAT_IS_LEFT _PARTS _REMEMBER _REMOVE
         sqlite/tenants.py: _FORGET_KEYS _FORGET_TENANTS
         postgres/audit.py: _TRIM
-        postgres/dead_removal.py: _OLD _CROWDED _GOING _REMOVE _TIDY
+        postgres/dead_removal.py: _TENANTS _OLD _CROWDED _GOING _REMOVE _TIDY
         postgres/segments.py: _IS_NEEDED _GOES_SOON _UNNEEDED
         postgres/tenants.py: _FORGET_KEYS _FORGET_TENANTS
         """,

@@ -44,6 +44,14 @@ def test_beyond_a_size_as_many_go_as_it_takes(before):
     assert len(known) == 0
 
 
+def test_one_that_is_put_again_counts_once():
+    known = Remembered(max_bytes=10)
+    for value in range(5):
+        known.put("aaaa", value)
+    known.put("bbbb", 1)
+    assert (known.get("aaaa"), known.get("bbbb")) == (4, 1)
+
+
 def test_no_token_is_kept():
     known = Remembered()
     known.put("secret", 1)

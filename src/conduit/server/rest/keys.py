@@ -28,6 +28,7 @@ from conduit.server.rest.inputs import (
 from conduit.server.rest.replies import answers, optional_time, reply
 from conduit.tenancy.accounts import NAME_MAX_CHARS, OVERLAP_MAX_S, OVERLAP_S, KeyChange, KeySpec
 from conduit.tenancy.opening import Tenancy
+from conduit.tenancy.principal import Principal
 
 router = APIRouter(prefix="/api", tags=["keys"])
 
@@ -116,6 +117,14 @@ class Rotation(Body):
     overlap_s: float = Field(OVERLAP_S, ge=0, le=OVERLAP_MAX_S, allow_inf_nan=False)
 
 
+def keeper(caller: Principal) -> Principal:
+    """The caller, if it may look after the tenant's keys. A token may not: a key would outlive it. Raises
+    Forbidden."""
+    if caller.is_token:
+        raise Forbidden("keys are looked after with an API key, and not with a token")
+    return whole(caller)
+
+
 def required(shared: Shared) -> Tenancy:
     """Keys and tenants. Raises Forbidden without authentication: they would mean nothing."""
     if shared.tenancy is None:
@@ -155,7 +164,7 @@ async def whoami(shared: Shared, caller: Anybody) -> Response:
 @router.get("/keys", responses=answers(KeyList))
 async def list_keys(shared: Shared, caller: Managing, query: Annotated[Page, Query()]) -> Response:
     """List the tenant's keys by id; revoked ones for 30 days."""
-    records = required(shared).registry.keys(whole(caller).tenant)
+    records = required(shared).registry.keys(keeper(caller).tenant)
     after = decode_cursor("keys", query.cursor) or ""
     some = [record for record in records if record.key_id > after][: query.limit + 1]
     page, following = cut_page(some, query.limit, "keys", lambda record: record.key_id)
@@ -177,7 +186,7 @@ async def create_key(shared: Shared, caller: Managing, origin: From, body: NewKe
     if body.ttl_s is not None:
         expires_at_ms = shared.wall_ms() + max(1, round(body.ttl_s * 1000))
     spec = KeySpec(body.name, body.scopes, expires_at_ms, body.limits.over(NO_LIMITS))
-    made = await accounts.create_key(whole(caller), spec)
+    made = await accounts.create_key(keeper(caller), spec)
     await shared.audit.done(caller, origin, "key.create", made.record.key_id, **_told(made.record))
     return reply(KeyCreated(**fields(made.record), key=made.text), 201)
 
@@ -185,7 +194,7 @@ async def create_key(shared: Shared, caller: Managing, origin: From, body: NewKe
 @router.get("/keys/{id}", dependencies=[NO_QUERY], responses=answers(KeyAnswer, "key_not_found"))
 async def get_key(shared: Shared, caller: Managing, key_id: KeyId) -> Response:
     """Look at one key."""
-    record = required(shared).registry.key(whole(caller).tenant, key_id)
+    record = required(shared).registry.key(keeper(caller).tenant, key_id)
     return reply(KeyAnswer(**fields(record)))
 
 
@@ -199,8 +208,8 @@ async def change_key(
 ) -> Response:
     """Change a key; connections that use it have what it gives now within two seconds."""
     tenancy = required(shared)
-    record = tenancy.registry.key(whole(caller).tenant, key_id)
-    record = await tenancy.accounts.change_key(caller, key_id, body.change(record))
+    record = tenancy.registry.key(keeper(caller).tenant, key_id)
+    record = await tenancy.accounts.change_key(keeper(caller), key_id, body.change(record))
     await shared.audit.done(caller, origin, "key.change", key_id, **_told(record))
     return reply(KeyAnswer(**fields(record)))
 
@@ -215,7 +224,7 @@ async def rotate_key(
 ) -> Response:
     """Give a key a new secret. The one before is good for `overlap_s` more."""
     accounts = required(shared).accounts
-    made = await accounts.rotate_key(whole(caller), key_id, body.overlap_s)
+    made = await accounts.rotate_key(keeper(caller), key_id, body.overlap_s)
     detail = {"overlap_s": body.overlap_s}
     await shared.audit.done(caller, origin, "key.rotate", key_id, **detail)
     return reply(KeyCreated(**fields(made.record), key=made.text))
@@ -228,7 +237,7 @@ async def rotate_key(
 )
 async def revoke_key(shared: Shared, caller: Managing, origin: From, key_id: KeyId) -> Response:
     """Revoke a key for good: it is refused at once, and its connections are closed within five seconds."""
-    record = await required(shared).accounts.revoke_key(whole(caller), key_id)
+    record = await required(shared).accounts.revoke_key(keeper(caller), key_id)
     await shared.audit.done(caller, origin, "key.revoke", key_id)
     return reply(KeyAnswer(**fields(record)))
 
