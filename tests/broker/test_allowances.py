@@ -3,19 +3,22 @@ from time import process_time
 
 import pytest
 
-from conduit.broker.allowances import RETRY_AFTER_MAX_S, Allowances
+from conduit.broker.allowances import Allowances
+from conduit.broker.meters import RETRY_AFTER_MAX_S
 from conduit.broker.publish.admission import size_of
 from conduit.core.message import NewMessage
 from conduit.errors import LimitReached, RateLimited
 from conduit.limits import NO_LIMITS, TenantLimits
 from conduit.protocol.codec import encode_json
-from tests.broker.kit import Bench
+from tests.broker.kit import Bench, ManualClock
 
 NOW = 1_000.0
 
 
 def made(**defaults):
-    return Allowances(TenantLimits(**defaults), NOW)
+    clock = ManualClock()
+    clock.seconds = NOW
+    return Allowances(TenantLimits(**defaults), clock)
 
 
 def refused(meter, count=1, size_bytes=1, now=NOW):
@@ -68,11 +71,11 @@ def test_who_may_publish_nothing_is_told_to_come_late():
 
 def test_limits_of_a_tenant_go_before_the_default_ones_each_by_itself():
     allowances = made(topics=5, publishes_per_s=1)
-    allowances.set_limits("a", TenantLimits(topics=7, message_bytes=10), NOW)
+    allowances.set_limits("a", TenantLimits(topics=7, message_bytes=10))
     assert allowances.of("a").limits == TenantLimits(topics=7, publishes_per_s=1, message_bytes=10)
     assert allowances.of("b").limits == TenantLimits(topics=5, publishes_per_s=1)
     held = allowances.of("a")
-    allowances.set_limits("a", NO_LIMITS, NOW)
+    allowances.set_limits("a", NO_LIMITS)
     assert held.limits == TenantLimits(topics=5, publishes_per_s=1)
     assert held.message_max_bytes is None
 
@@ -80,18 +83,18 @@ def test_limits_of_a_tenant_go_before_the_default_ones_each_by_itself():
 def test_the_same_limits_again_fill_no_bucket():
     allowances = made()
     for _ in range(3):
-        allowances.set_limits("a", TenantLimits(publishes_per_s=1, topics=1), NOW)
+        allowances.set_limits("a", TenantLimits(publishes_per_s=1, topics=1))
     meter = allowances.of("a")
     meter.admit_publish(1, 1, NOW)
-    allowances.set_limits("a", TenantLimits(publishes_per_s=1, topics=2), NOW)
+    allowances.set_limits("a", TenantLimits(publishes_per_s=1, topics=2))
     refused(meter)
-    allowances.set_limits("a", TenantLimits(publishes_per_s=2, topics=2), NOW)
+    allowances.set_limits("a", TenantLimits(publishes_per_s=2, topics=2))
     meter.admit_publish(2, 1, NOW)
 
 
 def test_a_key_counts_for_itself_and_for_its_tenant():
     allowances = made(publishes_per_s=3)
-    allowances.set_key_limits("a", "key1", TenantLimits(publishes_per_s=2, message_bytes=5), NOW)
+    allowances.set_key_limits("a", "key1", TenantLimits(publishes_per_s=2, message_bytes=5))
     key, tenant = allowances.meter("a", "key1"), allowances.of("a")
     assert allowances.meter("a", "key2") is tenant
     assert allowances.meter("a") is tenant
@@ -112,20 +115,18 @@ def test_a_key_counts_for_itself_and_for_its_tenant():
 
 def test_what_the_tenant_refuses_is_not_taken_of_the_key():
     allowances = made(publishes_per_s=1, publish_bytes_per_s=1_000)
-    allowances.set_key_limits(
-        "a", "key1", TenantLimits(publishes_per_s=4, publish_bytes_per_s=10), NOW
-    )
+    allowances.set_key_limits("a", "key1", TenantLimits(publishes_per_s=4, publish_bytes_per_s=10))
     key = allowances.meter("a", "key1")
     key.admit_publish(1, 1, NOW)
     for _ in range(20):
         assert "this tenant" in refused(key).detail
-    allowances.set_limits("a", TenantLimits(publishes_per_s=100), NOW)
+    allowances.set_limits("a", TenantLimits(publishes_per_s=100))
     key.admit_publish(3, 9, NOW)
 
 
 def test_connections_of_a_key_and_of_its_tenant_are_bounded():
     allowances = made(connections=3)
-    allowances.set_key_limits("a", "key1", TenantLimits(connections=2), NOW)
+    allowances.set_key_limits("a", "key1", TenantLimits(connections=2))
     key, tenant = allowances.meter("a", "key1"), allowances.of("a")
     key.enter()
     key.enter()
@@ -149,10 +150,10 @@ def test_connections_of_a_key_and_of_its_tenant_are_bounded():
 
 def test_a_key_that_is_gone_and_tenants_without_anything_are_forgotten():
     allowances = made(publishes_per_s=1)
-    allowances.set_key_limits("a", "key1", TenantLimits(connections=2), NOW)
-    allowances.set_key_limits("a", "key1", NO_LIMITS, NOW)
-    allowances.set_limits("b", TenantLimits(topics=1), NOW)
-    allowances.set_limits("b", NO_LIMITS, NOW)
+    allowances.set_key_limits("a", "key1", TenantLimits(connections=2))
+    allowances.set_key_limits("a", "key1", NO_LIMITS)
+    allowances.set_limits("b", TenantLimits(topics=1))
+    allowances.set_limits("b", NO_LIMITS)
     for number in range(1_000):
         allowances.of(f"tenant-{number}").admit_publish(1, 1, NOW)
     gc.collect()

@@ -22,7 +22,7 @@ OTHER = "other"
 
 
 def limit(bench: Bench, tenant: str = T, **limits: int) -> None:
-    bench.broker.allowances.set_limits(tenant, TenantLimits(**limits), bench.clock.now())
+    bench.broker.allowances.set_limits(tenant, TenantLimits(**limits))
 
 
 def allowance(bench: Bench, tenant: str = T):

@@ -81,7 +81,7 @@ class Broker:
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
         self.refused_changes = Causes("changes")
-        self.allowances = Allowances(options.tenant_limits, clock.now())
+        self.allowances = Allowances(options.tenant_limits, clock)
         self._time = StoreTime(store, clock)
         commits = Commits(clock, Stamps(store, self._time), self.stats)
         clock = NotedClock(clock, self._time)  # for all but messages, which the commits stamp
@@ -91,6 +91,7 @@ class Broker:
         node = store, clock, self.stats, commits, self.allowances
         bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
         self._engine: Engine = make_engine(*node, bounds)
+        self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
         self._owned = Owned(

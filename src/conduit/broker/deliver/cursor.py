@@ -10,7 +10,8 @@ state      registered in       means, and who calls next
 LIVE       feed.live           at the feed's position; takes the joined frames of each turn
                                (ephemeral, publish order only)
 TAIL       feed.waiting        nothing to hand out until the feed has something new
-CREDIT     group's line        has something, and no subscriber has credit, or others wait longer
+CREDIT     group's line        has something, and no subscriber has credit, or others wait longer, or its
+                               tenant's deliveries have to wait
 CROWDED    group's line        has to read the log, of which the subscription reads as much as it may
 FULL       group's line        has something new, and too many of the subscription's deliveries wait
 BEHIND     backlog's line      has a page of the log, and waits for its turn to hand out from it

@@ -8,7 +8,7 @@ from the log, and joins again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
 from conduit.broker.deliver.index import MessageIndex
 from conduit.broker.deliver.subscriber import Outlet
+from conduit.broker.pacing import Deliveries, Held
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, each, guarded
 from conduit.core.message import NewMessage
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 class Follower(Protocol):
     """Who follows a topic."""
+
+    @property
+    def group(self) -> Held:
+        """Its subscription, as it waits for the rate of its tenant."""
 
     def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
         """Take the joined frames of these numbers; for those in `Feed.live` without an outlet there, or whose
@@ -177,8 +182,12 @@ class Feed:
         data = b"".join([entry.frame for entry in entries])
         first, last, now = entries[0].seq, entries[-1].seq, tools.clock.now()
         written_count = 0
+        deliveries = self.topic.allowance.deliveries
         # A copy: who has no credit leaves the set at once.
-        for follower, outlet in tuple(self.live.items()):
+        followers = tuple(self.live.items())
+        for follower, outlet in (
+            followers if deliveries is None else self._allowed(followers, deliveries, first, last)
+        ):
             try:
                 if outlet is not None and outlet.writable:
                     outlet.write(data)
@@ -190,6 +199,24 @@ class Feed:
                 follower.fall_behind(first - 1)
         if written_count:
             tools.stats.delivered(entries, now, written_count)
+
+    def _allowed(
+        self,
+        followers: Iterable[tuple[Follower, Outlet | None]],
+        deliveries: Deliveries,
+        first: int,
+        last: int,
+    ) -> Iterator[tuple[Follower, Outlet | None]]:
+        """Those to whom the tenant's rate allows all of these. The others fall behind."""
+        count = last - first + 1
+        for follower, outlet in followers:
+            if deliveries.room(follower.group) < count:
+                follower.fall_behind(first - 1)
+                continue
+            yield follower, outlet
+            # Who had no credit has left it, and pays when it has some.
+            if follower in self.live:
+                deliveries.spend(follower.group, count)
 
     def _trim(self) -> None:
         """Stay within the bounds, and tell the node's budget what is kept."""

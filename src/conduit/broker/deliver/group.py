@@ -10,6 +10,7 @@ credit but who is in its turn: it has read, and hands out what it read.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 
 from conduit.broker.allowances import Allowance
@@ -166,6 +167,8 @@ class Group:
         """It does not run here any more."""
         self.is_over = True
         self.allowance.pending.leave(self)
+        if self.allowance.deliveries is not None:
+            self.allowance.deliveries.leave(self)
 
     def held_back(self, stats: Stats) -> None:
         """Something new was not handed out because `is_full`: said once, until it was half empty."""
@@ -186,7 +189,9 @@ class Group:
     # Credit ---------------------------------------------------------------------------------------
 
     def next(self) -> Subscriber | None:
-        """The next in turn that has credit."""
+        """The next in turn that has credit; None as well if the tenant's deliveries have to wait."""
+        if self.allowance.deliveries is not None and not self.room:
+            return None
         subscribers = self.subscribers
         if len(subscribers) == 1:
             return subscribers[0] if subscribers[0].credit > 0 else None
@@ -195,6 +200,22 @@ class Group:
             if subscribers[self._rotation].credit > 0:
                 return subscribers[self._rotation]
         return None
+
+    @property
+    def room(self) -> int:
+        """How many deliveries the rate of its tenant allows it now; if none, it waits for that."""
+        deliveries = self.allowance.deliveries
+        if deliveries is None:
+            return sys.maxsize
+        room = deliveries.room(self)
+        if not room:
+            deliveries.wait(self)
+        return room
+
+    def handed(self, count: int) -> None:
+        """So many deliveries were handed out."""
+        if self.allowance.deliveries is not None:
+            self.allowance.deliveries.spend(self, count)
 
     def share(self, available_count: int) -> int:
         """How many of what is available one of several subscribers gets at once."""
@@ -231,8 +252,15 @@ class Group:
         """Serve those who wait, in turn, at the end of the loop's turn."""
         if self.pending.count < self._pending_max_count // 2:
             self._is_known_full = False
+        self._serve()
+        if self.allowance.deliveries is not None:
+            self.allowance.deliveries.served(self)
+
+    def _serve(self) -> None:
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
+                return
+            if self.waiting and not self.room:
                 return
             may_read, is_full = self.free_reads() is not None, self.is_full
             if is_full:

@@ -119,6 +119,8 @@ class Handing:
             limit = 1
             if available_count > 1 and not group.is_strict:
                 limit = min(subscriber.credit, HAND_MAX_COUNT, group.share(available_count))
+                if group.allowance.deliveries is not None:
+                    limit = min(limit, group.room)
             entries = source.new(delivery.cursor + 1, limit, step_count, now)
             if isinstance(entries, State):
                 return entries
@@ -161,6 +163,7 @@ class Handing:
         else:
             data = b"".join([entry.frame for entry in entries])
         engine.stats.delivered(entries, now)
+        self._group.handed(len(entries))
         subscriber.outlet.write(data)
         if is_at_end:
             engine.backlog.live(owner)
@@ -211,6 +214,7 @@ class Handing:
         if name:
             engine.progress.mark(self._owner)
         engine.stats.delivered_count += 1
+        self._group.handed(1)
         if retry.attempt > 1:
             engine.stats.redelivered_count += 1
         engine.index.put(entry.message_id, self._feed.topic.topic_id, seq)

@@ -1,0 +1,159 @@
+"""Subscriptions that wait for their tenant: for the rate of its deliveries, or until it has fewer retries."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol
+
+from conduit.broker.clock import Clock
+from conduit.core.bucket import Bucket
+from conduit.core.retries import Tally
+
+
+class Held(Protocol):
+    """Who may have gone no further because of a limit."""
+
+    def freed(self) -> None:
+        """Look again, at the end of the turn."""
+
+
+class Pending(Tally):
+    """Deliveries of a tenant that wait for their next attempt, in all subscriptions that run here."""
+
+    __slots__ = ("_held", "_max_count")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._max_count: int | None = None
+        self._held: dict[Held, None] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as there may be."""
+        return self._max_count is not None and self.count >= self._max_count
+
+    def add(self, change: int) -> None:
+        """See `Tally.add`."""
+        super().add(change)
+        if self._held and not self.is_full:
+            self._free()
+
+    def bound(self, max_count: int | None) -> None:
+        """There may be so many from now on."""
+        self._max_count = max_count
+        self._free()
+
+    def wait(self, who: Held) -> None:
+        """Have it told when there is room again."""
+        if self.is_full:
+            self._held[who] = None
+
+    def leave(self, who: Held) -> None:
+        """It does not wait any more. Idempotent."""
+        self._held.pop(who, None)
+
+    def _free(self) -> None:
+        held, self._held = self._held, {}
+        for who in held:
+            who.freed()
+
+
+class Paced(Protocol):
+    """What is to be called when its time has come; see deliver/deadlines.py."""
+
+    watched_at: float
+
+    def expire(self, judged: float, jitter: float) -> None:
+        """It has."""
+
+
+class Timer:
+    """What is made before the deadlines are, and then has them."""
+
+    __slots__ = ("watch",)
+
+    def __init__(self) -> None:
+        self.watch: Callable[[Paced, float], None] = lambda _who, _at: None
+        """Have it called once that time has passed."""
+
+
+class Deliveries:
+    """The rate of a tenant's deliveries, and the subscriptions that wait for it, in line.
+
+    As long as somebody waits, others wait behind. When there is room again, those in line get a share of it
+    each, in turn, for one turn of the loop; who wants more then waits again. So nothing is lost, and however
+    many they are, each comes on.
+    """
+
+    __slots__ = ("_bucket", "_clock", "_line", "_timer", "_woken", "watched_at")
+
+    def __init__(self, rate: int, clock: Clock, timer: Timer) -> None:
+        self._clock = clock
+        self._timer = timer
+        self._bucket = Bucket(rate, clock.now())
+        self._line: OrderedDict[Held, None] = OrderedDict()
+        # Those whose turn it is, with what is left of their shares.
+        self._woken: dict[Held, int] = {}
+        self.watched_at = math.inf
+
+    @property
+    def rate(self) -> int:
+        """In a second."""
+        return self._bucket.rate
+
+    def room(self, who: Held) -> int:
+        """How many it may hand out now."""
+        level = int(self._bucket.level(self._clock.now()))
+        if self._line or self._woken:
+            level = min(level, self._woken.get(who, 0))
+        return max(level, 0)
+
+    def spend(self, who: Held, count: int) -> None:
+        """It has handed out so many."""
+        self._bucket.spend(count, self._clock.now())
+        if who in self._woken:
+            self._woken[who] -= count
+
+    def wait(self, who: Held) -> None:
+        """Have it told when it may hand out something. Whoever waits already keeps its place."""
+        if who not in self._line:
+            self._line[who] = None
+            if len(self._line) == 1:
+                self._watch()
+
+    def served(self, who: Held) -> None:
+        """It has had its turn."""
+        self._woken.pop(who, None)
+
+    def leave(self, who: Held) -> None:
+        """It does not run any more. Idempotent."""
+        self._line.pop(who, None)
+        self.served(who)
+
+    def expire(self, _judged: float, _jitter: float) -> None:
+        """There may be room: let those who wait have it, as many as there are deliveries to be had."""
+        # Of those that had a share and no use for it.
+        self._woken.clear()
+        room = int(self._bucket.level(self._clock.now()))
+        if room > 0 and self._line:
+            share = max(1, room // len(self._line))
+            for who in tuple(islice(self._line, room)):
+                del self._line[who]
+                self._woken[who] = share
+                who.freed()
+        self._watch()
+
+    def free(self) -> None:
+        """There is no such rate any more."""
+        line, self._line = self._line, OrderedDict()
+        for who in line:
+            who.freed()
+
+    def _watch(self) -> None:
+        now = self._clock.now()
+        wait_s = self._bucket.wait_s(1, now)
+        if self._line and wait_s < math.inf:
+            self._timer.watch(self, now + wait_s)
