@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from conduit.broker.clock import Clock
+from conduit.broker.counts import MARK_INTERVAL_S, Counts
 from conduit.broker.meters import Count, Meter
 from conduit.broker.pacing import Deliveries, Pending, Timer
 from conduit.core.message import NewMessage
@@ -25,8 +27,10 @@ class Allowance(Meter):
     """One tenant's."""
 
     __slots__ = (
+        "backlog_count",
         "bounds_messages",
         "coming_bytes",
+        "counts",
         "deliveries",
         "pending",
         "stored_bytes",
@@ -36,7 +40,7 @@ class Allowance(Meter):
         "topics",
     )
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, now: float = 0.0) -> None:
         super().__init__("this tenant")
         self.tenant = tenant
         self.topics = Count("topics", self.whose)
@@ -44,6 +48,9 @@ class Allowance(Meter):
         self.pending = Pending()
         self.deliveries: Deliveries | None = None
         """None: there is no limit of their rate."""
+        self.counts = Counts(now)
+        self.backlog_count = 0
+        """Messages that its durable subscriptions have not settled, as far as that is known."""
         self.stored_bytes = 0
         """Of the messages in all its topics, as these have it."""
         self.coming_bytes = 0
@@ -127,6 +134,17 @@ class KeyMeter:
         self.tenant.leave()
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant has now of what can be bounded, by the names of the limits."""
+
+    connections: int
+    subscriptions: int
+    topics: int
+    stored_bytes: int
+    dead_letters: int
+    pending_retries: int
+
+
 class DeadLetterLimits(NamedTuple):
     """`own`: of tenants with limits of their own; `default`: of all others."""
 
@@ -148,6 +166,10 @@ class Allowances:
         self._by_tenant: WeakValueDictionary[str, Allowance] = WeakValueDictionary()
         # Of these, those that stay although nobody has them at hand: those with limits of their own.
         self._own: dict[str, Allowance] = {}
+        # Those whose counts are still to be marked in this round, and how many at a time.
+        self._to_mark: list[ref[Allowance]] = []
+        self._mark_count = 1
+        self._mark_at = clock.now() + MARK_INTERVAL_S
         # By key id: those with limits.
         self._keys: dict[str, KeyMeter] = {}
 
@@ -155,7 +177,7 @@ class Allowances:
         """The one of this tenant. Keep it as long as something of it counts there."""
         allowance = self._by_tenant.get(tenant)
         if allowance is None:
-            allowance = self._by_tenant[tenant] = Allowance(tenant)
+            allowance = self._by_tenant[tenant] = Allowance(tenant, self._clock.now())
             self._set_limits(allowance, self._defaults)
         return allowance
 
@@ -168,6 +190,18 @@ class Allowances:
             self._own.pop(tenant, None)
         else:
             self._own[tenant] = allowance
+
+    def tick(self, now: float) -> None:
+        """Mark the counts of some of them; call it every second."""
+        if now >= self._mark_at:
+            self._mark_at = now + MARK_INTERVAL_S
+            self._to_mark = list(self._by_tenant.valuerefs())
+            self._mark_count = len(self._to_mark) // MARK_INTERVAL_S + 1
+        for each in self._to_mark[-self._mark_count :]:
+            allowance = each()
+            if allowance is not None:
+                allowance.counts.mark(now)
+        del self._to_mark[-self._mark_count :]
 
     def _set_limits(self, allowance: Allowance, limits: TenantLimits) -> None:
         allowance.set_limits(limits, self._clock.now())

@@ -17,13 +17,14 @@ from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
-from conduit.broker.allowances import Allowances
+from conduit.broker.allowances import Allowances, Usage
 from conduit.broker.attach.connection import Connection, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
-from conduit.broker.deliver.engine import Bounds, Engine, make_engine
+from conduit.broker.counts import Histories, Seen
+from conduit.broker.deliver.engine import Bounds, make_engine
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.starts import Starts
@@ -35,7 +36,7 @@ from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
-from conduit.broker.stats import Gauges, Stats
+from conduit.broker.stats import Gauges, Sample, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
 from conduit.core.message import Retention
@@ -88,9 +89,8 @@ class Broker:
         self.topics = Catalog(
             store, clock, self, options.retention, options.max_topics, self.allowances
         )
-        node = store, clock, self.stats, commits, self.allowances
         bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
-        self._engine: Engine = make_engine(*node, bounds)
+        self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
         starts = Starts(self.topics, store, self._time)
@@ -132,6 +132,7 @@ class Broker:
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
+        self._histories = Histories()
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -253,8 +254,10 @@ class Broker:
         self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()
+        self.allowances.tick(now)
         if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
+            self._histories.sample(self.clock.wall_ms(), self.stats_of)
 
     @property
     def refused_publishes(self) -> Refusals:
@@ -275,6 +278,35 @@ class Broker:
     def delivery_memory_bytes(self) -> int:
         """What `delivery_memory_max_bytes` bounds."""
         return self._engine.budget.held_bytes
+
+    def stats_of(self, tenant: str) -> Seen:
+        """What there is of one tenant, and was done for it."""
+        allowance = self.allowances.of(tenant)
+        counts = allowance.counts
+        gauges = Gauges(
+            topic_count=allowance.topics.count,
+            subscriber_count=counts.subscriber_count,
+            backlog_count=max(0, allowance.backlog_count),
+        )
+        rates = counts.rates(self.clock.now())
+        return Seen(counts, rates, gauges, allowance.connections.count)
+
+    def history_of(self, tenant: str) -> Sequence[Sample]:
+        """Points of the last hour, from the first time on that somebody asked."""
+        return self._histories.of(tenant)
+
+    async def usage_of(self, tenant: str) -> Usage:
+        """What a tenant has of what its limits bound. Raises StoreUnavailable."""
+        allowance = self.allowances.of(tenant)
+        tally = await self.store.dead_tally(tenant, None)
+        return Usage(
+            connections=allowance.connections.count,
+            subscriptions=allowance.subscriptions.count,
+            topics=allowance.topics.count,
+            stored_bytes=allowance.stored_bytes,
+            dead_letters=tally.open_count + tally.redriven_count,
+            pending_retries=allowance.pending.count,
+        )
 
     def gauges(self) -> Gauges:
         """What there is now."""

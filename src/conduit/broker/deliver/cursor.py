@@ -154,6 +154,8 @@ class Cursor:
         outcome = verb.settle(delivery, seq, holder)
         if outcome is Outcome.DONE:
             verb.count(stats)
+            if verb.is_ack:
+                self.group.allowance.counts.acked_count += 1
             if handed_at is not None:
                 stats.acked_after(self._engine.clock.now() - handed_at)
             self.changed()
@@ -167,6 +169,7 @@ class Cursor:
         handed_at = self.delivery.handed_at(seq) if stats.acks_to_time else None
         settled_count = self.delivery.ack_through(seq, holder)
         stats.acked_count += settled_count
+        self.group.allowance.counts.acked_count += settled_count
         if settled_count and handed_at is not None:
             stats.acked_after(self._engine.clock.now() - handed_at)
         self.changed()

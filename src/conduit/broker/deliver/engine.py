@@ -59,7 +59,7 @@ def make_engine(
     bounds: Bounds,
 ) -> Engine:
     """All of it, for one store."""
-    turn, index, backlog, lags = Turn(clock.now), MessageIndex(), Backlog(commits), Lags()
+    turn, index, backlog, lags = Turn(clock.now), MessageIndex(), Backlog(commits), Lags(allowances)
     budget = Budget(turn, stats, bounds.memory_max_bytes)
     return Engine(
         clock=clock,

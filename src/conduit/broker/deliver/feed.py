@@ -198,6 +198,7 @@ class Feed:
                 logger.exception("a follower failed")
                 follower.fall_behind(first - 1)
         if written_count:
+            self.topic.allowance.counts.delivered_count += len(entries) * written_count
             tools.stats.delivered(entries, now, written_count)
 
     def _allowed(

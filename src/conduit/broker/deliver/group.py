@@ -214,8 +214,10 @@ class Group:
 
     def handed(self, count: int) -> None:
         """So many deliveries were handed out."""
-        if self.allowance.deliveries is not None:
-            self.allowance.deliveries.spend(self, count)
+        allowance = self.allowance
+        allowance.counts.delivered_count += count
+        if allowance.deliveries is not None:
+            allowance.deliveries.spend(self, count)
 
     def share(self, available_count: int) -> int:
         """How many of what is available one of several subscribers gets at once."""

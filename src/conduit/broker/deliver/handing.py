@@ -217,6 +217,7 @@ class Handing:
         self._group.handed(1)
         if retry.attempt > 1:
             engine.stats.redelivered_count += 1
+            self._group.allowance.counts.redelivered_count += 1
         engine.index.put(entry.message_id, self._feed.topic.topic_id, seq)
         subscriber.outlet.write(entry.frame_for(retry.attempt, retry.failures, name))
         return None

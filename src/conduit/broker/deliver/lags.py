@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from conduit.broker.allowances import Allowance, Allowances
 from conduit.broker.topics import Topic, Walked
 from conduit.core.delivery import Delivery
 from conduit.core.lag import open_from
@@ -32,9 +33,20 @@ class Place(NamedTuple):
 class Coverage:
     """The topics of one pattern, as far as they were counted, and the subscriptions that have it."""
 
-    __slots__ = ("known_count", "lags", "published", "reached", "removed", "topic_count", "trims")
+    __slots__ = (
+        "allowance",
+        "known_count",
+        "lags",
+        "published",
+        "reached",
+        "removed",
+        "topic_count",
+        "trims",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
+        # Its tenant's.
+        self.allowance = allowance
         self.lags: dict[int, Lag] = {}
         # Of these, those whose lag is known.
         self.known_count = 0
@@ -97,7 +109,7 @@ class Lag:
         self.taken, self.open_count, self.trims = taken, open_count, trims
         self.is_known = True
         self.coverage.known_count += 1
-        self._all.backlog_count += self.coverage.published - taken + open_count
+        self._all.count(self.coverage, self.coverage.published - taken + open_count)
 
     def unknown(self) -> None:
         """It has to be counted anew."""
@@ -105,7 +117,8 @@ class Lag:
         if self.is_known:
             self.is_known = False
             self.coverage.known_count -= 1
-            self._all.backlog_count -= self.coverage.published - self.taken + self.open_count
+            coverage = self.coverage
+            self._all.count(coverage, self.taken - coverage.published - self.open_count)
 
     def put(self, topic: Topic, place: Place, before: Place | None = None) -> None:
         """It is here now in a topic; `before`: where it was, if it had nothing to do there, and that is not
@@ -130,18 +143,24 @@ class Lag:
         self.taken += taken_count
         self.open_count += open_count
         if self.is_known:
-            self._all.backlog_count += open_count - taken_count
+            self._all.count(self.coverage, open_count - taken_count)
 
 
 class Lags:
     """The lag of every durable subscription, by its id."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowances: Allowances) -> None:
+        self._allowances = allowances
         self.by_id: dict[int, Lag] = {}
         self._coverages: dict[tuple[str, str], Coverage] = {}
         self._tries: dict[str, PatternTrie[Coverage]] = {}
         self.backlog_count = 0
         """Of all subscriptions whose lag is known."""
+
+    def count(self, coverage: Coverage, change: int) -> None:
+        """So much more is not settled by the subscriptions of this coverage, as far as they are known."""
+        self.backlog_count += change
+        coverage.allowance.backlog_count += change
 
     # Subscriptions --------------------------------------------------------------------------------
 
@@ -150,7 +169,7 @@ class Lags:
         place = (record.tenant, record.pattern)
         coverage = self._coverages.get(place)
         if coverage is None:
-            coverage = self._coverages[place] = Coverage()
+            coverage = self._coverages[place] = Coverage(self._allowances.of(record.tenant))
             self._tries.setdefault(record.tenant, PatternTrie()).add(record.pattern, coverage)
         lag = self.by_id[record.subscription_id] = Lag(self, coverage)
         coverage.lags[record.subscription_id] = lag
@@ -192,7 +211,7 @@ class Lags:
         for coverage in coverages:
             if coverage.reached is None or topic.name <= coverage.reached:
                 coverage.published += count
-                self.backlog_count += count * coverage.known_count
+                self.count(coverage, count * coverage.known_count)
 
     def topic_created(self, topic: Topic) -> None:
         """The topic exists from now on; nobody has taken anything of it."""
@@ -205,7 +224,7 @@ class Lags:
         coverage.topic_count += 1
         coverage.published += topic.last_seq
         coverage.removed += topic.first_seq - 1
-        self.backlog_count += topic.last_seq * coverage.known_count
+        self.count(coverage, topic.last_seq * coverage.known_count)
         if topic.first_seq > 1:
             coverage.trims += 1
 

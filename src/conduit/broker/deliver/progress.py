@@ -324,6 +324,7 @@ class ProgressWriter:
             for dead in who.delivery.take_dead()
         ]
         self._stats.dead_lettered_count += len(deaths)
+        who.group.allowance.counts.dead_lettered_count += len(deaths)
         self._marked.bury(who, deaths)
         # What is being stored may fail, and be tried again together with these deaths.
         for marks in (self._marked, self._flushing):

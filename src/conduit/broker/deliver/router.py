@@ -250,6 +250,7 @@ class Router:
 
     def _count(self, running: Running, change: int) -> None:
         self.subscriber_count += change
+        running.group.allowance.counts.subscriber_count += change
         if is_pattern(running.pattern):
             self._patterns_of(running.tenant).version += 1
             return

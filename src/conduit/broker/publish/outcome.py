@@ -88,7 +88,9 @@ class Outcomes:
             if topic is not None:
                 size_bytes = sum([message.size_bytes for message in group])
                 topic.stored_bytes += size_bytes
-                topic.allowance.stored_bytes += size_bytes
+                allowance = topic.allowance
+                allowance.stored_bytes += size_bytes
+                allowance.counts.published_count += len(group)
                 count = self._deliver.committed(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 
