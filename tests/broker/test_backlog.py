@@ -13,8 +13,11 @@ def new_backlog() -> tuple[Backlog, Commits]:
 class Reading:
     """Makes `left` steps, and notes each in `log`."""
 
-    def __init__(self, name: str, left: int, backlog: Backlog, log: list[str]) -> None:
+    def __init__(
+        self, name: str, left: int, backlog: Backlog, log: list[str], whose: str = "tenant"
+    ) -> None:
         self.name = name
+        self.whose = whose
         self.left = left
         self.backlog = backlog
         self.log = log
@@ -42,8 +45,19 @@ async def test_one_step_is_made_in_a_turn_of_the_loop_and_all_take_turns():
         await turns(1)
 
 
+async def test_tenants_take_turns_however_many_of_one_are_behind():
+    (backlog, _), log = new_backlog(), []
+    for number in range(5):
+        backlog.add(Reading(f"a{number}", 2, backlog, log, "a"))
+    backlog.add(Reading("b", 3, backlog, log, "b"))
+    await turns(7)
+    assert log[:6] == ["a0", "b", "a1", "b", "a2", "b"]
+
+
 async def test_a_step_that_fails_costs_the_others_nothing(caplog):
     class Broken:
+        whose = "tenant"
+
         def step(self, max_count: int) -> None:
             raise KeyError
 

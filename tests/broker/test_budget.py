@@ -2,16 +2,17 @@
 
 import asyncio
 
-from conduit.broker.deliver.budget import READ_BYTES, Budget
+from conduit.broker.deliver.budget import READ_BYTES, TOLD_MAX_COUNT, Budget
 from conduit.broker.deliver.reads import BUSY_MAX_COUNT, IN_USE_MAX_BYTES, Reads
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn
 
 
 class Thing:
-    """A tail or a page; or somebody who waits."""
+    """A tail or a page; or somebody who waits, of one tenant."""
 
-    def __init__(self):
+    def __init__(self, whose="a"):
+        self.whose = whose
         self.is_dropped = False
         self.told_count = 0
 
@@ -147,3 +148,16 @@ async def test_a_connection_that_is_free_again_while_the_node_is_not_is_told_lat
     for _ in range(3):
         await asyncio.sleep(0)
     assert who.told_count == 1
+
+
+async def test_tenants_that_wait_to_read_are_told_in_turn():
+    budget, reads = made(2 * READ_BYTES)
+    budget.use(2 * READ_BYTES)
+    many, one = [Thing("a") for _ in range(2 * TOLD_MAX_COUNT)], Thing("b")
+    for who in (*many, one):
+        budget.wait(who)
+    budget.use(-READ_BYTES)
+    await asyncio.sleep(0)
+    assert one.told_count == 1
+    assert sum(who.told_count for who in many) >= TOLD_MAX_COUNT - 1
+    assert reads.is_free

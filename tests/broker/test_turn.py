@@ -5,6 +5,7 @@ import asyncio
 from conduit.broker.turn import (
     ROUNDS_MAX_COUNT,
     STEPS_MAX_COUNT,
+    STEPS_MAX_S,
     TURN_MAX_COUNT,
     TURN_MAX_S,
     TURN_MIN_S,
@@ -30,8 +31,8 @@ class Ticking:
 
 
 class Step:
-    def __init__(self, done, name, fails=False):
-        self.done, self.name, self.fails = done, name, fails
+    def __init__(self, done, name, fails=False, whose=None):
+        self.done, self.name, self.fails, self.whose = done, name, fails, whose
 
     def run(self):
         if self.fails:
@@ -156,3 +157,62 @@ async def test_a_bug_in_one_of_many_steps_is_logged_and_the_others_are_taken(cap
     await turn.finished()
     assert done == [0, 2, 5, 6]
     assert caplog.text.count("RuntimeError: a bug") == 2
+
+
+async def test_of_more_than_one_turn_takes_each_tenant_has_its_share():
+    clock, done = Ticking(TURN_MAX_S / 10), []
+    turn = Turn(clock)
+    for number in range(100):
+        turn.add(Step(done, f"a{number}", whose="a"))
+    for number in range(3):
+        turn.add(Step(done, f"b{number}", whose="b"))
+    await asyncio.sleep(0)
+    assert done[:6] == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    await turn.finished()
+    assert [name for name in done if name[0] == "a"] == [f"a{number}" for number in range(100)]
+
+
+async def test_tenants_whose_work_waits_in_line_have_the_share_of_each_turn_in_turn():
+    clock, done = Ticking(STEPS_MAX_S / 4), []
+    turn = Turn(clock)
+    for number in range(20):
+        turn.spread(each(range(100), lambda _, name=f"a{number}": done.append(name)), "a")
+    turn.spread(each(range(8), lambda _: done.append("b")), "b")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert done.count("b") == 8
+    assert done.count("a0") == done.count("a1") > 0
+    await turn.finished()
+    assert len(done) == 20 * 100 + 8
+
+
+async def test_what_takes_its_time_after_the_turn_counts_as_if_it_had_taken_it():
+    turn, done = Turn(still), []
+
+    class Writing(Step):
+        def run(self):
+            super().run()
+            turn.deferred_s += TURN_MAX_S / 4
+
+    for number in range(40):
+        turn.add(Writing(done, number))
+    await asyncio.sleep(0)
+    assert 4 <= len(done) <= 6
+    await turn.finished()
+    assert done == list(range(40))
+
+
+async def test_what_is_late_on_purpose_is_done_once_and_at_once_if_it_is_asked_for_meanwhile():
+    turn, done = Turn(still), []
+    late = Step(done, "late", whose="a")
+    for number in range(STEPS_MAX_COUNT):
+        turn.later(Step(done, number, whose="a"))
+    turn.later(late)
+    turn.later(late)
+    turn.add(late)
+    await turn.finished()
+    assert done[0] == "late"
+    assert done.count("late") == 1
+    turn.later(late)
+    await turn.finished()
+    assert done.count("late") == 2

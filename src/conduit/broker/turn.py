@@ -4,6 +4,9 @@ for one turn, in steps.
 What came in a turn is done at its end, within a budget of time. What is over waits in line with other large
 work, which gets a share of every turn, and nothing that comes later waits for that: a message for somebody
 else passes a subscription with 100,000 topics that is being paused.
+
+Where there is more than one turn takes, tenants take turns: of what came one thing of each, and of what waits
+in line one tenant has the share of each turn. So much work of one is little delay for another.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import zip_longest
 from typing import ParamSpec, Protocol, TypeVar
 
 from conduit.errors import Unavailable
@@ -37,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """Something that collects during a turn and acts at its end."""
+    """Something that collects during a turn and acts at its end. `whose`, if it is there, is its tenant."""
 
     def run(self) -> None:
         """Act on what was collected."""
@@ -66,6 +70,20 @@ def each(items: Iterable[T], act: Callable[[T], object]) -> Iterator[None]:
         yield
 
 
+def _whose(work: Work) -> Hashable:
+    return getattr(work, "whose", None)
+
+
+def _in_turn(work: Iterable[Work]) -> Iterable[Work]:
+    """One of each tenant, then the next one of each."""
+    lines: dict[Hashable, list[Work]] = {}
+    for item in work:
+        lines.setdefault(_whose(item), []).append(item)
+    if len(lines) == 1:
+        return work
+    return (item for items in zip_longest(*lines.values()) for item in items if item is not None)
+
+
 def _and_then(steps: Iterator[object], told: Callable[[], object]) -> Iterator[object]:
     try:
         yield from steps
@@ -91,16 +109,20 @@ class Turn:
     `now` is a clock in seconds that goes on while a turn of the loop lasts; the loop's own stands still.
     """
 
-    __slots__ = ("_late", "_now", "_scheduled", "_spread", "_work")
+    __slots__ = ("_late", "_now", "_scheduled", "_spread", "_work", "deferred_s")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         # Insertion order is the order of execution.
         self._work: dict[Work, None] = {}
-        # What was over in its turn; its line is one of those in `_spread`.
-        self._late: OrderedDict[Work, None] = OrderedDict()
-        self._spread: deque[Iterator[object]] = deque()
+        # What was over in its turn, by tenant; its line is one of those in `_spread`.
+        self._late: dict[Hashable, OrderedDict[Work, None]] = {}
+        # By tenant, in the order of their turns.
+        self._spread: OrderedDict[Hashable, deque[Iterator[object]]] = OrderedDict()
         self._scheduled = False
+        self.deferred_s = 0.0
+        """What was done in this turn and takes its time when it is over, such as writes to sockets: added by
+        whoever does that."""
 
     def add(self, work: Work) -> None:
         """Run `work` when the callbacks of this turn are through."""
@@ -109,11 +131,23 @@ class Turn:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.run)
 
-    def spread(self, steps: Iterator[object]) -> None:
+    def later(self, work: Work) -> None:
+        """Run `work` when it is its turn among what is late, unless it is added meanwhile."""
+        whose = _whose(work)
+        late = self._late.get(whose)
+        if late is None:
+            late = self._late[whose] = OrderedDict()
+            self.spread(self._take_late(whose, late), whose)
+        late[work] = None
+
+    def spread(self, steps: Iterator[object], whose: Hashable = None) -> None:
         """Take these steps, each of them short, in as many turns as they need; the first ones at the end of
         this turn. Others take theirs in between: a step looks anew at what it is about. An error ends them
-        all (see `each`)."""
-        self._spread.append(steps)
+        all (see `each`). `whose`: the tenant that it is for."""
+        lines = self._spread.get(whose)
+        if lines is None:
+            lines = self._spread[whose] = deque()
+        lines.append(steps)
         if not self._scheduled:
             self._schedule()
 
@@ -130,7 +164,7 @@ class Turn:
 
     def run(self) -> None:
         """Do it, the oldest first; what is added meanwhile comes then, as long as the turn is short."""
-        until = 0.0
+        until = self.deferred_s = 0.0
         for _ in range(ROUNDS_MAX_COUNT):
             work, self._work = self._work, {}
             if len(work) > _FEW_COUNT or self._spread:
@@ -138,9 +172,9 @@ class Turn:
                 break
             for item in work:
                 guarded(item.run)
-            if not self._work or (until and self._now() >= until):
+            if not self._work or (until and self._time() >= until):
                 break
-            until = until or self._now() + TURN_MIN_S
+            until = until or self._time() + TURN_MIN_S
         self._scheduled = False
         if self._work or self._spread:
             self._schedule()
@@ -150,32 +184,41 @@ class Turn:
         asyncio.get_running_loop().call_soon(self.run)
 
     def _run_within_budget(self, work: dict[Work, None]) -> None:
-        late, until = self._late, self._now() + TURN_MAX_S
-        items = iter(work)
+        late, until = self._late, self._time() + TURN_MAX_S
+        items = iter(_in_turn(work))
         for count, item in enumerate(items, 1):
-            late.pop(item, None)
+            if late and (own := late.get(_whose(item))) is not None:
+                own.pop(item, None)
             guarded(item.run)
-            if count == TURN_MAX_COUNT or self._now() >= until:
+            if count == TURN_MAX_COUNT or self._time() >= until:
                 break
-        is_late = bool(late)
-        late.update(dict.fromkeys(items))
-        if late and not is_late:
-            self._spread.append(self._take_late())
+        for item in items:
+            self.later(item)
         self._take_steps()
 
-    def _take_late(self) -> Iterator[None]:
-        while self._late:
-            work, _ = self._late.popitem(last=False)
+    def _take_late(self, whose: Hashable, late: OrderedDict[Work, None]) -> Iterator[None]:
+        while late:
+            work, _ = late.popitem(last=False)
             guarded(work.run)
             yield
+        del self._late[whose]
 
     def _take_steps(self) -> None:
-        """Those who spread something take turns of the loop one by one."""
-        spread, until, count = self._spread, self._now() + STEPS_MAX_S, 0
+        """Those who spread something take turns of the loop one by one, and so do the tenants for whom."""
+        spread, until, count = self._spread, self._time() + STEPS_MAX_S, 0
         while spread:
-            steps = spread.popleft()
+            whose, lines = next(iter(spread.items()))
+            steps = lines.popleft()
             while _step(steps):
                 count += 1
-                if count == STEPS_MAX_COUNT or self._now() >= until:
-                    spread.append(steps)
+                if count == STEPS_MAX_COUNT or self._time() >= until:
+                    lines.append(steps)
+                    spread.move_to_end(whose)
                     return
+            if lines:
+                spread.move_to_end(whose)
+            else:
+                del spread[whose]
+
+    def _time(self) -> float:
+        return self._now() + self.deferred_s

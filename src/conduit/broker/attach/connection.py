@@ -91,7 +91,7 @@ class Connection:
         self._tenant = tenant
         self._peer = peer
         self._is_closed = False
-        self._reads = Reads(room.engine.turn, room.engine.budget)
+        self._reads = Reads(room.engine.turn, room.engine.budget, room.engine.allowances.of(tenant))
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
         self._shares: dict[tuple[str, str | None], _Share] = {}
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}

@@ -87,8 +87,9 @@ class Account:
         if self._lag is None:
             return
         self._lag.trims = self._lag.coverage.trims
-        turn.spread(each(tuple(unopened.items()), partial(self._count_unopened, unopened)))
-        turn.spread(each(tuple(cursors.values()), self._count))
+        whose = self._lag.coverage.allowance
+        turn.spread(each(tuple(unopened.items()), partial(self._count_unopened, unopened)), whose)
+        turn.spread(each(tuple(cursors.values()), self._count), whose)
 
     def _count(self, cursor: Recorded) -> None:
         if self._lag is not None:

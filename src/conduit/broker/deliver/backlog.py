@@ -1,6 +1,7 @@
 """Cursors that hand out from the log take turns: one of them makes one short step in a turn of the loop.
 
-However many are behind, and however far, what is new waits for one step and not for all of them. While
+However many are behind, and however far, what is new waits for one step and not for all of them. Tenants take
+turns, and the cursors of each in theirs. While
 a commit is under way they all wait, but not for long: the thread that commits then has Python's lock
 for itself. Steps and pages are the smaller, the more they would disturb: subscribers at the end of the
 log, publishers, or nobody.
@@ -9,11 +10,12 @@ log, publishers, or nobody.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from conduit.broker.commits import Commits
 from conduit.broker.turn import guarded
+from conduit.core.rotation import Rotation
 
 # Publishers can keep the store busy without a pause: then there is one step in this time.
 GIVE_WAY_S = 0.002
@@ -42,6 +44,10 @@ GENTLE = Pace(step_count=16, page_count=32)
 class Behind(Protocol):
     """What has messages of the log to hand out."""
 
+    @property
+    def whose(self) -> Hashable:
+        """The tenant that it is for."""
+
     def step(self, max_count: int) -> None:
         """Hand out so many at most; add yourself again if there are more."""
 
@@ -61,7 +67,7 @@ class Backlog:
 
     def __init__(self, commits: Commits) -> None:
         self._commits = commits
-        self._waiting: OrderedDict[Behind, None] = OrderedDict()
+        self._waiting: Rotation[Behind] = Rotation()
         self._scheduled = False
         # Runs out when a commit takes long, or one follows the other.
         self._patience: asyncio.TimerHandle | None = None
@@ -89,12 +95,12 @@ class Backlog:
 
     def add(self, behind: Behind) -> None:
         """Let it make a step when its turn comes; does nothing if it waits for that already."""
-        self._waiting[behind] = None
+        self._waiting.put(behind.whose, behind)
         self._schedule()
 
     def discard(self, behind: Behind) -> None:
         """It has nothing to hand out from the log now."""
-        self._waiting.pop(behind, None)
+        self._waiting.discard(behind.whose, behind)
 
     def committed(self) -> None:
         """Nothing is being committed any more."""
@@ -125,6 +131,6 @@ class Backlog:
     def _step(self) -> None:
         if not self._waiting:
             return
-        behind, _ = self._waiting.popitem(last=False)
+        _, behind = self._waiting.take()
         guarded(behind.step, self.pace_of(behind).step_count)
         self._schedule()

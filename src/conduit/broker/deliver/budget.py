@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import abc
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Protocol
 
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn
+from conduit.core.rotation import Rotation
 
 # What a read is counted as until its page is here, whose size is about that at most (reader.py).
 READ_BYTES = 256 << 10
@@ -30,6 +32,10 @@ class Kept(Protocol):
 
 class Waking(Protocol):
     """Who waits until it may read."""
+
+    @property
+    def whose(self) -> Hashable:
+        """The tenant that it is for."""
 
     def freed(self) -> None:
         """It may be so now; wait again if it is not."""
@@ -62,14 +68,14 @@ class Shelf:
 
 
 class WaitingLine(abc.ABC):
-    """Those who wait until they may read, in the order of coming. A few are told in each turn, as long as
-    they may; so one that needs no read any more holds up nobody."""
+    """Those who wait until they may read, in the order of coming, tenants in turn. A few are told in each
+    turn of the loop, as long as they may; so one that needs no read any more holds up nobody."""
 
     __slots__ = ("_turn", "_waiting")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._waiting: OrderedDict[Waking, None] = OrderedDict()
+        self._waiting: Rotation[Waking] = Rotation()
 
     @abc.abstractmethod
     def _may_tell(self) -> bool:
@@ -77,7 +83,7 @@ class WaitingLine(abc.ABC):
 
     def wait(self, who: Waking) -> None:
         """Have it told. Whoever waits already keeps its place."""
-        self._waiting.setdefault(who)
+        self._waiting.put(who.whose, who)
 
     def freed(self) -> None:
         """They may read, perhaps."""
@@ -89,7 +95,7 @@ class WaitingLine(abc.ABC):
         for _ in range(TOLD_MAX_COUNT):
             if not self._waiting or not self._may_tell():
                 return
-            who, _ = self._waiting.popitem(last=False)
+            _, who = self._waiting.take()
             who.freed()
         self.freed()
 

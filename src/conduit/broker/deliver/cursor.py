@@ -37,6 +37,7 @@ A bug in here is logged by whoever called, and the cursor tries again after a wh
 
 from __future__ import annotations
 
+from conduit.broker.allowances import Allowance
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.deadlines import NEVER
 from conduit.broker.deliver.engine import Engine
@@ -83,6 +84,11 @@ class Cursor:
     @property
     def topic(self) -> Topic:
         return self.feed.topic
+
+    @property
+    def whose(self) -> Allowance:
+        """Its tenant; for those who let tenants take turns."""
+        return self.group.allowance
 
     @property
     def position(self) -> int:

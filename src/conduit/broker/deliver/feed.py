@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from conduit.broker.allowances import Allowance
 from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.backlog import Backlog
@@ -102,6 +103,11 @@ class Feed:
         # Whether there was a message since somebody last looked.
         self.is_used = True
 
+    @property
+    def whose(self) -> Allowance:
+        """Its tenant; for those who let tenants take turns."""
+        return self.topic.allowance
+
     def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
         tail = self._tail
@@ -130,7 +136,7 @@ class Feed:
                 self._write_live(entries)
         waiting, self.waiting = self.waiting, {}
         if len(waiting) > WOKEN_MAX_COUNT:
-            self._tools.turn.spread(each(tuple(waiting), _wake))
+            self._tools.turn.spread(each(tuple(waiting), _wake), self.whose)
         else:
             for follower in waiting:
                 # A bug there costs nobody else their turn, or the messages of it.

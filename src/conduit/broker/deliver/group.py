@@ -118,6 +118,11 @@ class Group:
             self.policy = policy
         self.freed()
 
+    @property
+    def whose(self) -> Allowance:
+        """Its tenant; for those who let tenants take turns."""
+        return self.allowance
+
     # Subscribers ----------------------------------------------------------------------------------
 
     def add(

@@ -7,6 +7,8 @@ bytes. A subscription that several connections share reads for each of them.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from conduit.broker.deliver.budget import READ_BYTES, Budget, WaitingLine, Waking
 from conduit.broker.turn import Turn
 
@@ -20,10 +22,12 @@ IN_USE_MAX_BYTES = 768 << 10
 class Reads(WaitingLine):
     """Counts who is busy, and with how much. Who finds it not free waits here, and is told."""
 
-    __slots__ = ("_budget", "_busy_count", "_in_use_bytes")
+    __slots__ = ("_budget", "_busy_count", "_in_use_bytes", "whose")
 
-    def __init__(self, turn: Turn, budget: Budget) -> None:
+    def __init__(self, turn: Turn, budget: Budget, whose: Hashable = None) -> None:
+        """`whose`: the tenant of the connection."""
         super().__init__(turn)
+        self.whose = whose
         self._budget = budget
         self._busy_count = 0
         self._in_use_bytes = 0

@@ -225,7 +225,7 @@ class Router:
         steps = running.close()
         if sum(1 for _ in islice(steps, CLOSED_MAX_COUNT)) == CLOSED_MAX_COUNT:
             self._closing_count += 1
-            self._engine.turn.spread(self._close(steps))
+            self._engine.turn.spread(self._close(steps), running.group.allowance)
 
     def _close(self, steps: Iterator[None]) -> Iterator[None]:
         yield from steps

@@ -127,7 +127,7 @@ class Running:
         if not self.cursors:
             return
         if self._round is Round.NONE:
-            self._engine.turn.spread(self._go_round())
+            self._engine.turn.spread(self._go_round(), self.group.allowance)
         self._round = Round.AGAIN
 
     def _go_round(self) -> Iterator[None]:
@@ -202,7 +202,7 @@ class Running:
         steps = self._begin_each(outset, topics)
         # What is few is begun when this returns.
         if sum(1 for _ in islice(steps, STEPS_AT_ONCE_COUNT)) == STEPS_AT_ONCE_COUNT:
-            self._engine.turn.spread(steps)
+            self._engine.turn.spread(steps, self.group.allowance)
 
     @property
     def is_over(self) -> bool:
