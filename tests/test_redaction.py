@@ -13,6 +13,7 @@ from conduit import redaction
 from conduit.protocol.frames import Auth
 from conduit.protocol.records import TicketAnswer, TokenAnswer
 from conduit.redaction import redacted, redacted_value
+from conduit.tenancy.keys import NewKey
 from tests.support.credentials import BASE62, api_keys, hidden, tickets, tokens
 
 KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
@@ -226,7 +227,9 @@ def test_a_field_that_holds_itself_comes_to_an_end():
 
 
 @pytest.mark.parametrize(
-    "record", [Auth("abc"), TokenAnswer("abc", "2026"), TicketAnswer("abc", "2026")], ids=repr
+    "record",
+    [Auth("abc"), TokenAnswer("abc", "2026"), TicketAnswer("abc", "2026"), NewKey("id", "abc")],
+    ids=repr,
 )
 def test_records_with_a_secret_do_not_show_it(record):
     assert "abc" not in repr(record)

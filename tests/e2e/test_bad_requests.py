@@ -296,3 +296,10 @@ def test_a_compressed_body_is_refused_and_called_that(api, path):
     answer = api.request("POST", path, body, {"Content-Encoding": "gzip"})
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
     assert api.get("/api/topics/compressed").status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/api/topics", "/ws"])
+def test_no_answer_says_what_the_server_is_made_of(api, path):
+    answer = api.get(path)
+    assert not {"server", "x-powered-by"} & answer.headers.keys()
+    assert "uvicorn" not in answer.body.decode().lower()

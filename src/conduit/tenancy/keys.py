@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from conduit.redaction import MASK
+
 PREFIX = "ck_live_"
 ID_LENGTH = 8
 SECRET_LENGTH = 32
@@ -32,6 +34,9 @@ class NewKey(NamedTuple):
 
     key_id: str
     text: str
+
+    def __repr__(self) -> str:
+        return f"NewKey(key_id={self.key_id!r}, text={MASK!r})"
 
 
 def make_key(choose: Choose, key_id: str | None = None) -> NewKey:
