@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from conduit.grants import Grant
 from conduit.limits import NO_LIMITS
 from conduit.server.context import Context
-from conduit.server.meters import BrokerMeters
 from conduit.server.rest.api import create_api
 from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
 from conduit.tenancy.opening import Tenancy
@@ -104,7 +103,7 @@ async def open_guarded(**limits: Any) -> AsyncIterator[Guarded]:
 
     async with open_port(make_app, **limits) as port:
         clock = port.broker.clock
-        meters = BrokerMeters(port.broker)
+        meters = port.broker.allowances
         registry = Registry(port.store, clock, PEPPER, default_key=DEFAULT_KEY, meters=meters)
         await registry.refresh()
         accounts = Accounts(port.store, registry, clock, PEPPER, secrets.choice)

@@ -118,3 +118,29 @@ async def test_what_a_tenant_uses_is_shown_to_the_operator(guarded: Guarded):
     }
     listed = await guarded.ask("GET", "/api/tenants", operator.text)
     assert listed.json["tenants"][0] == shown.json
+
+
+async def test_statistics_are_those_of_the_caller(guarded: Guarded):
+    acme = await guarded.tenant("acme")
+    theirs, ours, operator = (
+        await guarded.key(by=acme),
+        await guarded.key(),
+        await guarded.operator(),
+    )
+    await guarded.ask("POST", "/api/topics", theirs.text, {"name": "a"})
+    for _ in range(3):
+        await guarded.ask("POST", "/api/publish", theirs.text, {"topic": "a", "payload": 1})
+    await guarded.socket(theirs.text)
+    acting = "X-Conduit-Tenant: acme"
+    for key, more, seen in (
+        (theirs.text, (), (3, 1, 1)),
+        (ours.text, (), (0, 1, 0)),
+        (operator.text, (acting,), (3, 1, 1)),
+    ):
+        answer = (await guarded.ask("GET", "/api/stats", key, None, *more)).json
+        found = (answer["total_messages"], answer["active_topics"], answer["connections"])
+        assert found == seen
+        history = (await guarded.ask("GET", "/api/stats/history", key, None, *more)).json
+        assert history["samples"] == []
+    node = (await guarded.ask("GET", "/api/stats", operator.text)).json
+    assert (node["total_messages"], node["active_topics"]) == (3, 2)

@@ -20,7 +20,6 @@ from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
-from conduit.server.meters import BrokerMeters
 from conduit.server.serving import Server
 from conduit.settings import Settings
 from conduit.storage.base import Store
@@ -97,7 +96,7 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
         token_max_ttl_s=settings.token_max_ttl_s,
         provider=settings.identity_provider,
     )
-    tenancy = await open_tenancy(broker.store, broker.clock, options, BrokerMeters(broker))
+    tenancy = await open_tenancy(broker.store, broker.clock, options, broker.allowances)
     try:
         if await offer_first_key(settings, tenancy):
             (key,) = tenancy.registry.keys(DEFAULT_TENANT)

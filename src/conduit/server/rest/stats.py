@@ -8,11 +8,13 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample
+from conduit.broker.counts import Counts
+from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample, Stats
 from conduit.protocol.codec import format_time
 from conduit.server.rest.access import Anybody
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.replies import answers, reply
+from conduit.tenancy.principal import Principal
 
 router = APIRouter(prefix="/api/stats", tags=["stats"])
 
@@ -24,7 +26,7 @@ class HistoryQuery(QueryModel):
 
 
 class StatsAnswer(msgspec.Struct):
-    """The node now. Rates are means of the last ten seconds; totals count from its start.
+    """The node, or a tenant on it, now. Rates are means of the last ten seconds; totals count from its start.
 
     `backlog`: messages that durable subscriptions have not settled, whether anybody is attached or not.
     """
@@ -82,25 +84,36 @@ def show(sample: Sample) -> SampleAnswer:
     )
 
 
+def _is_of_node(shared: Shared, caller: Principal) -> bool:
+    """Whether it is told of the node: without authentication, and to an operator that names no tenant."""
+    return shared.gate.is_open or (caller.may("admin") and not caller.is_acting)
+
+
 @router.get("", dependencies=[NO_QUERY], responses=answers(StatsAnswer))
-async def stats(shared: Shared, _caller: Anybody) -> Response:
-    """What the node does now."""
+async def stats(shared: Shared, caller: Anybody) -> Response:
+    """What is done now: by the node, or for the caller's tenant on it. To an operator that names none in
+    `X-Conduit-Tenant`, by the node."""
     broker = shared.broker
     now = broker.clock.now()
-    counts, rates, gauges = broker.stats, broker.stats.rates(now), broker.gauges()
+    counts: Stats | Counts
+    if _is_of_node(shared, caller):
+        counts, rates, gauges = broker.stats, broker.stats.rates(now), broker.gauges()
+        connections = shared.connection_count
+    else:
+        counts, rates, gauges, connections = broker.stats_of(caller.tenant)
     return reply(
         StatsAnswer(
             messages_per_sec=rates.published,
             total_messages=counts.published_count,
             active_subscribers=gauges.subscriber_count,
             active_topics=gauges.topic_count,
-            uptime_seconds=round(now - counts.started_at, 3),
+            uptime_seconds=round(now - broker.stats.started_at, 3),
             deliveries_per_sec=rates.delivered,
             acks_per_sec=rates.acked,
             redeliveries_per_sec=rates.redelivered,
             dead_letters_per_sec=rates.dead_lettered,
             backlog=gauges.backlog_count,
-            connections=shared.connection_count,
+            connections=connections,
             total_deliveries=counts.delivered_count,
             total_acks=counts.acked_count,
             total_redeliveries=counts.redelivered_count,
@@ -111,8 +124,10 @@ async def stats(shared: Shared, _caller: Anybody) -> Response:
 
 @router.get("/history", responses=answers(History))
 async def history(
-    shared: Shared, _caller: Anybody, query: Annotated[HistoryQuery, Query()]
+    shared: Shared, caller: Anybody, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
-    """Samples of the last hour, for charts."""
-    samples = list(shared.broker.stats.history)[-query.limit :]
+    """Samples of the last hour, for charts: of the node, or of the caller's tenant since somebody asked."""
+    is_of_node = _is_of_node(shared, caller)
+    found = shared.broker.stats.history if is_of_node else shared.broker.history_of(caller.tenant)
+    samples = list(found)[-query.limit :]
     return reply(History(SAMPLE_INTERVAL_S, [show(sample) for sample in samples]))

@@ -40,21 +40,13 @@ class ChangedTenant(Body):
 
 async def show(shared: Shared, record: TenantRecord) -> TenantAnswer:
     """The tenant as it is answered."""
-    allowance = shared.broker.allowances.of(record.name)
-    letters = await shared.broker.store.dead_tally(record.name, None)
+    usage = msgspec.structs.asdict(await shared.broker.usage_of(record.name))
+    key_count = required(shared).registry.key_count(record.name)
     return TenantAnswer(
         name=record.name,
         created_at=format_time(record.created_at_ms),
         limits=record.limits,
-        usage=Usage(
-            topics=allowance.topics.count,
-            subscriptions=allowance.subscriptions.count,
-            connections=allowance.connections.count,
-            stored_bytes=allowance.stored_bytes,
-            dead_letters=letters.open_count + letters.redriven_count,
-            pending_retries=allowance.pending.count,
-            keys=required(shared).registry.key_count(record.name),
-        ),
+        usage=Usage(**usage, keys=key_count),
     )
 
 
