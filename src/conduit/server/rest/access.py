@@ -1,22 +1,30 @@
 """Who asks, and whether they may: the dependency of every route that is not for everybody.
 
-The front has checked the credential and put the caller into the scope. Here is only whether it has one of the
-rights that the route needs; for which topics is the route's to ask, once it knows the topic.
+The front has checked the credential and put the caller into the scope. Whoever is not known gets no further
+than the `Wall`, whatever a route says, and before anything of the request is read. A route's dependency is
+only whether the caller has one of the rights that the route needs; for which topics is the route's to ask,
+once it knows the topic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ScopeOf
 
 from conduit.errors import Forbidden, NotFound, Unauthenticated
 from conduit.grants import Scope
 from conduit.server.context import Context
 from conduit.server.control import CALLER
+from conduit.server.rest.problems import refused
 from conduit.tenancy.audit import Origin
 from conduit.tenancy.principal import NOT_KNOWN, Principal
+
+# What is answered to everybody; all else needs a credential, also where there is nothing.
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health", "/health/ready", "/ws"})
 
 
 def caller_of(request: Request) -> Principal:
@@ -36,6 +44,24 @@ def known(request: Request) -> Principal:
     if caller.is_over or caller.is_expired(context.wall_ms()):
         raise Unauthenticated(NOT_KNOWN)
     return caller
+
+
+class Wall:
+    """ASGI middleware: what is not for everybody is for nobody who is not known."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: ScopeOf, receive: Receive, send: Send) -> None:
+        """Pass on what may be asked."""
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            request = Request(scope)
+            caller = caller_of(request)
+            if not caller.is_known:
+                answer = await refused(request, caller.refusal(()))
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class Needs:
@@ -65,6 +91,16 @@ Reading = Annotated[Principal, Depends(Needs("manage", "subscribe"))]
 """Of what subscribers may read as well."""
 Operating = Annotated[Principal, Depends(Needs("admin"))]
 Anybody = Annotated[Principal, Depends(Known())]
+
+
+async def _operator(request: Request) -> None:
+    context: Context = request.app.state.context
+    if not context.gate.is_open:
+        caller_of(request).check(("admin",))
+
+
+OPERATOR: Any = Depends(_operator)
+"""Of what is about the whole server; without authentication that is for everybody."""
 
 
 def whole(caller: Principal) -> Principal:

@@ -53,6 +53,7 @@ from conduit.server.rest import (
     topics,
     upgrade,
 )
+from conduit.server.rest.access import Wall
 from conduit.server.rest.edge import Edge
 from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE, Problem
@@ -132,6 +133,7 @@ def create_api(context: Context) -> FastAPI:
     app.include_router(docs.router)
     app.include_router(upgrade.router)
     problems.install(app)
+    app.add_middleware(Wall)
     app.add_middleware(Edge, cors_origin=context.cors_origin)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app

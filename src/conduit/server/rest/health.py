@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 
 from conduit import __version__
 from conduit.server.metrics import CONTENT_TYPE, render
+from conduit.server.rest.access import OPERATOR
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import answers, reply
 
@@ -56,7 +57,7 @@ async def ready(shared: Shared) -> Response:
     return reply(Ready("ready"))
 
 
-@router.get("/metrics", dependencies=[NO_QUERY], response_class=PlainTextResponse)
+@router.get("/metrics", dependencies=[OPERATOR, NO_QUERY], response_class=PlainTextResponse)
 async def metrics(request: Request, shared: Shared) -> Response:
     """The counters of this node in Prometheus' text format."""
     await shared.broker.standings.look()

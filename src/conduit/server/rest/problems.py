@@ -37,12 +37,13 @@ def problem_response(error: ConduitError, identity: str) -> Response:
 
 def install(app: FastAPI) -> None:
     """Let the app answer its errors here."""
-    app.add_exception_handler(ConduitError, _refused)
+    app.add_exception_handler(ConduitError, refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
+    """The answer to an error, counted where what is refused is counted."""
     assert isinstance(error, ConduitError)
     broker = request.app.state.context.broker
     if request.method == "POST" and request.url.path in _PUBLISHES:
@@ -55,7 +56,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return await _refused(request, refusal(error.errors()))
+    return await refused(request, refusal(error.errors()))
 
 
 async def _http(request: Request, error: Exception) -> Response:
