@@ -6,9 +6,11 @@ from conduit.broker.attach.lookups import AT_ONCE_COUNT
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from conduit.storage.dead_letters import DeadFilter
-from tests.broker.kit import Bench, running_broker
+from tests.broker.kit import Bench, Peer, running_broker
 from tests.broker.stores import SlowStore
 from tests.storage.given import letters_count
+
+NO_SUCH_ID = "00000000-0000-7000-8000-000000000000"
 
 
 def ids(peer, *seqs):
@@ -141,6 +143,27 @@ async def test_however_many_acks_must_be_looked_up_none_is_refused_and_few_are_a
         await bench.until(lambda: not connection.verbs.lookups.is_busy)
         view = await bench.broker.subscriptions.get(DEFAULT_TENANT, "s")
         assert (view.in_flight_count, view.topics[0].lag) == (0, 0)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_an_ack_of_another_tenants_message_is_looked_for_as_one_of_none(
+    bench: Bench, is_deleted
+):
+    await bench.subscribe("a")
+    (theirs,) = await bench.publish_many("a", 1)
+    if is_deleted:
+        await bench.broker.topics.delete(DEFAULT_TENANT, "a")
+    peer = Peer()
+    connection = bench.broker.connect("another", peer)
+    for number, message_id in enumerate([theirs.message_id, NO_SUCH_ID]):
+        connection.verbs.ack(Ack(message_id=message_id, ref=f"{number}"))
+        assert connection.verbs.lookups.is_busy
+        assert peer.frames == []
+        await bench.until(lambda: not connection.verbs.lookups.is_busy)
+        (error,) = peer.of("error")
+        assert (error["code"], error["ref"]) == ("unknown_delivery", f"{number}")
+        peer.frames.clear()
+    assert bench.broker.stats.unknown_ack_count == 2
 
 
 async def test_who_acks_up_to_each_copy_that_comes_settles_those_of_all_subscriptions(bench: Bench):

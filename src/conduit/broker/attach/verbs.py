@@ -127,10 +127,8 @@ class Verbs:
         missing: list[str] = []
         for message_id in request.message_ids:
             found = get(message_id)
-            if found is None:
+            if found is None or not self._apply(message_id, found, request, holders):
                 missing.append(message_id)
-            else:
-                self._apply(message_id, found, request, holders)
         if not missing:
             if request.ref is not None:
                 self._answer(request)
@@ -171,23 +169,29 @@ class Verbs:
         place: tuple[int, int],
         request: _Request,
         holders: Collection[Subscriber],
-    ) -> None:
-        """Settle one delivery of the message; keep the reason if this connection has none that is open."""
+    ) -> bool:
+        """Settle one delivery of the message; keep the reason if this connection has none that is open. False
+        if the message is another tenant's: then nothing is known of it."""
         outcome = Outcome.UNKNOWN
         for subscriber in holders:
             settled = subscriber.settle(*place, request.verb)
             if settled is Outcome.DONE:
                 if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
                     request.is_recorded = True
-                return
+                return True
             if settled is Outcome.FULL:
                 request.refuse(Overloaded("too many dead letters wait for the store"))
-                return
+                return True
             if settled is Outcome.STALE:
                 outcome = settled
+        topic = self._catalog.by_id(place[0])
+        if topic is None or topic.tenant != self._tenant:
+            # As what does not exist, it is looked for in the store: an answer that came sooner would tell.
+            return False
         self._engine.stats.late_ack_count += 1
         stale = outcome is Outcome.STALE
         request.refuse(_stale(message_id, request.verb) if stale else _unknown(message_id))
+        return True
 
     def _ack_through(self, frame: frames.Ack) -> None:
         if frame.topic is None or frame.seq is None:
