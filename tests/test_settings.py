@@ -45,6 +45,44 @@ def test_the_environment_of_the_process_is_read_when_none_is_given(monkeypatch):
     assert load_settings().node_id == "from-the-process"
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("*", "*"),
+        ("null", "null"),
+        ("HTTPS://App.Example:443", "https://app.example"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://a.example:80", "https://a.example:80"),
+        (
+            "https://a.example, http://localhost:5173,https://A.example",
+            "https://a.example,http://localhost:5173",
+        ),
+        ("chrome-extension://abcdef,null", "chrome-extension://abcdef,null"),
+    ],
+)
+def test_origins_are_read_as_browsers_spell_them(given, read):
+    assert load_settings({"CORS_ORIGIN": given}).cors_origin == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "app.example",
+        "https://app.example/",
+        "https://app.example/x",
+        "https://a.example,*",
+        "https://a.example,",
+        "https://*.example",
+        "https://me@a.example",
+        "https://bücher.example",
+        "https://a.example https://b.example",
+    ],
+)
+def test_what_is_no_origin_is_refused(given):
+    (problem,) = problems(CORS_ORIGIN=given)
+    assert "separated by commas" in problem
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
         load_settings({}).port = 1

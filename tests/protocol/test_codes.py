@@ -176,5 +176,5 @@ def test_the_table_of_what_any_endpoint_may_answer_has_the_statuses():
         for code, place in codes_that_reach_the_wire("server/")
         if not place.startswith(("server/rest", *OF_FRAMES))
     }
-    assert {"forbidden", "headers_too_large"} <= edge
+    assert {"unsupported_media_type", "headers_too_large"} <= edge
     assert edge - rows.keys() == set()

@@ -18,6 +18,7 @@ from conduit.server.answers import (
     problem_headers,
     request_id,
 )
+from conduit.server.origins import Origins
 
 RECEIPT = Receipt("01-a", "orders.created", 3, "2026-02-23T10:30:00.007Z", 12, "e1", True, False)
 FIELDS = {
@@ -42,7 +43,7 @@ def parse(answer: bytes) -> tuple[str, dict[str, str], bytes]:
 
 
 def test_the_answer_to_a_publish_is_whole():
-    answers = Answers("*")
+    answers = Answers(Origins())
     answers.stamp([(b"date", b"now")])
     first, headers, body = parse(answers.receipt(RECEIPT))
     assert first == "HTTP/1.1 200 OK"
@@ -55,7 +56,7 @@ def test_the_answer_to_a_publish_is_whole():
 
 
 def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else():
-    answers = Answers("*")
+    answers = Answers(Origins())
     for answer in (answers.receipt(RECEIPT), answers.problem(Overloaded("full"), "r1", "close")):
         _, headers, _ = parse(answer)
         assert headers["cache-control"] == "no-store"
@@ -63,7 +64,7 @@ def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else():
 
 
 def test_the_last_answer_says_so():
-    answers = Answers("*")
+    answers = Answers(Origins())
     assert "connection" not in parse(answers.success({}, None))[1]
     for said in ("close", "keep-alive"):
         assert parse(answers.success({}, said))[1]["connection"] == said
@@ -72,13 +73,22 @@ def test_the_last_answer_says_so():
 
 
 def test_an_origin_is_named_and_caches_are_told():
-    _, headers, _ = parse(Answers("https://a.example").receipt(RECEIPT))
-    assert headers["access-control-allow-origin"] == "https://a.example"
-    assert headers["vary"] == "Origin"
+    answers = Answers(Origins("https://a.example,https://b.example"))
+    for origin in ("https://a.example", "https://b.example", "https://evil.example", None):
+        for answer in (
+            answers.receipt(RECEIPT, origin),
+            answers.success({}, "close", origin),
+            answers.problem(Overloaded("full"), "r1", None, origin),
+        ):
+            _, headers, _ = parse(answer)
+            is_named = origin in ("https://a.example", "https://b.example")
+            allowed = headers.get("access-control-allow-origin")
+            assert allowed == (origin if is_named else None)
+            assert headers["vary"] == "Origin"
 
 
 def test_a_newer_date_replaces_the_older():
-    answers = Answers("*")
+    answers = Answers(Origins())
     answers.stamp([(b"date", b"one")])
     answers.stamp([(b"date", b"two")])
     assert parse(answers.receipt(RECEIPT))[1]["date"] == "two"
@@ -105,7 +115,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours():
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_makes_an_answer_with_its_status(code):
     error = RequestError("what happened", code=code)
-    first, headers, body = parse(Answers("*").problem(error, "r1", None))
+    first, headers, body = parse(Answers(Origins()).problem(error, "r1", None))
     status = CODES[code].status
     assert first.startswith(f"HTTP/1.1 {status} ")
     assert headers["content-type"] == "application/problem+json"

@@ -31,7 +31,7 @@ async def test_a_publish_is_answered_with_its_receipt(port, client):
     answer = await client.answer()
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert answer.headers["vary"] == "Origin"
     assert answer.headers["date"] == DATE[1].decode()
     assert (answer.json["topic"], answer.json["seq"]) == ("demo", 1)
     assert (answer.json["durable"], answer.json["duplicate"]) == (False, False)
@@ -73,7 +73,6 @@ async def test_a_refused_publish_is_a_problem_and_the_connection_goes_on(
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == answer.json["request_id"]
-    assert answer.headers["access-control-allow-origin"] == "https://app.example"
     assert (await client.answer()).json["seq"] == 1
     assert port.last_seq == 1
 

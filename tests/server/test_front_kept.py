@@ -28,7 +28,14 @@ WAYS = {
     "a probe that is refused": (request("GET", "/metrics?x=1", BODY), 400),
     "no JSON": (request("POST", "/api/topics", BODY), 400),
     "a preflight": (
-        request("OPTIONS", "/api/topics", BODY, "Origin: x", "Access-Control-Request-Method: GET"),
+        request(
+            "OPTIONS",
+            "/api/topics",
+            BODY,
+            "Origin: https://app.example",
+            "Content-Type: application/json",
+            "Access-Control-Request-Method: GET",
+        ),
         204,
     ),
     "encoded": (request("POST", "/api/publish", BODY, "Content-Encoding: gzip"), 415),

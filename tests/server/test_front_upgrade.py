@@ -138,7 +138,6 @@ async def test_a_bad_upgrade_is_refused_and_what_follows_is_not_read_as_http(
 
 
 async def test_a_page_of_another_origin_is_told_403(port, client):
-    port.context.cors_origin = "https://app.example"
     await client.send(request("GET", "/ws", None, *UPGRADE, "Origin: https://evil.example"))
     answer = await client.answer()
     assert (answer.status, answer.json["code"]) == (403, "forbidden")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.errors import InvalidRequest, RequestError
-from conduit.server.handshake import check_origin, check_upgrade
+from conduit.errors import InvalidRequest
+from conduit.server.handshake import check_upgrade
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 GOOD = {
@@ -60,18 +60,3 @@ def test_a_request_that_does_not_ask_for_an_upgrade_is_told_to(name: str):
     with pytest.raises(InvalidRequest) as refusal:
         check_upgrade(headers)
     assert refusal.value.code == "upgrade_required"
-
-
-@pytest.mark.parametrize("allowed", ["*", "https://app.example"])
-@pytest.mark.parametrize("headers", [{}, {"origin": "https://app.example"}])
-def test_who_is_no_browser_or_of_the_origin_may_connect(headers: dict[str, str], allowed: str):
-    check_origin(headers, allowed)
-
-
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://app.example", "https://app.example.evil", "null", ""]
-)
-def test_a_page_of_another_origin_may_not_connect(origin: str):
-    with pytest.raises(RequestError) as caught:
-        check_origin({"origin": origin}, "https://app.example")
-    assert caught.value.code == "forbidden"

@@ -59,18 +59,38 @@ async def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_preflight_is_answered_for_every_method_of_the_api(api: Api):
+async def test_a_preflight_is_answered_with_what_the_api_has(api: Api):
     answer = await preflight(api, **{"access-control-request-headers": "content-type,x-any"})
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["access-control-allow-methods"] == "GET, POST, PATCH, DELETE"
-    assert answer.headers["access-control-allow-headers"] == "content-type,x-any"
+    allowed = answer.headers["access-control-allow-headers"].split(", ")
+    assert {"authorization", "content-type", "idempotency-key", "x-api-key"} < set(allowed)
+    assert "x-any" not in allowed
+    assert "access-control-allow-credentials" not in answer.headers
 
 
-async def test_one_origin_is_named_and_caches_are_told():
-    async with running_api(cors_origin=ORIGIN) as api:
-        for answer in (await api.send("GET", "/health"), await preflight(api)):
-            assert answer.headers["access-control-allow-origin"] == ORIGIN
-            assert answer.headers["vary"] == "Origin"
+async def test_each_origin_is_named_to_its_pages_and_caches_are_told():
+    other = "http://localhost:5173"
+    async with running_api(cors_origin=f"{ORIGIN},{other}") as api:
+        for origin in (ORIGIN, other):
+            for answer in (
+                await api.send("GET", "/health", headers={"origin": origin}),
+                await preflight(api, origin=origin),
+            ):
+                assert answer.headers["access-control-allow-origin"] == origin
+                assert answer.headers["vary"] == "Origin"
+        answer = await api.send("GET", "/health")
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["vary"] == "Origin"
+
+
+async def test_a_page_reaches_into_a_private_network_only_where_it_is_named(api: Api):
+    asked = {"access-control-request-private-network": "true"}
+    given = "access-control-allow-private-network"
+    assert given not in (await preflight(api, **asked)).headers
+    async with running_api(cors_origin=ORIGIN) as strict:
+        assert (await preflight(strict, **asked)).headers[given] == "true"
+        assert given not in (await preflight(strict)).headers
 
 
 @pytest.mark.parametrize("path", ["/x", "/api", "/api/topics/", "/api/topics/a/b", "/API/TOPICS"])

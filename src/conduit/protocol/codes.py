@@ -60,7 +60,7 @@ CODES: dict[str, Code] = {
     "method_not_allowed": Code(405, "The address does not take this method"),
     "request_timeout": Code(408, "The request did not arrive in time", retryable=True),
     "payload_too_large": Code(413, "The body or payload is over the limit"),
-    "unsupported_media_type": Code(415, "The body has a content coding, which is not read"),
+    "unsupported_media_type": Code(415, "The body is not JSON, or has a content coding"),
     "headers_too_large": Code(431, "The request's headers are over the limit"),
     "upgrade_required": Code(426, "The address speaks WebSocket version 13"),
     # Topics and messages

@@ -18,6 +18,7 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
 from conduit.protocol.records import Receipt
 from conduit.redaction import redacted
+from conduit.server.origins import Origins
 
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"
@@ -99,28 +100,21 @@ def problem_headers(error: ConduitError, identity: str) -> dict[str, str]:
     if error.code == "upgrade_required":
         headers |= _UPGRADE_HEADERS
     if error.code == "unsupported_media_type":
-        # RFC 9110 §15.5.16 wants the same of codings.
-        headers["accept-encoding"] = "identity"
-    return headers
-
-
-def cors_headers(origin: str) -> dict[str, str]:
-    """The headers that let pages of `origin` read an answer; `*` is any."""
-    headers = {
-        "access-control-allow-origin": origin,
-        "access-control-expose-headers": f"{REQUEST_ID_HEADER}, retry-after",
-    }
-    if origin != "*":
-        # A cache must not give one origin's answer to another.
-        headers["vary"] = "Origin"
+        # RFC 9110 §15.5.16 wants the same of codings and types.
+        if error.field == "Content-Type":
+            headers["accept"] = "application/json"
+        else:
+            headers["accept-encoding"] = "identity"
     return headers
 
 
 class Answers:
-    """Builds whole answers; one serves all connections of a server."""
+    """Builds whole answers; one serves all connections of a server. `origin` is that of the request: it is
+    named if its pages may read the answer."""
 
-    def __init__(self, cors_origin: str) -> None:
-        self._cors = _lines({**SAFE_HEADERS, **cors_headers(cors_origin)})
+    def __init__(self, origins: Origins) -> None:
+        self._cors = _lines({**SAFE_HEADERS, **origins.common})
+        self._origins = origins.lines
         self.server_headers: list[tuple[bytes, bytes]] | None = None
         """The list last given to `stamp`, so that a caller can see whether there is a newer one."""
         self.stamp([])
@@ -131,33 +125,44 @@ class Answers:
         known = {name.decode(): value.decode() for name, value in server_headers}
         self._common = common = _lines(known) + self._cors
         success = f"HTTP/1.1 200 OK\r\n{common}content-type: application/json\r\n"
-        self._success = f"{success}content-length: ".encode()
+        self._success = success.encode()
         self._successes = {
-            connection: f"{success}connection: {connection}\r\ncontent-length: ".encode()
+            connection: f"{success}connection: {connection}\r\n".encode()
             for connection in ("close", "keep-alive")
         }
 
-    def receipt(self, receipt: Receipt) -> bytes:
+    def receipt(self, receipt: Receipt, origin: str | None = None) -> bytes:
         """The answer to a publish."""
-        body = encode_json(receipt)
-        return b"%b%d\r\n\r\n%b" % (self._success, len(body), body)
+        # As `_whole` does it: this is the way of every publish.
+        body, allowed = encode_json(receipt), self._origins.get(origin, b"")
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (self._success, allowed, len(body), body)
 
-    def success(self, content: object, connection: Keeping | None) -> bytes:
+    def success(
+        self, content: object, connection: Keeping | None, origin: str | None = None
+    ) -> bytes:
         """A 200 with its content as JSON; `connection` is what it says about that, None for nothing."""
-        body = encode_json(content)
         start = self._success if connection is None else self._successes[connection]
-        return b"%b%d\r\n\r\n%b" % (start, len(body), body)
+        return _whole(start, self._origins.get(origin, b""), encode_json(content))
 
-    def problem(self, error: ConduitError, identity: str, connection: Keeping | None) -> bytes:
+    def problem(
+        self,
+        error: ConduitError,
+        identity: str,
+        connection: Keeping | None,
+        origin: str | None = None,
+    ) -> bytes:
         """An error as `problem` and `problem_headers` say; `connection` as in `success`."""
         status, content = problem(error, identity)
         body = encode_json(content)
         headers = problem_headers(error, identity)
         if connection is not None:
             headers["connection"] = connection
-        headers["content-length"] = str(len(body))
-        start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        return f"{start}{self._common}{_lines(headers)}\r\n".encode() + body
+        start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{self._common}{_lines(headers)}"
+        return _whole(start.encode(), self._origins.get(origin, b""), body)
+
+
+def _whole(start: bytes, allowed: bytes, body: bytes) -> bytes:
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, allowed, len(body), body)
 
 
 def _lines(headers: Mapping[str, str]) -> str:

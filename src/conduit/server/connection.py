@@ -135,10 +135,12 @@ class HttpConnection(Watched):
 
     def fail(self, slot: Slot, error: ConduitError) -> None:
         """Answer with a problem; a StateError is logged with its traceback."""
-        identity = request_id(slot.head.request_id if slot.head is not None else None)
+        head = slot.head
+        identity = request_id(None if head is None else head.request_id)
         if isinstance(error, StateError):
             logger.error("request %s failed", identity, exc_info=error)
-        self.fill(slot, self.answers.problem(error, identity, self.keeping(slot)))
+        origin = None if head is None else head.origin
+        self.fill(slot, self.answers.problem(error, identity, self.keeping(slot), origin))
 
     def keeping(self, slot: Slot) -> Keeping | None:
         """What this answer should say of the connection: whether it ends with it, or is kept for HTTP/1.0."""
@@ -151,11 +153,13 @@ class HttpConnection(Watched):
         self._ending = True
         if self._framer.is_publish or (self._held is not None and self._held.head.is_publish):
             self.context.broker.refused_publishes.add(error)
+        head = self._framer.head
         self._framer.forget()
         if self._held is not None:
+            head = self._held.head
             self._held = None
             self.free()
-        slot = Slot(None, None)
+        slot = Slot(head, None)
         self.enqueue(slot)
         self.fail(slot, error)
 
@@ -281,6 +285,8 @@ class HttpConnection(Watched):
             self._transport.pause_reading()
 
     def _admit(self, head: Head, credential: bytes | None) -> Principal:
+        if head.is_of_page:
+            self.context.origins.check(head.headers)
         return self.context.gate.admit(head, credential, self._transport)
 
     def _take(self, request: Request) -> None:

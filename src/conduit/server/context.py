@@ -22,6 +22,7 @@ from conduit.server.collecting import Pauses
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.gate import Gate
 from conduit.server.intake import Intake
+from conduit.server.origins import ANY, Origins
 from conduit.server.slow import SlowClosed
 from conduit.server.unsigned import Unsigned
 from conduit.tenancy.audit import Audit
@@ -121,14 +122,14 @@ class Context:
         limits: Limits,
         *,
         default_retention: Retention = NO_BOUNDS,
-        cors_origin: str = "*",
+        cors_origin: str = ANY,
         node_id: str = "node",
         spare_max_count: int = SPARE_MAX_COUNT,
     ) -> None:
         self.broker = broker
         self.limits = limits
         self.default_retention = default_retention
-        self.cors_origin = cors_origin
+        self.origins = Origins(cors_origin)
         self.node_id = node_id
         self.timing = Timing(
             ping_interval_s=limits.ping_interval_s,
@@ -177,6 +178,7 @@ class Context:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
         self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing)
+        self.origins.has_auth = True
 
     def not_ready(self) -> Unavailable | None:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""

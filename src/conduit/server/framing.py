@@ -22,8 +22,8 @@ from conduit.server.head import (
 )
 from conduit.tenancy.principal import Principal
 
-# Whose bodies may be as large as a batch: one that is encoded may be one, and hears why it is refused.
-_LARGE = frozenset({Route.BATCH, Route.ENCODED})
+# Whose bodies may be as large as a batch: one that is not read may be one, and hears why it is refused.
+_LARGE = frozenset({Route.BATCH, Route.ENCODED, Route.MISTYPED})
 # A body that came in parts and is larger is given out as it is: a copy of 8 MB takes 2 ms, and the last byte
 # of many may come in one turn.
 COPIED_MAX_BYTES = 16 * 1024
@@ -165,6 +165,11 @@ class Framer:
         if self._head is not None:
             return Phase.BODY
         return Phase.HEAD if self.has_input else Phase.IDLE
+
+    @property
+    def head(self) -> Head | None:
+        """Of the request whose body is incomplete."""
+        return self._head
 
     @property
     def is_publish(self) -> bool:

@@ -25,7 +25,7 @@ from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
 from conduit.server.framing import COPIED_MAX_BYTES, Request
-from conduit.server.handshake import accept, check_origin, check_upgrade, ticket_in
+from conduit.server.handshake import accept, check_upgrade, ticket_in
 from conduit.server.head import Head, Route
 from conduit.server.session import Session
 from conduit.server.slot import Slot
@@ -34,6 +34,7 @@ _PUBLISH = Route.PUBLISH
 _PUBLISHING: tuple[Scope, ...] = ("publish",)
 # A publish with a larger body, which takes 0.1 ms and more, waits for its turn. A smaller one is `bytes`.
 SMALL_MAX_BYTES = COPIED_MAX_BYTES
+_NOT_READ = frozenset({Route.ENCODED, Route.MISTYPED})
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +45,7 @@ def make_front(context: Context) -> type[Front]:
         __slots__ = ()
 
     BoundFront.context = context
-    BoundFront.answers = Answers(context.cors_origin)
+    BoundFront.answers = Answers(context.origins)
     return BoundFront
 
 
@@ -73,8 +74,8 @@ class Front(HttpConnection):
                 slot = Slot(head, None)
                 self.enqueue(slot)
                 self.fail(slot, caller.refusal(()))
-            elif head.route is Route.ENCODED:
-                self._refuse_encoded(head)
+            elif head.route in _NOT_READ:
+                self._refuse_body(head)
             else:
                 self.hold(request)
             return
@@ -123,7 +124,8 @@ class Front(HttpConnection):
             return
         else:
             content = BatchAnswer(outcome) if isinstance(outcome, list) else outcome
-            self.fill(slot, self.answers.success(content, self.keeping(slot)))
+            keeping, origin = self.keeping(slot), slot.head.origin
+            self.fill(slot, self.answers.success(content, keeping, origin))
 
     def leave(self) -> bytes:
         """See `HttpConnection`."""
@@ -198,13 +200,18 @@ class Front(HttpConnection):
         self.context.broker.refused_publishes.add(error)
         slot.answer(error)
 
-    def _refuse_encoded(self, head: Head) -> None:
+    def _refuse_body(self, head: Head) -> None:
         slot = Slot(head, None)
         self.enqueue(slot)
-        coding = head.headers["content-encoding"]
-        detail = f"bodies are not decoded here: send it without Content-Encoding, not as {coding!r}"
-        code, field = "unsupported_media_type", "Content-Encoding"
-        error = RequestError(detail, code=code, field=field)
+        if head.route is Route.ENCODED:
+            field, given = "Content-Encoding", head.headers["content-encoding"]
+            detail = (
+                f"bodies are not decoded here: send it without Content-Encoding, not as {given!r}"
+            )
+        else:
+            field, given = "Content-Type", head.headers.get("content-type", "")
+            detail = f"send the body with Content-Type: application/json, not {given!r}"
+        error = RequestError(detail, code="unsupported_media_type", field=field)
         if head.is_publish:
             self.context.broker.refused_publishes.add(error)
         self.fail(slot, error)
@@ -217,7 +224,6 @@ class Front(HttpConnection):
             if self.context.is_stopping:
                 raise Unavailable("the server is stopping", code="shutting_down")
             key = check_upgrade(head.headers)
-            check_origin(head.headers, self.context.cors_origin)
             if not head.wants_upgrade:
                 raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
             ticket = ticket_in(head.target)
@@ -260,6 +266,6 @@ class _Publish(Slot, eq=False, gc=False):
     def answer(self, outcome: Receipt | list[Receipt] | ConduitError) -> None:
         front = self.front
         if isinstance(outcome, Receipt) and not (front._ending or self.head.says_kept):
-            front.fill(self, front.answers.receipt(outcome))
+            front.fill(self, front.answers.receipt(outcome, self.head.origin))
         else:
             front.answer(self, outcome)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from picows import WSAutoPingStrategy
 
-from conduit.errors import InvalidRequest, RequestError
+from conduit.errors import InvalidRequest
 from conduit.server.incoming import Incoming
 from conduit.server.intake import Intake
 from conduit.server.websocket import WebSocket
@@ -62,21 +62,6 @@ def ticket_in(target: bytes) -> bytes | None:
     """The ticket in an address; None for none."""
     found = _TICKET.search(target)
     return None if found is None else found[1]
-
-
-def check_origin(headers: Mapping[str, str], allowed: str) -> None:
-    """Judge who asks, by the header that every browser sends and no page can change; other clients send
-    none. Browsers ask for no permission before they open a WebSocket, as they do before other requests.
-
-    `allowed` is one origin, or `*`. Raises RequestError `forbidden`.
-    """
-    origin = headers.get("origin")
-    if origin is not None and allowed not in ("*", origin.strip()):
-        raise RequestError(
-            f"pages of {allowed} may connect, and no others; CORS_ORIGIN says which",
-            code="forbidden",
-            field="Origin",
-        )
 
 
 def accept(

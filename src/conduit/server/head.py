@@ -39,6 +39,11 @@ _WEBSOCKET_PATH = b"/ws"
 _MODERN = b" HTTP/1.1"
 _NO_CODING = frozenset({"", "identity"})
 _OPEN = frozenset({b"/", b"/docs", b"/openapi.json", b"/health", b"/health/ready", _WEBSOCKET_PATH})
+# Every browser sends one of them with whatever a page asks for that could change anything.
+_PAGE_HEADERS = frozenset({"origin", "sec-fetch-site"})
+_JSON = re.compile(r"application/(?:[\w.!#$&^-]+\+)?json")
+# What `curl -d` says of any body.
+_FORM = "application/x-www-form-urlencoded"
 _PROBE_METHODS = frozenset({b"GET", b"HEAD"})
 
 
@@ -54,6 +59,8 @@ class Route(enum.Enum):
     """A probe that costs more: the metrics."""
     ENCODED = enum.auto()
     """Nobody: its body has a content coding, and bodies are read as they are."""
+    MISTYPED = enum.auto()
+    """Nobody: its body is no JSON, as it says itself, or comes from a page that does not say it is."""
     CONTROL = enum.auto()
 
 
@@ -80,6 +87,9 @@ class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     wants_upgrade: bool
     idempotency_key: str | None
     request_id: str | None
+    origin: str | None
+    is_of_page: bool
+    """Whether a browser asks for a page, or says so."""
     headers: dict[str, str]
     """Names in lower case, repeated ones joined by a comma where they may be repeated."""
     is_open: bool
@@ -123,8 +133,9 @@ def parse_head(raw: bytes) -> Head:
     # RFC 9112 §9.3. The control plane gets it as HTTP/1.1, because uvicorn keeps no other.
     says_kept = not modern and "keep-alive" in connection and "close" not in connection
     route = _route(lines.method, lines.url)
-    if (content_length or chunked) and route is not Route.WEBSOCKET and _is_encoded(headers):
-        route = Route.ENCODED
+    is_of_page = not _PAGE_HEADERS.isdisjoint(headers)
+    if (content_length or chunked) and route is not Route.WEBSOCKET:
+        route = _readable(route, headers, is_of_page=is_of_page)
     return Head(
         route=route,
         content_length=content_length,
@@ -135,6 +146,8 @@ def parse_head(raw: bytes) -> Head:
         wants_upgrade=modern and "upgrade" in connection and "upgrade" in headers,
         idempotency_key=headers.get("idempotency-key"),
         request_id=headers.get("x-request-id"),
+        origin=headers.get("origin"),
+        is_of_page=is_of_page,
         headers=headers,
         is_open=_is_open(lines.method, lines.url),
         forward=b"%b %b%b\r\n%b"
@@ -248,8 +261,15 @@ def _is_chunked(headers: dict[str, str], modern: bool) -> bool:
     return True
 
 
-def _is_encoded(headers: dict[str, str]) -> bool:
-    return not _NO_CODING.issuperset(_tokens(headers, "content-encoding"))
+def _readable(route: Route, headers: dict[str, str], *, is_of_page: bool) -> Route:
+    """The route of a request with a body, unless the body is none that is read."""
+    if not _NO_CODING.issuperset(_tokens(headers, "content-encoding")):
+        return Route.ENCODED
+    media_type = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+    # A page may send what is no JSON, or has no type, without being asked where it comes from.
+    if _JSON.fullmatch(media_type) or (media_type in ("", _FORM) and not is_of_page):
+        return route
+    return Route.MISTYPED
 
 
 def _tokens(headers: dict[str, str], name: str) -> list[str]:

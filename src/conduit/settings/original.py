@@ -13,7 +13,9 @@ from conduit.settings.types import Group
 
 # Of what others could try to guess.
 SECRET_MIN_CHARS = 16
-_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@,\"]+")
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<place>[!-~]+)")
+_NO_PLACE = frozenset('/?#@,"\\*')
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NODE_ID = re.compile(r"[!-~]{1,255}")
 
 
@@ -25,6 +27,19 @@ def check_secret(secret: SecretStr) -> SecretStr:
             f"must have {SECRET_MIN_CHARS} characters or more, all printable and no blanks"
         )
     return secret
+
+
+def _origin(text: str) -> str:
+    """As browsers spell it. Raises ValueError."""
+    origin = text.strip().lower()
+    found = _ORIGIN.fullmatch(origin)
+    if origin == "null":
+        return origin
+    if found is None or not _NO_PLACE.isdisjoint(found["place"]):
+        raise ValueError(
+            "must be * or origins such as https://app.example, without a path, separated by commas"
+        )
+    return f"{found['scheme']}://{found['place'].removesuffix(_DEFAULT_PORTS.get(found['scheme'], '/'))}"
 
 
 class Original(Group):
@@ -76,8 +91,8 @@ class Original(Group):
     )
     cors_origin: str = Field(
         "*",
-        description="The origin whose pages may call, and connect to `/ws`, as `https://app.example`; "
-        "`*`: any.",
+        description="The origins whose pages may call, and connect to `/ws`, separated by commas, as "
+        "`https://app.example`; `*`: any.",
         alias="CORS_ORIGIN",
     )
 
@@ -107,10 +122,10 @@ class Original(Group):
 
     @field_validator("cors_origin")
     @classmethod
-    def _one_origin(cls, origin: str) -> str:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError("must be * or one origin such as https://app.example, without a path")
-        return origin
+    def _known_origins(cls, text: str) -> str:
+        if text.strip() == "*":
+            return "*"
+        return ",".join(dict.fromkeys(_origin(each) for each in text.split(",")))
 
     @property
     def database_path(self) -> Path | None:

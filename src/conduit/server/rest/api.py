@@ -134,7 +134,7 @@ def create_api(context: Context) -> FastAPI:
     app.include_router(upgrade.router)
     problems.install(app)
     app.add_middleware(Wall)
-    app.add_middleware(Edge, cors_origin=context.cors_origin)
+    app.add_middleware(Edge, origins=context.origins)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

@@ -18,7 +18,8 @@ from conduit.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, cors_headers, request_id
+from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, request_id
+from conduit.server.origins import Origins
 from conduit.server.rest.problems import METHODS, problem_response
 
 logger = logging.getLogger(__name__)
@@ -28,14 +29,24 @@ ANSWER_TIMEOUT_S = 20.0
 _SAFE_METHODS = frozenset({"GET", "OPTIONS"})
 # How long a browser may remember a preflight.
 _PREFLIGHT_MAX_AGE_S = 600
+# What requests may have; browsers ask only for those that need leave.
+ALLOWED_HEADERS = (
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-api-key",
+    "x-conduit-tenant",
+    "x-request-id",
+)
+_PRIVATE_NETWORK = "access-control-request-private-network"
 
 
 class Edge:
     """ASGI middleware around everything else, errors included."""
 
-    def __init__(self, app: ASGIApp, cors_origin: str) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
         self._app = app
-        self._headers = {**SAFE_HEADERS, **cors_headers(cors_origin)}
+        self._origins = origins
         # Requests that are being served.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,12 +61,17 @@ class Edge:
             scope = {**scope, "method": "GET"}
         identity = request_id(asked.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identity
-        # Every body is JSON, whatever the header says: `curl -d` says that it is a form.
+        # Every body is JSON: what is said to be none does not come here, but for `curl -d`, which says of
+        # everything that it is a form.
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
         scope["headers"].append((b"content-type", b"application/json"))
-        answer = _Answer(send, {**self._headers, REQUEST_ID_HEADER: identity})
+        origin = asked.get("origin")
+        headers = {**SAFE_HEADERS, **self._origins.headers(origin), REQUEST_ID_HEADER: identity}
+        answer = _Answer(send, headers)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
-            await answer.preflight(asked.get("access-control-request-headers", ""))
+            # A page of the internet may reach into a private network if it is named, not where all may.
+            is_named = _PRIVATE_NETWORK in asked and self._origins.names(origin)
+            await answer.preflight(to_private_network=is_named)
             return
         work = asyncio.get_running_loop().create_task(self._served(scope, receive, answer))
         self._tasks.add(work)
@@ -147,12 +163,14 @@ class _Answer:
             MutableHeaders(scope=message).update(self._headers)
         await self._send(message)
 
-    async def preflight(self, asked_headers: str) -> None:
-        """Allow what the API has; whatever headers the page wants to send do no harm."""
+    async def preflight(self, *, to_private_network: bool) -> None:
+        """Allow what the API has."""
         self._headers |= {
             "access-control-allow-methods": ", ".join(METHODS),
-            "access-control-allow-headers": asked_headers or "content-type",
+            "access-control-allow-headers": ", ".join(ALLOWED_HEADERS),
             "access-control-max-age": str(_PREFLIGHT_MAX_AGE_S),
         }
+        if to_private_network:
+            self._headers["access-control-allow-private-network"] = "true"
         await self.send({"type": "http.response.start", "status": 204, "headers": []})
         await self.send({"type": "http.response.body", "body": b""})
