@@ -87,7 +87,9 @@ def test_a_line_of_the_log_says_where_the_file_and_the_docs_are(tmp_path):
     ) as server:
         wanted = (
             f"Conduit {__version__} listens on http://0.0.0.0:{server.port}; "
-            f"docs: http://localhost:{server.port}/docs; store: sqlite, {tmp_path}/x.db"
+            f"docs: http://localhost:{server.port}/docs; store: sqlite, {tmp_path}/x.db; "
+            "auth: none, so any web page that you visit can use this server; "
+            "restrict it with CORS_ORIGIN or ENABLE_AUTH=true"
         )
         until(lambda: wanted in _events(server))
         assert Api(f"http://localhost:{server.port}").get("/docs").status == 200
@@ -155,6 +157,25 @@ def test_cors_origin_restricts_websockets_to_pages_of_one_origin():
             pass
         answer = refused.value.response
         assert (answer.status_code, json.loads(answer.body)["code"]) == (403, "forbidden")
+
+
+def test_a_server_that_everybody_reaches_without_a_key_says_so_loudly():
+    warning = "whoever reaches this port can read, publish and delete everything"
+    with running_server(CONDUIT_HOST="0.0.0.0", CONDUIT_LOG_LEVEL="warning") as server:
+        until(lambda: warning in server.log_text())
+        auth = Api(server.url).get("/health").json["auth"]
+        assert auth == {"enabled": False, "open_to": "network", "pages": "any"}
+    with running_server(CORS_ORIGIN=ORIGIN) as server:
+        until(lambda: "; auth: none" in server.log_text())
+        assert warning not in server.log_text()
+        assert "any web page" not in server.log_text()
+        auth = Api(server.url).get("/health").json["auth"]
+        assert auth == {"enabled": False, "open_to": "loopback", "pages": "named"}
+    with running_server(
+        CONDUIT_HOST="0.0.0.0", ENABLE_AUTH="true", DEFAULT_API_KEY="0123456789abcdef"
+    ) as server:
+        until(lambda: "; auth: keys and tokens" in server.log_text())
+        assert warning not in server.log_text()
 
 
 def test_an_unknown_conduit_variable_is_warned_about_by_name():

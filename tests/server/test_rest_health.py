@@ -46,7 +46,8 @@ async def metric(api: Api, name: str) -> float:
 async def test_health_names_the_version_the_node_and_the_store(api: Api):
     body = await api.get("/health")
     store = body.pop("store")
-    assert body == {"status": "ok", "version": __version__, "node_id": "node-1"}
+    auth = {"enabled": False, "open_to": "loopback", "pages": "any"}
+    assert body == {"status": "ok", "version": __version__, "node_id": "node-1", "auth": auth}
     assert (store["kind"], store["durable"]) == ("memory", False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from time import monotonic
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
+from conduit.server.exposure import Exposure, exposure
 from conduit.server.gate import Gate
 from conduit.server.intake import Intake
 from conduit.server.origins import ANY, Origins
@@ -169,10 +171,16 @@ class Context:
         self.accepting = Accepting()
         self.pauses = Pauses()
         """Of the garbage collector."""
+        self.exposure = exposure((), self.origins, has_auth=False)
         self.ready = False
         """False before the store is open and from the first signal on."""
         self.is_stopping = False
         """Whether new WebSockets are refused: not while it drains, although it is not ready."""
+
+    def listens(self, addresses: Iterable[str]) -> Exposure:
+        """The server listens on these, from now on. Returns what that means."""
+        self.exposure = exposure(addresses, self.origins, has_auth=not self.gate.is_open)
+        return self.exposure
 
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""

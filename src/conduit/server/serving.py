@@ -160,15 +160,19 @@ class Server(uvicorn.Server):
         self._collecting.start()
         self._sweep()
         self._context.ready = not self.should_exit and self._draining is None
-        for each in sockets or ():
-            host, port = each.getsockname()[:2]
+        names = [each.getsockname()[:2] for each in sockets or ()]
+        exposure = self._context.listens([host for host, _ in names])
+        for host, port in names:
             logger.info(
-                "Conduit %s listens on %s; docs: %s/docs; %s",
+                "Conduit %s listens on %s; docs: %s/docs; %s; %s",
                 __version__,
                 _url(host, port),
                 _url(_ANY.get(host, host), port),
                 self._kept,
+                exposure.told,
             )
+        if exposure.warning is not None:
+            logger.warning(exposure.warning)
 
     @property
     def _kept(self) -> str:

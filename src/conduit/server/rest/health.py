@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from conduit import __version__
+from conduit.server.exposure import Exposure
 from conduit.server.metrics import CONTENT_TYPE, render
 from conduit.server.rest.access import OPERATOR
 from conduit.server.rest.inputs import NO_QUERY, Shared
@@ -19,13 +20,14 @@ router = APIRouter(tags=["health"])
 
 class Health(msgspec.Struct):
     """The process runs. `store` has `kind`, `durable`, the settings that durability rests on, and how much
-    room it takes.
+    room it takes; `auth` says who may do everything.
     """
 
     status: Literal["ok"]
     version: str
     node_id: str
     store: dict[str, Any]
+    auth: Exposure
 
 
 class Ready(msgspec.Struct):
@@ -39,7 +41,7 @@ async def health(shared: Shared) -> Response:
     """Whether the process runs, and what it runs on."""
     sizes = msgspec.to_builtins(shared.broker.sizes) or {}
     store = {**shared.broker.store.describe(), **sizes}
-    return reply(Health("ok", __version__, shared.node_id, store))
+    return reply(Health("ok", __version__, shared.node_id, store, shared.exposure))
 
 
 @router.get(
