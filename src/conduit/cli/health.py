@@ -36,10 +36,10 @@ def health(server: Server, wait_s: float | None, output: str | None) -> None:
         {
             "status": lambda status: status["status"],
             "ready": lambda status: status["ready"],
-            "version": lambda status: status["version"],
-            "node": lambda status: status["node_id"],
-            "store": lambda status: status["store"]["kind"],
-            "durable": lambda status: status["store"]["durable"],
+            "version": lambda status: status.get("version"),
+            "node": lambda status: status.get("node_id"),
+            "store": lambda status: status.get("store", {}).get("kind"),
+            "durable": lambda status: status.get("store", {}).get("durable"),
         },
         output,
     )

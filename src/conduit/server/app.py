@@ -62,16 +62,20 @@ def run(settings: Settings, *, may_color: bool = True) -> None:
 async def _serve(settings: Settings, files: Files) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
     context = _context(settings, broker, files)
-    server = Server(
-        context,
-        stop_within_s=settings.shutdown_timeout_s,
-        drain_delay_s=settings.drain_delay_s,
-        database_place=settings.database_place,
-    )
     cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
     # Before the store is opened: a second server must not touch the database of the first.
     listener = _bind(settings.host, settings.port)
+    port = settings.admin_port
+    operators = None
     try:
+        operators = None if port is None else _bind(settings.admin_host, port)
+        server = Server(
+            context,
+            stop_within_s=settings.shutdown_timeout_s,
+            drain_delay_s=settings.drain_delay_s,
+            database_place=settings.database_place,
+            operators=operators,
+        )
         await broker.start()
         await context.audit.start()
         await cleaner.start()
@@ -80,6 +84,8 @@ async def _serve(settings: Settings, files: Files) -> None:
         await server.serve([listener])
     finally:
         listener.close()
+        if operators is not None:
+            operators.close()
         if context.tenancy is not None:
             await context.tenancy.close()
         await cleaner.close()

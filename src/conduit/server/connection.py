@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from conduit.errors import ConduitError, StateError
 from conduit.server.answers import CONTINUE, Answers, Keeping, request_id
+from conduit.server.doors import Door
 from conduit.server.framing import Framer, Request
 from conduit.server.head import Head, Route
 from conduit.server.intake import Lane
@@ -59,6 +60,7 @@ class HttpConnection(Watched):
     )
 
     answers: ClassVar[Answers]
+    door: ClassVar[Door]
 
     def __init__(self, server_state: ServerState) -> None:
         super().__init__()
@@ -286,7 +288,9 @@ class HttpConnection(Watched):
 
     def _admit(self, head: Head, credential: bytes | None) -> Principal:
         if head.is_of_page:
-            self.context.origins.check(head.headers)
+            self.door.origins.check(head.headers)
+        if self.door.caller is not None:
+            return self.door.caller
         return self.context.gate.admit(head, credential, self._transport)
 
     def _take(self, request: Request) -> None:

@@ -20,6 +20,7 @@ from conduit.request_size import frame_max_bytes, request_max_bytes
 from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
 from conduit.server.collecting import Pauses
+from conduit.server.doors import Door, main_door, operators_door
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.exposure import Exposure, exposure
 from conduit.server.gate import Gate
@@ -172,10 +173,17 @@ class Context:
         self.pauses = Pauses()
         """Of the garbage collector."""
         self.exposure = exposure((), self.origins, has_auth=False)
+        self.door = main_door(self.origins)
+        """The port for everybody."""
         self.ready = False
         """False before the store is open and from the first signal on."""
         self.is_stopping = False
         """Whether new WebSockets are refused: not while it drains, although it is not ready."""
+
+    def open_to_operators(self) -> Door:
+        """The operator has a port of his own, and the one for everybody less. Before fronts are made."""
+        self.door = main_door(self.origins, beside_operators=True)
+        return operators_door()
 
     def listens(self, addresses: Iterable[str]) -> Exposure:
         """The server listens on these, from now on. Returns what that means."""

@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from conduit.server.doors import DOOR, Door
 from conduit.server.framing import Request
 from conduit.server.outgoing import Outgoing
 
@@ -46,13 +47,15 @@ class Control(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, self.outgoing))
         self.connections.discard(self)
 
-    def handle(self, request: Request) -> None:
-        """Give one request to the app; `on_answered` follows unless the connection ends with it."""
+    def handle(self, request: Request, door: Door) -> None:
+        """Give one request, which came by this door, to the app; `on_answered` follows unless the connection
+        ends with it."""
         head, caller, body = request.head, request.caller, bytes(request.body)
         length = b"content-length: %d\r\n" % len(body) if head.chunked else b""
         self.data_received(b"%b%b\r\n%b" % (head.forward, length, body))
         # The app has not begun yet: it is a task.
-        cast(dict[str, object], self.cycle.scope)[CALLER] = caller
+        scope = cast(dict[str, object], self.cycle.scope)
+        scope[CALLER], scope[DOOR] = caller, door
         if head.says_kept:
             self.cycle.default_headers = [*self.cycle.default_headers, _KEPT]
 

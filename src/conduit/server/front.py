@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -24,6 +24,7 @@ from conduit.server.answers import Answers
 from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
+from conduit.server.doors import Door
 from conduit.server.framing import COPIED_MAX_BYTES, Request
 from conduit.server.handshake import accept, check_upgrade, ticket_in
 from conduit.server.head import Head, Route
@@ -38,15 +39,17 @@ _NOT_READ = frozenset({Route.ENCODED, Route.MISTYPED})
 logger = logging.getLogger(__name__)
 
 
-def make_front(context: Context) -> type[Front]:
-    """The class to give to uvicorn as `http`; its connections share `context`."""
+def make_front(
+    context: Context, door: Door | None = None, base: type[Front] | None = None
+) -> type[Front]:
+    """The class to give to uvicorn as `http`; its connections share `context`. `door`: where it listens, by
+    default the port for everybody."""
 
-    class BoundFront(Front):
-        __slots__ = ()
-
-    BoundFront.context = context
-    BoundFront.answers = Answers(context.origins)
-    return BoundFront
+    bound = cast(type[Front], type("BoundFront", (base or Front,), {"__slots__": ()}))
+    bound.context = context
+    bound.door = context.door if door is None else door
+    bound.answers = Answers(bound.door.origins)
+    return bound
 
 
 class Front(HttpConnection):
@@ -108,11 +111,15 @@ class Front(HttpConnection):
     def _hand_on(self, transport: asyncio.Transport, request: Request) -> None:
         if request.head.route is Route.WEBSOCKET:
             self._upgrade(transport, request)
-            return
+        else:
+            self.serve(transport, request)
+
+    def serve(self, transport: asyncio.Transport, request: Request) -> None:
+        """Let the application answer."""
         if self._control is None:
             self._control = Control(self.release, *self._for_control)
             self._control.connection_made(transport)
-        self._control.handle(request)
+        self._control.handle(request, self.door)
         if self._ending:
             self._control.shutdown()
 

@@ -22,6 +22,7 @@ from conduit.server.collecting import Collecting
 from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
+from conduit.server.operators import OperatorsFront
 from conduit.server.rest.api import create_api
 from conduit.server.signals import seen_first
 from conduit.server.trimming import Trimming, malloc_trim
@@ -56,7 +57,8 @@ class Server(uvicorn.Server):
 
     The broker must have started, and is to be stopped after `serve`. After SIGTERM or SIGHUP it serves on for
     `drain_delay_s`, and says that it is not ready; `stop_within_s` after that the process ends, whatever
-    still runs. `database_place` is for the log: where what is stored is kept, None for memory.
+    still runs. `database_place` is for the log: where what is stored is kept, None for memory. `operators`:
+    the socket of the operator's port.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Server(uvicorn.Server):
         stop_within_s: float,
         drain_delay_s: float = 0.0,
         database_place: str | None = None,
+        operators: socket.socket | None = None,
     ) -> None:
         self._context = context
         self._stop_within_s = stop_within_s
@@ -80,6 +83,10 @@ class Server(uvicorn.Server):
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._collecting = Collecting(context.pauses)
         self._trimming = Trimming(malloc_trim())
+        self._operators = operators
+        if operators is not None:
+            door = context.open_to_operators()
+            self._operators_front = make_front(context, door, OperatorsFront)
         self._front = make_front(context)
         api = create_api(context)
         # It takes a while to build, so not when the first request asks for it.
@@ -164,15 +171,24 @@ class Server(uvicorn.Server):
         exposure = self._context.listens([host for host, _ in names])
         for host, port in names:
             logger.info(
-                "Conduit %s listens on %s; docs: %s/docs; %s; %s",
+                "Conduit %s listens on %s; %s%s; %s",
                 __version__,
                 _url(host, port),
-                _url(_ANY.get(host, host), port),
+                f"docs: {_reached(host, port)}/docs; " if self._operators is None else "",
                 self._kept,
                 exposure.told,
             )
         if exposure.warning is not None:
             logger.warning(exposure.warning)
+        if self._operators is not None and not self.should_exit:
+            await self._open_to_operators(self._operators)
+
+    async def _open_to_operators(self, listener: socket.socket) -> None:
+        new = partial(self._operators_front, self.config, self.server_state, self.lifespan.state)
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(new, sock=listener))
+        url = _reached(*listener.getsockname()[:2])
+        logger.info("for operators, without a key: %s/metrics, %s/docs, %s/health", url, url, url)
 
     @property
     def _kept(self) -> str:
@@ -250,6 +266,11 @@ class Server(uvicorn.Server):
         if len(connections) > count or len(sessions) > count:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._sweep_slice, connections[count:], sessions[count:], now)
+
+
+def _reached(host: str, port: int) -> str:
+    """How a browser on this machine comes there."""
+    return _url(_ANY.get(host, host), port)
 
 
 def _url(host: str, port: int) -> str:

@@ -13,6 +13,16 @@ class Process(Group):
     """What the process is told."""
 
     host: str = Field("0.0.0.0", description="Address to listen on.")
+    admin_port: int | None = Field(
+        None,
+        description="TCP port for operators: `/metrics`, `/docs`, `/openapi.json` and all of `/health`, "
+        "without a key. They are not at `PORT` then. 0 takes a free one. Unset: no such port.",
+        ge=0,
+        le=65_535,
+    )
+    admin_host: str = Field(
+        "127.0.0.1", description="Address to listen on for operators, whom nobody asks for a key."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",
         description="The least severe lines to log: `debug`, `info`, `warning` or `error`.",

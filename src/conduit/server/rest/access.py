@@ -85,11 +85,27 @@ class Known(Needs):
         return known(request)
 
 
+class Operates(Needs):
+    """A dependency: an operator, where anybody has to say who he is."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Raises as `Needs` does."""
+        context: Context = request.app.state.context
+        return caller_of(request) if context.gate.is_open else await super().__call__(request)
+
+
+def sees_node(request: Request) -> bool:
+    """Whether who asks may know on what the node runs."""
+    context: Context = request.app.state.context
+    return context.gate.is_open or caller_of(request).may("admin")
+
+
 Publishing = Annotated[Principal, Depends(Needs("publish"))]
 Managing = Annotated[Principal, Depends(Needs("manage"))]
 Reading = Annotated[Principal, Depends(Needs("manage", "subscribe"))]
 """Of what subscribers may read as well."""
 Operating = Annotated[Principal, Depends(Needs("admin"))]
+Scraping = Annotated[Principal, Depends(Operates("admin"))]
 Anybody = Annotated[Principal, Depends(Known())]
 
 

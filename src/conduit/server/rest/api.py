@@ -121,6 +121,8 @@ def create_api(context: Context) -> FastAPI:
         # Our own page: FastAPI's loads its scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # And it says which version this is only to those who may know.
+        openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         responses=ANY_FAILURE,
@@ -134,7 +136,7 @@ def create_api(context: Context) -> FastAPI:
     app.include_router(upgrade.router)
     problems.install(app)
     app.add_middleware(Wall)
-    app.add_middleware(Edge, origins=context.origins)
+    app.add_middleware(Edge, context=context)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

@@ -14,11 +14,16 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from conduit.protocol.codec import encode_json
+from conduit.server.rest.access import sees_node
 from conduit.server.rest.inputs import NO_QUERY
+from conduit.server.rest.replies import JSON
 
 router = APIRouter(include_in_schema=False)
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# The document has to have one.
+NO_VERSION = "-"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -41,7 +46,9 @@ def render(document: dict[str, Any]) -> str:
             group.append(_operation(verb, path, operation))
     body = "".join(f"<h2>{escape(tag)}</h2>{''.join(sections)}" for tag, sections in groups.items())
     records = "".join(_shape(name, shape) for name, shape in sorted(shapes.items()))
-    title = f"{escape(info['title'])} {escape(info['version'])}"
+    title = escape(info["title"])
+    if info["version"] != NO_VERSION:
+        title += f" {escape(info['version'])}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width">'
@@ -141,5 +148,18 @@ def _table(rows: list[tuple[str, str, str]]) -> str:
 @router.get("/docs", dependencies=[NO_QUERY])
 async def page(request: Request) -> Response:
     """The API for people."""
-    html = render(request.app.openapi())
-    return HTMLResponse(html, headers={"content-security-policy": _POLICY})
+    return HTMLResponse(render(_document(request)), headers={"content-security-policy": _POLICY})
+
+
+@router.get("/openapi.json")
+async def document(request: Request) -> Response:
+    """The API for tools."""
+    return Response(encode_json(_document(request)), media_type=JSON)
+
+
+def _document(request: Request) -> dict[str, Any]:
+    """The API, without the version for those who may not know it."""
+    document: dict[str, Any] = request.app.openapi()
+    if sees_node(request):
+        return document
+    return {**document, "info": {**document["info"], "version": NO_VERSION}}

@@ -19,8 +19,9 @@ from conduit.errors import (
     Unavailable,
 )
 from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, request_id
-from conduit.server.origins import Origins
-from conduit.server.rest.problems import METHODS, problem_response
+from conduit.server.context import Context
+from conduit.server.doors import DOOR, Door
+from conduit.server.rest.problems import METHODS, nothing_at, problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ _PRIVATE_NETWORK = "access-control-request-private-network"
 class Edge:
     """ASGI middleware around everything else, errors included."""
 
-    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+    def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
-        self._origins = origins
+        self._context = context
         # Requests that are being served.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,13 +66,18 @@ class Edge:
         # everything that it is a form.
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
         scope["headers"].append((b"content-type", b"application/json"))
+        door: Door = scope.setdefault(DOOR, self._context.door)
         origin = asked.get("origin")
-        headers = {**SAFE_HEADERS, **self._origins.headers(origin), REQUEST_ID_HEADER: identity}
+        headers = {**SAFE_HEADERS, **door.origins.headers(origin), REQUEST_ID_HEADER: identity}
         answer = _Answer(send, headers)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
             # A page of the internet may reach into a private network if it is named, not where all may.
-            is_named = _PRIVATE_NETWORK in asked and self._origins.names(origin)
+            is_named = _PRIVATE_NETWORK in asked and door.origins.names(origin)
             await answer.preflight(to_private_network=is_named)
+            return
+        if not door.has(scope["path"]):
+            response = problem_response(nothing_at(scope["path"], door), identity)
+            await answer.instead(response, scope, receive)
             return
         work = asyncio.get_running_loop().create_task(self._served(scope, receive, answer))
         self._tasks.add(work)

@@ -7,11 +7,13 @@ from typing import Any, Literal
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
+from msgspec import UNSET, UnsetType
 
 from conduit import __version__
+from conduit.errors import Unavailable
 from conduit.server.exposure import Exposure
 from conduit.server.metrics import CONTENT_TYPE, render
-from conduit.server.rest.access import OPERATOR
+from conduit.server.rest.access import Scraping, sees_node
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import answers, reply
 
@@ -19,15 +21,17 @@ router = APIRouter(tags=["health"])
 
 
 class Health(msgspec.Struct):
-    """The process runs. `store` has `kind`, `durable`, the settings that durability rests on, and how much
-    room it takes; `auth` says who may do everything.
+    """The process runs. With authentication only operators hear more than that.
+
+    `store` has `kind`, `durable`, the settings that durability rests on, and how much room it takes; `auth`
+    says who may do everything.
     """
 
     status: Literal["ok"]
-    version: str
-    node_id: str
-    store: dict[str, Any]
-    auth: Exposure
+    version: str | UnsetType = UNSET
+    node_id: str | UnsetType = UNSET
+    store: dict[str, Any] | UnsetType = UNSET
+    auth: Exposure | UnsetType = UNSET
 
 
 class Ready(msgspec.Struct):
@@ -37,8 +41,10 @@ class Ready(msgspec.Struct):
 
 
 @router.get("/health", dependencies=[NO_QUERY], responses=answers(Health))
-async def health(shared: Shared) -> Response:
+async def health(request: Request, shared: Shared) -> Response:
     """Whether the process runs, and what it runs on."""
+    if not sees_node(request):
+        return reply(Health("ok"))
     sizes = msgspec.to_builtins(shared.broker.sizes) or {}
     store = {**shared.broker.store.describe(), **sizes}
     return reply(Health("ok", __version__, shared.node_id, store, shared.exposure))
@@ -49,18 +55,18 @@ async def health(shared: Shared) -> Response:
     dependencies=[NO_QUERY],
     responses=answers(Ready, "shutting_down", "store_unavailable"),
 )
-async def ready(shared: Shared) -> Response:
+async def ready(request: Request, shared: Shared) -> Response:
     """Whether requests are served: 503 while the server stops, or its store takes no writes.
 
     The store is not asked now: every second the server has it commit a row.
     """
     if (problem := shared.not_ready()) is not None:
-        raise problem
+        raise problem if sees_node(request) else Unavailable("not ready", code=problem.code)
     return reply(Ready("ready"))
 
 
-@router.get("/metrics", dependencies=[OPERATOR, NO_QUERY], response_class=PlainTextResponse)
-async def metrics(request: Request, shared: Shared) -> Response:
+@router.get("/metrics", dependencies=[NO_QUERY], response_class=PlainTextResponse)
+async def metrics(request: Request, shared: Shared, _caller: Scraping) -> Response:
     """The counters of this node in Prometheus' text format."""
     await shared.broker.standings.look()
     return Response(render(request.app.state.metrics), media_type=CONTENT_TYPE)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from msgspec import UNSET, UnsetType
 
 from conduit import __version__
+from conduit.server.doors import DOOR, Door
+from conduit.server.rest.access import sees_node
 from conduit.server.rest.inputs import NO_QUERY
 from conduit.server.rest.replies import JSON, answers
 
@@ -13,29 +16,35 @@ router = APIRouter(tags=["documents"])
 
 
 class Index(msgspec.Struct):
-    """What this is, and where the rest is: paths of the same server."""
+    """What this is, and where the rest is: paths of the same server, as far as they are at this port."""
 
     name: str = "Conduit"
     about: str = (
         "real-time event delivery: publish over HTTP or WebSocket, subscribe over WebSocket"
     )
-    version: str = __version__
-    docs: str = "/docs"
+    version: str | UnsetType = UNSET
+    """With authentication, for operators only."""
+    docs: str | UnsetType = "/docs"
     """The API for people."""
-    openapi: str = "/openapi.json"
+    openapi: str | UnsetType = "/openapi.json"
     """The API for tools."""
-    publish: str = "/api/publish"
-    websocket: str = "/ws"
+    publish: str | UnsetType = "/api/publish"
+    websocket: str | UnsetType = "/ws"
     health: str = "/health"
     ready: str = "/health/ready"
-    metrics: str = "/metrics"
+    metrics: str | UnsetType = "/metrics"
 
 
-# In lines, because who asks for this is a person.
-_INDEX = msgspec.json.format(msgspec.json.encode(Index()), indent=2) + b"\n"
+_PATHS = frozenset(Index.__struct_fields__) - {"name", "about", "version"}
 
 
 @router.get("/", dependencies=[NO_QUERY], responses=answers(Index))
-async def index() -> Response:
+async def index(request: Request) -> Response:
     """What this is, and where the documents, the health and the WebSocket are."""
-    return Response(_INDEX, media_type=JSON)
+    door: Door = request.scope[DOOR]
+    told = Index(version=__version__ if sees_node(request) else UNSET)
+    paths = {name: path for name, path in msgspec.structs.asdict(told).items() if name in _PATHS}
+    elsewhere = {name: UNSET for name, path in paths.items() if not door.has(path)}
+    text = msgspec.json.encode(msgspec.structs.replace(told, **elsewhere))
+    # In lines, because who asks for this is a person.
+    return Response(msgspec.json.format(text, indent=2) + b"\n", media_type=JSON)

@@ -20,6 +20,7 @@ from conduit.errors import (
 )
 from conduit.protocol.codec import encode_json
 from conduit.server.answers import problem, problem_headers
+from conduit.server.doors import DOOR, Door
 from conduit.server.rest.inputs import UNKNOWN_FIELD
 
 # What routes are made for.
@@ -33,6 +34,12 @@ def problem_response(error: ConduitError, identity: str) -> Response:
     """The answer to an error."""
     status, body = problem(error, identity)
     return Response(encode_json(body), status, problem_headers(error, identity))
+
+
+def nothing_at(path: str, door: Door) -> NotFound:
+    """What is told of an address that is none, or none at this door."""
+    hint = "; /docs says what there is" if door.has("/docs") else ""
+    return NotFound(f"nothing is at {path}{hint}")
 
 
 def install(app: FastAPI) -> None:
@@ -70,7 +77,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _translated(error: HTTPException, request: Request) -> ConduitError:
     if error.status_code == 404:
-        return NotFound(f"nothing is at {request.url.path}; /docs says what there is")
+        return nothing_at(request.url.path, request.scope[DOOR])
     if error.status_code == 405:
         return RequestError(
             f"{request.url.path} does not take {request.method}", code="method_not_allowed"
