@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from conduit.broker.administer.standings import Standing
 from conduit.broker.stats import PUBLISH_ERRORS
 from conduit.server.closings import REASONS
+from conduit.server.standing_metrics import families
 from tests.server.promlint import faults
 from tests.server.rest_kit import Api, running_api
 
@@ -65,7 +67,7 @@ async def test_only_the_largest_subscriptions_are_labels_and_no_topic_is():
         values, samples = await scrape(api)
     assert values["conduit_subscriptions"] == 5
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code", "le", "tenant", "subscription", "kind", "reason"}
+    assert labels == {"version", "store", "code", "le", "subscription", "kind", "reason"}
     shown = {s.labels["subscription"] for s in samples if "subscription" in s.labels}
     assert shown == {"s4", "s3"}
 
@@ -75,7 +77,7 @@ async def test_a_subscription_has_its_lag_age_deliveries_and_dead_letters(api: A
     await api.die("t", subscription="s", count=3)
     await api.bench.publish_many("t", 2)
     _, samples = await scrape(api)
-    of_one = {"tenant": "default", "subscription": "s"}
+    of_one = {"subscription": "s"}
     values = {s.name: s.value for s in samples if s.labels == of_one}
     assert values == {
         "conduit_subscription_lag": 2,
@@ -83,6 +85,37 @@ async def test_a_subscription_has_its_lag_age_deliveries_and_dead_letters(api: A
         "conduit_subscription_in_flight": 0,
         "conduit_subscription_pending_retries": 0,
         "conduit_subscription_dead_letters": 3,
+    }
+
+
+def lags(**options: bool) -> dict[tuple[str, ...], dict[str, float]]:
+    """By its labels, what is told of a few subscriptions."""
+    standings = [
+        Standing("acme", "s", 5, 1, 2, 10.0, 4),
+        Standing("other", "s", 7, 2, 3, 20.0, None),
+        Standing("other", "t", 1, 0, 0, None, 0),
+    ]
+    told: dict[tuple[str, ...], dict[str, float]] = {}
+    for family in families(standings, **options):
+        for sample in family.samples:
+            name = sample.name.removeprefix("conduit_subscription_")
+            told.setdefault(tuple(sample.labels.values()), {})[name] = sample.value
+    return told
+
+
+def test_tenants_are_labels_where_that_is_asked_for_and_else_one_with_the_same_name():
+    told = lags(with_tenants=True)
+    assert told.keys() == {("acme", "s"), ("other", "s"), ("other", "t")}
+    assert told["other", "s"]["lag"] == 7
+    assert lags(with_tenants=False) == {
+        ("s",): {
+            "lag": 12,
+            "oldest_unsettled_age_seconds": 20.0,
+            "in_flight": 3,
+            "pending_retries": 5,
+            "dead_letters": 4,
+        },
+        ("t",): {"lag": 1, "in_flight": 0, "pending_retries": 0, "dead_letters": 0},
     }
 
 

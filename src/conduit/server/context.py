@@ -63,6 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ping_interval_s: float = 25.0
     pong_timeout_s: float = 10.0
     slow_timeout_s: float = 10.0
+    metrics_tenants: bool = False
 
     @property
     def max_frame_bytes(self) -> int:

@@ -119,7 +119,9 @@ class _Collector(Collector):
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
-        yield from standing_metrics.families(broker.standings.newest)
+        yield from standing_metrics.families(
+            broker.standings.newest, with_tenants=self._context.limits.metrics_tenants
+        )
         pauses = self._context.pauses
         yield SummaryMetricFamily(
             "conduit_gc_pause_seconds",

@@ -37,6 +37,10 @@ class Process(Group):
         ge=0,
         le=10_000,
     )
+    metrics_tenants: bool = Field(
+        False,
+        description="These series have the label `tenant`. Else all subscriptions of one name share one.",
+    )
     drain_delay_s: float = Field(
         0.0,
         description="After SIGTERM the server goes on for so long, while `/health/ready` says 503 "
