@@ -51,12 +51,13 @@ test-fast: setup ## the tests that start no process, so no server and no databas
 test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each dependency that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
 
-services: ## the servers that tests start: PostgreSQL, PgBouncer
-	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null || \
-		{ echo 'make: the tests start a PostgreSQL and a PgBouncer: apt-get installs them on this machine, once'; \
+services: ## the programs that tests start: PostgreSQL, PgBouncer, Chromium
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
+		{ command -v chromium || command -v google-chrome; } >/dev/null || \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer and Chromium: apt-get installs them on this machine, once'; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer; } || \
-		{ echo 'the tests need postgresql and pgbouncer: as root, make services' >&2; exit 1; }
+			--no-install-recommends postgresql pgbouncer chromium; } || \
+		{ echo 'the tests need postgresql, pgbouncer and chromium: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check
