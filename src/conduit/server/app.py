@@ -161,7 +161,7 @@ def _options(settings: Settings) -> BrokerOptions:
 
 def _context(settings: Settings, broker: Broker, files: Files) -> Context:
     given = settings.model_dump() | {"max_connections": files.connection_count}
-    return Context(
+    context = Context(
         broker,
         Limits(**{name: given[name] for name in Limits.__struct_fields__}),
         default_retention=_default_retention(settings),
@@ -169,6 +169,8 @@ def _context(settings: Settings, broker: Broker, files: Files) -> Context:
         node_id=settings.node_id,
         spare_max_count=files.spare_count,
     )
+    context.gate.internal_secret = secret_of(settings.internal_secret)
+    return context
 
 
 def _default_retention(settings: Settings) -> Retention:

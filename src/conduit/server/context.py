@@ -194,7 +194,8 @@ class Context:
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing)
+        secret = self.gate.internal_secret
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secret)
         self.origins.has_auth = True
 
     def not_ready(self) -> Unavailable | None:

@@ -7,10 +7,12 @@ looked at. Failed sign-ins are counted for the audit log.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 
 from conduit.errors import ConduitError, Forbidden, Unauthenticated
 from conduit.server import kernel
-from conduit.server.head import Head, Route
+from conduit.server.head import INTERNAL, Head, Route
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.principal import NOT_KNOWN, Nobody, Principal, make_anyone
 from conduit.tenancy.registry import Registry
@@ -19,6 +21,8 @@ from conduit.tenancy.ticketing import Ticketing
 _TENANT_HEADER = "x-conduit-tenant"
 # What is asked by those who have no credential, and answered whatever credential they have.
 _OPEN = frozenset({Route.PROBE})
+# Where nodes of a cluster speak with each other.
+INTERNAL_PATH = b"/internal/"
 
 
 class Gate:
@@ -29,10 +33,14 @@ class Gate:
         registry: Registry | None = None,
         audit: Audit | None = None,
         ticketing: Ticketing | None = None,
+        internal_secret: str | None = None,
     ) -> None:
         self._registry = registry
         self._ticketing = ticketing
         self._audit = audit
+        self.internal_secret = internal_secret
+        self.node = Principal("", "node", ())
+        """Another node of the cluster, which has proved it: at `/internal/` it needs no other right."""
         self.nobody: Principal = make_anyone() if registry is None else Nobody()
         """Who gives no credential."""
 
@@ -46,7 +54,11 @@ class Gate:
     ) -> Principal:
         """Who has sent this head, with the credential that was in it. Somebody who is not known, for whatever
         reason, is a Nobody that says it."""
-        if credential is None or self._registry is None:
+        if credential is None:
+            return self.nobody
+        if credential.startswith(INTERNAL):
+            return self._node(head, credential)
+        if self._registry is None:
             return self.nobody
         try:
             caller = self.sign_in(credential, transport)
@@ -56,6 +68,15 @@ class Gate:
         except ConduitError as error:
             return self.nobody if head.route in _OPEN else Nobody(error)
         return caller
+
+    def _node(self, head: Head, credential: bytes) -> Principal:
+        secret = self.internal_secret
+        if secret is None or not head.target.startswith(INTERNAL_PATH):
+            return self.nobody
+        # Of the same length, or the time would tell how long the secret is.
+        given = _digest(credential[len(INTERNAL) :])
+        is_right = hmac.compare_digest(given, _digest(secret.encode()))
+        return self.node if is_right else self.nobody
 
     def sign_in(self, credential: bytes, transport: asyncio.BaseTransport | None) -> Principal:
         """Raises Unauthenticated, Unavailable."""
@@ -96,6 +117,10 @@ class Gate:
         if again.tenant != caller.tenant:
             raise Forbidden("the key or token is of another tenant than this connection")
         return again
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
 
 
 def not_in_time() -> Unauthenticated:

@@ -31,8 +31,10 @@ _ONCE = frozenset(
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 # Who asks is told to the application by the front, and no key stays in memory with a head.
 _CREDENTIAL = re.compile(
-    rb"\r\n(?:authorization|x-api-key):[ \t]*([^\r\n]*)(?=\r\n)", re.IGNORECASE
+    rb"\r\n(authorization|x-api-key|x-internal-secret):[ \t]*([^\r\n]*)(?=\r\n)", re.IGNORECASE
 )
+# What stands before the secret of another node: no key and no token has a blank.
+INTERNAL = b"internal "
 _BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
@@ -156,8 +158,8 @@ def parse_head(raw: bytes) -> Head:
 
 
 def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
-    """A head without its `Authorization` or `X-API-Key` header, and the key or token that was in it; None for
-    none, empty for what is no `Bearer`.
+    """A head without its `Authorization`, `X-API-Key` or `X-Internal-Secret` header, and what was in it; None
+    for none, empty for what is no `Bearer`, behind INTERNAL the secret of a node.
 
     Raises InvalidRequest if there are two: of two servers in a row each could go by another one.
     """
@@ -171,10 +173,12 @@ def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
             "there are two credentials: give one Authorization or one X-API-Key header",
             field="Authorization",
         )
-    value = found[1].strip(b" \t")
-    if raw[found.start() + 2 : found.start() + 3] in b"aA":
+    name, value = found[1].lower(), found[2].strip(b" \t")
+    if name == b"authorization":
         scheme = _BEARER.match(value)
         value = b"" if scheme is None else value[scheme.end() :]
+    elif name == b"x-internal-secret":
+        value = INTERNAL + value
     return raw[: found.start()] + raw[found.end() :], value
 
 

@@ -87,7 +87,10 @@ class Original(Group):
     )
     node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
     internal_secret: SecretStr | None = Field(
-        None, description="No effect in this version.", alias="INTERNAL_SECRET"
+        None,
+        description="Secret of the addresses below `/internal/`, by which nodes of a cluster speak with each "
+        "other and which nobody else may use. A cluster is not in this version: nothing is there.",
+        alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(
         "*",

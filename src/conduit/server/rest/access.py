@@ -9,7 +9,7 @@ once it knows the topic.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Send
@@ -107,16 +107,6 @@ Reading = Annotated[Principal, Depends(Needs("manage", "subscribe"))]
 Operating = Annotated[Principal, Depends(Needs("admin"))]
 Scraping = Annotated[Principal, Depends(Operates("admin"))]
 Anybody = Annotated[Principal, Depends(Known())]
-
-
-async def _operator(request: Request) -> None:
-    context: Context = request.app.state.context
-    if not context.gate.is_open:
-        caller_of(request).check(("admin",))
-
-
-OPERATOR: Any = Depends(_operator)
-"""Of what is about the whole server; without authentication that is for everybody."""
 
 
 def whole(caller: Principal) -> Principal:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conduit.errors import (
     ConduitError,
+    Forbidden,
     OutcomeUnknown,
     StateError,
     StoreUnavailable,
@@ -20,7 +21,9 @@ from conduit.errors import (
 )
 from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, request_id
 from conduit.server.context import Context
+from conduit.server.control import CALLER
 from conduit.server.doors import DOOR, Door
+from conduit.server.gate import INTERNAL_PATH
 from conduit.server.rest.problems import METHODS, nothing_at, problem_response
 
 logger = logging.getLogger(__name__)
@@ -75,9 +78,8 @@ class Edge:
             is_named = _PRIVATE_NETWORK in asked and door.origins.names(origin)
             await answer.preflight(to_private_network=is_named)
             return
-        if not door.has(scope["path"]):
-            response = problem_response(nothing_at(scope["path"], door), identity)
-            await answer.instead(response, scope, receive)
+        if (error := self._barred(scope, door)) is not None:
+            await answer.instead(problem_response(error, identity), scope, receive)
             return
         work = asyncio.get_running_loop().create_task(self._served(scope, receive, answer))
         self._tasks.add(work)
@@ -98,6 +100,16 @@ class Edge:
         logger.warning("request %s waits for the store for too long", identity)
         # What it asked for goes on, so that memory follows when the store has done it.
         await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
+
+    def _barred(self, scope: Scope, door: Door) -> ConduitError | None:
+        """Why the path is not for who asks, whatever is there."""
+        path, gate = scope["path"], self._context.gate
+        is_internal = path.startswith(INTERNAL_PATH.decode())
+        if not door.has(path) or (is_internal and gate.internal_secret is None):
+            return nothing_at(path, door)
+        if is_internal and scope.get(CALLER) is not gate.node:
+            return Forbidden("X-Internal-Secret is missing or wrong", field="X-Internal-Secret")
+        return None
 
     async def _served(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         # With the whole body, which the front has waited for.
