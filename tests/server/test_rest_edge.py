@@ -166,6 +166,43 @@ async def test_a_body_that_is_nested_too_deeply_is_called_that(api: Api, opening
         refused(answer, 400, "json_too_deep")
 
 
+async def test_the_depth_of_every_body_has_a_bound(api: Api):
+    for depth, code in ((120, "unknown_field"), (200, "json_too_deep")):
+        body = '{"x":' + "[" * depth + "]" * depth + "}"
+        for method, path in (
+            ("POST", "/api/topics"),
+            ("PATCH", "/api/topics/t"),
+            ("POST", "/api/subscriptions"),
+            ("POST", "/api/publish"),
+            ("POST", "/api/dlq/discard"),
+        ):
+            answer = await api.send(method, path, content=body)
+            refused(answer, 400, code, "x" if code == "unknown_field" else None)
+
+
+async def test_a_query_has_so_many_parameters_at_most(api: Api):
+    for count, told in ((50, "unknown field"), (51, "more than 50 parameters"), (900, "more than")):
+        query = "&".join(f"p{number}=1" for number in range(count))
+        answer = await api.send("GET", f"/api/topics?{query}")
+        assert answer.status_code == 400
+        assert told in answer.json()["detail"]
+
+
+async def test_where_a_request_comes_from_is_not_read_from_its_headers(api: Api):
+    """`X-Forwarded-For` is whatever somebody sends."""
+    seen = []
+
+    async def note(*_: object, **__: object) -> None:
+        seen.append(_)
+
+    api.context.audit.done = note
+    await api.topic("t")
+    forged = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}
+    await api.send("DELETE", "/api/topics/t", headers=forged)
+    ((_, origin, *_),) = seen
+    assert origin.address == "127.0.0.1"
+
+
 async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(
     api: Api, caplog, monkeypatch
 ):

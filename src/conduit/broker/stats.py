@@ -103,6 +103,7 @@ class Stats:
         self.slow_closed_count = 0
         self.bad_frame_count = 0
         self.bad_closed_count = 0
+        self.frames_held_count = 0
         self.commit_times = Histogram(SHORT_S)
         """Of commits, from the store's having it to its answer."""
         self.publish_times = Histogram(SHORT_S)

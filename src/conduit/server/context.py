@@ -28,6 +28,7 @@ from conduit.server.intake import Intake
 from conduit.server.origins import ANY, Origins
 from conduit.server.slow import SlowClosed
 from conduit.server.unsigned import Unsigned
+from conduit.server.websocket import FRAMES_MAX_COUNT
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.opening import Tenancy
 
@@ -44,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of this node that the edges enforce; `settings/` documents each."""
 
     max_payload_bytes: int = 262_144
+    max_json_depth: int = 128
     max_batch_count: int = 1_000
     max_batch_bytes: int = 8_388_608
     max_headers_bytes: int = 16_384
@@ -63,6 +65,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ping_interval_s: float = 25.0
     pong_timeout_s: float = 10.0
     slow_timeout_s: float = 10.0
+    max_frames_per_s: int = FRAMES_MAX_COUNT
     metrics_tenants: bool = False
 
     @property

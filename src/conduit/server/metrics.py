@@ -56,6 +56,7 @@ _COUNTERS = {
     "gap_count": "Gap frames sent.",
     "slow_closed_count": "WebSocket connections closed because they did not drain.",
     "bad_frame_count": "Frames of clients that could not be used.",
+    "frames_held_count": "Times that a WebSocket was not read for a part of a second, for too many frames.",
     "bad_closed_count": "WebSocket connections closed because too many of their frames could not be used.",
 }
 

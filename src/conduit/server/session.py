@@ -176,6 +176,11 @@ class Session(SigningWebSocket):
         if writable:
             self._resume()
 
+    def on_frequent(self, is_frequent: bool) -> None:
+        """See `WebSocket.on_frequent`."""
+        super().on_frequent(is_frequent)
+        (self._pause if is_frequent else self._resume)()
+
     def on_slow(self) -> None:
         """Count it, and name it in the log."""
         peer = self._transport.get_extra_info("peername")
@@ -356,6 +361,7 @@ class Session(SigningWebSocket):
             and self._subscribing is None
             and not self._is_looking
             and self.writable
+            and self.frames_left > 0
             and self._publish_count <= PUBLISHES_MAX_COUNT // 2
         ):
             self._is_paused = False

@@ -46,7 +46,7 @@ class WatchedWebSocket(WebSocket, abc.ABC):
     )
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context.timing)
+        super().__init__(context.timing, context.limits.max_frames_per_s)
         self._context = context
         # How often it is checked until it is looked at; and whether a frame came since the last look.
         self._checks_left = 1 + len(context.sessions) % LOOK_EVERY_COUNT
@@ -110,6 +110,10 @@ class WatchedWebSocket(WebSocket, abc.ABC):
         """See `WebSocket.on_growing`."""
         if not self.closing:
             self._weigh()
+
+    def on_frequent(self, is_frequent: bool) -> None:
+        """See `WebSocket.on_frequent`: count it."""
+        self._context.broker.stats.frames_held_count += is_frequent
 
     @property
     def address(self) -> str:

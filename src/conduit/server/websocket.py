@@ -31,6 +31,8 @@ from conduit.server.incoming import Incoming
 # `writable` turns false above the first and true below the second.
 WRITE_HIGH_BYTES = 128 * 1024
 WRITE_LOW_BYTES = 32 * 1024
+# Frames of a peer between two checks, control frames included; more than any client of ours can send.
+FRAMES_MAX_COUNT = 100_000
 # Whoever writes on although `writable` is false loses the connection here.
 WRITE_MAX_BYTES = 1024 * 1024
 
@@ -50,7 +52,7 @@ class WebSocket(WSListener):
 
     __slots__ = (
         "_closing_with",
-        "_heard",
+        "_frames_max_count",
         "_is_late",
         "_liveness",
         "_max_message_bytes",
@@ -60,6 +62,7 @@ class WebSocket(WSListener):
         "_timing",
         "_transport",
         "closing",
+        "frames_left",
         "tail_bytes",
         "unfinished",
         "writable",
@@ -69,8 +72,12 @@ class WebSocket(WSListener):
     _transport: asyncio.Transport
     _max_message_bytes: int
 
-    def __init__(self, timing: Timing = DEFAULT_TIMING) -> None:
+    def __init__(
+        self, timing: Timing = DEFAULT_TIMING, frames_max_count: int = FRAMES_MAX_COUNT
+    ) -> None:
         self._timing = timing
+        # How many more frames may come until the next check.
+        self.frames_left = self._frames_max_count = frames_max_count
         self.writable = True
         # Whether our close frame is out or the connection gone: nothing is sent or handed up now.
         self.closing = False
@@ -86,8 +93,6 @@ class WebSocket(WSListener):
         self.unfinished: Fragments | None = None
         self._pong_due: bytes | None = None
         self._liveness = Liveness(timing)
-        # Whether a frame came since the last check.
-        self._heard = False
 
     # For the subclass to override ---------------------------------------------------------------
 
@@ -109,6 +114,9 @@ class WebSocket(WSListener):
 
     def on_growing(self) -> None:
         """More is kept of what has not come in whole: a message, or the buffer that frames are read into."""
+
+    def on_frequent(self, is_frequent: bool) -> None:
+        """As many frames have come as may between two checks: read no more, until it is called with False."""
 
     def on_closed(self) -> None:
         """The connection is gone. The last call, and the only one that is sure to come."""
@@ -198,7 +206,10 @@ class WebSocket(WSListener):
 
     def check(self, now: float) -> None:
         """Act on what is overdue. Call it about once a second; `now` is in monotonic seconds."""
-        heard, self._heard = self._heard, False
+        heard, is_frequent = self._heard, self.frames_left <= 0
+        self.frames_left = self._frames_max_count
+        if is_frequent:
+            self.on_frequent(False)
         if self._is_late:
             self._liveness.handling()
             return
@@ -219,6 +230,11 @@ class WebSocket(WSListener):
             self.close(CLOSE_SLOW, "slow subscriber")
             # The time begins that it has to answer.
             self._liveness.look_closing(now, heard=False, taken_bytes=self._taken_bytes())
+
+    @property
+    def _heard(self) -> bool:
+        """Whether a frame came since the last check."""
+        return self.frames_left != self._frames_max_count
 
     def _taken_bytes(self) -> int:
         return kernel.taken_bytes(self._transport)
@@ -277,7 +293,9 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """One frame whose length, mask and opcode picows has checked."""
-        self._heard = True
+        self.frames_left -= 1
+        if not self.frames_left:
+            self.on_frequent(True)
         self.tail_bytes = frame.tail_size
         kind = frame.msg_type
         if self.closing:

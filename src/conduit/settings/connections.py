@@ -36,6 +36,11 @@ class Connections(Group):
     max_subscriptions_per_connection: Count = Field(
         128, description="Most subscriptions that one WebSocket connection holds."
     )
+    max_frames_per_s: Count = Field(
+        100_000,
+        description="Most frames of one WebSocket connection in a second, of all kinds. Beyond it, it is "
+        "read again in the next second; nothing is lost.",
+    )
     max_pending_retries: Count = Field(
         10_000,
         description="Most deliveries of one subscription that wait for their next attempt. "

@@ -14,11 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from conduit.errors import (
     ConduitError,
     Forbidden,
+    InvalidRequest,
     OutcomeUnknown,
     StateError,
     StoreUnavailable,
     Unavailable,
 )
+from conduit.protocol.depth import RECORDS_MAX_DEPTH, is_deeper
 from conduit.server.answers import REQUEST_ID_HEADER, SAFE_HEADERS, request_id
 from conduit.server.context import Context
 from conduit.server.control import CALLER
@@ -42,6 +44,8 @@ ALLOWED_HEADERS = (
     "x-conduit-tenant",
     "x-request-id",
 )
+# Parameters of one query: several times as many as any route has.
+QUERY_MAX_COUNT = 50
 _PRIVATE_NETWORK = "access-control-request-private-network"
 
 
@@ -102,7 +106,9 @@ class Edge:
         await answer.instead(problem_response(_late(scope["method"]), identity), scope, receive)
 
     def _barred(self, scope: Scope, door: Door) -> ConduitError | None:
-        """Why the path is not for who asks, whatever is there."""
+        """Why the request is not for the application, whatever is there."""
+        if scope["query_string"].count(b"&") >= QUERY_MAX_COUNT:
+            return InvalidRequest(f"the query has more than {QUERY_MAX_COUNT} parameters")
         path, gate = scope["path"], self._context.gate
         is_internal = path.startswith(INTERNAL_PATH.decode())
         if not door.has(path) or (is_internal and gate.internal_secret is None):
@@ -117,6 +123,14 @@ class Edge:
         if asked["type"] == "http.disconnect":
             # Nothing has begun, and nobody would hear of it. FastAPI would make an error of it, in a cycle
             # with all that is left of the connection.
+            return
+        if is_deeper(
+            asked.get("body", b""), self._context.limits.max_json_depth + RECORDS_MAX_DEPTH
+        ):
+            # Those who read it would go as deep, as far as their stacks allow.
+            error = InvalidRequest("the JSON is nested too deeply", code="json_too_deep")
+            response = problem_response(error, scope["state"]["request_id"])
+            await response(scope, receive, answer.send)
             return
         try:
             await self._app(scope, _again(asked, receive), answer.send)
