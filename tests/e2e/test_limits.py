@@ -149,3 +149,38 @@ def test_connections_over_the_limit_are_turned_away_and_the_others_go_on():
         until(lambda: Api(server.url).get("/api/topics").status == 200)
         for client in clients:
             client.close()
+
+
+def test_probes_have_room_where_keys_are_asked_for():
+    key = "0123456789abcdef"
+    with running_server(
+        CONDUIT_MAX_CONNECTIONS="5", ENABLE_AUTH="true", DEFAULT_API_KEY=key
+    ) as server:
+        # They never sign in, and none of them can be displaced.
+        clients = [WsClient(server.ws_url) for _ in range(5)]
+        api = Api(server.url)
+        assert api.request("GET", "/api/topics", None, {"x-api-key": key}).status == 503
+        for headers in ({}, {"x-api-key": key}, {"x-api-key": "wrong"}):
+            assert api.request("GET", "/health", None, headers).json == {"status": "ok"}
+            assert api.request("GET", "/health/ready", None, headers).status == 200
+            assert api.request("GET", "/metrics", None, headers).status in (401, 403)
+        for client in clients:
+            client.close()
+
+
+def test_where_a_request_comes_from_is_not_read_from_its_headers(tmp_path):
+    """`X-Forwarded-For` is whatever somebody sends, also from the machine itself."""
+    path = tmp_path / "key"
+    with running_server(ENABLE_AUTH="true", CONDUIT_ADMIN_KEY_FILE=str(path)) as server:
+        key = {"x-api-key": path.read_text().strip()}
+        forged = {
+            **key,
+            "x-forwarded-for": "203.0.113.9",
+            "x-forwarded-proto": "https",
+            "forwarded": "for=203.0.113.9",
+        }
+        api = Api(server.url)
+        assert api.request("POST", "/api/topics", b'{"name":"t"}', key).status == 201
+        assert api.request("DELETE", "/api/topics/t", None, forged).status == 204
+        entries = api.request("GET", "/api/audit?action=topic.delete", None, key).json["entries"]
+        assert [entry["address"] for entry in entries] == ["127.0.0.1"]

@@ -188,21 +188,6 @@ async def test_a_query_has_so_many_parameters_at_most(api: Api):
         assert told in answer.json()["detail"]
 
 
-async def test_where_a_request_comes_from_is_not_read_from_its_headers(api: Api):
-    """`X-Forwarded-For` is whatever somebody sends."""
-    seen = []
-
-    async def note(*_: object, **__: object) -> None:
-        seen.append(_)
-
-    api.context.audit.done = note
-    await api.topic("t")
-    forged = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}
-    await api.send("DELETE", "/api/topics/t", headers=forged)
-    ((_, origin, *_),) = seen
-    assert origin.address == "127.0.0.1"
-
-
 async def test_a_bug_is_a_500_that_tells_nothing_and_a_traceback_in_the_log(
     api: Api, caplog, monkeypatch
 ):

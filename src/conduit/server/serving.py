@@ -100,6 +100,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # uvicorn would take the address of a client from a header that it may send itself.
+                proxy_headers=False,
                 backlog=BACKLOG_COUNT,
                 timeout_graceful_shutdown=self._requests_s,
             )
