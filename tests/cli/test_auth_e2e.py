@@ -109,6 +109,11 @@ def test_an_operator_works_for_a_tenant(
     create = ("key", "create", "first", "--scope", "manage", "--tenant", "acme")
     assert admin.ok(*create, "--out", str(file)).json["tenant"] == "acme"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    # Of others than the operator the server does not read for whom they work: nothing is done then.
+    own = with_key(server, admin.ok("key", "create", "x", "--scope", "manage", "-q").out.strip())
+    done = own.run("topic", "create", "orders", "--tenant", "acme")
+    assert (done.code, "works on tenant default" in done.err) == (Exit.AUTH, True)
+    assert own.run("topic", "get", "orders").code == Exit.NOT_FOUND
     acme = Conduit(server.url)
     acme.ok("topic", "create", "orders", "--api-key-file", str(file))
     assert admin.run("topic", "get", "orders").code == Exit.NOT_FOUND

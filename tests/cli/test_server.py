@@ -18,7 +18,15 @@ KNOWN = {
     "stage": Context(STAGE, "stage-key"),
     "bare": Context(PROD),
 }
-STATS = {"GET /api/stats": {"connections": 1}}
+WHO = {
+    "tenant": "acme",
+    "actor": "key:abcd1234",
+    "key_id": "abcd1234",
+    "scopes": [],
+    "expires_at": None,
+    "limits": {},
+}
+STATS = {"GET /api/stats": {"connections": 1}, "GET /api/whoami": WHO}
 
 
 def where(current: str | None = None, **given: str | None) -> tuple[Target, list[str]]:
@@ -137,8 +145,15 @@ def test_the_key_and_the_tenant_of_the_options_are_sent() -> None:
         assert run(*here, "--api-key", "one", "--tenant", "acme") == (0, "")
         assert run(*here, CONDUIT_API_KEY="two") == (0, "")
         assert run("stats", CONDUIT_URL=server.url) == (0, "")
-    assert [one.key for one in server.asked] == ["one", "two", None]
-    assert server.asked[0].headers["x-conduit-tenant"] == "acme"
+    assert [one.key for one in server.asked] == ["one", "one", "two", None]
+    assert server.asked[1].headers["x-conduit-tenant"] == "acme"
+
+
+def test_for_another_tenant_than_the_key_is_of_nothing_is_done() -> None:
+    with answering(STATS) as server:
+        code, told = run("stats", "--url", server.url, "--tenant", "other")
+    assert (code, "works on tenant acme" in told) == (4, True)
+    assert server.lines == ["GET /api/whoami"]
 
 
 @pytest.mark.process

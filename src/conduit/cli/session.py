@@ -10,6 +10,7 @@ import click
 
 from conduit.cli.output import note
 from conduit.cli.values import Whole
+from conduit.errors import Forbidden
 
 if TYPE_CHECKING:
     from conduit.cli.server import Server
@@ -41,6 +42,8 @@ def call(server: Server, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
         async with AsyncConduit(
             target.url, api_key=target.api_key, tenant=target.tenant, retry_s=RETRY_S
         ) as client:
+            if target.tenant is not None:
+                await _check_tenant(client, target.tenant)
             return await work(client)
 
     show_client_log()
@@ -49,6 +52,16 @@ def call(server: Server, work: Callable[[AsyncConduit], Awaitable[T]]) -> T:
     except asyncio.CancelledError:
         # SIGTERM, and a terminal that is closed, end a command as Ctrl-C does, with its summary.
         raise KeyboardInterrupt from None
+
+
+async def _check_tenant(client: AsyncConduit, name: str) -> None:
+    """Raise Forbidden if the key works on another tenant than was asked for: of keys without the scope admin
+    the server does not read which, and the command would do its work on their own."""
+    who = await client.whoami()
+    if who.tenant != name:
+        raise Forbidden(
+            f"this key works on tenant {who.tenant}, and not on {name}: that takes admin"
+        )
 
 
 def with_limit(command: F) -> F:
