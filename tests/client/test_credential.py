@@ -167,6 +167,32 @@ async def test_it_is_in_no_log_and_no_error(caplog: pytest.LogCaptureFixture) ->
     assert SECRET not in told
 
 
+def locals_of(error: BaseException) -> str:
+    """What a reporter of errors shows of the client's own frames."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return repr(
+        [
+            frame.f_locals
+            for frame, _ in frames
+            if "conduit/client/" in frame.f_code.co_filename
+            and "tests" not in frame.f_code.co_filename
+        ]
+    )
+
+
+async def test_it_is_in_no_local_variable_that_a_traceback_shows() -> None:
+    async with (
+        http_peer(*[problem(401, "unauthenticated")] * 4) as (url, _),
+        AsyncConduit(url, api_key=lambda: KEY) as client,
+    ):
+        for work in (client.publish("t", 1), client.subscribe("t").__aenter__()):
+            with pytest.raises(ApiError) as raised:
+                await work
+            told = locals_of(raised.value)
+            assert "'secret': '…'" in told
+            assert SECRET not in told
+
+
 # When there is another one --------------------------------------------------------------------------
 
 

@@ -143,7 +143,7 @@ class Attachment:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 if secret is not None and self._credential.can_renew:
                     # The answer says until when it is good.
-                    await connection.send(Auth(secret, AUTH_REF))
+                    await connection.send(Auth(str(secret), AUTH_REF))
                 await connection.send(self._request(again))
                 await self._subscribed(connection)
         except Closed as end:

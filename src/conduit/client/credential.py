@@ -28,6 +28,15 @@ _WARNED_MAX_COUNT = 64
 _log = logging.getLogger("conduit.client")
 
 
+class Secret(str):
+    """A text that does not show itself, as in the local variables of a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 class Credential:
     """Whom a client is. Raises InvalidRequest for a key that no header can hold, and for a bad tenant."""
 
@@ -80,12 +89,14 @@ class Credential:
 
     def headers(self, secret: str | None) -> dict[str, str]:
         """What goes with a request."""
-        headers = {} if secret is None else {"authorization": f"Bearer {secret}"}
+        headers: dict[str, str] = {}
+        if secret is not None:
+            headers["authorization"] = Secret(f"Bearer {secret}")
         if self._tenant is not None:
             headers["x-conduit-tenant"] = self._tenant
         return headers
 
-    async def _given(self) -> str:
+    async def _given(self) -> Secret:
         assert self._give is not None
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT_S):
@@ -100,7 +111,7 @@ class Credential:
             ) from error
 
 
-def _checked(secret: object) -> str:
+def _checked(secret: object) -> Secret:
     """A secret that a header can hold. Raises InvalidRequest, which does not repeat it."""
     if not isinstance(secret, str):
         raise InvalidRequest("the API key or token is not a text", code="invalid_api_key")
@@ -109,7 +120,7 @@ def _checked(secret: object) -> str:
             "the API key or token is empty, or has a character in it that none has: a line end, for example",
             code="invalid_api_key",
         )
-    return secret
+    return Secret(secret)
 
 
 @lru_cache(_WARNED_MAX_COUNT)

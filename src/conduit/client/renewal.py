@@ -63,4 +63,4 @@ class Renewal:
                 if not self._wake.is_set():
                     self._due_at = asyncio.get_running_loop().time() + AGAIN_AFTER_S
                 continue
-            await self._send(Auth(token or "", AUTH_REF))
+            await self._send(Auth(str(token), AUTH_REF))

@@ -232,7 +232,8 @@ class Stream:
         if frame.message_id is not None:
             what = f"{what}: message {frame.message_id} is not settled, and comes again"
             self._holds.refused(frame.message_id)
-        self._attachment.told(frame)
+        else:
+            self._attachment.told(frame)
         _log.warning("%s: %s (code %s)", what, frame.message, frame.code)
 
     def _deleted(self) -> None:
