@@ -14,7 +14,7 @@ KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
 SHOWN = "ck_live_Ab3dEf7h_…"
 
 
-@pytest.fixture(params=["conduit.client", "websockets.client"])
+@pytest.fixture(params=["conduit.client", "websockets.client", "websockets.client.conduit"])
 def log(request, caplog: pytest.LogCaptureFixture) -> logging.Logger:
     caplog.set_level(logging.DEBUG, request.param)
     return logging.getLogger(request.param)

@@ -20,6 +20,7 @@ from conduit.client.faults import (
     ConnectionFailed,
     no_connection,
 )
+from conduit.client.log import WEBSOCKETS
 from conduit.client.place import Place, without_password
 from conduit.client.rest import refusal
 from conduit.client.text import encoded
@@ -37,24 +38,7 @@ RECEIVE_BUFFER_COUNT = 64
 # A connection that ended without a close frame (RFC 6455 §7.1.5).
 CLOSE_ABNORMAL = 1006
 
-# What the client signs in with is in no log: neither the header nor the frame that carries it.
-_SECRET_HEADERS = ("authorization", "proxy-authorization")
-_log = logging.getLogger("websockets.client.conduit")
-
-
-def _discreet(record: logging.LogRecord) -> bool:
-    """Take secrets out of what websockets tells of each header and frame at its level `debug`."""
-    match record.args:
-        case (str(name), _) if name.lower() in _SECRET_HEADERS:
-            record.args = (name, "…")
-        case (frame,) if '"auth"' in (text := str(frame)) and '"token"' in text:
-            record.args = ("an auth frame",)
-        case _:
-            pass
-    return True
-
-
-_log.addFilter(_discreet)
+_log = logging.getLogger(WEBSOCKETS)
 
 
 class _Connect(connect):
