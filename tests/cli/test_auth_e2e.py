@@ -87,6 +87,16 @@ def test_a_key_is_made_used_rotated_and_revoked(
     assert admin.run("key", "get", "00000000").code == Exit.NOT_FOUND
 
 
+def test_a_token_is_made_and_used(server: RunningServer, admin: Conduit, topic: str) -> None:
+    admin.ok("topic", "create", topic)
+    key = admin.ok("key", "create", "x", "--scope", "publish", "-q").out.strip()
+    create = ("token", "create", "--scope", f"publish:{topic}", "--ttl", "1m", "-q")
+    token = with_key(server, with_key(server, key).ok(*create).out.strip())
+    token.ok("pub", topic, "1")
+    assert token.run("pub", "other", "1").code == Exit.AUTH
+    assert token.ok("whoami").json["scopes"] == [{"scope": "publish", "topics": [topic]}]
+
+
 def test_a_subscriber_whose_key_is_revoked_ends(
     server: RunningServer, admin: Conduit, topic: str
 ) -> None:

@@ -137,25 +137,55 @@ async def test_a_stream_goes_on_over_a_key_that_is_rotated(
         await delivery.ack()
 
 
-async def test_a_stream_outlives_the_key_that_it_began_with(
-    server: RunningServer, manager: AsyncConduit, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("kind", ["keys", "tokens"])
+async def test_a_stream_outlives_what_it_has_signed_in_with(
+    server: RunningServer, manager: AsyncConduit, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    made: list[KeyCreated] = []
+    key = (await new_key(manager)).key
+    made: list[str] = []
 
     async def fresh() -> str:
-        made.append(await new_key(manager, ttl_s=8 if not made else 600))
-        return made[-1].key
+        ttl_s = 600 if made else 8
+        if kind == "keys":
+            made.append((await new_key(manager, ttl_s=ttl_s)).key)
+        else:
+            async with AsyncConduit(server.url, api_key=key) as mint:
+                made.append((await mint.tokens.create(["publish", "subscribe"], ttl_s)).token)
+        return made[-1]
 
     async with (
         AsyncConduit(server.url, api_key=fresh) as client,
         client.subscribe("t") as stream,
     ):
-        await asyncio.to_thread(until, lambda: is_refused(server, made[0].key))
+        await asyncio.to_thread(until, lambda: is_refused(server, made[0]))
         await client.publish("t", 1)
         assert (await anext(stream)).payload == 1
     # By a frame on the open socket: no connection was lost.
     assert len(made) == 2
     assert "connecting again" not in caplog.text
+
+
+async def test_a_token_does_a_part_of_what_its_key_does_and_ends_with_it(
+    server: RunningServer, manager: AsyncConduit, tenant: str
+) -> None:
+    key = await new_key(manager)
+    async with AsyncConduit(server.url, api_key=key.key) as client:
+        made = await client.tokens.create([Grant(scope="publish", topics=("t",))], subject="ann")
+        with pytest.raises(ApiError) as raised:
+            await client.tokens.create(["manage"])
+        assert raised.value.code == "forbidden"
+        assert (await client.tickets.create()).ticket
+    async with AsyncConduit(server.url, api_key=made.token) as client:
+        who = await client.whoami()
+        assert (who.tenant, who.expires_at) == (tenant, made.expires_at)
+        await client.publish("t", 1)
+        with pytest.raises(ApiError) as raised:
+            await client.subscribe("t").__aenter__()
+        assert raised.value.code == "forbidden"
+        await manager.keys.revoke(key.id)
+        with pytest.raises(ApiError) as raised:
+            await client.publish("t", 1)
+        assert raised.value.code == "unauthenticated"
 
 
 async def test_tenants_do_not_see_each_other(

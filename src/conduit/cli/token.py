@@ -26,16 +26,14 @@ def token() -> None:
 
 @token.command()
 @with_scopes(required=True)
-@click.option(
-    "--ttl", "ttl_s", type=TIMEOUT, default="15m", show_default=True, help="Good so long."
-)
-@click.option("--subject", metavar="TEXT", help="Whom it is for; the audit log has it.")
+@click.option("--ttl", "ttl_s", type=TIMEOUT, help="Good so long, a day at most; 15m.")
+@click.option("--subject", metavar="TEXT", help="Whom it is for; that is kept in it.")
 @with_secret
 @with_output()
 @with_server
 def create(
     scopes: tuple[Scope, ...],
-    ttl_s: float,
+    ttl_s: float | None,
     subject: str | None,
     server: Server,
     **told: Unpack[Told],
@@ -45,7 +43,7 @@ def create(
     Of a token, subscribe is for no durable subscriptions but those that it names:
     'subscribe:orders.>@billing'.
     """
-    grants, seconds = grants_of(scopes), max(round(ttl_s), 1)
+    grants, seconds = grants_of(scopes), None if ttl_s is None else max(round(ttl_s), 1)
     tell(
         lambda: call(server, lambda client: client.tokens.create(grants, seconds, subject=subject)),
         "token",

@@ -153,11 +153,13 @@ class Tokens:
         self._rest = rest
 
     async def create(
-        self, scopes: Scopes, ttl_s: int, *, subject: str | None = None
+        self, scopes: Scopes, ttl_s: int | None = None, *, subject: str | None = None
     ) -> TokenAnswer:
-        """A token for a browser, with no more rights than the key has that asks for it. `subject`: whom it is
-        for, as the audit log is to say."""
-        body: dict[str, object] = {"scopes": _grants(scopes), "ttl_s": ttl_s}
+        """A token for a browser, with no more rights than the key has that asks for it, for `ttl_s`, or for
+        the server's default, 15 minutes. `subject`: whom it is for, which is kept in it."""
+        body: dict[str, object] = {"scopes": _grants(scopes)}
+        if ttl_s is not None:
+            body["ttl_s"] = ttl_s
         if subject is not None:
             body["subject"] = subject
         return await self._rest.post(address("tokens"), TokenAnswer, body)
