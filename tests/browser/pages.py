@@ -55,17 +55,18 @@ window.tries = (http, ws, topic, key) => {
     document.body.append(made);
   });
   const socket = () => new Promise(done => {
-    const got = [];
+    const got = [], refs = new Set();
     const open = new WebSocket(ws);
     open.onopen = () => {
       if (key) open.send(JSON.stringify({type: "auth", token: key}));
-      open.send(JSON.stringify({type: "subscribe", topic, start: "earliest", ack: "auto"}));
+      open.send(JSON.stringify({type: "subscribe", topic, start: "earliest", ack: "auto", ref: "s"}));
       open.send(JSON.stringify({type: "publish", topic, payload: "of a socket", ref: "p"}));
     };
     open.onmessage = event => {
       const frame = JSON.parse(event.data);
       if (frame.type !== "error") got.push(frame.type);
-      if (["subscribed", "published"].every(type => got.includes(type))) done(got);
+      refs.add(frame.ref);
+      if (refs.has("s") && refs.has("p")) done(got.length ? got : "blocked");
     };
     open.onclose = () => done(got.length ? got : "blocked");
   });
@@ -157,6 +158,10 @@ class Tries:
         self._page = browser.new_context().new_page()
         self._page.goto(origin)
         self._to = [server, server.replace("http", "ws", 1) + "/ws", topic, key]
+
+    def use_ticket(self, ticket: str) -> None:
+        """Open WebSockets with it from now on."""
+        self._to[1] += f"?ticket={ticket}"
 
     def run(self, name: str) -> Any:
         """What comes of one of the tries: "blocked", or what was read."""

@@ -148,25 +148,29 @@ def test_with_authentication_a_page_without_a_key_can_neither_read_nor_write(bro
         assert one.state() == before
 
 
-def test_with_a_key_a_page_does_what_the_key_says_and_nothing_else(browser, origin):
+@pytest.mark.parametrize("kind", ["keys", "tokens"])
+def test_with_a_key_or_a_token_a_page_does_what_that_says_and_nothing_else(browser, pages, kind):
+    origin = f"http://localhost:{pages}"
     with place(ENABLE_AUTH="true") as one:
         one.call("POST", "/api/topics", {"name": "page.a"})
         scopes = [{"scope": scope, "topics": ["page.>"]} for scope in ("publish", "subscribe")]
-        made = one.call("POST", "/api/keys", {"name": "for pages", "scopes": scopes})
+        asked = {"scopes": scopes, **({"name": "for pages"} if kind == "keys" else {})}
+        made = one.call("POST", f"/api/{kind}", asked)
         assert made.status == 201
-        key = made.json["key"]
+        credential = made.json["key" if kind == "keys" else "token"]
         before = one.state()
-        with a_page(browser, origin, one, key) as page:
+        with a_page(browser, origin, one, credential) as page:
             found = learned(page.all())
             del found["health"]
             # What it may see is its own topic.
             shown = json.loads(found.pop("read")["body"])
             assert [topic["name"] for topic in shown["topics"]] == ["page.a"]
+            assert found.pop("socket") == ["authenticated"]
             for name, answer in found.items():
                 assert answer["status"] in (401, 403), (name, answer)
                 assert SECRET not in answer["body"]
         assert one.state() == before
-        with a_page(browser, origin, one, key, topic="page.a") as page:
+        with a_page(browser, origin, one, credential, topic="page.a") as page:
             assert page.run("publish")["status"] == 200
             assert page.run("batch")["status"] == 200
             assert set(page.run("socket")) >= {"authenticated", "subscribed", "published"}
@@ -177,6 +181,18 @@ def test_with_a_key_a_page_does_what_the_key_says_and_nothing_else(browser, orig
                 assert page.run(name) == "blocked", name
         topics = {topic["name"]: topic for topic in one.call("GET", "/api/topics").json["topics"]}
         assert topics["page.a"]["message_count"] == 3
+
+
+def test_a_ticket_opens_one_websocket_of_a_page(browser, pages):
+    with place(ENABLE_AUTH="true") as one:
+        from tests.browser.pages import Tries
+
+        ticket = one.call("POST", "/api/tickets", {}).json["ticket"]
+        page = Tries(browser, f"http://localhost:{pages}", one.server.url, TOPIC)
+        page.use_ticket(ticket)
+        assert set(page.run("socket")) >= {"subscribed", "published"}
+        assert page.run("socket") == "blocked"
+        page.close()
 
 
 def test_a_page_cannot_read_the_operators_port(browser, origin):
