@@ -40,6 +40,19 @@ async def test_a_server_that_becomes_ready_can_be_waited_for() -> None:
 
 
 @pytest.mark.process
+async def test_a_server_may_say_no_more_than_that_it_runs() -> None:
+    async with http_peer(answer(200, {"status": "ok"}), answer(200, {})) as (url, _):
+        code, out, err = await health("--url", url, "-o", "table")
+    assert (code, err) == (Exit.OK, b"")
+    shown = dict(line.split(maxsplit=1) for line in out.decode().splitlines())
+    assert shown == {
+        "status": "ok",
+        "ready": "yes",
+        **dict.fromkeys(("version", "node", "store", "durable"), "-"),
+    }
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("wait", ["10ms", "600ms"])
 async def test_a_server_that_does_not_come_is_waited_for_no_longer(wait: str) -> None:
     code, out, err = await health("--url", f"http://127.0.0.1:{free_port()}", "--wait", wait)
