@@ -106,6 +106,10 @@ def test_a_credential_is_hidden_wherever_it_stands(spelled, credential, before, 
         ),
         ("{'Authorization': 'Bearer \"a\\'b'}", "{'Authorization': '…'}"),
         (r'"{\"token\": \"a b\", \"c\": 1}"', r'"{\"token\": \"…\", \"c\": 1}"'),
+        ("token=authorization: abc", "token=… …"),
+        ("Authorization: token='abc def'", "Authorization: …'…'"),
+        ("bearer X-Internal-Secret: abc", "bearer … …"),
+        ("ct_0123456789abcdefghX-API-Key: abc", "ct_…: …"),
         ("Auth(token='abc')", "Auth(token='…')"),
         ("sent Bearer correct-horse-battery-staple.", "sent Bearer …"),
         ("postgresql://u:p%40ss@db:5432/x", "postgresql://u:…@db:5432/x"),
@@ -161,10 +165,10 @@ def test_what_is_no_secret_stays_as_it_is(text):
 )
 @given(value=values, before=st.text(max_size=20), after=st.text(max_size=20))
 def test_what_a_secret_header_holds_is_hidden_whatever_it_is(header, form, value, before, after):
+    # What stands around it may be the same by chance.
+    value = f"Zq{value}"
     shown = redacted(f"{before} {form.format(header, value)} {after}")
-    # A value such as a letter may stand elsewhere.
-    assert f"{value}'" not in shown.replace(after, "")
-    assert shown.count(value) <= (before + header + form + after + "…").count(value)
+    assert shown.count(value) <= (before + after).count(value)
 
 
 @pytest.mark.parametrize("spelled", SPELLED.values(), ids=SPELLED)

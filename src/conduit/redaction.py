@@ -12,7 +12,7 @@ second wall. The first is that nobody hands a secret to a log or an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 # What stands for a secret. Of an API key the prefix and the id stay, which are public.
 MASK = "…"
@@ -27,38 +27,32 @@ JSON_MAX_TIMES = 2
 # How deeply a field of a log line may be nested; what is deeper is not shown.
 NESTED_MAX_COUNT = 8
 
-_Shown = str | Callable[[re.Match[str]], str]
-
-_API_KEY = re.compile(rf"(ck_(?:live|test)_(?:[0-9A-Za-z]{{8}}_)?)[0-9A-Za-z_]*{MASK}?")
-_JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)*", re.ASCII)
+_API_KEY = re.compile(r"ck_(?:live|test)_(?:[0-9A-Za-z]{8}_)?+([0-9A-Za-z_]+)")
+_JWT = re.compile(r"eyJ([\w-]{8,}(?:\.[\w-]*)*)", re.ASCII)
 # Not within a word such as "direct_"; one letter before it may be what is left of an escaped line end.
-_TICKET = re.compile(r"(?<![a-z]{2})ct_[\w-]{16,}|ct_[0-9A-Za-z]{20,}", re.ASCII)
+_TICKET = re.compile(r"(?:(?<![a-z]{2})ct_(?=[\w-]{16})|ct_(?=[0-9A-Za-z]{20}))([\w-]+)", re.ASCII)
 _SCHEME = re.compile(
-    r"\b((?:bearer|basic)\s+)(?=[^\s\"'\\]*[0-9=+/._-])[^\s\"'\\,;]{16,}", re.IGNORECASE
+    r"\b(?:bearer|basic)\s+(?=[^\s\"'\\]*[0-9=+/._-])([^\s\"'\\,;]{16,})", re.IGNORECASE
 )
-_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:[\w+/=\s:,]|\\[nrt])+")
-# In the URL of a database a password may hold, unescaped, what would end another one. The word `password`
-# there is an example.
-_URL = re.compile(
-    r"((?:postgres(?:ql)?|rediss?)://[^\s:/@\"]*:)(?!password@)(?:(?!://)[^\s\"\\])+(?=@)"
-    r"|(://[^\s:/?#@\"'\\]*:)(?!password@)[^\s/?#@\"'\\]+(?=@)",
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[\w+/=\s:,]|\\[nrt])+)")
+# The word `password` in its own place is an example. In the URL of a database a password may hold, unescaped,
+# what would end another one.
+_URL = re.compile(r"://[^\s:/?#@\"'\\]*:(?!password@)([^\s/?#@\"'\\]+)(?=@)", re.IGNORECASE)
+_DATABASE_URL = re.compile(
+    r"(?:postgres(?:ql)?|rediss?)://[^\s:/@\"]*:(?!password@)((?:(?!://)[^\s\"\\])+)(?=@)",
     re.IGNORECASE,
 )
-_QUOTE = r"\\{0,8}[\"']"
-# A value in quotes, which may be escaped themselves, up to the closing one …
-_IN_QUOTES = (
-    r"\"(?:[^\"\\]|\\.)*|'(?:[^'\\]|\\.)*"
-    r"|(?P<open>\\{1,8}[\"'])(?:(?!(?P=open))(?:[^\"\\]|\\{1,8}[^\\]))*"
+# A secret is the group of its pattern, which is searched for if one of these is in the text, in lower case.
+_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    (("ck_",), _API_KEY),
+    (("eyj",), _JWT),
+    (("ct_",), _TICKET),
+    (("://",), _URL),
+    (("postgres", "redis"), _DATABASE_URL),
+    (("private key",), _PRIVATE_KEY),
+    (("bearer", "basic"), _SCHEME),
 )
-# … or a word.
-_WORD = r"[^\s\"'\\,;&<>()\[\]{}]+"
-# `Authorization: Bearer x`, `"authorization": "…"`, `(b'authorization', b'…')`.
-_BEHIND_HEADER = re.compile(
-    rf"((?:authorization|x-api-key|x-internal-secret|cookie)(?:{_QUOTE})?"
-    rf"\s?(?:[:=]|,(?=\s?b?{_QUOTE}))\s*(?:b(?={_QUOTE}))?)"
-    rf"(?:{_IN_QUOTES}|(?!{MASK})(?:[a-z]{{1,15}} +)?{_WORD})",
-    re.IGNORECASE | re.DOTALL,
-)
+_HEADERS = ("authorization", "x-api-key", "x-internal-secret", "cookie")
 _NAMES = (
     "api_key",
     "api-key",
@@ -70,33 +64,30 @@ _NAMES = (
     "ticket",
     "token",
 )
-# `?ticket=x`, `password='x'`, `"token": "x"`. The words alone, or before a colon, are prose.
+_QUOTE = r"\\{0,8}[\"']"
+# `Authorization: `, `"authorization": "`, `(b'authorization', b'`.
+_BEHIND_HEADER = re.compile(
+    rf"(?:{'|'.join(_HEADERS)})(?:{_QUOTE})?"
+    rf"\s?(?:[:=]|%3[ad]|,(?=\s?b?{_QUOTE}))\s*(?:b(?={_QUOTE}))?",
+    re.IGNORECASE,
+)
+# `?ticket=`, `password='`, `"token": "`. The words alone, or before a colon, are prose.
 _BEHIND_NAME = re.compile(
-    rf"((?:{'|'.join(_NAMES)})(?:=(?:b(?={_QUOTE}))?|{_QUOTE}\s?:\s?b?(?={_QUOTE})))(?:{_IN_QUOTES}|(?!{MASK}){_WORD})",
-    re.IGNORECASE | re.DOTALL,
+    rf"(?:{'|'.join(_NAMES)})(?:(?:=|%3d)(?:b(?={_QUOTE}))?|{_QUOTE}\s?:\s?b?(?={_QUOTE}))",
+    re.IGNORECASE,
 )
-_OPENING = re.compile(_QUOTE)
-
-
-def _masked_value(found: re.Match[str]) -> str:
-    head = found[1]
-    opening = _OPENING.match(found[0], len(head))
-    return f"{head}{opening[0] if opening else ''}{MASK}"
-
-
-# What is searched for, if the first is in the text; what is put in its place.
-_SHAPES: tuple[tuple[str, re.Pattern[str], _Shown], ...] = (
-    ("ck_", _API_KEY, rf"\1{MASK}"),
-    ("eyJ", _JWT, f"eyJ{MASK}"),
-    ("ct_", _TICKET, f"ct_{MASK}"),
-    ("://", _URL, lambda found: f"{found[1] or found[2]}{MASK}"),
-    ("PRIVATE KEY", _PRIVATE_KEY, rf"\1{MASK}"),
+# A value in quotes, which may be escaped themselves, up to the closing one; or a word.
+_QUOTED = (
+    r"\"(?P<double>(?:[^\"\\]|\\.)*)|'(?P<single>(?:[^'\\]|\\.)*)"
+    r"|(?P<open>\\{1,8}[\"'])(?P<escaped>(?:(?!(?P=open))(?:[^\"\\]|\\{1,8}[^\\]))*)"
 )
-# If one of these is in the text, in lower case.
-_PLACES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Shown], ...] = (
-    (("bearer", "basic"), _SCHEME, rf"\1{MASK}"),
-    (("authorization", "x-", "cookie"), _BEHIND_HEADER, _masked_value),
-    (_NAMES, _BEHIND_NAME, _masked_value),
+_WORD = r"[^\s\"'\\,;&<>()\[\]{}]+"
+_VALUE = re.compile(rf"{_QUOTED}|(?P<word>{_WORD})", re.DOTALL)
+# With the word before it that says what it is: `Bearer x`.
+_HEADER_VALUE = re.compile(rf"{_QUOTED}|(?P<word>(?:[A-Za-z]{{1,15}} +)?{_WORD})", re.DOTALL)
+_PLACES: tuple[tuple[tuple[str, ...], re.Pattern[str], re.Pattern[str]], ...] = (
+    (_HEADERS, _BEHIND_HEADER, _HEADER_VALUE),
+    (_NAMES, _BEHIND_NAME, _VALUE),
 )
 _ESCAPE = re.compile(r"\\{1,8}(?:x|u00)([0-9A-Fa-f]{2})")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
@@ -182,20 +173,45 @@ def _forms_of(secret: str) -> set[str]:
 
 
 def _masked(text: str) -> str:
+    """All are looked for in the text as it was: what hides one must not hide the name of another."""
+    lower = text.lower()
+    spans = []
     # A search for a substring costs a tenth of a regular expression's, and finds nothing in most texts.
     for form in _forms:
         if form in text:
-            text = text.replace(form, MASK)
-    for part, pattern, shown in _SHAPES:
-        if part in text:
-            text = pattern.sub(shown, text)
-    lower = text.lower()
-    for parts, pattern, shown in _PLACES:
-        for part in parts:
-            if part in lower:
-                text = pattern.sub(shown, text)
+            spans += [found.span() for found in re.finditer(re.escape(form), text)]
+    for marks, pattern in _SHAPES:
+        for mark in marks:
+            if mark in lower:
+                spans += [found.span(1) for found in pattern.finditer(text)]
                 break
-    return text
+    for marks, pattern, value in _PLACES:
+        for mark in marks:
+            if mark in lower:
+                spans += _values(text, pattern, value)
+                break
+    return _without(text, spans) if spans else text
+
+
+def _values(text: str, pattern: re.Pattern[str], value: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Where those stand that are behind what the pattern finds. A name within a value may have one that goes
+    on behind it."""
+    spans, end = [], 0
+    for found in pattern.finditer(text):
+        if found.end() >= end and (what := value.match(text, found.end())) is not None:
+            spans.append(what.span(what.lastgroup or 0))
+            end = what.end()
+    return spans
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    end = 0
+    for begin, after in sorted(spans):
+        if begin > end or not parts:
+            parts += [text[end:begin], MASK]
+        end = max(end, after)
+    return "".join(parts) + text[end:]
 
 
 def _seen_through(found: re.Match[str]) -> str:
