@@ -22,9 +22,11 @@ from conduit.tenancy.tokens import Tokens
 from conduit.tenancy.verifier import Verifier
 from tests.server.peer import ANSWER, REQUEST, TEXT, frame
 from tests.server.port import Client, Port, open_port, request
+from tests.support.secrets import register
 from tests.tenancy.registered import OPERATOR, PEPPER
 
 DEFAULT_KEY = "a-default-key-of-somebody"
+register(DEFAULT_KEY)
 WHOLE = tuple(Grant(scope=scope) for scope in ("publish", "subscribe", "manage"))
 
 
@@ -34,7 +36,9 @@ class Guarded(NamedTuple):
     accounts: Accounts
 
     async def key(self, *grants: Grant, by: Principal = OPERATOR, **spec: Any) -> WithSecret:
-        return await self.accounts.create_key(by, KeySpec("a key", grants or WHOLE, **spec))
+        made = await self.accounts.create_key(by, KeySpec("a key", grants or WHOLE, **spec))
+        register(made.text)
+        return made
 
     async def operator(self) -> WithSecret:
         return await self.key(Grant(scope="admin"))

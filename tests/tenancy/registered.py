@@ -14,8 +14,10 @@ from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
 from conduit.tenancy.meters import NoMeters
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
+from tests.support.secrets import register
 
 PEPPER = b"p" * 32
+register(PEPPER.decode())
 START_MS = 1_790_000_000_000
 OPERATOR = Principal("default", "key:operator", [Grant(scope="admin")])
 
@@ -57,7 +59,9 @@ class Kit(NamedTuple):
     async def key(self, *grants: Grant, by: Principal = OPERATOR, **spec: object) -> WithSecret:
         """A new key of the caller's tenant."""
         given = grants or (Grant(scope="publish"),)
-        return await self.accounts.create_key(by, KeySpec("a key", given, **spec))
+        made = await self.accounts.create_key(by, KeySpec("a key", given, **spec))
+        register(made.text)
+        return made
 
     async def tenant(self, name: str, **limits: int) -> Principal:
         """A new tenant, and its manager."""
