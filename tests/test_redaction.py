@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit import redaction
+from conduit.client.place import find
 from conduit.protocol.frames import Auth
-from conduit.protocol.records import TicketAnswer, TokenAnswer
+from conduit.protocol.records import KeyAnswer, KeyCreated, TicketAnswer, TokenAnswer
 from conduit.redaction import redacted, redacted_value
+from conduit.tenancy.accounts import WithSecret
 from conduit.tenancy.keys import NewKey
+from conduit.tenancy.opening import AuthOptions
 from tests.support.credentials import BASE62, api_keys, hidden, tickets, tokens
 
 KEY = "ck_live_Ab3dEf7h_0123456789abcdefghijklmnopqrstuvWXYZ12"
@@ -230,10 +233,22 @@ def test_a_field_that_holds_itself_comes_to_an_end():
     assert "…" in repr(redacted_value(looped))
 
 
+KEY_FIELDS = dict.fromkeys(KeyAnswer.__struct_fields__)
+
+
 @pytest.mark.parametrize(
     "record",
-    [Auth("abc"), TokenAnswer("abc", "2026"), TicketAnswer("abc", "2026"), NewKey("id", "abc")],
-    ids=repr,
+    [
+        Auth("abc"),
+        TokenAnswer("abc", "2026"),
+        TicketAnswer("abc", "2026"),
+        KeyCreated(**KEY_FIELDS, key="abc"),
+        NewKey("id", "abc"),
+        WithSecret(None, "abc"),
+        AuthOptions(default_key="abc", pepper="abc"),
+        find("http://abc:abc@events.example"),
+    ],
+    ids=lambda record: type(record).__name__,
 )
 def test_records_with_a_secret_do_not_show_it(record):
     assert "abc" not in repr(record)

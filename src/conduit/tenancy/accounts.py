@@ -12,6 +12,7 @@ from conduit.errors import Conflict, Forbidden, InvalidRequest, LimitReached
 from conduit.grants import Grant, check_grants, within
 from conduit.limits import NO_LIMITS, TenantLimits, check_limits
 from conduit.names import DEFAULT_TENANT, check_tenant, check_text
+from conduit.redaction import MASK
 from conduit.storage.access import AccessStore
 from conduit.tenancy.keys import Choose, hash_of, make_key
 from conduit.tenancy.principal import Principal
@@ -37,6 +38,9 @@ class WithSecret(NamedTuple):
 
     record: KeyRecord
     text: str
+
+    def __repr__(self) -> str:
+        return f"WithSecret(record={self.record!r}, text={MASK!r})"
 
 
 class KeySpec(msgspec.Struct, frozen=True):

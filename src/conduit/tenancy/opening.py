@@ -16,6 +16,7 @@ from conduit.errors import ConfigError
 from conduit.grants import Grant
 from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
+from conduit.redaction import MASK
 from conduit.storage.access import AccessStore
 from conduit.storage.base import Store
 from conduit.tenancy.accounts import Accounts, KeySpec
@@ -44,6 +45,9 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True):
     pepper: str | None = None
     token_max_ttl_s: int = TOKEN_TTL_MAX_S
     provider: IdentityProvider | None = None
+
+    def __repr__(self) -> str:
+        return f"AuthOptions(default_key={MASK!r}, pepper={MASK!r}, …)"
 
 
 class Tenancy(NamedTuple):
