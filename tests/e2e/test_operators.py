@@ -77,6 +77,21 @@ def test_no_page_reads_it_although_all_may_call_the_other(place):
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_no_answer_names_the_program(place):
+    server, port = place
+    for number, method, path in (
+        (server.port, "GET", "/health"),
+        (server.port, "GET", "/nowhere"),
+        (server.port, "POST", "/api/publish"),
+        (server.port, "GET", "/ws"),
+        (port, "GET", "/metrics"),
+    ):
+        body = b"{" if method == "POST" else None
+        answer = Api(f"http://127.0.0.1:{number}").request(method, path, body, KEY)
+        assert "date" in answer.headers
+        assert not {"server", "x-powered-by"} & answer.headers.keys()
+
+
 def test_the_other_has_them_no_more(place):
     server, _ = place
     for path in ("/metrics", "/docs", "/openapi.json"):

@@ -74,12 +74,14 @@ async def test_a_request_of_somebody_who_does_not_read_is_let_go_when_it_is_canc
         sending.set()
         await never.wait()
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    task = asyncio.get_running_loop().create_task(Edge(app, "*")(scope, receive, send))
-    await (sending if has_answered else working).wait()
-    task.cancel()
-    await task
-    assert sending.is_set()
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    async with open_port() as port:
+        served = Edge(app, port.context)(scope, receive, send)
+        task = asyncio.get_running_loop().create_task(served)
+        await (sending if has_answered else working).wait()
+        task.cancel()
+        await task
+        assert sending.is_set()
 
 
 async def test_what_was_published_on_a_websocket_is_answered_before_it_is_closed():

@@ -33,7 +33,8 @@ async def port(request):
         registry = None
         if request.param == "auth":
             registry = Registry(port.store, HandClock(), b"p" * 32)
-        port.context.gate = Gate(registry, None, SECRET)
+        port.context.gate = Gate(registry)
+        port.context.gate.internal_secret = SECRET
         yield port
 
 
