@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from tests.crash.proxy import Proxy
-from tests.support.postgres import Cluster
+from tests.support.postgres import USER, Cluster
 from tests.support.wait import DEADLINE_S
 
 # Two rows, so that its answer has more than the one that an append always has.
@@ -24,7 +24,7 @@ def cluster():
     made = Cluster()
     made.start()
     made.create_database()
-    made.sql(TABLE)
+    made.sql(f"SET ROLE {USER}; {TABLE}")
     yield made
     made.remove()
 

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from tests.support.http import Api
-from tests.support.postgres import Cluster, binary
+from tests.support.postgres import USER, Cluster, binary
 from tests.support.server import RunningServer, clean_environment, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
@@ -92,7 +92,8 @@ def test_migrations_are_listed_applied_and_printed(cluster, url):
 def test_the_printed_sql_makes_the_same_schema(cluster, url):
     by_hand = cluster.create_database(f"alone_{next(_numbers)}")
     script = conduit("migrate", "sql").stdout
-    cluster.sql(script, database_of(by_hand))
+    # By the role that owns the tables then.
+    cluster.sql(f"SET ROLE {USER}; {script}", database_of(by_hand))
     conduit("migrate", "up", DATABASE_URL=url)
     dumps = [
         subprocess.run(
@@ -162,6 +163,7 @@ def locked(cluster: Cluster, url: str) -> Iterator[None]:
     ) as psql:
         assert psql.stdin is not None
         assert psql.stdout is not None
+        psql.stdin.write("SET conduit.tenant = '*';\n")
         psql.stdin.write("BEGIN; SELECT 'locked' FROM conduit.topics FOR UPDATE;\n")
         psql.stdin.flush()
         while "locked" not in psql.stdout.readline():

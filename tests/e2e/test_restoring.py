@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.test_postgres import conduit, database_of
 from tests.support.http import Api
-from tests.support.postgres import Cluster, binary
+from tests.support.postgres import Cluster, binary, of_all_tenants
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient
@@ -48,7 +48,8 @@ class Postgres:
         self.backup = directory / "backup.dump"
 
     def back_up(self) -> None:
-        self._run("pg_dump", "-Fc", "-d", self.url, "-f", str(self.backup))
+        url = of_all_tenants(self.url)
+        self._run("pg_dump", "--enable-row-security", "-Fc", "-d", url, "-f", str(self.backup))
 
     def put_back(self) -> None:
         self._cluster.sql("DROP SCHEMA conduit CASCADE", database_of(self.url))

@@ -10,7 +10,7 @@ from conduit.core.message import NewMessage
 from conduit.errors import StoreDataError, StoreUnavailable
 from conduit.storage.base import Start
 from conduit.storage.dead_letters import DeadBounds
-from conduit.storage.postgres import PostgresStore, migrations
+from conduit.storage.postgres import PostgresStore, migrations, scope
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.slices import SLICE_COUNT
 from tests.storage import given
@@ -196,7 +196,7 @@ async def test_writers_that_share_topics_in_any_order_never_block_each_other(sto
 async def locked_topic(store: PostgresStore, topic_id: int):
     """A connection that keeps everybody from appending to the topic, until it is terminated."""
     blocker = await store._home.database.connect()
-    await blocker.execute("BEGIN")
+    await blocker.execute(f"BEGIN; {scope.said(scope.ALL)}")
     await blocker.execute("SELECT FROM conduit.topics WHERE topic_id = $1 FOR UPDATE", topic_id)
     return blocker
 

@@ -13,7 +13,7 @@ from conduit.storage.postgres.housekeeping import FORGET_WRITERS_AFTER_S
 from tests.storage import given
 from tests.storage.given import NOW_MS
 from tests.storage.postgres_kit import opened
-from tests.support.postgres import DATABASE, OTHER_USER, Cluster, binary
+from tests.support.postgres import DATABASE, OTHER_USER, Cluster, binary, of_all_tenants
 
 HERE = Place("7001", 16_384, 16_400, 1, is_synchronous=False)
 
@@ -53,7 +53,8 @@ def test_what_has_changed_says_whether_something_may_be_lost(stored, found, has_
 def dump_and_restore(cluster: Cluster, url: str, name: str) -> str:
     """The database as another one of the same cluster; its URL."""
     copy = cluster.create_database(name)
-    dump = subprocess.run([binary("pg_dump"), "-d", url], check=True, capture_output=True)
+    command = [binary("pg_dump"), "--enable-row-security", "-d", of_all_tenants(url)]
+    dump = subprocess.run(command, check=True, capture_output=True)
     psql = [binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy]
     subprocess.run(psql, input=dump.stdout, check=True, capture_output=True)
     return copy

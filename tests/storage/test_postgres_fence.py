@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from conduit.storage.postgres import PostgresStore
+from conduit.storage.postgres import PostgresStore, scope
 from tests.storage.given import message, topic, topic_now
 from tests.support.wait import DEADLINE_S
 
@@ -41,7 +41,7 @@ async def test_a_store_opens_when_an_append_of_another_that_runs_has_ended(
     record = await topic(first)
     held = sql.transaction()
     await held.start()
-    await sql.execute("SELECT FROM conduit.topics FOR UPDATE")
+    await sql.execute(f"{scope.said(scope.ALL)}; SELECT FROM conduit.topics FOR UPDATE")
     second = PostgresStore(database_url)
     async with asyncio.TaskGroup() as group:
         appending = group.create_task(first.append([message(record.topic_id)]))

@@ -7,7 +7,7 @@ import pytest
 
 from conduit.core.message import Progress, SubscriptionSettings
 from conduit.errors import StoreUnavailable
-from conduit.storage.postgres import PostgresStore, subscriptions
+from conduit.storage.postgres import PostgresStore, scope, subscriptions
 from conduit.storage.postgres.lane import Overtaken, check
 from tests.storage import given
 from tests.storage.postgres_kit import opened
@@ -94,6 +94,7 @@ async def test_who_asks_after_a_change_without_an_answer_hears_what_became_of_it
     ticket = await unanswered(store)
     running = sql.transaction()
     await running.start()
+    await sql.execute(scope.said(scope.ALL))
     await check(sql, ticket)
     await subscriptions.update(sql, place[0], SubscriptionSettings(), True)
     asking = asyncio.get_running_loop().create_task(store.subscriptions())

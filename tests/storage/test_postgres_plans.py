@@ -44,7 +44,9 @@ async def test_what_was_recorded_since_the_plan_was_made_is_not_compared_with_ev
         await store.append([given.message(topic.topic_id) for topic in topics])
         record = await given.subscription(store, pattern=">")
         execute = f"EXECUTE asked ({values.format(record.subscription_id)})"
-        await sql.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")
+        await sql.execute(
+            "ANALYZE; SET plan_cache_mode = force_generic_plan; SET conduit.tenant = '*'"
+        )
         await sql.execute(f"PREPARE asked ({types}) AS {statement}")
         await sql.fetch(execute)
         recorded = topics[: COUNT // 2]

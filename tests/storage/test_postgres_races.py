@@ -13,7 +13,15 @@ import uuid_utils
 
 from conduit.core.message import Progress, Retention, SubscriptionSettings
 from conduit.storage.base import Former, Heard
-from conduit.storage.postgres import former, housekeeping, reads, segments, subscriptions, topics
+from conduit.storage.postgres import (
+    former,
+    housekeeping,
+    reads,
+    scope,
+    segments,
+    subscriptions,
+    topics,
+)
 from conduit.storage.postgres.batch import Batch
 from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Ticket
@@ -109,8 +117,7 @@ class Scene:
     async def seek(self, side: Side):
         floor = next(_numbers)
         floors = [(self.a.topic_id, floor), (self.b.topic_id, floor)]
-        async with side.connection.transaction():
-            await subscriptions.seek(side.connection, self.subscription_id, floors)
+        await subscriptions.seek(side.connection, self.subscription_id, floors)
 
         def moved() -> None:
             self.floor = self.other_floor = floor
@@ -234,6 +241,7 @@ async def overlapped(scene: Scene, first, second, sides: list[Side], end: str) -
     one, other = sides
     transaction = one.connection.transaction()
     await transaction.start()
+    await one.connection.execute(scope.said(scope.ALL))
     committed = await first(scene, one)
     task = asyncio.create_task(second(scene, other))  # noqa: TID251 - awaited below
     await asyncio.wait({task}, timeout=PATIENCE_S)
@@ -281,6 +289,7 @@ async def test_what_an_owner_stores_while_another_claims_is_seen_by_the_other_or
         old.fence, new.fence = await store.subscription_claim(scene.subscription_id), 0
         transaction = old.connection.transaction()
         await transaction.start()
+        await old.connection.execute(scope.said(scope.ALL))
         settled = await scene.settle(old)
         claim = asyncio.create_task(scene.claim(new))  # noqa: TID251 - awaited below
         await asyncio.wait({claim}, timeout=PATIENCE_S)

@@ -66,7 +66,7 @@ async def test_a_time_is_found_by_looks_into_the_log_never_by_reading_it(store):
         await maintained(store)
     many = [*(each.topic_id for each in records), *range(1_000_000, 1_002_000)]
     connection = await store._home.database.connect()
-    await connection.execute("SET jit = on")
+    await connection.execute("SET jit = on; SET conduit.tenant = '*'")
     for analyzed in (False, True):
         rows = await connection.fetch(
             f"EXPLAIN (ANALYZE, TIMING off) {reads._SEQS_AT}", many, NOW_MS

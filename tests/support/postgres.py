@@ -16,7 +16,9 @@ from typing import Any
 
 from tests.support.server import free_port
 
+# Owns the databases, and nothing more: as it should be where Conduit runs.
 USER = "conduit"
+ADMIN = "postgres"
 DATABASE = "conduit"
 START_TIMEOUT_S = 60.0
 # What Debian's package creates; PostgreSQL refuses to run as root.
@@ -35,6 +37,11 @@ def binary(name: str) -> str:
 
 def _version(path: Path) -> float:
     return float(path.parts[-3])
+
+
+def of_all_tenants(url: str) -> str:
+    """The URL for a session of the owner, such as pg_dump's, that sees the rows of all tenants."""
+    return f"{url}?options=-cconduit.tenant%3D*"
 
 
 class Cluster:
@@ -60,15 +67,16 @@ class Cluster:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._databases: set[str] = set()
+        self._has_user = False
         if os.geteuid() == 0:
             owner = pwd.getpwnam(OTHER_USER)
             os.chown(self._base, owner.pw_uid, owner.pw_gid)
         self._run(
-            "initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-instructions", *initdb
+            "initdb", "-D", self._data, "-U", ADMIN, "-A", "trust", "--no-instructions", *initdb
         )
 
-    def url(self, database: str = DATABASE) -> str:
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str = DATABASE, user: str = USER) -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     @property
     def pid(self) -> int:
@@ -90,6 +98,9 @@ class Cluster:
         while not self._started(deadline):
             assert _STILL_THERE in self.log()[-2000:], self.log()[-2000:]
             time.sleep(0.02)
+        if not self._has_user:
+            self.sql(f"CREATE ROLE {USER} LOGIN", "postgres")
+            self._has_user = True
 
     def _started(self, deadline: float) -> bool:
         """Whether it answers; False if it ended."""
@@ -129,7 +140,7 @@ class Cluster:
 
     def create_database(self, name: str = DATABASE) -> str:
         """A new, empty database; its URL."""
-        self.sql(f'CREATE DATABASE "{name}"', "postgres")
+        self.sql(f'CREATE DATABASE "{name}" OWNER {USER}', "postgres")
         self._databases.add(name)
         return self.url(name)
 
@@ -141,9 +152,9 @@ class Cluster:
         return self.url(name)
 
     def sql(self, statement: str, database: str = DATABASE) -> str:
-        """The output of psql, one row per line, columns separated by |."""
+        """The output of psql as the superuser, one row per line, columns separated by |."""
         command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        command += ["-d", self.url(database), "-c", statement]
+        command += ["-d", self.url(database, ADMIN), "-c", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def log(self) -> str:

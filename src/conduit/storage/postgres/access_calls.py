@@ -30,20 +30,20 @@ class AccessCalls(SubscriptionCalls):
 
     async def tenant_create(self, record: TenantRecord) -> None:
         # Of one that was deleted while its server ended.
-        while await self._home.lane.change(tenants.remove_letters, record.name):
+        while await self._home.lane.change_of(record.name, tenants.remove_letters, record.name):
             pass
         await self._home.lane.change(tenants.create, record)
 
     async def tenant_update(self, name: str, limits: TenantLimits) -> None:
-        await self._home.lane.change(tenants.update, name, limits)
+        await self._home.lane.change_of(name, tenants.update, name, limits)
 
     async def tenant_delete(self, name: str, now_ms: int) -> None:
-        await self._home.lane.change(tenants.delete, name, now_ms)
-        while await self._home.lane.change(tenants.remove_letters, name):
+        await self._home.lane.change_of(name, tenants.delete, name, now_ms)
+        while await self._home.lane.change_of(name, tenants.remove_letters, name):
             pass
 
     async def key_put(self, record: KeyRecord, expected: int) -> KeyRecord:
-        return await self._home.lane.change(tenants.put_key, record, expected)
+        return await self._home.lane.change_of(record.tenant, tenants.put_key, record, expected)
 
     async def keys_used(self, used: Mapping[str, int]) -> None:
         await self._home.database.change(tenants.used, used)

@@ -10,7 +10,7 @@ import uuid_utils
 
 from conduit.errors import ConfigError
 from conduit.storage.base import SHARDS_MAX_COUNT
-from conduit.storage.postgres import facts, placing
+from conduit.storage.postgres import facts, placing, scope
 from conduit.storage.postgres.placing import Identity
 from conduit.storage.postgres.shard import Shard
 
@@ -126,11 +126,13 @@ async def _note(home: Shard, given: Mapping[int, str], arranged: Mapping[int, Sh
 
 
 async def _has_topics(connection: Connection) -> bool:
-    return bool(await connection.fetchval(_HAS_TOPICS))
+    async with scope.across(connection):
+        return bool(await connection.fetchval(_HAS_TOPICS))
 
 
 async def _needed(connection: Connection) -> set[int]:
-    return {row[0] for row in await connection.fetch(_NUMBERS)}
+    async with scope.across(connection):
+        return {row[0] for row in await connection.fetch(_NUMBERS)}
 
 
 async def _given(connection: Connection) -> dict[int, str]:

@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 from conduit.core.access import AuditEntry
 from conduit.storage.access import AuditLook
 from conduit.storage.dead_letters import Found
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.dead_letters import count_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ async def add(connection: Connection, entries: Sequence[AuditEntry]) -> None:
     """See `AccessStore.audit_add`."""
     if entries:
         rows = [astuple(entry) for entry in entries]
-        await connection.execute(_ADD, *[list(column) for column in zip(*rows, strict=True)])
+        async with scope.across(connection):
+            await connection.execute(_ADD, *[list(column) for column in zip(*rows, strict=True)])
 
 
 async def page(connection: Connection, look: AuditLook) -> Found[AuditEntry]:
@@ -55,8 +57,8 @@ async def page(connection: Connection, look: AuditLook) -> Found[AuditEntry]:
     meant, values = _meant(look)
     looked_at = f"{meant} {_ORDER} LIMIT ${len(values) + 1}"
     low = f"SELECT entry_id FROM ({looked_at}) AS a {_ORDER} LIMIT 1 OFFSET ${len(values) + 1} - 1"
-    low_id: str | None = await connection.fetchval(low, *values, look.max_count)
     wanted = ["true"]
+    low_values = (*values, look.max_count)
     values.append(look.max_count)
     for name in ("actor", "action"):
         value = getattr(look, name)
@@ -64,7 +66,10 @@ async def page(connection: Connection, look: AuditLook) -> Found[AuditEntry]:
             values.append(value)
             wanted.append(f"{name} = ${len(values)}")
     found = f"SELECT {_COLUMNS} FROM ({looked_at}) AS a WHERE {' AND '.join(wanted)} {_ORDER}"
-    rows = await connection.fetch(f"{found} LIMIT ${len(values) + 1}", *values, look.limit)
+    # What belongs to no tenant is for those who may see all.
+    async with scope.of(connection, look.tenant) if look.tenant else scope.across(connection):
+        low_id: str | None = await connection.fetchval(low, *low_values)
+        rows = await connection.fetch(f"{found} LIMIT ${len(values) + 1}", *values, look.limit)
     return look.found([AuditEntry(**row) for row in rows], low_id)
 
 
@@ -82,4 +87,5 @@ def _meant(look: AuditLook) -> tuple[str, list[Any]]:
 
 async def trim(connection: Connection, before_ms: int, limit: int) -> int:
     """See `AccessStore.audit_trim`."""
-    return count_of(await connection.execute(_TRIM, before_ms, limit))
+    async with scope.across(connection):
+        return count_of(await connection.execute(_TRIM, before_ms, limit))

@@ -8,19 +8,21 @@ from typing import Any
 
 from conduit.core.message import NewMessage
 from conduit.storage.base import TOPIC_GONE
+from conduit.storage.postgres.scope import ALL
 
 # What the answer tells beside (topic_id, last_seq): rows with these in place of a topic.
 WRITER, SEGMENT = 0, -1
 
 # All that one topic gets is counted before, so that a number is its counter row and a place in the batch.
 # The topics are locked in the order of their ids by everybody: no two appends wait for each other. If
-# the writer's row is not found, somebody took its place, or the segment is full: then nothing happens.
+# the writer's row is not found, somebody took its place, or the segment is full: then nothing happens. What
+# finds it says that this is for all tenants, before the topics are looked at (scope.py).
 _APPEND = """
 WITH head AS (SELECT segment FROM conduit.segments WHERE retired_at IS NULL),
 writer AS (
   UPDATE conduit.writers SET last_batch = $3, appended_at = now()
   WHERE writer_id = $1 AND token = $2 AND (SELECT segment FROM head) = {segment}
-  RETURNING 1
+  RETURNING set_config('conduit.tenant', '{all}', true)
 ),
 locked AS (
   SELECT topic_id, last_seq, segment FROM conduit.topics
@@ -79,7 +81,7 @@ keys AS (
 
 @lru_cache(maxsize=8)
 def _statement(segment: int, keyed: bool) -> str:
-    return _APPEND.format(segment=segment, keys=_KEYS if keyed else "")
+    return _APPEND.format(segment=segment, all=ALL, keys=_KEYS if keyed else "")
 
 
 class Batch:

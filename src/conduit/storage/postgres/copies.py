@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import msgspec
 
-from conduit.storage.postgres import facts
+from conduit.storage.postgres import facts, scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ async def distrust(connection: Connection) -> None:
 
 async def renew(connection: Connection, epochs: Mapping[int, str]) -> None:
     """See `Store.renew`; ids of other databases are ignored."""
-    async with connection.transaction():
+    async with scope.across(connection):
         given: Sequence[list[int] | list[str]] = [*epochs], [*epochs.values()]
         await connection.execute(_RENEW, *given)
         await trust(connection)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
 from conduit.storage.dead import Look, Shelf, Span, index_of
 from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally, Found
+from conduit.storage.postgres import scope
 
 if TYPE_CHECKING:
     import asyncpg
@@ -186,7 +187,8 @@ def _meant(tenant: str, which: DeadFilter, before_id: str | None) -> tuple[str, 
 async def put(
     connection: Connection, deaths: Sequence[Death], messages: Messages
 ) -> list[tuple[Shelf, int]]:
-    """Store them with their messages, as `Store.settle` says; returns how many are without, by shelf."""
+    """Store them with their messages, as `Store.settle` says; returns how many are without, by shelf. In a
+    transaction across tenants, as `mark`."""
     if not deaths:
         return []
     lost = await connection.fetch(_PUT, *_columns(deaths, messages))
@@ -195,13 +197,15 @@ async def put(
 
 async def page(connection: Connection, look: Look) -> Found[DeadLetter]:
     """See `Store.dead_list`."""
-    span, rows = await _looked(connection, look, _LETTERS)
+    async with scope.of(connection, look.tenant):
+        span, rows = await _looked(connection, look, _LETTERS)
     return span.found([_letter(row) for row in rows], look.limit)
 
 
 async def places(connection: Connection, look: Look) -> Found[DeadPlace]:
     """See `Store.dead_places`."""
-    span, rows = await _looked(connection, look, _PLACES)
+    async with scope.of(connection, look.tenant):
+        span, rows = await _looked(connection, look, _PLACES)
     return span.found([DeadPlace(*row) for row in rows], look.limit)
 
 
@@ -232,20 +236,23 @@ async def _newest(
 async def find(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> list[DeadPlace]:
     """See `Store.dead_find`."""
     condition = "dead_id = ANY ($2::text[]) ORDER BY dead_id"
-    rows = await connection.fetch(f"{_PLACES} AND {condition}", tenant, list(dead_ids))
+    async with scope.of(connection, tenant):
+        rows = await connection.fetch(f"{_PLACES} AND {condition}", tenant, list(dead_ids))
     return [DeadPlace(*row) for row in rows]
 
 
 async def get(connection: Connection, tenant: str, dead_id: str) -> DeadLetter | None:
     """See `Store.dead_get`."""
-    return await _first(connection, f"{_LETTERS} AND dead_id = $2", tenant, dead_id)
+    async with scope.of(connection, tenant):
+        return await _first(connection, f"{_LETTERS} AND dead_id = $2", tenant, dead_id)
 
 
 async def of(
     connection: Connection, subscription: str, topic_id: int, seq: int
 ) -> DeadLetter | None:
     """See `Store.dead_of`."""
-    return await _first(connection, _OF, topic_id, seq, subscription)
+    async with scope.across(connection):
+        return await _first(connection, _OF, topic_id, seq, subscription)
 
 
 async def _first(connection: Connection, statement: str, *values: object) -> DeadLetter | None:
@@ -264,10 +271,11 @@ async def mark(connection: Connection, redriven: Sequence[Redriven]) -> None:
 
 async def tally(connection: Connection, tenant: str, subscription: str | None) -> DeadTally:
     """See `Store.dead_tally`."""
-    if subscription is None:
-        row = await connection.fetchrow(_TENANT_TALLY, tenant)
-    else:
-        row = await connection.fetchrow(_TALLY, tenant, subscription)
+    async with scope.of(connection, tenant):
+        if subscription is None:
+            row = await connection.fetchrow(_TENANT_TALLY, tenant)
+        else:
+            row = await connection.fetchrow(_TALLY, tenant, subscription)
     return DeadTally(0, 0, 0) if row is None else DeadTally(*row)
 
 

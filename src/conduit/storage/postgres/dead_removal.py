@@ -9,6 +9,7 @@ import msgspec
 
 from conduit.storage.dead import GONE_MAX_COUNT, Candidate, Shelf, bounds_of, surplus
 from conduit.storage.dead_letters import DISCARDED, DROPPED, DeadBounds, DeadTally
+from conduit.storage.postgres import scope
 
 if TYPE_CHECKING:
     import asyncpg
@@ -105,8 +106,9 @@ _TIDY = "DELETE FROM conduit.dead_tallies WHERE open_count = 0 AND redriven_coun
 
 async def delete(connection: Connection, tenant: str, dead_ids: Sequence[str]) -> int:
     """See `Store.dead_delete`."""
-    found = await connection.fetch(_NAMED, list(dead_ids), tenant)
-    return await _remove(connection, [_candidate(row) for row in found], DISCARDED)
+    async with scope.of(connection, tenant):
+        found = await connection.fetch(_NAMED, list(dead_ids), tenant)
+        return await _remove(connection, [_candidate(row) for row in found], DISCARDED)
 
 
 async def trim(
@@ -119,34 +121,42 @@ async def trim(
 ) -> None:
     """See `Store.dead_trim`. Those that are gone are added to `gone`, also if it fails at others then.
     `first_seqs` is asked if it matters."""
-    old = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
-    await _remove(connection, old, DROPPED)
+    async with scope.across(connection):
+        old = [_candidate(row) for row in await connection.fetch(_OLD, before_ms, limit)]
+        await _remove(connection, old, DROPPED)
     gone += old
     limits = (bounds.max_count, bounds.max_bytes)
     ephemeral = (bounds.ephemeral_max_count, bounds.ephemeral_max_bytes)
-    for row in await connection.fetch(_CROWDED, *limits, *ephemeral, limit):
+    async with scope.across(connection):
+        crowded = await connection.fetch(_CROWDED, *limits, *ephemeral, limit)
+    for row in crowded:
         if len(gone) >= limit:
             break
         shelf, tally = Shelf(*row[:3]), DeadTally(*row[3:])
         begins = await first_seqs() if tally.redriven_count else []
-        candidates = await _going(connection, shelf, limit - len(gone), begins)
-        some = surplus(candidates, tally, bounds_of(bounds, shelf))
-        await _remove(connection, some, DROPPED)
+        async with scope.across(connection):
+            candidates = await _going(connection, shelf, limit - len(gone), begins)
+            some = surplus(candidates, tally, bounds_of(bounds, shelf))
+            await _remove(connection, some, DROPPED)
         gone += some
     if bounds.has_tenants:
         await _trim_tenants(connection, bounds, limit, gone)
     if len(gone) < limit:
-        await connection.execute(_TIDY)
+        async with scope.across(connection):
+            await connection.execute(_TIDY)
 
 
 async def _trim_tenants(
     connection: Connection, bounds: DeadBounds, limit: int, gone: list[Candidate]
 ) -> None:
     own = msgspec.json.encode(bounds.tenants).decode()
-    for tenant, count in await connection.fetch(_TENANTS, own, bounds.tenant_max_count):
-        oldest = await connection.fetch(_OLDEST, tenant, min(count, limit - len(gone)))
-        some = [_candidate(row) for row in oldest]
-        await _remove(connection, some, DROPPED)
+    async with scope.across(connection):
+        crowded = await connection.fetch(_TENANTS, own, bounds.tenant_max_count)
+    for tenant, count in crowded:
+        async with scope.of(connection, tenant):
+            oldest = await connection.fetch(_OLDEST, tenant, min(count, limit - len(gone)))
+            some = [_candidate(row) for row in oldest]
+            await _remove(connection, some, DROPPED)
         gone += some
 
 
@@ -166,13 +176,13 @@ async def _going(
 
 
 async def _remove(connection: Connection, letters: Sequence[Candidate], fate: str) -> int:
+    """Within a transaction."""
     if not letters:
         return 0
-    async with connection.transaction():
-        count = await connection.fetchval(_REMOVE, [one.dead_id for one in letters], fate)
-        for topic_id in sorted({one.topic_id for one in letters if one.shelf.subscription}):
-            await connection.execute(_FORGET, topic_id, GONE_MAX_COUNT)
-            await connection.execute(_FORGOTTEN, topic_id)
+    count = await connection.fetchval(_REMOVE, [one.dead_id for one in letters], fate)
+    for topic_id in sorted({one.topic_id for one in letters if one.shelf.subscription}):
+        await connection.execute(_FORGET, topic_id, GONE_MAX_COUNT)
+        await connection.execute(_FORGOTTEN, topic_id)
     return int(count)
 
 

@@ -1,4 +1,4 @@
-"""The settings of PostgreSQL that decide whether a commit survives a crash."""
+"""The settings of PostgreSQL that decide whether a commit survives a crash, and whether tenants are apart."""
 
 from __future__ import annotations
 
@@ -11,10 +11,25 @@ if TYPE_CHECKING:
 
 OLDEST_VERSION = 13
 
-_READ = """
+# Not one of PostgreSQL's: whether it shows this role only the rows of the tenant that a transaction is for.
+ROW_SECURITY, OFF, BYPASSED = "row_level_security", "off", "bypassed"
+
+_READ = f"""
 SELECT name, setting FROM pg_settings WHERE name = ANY (
-  '{fsync,full_page_writes,synchronous_commit,synchronous_standby_names,server_version}')
+  '{{fsync,full_page_writes,synchronous_commit,synchronous_standby_names,server_version}}')
+UNION ALL
+SELECT '{ROW_SECURITY}', CASE
+  WHEN r.rolsuper OR r.rolbypassrls THEN '{BYPASSED}'
+  WHEN (SELECT c.relrowsecurity AND c.relforcerowsecurity FROM pg_class AS c
+        WHERE c.oid = to_regclass('conduit.topics')) THEN 'on'
+  ELSE '{OFF}' END
+FROM pg_roles AS r WHERE r.rolname = current_user
 """
+_OPEN = {
+    BYPASSED: "the role in DATABASE_URL is a superuser or has BYPASSRLS, and sees the rows of all"
+    " tenants, whatever it asks for; use one that is neither",
+    OFF: "the schema is older than that; stop all servers, then run `conduit migrate up`",
+}
 # What loses acked messages in a crash of the machine, or damages the database.
 _UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -46,3 +61,8 @@ def check(settings: dict[str, str], *, allow_unsafe: bool) -> None:
             f"PostgreSQL runs with {' and '.join(f'{name}=off' for name in found)}: a crash would lose"
             " messages that were acked. Switch it on, or set CONDUIT_ALLOW_UNSAFE_DATABASE=true"
         )
+
+
+def why_open(settings: dict[str, str]) -> str | None:
+    """Why PostgreSQL does not keep tenants apart, and what to do; None if it does."""
+    return _OPEN.get(settings[ROW_SECURITY])

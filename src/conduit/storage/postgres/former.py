@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Heard
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.dead_letters import count_of
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR SHARE
 
 async def lock(connection: Connection, followers: Sequence[int]) -> list[int]:
     """Those of these subscriptions that exist; they do, and stay where they are moved to, until the
-    transaction ends."""
+    transaction ends, which is across tenants."""
     return [row[0] for row in await connection.fetch(_LOCK, list(followers))]
 
 
@@ -92,7 +93,7 @@ async def add_to(
     connection: Connection, subscription_id: int, gaps: Sequence[Former], now_ms: int
 ) -> None:
     """See `Store.former_add`."""
-    async with connection.transaction():
+    async with scope.across(connection):
         if gaps and await lock(connection, [subscription_id]):
             await add(connection, subscription_id, gaps, now_ms)
 

@@ -15,11 +15,15 @@ import asyncpg
 from conduit.storage.base import Rule, Trimmed
 from conduit.storage.postgres.dead_letters import count_of
 from conduit.storage.postgres.extents import Extents, span_at
+from conduit.storage.postgres.scope import IS_SAID, SAID
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-_EXTENT = "SELECT first_seq, last_seq, stored_bytes FROM conduit.topics WHERE topic_id = $1"
+_EXTENT = f"""
+WITH {SAID}
+SELECT first_seq, last_seq, stored_bytes FROM conduit.topics WHERE topic_id = $1 AND {IS_SAID}
+"""
 
 _SLICE = """
 SELECT seq, published_at_ms, bytes FROM conduit.messages_{segment}
@@ -27,11 +31,12 @@ WHERE topic_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq
 """
 
 # Only if nobody else has trimmed the topic meanwhile. Appends to the topic wait for this commit.
-_TRIM = """
+_TRIM = f"""
+WITH {SAID}
 UPDATE conduit.topics SET first_seq = $3, stored_bytes = stored_bytes - $4,
   trimmed_ms = greatest(trimmed_ms, $5)
 FROM set_config('synchronous_commit', 'off', true)
-WHERE topic_id = $1 AND first_seq = $2 RETURNING stored_bytes
+WHERE topic_id = $1 AND first_seq = $2 AND {IS_SAID} RETURNING stored_bytes
 """
 
 # How long whoever cleans up may be silent before somebody else does. Two at once do no harm.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conduit.storage.base import KnownKey
 from conduit.storage.keys import LOOKED_AT_TIMES, Shares, in_order
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.parts import in_parts
 
 if TYPE_CHECKING:
@@ -30,15 +31,16 @@ _KEYS_OF_TOPICS = f"{_KEYS} WHERE published_at_ms >= $1 AND topic_id = ANY ($2::
 async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:
     """See `Store.known_keys`."""
     looked_at = since_ms, limit * LOOKED_AT_TIMES
-    counted = await connection.fetch(_KEY_COUNTS, *looked_at)
+    async with scope.across(connection):
+        counted = await connection.fetch(_KEY_COUNTS, *looked_at)
     shares = Shares({row[0]: row[1] for row in counted}, limit)
     # A topic may have any number of keys that are older than all that are looked at.
     oldest_ms = min((row[2] for row in counted), default=since_ms)
     found: list[KnownKey] = []
-    async for part in in_parts(connection, _KEYS_OF_TOPICS, oldest_ms, shares.whole):
+    async for part in in_parts(connection, scope.ALL, _KEYS_OF_TOPICS, oldest_ms, shares.whole):
         found += map(_known_key, part)
     if shares.has_more:
-        async with aclosing(in_parts(connection, _NEWEST_KEYS, *looked_at)) as parts:
+        async with aclosing(in_parts(connection, scope.ALL, _NEWEST_KEYS, *looked_at)) as parts:
             async for part in parts:
                 found += [_known_key(row) for row in part if shares.takes(row["topic_id"])]
                 if not shares.has_more:

@@ -9,11 +9,13 @@ comes later finds the token changed and does nothing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import uuid_utils
 
 from conduit.errors import StoreUnavailable, Unavailable
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.database import Database, Job, P
 
 if TYPE_CHECKING:
@@ -55,12 +57,22 @@ class Lane:
         self._token: int | None = None
 
     async def change(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`job(connection, …)` in a transaction, in its turn."""
+        """`job(connection, …)` in a transaction across tenants, in its turn."""
+        return await self._change(scope.across, lambda c: job(c, *args, **kwargs))
 
+    async def change_of(self, tenant: str, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `change`, for what sees this tenant only."""
+        return await self._change(lambda c: scope.of(c, tenant), lambda c: job(c, *args, **kwargs))
+
+    async def _change(
+        self,
+        transaction: Callable[[Connection], AbstractAsyncContextManager[None]],
+        job: Callable[[Connection], Awaitable[T]],
+    ) -> T:
         async def checked(connection: Connection, ticket: Ticket) -> T:
-            async with connection.transaction():
+            async with transaction(connection):
                 await check(connection, ticket)
-                return await job(connection, *args, **kwargs)
+                return await job(connection)
 
         return await self.run(lambda ticket: self._database.change(checked, ticket))
 

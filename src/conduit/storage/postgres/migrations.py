@@ -19,6 +19,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
 from conduit.errors import StateError, StoreUnavailable
+from conduit.storage.postgres.scope import ALL, said
 
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
@@ -160,4 +161,6 @@ def script(migration: Migration) -> str:
     """All that applies it, to be run in one transaction."""
     values = f"({migration.version}, {migration.works_from})"
     recorded = f"INSERT INTO conduit.migrations (version, works_from) VALUES {values};"
-    return f"{_BEGIN if migration.version == 1 else ''}{migration.sql}\n{recorded}\n"
+    # It is for all tenants, if it looks at rows.
+    begin = _BEGIN if migration.version == 1 else ""
+    return f"{begin}{said(ALL)};\n{migration.sql}\n{recorded}\n"

@@ -13,6 +13,7 @@ import asyncpg
 from conduit.core.message import Message, Retention, TopicRecord
 from conduit.errors import StoreUnavailable
 from conduit.storage.base import SHARDS_MAX_COUNT, Extent
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.extents import Extents, Span, span_at
 from conduit.storage.postgres.parts import in_parts
 
@@ -44,9 +45,10 @@ SELECT topic_id, name, first_seq, last_seq, trimmed_ms FROM conduit.topics WHERE
 # is a range, which is found by the index whatever the planner knows of the table. What is below the topic's
 # first number is not there any more, and nothing is if the topic is gone.
 _PAGE = """
-WITH span AS MATERIALIZED (
+WITH {said},
+span AS MATERIALIZED (
   SELECT greatest($2, first_seq) AS low, least($3, last_seq) AS high
-  FROM conduit.topics WHERE topic_id = $1
+  FROM conduit.topics WHERE topic_id = $1 AND {is_said}
 )
 SELECT message_id, seq, published_at_ms, payload, key, headers
 FROM (
@@ -61,10 +63,11 @@ _UP = "(SELECT low FROM span) AND (SELECT least(high, low + $4 - 1) FROM span)"
 _DOWN = "(SELECT greatest(low, high - $4 + 1) FROM span) AND (SELECT high FROM span)"
 
 _MESSAGES = """
+WITH {said}
 SELECT message_id, seq, published_at_ms, payload, key, headers
 FROM conduit.messages_{segment}
 WHERE topic_id = $1 AND seq = ANY ($2::bigint[])
-  AND seq >= (SELECT first_seq FROM conduit.topics WHERE topic_id = $1)
+  AND seq >= (SELECT first_seq FROM conduit.topics WHERE topic_id = $1 AND {is_said})
 """
 
 _FIND = """
@@ -128,7 +131,9 @@ class Page(NamedTuple):
 @lru_cache(maxsize=256)
 def _page(segment: int, descending: bool) -> str:
     order, numbers = ("DESC", _DOWN) if descending else ("ASC", _UP)
-    return _PAGE.format(segment=segment, order=order, numbers=numbers)
+    return _PAGE.format(
+        segment=segment, order=order, numbers=numbers, said=scope.SAID, is_said=scope.IS_SAID
+    )
 
 
 # Those that have storage of their own; indexes and out-of-line values are counted with their tables.
@@ -158,28 +163,29 @@ FROM pg_class JOIN parts USING (oid)
 async def topics(connection: Connection, number: int) -> list[TopicRecord]:
     """See `Store.topics`: those of the shard `number`."""
     # Retention is the last three columns.
-    return [
-        TopicRecord(*[*row[:8], Retention(*row[8:])])
-        for row in await connection.fetch(_TOPICS, number)
-    ]
+    async with scope.across(connection):
+        rows = await connection.fetch(_TOPICS, number)
+    return [TopicRecord(*[*row[:8], Retention(*row[8:])]) for row in rows]
 
 
 async def extents(connection: Connection, number: int, tenant: str, prefix: str) -> list[Extent]:
     """The tenant's topics of the shard `number` whose names begin with `prefix`."""
     found = []
-    async for some in in_parts(connection, _EXTENTS, number, tenant, prefix):
+    async for some in in_parts(connection, tenant, _EXTENTS, number, tenant, prefix):
         found += [Extent(*row) for row in some]
     return found
 
 
 async def first_seqs(connection: Connection, number: int) -> list[tuple[int, int]]:
     """(topic id, first number) of the topics of the shard `number` that do not begin at 1."""
-    return [(row[0], row[1]) for row in await connection.fetch(_FIRST_SEQS, number)]
+    async with scope.across(connection):
+        return [(row[0], row[1]) for row in await connection.fetch(_FIRST_SEQS, number)]
 
 
 async def extents_of(connection: Connection, topic_ids: list[int]) -> list[Extent]:
     """See `Store.extents`."""
-    return [Extent(*row) for row in await connection.fetch(_EXTENTS_OF, topic_ids)]
+    async with scope.across(connection):
+        return [Extent(*row) for row in await connection.fetch(_EXTENTS_OF, topic_ids)]
 
 
 async def read(connection: Connection, extents: Extents, page: Page) -> list[Message]:
@@ -261,7 +267,8 @@ async def messages(
         wanted = [seq for seq in seqs if span.first_seq <= seq <= span.last_seq]
         if wanted:
             with suppress(asyncpg.UndefinedTableError):
-                statement = _MESSAGES.format(segment=span.segment)
+                said = {"said": scope.SAID, "is_said": scope.IS_SAID}
+                statement = _MESSAGES.format(segment=span.segment, **said)
                 rows = await connection.fetch(statement, topic_id, wanted)
                 found += [_message(*row) for row in rows]
     return found
@@ -275,7 +282,8 @@ async def find(connection: Connection, tenant: str, message_id: str) -> tuple[in
         return None
     if str(wanted) != message_id:
         return None
-    row = await connection.fetchrow(_FIND, wanted, tenant)
+    async with scope.of(connection, tenant):
+        row = await connection.fetchrow(_FIND, wanted, tenant)
     if row is None:
         return None
     topic_id, *columns = row
@@ -284,13 +292,15 @@ async def find(connection: Connection, tenant: str, message_id: str) -> tuple[in
 
 async def seqs_at(connection: Connection, topic_ids: Iterable[int], time_ms: int) -> dict[int, int]:
     """`Store.seq_at` for many topics; those that are gone are left out."""
-    rows = await connection.fetch(_SEQS_AT, list(topic_ids), time_ms)
+    async with scope.across(connection):
+        rows = await connection.fetch(_SEQS_AT, list(topic_ids), time_ms)
     return {row["topic_id"]: row["low"] for row in rows}
 
 
 async def last_stamps(connection: Connection, topic_ids: list[int]) -> list[tuple[int, int]]:
     """See `Store.last_stamps`."""
-    return [(row[0], row[1]) for row in await connection.fetch(_LAST_STAMPS, topic_ids)]
+    async with scope.across(connection):
+        return [(row[0], row[1]) for row in await connection.fetch(_LAST_STAMPS, topic_ids)]
 
 
 async def size_bytes(connection: Connection) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.dead_letters import count_of
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ coalesce((SELECT min(n.first_seq) FROM conduit.extents AS n
           WHERE n.topic_id = e.topic_id AND n.first_seq > e.first_seq) - 1, t.last_seq)
 """
 
+# Also by a topic that is neither there nor deleted: it is one that is not seen here, and its messages stay.
 _IS_NEEDED = f"""
 SELECT EXISTS (
-  SELECT FROM conduit.extents AS e JOIN conduit.topics AS t USING (topic_id)
-  WHERE e.segment = $1 AND t.first_seq <= {_LAST_SEQ})
+  SELECT FROM conduit.extents AS e LEFT JOIN conduit.topics AS t USING (topic_id)
+  WHERE e.segment = $1 AND (t.first_seq <= {_LAST_SEQ} OR (t.topic_id IS NULL AND NOT EXISTS (
+    SELECT FROM conduit.gone_topics AS g WHERE g.topic_id = e.topic_id))))
 """
 
 # Whether age alone will make it droppable soon: the oldest rule of all who still need it.
@@ -118,7 +121,9 @@ async def drop_unneeded(connection: Connection, rules: Rules) -> list[int]:
     """Drop the segments that no topic needs; returns their numbers."""
     dropped = []
     for (segment,) in await connection.fetch(_RETIRED, rules.retired_for_s):
-        if await connection.fetchval(_IS_NEEDED, segment):
+        async with scope.across(connection):
+            is_needed = await connection.fetchval(_IS_NEEDED, segment)
+        if is_needed:
             continue
         try:
             if await _drop(connection, segment):
@@ -131,7 +136,7 @@ async def drop_unneeded(connection: Connection, rules: Rules) -> list[int]:
 
 
 async def _drop(connection: Connection, segment: int) -> bool:
-    async with connection.transaction():
+    async with scope.across(connection):
         if not await _is_alone(connection):
             return False
         table = f"conduit.messages_{int(segment)}"
@@ -152,9 +157,11 @@ async def sweep(connection: Connection, rules: Rules, limit: int) -> int:
     """Delete up to `limit` rows that no topic needs from segments that stay for long; returns how many."""
     removed = 0
     for (segment,) in await connection.fetch(_RETIRED, rules.retired_for_s):
-        if await connection.fetchval(_GOES_SOON, segment, rules.wait_for_s):
-            continue
-        for topic_id, first_seq, last_seq in await connection.fetch(_UNNEEDED, segment, limit):
+        async with scope.across(connection):
+            if await connection.fetchval(_GOES_SOON, segment, rules.wait_for_s):
+                continue
+            unneeded = await connection.fetch(_UNNEEDED, segment, limit)
+        for topic_id, first_seq, last_seq in unneeded:
             removed += await _delete(connection, segment, topic_id, last_seq, limit - removed)
             if removed >= limit:
                 return removed

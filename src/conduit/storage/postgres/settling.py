@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conduit.core.message import Death, Progress, Redriven
 from conduit.storage.dead import Shelf
 from conduit.storage.fences import allowed
-from conduit.storage.postgres import dead_letters, subscriptions
+from conduit.storage.postgres import dead_letters, scope, subscriptions
 from conduit.storage.postgres.lane import Ticket, check
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def settle(
     deaths, messages, redriven = letters
     if not deaths and not redriven:
         return await subscriptions.put(connection, progress, ticket), []
-    async with connection.transaction():
+    async with scope.across(connection):
         await check(connection, ticket)
         refused = await subscriptions.put(connection, progress, ticket)
         lost = await dead_letters.put(connection, allowed(refused, deaths), messages)

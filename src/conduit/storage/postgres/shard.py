@@ -70,11 +70,13 @@ class Shard:
         durability.check_version(connection)
         settings = await durability.read(connection)
         durability.check(settings, allow_unsafe=self._allow_unsafe)
-        self.settings = settings
         if unsafe := durability.unsafe(settings):
             logger.warning("PostgreSQL runs with %s off: a crash loses what was acked", unsafe)
         for applied in await migrations.migrate(connection, contract=False):
             logger.info("schema version %d (%s) is applied", applied.version, applied.name)
+        self.settings = await durability.read(connection)
+        if (why := durability.why_open(self.settings)) is not None:
+            logger.warning("row-level security does not keep tenants apart: %s", why)
         self.copied = await copies.why_copied(connection)
         # What is read from now on, topics and idempotency keys, has all of a killed predecessor's.
         await fence_all(connection)

@@ -10,7 +10,7 @@ import msgspec
 from conduit.core.message import Progress, SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict
 from conduit.storage.base import Former, Settled
-from conduit.storage.postgres import former, tenants
+from conduit.storage.postgres import former, scope, tenants
 from conduit.storage.postgres.lane import Overtaken, Ticket
 from conduit.storage.postgres.parts import in_parts
 
@@ -35,9 +35,10 @@ RETURNING subscription_id
 # Nobody claims the subscriptions before this is committed, nor takes the lane's token further.
 _PUT = """
 WITH lane AS (SELECT FROM conduit.writers WHERE writer_id = $7 AND token = $8 FOR SHARE),
+{said},
 owned AS (
   SELECT subscription_id, tenant, fence FROM conduit.subscriptions
-  WHERE subscription_id = ANY ($1::bigint[]) ORDER BY subscription_id FOR SHARE
+  WHERE subscription_id = ANY ($1::bigint[]) AND {is_said} ORDER BY subscription_id FOR SHARE
 ),
 given AS (
   SELECT i.*, o.tenant, coalesce(i.fence < o.fence, false) AS is_refused
@@ -50,7 +51,7 @@ stored AS (
   INSERT INTO conduit.progress AS p (subscription_id, topic_id, floor, cursor, open)
   SELECT g.subscription_id, g.topic_id, g.floor, g.cursor, g.open
   FROM given AS g JOIN conduit.topics AS t ON t.topic_id = g.topic_id AND t.tenant = g.tenant
-  WHERE NOT g.is_refused
+  WHERE NOT g.is_refused AND {is_said}
   ORDER BY g.subscription_id, g.topic_id
   ON CONFLICT (subscription_id, topic_id) DO UPDATE SET
     floor = excluded.floor, cursor = excluded.cursor, open = excluded.open
@@ -80,7 +81,9 @@ removed_pages AS (
     AND (p.subscription_id, p.topic_id, p.page) = (g.subscription_id, g.topic_id, g.page)
 )"""
 
-_PUT_ROWS, _PUT_ALL = _PUT.format(pages=""), _PUT.format(pages=_PAGES)
+_PUT_ROWS, _PUT_ALL = (
+    _PUT.format(pages=pages, said=scope.SAID, is_said=scope.IS_SAID) for pages in ("", _PAGES)
+)
 
 _NUMBERS = """
 CROSS JOIN LATERAL (
@@ -178,7 +181,8 @@ _settings = msgspec.json.Decoder(SubscriptionSettings).decode
 
 async def all_records(connection: Connection) -> list[SubscriptionRecord]:
     """See `Store.subscriptions`."""
-    rows = await connection.fetch(_ALL)
+    async with scope.across(connection):
+        rows = await connection.fetch(_ALL)
     return [SubscriptionRecord(*[*row[:6], _settings(row[6])]) for row in rows]
 
 
@@ -198,7 +202,7 @@ async def create(
     settings = msgspec.json.encode(record.settings).decode()
     begins = _text({topic_id: floor for topic_id, floor in floors if floor})
     values = (record.tenant, record.name, record.pattern, record.created_at_ms, settings, begins)
-    async with connection.transaction():
+    async with scope.of(connection, record.tenant):
         await tenants.hold(connection, record.tenant)
         subscription_id = await connection.fetchval(_CREATE, *values)
         if subscription_id is None:
@@ -213,12 +217,14 @@ async def update(
 ) -> None:
     """See `Store.subscription_update`."""
     text = msgspec.json.encode(settings).decode()
-    await connection.execute(_UPDATE, subscription_id, text, paused)
+    async with scope.across(connection):
+        await connection.execute(_UPDATE, subscription_id, text, paused)
 
 
 async def delete(connection: Connection, subscription_id: int) -> None:
     """See `Store.subscription_delete`."""
-    await connection.execute(_DELETE, subscription_id)
+    async with scope.across(connection):
+        await connection.execute(_DELETE, subscription_id)
 
 
 async def progress(
@@ -226,9 +232,10 @@ async def progress(
 ) -> list[Progress]:
     """See `Store.progress`."""
     if topic_ids is not None:
-        return _read(await connection.fetch(_PROGRESS_OF, subscription_id, topic_ids))
+        async with scope.across(connection):
+            return _read(await connection.fetch(_PROGRESS_OF, subscription_id, topic_ids))
     found = []
-    async for some in in_parts(connection, _PROGRESS, subscription_id):
+    async for some in in_parts(connection, scope.ALL, _PROGRESS, subscription_id):
         found += _read(some)
     return found
 
@@ -237,7 +244,8 @@ async def progress_in(
     connection: Connection, topic_id: int, subscription_ids: Sequence[int]
 ) -> list[Progress]:
     """See `Store.progress_in`."""
-    return _read(await connection.fetch(_PROGRESS_IN, topic_id, subscription_ids))
+    async with scope.across(connection):
+        return _read(await connection.fetch(_PROGRESS_IN, topic_id, subscription_ids))
 
 
 async def settled(
@@ -245,8 +253,9 @@ async def settled(
 ) -> Settled:
     """See `Store.settled`. `first_seqs`: (topic id, number) of the topics of other shards."""
     topic_ids, numbers = [topic for topic, _ in first_seqs], [seq for _, seq in first_seqs]
-    passed = await connection.fetchval(_PASSED, subscription_id, topic_ids, numbers)
-    return Settled(passed, _read(await connection.fetch(_OPEN, subscription_id)))
+    async with scope.across(connection):
+        passed = await connection.fetchval(_PASSED, subscription_id, topic_ids, numbers)
+        return Settled(passed, _read(await connection.fetch(_OPEN, subscription_id)))
 
 
 def _read(rows: Iterable[asyncpg.Record]) -> list[Progress]:
@@ -259,7 +268,8 @@ def _read(rows: Iterable[asyncpg.Record]) -> list[Progress]:
 
 async def claim(connection: Connection, subscription_id: int) -> int:
     """See `Store.subscription_claim`."""
-    return await connection.fetchval(_CLAIM, subscription_id) or 0
+    async with scope.across(connection):
+        return await connection.fetchval(_CLAIM, subscription_id) or 0
 
 
 async def put(connection: Connection, progress: Sequence[Progress], ticket: Ticket) -> set[int]:
@@ -294,11 +304,12 @@ async def put(connection: Connection, progress: Sequence[Progress], ticket: Tick
 async def seek(
     connection: Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
 ) -> None:
-    """See `Store.seek`; in a transaction."""
+    """See `Store.seek`."""
     begins = dict(floors)
-    await connection.execute(_MOVE, subscription_id, _text(begins))
-    await connection.execute(_FORGET, subscription_id, list(begins))
-    await connection.execute(_ARE_BACK, subscription_id, list(begins), list(begins.values()))
+    async with scope.across(connection):
+        await connection.execute(_MOVE, subscription_id, _text(begins))
+        await connection.execute(_FORGET, subscription_id, list(begins))
+        await connection.execute(_ARE_BACK, subscription_id, list(begins), list(begins.values()))
 
 
 def _text(begins: dict[int, int]) -> str:

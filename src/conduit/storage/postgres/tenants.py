@@ -21,6 +21,7 @@ from conduit.storage.access import (
     tenant_not_found,
     too_many,
 )
+from conduit.storage.postgres import scope
 from conduit.storage.postgres.dead_letters import count_of
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ async def tenants_after(
     connection: Connection, after: int, name: str
 ) -> list[tuple[int, TenantRecord]]:
     """See `changes_since`."""
+    async with scope.across(connection):
+        rows = await connection.fetch(_CHANGED_TENANTS, after, name)
     return [
         (
             number,
@@ -140,15 +143,14 @@ async def tenants_after(
                 deleted_at_ms=deleted_at_ms,
             ),
         )
-        for number, tenant, created_at_ms, limits, deleted_at_ms in await connection.fetch(
-            _CHANGED_TENANTS, after, name
-        )
+        for number, tenant, created_at_ms, limits, deleted_at_ms in rows
     ]
 
 
 async def keys_after(connection: Connection, after: int, key_id: str) -> list[KeyRecord]:
     """See `changes_since`."""
-    return [_key(row) for row in await connection.fetch(_CHANGED_KEYS, after, key_id)]
+    async with scope.across(connection):
+        return [_key(row) for row in await connection.fetch(_CHANGED_KEYS, after, key_id)]
 
 
 def _key(row: asyncpg.Record) -> KeyRecord:
@@ -166,7 +168,8 @@ async def hold(connection: Connection, tenant: str) -> None:
 
 
 async def create(connection: Connection, record: TenantRecord) -> None:
-    """See `AccessStore.tenant_create`. In a transaction, as all that change something here."""
+    """See `AccessStore.tenant_create`. In a transaction across tenants: it counts them. The other changes
+    here are in one too, which may be the tenant's."""
     number = await _next(connection)
     row = await connection.fetchrow(_DELETED_AT, record.name)
     if row is not None and row[0] is None:
@@ -241,13 +244,16 @@ async def put_key(connection: Connection, record: KeyRecord, expected: int) -> K
 
 async def used(connection: Connection, when: Mapping[str, int]) -> None:
     """See `AccessStore.keys_used`."""
-    await connection.execute(_USED, [*when], [*when.values()])
+    async with scope.across(connection):
+        await connection.execute(_USED, [*when], [*when.values()])
 
 
 async def trim(connection: Connection, before_ms: int, limit: int) -> int:
     """Forget keys, then tenants."""
-    count = count_of(await connection.execute(_FORGET_KEYS, before_ms, limit))
-    return count + count_of(await connection.execute(_FORGET_TENANTS, before_ms, limit - count))
+    async with scope.across(connection):
+        count = count_of(await connection.execute(_FORGET_KEYS, before_ms, limit))
+        values = (before_ms, limit - count)
+        return count + count_of(await connection.execute(_FORGET_TENANTS, *values))
 
 
 async def _next(connection: Connection) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict
-from conduit.storage.postgres import former, tenants
+from conduit.storage.postgres import former, scope, tenants
 from conduit.storage.postgres.placing import number_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ async def create(
     """
     epoch = secrets.token_hex(8)
     values = (topic.tenant, topic.name, epoch, topic.created_at_ms, *_bounds(topic.retention))
-    async with connection.transaction():
+    async with scope.of(connection, topic.tenant):
         await tenants.hold(connection, topic.tenant)
         topic_id = await connection.fetchval(_CREATE, number, *values)
         if topic_id is None and on_shard is not None:
@@ -122,7 +122,7 @@ async def create_several(
     epochs = [secrets.token_hex(8) for _ in names]
     shared = (topic.tenant, topic.created_at_ms, *_bounds(topic.retention))
     by_shard: dict[int, list[TopicRecord]] = {}
-    async with connection.transaction():
+    async with scope.of(connection, topic.tenant):
         await tenants.hold(connection, topic.tenant)
         for row in await connection.fetch(_CREATE_SEVERAL, numbers, names, epochs, *shared):
             record = TopicRecord(*[*row, 1, 0, 0, topic.retention])
@@ -135,7 +135,7 @@ async def create_several(
 
 async def add_several(connection: Connection, records: Sequence[TopicRecord]) -> None:
     """Create them in their shard."""
-    async with connection.transaction():
+    async with scope.of(connection, records[0].tenant):
         for record in records:
             values = (record.tenant, record.name, record.epoch, record.created_at_ms)
             await add(connection, record.topic_id, *values, *_bounds(record.retention))
@@ -151,21 +151,25 @@ async def _delete_remains(connection: Connection, topic: TopicRecord, on_shard: 
 
 async def exists(connection: Connection, topic_id: int) -> bool:
     """Whether the shard has it."""
-    return bool(await connection.fetchval(_EXISTS, topic_id))
+    async with scope.across(connection):
+        return bool(await connection.fetchval(_EXISTS, topic_id))
 
 
-async def add(connection: Connection, topic_id: int, *values: str | int | None) -> None:
+async def add(
+    connection: Connection, topic_id: int, tenant: str, *values: str | int | None
+) -> None:
     """Create it in its shard."""
-    async with connection.transaction():
-        left_behind = await connection.fetchval(_LEFT_BEHIND, *values[:2])
+    async with scope.of(connection, tenant):
+        left_behind = await connection.fetchval(_LEFT_BEHIND, tenant, values[0])
         if left_behind is not None:
             await connection.execute(_DELETE, left_behind, [], 0, True, None)
-        await connection.execute(_ADD, topic_id, *values)
+        await connection.execute(_ADD, topic_id, tenant, *values)
 
 
 async def update(connection: Connection, topic_id: int, retention: Retention) -> None:
     """See `Store.topic_update`."""
-    await connection.execute(_UPDATE, topic_id, *_bounds(retention))
+    async with scope.across(connection):
+        await connection.execute(_UPDATE, topic_id, *_bounds(retention))
 
 
 async def delete(
@@ -179,7 +183,7 @@ async def delete(
     or None if it was not there."""
     number = number_of(topic_id) if on_shard is not None else 0
     last_seq = None
-    async with connection.transaction():
+    async with scope.across(connection):
         # First, as whoever deletes a subscription does: its row before its progress.
         there = await former.lock(connection, followers) if followers else []
         if on_shard is not None and number:
@@ -192,4 +196,5 @@ async def delete(
 
 async def ids(connection: Connection) -> set[int]:
     """Of all topics of all shards; for the home."""
-    return {row[0] for row in await connection.fetch("SELECT topic_id FROM conduit.topics")}
+    async with scope.across(connection):
+        return {row[0] for row in await connection.fetch("SELECT topic_id FROM conduit.topics")}

@@ -21,7 +21,7 @@ import uuid_utils
 from conduit.core.message import NewMessage
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.base import TOPIC_GONE
-from conduit.storage.postgres import copies
+from conduit.storage.postgres import copies, scope
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
 from conduit.storage.postgres.errors import is_lost, is_passing, translated, why_lost
@@ -86,6 +86,11 @@ async def fence_all(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute(_LOCK_ALL)
         await connection.execute(_FENCE_ALL)
+
+
+async def _fence(connection: Connection, writer_id: str, topic_id: int) -> asyncpg.Record | None:
+    async with scope.across(connection):
+        return await connection.fetchrow(_FENCE, writer_id, topic_id)
 
 
 class Writer:
@@ -183,7 +188,7 @@ class Writer:
             connection = await self._database.connect()
             try:
                 await within(CALL_TIMEOUT_S, connection, connection.execute(_REGISTER, self._id))
-                fence = connection.fetchrow(_FENCE, self._id, self._answered[1])
+                fence = _fence(connection, self._id, self._answered[1])
                 row = await within(CALL_TIMEOUT_S, connection, fence)
                 assert row is not None
                 self._token, self._last_number, self._segment, last_seq = row
