@@ -1,6 +1,7 @@
 """Tenants and keys: what is there, who changed what first, what is forgotten."""
 
 import asyncio
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,9 @@ from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.storage import access
 from conduit.storage.access import ROWS_MAX_COUNT
+from conduit.storage.sqlite import SqliteStore, audit
+from conduit.storage.sqlite import tenants as tenants_sql
+from conduit.storage.sqlite.bulk import rows
 from tests.storage import given
 from tests.storage.given import NOW_MS
 
@@ -314,3 +318,19 @@ async def test_expired_tickets_make_room_for_others(store, monkeypatch):
     assert await store.ticket_take(b"0", NOW_MS) is None
     assert await store.ticket_take(b"3", NOW_MS) == b"value"
     assert await store.keys_trim(NOW_MS + 51, 10) == 1
+
+
+# Plans ----------------------------------------------------------------------------------------------
+
+
+async def test_what_housekeeping_forgets_is_found_by_an_index(tmp_path):
+    store = SqliteStore(tmp_path / "log.db")
+    await store.open()
+    try:
+        for statement in (tenants_sql._FORGET_KEYS, tenants_sql._FORGET_TENANTS, audit._TRIM):
+            plan = f"EXPLAIN QUERY PLAN {statement}"
+            steps = [row[3] for row in await store._db.readers.call(rows, plan, (NOW_MS, 10))]
+            assert [step for step in steps if "INDEX" in step]
+            assert [step for step in steps if re.match(r"SCAN \w", step)] == []
+    finally:
+        await store.close()

@@ -105,8 +105,8 @@ FROM used AS u WHERE k.key_id = u.key_id
 
 _FORGET_KEYS = """
 DELETE FROM conduit.api_keys WHERE key_id IN (
-  SELECT key_id FROM conduit.api_keys WHERE revoked_at_ms < $1
-  UNION SELECT key_id FROM conduit.api_keys WHERE expires_at_ms < $1
+  (SELECT key_id FROM conduit.api_keys WHERE revoked_at_ms < $1 LIMIT $2)
+  UNION (SELECT key_id FROM conduit.api_keys WHERE expires_at_ms < $1 LIMIT $2)
   LIMIT $2)
 """
 _FORGET_TENANTS = """

@@ -119,10 +119,11 @@ UPDATE api_keys SET last_used_at_ms = max(coalesce(last_used_at_ms, 0), u.value)
 FROM json_each(?) AS u WHERE key_id = u.key
 """
 
+# With a limit for each, an index finds them; else all keys are looked at for the order of the union.
 _FORGET_KEYS = """
 DELETE FROM api_keys WHERE key_id IN (
-  SELECT key_id FROM api_keys WHERE revoked_at_ms < ?1
-  UNION SELECT key_id FROM api_keys WHERE expires_at_ms < ?1
+  SELECT key_id FROM (SELECT key_id FROM api_keys WHERE revoked_at_ms < ?1 LIMIT ?2)
+  UNION SELECT key_id FROM (SELECT key_id FROM api_keys WHERE expires_at_ms < ?1 LIMIT ?2)
   LIMIT ?2)
 """
 _FORGET_TENANTS = """
