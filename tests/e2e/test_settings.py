@@ -159,6 +159,14 @@ def test_cors_origin_restricts_websockets_to_pages_of_one_origin():
         assert (answer.status_code, json.loads(answer.body)["code"]) == (403, "forbidden")
 
 
+def test_a_page_of_the_servers_own_name_is_known_by_it_only_where_a_key_is_needed():
+    own = {"host": "conduit.example", "origin": "https://conduit.example"}
+    for auth, status in (({}, 403), ({"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "x" * 16}, 401)):
+        with running_server(CORS_ORIGIN=ORIGIN, **auth) as server:
+            answer = Api(server.url).request("GET", "/api/topics", None, own)
+            assert answer.status == status
+
+
 def test_a_server_that_everybody_reaches_without_a_key_says_so_loudly():
     warning = "whoever reaches this port can read, publish and delete everything"
     with running_server(CONDUIT_HOST="0.0.0.0", CONDUIT_LOG_LEVEL="warning") as server:
