@@ -61,7 +61,8 @@ PLANTS_OF_DELIVERIES = (
                 "        self._tail.clear()\n"
                 "        self._tail_bytes = self._counted_bytes = 0\n"
                 "        self._tools.budget.forget_tail(self)\n"
-                "        for follower in (*self.live, *self.waiting):\n",
+                "        behind = [(who, live.position) for live in self._sets for who in live.followers]\n"
+                "        for follower, position in [*behind, *((who, before) for who in self.waiting)]:\n",
                 "        followers = (*self.live, *self.waiting)\n"
                 "        self._jump = (last_seq, self._jump[1] if self._jump else followers)\n"
                 "        self._tail.clear()\n"
@@ -69,14 +70,14 @@ PLANTS_OF_DELIVERIES = (
                 "        self._tools.turn.add(self)\n\n"
                 "    def _jump_now(self, last_seq, followers):\n"
                 "        before, self.position, self._jump = self.position, last_seq, None\n"
-                "        for follower in followers:\n",
+                "        for follower, position in ((who, before) for who in followers):\n",
             ),
             Change(
                 _FEED,
-                "        tail = self._tail\n        entries",
+                "        tail = self._tail\n        if tail and",
                 "        if self._jump is not None:\n"
                 "            self._jump_now(*self._jump)\n"
-                "        tail = self._tail\n        entries",
+                "        tail = self._tail\n        if tail and",
             ),
             Change(
                 _FEED,

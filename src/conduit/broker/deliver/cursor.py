@@ -7,7 +7,7 @@ the state that it finds.
 
 state      registered in       means, and who calls next
 ---------  ------------------  ------------------------------------------------------------------
-LIVE       feed.live           at the feed's position; takes the joined frames of each turn
+LIVE       a live set          at the end of the log; takes the joined frames of each turn
                                (ephemeral, publish order only)
 TAIL       feed.waiting        nothing to hand out until the feed has something new
 CREDIT     group's line        has something, and no subscriber has credit, or others wait longer, or its
@@ -45,6 +45,7 @@ from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.gaps import Gaps, Losses
 from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.handing import Handing
+from conduit.broker.deliver.live import LiveSet
 from conduit.broker.deliver.source import Source
 from conduit.broker.deliver.states import State, enter, leave
 from conduit.broker.deliver.verbs import Outcome, Verb
@@ -65,6 +66,7 @@ class Cursor:
         "delivery",
         "feed",
         "group",
+        "live_set",
         "losses",
         "state",
         "watched_at",
@@ -75,6 +77,7 @@ class Cursor:
         self.group: Group = gaps.group
         self.feed: Feed = engine.feeds.attach(topic)
         self.delivery = delivery
+        self.live_set: LiveSet | None = None
         self.state = State.HELD
         self.watched_at = NEVER
         self._source = Source(engine, self.group, self.feed, self)
@@ -93,8 +96,8 @@ class Cursor:
     @property
     def position(self) -> int:
         """The last number that was handed out, or passed over."""
-        if self.state is State.LIVE and self.group.is_auto:
-            return self.feed.position
+        if self.live_set is not None and self.group.is_auto:
+            return self.live_set.position
         return self.delivery.cursor
 
     @property
@@ -239,7 +242,7 @@ class Cursor:
         group, source, state = self.group, self._source, self.state
         if state is State.CLOSED:
             return
-        self._take_over(state)
+        self._take_over()
         is_served = is_served or state in _IN_TURN
         now = self._engine.clock.now()
         state = State.STALLED
@@ -260,13 +263,13 @@ class Cursor:
             if self.delivery.retries.by_seq or source.stalled_until > now:
                 self._watch(now)
 
-    def _take_over(self, state: State) -> None:
+    def _take_over(self) -> None:
         """What others have changed since: the settings, and where a live one is."""
         delivery, policy = self.delivery, self.group.policy
         if delivery.policy is not policy:
             delivery.set_policy(policy)
-        if state is State.LIVE and self.group.is_auto:
-            delivery.pass_over(self.feed.position)
+        if self.live_set is not None and self.group.is_auto:
+            delivery.pass_over(self.live_set.position)
 
     def _enter(self, state: State) -> None:
         before, self.state = self.state, state

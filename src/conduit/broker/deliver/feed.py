@@ -1,16 +1,15 @@
 """The tail of a topic: frames are built once, and written to every subscriber that is at the end.
 
-Followers at one position form the live set. At the end of the turn the frames of the turn are joined
-once, and the same bytes go to each. Who is full or slow leaves the set, goes on from the tail kept here or
-from the log, and joins again.
+Followers at the end form live sets (live.py). At the end of the turn the frames of the turn are joined, and
+the same bytes go to each of a set. Who is full or slow leaves it, goes on from the tail kept here or from the
+log, and joins again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from conduit.broker.allowances import Allowance
 from conduit.broker.catalog import Topic
@@ -19,8 +18,8 @@ from conduit.broker.deliver.backlog import Backlog
 from conduit.broker.deliver.budget import Budget
 from conduit.broker.deliver.entry import ENTRY_BYTES, Entry, make_entry
 from conduit.broker.deliver.index import MessageIndex
+from conduit.broker.deliver.live import LIVE_MAX_COUNT, WRITE_S, Follower, LiveSet
 from conduit.broker.deliver.subscriber import Outlet
-from conduit.broker.pacing import Deliveries, Held
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, each, guarded
 from conduit.core.message import NewMessage
@@ -30,27 +29,12 @@ WOKEN_MAX_COUNT = 200
 # The tail that is kept for those who are a little behind. All tails together are bounded too (budget.py).
 TAIL_MAX_COUNT = 1_024
 TAIL_MAX_BYTES = 1 << 20
+# Messages that a live set may wait for behind others; less than the tail keeps.
+WAITING_MAX_COUNT = 256
+# So many sets may be sparse.
+SPARSE_FREE_COUNT = 8
 
 logger = logging.getLogger(__name__)
-
-
-class Follower(Protocol):
-    """Who follows a topic."""
-
-    @property
-    def group(self) -> Held:
-        """Its subscription, as it waits for the rate of its tenant."""
-
-    def write_live(self, first: int, last: int, data: bytes, now: float) -> bool:
-        """Take the joined frames of these numbers; for those in `Feed.live` without an outlet there, or whose
-        outlet does not drain. False if that was not possible: they have left it, and go on by themselves."""
-
-    def arrive(self) -> None:
-        """There is something new; for those in `Feed.waiting`, which they have left by that."""
-
-    def fall_behind(self, position: int) -> None:
-        """What follows `position`, where those in `Feed.live` are, has to be read from the log; for those in
-        both sets. Must leave them, and act at the end of the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +52,19 @@ class Tools:
 class Feed:
     """The tail of one topic and who follows it.
 
-    `position` is the last number that went to the live set; the tail may have newer ones for a moment.
-    Who is `live` has exactly that position. Who is `waiting` had it, or a later one, when it came. All
-    others look here when they can go on, and are only counted.
+    `position` is the last number that was offered; the tail may have newer ones for a moment. Live sets have
+    it when they are written, and until then that of before. Who is `waiting` had it, or a later one, when it
+    came. All others look here when they can go on, and are only counted.
     """
 
     __slots__ = (
         "_counted_bytes",
+        "_sets",
         "_tail",
         "_tail_bytes",
         "_tools",
         "follower_count",
         "is_used",
-        "live",
         "position",
         "topic",
         "waiting",
@@ -95,9 +79,7 @@ class Feed:
         self._tail_bytes = 0
         # What the node's budget has for it: a little more, so that it is not told of every message.
         self._counted_bytes = 0
-        # With the outlet of those who take everything as it comes and have few topics: most do, and they cost
-        # least.
-        self.live: dict[Follower, Outlet | None] = {}
+        self._sets: list[LiveSet] = []
         self.waiting: dict[Follower, None] = {}
         self.follower_count = 0
         # Whether there was a message since somebody last looked.
@@ -127,13 +109,12 @@ class Feed:
         self._tools.turn.add(self)
 
     def run(self) -> None:
-        """Write the frames of this turn to the live set, and wake those who wait."""
+        """Have the frames of this turn written to the live sets, and wake those who wait."""
         tail = self._tail
-        entries = tail[self.position + 1 - tail[0].seq :] if tail else []
-        if entries:
-            self.position = entries[-1].seq
-            if self.live:
-                self._write_live(entries)
+        if tail and tail[-1].seq > self.position:
+            self.position = tail[-1].seq
+            if self._sets:
+                self._offer()
         waiting, self.waiting = self.waiting, {}
         if len(waiting) > WOKEN_MAX_COUNT:
             self._tools.turn.spread(each(tuple(waiting), _wake), self.whose)
@@ -154,16 +135,18 @@ class Feed:
         self._tail.clear()
         self._tail_bytes = self._counted_bytes = 0
         self._tools.budget.forget_tail(self)
-        for follower in (*self.live, *self.waiting):
+        behind = [(who, live.position) for live in self._sets for who in live.followers]
+        for follower, position in [*behind, *((who, before) for who in self.waiting)]:
             try:
-                follower.fall_behind(before)
+                follower.fall_behind(position)
             except Exception:
                 logger.exception("a follower failed")
 
     def drop(self) -> None:
         """Keep no tail, but what is not written yet; `Budget` calls."""
+        written = min([live.position for live in self._sets], default=self.position)
         # The same list: whoever works with it may be the reason.
-        self._tail[:] = [entry for entry in self._tail if entry.seq > self.position]
+        self._tail[:] = [entry for entry in self._tail if entry.seq > written]
         self._tail_bytes = sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail)
         self._counted_bytes = 0
 
@@ -182,48 +165,76 @@ class Feed:
             end = min(end, to_seq - tail[0].seq + 1)
         return tail[start:end]
 
-    def _write_live(self, entries: list[Entry]) -> None:
+    def _offer(self) -> None:
+        """Have the live sets written: one now, others in their turns, unless they have waited for long."""
+        sets, turn = self._sets, self._tools.turn
+        if len(sets) > 1:
+            # Another one is first each time.
+            sets.append(sets.pop(0))
+        for number, live in enumerate(tuple(sets)):
+            if not number or self.position - live.position >= WAITING_MAX_COUNT:
+                live.run()
+            else:
+                turn.later(live)
+
+    def wrote(self, entries: list[Entry], now: float, times: int) -> None:
+        """See `Tail.wrote`."""
         tools = self._tools
         tools.backlog.live(self)
-        data = b"".join([entry.frame for entry in entries])
-        first, last, now = entries[0].seq, entries[-1].seq, tools.clock.now()
-        written_count = 0
-        deliveries = self.topic.allowance.deliveries
-        # A copy: who has no credit leaves the set at once.
-        followers = tuple(self.live.items())
-        for follower, outlet in (
-            followers if deliveries is None else self._allowed(followers, deliveries, first, last)
-        ):
-            try:
-                if outlet is not None and outlet.writable:
-                    outlet.write(data)
-                    written_count += 1
-                else:
-                    written_count += follower.write_live(first, last, data, now)
-            except Exception:
-                logger.exception("a follower failed")
-                follower.fall_behind(first - 1)
-        if written_count:
-            self.topic.allowance.counts.delivered_count += len(entries) * written_count
-            tools.stats.delivered(entries, now, written_count)
+        self.topic.allowance.counts.delivered_count += len(entries) * times
+        tools.stats.delivered(entries, now, times)
+        tools.turn.deferred_s += times * WRITE_S
 
-    def _allowed(
-        self,
-        followers: Iterable[tuple[Follower, Outlet | None]],
-        deliveries: Deliveries,
-        first: int,
-        last: int,
-    ) -> Iterator[tuple[Follower, Outlet | None]]:
-        """Those to whom the tenant's rate allows all of these. The others fall behind."""
-        count = last - first + 1
-        for follower, outlet in followers:
-            if deliveries.room(follower.group) < count:
-                follower.fall_behind(first - 1)
+    def now(self) -> float:
+        """See `Tail.now`."""
+        return self._tools.clock.now()
+
+    # Live sets ------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> list[Follower]:
+        """Who is in one."""
+        return [follower for live in self._sets for follower in live.followers]
+
+    def join(self, who: Follower, outlet: Outlet | None) -> None:
+        """It has all up to `position`, and takes what comes as the others do, through `outlet` if that is
+        given. It may be in a set already."""
+        live = who.live_set
+        if live is None or live.position != self.position:
+            self.leave(who)
+            live = who.live_set = self._set_with_room()
+        live.followers[who] = outlet
+
+    def leave(self, who: Follower) -> None:
+        """It is in no set any more. Idempotent."""
+        live, who.live_set = who.live_set, None
+        if live is not None:
+            del live.followers[who]
+            if not live.followers:
+                self._sets.remove(live)
+
+    def _set_with_room(self) -> LiveSet:
+        for live in reversed(self._sets):
+            if live.position == self.position and len(live.followers) < LIVE_MAX_COUNT:
+                return live
+        if len(self._sets) > SPARSE_FREE_COUNT:
+            self._merge()
+        self._sets.append(LiveSet(self))
+        return self._sets[-1]
+
+    def _merge(self) -> None:
+        """Put sparse sets of one position together: they come about while others wait to be written."""
+        room: dict[int, LiveSet] = {}
+        for live in tuple(self._sets):
+            other = room.get(live.position)
+            if other is None or len(other.followers) + len(live.followers) > LIVE_MAX_COUNT:
+                room[live.position] = live
                 continue
-            yield follower, outlet
-            # Who had no credit has left it, and pays when it has some.
-            if follower in self.live:
-                deliveries.spend(follower.group, count)
+            for who in live.followers:
+                who.live_set = other
+            other.followers |= live.followers
+            live.followers = {}
+            self._sets.remove(live)
 
     def _trim(self) -> None:
         """Stay within the bounds, and tell the node's budget what is kept."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from conduit.broker.allowances import Allowance
 from conduit.broker.deliver.line import Line, Waiting
+from conduit.broker.deliver.live import WRITE_S
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscribed, Subscriber
 from conduit.broker.stats import Stats
@@ -218,9 +219,10 @@ class Group:
         return room
 
     def handed(self, count: int) -> None:
-        """So many deliveries were handed out."""
+        """So many deliveries were handed out, in one write."""
         allowance = self.allowance
         allowance.counts.delivered_count += count
+        self._turn.deferred_s += WRITE_S
         if allowance.deliveries is not None:
             allowance.deliveries.spend(self, count)
 

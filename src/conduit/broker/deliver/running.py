@@ -313,7 +313,7 @@ class Running:
         self._account.close()
         # What comes there would go to a subscriber that has left. All that are direct were opened first.
         for cursor in islice(self.cursors.values(), DIRECT_MAX_COUNT):
-            cursor.feed.live.pop(cursor, None)
+            cursor.feed.leave(cursor)
 
     def close(self) -> Iterator[None]:
         """Give up its cursors, in steps; it was stopped."""

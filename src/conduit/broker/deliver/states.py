@@ -7,9 +7,10 @@ from typing import Protocol
 
 from conduit.broker.deliver.backlog import Behind
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.feed import Feed, Follower
+from conduit.broker.deliver.feed import Feed
 from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.line import Waiting
+from conduit.broker.deliver.live import Follower
 
 
 class State(Enum):
@@ -44,7 +45,7 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
     group = who.group
     if state is State.LIVE:
         is_direct = group.is_auto and group.is_direct
-        who.feed.live[who] = group.subscribers[0].outlet if is_direct else None
+        who.feed.join(who, group.subscribers[0].outlet if is_direct else None)
     elif state is State.TAIL:
         who.feed.waiting[who] = None
     elif state is State.CREDIT and has_read:
@@ -62,7 +63,7 @@ def enter(who: Registered, state: State, engine: Engine, *, has_read: bool) -> N
 def leave(who: Registered, state: State, engine: Engine) -> None:
     """Have it registered there no more."""
     if state is State.LIVE:
-        who.feed.live.pop(who, None)
+        who.feed.leave(who)
     elif state is State.TAIL:
         who.feed.waiting.pop(who, None)
     elif state in (State.CREDIT, State.CROWDED, State.FULL):
