@@ -30,6 +30,7 @@ QUESTIONS = (
     "scale",
     "control",
     "auth",
+    "neighbours",
     "hostile",
 )
 

@@ -59,6 +59,17 @@ async def test_what_is_read_from_the_log_comes_at_the_rate_as_well(bench: Bench)
     assert peer.seqs == list(range(1, 301))
 
 
+async def test_all_of_the_rate_is_used_although_each_has_to_read_the_log_first(bench: Bench):
+    await bench.broker.topics.create(T, "t")
+    await bench.publish_many("t", 200)
+    limit(bench, 200)
+    peers = [(await bench.subscribe("t", ack="auto", start="earliest"))[1] for _ in range(20)]
+    await pass_time(bench, 5.0)
+    assert 1_150 <= sum(len(peer.seqs) for peer in peers) <= 1_200
+    counts = [len(peer.seqs) for peer in peers]
+    assert min(counts) >= 40
+
+
 async def test_others_have_no_part_in_it(bench: Bench):
     limit(bench, 1)
     _, slow = await bench.subscribe("t", ack="auto")

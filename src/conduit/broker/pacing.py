@@ -84,19 +84,20 @@ class Deliveries:
     """The rate of a tenant's deliveries, and the subscriptions that wait for it, in line.
 
     As long as somebody waits, others wait behind. When there is room again, those in line get a share of it
-    each, in turn, for one turn of the loop; who wants more then waits again. So nothing is lost, and however
-    many they are, each comes on.
+    each, in turn, which is theirs until there is room the next time: they may have to read the log first. Who
+    wants more waits again. So nothing is lost, and however many they are, each comes on.
     """
 
-    __slots__ = ("_bucket", "_clock", "_line", "_timer", "_woken", "watched_at")
+    __slots__ = ("_bucket", "_clock", "_line", "_shares", "_shares_count", "_timer", "watched_at")
 
     def __init__(self, rate: int, clock: Clock, timer: Timer) -> None:
         self._clock = clock
         self._timer = timer
         self._bucket = Bucket(rate, clock.now())
         self._line: OrderedDict[Held, None] = OrderedDict()
-        # Those whose turn it is, with what is left of their shares.
-        self._woken: dict[Held, int] = {}
+        # What is left of the shares, and of all together.
+        self._shares: dict[Held, int] = {}
+        self._shares_count = 0
         self.watched_at = math.inf
 
     @property
@@ -107,15 +108,25 @@ class Deliveries:
     def room(self, who: Held) -> int:
         """How many it may hand out now."""
         level = int(self._bucket.level(self._clock.now()))
-        if self._line or self._woken:
-            level = min(level, self._woken.get(who, 0))
+        share = self._shares.get(who)
+        if share is not None:
+            level = min(level, share)
+        elif self._line:
+            level = 0
+        else:
+            level -= self._shares_count
         return max(level, 0)
 
     def spend(self, who: Held, count: int) -> None:
         """It has handed out so many."""
         self._bucket.spend(count, self._clock.now())
-        if who in self._woken:
-            self._woken[who] -= count
+        share = self._shares.get(who)
+        if share is not None:
+            self._shares_count -= min(share, count)
+            if share > count:
+                self._shares[who] = share - count
+            else:
+                del self._shares[who]
 
     def wait(self, who: Held) -> None:
         """Have it told when it may hand out something. Whoever waits already keeps its place."""
@@ -124,25 +135,23 @@ class Deliveries:
             if len(self._line) == 1:
                 self._watch()
 
-    def served(self, who: Held) -> None:
-        """It has had its turn."""
-        self._woken.pop(who, None)
-
     def leave(self, who: Held) -> None:
         """It does not run any more. Idempotent."""
         self._line.pop(who, None)
-        self.served(who)
+        self._shares_count -= self._shares.pop(who, 0)
 
     def expire(self, _judged: float, _jitter: float) -> None:
         """There may be room: let those who wait have it, as many as there are deliveries to be had."""
-        # Of those that had a share and no use for it.
-        self._woken.clear()
+        # What nobody had a use for is given out again.
+        self._shares.clear()
+        self._shares_count = 0
         room = int(self._bucket.level(self._clock.now()))
         if room > 0 and self._line:
             share = max(1, room // len(self._line))
             for who in tuple(islice(self._line, room)):
                 del self._line[who]
-                self._woken[who] = share
+                self._shares[who] = share
+                self._shares_count += share
                 who.freed()
         self._watch()
 

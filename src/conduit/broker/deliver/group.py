@@ -261,11 +261,6 @@ class Group:
         """Serve those who wait, in turn, at the end of the loop's turn."""
         if self.pending.count < self._pending_max_count // 2:
             self._is_known_full = False
-        self._serve()
-        if self.allowance.deliveries is not None:
-            self.allowance.deliveries.served(self)
-
-    def _serve(self) -> None:
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
