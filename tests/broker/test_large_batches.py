@@ -35,6 +35,24 @@ async def test_the_payloads_of_a_large_batch_are_looked_at_over_many_turns_and_s
         assert bench.broker._publisher._looks.size_bytes == 0
 
 
+async def test_large_batches_of_one_tenant_take_turns_with_those_of_another():
+    async with running_broker() as bench:
+        answers: list[str] = []
+        for tenant in (DEFAULT_TENANT, "other"):
+            await bench.broker.topics.create(tenant, "a")
+        # As if each step took all the time that a turn has for them.
+        bench.broker.turn._now = Ticking(STEPS_MAX_S)
+        requests = [PublishRequest("a", NESTED)] * 50
+        for number in range(6):
+            bench.broker.publish_batch(
+                DEFAULT_TENANT, requests, lambda _, number=number: answers.append(f"a{number}")
+            )
+        bench.broker.publish_batch("other", requests, lambda _: answers.append("b"))
+        await bench.until(lambda: len(answers) == 7)
+        assert answers.index("b") <= 2
+        assert [each for each in answers if each != "b"] == [f"a{number}" for number in range(6)]
+
+
 async def test_of_large_batches_no_more_than_a_bound_waits_to_be_looked_at(monkeypatch):
     monkeypatch.setattr(looks, "LOOKING_MAX_BYTES", 1_000_000)
     async with running_broker() as bench:

@@ -50,7 +50,7 @@ class Hanging:
 
 async def looks(line: Line, ask, count: int = 1) -> list:
     """What one request sees."""
-    with line.joined() as looker:
+    with line.joined(DEFAULT_TENANT) as looker:
         return [await looker.look(ask) for _ in range(count)]
 
 
@@ -91,8 +91,20 @@ async def test_one_more_than_the_line_has_room_for_is_refused_at_once(line):
     assert await looks(line, hanging.look) == ["seen"]
 
 
+async def test_however_many_one_tenant_has_in_line_another_comes_in(line):
+    hanging = Hanging()
+    waiting = [begin(looks(line, hanging.look)) for _ in range(SEARCHES_MAX_COUNT)]
+    await turns()
+    with line.joined("other") as looker:
+        other = begin(looker.look(hanging.look))
+        await turns()
+        hanging.over.set()
+        assert await other == "seen"
+    await asyncio.gather(*waiting)
+
+
 async def test_the_time_of_a_search_begins_with_its_first_look(line, clock):
-    with line.joined() as looker:
+    with line.joined(DEFAULT_TENANT) as looker:
         clock[0] += REQUEST_MAX_S - SEARCH_MAX_S - 1
         assert await looker.look(lambda: answer(1)) == 1
         clock[0] += SEARCH_MAX_S - 0.1
@@ -117,7 +129,7 @@ async def test_who_has_waited_too_long_for_the_first_look_is_told(line, clock):
 
 async def test_who_has_seen_something_waits_no_longer_than_its_time_for_more(line, clock):
     hanging = Hanging()
-    with line.joined() as looker:
+    with line.joined(DEFAULT_TENANT) as looker:
         assert await looker.look(lambda: answer(1)) == 1
         other = begin(looks(line, hanging.look))
         await turns()

@@ -64,7 +64,7 @@ class Browser:
             max_bytes=PAGE_MAX_BYTES,
             descending=window.descending,
         )
-        with self._pages.joined() as looker:
+        with self._pages.joined(tenant) as looker:
             messages = await looker.look(read) or []
         # Retention may have removed a part of the window meanwhile.
         messages = _fitting([message for message in messages if low <= message.seq <= high])

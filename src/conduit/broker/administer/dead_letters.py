@@ -80,7 +80,7 @@ class DeadLetters:
             counted.matched_count = counts[which.is_redriven]
             return counted
         counted.before_id = before_id
-        with self._lines.of(which).joined() as looker:
+        with self._lines.of(which).joined(tenant) as looker:
             while counted.matched_count < max_count:
                 limit = min(LOOK_MAX_COUNT, max_count - counted.matched_count)
                 ask = partial(self._store.dead_places, tenant, which, limit=limit)
@@ -121,7 +121,7 @@ class DeadLetters:
     async def _discard(
         self, tenant: str, which: DeadFilter, done: Discarded, max_count: int, before_id: str | None
     ) -> None:
-        with self._lines.of(which).joined() as looker:
+        with self._lines.of(which).joined(tenant) as looker:
             while done.matched_count < max_count:
                 wanted = min(DISCARD_COUNT, max_count - done.matched_count)
                 ask = partial(self._store.dead_places, tenant, which, limit=wanted)
@@ -154,7 +154,7 @@ class DeadLetters:
         payloads, keys and headers, or after some seconds (`looking.py`)."""
         letters: list[DeadLetter] = []
         left_bytes = LIST_MAX_BYTES
-        with self._lines.of(which).joined() as looker:
+        with self._lines.of(which).joined(tenant) as looker:
             while len(letters) < limit:
                 wanted = min(PAGE_COUNT, limit - len(letters))
                 ask = partial(self._store.dead_list, tenant, which, limit=wanted)

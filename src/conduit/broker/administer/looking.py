@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from conduit.core.seats import Seats
 from conduit.errors import Overloaded
 from conduit.storage.dead_letters import DeadFilter
 
@@ -39,27 +40,24 @@ class Lines:
 
 
 class Line:
-    """Who wants to look waits here; `max_count` requests at once may. `what` they look for is for errors."""
+    """Who wants to look waits here; `max_count` requests at once may, and no tenant keeps out all others.
+    `what` they look for is for errors."""
 
     def __init__(self, max_count: int, what: str) -> None:
         self.what = what
-        self._max_count = max_count
-        self._count = 0
+        self._seats = Seats(max_count)
         # Whoever asks for it while others wait comes after them, also who has just had it.
         self._turn = asyncio.Lock()
         self._looks: set[asyncio.Task[Any]] = set()
 
     @contextmanager
-    def joined(self) -> Iterator[Looker]:
-        """A request's place. Raises Overloaded if there is none."""
-        if self._count >= self._max_count:
-            detail = f"{self._max_count} others are looking for {self.what}"
+    def joined(self, tenant: str) -> Iterator[Looker]:
+        """A place for a request of the tenant. Raises Overloaded if there is none."""
+        if not self._seats.is_free_for(tenant):
+            detail = f"{self._seats.count} others are looking for {self.what}"
             raise Overloaded(detail, retry_after_s=SEARCH_MAX_S)
-        self._count += 1
-        try:
+        with self._seats.taken(tenant):
             yield Looker(self)
-        finally:
-            self._count -= 1
 
     async def look(
         self, ask: _Ask[T], *, turn_by: float | None = None, done_by: float | None = None

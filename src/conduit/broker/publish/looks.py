@@ -1,4 +1,5 @@
-"""Payloads of large batches, looked at over many turns of the loop: one batch after the other.
+"""Payloads of large batches, looked at over many turns of the loop: one batch after the other, and tenants in
+turn.
 
 All of 8 MB may take 400 ms. If all that wait were looked at alike, none would be ready before the last, and
 eight that came together would all be too late, after all of that work. So the first is ready for its commit
@@ -33,6 +34,7 @@ class Look(msgspec.Struct, eq=False):
     publish: Callable[[], None]
     """Go on with it."""
     refuse: Callable[[ConduitError], None]
+    tenant: str = ""
 
 
 class Looks:
@@ -41,8 +43,8 @@ class Looks:
     def __init__(self, turn: Turn, admission: Admission) -> None:
         self._turn = turn
         self._admission = admission
-        # By `since`, without the one whose turn it is.
-        self._line: list[Look] = []
+        # By tenant, in the order of their turns, and then by `since`; without the one whose turn it is.
+        self._lines: dict[str, list[Look]] = {}
         self._is_busy = False
         self.size_bytes = 0
         """Of all payloads that wait."""
@@ -55,7 +57,7 @@ class Looks:
     def add(self, look: Look) -> None:
         """Publish it when each of its payloads was looked at, or refuse it."""
         self.size_bytes += look.size_bytes
-        insort(self._line, look, key=lambda each: each.since)
+        insort(self._lines.setdefault(look.tenant, []), look, key=lambda each: each.since)
         if not self._is_busy:
             self._next()
 
@@ -65,9 +67,21 @@ class Looks:
             await self._turn.finished()
 
     def _next(self) -> None:
-        self._is_busy = bool(self._line)
-        if self._line:
-            self._turn.spread(self._steps(self._line.pop(0)))
+        self._is_busy = bool(self._lines)
+        if self._lines:
+            tenant = next(iter(self._lines))
+            look = self._take(tenant)
+            if tenant in self._lines:
+                # It is the last one now.
+                self._lines[tenant] = self._lines.pop(tenant)
+            self._turn.spread(self._steps(look))
+
+    def _take(self, tenant: str) -> Look:
+        line = self._lines[tenant]
+        look = line.pop(0)
+        if not line:
+            del self._lines[tenant]
+        return look
 
     def _steps(self, look: Look) -> Iterator[None]:
         # Unless it ends otherwise, by a bug; the log has that.
@@ -88,13 +102,14 @@ class Looks:
 
     def _refuse_late(self) -> None:
         """Whoever waits for too long behind others is told in time."""
-        while self._line:
-            try:
-                self._check_time(self._line[0])
-            except Overloaded as error:
-                self._end(self._line.pop(0), error)
-            else:
-                return
+        for tenant, line in tuple(self._lines.items()):
+            while line:
+                try:
+                    self._check_time(line[0])
+                except Overloaded as error:
+                    self._end(self._take(tenant), error)
+                else:
+                    break
 
     def _check_time(self, look: Look) -> None:
         if asyncio.get_running_loop().time() >= look.since + self._admission.timeout_s:

@@ -23,6 +23,7 @@ from conduit.broker.publish.receipt import Answer, AnswerAll
 from conduit.broker.turn import Turn
 from conduit.broker.waiting import Deadline
 from conduit.core.message import NewMessage
+from conduit.core.seats import Seats
 from conduit.errors import (
     ConduitError,
     LimitReached,
@@ -38,7 +39,7 @@ from conduit.protocol.frames import PublishRequest
 
 logger = logging.getLogger(__name__)
 
-# Publishes that wait for their topics to be created.
+# Publishes that wait for their topics to be created; no tenant keeps out all others.
 CREATING_MAX_COUNT = 1_000
 
 # Payloads of a batch that are looked at in one turn of the loop, as many as one message may have.
@@ -96,6 +97,7 @@ class Publisher:
         self._admit = admission.message
         # Publishes that wait for their topics to be created.
         self._creating: set[asyncio.Task[None]] = set()
+        self._seats = Seats(CREATING_MAX_COUNT)
 
     async def close(self) -> None:
         """Wait for what is looked at, and for the topics that publishes wait for; the committers are closed
@@ -189,7 +191,7 @@ class Publisher:
                 again = partial(self.publish_batch, tenant, requests, answer, since)
                 refuse = partial(self._outcomes.refuse, answer=answer)
                 again = partial(again, are_checked=True)
-                self._looks.add(Look(requests, size_bytes, since, again, refuse))
+                self._looks.add(Look(requests, size_bytes, since, again, refuse, tenant))
                 return
             messages = []
             for index, request in enumerate(requests):
@@ -261,7 +263,7 @@ class Publisher:
                 check_topic(name, field)
             else:
                 self._catalog.get(tenant, name, field)
-        if len(self._creating) >= CREATING_MAX_COUNT:
+        if not self._seats.is_free_for(tenant):
             raise Overloaded("too many topics are being created")
 
         deadline = Deadline(self._admission.timeout_s)
@@ -280,10 +282,14 @@ class Publisher:
 
         task = asyncio.get_running_loop().create_task(create())
         self._creating.add(task)
-        task.add_done_callback(partial(self._created, refuse))
+        self._seats.take(tenant)
+        task.add_done_callback(partial(self._created, tenant, refuse))
 
-    def _created(self, refuse: Callable[[ConduitError], None], task: asyncio.Task[None]) -> None:
+    def _created(
+        self, tenant: str, refuse: Callable[[ConduitError], None], task: asyncio.Task[None]
+    ) -> None:
         self._creating.discard(task)
+        self._seats.leave(tenant)
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             logger.error("topics could not be created", exc_info=error)
             refuse(StateError.of(error))
