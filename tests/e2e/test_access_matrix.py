@@ -314,3 +314,24 @@ def test_nothing_that_a_tenant_sees_changes_by_what_another_does(guarded):
     with loud.api.socket() as client:
         client.subscribe(">", start="earliest")
         assert view(quiet.api) == before
+
+
+def test_a_tenant_comes_and_goes_with_its_keys(guarded):
+    home = Home(guarded, "short")
+    path = f"/api/tenants/{home.tenant}"
+    again = guarded.operator.post("/api/tenants", {"name": home.tenant})
+    assert (again.status, again.code) == (409, "tenant_exists")
+    full = guarded.operator.delete(path)
+    assert (full.status, full.code) == (409, "tenant_not_empty")
+    with home.api.socket() as client:
+        assert home.api.delete(f"/api/subscriptions/{home.names.subscription}").status == 204
+        assert home.api.delete(f"/api/topics/{home.names.topic}").status == 204
+        assert guarded.operator.delete(path).status == 204
+        assert home.api.get("/api/whoami").status == 401
+        assert client.closed() == (4501, "unauthenticated")
+    gone = guarded.operator.get(path)
+    assert (gone.status, gone.code) == (404, "tenant_not_found")
+    # Whoever gets the name has nothing of it.
+    fresh = view(guarded.create_tenant(home.tenant))
+    mark = home.names.topic.partition(".")[0]
+    assert [path for path in fresh if mark in json.dumps(fresh[path])] == []

@@ -188,3 +188,23 @@ async def test_limits_of_keys_are_told_until_they_are_revoked(kit: Kit):
     assert kit.meters.keys[key_id] == TenantLimits(connections=1)
     await kit.accounts.revoke_key(OPERATOR, key_id)
     assert kit.meters.keys[key_id] == NO_LIMITS
+
+
+async def test_whoever_gets_the_name_of_a_tenant_that_is_gone_has_none_of_its_keys(kit: Kit):
+    manager = await kit.tenant("acme")
+    old = await kit.key(by=manager)
+    kit.clock.pass_s(1)
+    await kit.accounts.delete_tenant("acme")
+    kit.clock.pass_s(1)
+    await kit.tenant("acme")
+    kit.clock.pass_s(1)
+    new = await kit.key(by=manager)
+    await kit.accounts.revoke_key(manager, new.record.key_id)
+    started = another(kit)
+    await started.registry.refresh()
+    for registry in (kit.registry, started.registry):
+        assert [key.key_id for key in registry.keys("acme")] == [new.record.key_id]
+        assert registry.key_count("acme") == 1
+        with pytest.raises(NotFound):
+            registry.key("acme", old.record.key_id)
+    refused(kit, old.text)

@@ -201,18 +201,30 @@ class Registry:
                 principal.end()
         limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
         self._meters.set_key_limits(record.tenant, record.key_id, limits)
-        key = self._keys[record.key_id] = _Key(record)
-        self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
+        if not self._is_of_a_former(record):
+            key = self._keys[record.key_id] = _Key(record)
+            self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
+        elif before is not None:
+            self._forget(record)
+
+    def _is_of_a_former(self, record: KeyRecord) -> bool:
+        """Whether the key was one of a tenant that is gone: whoever has its name now does not see it."""
+        tenant = self._tenants.get(record.tenant)
+        is_older = tenant is None or record.created_at_ms < tenant.created_at_ms
+        return record.revoked_at_ms is not None and is_older
 
     def forget_ended(self, before_ms: int) -> None:
         """Forget keys that were revoked, or have expired, before then, as the store does."""
         ended = [key.record for key in self._keys.values() if _ended_before(key.record, before_ms)]
         for record in ended:
-            del self._keys[record.key_id]
-            keys = self._of_tenants[record.tenant]
-            del keys[record.key_id]
-            if not keys:
-                del self._of_tenants[record.tenant]
+            self._forget(record)
+
+    def _forget(self, record: KeyRecord) -> None:
+        del self._keys[record.key_id]
+        keys = self._of_tenants[record.tenant]
+        del keys[record.key_id]
+        if not keys:
+            del self._of_tenants[record.tenant]
 
     def learn(self, record: KeyRecord) -> None:
         """A key as it was just stored: it counts at once."""
