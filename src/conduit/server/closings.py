@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections import Counter
 
+from conduit.server import kernel
+
 logger = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 60.0
@@ -56,8 +58,8 @@ class Closings:
         hosts = self._hosts.get(reason)
         if hosts is None or transport is None:
             return
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple) and (peer[0] in hosts or len(hosts) < NAMED_MAX_COUNT):
+        peer = kernel.peer_of(transport)
+        if peer is not None and (peer[0] in hosts or len(hosts) < NAMED_MAX_COUNT):
             hosts[peer[0]] += 1
 
     def report(self, now: float) -> None:

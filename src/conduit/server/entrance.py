@@ -13,6 +13,7 @@ from typing import Protocol
 
 from conduit.addresses import Addresses
 from conduit.errors import ConduitError, LimitReached, Overloaded
+from conduit.server import kernel
 
 # Connections too many that are kept until they have said what they want; of more the oldest is dropped.
 SPARE_MAX_COUNT = 128
@@ -124,8 +125,8 @@ class Entrance:
         return False
 
     def _key(self, transport: asyncio.BaseTransport) -> str | None:
-        peer = transport.get_extra_info("peername")
-        return self._addresses.key(peer[0]) if isinstance(peer, tuple) else None
+        peer = kernel.peer_of(transport)
+        return None if peer is None else self._addresses.key(peer[0])
 
     def _enter(self, who: object, key: str | None) -> None:
         if key is not None:

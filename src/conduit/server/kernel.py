@@ -24,10 +24,20 @@ _ACKED = struct.Struct("Q")
 _ACKED_AT = 120
 
 
+def peer_of(transport: asyncio.BaseTransport | None) -> tuple[str, int] | None:
+    """Address and port of the other side; None if they are not known: it was gone before it was let in."""
+    try:
+        peer = None if transport is None else transport.get_extra_info("peername")
+    except (*_UNKNOWN, AttributeError):
+        # uvloop asks the system until it knows, also when the socket is closed, or is no more.
+        return None
+    return (peer[0], peer[1]) if isinstance(peer, tuple) else None
+
+
 def peer_address(transport: asyncio.BaseTransport | None) -> str:
     """Whose connection it is, for what one address keeps; the same for all of which that is not known."""
-    peer = None if transport is None else transport.get_extra_info("peername")
-    return peer_name(peer[0]) if isinstance(peer, tuple) else ""
+    peer = peer_of(transport)
+    return "" if peer is None else peer_name(peer[0])
 
 
 def untaken_bytes(transport: asyncio.Transport) -> int:

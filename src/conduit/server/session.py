@@ -41,6 +41,7 @@ from conduit.protocol.frames import (
     Unsubscribe,
 )
 from conduit.protocol.records import Receipt
+from conduit.server import kernel
 from conduit.server.admitting import admit
 from conduit.server.context import Context
 from conduit.server.signing import SigningWebSocket
@@ -183,7 +184,7 @@ class Session(SigningWebSocket):
 
     def on_slow(self) -> None:
         """Count it, and name it in the log."""
-        peer = self._transport.get_extra_info("peername")
+        peer = kernel.peer_of(self._transport)
         names = [] if self._connection is None else self._connection.names
         self._context.slow.add(peer, names)
 
