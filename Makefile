@@ -10,6 +10,8 @@ WORKERS ?= 4
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
 TIMES ?= 30
+# How many requests and connections `make fuzz` makes up, of each; `make test` makes some hundreds.
+COUNT ?= 20000
 # How long `make model` looks; `make test` takes a few seconds of it.
 MINUTES ?= 30
 # `make lock UPGRADE=--upgrade` moves every package to its newest version.
@@ -30,7 +32,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-lowest services test-fast lint format types crash faults model planted autobahn bench figures audit sbom lock clean
+.PHONY: help setup run test test-lowest services test-fast lint format types crash faults fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -81,6 +83,9 @@ crash: setup ## kill the server KILLS (50) times under load and check that nothi
 faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault of server, database and network
 	$(BIN)/python -m tests.crash.run --store postgres --times $(TIMES) \
 		--fault server postmaster stop reset disk
+
+fuzz: setup ## COUNT (20000) requests that the API's description allows or not, and as many WebSockets that do what none should
+	$(BIN)/python -m tests.fuzz.sockets --connections $(COUNT)
 
 planted: setup ## old faults put back one by one, and how long the model takes to find each
 	$(BIN)/python -m tests.model.planted
