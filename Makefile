@@ -85,6 +85,7 @@ faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault 
 		--fault server postmaster stop reset disk
 
 fuzz: setup ## COUNT (20000) requests that the API's description allows or not, and as many WebSockets that do what none should
+	$(BIN)/python -m tests.fuzz.requests --requests $(COUNT)
 	$(BIN)/python -m tests.fuzz.sockets --connections $(COUNT)
 
 planted: setup ## old faults put back one by one, and how long the model takes to find each

@@ -1,61 +1,46 @@
-"""Requests made up from the OpenAPI document, right and wrong ones, against a real server."""
-
-import contextlib
+"""Requests made up from the OpenAPI document, right and wrong ones, against a real server, with and without
+authentication. `make fuzz` makes up more."""
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import Unsatisfiable
-from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.fuzz.requests import MODES, callers, furnish, operations, send
+from tests.support.access import guarded_server
 from tests.support.http import Api
 from tests.support.server import running_server
 
 EXAMPLES_COUNT = 10
-# Something to be found, changed and deleted by those requests that guess right.
-NAMES = ("0", "a")
-# A name that fits the document's grammar is none of these.
-NAME_CODES = {"invalid_topic", "invalid_pattern", "invalid_name"}
+GUARDED_EXAMPLES_COUNT = 4
 
 
 @pytest.fixture(scope="module")
 def server():
     with running_server() as server:
-        api = Api(server.url)
-        for name in NAMES:
-            api.create_topic(name)
-            api.post("/api/subscriptions", {"name": name, "topic": name})
-            api.publish_many(name, [1, {"a": "b"}, None])
+        furnish(Api(server.url))
         yield server
         assert server.alive
         assert "Traceback" not in server.log_text(), server.log_tail()
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("mode", MODES)
 def test_no_request_makes_the_server_fail_or_break_its_document(server, mode):
-    document = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    for found in document.get_all_operations():
-        send(found.ok(), mode)
+    for operation in operations(server.url):
+        send(operation, mode, count=EXAMPLES_COUNT)
 
 
-def send(operation, mode):
-    @settings(
-        max_examples=EXAMPLES_COUNT,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def each(case):
-        # What fits by itself may be refused beside something else, or for what it says: a cursor, a key that
-        # is in the header as well.
-        answer = case.call_and_validate(excluded_checks=[positive_data_acceptance])
-        if mode is GenerationMode.POSITIVE and answer.status_code == 400:
-            assert answer.json()["code"] not in NAME_CODES
+@pytest.fixture(scope="module")
+def asking():
+    """The URL of a server with authentication, and who asks there."""
+    with guarded_server() as guarded:
+        yield guarded.server.url, callers(guarded)
 
-    # An operation that takes nothing cannot be asked wrongly.
-    with contextlib.suppress(Unsatisfiable):
-        each()
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("caller", ["all rights", "few rights", "operator", "nobody"])
+def test_nor_does_one_where_there_is_authentication(asking, caller, mode):
+    url, headers = asking
+    for operation in operations(url, headers[caller]):
+        tally = send(operation, mode, count=GUARDED_EXAMPLES_COUNT, headers=headers[caller])
+        if caller == "nobody" and operation.path.startswith("/api/"):
+            assert set(tally) <= {401}
