@@ -57,6 +57,19 @@ async def test_a_pepper_that_is_set_must_stay_the_same(store):
     await tenancy.close()
     with pytest.raises(ConfigError, match="CONDUIT_KEY_PEPPER is not the one"):
         await opened(store, pepper="another pepper, as long")
+    with pytest.raises(ConfigError, match="is not set"):
+        await opened(store)
     again = await opened(store, pepper="a pepper that is long")
+    again.registry.authenticate(shown[0].encode())
+    await again.close()
+
+
+async def test_a_pepper_is_set_before_the_first_key_or_never(store):
+    tenancy, shown = await opened(store), []
+    await make_first_key(tenancy, None, shown.append)
+    await tenancy.close()
+    with pytest.raises(ConfigError, match="were made without one"):
+        await opened(store, pepper="a pepper that is long")
+    again = await opened(store)
     again.registry.authenticate(shown[0].encode())
     await again.close()

@@ -17,7 +17,6 @@ from conduit.grants import Grant
 from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
 from conduit.redaction import MASK
-from conduit.storage.access import AccessStore
 from conduit.storage.base import Store
 from conduit.tenancy.accounts import Accounts, KeySpec
 from conduit.tenancy.keyring import Keyring
@@ -91,13 +90,26 @@ async def open_tenancy(
     return Tenancy(registry, accounts, tokens, ticketing, keyring)
 
 
-async def _find_pepper(store: AccessStore, given: str | None) -> bytes:
-    """The one that is set, or the one that the store keeps, made when it is first asked for."""
+async def _find_pepper(store: Store, given: str | None) -> bytes:
+    """The one that is set, or the one that the store keeps, made when it is first asked for. Which of both it
+    is cannot change, and neither can the first: the keys that there are would be worth nothing."""
+    check = await store.fact(PEPPER_CHECK)
     if given is None:
+        if check is not None:
+            raise ConfigError(
+                ["CONDUIT_KEY_PEPPER is not set, and the keys in this database were made with one."]
+            )
         return await store.first_fact(PEPPER, os.urandom(PEPPER_BYTES))
+    if check is None and await store.fact(PEPPER) is not None:
+        raise ConfigError(
+            [
+                "CONDUIT_KEY_PEPPER is set, and the keys in this database were made without one: unset it. "
+                "It has to be set before the first key is made."
+            ]
+        )
     pepper = hashlib.sha256(given.encode()).digest()
-    check = hmac.digest(pepper, _CHECK_LABEL, "sha256")
-    if await store.first_fact(PEPPER_CHECK, check) != check:
+    ours = hmac.digest(pepper, _CHECK_LABEL, "sha256")
+    if await store.first_fact(PEPPER_CHECK, ours) != ours:
         raise ConfigError(
             [
                 "CONDUIT_KEY_PEPPER is not the one that the keys in this database were made with: "
