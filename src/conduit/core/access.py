@@ -41,6 +41,21 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 0
     """Grows with each change but that of `last_used_at_ms`; the store gives it."""
 
+    def is_good(self, now_ms: int) -> bool:
+        """Whether it is neither revoked nor expired."""
+        is_expired = self.expires_at_ms is not None and now_ms >= self.expires_at_ms
+        return self.revoked_at_ms is None and not is_expired
+
+    def ended_before(self, ms: int) -> bool:
+        """Whether it was revoked, or has expired, before then."""
+        ends = (self.revoked_at_ms, self.expires_at_ms)
+        return any(end is not None and end < ms for end in ends)
+
+    def is_of_a_former(self, tenant: TenantRecord | None) -> bool:
+        """Whether it was a key of another tenant of this name, which is gone: this one does not see it."""
+        is_older = tenant is None or self.created_at_ms < tenant.created_at_ms
+        return self.revoked_at_ms is not None and is_older
+
 
 class AccessChanges(msgspec.Struct, frozen=True):
     """What has changed of tenants and keys since a revision, and the revision that this is."""

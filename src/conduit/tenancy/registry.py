@@ -201,21 +201,15 @@ class Registry:
                 principal.end()
         limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
         self._meters.set_key_limits(record.tenant, record.key_id, limits)
-        if not self._is_of_a_former(record):
+        if not record.is_of_a_former(self._tenants.get(record.tenant)):
             key = self._keys[record.key_id] = _Key(record)
             self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
         elif before is not None:
             self._forget(record)
 
-    def _is_of_a_former(self, record: KeyRecord) -> bool:
-        """Whether the key was one of a tenant that is gone: whoever has its name now does not see it."""
-        tenant = self._tenants.get(record.tenant)
-        is_older = tenant is None or record.created_at_ms < tenant.created_at_ms
-        return record.revoked_at_ms is not None and is_older
-
     def forget_ended(self, before_ms: int) -> None:
         """Forget keys that were revoked, or have expired, before then, as the store does."""
-        ended = [key.record for key in self._keys.values() if _ended_before(key.record, before_ms)]
+        ended = [key.record for key in self._keys.values() if key.record.ended_before(before_ms)]
         for record in ended:
             self._forget(record)
 
@@ -261,8 +255,7 @@ class Registry:
         """Whether there is a key of an operator that is good."""
         now_ms = self._clock.wall_ms()
         return any(
-            _is_good(key.record, now_ms)
-            and any(each.scope == "admin" for each in key.record.grants)
+            key.record.is_good(now_ms) and any(each.scope == "admin" for each in key.record.grants)
             for key in self._keys.values()
         )
 
@@ -311,7 +304,7 @@ class Registry:
         if self._default is not None and key_id == self._default.key_id:
             return self._default
         key = self._keys.get(key_id)
-        if key is None or not _is_good(key.record, self._clock.wall_ms()):
+        if key is None or not key.record.is_good(self._clock.wall_ms()):
             raise Unauthenticated(NOT_KNOWN)
         return key.record
 
@@ -352,7 +345,7 @@ class Registry:
         # Both always, so that nobody hears by the time which of them it was.
         is_secret = hmac.compare_digest(secret, proof)
         is_former = hmac.compare_digest(former, proof)
-        if key is None or record is None or not _is_good(record, now_ms):
+        if key is None or record is None or not record.is_good(now_ms):
             raise Unauthenticated(NOT_KNOWN)
         if not is_secret and not (is_former and now_ms < (record.former_until_ms or 0)):
             raise Unauthenticated(NOT_KNOWN)
@@ -386,16 +379,6 @@ class Registry:
         principal.meter = self.meter(record.tenant, None)
         principal.look_at_bounds()
         return principal
-
-
-def _is_good(record: KeyRecord, now_ms: int) -> bool:
-    is_expired = record.expires_at_ms is not None and now_ms >= record.expires_at_ms
-    return record.revoked_at_ms is None and not is_expired
-
-
-def _ended_before(record: KeyRecord, before_ms: int) -> bool:
-    ends = (record.revoked_at_ms, record.expires_at_ms)
-    return any(end is not None and end < before_ms for end in ends)
 
 
 def _were_used(key: _Key) -> bool:
