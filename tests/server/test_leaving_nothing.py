@@ -14,6 +14,8 @@ from collections import Counter
 import pytest
 
 from conduit.server.rest.api import create_api
+from tests.server.guarded import open_guarded
+from tests.server.guarded_ways import GUARDED_WAYS, GuardedWay
 from tests.server.port import Port, open_port, request
 from tests.server.ways import WAYS, Way, http, http_closed_by_the_client
 
@@ -110,5 +112,14 @@ async def gone_before_the_app_has_its_body(port: Port) -> None:
 async def test_a_request_of_who_is_gone_before_it_begins_is_freed_without_the_collector() -> None:
     async with open_port(create_api) as port:
         more, garbage = await after_some_times(port, gone_before_the_app_has_its_body)
+    assert not garbage
+    assert not {kind: count for kind, count in more.items() if kind in OF_A_CONNECTION}
+
+
+@pytest.mark.parametrize("use", GUARDED_WAYS, ids=lambda use: use.__name__)
+async def test_so_is_one_where_everybody_has_to_say_who_he_is(use: GuardedWay) -> None:
+    async with open_guarded() as guarded:
+        key = (await guarded.key()).text
+        more, garbage = await after_some_times(guarded.port, lambda _port: use(guarded, key))
     assert not garbage
     assert not {kind: count for kind, count in more.items() if kind in OF_A_CONNECTION}

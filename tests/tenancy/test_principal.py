@@ -89,7 +89,11 @@ def test_nobody_may_do_nothing_and_hears_why():
     later = Unavailable("later")
     nobody = Nobody(later)
     assert nobody.is_refused
-    assert nobody.refusal(()) is later
+    told = nobody.refusal(())
+    assert (type(told), told.detail) == (Unavailable, "later")
+    # Each has its own: one that was raised holds the frames that it came through.
+    assert told is not later
+    assert nobody.refusal(()) is not told
     assert Nobody().refusal(()) is not Nobody().refusal(())
 
 

@@ -8,6 +8,7 @@ changed it `is_over`: whoever has it signs in again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 
 from conduit.core.topics import matcher
 from conduit.errors import ConduitError, Forbidden, Unauthenticated
@@ -157,24 +158,23 @@ class Principal:
 class Nobody(Principal):
     """Who has given no credential, or none that counts; `error` is what it is told."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_error",)
 
     def __init__(self, error: ConduitError | None = None) -> None:
         super().__init__("", ANONYMOUS, ())
         self.is_known = False
         self.is_refused = error is not None
         self.is_bounded = True
-        self.error = error
+        self._error = copy(error or Unauthenticated(NOT_KNOWN))
 
     def check_publish(self, topic: str, now_ms: int) -> None:
         """See `Principal.check_publish`."""
         raise self.refusal(())
 
     def refusal(self, scopes: Sequence[Scope], what: str | None = None) -> ConduitError:
-        """Made anew each time: an error that was raised knows who raised it."""
-        if self.error is not None:
-            return self.error
-        return Unauthenticated(NOT_KNOWN)
+        """Made anew each time. One that was raised holds the frames that it came through, and these the
+        connection, which has this: it would stay in memory until the collector comes."""
+        return copy(self._error)
 
 
 def make_anyone() -> Principal:
