@@ -23,7 +23,7 @@ GRANT = [{"scope": "publish", "topics": ["{topic}"]}]
 # and then it says that it ends, or with the whole request if that came in one piece.
 HEADERS = {"date", "x-request-id", "content-length", "connection"}
 MADE = {"id", "message_id", "created_at", "published_at", "started_at", "finished_at", "epoch"}
-MADE |= {"key", "state", "died_at"}
+MADE |= {"key", "state", "died_at", "token", "ticket", "expires_at"}
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,9 @@ OPERATIONS = (
     Operation("PATCH", "/api/keys/{id}", MANAGE, 403, "key_not_found", body={"name": "x"}),
     Operation("POST", "/api/keys/{id}/rotate", MANAGE, 403, "key_not_found", body={}),
     Operation("DELETE", "/api/keys/{id}", MANAGE, 403, "key_not_found"),
+    # Whoever asks for a token may give what he has.
+    Operation("POST", "/api/tokens", ("publish",), 403, good=201, body={"scopes": GRANT}),
+    Operation("POST", "/api/tickets", ANY, good=201, body={}),
     Operation("GET", "/api/audit", MANAGE, 403, query={"actor": "key:{key}"}),
     Operation("GET", "/api/tenants", ADMIN),
     Operation("POST", "/api/tenants", ADMIN, good=201, body={"name": "new-{tenant}"}),
