@@ -127,6 +127,7 @@ class Fuzz:
                 for each in found:
                     answer = self.wild.delete(f"/api/{kind}/{quote(each['name'], safe='')}")
                     assert answer.status in (204, 404), answer
+        accepted(self.wild.post("/api/dlq/discard", {}))
         names = self.wild_names
         self.wild.create_topic(names.topic, max_messages=KEPT_COUNT)
         body = {"name": names.subscription, "topic": names.topic, "max_in_flight": 10}
