@@ -76,6 +76,8 @@ async def test_operators_hear_all(api: Api):
 
 async def test_beside_a_port_for_operators_the_other_has_less(api: Api):
     api.context.open_to_operators()
+    # Whoever is nobody hears of no address.
+    api.context.gate.nobody = Principal("default", "test", [Grant(scope="publish")])
     elsewhere = await api.send("GET", "/nowhere")
     for path in ("/metrics", "/docs", "/openapi.json"):
         for method in ("GET", "HEAD", "POST"):

@@ -184,9 +184,8 @@ class Session(SigningWebSocket):
 
     def on_slow(self) -> None:
         """Count it, and name it in the log."""
-        peer = kernel.peer_of(self._transport)
         names = [] if self._connection is None else self._connection.names
-        self._context.slow.add(peer, names)
+        self._context.slow.add(kernel.peer_of(self._transport), names)
 
     def on_text(self, text: bytes) -> None:
         """One frame of the client."""
