@@ -1,12 +1,16 @@
 """An operator's way: the first key, a tenant, its keys, and what they may not do."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from tests.support import secrets
 from tests.support.http import Answer, Api
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer, clean_environment, running_server
 from tests.support.ws import WsClient
 
 
@@ -119,3 +123,34 @@ def test_a_limit_is_named_by_what_is_refused_for_it(operator: Caller):
     answers = [manager.ask("POST", "/api/publish", {"topic": "t", "payload": 1}) for _ in range(3)]
     refused = next(answer for answer in answers if answer.status == 429)
     assert (refused.code, refused.json["limit"]) == ("rate_limited", "publishes_per_s")
+
+
+def test_an_operator_who_has_lost_the_key_makes_another_on_the_database():
+    settings = {"ENABLE_AUTH": "true", "DATABASE_URL": "sqlite:///conduit.db"}
+    with running_server(**settings) as server:
+        path = server.directory / "conduit-admin-key"
+        lost = Caller(server, path.read_text().strip())
+        command = [sys.executable, "-m", "conduit", "store", "admin-key", "--yes"]
+        run = partial(
+            subprocess.run,
+            command,
+            cwd=server.directory,
+            env=clean_environment(**settings),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        refused = run()
+        assert refused.returncode == 6, refused
+        server.terminate()
+        done = run()
+        assert done.returncode == 0, done.stderr
+        secrets.register(done.stdout.strip())
+        server.start()
+        found = Caller(server, done.stdout.strip())
+        key_id = made(lost.ask("GET", "/api/whoami"), 200)["key_id"]
+        made(found.ask("DELETE", f"/api/keys/{key_id}"), 200)
+        assert lost.ask("GET", "/api/whoami").code == "unauthenticated"
+        query = "/api/audit?action=key.create"
+        entries = made(found.ask("GET", query), 200)["entries"]
+        assert [entry["actor"] for entry in entries] == ["store", "server"]

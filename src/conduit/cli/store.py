@@ -1,5 +1,5 @@
-"""`conduit store`: back a database up, check and compact it, and say what it is after it was restored or
-moved."""
+"""`conduit store`: back a database up, check and compact it, say what it is after it was restored or moved,
+and let an operator in again."""
 
 from __future__ import annotations
 
@@ -138,6 +138,29 @@ def trust(database_url: str | None, yes: bool) -> None:
             )
         else:
             note(f"it is trusted, although {why}: epochs stay as they are")
+
+    _on_store(database_url, work)
+
+
+@store.command("admin-key")
+@with_yes
+@_with_database
+def admin_key(database_url: str | None, yes: bool) -> None:
+    """Make a key with the scope admin, for an operator who has lost his. The server is stopped.
+
+    The key is printed, once. It is in the audit log, and `conduit key ls` lists it beside the lost one.
+    """
+    confirm("Is the server stopped, and is there to be a new key that may do everything?", yes)
+
+    async def work(opened: Store) -> None:
+        from conduit.broker.clock import SystemClock
+        from conduit.tenancy.opening import make_admin_key
+
+        made = await make_admin_key(opened, SystemClock(), _settings(database_url).pepper)
+        click.echo(made.text)
+        note(
+            f"the key {made.record.key_id} of the tenant {made.record.tenant!r}; it is not shown again"
+        )
 
     _on_store(database_url, work)
 

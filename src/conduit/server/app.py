@@ -98,7 +98,7 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
     """Who may come in, as the store has it. Raises ConduitError, OSError."""
     options = AuthOptions(
         default_key=secret_of(settings.default_api_key),
-        pepper=secret_of(settings.key_pepper),
+        pepper=settings.pepper,
         token_max_ttl_s=settings.token_max_ttl_s,
         provider=settings.identity_provider,
     )

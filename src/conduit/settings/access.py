@@ -37,6 +37,11 @@ class Access(Group):
         "its oldest.",
     )
 
+    @property
+    def pepper(self) -> str | None:
+        """The pepper that is set. A secret."""
+        return None if self.key_pepper is None else self.key_pepper.get_secret_value()
+
     @field_validator("key_pepper")
     @classmethod
     def _long_pepper(cls, secret: SecretStr) -> SecretStr:

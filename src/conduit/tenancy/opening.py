@@ -18,10 +18,12 @@ from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
 from conduit.redaction import MASK
 from conduit.storage.base import Store
-from conduit.tenancy.accounts import Accounts, KeySpec
+from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
+from conduit.tenancy.audit import Audit, Origin
 from conduit.tenancy.keyring import Keyring
 from conduit.tenancy.keys import PEPPER_BYTES
 from conduit.tenancy.meters import Meters
+from conduit.tenancy.principal import Principal
 from conduit.tenancy.provider_tokens import ProviderTokens
 from conduit.tenancy.registry import Registry, WallClock
 from conduit.tenancy.ticketing import Ticketing
@@ -117,6 +119,21 @@ async def _find_pepper(store: Store, given: str | None) -> bytes:
             ]
         )
     return pepper
+
+
+async def make_admin_key(store: Store, clock: WallClock, pepper: str | None) -> WithSecret:
+    """One more key for the operator, in a store that no server uses. Raises ConfigError, Unavailable."""
+    found = await _find_pepper(store, pepper)
+    registry = Registry(store, clock, found)
+    await registry.refresh()
+    accounts = Accounts(store, registry, clock, found, secrets.choice)
+    spec = KeySpec("admin key made on the database", (Grant(scope="admin"),))
+    made = await accounts.make_key(DEFAULT_TENANT, "store", spec)
+    by = Principal(DEFAULT_TENANT, "store", ())
+    await Audit(store, clock).done(
+        by, Origin(), "key.create", made.record.key_id, name=made.record.name
+    )
+    return made
 
 
 async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[str], None]) -> bool:
