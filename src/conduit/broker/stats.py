@@ -26,6 +26,8 @@ PUBLISH_ERRORS = (
     "payload_too_large",
     "topic_not_found",
     "idempotency_conflict",
+    "rate_limited",
+    "limit_reached",
     "overloaded",
     "store_unavailable",
     "outcome_unknown",
