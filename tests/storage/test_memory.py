@@ -180,6 +180,23 @@ async def test_dead_letters_are_within_the_bound_on_bytes_and_leave_half_to_the_
     assert topic.stored_bytes >= 9_900_000
 
 
+async def test_many_small_piles_of_one_tenant_push_out_none_of_a_tenant_that_has_less():
+    store = MemoryStore(max_bytes=10_000_000)
+    quiet = await given.topic(store, "quiet", "other")
+    await given.subscription(store, tenant="other", pattern="quiet")
+    for n in range(1, 21):
+        await store.append([given.message(quiet.topic_id, b"x" * 100_000)])
+        death = given.death(quiet.topic_id, n, f"q{n}", tenant="other", subscription="billing")
+        await store.settle([], [death])
+    # Each of these has less than that one, and all together twice as much.
+    for number in range(50):
+        record = await given.topic(store, f"noisy{number}")
+        await store.append([given.message(record.topic_id, b"x" * 100_000)])
+        await store.settle([], [given.death(record.topic_id, 1, f"n{number:02}")])
+    assert (await store.dead_tally("other", "billing")).open_count == 20
+    assert (await store.dead_tally(TENANT, None)).open_count < 50
+
+
 async def test_who_has_the_most_dead_letters_pays_for_them():
     store = MemoryStore(max_bytes=10_000_000)
     noisy, quiet = await given.topic(store, "noisy"), await given.topic(store, "quiet")

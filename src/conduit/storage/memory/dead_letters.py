@@ -187,12 +187,13 @@ class DeadLetters:
         return len(crowded)
 
     def make_room(self, first_seq: FirstSeq) -> None:
-        """Drop letters of the largest piles while all together pass their share of the memory."""
+        """Drop letters while all together pass their share of the memory: of the tenant that has the most,
+        those of its largest piles."""
         if self.size_bytes <= self._max_bytes:
             return
         room_bytes = self._max_bytes // ROOM_SHARE
         while self.size_bytes > self._max_bytes - room_bytes:
-            pile = max(self._piles.values(), key=_weight)
+            pile = self._heaviest()
             going: list[DeadLetter] = []
             excess_bytes = min(
                 self.size_bytes - self._max_bytes + room_bytes, (_weight(pile) + 1) // 2
@@ -203,6 +204,14 @@ class DeadLetters:
                 going.append(self.by_id[dead_id])
                 excess_bytes -= going[-1].size_bytes + LETTER_BYTES
             self._drop(going, first_seq)
+
+    def _heaviest(self) -> Pile:
+        weights: Counter[str] = Counter()
+        for shelf, pile in self._piles.items():
+            weights[shelf.tenant] += _weight(pile)
+        ((tenant, _),) = weights.most_common(1)
+        own = (pile for shelf, pile in self._piles.items() if shelf.tenant == tenant)
+        return max(own, key=_weight)
 
     def _going(self, pile: Pile, first_seq: FirstSeq) -> Iterator[str]:
         def is_left(dead_id: str) -> bool:
