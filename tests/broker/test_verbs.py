@@ -3,6 +3,7 @@
 import pytest
 
 from conduit.broker.attach.lookups import AT_ONCE_COUNT
+from conduit.broker.topics import WALK_STEP_COUNT
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from conduit.storage.dead_letters import DeadFilter
@@ -164,6 +165,26 @@ async def test_an_ack_of_another_tenants_message_is_looked_for_as_one_of_none(
         assert (error["code"], error["ref"]) == ("unknown_delivery", f"{number}")
         peer.frames.clear()
     assert bench.broker.stats.unknown_ack_count == 2
+
+
+async def test_an_ack_of_another_tenants_message_opens_nothing_while_a_subscription_begins(
+    bench: Bench,
+):
+    await bench.broker.topics.create(DEFAULT_TENANT, "o.theirs")
+    await bench.subscribe("o.theirs")
+    (theirs,) = await bench.publish_many("o.theirs", 1)
+    for number in range(3 * WALK_STEP_COUNT):
+        await bench.broker.topics.create("another", f"o.own{number}")
+    peer = Peer()
+    connection = bench.broker.connect("another", peer)
+    await connection.subscribe(Subscribe("o.*", start="earliest"))
+    (running,) = (each for each in connection._subscribers.values())
+    assert running._subscription.is_beginning
+    connection.verbs.ack(Ack(message_id=theirs.message_id, ref="r"))
+    await bench.until(lambda: not running._subscription.is_beginning)
+    await bench.until(lambda: peer.of("error"))
+    await bench.rest()
+    assert peer.of("message") == []
 
 
 async def test_who_acks_up_to_each_copy_that_comes_settles_those_of_all_subscriptions(bench: Bench):

@@ -170,7 +170,9 @@ class Running:
         """The cursor in a topic that waits for one, made at once if deliveries are open there: who had one
         before the subscription was loaded may settle it."""
         topic = None if self._outset is None else self._outset.find(topic_id)
-        if topic is not None and matches(self.pattern, topic.name):
+        # Whoever acks a message of another tenant has no part of its topic.
+        is_own = topic is not None and topic.tenant == self.tenant
+        if topic is not None and is_own and matches(self.pattern, topic.name):
             self._look(topic)
         unopened = self.unopened.get(topic_id)
         if unopened is None or unopened.progress is None or not unopened.progress.open:
