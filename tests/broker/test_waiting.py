@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from conduit.broker.changes import Change, Changes
-from conduit.broker.waiting import Deadline, result_of
+from conduit.broker.waiting import Deadline, Slots, result_of
 from conduit.errors import StoreUnavailable
 
 
@@ -70,3 +70,49 @@ async def test_an_error_of_the_store_is_freed_without_the_garbage_collector(
         assert FAILED.pop()() is None
     finally:
         gc.enable()
+
+
+async def test_of_those_who_wait_for_a_slot_tenants_are_let_in_in_turn():
+    slots, seen = Slots(1), []
+    await slots.acquire("a")
+
+    async def come(whose: str, number: int) -> None:
+        async with slots.taken(whose):
+            seen.append(f"{whose}{number}")
+            await asyncio.sleep(0)
+
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(come("a", number)) for number in range(4)]
+    tasks += [loop.create_task(come("b", number)) for number in range(2)]
+    await asyncio.sleep(0)
+    assert seen == []
+    slots.release()
+    await asyncio.gather(*tasks)
+    assert seen == ["a0", "b0", "a1", "b1", "a2", "a3"]
+    await slots.acquire()
+
+
+async def test_who_gives_up_waiting_for_a_slot_keeps_none():
+    slots = Slots(1)
+    await slots.acquire()
+    loop = asyncio.get_running_loop()
+    waiting, next_one = loop.create_task(slots.acquire("a")), loop.create_task(slots.acquire("b"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    slots.release()
+    await asyncio.wait_for(next_one, 5)
+    # One that gives up in the turn of the loop in which a slot is free is passed over.
+    gone, then = loop.create_task(slots.acquire("a")), loop.create_task(slots.acquire("b"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    slots.release()
+    await asyncio.wait_for(then, 5)
+    await asyncio.gather(gone, return_exceptions=True)
+    # One that is given a slot in the turn in which it gives up passes it on.
+    late, last = loop.create_task(slots.acquire("a")), loop.create_task(slots.acquire("b"))
+    await asyncio.sleep(0)
+    slots.release()
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    await asyncio.wait_for(last, 5)

@@ -89,7 +89,7 @@ class Subscriptions:
         Raises InvalidRequest, Conflict `subscription_exists`, LimitReached.
         """
         check_settings(settings)
-        async with self._starts.line.unpacked(pattern, start):
+        async with self._starts.line.unpacked(tenant, pattern, start):
             async with self._owned.turns.taken((tenant, name)):
                 beginning = await self._owned.create(tenant, name, pattern, settings, start)
                 record = self._owned.get(tenant, name)
@@ -141,7 +141,7 @@ class Subscriptions:
         Raises InvalidRequest, NotFound `subscription_not_found`.
         """
         record = self._owned.get(tenant, name)
-        async with self._starts.line.unpacked(record.pattern, start):
+        async with self._starts.line.unpacked(tenant, record.pattern, start):
             return await self._seek_to(record, start, dry_run=dry_run)
 
     async def _seek_to(

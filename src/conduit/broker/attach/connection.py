@@ -116,7 +116,7 @@ class Connection:
         if start.size_bytes:
             self._peer.on_growing()
         await self._few_gaps_wait()
-        async with self._room.starts.line.packed(start):
+        async with self._room.starts.line.packed(self._tenant, start):
             if self._is_closed:
                 return
             frame.start = start.unpack()

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
+from conduit.broker.waiting import Slots
+from conduit.core.seats import Seats
 from conduit.errors import Overloaded
 from conduit.names import is_pattern
 from conduit.protocol.codec import encode_json
@@ -83,14 +85,14 @@ class Packed:
 
 
 class LargeStarts:
-    """The line of those that wait; one per node."""
+    """The line of those that wait; one per node, in which tenants take turns."""
 
     def __init__(self) -> None:
-        self._slots = asyncio.Semaphore(AT_ONCE_COUNT)
-        self._waiting_count = 0
+        self._slots = Slots(AT_ONCE_COUNT)
+        self._waiting = Seats(WAITING_MAX_COUNT)
 
     @asynccontextmanager
-    async def packed(self, start: Packed) -> AsyncIterator[None]:
+    async def packed(self, tenant: str, start: Packed) -> AsyncIterator[None]:
         """The turn of a start that waits packed, and is counted by whoever keeps it. Raises Overloaded if it
         does not come within WAIT_MAX_S."""
         if not start.size_bytes:
@@ -98,7 +100,7 @@ class LargeStarts:
             return
         try:
             async with asyncio.timeout(WAIT_MAX_S):
-                await self._slots.acquire()
+                await self._slots.acquire(tenant)
         except TimeoutError:
             start.drop()
             raise Overloaded(
@@ -111,18 +113,17 @@ class LargeStarts:
             self._slots.release()
 
     @asynccontextmanager
-    async def unpacked(self, pattern: str, spec: StartSpec | None) -> AsyncIterator[None]:
+    async def unpacked(
+        self, tenant: str, pattern: str, spec: StartSpec | None
+    ) -> AsyncIterator[None]:
         """The turn of one that waits as it is. Raises Overloaded if too many do."""
         if not is_large(pattern, spec):
             yield
             return
-        if self._waiting_count == WAITING_MAX_COUNT:
+        if not self._waiting.is_free_for(tenant):
             raise Overloaded("too many starts with many positions wait for their turn")
-        self._waiting_count += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting_count -= 1
+        with self._waiting.taken(tenant):
+            await self._slots.acquire(tenant)
         try:
             yield
         finally:

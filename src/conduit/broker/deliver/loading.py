@@ -18,6 +18,7 @@ from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
+from conduit.broker.waiting import Slots
 from conduit.core.message import Progress, SubscriptionRecord
 from conduit.core.topics import matches
 from conduit.names import is_pattern
@@ -60,7 +61,7 @@ class Loader:
         # Those that are being loaded.
         self._loading: set[Loaded] = set()
         # Taken by those that are large.
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE_COUNT)
+        self._large = Slots(LARGE_AT_ONCE_COUNT)
         # Of those with many topics that are gone one has it, for a turn of the loop.
         self._pace = asyncio.Lock()
 
@@ -81,7 +82,7 @@ class Loader:
         walk = self._catalog.walk(record.tenant, record.pattern)
         await self._engine.lags.cover(lag.coverage, walk)
         is_large = lag.coverage.topic_count > LARGE_TOPIC_COUNT
-        async with self._large if is_large else nullcontext():
+        async with self._large.taken(record.tenant) if is_large else nullcontext():
             return await self._load(Loaded(record), create=create)
 
     async def _load(self, loaded: Loaded, *, create: bool) -> Loaded:
