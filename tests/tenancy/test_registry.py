@@ -208,3 +208,21 @@ async def test_whoever_gets_the_name_of_a_tenant_that_is_gone_has_none_of_its_ke
         with pytest.raises(NotFound):
             registry.key("acme", old.record.key_id)
     refused(kit, old.text)
+
+
+async def test_who_is_an_operator_no_more_acts_for_no_other_tenant(kit: Kit):
+    await kit.tenant("acme")
+    made = await kit.key(Grant(scope="admin"))
+    caller = kit.registry.authenticate(made.text.encode())
+    acting = kit.registry.acting_for(caller, "acme")
+    less = KeyChange(grants=[Grant(scope="publish"), Grant(scope="subscribe")])
+    await kit.accounts.change_key(OPERATOR, made.record.key_id, less)
+    assert acting.is_over
+    for again in (
+        lambda: kit.registry.renewed(acting),
+        lambda: kit.registry.by_proof(made.record.key_id, acting.proof, "acme"),
+        lambda: kit.registry.acting_for(kit.registry.renewed(caller), "acme"),
+    ):
+        with pytest.raises(Unauthenticated):
+            again()
+    assert kit.registry.renewed(caller).tenant == "default"

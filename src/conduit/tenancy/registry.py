@@ -323,11 +323,14 @@ class Registry:
         return self._meters.meter(tenant, key_id)
 
     def acting_for(self, principal: Principal, name: str) -> Principal:
-        """The operator's, in another tenant. Raises NotFound `tenant_not_found`."""
+        """The operator's, in another tenant. Raises NotFound `tenant_not_found`, and Unauthenticated for who is
+        no operator any more."""
         tenant = self.tenant(name)
         key = self._keys.get(principal.key_id or "")
         if key is None or tenant.name == principal.tenant:
             return principal
+        if not principal.may("admin"):
+            raise Unauthenticated(NOT_KNOWN)
         place = (principal.proof, tenant.name)
         acting = key.principals.get(place)
         if acting is None or acting.is_over:
