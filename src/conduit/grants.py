@@ -6,12 +6,12 @@ A grant is a scope with patterns. The same records are on the wire, in the store
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
 from conduit.errors import InvalidRequest
-from conduit.names import NAME_LENGTH_MAX, check_pattern, check_text
+from conduit.names import NAME_LENGTH_MAX, PATTERN_SCHEMA, TEXT_SCHEMA, check_pattern, check_text
 
 Scope = Literal["publish", "subscribe", "manage", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -20,6 +20,14 @@ GRANTS_MAX_COUNT = 8
 PATTERNS_MAX_COUNT = 32
 
 _ONE, _REST = "*", ">"
+
+
+# Described and not checked: `check_grants` does that, with codes of its own.
+_SOME = msgspec.Meta(extra_json_schema={"minItems": 1, "maxItems": PATTERNS_MAX_COUNT})
+_Pattern = Annotated[str, msgspec.Meta(extra_json_schema=PATTERN_SCHEMA)]
+_Patterns = Annotated[tuple[_Pattern, ...], _SOME]
+_Text = Annotated[str, msgspec.Meta(extra_json_schema=TEXT_SCHEMA)]
+_SubscriptionPatterns = Annotated[tuple[_Text, ...], _SOME]
 
 
 class Grant(
@@ -32,8 +40,8 @@ class Grant(
     """
 
     scope: Scope
-    topics: tuple[str, ...] | None = None
-    subscriptions: tuple[str, ...] | None = None
+    topics: _Patterns | None = None
+    subscriptions: _SubscriptionPatterns | None = None
 
     @property
     def is_whole(self) -> bool:

@@ -52,6 +52,8 @@ ANY_SUBSCRIPTION_SCHEMA = {
     **_schema(r"[A-Za-z0-9_.-]*", NAME_LENGTH_MAX, "billing"),
     "minLength": 0,
 }
+# What `check_text` takes, if it may be as long as a name.
+TEXT_SCHEMA = {**_schema(r"[^\u0000]*", NAME_LENGTH_MAX, "web.user-42"), "minLength": 0}
 TENANT_SCHEMA = _schema(_TENANT.pattern, 63, "acme")
 # Of an API key.
 KEY_ID_SCHEMA = {**_schema(r"[0-9A-Za-z]{8}", 8, "a1B2c3D4"), "minLength": 8}
