@@ -36,7 +36,7 @@ END_S = 20.0
 # Before memory is measured for the first time: code that is loaded, buffers that are made once.
 WARM_COUNT = 300
 # What may be left of all connections, once what they made is deleted.
-LEFT_MAX_MIB = 32.0
+LEFT_MAX_MIB = 16.0
 SETTLED_WITHIN_S = 60.0
 # So much of the log of the attacker's own tenant is kept.
 KEPT_COUNT = 50

@@ -225,9 +225,9 @@ class Names:
             tenant=_another(self.tenant),
             topic=_another(self.topic),
             subscription=_another(self.subscription),
-            message=str(uuid.uuid4()),
-            letter=str(uuid.uuid4()),
-            job=str(uuid.uuid4()),
+            message=_another_id(self.message),
+            letter=_another_id(self.letter),
+            job=_another_id(self.job),
             key=random_text(8),
             epoch=_another(self.epoch),
             fresh=_another(self.fresh),
@@ -239,6 +239,11 @@ def _another(name: str) -> str:
         secrets.choice(string.ascii_lowercase + string.digits) if char.isalnum() else char
         for char in name
     )
+
+
+def _another_id(an_id: str) -> str:
+    """One of the same time."""
+    return an_id[:-12] + secrets.token_hex(6)
 
 
 def furnish(api: Signed, tenant: str) -> Names:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from conduit.core.access import KeyRecord, TenantRecord
 from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.limits import NO_LIMITS
@@ -20,6 +22,7 @@ from conduit.storage.access import AccessStore
 from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES
 from conduit.tenancy.default_key import default_record
 from conduit.tenancy.keys import hash_of, id_of
+from conduit.tenancy.known_key import KnownKey
 from conduit.tenancy.meters import Meter, Meters, NoMeters
 from conduit.tenancy.principal import NOT_KNOWN, Principal
 
@@ -51,17 +54,6 @@ class TokenVerifier(Protocol):
         """The same one, as its key is now. Raises Unauthenticated."""
 
 
-class _Key:
-    """One key, and who has signed in with it."""
-
-    __slots__ = ("principals", "record")
-
-    def __init__(self, record: KeyRecord) -> None:
-        self.record = record
-        # By the hash of the secret, of which there are two while it is rotated, and the tenant acted for.
-        self.principals: dict[tuple[bytes, str], Principal] = {}
-
-
 class Registry:
     """Checks credentials. `meters` is told of the limits of tenants and keys.
 
@@ -82,15 +74,15 @@ class Registry:
         self._pepper = pepper
         self._meters = meters or NoMeters()
         self._tenants: dict[str, TenantRecord] = {}
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[str, KnownKey] = {}
         # The same by tenant.
-        self._of_tenants: dict[str, dict[str, _Key]] = {}
+        self._of_tenants: dict[str, dict[str, KnownKey]] = {}
         self._revision = 0
         self._default = None if default_key is None else default_record(pepper, default_key)
         self.default = None if self._default is None else self._default_principal(self._default)
         """Who has the default key, if there is one."""
-        # What an unknown key is compared with: so that takes as long as with a known one.
-        self._no_hash = hash_of(pepper, b"")
+        # What an unknown key is compared with: a revoked one.
+        self._no_key = KnownKey(replace(default_record(pepper, ""), revoked_at_ms=0))
         self.tokens: TokenVerifier | None = None
         self._refreshing = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
@@ -156,7 +148,7 @@ class Registry:
         for some in _slices(self._keys):
             for key_id in some:
                 key = self._keys.get(key_id)
-                if key is not None and _were_used(key):
+                if key is not None and key.take_used():
                     used[key_id] = now_ms
             await asyncio.sleep(0)
         if used:
@@ -202,7 +194,7 @@ class Registry:
         limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
         self._meters.set_key_limits(record.tenant, record.key_id, limits)
         if not record.is_of_a_former(self._tenants.get(record.tenant)):
-            key = self._keys[record.key_id] = _Key(record)
+            key = self._keys[record.key_id] = KnownKey(record)
             self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
         elif before is not None:
             self._forget(record)
@@ -340,18 +332,10 @@ class Registry:
         return acting
 
     def _with_key(self, key_id: str, proof: bytes) -> Principal:
-        key = self._keys.get(key_id)
-        now_ms = self._clock.wall_ms()
-        record = None if key is None else key.record
-        secret = self._no_hash if record is None else record.secret_hash
-        former = self._no_hash if record is None else record.former_hash or self._no_hash
-        # Both always, so that nobody hears by the time which of them it was.
-        is_secret = hmac.compare_digest(secret, proof)
-        is_former = hmac.compare_digest(former, proof)
-        if key is None or record is None or not record.is_good(now_ms):
+        key = self._keys.get(key_id, self._no_key)
+        if not key.is_known_by(proof, self._clock.wall_ms()):
             raise Unauthenticated(NOT_KNOWN)
-        if not is_secret and not (is_former and now_ms < (record.former_until_ms or 0)):
-            raise Unauthenticated(NOT_KNOWN)
+        record = key.record
         place = (proof, record.tenant)
         principal = key.principals.get(place)
         if principal is None:
@@ -384,14 +368,7 @@ class Registry:
         return principal
 
 
-def _were_used(key: _Key) -> bool:
-    used = [principal for principal in key.principals.values() if principal.is_used]
-    for principal in used:
-        principal.is_used = False
-    return bool(used)
-
-
-def _slices(keys: dict[str, _Key]) -> Iterator[list[str]]:
+def _slices(keys: dict[str, KnownKey]) -> Iterator[list[str]]:
     names = iter([*keys])
     while some := list(islice(names, SLICE_COUNT)):
         yield some

@@ -1,0 +1,45 @@
+"""One key as the registry has it, and whether a secret is its."""
+
+from __future__ import annotations
+
+import hmac
+
+from conduit.core.access import KeyRecord
+from conduit.tenancy.principal import Principal
+
+# The end of what has none.
+NEVER_MS = 1 << 62
+# As long as those of secrets, and of none.
+_NO_HASH = bytes(32)
+
+
+class KnownKey:
+    """One key, and who has signed in with it. Whether it is good now takes the same few comparisons of every
+    key, so that nobody hears by the time what is wrong with one."""
+
+    __slots__ = ("ends_at_ms", "former_ends_at_ms", "former_hash", "principals", "record")
+
+    def __init__(self, record: KeyRecord) -> None:
+        self.record = record
+        self.ends_at_ms = NEVER_MS if record.expires_at_ms is None else record.expires_at_ms
+        if record.revoked_at_ms is not None:
+            self.ends_at_ms = 0
+        self.former_hash = record.former_hash or _NO_HASH
+        self.former_ends_at_ms = record.former_until_ms or 0
+        # By the hash of the secret, of which there are two while it is rotated, and the tenant acted for.
+        self.principals: dict[tuple[bytes, str], Principal] = {}
+
+    def is_known_by(self, proof: bytes, now_ms: int) -> bool:
+        """Whether it is good, and this the hash of one of its secrets that is."""
+        is_secret = hmac.compare_digest(self.record.secret_hash, proof)
+        is_former = hmac.compare_digest(self.former_hash, proof)
+        is_former_good = now_ms < self.former_ends_at_ms
+        is_good = now_ms < self.ends_at_ms
+        return is_good & (is_secret | (is_former & is_former_good))
+
+    def take_used(self) -> bool:
+        """Whether somebody has used it since this was asked last."""
+        used = [principal for principal in self.principals.values() if principal.is_used]
+        for principal in used:
+            principal.is_used = False
+        return bool(used)
