@@ -21,6 +21,7 @@ from tests.support.access import (
     guarded_server,
     view,
 )
+from tests.support.http import accepted
 from tests.support.operations import FRAMES, OPERATIONS, plain
 from tests.support.raw import RawHttp
 from tests.support.ws import NoFrame, Refused, WsClient, payloads
@@ -304,16 +305,24 @@ def test_what_one_tenant_does_reaches_no_subscriber_of_another(guarded, acme):
         assert "for acme only" not in payloads(everything(client))
 
 
+def statistics(api):
+    """Without what goes with time; rates are of the last ten seconds."""
+    seen = accepted(api.get("/api/stats"))
+    return {name: seen[name] for name in seen if "_per_sec" not in name and "uptime" not in name}
+
+
 def test_nothing_that_a_tenant_sees_changes_by_what_another_does(guarded):
     quiet, loud = Home(guarded, "quiet"), Home(guarded, "loud")
-
-    before = view(quiet.api)
+    before = {**view(quiet.api), "stats": statistics(quiet.api)}
     assert loud.tenant not in json.dumps(before)
     for _ in range(3):
         furnish(loud.api, loud.tenant)
     with loud.api.socket() as client:
         client.subscribe(">", start="earliest")
-        assert view(quiet.api) == before
+        client.messages(12)
+        assert {**view(quiet.api), "stats": statistics(quiet.api)} == before
+    history = accepted(quiet.api.get("/api/stats/history"))["samples"]
+    assert {sample["active_topics"] for sample in history} <= {0, 1}
 
 
 def test_a_tenant_comes_and_goes_with_its_keys(guarded):
