@@ -315,8 +315,8 @@ class Registry:
         return self._meters.meter(tenant, key_id)
 
     def acting_for(self, principal: Principal, name: str) -> Principal:
-        """The operator's, in another tenant. Raises NotFound `tenant_not_found`; Unauthenticated if there is no
-        right to that."""
+        """The operator's, in another tenant. Raises NotFound `tenant_not_found`, and Unauthenticated if it is
+        not an operator's."""
         tenant = self.tenant(name)
         key = self._keys.get(principal.key_id or "")
         if key is None or tenant.name == principal.tenant:
