@@ -325,6 +325,15 @@ def test_nothing_that_a_tenant_sees_changes_by_what_another_does(guarded):
     assert {sample["active_topics"] for sample in history} <= {0, 1}
 
 
+def test_an_operator_that_names_its_own_tenant_is_told_of_that_one(guarded, acme):
+    entries = accepted(guarded.operator.get("/api/audit"))["entries"]
+    assert acme.tenant in {entry["tenant"] for entry in entries}
+    own = guarded.acting("default")
+    entries = accepted(own.get("/api/audit"))["entries"]
+    assert {entry["tenant"] for entry in entries} == {"default"}
+    assert statistics(own)["active_topics"] == 0
+
+
 def test_a_tenant_comes_and_goes_with_its_keys(guarded):
     home = Home(guarded, "short")
     path = f"/api/tenants/{home.tenant}"

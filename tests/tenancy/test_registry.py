@@ -149,6 +149,9 @@ async def test_an_operator_acts_for_a_tenant_until_it_is_gone(kit: Kit):
     assert (acting.tenant, acting.actor, acting.is_acting) == ("acme", caller.actor, True)
     assert kit.registry.acting_for(caller, "acme") is acting
     assert kit.registry.acting_for(caller, "default") is caller
+    named = kit.registry.acting_for(caller, "default", is_named=True)
+    assert (named.tenant, named.is_acting, caller.is_acting) == ("default", True, False)
+    assert kit.registry.authenticate(made.text.encode()) is caller
     with pytest.raises(NotFound) as missing:
         kit.registry.acting_for(caller, "nobody")
     assert missing.value.code == "tenant_not_found"

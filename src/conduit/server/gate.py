@@ -64,7 +64,7 @@ class Gate:
             caller = self.sign_in(credential, transport)
             name = head.headers.get(_TENANT_HEADER)
             if name is not None and caller.may("admin"):
-                return self._registry.acting_for(caller, name)
+                return self._registry.acting_for(caller, name, is_named=True)
         except ConduitError as error:
             return self.nobody if head.route in _OPEN else Nobody(error)
         return caller

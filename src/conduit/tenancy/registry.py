@@ -314,16 +314,18 @@ class Registry:
         key_id = key.key_id if key is not None and tenant == key.tenant else None
         return self._meters.meter(tenant, key_id)
 
-    def acting_for(self, principal: Principal, name: str) -> Principal:
-        """The operator's, in another tenant. Raises NotFound `tenant_not_found`, and Unauthenticated if it is
-        not an operator's."""
+    def acting_for(self, principal: Principal, name: str, *, is_named: bool = False) -> Principal:
+        """The operator's, in another tenant; `is_named`: or in its own, which it has named. Raises NotFound
+        `tenant_not_found`, and Unauthenticated if it is not an operator's."""
         tenant = self.tenant(name)
         key = self._keys.get(principal.key_id or "")
-        if key is None or tenant.name == principal.tenant:
+        is_own = tenant.name == principal.tenant
+        if key is None or (is_own and not is_named):
             return principal
         if not principal.may("admin"):
             raise Unauthenticated(NOT_KNOWN)
-        place = (principal.proof, tenant.name)
+        # No tenant is called so: in its own it is two.
+        place = (principal.proof, f"={tenant.name}" if is_own else tenant.name)
         acting = key.principals.get(place)
         if acting is None or acting.is_over:
             acting = self._principal(key.record, principal.proof, tenant.name)
