@@ -52,6 +52,19 @@ async def test_the_backlog_is_there_although_nobody_is_attached(api: Api):
     assert (values["conduit_backlog"], values["conduit_subscribers"]) == (1, 0)
 
 
+async def test_sockets_that_have_not_signed_in_are_counted(api: Api):
+    assert (await scrape(api))[0]["conduit_unsigned_websockets"] == 0
+    api.context.unsigned.add(Waiting())
+    assert (await scrape(api))[0]["conduit_unsigned_websockets"] == 1
+
+
+class Waiting:
+    address = "somewhere"
+
+    def turn_away(self) -> None:
+        """It is the only one."""
+
+
 async def test_every_counter_of_the_broker_is_a_metric(api: Api):
     values, _ = await scrape(api)
     counters = {name for name in vars(api.context.broker.stats) if name.endswith("_count")}

@@ -119,6 +119,11 @@ class _Collector(Collector):
         yield from self._bounds()
         yield _gauge("http_connections", "Open HTTP connections.", len(self._context.connections))
         yield _gauge("websockets", "Open WebSocket connections.", len(self._context.sessions))
+        yield _gauge(
+            "unsigned_websockets",
+            "Open WebSocket connections that have not signed in; bounded by CONDUIT_MAX_UNAUTHENTICATED.",
+            len(self._context.unsigned),
+        )
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants
