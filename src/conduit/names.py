@@ -129,6 +129,16 @@ def check_tenant(name: str, field: str = "name") -> str:
     return name
 
 
+def named(name: str, tenant: str) -> str:
+    """A topic or a subscription for the log, where names of several tenants stand side by side."""
+    return f"{name!r}{of_tenant(tenant)}"
+
+
+def of_tenant(tenant: str) -> str:
+    """Whose something is, behind its name in a log line; nothing for the tenant that is always there."""
+    return "" if tenant == DEFAULT_TENANT else f" of tenant {tenant!r}"
+
+
 def check_key(text: str, field: str) -> str:
     """Return the key of a message, or an idempotency key, unchanged, or raise InvalidRequest."""
     if not 1 <= len(text) <= KEY_MAX_CHARS:

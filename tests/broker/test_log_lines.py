@@ -96,3 +96,9 @@ async def test_a_subscription_that_is_moved_away_is_told_with_the_reason(bench, 
         "subscription 's' has moved: it runs on another node now; "
         "subscribers that are told to come again: 1"
     ]
+
+
+async def test_a_name_of_another_tenant_is_said_with_the_tenant(bench, lines):
+    await bench.broker.topics.create("acme", "t")
+    await bench.broker.topics.delete("acme", "t")
+    assert lines() == ["topic 't' of tenant 'acme' is deleted; messages in it: 0"]

@@ -118,4 +118,6 @@ async def test_a_subscription_is_told_of_as_many_topics_as_it_can_be_and_the_log
         connection.close()
         await bench.flush()
     assert await renewal.renew(store, 0) == renewal.Renewed(3, 1)
-    assert [record.message for record in caplog.records] == ["s is told of 2 topics only"]
+    assert [record.message for record in caplog.records] == [
+        "subscription 's' is told of 2 topics only"
+    ]

@@ -15,7 +15,7 @@ from conduit.broker.topics import Topic, Topics
 from conduit.broker.waiting import Deadline
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
-from conduit.names import check_topic
+from conduit.names import check_topic, named
 from conduit.storage.base import Store
 from conduit.storage.slices import in_slices
 
@@ -288,7 +288,8 @@ class Catalog(Topics):
         self._touch(topic)
         self._remove(topic)
         stored_count = topic.last_seq - topic.first_seq + 1
-        logger.info("topic %r is deleted; messages in it: %d", topic.name, stored_count)
+        name = named(topic.name, topic.tenant)
+        logger.info("topic %s is deleted; messages in it: %d", name, stored_count)
         self._watcher.topic_deleted(topic)
 
     def _touch(self, topic: Topic) -> None:

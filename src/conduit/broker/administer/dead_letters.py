@@ -16,7 +16,7 @@ from conduit.broker.changes import after_change
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadLetter
 from conduit.errors import NotFound
-from conduit.names import is_id
+from conduit.names import is_id, of_tenant
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter
 
@@ -115,7 +115,8 @@ class DeadLetters:
             await self._discard(tenant, which, done, max_count, before_id)
         finally:
             if done.discarded_count:
-                logger.info("dead letters discarded: %d", done.discarded_count)
+                count = done.discarded_count
+                logger.info("dead letters%s discarded: %d", of_tenant(tenant), count)
         return done
 
     async def _discard(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from conduit.broker.clock import Clock
 from conduit.broker.stats import Stats
+from conduit.names import named
 from conduit.storage.dead_letters import Loss
 
 # The log has them at most this often, with so many lines.
@@ -69,7 +70,7 @@ def _size(loss: Loss) -> int:
 
 def _name(loss: Loss) -> str:
     if loss.subscription:
-        return f"subscription {loss.subscription!r}"
+        return f"subscription {named(loss.subscription, loss.tenant)}"
     if loss.topic:
-        return f"subscribers without a name of topic {loss.topic!r}"
+        return f"subscribers without a name of topic {named(loss.topic, loss.tenant)}"
     return "several"

@@ -16,6 +16,7 @@ from conduit.broker.administer.redriving import Redrive
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadPlace
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, Unavailable
+from conduit.names import of_tenant
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadFilter
 
@@ -108,8 +109,9 @@ class RedriveJobs:
         job = RedriveJob(str(uuid_utils.uuid7()), rate_per_s, max_count, now_ms, which.topic)
         jobs[job.job_id] = job
         logger.info(
-            "redrive job %s: up to %d dead letters of %s in %s, %g a second",
+            "redrive job %s%s: up to %d dead letters of %s in %s, %g a second",
             job.job_id,
+            of_tenant(tenant),
             max_count,
             "all subscriptions" if which.subscription is None else repr(which.subscription),
             "all topics" if which.topic is None else repr(which.topic),

@@ -13,6 +13,7 @@ import msgspec
 
 from conduit.core.message import SubscriptionRecord, TopicRecord
 from conduit.core.topics import TopicIndex
+from conduit.names import named
 from conduit.storage.base import FORMER_MAX_COUNT, Former, Store
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ async def _tell(
     # It is all of the numbering that may be others: which messages it had is not known.
     topics = list(islice(index.match(record.pattern), FORMER_MAX_COUNT + 1))
     if len(topics) > FORMER_MAX_COUNT:
-        logger.warning("%s is told of %d topics only", record.name, FORMER_MAX_COUNT)
+        name = named(record.name, record.tenant)
+        logger.warning("subscription %s is told of %d topics only", name, FORMER_MAX_COUNT)
     progress = await store.progress(record.subscription_id)
     floors = {row.topic_id: row.floor for row in progress}
     gaps = [

@@ -32,6 +32,7 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.errors import InvalidRequest
+from conduit.names import named
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
@@ -127,7 +128,8 @@ class Subscriptions:
             await self._altering.configure(change, record, record.settings, paused=paused)
 
         record = await self._altering.make(tenant, name, pause)
-        logger.info("subscription %r is %s", name, "paused" if paused else "resumed")
+        state = "paused" if paused else "resumed"
+        logger.info("subscription %s is %s", named(name, tenant), state)
         return await self._changed(record)
 
     async def delete(self, tenant: str, name: str) -> None:
@@ -153,8 +155,8 @@ class Subscriptions:
             # Nobody waits for what only looks.
             await self._seek(record, positions)
             logger.info(
-                "subscription %r was moved by a seek to %s; topics: %d",
-                record.name,
+                "subscription %s was moved by a seek to %s; topics: %d",
+                named(record.name, record.tenant),
                 _text(start),
                 len(positions),
             )

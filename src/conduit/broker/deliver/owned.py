@@ -25,7 +25,7 @@ from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Removal
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Unavailable
-from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, is_pattern
+from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, is_pattern, named
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Store
 
@@ -93,9 +93,9 @@ class Owned(Durable):
                     self._keep(record)
                     if record.name in DOT_SEGMENTS:
                         logger.warning(
-                            "the subscription %r goes on, but cannot be addressed over HTTP through a proxy:"
+                            "the subscription %s goes on, but cannot be addressed over HTTP through a proxy:"
                             " docs/http-api.md says how it is deleted",
-                            record.name,
+                            named(record.name, record.tenant),
                         )
 
     def _compare(self, record: SubscriptionRecord, found: SubscriptionRecord | None) -> None:
@@ -187,7 +187,7 @@ class Owned(Durable):
             return
         self._touch(record)
         self._remove(record)
-        logger.info("subscription %r is deleted", record.name)
+        logger.info("subscription %s is deleted", named(record.name, record.tenant))
         self._engine.lags.forget(record)
         self._router.covered(record.tenant)
         running = self._running.get(place)
@@ -305,8 +305,8 @@ class Owned(Durable):
         running = self._running.get(place)
         if running is not None:
             logger.warning(
-                "subscription %r has moved: %s; subscribers that are told to come again: %d",
-                record.name,
+                "subscription %s has moved: %s; subscribers that are told to come again: %d",
+                named(record.name, record.tenant),
                 why,
                 len(running.group.subscribers),
             )
