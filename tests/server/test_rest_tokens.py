@@ -1,5 +1,7 @@
 """Tokens and tickets, from their making to their end."""
 
+import asyncio
+
 import pytest
 
 from conduit.grants import Grant
@@ -193,3 +195,19 @@ async def test_what_is_no_ticket_closes(guarded: Guarded, ticket):
     await socket.send(said(type="auth", token=DEFAULT_KEY))
     assert (await heard(socket))["code"] == "unauthenticated"
     assert await closed(socket) == 4501
+
+
+async def test_a_tenant_that_has_the_name_of_one_that_is_gone_is_another(guarded: Guarded):
+    await guarded.tenant("acme")
+    operator = await guarded.operator()
+    named = "X-Conduit-Tenant: acme"
+    asked = {"scopes": [PUBLISH]}
+    made = await guarded.ask("POST", "/api/tokens", operator.text, asked, named)
+    ticket = await guarded.ask("POST", "/api/tickets", operator.text, {}, named)
+    await guarded.accounts.delete_tenant("acme")
+    # In another millisecond.
+    await asyncio.sleep(0.002)
+    await guarded.tenant("acme")
+    assert (await guarded.ask("GET", "/api/whoami", made.json["token"])).status == 401
+    socket = await guarded.socket(path=f"/ws?ticket={ticket.json['ticket']}")
+    assert (await heard(socket))["code"] == "unauthenticated"

@@ -37,6 +37,7 @@ def payload(**changes):
         "jti": "0123456789abcdef",
         "key": "AbCd1234",
         "tenant": "acme",
+        "since": 0,
         "scopes": [{"scope": "publish", "topics": ["a.*"]}],
     }
     return {name: value for name, value in (said | changes).items() if value is not None}

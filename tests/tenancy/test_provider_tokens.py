@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from conduit.core.access import TenantRecord
 from conduit.errors import Unauthenticated, Unavailable
 from conduit.grants import Grant
 from conduit.tenancy.claims import Claims
@@ -64,6 +65,7 @@ def test_what_it_says_is_what_counts():
         key_id=None,
         token_id="7",
         subject="jörg",
+        issued_at_ms=told.issued_at_ms,
     )
     assert told.actor == "token:jörg"
     assert verifier().verify(bearer(RSA, claims(jti="7")), NOW_MS).actor == "token:7"
@@ -259,3 +261,13 @@ def test_every_reason_has_words():
     for module in (compact, keyring, provider_tokens):
         raised |= set(re.findall(r'Refused\("(\w+)"\)', inspect.getsource(module)))
     assert raised == set(provider_tokens._REASONS)
+
+
+def test_a_token_of_before_its_tenant_was_made_is_for_an_earlier_one_of_that_name():
+    told = verifier().verify(bearer(RSA, claims(iat=NOW_S)), NOW_MS)
+    assert told.issued_at_ms == NOW_S * 1_000
+    for made_at_ms, is_for in ((0, True), (NOW_S * 1_000, True), (NOW_S * 1_000 + 31_000, False)):
+        assert told.is_for(TenantRecord(name="acme", created_at_ms=made_at_ms)) is is_for
+    unsaid = {name: value for name, value in claims().items() if name != "iat"}
+    late = TenantRecord(name="acme", created_at_ms=NOW_MS + 10**9)
+    assert verifier().verify(bearer(RSA, unsaid), NOW_MS).is_for(late)

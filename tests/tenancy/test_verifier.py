@@ -32,7 +32,13 @@ class Server:
         kit.registry.tokens = self.verifier
 
     def token(self, *grants, tenant="default") -> bytes:
-        wanted = Wanted(tenant=tenant, key_id=self.key.key_id, grants=grants or (TOPIC,))
+        made = {each.name: each.created_at_ms for each in self.kit.registry.tenants()}
+        wanted = Wanted(
+            tenant=tenant,
+            tenant_since_ms=made.get(tenant, 0),
+            key_id=self.key.key_id,
+            grants=grants or (TOPIC,),
+        )
         rights = self.kit.registry.good_key(self.key.key_id).grants
         return self.tokens.mint(wanted, rights, self.kit.clock.wall_ms())[0].encode()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from conduit.core.access import TenantRecord
 from conduit.errors import InvalidRequest, Unauthenticated
 from conduit.grants import Grant, check_grants, within
 from conduit.tenancy.principal import NOT_KNOWN
@@ -15,6 +16,10 @@ CREDENTIAL_MAX_BYTES = 8_192
 # In all grants of a token: each is compared with all of those of the key, at once.
 TOKEN_PATTERNS_MAX_COUNT = 64
 SUBJECT_MAX_CHARS = 255
+
+
+# How far the clock of an identity provider may be before ours.
+SKEW_MS = 30_000
 
 
 class Refused(Exception):
@@ -39,6 +44,18 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """`jti`; always there in tokens of ours."""
     subject: str | None
     """`sub`: whom the token's maker means; at most 255 printable characters."""
+    tenant_since_ms: int | None = None
+    """When the tenant was made that is meant: another one may have its name by now. None: the maker, an
+    identity provider, does not know."""
+    issued_at_ms: int | None = None
+    """`iat`, of a provider's token that has it."""
+
+    def is_for(self, tenant: TenantRecord) -> bool:
+        """Whether it was made for this tenant, and not for an earlier one of its name."""
+        if self.tenant_since_ms is not None:
+            return self.tenant_since_ms == tenant.created_at_ms
+        issued_at_ms = self.issued_at_ms
+        return issued_at_ms is None or issued_at_ms + SKEW_MS >= tenant.created_at_ms
 
     @property
     def actor(self) -> str:

@@ -18,6 +18,7 @@ from conduit.identity_provider import IdentityProvider
 from conduit.names import check_tenant
 from conduit.tenancy.claims import (
     CREDENTIAL_MAX_BYTES,
+    SKEW_MS,
     Claims,
     Refused,
     as_in_token,
@@ -31,8 +32,6 @@ from conduit.tenancy.keyring import Keyring
 from conduit.tenancy.remembered import Remembered
 from conduit.tenancy.signatures import holds
 
-# How far the provider's clock may be before ours.
-SKEW_MS = 30_000
 # The last second of the year 9999: later ones cannot be told as a date.
 MOMENT_MAX_S = 253_402_300_799
 # Between two log lines about one reason.
@@ -145,6 +144,7 @@ class ProviderTokens:
             key_id=None,
             token_id=token_id,
             subject=subject,
+            issued_at_ms=int(_moment(said["iat"]) * 1_000) if "iat" in said else None,
         )
 
     def tell(self, reason: str, now_ms: int) -> None:

@@ -19,6 +19,8 @@ class _Maker(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has asked for a ticket: by a token, by a key, or with neither, which is the default key."""
 
     tenant: str
+    since_ms: int = 0
+    """When the tenant was made: another one may have its name by now."""
     key_id: str | None = None
     proof: bytes = b""
     claims: Claims | None = None
@@ -45,7 +47,8 @@ class Ticketing:
         elif caller.key_id is None and caller is not self._registry.default:
             raise Forbidden("there is no authentication, and no need of a ticket")
         else:
-            maker = _Maker(caller.tenant, caller.key_id, caller.proof)
+            since_ms = self._registry.tenant(caller.tenant).created_at_ms
+            maker = _Maker(caller.tenant, since_ms, caller.key_id, caller.proof)
         return await self._tickets.give(msgspec.json.encode(maker), self._clock.wall_ms())
 
     async def redeem(self, ticket: bytes) -> Principal:
@@ -54,6 +57,8 @@ class Ticketing:
         maker = _maker(await self._tickets.take(ticket.decode("latin-1"), now_ms))
         if maker.claims is not None:
             return self._verifier.admitted(maker.claims, now_ms)
+        if self._registry.tenant(maker.tenant).created_at_ms != maker.since_ms:
+            raise refused()
         if maker.key_id is not None:
             return self._registry.by_proof(maker.key_id, maker.proof, maker.tenant)
         if self._registry.default is None or maker.proof != self._registry.default.proof:

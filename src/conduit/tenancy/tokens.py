@@ -59,6 +59,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: int | None = None
     """None: DEFAULT_TTL_S, or the most if that is less."""
     subject: str | None = None
+    tenant_since_ms: int = 0
+    """When the tenant was made."""
     key_expires_at_ms: int | None = None
 
 
@@ -72,6 +74,7 @@ class _Payload(
     jti: str
     key: str
     tenant: str
+    since: int
     scopes: tuple[Grant, ...]
     sub: str | None = None
 
@@ -197,6 +200,7 @@ class Tokens:
             jti=secrets.token_urlsafe(_ID_BYTES),
             key=wanted.key_id,
             tenant=wanted.tenant,
+            since=wanted.tenant_since_ms,
             scopes=wanted.grants,
             sub=wanted.subject,
         )
@@ -215,4 +219,5 @@ def _claims(payload: _Payload) -> Claims:
         key_id=payload.key,
         token_id=payload.jti,
         subject=payload.sub,
+        tenant_since_ms=payload.since,
     )

@@ -119,6 +119,8 @@ class Verifier:
             if self._provider is not None and claims.key_id is None:
                 self._provider.tell("unknown_tenant", now_ms)
             raise refused() from None
+        if not claims.is_for(place):
+            raise refused()
         key = None if claims.key_id is None else self._registry.good_key(claims.key_id)
         made = TokenPrincipal(claims, self._registry, key, place)
         self._principals[id(claims)] = made

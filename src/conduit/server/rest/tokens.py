@@ -46,6 +46,7 @@ async def create_token(shared: Shared, caller: Anybody, body: NewToken) -> Respo
     key = tenancy.registry.made_by(caller)
     wanted = Wanted(
         tenant=caller.tenant,
+        tenant_since_ms=tenancy.registry.tenant(caller.tenant).created_at_ms,
         key_id=key.key_id,
         grants=tuple(body.scopes),
         ttl_s=body.ttl_s,
