@@ -35,6 +35,8 @@ READ_S = 0.3
 END_S = 20.0
 # Before memory is measured for the first time: code that is loaded, buffers that are made once.
 WARM_COUNT = 300
+# After so many what they have made is deleted.
+ROUND_COUNT = 2_000
 # What may be left of all connections, once what they made is deleted.
 LEFT_MAX_MIB = 16.0
 SETTLED_WITHIN_S = 60.0
@@ -171,11 +173,15 @@ async def fuzz(guarded: Guarded, count: int, seed: int) -> dict[str, Any]:
         await asyncio.to_thread(fuzzing.clear)
         before = rss_mib(pid)
         began = time.monotonic()
-        await fuzzing.run(count - min(WARM_COUNT, count // 2))
+        left_count = count - min(WARM_COUNT, count // 2)
+        while left_count > 0:
+            await fuzzing.run(min(left_count, ROUND_COUNT))
+            left_count -= ROUND_COUNT
+            # What is stored in memory is no leak.
+            await asyncio.to_thread(fuzzing.clear)
         took_s = time.monotonic() - began
         assert guarded.server.alive
         peak = rss_mib(pid)
-        await asyncio.to_thread(fuzzing.clear)
         await asyncio.to_thread(until, lambda: is_settled(guarded.operator), SETTLED_WITHIN_S)
         await asyncio.to_thread(_let_go, pid, before + LEFT_MAX_MIB)
         left = rss_mib(pid)
