@@ -194,3 +194,28 @@ async def test_failed_sign_ins_are_counted_for_the_audit_log(guarded: Guarded):
     await guarded.ask("GET", "/api/whoami", "ck_live_x")
     await guarded.ask("POST", "/api/publish", "ck_live_x", {})
     assert guarded.port.context.audit._failed == {"127.0.0.1": 2}
+
+
+async def test_requests_in_a_row_are_somebodys_until_the_key_is_revoked(guarded: Guarded):
+    made = await guarded.key()
+    text = publish(1, bearer(made.text))
+    client = await guarded.port.connect()
+    await client.send(text * 10)
+    assert [(await client.answer()).status for _ in range(10)] == [200] * 10
+    await guarded.accounts.revoke_key(OPERATOR, made.record.key_id)
+    other = publish(1, bearer((await guarded.key()).text))
+    await client.send(text * 2 + other + text)
+    assert [(await client.answer()).status for _ in range(4)] == [401, 401, 200, 401]
+
+
+async def test_an_idle_connection_keeps_no_credential(guarded: Guarded):
+    made = await guarded.key()
+    client = await guarded.port.connect()
+    await client.send(publish(1, bearer(made.text)))
+    await client.answer()
+    (connection,) = guarded.port.context.connections
+    assert made.text.encode() in connection._framer._last_raw
+    guarded.port.sweep(1.0, 2.0)
+    assert connection._framer._last_raw == b""
+    await client.send(publish(1, bearer(made.text)))
+    assert (await client.answer()).status == 200

@@ -39,6 +39,8 @@ class Request(NamedTuple):
     body: Body
 
 
+# A head's bytes, what it asks for, and who does.
+_Asked = tuple[bytes, Head, Principal]
 Admit = Callable[[Head, bytes | None], Principal]
 """Who asks, by a head and the credential that was in it; somebody who is not known, rather than an error."""
 
@@ -127,6 +129,35 @@ class Framer:
         data, start = self._data, self._at
         if start == len(data):
             return None
+        asked = self._same_head(data, start) or self._next_head(data, start, admit)
+        if asked is None:
+            return None
+        raw, head, caller = asked
+        end = start + len(raw)
+        stop = end + head.content_length
+        self._last_size = -1
+        if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
+            self._use_up_to(stop)
+            if len(raw) <= KNOWN_HEAD_MAX_BYTES:
+                self.last_head, self._last_raw, self._last_size = head, raw, stop - start
+                self.last_caller = caller
+            return Request(head, caller, data[end:stop])
+        self._at = end
+        return self._begin_body(head, caller)
+
+    def _same_head(self, data: bytes, start: int) -> _Asked | None:
+        """The last head, if it comes again and who sent it is still known: so it is with those who pipeline,
+        and nothing is looked up."""
+        last, head, caller = self._last_raw, self.last_head, self.last_caller
+        if not last or head is None or caller is None or not data.startswith(last, start):
+            return None
+        if caller.is_over or not caller.is_known:
+            return None
+        caller.is_used = True
+        return last, head, caller
+
+    def _next_head(self, data: bytes, start: int, admit: Admit) -> _Asked | None:
+        """The next head, and who asks; None if it is not complete. Raises as `next_request`."""
         empty_line = data.find(END, start)
         end = empty_line + len(END) if empty_line >= 0 else len(data)
         if end - start > self._limits.max_headers_bytes:
@@ -135,21 +166,10 @@ class Framer:
             return None
         raw = data[start:end]
         bare, credential = cut_credential(raw)
-        is_small = len(bare) <= KNOWN_HEAD_MAX_BYTES
         # No two of those that open a WebSocket are the same, and one may have a ticket in its address.
-        is_known = is_small and not bare.startswith(WEBSOCKET)
+        is_known = len(bare) <= KNOWN_HEAD_MAX_BYTES and not bare.startswith(WEBSOCKET)
         head = known_head(bare) if is_known else parse_head(bare)
-        caller = admit(head, credential)
-        stop = end + head.content_length
-        self._last_size = -1
-        if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
-            self._use_up_to(stop)
-            if is_small:
-                self.last_head, self._last_raw, self._last_size = head, raw, stop - start
-                self.last_caller = caller
-            return Request(head, caller, data[end:stop])
-        self._at = end
-        return self._begin_body(head, caller)
+        return raw, head, admit(head, credential)
 
     def _use_up_to(self, at: int) -> None:
         if at == len(self._data):

@@ -114,7 +114,11 @@ class Watched(asyncio.Protocol, abc.ABC):
         seen = (state, self._taken_count, unsent_bytes)
         if seen != self._seen:
             self._seen, self._seen_at = seen, now
-        elif now - self._seen_at > allowed_s:
+            return
+        if state == "request":
+            # Who is idle leaves no credential in memory.
+            self._framer.forget_last()
+        if now - self._seen_at > allowed_s:
             self._expire(state)
         elif self.context.entrance.is_crowded and self._could_leave(state, now):
             self.context.entrance.note_quiet(self)
