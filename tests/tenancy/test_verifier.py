@@ -11,7 +11,7 @@ from conduit.limits import TenantLimits
 from conduit.tenancy.accounts import KeyChange
 from conduit.tenancy.claims import Claims
 from conduit.tenancy.principal import Principal
-from conduit.tenancy.remembered import REMEMBERED_MAX_COUNT
+from conduit.tenancy.remembered import REMEMBERED_MAX_BYTES, REMEMBERED_MAX_COUNT
 from conduit.tenancy.tokens import Tokens, Wanted
 from conduit.tenancy.verifier import Verifier
 from tests.tenancy.kit import NOW_S
@@ -241,3 +241,30 @@ async def test_no_more_are_remembered_than_may_be():
             server.verifier.admitted(msgspec.structs.replace(some.claims), START_MS)
         assert len(server.verifier._principals) == REMEMBERED_MAX_COUNT
         assert some not in server.verifier._principals.values()
+
+
+async def test_those_with_many_patterns_are_fewer():
+    patterns = tuple(f"a.{number}.".ljust(99, "x") + "." for number in range(64))
+    large = Grant(scope="subscribe", topics=patterns[:32]), Grant(scope="publish", topics=patterns)
+    async with running() as server:
+        server.who(server.token())
+        (small,) = server.verifier._principals.values()
+        claims = msgspec.structs.replace(small.claims, grants=large)
+        assert claims.patterns_bytes == 9_600
+        most = REMEMBERED_MAX_BYTES // 9_600
+        for _ in range(2 * most):
+            server.verifier._principal(msgspec.structs.replace(claims), START_MS)
+        assert len(server.verifier._principals) == most
+        # What is gone is not counted any more.
+        for _ in range(REMEMBERED_MAX_COUNT):
+            server.verifier._principal(msgspec.structs.replace(small.claims), START_MS)
+        assert len(server.verifier._principals) == REMEMBERED_MAX_COUNT
+
+
+async def test_one_that_is_made_again_counts_once():
+    async with running() as server:
+        token = server.token()
+        for _ in range(3):
+            server.who(token).end()
+        (some,) = server.verifier._principals.values()
+        assert server.verifier._bytes == some.claims.patterns_bytes == len("a.*")

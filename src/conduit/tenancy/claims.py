@@ -63,6 +63,15 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         own = self.token_id if self.key_id is not None else self.subject or self.token_id
         return f"token:{own or 'unnamed'}"
 
+    @property
+    def patterns_bytes(self) -> int:
+        """What of it can be long."""
+        return sum(
+            len(pattern)
+            for grant in self.grants
+            for pattern in (*(grant.topics or ()), *(grant.subscriptions or ()))
+        )
+
     def is_within(self, rights: Sequence[Grant]) -> bool:
         """Whether it gives nothing that these do not give."""
         return all(within(grant, rights) for grant in self.grants)

@@ -16,7 +16,7 @@ from conduit.tenancy.claims import Claims, refused
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.provider_tokens import ProviderTokens
 from conduit.tenancy.registry import Registry
-from conduit.tenancy.remembered import REMEMBERED_MAX_COUNT
+from conduit.tenancy.remembered import REMEMBERED_MAX_BYTES, REMEMBERED_MAX_COUNT
 from conduit.tenancy.tokens import Tokens
 
 
@@ -71,8 +71,10 @@ class Verifier:
         self._registry = registry
         self._tokens = tokens
         self._provider = provider
-        # By the identity of the claims, which a token that is remembered keeps.
+        # By the identity of the claims, which a token that is remembered keeps. Their bytes are those of the
+        # claims' patterns: a token may have so many that 10,000 principals take 200 MiB.
         self._principals: OrderedDict[int, TokenPrincipal] = OrderedDict()
+        self._bytes = 0
 
     def verify(self, token: bytes, now_ms: int) -> Principal:
         """Whom it stands for; of the same token the same one, as long as nothing has changed.
@@ -123,11 +125,16 @@ class Verifier:
             raise refused()
         key = None if claims.key_id is None else self._registry.good_key(claims.key_id)
         made = TokenPrincipal(claims, self._registry, key, place)
-        self._principals[id(claims)] = made
-        self._principals.move_to_end(id(claims))
-        if len(self._principals) > REMEMBERED_MAX_COUNT:
-            self._principals.popitem(last=False)
+        self._keep(made)
         return made
+
+    def _keep(self, made: TokenPrincipal) -> None:
+        if self._principals.pop(id(made.claims), None) is None:
+            self._bytes += made.claims.patterns_bytes
+        self._principals[id(made.claims)] = made
+        while len(self._principals) > REMEMBERED_MAX_COUNT or self._bytes > REMEMBERED_MAX_BYTES:
+            _, first = self._principals.popitem(last=False)
+            self._bytes -= first.claims.patterns_bytes
 
     def _rights(self, key_id: str, tenant: str) -> tuple[Grant, ...] | None:
         """See `Rights`. In another tenant than its own a key may do something if it is an operator's."""
