@@ -251,7 +251,7 @@ class Server(uvicorn.Server):
         self._context.closings.report(now)
         self._context.entrance.begin_sweep(self._context.connection_count)
         self._collecting.look()
-        self._trimming.look(self._context.memory.total_bytes)
+        self._trimming.look(self._context.memory.total_bytes, self._context.connection_count)
         self._sweep_slice(tuple(self._context.connections), tuple(self._context.sessions), now)
 
     def _sweep_slice(
