@@ -15,6 +15,8 @@ from bench import wire
 TOPIC = "hostile"
 # Of this one a page of 4 MiB can be asked for.
 BIG_TOPIC = "big"
+# Connections that are opened at once, where no more are wanted.
+OPENING_COUNT = 256
 # So much a server reads from a socket at once.
 READ_BYTES = 1 << 16
 PIPELINED_COUNT = 3_000
@@ -44,6 +46,8 @@ class Then(enum.Enum):
     HOLD = "nothing: the connection stays"
     CLOSE = "the connection is closed, and another one opened"
     WAIT = "the answer is read until the server closes, and another connection is opened"
+    TRICKLE = "they are sent at one byte a second, and not as fast as they are taken"
+    VANISH = "a second later the connection takes nothing and says nothing, not even that it ends"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +73,18 @@ class Attack:
     settings: tuple[tuple[str, str], ...] = ()
     """Of the server."""
     needs: str = ""
-    """What the server has to hold: "messages", "letters" or nothing."""
+    """What the server has to hold: "messages", "letters" or nothing; what the attacker has to have: "tokens";
+    or whose tokens the server has to take: a "provider"."""
+    opening: int = OPENING_COUNT
+    """Connections that are opened at once; beyond it, each waits for one that is open."""
+    auth: bool = False
+    """The server has authentication; who attacks is nobody, or one tenant, and the neighbour another."""
+    upgrade_signed: bool = False
+    """Whether a WebSocket's upgrade has the key."""
+    drops: bool = False
+    """Halfway the key is revoked, which drops all connections, and they come again with another key."""
+    beside: str = ""
+    """Another attack at the same time."""
 
     def count(self, block: bytes) -> int:
         """How many units are in a block."""

@@ -73,8 +73,9 @@ class Seen:
         return Checks(len(stored), seen + self.delivered_twice, lost, self.delivered_twice)
 
 
-def stand_by(ready: Callable[[], None], port: int, numbers: loads.Counters) -> Seen:
-    """The load: be there until the number is not 0."""
+def stand_by(ready: Callable[[], None], port: int, numbers: loads.Counters, key: str = "") -> Seen:
+    """The load: be there until the number is not 0; the neighbour signs in with the key."""
+    wire.CALLER.key = key
     loads.run_promptly()
     bystanders = _Bystanders(port)
     gc.disable()

@@ -17,6 +17,10 @@ nobody fails, the server stays ready, and its memory grows by at most 384 MiB, h
 that connections may keep, and is back within 64 MiB some seconds later. How many of these do not hold is
 `broken_limits_count`, and stderr says which. What was sent is in the figures, so that an attack that the
 machine was too slow for is not taken for one that did nothing.
+
+Those of `bench/strangers.py` are on a server with authentication: nobody attacks, or a tenant, and the
+neighbour is another one. Of all of them it is looked at what the server has open before, shortly before the
+end, and some seconds after it: all files, connections and WebSockets that came are gone then.
 """
 
 from __future__ import annotations
@@ -28,21 +32,40 @@ import sys
 import time
 from pathlib import Path
 
-from bench import attacking, attacks, bystanders, filling, filling_much, loads, wire
+from bench import (
+    attacking,
+    attacks,
+    bystanders,
+    filling,
+    filling_much,
+    loads,
+    provider,
+    strangers,
+    tenants,
+    wire,
+)
 from bench.attacking import Sent
-from bench.attacks import Attack
+from bench.attacks import Attack, Then
 from bench.bystanders import Asked, Seen
 from bench.harness import Case, Outcome, percentile
 from bench.loads import Load
 from bench.systems import Busy, Server, conduit, directory, running
+from bench.tenants import NO_KEYS, Held, Keys
 
 NEWCOMER_MAX_MS = 200.0
 NEIGHBOUR_P99_MAX_MS = 50.0
 GROWTH_MAX_MIB = 384.0
 LEFT_MAX_MIB = 64.0
+# Files more than before: the store opens some as it needs them, and a newcomer may just be there.
+LEFT_MAX_FILES = 16
+# HTTP connections more than before, for the same reason.
+LEFT_MAX_CONNECTIONS = 4
+# What is open is looked at so long before the end of the attack.
+LOOK_BEFORE_S = 0.3
 # A bystander that ran so late was not held up by the server.
 LATE_MAX_MS = 10.0
 LETTER_BYTES = 512
+STORES = ("memory", "sqlite", "postgresql")
 # Together more than a page of messages may have, each less than a message may have.
 BIG_COUNT, BIG_EACH_BYTES = 24, 250_000
 
@@ -55,10 +78,11 @@ class Size:
     attack_s: float
     after_s: float
     letters: int
+    tokens: int = 60
 
 
-FULL = Size(quiet_s=5.0, attack_s=20.0, after_s=15.0, letters=100_000)
-SHORT = Size(quiet_s=2.0, attack_s=5.0, after_s=5.0, letters=20_000)
+FULL = Size(quiet_s=5.0, attack_s=20.0, after_s=15.0, letters=100_000, tokens=600)
+SHORT = Size(quiet_s=2.0, attack_s=5.0, after_s=5.0, letters=20_000, tokens=60)
 
 
 @dataclasses.dataclass
@@ -68,6 +92,15 @@ class Memory:
     before: float
     peak: float = 0.0
     after: float = 0.0
+
+
+@dataclasses.dataclass
+class Open:
+    """What the server had open: before the attack, shortly before its end, and some seconds after it."""
+
+    before: Held
+    then: Held
+    after: Held
 
 
 def cases(short: bool) -> list[Case]:
@@ -83,41 +116,88 @@ def cases(short: bool) -> list[Case]:
                 "seconds": (SHORT if short else FULL).attack_s,
                 "neighbour_messages_per_s": bystanders.RATE,
                 "loop": "open",
+                **({"auth": "keys"} if attack.auth else {}),
             },
             functools.partial(_run, store, attack.name, short, SHORT if short else FULL),
         )
-        for attack in attacks.attacks(short)
-        for store in (("memory", "sqlite", "postgresql") if attack.needs else ("sqlite",))
+        for attack in strangers.every(short)
+        for store in (STORES if attack.needs in ("messages", "letters") else ("sqlite",))
     ]
 
 
 def _run(store: str, name: str, short: bool, size: Size) -> Outcome:
-    attack = attacks.named(name, short)
+    attack = strangers.named(name, short)
+    settings = dict(attack.settings) | (tenants.SETTINGS if attack.auth else {})
     with directory() as path, contextlib.ExitStack() as stack:
-        server = conduit(path, store, **dict(attack.settings))
+        if attack.needs == "provider":
+            settings |= stack.enter_context(provider.running())
+        server = conduit(path, store, **settings)
         stack.enter_context(running(server))
-        _fill(server.port, attack, size)
+        keys = tenants.settle(server) if attack.auth else NO_KEYS
+        _fill(server.port, attack, size, keys)
         numbers = loads.counters(1)
-        standing = stack.enter_context(Load(bystanders.stand_by, server.port, numbers))
-        plan = attacking.Plan(server.port, name, short, size.attack_s)
-        attacker = stack.enter_context(Load(attacking.attack, plan))
+        standing = stack.enter_context(
+            Load(bystanders.stand_by, server.port, numbers, keys.neighbour)
+        )
+        attackers = _attackers(stack, server.port, attack, short, size, keys)
         standing.wait_ready()
-        attacker.wait_ready()
+        for attacker in attackers:
+            attacker.wait_ready()
         standing.go()
         time.sleep(size.quiet_s)
-        memory = _before(server)
+        memory, before = _before(server), tenants.held(server, keys.operator)
         busy, began = Busy(server), time.monotonic()
-        attacker.go()
-        sent: Sent = attacker.result()
+        for attacker in attackers:
+            attacker.go()
+        then = _attacked(server, attack, size, keys)
+        # What has vanished stays until all is looked at.
+        sent: Sent | None = None if attack.then is Then.VANISH else attackers[0].result()
         ended, cores = time.monotonic(), busy.cores()
         time.sleep(size.after_s)
         memory.peak, memory.after = server.peak_kib() / 1024, server.resident_kib() / 1024
+        opened = Open(before, then, tenants.held(server, keys.operator))
+        sent = sent or attackers[0].result()
         numbers[0] = 1
         seen: Seen = standing.result()
-        outcome = _outcome(seen, (began, ended), memory, sent, _problems(server, path))
-    outcome.server_cores, outcome.load_cores = cores, attacker.cores
+        outcome = _outcome(seen, (began, ended), memory, opened, sent)
+        outcome.problems += _problems(server, path)
+    outcome.server_cores, outcome.load_cores = cores, attackers[0].cores
     _print(name, store, sent, outcome.figures)
     return outcome
+
+
+def _attackers(
+    stack: contextlib.ExitStack, port: int, attack: Attack, short: bool, size: Size, keys: Keys
+) -> list[Load]:
+    """The one that attacks, and who is beside."""
+    count = size.tokens if attack.needs == "tokens" else 0
+    plan = attacking.Plan(
+        port,
+        attack.name,
+        short,
+        size.attack_s,
+        (keys.attacker, keys.second),
+        tenants.large_tokens(port, keys.attacker, count),
+        # Longer than it takes to look at all.
+        size.after_s + 2 if attack.then is Then.VANISH else 0.0,
+    )
+    plans = [plan]
+    if attack.beside:
+        beside = (keys.second,)
+        plans.append(attacking.Plan(port, attack.beside, short, size.attack_s, beside))
+    return [stack.enter_context(Load(attacking.attack, each)) for each in plans]
+
+
+def _attacked(server: Server, attack: Attack, size: Size, keys: Keys) -> Held:
+    """Nearly until the end; what is open then."""
+    end = time.monotonic() + size.attack_s
+    if attack.drops:
+        time.sleep(size.attack_s / 2)
+        tenants.revoke(server.port, keys)
+    time.sleep(max(0.0, end - LOOK_BEFORE_S - time.monotonic()))
+    then = tenants.held(server, keys.operator)
+    time.sleep(max(0.0, end - time.monotonic()))
+    return then
 
 
 def _before(server: Server) -> Memory:
@@ -132,8 +212,11 @@ def _problems(server: Server, path: Path) -> list[str]:
     return ["the server has logged a traceback"] if is_surprised else []
 
 
-def _fill(port: int, attack: Attack, size: Size) -> None:
-    filling.topics(port, (attacks.TOPIC, bystanders.TOPIC))
+def _fill(port: int, attack: Attack, size: Size, keys: Keys) -> None:
+    for topic, key in ((attacks.TOPIC, keys.attacker), (bystanders.TOPIC, keys.neighbour)):
+        wire.CALLER.key = key
+        filling.topics(port, (topic,))
+    wire.CALLER.key = ""
     if attack.needs == "messages":
         message = {"topic": attacks.BIG_TOPIC, "payload": "x" * BIG_EACH_BYTES}
         filling.topics(port, (attacks.BIG_TOPIC,))
@@ -156,8 +239,9 @@ def _bury(port: int, count: int) -> None:
 
 
 def _outcome(
-    seen: Seen, attacked: tuple[float, float], memory: Memory, sent: Sent, problems: list[str]
+    seen: Seen, attacked: tuple[float, float], memory: Memory, opened: Open, sent: Sent
 ) -> Outcome:
+    problems = []
     began, ended = attacked
     during = _took([each for each in seen.publishes if began <= each.due < ended])
     newcomers = [each for each in seen.newcomers if each.due >= began]
@@ -177,6 +261,13 @@ def _outcome(
         "resident_before_mib": memory.before,
         "resident_peak_mib": memory.peak,
         "resident_after_mib": memory.after,
+        "files_before_count": opened.before.files,
+        "files_then_count": opened.then.files,
+        "files_after_count": opened.after.files,
+        "websockets_then_count": opened.then.websockets,
+        "connections_left_count": opened.after.connections - opened.before.connections,
+        "websockets_left_count": opened.after.websockets - opened.before.websockets,
+        "unsigned_left_count": opened.after.unsigned,
         "sent_mib": sent.sent_bytes / (1 << 20),
         "sent_count": sent.units,
         "opened_connections": sent.opened,
@@ -200,6 +291,7 @@ def broken(figures: dict[str, float]) -> list[str]:
     """Which of the limits do not hold, as text."""
     growth = figures["resident_peak_mib"] - figures["resident_before_mib"]
     left = figures["resident_after_mib"] - figures["resident_before_mib"]
+    files = figures["files_after_count"] - figures["files_before_count"]
     bounded = (
         ("somebody new waited", figures["newcomer_max_ms"], NEWCOMER_MAX_MS, "ms"),
         ("the neighbour's p99 was", figures["neighbour_p99_ms"], NEIGHBOUR_P99_MAX_MS, "ms"),
@@ -207,9 +299,18 @@ def broken(figures: dict[str, float]) -> list[str]:
         ("not ready", figures["not_ready_count"], 0, "times"),
         ("memory grew by", growth, GROWTH_MAX_MIB, "MiB"),
         ("memory is still more by", left, LEFT_MAX_MIB, "MiB"),
+        ("open files are still more by", files, LEFT_MAX_FILES, ""),
+        (
+            "HTTP connections are still more by",
+            figures["connections_left_count"],
+            LEFT_MAX_CONNECTIONS,
+            "",
+        ),
+        ("WebSockets are still more by", figures["websockets_left_count"], 0, ""),
+        ("sockets that did not sign in are still there:", figures["unsigned_left_count"], 0, ""),
     )
     return [
-        f"{what} {value:.0f} {unit} (at most {most:g})"
+        f"{what} {value:.0f} {unit}".rstrip() + f" (at most {most:g})"
         for what, value, most, unit in bounded
         if value > most
     ]

@@ -15,7 +15,7 @@ import re
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.harness import Checks
@@ -76,16 +76,18 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def call(port: int, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """One request for what is not measured; a body of bytes goes as it is. Raises RuntimeError unless the
-    answer is a 2xx."""
+def call(
+    port: int, method: str, path: str, body: object = None, more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One request for what is not measured, with `more` headers; a body of bytes goes as it is. Raises
+    RuntimeError unless the answer is a 2xx."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         content = body if body is None or isinstance(body, bytes) else json.dumps(body)
         headers = {"Content-Type": "application/json"}
         if CALLER.key:
             headers["Authorization"] = f"Bearer {CALLER.key}"
-        connection.request(method, path, content, headers)
+        connection.request(method, path, content, headers | dict(more or {}))
         answer = connection.getresponse()
         text = answer.read()
     finally:

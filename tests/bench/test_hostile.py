@@ -1,10 +1,14 @@
+import dataclasses
+
 import pytest
 
-from bench import hostile
+from bench import hostile, strangers
 from bench.attacking import Sent
+from bench.attacks import Then
 from bench.bystanders import Asked, Seen
 from bench.harness import Checks, problems
-from bench.hostile import Memory, Size
+from bench.hostile import LEFT_MAX_FILES, Memory, Open, Size
+from bench.tenants import Held
 
 GOOD = {
     "neighbour_p99_ms": 50.0,
@@ -14,6 +18,11 @@ GOOD = {
     "resident_before_mib": 80.0,
     "resident_peak_mib": 464.0,
     "resident_after_mib": 144.0,
+    "files_before_count": 100.0,
+    "files_after_count": 116.0,
+    "connections_left_count": 4.0,
+    "websockets_left_count": 0.0,
+    "unsigned_left_count": 0.0,
 }
 # The attack lasts from 10 to 20.
 ATTACKED = (10.0, 20.0)
@@ -31,7 +40,8 @@ def outcome_of(publishes: list[Asked], newcomers: list[Asked], sent: Sent | None
     seen = Seen([publish(5.0, 1.0), publish(15.0, 2.0), *publishes], [newcomer(15.0, 3.0)])
     seen.newcomers += newcomers
     memory = Memory(80.0, 90.0, 85.0)
-    return hostile._outcome(seen, ATTACKED, memory, sent or Sent(7, opened=1), [])
+    opened = Open(Held(90, 65, 1, 0), Held(200, 65, 101, 7), Held(91, 66, 1, 0))
+    return hostile._outcome(seen, ATTACKED, memory, opened, sent or Sent(7, opened=1))
 
 
 def test_at_their_bounds_all_limits_hold():
@@ -47,6 +57,10 @@ def test_at_their_bounds_all_limits_hold():
         ("not_ready_count", 1.0, "not ready 1 times (at most 0)"),
         ("resident_peak_mib", 500.0, "memory grew by 420 MiB (at most 384)"),
         ("resident_after_mib", 150.0, "memory is still more by 70 MiB (at most 64)"),
+        ("files_after_count", 117.0, "open files are still more by 17 (at most 16)"),
+        ("connections_left_count", 5.0, "HTTP connections are still more by 5 (at most 4)"),
+        ("websockets_left_count", 1.0, "WebSockets are still more by 1 (at most 0)"),
+        ("unsigned_left_count", 1.0, "sockets that did not sign in are still there: 1 (at most 0)"),
     ],
 )
 def test_what_is_beyond_a_limit_is_said(figure, value, said):
@@ -93,13 +107,48 @@ def test_an_attack_that_did_nothing_is_no_attack():
     assert problems(outcome_of([], [], Sent())) == ["nothing was attacked"]
 
 
+NO_TIME = Size(quiet_s=0.3, attack_s=0.5, after_s=0.3, letters=0, tokens=3)
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     "name", ["empty pings", "300 KB each, then closed", "unfinished messages", "silent connections"]
 )
 def test_bystanders_of_an_attack_lose_nothing(name):
-    size = Size(quiet_s=0.3, attack_s=0.5, after_s=0.3, letters=0)
-    outcome = hostile._run("sqlite", name, short=True, size=size)
+    outcome = hostile._run("sqlite", name, short=True, size=NO_TIME)
     assert outcome.figures["sent_count"] > 0
     assert outcome.figures["quiet_p99_ms"] > 0
+    assert outcome.checks.lost == outcome.checks.duplicates == 0
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "name",
+    [
+        "headers at a byte a second",
+        "half-open: never signed in",
+        "half-open: gone without a word",
+        "all come back, with keys",
+        "all come back, with auth frames",
+        "subscribers that never read",
+        "wrong keys",
+        "large tokens in turn",
+        "forged tokens of a provider",
+    ],
+)
+def test_another_tenant_loses_nothing_to_strangers_and_all_that_came_is_gone(name):
+    attack = strangers.named(name, short=True)
+    size = dataclasses.replace(NO_TIME, attack_s=1.0)
+    if attack.then is Then.VANISH:
+        # Until the server can know that nobody is there.
+        size = dataclasses.replace(size, after_s=12.0)
+    outcome = hostile._run("sqlite", name, short=True, size=size)
+    figures = outcome.figures
+    assert figures["opened_connections"] > 0
+    if attack.websocket and attack.then in (Then.HOLD, Then.VANISH):
+        # The neighbour's is one.
+        assert figures["websockets_then_count"] > 1
+    assert figures["websockets_left_count"] == figures["unsigned_left_count"] == 0
+    assert figures["files_after_count"] <= figures["files_before_count"] + LEFT_MAX_FILES
+    assert figures["failed_count"] == 0
     assert outcome.checks.lost == outcome.checks.duplicates == 0
