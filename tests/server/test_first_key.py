@@ -5,7 +5,7 @@ import pytest
 
 from conduit.environment import load_settings
 from conduit.errors import ConfigError
-from conduit.server.first_key import FILE_NAME, offer_first_key
+from conduit.server.first_key import FILE_NAME, offer_first_key, warn_of_open_keys
 from conduit.tenancy.opening import AuthOptions, open_tenancy
 from tests.tenancy.registered import running_kit
 
@@ -13,11 +13,16 @@ KEY = "x" * 16
 
 
 @pytest.fixture
-async def tenancy():
+async def kit():
     async with running_kit() as kit:
-        tenancy = await open_tenancy(kit.store, kit.clock, AuthOptions())
-        yield tenancy
-        await tenancy.close()
+        yield kit
+
+
+@pytest.fixture
+async def tenancy(kit):
+    tenancy = await open_tenancy(kit.store, kit.clock, AuthOptions())
+    yield tenancy
+    await tenancy.close()
 
 
 def settings(**given: object):
@@ -66,3 +71,26 @@ async def test_with_a_key_of_ones_own_there_is_none_unless_it_is_asked_for(
     asked = settings(DEFAULT_API_KEY=KEY, CONDUIT_ADMIN_KEY_FILE=tmp_path / "key")
     await offer_first_key(asked, tenancy)
     assert tenancy.registry.has_admin()
+
+
+async def test_that_no_operator_is_left_is_said_at_the_next_start(tenancy, tmp_path, caplog):
+    await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=tmp_path / "key"), tenancy)
+    caplog.clear()
+    await offer_first_key(settings(), tenancy)
+    assert not caplog.records
+    operator = tenancy.registry.authenticate((tmp_path / "key").read_bytes().strip())
+    await tenancy.accounts.revoke_key(operator, tenancy.registry.keys("default")[0].key_id)
+    await offer_first_key(settings(), tenancy)
+    assert "conduit store admin-key" in caplog.text
+
+
+async def test_a_store_with_keys_whose_server_asks_for_none_is_told_of(
+    kit, tenancy, tmp_path, caplog
+):
+    await warn_of_open_keys(kit.store)
+    assert not caplog.records
+    await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=tmp_path / "key"), tenancy)
+    caplog.clear()
+    await warn_of_open_keys(kit.store)
+    assert "this store has 1 keys and" in caplog.text
+    assert "ENABLE_AUTH is not set" in caplog.text

@@ -18,7 +18,7 @@ from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
-from conduit.server.first_key import offer_first_key, secret_of
+from conduit.server.first_key import offer_first_key, secret_of, warn_of_open_keys
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -81,6 +81,8 @@ async def _serve(settings: Settings, files: Files) -> None:
         await cleaner.start()
         if settings.enable_auth:
             context.require(await _begin_auth(settings, broker, context.audit))
+        else:
+            await warn_of_open_keys(broker.store)
         await server.serve([listener])
     finally:
         listener.close()

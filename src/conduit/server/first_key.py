@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from conduit.errors import ConfigError
+from conduit.names import DEFAULT_TENANT
 from conduit.settings import Settings
+from conduit.storage.access import AccessStore
 from conduit.tenancy.opening import Tenancy, make_first_key
 
 FILE_NAME = "conduit-admin-key"
@@ -30,6 +32,11 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
     place for it."""
     path = settings.admin_key_file
     if tenancy.registry.has_keys:
+        if not tenancy.registry.has_admin():
+            logger.warning(
+                "no key with the scope admin is good, so nobody can make tenants or see all of the server: "
+                "`conduit store admin-key` makes one"
+            )
         return False
     if settings.default_api_key is not None and path is None:
         logger.info(
@@ -54,6 +61,20 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
             "the first admin key is in %s: take it from there, and remove the file", path
         )
     return True
+
+
+async def warn_of_open_keys(store: AccessStore) -> None:
+    """Say that this server asks nobody for a key, if its store has some: it was another's, or ENABLE_AUTH was
+    forgotten. Raises StoreUnavailable."""
+    changes = await store.access_since(0)
+    if changes.keys:
+        logger.warning(
+            "this store has %d keys and %d tenants, and ENABLE_AUTH is not set: nobody is asked for a key, "
+            "and everybody reads and writes the tenant %r",
+            len(changes.keys),
+            len(changes.tenants),
+            DEFAULT_TENANT,
+        )
 
 
 def _show(key: str) -> None:
