@@ -230,3 +230,27 @@ async def test_a_socket_that_never_signs_in_leaves_nothing(guarded: Guarded):
     await guarded.port.until(lambda: not guarded.port.context.sessions)
     assert not len(guarded.port.context.unsigned)
     assert not guarded.port.context.unsigned._addresses
+
+
+async def test_a_ticket_that_is_found_good_as_its_socket_is_lost_counts_nobody(guarded: Guarded):
+    made = await guarded.key()
+    caller, context = guarded.registry.authenticate(made.text.encode()), guarded.port.context
+    allowance = guarded.port.broker.allowances.of("default")
+    found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    redeem = context.gate.redeem
+
+    async def late(*asked):
+        await found
+        return await redeem(*asked)
+
+    context.gate.redeem = late
+    await guarded.socket(path=f"/ws?ticket={(await context.tenancy.ticketing.give(caller))[0]}")
+    (session,) = context.sessions
+    # The store's answer and the reset are read in one turn of the loop.
+    found.set_result(None)
+    session.abort()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not context.sessions
+    assert allowance.connections.count == 0
+    assert session._connection is None

@@ -85,7 +85,9 @@ class SigningWebSocket(WatchedWebSocket):
         """The connection is gone."""
         self._context.unsigned.remove(self)
         if self._redeeming is not None:
+            # If the work is done already, `_redeemed` still comes: nothing would end what it began now.
             self._redeeming.cancel()
+            self._redeeming = None
         if self._meter is not None:
             self._meter.leave()
             self._meter = None
@@ -162,11 +164,14 @@ class SigningWebSocket(WatchedWebSocket):
         self.write(server_frame(Authenticated(caller.tenant, expires_at, ref)))
 
     def _redeemed(self, work: asyncio.Task[Principal]) -> None:
-        self._redeeming = None
         if work.cancelled():
             return
         error = work.exception()
-        if error is None:
+        if self._redeeming is not work:
+            # The connection was lost in this turn of the loop.
+            return
+        self._redeeming = None
+        if error is None and not self.closing:
             try:
                 self._signed_in(work.result())
             except ConduitError as refused:
