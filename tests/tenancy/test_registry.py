@@ -229,3 +229,27 @@ async def test_who_is_an_operator_no_more_acts_for_no_other_tenant(kit: Kit):
         with pytest.raises(Unauthenticated):
             again()
     assert kit.registry.renewed(caller).tenant == "default"
+
+
+async def test_limits_of_a_key_are_taken_back_when_it_is_forgotten(kit: Kit):
+    limits = TenantLimits(publishes_per_s=3)
+    made = await kit.key(limits=limits, expires_at_ms=kit.clock.ms + 1_000)
+    assert kit.meters.keys[made.record.key_id] == limits
+    kit.clock.pass_s(2)
+    kit.registry.forget_ended(kit.clock.ms)
+    assert kit.registry.keys("default") == []
+    assert kit.meters.keys[made.record.key_id] == NO_LIMITS
+
+
+async def test_nobody_is_kept_who_acted_for_a_tenant_that_is_gone(kit: Kit):
+    made = await kit.key(Grant(scope="admin"))
+    caller = kit.registry.authenticate(made.text.encode())
+    known = kit.registry._keys[made.record.key_id].principals
+    for name in ("acme", "other"):
+        await kit.tenant(name)
+        acting = kit.registry.acting_for(caller, name)
+        assert acting in known.values()
+        await kit.accounts.delete_tenant(name)
+        assert acting.is_over
+        assert list(known.values()) == [caller]
+    assert not caller.is_over

@@ -37,6 +37,15 @@ class KnownKey:
         is_good = now_ms < self.ends_at_ms
         return is_good & (is_secret | (is_former & is_former_good))
 
+    def end_in(self, tenant: str) -> None:
+        """The tenant is gone: nobody is in it, or acts for it, any more."""
+        gone = [place for place, each in self.principals.items() if each.tenant == tenant]
+        for place in gone:
+            self.principals[place].end()
+            # Its own key goes itself, and until then stands for nobody who is not over.
+            if tenant != self.record.tenant:
+                del self.principals[place]
+
     def take_used(self) -> bool:
         """Whether somebody has used it since this was asked last."""
         used = [principal for principal in self.principals.values() if principal.is_used]

@@ -172,9 +172,7 @@ class Registry:
             self._tenants.pop(record.name, None)
             self._meters.set_limits(record.name, NO_LIMITS)
             for key in self._keys.values():
-                for principal in key.principals.values():
-                    if principal.tenant == record.name:
-                        principal.end()
+                key.end_in(record.name)
         else:
             self._tenants[record.name] = record
             self._meters.set_limits(record.name, record.limits)
@@ -191,9 +189,9 @@ class Registry:
                 return
             for principal in before.principals.values():
                 principal.end()
-        limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
-        self._meters.set_key_limits(record.tenant, record.key_id, limits)
         if not record.is_of_a_former(self._tenants.get(record.tenant)):
+            limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
+            self._meters.set_key_limits(record.tenant, record.key_id, limits)
             key = self._keys[record.key_id] = KnownKey(record)
             self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
         elif before is not None:
@@ -206,6 +204,7 @@ class Registry:
             self._forget(record)
 
     def _forget(self, record: KeyRecord) -> None:
+        self._meters.set_key_limits(record.tenant, record.key_id, NO_LIMITS)
         del self._keys[record.key_id]
         keys = self._of_tenants[record.tenant]
         del keys[record.key_id]
