@@ -144,3 +144,17 @@ async def test_statistics_are_those_of_the_caller(guarded: Guarded):
         assert history["samples"] == []
     node = (await guarded.ask("GET", "/api/stats", operator.text)).json
     assert (node["total_messages"], node["active_topics"]) == (3, 2)
+
+
+async def test_limits_that_a_tenant_gets_later_hold_for_an_operator_that_acts_in_it(
+    guarded: Guarded,
+):
+    await guarded.tenant("acme")
+    operator = await guarded.operator()
+    acting = "X-Conduit-Tenant: acme"
+    made = await guarded.ask("POST", "/api/topics", operator.text, {"name": TOPIC}, acting)
+    assert made.status == 201
+    ask = ("POST", "/api/publish", operator.text, ONE, acting)
+    assert (await guarded.ask(*ask)).status == 200
+    await guarded.accounts.change_tenant("acme", TenantLimits(publishes_per_s=1))
+    assert [(await guarded.ask(*ask)).status for _ in range(3)][-1] == 429

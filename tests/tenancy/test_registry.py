@@ -253,3 +253,19 @@ async def test_nobody_is_kept_who_acted_for_a_tenant_that_is_gone(kit: Kit):
         assert acting.is_over
         assert list(known.values()) == [caller]
     assert not caller.is_over
+
+
+async def test_who_acts_for_a_tenant_that_was_made_anew_signs_in_again(kit: Kit):
+    await kit.tenant("acme")
+    made = await kit.key(Grant(scope="admin"))
+    server = another(kit)
+    await server.registry.refresh()
+    caller = server.registry.authenticate(made.text.encode())
+    acting = server.registry.acting_for(caller, "acme")
+    kit.clock.pass_s(1)
+    # Both between two looks of the other server.
+    await kit.accounts.delete_tenant("acme")
+    await kit.tenant("acme")
+    await server.registry.refresh()
+    assert (acting.is_over, caller.is_over) == (True, False)
+    assert server.registry.renewed(acting).tenant == "acme"

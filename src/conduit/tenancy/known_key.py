@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Container
 
 from conduit.core.access import KeyRecord
 from conduit.tenancy.principal import Principal
@@ -37,14 +38,20 @@ class KnownKey:
         is_good = now_ms < self.ends_at_ms
         return is_good & (is_secret | (is_former & is_former_good))
 
-    def end_in(self, tenant: str) -> None:
-        """The tenant is gone: nobody is in it, or acts for it, any more."""
-        gone = [place for place, each in self.principals.items() if each.tenant == tenant]
-        for place in gone:
+    def end_in(self, gone: Container[str]) -> None:
+        """These tenants are gone: nobody is in them, or acts for them, any more."""
+        ended = [place for place, each in self.principals.items() if each.tenant in gone]
+        for place in ended:
             self.principals[place].end()
             # Its own key goes itself, and until then stands for nobody who is not over.
-            if tenant != self.record.tenant:
+            if self.principals[place].tenant != self.record.tenant:
                 del self.principals[place]
+
+    def look_at_bounds(self, changed: Container[str]) -> None:
+        """These tenants may have other limits now; also for those who act for them."""
+        for each in self.principals.values():
+            if each.tenant in changed:
+                each.look_at_bounds()
 
     def take_used(self) -> bool:
         """Whether somebody has used it since this was asked last."""

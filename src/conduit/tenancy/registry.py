@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -114,8 +114,7 @@ class Registry:
                 # The store is an earlier copy of itself: what it says now is all.
                 self._forget_all()
                 changes = await self._store.access_since(0)
-            for tenant in changes.tenants:
-                self._learn_tenant(tenant)
+            self._learn_tenants(changes.tenants)
             for key in changes.keys:
                 self._learn_key(key)
             self._revision = changes.revision
@@ -167,20 +166,28 @@ class Registry:
         self._of_tenants.clear()
         self._tenants.clear()
 
-    def _learn_tenant(self, record: TenantRecord) -> None:
-        if record.deleted_at_ms is not None:
-            self._tenants.pop(record.name, None)
-            self._meters.set_limits(record.name, NO_LIMITS)
-            for key in self._keys.values():
-                key.end_in(record.name)
-        else:
+    def _learn_tenants(self, records: Iterable[TenantRecord]) -> None:
+        changed: set[str] = set()
+        gone: set[str] = set()
+        for record in records:
+            before = self._tenants.pop(record.name, None)
+            if record.deleted_at_ms is not None:
+                gone.add(record.name)
+                self._meters.set_limits(record.name, NO_LIMITS)
+                continue
+            if before is not None and before.created_at_ms != record.created_at_ms:
+                # It was deleted and made anew since the last look.
+                gone.add(record.name)
+            changed.add(record.name)
             self._tenants[record.name] = record
             self._meters.set_limits(record.name, record.limits)
-            if self.default is not None:
-                self.default.look_at_bounds()
-            for key in self._of_tenants.get(record.name, {}).values():
-                for principal in key.principals.values():
-                    principal.look_at_bounds()
+        if gone or changed:
+            # All of them in one look at the keys: an operator's may act in any tenant.
+            for key in self._keys.values():
+                key.end_in(gone)
+                key.look_at_bounds(changed)
+        if self.default is not None:
+            self.default.look_at_bounds()
 
     def _learn_key(self, record: KeyRecord) -> None:
         before = self._keys.get(record.key_id)
