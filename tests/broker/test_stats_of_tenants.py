@@ -156,3 +156,15 @@ async def test_the_history_of_a_tenant_has_its_own_figures(bench: Bench):
     (point,) = bench.broker.history_of(T)
     assert point.gauges.topic_count == 1
     assert bench.broker.history_of(OTHER) == []
+
+
+async def test_what_was_done_for_a_tenant_that_is_gone_is_forgotten_and_who_leaves_later_is_taken_off(
+    bench: Bench,
+):
+    connection, _ = await subscribed(bench, OTHER, "t", ack="auto")
+    await published(bench, OTHER, "t", 2)
+    bench.broker.forget_counts(OTHER)
+    assert counts(bench, OTHER) == (0, 0, 0, 0, 0)
+    connection.close(lost=False)
+    assert bench.broker.stats_of(OTHER).gauges.subscriber_count == 0
+    bench.broker.forget_counts("nobody")

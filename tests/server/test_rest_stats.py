@@ -1,6 +1,7 @@
 import pytest
 
 from conduit.protocol.frames import Ack
+from tests.server.guarded import open_guarded
 from tests.server.rest_kit import Api, running_api
 
 
@@ -53,3 +54,27 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
         "active_subscribers": 0,
         "active_topics": 0,
     }
+
+
+async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_it():
+    async with open_guarded() as guarded:
+        broker = guarded.port.broker
+
+        async def seen(key: str) -> tuple[int, list[object]]:
+            stats = await guarded.ask("GET", "/api/stats", key)
+            history = await guarded.ask("GET", "/api/stats/history", key)
+            return stats.json["total_messages"], history.json["samples"]
+
+        old = await guarded.key(by=await guarded.tenant("acme"))
+        await guarded.ask("POST", "/api/topics", old.text, {"name": "t"})
+        await guarded.ask("POST", "/api/publish", old.text, {"topic": "t", "payload": 1})
+        assert await seen(old.text) == (1, [])
+        broker._histories.sample(broker.clock.wall_ms(), broker.stats_of)
+        # Somebody holds what is counted, as a socket that is closing does.
+        allowance = broker.allowances.of("acme")
+        assert len((await seen(old.text))[1]) == 1
+        assert (await guarded.ask("DELETE", "/api/topics/t", old.text)).status == 204
+        await guarded.accounts.delete_tenant("acme")
+        new = await guarded.key(by=await guarded.tenant("acme"))
+        assert await seen(new.text) == (0, [])
+        assert broker.allowances.of("acme") is allowance

@@ -191,6 +191,15 @@ class Allowances:
         else:
             self._own[tenant] = allowance
 
+    def count_anew(self, tenant: str) -> None:
+        """The tenant is gone: what was done for it is not counted for the next one of its name."""
+        allowance = self._by_tenant.get(tenant)
+        if allowance is not None:
+            # Those subscribers that are still to leave are taken off as they do.
+            there_count = allowance.counts.subscriber_count
+            allowance.counts = Counts(self._clock.now())
+            allowance.counts.subscriber_count = there_count
+
     def tick(self, now: float) -> None:
         """Mark the counts of some of them; call it every second."""
         if now >= self._mark_at:

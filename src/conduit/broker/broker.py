@@ -295,6 +295,11 @@ class Broker:
         """Points of the last hour, from the first time on that somebody asked."""
         return self._histories.of(tenant)
 
+    def forget_counts(self, tenant: str) -> None:
+        """The tenant is gone: who gets its name sees no statistics of it."""
+        self._histories.forget(tenant)
+        self.allowances.count_anew(tenant)
+
     async def usage_of(self, tenant: str) -> Usage:
         """What a tenant has of what its limits bound. Raises StoreUnavailable."""
         allowance = self.allowances.of(tenant)

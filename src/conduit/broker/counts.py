@@ -102,6 +102,10 @@ class Histories:
             self._by_tenant.popitem(last=False)
         return list(history)
 
+    def forget(self, tenant: str) -> None:
+        """It is gone: the next one of its name has none of it."""
+        self._by_tenant.pop(tenant, None)
+
     def sample(self, now_ms: int, look: Callable[[str], Seen]) -> None:
         """Add a point to each. Call it as often as `Stats.sample`."""
         for tenant, history in self._by_tenant.items():

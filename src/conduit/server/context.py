@@ -199,7 +199,11 @@ class Context:
         self.tenancy = tenancy
         secret = self.gate.internal_secret
         self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secret)
+        tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
+
+    def _tenant_is_gone(self, tenant: str) -> None:
+        self.broker.forget_counts(tenant)
 
     def not_ready(self) -> Unavailable | None:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -84,6 +84,8 @@ class Registry:
         # What an unknown key is compared with: a revoked one.
         self._no_key = KnownKey(replace(default_record(pepper, ""), revoked_at_ms=0))
         self.tokens: TokenVerifier | None = None
+        self.on_gone: Callable[[str], None] = lambda _tenant: None
+        """Called as it is learned that a tenant was deleted: the next of its name has nothing of it."""
         self._refreshing = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._is_stale = False
@@ -186,6 +188,8 @@ class Registry:
             for key in self._keys.values():
                 key.end_in(gone)
                 key.look_at_bounds(changed)
+        for name in gone:
+            self.on_gone(name)
         if self.default is not None:
             self.default.look_at_bounds()
 
