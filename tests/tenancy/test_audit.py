@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -18,6 +19,7 @@ class Failing(MemoryStore):
     fails = False
 
     async def audit_add(self, entries):
+        await asyncio.sleep(0)
         if self.fails:
             raise StoreUnavailable("the disk is full")
         await super().audit_add(entries)
@@ -100,3 +102,30 @@ async def test_a_long_target_is_cut(store, log):
     await log.done(OPERATOR, ORIGIN, "topic.delete", "x" * 5_000)
     (entry,) = await store.entries()
     assert len(entry.target) == 255
+
+
+async def test_where_nothing_runs_several_are_stored_once_and_in_their_order(store):
+    log = Audit(store, HandClock())
+    await asyncio.gather(*(log.done(OPERATOR, ORIGIN, "x", str(n)) for n in range(5)))
+    assert [entry.target for entry in await store.entries()] == ["4", "3", "2", "1", "0"]
+    assert log.waiting_count == 0
+
+
+async def test_what_is_done_while_it_closes_is_stored_and_does_not_stop_the_end(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    log.sign_in_failed("192.0.2.1")
+    late = (log.done(OPERATOR, ORIGIN, "late", str(n)) for n in range(5))
+    await asyncio.gather(log.close(), *late)
+    await log.done(OPERATOR, ORIGIN, "late", "last")
+    assert len(await store.entries()) == 7
+
+
+async def test_where_nothing_runs_and_the_store_fails_it_is_told_and_does_not_raise(store, caplog):
+    log = Audit(store, HandClock())
+    store.fails = True
+    await log.done(OPERATOR, ORIGIN, "x", "first")
+    assert "are not stored: 1" in caplog.text
+    store.fails = False
+    await log.done(OPERATOR, ORIGIN, "x", "second")
+    assert [entry.target for entry in await store.entries()] == ["second", "first"]

@@ -61,6 +61,8 @@ class Audit:
         self._due = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._is_failing = False
+        # One stores at a time: what it has stored are the first that wait.
+        self._storing = asyncio.Lock()
 
     async def start(self) -> None:
         """Begin to store what waits."""
@@ -74,11 +76,7 @@ class Audit:
         await asyncio.gather(self._running, return_exceptions=True)
         self._running = None
         self._tell_failed()
-        try:
-            await self._store_waiting()
-        except ConduitError as error:
-            left = len(self._waiting)
-            logger.error("entries of the audit log are lost: %d; %s", left, error.detail)
+        await self._store_now()
 
     async def done(
         self, by: Principal, origin: Origin, action: str, target: str, **detail: object
@@ -97,7 +95,7 @@ class Audit:
         if entry is None:
             return
         if self._running is None:
-            await self._store_waiting()
+            await self._store_now()
             return
         stored = self._waiters[entry.entry_id] = asyncio.get_running_loop().create_future()
         self._due.set()
@@ -157,16 +155,24 @@ class Audit:
             logger.error("entries of the audit log were dropped: %d", self._dropped_count)
             self._dropped_count = 0
 
+    async def _store_now(self) -> None:
+        """Where nobody would try again. Does not raise."""
+        try:
+            await self._store_waiting()
+        except ConduitError as error:
+            left = len(self._waiting)
+            logger.error("entries of the audit log are not stored: %d; %s", left, error.detail)
+
     async def _store_waiting(self) -> None:
-        while some := list(islice(self._waiting, BATCH_MAX_COUNT)):
-            await self._store.audit_add(some)
-            # Only here entries leave: these are still the first.
-            for entry in some:
-                self._waiting.popleft()
-                stored = self._waiters.get(entry.entry_id)
-                if stored is not None and not stored.done():
-                    stored.set_result(None)
-        self._is_failing = False
+        async with self._storing:
+            while some := list(islice(self._waiting, BATCH_MAX_COUNT)):
+                await self._store.audit_add(some)
+                for entry in some:
+                    self._waiting.popleft()
+                    stored = self._waiters.get(entry.entry_id)
+                    if stored is not None and not stored.done():
+                        stored.set_result(None)
+            self._is_failing = False
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
