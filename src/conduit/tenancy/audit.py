@@ -178,8 +178,10 @@ class Audit:
         loop = asyncio.get_running_loop()
         tell_at = loop.time() + TELL_INTERVAL_S
         while True:
+            # Not wait_for: it loses a cancellation that comes with an entry, and the end would not come.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), RETRY_INTERVAL_S)
+                async with asyncio.timeout(RETRY_INTERVAL_S):
+                    await self._due.wait()
             self._due.clear()
             if loop.time() >= tell_at:
                 tell_at = loop.time() + TELL_INTERVAL_S
