@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from conduit.core.access import TenantRecord
 from conduit.grants import Grant
 from conduit.server.signing import UNSIGNED_MAX_BYTES
 from conduit.tenancy.accounts import KeyChange
@@ -254,3 +255,37 @@ async def test_a_ticket_that_is_found_good_as_its_socket_is_lost_counts_nobody(g
     assert not context.sessions
     assert allowance.connections.count == 0
     assert session._connection is None
+
+
+@pytest.mark.parametrize("is_seen_at_once", [True, False])
+async def test_a_socket_of_a_tenant_that_is_gone_hears_nothing_of_the_next_of_its_name(
+    guarded: Guarded, is_seen_at_once
+):
+    manager = await guarded.tenant("acme")
+    made, operator, port = await guarded.key(by=manager), await guarded.operator(), guarded.port
+    caller = guarded.registry.authenticate(operator.text.encode())
+    acting = guarded.registry.acting_for(caller, "acme")
+    ticket, _ = await port.context.tenancy.ticketing.give(acting)
+    sockets = [
+        await guarded.socket(made.text),
+        await guarded.socket(path=f"/ws?ticket={ticket}"),
+        await guarded.socket(operator.text),
+    ]
+    for each in sockets:
+        await each.send(said(type="subscribe", topic=">"))
+        assert (await heard(each))["type"] == "subscribed"
+    if is_seen_at_once:
+        await guarded.accounts.delete_tenant("acme")
+    else:
+        # Another server does both before this one looks.
+        await port.store.tenant_delete("acme", port.broker.clock.wall_ms())
+        later = TenantRecord(name="acme", created_at_ms=port.broker.clock.wall_ms() + 1)
+        await port.store.tenant_create(later)
+        await guarded.registry.refresh()
+    new = await guarded.key(by=await guarded.tenant("acme") if is_seen_at_once else manager)
+    for path, body in (("topics", {"name": "t"}), ("publish", {"topic": "t", "payload": 1})):
+        assert (await guarded.ask("POST", f"/api/{path}", new.text, body)).status < 300
+    assert await refused(sockets[0], "unauthenticated") == 4501
+    assert await refused(sockets[1], "tenant_not_found") == 4503
+    await sockets[2].send(said(type="heartbeat"))
+    assert (await heard(sockets[2]))["type"] == "heartbeat_ack"

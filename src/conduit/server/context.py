@@ -108,6 +108,9 @@ class OpenSession(Keeping, Protocol):
     def check(self, now: float) -> None:
         """Act on every deadline that has passed; `now` is of `Context.now`."""
 
+    def leave_tenant(self, tenant: str) -> None:
+        """This tenant is gone: say so and close, if it is in it."""
+
     def announce_restart(self, reconnect_after_ms: int) -> None:
         """Say when to come back, and close."""
 
@@ -204,6 +207,8 @@ class Context:
 
     def _tenant_is_gone(self, tenant: str) -> None:
         self.broker.forget_counts(tenant)
+        for session in tuple(self.sessions):
+            session.leave_tenant(tenant)
 
     def not_ready(self) -> Unavailable | None:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""

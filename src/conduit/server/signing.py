@@ -15,6 +15,7 @@ from conduit.errors import (
     Forbidden,
     InvalidRequest,
     LimitReached,
+    NotFound,
     StateError,
     Unauthenticated,
     Unavailable,
@@ -220,6 +221,16 @@ class SigningWebSocket(WatchedWebSocket):
         except ConduitError as error:
             # Among others, the tenant that an operator acts for is gone.
             self.refuse(error, close_code(error))
+
+    def leave_tenant(self, tenant: str) -> None:
+        """See `OpenSession`. At once: it would hear what is published in the next tenant of the name."""
+        caller = self._caller
+        if self.closing or caller is None or caller.tenant != tenant:
+            return
+        error: ConduitError = Unauthenticated(NOT_KNOWN)
+        if caller.is_acting:
+            error = NotFound(f"tenant {tenant!r} does not exist", code="tenant_not_found")
+        self.refuse(error, close_code(error))
 
 
 def close_code(error: ConduitError) -> int:
