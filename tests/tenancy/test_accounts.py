@@ -5,7 +5,7 @@ import pytest
 from conduit.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
-from conduit.tenancy.accounts import OVERLAP_MAX_S, KeyChange
+from conduit.tenancy.accounts import OVERLAP_MAX_S, KeyChange, KeySpec
 from conduit.tenancy.principal import Principal
 from tests.tenancy.registered import OPERATOR, Kit, another, running_kit
 
@@ -54,6 +54,62 @@ async def test_nobody_gives_what_he_does_not_have(kit: Kit, has, gives, may):
         mine = await kit.key(*[each for each in has if each.scope != "admin"])
         with pytest.raises(Forbidden):
             await kit.accounts.change_key(by, mine.record.key_id, KeyChange(grants=gives))
+
+
+async def test_a_key_with_an_end_gives_nothing_that_is_good_for_longer(kit: Kit):
+    until = kit.clock.ms + 8_000
+    mine = await kit.key(MANAGE, expires_at_ms=until)
+    endless = await kit.key(MANAGE)
+    by = kit.registry.authenticate(mine.text.encode())
+    mine_id, endless_id = mine.record.key_id, endless.record.key_id
+    for later in (None, until + 1):
+        spec = KeySpec("x", [MANAGE], expires_at_ms=later)
+        with pytest.raises(Forbidden):
+            await kit.accounts.create_key(by, spec)
+        with pytest.raises(Forbidden):
+            await kit.accounts.change_key(by, mine_id, KeyChange(expires_at_ms=later))
+    with pytest.raises(Forbidden):
+        await kit.accounts.change_key(by, endless_id, KeyChange(grants=[MANAGE]))
+    with pytest.raises(Forbidden):
+        await kit.accounts.rotate_key(by, endless_id, 0)
+    # It takes away, and gives what ends with it.
+    await kit.accounts.change_key(by, endless_id, KeyChange(name="x"))
+    await kit.accounts.change_key(by, endless_id, KeyChange(expires_at_ms=until))
+    await kit.accounts.create_key(by, KeySpec("x", [MANAGE], expires_at_ms=until))
+    rotated = await kit.accounts.rotate_key(by, mine_id, 0)
+    assert rotated.record.expires_at_ms == until
+
+
+async def test_the_secret_before_a_rotation_does_not_rotate_again(kit: Kit):
+    made = await kit.key(MANAGE)
+    key_id = made.record.key_id
+    now = await kit.accounts.rotate_key(OPERATOR, key_id, 60)
+    former = kit.registry.authenticate(made.text.encode())
+    with pytest.raises(Forbidden):
+        await kit.accounts.rotate_key(former, key_id, 0)
+    with pytest.raises(Forbidden):
+        await kit.accounts.create_key(former, KeySpec("x", [MANAGE]))
+    current = kit.registry.authenticate(now.text.encode())
+    await kit.accounts.rotate_key(current, key_id, 0)
+
+
+async def test_a_key_with_limits_gives_none_that_are_wider(kit: Kit):
+    limits = TenantLimits(connections=2, publishes_per_s=1)
+    mine = await kit.key(MANAGE, limits=limits)
+    free = await kit.key(MANAGE)
+    by = kit.registry.authenticate(mine.text.encode())
+    for wider in (TenantLimits(connections=2), TenantLimits(connections=3, publishes_per_s=1)):
+        with pytest.raises(Forbidden):
+            await kit.accounts.create_key(by, KeySpec("x", [MANAGE], limits=wider))
+        with pytest.raises(Forbidden):
+            await kit.accounts.change_key(by, mine.record.key_id, KeyChange(limits=wider))
+    with pytest.raises(Forbidden):
+        await kit.accounts.rotate_key(by, free.record.key_id, 0)
+    await kit.accounts.change_key(by, free.record.key_id, KeyChange(name="x"))
+    await kit.accounts.create_key(by, KeySpec("x", [MANAGE], limits=limits))
+    operator = await kit.key(Grant(scope="admin"), limits=limits)
+    by = kit.registry.authenticate(operator.text.encode())
+    await kit.accounts.create_key(by, KeySpec("x", [MANAGE]))
 
 
 async def test_a_key_of_another_tenant_cannot_be_changed_and_is_not_there(kit: Kit):

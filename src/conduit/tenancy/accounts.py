@@ -10,8 +10,9 @@ import msgspec
 from conduit.core.access import KeyRecord, TenantRecord
 from conduit.errors import Conflict, Forbidden, InvalidRequest, LimitReached
 from conduit.grants import Grant, check_grants, within
-from conduit.limits import NO_LIMITS, TenantLimits, check_limits
+from conduit.limits import KEY_LIMITS, NO_LIMITS, TenantLimits, check_limits
 from conduit.names import DEFAULT_TENANT, check_tenant, check_text
+from conduit.protocol.codec import format_time
 from conduit.redaction import MASK
 from conduit.storage.access import AccessStore
 from conduit.tenancy.keys import Choose, hash_of, make_key
@@ -81,10 +82,12 @@ class Accounts:
     # Keys -----------------------------------------------------------------------------------------
 
     async def create_key(self, by: Principal, spec: KeySpec) -> WithSecret:
-        """A key of the caller's tenant. It gives nothing that the caller does not have. Raises
-        InvalidRequest, Forbidden, LimitReached, Unavailable."""
+        """A key of the caller's tenant. It gives nothing that the caller does not have, for no longer, and
+        within its limits. Raises InvalidRequest, Forbidden, LimitReached, Unavailable."""
         grants = check_grants(spec.grants)
         _check_gives(by, grants)
+        _check_lasts(by, spec.expires_at_ms)
+        _check_bounds(by, spec.limits)
         if self._registry.key_count(by.tenant) >= KEYS_MAX_COUNT:
             raise LimitReached(f"the tenant has as many keys as it may: {KEYS_MAX_COUNT}")
         return await self.make_key(
@@ -120,10 +123,19 @@ class Accounts:
             given["grants"] = check_grants(given["grants"])
             _check_gives(by, given["grants"])
         self._check(given.get("name"), given.get("limits"), given.get("expires_at_ms"))
-        return await self._changed(by, key_id, lambda record: given)
+
+        def changes(record: KeyRecord) -> Mapping[str, Any]:
+            if not given.keys().isdisjoint(("grants", "expires_at_ms")):
+                _check_lasts(by, given.get("expires_at_ms", record.expires_at_ms))
+            if "limits" in given:
+                _check_bounds(by, given["limits"])
+            return given
+
+        return await self._changed(by, key_id, changes)
 
     async def rotate_key(self, by: Principal, key_id: str, overlap_s: float) -> WithSecret:
-        """A new secret; the one before is good for so long. An older one that still was is not any more."""
+        """A new secret; the one before is good for so long. An older one that still was is not any more.
+        Who has a secret for a while gets none that is good for longer. Raises as `change_key` does."""
         if not 0 <= overlap_s <= OVERLAP_MAX_S:
             raise InvalidRequest(f"overlap_s must be 0 to {OVERLAP_MAX_S}", field="overlap_s")
         new = make_key(self._choose, key_id)
@@ -131,6 +143,9 @@ class Accounts:
         until_ms = self._clock.wall_ms() + round(overlap_s * 1000)
 
         def rotated(record: KeyRecord) -> Mapping[str, Any]:
+            # Whoever has the new secret has all that the key is.
+            _check_lasts(by, record.expires_at_ms)
+            _check_bounds(by, record.limits)
             return {
                 "secret_hash": secret_hash,
                 "former_hash": record.secret_hash,
@@ -220,4 +235,27 @@ def _check_gives(by: Principal, grants: Sequence[Grant]) -> None:
             raise Forbidden(
                 f"the key or token does not give {grant.scope} with these topics: what it does not give, "
                 "it cannot give to others, or change"
+            )
+
+
+def _check_lasts(by: Principal, expires_at_ms: int | None) -> None:
+    """Nobody gives for longer than he has it himself: an end would be none."""
+    until_ms = by.expires_at_ms
+    if until_ms is not None and (expires_at_ms is None or expires_at_ms > until_ms):
+        raise Forbidden(
+            f"the key or secret that asks is good until {format_time(until_ms)}: it gives nothing that is "
+            "good for longer; give an expires_at that is not later, or use a key without an end"
+        )
+
+
+def _check_bounds(by: Principal, limits: TenantLimits) -> None:
+    """Nobody gives more than his own limits are. Those of an operator, who sets the tenants', bind nobody."""
+    if by.may("admin"):
+        return
+    for name in KEY_LIMITS:
+        own, given = getattr(by.limits, name), getattr(limits, name)
+        if own is not None and (given is None or given > own):
+            raise Forbidden(
+                f"the key that asks has {name} {own}: it gives no key a higher one, or none; give "
+                f"limits.{name} of {own} or less"
             )

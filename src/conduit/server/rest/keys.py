@@ -101,7 +101,9 @@ class ChangedKey(Body):
 
     def change(self, record: KeyRecord) -> KeyChange:
         """As the accounts take it, for a key that is so."""
-        change = KeyChange(limits=self.limits.over(record.limits))
+        change = KeyChange()
+        if "limits" in self.model_fields_set:
+            change.limits = self.limits.over(record.limits)
         if self.name is not None:
             change.name = self.name
         if self.scopes is not None:
