@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from conduit.broker.administer import views
@@ -293,3 +295,14 @@ async def test_deleting_is_204_and_then_all_is_404(api: Api):
     ):
         answer = await api.send(method, f"/api/subscriptions/s{path}", json=body)
         refused(answer, 404, "subscription_not_found")
+
+
+async def test_the_audit_log_has_how_many_positions_a_seek_had(api: Api):
+    await create(api, topic=">")
+    positions = {f"t{number}": {"seq": 1} for number in range(1_000)}
+    await api.post("/api/subscriptions/s/seek", {"start": {"positions": positions}})
+    (entry,) = await api.context.broker.store.audit_page(None, limit=9)
+    assert (entry.action, json.loads(entry.detail)) == (
+        "subscription.seek",
+        {"start": {"positions": 1_000}},
+    )

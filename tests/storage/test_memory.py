@@ -5,13 +5,15 @@ from itertools import islice
 import pytest
 
 from conduit.core.message import Redriven
+from conduit.storage.access import AuditLook
 from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadBounds, DeadFilter
-from conduit.storage.memory import MemoryStore, dead_letters, gone
+from conduit.storage.memory import MemoryStore, audit, dead_letters, gone
 from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids, Pile
 from conduit.storage.slices import SLICE_COUNT
 from tests.storage import given
 from tests.storage.given import KEEP_ALL, NOW_MS, TENANT, letters_count, listed
+from tests.storage.test_audit import entry
 
 
 async def turns(call) -> int:
@@ -336,3 +338,16 @@ def test_of_very_many_redriven_dead_letters_only_those_that_go_are_looked_at():
     assert list(islice(pile.going(is_left), 3)) == ["d009999", "d009997", "d009996"]
     assert len(asked) == 4
     assert list(pile.going(is_left))[-1] == "d009998"
+
+
+def test_a_tenant_that_does_much_takes_no_place_of_others_in_the_audit_log(monkeypatch):
+    monkeypatch.setattr(audit, "MAX_COUNT", 100)
+    monkeypatch.setattr(audit, "SLACK_COUNT", 10)
+    log = audit.Audit()
+    kept = [entry(NOW_MS + n, tenant="other") for n in range(20)]
+    log.add(kept)
+    for n in range(1_000):
+        log.add([entry(NOW_MS + 20 + n)])
+    assert log.page(AuditLook("other", 100, None)) == kept[::-1]
+    assert len(log.page(AuditLook(None, 1_000, None))) == len(log._by_id) <= 110
+    assert log.page(AuditLook("acme", 1, None))[0].at_ms == NOW_MS + 1_019

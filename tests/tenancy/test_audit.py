@@ -129,3 +129,13 @@ async def test_where_nothing_runs_and_the_store_fails_it_is_told_and_does_not_ra
     store.fails = False
     await log.done(OPERATOR, ORIGIN, "x", "second")
     assert [entry.target for entry in await store.entries()] == ["second", "first"]
+
+
+async def test_a_long_detail_is_cut_and_can_be_read(store, log):
+    await log.done(OPERATOR, ORIGIN, "key.create", "k", scopes=['"\\é'] * 5_000)
+    await log.done(OPERATOR, ORIGIN, "key.create", "k", name="x" * 2_000)
+    short, long = await store.entries()
+    assert json.loads(short.detail) == {"name": "x" * 2_000}
+    assert len(long.detail) <= audit.DETAIL_MAX_CHARS
+    assert json.loads(long.detail)["cut"].startswith('{"scopes": [')
+    assert json.loads(long.detail)["length"] > 50_000

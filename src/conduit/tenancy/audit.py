@@ -34,6 +34,9 @@ RETRY_INTERVAL_S = 1.0
 STORED_WITHIN_S = 2.0
 # Of what a caller chose and is repeated here.
 TARGET_MAX_CHARS = 255
+DETAIL_MAX_CHARS = 2_048
+# Of a detail that is longer: its beginning, as a text, which is at most doubled by being one.
+BEGINNING_MAX_CHARS = 1_000
 OTHERS = "others"
 
 logger = logging.getLogger(__name__)
@@ -140,7 +143,7 @@ class Audit:
             target=target[:TARGET_MAX_CHARS],
             address=origin.address,
             request_id=origin.request_id,
-            detail=json.dumps(detail),
+            detail=_short(json.dumps(detail)),
         )
         self._waiting.append(entry)
         return entry
@@ -199,3 +202,9 @@ class Audit:
         if not self._is_failing:
             self._is_failing = True
             logger.warning("the audit log cannot be written now: %s", error)
+
+
+def _short(detail: str) -> str:
+    if len(detail) <= DETAIL_MAX_CHARS:
+        return detail
+    return json.dumps({"cut": detail[:BEGINNING_MAX_CHARS], "length": len(detail)})

@@ -222,6 +222,8 @@ async def seek(
     moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
     if not body.dry_run:
         start = msgspec.to_builtins(body.start)
+        if isinstance(start, dict) and "positions" in start:
+            start["positions"] = len(start["positions"])
         await shared.audit.done(caller, origin, "subscription.seek", name, start=start)
     return reply(moved)
 

@@ -10,7 +10,7 @@ from conduit.core.access import AuditEntry
 from conduit.storage.access import AuditLook
 from conduit.storage.dead_letters import Found
 
-# The oldest go beyond it.
+# Beyond it the oldest go of the tenant that has most, or of all if none has many.
 MAX_COUNT = 100_000
 # Before it is looked whether there are too many, and at least so many go.
 SLACK_COUNT = 1_000
@@ -37,7 +37,7 @@ class Audit:
                 insort(self._all, entry, key=_place)
                 insort(self._of[entry.tenant], entry, key=_place)
         if len(self._all) > MAX_COUNT + SLACK_COUNT:
-            self._remove(len(self._all) - MAX_COUNT)
+            self._make_room(len(self._all) - MAX_COUNT)
 
     def page(self, look: AuditLook) -> Found[AuditEntry]:
         """See `AccessStore.audit_page`."""
@@ -66,6 +66,15 @@ class Audit:
         count = min(bisect_left(self._all, (before_ms, ""), key=_place), limit)
         self._remove(count)
         return count
+
+    def _make_room(self, count: int) -> None:
+        of_it = max(self._of.values(), key=len)
+        own = of_it[: min(count, len(of_it) // 2)]
+        del of_it[: len(own)]
+        for entry in own:
+            del self._by_id[entry.entry_id]
+        self._all = [entry for entry in self._all if entry.entry_id in self._by_id]
+        self._remove(count - len(own))
 
     def _remove(self, count: int) -> None:
         """The oldest of all, which are the oldest of their tenants."""
