@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from conduit.core.access import KeyRecord, TenantRecord
-from conduit.errors import Conflict, Forbidden, InvalidRequest, LimitReached
+from conduit.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    LimitReached,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
 from conduit.grants import Grant, check_grants, within
 from conduit.limits import KEY_LIMITS, NO_LIMITS, TenantLimits, check_limits
 from conduit.names import DEFAULT_TENANT, check_tenant, check_text
@@ -208,7 +215,7 @@ class Accounts:
         await self._store.tenant_create(
             TenantRecord(name=name, created_at_ms=now_ms, limits=limits)
         )
-        await self._registry.refresh()
+        await self._learn()
         return self._registry.tenant(name)
 
     async def change_tenant(self, name: str, limits: TenantLimits) -> TenantRecord:
@@ -216,7 +223,7 @@ class Accounts:
         check_limits(limits)
         self._registry.tenant(name)
         await self._store.tenant_update(name, limits)
-        await self._registry.refresh()
+        await self._learn()
         return self._registry.tenant(name)
 
     async def delete_tenant(self, name: str) -> None:
@@ -225,7 +232,16 @@ class Accounts:
             raise Forbidden(f"tenant {DEFAULT_TENANT!r} is always there")
         self._registry.tenant(name)
         await self._store.tenant_delete(name, self._clock.wall_ms())
-        await self._registry.refresh()
+        await self._learn()
+
+    async def _learn(self) -> None:
+        """What was done just now. Raises OutcomeUnknown: it was."""
+        try:
+            await self._registry.refresh()
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(
+                "the change is stored, and this server could not read it back: look whether it counts"
+            ) from error
 
 
 def _check_gives(by: Principal, grants: Sequence[Grant]) -> None:

@@ -10,14 +10,15 @@ import asyncio
 import json
 import logging
 from collections import deque
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 
 import msgspec
 from uuid_utils import uuid7
 
 from conduit.core.access import AuditEntry
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, OutcomeUnknown
 from conduit.storage.access import AccessStore
 from conduit.tenancy.principal import ANONYMOUS, Principal
 from conduit.tenancy.registry import WallClock
@@ -93,6 +94,19 @@ class Audit:
     ) -> None:
         """The same of what was done to a tenant."""
         await self._told(self._add(tenant, by.actor, origin, action, tenant, detail))
+
+    @asynccontextmanager
+    async def if_unsure(
+        self, by: Principal, origin: Origin, action: str, target: str, tenant: str | None = None
+    ) -> AsyncIterator[None]:
+        """Around what is to be done: if nobody knows whether it was, there is an entry that says so."""
+        try:
+            yield
+        except OutcomeUnknown:
+            detail: dict[str, object] = {"outcome": "unknown"}
+            told = by.tenant if tenant is None else tenant
+            await self._told(self._add(told, by.actor, origin, action, target, detail))
+            raise
 
     async def _told(self, entry: AuditEntry | None) -> None:
         if entry is None:

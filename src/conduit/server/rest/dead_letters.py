@@ -266,9 +266,10 @@ async def discard_many(shared: Shared, caller: Managing, origin: From, body: Dis
     if body.dry_run:
         done = await dead_letters.count(caller.tenant, which, before_id)
     else:
-        done = await dead_letters.discard_many(
-            caller.tenant, which, max_count=body.max_count, before_id=before_id
-        )
+        async with shared.audit.if_unsure(caller, origin, "dead_letter.discard", ""):
+            done = await dead_letters.discard_many(
+                caller.tenant, which, max_count=body.max_count, before_id=before_id
+            )
         said = body.model_dump(exclude_unset=True, exclude={"dry_run", "cursor"})
         said["discarded_count"] = done.discarded_count
         await shared.audit.done(caller, origin, "dead_letter.discard", "", **said)
@@ -312,7 +313,8 @@ async def discard_dead_letter(
     """Delete one dead letter for good."""
     if not caller.is_whole("manage"):
         await _own_letter(shared, caller, dead_id)
-    await shared.broker.dead_letters.discard(caller.tenant, dead_id)
+    async with shared.audit.if_unsure(caller, origin, "dead_letter.discard", dead_id):
+        await shared.broker.dead_letters.discard(caller.tenant, dead_id)
     await shared.audit.done(caller, origin, "dead_letter.discard", dead_id)
     return Response(status_code=204)
 
@@ -339,6 +341,7 @@ async def redrive(shared: Shared, caller: Managing, origin: From, dead_id: AnId)
     """
     if not caller.is_whole("manage"):
         await _own_letter(shared, caller, dead_id)
-    letter = await shared.broker.dead_letters.redrive(caller.tenant, dead_id)
+    async with shared.audit.if_unsure(caller, origin, "dead_letter.redrive", dead_id):
+        letter = await shared.broker.dead_letters.redrive(caller.tenant, dead_id)
     await shared.audit.done(caller, origin, "dead_letter.redrive", dead_id)
     return reply(show(letter))

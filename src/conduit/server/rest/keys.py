@@ -188,7 +188,8 @@ async def create_key(shared: Shared, caller: Managing, origin: From, body: NewKe
     if body.ttl_s is not None:
         expires_at_ms = shared.wall_ms() + max(1, round(body.ttl_s * 1000))
     spec = KeySpec(body.name, body.scopes, expires_at_ms, body.limits.over(NO_LIMITS))
-    made = await accounts.create_key(keeper(caller), spec)
+    async with shared.audit.if_unsure(caller, origin, "key.create", ""):
+        made = await accounts.create_key(keeper(caller), spec)
     await shared.audit.done(caller, origin, "key.create", made.record.key_id, **_told(made.record))
     return reply(KeyCreated(**fields(made.record), key=made.text), 201)
 
@@ -211,7 +212,8 @@ async def change_key(
     """Change a key; connections that use it have what it gives now within two seconds."""
     tenancy = required(shared)
     record = tenancy.registry.key(keeper(caller).tenant, key_id)
-    record = await tenancy.accounts.change_key(keeper(caller), key_id, body.change(record))
+    async with shared.audit.if_unsure(caller, origin, "key.change", key_id):
+        record = await tenancy.accounts.change_key(keeper(caller), key_id, body.change(record))
     await shared.audit.done(caller, origin, "key.change", key_id, **_told(record))
     return reply(KeyAnswer(**fields(record)))
 
@@ -226,7 +228,8 @@ async def rotate_key(
 ) -> Response:
     """Give a key a new secret. The one before is good for `overlap_s` more."""
     accounts = required(shared).accounts
-    made = await accounts.rotate_key(keeper(caller), key_id, body.overlap_s)
+    async with shared.audit.if_unsure(caller, origin, "key.rotate", key_id):
+        made = await accounts.rotate_key(keeper(caller), key_id, body.overlap_s)
     detail = {"overlap_s": body.overlap_s}
     await shared.audit.done(caller, origin, "key.rotate", key_id, **detail)
     return reply(KeyCreated(**fields(made.record), key=made.text))
@@ -239,7 +242,9 @@ async def rotate_key(
 )
 async def revoke_key(shared: Shared, caller: Managing, origin: From, key_id: KeyId) -> Response:
     """Revoke a key for good: it is refused at once, and its connections are closed within five seconds."""
-    record = await required(shared).accounts.revoke_key(keeper(caller), key_id)
+    accounts = required(shared).accounts
+    async with shared.audit.if_unsure(caller, origin, "key.revoke", key_id):
+        record = await accounts.revoke_key(keeper(caller), key_id)
     await shared.audit.done(caller, origin, "key.revoke", key_id)
     return reply(KeyAnswer(**fields(record)))
 

@@ -187,7 +187,8 @@ async def change_subscription(
 ) -> Response:
     """Change settings; what is in flight keeps its deadlines."""
     check_own(shared, caller, name)
-    view = await shared.broker.subscriptions.update(caller.tenant, name, body.given())
+    async with shared.audit.if_unsure(caller, origin, "subscription.change", name):
+        view = await shared.broker.subscriptions.update(caller.tenant, name, body.given())
     await shared.audit.done(caller, origin, "subscription.change", name, **body.given())
     return reply(show(view))
 
@@ -203,7 +204,8 @@ async def delete_subscription(
 ) -> Response:
     """Delete a subscription with its progress; its dead letters stay."""
     check_own(shared, caller, name)
-    await shared.broker.subscriptions.delete(caller.tenant, name)
+    async with shared.audit.if_unsure(caller, origin, "subscription.delete", name):
+        await shared.broker.subscriptions.delete(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.delete", name)
     return Response(status_code=204)
 
@@ -219,7 +221,8 @@ async def seek(
     """Move a subscription back or forth; what was unsettled is forgotten."""
     check_own(shared, caller, name)
     seek = shared.broker.subscriptions.seek
-    moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
+    async with shared.audit.if_unsure(caller, origin, "subscription.seek", name):
+        moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
     if not body.dry_run:
         start = msgspec.to_builtins(body.start)
         if isinstance(start, dict) and "positions" in start:
@@ -236,7 +239,8 @@ async def seek(
 async def pause(shared: Shared, caller: Managing, origin: From, name: SubscriptionName) -> Response:
     """Stop delivering; messages go on being kept."""
     check_own(shared, caller, name)
-    view = await shared.broker.subscriptions.pause(caller.tenant, name)
+    async with shared.audit.if_unsure(caller, origin, "subscription.pause", name):
+        view = await shared.broker.subscriptions.pause(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.pause", name)
     return reply(show(view))
 
@@ -251,6 +255,7 @@ async def resume(
 ) -> Response:
     """Deliver again."""
     check_own(shared, caller, name)
-    view = await shared.broker.subscriptions.resume(caller.tenant, name)
+    async with shared.audit.if_unsure(caller, origin, "subscription.resume", name):
+        view = await shared.broker.subscriptions.resume(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.resume", name)
     return reply(show(view))

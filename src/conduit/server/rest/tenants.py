@@ -72,7 +72,9 @@ async def create_tenant(
     shared: Shared, caller: Operating, origin: From, body: NewTenant
 ) -> Response:
     """Create a tenant."""
-    record = await required(shared).accounts.create_tenant(body.name, body.limits.over(NO_LIMITS))
+    given = body.limits.over(NO_LIMITS)
+    async with shared.audit.if_unsure(caller, origin, "tenant.create", body.name, body.name):
+        record = await required(shared).accounts.create_tenant(body.name, given)
     limits = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(record.name, caller, origin, "tenant.create", limits=limits)
     return reply(await show(shared, record), 201)
@@ -93,7 +95,8 @@ async def change_tenant(
     """Change a tenant's limits; they count at once."""
     tenancy = required(shared)
     limits = body.limits.over(tenancy.registry.tenant(name).limits)
-    record = await tenancy.accounts.change_tenant(name, limits)
+    async with shared.audit.if_unsure(caller, origin, "tenant.change", name, name):
+        record = await tenancy.accounts.change_tenant(name, limits)
     told = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(name, caller, origin, "tenant.change", limits=told)
     return reply(await show(shared, record))
@@ -109,6 +112,7 @@ async def delete_tenant(
     shared: Shared, caller: Operating, origin: From, name: TenantName
 ) -> Response:
     """Delete a tenant that has no topics and no subscriptions, with its keys and dead letters."""
-    await required(shared).accounts.delete_tenant(name)
+    async with shared.audit.if_unsure(caller, origin, "tenant.delete", name, name):
+        await required(shared).accounts.delete_tenant(name)
     await shared.audit.done_to(name, caller, origin, "tenant.delete")
     return Response(status_code=204)

@@ -131,6 +131,7 @@ async def change_topic(
 async def delete_topic(shared: Shared, caller: Managing, origin: From, name: TopicName) -> Response:
     """Delete a topic with its messages and disconnect its subscribers."""
     caller.check(("manage",), name)
-    await shared.broker.topics.delete(caller.tenant, name)
+    async with shared.audit.if_unsure(caller, origin, "topic.delete", name):
+        await shared.broker.topics.delete(caller.tenant, name)
     await shared.audit.done(caller, origin, "topic.delete", name)
     return Response(status_code=204)
