@@ -64,3 +64,11 @@ async def test_what_surely_was_not_done_is_not_in_it(guarded: Guarded, monkeypat
     path = f"/api/keys/{operator.record.key_id}"
     assert (await guarded.ask("DELETE", path, operator.text)).status == 503
     assert await entries(guarded) == []
+
+
+async def test_a_key_that_is_revoked_again_is_not_in_it_again(guarded: Guarded):
+    operator, other = await guarded.operator(), await guarded.key()
+    path = f"/api/keys/{other.record.key_id}"
+    for _ in range(2):
+        assert (await guarded.ask("DELETE", path, operator.text)).status == 200
+    assert [entry.action for entry in await entries(guarded)] == ["key.revoke"]

@@ -242,10 +242,12 @@ async def rotate_key(
 )
 async def revoke_key(shared: Shared, caller: Managing, origin: From, key_id: KeyId) -> Response:
     """Revoke a key for good: it is refused at once, and its connections are closed within five seconds."""
-    accounts = required(shared).accounts
+    tenancy = required(shared)
+    before = tenancy.registry.key(keeper(caller).tenant, key_id)
     async with shared.audit.if_unsure(caller, origin, "key.revoke", key_id):
-        record = await accounts.revoke_key(keeper(caller), key_id)
-    await shared.audit.done(caller, origin, "key.revoke", key_id)
+        record = await tenancy.accounts.revoke_key(keeper(caller), key_id)
+    if before.revoked_at_ms is None:
+        await shared.audit.done(caller, origin, "key.revoke", key_id)
     return reply(KeyAnswer(**fields(record)))
 
 
