@@ -72,3 +72,13 @@ async def test_a_key_that_is_revoked_again_is_not_in_it_again(guarded: Guarded):
     for _ in range(2):
         assert (await guarded.ask("DELETE", path, operator.text)).status == 200
     assert [entry.action for entry in await entries(guarded)] == ["key.revoke"]
+
+
+async def test_what_a_topic_keeps_is_in_it_when_that_is_changed(guarded: Guarded):
+    operator = await guarded.operator()
+    await guarded.ask("POST", "/api/topics", operator.text, {"name": "orders"})
+    change = {"retention": {"max_messages": 1}}
+    assert (await guarded.ask("PATCH", "/api/topics/orders", operator.text, change)).status == 200
+    (entry,) = await entries(guarded)
+    assert (entry.action, entry.target) == ("topic.change", "orders")
+    assert json.loads(entry.detail)["retention"]["max_messages"] == 1

@@ -116,13 +116,17 @@ async def get_topic(shared: Shared, caller: Reading, name: TopicName) -> Respons
 
 @router.patch("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
 async def change_topic(
-    shared: Shared, caller: Managing, name: TopicName, body: TopicChange
+    shared: Shared, caller: Managing, origin: From, name: TopicName, body: TopicChange
 ) -> Response:
     """Change what a topic keeps; takes effect within seconds."""
     caller.check(("manage",), name)
     topics = shared.broker.topics
     retention = body.retention.over(topics.get(caller.tenant, name).retention)
-    return reply(show(shared, await topics.update(caller.tenant, name, retention)))
+    async with shared.audit.if_unsure(caller, origin, "topic.change", name):
+        topic = await topics.update(caller.tenant, name, retention)
+    told = msgspec.to_builtins(retention)
+    await shared.audit.done(caller, origin, "topic.change", name, retention=told)
+    return reply(show(shared, topic))
 
 
 @router.delete(
