@@ -1,7 +1,14 @@
 import pytest
 
 from conduit.errors import ConduitError, InvalidRequest, LimitReached
-from conduit.server.head import HEADERS_MAX_COUNT, URL_MAX_BYTES, Head, Route, parse_head
+from conduit.server.head import (
+    HEADERS_MAX_COUNT,
+    URL_MAX_BYTES,
+    Head,
+    Route,
+    cut_credential,
+    parse_head,
+)
 
 PUBLISH = b"POST /api/publish HTTP/1.1\r\nHost: x\r\n"
 
@@ -220,3 +227,14 @@ def test_headers_and_url_are_bounded():
     with pytest.raises(LimitReached) as caught:
         parse_head(long % (b"a" * URL_MAX_BYTES))
     assert caught.value.code == "headers_too_large"
+
+
+@pytest.mark.parametrize("start", [b"", b"\r\n", b"\n", b"\n\r\n", b"\r\n\n\r\n"])
+def test_a_credential_that_stands_before_the_request_line_is_none(start):
+    raw = start + b"Authorization: Bearer k\r\nPOST /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    bare, credential = cut_credential(raw)
+    assert (bare, credential) == (raw, None)
+    with pytest.raises(InvalidRequest):
+        parse_head(bare)
+    behind = start + b"POST /a HTTP/1.1\r\nAuthorization: Bearer k\r\nHost: x\r\n\r\n"
+    assert cut_credential(behind) == (start + b"POST /a HTTP/1.1\r\nHost: x\r\n\r\n", b"k")

@@ -163,8 +163,8 @@ def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
 
     Raises InvalidRequest if there are two: of two servers in a row each could go by another one.
     """
-    # Behind the request line: empty lines may stand before it.
-    begin = len(raw) - len(raw.lstrip(b"\r\n")) if raw.startswith(b"\r\n") else 0
+    # Behind the request line: ends of lines may stand before it.
+    begin = len(raw) - len(raw.lstrip(b"\r\n"))
     found = _CREDENTIAL.search(raw, begin)
     if found is None:
         return raw, None
