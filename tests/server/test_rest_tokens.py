@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from conduit.errors import LimitReached
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
+from conduit.tenancy import ticketing
 from conduit.tenancy.accounts import KeyChange
 from tests.server.guarded import DEFAULT_KEY, WHOLE, Guarded, closed, heard, open_guarded, said
 from tests.server.port import TOPIC
@@ -211,3 +213,27 @@ async def test_a_tenant_that_has_the_name_of_one_that_is_gone_is_another(guarded
     assert (await guarded.ask("GET", "/api/whoami", made.json["token"])).status == 401
     socket = await guarded.socket(path=f"/ws?ticket={ticket.json['ticket']}")
     assert (await heard(socket))["code"] == "unauthenticated"
+
+
+async def test_unused_tickets_are_bounded_for_each_tenant_by_itself(guarded: Guarded, monkeypatch):
+    monkeypatch.setattr(ticketing, "UNUSED_MAX_COUNT", 3)
+    of = guarded.port.context.tenancy.ticketing
+    now_ms = 1_700_000_000_000
+    monkeypatch.setattr(guarded.port.broker.clock, "wall_ms", lambda: now_ms)
+    other = await guarded.key(by=await guarded.tenant("acme"))
+    one, another = (
+        guarded.registry.authenticate(key.text.encode()) for key in (await guarded.key(), other)
+    )
+    given = [(await of.give(one))[0] for _ in range(3)]
+    with pytest.raises(LimitReached):
+        await of.give(one)
+    await of.give(another)
+    await of.redeem(given[1].encode())
+    await of.give(one)
+    with pytest.raises(LimitReached):
+        await of.give(one)
+    now_ms += 60_000
+    for _ in range(3):
+        await of.give(one)
+    assert len(of._unused._ends) == 3
+    assert dict(of._unused._counts) == {"default": 3}

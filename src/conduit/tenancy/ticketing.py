@@ -5,14 +5,20 @@ No credential is kept, but what it was known by: so a ticket is worth what its m
 
 from __future__ import annotations
 
+from collections import Counter, OrderedDict
+
 import msgspec
 
-from conduit.errors import Forbidden
+from conduit.errors import Forbidden, LimitReached
 from conduit.tenancy.claims import Claims, refused
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry, WallClock
 from conduit.tenancy.tickets import Tickets
 from conduit.tenancy.verifier import TokenPrincipal, Verifier
+
+# Of one tenant, given by this server and not taken here yet: one tenant does not take the places of all.
+# Where others take them, it is how many it may give in the time that a ticket is good.
+UNUSED_MAX_COUNT = 5_000
 
 
 class _Maker(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,9 +45,17 @@ class Ticketing:
         self._verifier = verifier
         self._tickets = tickets
         self._clock = clock
+        self._unused = _Unused()
 
     async def give(self, caller: Principal) -> tuple[str, int]:
         """A ticket, and when it expires. Raises Forbidden, LimitReached, StoreUnavailable."""
+        now_ms = self._clock.wall_ms()
+        self._unused.forget_expired(now_ms)
+        if self._unused.count(caller.tenant) >= UNUSED_MAX_COUNT:
+            raise LimitReached(
+                f"the tenant has {UNUSED_MAX_COUNT} tickets that nobody has used: those that are not used "
+                "end within a minute"
+            )
         if isinstance(caller, TokenPrincipal):
             maker = _Maker(caller.tenant, claims=caller.claims)
         elif caller.key_id is None and caller is not self._registry.default:
@@ -49,12 +63,16 @@ class Ticketing:
         else:
             since_ms = self._registry.tenant(caller.tenant).created_at_ms
             maker = _Maker(caller.tenant, since_ms, caller.key_id, caller.proof)
-        return await self._tickets.give(msgspec.json.encode(maker), self._clock.wall_ms())
+        given = await self._tickets.give(msgspec.json.encode(maker), now_ms)
+        self._unused.add(caller.tenant, *given)
+        return given
 
     async def redeem(self, ticket: bytes) -> Principal:
         """Whose it is. Raises Unauthenticated, StoreUnavailable, and NotFound if the tenant is gone."""
         now_ms = self._clock.wall_ms()
-        maker = _maker(await self._tickets.take(ticket.decode("latin-1"), now_ms))
+        text = ticket.decode("latin-1")
+        maker = _maker(await self._tickets.take(text, now_ms))
+        self._unused.remove(text)
         if maker.claims is not None:
             return self._verifier.admitted(maker.claims, now_ms)
         if self._registry.tenant(maker.tenant).created_at_ms != maker.since_ms:
@@ -64,3 +82,38 @@ class Ticketing:
         if self._registry.default is None or maker.proof != self._registry.default.proof:
             raise refused()
         return self._registry.default
+
+
+class _Unused:
+    """Tickets by what is no secret, with their tenants and ends; and how many each tenant has. All are good
+    for as long, so the first end first."""
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[int, tuple[str, int]] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, tenant: str, ticket: str, expires_at_ms: int) -> None:
+        self._ends[hash(ticket)] = (tenant, expires_at_ms)
+        self._counts[tenant] += 1
+
+    def count(self, tenant: str) -> int:
+        return self._counts[tenant]
+
+    def remove(self, ticket: str) -> None:
+        """If it is one of them."""
+        self._remove(hash(ticket))
+
+    def forget_expired(self, now_ms: int) -> None:
+        while self._ends:
+            first = next(iter(self._ends))
+            if self._ends[first][1] > now_ms:
+                return
+            self._remove(first)
+
+    def _remove(self, key: int) -> None:
+        tenant, _ = self._ends.pop(key, (None, 0))
+        if tenant is None:
+            return
+        self._counts[tenant] -= 1
+        if not self._counts[tenant]:
+            del self._counts[tenant]
