@@ -1,10 +1,12 @@
+import errno
 import logging
+import os
 import sys
 
 import pytest
 
 from conduit.environment import load_settings
-from conduit.errors import ConfigError
+from conduit.errors import ConfigError, OutcomeUnknown, StoreUnavailable
 from conduit.server.first_key import FILE_NAME, offer_first_key, warn_of_open_keys
 from conduit.tenancy.opening import AuthOptions, open_tenancy
 from tests.tenancy.registered import running_kit
@@ -94,3 +96,32 @@ async def test_a_store_with_keys_whose_server_asks_for_none_is_told_of(
     await warn_of_open_keys(kit.store)
     assert "this store has 1 keys and" in caplog.text
     assert "ENABLE_AUTH is not set" in caplog.text
+
+
+async def test_a_full_disk_leaves_no_key_that_nobody_has(tenancy, tmp_path, monkeypatch):
+    def fails(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "key"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(ConfigError, match="No space left"):
+            await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), tenancy)
+    assert not tenancy.registry.has_keys
+    assert not path.exists()
+    await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), tenancy)
+    assert tenancy.registry.authenticate(path.read_bytes().strip()).may("admin")
+
+
+@pytest.mark.parametrize(("error", "stays"), [(StoreUnavailable, False), (OutcomeUnknown, True)])
+async def test_a_store_that_fails_leaves_no_file_unless_its_key_may_count(
+    tenancy, tmp_path, monkeypatch, error, stays
+):
+    async def fails(record, expected):
+        raise error("away")
+
+    monkeypatch.setattr(tenancy.accounts._store, "key_put", fails)
+    path = tmp_path / "key"
+    with pytest.raises(error):
+        await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=path), tenancy)
+    assert path.exists() == stays

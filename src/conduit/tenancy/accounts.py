@@ -101,11 +101,16 @@ class Accounts:
             by.tenant, by.actor, msgspec.structs.replace(spec, grants=grants)
         )
 
-    async def make_key(self, tenant: str, actor: str, spec: KeySpec) -> WithSecret:
-        """As `create_key`, for the server itself: with whatever rights."""
+    async def make_key(
+        self, tenant: str, actor: str, spec: KeySpec, keep: Callable[[str], None] | None = None
+    ) -> WithSecret:
+        """As `create_key`, for the server itself: with whatever rights. `keep` has the secret before the key
+        counts, and may raise."""
         now_ms = self._clock.wall_ms()
         self._check(spec.name, spec.limits, spec.expires_at_ms)
         new = make_key(self._choose)
+        if keep is not None:
+            keep(new.text)
         record = KeyRecord(
             key_id=new.key_id,
             tenant=tenant,

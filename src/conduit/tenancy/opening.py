@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from conduit.errors import ConfigError
+from conduit.errors import ConfigError, OutcomeUnknown
 from conduit.grants import Grant
 from conduit.identity_provider import IdentityProvider
 from conduit.names import DEFAULT_TENANT
@@ -141,18 +141,25 @@ async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[st
     Returns whether it was made. Raises OSError, before it is made."""
     if tenancy.registry.has_keys:
         return False
-    descriptor = None
-    if path is not None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    spec = KeySpec("first admin key", (Grant(scope="admin"),))
+    make_key = tenancy.accounts.make_key
+    if path is None:
+        show((await make_key(DEFAULT_TENANT, "server", spec)).text)
+        return True
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+    def keep(text: str) -> None:
+        os.write(descriptor, f"{text}\n".encode())
+        os.fsync(descriptor)
+
     try:
-        spec = KeySpec("first admin key", (Grant(scope="admin"),))
-        made = await tenancy.accounts.make_key(DEFAULT_TENANT, "server", spec)
-        if descriptor is None:
-            show(made.text)
-        else:
-            os.write(descriptor, f"{made.text}\n".encode())
-            os.fsync(descriptor)
+        await make_key(DEFAULT_TENANT, "server", spec, keep)
+    except OutcomeUnknown:
+        # The file may hold a key that counts.
+        raise
+    except Exception:
+        os.unlink(path)
+        raise
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        os.close(descriptor)
     return True
