@@ -369,3 +369,22 @@ async def test_what_the_store_was_told_is_known_when_the_server_stops():
         store.release()
         await stopping
         assert bench.broker.topics.find(T, "a") is not None
+
+
+async def test_the_store_makes_a_few_changes_of_a_tenants_topics_at_a_time():
+    few, store = catalog.TENANT_CHANGES_COUNT, SlowStore()
+    async with running_broker(store) as bench:
+        topics = bench.broker.topics
+        store.held.add("topic_create")
+        many = [begin(topics.create("large", f"t{n}")) for n in range(few + 6)]
+        await bench.rest()
+        assert len(store.waiting) == few
+        waiting = begin(topics.ensure("large", "late", Deadline(SOON_S)))
+        with pytest.raises(StoreUnavailable, match="nothing was changed"):
+            await waiting
+        other = begin(topics.create("small", "t"))
+        await bench.rest()
+        assert len(store.waiting) == few + 1
+        store.release()
+        await asyncio.gather(*many, other)
+        assert len(topics) == few + 7

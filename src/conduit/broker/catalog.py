@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from conduit.broker.allowances import Allowances
 from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, told
 from conduit.broker.clock import Clock
 from conduit.broker.topics import Topic, Topics
-from conduit.broker.waiting import Deadline
+from conduit.broker.waiting import Deadline, Slots
 from conduit.core.message import Retention, TopicRecord
 from conduit.errors import Conflict, LimitReached, OutcomeUnknown, Unavailable
 from conduit.names import check_topic, named
@@ -46,6 +47,9 @@ class TopicWatcher(Protocol):
 
 # How often a topic is made again that others delete meanwhile.
 ENSURE_TRIES_COUNT = 3
+# Changes of one tenant's topics that the store makes at a time: each is a commit of its own, and a publish of
+# another tenant may have to wait for all that the store was told before.
+TENANT_CHANGES_COUNT = 4
 
 
 class Catalog(Topics):
@@ -68,6 +72,8 @@ class Catalog(Topics):
         self._max_count = max_count
         # By (tenant, name): a name is never created while it is being deleted.
         self._changes = Changes()
+        # By tenant, as long as it has a change that is under way.
+        self._slots: WeakValueDictionary[str, Slots] = WeakValueDictionary()
         # Topics that the store is being told of: they count towards the limit.
         self._creating_count = 0
         self._learning = asyncio.Lock()
@@ -116,12 +122,13 @@ class Catalog(Topics):
         """Replace the retention, which takes effect with the next round of housekeeping."""
 
         async def update(change: Change) -> Topic:
-            topic = self.get(tenant, name)
-            change.is_told = True
-            await self._store.topic_update(topic.topic_id, retention)
-            topic.retention = retention
-            self._touch(topic)
-            return topic
+            async with self._slot(tenant):
+                topic = self.get(tenant, name)
+                change.is_told = True
+                await self._store.topic_update(topic.topic_id, retention)
+                topic.retention = retention
+                self._touch(topic)
+                return topic
 
         return await self._change(tenant, [name], update)
 
@@ -131,7 +138,9 @@ class Catalog(Topics):
         If the store refuses, everything is as before. Until it answers the name has no topic, and whoever
         follows it still does. Raises NotFound, Unavailable.
         """
-        await self._change(tenant, [name], lambda change: self._delete(change, tenant, name))
+        await self._change(
+            tenant, [name], lambda change: self._delete_in_turn(change, tenant, name)
+        )
 
     async def learn(self) -> None:
         """Know the topics that the store has, and no others: other nodes make and delete some too.
@@ -173,6 +182,10 @@ class Catalog(Topics):
 
         return await self._changes.make([(tenant, name) for name in names], change, deadline)
 
+    def _slot(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """While the store makes a change of the tenant's, in turn."""
+        return self._slots.setdefault(tenant, Slots(TENANT_CHANGES_COUNT)).taken(None)
+
     async def _learn_again(self) -> None:
         """Find out what became of a change: soon, and when it must be over."""
         for pause_s in LOOK_AGAIN_S:
@@ -184,24 +197,30 @@ class Catalog(Topics):
         if self.find(tenant, name) is not None:
             raise Conflict(f"topic {name!r} exists already", code="topic_exists", field="name")
         with self._creating(tenant, 1):
-            change.is_told = True
-            now_ms = self._clock.wall_ms()
-            try:
-                record = await self._store.topic_create(tenant, name, retention, now_ms)
-            except Conflict:
-                # Somebody else's, or ours from a call whose answer was lost.
-                await self.learn()
-                raise
+            async with self._slot(tenant):
+                record = await self._create_stored(change, tenant, name, retention)
         return self._know(record)
+
+    async def _create_stored(
+        self, change: Change, tenant: str, name: str, retention: Retention
+    ) -> TopicRecord:
+        change.is_told = True
+        try:
+            return await self._store.topic_create(tenant, name, retention, self._clock.wall_ms())
+        except Conflict:
+            # Somebody else's, or ours from a call whose answer was lost.
+            await self.learn()
+            raise
 
     async def _create_several(self, change: Change, tenant: str, names: Sequence[str]) -> None:
         """Those that the store does not have."""
         with self._creating(tenant, len(names)):
-            change.is_told = True
-            now_ms = self._clock.wall_ms()
-            records = await self._store.topics_create(
-                tenant, names, self._default_retention, now_ms
-            )
+            async with self._slot(tenant):
+                change.is_told = True
+                now_ms = self._clock.wall_ms()
+                records = await self._store.topics_create(
+                    tenant, names, self._default_retention, now_ms
+                )
         for record in records:
             self._know(record)
 
@@ -230,6 +249,10 @@ class Catalog(Topics):
             if topic is None:
                 raise
             return topic
+
+    async def _delete_in_turn(self, change: Change, tenant: str, name: str) -> None:
+        async with self._slot(tenant):
+            await self._delete(change, tenant, name)
 
     async def _delete(self, change: Change, tenant: str, name: str) -> None:
         topic = self.get(tenant, name)
