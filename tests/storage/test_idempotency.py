@@ -51,6 +51,25 @@ async def test_of_more_keys_than_may_be_known_the_topic_with_the_most_loses_its_
         assert [key.published_at_ms for key in found] == sorted(k.published_at_ms for k in found)
 
 
+async def test_of_more_keys_than_may_be_known_the_tenant_with_the_most_loses_some(store):
+    few = await given.topic(store, "few", "small")
+    await store.append([given.message(few.topic_id, idempotency_key=f"few {n}") for n in range(3)])
+    for n in range(6):
+        many = await given.topic(store, f"many{n}", "large")
+        at_ms = NOW_MS + 1 + n
+        keys_of_it = [f"many {n} {k}" for k in range(1 + n // 5)]
+        for key in keys_of_it:
+            new = given.message(many.topic_id, at_ms=at_ms, idempotency_key=key)
+            await store.append([new])
+    for limit, known in (
+        (9, ["few 0", "few 1", "few 2", *(f"many {n} 0" for n in range(5)), "many 5 1"]),
+        (6, ["few 0", "few 1", "few 2", "many 3 0", "many 4 0", "many 5 1"]),
+        (4, ["few 1", "few 2", "many 4 0", "many 5 1"]),
+    ):
+        found = await store.known_keys(0, limit)
+        assert sorted(key.key for key in found) == sorted(known)
+
+
 async def test_keys_older_than_all_that_are_looked_at_are_not_read(store, monkeypatch):
     few, many = await given.topic(store, "few"), await given.topic(store, "many")
     limit = 2

@@ -278,9 +278,9 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
     # Idempotency ----------------------------------------------------------------------------------
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        """Up to `limit` of the keys recorded at or after `since_ms`, oldest first. Of more, the topics that
-        have the most lose their oldest: see `storage/keys.py`. What it costs follows from `limit`, not from
-        how many there are."""
+        """Up to `limit` of the keys recorded at or after `since_ms`, oldest first. Of more, the tenants that
+        have the most lose some, and of their topics those with the most their oldest: see `storage/keys.py`.
+        What it costs follows from `limit`, not from how many there are."""
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         """Remove up to `limit` keys recorded before `before_ms`; returns how many."""

@@ -61,7 +61,7 @@ class Log:
 
     def __init__(self, max_messages: int, max_bytes: int, max_keys: int) -> None:
         self.topics: dict[int, Topic] = {}
-        self.keys = Keys(max_keys)
+        self.keys = Keys(max_keys, lambda topic_id: self.topics[topic_id].record.tenant)
         self._ids: dict[tuple[str, str], int] = {}
         self._places = Places()
         self._gone: deque[Messages] = deque()
@@ -100,11 +100,11 @@ class Log:
 
     def delete(self, topic_id: int) -> None:
         """Forget a topic and leave its messages to `purge`."""
-        topic = self.topics.pop(topic_id, None)
+        topic = self.topics.get(topic_id)
         if topic is not None:
-            del self._ids[topic.record.tenant, topic.record.name]
-            self._gone.append(topic.messages)
             self.keys.drop_topic(topic_id)
+            del self.topics[topic_id], self._ids[topic.record.tenant, topic.record.name]
+            self._gone.append(topic.messages)
             self._largest = [other for other in self._largest if other is not topic]
 
     # Messages -------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _NEWEST = "WHERE published_at_ms >= $1 ORDER BY published_at_ms DESC, seq DESC LIMIT $2"
 _KEY_COUNTS = f"""
-SELECT topic_id, count(*), min(published_at_ms)
+SELECT topic_id, count(*), min(published_at_ms), tenant
 FROM (SELECT topic_id, published_at_ms FROM conduit.idempotency_keys {_NEWEST}) AS k
-WHERE topic_id IN (SELECT topic_id FROM conduit.topics) GROUP BY topic_id
+JOIN conduit.topics USING (topic_id) GROUP BY topic_id, tenant
 """
 _KEYS = """
 SELECT topic_id, key, message_id, seq, published_at_ms, payload_hash FROM conduit.idempotency_keys
@@ -28,12 +28,15 @@ _NEWEST_KEYS = f"{_KEYS} {_NEWEST}"
 _KEYS_OF_TOPICS = f"{_KEYS} WHERE published_at_ms >= $1 AND topic_id = ANY ($2::bigint[])"
 
 
-async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[KnownKey]:
-    """See `Store.known_keys`."""
+async def known_keys(
+    connection: Connection, since_ms: int, limit: int
+) -> tuple[list[KnownKey], dict[int, str]]:
+    """See `Store.known_keys`; and whose each of their topics is."""
     looked_at = since_ms, limit * LOOKED_AT_TIMES
     async with scope.across(connection):
         counted = await connection.fetch(_KEY_COUNTS, *looked_at)
-    shares = Shares({row[0]: row[1] for row in counted}, limit)
+    tenants: dict[int, str] = {row[0]: row[3] for row in counted}
+    shares = Shares({row[0]: row[1] for row in counted}, tenants, limit)
     # A topic may have any number of keys that are older than all that are looked at.
     oldest_ms = min((row[2] for row in counted), default=since_ms)
     found: list[KnownKey] = []
@@ -45,7 +48,7 @@ async def known_keys(connection: Connection, since_ms: int, limit: int) -> list[
                 found += [_known_key(row) for row in part if shares.takes(row["topic_id"])]
                 if not shares.has_more:
                     break
-    return in_order(found, limit)
+    return in_order(found, limit), tenants
 
 
 def _known_key(row: asyncpg.Record) -> KnownKey:

@@ -191,8 +191,8 @@ class Shard:
 
     # Idempotency ----------------------------------------------------------------------------------
 
-    async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        """See `Store.known_keys`."""
+    async def known_keys(self, since_ms: int, limit: int) -> tuple[list[KnownKey], dict[int, str]]:
+        """See `Store.known_keys`; and whose each of their topics is."""
         return await self.database.ask(keys.known_keys, since_ms, limit)
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:

@@ -170,8 +170,12 @@ class PostgresStore(AccessCalls):
     # Idempotency ----------------------------------------------------------------------------------
 
     async def known_keys(self, since_ms: int, limit: int) -> list[KnownKey]:
-        found = await self._each([shard.known_keys(since_ms, limit) for shard in self._all])
-        return shared_out(in_order(found, len(found)), limit) if self.shards else found
+        each = await asyncio.gather(*(shard.known_keys(since_ms, limit) for shard in self._all))
+        if not self.shards:
+            return each[0][0]
+        found = [known for some, _ in each for known in some]
+        tenants = {topic_id: tenant for _, some in each for topic_id, tenant in some.items()}
+        return shared_out(in_order(found, len(found)), tenants, limit)
 
     async def forget_keys(self, before_ms: int, limit: int) -> int:
         return max(await asyncio.gather(*(s.forget_keys(before_ms, limit) for s in self._all)))

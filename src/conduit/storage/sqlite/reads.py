@@ -111,9 +111,9 @@ _last_stamps = Query(
 
 _NEWEST = "WHERE published_at_ms >= ? ORDER BY published_at_ms DESC, seq DESC LIMIT ?"
 _KEY_COUNTS = f"""
-SELECT topic_id, count(*), min(published_at_ms)
-FROM (SELECT topic_id, published_at_ms FROM idempotency_keys {_NEWEST})
-WHERE topic_id IN (SELECT topic_id FROM topics) GROUP BY topic_id
+SELECT topic_id, count(*), min(published_at_ms), tenant
+FROM (SELECT topic_id, published_at_ms FROM idempotency_keys {_NEWEST}) JOIN topics USING (topic_id)
+GROUP BY topic_id
 """
 _KEYS = "SELECT topic_id, key, message_id, seq, published_at_ms, payload_hash FROM idempotency_keys"
 _NEWEST_KEYS = f"{_KEYS} {_NEWEST}"
@@ -190,9 +190,10 @@ def known_keys(connection: apsw.Connection, since_ms: int, limit: int) -> list[K
     one JSON text takes longer."""
     looked_at = since_ms, limit * LOOKED_AT_TIMES
     counted = rows(connection, _KEY_COUNTS, looked_at)
-    shares = Shares({topic_id: count for topic_id, count, _ in counted}, limit)
+    tenants = {topic_id: tenant for topic_id, _, _, tenant in counted}
+    shares = Shares({topic_id: count for topic_id, count, *_ in counted}, tenants, limit)
     # A topic may have any number of keys that are older than all that are looked at.
-    oldest_ms = min((oldest_ms for _, _, oldest_ms in counted), default=since_ms)
+    oldest_ms = min((oldest_ms for _, _, oldest_ms, _ in counted), default=since_ms)
     found: list[KnownKey] = []
     for topic_id in shares.whole:
         found += map(_known_key, connection.execute(_KEYS_OF_A_TOPIC, (topic_id, oldest_ms)))
