@@ -8,6 +8,7 @@ from conduit.broker.administer.redrive_jobs import JOBS_RUNNING_MAX
 from conduit.core import pages
 from conduit.core.message import Retention
 from conduit.errors import LimitReached, StoreUnavailable
+from conduit.limits import TenantLimits
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
 from conduit.storage.base import Rule
@@ -159,6 +160,28 @@ async def test_it_is_shown_logged_and_counted_once(small: Bench, caplog):
     nack(connection, peer, 5, 8)
     await small.rest()
     assert small.broker.stats.full_count == 2
+
+
+async def test_a_tenant_at_its_limit_is_told_of_once_until_half_of_that_is_free(bench: Bench):
+    bench.broker.allowances.set_limits(T, TenantLimits(pending_retries=4))
+    connection, peer = await bench.subscribe("t", subscription="s")
+    await bench.publish_many("t", 4)
+    nack(connection, peer, 1, 4)
+    for seq in (1, 2, 3):
+        # There is room for one more, which waits then as well.
+        await bench.publish("t")
+        connection.verbs.ack(Ack(peer.of("message")[seq - 1]["message_id"]))
+        await bench.rest()
+        nack(connection, peer, seq + 4, seq + 4)
+        await bench.rest()
+    assert (peer.seqs[-1], bench.broker.stats.full_count) == (7, 1)
+    await bench.publish_many("t", 2)
+    for frame in peer.of("message")[3:5]:
+        connection.verbs.ack(Ack(frame["message_id"]))
+    await bench.rest()
+    nack(connection, peer, 8, 9)
+    await bench.publish("t")
+    assert (peer.seqs[-1], bench.broker.stats.full_count) == (9, 2)
 
 
 async def test_a_subscription_that_is_full_stays_so_over_a_restart():

@@ -35,6 +35,11 @@ class Pending(Tally):
         """Whether there are as many as there may be."""
         return self._max_count is not None and self.count >= self._max_count
 
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether there are no more than half of those that there may be."""
+        return self._max_count is None or self.count <= self._max_count // 2
+
     def add(self, change: int) -> None:
         """See `Tally.add`."""
         super().add(change)

@@ -177,7 +177,8 @@ class Group:
             self.allowance.deliveries.leave(self)
 
     def held_back(self, stats: Stats) -> None:
-        """Something new was not handed out because `is_full`: said once, until it was half empty."""
+        """Something new was not handed out because `is_full`: said once, until what was full is half
+        empty."""
         if not self._is_known_full:
             self._is_known_full = True
             stats.full_count += 1
@@ -259,8 +260,9 @@ class Group:
 
     def run(self) -> None:
         """Serve those who wait, in turn, at the end of the loop's turn."""
-        if self.pending.count < self._pending_max_count // 2:
-            self._is_known_full = False
+        if self._is_known_full and self.pending.count < self._pending_max_count // 2:
+            # Its own are few also while those of its tenant are as many as there may be.
+            self._is_known_full = not self.allowance.pending.is_half_empty
         for _ in range(SERVED_MAX_COUNT):
             if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
                 return
