@@ -4,6 +4,7 @@ import apsw
 
 from conduit.core.message import Progress
 from conduit.storage.base import Settled, Start
+from conduit.storage.dead_letters import DeadBounds
 from conduit.storage.sqlite import SqliteStore
 from tests.storage import given
 from tests.storage.given import TENANT
@@ -157,3 +158,29 @@ async def test_what_many_deleted_topics_have_left_is_removed_in_few_commits(tmp_
     assert await store.purge(1_000) == 0
     await store._db.writer.call(lambda connection: connection.set_commit_hook(None))
     await store.close()
+
+
+async def test_bounds_of_tenants_are_looked_at_once_each_when_dead_letters_are_trimmed(tmp_path):
+    """The writer does that again and again: twice the tenants are twice the steps, and not four times."""
+    store = SqliteStore(tmp_path / "log.db")
+    writing = Steps()
+    await store.open()
+    await store._db.writer.call(writing.watch)
+
+    def filled(connection: apsw.Connection, first: int, end: int) -> None:
+        with connection:
+            connection.executemany(
+                "INSERT INTO dead_tallies (tenant, subscription, topic, open_count, redriven_count, bytes)"
+                " VALUES (?, 's', '', 1, 0, 1)",
+                [(f"t{n}",) for n in range(first, end)],
+            )
+
+    counts: list[int] = []
+    for first, end in ((0, 500), (500, 1_000)):
+        await store._db.writer.call(filled, first, end)
+        bounds = DeadBounds(tenants={f"t{n}": 9 for n in range(end)})
+        writing.count = 0
+        assert await store.dead_trim(0, bounds, 100) == 0
+        counts.append(writing.count)
+    await store.close()
+    assert counts[1] < 3 * counts[0]
