@@ -15,7 +15,6 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import zip_longest
 from typing import ParamSpec, Protocol, TypeVar
 
 from conduit.errors import Unavailable
@@ -75,13 +74,21 @@ def _whose(work: Work) -> Hashable:
 
 
 def _in_turn(work: Iterable[Work]) -> Iterable[Work]:
-    """One of each tenant, then the next one of each."""
-    lines: dict[Hashable, list[Work]] = {}
+    """One of each tenant, then the next one of each. An item costs the same, whosever the others are."""
+    lines: dict[Hashable, deque[Work]] = {}
     for item in work:
-        lines.setdefault(_whose(item), []).append(item)
+        lines.setdefault(_whose(item), deque()).append(item)
     if len(lines) == 1:
         return work
-    return (item for items in zip_longest(*lines.values()) for item in items if item is not None)
+    return _one_of_each(deque(lines.values()))
+
+
+def _one_of_each(lines: deque[deque[Work]]) -> Iterator[Work]:
+    while lines:
+        line = lines.popleft()
+        yield line.popleft()
+        if line:
+            lines.append(line)
 
 
 def _and_then(steps: Iterator[object], told: Callable[[], object]) -> Iterator[object]:
