@@ -11,7 +11,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from conduit.cli.exits import Exit, exit_for
 from conduit.client import ApiError, AsyncConduit, attachment, renewal, resume
+from conduit.client.connection import Connection
+from conduit.protocol.frames import ClientFrame
 from tests.client.peer import Peer, answer, http_peer, peers, problem
 from tests.client.test_credential import KEY, in_turn
 from tests.client.test_publish import RECEIPT
@@ -289,3 +292,51 @@ async def test_a_subscribe_that_names_a_limit_is_told_with_it() -> None:
         with pytest.raises(ApiError) as raised:
             await client.subscribe("t", "s").__aenter__()
     assert raised.value.limit == "subscriptions"
+
+
+async def full(peer: Peer) -> None:
+    """As many connections as there may be."""
+    refusal = {"code": "limit_reached", "message": "no", "limit": "connections"}
+    await peer.send("error", **refusal)
+    await peer.close(1013)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_connection_too_many_is_told_with_its_limit_on_entering(
+    monkeypatch: pytest.MonkeyPatch, is_closed: bool
+) -> None:
+    send = Connection.send
+
+    async def send_later(connection: Connection, frame: ClientFrame) -> None:
+        await connection._socket.wait_closed()
+        await send(connection, frame)
+
+    if is_closed:
+        monkeypatch.setattr(Connection, "send", send_later)
+    async with peers(full) as url, AsyncConduit(url, api_key=KEY) as client:
+        with pytest.raises(ApiError) as raised:
+            await client.subscribe("t").__aenter__()
+    assert (raised.value.code, raised.value.limit) == ("limit_reached", "connections")
+    assert exit_for(raised.value) is Exit.LIMIT
+
+
+async def test_a_lost_connection_comes_again_when_its_own_place_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resume.Backoff, "failed", lambda *_: 0.0)
+
+    async def lost(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e")
+        peer.socket.transport.abort()
+
+    async def again(peer: Peer) -> None:
+        await peer.subscribed(seq=0, epoch="e", recovered=True)
+        await peer.deliver(1)
+        await peer.left(acks=True)
+
+    async with (
+        peers(lost, full, full, again) as url,
+        AsyncConduit(url, api_key=KEY) as client,
+        client.subscribe("t") as stream,
+    ):
+        assert await take(stream, 1) == [1]

@@ -77,7 +77,7 @@ async def test_connections_are_counted_from_their_signing_in_to_their_end(guarde
         await third.send(said(type="auth", token=made.text))
         refused = await heard(third)
         assert (refused["code"], refused["limit"]) == ("limit_reached", "connections")
-        assert await closed(third) == 4529
+        assert await closed(third) == 1013
     first.writer.close()
     allowance = guarded.port.broker.allowances.of("default")
     await guarded.port.until(lambda: allowance.connections.count == 1)

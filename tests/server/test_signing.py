@@ -6,6 +6,8 @@ import pytest
 
 from conduit.core.access import TenantRecord
 from conduit.grants import Grant
+from conduit.limits import TenantLimits
+from conduit.protocol.codes import CLOSE_TRY_LATER
 from conduit.server.signing import UNSIGNED_MAX_BYTES
 from conduit.tenancy.accounts import KeyChange
 from tests.server.guarded import WHOLE, Guarded, closed, heard, open_guarded, said
@@ -33,6 +35,18 @@ async def test_signed_in_by_the_upgrade(guarded: Guarded):
     await client.send(said(type="subscribe", topic=TOPIC))
     assert (await heard(client))["type"] == "subscribed"
     assert not len(guarded.port.context.unsigned)
+
+
+@pytest.mark.parametrize("is_upgrade", [True, False])
+async def test_a_connection_too_many_may_come_again(guarded: Guarded, is_upgrade: bool):
+    made = await guarded.key(limits=TenantLimits(connections=1))
+    first = await guarded.socket(made.text)
+    await first.send(said(type="heartbeat"))
+    await heard(first)
+    second = await guarded.socket(made.text if is_upgrade else "")
+    if not is_upgrade:
+        await second.send(said(type="auth", token=made.text))
+    assert await refused(second, "limit_reached") == CLOSE_TRY_LATER
 
 
 async def test_a_bad_key_in_the_upgrade_is_401(guarded: Guarded):

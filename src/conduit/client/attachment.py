@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -141,10 +142,12 @@ class Attachment:
         self._closing = self._told = None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                if secret is not None and self._credential.can_renew:
-                    # The answer says until when it is good.
-                    await connection.send(Auth(str(secret), AUTH_REF))
-                await connection.send(self._request(again))
+                # If it is closed by now, what was said before that is still to be read.
+                with contextlib.suppress(Closed):
+                    if secret is not None and self._credential.can_renew:
+                        # The answer says until when it is good.
+                        await connection.send(Auth(str(secret), AUTH_REF))
+                    await connection.send(self._request(again))
                 await self._subscribed(connection)
         except Closed as end:
             if end.code in _REFUSALS:
@@ -230,5 +233,9 @@ class Attachment:
                     self._positions.began(frame)
                 return
             if isinstance(frame, ErrorFrame):
-                raise api_error(frame)
+                error = api_error(frame)
+                # The place may be that of the connection before, of which the server does not know yet that
+                # it is lost.
+                error.retryable = error.retryable or error.limit == "connections"
+                raise error
             await self._take(frame)

@@ -23,7 +23,6 @@ from conduit.errors import (
 from conduit.protocol.codec import decode_client_frame, decode_ref, format_time, server_frame
 from conduit.protocol.codes import (
     CLOSE_FORBIDDEN,
-    CLOSE_OVER_LIMIT,
     CLOSE_TOO_BIG,
     CLOSE_TRY_LATER,
     CLOSE_UNAUTHENTICATED,
@@ -235,9 +234,8 @@ class SigningWebSocket(WatchedWebSocket):
 
 def close_code(error: ConduitError) -> int:
     """With which a socket is closed that may not be somebody's because of this."""
-    if isinstance(error, LimitReached):
-        return CLOSE_OVER_LIMIT
-    if isinstance(error, Unavailable):
+    # A connection that is too many may be let in when another one is gone.
+    if isinstance(error, LimitReached | Unavailable):
         return CLOSE_TRY_LATER
     return CLOSE_UNAUTHENTICATED if isinstance(error, Unauthenticated) else CLOSE_FORBIDDEN
 
