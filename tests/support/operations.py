@@ -111,8 +111,8 @@ OPERATIONS = (
     Operation("GET", "/ws", None, good=426),
     Operation("GET", "/metrics", ADMIN),
     Operation("GET", "/api/whoami", ANY),
-    Operation("GET", "/api/stats", ANY),
-    Operation("GET", "/api/stats/history", ANY),
+    Operation("GET", "/api/stats", MANAGE),
+    Operation("GET", "/api/stats/history", MANAGE),
     # Publishing
     Operation(
         "POST",

@@ -11,7 +11,7 @@ from pydantic import Field
 from conduit.broker.counts import Counts
 from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX, Sample, Stats
 from conduit.protocol.codec import format_time
-from conduit.server.rest.access import Anybody
+from conduit.server.rest.access import Managing
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.replies import answers, reply
 from conduit.tenancy.principal import Principal
@@ -90,7 +90,7 @@ def _is_of_node(shared: Shared, caller: Principal) -> bool:
 
 
 @router.get("", dependencies=[NO_QUERY], responses=answers(StatsAnswer))
-async def stats(shared: Shared, caller: Anybody) -> Response:
+async def stats(shared: Shared, caller: Managing) -> Response:
     """What is done now: by the node, or for the caller's tenant on it. To an operator that names none in
     `X-Conduit-Tenant`, by the node."""
     broker = shared.broker
@@ -124,7 +124,7 @@ async def stats(shared: Shared, caller: Anybody) -> Response:
 
 @router.get("/history", responses=answers(History))
 async def history(
-    shared: Shared, caller: Anybody, query: Annotated[HistoryQuery, Query()]
+    shared: Shared, caller: Managing, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Samples of the last hour, for charts: of the node, or of the caller's tenant since somebody asked."""
     is_of_node = _is_of_node(shared, caller)
