@@ -196,6 +196,17 @@ async def test_failed_sign_ins_are_counted_for_the_audit_log(guarded: Guarded):
     assert guarded.port.context.audit._failed == {"127.0.0.1": 2}
 
 
+async def test_who_is_refused_is_asked_about_again_on_the_same_connection(guarded: Guarded):
+    client = await guarded.port.connect()
+    text = publish(1, bearer("ck_live_x"))
+    for _ in range(3):
+        await client.send(text)
+        assert (await client.answer()).status == 401
+    await client.send(text * 2)
+    assert [(await client.answer()).status for _ in range(2)] == [401] * 2
+    assert guarded.port.context.audit._failed == {"127.0.0.1": 5}
+
+
 async def test_requests_in_a_row_are_somebodys_until_the_key_is_revoked(guarded: Guarded):
     made = await guarded.key()
     text = publish(1, bearer(made.text))

@@ -138,7 +138,8 @@ class Framer:
         self._last_size = -1
         if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
             self._use_up_to(stop)
-            if len(raw) <= KNOWN_HEAD_MAX_BYTES:
+            # Who is not known now may be soon: that is asked again.
+            if len(raw) <= KNOWN_HEAD_MAX_BYTES and caller.is_known:
                 self.last_head, self._last_raw, self._last_size = head, raw, stop - start
                 self.last_caller = caller
             return Request(head, caller, data[end:stop])
@@ -146,12 +147,12 @@ class Framer:
         return self._begin_body(head, caller)
 
     def _same_head(self, data: bytes, start: int) -> _Asked | None:
-        """The last head, if it comes again and who sent it is still known: so it is with those who pipeline,
-        and nothing is looked up."""
+        """The last head, if it comes again and who sent it may still come in: so it is with those who
+        pipeline, and nothing is looked up."""
         last, head, caller = self._last_raw, self.last_head, self.last_caller
         if not last or head is None or caller is None or not data.startswith(last, start):
             return None
-        if caller.is_over or not caller.is_known:
+        if caller.is_over:
             return None
         caller.is_used = True
         return last, head, caller
