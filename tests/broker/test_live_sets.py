@@ -173,3 +173,37 @@ async def test_sets_that_have_become_sparse_are_put_together(bench: Bench, small
     assert all(who.live_set in feed._sets for who in feed.live)
     await bench.publish("t")
     await bench.until(lambda: all(peer.seqs == [1] for _, peer in joined[::3]))
+
+
+async def test_of_much_a_part_is_written_in_one_go_and_others_are_served_in_between(
+    bench: Bench, monkeypatch
+):
+    monkeypatch.setattr(live, "WRITTEN_MAX_BYTES", 20_000)
+    monkeypatch.setattr(feeds, "WRITE_S", 1.0)
+    peers = [peer for _, peer in await many(bench, 10, ack="auto")]
+    await bench.broker.topics.create("other", "t")
+    connection = bench.broker.connect("other", other := Peer())
+    await connection.subscribe(Subscribe("t", ack="auto"))
+    # All of it is in one commit, and 2,000 bytes for each.
+    for _ in range(30):
+        publish(bench, T, "t", "x" * 700)
+    publish(bench, "other", "t")
+    await bench.until(lambda: bool(other.seqs))
+    assert all(len(peer.seqs) <= 4 for peer in peers)
+    await bench.until(lambda: all(len(peer.seqs) == 30 for peer in peers))
+    assert all(peer.seqs == list(range(1, 31)) for peer in peers)
+
+
+async def test_a_message_that_is_more_than_that_is_written_by_itself(bench: Bench, monkeypatch):
+    monkeypatch.setattr(live, "WRITTEN_MAX_BYTES", 1_000)
+    monkeypatch.setattr(feeds, "WRITE_S", 1.0)
+    peers = [peer for _, peer in await many(bench, 10, ack="auto")]
+    for _ in range(3):
+        publish(bench, T, "t", "x" * 700)
+    counts = []
+    while not counts or counts[-1] < 3:
+        await asyncio.sleep(0)
+        counts.append(len(peers[0].seqs))
+    # One at the end of what came, and one of what is in line.
+    assert max(after - before for before, after in pairwise(counts)) <= 2
+    await bench.until(lambda: all(peer.seqs == [1, 2, 3] for peer in peers))

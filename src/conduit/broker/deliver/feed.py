@@ -185,6 +185,10 @@ class Feed:
         tools.stats.delivered(entries, now, times)
         tools.turn.deferred_s += times * WRITE_S
 
+    def again(self, live: LiveSet) -> None:
+        """See `Tail.again`."""
+        self._tools.turn.later(live)
+
     def now(self) -> float:
         """See `Tail.now`."""
         return self._tools.clock.now()
