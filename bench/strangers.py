@@ -153,7 +153,7 @@ PUBLISHES = Attack(
 def _half_open() -> list[Attack]:
     """Connections that have begun, and do not go on."""
     silent = functools.partial(
-        Attack, unit="connections", then=Then.HOLD, opened_max=20_000, auth=True
+        Attack, unit="connections", then=Then.HOLD, opened_max=60_000, auth=True
     )
     return [
         silent(
