@@ -33,7 +33,10 @@ class Connection:
             raise ZeroDivisionError
 
 
-async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swept(caplog):
+async def test_a_fault_of_one_connection_does_not_keep_the_others_from_being_swept(
+    caplog, monkeypatch
+):
+    monkeypatch.setattr(serving, "SWEPT_MAX_S", 60.0)
     async with running_broker() as bench:
         context = Context(bench.broker, Limits())
         connections = [Connection(fails=number % 2 == 0) for number in range(10)]
@@ -49,6 +52,7 @@ async def test_of_very_many_connections_some_are_swept_in_each_turn_and_none_tha
     monkeypatch,
 ):
     monkeypatch.setattr(serving, "SWEPT_SLICE_COUNT", 3)
+    monkeypatch.setattr(serving, "SWEPT_MAX_S", 60.0)
     async with running_broker() as bench:
         context = Context(bench.broker, Limits())
         connections = [Connection() for _ in range(10)]
@@ -63,6 +67,22 @@ async def test_of_very_many_connections_some_are_swept_in_each_turn_and_none_tha
             await asyncio.sleep(0)
         assert gone.swept == []
         assert all(len(one.swept) == 1 for one in connections if one is not gone)
+
+
+async def test_those_that_take_long_to_be_swept_are_fewer_in_a_turn(monkeypatch):
+    monkeypatch.setattr(serving, "SWEPT_MAX_S", 0.0)
+    async with running_broker() as bench:
+        context = Context(bench.broker, Limits())
+        connections = [Connection() for _ in range(5)]
+        context.connections |= set(connections)
+        server = Server(context, stop_within_s=10)
+        server._sweep()
+        server._sweep_timer.cancel()
+        counts = []
+        for _ in range(5):
+            counts.append(sum(len(one.swept) for one in connections))
+            await asyncio.sleep(0)
+        assert counts == [1, 2, 3, 4, 5]
 
 
 async def test_who_was_accepted_last_is_told_to_leave_as_all_others_are(caplog):
