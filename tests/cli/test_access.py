@@ -120,6 +120,10 @@ def test_a_key_is_listed_and_shown_without_its_secret() -> None:
     assert rows[2][5] == "2026-01-01T00:00Z"
     result, _ = ok({"GET /api/keys/abcd1234": KEY}, "key", "show", "abcd1234", "-o", "table")
     assert "scopes          publish subscribe:orders.>\n" in result.stdout
+    rotated = KEY | {"rotating_until": "2026-01-01T00:00:00.000Z"}
+    for shown, text in ((rotating, "9999-01-01T00:00:00.000Z"), (rotated, "-")):
+        result, _ = ok({"GET /api/keys/x": shown}, "key", "show", "x", "-o", "table")
+        assert f"rotating until  {text}\n" in result.stdout
     assert "limits          connections 3\n" in result.stdout
 
 
@@ -242,6 +246,40 @@ def test_whose_entries_they_are_is_said_where_there_are_several() -> None:
         "TENANT",
         "default",
         "acme",
+    ]
+
+
+KEY_MADE = ENTRY | {
+    "action": "key.create",
+    "tenant": "acme",
+    "detail": {
+        "name": "app",
+        "scopes": [{"scope": "publish", "topics": ["orders.*"]}, {"scope": "manage"}],
+        "limits": {"connections": 2},
+        "expires_at": None,
+    },
+}
+MADE_TEXT = 'name=app scopes=publish:orders.* manage limits={"connections":2} expires_at=null'
+
+
+def test_what_an_entry_knows_of_a_key_is_spelled_as_its_options_are() -> None:
+    result, _ = ok(
+        {"GET /api/audit": {"entries": [KEY_MADE], "next": None}}, "audit", "-o", "table"
+    )
+    assert MADE_TEXT in result.stdout
+    unknown = KEY_MADE | {"detail": {"scopes": [{"scope": "fly"}]}}
+    result, _ = ok({"GET /api/audit": {"entries": [unknown], "next": None}}, "audit", "-o", "table")
+    assert 'scopes=[{"scope":"fly"}]' in result.stdout
+
+
+def test_entries_that_are_followed_say_whose_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conduit.cli.audit.POLL_S", 0.0)
+    page = {"entries": [KEY_MADE, ENTRY | {"id": "e0"}], "next": None}
+    end = (500, {"code": "internal", "detail": "the end of the test"})
+    result, _ = run({"GET /api/audit": [page, end]}, "audit", "-f", "-o", "table")
+    assert result.stdout.splitlines() == [
+        f"{ENTRY['at']} topic.delete orders by key:abcd1234 from 127.0.0.1 (messages=3)",
+        f"{ENTRY['at']} key.create orders of tenant 'acme' by key:abcd1234 from 127.0.0.1 ({MADE_TEXT})",
     ]
 
 

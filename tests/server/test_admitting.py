@@ -158,3 +158,10 @@ async def test_limits_that_a_tenant_gets_later_hold_for_an_operator_that_acts_in
     assert (await guarded.ask(*ask)).status == 200
     await guarded.accounts.change_tenant("acme", TenantLimits(publishes_per_s=1))
     assert [(await guarded.ask(*ask)).status for _ in range(3)][-1] == 429
+
+
+async def test_a_name_that_is_empty_is_refused_in_plain_words(guarded: Guarded):
+    operator = await guarded.operator()
+    body = {"name": "", "scopes": [{"scope": "publish"}]}
+    refused = (await guarded.ask("POST", "/api/keys", operator.text, body)).json
+    assert (refused["field"], refused["detail"]) == ("name", "name must have at least 1 character")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from conduit.cli.output import (
     spelled_pairs,
     with_output,
 )
+from conduit.cli.rights import grants_of, scopes_text
 from conduit.cli.server import Server
 from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import TIME
+from conduit.names import of_tenant
 
 if TYPE_CHECKING:
     from conduit.client import AsyncConduit, AuditEntry
@@ -91,12 +94,31 @@ async def _follow(
 
 def _line(entry: AuditEntry) -> str:
     """An entry for people who see one after the other."""
-    words = [entry.at, entry.action, entry.target or "-", "by", entry.actor]
+    target = f"{entry.target or '-'}{of_tenant(entry.tenant)}"
+    words = [entry.at, entry.action, target, "by", entry.actor]
     if entry.address:
         words += ["from", entry.address]
-    if entry.detail:
-        words.append(f"({spelled_pairs(entry.detail)})")
+    if (detail := _detail(entry)) is not None:
+        words.append(f"({detail})")
     return printable(" ".join(words))
+
+
+def _detail(entry: AuditEntry) -> str | None:
+    """What is known beside: scopes as `key ls` shows them, and what else is no text as JSON."""
+    return spelled_pairs({name: _spelled(name, value) for name, value in entry.detail.items()})
+
+
+def _spelled(name: str, value: object) -> str:
+    # Not on top: `conduit --help` does without.
+    from msgspec import ValidationError
+
+    if isinstance(value, str):
+        return value
+    if name == "scopes" and isinstance(value, list):
+        # Of a newer server they may be others than are known here.
+        with suppress(ValidationError):
+            return scopes_text(grants_of(value))
+    return json_text(value)
 
 
 _COLUMNS: Columns[AuditEntry] = {
@@ -105,7 +127,7 @@ _COLUMNS: Columns[AuditEntry] = {
     "TARGET": lambda entry: entry.target,
     "ACTOR": lambda entry: entry.actor,
     "ADDRESS": lambda entry: entry.address,
-    "DETAIL": lambda entry: spelled_pairs(entry.detail),
+    "DETAIL": _detail,
 }
 
 _COLUMNS_OF_MANY: Columns[AuditEntry] = {**_COLUMNS, "TENANT": lambda entry: entry.tenant}

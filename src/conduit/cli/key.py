@@ -175,9 +175,13 @@ def _state(key: Key) -> str:
         return "revoked"
     if key.expires_at is not None and datetime.fromisoformat(key.expires_at) <= now:
         return "expired"
-    if key.rotating_until is not None and datetime.fromisoformat(key.rotating_until) > now:
-        return "rotating"
-    return "active"
+    return "active" if _rotating_until(key) is None else "rotating"
+
+
+def _rotating_until(key: Key) -> str | None:
+    """Until when the former secret is good, if it still is."""
+    until = key.rotating_until
+    return until if until and datetime.fromisoformat(until) > datetime.now(UTC) else None
 
 
 def _minute(moment: str | None) -> str | None:
@@ -206,5 +210,5 @@ _FIELDS: Columns[Key] = {
     "expires": lambda key: key.expires_at,
     "last used": lambda key: key.last_used_at,
     "revoked": lambda key: key.revoked_at,
-    "rotating until": lambda key: key.rotating_until,
+    "rotating until": _rotating_until,
 }

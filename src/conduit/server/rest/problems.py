@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ from conduit.server.rest.inputs import UNKNOWN_FIELD
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 _PUBLISHES = frozenset({"/api/publish", "/api/publish/batch"})
+# How pydantic begins: "Input should be", "String should have".
+_SHOULD = re.compile(r"^[A-Z][a-z]+ should ")
 _NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
 
@@ -123,6 +126,6 @@ def refusal(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         return InvalidRequest(f"{field} is missing", field=field)
     if found["type"] in _NOT_AN_OBJECT:
         return InvalidRequest(f"{field or 'the body'} must be a JSON object", field=field or None)
-    text = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    text = text.replace("should be", "must be")
+    text = _SHOULD.sub("must ", found["msg"].removeprefix("Value error, "))
+    text = text.removeprefix("Input ").replace("should be", "must be")
     return InvalidRequest(f"{field or 'the body'} {text}", field=field or None)
