@@ -93,6 +93,7 @@ def test_a_grant_is_within_others_if_it_gives_nothing_more(narrow, wide, is_with
         ([Grant(scope="publish"), Grant(scope="publish", topics=())], "scopes.1.topics"),
         ([Grant(scope="publish", topics=("a..b",))], "scopes.0.topics"),
         ([Grant(scope="publish", topics=("a",) * (PATTERNS_MAX_COUNT + 1))], "scopes.0.topics"),
+        ([Grant(scope="publish", topics=("a",) * PATTERNS_MAX_COUNT)] * 3, "scopes"),
         ([Grant(scope="publish", subscriptions=("s",))], "scopes.0.subscriptions"),
         ([Grant(scope="subscribe", subscriptions=("s\0",))], "scopes.0.subscriptions"),
     ],

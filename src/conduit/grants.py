@@ -6,6 +6,7 @@ A grant is a scope with patterns. The same records are on the wire, in the store
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
 import msgspec
@@ -18,6 +19,10 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 # Of one credential. Each publish may be compared with all of them.
 GRANTS_MAX_COUNT = 8
 PATTERNS_MAX_COUNT = 32
+# In all grants of one credential: where one gives rights to another each is compared with each, at once.
+ALL_PATTERNS_MAX_COUNT = 64
+# Patterns that are kept taken apart; a few of the longest take 5 KB each.
+_SPLIT_MAX_COUNT = 1_024
 
 _ONE, _REST = "*", ">"
 
@@ -64,6 +69,11 @@ def check_grants(grants: Sequence[Grant], field: str = "scopes") -> tuple[Grant,
         _check_patterns(grant.topics, f"{at}.topics")
         for name in _counted(grant.subscriptions, f"{at}.subscriptions"):
             check_text(name, f"{at}.subscriptions", NAME_LENGTH_MAX)
+    count = sum(len(each.topics or ()) + len(each.subscriptions or ()) for each in grants)
+    if count > ALL_PATTERNS_MAX_COUNT:
+        raise InvalidRequest(
+            f"{field} may have {ALL_PATTERNS_MAX_COUNT} patterns in all", field=field
+        )
     return tuple(grants)
 
 
@@ -85,20 +95,24 @@ def covers(wide: str, narrow: str) -> bool:
     """
     if wide in (narrow, _REST):
         return True
-    outer, inner = wide.split("."), narrow.split(".")
+    outer, inner = _split(wide), _split(narrow)
     if outer[-1] == _REST:
-        outer.pop()
+        outer = outer[:-1]
         if len(inner) <= len(outer):
             return False
         # What `>` stands for may be anything, and at least one token: `inner` may end with one of its own.
-        del inner[len(outer) :]
     elif len(inner) != len(outer):
         return False
-    # A `>` among these stands for more than one token, which neither `*` nor a token does.
-    return all(
-        want == token or (want == _ONE and token != _REST)
-        for want, token in zip(outer, inner, strict=True)
-    )
+    for want, token in zip(outer, inner, strict=False):
+        # A `>` among these stands for more than one token, which neither `*` nor a token does.
+        if want != token and (want != _ONE or token == _REST):
+            return False
+    return True
+
+
+@lru_cache(_SPLIT_MAX_COUNT)
+def _split(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split("."))
 
 
 def covered(patterns: Iterable[str] | None, narrow: str) -> bool:

@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from conduit.broker.attach.connection import Connection
 from conduit.core.access import TenantRecord
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.protocol.codes import CLOSE_TRY_LATER
 from conduit.server.signing import UNSIGNED_MAX_BYTES
 from conduit.tenancy.accounts import KeyChange
+from conduit.tenancy.principal import Principal
 from tests.server.guarded import WHOLE, Guarded, closed, heard, open_guarded, said
 from tests.server.peer import TEXT, frame
 from tests.server.port import TOPIC
@@ -163,6 +165,34 @@ async def test_a_change_that_takes_nothing_away_is_not_noticed(guarded: Guarded)
     assert (await heard(client))["code"] == "forbidden"
 
 
+async def test_rights_that_are_as_they_were_are_not_compared_again(guarded: Guarded, monkeypatch):
+    asked = []
+    may_subscribe = Principal.may_subscribe
+
+    def counted(self, topic, subscription):
+        asked.append(topic)
+        return may_subscribe(self, topic, subscription)
+
+    monkeypatch.setattr(Principal, "may_subscribe", counted)
+    until_ms = guarded.port.broker.clock.wall_ms() + 60_000
+    made = await guarded.key(*WHOLE, expires_at_ms=until_ms)
+    client = await guarded.socket(made.text)
+    topics = [f"{TOPIC}{number}" for number in range(5)]
+    for topic in topics:
+        await client.send(said(type="subscribe", topic=f"{topic}.>"))
+        assert (await heard(client))["type"] == "subscribed"
+    for _ in range(5):
+        guarded.check(guarded.port.context.now())
+    await client.send(said(type="auth", token=made.text))
+    assert (await heard(client))["type"] == "authenticated"
+    # Once each, when it was asked for.
+    assert asked == [f"{topic}.>" for topic in topics]
+    await guarded.accounts.change_key(OPERATOR, made.record.key_id, KeyChange(name="x"))
+    for _ in range(5):
+        guarded.check(guarded.port.context.now())
+    assert len(asked) == 2 * len(topics)
+
+
 async def test_a_change_that_takes_away_what_is_subscribed_to_closes(guarded: Guarded):
     made = await guarded.key()
     client = await guarded.socket(made.text)
@@ -171,6 +201,23 @@ async def test_a_change_that_takes_away_what_is_subscribed_to_closes(guarded: Gu
     change = KeyChange(grants=[Grant(scope="subscribe", topics=("other",))])
     await guarded.accounts.change_key(OPERATOR, made.record.key_id, change)
     guarded.check(guarded.port.context.now())
+    assert await refused(client, "forbidden") == 4503
+
+
+async def test_a_change_during_a_subscribe_counts_for_it(guarded: Guarded, monkeypatch):
+    made = await guarded.key()
+    client = await guarded.socket(made.text)
+    change = KeyChange(grants=[Grant(scope="subscribe", topics=("other",))])
+    subscribe = Connection.subscribe
+
+    async def overtaken(self, asked):
+        await guarded.accounts.change_key(OPERATOR, made.record.key_id, change)
+        guarded.check(guarded.port.context.now())
+        await subscribe(self, asked)
+
+    monkeypatch.setattr(Connection, "subscribe", overtaken)
+    await client.send(said(type="subscribe", topic=TOPIC))
+    assert (await heard(client))["type"] == "subscribed"
     assert await refused(client, "forbidden") == 4503
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.errors import Forbidden, InvalidRequest, Unauthenticated
-from conduit.grants import Grant
-from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES, TOKEN_PATTERNS_MAX_COUNT
+from conduit.grants import ALL_PATTERNS_MAX_COUNT, Grant
+from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES
 from conduit.tenancy.tokens import Tokens
 from tests.tenancy.kit import NOW_MS, NOW_S, encoded, refuses
 from tests.tenancy.own import ALL, DAY_S, HEADER, PEPPER, SECRET, everything, made, wanted
@@ -197,7 +197,7 @@ def test_a_token_that_names_no_durable_subscription_may_use_none():
 
 
 def test_a_token_that_would_be_too_large_is_not_made():
-    half = TOKEN_PATTERNS_MAX_COUNT // 2
+    half = ALL_PATTERNS_MAX_COUNT // 2
     topics = tuple(f"{at:0>100}" for at in range(half))
     both = [Grant(scope=scope, topics=topics) for scope in ("publish", "manage")]
     with pytest.raises(InvalidRequest, match="fewer") as refused:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -241,9 +241,9 @@ class Session(SigningWebSocket):
         self._pause()
         loop = asyncio.get_running_loop()
         begun = connection.subscribe(frame)
-        self._subscribing = loop.create_task(self._subscribed(frame.ref, begun))
+        self._subscribing = loop.create_task(self._subscribed(caller, frame.ref, begun))
 
-    async def _subscribed(self, ref: str | None, begun: Coroutine[Any, Any, None]) -> None:
+    async def _subscribed(self, caller: Principal, ref: str | None, begun: Awaitable[None]) -> None:
         try:
             await begun
         except ConduitError as error:
@@ -252,7 +252,7 @@ class Session(SigningWebSocket):
             self._refuse(ref, None, StateError.of(error))
         self._subscribing = None
         # The rights that it was begun with may be others by now.
-        self.look_again()
+        self.look_again(caller)
         while self._kept and self._subscribing is None:
             self._handle(self._kept.popleft())
         self._resume()

@@ -103,7 +103,7 @@ class SigningWebSocket(WatchedWebSocket):
                 self._context.closings.count("auth", self._transport)
                 self.refuse(Unauthenticated("no auth frame came in time"), CLOSE_UNAUTHENTICATED)
         elif caller.is_bounded:
-            self.look_again()
+            self.look_again(caller)
 
     def on_growing(self) -> None:
         """See `WebSocket.on_growing`."""
@@ -155,7 +155,7 @@ class SigningWebSocket(WatchedWebSocket):
         """A newer credential. Raises ConduitError; then the one before counts."""
         again = self._context.gate.refreshed(caller, _bytes_of(frame.token), self._transport)
         self._caller = again
-        self.look_again()
+        self.look_again(caller)
         self._welcome(again, frame.ref)
 
     def _welcome(self, caller: Principal, ref: str | None) -> None:
@@ -207,13 +207,18 @@ class SigningWebSocket(WatchedWebSocket):
             self._caller = caller
         return caller
 
-    def look_again(self) -> None:
-        """The credential may have changed, or its time be over: go on with what it gives now, or end."""
-        if self._caller is None:
+    def look_again(self, allowed: Principal) -> None:
+        """The credential may have changed, or its time be over: go on with what it gives now, or end.
+
+        `allowed`: who may do all that the connection does. What that one may do never changes, so that only
+        another one is asked for each subscription."""
+        caller = self._caller
+        if caller is None:
             return
         try:
-            self.rightful(self._caller)
-            if not self.may_go_on(self._caller):
+            # One that is new by now has been asked.
+            is_asked = self.rightful(caller) is not caller
+            if not is_asked and caller is not allowed and not self.may_go_on(caller):
                 raise Forbidden("the key or token gives no more what this connection does")
         except Unauthenticated:
             self.refuse(Unauthenticated(NOT_KNOWN), CLOSE_UNAUTHENTICATED)

@@ -13,8 +13,6 @@ from conduit.tenancy.principal import NOT_KNOWN
 
 # A credential that is longer is none.
 CREDENTIAL_MAX_BYTES = 8_192
-# In all grants of a token: each is compared with all of those of the key, at once.
-TOKEN_PATTERNS_MAX_COUNT = 64
 SUBJECT_MAX_CHARS = 255
 
 
@@ -88,12 +86,6 @@ def check_token_grants(grants: Sequence[Grant], field: str = "scopes") -> tuple[
     for index, grant in enumerate(checked):
         if grant.scope == "admin":
             raise InvalidRequest("a token cannot have admin", field=f"{field}.{index}.scope")
-    count = sum(len(each.topics or ()) + len(each.subscriptions or ()) for each in checked)
-    if count > TOKEN_PATTERNS_MAX_COUNT:
-        raise InvalidRequest(
-            f"the scopes of a token may have {TOKEN_PATTERNS_MAX_COUNT} patterns in all",
-            field=field,
-        )
     return checked
 
 
