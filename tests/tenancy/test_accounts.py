@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from conduit.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from conduit.grants import Grant
@@ -155,6 +156,16 @@ async def test_of_changes_at_once_none_is_lost(kit: Kit):
     record = kit.registry.key("default", key_id)
     assert (record.name, record.limits.connections) == ("new", 1)
     assert record.former_hash == made.record.secret_hash
+
+
+async def test_of_changes_of_limits_at_once_none_is_lost(kit: Kit):
+    key_id = (await kit.key()).record.key_id
+    elsewhere = another(kit)
+    await elsewhere.registry.refresh()
+    for server, name in ((kit, "publishes_per_s"), (elsewhere, "connections")):
+        change = KeyChange(limits=lambda was, name=name: replace(was, **{name: 1}))
+        record = await server.accounts.change_key(OPERATOR, key_id, change)
+    assert record.limits == TenantLimits(publishes_per_s=1, connections=1)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ Changes = Callable[[KeyRecord], Mapping[str, Any]]
 """Fields of a key that are to be others, from what it is."""
 
 
+Over = Callable[[TenantLimits], TenantLimits]
+"""Limits that are to be others, from what they are."""
+
+
 class WithSecret(NamedTuple):
     """A key, and its secret, which is shown and not kept."""
 
@@ -66,7 +70,8 @@ class KeyChange(msgspec.Struct):
     name: str | msgspec.UnsetType = msgspec.UNSET
     grants: Sequence[Grant] | msgspec.UnsetType = msgspec.UNSET
     expires_at_ms: int | msgspec.UnsetType | None = msgspec.UNSET
-    limits: TenantLimits | msgspec.UnsetType = msgspec.UNSET
+    limits: TenantLimits | Over | msgspec.UnsetType = msgspec.UNSET
+    """All of them; or what they become, of what they are then: other changes may come at the same time."""
 
 
 class Accounts:
@@ -134,14 +139,18 @@ class Accounts:
         if "grants" in given:
             given["grants"] = check_grants(given["grants"])
             _check_gives(by, given["grants"])
-        self._check(given.get("name"), given.get("limits"), given.get("expires_at_ms"))
+        self._check(given.get("name"), None, given.get("expires_at_ms"))
 
         def changes(record: KeyRecord) -> Mapping[str, Any]:
             if not given.keys().isdisjoint(("grants", "expires_at_ms")):
                 _check_lasts(by, given.get("expires_at_ms", record.expires_at_ms))
-            if "limits" in given:
-                _check_bounds(by, given["limits"])
-            return given
+            if "limits" not in given:
+                return given
+            limits = given["limits"]
+            limits = limits(record.limits) if callable(limits) else limits
+            check_limits(limits, of_key=True)
+            _check_bounds(by, limits)
+            return {**given, "limits": limits}
 
         return await self._changed(by, key_id, changes)
 

@@ -99,11 +99,11 @@ class ChangedKey(Body):
     expires_at: Time | None = None
     limits: LimitsChange = LimitsChange()
 
-    def change(self, record: KeyRecord) -> KeyChange:
-        """As the accounts take it, for a key that is so."""
+    def change(self) -> KeyChange:
+        """As the accounts take it."""
         change = KeyChange()
         if "limits" in self.model_fields_set:
-            change.limits = self.limits.over(record.limits)
+            change.limits = self.limits.over
         if self.name is not None:
             change.name = self.name
         if self.scopes is not None:
@@ -211,9 +211,8 @@ async def change_key(
 ) -> Response:
     """Change a key; connections that use it have what it gives now within two seconds."""
     tenancy = required(shared)
-    record = tenancy.registry.key(keeper(caller).tenant, key_id)
     async with shared.audit.if_unsure(caller, origin, "key.change", key_id):
-        record = await tenancy.accounts.change_key(keeper(caller), key_id, body.change(record))
+        record = await tenancy.accounts.change_key(keeper(caller), key_id, body.change())
     await shared.audit.done(caller, origin, "key.change", key_id, **_told(record))
     return reply(KeyAnswer(**fields(record)))
 
