@@ -158,6 +158,22 @@ async def test_of_changes_at_once_none_is_lost(kit: Kit):
     assert record.former_hash == made.record.secret_hash
 
 
+async def test_of_changes_of_a_tenant_at_once_none_is_lost(kit: Kit, monkeypatch):
+    await kit.tenant("acme")
+    update = kit.store.tenant_update
+
+    async def slow(name, limits):
+        await asyncio.sleep(0)
+        return await update(name, limits)
+
+    monkeypatch.setattr(kit.store, "tenant_update", slow)
+    await asyncio.gather(
+        kit.accounts.change_tenant("acme", lambda was: replace(was, topics=1)),
+        kit.accounts.change_tenant("acme", lambda was: replace(was, connections=2)),
+    )
+    assert kit.registry.tenant("acme").limits == TenantLimits(topics=1, connections=2)
+
+
 async def test_of_changes_of_limits_at_once_none_is_lost(kit: Kit):
     key_id = (await kit.key()).record.key_id
     elsewhere = another(kit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -90,6 +91,7 @@ class Accounts:
         self._clock = clock
         self._pepper = pepper
         self._choose = choose
+        self._changing_tenant = asyncio.Lock()
 
     # Keys -----------------------------------------------------------------------------------------
 
@@ -232,13 +234,17 @@ class Accounts:
         await self._learn()
         return self._registry.tenant(name)
 
-    async def change_tenant(self, name: str, limits: TenantLimits) -> TenantRecord:
-        """With these limits in place of those before. Raises InvalidRequest, NotFound, Unavailable."""
-        check_limits(limits)
-        self._registry.tenant(name)
-        await self._store.tenant_update(name, limits)
-        await self._learn()
-        return self._registry.tenant(name)
+    async def change_tenant(self, name: str, limits: TenantLimits | Over) -> TenantRecord:
+        """With these limits in place of those before, or with what they become, one change of this server
+        after the other. Raises InvalidRequest, NotFound, Unavailable."""
+        async with self._changing_tenant:
+            await self._registry.refresh()
+            before = self._registry.tenant(name).limits
+            after = limits(before) if callable(limits) else limits
+            check_limits(after)
+            await self._store.tenant_update(name, after)
+            await self._learn()
+            return self._registry.tenant(name)
 
     async def delete_tenant(self, name: str) -> None:
         """With its keys and dead letters. Raises NotFound, Conflict `tenant_not_empty`, Forbidden."""

@@ -94,9 +94,8 @@ async def change_tenant(
 ) -> Response:
     """Change a tenant's limits; they count at once."""
     tenancy = required(shared)
-    limits = body.limits.over(tenancy.registry.tenant(name).limits)
     async with shared.audit.if_unsure(caller, origin, "tenant.change", name, name):
-        record = await tenancy.accounts.change_tenant(name, limits)
+        record = await tenancy.accounts.change_tenant(name, body.limits.over)
     told = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(name, caller, origin, "tenant.change", limits=told)
     return reply(await show(shared, record))
