@@ -179,6 +179,9 @@ async def test_the_time_of_the_last_use_is_noted_and_is_no_change(kit: Kit):
     stored = {key.key_id: key for key in (await kit.store.access_since(0)).keys}
     assert stored[made.record.key_id].last_used_at_ms == kit.clock.ms
     assert stored[unused.record.key_id].last_used_at_ms is None
+    shown = kit.registry.key("default", made.record.key_id)
+    assert shown.last_used_at_ms == kit.clock.ms
+    assert shown in kit.registry.keys("default")
     await kit.registry.refresh()
     assert not caller.is_over
 

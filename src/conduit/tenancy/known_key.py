@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Container
 
+from msgspec.structs import replace
+
 from conduit.core.access import KeyRecord
 from conduit.tenancy.principal import Principal
 
@@ -18,10 +20,19 @@ class KnownKey:
     """One key, and who has signed in with it. Whether it is good now takes the same few comparisons of every
     key, so that nobody hears by the time what is wrong with one."""
 
-    __slots__ = ("ends_at_ms", "former_ends_at_ms", "former_hash", "principals", "record")
+    __slots__ = (
+        "ends_at_ms",
+        "former_ends_at_ms",
+        "former_hash",
+        "principals",
+        "record",
+        "used_at_ms",
+    )
 
     def __init__(self, record: KeyRecord) -> None:
         self.record = record
+        # As it was noted last; the record has what the store had when it changed.
+        self.used_at_ms = record.last_used_at_ms
         self.ends_at_ms = NEVER_MS if record.expires_at_ms is None else record.expires_at_ms
         if record.revoked_at_ms is not None:
             self.ends_at_ms = 0
@@ -52,6 +63,13 @@ class KnownKey:
         for each in self.principals.values():
             if each.tenant in changed:
                 each.look_at_bounds()
+
+    @property
+    def shown(self) -> KeyRecord:
+        """The record, with when it was used last."""
+        if self.used_at_ms == self.record.last_used_at_ms:
+            return self.record
+        return replace(self.record, last_used_at_ms=self.used_at_ms)
 
     def take_used(self) -> bool:
         """Whether somebody has used it since this was asked last."""

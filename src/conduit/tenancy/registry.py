@@ -150,7 +150,7 @@ class Registry:
             for key_id in some:
                 key = self._keys.get(key_id)
                 if key is not None and key.take_used():
-                    used[key_id] = now_ms
+                    used[key_id] = key.used_at_ms = now_ms
             await asyncio.sleep(0)
         if used:
             await self._store.keys_used(used)
@@ -204,6 +204,8 @@ class Registry:
             limits = NO_LIMITS if record.revoked_at_ms is not None else record.limits
             self._meters.set_key_limits(record.tenant, record.key_id, limits)
             key = self._keys[record.key_id] = KnownKey(record)
+            if before is not None:
+                key.used_at_ms = record.last_used_at_ms or before.used_at_ms
             self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
         elif before is not None:
             self._forget(record)
@@ -242,12 +244,12 @@ class Registry:
         key = self._keys.get(key_id)
         if key is None or key.record.tenant != tenant:
             raise NotFound(f"key {key_id!r} does not exist", code="key_not_found")
-        return key.record
+        return key.shown
 
     def keys(self, tenant: str) -> list[KeyRecord]:
         """Those of a tenant, by id."""
         keys = self._of_tenants.get(tenant, {})
-        return [keys[key_id].record for key_id in sorted(keys)]
+        return [keys[key_id].shown for key_id in sorted(keys)]
 
     def key_count(self, tenant: str) -> int:
         """How many it has, revoked ones that are still listed included."""
