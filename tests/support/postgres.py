@@ -151,10 +151,11 @@ class Cluster:
         self.sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS conduit CASCADE", name)
         return self.url(name)
 
-    def sql(self, statement: str, database: str = DATABASE) -> str:
-        """The output of psql as the superuser, one row per line, columns separated by |."""
+    def sql(self, statement: str, database: str = DATABASE, user: str = ADMIN) -> str:
+        """The output of psql, as the superuser if no other is named: one row per line, columns separated
+        by |."""
         command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        command += ["-d", self.url(database, ADMIN), "-c", statement]
+        command += ["-d", self.url(database, user), "-c", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def log(self) -> str:
