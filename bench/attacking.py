@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from bench import attacks, strangers, wire
+from bench import attacks, loads, strangers, wire
 from bench.attacks import Attack, Then
 
 # Others on the machine are not held up by the attacker itself.
@@ -41,6 +41,8 @@ _NOTHING = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
 _NOTHING_COMES_IN = struct.pack("HP", 1, ctypes.addressof(_NOTHING))
 # Between two bytes that trickle, and before a connection vanishes.
 LATER_S = 1.0
+# What has vanished is not kept for longer, whoever looks.
+UNSEEN_MAX_S = 120.0
 # Of a close frame with 4501, which says that the key is good no more.
 _DROPPED = b"\x11\x95"
 _CLOSE_FRAME = b"\x88\x82\0\0\0\0" + _DROPPED
@@ -54,11 +56,11 @@ class Plan:
     name: str
     short: bool
     seconds: float
+    is_seen: loads.Counters
+    """What has vanished is closed when it is not 0 any more."""
     keys: tuple[str, ...] = ()
     """With which it signs in: the first one, and where it is dropped halfway, the second."""
     tokens: tuple[str, ...] = ()
-    stays_s: float = 0.0
-    """What has vanished is not closed before."""
 
 
 @dataclasses.dataclass
@@ -153,7 +155,9 @@ class _Attacker:
         if self._attack.then is Then.VANISH:
             for connection in tuple(self._by_fd.values()):
                 self._vanish(connection)
-            time.sleep(self._plan.stays_s)
+            end = time.monotonic() + UNSEEN_MAX_S
+            while not self._plan.is_seen[0] and time.monotonic() < end:
+                time.sleep(LATER_S / 10)
         for own in self._gone:
             own.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
             own.close()
