@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from conduit.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from conduit.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.tenancy.accounts import OVERLAP_MAX_S, KeyChange, KeySpec
@@ -111,6 +111,46 @@ async def test_a_key_with_limits_gives_none_that_are_wider(kit: Kit):
     operator = await kit.key(Grant(scope="admin"), limits=limits)
     by = kit.registry.authenticate(operator.text.encode())
     await kit.accounts.create_key(by, KeySpec("x", [MANAGE]))
+
+
+async def keeps_nothing(server: Kit, by: Principal, key_id: str) -> None:
+    spec = KeySpec("lasting", (MANAGE,))
+    for attempt in (
+        server.accounts.create_key(by, spec),
+        server.accounts.change_key(by, key_id, KeyChange(name="mine")),
+        server.accounts.rotate_key(by, key_id, 0),
+    ):
+        with pytest.raises(Unauthenticated):
+            await attempt
+
+
+async def test_what_another_server_has_revoked_gives_nothing_that_lasts(kit: Kit):
+    made, other = await kit.key(MANAGE), another(kit)
+    await other.registry.refresh()
+    by = other.registry.authenticate(made.text.encode())
+    await kit.accounts.revoke_key(OPERATOR, made.record.key_id)
+    await keeps_nothing(other, by, made.record.key_id)
+
+
+async def test_a_former_tenants_manager_gives_nothing_in_the_next_of_its_name(kit: Kit):
+    made, other = await kit.key(MANAGE, by=await kit.tenant("acme")), another(kit)
+    await other.registry.refresh()
+    by = other.registry.authenticate(made.text.encode())
+    await kit.accounts.delete_tenant("acme")
+    kit.clock.pass_s(1.0)
+    await kit.accounts.create_tenant("acme", TenantLimits())
+    await keeps_nothing(other, by, made.record.key_id)
+    assert kit.registry.keys("acme") == []
+
+
+async def test_a_reduced_manager_gives_what_it_has_by_now(kit: Kit):
+    made, other = await kit.key(MANAGE, PUBLISH), another(kit)
+    await other.registry.refresh()
+    by = other.registry.authenticate(made.text.encode())
+    await kit.accounts.change_key(OPERATOR, made.record.key_id, KeyChange(grants=(MANAGE,)))
+    with pytest.raises(Forbidden):
+        await other.accounts.create_key(by, KeySpec("more", (PUBLISH,)))
+    await other.accounts.create_key(by, KeySpec("as much", (MANAGE,)))
 
 
 async def test_a_key_of_another_tenant_cannot_be_changed_and_is_not_there(kit: Kit):

@@ -97,7 +97,8 @@ class Accounts:
 
     async def create_key(self, by: Principal, spec: KeySpec) -> WithSecret:
         """A key of the caller's tenant. It gives nothing that the caller does not have, for no longer, and
-        within its limits. Raises InvalidRequest, Forbidden, LimitReached, Unavailable."""
+        within its limits. Raises InvalidRequest, Unauthenticated, Forbidden, LimitReached, Unavailable."""
+        by = await self._as_now(by)
         grants = check_grants(spec.grants)
         _check_gives(by, grants)
         _check_lasts(by, spec.expires_at_ms)
@@ -132,7 +133,9 @@ class Accounts:
         return WithSecret(await self._put(record), new.text)
 
     async def change_key(self, by: Principal, key_id: str, change: KeyChange) -> KeyRecord:
-        """Raises InvalidRequest, Forbidden, NotFound `key_not_found`, Conflict, Unavailable."""
+        """Raises InvalidRequest, Unauthenticated, Forbidden, NotFound `key_not_found`, Conflict,
+        Unavailable."""
+        by = await self._as_now(by)
         given = {
             name: getattr(change, name)
             for name in KeyChange.__struct_fields__
@@ -161,6 +164,7 @@ class Accounts:
         Who has a secret for a while gets none that is good for longer. Raises as `change_key` does."""
         if not 0 <= overlap_s <= OVERLAP_MAX_S:
             raise InvalidRequest(f"overlap_s must be 0 to {OVERLAP_MAX_S}", field="overlap_s")
+        by = await self._as_now(by)
         new = make_key(self._choose, key_id)
         secret_hash = hash_of(self._pepper, new.text.encode())
         until_ms = self._clock.wall_ms() + round(overlap_s * 1000)
@@ -184,6 +188,12 @@ class Accounts:
             return record
         now_ms = self._clock.wall_ms()
         return await self._changed(by, key_id, lambda _record: {"revoked_at_ms": now_ms})
+
+    async def _as_now(self, by: Principal) -> Principal:
+        """Who asks, as it is by now: another server may have revoked or reduced its key, or deleted its
+        tenant, and what it gives would outlast that. Raises Unauthenticated, Unavailable."""
+        await self._registry.refresh()
+        return self._registry.renewed(by) if by.is_over else by
 
     def _own(self, by: Principal, key_id: str) -> KeyRecord:
         """A key that the caller may change: one that gives no more than the caller has."""
