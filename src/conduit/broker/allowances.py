@@ -101,8 +101,10 @@ class KeyMeter:
     @property
     def message_max_bytes(self) -> int | None:
         """See `Meter.message_max_bytes`."""
-        both = (self._own.message_max_bytes, self.tenant.message_max_bytes)
-        return min((each for each in both if each is not None), default=None)
+        own, of_tenant = self._own.message_max_bytes, self.tenant.message_max_bytes
+        if own is None or of_tenant is None:
+            return of_tenant if own is None else own
+        return min(own, of_tenant)
 
     def set_limits(self, limits: TenantLimits, now: float) -> None:
         """The key's own; see `Meter.set_limits`."""
