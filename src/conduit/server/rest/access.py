@@ -8,7 +8,7 @@ once it knows the topic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -64,34 +64,26 @@ class Wall:
         await self._app(scope, receive, send)
 
 
-class Needs:
-    """A dependency: a caller that has one of the rights."""
+def _needs(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency: a caller that has one of the rights, or, where none is named, one that is known."""
 
-    def __init__(self, *scopes: Scope) -> None:
-        self.scopes = scopes
-
-    async def __call__(self, request: Request) -> Principal:
-        """Raises Unauthenticated, Forbidden."""
+    async def check(request: Request) -> Principal:
+        # Raises Unauthenticated, Forbidden.
         caller = known(request)
-        caller.check(self.scopes)
+        if scopes:
+            caller.check(scopes)
         return caller
 
-
-class Known(Needs):
-    """A dependency: a caller that is known, whatever its rights."""
-
-    async def __call__(self, request: Request) -> Principal:
-        """Raises Unauthenticated."""
-        return known(request)
+    return check
 
 
-class Operates(Needs):
-    """A dependency: an operator, where anybody has to say who he is."""
-
-    async def __call__(self, request: Request) -> Principal:
-        """Raises as `Needs` does."""
-        context: Context = request.app.state.context
-        return caller_of(request) if context.gate.is_open else await super().__call__(request)
+async def _operator(request: Request) -> Principal:
+    """An operator, where anybody has to say who he is. Raises Unauthenticated, Forbidden."""
+    context: Context = request.app.state.context
+    caller = caller_of(request)
+    if not context.gate.is_open:
+        known(request).check(("admin",))
+    return caller
 
 
 def sees_node(request: Request) -> bool:
@@ -100,13 +92,13 @@ def sees_node(request: Request) -> bool:
     return context.gate.is_open or caller_of(request).may("admin")
 
 
-Publishing = Annotated[Principal, Depends(Needs("publish"))]
-Managing = Annotated[Principal, Depends(Needs("manage"))]
-Reading = Annotated[Principal, Depends(Needs("manage", "subscribe"))]
+Publishing = Annotated[Principal, Depends(_needs("publish"))]
+Managing = Annotated[Principal, Depends(_needs("manage"))]
+Reading = Annotated[Principal, Depends(_needs("manage", "subscribe"))]
 """Of what subscribers may read as well."""
-Operating = Annotated[Principal, Depends(Needs("admin"))]
-Scraping = Annotated[Principal, Depends(Operates("admin"))]
-Anybody = Annotated[Principal, Depends(Known())]
+Operating = Annotated[Principal, Depends(_needs("admin"))]
+Scraping = Annotated[Principal, Depends(_operator)]
+Anybody = Annotated[Principal, Depends(_needs())]
 
 
 def whole(caller: Principal) -> Principal:
