@@ -140,6 +140,24 @@ def test_with_authentication_the_default_key_has_an_effect():
     assert load_settings(environ).warnings == ()
 
 
+def test_the_operators_port_is_another_one():
+    (sentence,) = problems(PORT="9000", CONDUIT_ADMIN_PORT="9000")
+    assert sentence == "CONDUIT_ADMIN_PORT must be another than PORT."
+    free = load_settings({"PORT": "0", "CONDUIT_ADMIN_PORT": "0"})
+    assert (free.port, free.admin_port) == (0, 0)
+
+
+def test_a_provider_of_whom_nobody_is_asked_for_a_token_is_warned_about():
+    provider = {
+        "CONDUIT_JWKS_URL": "https://id.example/jwks",
+        "CONDUIT_JWT_ISSUER": "https://id.example/",
+        "CONDUIT_JWT_AUDIENCE": "conduit",
+    }
+    (warning,) = load_settings(provider).warnings
+    assert warning.startswith("CONDUIT_JWKS_URL has no effect")
+    assert load_settings(provider | {"ENABLE_AUTH": "true"}).warnings == ()
+
+
 @pytest.mark.parametrize("name", ["DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET"])
 def test_what_has_no_effect_is_warned_about(name):
     (warning,) = load_settings({name: SECRET}).warnings

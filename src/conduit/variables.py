@@ -12,8 +12,8 @@ PREFIX = "CONDUIT_"
 # Read by the command line's client commands; the server knows them only so as not to warn.
 CLIENT_VARIABLES = frozenset({"CONDUIT_API_KEY", "CONDUIT_CONTEXT", "CONDUIT_URL"})
 
+_OF_AUTH = ("DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
 _NOT_IN_USE = {
-    "DEFAULT_API_KEY": "without ENABLE_AUTH=true nobody is asked for a key",
     "NODE_ADDR": "this version runs as a single node",
     "INTERNAL_SECRET": "this version runs as a single node",
 }
@@ -36,10 +36,11 @@ def warnings(
     given: Mapping[str, str], variables: Collection[str], *, has_auth: bool
 ) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
+    unused = dict(_NOT_IN_USE)
+    if not has_auth:
+        unused |= dict.fromkeys(_OF_AUTH, "without ENABLE_AUTH=true nobody is asked for a key")
     without_effect = [
-        f"{name} has no effect: {why}."
-        for name, why in _NOT_IN_USE.items()
-        if name in given and not (has_auth and name == "DEFAULT_API_KEY")
+        f"{name} has no effect: {why}." for name, why in unused.items() if name in given
     ]
     others = sorted(given.keys() - set(variables) - CLIENT_VARIABLES)
     unknown = [_unknown(name, variables) for name in others if name.startswith(PREFIX)]

@@ -108,6 +108,14 @@ def test_a_port_that_is_taken_is_said_at_the_start():
         pass
 
 
+@pytest.mark.parametrize(("host", "is_warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_it_is_said_if_others_than_this_machine_reach_it(host, is_warned):
+    with running_server(CONDUIT_ADMIN_PORT="0", CONDUIT_ADMIN_HOST=host) as server:
+        server.terminate()
+        assert "for operators, without a key: http://" in server.log_text()
+        assert ("CONDUIT_ADMIN_HOST must be an address" in server.log_text()) == is_warned
+
+
 def test_it_is_closed_with_the_rest():
     port = free_port()
     with (

@@ -10,6 +10,7 @@ from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.tenancy.accounts import KeyChange
 from conduit.tenancy.claims import Claims
+from conduit.tenancy.jwks import NO_KEYS
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.remembered import REMEMBERED_MAX_BYTES, REMEMBERED_MAX_COUNT
 from conduit.tenancy.tokens import Tokens, Wanted
@@ -208,6 +209,25 @@ async def test_a_token_of_a_provider_is_for_a_tenant_that_there_is(caplog):
             with pytest.raises(Unauthenticated):
                 refused(kept, int(NOW_S * 1_000))
         server.refuses(token)
+
+
+async def test_whose_key_the_provider_withdraws_is_over_and_goes_on_only_by_what_was_kept():
+    provider = verifier()
+    async with running(provider=provider) as server:
+        await server.kit.tenant("acme")
+        server.kit.clock.ms = int(NOW_S * 1_000)
+        token = bearer(RSA).encode()
+        who = server.who(token)
+        own = server.who(server.token())
+        provider._keyring._succeeded(NO_KEYS)
+        # A connection that has the token shows it again, and it is refused ...
+        assert who.is_over
+        assert not own.is_over
+        server.refuses(token)
+        # ... and a WebSocket, which has none, stays until its time is over.
+        kept = server.kit.registry.renewed(who)
+        assert not kept.is_over
+        assert server.kit.registry.renewed(kept) is kept
 
 
 async def test_without_a_provider_only_tokens_of_ours_count():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import AsyncExitStack
 
 import uvloop
 
@@ -63,12 +64,12 @@ async def _serve(settings: Settings, files: Files) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
     context = _context(settings, broker, files)
     cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
-    # Before the store is opened: a second server must not touch the database of the first.
-    listener = _bind(settings.host, settings.port)
-    port = settings.admin_port
-    operators = None
-    try:
-        operators = None if port is None else _bind(settings.admin_host, port)
+    async with AsyncExitStack() as ends:
+        # Before the store is opened: a second server must not touch the database of the first.
+        listener = ends.enter_context(_bind(settings.host, settings.port))
+        operators = None
+        if settings.admin_port is not None:
+            operators = ends.enter_context(_bind(settings.admin_host, settings.admin_port))
         server = Server(
             context,
             stop_within_s=settings.shutdown_timeout_s,
@@ -76,23 +77,19 @@ async def _serve(settings: Settings, files: Files) -> None:
             database_place=settings.database_place,
             operators=operators,
         )
+        ends.push_async_callback(broker.stop)
         await broker.start()
+        ends.push_async_callback(context.audit.close)
         await context.audit.start()
+        ends.push_async_callback(cleaner.close)
         await cleaner.start()
         if settings.enable_auth:
-            context.require(await _begin_auth(settings, broker, context.audit))
+            tenancy = await _begin_auth(settings, broker, context.audit)
+            ends.push_async_callback(tenancy.close)
+            context.require(tenancy)
         else:
             await warn_of_open_keys(broker.store)
         await server.serve([listener])
-    finally:
-        listener.close()
-        if operators is not None:
-            operators.close()
-        if context.tenancy is not None:
-            await context.tenancy.close()
-        await cleaner.close()
-        await context.audit.close()
-        await broker.stop()
     logger.info("stopped")
 
 
@@ -106,8 +103,8 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
     )
     tenancy = await open_tenancy(broker.store, broker.clock, options, broker.allowances)
     try:
-        if await offer_first_key(settings, tenancy):
-            (key,) = tenancy.registry.keys(DEFAULT_TENANT)
+        key = await offer_first_key(settings, tenancy)
+        if key is not None:
             await audit.done(SERVER, Origin(), "key.create", key.key_id, name=key.name)
     except BaseException:
         await tenancy.close()

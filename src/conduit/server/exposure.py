@@ -46,7 +46,12 @@ def exposure(addresses: Iterable[str], origins: Origins, *, has_auth: bool) -> E
     """Of a server that listens on these addresses."""
     if has_auth:
         return Exposure(True)
-    is_local = all(ipaddress.ip_address(each.split("%")[0]).is_loopback for each in addresses)
+    is_local = all(is_loopback(each) for each in addresses)
     return Exposure(
         False, "loopback" if is_local else "network", "any" if origins.is_any else "named"
     )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine's users reach what listens there."""
+    return ipaddress.ip_address(address.split("%")[0]).is_loopback

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from conduit.core.access import KeyRecord
 from conduit.errors import ConfigError
 from conduit.names import DEFAULT_TENANT
 from conduit.settings import Settings
@@ -27,9 +28,9 @@ def secret_of(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
-    """Make it, if there is none, and say where it is; whether it was made. Raises ConfigError if there is no
-    place for it."""
+async def offer_first_key(settings: Settings, tenancy: Tenancy) -> KeyRecord | None:
+    """Make it, if there is none, and say where it is; None: it was not made. Raises ConfigError if there is
+    no place for it."""
     path = settings.admin_key_file
     if tenancy.registry.has_keys:
         if not tenancy.registry.has_admin():
@@ -37,18 +38,18 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
                 "no key with the scope admin is good, so nobody can make tenants or see all of the server: "
                 "`conduit store admin-key` makes one"
             )
-        return False
+        return None
     if settings.default_api_key is not None and path is None:
         logger.info(
             "there is no operator's key, and DEFAULT_API_KEY makes no tenants: CONDUIT_ADMIN_KEY_FILE says "
             "where to put one"
         )
-        return False
+        return None
     if path is None and not sys.stderr.isatty():
         database = settings.database_path
         path = (Path() if database is None else database.parent) / FILE_NAME
     try:
-        await make_first_key(tenancy, path, _show)
+        made = await make_first_key(tenancy, path, _show)
     except OSError as error:
         raise ConfigError(
             [
@@ -60,7 +61,7 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> bool:
         logger.warning(
             "the first admin key is in %s: take it from there, and remove the file", path
         )
-    return True
+    return made
 
 
 async def warn_of_open_keys(store: AccessStore) -> None:

@@ -21,6 +21,7 @@ import uvicorn
 from conduit import __version__
 from conduit.server.collecting import Collecting
 from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
+from conduit.server.exposure import is_loopback
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
 from conduit.server.operators import OperatorsFront
@@ -192,8 +193,15 @@ class Server(uvicorn.Server):
         new = partial(self._operators_front, self.config, self.server_state, self.lifespan.state)
         loop = asyncio.get_running_loop()
         self.servers.append(await loop.create_server(new, sock=listener))
-        url = _reached(*listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        url = _reached(host, port)
         logger.info("for operators, without a key: %s/metrics, %s/docs, %s/health", url, url, url)
+        if not is_loopback(host):
+            logger.warning(
+                "whoever reaches port %d can read metrics and what this node is, without a key: "
+                "CONDUIT_ADMIN_HOST must be an address that only operators reach",
+                port,
+            )
 
     @property
     def _kept(self) -> str:

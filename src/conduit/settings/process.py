@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from conduit.settings.types import Group, Seconds
 
@@ -54,3 +54,10 @@ class Process(Group):
         description="After SIGTERM, and `CONDUIT_DRAIN_DELAY_S`, the process is gone within this time, "
         "whatever clients do.",
     )
+
+    @field_validator("admin_port")
+    @classmethod
+    def _another_port(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise ValueError("must be another than PORT")
+        return port

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from conduit.core.access import KeyRecord
 from conduit.errors import ConfigError, OutcomeUnknown
 from conduit.grants import Grant
 from conduit.identity_provider import IdentityProvider
@@ -136,16 +137,19 @@ async def make_admin_key(store: Store, clock: WallClock, pepper: str | None) -> 
     return made
 
 
-async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[str], None]) -> bool:
+async def make_first_key(
+    tenancy: Tenancy, path: Path | None, show: Callable[[str], None]
+) -> KeyRecord | None:
     """If there is no key at all, one for the operator: into the file, which must not exist, or else shown.
-    Returns whether it was made. Raises OSError, before it is made."""
+    Raises OSError, before it is made."""
     if tenancy.registry.has_keys:
-        return False
+        return None
     spec = KeySpec("first admin key", (Grant(scope="admin"),))
     make_key = tenancy.accounts.make_key
     if path is None:
-        show((await make_key(DEFAULT_TENANT, "server", spec)).text)
-        return True
+        made = await make_key(DEFAULT_TENANT, "server", spec)
+        show(made.text)
+        return made.record
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
     def keep(text: str) -> None:
@@ -153,7 +157,7 @@ async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[st
         os.fsync(descriptor)
 
     try:
-        await make_key(DEFAULT_TENANT, "server", spec, keep)
+        return (await make_key(DEFAULT_TENANT, "server", spec, keep)).record
     except OutcomeUnknown:
         # The file may hold a key that counts.
         raise
@@ -162,4 +166,3 @@ async def make_first_key(tenancy: Tenancy, path: Path | None, show: Callable[[st
         raise
     finally:
         os.close(descriptor)
-    return True

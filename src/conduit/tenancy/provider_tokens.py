@@ -76,6 +76,11 @@ class ProviderTokens:
         # Reason → when it was told, and how often it came up since.
         self._told: dict[str, tuple[int, int]] = {}
 
+    @property
+    def generation(self) -> int:
+        """See `Keyring.generation`."""
+        return self._keyring.generation
+
     def verify(self, token: str, now_ms: int) -> Claims:
         """What it says, if it counts now. Raises Unauthenticated, which does not say why; and Unavailable, to
         be asked again after `retry_after_s`, if its key is not known yet."""

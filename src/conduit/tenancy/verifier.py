@@ -21,14 +21,22 @@ from conduit.tenancy.tokens import Tokens
 
 
 class TokenPrincipal(Principal):
-    """One who has a token. `is_over` as soon as the registry has another record of its key or tenant."""
+    """One who has a token. `is_over` as soon as the registry has another record of its key or tenant, or the
+    `provider` that it is of has other keys."""
 
-    __slots__ = ("_is_ended", "_key", "_place", "_registry", "claims")
+    __slots__ = ("_generation", "_is_ended", "_key", "_place", "_provider", "_registry", "claims")
 
     def __init__(
-        self, claims: Claims, registry: Registry, key: KeyRecord | None, place: TenantRecord
+        self,
+        claims: Claims,
+        registry: Registry,
+        key: KeyRecord | None,
+        place: TenantRecord,
+        provider: ProviderTokens | None,
     ) -> None:
         self._is_ended = False
+        self._provider = provider
+        self._generation = None if provider is None else provider.generation
         self._registry = registry
         self._key = key
         self._place = place
@@ -55,6 +63,8 @@ class TokenPrincipal(Principal):
         self._is_ended = is_over
 
     def _is_current(self) -> bool:
+        if self._provider is not None and self._provider.generation != self._generation:
+            return False
         try:
             key = None if self._key is None else self._registry.good_key(self._key.key_id)
             return key is self._key and self._registry.tenant(self.tenant) is self._place
@@ -123,8 +133,11 @@ class Verifier:
             raise refused() from None
         if not claims.is_for(place):
             raise refused()
-        key = None if claims.key_id is None else self._registry.good_key(claims.key_id)
-        made = TokenPrincipal(claims, self._registry, key, place)
+        if claims.key_id is None:
+            made = TokenPrincipal(claims, self._registry, None, place, self._provider)
+        else:
+            key = self._registry.good_key(claims.key_id)
+            made = TokenPrincipal(claims, self._registry, key, place, None)
         self._keep(made)
         return made
 
