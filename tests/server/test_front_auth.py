@@ -121,6 +121,26 @@ async def test_nobody_costs_no_turn_of_the_application(guarded: Guarded):
             assert (await guarded.ask("GET", path, "ck_live_x")).status == 200
 
 
+async def test_the_document_says_who_needs_a_credential_and_of_which_kind(guarded: Guarded):
+    document = (await guarded.ask("GET", "/openapi.json")).json
+    schemes = document["components"]["securitySchemes"]
+    assert document["security"] == [{name: []} for name in schemes]
+    assert [(each["type"], each["in"]) for each in schemes.values() if "in" in each] == [
+        ("apiKey", "header")
+    ]
+    free = [
+        path
+        for path, operations in document["paths"].items()
+        if any(operation.get("security") == [] for operation in operations.values())
+    ]
+    assert sorted(free) == ["/", "/health", "/health/ready"]
+    for path in document["paths"]:
+        if "{" not in path and "get" in document["paths"][path]:
+            status = (await guarded.ask("GET", path)).status
+            assert (status == 200) == (path in free), path
+    assert b"Authorization: Bearer" in (await guarded.ask("GET", "/docs")).body
+
+
 async def test_a_connection_that_repeats_itself_is_somebodys_until_the_key_is_revoked(
     guarded: Guarded,
 ):

@@ -51,6 +51,13 @@ async def test_every_operation_is_described_with_its_errors_and_never_with_422(a
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+async def test_where_nobody_is_asked_for_a_credential_the_document_asks_for_none(api: Api):
+    document = await api.get("/openapi.json")
+    assert "security" not in document
+    assert "securitySchemes" not in document["components"]
+    assert "Authorization" not in (await api.send("GET", "/docs")).text
+
+
 async def test_the_page_names_every_operation_and_loads_nothing(api: Api):
     answer = await api.send("GET", "/docs")
     assert answer.status_code == 200

@@ -24,6 +24,10 @@ router = APIRouter(include_in_schema=False)
 # The document has to have one.
 NO_VERSION = "-"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_SIGN_IN = (
+    "A request has an API key or a token, as <code>Authorization: Bearer …</code>, or a key as "
+    "<code>X-API-Key: …</code>. "
+)
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -53,6 +57,7 @@ def render(document: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style><h1>{title}</h1><p>{escape(info['description'])} "
+        f"{_SIGN_IN if document.get('security') else ''}"
         'For machines: <a href="openapi.json">openapi.json</a>. With * : required.</p>'
         f"{body}<h2>Records</h2>{records}</html>"
     )
