@@ -1,11 +1,13 @@
-"""All connections that wait are accepted in one turn of the loop."""
+"""All connections that wait are accepted at once, and made as there is time."""
 
 import asyncio
 import socket
 
 import pytest
 
-from conduit.server.accepting import ACCEPTS_MAX_COUNT, Accepting
+from conduit.server import accepting as accepting_module
+from conduit.server.accepting import EXCESS_MAX_COUNT, MADE_MAX_COUNT, Accepting
+from tests.tenancy.kit import fact
 
 
 class Protocol(asyncio.Protocol):
@@ -24,11 +26,15 @@ def listening():
         yield listening
 
 
+def with_room() -> Accepting:
+    return Accepting(lambda: 10_000)
+
+
 async def turns_until_made(listening: socket.socket, clients: int, *, hears: bool) -> int:
     """In how many turns of the loop so many are connected that waited when it began to listen."""
     waiting = [socket.create_connection(listening.getsockname()) for _ in range(clients)]
     made: list[asyncio.BaseTransport] = []
-    accepting = Accepting()
+    accepting = with_room()
     if hears:
         accepting.begin([listening], lambda: Protocol(made, accepting))
     loop = asyncio.get_running_loop()
@@ -47,8 +53,76 @@ async def turns_until_made(listening: socket.socket, clients: int, *, hears: boo
     return turns
 
 
-async def test_all_that_wait_are_accepted_at_once(listening: socket.socket):
-    assert await turns_until_made(listening, ACCEPTS_MAX_COUNT, hears=True) < 15
+async def test_some_are_made_in_each_turn(listening: socket.socket):
+    turns = await turns_until_made(listening, 10 * MADE_MAX_COUNT, hears=True)
+    assert 10 <= turns < 25
+
+
+async def test_who_comes_with_many_is_in_nobodys_way_but_its_own(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(accepting_module, "ACCEPT_MAX_S", 60.0)
+    clients = []
+    for number in range(201):
+        source = ("127.0.0.3" if number == 200 else "127.0.0.2", 0)
+        clients.append(socket.create_connection(listening.getsockname(), source_address=source))
+    made: list[asyncio.BaseTransport] = []
+    accepting = with_room()
+    accepting.begin([listening], lambda: Protocol(made, accepting))
+    accepting.connected()
+    await fact(lambda: len(made) == len(clients))
+    hosts = [transport.get_extra_info("peername")[0] for transport in made]
+    assert hosts.index("127.0.0.3") < MADE_MAX_COUNT
+    # Those of one address keep their order.
+    ports = [transport.get_extra_info("peername")[1] for transport in made]
+    others = [each.getsockname()[1] for each in clients[:-1]]
+    assert [port for port in ports if port in others] == others
+    for transport in made:
+        transport.abort()
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0)
+
+
+async def test_where_there_is_no_room_few_are_accepted(listening: socket.socket):
+    clients = [socket.create_connection(listening.getsockname()) for _ in range(100)]
+    accepting = Accepting(lambda: -5)
+    most = 0
+
+    def new() -> asyncio.BaseProtocol:
+        nonlocal most
+        most = max(most, accepting._waiting.count + 1)
+        made.append(Protocol([], accepting))
+        return made[-1]
+
+    made: list[Protocol] = []
+    accepting.begin([listening], new)
+    accepting.connected()
+    await fact(lambda: len(made) == len(clients))
+    assert 1 < most <= EXCESS_MAX_COUNT
+    await accepting.end()
+    for protocol in made:
+        protocol.made[0].abort()
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0)
+
+
+async def test_those_that_were_accepted_are_made_at_the_end(listening: socket.socket):
+    clients = [socket.create_connection(listening.getsockname()) for _ in range(3 * MADE_MAX_COUNT)]
+    made: list[asyncio.BaseTransport] = []
+    accepting = with_room()
+    accepting.begin([listening], lambda: Protocol(made, accepting))
+    accepting.connected()
+    await asyncio.sleep(0)
+    assert accepting._waiting
+    await accepting.end()
+    assert len(made) == len(clients)
+    for transport in made:
+        transport.abort()
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0)
 
 
 async def test_the_loop_accepts_one_in_a_turn(listening: socket.socket):
@@ -58,7 +132,7 @@ async def test_the_loop_accepts_one_in_a_turn(listening: socket.socket):
 
 async def test_who_is_gone_before_it_is_accepted_is_no_fault(listening: socket.socket, caplog):
     made: list[asyncio.BaseTransport] = []
-    accepting = Accepting()
+    accepting = with_room()
     accepting.begin([listening], lambda: Protocol(made, accepting))
     for _ in range(5):
         client = socket.create_connection(listening.getsockname())
@@ -74,7 +148,7 @@ async def test_who_is_gone_before_it_is_accepted_is_no_fault(listening: socket.s
 
 
 async def test_a_socket_that_is_closed_is_no_fault(listening: socket.socket, caplog):
-    accepting = Accepting()
+    accepting = with_room()
     accepting.begin([listening], asyncio.Protocol)
     listening.close()
     accepting.connected()

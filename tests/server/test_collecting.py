@@ -10,10 +10,10 @@ from conduit.server import collecting
 from conduit.server.collecting import (
     GROWTH_MIN_BYTES,
     MIDDLE_COUNT,
+    REPLACED_MAX_COUNT,
     YOUNG_COUNT,
     Collecting,
     Growth,
-    Pauses,
 )
 
 MIB = 1 << 20
@@ -24,7 +24,7 @@ VISITED_MAX_COUNT = 3 * YOUNG_COUNT * (MIDDLE_COUNT + 1)
 @pytest.fixture
 def process():
     """A collector that is started."""
-    process = Collecting(Pauses())
+    process = Collecting()
     process.start()
     yield process
     process.stop()
@@ -119,9 +119,24 @@ def test_when_memory_has_doubled_everything_is_collected_and_that_is_said(
     assert caplog.text.count("memory has grown to") == 1
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_what_comes_for_others_is_collected_in_parts(process: Collecting, is_told):
+    sessions = [[[] for _ in range(50)] for _ in range(1_000)]
+    gc.collect()
+    for number in range(len(sessions)):
+        sessions[number] = None
+        if is_told:
+            process.left()
+            process.came()
+        sessions[number] = [[] for _ in range(50)]
+    young = sum(len(gc.get_objects(generation)) for generation in range(3))
+    # If this fails where nobody tells it, Python counts otherwise, and `came` is not needed any more.
+    assert (young < 60 * REPLACED_MAX_COUNT) == is_told
+
+
 def test_pauses_are_counted():
-    pauses = Pauses()
-    process = Collecting(pauses)
+    process = Collecting()
+    pauses = process.pauses
     process.start()
     try:
         gc.collect(0)
@@ -135,7 +150,7 @@ def test_pauses_are_counted():
 
 def test_after_its_end_it_collects_as_before():
     before = gc.get_threshold(), list(gc.callbacks)
-    process = Collecting(Pauses())
+    process = Collecting()
     process.start()
     process.stop()
     process.stop()

@@ -11,7 +11,7 @@ import pytest
 
 from conduit.core.liveness import DEFAULT_TIMING
 from conduit.server.incoming import PIECE_BYTES, Incoming, frame_bytes
-from conduit.server.intake import READ_MAX_BYTES, SHARE_MAX_S
+from conduit.server.intake import ADMITTED_MAX_COUNTS, READ_MAX_BYTES, SHARE_MAX_S, Lane
 from tests.server.peer import (
     BINARY,
     CLOSE,
@@ -30,6 +30,7 @@ from tests.server.ticking import LOOKS_COUNT
 Connect = Callable[[bytes], Awaitable[Peer]]
 
 EMPTY = frame(TEXT)
+LOST_MAX_COUNT = ADMITTED_MAX_COUNTS[Lane.LOST]
 # Around every number at which something begins or ends.
 SIZES = sorted(
     {
@@ -315,3 +316,20 @@ async def test_long_messages_that_many_end_at_once_are_handled_in_as_many_turns(
     assert (
         max(after - before for before, after in itertools.pairwise(counts)) <= 2 * LOOKS_COUNT + 2
     )
+
+
+async def test_of_many_that_are_lost_at_once_some_are_told_in_each_turn(connect: Connect):
+    peers = [await connect(b"") for _ in range(3 * LOST_MAX_COUNT)]
+    for peer in peers:
+        peer.server._transport.abort()
+    counts = [0]
+    async with asyncio.timeout(DEADLINE_S):
+        while counts[-1] < len(peers):
+            await asyncio.sleep(0)
+            counts.append(sum(peer.server.closed.is_set() for peer in peers))
+            # Nothing is for them any more.
+            for peer in peers:
+                peer.server.write(b"\x81\x00")
+                peer.server.check(1.0)
+    assert max(after - before for before, after in itertools.pairwise(counts)) == LOST_MAX_COUNT
+    assert all(peer.server.is_lost for peer in peers)

@@ -122,6 +122,21 @@ async def test_of_what_the_application_answers_a_turn_begins_a_number_of_each_la
     assert done[6:] == ["PROBE"] * 2 + ["SCRAPE", "CONTROL"]
 
 
+async def test_of_new_and_of_lost_connections_a_turn_has_a_number_too():
+    clock, done = Clock(), []
+    intake = Intake(clock, nobody)
+    for lane in (Lane.UPGRADE, Lane.LOST):
+        for _ in range(2 * ADMITTED_MAX_COUNTS[lane] + 1):
+            if not intake.admits(lane):
+                intake.wait(Flood(intake, clock, done, lane.name, 1), lane)
+    intake.wait(Flood(intake, clock, done, "INPUT", 1))
+    await turn_of_the_loop()
+    # Whoever has sent something comes in the same turn.
+    assert done == ["UPGRADE"] * 8 + ["LOST"] * 64 + ["INPUT"]
+    await turn_of_the_loop()
+    assert done[73:] == ["UPGRADE", "LOST"]
+
+
 async def test_a_probe_begins_although_the_turn_has_no_time_for_input():
     clock = Clock()
     intake = Intake(clock, nobody)

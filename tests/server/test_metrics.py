@@ -209,8 +209,8 @@ async def test_the_process_is_measured_too(api: Api):
 
 
 async def test_pauses_of_the_collector_are_a_metric(api: Api):
-    api.context.pauses.add(0.25)
-    api.context.pauses.add(0.5)
+    api.context.collecting.pauses.add(0.25)
+    api.context.collecting.pauses.add(0.5)
     values, _ = await scrape(api)
     assert values["conduit_gc_pause_seconds_count"] == 2
     assert values["conduit_gc_pause_seconds_sum"] == 0.75

@@ -31,7 +31,12 @@ LARGE_READ_BYTES = 65_536
 
 # Those that need not have the connection to themselves, and whose lane is not that of input.
 _ALONGSIDE = frozenset({Route.PUBLISH, Route.BATCH})
-_LANES = {Route.PROBE: Lane.PROBE, Route.SCRAPE: Lane.SCRAPE, Route.CONTROL: Lane.CONTROL}
+_LANES = {
+    Route.PROBE: Lane.PROBE,
+    Route.SCRAPE: Lane.SCRAPE,
+    Route.CONTROL: Lane.CONTROL,
+    Route.WEBSOCKET: Lane.UPGRADE,
+}
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from conduit.errors import StoreUnavailable, Unavailable
 from conduit.request_size import frame_max_bytes, request_max_bytes
 from conduit.server.accepting import Accepting
 from conduit.server.closings import Closings
-from conduit.server.collecting import Pauses
+from conduit.server.collecting import Collecting
 from conduit.server.doors import Door, main_door, operators_door
 from conduit.server.entrance import SPARE_MAX_COUNT, Entrance
 from conduit.server.exposure import Exposure, exposure
@@ -176,9 +176,8 @@ class Context:
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
         self.intake = Intake(monotonic, lambda: broker.store.needs_lock)
-        self.accepting = Accepting()
-        self.pauses = Pauses()
-        """Of the garbage collector."""
+        self.accepting = Accepting(lambda: limits.max_connections - self.connection_count)
+        self.collecting = Collecting()
         self.exposure = exposure((), self.origins, has_auth=False)
         self.door = main_door(self.origins)
         """The port for everybody."""

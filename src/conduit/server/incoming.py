@@ -14,7 +14,7 @@ from typing import Protocol
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
 from conduit.server.fragments import Fragments
-from conduit.server.intake import Intake
+from conduit.server.intake import Intake, Lane
 
 # At most 170 frames, the smallest of which have 6 bytes.
 PIECE_BYTES = 1_024
@@ -217,19 +217,25 @@ class Incoming(WSProtocol):  # type: ignore[misc]  # picows' stubs lack the base
         if self._rest and self._websocket.lose():
             self._is_lost = True
             self._wait()
-        else:
-            self._rest = b""
+            return
+        self._rest = b""
+        if self._intake.admits(Lane.LOST):
             super().connection_lost(exc)
+        else:
+            # Thousands may be gone at once.
+            self._websocket.lose()
+            self._is_lost = True
+            self._wait(Lane.LOST)
 
     @property
     def _is_kept(self) -> bool:
         """Whether the rest has to wait for `release`, which does not come once the connection is lost."""
         return self._is_held and not self._is_lost
 
-    def _wait(self) -> None:
+    def _wait(self, lane: Lane = Lane.INPUT) -> None:
         if not self._is_waiting:
             self._is_waiting = True
-            self._intake.wait(self)
+            self._intake.wait(self, lane)
 
     # Pieces ---------------------------------------------------------------------------------------
 

@@ -41,17 +41,22 @@ LEAVE_LOCK_S = 0.000_05
 
 
 class Lane(enum.IntEnum):
-    """What waits, in the order of a turn. All but input is for the application."""
+    """What waits, in the order of a turn."""
 
     PROBE = 0
     """Whether the process is well: nothing else that is asked makes these wait."""
     SCRAPE = 1
     CONTROL = 2
-    INPUT = 3
+    """What else the application answers."""
+    UPGRADE = 3
+    """New WebSockets: when all clients come back they are most of what the server has to do."""
+    LOST = 4
+    """WebSockets that are gone: what they had goes to others."""
+    INPUT = 5
 
 
-# How many of each lane may begin in a turn, the longest of which take 0.3, 5 and 10 ms.
-ADMITTED_MAX_COUNTS = (4, 1, 1, sys.maxsize)
+# How many of each lane may begin in a turn, the longest of which take 0.3, 5, 10, 0.2 and 0.03 ms.
+ADMITTED_MAX_COUNTS = (4, 1, 1, 8, 64, sys.maxsize)
 
 
 class Sender(Protocol):
@@ -134,9 +139,12 @@ class Intake:
         if self._needs_lock():
             time.sleep(LEAVE_LOCK_S)
         self._left[:] = ADMITTED_MAX_COUNTS
+        self._until = self.now() + INPUT_MAX_S
+        for lane in Lane:
+            if lane is not Lane.INPUT:
+                self._begin_waiting(lane)
+        # Those have taken some of it.
         self._until = until = self.now() + INPUT_MAX_S
-        for lane in (Lane.PROBE, Lane.SCRAPE, Lane.CONTROL):
-            self._begin_waiting(lane)
         line = self._lines[Lane.INPUT]
         most = min(len(line), self._most())
         self._gone_on_count = 0

@@ -128,7 +128,7 @@ class _Collector(Collector):
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants
         )
-        pauses = self._context.pauses
+        pauses = self._context.collecting.pauses
         yield SummaryMetricFamily(
             "conduit_gc_pause_seconds",
             "Pauses for Python's garbage collector, in which nothing else runs.",

@@ -19,7 +19,6 @@ from time import perf_counter
 import uvicorn
 
 from conduit import __version__
-from conduit.server.collecting import Collecting
 from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
 from conduit.server.exposure import is_loopback
 from conduit.server.front import make_front
@@ -34,7 +33,7 @@ logger = logging.getLogger(__name__)
 # Of each kind in one turn of the loop: one or two milliseconds. Those that have to go take longer: 1,000
 # WebSockets of a key that was revoked took 30 ms.
 SWEPT_SLICE_COUNT = 1_000
-SWEPT_MAX_S = 0.005
+SWEPT_MAX_S = 0.001
 # How long a busy thread keeps Python's lock from the others.
 SWITCH_INTERVAL_S = 0.0005
 # Connections that the kernel keeps for us between two turns of the loop.
@@ -49,6 +48,7 @@ RECONNECT_AFTER_MS = (500, 5_000)
 _ANY = {"0.0.0.0": "localhost", "::": "localhost"}
 # Parts of the time that stopping may take; the rest is for the broker.
 SESSIONS_PART = 0.3
+ABORTED_PART = 0.1
 REQUESTS_PART = 0.3
 # uvicorn waits for requests so much longer than their connections have.
 CUT_BEFORE_S = 0.5
@@ -85,7 +85,6 @@ class Server(uvicorn.Server):
         # Set while it serves on after SIGTERM.
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
-        self._collecting = Collecting(context.pauses)
         self._trimming = Trimming(malloc_trim())
         self._operators = operators
         if operators is not None:
@@ -170,7 +169,7 @@ class Server(uvicorn.Server):
         # The thread that commits needs Python's lock before and after; from a busy loop it gets it after
         # this time, and each of its publishers waits for that. The default is 5 ms.
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._collecting.start()
+        self._context.collecting.start()
         self._sweep()
         self._context.ready = not self.should_exit and self._draining is None
         names = [each.getsockname()[:2] for each in sockets or ()]
@@ -223,7 +222,7 @@ class Server(uvicorn.Server):
         cutting.cancel()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
-        self._collecting.stop()
+        self._context.collecting.stop()
         self._trimming.stop()
 
     def _cut(self) -> None:
@@ -249,6 +248,11 @@ class Server(uvicorn.Server):
             await asyncio.sleep(CLOSING_PAUSE_S)
         for session in tuple(sessions):
             session.abort()
+        # They hear of their end in turns, and the broker from them.
+        for _ in range(int(self._stop_within_s * ABORTED_PART / CLOSING_PAUSE_S)):
+            if not sessions:
+                break
+            await asyncio.sleep(CLOSING_PAUSE_S)
 
     def _sweep(self) -> None:
         """Let every connection act on its deadlines, and look after the memory."""
@@ -261,7 +265,7 @@ class Server(uvicorn.Server):
         self._context.slow.tell()
         self._context.closings.report(now)
         self._context.entrance.begin_sweep(self._context.connection_count)
-        self._collecting.look()
+        self._context.collecting.look()
         self._trimming.look(self._context.memory.total_bytes, self._context.connection_count)
         connections, sessions = tuple(self._context.connections), tuple(self._context.sessions)
         self._sweep_slice(zip_longest(connections, sessions), now)

@@ -117,12 +117,14 @@ class Session(SigningWebSocket):
     def on_open(self) -> None:
         """Count the session."""
         self._context.sessions.add(self)
+        self._context.collecting.came()
         self._context.entrance.enter(self, self._transport)
         self.open_signed()
 
     def on_closed(self) -> None:
         """Do what was asked before the end, and give back what is still out."""
         self._context.sessions.discard(self)
+        self._context.collecting.left()
         self.close_signed()
         self._context.memory.let_go(self)
         self._context.entrance.leave(self)
