@@ -79,6 +79,8 @@ class Attack:
     """Connections that are opened at once; beyond it, each waits for one that is open."""
     auth: bool = False
     """The server has authentication; who attacks is nobody, or one tenant, and the neighbour another."""
+    known_mib: float = 0.0
+    """What the server may keep of it for later: tokens that it knows."""
     upgrade_signed: bool = False
     """Whether a WebSocket's upgrade has the key."""
     drops: bool = False

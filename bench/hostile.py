@@ -14,7 +14,8 @@ neighbour's before it. `failed_count` is how many publishes and newcomers were r
 
 Promised, whatever the attack: somebody new is served within 200 ms, the neighbour's p99 is below 50 ms,
 nobody fails, the server stays ready, and its memory grows by at most 384 MiB, half as much again as the 256
-that connections may keep, and is back within 64 MiB some seconds later. How many of these do not hold is
+that connections may keep, and is back within 64 MiB some seconds later; 128 where the server gets to know
+tokens, of which it keeps 64 MiB. How many of these do not hold is
 `broken_limits_count`, and stderr says which. What was sent is in the figures, so that an attack that the
 machine was too slow for is not taken for one that did nothing.
 
@@ -67,6 +68,8 @@ GONE_WITHIN_S = 60.0
 # A bystander that ran so late was not held up by the server.
 LATE_MAX_MS = 10.0
 LETTER_BYTES = 512
+# 80 MiB: more than SQLite's caches.
+WARMING_COUNT, WARMING_EACH = 40, 500
 STORES = ("memory", "sqlite", "postgresql")
 # Together more than a page of messages may have, each less than a message may have.
 BIG_COUNT, BIG_EACH_BYTES = 24, 250_000
@@ -94,6 +97,8 @@ class Memory:
     before: float
     peak: float = 0.0
     after: float = 0.0
+    known: float = 0.0
+    """What may stay of it; see `Attack`."""
 
 
 @dataclasses.dataclass
@@ -159,6 +164,7 @@ def _run(store: str, name: str, short: bool, size: Size) -> Outcome:
             _wait_until_gone(server, before, keys)
         time.sleep(size.after_s)
         memory.peak, memory.after = server.peak_kib() / 1024, server.resident_kib() / 1024
+        memory.known = attack.known_mib
         opened = Open(before, then, tenants.held(server, keys.operator))
         plan.is_seen[0] = 1
         sent = sent or attackers[0].result()
@@ -229,6 +235,8 @@ def _fill(port: int, attack: Attack, size: Size, keys: Keys) -> None:
     for topic, key in ((attacks.TOPIC, keys.attacker), (bystanders.TOPIC, keys.neighbour)):
         wire.CALLER.key = key
         filling.topics(port, (topic,))
+    if attack.beside:
+        _warm(port, keys)
     wire.CALLER.key = ""
     if attack.needs == "messages":
         message = {"topic": attacks.BIG_TOPIC, "payload": "x" * BIG_EACH_BYTES}
@@ -236,6 +244,14 @@ def _fill(port: int, attack: Attack, size: Size, keys: Keys) -> None:
         filling.post(port, "/api/publish", [message] * BIG_COUNT, 1)
     elif attack.needs == "letters":
         _bury(port, size.letters)
+
+
+def _warm(port: int, keys: Keys) -> None:
+    """Publish what is published beside, so that what the store keeps of it is there before the attack."""
+    wire.CALLER.key = keys.attacker
+    message = {"topic": attacks.TOPIC, "payload": "x" * strangers.PUBLISHED_BYTES}
+    batch = {"messages": [message] * WARMING_EACH}
+    filling.post(port, "/api/publish/batch", [batch] * WARMING_COUNT, 1)
 
 
 def _bury(port: int, count: int) -> None:
@@ -274,6 +290,7 @@ def _outcome(
         "resident_before_mib": memory.before,
         "resident_peak_mib": memory.peak,
         "resident_after_mib": memory.after,
+        "known_mib": memory.known,
         "files_before_count": opened.before.files,
         "files_then_count": opened.then.files,
         "files_after_count": opened.after.files,
@@ -303,7 +320,7 @@ def _took(several: list[Asked]) -> list[float]:
 def broken(figures: dict[str, float]) -> list[str]:
     """Which of the limits do not hold, as text."""
     growth = figures["resident_peak_mib"] - figures["resident_before_mib"]
-    left = figures["resident_after_mib"] - figures["resident_before_mib"]
+    left = figures["resident_after_mib"] - figures["resident_before_mib"] - figures["known_mib"]
     files = figures["files_after_count"] - figures["files_before_count"]
     bounded = (
         ("somebody new waited", figures["newcomer_max_ms"], NEWCOMER_MAX_MS, "ms"),

@@ -28,8 +28,12 @@ SEVERAL_COUNT = 200
 PUBLISHED_BYTES = 4_096
 # Of a token that the server takes (CREDENTIAL_MAX_BYTES).
 TOKEN_MAX_BYTES = 8_192
+# What the patterns of the tokens that a server remembers (REMEMBERED_MAX_BYTES of text) take as objects.
+KNOWN_MIB = 64.0
 # What is good as a part of an Authorization header, but for the space.
 _HEADER_BYTES = bytes([*range(0x21, 0x7F), *range(0x80, 0x100)])
+# What is kept on purpose, to be delivered, is not to be taken for what connections have left.
+_LITTLE_TO_DELIVER = ("CONDUIT_DELIVERY_MEMORY_MAX_BYTES", str(8 << 20))
 _OWN_HEADER = b'{"alg":"HS256","typ":"conduit+jwt"}'
 _SUBSCRIBE = b'{"type":"subscribe","topic":"hostile","ack":"auto"}'
 
@@ -181,6 +185,7 @@ def _half_open() -> list[Attack]:
                 ("CONDUIT_PING_INTERVAL_S", "2"),
                 ("CONDUIT_PONG_TIMEOUT_S", "2"),
                 ("CONDUIT_SLOW_TIMEOUT_S", "2"),
+                _LITTLE_TO_DELIVER,
             ),
         ),
     ]
@@ -214,6 +219,7 @@ def _of_a_tenant(short: bool) -> list[Attack]:
             auth=True,
             upgrade_signed=True,
             beside=PUBLISHES.name,
+            settings=(_LITTLE_TO_DELIVER,),
         ),
     ]
 
@@ -264,6 +270,7 @@ def _costly() -> list[Attack]:
             connections=4,
             auth=True,
             needs="tokens",
+            known_mib=KNOWN_MIB,
         ),
         Attack(
             "forged tokens of a provider",

@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 READER_COUNT = 2
 WRITER_CACHE_BYTES = 32 << 20
 READER_CACHE_BYTES = 8 << 20
-# 4,000 pages, 16 MiB: a checkpoint writes a page once that was changed in many commits, and stays
-# short enough (tens of ms) for the commit that has to make it.
-CHECKPOINT_PAGES = 4_000
+# 4 MiB. A commit has to make the checkpoint: with 4,000 pages 1 % of a neighbour's publishes waited 60 ms
+# beside a flood of 4 KB ones, and with these 25. Single publishes take less CPU so, batches 5 % more.
+CHECKPOINT_PAGES = 1_000
 WAL_MAX_BYTES = 64 << 20
 SYNCHRONOUS_FULL = 2
 _UNDO = """
