@@ -28,7 +28,9 @@ def test_it_has_metrics_documents_and_all_of_the_health_without_a_key(place):
     assert "conduit_published_total" in operators.get("/metrics").body.decode()
     assert operators.get("/health").json["version"] == __version__
     assert operators.get("/health/ready").json == {"status": "ready"}
-    assert operators.get("/openapi.json").json["info"]["version"] == __version__
+    document = operators.get("/openapi.json").json
+    assert document["info"]["version"] == __version__
+    assert ("security" in document) == ("ENABLE_AUTH" in server.env)
     assert operators.get("/docs").status == 200
     index = operators.get("/").json
     assert index["version"] == __version__
@@ -106,6 +108,13 @@ def test_a_port_that_is_taken_is_said_at_the_start():
         running_server(CONDUIT_ADMIN_PORT=str(other.port)),
     ):
         pass
+
+
+def test_without_it_the_document_says_who_signs_in_too():
+    with running_server(**AUTH) as server:
+        document = Api(server.url).get("/openapi.json").json
+        assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+        assert document["security"] == [{"bearer": []}, {"key": []}]
 
 
 @pytest.mark.parametrize(("host", "is_warned"), [("0.0.0.0", True), ("127.0.0.1", False)])

@@ -53,7 +53,7 @@ from conduit.server.rest import (
     topics,
     upgrade,
 )
-from conduit.server.rest.access import OPEN_PATHS, Wall
+from conduit.server.rest.access import Wall
 from conduit.server.rest.edge import Edge
 from conduit.server.rest.inputs import EACH_ONCE
 from conduit.server.rest.replies import ANY_FAILURE, Problem
@@ -109,16 +109,6 @@ _SHAPES = (
     Problem,
 )
 _REF = "#/components/schemas/{name}"
-# One of them is enough, and two are refused.
-_CREDENTIALS = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token."},
-    "key": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-API-Key",
-        "description": "An API key.",
-    },
-}
 
 
 def create_api(context: Context) -> FastAPI:
@@ -158,16 +148,4 @@ def _document(app: FastAPI) -> dict[str, Any]:
     _, shapes = msgspec.json.schema_components(_SHAPES, ref_template=_REF)
     (start,), parts = msgspec.json.schema_components((StartSpec,), ref_template=_REF)
     document["components"]["schemas"] |= {**shapes, **parts, "Start": start}
-    context: Context = app.state.context
-    if not context.gate.is_open:
-        _require_credentials(document)
     return document
-
-
-def _require_credentials(document: dict[str, Any]) -> None:
-    """Say how a client signs in, and for what it need not."""
-    document["components"]["securitySchemes"] = _CREDENTIALS
-    document["security"] = [{name: []} for name in _CREDENTIALS]
-    for path in OPEN_PATHS & document["paths"].keys():
-        for operation in document["paths"][path].values():
-            operation["security"] = []

@@ -15,7 +15,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from conduit.protocol.codec import encode_json
-from conduit.server.rest.access import sees_node
+from conduit.server.context import Context
+from conduit.server.rest.access import OPEN_PATHS, sees_node
 from conduit.server.rest.inputs import NO_QUERY
 from conduit.server.rest.replies import JSON
 
@@ -24,6 +25,16 @@ router = APIRouter(include_in_schema=False)
 # The document has to have one.
 NO_VERSION = "-"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+# One of them is enough, and two are refused.
+_CREDENTIALS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token."},
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key.",
+    },
+}
 _SIGN_IN = (
     "A request has an API key or a token, as <code>Authorization: Bearer …</code>, or a key as "
     "<code>X-API-Key: …</code>. "
@@ -163,8 +174,25 @@ async def document(request: Request) -> Response:
 
 
 def _document(request: Request) -> dict[str, Any]:
-    """The API, without the version for those who may not know it."""
+    """The API as this server has it: without the version for those who may not know it, and with the
+    credentials where some are asked for."""
+    context: Context = request.app.state.context
     document: dict[str, Any] = request.app.openapi()
-    if sees_node(request):
-        return document
-    return {**document, "info": {**document["info"], "version": NO_VERSION}}
+    if not sees_node(request):
+        document = {**document, "info": {**document["info"], "version": NO_VERSION}}
+    return document if context.gate.is_open else _with_credentials(document)
+
+
+def _with_credentials(document: dict[str, Any]) -> dict[str, Any]:
+    """The same, which says how a client signs in, and for what it need not."""
+    paths = dict(document["paths"])
+    for path in OPEN_PATHS & paths.keys():
+        paths[path] = {
+            verb: {**operation, "security": []} for verb, operation in paths[path].items()
+        }
+    return {
+        **document,
+        "paths": paths,
+        "components": {**document["components"], "securitySchemes": _CREDENTIALS},
+        "security": [{name: []} for name in _CREDENTIALS],
+    }
