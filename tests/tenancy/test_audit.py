@@ -4,10 +4,11 @@ import json
 import pytest
 
 from conduit.core.access import AuditEntry
-from conduit.errors import StoreUnavailable
+from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.memory import MemoryStore
 from conduit.tenancy import audit
 from conduit.tenancy.audit import ADDRESSES_MAX_COUNT, OTHERS, Audit, Origin
+from conduit.tenancy.principal import Principal
 from tests.tenancy.registered import OPERATOR, HandClock
 
 ORIGIN = Origin("192.0.2.1", "request-1")
@@ -50,6 +51,18 @@ async def test_what_was_done_is_stored_when_it_is_answered(store, log):
     assert (entry.tenant, entry.actor, entry.action) == ("default", "key:operator", "topic.delete")
     assert (entry.target, entry.address, entry.request_id) == ("orders", "192.0.2.1", "request-1")
     assert json.loads(entry.detail) == {"why": "x"}
+
+
+async def test_what_a_token_has_done_names_its_key(store, log):
+    token = Principal("default", "token:t1", (), key_id="k1", is_token=True)
+    await log.done(token, ORIGIN, "topic.delete", "orders", why="x")
+    await log.done_to("acme", token, ORIGIN, "tenant.delete")
+    with pytest.raises(OutcomeUnknown):
+        async with log.if_unsure(token, ORIGIN, "topic.delete", "orders"):
+            raise OutcomeUnknown("?")
+    entries = await store.entries()
+    assert {entry.actor for entry in entries} == {"token:t1"}
+    assert {json.loads(entry.detail)["by_key"] for entry in entries} == {"k1"}
 
 
 async def test_a_store_that_fails_keeps_nobody_and_has_it_later(store, log, monkeypatch):

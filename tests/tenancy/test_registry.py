@@ -186,6 +186,19 @@ async def test_the_time_of_the_last_use_is_noted_and_is_no_change(kit: Kit):
     assert not caller.is_over
 
 
+async def test_a_use_just_before_the_key_is_revoked_is_noted_too(kit: Kit):
+    made, unused = await kit.key(), await kit.key()
+    kit.registry.authenticate(made.text.encode())
+    for key_id in (made.record.key_id, unused.record.key_id):
+        await kit.accounts.revoke_key(OPERATOR, key_id)
+    await kit.registry._note_used()
+    assert kit.registry.key("default", made.record.key_id).last_used_at_ms == kit.clock.ms
+    assert kit.registry.key("default", unused.record.key_id).last_used_at_ms is None
+    kit.clock.ms += 60_000
+    await kit.registry._note_used()
+    assert kit.registry.key("default", made.record.key_id).last_used_at_ms == kit.clock.ms - 60_000
+
+
 async def test_limits_of_keys_are_told_until_they_are_revoked(kit: Kit):
     made = await kit.key(limits=TenantLimits(publishes_per_s=3))
     key_id = made.record.key_id

@@ -87,13 +87,13 @@ class Audit:
     ) -> None:
         """Something was done in the caller's tenant. Returns when that is stored, or it takes too long; does
         not raise."""
-        await self._told(self._add(by.tenant, by.actor, origin, action, target, detail))
+        await self._told(self._add(by.tenant, by.actor, origin, action, target, _by(by) | detail))
 
     async def done_to(
         self, tenant: str, by: Principal, origin: Origin, action: str, **detail: object
     ) -> None:
         """The same of what was done to a tenant."""
-        await self._told(self._add(tenant, by.actor, origin, action, tenant, detail))
+        await self._told(self._add(tenant, by.actor, origin, action, tenant, _by(by) | detail))
 
     @asynccontextmanager
     async def if_unsure(
@@ -103,7 +103,7 @@ class Audit:
         try:
             yield
         except OutcomeUnknown:
-            detail: dict[str, object] = {"outcome": "unknown"}
+            detail = _by(by) | {"outcome": "unknown"}
             told = by.tenant if tenant is None else tenant
             await self._told(self._add(told, by.actor, origin, action, target, detail))
             raise
@@ -216,6 +216,11 @@ class Audit:
         if not self._is_failing:
             self._is_failing = True
             logger.warning("the audit log cannot be written now: %s", error)
+
+
+def _by(caller: Principal) -> dict[str, object]:
+    """Whose token it is: its actor names the token, and who looks for what a key has done needs the key."""
+    return {"by_key": caller.key_id} if caller.is_token and caller.key_id is not None else {}
 
 
 def _short(detail: str) -> str:

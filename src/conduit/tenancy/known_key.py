@@ -24,6 +24,7 @@ class KnownKey:
         "ends_at_ms",
         "former_ends_at_ms",
         "former_hash",
+        "is_used",
         "principals",
         "record",
         "used_at_ms",
@@ -33,6 +34,8 @@ class KnownKey:
         self.record = record
         # As it was noted last; the record has what the store had when it changed.
         self.used_at_ms = record.last_used_at_ms
+        self.is_used = False
+        """Whether it was used, as it was before the last change, and that is not noted yet."""
         self.ends_at_ms = NEVER_MS if record.expires_at_ms is None else record.expires_at_ms
         if record.revoked_at_ms is not None:
             self.ends_at_ms = 0
@@ -76,4 +79,5 @@ class KnownKey:
         used = [principal for principal in self.principals.values() if principal.is_used]
         for principal in used:
             principal.is_used = False
-        return bool(used)
+        was_used, self.is_used = self.is_used, False
+        return was_used or bool(used)

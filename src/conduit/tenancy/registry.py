@@ -206,6 +206,7 @@ class Registry:
             key = self._keys[record.key_id] = KnownKey(record)
             if before is not None:
                 key.used_at_ms = record.last_used_at_ms or before.used_at_ms
+                key.is_used = before.take_used()
             self._of_tenants.setdefault(record.tenant, {})[record.key_id] = key
         elif before is not None:
             self._forget(record)
