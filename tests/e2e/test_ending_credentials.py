@@ -16,7 +16,7 @@ from tests.support.access import Guarded, guarded_server
 from tests.support.http import accepted
 from tests.support.postgres import USER
 from tests.support.raw import RawHttp
-from tests.support.server import running_server
+from tests.support.server import ServerError, running_server
 from tests.support.wait import until
 from tests.support.ws import Refused, WsClient
 
@@ -229,3 +229,33 @@ def test_so_it_is_in_a_file():
             with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
                 database.executescript(statement("SQLite").replace("KD0AFPa2", key["id"]))
             all_closed(sockets)
+
+
+# Another pepper -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_a_server_gets_another_pepper_as_the_guide_says(store, cluster):
+    settings = dict(ALL_STORES[store])
+    if store == "postgres":
+        settings["DATABASE_URL"] = cluster.create_database("another_pepper")
+    with guarded_server(**settings) as guarded:
+        server, former = guarded.server, guarded.operator.key
+        manager = guarded.create_tenant("kept")
+        manager.create_topic("a")
+        server.terminate()
+        (server.directory / "admin-key").unlink()
+        server.env["CONDUIT_KEY_PEPPER"] = "another-pepper-of-16-and-more"
+        with pytest.raises(ServerError, match="were made without one"):
+            server.start()
+        if store == "postgres":
+            cluster.sql(statement("Another pepper, in PostgreSQL"), "another_pepper", USER)
+        else:
+            with contextlib.closing(sqlite3.connect(server.directory / "conduit.db")) as database:
+                database.executescript(statement("Another pepper, in SQLite"))
+        server.start()
+        again = Guarded(server)
+        assert again.operator.get("/api/whoami").status == 200
+        assert again.acting("kept").topic("a")["name"] == "a"
+        for key in (former, manager.key):
+            assert again.signed(key).get("/api/whoami").status == 401

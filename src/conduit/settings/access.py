@@ -16,8 +16,8 @@ class Access(Group):
     key_pepper: SecretStr | None = Field(
         None,
         description="Secret that API keys are hashed with, 16 characters or more. Set it before the first "
-        "key is made and do not change it: without it no key is good. Unset: the database keeps one that it "
-        "has made.",
+        "key is made and do not change it: the server does not start with another one. Unset: the database "
+        "keeps one that it has made.",
     )
     admin_key_file: Path | None = Field(
         None,
