@@ -35,6 +35,7 @@ from conduit.tenancy.principal import NOT_KNOWN, Principal
 
 # Of a frame before the sign-in: a credential may have 8 KiB.
 UNSIGNED_MAX_BYTES = 9 * 1024
+_NOTHING_GIVEN = "no key or token came with the upgrade, so the first frame must be auth"
 
 
 class SigningWebSocket(WatchedWebSocket):
@@ -135,10 +136,10 @@ class SigningWebSocket(WatchedWebSocket):
         ref = None
         try:
             if len(text) > UNSIGNED_MAX_BYTES:
-                raise Unauthenticated("sign in first: the first frame must be auth")
+                raise Unauthenticated(_NOTHING_GIVEN)
             frame = decode_client_frame(text)
             if not isinstance(frame, Auth):
-                raise Unauthenticated("sign in first: the first frame must be auth")
+                raise Unauthenticated(_NOTHING_GIVEN)
             ref = frame.ref
             caller = self._context.gate.sign_in(_bytes_of(frame.token), self._transport)
             self._signed_in(caller)

@@ -278,9 +278,10 @@ def _check_gives(by: Principal, grants: Sequence[Grant]) -> None:
     """Nobody gives, or takes, what he does not have."""
     for grant in grants:
         if not within(grant, by.grants):
+            what = " for all topics" if grant.topics is None else " for these topics"
             raise Forbidden(
-                f"the key or token does not give {grant.scope} with these topics: what it does not give, "
-                "it cannot give to others, or change"
+                f"the key or token does not give {grant.scope}{'' if grant.scope == 'admin' else what}: what "
+                "it does not give, it cannot give to others, or change"
             )
 
 
