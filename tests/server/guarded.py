@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from conduit.broker.waiting import Slots
 from conduit.grants import Grant
 from conduit.limits import NO_LIMITS
 from conduit.server.context import Context
@@ -113,6 +114,6 @@ async def open_guarded(**limits: Any) -> AsyncIterator[Guarded]:
         accounts = Accounts(port.store, registry, clock, PEPPER, secrets.choice)
         tokens = Tokens(PEPPER, 86_400)
         registry.tokens = verifier = Verifier(registry, tokens)
-        ticketing = Ticketing(registry, verifier, Tickets(port.store), clock)
+        ticketing = Ticketing(registry, verifier, Tickets(port.store, PEPPER), clock, Slots(2))
         port.context.require(Tenancy(registry, accounts, tokens, ticketing))
         yield Guarded(port, registry, accounts)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from conduit.broker.waiting import Slots
 from conduit.environment import load_settings
 from conduit.errors import ConfigError, OutcomeUnknown, StoreUnavailable
 from conduit.server.first_key import FILE_NAME, offer_first_key, warn_of_open_keys
@@ -22,7 +23,7 @@ async def kit():
 
 @pytest.fixture
 async def tenancy(kit):
-    tenancy = await open_tenancy(kit.store, kit.clock, AuthOptions())
+    tenancy = await open_tenancy(kit.store, kit.clock, AuthOptions(), Slots(2))
     yield tenancy
     await tenancy.close()
 

@@ -1,9 +1,14 @@
 """Who asks over HTTP."""
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
 from conduit.grants import Grant
+from conduit.limits import TenantLimits
 from conduit.server.head import known_head
+from conduit.tenancy.accounts import KeyChange
 from tests.server.guarded import Guarded, bearer, open_guarded
 from tests.server.port import TOPIC, publish, request
 from tests.tenancy.registered import OPERATOR
@@ -154,6 +159,41 @@ async def test_a_connection_that_repeats_itself_is_somebodys_until_the_key_is_re
     assert (await client.answer()).status == 401
     await client.send(publish(1, bearer((await guarded.key()).text)))
     assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "good"),
+    [
+        ("/api/publish", '{"topic":"demo","payload":1}', 200),
+        ("/api/publish/batch", '{"messages":[{"topic":"demo","payload":1}]}', 200),
+        ("/api/topics", '{"name":"new"}', 201),
+    ],
+)
+async def test_a_request_under_way_goes_on_when_its_key_is_changed_and_not_when_it_is_revoked(
+    guarded: Guarded, path: str, body: str, good: int
+):
+    made = await guarded.key(Grant(scope="publish"), Grant(scope="manage"))
+    key_id = made.record.key_id
+
+    async def asked(change: Awaitable[object]) -> int:
+        head = f"Content-Length: {len(body)}"
+        client = await guarded.port.connect()
+        await client.send(request("POST", path, None, head, bearer(made.text)) + body[:5].encode())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await change
+        await client.send(body[5:].encode())
+        return (await client.answer()).status
+
+    limits = TenantLimits(publishes_per_s=1_000)
+    change_key, rotate_key = guarded.accounts.change_key, guarded.accounts.rotate_key
+    assert await asked(change_key(OPERATOR, key_id, KeyChange(limits=limits))) == good
+    body = body.replace("new", "next")
+    assert await asked(rotate_key(OPERATOR, key_id, 60)) == good
+    body = body.replace("next", "last")
+    less = KeyChange(grants=(Grant(scope="subscribe"),))
+    assert await asked(change_key(OPERATOR, key_id, less)) == 403
+    assert await asked(guarded.accounts.revoke_key(OPERATOR, key_id)) == 401
 
 
 async def test_an_end_counts_also_for_a_connection_that_repeats_itself(

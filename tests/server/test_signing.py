@@ -9,6 +9,7 @@ from conduit.core.access import TenantRecord
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
 from conduit.protocol.codes import CLOSE_TRY_LATER
+from conduit.server.session import BAD_FRAMES_MAX_COUNT
 from conduit.server.signing import UNSIGNED_MAX_BYTES
 from conduit.tenancy.accounts import KeyChange
 from conduit.tenancy.principal import Principal
@@ -22,6 +23,16 @@ from tests.tenancy.registered import OPERATOR
 async def guarded():
     async with open_guarded() as guarded:
         yield guarded
+
+
+class _Another:
+    """A socket of the same address that waits too."""
+
+    def __init__(self, session) -> None:
+        self.address = session.address
+
+    def turn_away(self) -> None:
+        """See `Waiting`."""
 
 
 async def refused(client, code: str) -> int:
@@ -111,6 +122,23 @@ async def test_who_says_nothing_is_closed(guarded: Guarded):
     guarded.check(now + guarded.port.context.limits.auth_timeout_s - 1)
     guarded.check(now + guarded.port.context.limits.auth_timeout_s + 1)
     assert await refused(client, "unauthenticated") == 4501
+
+
+async def test_the_bound_of_those_that_have_not_signed_in_holds_within_a_turn():
+    async with open_guarded(max_unauthenticated=2) as guarded:
+        unsigned = guarded.port.context.unsigned
+        clients = [await guarded.socket() for _ in range(2)]
+        sessions = [*guarded.port.context.sessions]
+        for session in sessions:
+            unsigned.remove(session)
+        for session in (*sessions, *[_Another(session) for session in sessions]):
+            unsigned.add(session)
+        # All of them came before anybody was told that it is gone.
+        assert len(unsigned) == 2
+        assert guarded.port.context.closings.counts["unsigned"] == 2
+        for client in clients:
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await client.reader.readexactly(1)
 
 
 async def test_there_are_only_so_many_that_have_not_signed_in():
@@ -236,6 +264,24 @@ async def test_at_its_end_a_socket_is_closed_unless_it_has_signed_in_again(
     assert await refused(ends, "unauthenticated") == 4501
     await goes_on.send(said(type="publish", topic=TOPIC, payload=1))
     assert (await heard(goes_on))["type"] == "published"
+
+
+async def test_a_credential_that_is_not_good_takes_nothing_from_the_one_before(guarded: Guarded):
+    made, revoked = await guarded.key(), await guarded.key()
+    await guarded.accounts.revoke_key(OPERATOR, revoked.record.key_id)
+    client = await guarded.socket(made.text)
+    for token in ("", "ck_live_x", revoked.text):
+        await client.send(said(type="auth", token=token, ref="r"))
+        error = await heard(client)
+        assert (error["code"], error["ref"]) == ("unauthenticated", "r")
+    await client.send(said(type="publish", topic=TOPIC, payload=1))
+    assert (await heard(client))["type"] == "published"
+    # Nobody tries them here without end.
+    for _ in range(BAD_FRAMES_MAX_COUNT):
+        await client.send(said(type="auth", token="ck_live_x"))
+    codes = [(await heard(client))["code"] for _ in range(BAD_FRAMES_MAX_COUNT - 2)]
+    assert set(codes) == {"unauthenticated"}
+    assert await refused(client, "too_many_bad_frames") == 4529
 
 
 async def test_nobody_becomes_somebody_of_another_tenant(guarded: Guarded):

@@ -1,5 +1,6 @@
 import pytest
 
+from conduit.broker.waiting import Slots
 from conduit.errors import ConfigError
 from conduit.grants import Grant
 from conduit.storage.memory import MemoryStore
@@ -16,7 +17,7 @@ async def store():
 
 
 async def opened(store, **options):
-    return await open_tenancy(store, HandClock(), AuthOptions(**options))
+    return await open_tenancy(store, HandClock(), AuthOptions(**options), Slots(2))
 
 
 async def test_the_first_key_is_the_operators_and_is_made_once(store):

@@ -14,6 +14,7 @@ from conduit.broker.administer.retention import RetentionRules
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
+from conduit.broker.waiting import Slots
 from conduit.core.message import Retention
 from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
@@ -35,6 +36,8 @@ from conduit.tenancy.principal import Principal
 
 logger = logging.getLogger(__name__)
 
+# Made at the same time: each is a commit, and what others publish waits for it.
+TICKETS_MAX_COUNT = 2
 # Who does what the server does by itself, in the audit log.
 SERVER = Principal(DEFAULT_TENANT, "server", ())
 
@@ -101,7 +104,9 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
         token_max_ttl_s=settings.token_max_ttl_s,
         provider=settings.identity_provider,
     )
-    tenancy = await open_tenancy(broker.store, broker.clock, options, broker.allowances)
+    tenancy = await open_tenancy(
+        broker.store, broker.clock, options, Slots(TICKETS_MAX_COUNT), broker.allowances
+    )
     try:
         key = await offer_first_key(settings, tenancy)
         if key is not None:

@@ -31,6 +31,7 @@ from conduit.server.unsigned import Unsigned
 from conduit.server.websocket import FRAMES_MAX_COUNT
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.opening import Tenancy
+from conduit.tenancy.principal import Principal
 
 NO_BOUNDS = Retention()
 # Between two looks at the deadlines of all connections.
@@ -185,6 +186,13 @@ class Context:
         """False before the store is open and from the first signal on."""
         self.is_stopping = False
         """Whether new WebSockets are refused: not while it drains, although it is not ready."""
+
+    def rightful(self, caller: Principal) -> Principal:
+        """The same caller, or as it is now if its key was changed. Raises Unauthenticated if that is good no
+        more, and as `Gate.renewed` does."""
+        if caller.is_over or caller.is_expired(self.wall_ms()):
+            return self.gate.renewed(caller)
+        return caller
 
     def open_to_operators(self) -> Door:
         """The operator has a port of his own, and the one for everybody less. Before fronts are made."""

@@ -54,8 +54,8 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> KeyRecord | N
         raise ConfigError(
             [
                 f"The first admin key cannot be written to {path}: {error.strerror or error}. "
-                "Set CONDUIT_ADMIN_KEY_FILE to a file that does not exist, in a directory that does; the file "
-                "of an earlier start can be removed if its key is of no use any more."
+                "Set CONDUIT_ADMIN_KEY_FILE to a file that does not exist, in a directory that does; the "
+                "file of an earlier start can be removed if its key is of no use any more."
             ]
         ) from error
     if path is not None:

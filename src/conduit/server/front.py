@@ -86,6 +86,7 @@ class Front(HttpConnection):
         self._slots.append(slot)
         try:
             if caller.is_bounded:
+                caller = self.context.rightful(caller)
                 caller.check(_PUBLISHING)
             message = decode_publish(body, head.idempotency_key)
             if caller.is_bounded:
@@ -187,6 +188,7 @@ class Front(HttpConnection):
         slot = _Publish(head, None, self)
         self.enqueue(slot)
         try:
+            caller = self.context.rightful(caller)
             caller.check(_PUBLISHING)
             requests = decode_publish_batch(
                 bytes(body), self.context.limits.max_batch_count

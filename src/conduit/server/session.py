@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from conduit.broker.attach.connection import Connection
-from conduit.errors import ConduitError, InvalidRequest, LimitReached, StateError
+from conduit.errors import ConduitError, InvalidRequest, LimitReached, StateError, Unauthenticated
 from conduit.protocol.codec import (
     decode_client_frame,
     decode_ref,
@@ -283,7 +283,12 @@ class Session(SigningWebSocket):
 
     def _auth(self, connection: Connection, frame: Auth) -> None:
         assert self._caller is not None
-        self.sign_in_again(self._caller, frame)
+        try:
+            self.sign_in_again(self._caller, frame)
+        except Unauthenticated as error:
+            # The credential before counts. But nobody tries them here without end.
+            self.write(error_frame(error, frame.ref))
+            self._count_bad()
 
     def _publish(self, connection: Connection, frame: Publish) -> None:
         caller = self._caller

@@ -122,6 +122,8 @@ class SigningWebSocket(WatchedWebSocket):
     def turn_away(self) -> None:
         """See `Waiting.turn_away`."""
         self._context.closings.count("unsigned", self._transport)
+        # It hears of its end in a later turn, and more may come in this one.
+        self._context.unsigned.remove(self)
         self.abort()
 
     # Frames ---------------------------------------------------------------------------------------
@@ -201,12 +203,12 @@ class SigningWebSocket(WatchedWebSocket):
     def rightful(self, caller: Principal) -> Principal:
         """The same caller, if it is still good, or as it is now. Raises Unauthenticated, Forbidden,
         NotFound."""
-        if caller.is_over or caller.is_expired(self._context.wall_ms()):
-            caller = self._context.gate.renewed(caller)
-            if not self.may_go_on(caller):
+        rightful = self._context.rightful(caller)
+        if rightful is not caller:
+            if not self.may_go_on(rightful):
                 raise Forbidden("the key or token gives no more what this connection does")
-            self._caller = caller
-        return caller
+            self._caller = rightful
+        return rightful
 
     def look_again(self, allowed: Principal) -> None:
         """The credential may have changed, or its time be over: go on with what it gives now, or end.

@@ -27,7 +27,7 @@ from conduit.tenancy.meters import Meters
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.provider_tokens import ProviderTokens
 from conduit.tenancy.registry import Registry, WallClock
-from conduit.tenancy.ticketing import Ticketing
+from conduit.tenancy.ticketing import Ticketing, Turns
 from conduit.tenancy.tickets import Tickets
 from conduit.tenancy.tokens import Tokens
 from conduit.tenancy.verifier import Verifier
@@ -73,9 +73,11 @@ async def open_tenancy(
     store: Store,
     clock: WallClock,
     options: AuthOptions,
+    turns: Turns,
     meters: Meters | None = None,
 ) -> Tenancy:
-    """Learn keys and tenants from the store, which is open. Raises StoreUnavailable, ConfigError."""
+    """Learn keys and tenants from the store, which is open; tickets are made in `turns`. Raises
+    StoreUnavailable, ConfigError."""
     pepper = await _find_pepper(store, options.pepper)
     registry = Registry(store, clock, pepper, default_key=options.default_key, meters=meters)
     tokens = Tokens(pepper, options.token_max_ttl_s)
@@ -88,7 +90,7 @@ async def open_tenancy(
     await registry.start()
     if keyring is not None:
         keyring.start()
-    ticketing = Ticketing(registry, verifier, Tickets(store), clock)
+    ticketing = Ticketing(registry, verifier, Tickets(store, pepper), clock, turns)
     accounts = Accounts(store, registry, clock, pepper, secrets.choice)
     return Tenancy(registry, accounts, tokens, ticketing, keyring)
 

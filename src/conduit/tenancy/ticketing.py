@@ -6,6 +6,9 @@ No credential is kept, but what it was known by: so a ticket is worth what its m
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import msgspec
 
@@ -35,20 +38,38 @@ class _Maker(msgspec.Struct, frozen=True, omit_defaults=True):
 _maker = msgspec.json.Decoder(_Maker).decode
 
 
+class Turns(Protocol):
+    """Few at once, of tenants in turn."""
+
+    def taken(self, whose: Hashable) -> AbstractAsyncContextManager[None]:
+        """One of them."""
+
+
 class Ticketing:
     """Gives tickets to callers, and takes them."""
 
     def __init__(
-        self, registry: Registry, verifier: Verifier, tickets: Tickets, clock: WallClock
+        self,
+        registry: Registry,
+        verifier: Verifier,
+        tickets: Tickets,
+        clock: WallClock,
+        turns: Turns,
     ) -> None:
         self._registry = registry
         self._verifier = verifier
         self._tickets = tickets
         self._clock = clock
         self._unused = _Unused()
+        self._turns = turns
 
     async def give(self, caller: Principal) -> tuple[str, int]:
         """A ticket, and when it expires. Raises Forbidden, LimitReached, StoreUnavailable."""
+        # Each is a commit: one who asks for very many must not hold up what others publish.
+        async with self._turns.taken(caller.tenant):
+            return await self._give(caller)
+
+    async def _give(self, caller: Principal) -> tuple[str, int]:
         now_ms = self._clock.wall_ms()
         self._unused.forget_expired(now_ms)
         if self._unused.count(caller.tenant) >= UNUSED_MAX_COUNT:

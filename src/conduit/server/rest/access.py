@@ -15,13 +15,13 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ScopeOf
 
-from conduit.errors import Forbidden, NotFound, Unauthenticated
+from conduit.errors import Forbidden, NotFound
 from conduit.grants import Scope
 from conduit.server.context import Context
 from conduit.server.control import CALLER
 from conduit.server.rest.problems import refused
 from conduit.tenancy.audit import Origin
-from conduit.tenancy.principal import NOT_KNOWN, Principal
+from conduit.tenancy.principal import Principal
 
 # What is answered to everybody; all else needs a credential, also where there is nothing.
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health", "/health/ready", "/ws"})
@@ -35,15 +35,13 @@ def caller_of(request: Request) -> Principal:
 
 
 def known(request: Request) -> Principal:
-    """Who asks, if it is somebody: a body may have taken longer to come than the key was good. Raises
-    Unauthenticated."""
+    """Who asks, if it is somebody, as he is now: while the body came the key may have been changed, or have
+    ended. Raises Unauthenticated."""
     caller = caller_of(request)
     if not caller.is_known:
         raise caller.refusal(())
     context: Context = request.app.state.context
-    if caller.is_over or caller.is_expired(context.wall_ms()):
-        raise Unauthenticated(NOT_KNOWN)
-    return caller
+    return context.rightful(caller)
 
 
 class Wall:
@@ -80,9 +78,10 @@ def _needs(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
 async def _operator(request: Request) -> Principal:
     """An operator, where anybody has to say who he is. Raises Unauthenticated, Forbidden."""
     context: Context = request.app.state.context
-    caller = caller_of(request)
-    if not context.gate.is_open:
-        known(request).check(("admin",))
+    if context.gate.is_open:
+        return caller_of(request)
+    caller = known(request)
+    caller.check(("admin",))
     return caller
 
 
