@@ -7,7 +7,7 @@ from conduit.core.access import AuditEntry
 from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.storage.memory import MemoryStore
 from conduit.tenancy import audit
-from conduit.tenancy.audit import ADDRESSES_MAX_COUNT, OTHERS, Audit, Origin
+from conduit.tenancy.audit import ADDRESSES_MAX_COUNT, ALIKE_MAX_COUNT, OTHERS, Audit, Origin
 from conduit.tenancy.principal import Principal
 from tests.tenancy.registered import OPERATOR, HandClock
 
@@ -99,6 +99,42 @@ async def test_failed_sign_ins_are_counted_by_address_and_those_of_very_many_tog
     assert counts[OTHERS] == 50
 
 
+async def test_what_is_done_to_one_thing_over_and_over_is_counted(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    for number in range(ALIKE_MAX_COUNT + 30):
+        await log.done(OPERATOR, ORIGIN, "subscription.change", "s", number=number)
+    await log.done(OPERATOR, ORIGIN, "subscription.change", "other")
+    await log.done(OPERATOR, ORIGIN, "subscription.delete", "s")
+    assert len(await store.entries()) == ALIKE_MAX_COUNT + 2
+    log._tell_minute()
+    # A minute later it is stored by itself again.
+    await log.done(OPERATOR, ORIGIN, "subscription.change", "s", number="next")
+    await log.close()
+    last, counted, *_ = await store.entries()
+    assert json.loads(last.detail) == {"number": "next"}
+    assert (counted.actor, counted.target) == ("key:operator", "s")
+    assert json.loads(counted.detail) == {"times": 30, "number": ALIKE_MAX_COUNT + 29}
+
+
+async def test_at_the_end_what_was_counted_is_stored(store):
+    log = Audit(store, HandClock())
+    await log.start()
+    for _ in range(ALIKE_MAX_COUNT + 1):
+        await log.done(OPERATOR, ORIGIN, "subscription.change", "s")
+    await log.close()
+    assert len(await store.entries()) == ALIKE_MAX_COUNT + 1
+
+
+async def test_of_kinds_there_is_a_bound_and_of_others_all_are_stored(store, log, monkeypatch):
+    monkeypatch.setattr(audit, "KINDS_MAX_COUNT", 1)
+    for target in ("first", "second"):
+        for _ in range(ALIKE_MAX_COUNT + 5):
+            await log.done(OPERATOR, ORIGIN, "subscription.change", target)
+    assert len(log._alike) == 1
+    assert len(await store.entries()) == 2 * ALIKE_MAX_COUNT + 5
+
+
 async def test_there_is_a_bound_on_what_waits(store, log, monkeypatch, caplog):
     monkeypatch.setattr(audit, "WAITING_MAX_COUNT", 2)
     monkeypatch.setattr(audit, "STORED_WITHIN_S", 0.01)
@@ -106,7 +142,7 @@ async def test_there_is_a_bound_on_what_waits(store, log, monkeypatch, caplog):
     for number in range(4):
         await log.done(OPERATOR, ORIGIN, "topic.delete", str(number))
     assert log.waiting_count == 2
-    log._tell_failed()
+    log._tell_minute()
     assert "were dropped: 2" in caplog.text
     store.fails = False
 

@@ -1,7 +1,8 @@
 """The record of what was done: who, what, when, from where.
 
 An entry is stored when what it tells of was done, and before that is answered, if the store can; if not, it
-is kept here and tried again. Failed sign-ins are told by address and minute, so that nobody fills the log.
+is kept here and tried again. Failed sign-ins are told by address and minute. Of what somebody does to one
+thing over and over, the first times of each minute are, and then how often it was: so nobody fills the disk.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from conduit.core.access import AuditEntry
@@ -30,6 +32,10 @@ BATCH_MAX_COUNT = 500
 # Addresses whose failed sign-ins are counted in one minute; the others are counted together.
 ADDRESSES_MAX_COUNT = 100
 TELL_INTERVAL_S = 60.0
+# Of one actor, action and target in that time; what is more is counted.
+ALIKE_MAX_COUNT = 10
+# Of so many kinds; of others all are stored.
+KINDS_MAX_COUNT = 10_000
 RETRY_INTERVAL_S = 1.0
 # How long an answer waits for its entry.
 STORED_WITHIN_S = 2.0
@@ -50,6 +56,13 @@ class Origin(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
+class _Alike(msgspec.Struct):
+    """Entries of one kind since the minute began: how many, and the last that was not stored by itself."""
+
+    count: int = 0
+    last: AuditEntry | None = None
+
+
 class Audit:
     """Takes entries, and stores them in their order."""
 
@@ -60,6 +73,8 @@ class Audit:
         self._dropped_count = 0
         # By address and by the reason, since the minute began.
         self._failed: dict[str, int] = {}
+        # By tenant, actor, action and target.
+        self._alike: dict[tuple[str, str, str, str], _Alike] = {}
         # By the ids of their entries: whoever waits until they are stored.
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._due = asyncio.Event()
@@ -79,7 +94,7 @@ class Audit:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         self._running = None
-        self._tell_failed()
+        self._tell_minute()
         await self._store_now()
 
     async def done(
@@ -145,10 +160,30 @@ class Audit:
         target: str,
         detail: dict[str, object],
     ) -> AuditEntry | None:
-        if len(self._waiting) >= WAITING_MAX_COUNT:
-            self._dropped_count += 1
+        """What is to be waited for until it is stored, if there is something."""
+        entry = self._entry(tenant, actor, origin, action, target, detail)
+        kind = (tenant, actor, action, entry.target)
+        alike = self._alike.get(kind)
+        if alike is None:
+            alike = _Alike()
+            if len(self._alike) < KINDS_MAX_COUNT:
+                self._alike[kind] = alike
+        alike.count += 1
+        if alike.count > ALIKE_MAX_COUNT:
+            alike.last = entry
             return None
-        entry = AuditEntry(
+        return self._append(entry)
+
+    def _entry(
+        self,
+        tenant: str,
+        actor: str,
+        origin: Origin,
+        action: str,
+        target: str,
+        detail: dict[str, object],
+    ) -> AuditEntry:
+        return AuditEntry(
             entry_id=str(uuid7()),
             at_ms=self._clock.wall_ms(),
             tenant=tenant,
@@ -159,15 +194,31 @@ class Audit:
             request_id=origin.request_id,
             detail=_short(json.dumps(detail)),
         )
+
+    def _now(self, entry: AuditEntry, more: dict[str, object]) -> AuditEntry:
+        """The same as one of this moment, with more in its detail: entries are listed by their ids."""
+        detail = json.dumps({**more, **json.loads(entry.detail)})
+        return replace(entry, entry_id=str(uuid7()), at_ms=self._clock.wall_ms(), detail=detail)
+
+    def _append(self, entry: AuditEntry) -> AuditEntry | None:
+        if len(self._waiting) >= WAITING_MAX_COUNT:
+            self._dropped_count += 1
+            return None
         self._waiting.append(entry)
         return entry
 
-    def _tell_failed(self) -> None:
-        """What failed in the minute that is over, in one entry for each address."""
+    def _tell_minute(self) -> None:
+        """What failed in the minute that is over, in one entry for each address; and what was done so often
+        that it was counted."""
         failed, self._failed = self._failed, {}
         for address, count in failed.items():
             origin = Origin(address)
-            self._add("", ANONYMOUS, origin, "sign_in.fail", "", {"count": count})
+            self._append(self._entry("", ANONYMOUS, origin, "sign_in.fail", "", {"count": count}))
+        kinds, self._alike = self._alike, {}
+        for alike in kinds.values():
+            if alike.last is not None:
+                times = alike.count - ALIKE_MAX_COUNT
+                self._append(self._now(alike.last, {"times": times}))
         if self._dropped_count:
             logger.error("entries of the audit log were dropped: %d", self._dropped_count)
             self._dropped_count = 0
@@ -202,7 +253,7 @@ class Audit:
             self._due.clear()
             if loop.time() >= tell_at:
                 tell_at = loop.time() + TELL_INTERVAL_S
-                self._tell_failed()
+                self._tell_minute()
             try:
                 await self._store_waiting()
             except ConduitError as error:
