@@ -211,3 +211,15 @@ async def test_no_more_go_on_than_a_turn_has_time_to_read_again():
     assert await turn(0) == 64
     assert [await turn(40), await turn(40)] == [128, 88]
     assert [await turn(0), await turn(1_000), await turn(1_000)] == [48, 96, GO_ON_MIN_COUNT]
+
+
+async def test_in_a_lane_those_who_belong_together_wait_for_each_other():
+    clock, done = Clock(), []
+    intake = Intake(clock, nobody)
+    for number in range(5):
+        flood = Flood(intake, clock, done, f"many {number}", 1)
+        intake.wait(flood, Lane.CONTROL, lambda: "many")
+    intake.wait(Flood(intake, clock, done, "one", 1), Lane.CONTROL, lambda: "one")
+    for _ in range(6):
+        await turn_of_the_loop()
+    assert done == ["many 0", "one", "many 1", "many 2", "many 3", "many 4"]

@@ -10,6 +10,7 @@ import abc
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Hashable
 from typing import ClassVar, cast
 
 from uvicorn.server import ServerState
@@ -310,7 +311,15 @@ class HttpConnection(Watched):
         """In a later turn, and not before, what is held is begun, or the next requests are taken."""
         if self._waits_in is None:
             self._waits_in = lane
-            self.context.intake.wait(self, lane)
+            self.context.intake.wait(self, lane, self._whose)
+
+    def _whose(self) -> Hashable:
+        """For whom the held request waits: its tenant, or, if that is not known, or the same for all, the
+        address."""
+        caller = None if self._held is None else self._held.caller
+        if caller is None or not caller.is_known or self.context.gate.is_open:
+            return self.address
+        return (caller.tenant,)
 
     def _encourage(self) -> None:
         """The client sends the body only after it was told to."""

@@ -9,7 +9,8 @@ others send as fast as they can. See docs/decisions/0030.
 A request that is not small may come whole with one last byte, and from thousands of connections in one turn.
 So it asks first (`admits`), and waits in the same line. What the application answers waits in lanes of its
 own: that work is done in later turns, where nobody looks at the clock, so a turn has so many and not so long.
-See docs/decisions/0042.
+There it is the turn of one tenant after the other, or of one address, where nobody is known. See
+docs/decisions/0042.
 
 Reading takes time too, before anybody can say no: only so many are read again in a turn as it has time for.
 And turns of input may be short and follow one another for as long as somebody sends, so that a thread of the
@@ -23,10 +24,11 @@ import enum
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from conduit.broker.turn import guarded
+from conduit.core.rotation import Rotation
 
 # Bytes of one read of a WebSocket. What a connection has in memory while it waits is at most this much.
 READ_MAX_BYTES = 16 * 1024
@@ -77,9 +79,10 @@ class Intake:
     __slots__ = (
         "_gone_on_count",
         "_is_due",
+        "_lanes",
         "_late_count",
         "_left",
-        "_lines",
+        "_line",
         "_max_count",
         "_needs_lock",
         "_until",
@@ -91,7 +94,9 @@ class Intake:
         self.now = now
         self._needs_lock = needs_lock
         # Of each lane: who waits, and how many more may begin in this turn.
-        self._lines: tuple[deque[Sender], ...] = tuple(deque() for _ in Lane)
+        self._lanes: tuple[Rotation[Sender], ...] = tuple(Rotation() for _ in Lane)
+        # Of input the one and only line.
+        self._line: deque[Sender] = deque()
         self._left = list(ADMITTED_MAX_COUNTS)
         # Whether `run` is called in the next turn.
         self._is_due = False
@@ -118,14 +123,21 @@ class Intake:
         """Whether a request that is not small may begin now, and pass nobody who waits; if not, `wait`."""
         until = self.begin()
         is_late = lane is not Lane.PROBE and self.now() >= until
-        if is_late or self._lines[lane] or not self._left[lane]:
+        line = self._line if lane is Lane.INPUT else self._lanes[lane]
+        if is_late or line or not self._left[lane]:
             return False
         self._left[lane] -= 1
         return True
 
-    def wait(self, sender: Sender, lane: Lane = Lane.INPUT) -> None:
-        """Let it go on in a later turn. It sees to it that it waits once only, and is not read meanwhile."""
-        self._lines[lane].append(sender)
+    def wait(
+        self, sender: Sender, lane: Lane = Lane.INPUT, whose: Callable[[], Hashable] | None = None
+    ) -> None:
+        """Let it go on in a later turn. It sees to it that it waits once only, and is not read meanwhile.
+        In other lanes than that of input those that belong together, by `whose`, wait for each other."""
+        if lane is Lane.INPUT:
+            self._line.append(sender)
+        else:
+            self._lanes[lane].put(None if whose is None else whose(), sender)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -141,11 +153,10 @@ class Intake:
         self._left[:] = ADMITTED_MAX_COUNTS
         self._until = self.now() + INPUT_MAX_S
         for lane in Lane:
-            if lane is not Lane.INPUT:
-                self._begin_waiting(lane)
+            self._begin_waiting(lane)
         # Those have taken some of it.
         self._until = until = self.now() + INPUT_MAX_S
-        line = self._lines[Lane.INPUT]
+        line = self._line
         most = min(len(line), self._most())
         self._gone_on_count = 0
         while self._gone_on_count < most:
@@ -153,7 +164,7 @@ class Intake:
             guarded(line.popleft().go_on)
             if self.now() >= until:
                 break
-        if any(self._lines) or tuple(self._left) != ADMITTED_MAX_COUNTS:
+        if line or any(self._lanes) or tuple(self._left) != ADMITTED_MAX_COUNTS:
             self._schedule()
         else:
             self._until = None
@@ -168,7 +179,8 @@ class Intake:
         return self._max_count
 
     def _begin_waiting(self, lane: Lane) -> None:
-        line = self._lines[lane]
-        while line and self._left[lane]:
+        waiting = self._lanes[lane]
+        while waiting and self._left[lane]:
             self._left[lane] -= 1
-            guarded(line.popleft().go_on)
+            _, sender = waiting.take()
+            guarded(sender.go_on)
