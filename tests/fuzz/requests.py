@@ -49,7 +49,10 @@ def furnish(api: Api) -> None:
 
 def operations(url: str, headers: dict[str, str] | None = None) -> Iterator[Any]:
     """Those of the document."""
-    document = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers or {})
+    # Who asks is said here: a second credential that is made up would be all that is looked at.
+    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+    address = f"{url}/openapi.json"
+    document = schemathesis.openapi.from_url(address, config=config, headers=headers or {})
     for found in document.get_all_operations():
         yield found.ok()
 
