@@ -58,7 +58,11 @@ def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     assert "`REDIS_URL` is refused" in text
     with pytest.raises(ConfigError):
         load_settings({"REDIS_URL": "redis://x"})
-    idle = ("DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET")
-    assert "`NODE_ADDR` and `INTERNAL_SECRET`, and `DEFAULT_API_KEY` without `ENABLE_AUTH`" in text
-    said = load_settings(dict.fromkeys(idle, "x")).warnings
+    idle = ("NODE_ADDR", "INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
+    assert (
+        "`NODE_ADDR` and `INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
+    )
+    others = {"CONDUIT_JWT_ISSUER": "x", "CONDUIT_JWT_AUDIENCE": "x"}
+    given = dict.fromkeys(idle, "https://id.example/x")
+    said = load_settings(given | others).warnings
     assert [line.split()[0] for line in said] == list(idle)

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from conduit.protocol.codec import encode_json
+from conduit.protocol.codec import encode_json, published_text
 from conduit.protocol.frames import Published
 from conduit.protocol.records import (
     JobAnswer,
@@ -10,7 +10,6 @@ from conduit.protocol.records import (
     TopicAnswer,
     TopicList,
 )
-from conduit.server.session import published_text
 
 RECEIPT = Receipt("id", "t", 3, "2026-02-23T10:30:00.000Z", 7, "e", True, False)
 RECEIPT_FIELDS = (

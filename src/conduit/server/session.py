@@ -18,9 +18,9 @@ from conduit.errors import ConduitError, InvalidRequest, LimitReached, StateErro
 from conduit.protocol.codec import (
     decode_client_frame,
     decode_ref,
-    encode_json,
     error_frame,
     is_publish,
+    published_text,
     server_frame,
     text_frame,
 )
@@ -384,14 +384,6 @@ class Session(SigningWebSocket):
             # What was read is handled, and nothing else is read: see `caught_up`.
             self._is_paused = False
             self.resume_reading()
-
-
-def published_text(receipt: Receipt, ref: str | None) -> bytes:
-    """A `published` frame's text; by hand, because publishers pipeline these by the thousand."""
-    fields = encode_json(receipt)[1:-1]
-    if ref is None:
-        return b'{"type":"published",%b}' % fields
-    return b'{"type":"published",%b,"ref":%b}' % (fields, encode_json(ref))
 
 
 _HANDLERS: dict[type[AnyClientFrame], Callable[[Session, Connection, Any], None]] = {
