@@ -54,8 +54,9 @@ def test_port_says_where_the_server_listens():
 
 def test_without_database_url_messages_are_in_memory_and_not_durable():
     with running_server() as server:
+        # The line comes when the server is ready, by a thread.
+        until(lambda: "store: memory, which nothing survives" in server.log_text())
         assert "gone when this process ends" in server.log_text()
-        assert "store: memory, which nothing survives" in server.log_text()
         api = Api(server.url)
         store = api.get("/health").json["store"]
         assert (store["kind"], store["durable"]) == ("memory", False)
