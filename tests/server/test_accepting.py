@@ -26,6 +26,15 @@ def listening():
         yield listening
 
 
+async def all_gone(made: list[asyncio.BaseTransport], clients: list[socket.socket]) -> None:
+    """End both ends of all connections."""
+    for transport in made:
+        transport.abort()
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0)
+
+
 def with_room() -> Accepting:
     return Accepting(lambda: 10_000)
 
@@ -77,11 +86,7 @@ async def test_who_comes_with_many_is_in_nobodys_way_but_its_own(
     ports = [transport.get_extra_info("peername")[1] for transport in made]
     others = [each.getsockname()[1] for each in clients[:-1]]
     assert [port for port in ports if port in others] == others
-    for transport in made:
-        transport.abort()
-    for client in clients:
-        client.close()
-    await asyncio.sleep(0)
+    await all_gone(made, clients)
 
 
 async def test_where_there_is_no_room_few_are_accepted(listening: socket.socket):
@@ -101,11 +106,7 @@ async def test_where_there_is_no_room_few_are_accepted(listening: socket.socket)
     await fact(lambda: len(made) == len(clients))
     assert 1 < most <= EXCESS_MAX_COUNT
     await accepting.end()
-    for protocol in made:
-        protocol.made[0].abort()
-    for client in clients:
-        client.close()
-    await asyncio.sleep(0)
+    await all_gone([protocol.made[0] for protocol in made], clients)
 
 
 async def test_those_that_were_accepted_are_made_at_the_end(listening: socket.socket):
@@ -118,11 +119,7 @@ async def test_those_that_were_accepted_are_made_at_the_end(listening: socket.so
     assert accepting._waiting
     await accepting.end()
     assert len(made) == len(clients)
-    for transport in made:
-        transport.abort()
-    for client in clients:
-        client.close()
-    await asyncio.sleep(0)
+    await all_gone(made, clients)
 
 
 async def test_the_loop_accepts_one_in_a_turn(listening: socket.socket):

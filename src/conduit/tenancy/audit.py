@@ -45,6 +45,7 @@ DETAIL_MAX_CHARS = 2_048
 # Of a detail that is longer: its beginning, as a text, which is at most doubled by being one.
 BEGINNING_MAX_CHARS = 1_000
 OTHERS = "others"
+_STRANGER = Principal("", ANONYMOUS, ())
 
 logger = logging.getLogger(__name__)
 
@@ -102,13 +103,13 @@ class Audit:
     ) -> None:
         """Something was done in the caller's tenant. Returns when that is stored, or it takes too long; does
         not raise."""
-        await self._told(self._add(by.tenant, by.actor, origin, action, target, _by(by) | detail))
+        await self._told(self._add(self._entry(by, by.tenant, origin, action, target, detail)))
 
     async def done_to(
         self, tenant: str, by: Principal, origin: Origin, action: str, **detail: object
     ) -> None:
         """The same of what was done to a tenant."""
-        await self._told(self._add(tenant, by.actor, origin, action, tenant, _by(by) | detail))
+        await self._told(self._add(self._entry(by, tenant, origin, action, tenant, detail)))
 
     @asynccontextmanager
     async def if_unsure(
@@ -118,9 +119,9 @@ class Audit:
         try:
             yield
         except OutcomeUnknown:
-            detail = _by(by) | {"outcome": "unknown"}
+            detail: dict[str, object] = {"outcome": "unknown"}
             told = by.tenant if tenant is None else tenant
-            await self._told(self._add(told, by.actor, origin, action, target, detail))
+            await self._told(self._add(self._entry(by, told, origin, action, target, detail)))
             raise
 
     async def _told(self, entry: AuditEntry | None) -> None:
@@ -151,18 +152,9 @@ class Audit:
 
     # Inside ---------------------------------------------------------------------------------------
 
-    def _add(
-        self,
-        tenant: str,
-        actor: str,
-        origin: Origin,
-        action: str,
-        target: str,
-        detail: dict[str, object],
-    ) -> AuditEntry | None:
+    def _add(self, entry: AuditEntry) -> AuditEntry | None:
         """What is to be waited for until it is stored, if there is something."""
-        entry = self._entry(tenant, actor, origin, action, target, detail)
-        kind = (tenant, actor, action, entry.target)
+        kind = (entry.tenant, entry.actor, entry.action, entry.target)
         alike = self._alike.get(kind)
         if alike is None:
             alike = _Alike()
@@ -176,23 +168,25 @@ class Audit:
 
     def _entry(
         self,
+        by: Principal,
         tenant: str,
-        actor: str,
         origin: Origin,
         action: str,
         target: str,
         detail: dict[str, object],
     ) -> AuditEntry:
+        # The actor of a token names the token: who looks for what a key has done needs the key.
+        key = {"by_key": by.key_id} if by.is_token and by.key_id is not None else {}
         return AuditEntry(
             entry_id=str(uuid7()),
             at_ms=self._clock.wall_ms(),
             tenant=tenant,
-            actor=actor,
+            actor=by.actor,
             action=action,
             target=target[:TARGET_MAX_CHARS],
             address=origin.address,
             request_id=origin.request_id,
-            detail=_short(json.dumps(detail)),
+            detail=_short(json.dumps(key | detail)),
         )
 
     def _now(self, entry: AuditEntry, more: dict[str, object]) -> AuditEntry:
@@ -213,7 +207,7 @@ class Audit:
         failed, self._failed = self._failed, {}
         for address, count in failed.items():
             origin = Origin(address)
-            self._append(self._entry("", ANONYMOUS, origin, "sign_in.fail", "", {"count": count}))
+            self._append(self._entry(_STRANGER, "", origin, "sign_in.fail", "", {"count": count}))
         kinds, self._alike = self._alike, {}
         for alike in kinds.values():
             if alike.last is not None:
@@ -267,11 +261,6 @@ class Audit:
         if not self._is_failing:
             self._is_failing = True
             logger.warning("the audit log cannot be written now: %s", error)
-
-
-def _by(caller: Principal) -> dict[str, object]:
-    """Whose token it is: its actor names the token, and who looks for what a key has done needs the key."""
-    return {"by_key": caller.key_id} if caller.is_token and caller.key_id is not None else {}
 
 
 def _short(detail: str) -> str:
