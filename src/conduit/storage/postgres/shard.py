@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import ConduitError
-from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
+from conduit.storage.base import Appended, Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
     copies,
     durability,
@@ -42,7 +42,9 @@ class Shard:
 
     kind = "postgresql"
 
-    def __init__(self, url: str, *, allow_unsafe: bool, rules: segments.Rules) -> None:
+    def __init__(
+        self, url: str, *, allow_unsafe: bool, rules: segments.Rules, keys_window_s: float
+    ) -> None:
         self.database = Database(url)
         self.number = 0
         self.settings: dict[str, str] = {}
@@ -52,7 +54,7 @@ class Shard:
         self._rules = rules
         self.lane = Lane(self.database)
         self.presence = Presence()
-        self._writer = Writer(self.database)
+        self._writer = Writer(self.database, keys_window_s)
         self._extents = Extents()
         self._maintained_at = float("-inf")
 
@@ -136,7 +138,7 @@ class Shard:
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """See `Store.append`."""
         return await self._writer.append(batch)
 

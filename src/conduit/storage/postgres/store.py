@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Appended, Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.keys import in_order, shared_out
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.access_calls import AccessCalls
@@ -112,7 +112,7 @@ class PostgresStore(AccessCalls):
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """With several shards, one commit in each; OutcomeUnknown if only some of them could be made."""
         if not self.shards:
             return await self._home.append(batch)
@@ -121,7 +121,7 @@ class PostgresStore(AccessCalls):
             places[self._shard(new.topic_id)].append(index)
         calls = [shard.append([batch[at] for at in indexes]) for shard, indexes in places.items()]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        seqs = [0] * len(batch)
+        seqs: list[Appended] = [0] * len(batch)
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
         if errors and len(errors) < len(answers):
             raise OutcomeUnknown("a part of the batch is stored") from errors[0]
