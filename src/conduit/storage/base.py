@@ -235,6 +235,10 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
         then the last number that will not come is not known, since more than this topic's may be lost.
         """
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        """These topics as they are now, each once, in any order; unknown ids are left out. What it costs
+        follows from their number: one question to the store, or one to each shard."""
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         """What these topics hold, each once, in any order; unknown ids are left out. One question to the
         store, or one to each shard, also for thousands of them."""

@@ -25,8 +25,9 @@ from conduit.storage.base import TOPIC_GONE, Appended, Store
 class Deliver(Protocol):
     """The way from the log to the subscribers, as far as publishing knows it."""
 
-    subscriber_count: int
-    """Of all topics."""
+    @property
+    def subscriber_count(self) -> int:
+        """Of all topics."""
 
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many

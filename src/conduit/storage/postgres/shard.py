@@ -116,6 +116,10 @@ class Shard:
         """Those whose messages are here."""
         return await self.database.ask(reads.topics, self.number)
 
+    async def topics_of(self, topic_ids: list[int]) -> list[TopicRecord]:
+        """See `Store.topics_of`: topics whose messages are here."""
+        return await self.database.ask(reads.topics_of, topic_ids)
+
     async def extents(self, tenant: str, prefix: str) -> list[Extent]:
         """Those whose messages are here and whose names begin like this."""
         return await self.database.ask(reads.extents, self.number, tenant, prefix)

@@ -103,12 +103,21 @@ class PostgresStore(AccessCalls):
         on_shard = None if shard is self._home else self._on_shard
         await self._home.lane.change(topics.delete, topic_id, followers, now_ms, on_shard)
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        await self._home.lane.known()
+        places = self._places(topic_ids)
+        return await self._each([shard.topics_of(ids) for shard, ids in places.items()])
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         await self._home.lane.known()
+        places = self._places(topic_ids)
+        return await self._each([shard.extents_of(ids) for shard, ids in places.items()])
+
+    def _places(self, topic_ids: Sequence[int]) -> Mapping[Shard, list[int]]:
         places: dict[Shard, list[int]] = defaultdict(list)
         for topic_id in topic_ids:
             places[self._shard(topic_id)].append(topic_id)
-        return await self._each([shard.extents_of(ids) for shard, ids in places.items()])
+        return places
 
     # The log --------------------------------------------------------------------------------------
 
@@ -152,9 +161,7 @@ class PostgresStore(AccessCalls):
         return (await self._shard(topic_id).seqs_at([topic_id], time_ms)).get(topic_id, 1)
 
     async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
-        places: dict[Shard, list[int]] = defaultdict(list)
-        for topic_id in topic_ids:
-            places[self._shard(topic_id)].append(topic_id)
+        places = self._places(topic_ids)
         return dict(await self._each([each.last_stamps(ids) for each, ids in places.items()]))
 
     async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:
