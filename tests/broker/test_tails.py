@@ -11,31 +11,21 @@ from conduit.broker.deliver import tails
 from conduit.core.message import Retention
 from conduit.names import DEFAULT_TENANT as T
 from conduit.storage.base import Rule
-from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
-
-
-class Shared(MemoryStore):
-    """A store that others use as well; it counts the questions about topics."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.server_count = 2
-        self.asked: list[int] = []
-
-    async def topics_of(self, topic_ids):
-        self.asked.append(len(topic_ids))
-        return await super().topics_of(topic_ids)
+from tests.broker.stores import SharedStore
 
 
 class Nodes(NamedTuple):
     ours: Bench
     theirs: Bench
-    store: Shared
+    store: SharedStore
 
     async def round(self) -> None:
         await self.ours.broker.tails.round()
         await self.ours.rest()
+
+    def asked(self) -> list[tuple[str, int]]:
+        return [each for each in self.store.asked if each[0] == "topics_of"]
 
     def last_seq(self, topic: str) -> int:
         return self.ours.broker.topics.get(T, topic).last_seq
@@ -43,10 +33,11 @@ class Nodes(NamedTuple):
 
 @pytest.fixture
 async def nodes() -> AsyncIterator[Nodes]:
-    store = Shared()
+    store = SharedStore()
     async with running_broker(store) as ours, running_broker(store) as theirs:
         await theirs.broker.topics.ensure_all(T, ["o.a", "o.b", "p"])
-        await ours.broker.topics.learn()
+        await ours.broker.news.catch_up()
+        store.asked.clear()
         yield Nodes(ours, theirs, store)
 
 
@@ -86,7 +77,7 @@ async def test_what_nobody_follows_is_right_in_the_end(nodes: Nodes, monkeypatch
     for _ in range(5):
         await nodes.round()
     assert [nodes.last_seq(topic) for topic in ("o.a", "o.b", "p")] == [2, 2, 2]
-    assert set(nodes.store.asked) == {1}
+    assert {count for _, count in nodes.asked()} == {1}
 
 
 async def test_a_round_goes_on_where_the_one_before_has_ended(nodes: Nodes, monkeypatch):
@@ -95,22 +86,23 @@ async def test_a_round_goes_on_where_the_one_before_has_ended(nodes: Nodes, monk
     monkeypatch.setattr(tails, "FOLLOWED_MAX_COUNT", 2)
     names = [f"q{n}" for n in range(5)]
     await nodes.theirs.broker.topics.ensure_all(T, names)
-    await nodes.ours.broker.topics.learn()
+    await nodes.ours.broker.news.catch_up()
+    nodes.store.asked.clear()
     for name in names:
         await nodes.ours.subscribe(name)
         await nodes.theirs.publish(name)
     for _ in range(3):
         await nodes.round()
     assert [nodes.last_seq(name) for name in names] == [1] * 5
-    assert nodes.store.asked == [2, 2, 1]
+    assert [count for _, count in nodes.asked()] == [2, 2, 1]
 
 
-async def test_who_is_alone_asks_a_few_times_more_and_then_not_at_all(nodes: Nodes):
-    checked = nodes.ours.broker.tails
-    assert checked._is_shared()
+async def test_who_is_alone_asks_nothing(nodes: Nodes):
     nodes.store.server_count = 1
-    asked = [checked._is_shared() for _ in range(tails.ALONE_ROUNDS_COUNT + 1)]
-    assert asked == [True] * (tails.ALONE_ROUNDS_COUNT - 1) + [False, False]
+    nodes.store.asked.clear()
+    await nodes.ours.broker.tails._due_round()
+    assert await nodes.ours.broker.tails.fresh(nodes.ours.broker.topics.everywhere()) == {}
+    assert nodes.store.asked == []
 
 
 async def test_topics_that_are_deleted_meanwhile_are_left_alone(nodes: Nodes):

@@ -23,8 +23,10 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
+from conduit.broker.company import Company
 from conduit.broker.counts import Histories, Seen
 from conduit.broker.deliver.engine import Bounds, make_engine
+from conduit.broker.deliver.news import News
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
@@ -99,11 +101,14 @@ class Broker:
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
+        self._company = Company(store)
+        self.news = News(store, self.topics, self._owned, self._company)
+        self.topics.catch_up = self._owned.catch_up = self.news.learn
         self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
         self.sequencer = Sequencer(self.router, store, self._engine)
-        self.tails = Tails(store, self.topics, self.router, self.sequencer, self._engine.lags)
+        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
         self._committers = Committers(
             store,
@@ -115,10 +120,10 @@ class Broker:
         self._publisher = Publisher(
             self.topics,
             Admission(options.publish),
-            self._keys,
             outcomes,
             self._committers,
             self._engine.turn,
+            self.news,
         )
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
@@ -139,6 +144,7 @@ class Broker:
             self.topics,
             self.router,
             self._owned,
+            self.news,
             starts,
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,
@@ -165,6 +171,7 @@ class Broker:
         is_leader = await self.store.cleans_up()
         await renew_if_copied(self.store, self.clock.wall_ms())
         await self._time.load(is_leader=is_leader)
+        await self.news.begin()
         await self.topics.load()
         await self._owned.learn()
         since_ms = self._time.before_ms(self._options.idempotency_window_s)
@@ -179,6 +186,7 @@ class Broker:
         await self._housekeeper.measure()
         self._housekeeper.start()
         self.tails.start()
+        self.news.start()
 
     async def stop(self) -> None:
         """Answer what was published, store all progress, and close the store. A store that hangs in a commit
@@ -194,6 +202,7 @@ class Broker:
         if self._tick is not None:
             self._tick.cancel()
         await self.tails.stop()
+        await self.news.stop()
         await self._housekeeper.stop()
         await self.dead_letters.jobs.stop()
         await self._publisher.close()
@@ -262,6 +271,7 @@ class Broker:
         self._keys.tick(now)
         self._publisher.tick(now)
         self._committers.tick()
+        self._company.tick(now)
         self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()

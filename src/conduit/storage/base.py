@@ -33,11 +33,13 @@ from conduit.storage.subscriptions import (
 )
 
 __all__ = [
+    "CHANGES_MAX_COUNT",
     "FORMER_MAX_COUNT",
     "SHARDS_MAX_COUNT",
     "TOPIC_GONE",
     "Appended",
     "Appender",
+    "Changes",
     "Extent",
     "Former",
     "Heard",
@@ -97,6 +99,21 @@ class Extent(NamedTuple):
     last_seq: int
     trimmed_ms: int = 0
     """When the last of the messages was published that retention has removed, or later; 0 for none."""
+
+
+# Of changes of topics and subscriptions: who has missed more reads everything.
+CHANGES_MAX_COUNT = 10_000
+
+
+class Changes(NamedTuple):
+    """Which topics and subscriptions were made, changed or deleted, each once, by their ids."""
+
+    position: str
+    """What to ask with next."""
+    topic_ids: Sequence[int] = ()
+    subscription_ids: Sequence[int] = ()
+    is_all: bool = False
+    """They are too many, or not known any more: any may be."""
 
 
 class KnownKey(msgspec.Struct, frozen=True, gc=False):
@@ -202,6 +219,11 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
 
     async def prove(self, size_bytes: int) -> None:
         """See `Appender.prove`; of a divided log only the first part is proved."""
+
+    async def changes(self, position: str | None) -> Changes:
+        """What was changed of topics and subscriptions since the answer that had this position, by whatever
+        process; None: from now on. What is changed meanwhile may be told twice, and is never missed. Nothing
+        in a store of one process, which knows what it changes."""
 
     # Topics ---------------------------------------------------------------------------------------
 

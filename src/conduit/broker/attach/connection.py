@@ -16,6 +16,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.large_starts import Packed
+from conduit.broker.deliver.news import News
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
@@ -50,6 +51,7 @@ class Room(NamedTuple):
     catalog: Catalog
     router: Router
     owned: Owned
+    news: News
     starts: Starts
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""
@@ -144,6 +146,7 @@ class Connection:
         settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await self._room.news.hear_of(self._tenant, frame.topic, frame.subscription)
                 if frame.subscription is None:
                     await self._subscribe_ephemeral(frame, settings)
                 else:

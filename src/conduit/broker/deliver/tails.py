@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import islice
 
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.deliver.lags import Lags
+from conduit.broker.company import Company
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.rounds import Rounds
@@ -30,8 +30,6 @@ JITTER = 0.1
 SLICE_COUNT = 2_000
 FOLLOWED_MAX_COUNT = 20_000
 OTHERS_COUNT = 1_000
-# Rounds after the last other node was seen: it may have stored something just before.
-ALONE_ROUNDS_COUNT = 3
 
 # Not for secrets: it spreads the rounds of several nodes in time.
 _dice = random.Random()
@@ -45,16 +43,19 @@ class Tails:
     """One task; `start` it when the topics are loaded."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, router: Router, sequencer: Sequencer, lags: Lags
+        self,
+        store: Store,
+        company: Company,
+        catalog: Catalog,
+        router: Router,
+        sequencer: Sequencer,
     ) -> None:
         self._store = store
+        self._company = company
         self._catalog = catalog
         self._router = router
         self._sequencer = sequencer
-        self._lags = lags
         self._rounds = Rounds("a comparison of topics with the log", _pause_s, self._due_round)
-        # Rounds that are still to be made if no other node is seen.
-        self._rounds_left = 0
         # What is followed and was not looked at in this pass, and the topics that are not followed.
         self._followed: Iterator[tuple[str, str]] = iter(())
         self._others: Iterator[Topic] = iter(())
@@ -63,7 +64,6 @@ class Tails:
 
     def start(self) -> None:
         """Begin the rounds."""
-        self._is_shared()
         self._rounds.start()
 
     async def stop(self) -> None:
@@ -71,15 +71,8 @@ class Tails:
         await self._rounds.stop()
 
     async def _due_round(self) -> None:
-        if self._is_shared():
+        if self._company.is_shared:
             await self.round()
-
-    def _is_shared(self) -> bool:
-        """Whether others may use the store, as it was for the last round and is for this one."""
-        if self._store.server_count > 1:
-            self._rounds_left = ALONE_ROUNDS_COUNT + 1
-        self._rounds_left = max(0, self._rounds_left - 1)
-        return self._rounds_left > 0
 
     async def round(self) -> None:
         """Compare what is due. Raises StoreUnavailable."""
@@ -91,7 +84,7 @@ class Tails:
     async def fresh(self, topics: Sequence[Topic]) -> Mapping[int, TopicRecord]:
         """What the log has of these topics now, by their ids, for who looks; nothing as long as nobody else
         uses it: then this node knows. Raises StoreUnavailable."""
-        if not topics or not self._rounds_left:
+        if not topics or not self._company.is_shared:
             return {}
         records = await self._store.topics_of([topic.topic_id for topic in topics])
         for record in records:

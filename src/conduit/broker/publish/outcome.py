@@ -52,7 +52,7 @@ class Outcomes:
         self._store = store
         self._catalog = catalog
         self._stats = stats
-        self._keys = keys
+        self.keys = keys
         self._deliver = deliver
         self._is_durable = False
         self._published_at_ms = 0
@@ -114,7 +114,7 @@ class Outcomes:
         """What the publisher of a message of that commit is told; those who repeat its key are told now.
         Raises NotFound if its topic was deleted before: then it has failed."""
         if not isinstance(seq, int):
-            return self._keys.repeats(topic, message, seq)
+            return self.keys.repeats(topic, message, seq)
         if seq == TOPIC_GONE:
             raise NotFound(
                 f"topic {topic.name!r} was deleted", code="topic_not_found", field="topic"
@@ -132,13 +132,13 @@ class Outcomes:
             False,
         )
         if message.idempotency_key is not None:
-            self._keys.settle(topic, message, receipt)
+            self.keys.settle(topic, message, receipt)
         return receipt
 
     def failed(self, topic: Topic, message: NewMessage, error: ConduitError) -> ConduitError:
         """The same of a message that was not stored, or of which that is not known yet."""
         if message.idempotency_key is not None:
-            self._keys.settle(topic, message, error)
+            self.keys.settle(topic, message, error)
         return error
 
     def refuse(self, error: ConduitError, answer: Callable[[ConduitError], None]) -> None:

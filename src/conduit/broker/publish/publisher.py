@@ -11,11 +11,11 @@ from itertools import chain
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.news import News
 from conduit.broker.publish.admission import Admission
 from conduit.broker.publish.batch import Batch, Part
 from conduit.broker.publish.bounded import counted
 from conduit.broker.publish.committers import Committers
-from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.looks import Look, Looks
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.queue import Unit
@@ -81,14 +81,15 @@ class Publisher:
         self,
         catalog: Catalog,
         admission: Admission,
-        keys: Keys,
         outcomes: Outcomes,
         committers: Committers,
         turn: Turn,
+        news: News,
     ) -> None:
         self._catalog = catalog
+        self._news = news
         self._admission = admission
-        self._keys = keys
+        self._keys = outcomes.keys
         self._outcomes = outcomes
         self.refusals = outcomes.refusals
         self._committers = committers
@@ -255,12 +256,13 @@ class Publisher:
         publish: Callable[[], None],
         answer: Callable[[ConduitError], None],
     ) -> None:
-        """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted.
+        """Publish when the topics exist: made, if that is wanted, or if another node has made them. Else
+        raise NotFound `topic_not_found`.
 
         `fields` has their names, and where each stands: the first that is at fault is named by it.
         """
         for name, field in fields.items():
-            if self._admission.auto_create_topics:
+            if self._admission.auto_create_topics or self._news.is_shared:
                 check_topic(name, field)
             else:
                 self._catalog.get(tenant, name, field)
@@ -272,7 +274,11 @@ class Publisher:
 
         async def create() -> None:
             try:
-                await self._catalog.ensure_all(tenant, fields, deadline)
+                await self._news.catch_up()
+                if self._admission.auto_create_topics:
+                    await self._catalog.ensure_all(tenant, fields, deadline)
+                for name, field in fields.items():
+                    self._catalog.get(tenant, name, field)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
                 refuse(StoreUnavailable(f"{error.told}; no message was stored"))

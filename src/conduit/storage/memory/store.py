@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Appender, Changes, Extent, Former, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.memory.access_calls import AccessCalls
 from conduit.storage.memory.log import Log
 
@@ -88,6 +88,10 @@ class MemoryStore(AccessCalls):
 
     async def prove(self, size_bytes: int) -> None:
         """Memory takes writes."""
+
+    async def changes(self, position: str | None) -> Changes:
+        """Nobody else changes anything."""
+        return Changes(position or "")
 
     # Topics ---------------------------------------------------------------------------------------
 

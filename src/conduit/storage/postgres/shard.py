@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import ConduitError
-from conduit.storage.base import Appended, Extent, KnownKey, Rule, Trimmed
+from conduit.storage.base import Appended, Changes, Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
+    changes,
     copies,
     durability,
     housekeeping,
@@ -185,6 +186,10 @@ class Shard:
                 self._maintained_at = now
         return removed
 
+    async def changes(self, position: str | None) -> Changes:
+        """See `Store.changes`: those of this database."""
+        return await self.database.ask(changes.since, position)
+
     async def _maintain(self, connection: Connection, limit: int) -> int:
         settings = await durability.read(connection)
         if durability.unsafe(settings) != durability.unsafe(self.settings):
@@ -193,7 +198,8 @@ class Shard:
         await housekeeping.forget_writers(connection)
         await segments.rotate(connection, self._rules)
         await segments.drop_unneeded(connection, self._rules)
-        return await segments.sweep(connection, self._rules, limit)
+        removed = await changes.forget(connection, limit)
+        return removed + await segments.sweep(connection, self._rules, limit - removed)
 
     # Idempotency ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import Appended, Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Appended, Changes, Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.keys import in_order, shared_out
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.access_calls import AccessCalls
@@ -64,6 +64,17 @@ class PostgresStore(AccessCalls):
     async def prove(self, size_bytes: int) -> None:
         await self._home.prove(size_bytes)
 
+    async def changes(self, position: str | None) -> Changes:
+        positions = position.split(" ") if position else [None] * len(self._all)
+        calls = [shard.changes(at) for shard, at in zip(self._all, positions, strict=True)]
+        found = await asyncio.gather(*calls)
+        return Changes(
+            " ".join(each.position for each in found),
+            [*{topic_id for each in found for topic_id in each.topic_ids}],
+            [id_ for each in found for id_ in each.subscription_ids],
+            any(each.is_all for each in found),
+        )
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -106,7 +117,11 @@ class PostgresStore(AccessCalls):
     async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
         await self._home.lane.known()
         places = self._places(topic_ids)
-        return await self._each([shard.topics_of(ids) for shard, ids in places.items()])
+        found = await self._each([shard.topics_of(ids) for shard, ids in places.items()])
+        if not self.shards:
+            return found
+        known = await self._home.database.ask(topics.some_ids, list(topic_ids))
+        return [record for record in found if record.topic_id in known]
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         await self._home.lane.known()

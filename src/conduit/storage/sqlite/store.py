@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Changes, Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.sqlite import facts, housekeeping, reads, space
 from conduit.storage.sqlite.access_calls import AccessCalls
 
@@ -49,6 +49,10 @@ class SqliteStore(AccessCalls):
 
     async def prove(self, size_bytes: int) -> None:
         await self._db.writer.prove(self._db.database.prove, size_bytes)
+
+    async def changes(self, position: str | None) -> Changes:
+        """Nobody else changes anything."""
+        return Changes(position or "")
 
     # Topics ---------------------------------------------------------------------------------------
 
