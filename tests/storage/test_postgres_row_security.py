@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from conduit.core.access import AuditEntry, KeyRecord, TenantRecord
-from conduit.errors import StateError
+from conduit.errors import StateError, StoreUnavailable
 from conduit.grants import Grant
 from conduit.storage.postgres import PostgresStore, migrations, scope, segments
 from tests.storage import given
@@ -212,18 +212,24 @@ async def test_a_role_that_sees_all_is_told(database_url, cluster, caplog):
         await fill(store, "acme")
 
 
-async def test_a_schema_before_the_walls_works_and_is_told(database_url, caplog):
+async def test_a_schema_before_the_walls_waits_for_who_has_stopped_all_servers(database_url):
     known = migrations.all_migrations()
+    (place,) = [at for at, each in enumerate(known) if each.name == "row security"]
     connection = await asyncpg.connect(database_url)
-    before = [each for each in known if each.name != "row security"]
-    await migrations.migrate(connection, contract=True, known=before)
-    async with opened(database_url) as store:
-        assert store.describe()["row_level_security"] == "off"
-        assert "conduit migrate up" in caplog.text
-        await fill(store, "acme")
-    # Afterwards all is there.
-    applied = await migrations.migrate(connection, contract=True)
-    assert [each.name for each in applied] == ["row security"]
-    async with opened(database_url) as store:
-        assert [record.tenant for record in await store.topics()] == ["acme"]
+    await migrations.migrate(connection, contract=True, known=known[:place])
+    with pytest.raises(StoreUnavailable, match="conduit migrate up"):
+        await PostgresStore(database_url).open()
+    await migrations.migrate(connection, contract=True)
     await connection.close()
+    async with opened(database_url) as store:
+        assert store.describe()["row_level_security"] == "on"
+
+
+async def test_walls_that_were_taken_down_are_told_and_all_works(store, database_url, caplog):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("ALTER TABLE conduit.topics NO FORCE ROW LEVEL SECURITY")
+    await connection.close()
+    async with opened(database_url) as other:
+        assert other.describe()["row_level_security"] == "off"
+        assert "ALTER TABLE conduit.topics" in caplog.text
+        await fill(other, "acme")
