@@ -33,6 +33,11 @@ class Renewal(NamedTuple):
     number: int
     sent_at: float
 
+    @property
+    def good_until(self) -> float:
+        """Until when its answer prolongs the lease; an answer that comes later says nothing of now."""
+        return self.sent_at + LEASE_S - MARGIN_S
+
 
 class Lease:
     """Not held at first. Whoever calls acts on the turns that are returned, in their order, before anything
@@ -69,7 +74,7 @@ class Lease:
         lapsed before is lost, also if the answer would have come in time to prolong it: then a new term
         begins."""
         turns = self.look(now)
-        until = renewal.sent_at + LEASE_S - MARGIN_S
+        until = renewal.good_until
         if renewal.number <= self._void_count or until <= max(now, self._holds_until):
             return turns
         self._holds_until = until
