@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 
+import uvloop
+
 from tests.cluster.kit import Diary, unstarted
 
 
@@ -47,4 +49,6 @@ def _set_wrong(ahead_s: float) -> None:
 
 if __name__ == "__main__":
     _set_wrong(float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
-    asyncio.run(_main(*sys.argv[1:3]))
+    # As the server.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main(*sys.argv[1:3]))

@@ -66,6 +66,9 @@ class Membership:
         self._naming = Naming(node, other_name)
         self._clock = clock
         self._tenure = Tenure(clock, self._why)
+        self.holds: Callable[[], bool] = self._tenure.holds
+        """Whether this node has its lease at this moment: to be asked before each thing that only an owner
+        may do. Costs a quarter of a microsecond."""
         self._roster = Roster()
         self._state: NodeState = "up"
         self._has_joined = False
@@ -81,11 +84,6 @@ class Membership:
         """Why the last call to the store gave no lease; None if it did."""
 
     # What it answers ------------------------------------------------------------------------------
-
-    def holds(self) -> bool:
-        """Whether this node has its lease at this moment: to be asked before each thing that only an owner
-        may do. Costs a third of a microsecond."""
-        return self._tenure.holds()
 
     @property
     def term(self) -> int:
