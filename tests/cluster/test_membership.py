@@ -11,6 +11,8 @@ from conduit.cluster import membership
 from conduit.core.lease import LEASE_S
 from conduit.errors import StoreUnavailable
 from tests.cluster.kit import Diary, HandClock, answers, started, unstarted
+from tests.support.postgres import Cluster
+from tests.support.wait import until
 
 pytestmark = pytest.mark.process
 
@@ -93,7 +95,11 @@ async def test_ten_nodes_know_each_other(url):
 
 async def test_that_a_node_drains_is_told_at_once(url):
     async with started(url, "a") as a, started(url, "b") as b:
+        await answers(b, "renew")
+        began_at = asyncio.get_running_loop().time()
         await b.set_draining(is_draining=True)
+        # And not with the next renewal, in a second.
+        assert asyncio.get_running_loop().time() - began_at < 0.8
         assert b.diary.live == "a b*"
         await a.diary.says("a b*")
         assert a.state_of("b") == "draining"
@@ -101,6 +107,23 @@ async def test_that_a_node_drains_is_told_at_once(url):
         await b.set_draining(is_draining=False)
         await a.diary.says("a b")
         assert b.diary.turns == ["held 1"]
+
+
+async def test_a_renewal_that_was_under_way_does_not_count_for_what_is_to_be_told(url):
+    async with started(url) as a:
+        tasks, found = [], []
+
+        async def drain() -> None:
+            await a.set_draining(is_draining=True)
+            found.append(a.diary.live)
+
+        def begin(call: str) -> None:
+            if call == "renew sent" and not tasks:
+                tasks.append(asyncio.get_running_loop().create_task(drain()))
+
+        a.store.tell = begin
+        await asyncio.to_thread(until, lambda: found)
+        assert found == ["a*"]
 
 
 async def test_a_node_that_starts_to_drain_without_a_lease_says_that_it_is_not_told(
@@ -128,7 +151,9 @@ async def test_after_the_machine_slept_it_holds_nothing_and_says_so_before_it_as
         assert calls[0] == ("renew sent", ["held 1", "lost"])
 
 
-async def test_what_was_answered_while_the_process_stood_still_counts_for_nothing(url, cluster):
+async def stood_still(url: str, cluster: Cluster, for_s: float) -> list[str]:
+    """What a node has told when it asks again, after an answer that it had so late was the first to know of
+    another node."""
     clock = HandClock()
     async with started(url, clock=clock) as a:
         found = []
@@ -139,13 +164,25 @@ async def test_what_was_answered_while_the_process_stood_still_counts_for_nothin
                 if len(found) == 1:
                     cluster.sql(ANOTHER)
             elif len(found) == 1:
-                clock.ahead_s = 6
+                clock.ahead_s = for_s
 
         a.store.tell = sleep
         await a.diary.says("held 2")
-        # Of the first answer, which came in the sixth second: nothing, also not who lived then.
-        assert found[1] == ["a", "held 1", "lost"]
+        await asyncio.to_thread(until, lambda: len(found) > 1)
         assert a.diary.entries == ["a", "held 1", "lost", "a b", "held 2"]
+        return found[1]
+
+
+async def test_what_was_answered_while_the_process_stood_still_counts_for_nothing(url, cluster):
+    # Also not who lived then.
+    assert await stood_still(url, cluster, 6) == ["a", "held 1", "lost"]
+
+
+async def test_what_is_answered_when_the_lease_is_over_and_would_have_prolonged_it_is_a_new_term(
+    url, cluster
+):
+    told = await stood_still(url, cluster, 2.4)
+    assert told == ["a", "held 1", "lost", "a b", "held 2"]
 
 
 async def test_a_node_whose_row_is_gone_joins_again_with_a_new_term(url, cluster):

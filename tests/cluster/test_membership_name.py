@@ -69,6 +69,13 @@ async def test_with_the_name_of_the_machine_too_the_place_of_one_that_was_killed
         assert a.node.name == "host"
 
 
+async def test_also_where_the_name_of_the_machine_has_another_node(url):
+    second = started(url, "host", other_name="host-8081")
+    async with started(url, "host"), killed(url, "host-8081"), second as a:
+        await a.diary.says("held 1")
+        assert a.node.name == "host-8081"
+
+
 async def test_where_the_lease_of_a_killed_predecessor_ends_soon_the_start_waits_for_it(
     url, cluster
 ):

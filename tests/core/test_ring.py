@@ -93,4 +93,4 @@ def test_of_nodes_at_one_place_the_first_by_name_has_it():
 
 
 def test_a_node_stands_at_so_many_places():
-    assert len(Ring(["a", "b"])._places) == 2 * VIRTUAL_NODES_COUNT
+    assert len(Ring(["a", "b", "a"])._places) == 2 * VIRTUAL_NODES_COUNT

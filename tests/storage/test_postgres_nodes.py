@@ -146,7 +146,9 @@ async def test_who_leaves_has_no_lease_any_more_whatever_it_has_sent_before(node
     found = {each.name: each for each in await renewed(nodes, second)}
     assert not found["a"].is_live
     # The name is free.
-    await joined(nodes, "a")
+    third = await joined(nodes, "a")
+    found = {each.name: each for each in await renewed(nodes, third)}
+    assert (found["a"].is_live, found["a"].has_left) == (True, False)
 
 
 async def test_only_the_incarnation_itself_can_leave(nodes):
