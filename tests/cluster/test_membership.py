@@ -217,6 +217,16 @@ async def test_rows_of_nodes_that_are_gone_for_long_are_forgotten(url, cluster):
         assert cluster.sql("SELECT name FROM conduit.nodes") == "a"
 
 
+async def test_a_node_whose_start_is_given_up_leaves_all_the_same(url, cluster):
+    async with unstarted(url) as a:
+        start = asyncio.get_running_loop().create_task(a.start())
+        a.store.tell = lambda _: start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        assert start.cancelled()
+    # The call that was under way came to its end before.
+    assert cluster.sql("SELECT left_at IS NOT NULL FROM conduit.nodes") == "t"
+
+
 async def test_to_end_twice_or_without_a_start_is_nothing(url):
     async with unstarted(url) as a:
         await a.close()

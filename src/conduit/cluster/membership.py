@@ -32,7 +32,7 @@ from conduit.storage.nodes import (
     Taken,
 )
 
-# After a call that failed while the lease holds.
+# After a call that failed while the lease holds, or found that the store does not know this node.
 RETRY_PAUSE_S = 0.1
 # Between two looks at a name that another process has.
 TAKEN_PAUSE_S = 0.25
@@ -72,6 +72,8 @@ class Membership:
         self._roster = Roster()
         self._state: NodeState = "up"
         self._has_joined = False
+        # The store may think that this node is there, also if it was not heard to say so.
+        self._has_asked = False
         # When the next call is due, and what makes it due at once.
         self._due_at = clock()
         self._kick = asyncio.Event()
@@ -153,11 +155,13 @@ class Membership:
         self._kick.set()
         self._tenure.give_up()
         task, self._task = self._task, None
-        if task is None:
+        if task is not None:
+            await asyncio.wait({task}, timeout=TWO_CALLS_S)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if not self._has_asked:
             return
-        await asyncio.wait({task}, timeout=TWO_CALLS_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        self._has_asked = False
         try:
             await self._store.leave(self.node.name, self.node.incarnation)
         except Unavailable as error:
@@ -170,7 +174,9 @@ class Membership:
         while not self._is_closing:
             try:
                 if await self._attempt() is Verdict.ALIVE:
-                    self.failed.set_result(self._naming.refusal())
+                    # Who waited for it may have stopped that.
+                    if not self.failed.done():
+                        self.failed.set_result(self._naming.refusal())
                     return
                 await self._forget()
             except Exception:  # the root of a task
@@ -189,6 +195,7 @@ class Membership:
         """One call to the store. Returns what is known of who else has the name, if somebody has."""
         self._tenure.look()
         state, renewal = self._state, self._tenure.sent()
+        self._has_asked = True
         try:
             answer = await self._called(state)
         except Unavailable as error:
@@ -272,7 +279,7 @@ class Membership:
         """The store does not know this node any more: it joins again, if it can."""
         self._has_joined = False
         self._naming.settled()
-        self._due_at = self._clock()
+        self._due_at = self._clock() + RETRY_PAUSE_S
         who = "nobody has" if by is None else f"the process at {by.address} has"
         self.problem = f"the store has forgotten this node, and {who} its name"
         self._tenure.give_up()
