@@ -15,11 +15,11 @@ ACROSS = {
         sqlite/former.py: _ADD
         sqlite/housekeeping.py: _EXTENT _TRIM
         sqlite/log.py: update_topic delete_topic
-        sqlite/reads.py: _extents _READ _read_up _read_down _seqs_at _last_stamps
+        sqlite/reads.py: _extents _topics_of _READ _read_up _read_down _seqs_at _last_stamps
         sqlite/schema: append_message
         postgres/batch.py: _APPEND
         postgres/housekeeping.py: _EXTENT _TRIM
-        postgres/reads.py: _EXTENTS_OF _PAGE _MESSAGES _LAST_STAMPS _SEQS_AT
+        postgres/reads.py: _EXTENTS_OF _TOPICS_OF _PAGE _MESSAGES _LAST_STAMPS _SEQS_AT
         postgres/topics.py: _EXISTS _UPDATE _DELETE _LOCK
         """,
     "As a topic's id, so a subscription's; its row then says which tenant's topics it may follow.": """
@@ -39,7 +39,7 @@ ACROSS = {
         """,
     "A start reads what there is of all tenants.": """
         sqlite/log.py: learn
-        sqlite/reads.py: topics _KEY_COUNTS
+        sqlite/reads.py: _TOPICS topics _KEY_COUNTS
         sqlite/subscriptions.py: all_records
         postgres/keys.py: _KEY_COUNTS
         postgres/reads.py: _TOPICS _FIRST_SEQS

@@ -27,8 +27,10 @@ from conduit.broker.counts import Histories, Seen
 from conduit.broker.deliver.engine import Bounds, make_engine
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Removal
+from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
@@ -93,22 +95,16 @@ class Broker:
         self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
-        starts = Starts(self.topics, store, self._time)
+        starts = Starts(self.topics, store, self._time, self.router.learned)
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
-        self._room = Room(
-            self._engine,
-            self.topics,
-            self.router,
-            self._owned,
-            starts,
-            lambda: commits.oldest_ms,
-            options.max_subscriptions_per_connection,
-        )
+        self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
-        outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
+        self.sequencer = Sequencer(self.router, store, self._engine)
+        self.tails = Tails(store, self.topics, self.router, self.sequencer, self._engine.lags)
+        outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
         self._committers = Committers(
             store,
             commits,
@@ -130,18 +126,29 @@ class Broker:
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
-        self.messages = Browser(store, self.topics, self.subscriptions)
+        self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._histories = Histories()
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
+    def _make_room(self, starts: Starts, commits: Commits) -> Room:
+        return Room(
+            self._engine,
+            self.topics,
+            self.router,
+            self._owned,
+            starts,
+            lambda: commits.oldest_ms,
+            self._options.max_subscriptions_per_connection,
+        )
+
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
 
     def _make_housekeeper(self, rules: RetentionRules) -> Housekeeper:
-        return Housekeeper(self.store, self.topics, self._engine, self.router, self._time, rules)
+        return Housekeeper(self.store, self.topics, self._engine, self.sequencer, self._time, rules)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -171,6 +178,7 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         await self._housekeeper.measure()
         self._housekeeper.start()
+        self.tails.start()
 
     async def stop(self) -> None:
         """Answer what was published, store all progress, and close the store. A store that hangs in a commit
@@ -185,6 +193,7 @@ class Broker:
         self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()
+        await self.tails.stop()
         await self._housekeeper.stop()
         await self.dead_letters.jobs.stop()
         await self._publisher.close()
@@ -193,6 +202,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):
             await self._time.keep_now(is_last=True)
@@ -234,6 +244,7 @@ class Broker:
     def topic_deleted(self, topic: Topic) -> None:
         """See `TopicWatcher.topic_deleted`. Subscribers that named the topic are disconnected."""
         self._keys.forget_topic(topic)
+        self.sequencer.topic_deleted(topic)
         named = self.router.topic_deleted(topic)
         for running in named:
             for subscriber in tuple(running.group.subscribers):

@@ -120,7 +120,11 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
 def make_store(settings: Settings) -> Store:
     """The store that is set; it is not open yet."""
     if settings.postgres_urls:
-        return PostgresStore(*settings.postgres_urls, allow_unsafe=settings.allow_unsafe_database)
+        return PostgresStore(
+            *settings.postgres_urls,
+            allow_unsafe=settings.allow_unsafe_database,
+            keys_window_s=settings.idempotency_window_s,
+        )
     if settings.database_path is not None:
         return SqliteStore(settings.database_path)
     return MemoryStore(

@@ -37,6 +37,7 @@ __all__ = [
     "FORMER_MAX_COUNT",
     "SHARDS_MAX_COUNT",
     "TOPIC_GONE",
+    "Appended",
     "Appender",
     "Extent",
     "Former",
@@ -110,6 +111,14 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
     payload_hash: bytes | None = None
     """Of the message; None if it was recorded by a version that kept none."""
 
+    def stands_for(self, message: NewMessage) -> bool:
+        """Whether the message has the payload that the key was used for, as far as that is known."""
+        return self.payload_hash is None or self.payload_hash == message.payload_hash
+
+
+Appended = int | KnownKey
+"""What became of a message: its number, TOPIC_GONE, or what its idempotency key stands for already."""
+
 
 class Appender(Protocol):
     """What takes batches of messages: a store, or one shard of it."""
@@ -118,7 +127,7 @@ class Appender(Protocol):
     def kind(self) -> str:
         """`memory`, `sqlite` or `postgresql`."""
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> Sequence[Appended]:
         """See `Store.append`."""
 
     async def prove(self, size_bytes: int) -> None:
@@ -232,17 +241,24 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
         then the last number that will not come is not known, since more than this topic's may be lost.
         """
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        """These topics as they are now, each once, in any order; unknown ids are left out. What it costs
+        follows from their number: one question to the store, or one to each shard."""
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         """What these topics hold, each once, in any order; unknown ids are left out. One question to the
         store, or one to each shard, also for thousands of them."""
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> Sequence[Appended]:
         """Store the batch in one commit (one in each shard) and return one `seq` for each message, in order.
 
         Numbers are dense per topic and follow the order of the batch. A message whose topic is gone
         gets TOPIC_GONE and burns no number. Idempotency keys are recorded in the same commit.
+
+        In a store that several processes may share, a message is not stored whose key the log knows already:
+        it has what the key stands for in place of a number. Raises KeyConflict if that is another payload.
         """
 
     async def read(

@@ -19,14 +19,15 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, NotFound
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import Receipt
-from conduit.storage.base import TOPIC_GONE, Store
+from conduit.storage.base import TOPIC_GONE, Appended, Store
 
 
 class Deliver(Protocol):
     """The way from the log to the subscribers, as far as publishing knows it."""
 
-    subscriber_count: int
-    """Of all topics."""
+    @property
+    def subscriber_count(self) -> int:
+        """Of all topics."""
 
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
@@ -59,7 +60,7 @@ class Outcomes:
         self._subscriber_count: dict[Topic, int] = {}
 
     def committed(
-        self, messages: Sequence[NewMessage], seqs: Sequence[int], *, is_opened: bool = False
+        self, messages: Sequence[NewMessage], seqs: Sequence[Appended], *, is_opened: bool = False
     ) -> Coroutine[Any, Any, None] | None:
         """The log has a commit: pass it on to the subscribers, topic by topic. If that is much, it returns
         what has to be waited for, before the publishers are told or another commit of these topics comes."""
@@ -67,6 +68,9 @@ class Outcomes:
         # The numbers of a topic are consecutive within one commit: the first says all.
         first_seqs: dict[int, int] = {}
         for message, seq in zip(messages, seqs, strict=True):
+            if not isinstance(seq, int):
+                # Known by its key: it was passed on when it was stored.
+                continue
             group = groups.get(message.topic_id)
             if group is not None:
                 group.append(message)
@@ -100,15 +104,17 @@ class Outcomes:
         self,
         opening: Coroutine[Any, Any, None],
         messages: Sequence[NewMessage],
-        seqs: Sequence[int],
+        seqs: Sequence[Appended],
     ) -> None:
         await opening
         # Some may have come meanwhile, but not as many again.
         self.committed(messages, seqs, is_opened=True)
 
-    def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt:
+    def stored(self, topic: Topic, message: NewMessage, seq: Appended) -> Receipt:
         """What the publisher of a message of that commit is told; those who repeat its key are told now.
         Raises NotFound if its topic was deleted before: then it has failed."""
+        if not isinstance(seq, int):
+            return self._keys.repeats(topic, message, seq)
         if seq == TOPIC_GONE:
             raise NotFound(
                 f"topic {topic.name!r} was deleted", code="topic_not_found", field="topic"

@@ -36,6 +36,7 @@ from conduit.errors import (
 from conduit.names import check_topic
 from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
+from conduit.storage.base import Appended
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Single(msgspec.Struct, eq=False, gc=False):
     answer: Answer
     is_told: bool = False
 
-    def stored(self, seqs: Sequence[int], start: int) -> None:
+    def stored(self, seqs: Sequence[Appended], start: int) -> None:
         """See `Unit.stored`."""
         try:
             receipt = self.outcomes.stored(self.topic, self.message, seqs[start])

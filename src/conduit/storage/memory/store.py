@@ -132,6 +132,10 @@ class MemoryStore(AccessCalls):
         self._subscriptions.forget_topic(topic_id)
         self._dead.gone.forget_topic(topic_id)
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
+        return [replace(topic.record) for topic in topics if topic is not None]
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
         return [topic.extent for topic in topics if topic is not None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import ConduitError
-from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
+from conduit.storage.base import Appended, Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
     copies,
     durability,
@@ -43,7 +43,9 @@ class Shard:
 
     kind = "postgresql"
 
-    def __init__(self, url: str, *, allow_unsafe: bool, rules: segments.Rules) -> None:
+    def __init__(
+        self, url: str, *, allow_unsafe: bool, rules: segments.Rules, keys_window_s: float
+    ) -> None:
         self.database = Database(url)
         self.number = 0
         self.settings: dict[str, str] = {}
@@ -54,7 +56,7 @@ class Shard:
         self.lane = Lane(self.database)
         self.presence = Presence()
         self.nodes = PostgresNodes(self.database)
-        self._writer = Writer(self.database)
+        self._writer = Writer(self.database, keys_window_s)
         self._extents = Extents()
         self._maintained_at = float("-inf")
 
@@ -117,6 +119,10 @@ class Shard:
         """Those whose messages are here."""
         return await self.database.ask(reads.topics, self.number)
 
+    async def topics_of(self, topic_ids: list[int]) -> list[TopicRecord]:
+        """See `Store.topics_of`: topics whose messages are here."""
+        return await self.database.ask(reads.topics_of, topic_ids)
+
     async def extents(self, tenant: str, prefix: str) -> list[Extent]:
         """Those whose messages are here and whose names begin like this."""
         return await self.database.ask(reads.extents, self.number, tenant, prefix)
@@ -139,7 +145,7 @@ class Shard:
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """See `Store.append`."""
         return await self._writer.append(batch)
 

@@ -27,10 +27,18 @@ class Shards:
     kind = "postgresql"
 
     def __init__(
-        self, *urls: str, allow_unsafe: bool = False, rules: segments.Rules | None = None
+        self,
+        *urls: str,
+        allow_unsafe: bool = False,
+        rules: segments.Rules | None = None,
+        keys_window_s: float = 600.0,
     ) -> None:
+        """An idempotency key is known for `keys_window_s`."""
         rules = rules or segments.Rules()
-        self._all = [Shard(url, allow_unsafe=allow_unsafe, rules=rules) for url in urls]
+        self._all = [
+            Shard(url, allow_unsafe=allow_unsafe, rules=rules, keys_window_s=keys_window_s)
+            for url in urls
+        ]
         # By their numbers, once they are known.
         self._shards = dict(enumerate(self._all))
         # Dead letters that this process had to drop.

@@ -76,6 +76,9 @@ class SqliteStore(AccessCalls):
         delete = self._db.log.delete_topic
         await self._db.writer.call(delete, topic_id, followers, now_ms)
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        return await self._db.readers.call(reads.topics_of, topic_ids)
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         return await self._db.readers.call(reads.extents, topic_ids)
 
