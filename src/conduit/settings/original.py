@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from conduit import store_url
+from conduit import node_address, store_url
 from conduit.settings.types import Group
 
 # Of what others could try to guess.
@@ -123,6 +123,13 @@ class Original(Group):
             raise ValueError("must be 1–255 printable ASCII characters without spaces")
         return name
 
+    @field_validator("node_addr")
+    @classmethod
+    def _reachable_node(cls, address: str | None) -> str | None:
+        if address is not None:
+            node_address.check(address)
+        return address
+
     @field_validator("cors_origin")
     @classmethod
     def _known_origins(cls, text: str) -> str:
@@ -136,6 +143,11 @@ class Original(Group):
         text = self._database
         path = text.removeprefix(store_url.SQLITE)
         return None if path == text else Path(path)
+
+    @property
+    def has_node_id(self) -> bool:
+        """Whether somebody has chosen the node's name; else it is the machine's."""
+        return "node_id" in self.model_fields_set
 
     @property
     def postgres_urls(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ import msgspec
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.storage.access import AccessStore
 from conduit.storage.dead_letters import DeadLetterStore
+from conduit.storage.nodes import NodeStore
 from conduit.storage.subscriptions import (
     FORMER_MAX_COUNT,
     Former,
@@ -174,6 +175,11 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
     @property
     def server_count(self) -> int:
         """How many servers use this log now, this one included, as far as it has seen by its last `prove`."""
+
+    @property
+    def nodes(self) -> NodeStore | None:
+        """The nodes that share this log, and their leases; None if only one process can have it. To be asked
+        for when the store is open."""
 
     @property
     def needs_lock(self) -> bool:

@@ -31,6 +31,7 @@ class MemoryStore(AccessCalls):
     kind = "memory"
     durable = False
     server_count = 1
+    nodes = None
     needs_lock = False
     shards: Mapping[int, Appender] = {}
 

@@ -26,6 +26,7 @@ from conduit.storage.postgres import (
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Lane
+from conduit.storage.postgres.nodes import PostgresNodes
 from conduit.storage.postgres.presence import Presence
 from conduit.storage.postgres.writer import Writer, fence_all
 
@@ -55,6 +56,7 @@ class Shard:
         self._rules = rules
         self.lane = Lane(self.database)
         self.presence = Presence()
+        self.nodes = PostgresNodes(self.database)
         self._writer = Writer(self.database, keys_window_s)
         self._extents = Extents()
         self._maintained_at = float("-inf")
@@ -86,6 +88,7 @@ class Shard:
 
     async def close(self) -> None:
         """Finish what was begun and give up all connections. Idempotent."""
+        await self.nodes.close()
         await self._writer.close()
         # A database that does not answer is not waited for.
         if self.presence.is_told:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import uuid_utils
 
 from conduit.storage.dead import Losses
+from conduit.storage.nodes import NodeStore
 from conduit.storage.postgres import durability, placing, segments
 from conduit.storage.postgres.arrangement import arrange, refuse_twice
 from conduit.storage.postgres.database import Job, P
@@ -61,6 +62,11 @@ class Shards:
     def server_count(self) -> int:
         """See `Store.server_count`. The home is in the list of each of them."""
         return self._home.presence.server_count
+
+    @property
+    def nodes(self) -> NodeStore:
+        """See `Store.nodes`. Those of all databases are in the home."""
+        return self._home.nodes
 
     async def open(self) -> None:
         """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer

@@ -1,0 +1,1 @@
+"""Several nodes on one log: who there is, who may act, who has what."""
