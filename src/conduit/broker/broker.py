@@ -36,7 +36,7 @@ from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
-from conduit.broker.publish.outcome import Outcomes
+from conduit.broker.publish.outcome import Forward, Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
@@ -110,6 +110,7 @@ class Broker:
         self.sequencer = Sequencer(self.router, store, self._engine)
         self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
+        self._outcomes = outcomes
         self._committers = Committers(
             store,
             commits,
@@ -220,6 +221,14 @@ class Broker:
         await self.topics.close()
         await self.subscriptions.close()
         await self._owned.close()
+
+    def tell_others(self, forward: Forward | None) -> None:
+        """Have other nodes told of what is committed here from now on."""
+        self._outcomes.forward = forward
+
+    def know_others(self, count: int) -> None:
+        """There are links to so many other nodes."""
+        self._company.linked_count = count
 
     # Subscribing ----------------------------------------------------------------------------------
 

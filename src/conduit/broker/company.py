@@ -24,11 +24,14 @@ class Company:
         self._tell_at = float("-inf")
         self._seen_at = float("-inf")
         self._now = 0.0
+        self.linked_count = 0
+        """Other nodes that there are links to."""
 
     @property
     def is_shared(self) -> bool:
         """Whether others may change what is in the store."""
-        return self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S
+        is_seen = self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S
+        return is_seen or self.linked_count > 0
 
     def tick(self, now: float) -> None:
         """Look how many there are. Call it every second."""

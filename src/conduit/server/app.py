@@ -15,6 +15,7 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.waiting import Slots
+from conduit.cluster.hearing import Hearing
 from conduit.core.message import Retention
 from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
@@ -82,6 +83,9 @@ async def _serve(settings: Settings, files: Files) -> None:
         )
         ends.push_async_callback(broker.stop)
         await broker.start()
+        if broker.store.nodes is not None:
+            context.hearing = Hearing(broker)
+            ends.callback(context.hearing.close)
         ends.push_async_callback(context.audit.close)
         await context.audit.start()
         ends.push_async_callback(cleaner.close)

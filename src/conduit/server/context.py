@@ -11,6 +11,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.hearing import Hearing
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -126,6 +127,9 @@ class Context:
     lost or becomes a WebSocket; a session is in `sessions` from `on_open` to `on_closed`. Once a
     second every connection is swept and every session checked.
     """
+
+    hearing: Hearing | None = None
+    """What hears of messages that other nodes have stored, if any may."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.broker.turn import each, guarded
-from conduit.core.message import Message, NewMessage
+from conduit.core.message import Committed
 from conduit.core.topics import PatternTrie
 from conduit.names import is_pattern
 
@@ -95,9 +95,7 @@ class Router:
 
     # The way of a message -------------------------------------------------------------------------
 
-    def committed(
-        self, topic: Topic, messages: Sequence[NewMessage | Message], first_seq: int
-    ) -> int:
+    def committed(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole, whoever wrote them, and
         all before them has gone this way or was `learned`; returns how many subscribers they go to."""
         route = self._routes.get(topic.topic_id)

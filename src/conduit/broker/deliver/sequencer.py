@@ -22,7 +22,7 @@ from conduit.broker.catalog import Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.router import Router
 from conduit.broker.waiting import Slots
-from conduit.core.message import Message, NewMessage
+from conduit.core.message import Committed, Message
 from conduit.core.sequencing import Run, Sequencing
 from conduit.errors import ConduitError
 from conduit.storage.base import Store
@@ -47,7 +47,7 @@ class _Held:
 
     def __init__(self, topic: Topic, now: float) -> None:
         self.topic = topic
-        self.runs: Sequencing[NewMessage | Message] = Sequencing()
+        self.runs: Sequencing[Committed] = Sequencing()
         self.since = now
         # The last missing number, as it was then.
         self.hole_seq = 0
@@ -99,9 +99,7 @@ class Sequencer:
         """See `Deliver.opening`."""
         return self._router.opening(topic_ids)
 
-    def committed(
-        self, topic: Topic, messages: Sequence[NewMessage | Message], first_seq: int
-    ) -> int:
+    def committed(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> int:
         """Messages are in the log, from `first_seq` on without a hole: they go on when all before them has.
         Returns how many subscribers they go to."""
         if first_seq == topic.last_seq + 1 and topic.topic_id not in self._held:
@@ -142,7 +140,7 @@ class Sequencer:
         if held is not None:
             self.held_bytes -= held.runs.size_bytes
 
-    def _offer(self, topic: Topic, run: Run[NewMessage | Message]) -> None:
+    def _offer(self, topic: Topic, run: Run[Committed]) -> None:
         self.late_count += max(0, min(run.last, topic.last_seq) + 1 - run.first)
         if run.last <= topic.last_seq:
             return
@@ -161,7 +159,7 @@ class Sequencer:
         if not is_kept:
             self._begin(held)
 
-    def _pass(self, topic: Topic, run: Run[NewMessage | Message]) -> None:
+    def _pass(self, topic: Topic, run: Run[Committed]) -> None:
         run = run.after(topic.last_seq)
         self._router.committed(topic, run.items, run.first)
 
@@ -248,7 +246,7 @@ class Sequencer:
         if self._held.get(held.topic.topic_id) is not held:
             return
         before_seq = held.topic.last_seq
-        run: Run[NewMessage | Message] = Run(messages[0].seq, messages, 0)
+        run: Run[Committed] = Run(messages[0].seq, messages, 0)
         if run.last > before_seq:
             self._pass(held.topic, run)
             self.filled_count += held.topic.last_seq - before_seq

@@ -38,6 +38,11 @@ class Deliver(Protocol):
         too long: wait for this first."""
 
 
+Forward = Callable[[Topic, Sequence[NewMessage], int], int]
+"""Tells other nodes of messages of one topic, the first of which has that number; returns how many
+subscribers those have, as far as that is known."""
+
+
 class Outcomes:
     """Knows what the receipts of one commit share: its time as a rule, and how many subscribers each
     topic had.
@@ -54,6 +59,8 @@ class Outcomes:
         self._stats = stats
         self.keys = keys
         self._deliver = deliver
+        self.forward: Forward | None = None
+        """Tells other nodes."""
         self._is_durable = False
         self._published_at_ms = 0
         self._published_at = ""
@@ -96,6 +103,8 @@ class Outcomes:
                 allowance.stored_bytes += size_bytes
                 allowance.counts.published_count += len(group)
                 count = self._deliver.committed(topic, group, first_seqs[topic_id])
+                if self.forward is not None:
+                    count += self.forward(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 
         return None
