@@ -11,6 +11,7 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.links import Links
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -34,6 +35,8 @@ from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
 
 NO_BOUNDS = Retention()
+# Sockets at /internal/link before their proof: a node needs some milliseconds for it.
+UNPROVED_MAX_COUNT = 64
 # Between two looks at the deadlines of all connections.
 SWEEP_INTERVAL_S = 1.0
 # One that comes later than this was not late because the loop was busy.
@@ -173,6 +176,10 @@ class Context:
         """Keys and tenants; None without authentication."""
         self.unsigned = Unsigned(limits.max_unauthenticated)
         """WebSockets that have not signed in."""
+        self.links: Links | None = None
+        """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        self.unproved = Unsigned(UNPROVED_MAX_COUNT)
+        """Sockets there that have not proved that they are nodes."""
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
