@@ -24,8 +24,8 @@ _OPERATORS = _MOVED | {"/", "/health", "/health/ready"}
 class Door(msgspec.Struct, frozen=True):
     """One address.
 
-    `/internal/` is at the port for everybody: that is the address by which nodes know each other (`NODE_ADDR`),
-    and who asks there has to prove that it is one. Whoever reaches the operator's port has proved nothing.
+    `/internal/` is at the port for everybody: that is the address by which nodes know each other
+    (`NODE_ADDR`), and who asks there has to prove that it is one. Who reaches the operator's port has not.
     """
 
     origins: Origins
