@@ -97,17 +97,23 @@ class Recorder:
 class Node:
     """One node that serves and links."""
 
-    def __init__(self, name: str, secrets: tuple[str, ...] = (SECRET,), **limits: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        secrets: tuple[str, ...] = (SECRET,),
+        recorder: Recorder | None = None,
+        **limits: Any,
+    ) -> None:
         self.own = Identity(name, str(uuid_utils.uuid7()))
-        self.recorder = Recorder()
+        self.recorder = recorder or Recorder()
         self.turn = Turn(perf_counter)
         self.links = Links(self.own, secrets, self.recorder, self.recorder, self.turn)
         self.port = Port(Limits(**limits))
         self.port.context.links = self.links
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
         """Serve; `meet` makes links."""
-        await self.port.open()
+        await self.port.open(port)
         self.links.start()
 
     async def stop(self) -> None:
@@ -123,7 +129,11 @@ class Node:
 
     def link_to(self, other: Node) -> Link:
         """The link, which is there."""
-        link = self.links.to(other.own.name)
+        return self.link_to_name(other.own.name)
+
+    def link_to_name(self, name: str) -> Link:
+        """The same, to one in another process."""
+        link = self.links.to(name)
         assert link is not None
         return link
 

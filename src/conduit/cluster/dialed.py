@@ -14,6 +14,7 @@ from collections.abc import Callable
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # missing from picows' stubs
 
+from conduit.cluster.buffers import keep_short
 from conduit.cluster.frames import MESSAGE_MAX_BYTES
 from conduit.cluster.handshake import Dialer, Proved
 from conduit.cluster.ports import Receiver, Wire
@@ -146,6 +147,7 @@ class DialedWire(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The socket is a WebSocket: begin the handshake."""
         self._transport = transport
+        keep_short(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(
             high=WRITE_HIGH_BYTES, low=WRITE_LOW_BYTES
         )

@@ -12,6 +12,7 @@ import asyncio
 from picows import WSFrame
 
 from conduit.broker.turn import guarded
+from conduit.cluster.buffers import keep_short
 from conduit.cluster.frames import MESSAGE_MAX_BYTES
 from conduit.cluster.handshake import MESSAGE_MAX_BYTES as HANDSHAKE_MAX_BYTES
 from conduit.cluster.handshake import Proved, refusal
@@ -179,6 +180,7 @@ class LinkSocket(WebSocket):
         if self._source is None or not self._source.is_idle:
             raise InvalidRequest("more came behind the proof")
         self._leave()
+        keep_short(self._transport)
         renew(self._transport, self, MESSAGE_MAX_BYTES, self._context.intake)
         self.send(self._acceptor.welcome())
         self._link = self._links.accept(proved, self)
