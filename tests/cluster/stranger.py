@@ -86,7 +86,7 @@ async def stranger(
     options.setdefault("compression", None)
     options.setdefault("ping_interval", None)
     options.setdefault("max_size", None)
-    async with connect(f"ws://{host}:{port}{path}", **options) as connection:  # type: ignore[arg-type]
+    async with connect(f"ws://{host}:{port}{path}", **options) as connection:
         try:
             yield Stranger(connection, node)
         finally:

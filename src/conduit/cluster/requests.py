@@ -130,8 +130,9 @@ class Served:
             serve(Asked(self, frame))
         except ConduitError as error:
             self.fail(frame.id, error)
-        except Exception as error:  # noqa: BLE001 - the root of a request: answered and logged
-            self.fail(frame.id, StateError.of(error))
+        except Exception as error:
+            logger.exception("a request of node %s failed", self._peer)
+            self._answer(frame.id, StateError.of(error))
 
     def reply(self, request_id: int, body: bytes) -> None:
         """See `Asked.reply`."""
@@ -147,13 +148,15 @@ class Served:
 
     def fail(self, request_id: int, error: ConduitError) -> None:
         """See `Asked.fail`."""
-        if request_id not in self._open:
-            return
-        self._open.discard(request_id)
-        if isinstance(error, StateError):
+        if request_id in self._open and isinstance(error, StateError):
             logger.error("a request of node %s failed", self._peer, exc_info=error)
-        self._put(encode(failure_of(request_id, error)))
+        self._answer(request_id, error)
 
     def end(self) -> None:
         """The link is gone: nobody waits."""
         self._open.clear()
+
+    def _answer(self, request_id: int, error: ConduitError) -> None:
+        if request_id in self._open:
+            self._open.discard(request_id)
+            self._put(encode(failure_of(request_id, error)))

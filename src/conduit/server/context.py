@@ -152,13 +152,7 @@ class Context:
             min_bytes_per_s=limits.unread_min_bytes_per_s,
         )
         self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
-        # One request within the limits has room: what is set and less is refused, and a default gives way.
-        self.memory: Quota[Keeping] = Quota(
-            max(limits.connection_memory_max_bytes, limits.max_request_bytes),
-            max(limits.max_bytes_per_connection, limits.max_request_bytes),
-            limits.unread_min_bytes_per_s,
-            lambda who: who.address,
-        )
+        self.memory = _quota(limits)
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
         self.entrance = Entrance(
@@ -184,6 +178,8 @@ class Context:
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
         self.intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        self.link_intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        """What nodes send on their links waits for each other, and for nothing that clients send."""
         self.accepting = Accepting(lambda: limits.max_connections - self.connection_count)
         self.collecting = Collecting()
         self.exposure = exposure((), self.origins, has_auth=False)
@@ -255,6 +251,16 @@ class Context:
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""
         return self.standstill.now()
+
+
+def _quota(limits: Limits) -> Quota[Keeping]:
+    # One request within the limits has room: what is set and less is refused, and a default gives way.
+    return Quota(
+        max(limits.connection_memory_max_bytes, limits.max_request_bytes),
+        max(limits.max_bytes_per_connection, limits.max_request_bytes),
+        limits.unread_min_bytes_per_s,
+        lambda who: who.address,
+    )
 
 
 def _tell(stood_s: float) -> None:

@@ -181,7 +181,7 @@ class LinkSocket(WebSocket):
             raise InvalidRequest("more came behind the proof")
         self._leave()
         keep_short(self._transport)
-        renew(self._transport, self, MESSAGE_MAX_BYTES, self._context.intake)
+        renew(self._transport, self, MESSAGE_MAX_BYTES, self._context.link_intake)
         self.send(self._acceptor.welcome())
         self._link = self._links.accept(proved, self)
 
