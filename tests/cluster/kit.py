@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import msgspec
@@ -107,7 +107,15 @@ class Node:
         self.own = Identity(name, str(uuid_utils.uuid7()))
         self.recorder = recorder or Recorder()
         self.turn = Turn(perf_counter)
-        self.links = Links(self.own, secrets, self.recorder, self.recorder, self.turn)
+        self.skipped_s = 0.0
+        self.links = Links(
+            self.own,
+            secrets,
+            self.recorder,
+            self.recorder,
+            self.turn,
+            lambda: monotonic() + self.skipped_s,
+        )
         self.port = Port(Limits(**limits))
         self.port.context.links = self.links
 

@@ -203,7 +203,7 @@ async def test_for_who_does_not_read_hints_are_dropped_and_memory_is_bounded():
 
 
 async def test_for_who_does_not_read_channels_hold_back():
-    async with nodes("a") as (a,), peer(a, max_queue=1) as _:
+    async with nodes("a") as (a,), peer(a, max_queue=1) as other:
         await stuck(a)
         link = a.links.to("old")
         ours = []
@@ -214,7 +214,15 @@ async def test_for_who_does_not_read_channels_hold_back():
         for each in ours:
             assert not each.channel.send(b"x")
         assert link.queue_bytes <= CHANNELS_HIGH_BYTES + 2 * WINDOW_BYTES + MESSAGE_MAX_BYTES
-        assert link.is_up
+        # When it reads, those go on that have credit.
+        late = Conversation()
+        late.channel = link.open("k", b"x", late)
+        assert not late.channel.may_send()
+        while not late.credits:
+            pings = [each.number for each in await other.hear() if isinstance(each, Ping)]
+            await other.say(*(Pong(each) for each in pings))
+        assert late.channel.send(b"x")
+        assert [each.credits for each in ours] == [0] * len(ours)
 
 
 async def test_who_does_not_take_what_may_not_be_dropped_loses_the_link():
@@ -260,6 +268,20 @@ async def test_whoever_answers_pings_keeps_the_link_although_it_is_slow(monkeypa
                     await other.say(Pong(each.number))
         assert numbers == [*range(1, 41)]
         assert a.links.to("old").is_up
+
+
+async def test_time_in_which_this_process_stood_still_is_not_counted_against_the_other_side():
+    async with nodes("a", "b") as (a, b):
+        meet(a, b)
+        await linked(a, b)
+        a.recorder.answer = b.recorder.answer = lambda _: None
+        outcomes = []
+        a.link_to(b).request("k", b"x", 5.0, outcomes.append)
+        for _ in range(3):
+            a.skipped_s += 60.0
+            pinged = a.links.counts.round_trip.count
+            await until(lambda pinged=pinged: a.links.counts.round_trip.count > pinged)
+        assert a.recorder.whys == b.recorder.whys == outcomes == []
 
 
 async def test_of_many_pings_that_wait_the_last_one_is_answered():

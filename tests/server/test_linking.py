@@ -271,6 +271,20 @@ async def test_links_count_against_no_bound_of_clients():
             assert (await client.answer()).status == 200
 
 
+async def test_what_nodes_send_waits_for_nothing_that_clients_send():
+    async with nodes("a") as (a,), peer(a) as other:
+        await until(lambda: a.recorder.events)
+
+        def asked():
+            raise AssertionError("the line of clients was asked")
+
+        a.port.context.intake.now = asked
+        for _ in range(5):
+            await other.say(Hint(bytes(200_000)))
+        await until(lambda: len(a.recorder.hints) == 5)
+        a.port.context.intake.now = lambda: 0.0
+
+
 async def test_strangers_count_as_any_connection():
     async with nodes("a", max_connections_per_address=2, trusted_proxies="none") as (a,):
         async with stranger(a), stranger(a):

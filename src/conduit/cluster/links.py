@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 import secrets as dice
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Protocol
@@ -102,7 +102,7 @@ class _Peer:
 
 
 class Links:
-    """See above. `secrets` are those of the cluster, the first of which proves.
+    """See above. `secrets` are those of the cluster, the first of which proves; `clock` is monotonic.
 
     Call `start` in the loop, `set_live` whenever it is known which nodes live, and `stop` at the end. All
     calls are on the loop's thread.
@@ -115,6 +115,7 @@ class Links:
         service: Service,
         watcher: Watcher,
         turn: Turn,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         redaction.know(*secrets)
         self.own = own
@@ -129,7 +130,7 @@ class Links:
         self._links: set[Link] = set()
         self._attempt_count = 0
         self._chance = random.Random()
-        self._standstill = Standstill(monotonic, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S)
+        self._standstill = Standstill(clock, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S)
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_stopped = False
         self._link_gone = asyncio.Event()
