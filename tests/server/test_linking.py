@@ -37,7 +37,7 @@ def closings(node) -> int:
 async def test_without_a_cluster_nothing_is_there():
     for secret in (None, SECRET):
         async with open_port(create_api) as port:
-            port.context.gate.internal_secret = secret
+            port.context.gate.internal_secrets = [] if secret is None else [secret]
             client = await port.connect()
             await client.send(UPGRADE)
             # With a secret nobody is told what is there.

@@ -181,7 +181,7 @@ def _context(settings: Settings, broker: Broker, files: Files) -> Context:
         node_id=settings.node_id,
         spare_max_count=files.spare_count,
     )
-    context.gate.internal_secret = secret_of(settings.internal_secret)
+    context.gate.internal_secrets = settings.internal_secrets
     return context
 
 

@@ -214,8 +214,8 @@ class Context:
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
-        secret = self.gate.internal_secret
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secret)
+        secrets = self.gate.internal_secrets
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets)
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 

@@ -35,5 +35,8 @@ class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original)
         for name, value in self:
             if isinstance(value, SecretStr):
                 text = value.get_secret_value()
-                found += store_url.passwords(text) if name.endswith("_url") else [text]
+                if name.endswith("_url"):
+                    found += store_url.passwords(text)
+                else:
+                    found += text.split() if name == "internal_secret" else [text]
         return found

@@ -88,8 +88,9 @@ class Original(Group):
     node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
     internal_secret: SecretStr | None = Field(
         None,
-        description="Secret of the addresses below `/internal/`, by which nodes of a cluster speak with each "
-        "other and which nobody else may use. A cluster is not in this version: nothing is there.",
+        description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
+        "and which nobody else may know. Several, separated by blanks, to change it: the first is the node's "
+        "own, and all count.",
         alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(
@@ -154,6 +155,12 @@ class Original(Group):
         """The PostgreSQL databases, if they are the store. Secrets."""
         text = self._database
         return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
+
+    @property
+    def internal_secrets(self) -> tuple[str, ...]:
+        """The secrets of the cluster, of which the first is used. Secrets."""
+        secret = self.internal_secret
+        return () if secret is None else tuple(secret.get_secret_value().split())
 
     @property
     def database_place(self) -> str | None:
