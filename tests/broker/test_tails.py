@@ -99,6 +99,20 @@ async def test_a_round_goes_on_where_the_one_before_has_ended(nodes: Nodes, monk
     assert max(count for _, count in nodes.asked()) <= 250
 
 
+@pytest.mark.parametrize("pattern", ["o.a", "o.*", ">"])
+async def test_who_comes_gets_nothing_that_was_stored_elsewhere_before(nodes: Nodes, pattern):
+    for topic in ("o.a", "o.b"):
+        await nodes.theirs.publish_many(topic, 50)
+    _, peer = await nodes.ours.subscribe(pattern)
+    await nodes.theirs.publish("o.a", "new")
+    await nodes.round()
+    assert [(each["seq"], each["payload"]) for each in peer.of("message")] == [(51, "new")]
+    # Who follows what is followed already costs no question.
+    nodes.store.asked.clear()
+    await nodes.ours.subscribe(pattern)
+    assert nodes.asked() == []
+
+
 async def test_who_is_alone_asks_nothing(nodes: Nodes):
     nodes.store.server_count = 1
     nodes.store.asked.clear()

@@ -102,13 +102,13 @@ class Broker:
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
         self._company = Company(store)
+        self.sequencer = Sequencer(self.router, store, self._engine)
+        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         self.news = News(store, self.topics, self._owned, self._company)
         self.topics.catch_up = self._owned.catch_up = self.news.learn
         self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
-        self.sequencer = Sequencer(self.router, store, self._engine)
-        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
         self._outcomes = outcomes
         self._committers = Committers(
@@ -146,6 +146,7 @@ class Broker:
             self.router,
             self._owned,
             self.news,
+            self.tails,
             starts,
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,

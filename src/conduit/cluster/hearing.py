@@ -62,7 +62,7 @@ class Hearing:
         self.heard_count += len(told.messages)
         topic = self._topic(told)
         if topic is not None:
-            self._broker.sequencer.committed(topic, told.messages, told.first_seq)
+            self._broker.sequencer.told(topic, told.messages, told.first_seq)
             return
         size_bytes = _size(told)
         if self._unknown_bytes + size_bytes > UNKNOWN_MAX_BYTES:
@@ -107,7 +107,7 @@ class Hearing:
         if topic is None:
             self.dropped_count += len(told.messages)
         else:
-            self._broker.sequencer.committed(topic, told.messages, told.first_seq)
+            self._broker.sequencer.told(topic, told.messages, told.first_seq)
 
 
 def _size(told: Told) -> int:

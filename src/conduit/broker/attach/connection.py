@@ -25,6 +25,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
+from conduit.broker.deliver.tails import Tails
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
@@ -52,6 +53,7 @@ class Room(NamedTuple):
     router: Router
     owned: Owned
     news: News
+    tails: Tails
     starts: Starts
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""
@@ -183,6 +185,7 @@ class Connection:
         room = self._room
         for _ in range(TRIES_MAX_COUNT):
             await self._be_there(frame)
+            await room.tails.begin(self._tenant, frame.topic)
             beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
             if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
                 return beginning

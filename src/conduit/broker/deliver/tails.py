@@ -94,6 +94,20 @@ class Tails:
             self._compare(record)
         return {record.topic_id: record for record in records}
 
+    async def begin(self, tenant: str, pattern: str) -> None:
+        """Know where the topics of a pattern, or the one of this name, end in the log, for who is about to
+        follow them from there. Raises StoreUnavailable."""
+        if not self._company.is_shared:
+            return
+        some: list[Topic] = []
+        for step in self._catalog.walk(tenant, pattern):
+            # What is followed is compared all the time.
+            some += (topic for topic in step.topics if not self._router.is_followed(topic))
+            if len(some) >= SLICE_COUNT:
+                await self.fresh(some)
+                some = []
+        await self.fresh(some)
+
     async def _due(self) -> AsyncIterator[Sequence[Topic]]:
         """The topics of this round, each once, in slices."""
         due: dict[int, Topic] = {}
