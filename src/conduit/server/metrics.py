@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from conduit import __version__
 from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
 from conduit.core.histogram import Histogram
-from conduit.server import standing_metrics
+from conduit.server import node_metrics, standing_metrics
 from conduit.server.context import Context
 from conduit.server.logs import dropped_line_count
 
@@ -124,6 +124,7 @@ class _Collector(Collector):
             "Open WebSocket connections that have not signed in; bounded by CONDUIT_MAX_UNAUTHENTICATED.",
             len(self._context.unsigned),
         )
+        yield from node_metrics.families(self._context.node)
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants

@@ -21,6 +21,8 @@ from conduit.protocol.records import (
     KeyCreated,
     KeyList,
     Moved,
+    NodeAnswer,
+    NodeList,
     Receipt,
     SubscriptionAnswer,
     SubscriptionCreated,
@@ -44,6 +46,7 @@ from conduit.server.rest import (
     index,
     keys,
     messages,
+    nodes,
     problems,
     publish,
     stats,
@@ -69,6 +72,7 @@ _NOUNS = (
     tokens,
     tenants,
     audit,
+    nodes,
     health,
     index,
 )
@@ -105,6 +109,8 @@ _SHAPES = (
     TicketAnswer,
     AuditAnswer,
     AuditList,
+    NodeAnswer,
+    NodeList,
     index.Index,
     Problem,
 )
