@@ -162,7 +162,6 @@ def test_a_provider_of_whom_nobody_is_asked_for_a_token_is_warned_about():
     ("name", "value"),
     [
         ("DEFAULT_API_KEY", SECRET),
-        ("NODE_ADDR", "server-1:8080"),
         ("INTERNAL_SECRET", SECRET),
     ],
 )
@@ -170,6 +169,12 @@ def test_what_has_no_effect_is_warned_about(name, value):
     (warning,) = load_settings({name: value}).warnings
     assert warning.startswith(f"{name} has no effect")
     assert value not in warning
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", ".", "..", "é", "x" * 256])
+def test_a_node_that_could_not_be_asked_for_by_its_name_is_refused(name):
+    (problem,) = problems(NODE_ID=name)
+    assert problem.startswith("NODE_ID must be 1–255 printable ASCII characters without")
 
 
 def test_whether_the_name_of_the_node_was_chosen_is_known():

@@ -58,11 +58,9 @@ def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     assert "`REDIS_URL` is refused" in text
     with pytest.raises(ConfigError):
         load_settings({"REDIS_URL": "redis://x"})
-    idle = ("NODE_ADDR", "INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-    assert (
-        "`NODE_ADDR` and `INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
-    )
+    idle = ("INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
+    assert "`INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
     others = {"CONDUIT_JWT_ISSUER": "x", "CONDUIT_JWT_AUDIENCE": "x"}
-    given = dict.fromkeys(idle, "https://id.example/x") | {"NODE_ADDR": "server-1:8080"}
+    given = dict.fromkeys(idle, "https://id.example/x")
     said = load_settings(given | others).warnings
     assert [line.split()[0] for line in said] == list(idle)

@@ -13,10 +13,7 @@ PREFIX = "CONDUIT_"
 CLIENT_VARIABLES = frozenset({"CONDUIT_API_KEY", "CONDUIT_CONTEXT", "CONDUIT_URL"})
 
 _OF_AUTH = ("DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-_NOT_IN_USE = {
-    "NODE_ADDR": "this version runs as a single node",
-    "INTERNAL_SECRET": "this version runs as a single node",
-}
+_NOT_IN_USE = {"INTERNAL_SECRET": "nodes of this version do not speak with each other"}
 # Other programs have variables too: a name counts as one of ours, misspelt, if it is as near as one letter
 # that is missing, wrong or too many. Names as short as PORT are near to too much.
 _NEAR = 0.88

@@ -135,7 +135,8 @@ class Broker:
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._histories = Histories()
-        self._is_stopping = False
+        self._is_finished = False
+        self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -190,15 +191,15 @@ class Broker:
         self.tails.start()
         self.news.start()
 
-    async def stop(self) -> None:
-        """Answer what was published, store all progress, and close the store. A store that hangs in a commit
-        is not waited for before the progress is stored. Idempotent.
+    async def finish(self) -> None:
+        """Answer what was published, and store all progress: after that nothing is done for subscriptions. A
+        store that hangs in a commit is not waited for before the progress is stored. Idempotent.
 
         Connections should be closed before, so that what they had out is recorded as given back.
         """
-        if self._is_stopping:
+        if self._is_finished:
             return
-        self._is_stopping = True
+        self._is_finished = True
         await self.standings.close()
         self._engine.deadlines.stop()
         if self._tick is not None:
@@ -217,6 +218,13 @@ class Broker:
         await self._engine.reader.close()
         with suppress(ConduitError):
             await self._time.keep_now(is_last=True)
+
+    async def stop(self) -> None:
+        """`finish`, and close the store. Idempotent."""
+        await self.finish()
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         await self.store.close()
         await self._committers.end()
         await self.topics.close()
@@ -289,6 +297,11 @@ class Broker:
         if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
             self._histories.sample(self.clock.wall_ms(), self.stats_of)
+
+    @property
+    def running_count(self) -> int:
+        """Durable subscriptions that run here."""
+        return len(self._owned.running())
 
     @property
     def refused_publishes(self) -> Refusals:

@@ -11,8 +11,10 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.links import Links
+from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -131,6 +133,8 @@ class Context:
     second every connection is swept and every session checked.
     """
 
+    exchange: Exchange | None = None
+    """What links this node with others, if the cluster has a secret."""
     hearing: Hearing | None = None
     """What hears of messages that other nodes have stored, if any may."""
 
@@ -141,14 +145,14 @@ class Context:
         *,
         default_retention: Retention = NO_BOUNDS,
         cors_origin: str = ANY,
-        node_id: str = "node",
+        node: ThisNode | None = None,
         spare_max_count: int = SPARE_MAX_COUNT,
     ) -> None:
         self.broker = broker
         self.limits = limits
         self.default_retention = default_retention
         self.origins = Origins(cors_origin)
-        self.node_id = node_id
+        self.node = node or ThisNode("node", "localhost:8080", broker.clock.wall_ms())
         self.timing = Timing(
             ping_interval_s=limits.ping_interval_s,
             pong_timeout_s=limits.pong_timeout_s,
@@ -228,6 +232,8 @@ class Context:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
+        if not self.node.is_settled:
+            return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:
             return StoreUnavailable(f"the store takes no writes: {problem}")
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from conduit import node_address, store_url
+from conduit.names import is_node
 from conduit.settings.types import Group
 
 # Of what others could try to guess.
@@ -16,7 +17,6 @@ SECRET_MIN_CHARS = 16
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<place>[!-~]+)")
 _NO_PLACE = frozenset('/?#@,"\\*')
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_NODE_ID = re.compile(r"[!-~]{1,255}")
 
 
 def check_secret(secret: SecretStr) -> SecretStr:
@@ -82,10 +82,18 @@ class Original(Group):
     )
     node_id: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this node in `/health` and logs.",
+        description="Name of this node in the list of nodes, in `/health` and logs. Each node on one "
+        "PostgreSQL has one of its own: a name that is taken is refused. Unset: the machine's, with the port "
+        "behind it if that is taken.",
         alias="NODE_ID",
     )
-    node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
+    node_addr: str | None = Field(
+        None,
+        description="Where other nodes reach this one, `host:port` or `:port`: shown in the list of nodes, "
+        "and for links between them, which this version does not have. Unset: the machine's name and the "
+        "port.",
+        alias="NODE_ADDR",
+    )
     internal_secret: SecretStr | None = Field(
         None,
         description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
@@ -120,8 +128,10 @@ class Original(Group):
     @field_validator("node_id")
     @classmethod
     def _printable_node(cls, name: str) -> str:
-        if not _NODE_ID.fullmatch(name):
-            raise ValueError("must be 1–255 printable ASCII characters without spaces")
+        if not is_node(name):
+            raise ValueError(
+                "must be 1–255 printable ASCII characters without spaces and slashes, and not . or .."
+            )
         return name
 
     @field_validator("node_addr")
