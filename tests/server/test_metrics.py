@@ -80,7 +80,7 @@ async def test_only_the_largest_subscriptions_are_labels_and_no_topic_is():
         values, samples = await scrape(api)
     assert values["conduit_subscriptions"] == 5
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code", "le", "subscription", "kind", "reason"}
+    assert labels == {"version", "store", "code", "le", "subscription", "kind", "reason", "state"}
     shown = {s.labels["subscription"] for s in samples if "subscription" in s.labels}
     assert shown == {"s4", "s3"}
 
