@@ -158,6 +158,11 @@ def test_a_provider_of_whom_nobody_is_asked_for_a_token_is_warned_about():
     assert load_settings(provider | {"ENABLE_AUTH": "true"}).warnings == ()
 
 
+def test_the_secret_of_nodes_has_an_effect_where_nodes_share_a_log():
+    given = {"INTERNAL_SECRET": SECRET, "DATABASE_URL": "postgresql://localhost/conduit"}
+    assert load_settings(given).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -13,7 +13,7 @@ PREFIX = "CONDUIT_"
 CLIENT_VARIABLES = frozenset({"CONDUIT_API_KEY", "CONDUIT_CONTEXT", "CONDUIT_URL"})
 
 _OF_AUTH = ("DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-_NOT_IN_USE = {"INTERNAL_SECRET": "nodes of this version do not speak with each other"}
+_OF_CLUSTERS = ("INTERNAL_SECRET",)
 # Other programs have variables too: a name counts as one of ours, misspelt, if it is as near as one letter
 # that is missing, wrong or too many. Names as short as PORT are near to too much.
 _NEAR = 0.88
@@ -30,10 +30,12 @@ def refusals(given: Mapping[str, str], variables: Collection[str]) -> list[str]:
 
 
 def warnings(
-    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool
+    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool, is_shared: bool
 ) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
-    unused = dict(_NOT_IN_USE)
+    unused: dict[str, str] = {}
+    if not is_shared:
+        unused |= dict.fromkeys(_OF_CLUSTERS, "only nodes on one PostgreSQL speak with each other")
     if not has_auth:
         unused |= dict.fromkeys(_OF_AUTH, "without ENABLE_AUTH=true nobody is asked for a key")
     without_effect = [

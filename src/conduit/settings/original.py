@@ -90,8 +90,7 @@ class Original(Group):
     node_addr: str | None = Field(
         None,
         description="Where other nodes reach this one, `host:port` or `:port`: shown in the list of nodes, "
-        "and for links between them, which this version does not have. Unset: the machine's name and the "
-        "port.",
+        "and where they link with it. Unset: the machine's name and the port.",
         alias="NODE_ADDR",
     )
     internal_secret: SecretStr | None = Field(
