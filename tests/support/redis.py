@@ -31,7 +31,7 @@ def installed() -> list[str]:
 
 class RedisServer:
     """One server, which saves nothing. `options` are as in its file, `tls` is a folder with `server.crt`,
-    `server.key` and `ca.crt` if it is to speak TLS only."""
+    `server.key` and `ca.crt` if it is to speak TLS only, `is_sentinel` makes it something else."""
 
     def __init__(
         self,
@@ -39,13 +39,14 @@ class RedisServer:
         *,
         program: str = PROGRAMS[0],
         tls: Path | None = None,
-        port: int | None = None,
+        is_sentinel: bool = False,
     ) -> None:
         self._program = program
         self._base = Path(tempfile.mkdtemp(prefix="conduit-redis-"))
-        self.port = port or free_port()
+        self.port = free_port()
         self._options = list(options)
         self._tls = tls
+        self._is_sentinel = is_sentinel
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,9 +72,8 @@ class RedisServer:
         config = self._base / "redis.conf"
         config.write_text("\n".join([*self._config(), *self._options]))
         with (self._base / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program, config], cwd=self._base, stdout=log, stderr=log
-            )
+            command = [self._program, config, *(["--sentinel"] if self._is_sentinel else [])]
+            self._process = subprocess.Popen(command, cwd=self._base, stdout=log, stderr=log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._takes_connections():
             assert self.alive, self.log()[-2000:]
@@ -81,6 +81,8 @@ class RedisServer:
             time.sleep(0.02)
 
     def _config(self) -> list[str]:
+        if self._is_sentinel:
+            return ["bind 127.0.0.1", f"dir {self._base}", f"port {self.port}"]
         lines = ["bind 127.0.0.1", 'save ""', "appendonly no", f"dir {self._base}"]
         if self._tls is None:
             return [*lines, f"port {self.port}"]

@@ -22,6 +22,10 @@ CALL_TIMEOUT_S = 0.5
 CONNECT_TIMEOUT_S = 2.0
 
 
+# A ValueError is redis-py's for what is no protocol of Redis.
+FAILURES = (RedisError, OSError, ValueError)
+
+
 class Connection:
     """One connection, for one task at a time."""
 
@@ -49,7 +53,7 @@ class Connection:
                     await asyncio.to_thread(self._driver.ssl_context.get)
                 await self._driver.send_command("PING")
                 await self._driver.read_response()
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             await self.close()
             raise translated(error) from None
         except BaseException:
@@ -65,7 +69,7 @@ class Connection:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await self._driver.send_packed_command(self._driver.pack_commands(commands))
                 return [await self._answer() for _ in commands]
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             await self.close()
             raise translated(error) from None
         except BaseException:
@@ -96,7 +100,7 @@ class Connection:
                 match answer:
                     case [b"message", bytes(channel), bytes(data)]:
                         return channel, data
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise translated(error) from None
 
     async def close(self) -> None:

@@ -161,7 +161,8 @@ class Registry:
             self._down(error)
         except Exception:
             # The root of the task: whatever it was, the next session begins.
-            logger.exception("the registry met an error of the server's own; it begins again")
+            if self._state.trouble != Trouble.OTHER:
+                logger.exception("the registry met an error of the server's own; it begins again")
             self._down(unavailable(Trouble.OTHER))
         finally:
             self._session = None

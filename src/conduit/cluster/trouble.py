@@ -34,10 +34,14 @@ class Trouble(enum.StrEnum):
 
 # What it is, and what is to be done.
 _WORDS: dict[Trouble, tuple[str, str]] = {
-    Trouble.UNREACHABLE: ("it cannot be reached", "start it, or correct REDIS_URL"),
+    Trouble.UNREACHABLE: (
+        "it cannot be reached",
+        "start it, or correct REDIS_URL: rediss:// if it speaks TLS",
+    ),
     Trouble.SLOW: (
         "it does not answer in time",
-        "look whether it is stopped, swaps, or runs slow commands of others (SLOWLOG GET)",
+        "look whether it is stopped, swaps, or runs slow commands of others (SLOWLOG GET); with rediss://"
+        " also whether it speaks TLS",
     ),
     Trouble.TLS: (
         "TLS with it fails",
@@ -116,6 +120,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], Trouble], ...] = (
     (exceptions.ClusterError, Trouble.CLUSTER),
     (exceptions.AskError, Trouble.CLUSTER),
     (exceptions.InvalidResponse, Trouble.NOT_REDIS),
+    (ValueError, Trouble.NOT_REDIS),
 )
 
 
@@ -162,11 +167,17 @@ def _of_connection(error: BaseException) -> RegistryUnavailable:
             why = f"its certificate is not trusted: {seen.verify_message}"
             return unavailable(Trouble.TLS, why)
         if isinstance(seen, ssl.SSLError):
-            return unavailable(Trouble.TLS, (seen.reason or "").replace("_", " ").lower())
+            return unavailable(Trouble.TLS, _reason(seen))
         if isinstance(seen, OSError):
             return unavailable(Trouble.UNREACHABLE, _why(seen))
         seen = seen.__cause__ or seen.__context__
     return unavailable(Trouble.UNREACHABLE, "it closed the connection")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    # One that Python made itself has none.
+    reason = getattr(error, "reason", None) or ""
+    return str(reason).replace("_", " ").lower()
 
 
 def _why(error: OSError) -> str:
