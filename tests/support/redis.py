@@ -18,6 +18,8 @@ from redis import Redis
 from tests.support.server import free_port
 
 START_TIMEOUT_S = 30.0
+# In cluster mode the port above it by 10,000 is taken too.
+PORT_MAX = 55_000
 # What Conduit is to run with, as far as it is installed; the first one has to be.
 PROGRAMS = ("redis-server", "valkey-server")
 
@@ -43,7 +45,9 @@ class RedisServer:
     ) -> None:
         self._program = program
         self._base = Path(tempfile.mkdtemp(prefix="conduit-redis-"))
-        self.port = free_port()
+        while (port := free_port()) > PORT_MAX:
+            pass
+        self.port = port
         self._options = list(options)
         self._tls = tls
         self._is_sentinel = is_sentinel

@@ -42,8 +42,9 @@ class Roster:
         self._has_leases = True
         self.interest.set_nodes(node for node in nodes if node != self._own.node)
 
-    def connected(self, now: float) -> None:
-        """Redis is there, perhaps again and empty: the others need time to come back too."""
+    def forgive(self, now: float) -> None:
+        """What this node had said is gone from Redis, so what the others had may be too: they need time to
+        say it again."""
         self._members.forgive(now)
 
     def disconnected(self) -> None:

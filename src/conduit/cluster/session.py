@@ -26,10 +26,11 @@ BEAT_S = 1.0
 BEAT_JITTER = 0.1
 # When somebody new is heard.
 LOOK_SOON_S = 0.1
-# So many beats may be without an echo.
+# So many beats may be without an echo, and for so long.
 SILENT_MAX_COUNT = 3
+SILENT_S = 3.0
 # Announcements that are taken in one turn of the loop, if so many wait.
-HEARD_MAX_COUNT = 50
+HEARD_MAX_COUNT = 10
 # Of names in the index that are looked up: those that are gone are among them for a second.
 INDEX_MAX_COUNT = 2 * NODES_MAX_COUNT
 
@@ -68,6 +69,7 @@ class Session:
         self._beat_count = 0
         # The number of the last beat that came back.
         self._echoed = 0
+        self._echoed_at = 0.0
         self._is_up = False
         self._is_leaving = False
         self._reads_next = False
@@ -87,7 +89,6 @@ class Session:
             await self._calls.open()
             parts.writer.reset()
             parts.reader.reset()
-            parts.roster.connected(asyncio.get_running_loop().time())
             parts.counts.connects += 1
             await _until_one_ends(self._hear(), self._care())
         finally:
@@ -103,6 +104,7 @@ class Session:
             channel, data = await self._hearing.message()
             if channel == echo:
                 self._echoed = int(data) if data.isdigit() else 0
+                self._echoed_at = asyncio.get_running_loop().time()
             elif (said := wire.announcement(data)) is not None:
                 self._take(said)
             else:
@@ -165,12 +167,13 @@ class Session:
     async def _beat(self, now: float) -> None:
         """Say that this node is there, see whether what it said still stands, and who else is there."""
         parts, key = self._parts, self._parts.keys
-        if self._beat_count - self._echoed > SILENT_MAX_COUNT:
+        is_behind = self._beat_count - self._echoed > SILENT_MAX_COUNT
+        if is_behind and now - self._echoed_at > SILENT_S:
             raise unavailable(Trouble.SILENT)
         self._beat_count += 1
         (was_there, *_, mark, field_count, _, _, index) = await self._exchange()
         if not was_there:
-            parts.roster.connected(now)
+            parts.roster.forgive(now)
         parts.writer.look(mark, field_count)
         parts.counts.beats += 1
         if isinstance(index, list):
@@ -211,7 +214,7 @@ class Session:
         """See who is there, and take out of the index who is not."""
         own, keys = self._parts.own.incarnation, self._parts.keys
         names = {each.decode(errors="replace") for each in index if isinstance(each, bytes)}
-        listed = sorted(names | {own}, reverse=True)[:INDEX_MAX_COUNT]
+        listed = [own, *sorted(names - {own}, reverse=True)[:INDEX_MAX_COUNT]]
         (answers,) = await self._calls.call(("MGET", *map(keys.presence, listed)))
         if not isinstance(answers, list) or len(answers) != len(listed):
             raise unavailable(Trouble.NOT_REDIS)

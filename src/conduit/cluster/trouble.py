@@ -50,7 +50,7 @@ _WORDS: dict[Trouble, tuple[str, str]] = {
     Trouble.REFUSED: ("it refuses the user or the password", "correct those in REDIS_URL"),
     Trouble.FORBIDDEN: (
         "the user may not do what is needed",
-        "allow it: ACL SETUSER … ~conduit:* &conduit:* +@all -@dangerous",
+        "allow it: ACL SETUSER … ~conduit:* resetchannels &conduit:* +@all -@dangerous",
     ),
     Trouble.FULL: (
         "its memory is full (maxmemory)",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from conduit import store_url
+from conduit import redis_url, store_url
 from conduit.settings.types import Group
 
 # Of what others could try to guess.
@@ -107,7 +107,8 @@ class Original(Group):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_cluster(cls, _url: SecretStr | None) -> None:
+    def _no_cluster(cls, url: SecretStr) -> None:
+        redis_url.check(url.get_secret_value())
         raise ValueError("is set, but a cluster is not in this version; unset it")
 
     @field_validator("default_api_key")
