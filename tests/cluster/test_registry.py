@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from conduit.cluster import wire
+from conduit.cluster import session, wire
 from conduit.cluster.registry import Registry
 from conduit.core import members
 from tests.support.registries import member, party, registry
@@ -91,6 +91,17 @@ async def test_a_state_that_changes_while_it_is_read_is_read_right(redis_server)
         await until_true(lambda: wants._entries == entries)
         assert late.hole_count == 0
         await late.close()
+
+
+async def test_who_comes_is_seen_by_the_others_before_their_next_beat(redis_server, monkeypatch):
+    monkeypatch.setattr(session, "BEAT_S", 60.0)
+    monkeypatch.setattr(wire, "PRESENCE_TTL_S", 120.0)
+    async with registry(redis_server.url) as one:
+        await until_true(lambda: one.state.is_up)
+        cluster_id = one._parts.keys.said.partition("{")[2].partition("}")[0]
+        async with registry(redis_server.url, cluster_id):
+            await until_true(lambda: len(one.nodes()) == 2)
+            await until_true(lambda: not one.unknown)
 
 
 async def test_two_clusters_on_one_redis_do_not_meet(redis_server):
@@ -198,7 +209,6 @@ async def test_the_work_of_a_turn_of_the_loop_is_bounded(redis_server):
         is_over = True
         await watching
     # Several nodes share this loop; a slice takes one to three milliseconds.
-    print(longest_s)
     assert longest_s < 0.05
 
 

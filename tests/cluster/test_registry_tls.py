@@ -2,12 +2,16 @@
 
 import subprocess
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
 from tests.support.redis import RedisServer
 from tests.support.registries import party, registry
 from tests.support.wait import until_true
+
+# As the kernel spells it in /proc/net/tcp.
+ESTABLISHED = "01"
 
 pytestmark = pytest.mark.process
 
@@ -55,6 +59,25 @@ async def test_a_redis_that_ends_under_tls_is_noticed_and_found_again(tls_redis,
         await until_true(lambda: one.registries[0].state.trouble == "unreachable")
         tls_redis.start()
         await until_true(one.is_up)
+
+
+async def test_sockets_do_not_pile_up_while_a_redis_is_stopped(tls_redis, authority):
+    """A goodbye of TLS would wait for an answer."""
+    url = f"rediss://localhost:{tls_redis.port}/0?ssl_ca_certs={authority}/ca.crt"
+    async with party(url) as one:
+        counts = one.registries[0].counts
+        tls_redis.signal(SIGSTOP)
+        await until_true(lambda: counts.failures == 3)
+        assert open_sockets(tls_redis.port) <= 2
+        tls_redis.signal(SIGCONT)
+        await until_true(one.is_up)
+
+
+def open_sockets(port):
+    """How many sockets of this machine are connected to that port, and not closed here."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = [int(row[2].partition(":")[2], 16) for row in rows if row[3] == ESTABLISHED]
+    return ports.count(port)
 
 
 @pytest.mark.parametrize(

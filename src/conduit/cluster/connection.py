@@ -39,10 +39,12 @@ class Connection:
         self._driver: driver.AbstractConnection = kind(
             **arguments,
             protocol=2,
+            redis_connect_func=self._begin,
             socket_timeout=None,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
         )
         self._latency = latency
+        self._transport: asyncio.WriteTransport | None = None
 
     async def open(self) -> None:
         """Connect, and log in. Raises RegistryUnavailable."""
@@ -59,6 +61,12 @@ class Connection:
         except BaseException:
             await self.close()
             raise
+
+    async def _begin(self, connected: driver.AbstractConnection) -> None:
+        """The socket is there, and nobody has logged in yet."""
+        writer = connected._writer
+        self._transport = None if writer is None else writer.transport
+        await connected.on_connect()
 
     async def call(self, *commands: Command) -> list[Any]:
         """The answers to these, sent together; where Redis refuses one, its error is the answer. Raises
@@ -105,8 +113,8 @@ class Connection:
 
     async def close(self) -> None:
         """Cut it, without a goodbye that could hang. Idempotent."""
-        writer = self._driver._writer
-        if writer is not None:
-            # Else what was not sent yet, or a farewell of TLS, keeps the socket of a Redis that is stopped.
-            writer.transport.abort()
         await self._driver.disconnect(nowait=True)
+        if self._transport is not None:
+            # What was not sent yet, or a goodbye of TLS, would keep the socket of a Redis that is stopped.
+            self._transport.abort()
+            self._transport = None

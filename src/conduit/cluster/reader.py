@@ -24,10 +24,6 @@ class Reader:
         self._cursor: bytes = _END
         self._begun = Mark(0, 0, has_all=False)
 
-    def reset(self) -> None:
-        """The connection is another one."""
-        self._node = None
-
     @property
     def has_work(self) -> bool:
         """Whether a step is to be done."""

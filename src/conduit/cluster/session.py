@@ -88,7 +88,6 @@ class Session:
             await self._hearing.subscribe(parts.keys.said, self._echo)
             await self._calls.open()
             parts.writer.reset()
-            parts.reader.reset()
             parts.counts.connects += 1
             await _until_one_ends(self._hear(), self._care())
         finally:
