@@ -44,6 +44,18 @@ def test_a_node_is_unknown_until_its_state_was_read():
     assert interest.entry_count() == 2
 
 
+def test_who_is_to_be_told_is_who_wants_it_and_who_is_unknown():
+    interest = known()
+    assert interest.to_be_told("acme", "a") == {}
+    interest.hear(B, 2, [(entry("a"), 2)])
+    assert interest.to_be_told("acme", "a") == {"b": 2}
+    interest.hear(C, 9, None)
+    assert interest.to_be_told("acme", "a") == {"b": 2, "c": 0}
+    assert interest.to_be_told("other", "a") == {"c": 0}
+    read(interest, C, 9, [(entry("a"), 1)])
+    assert interest.to_be_told("acme", "a") == {"b": 2, "c": 1}
+
+
 def test_changes_are_followed_and_what_was_found_before_is_forgotten():
     interest = known()
     assert interest.wanting("acme", "a") == {}

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import uuid_utils
 
-from conduit.cluster.registry import Registry
+from conduit.cluster.registry.registry import Registry
 from conduit.core.members import Member, Node
 from tests.support.wait import until_true
 
@@ -65,7 +65,7 @@ class Party:
 
     def _knows_all(self, registry: Registry, own: Node) -> bool:
         others = {node: entries for node, entries in self.truth.items() if node != own}
-        known = {node: wants._entries for node, wants in registry._roster.interest._trusted}
+        known = {node: wants._entries for node, wants in registry._others.interest._trusted}
         return known == others
 
     def is_up(self) -> bool:

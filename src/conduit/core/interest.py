@@ -14,6 +14,7 @@ it does not matter whether what was read had it already.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from conduit.core.members import Node
 from conduit.core.wants import ENTRIES_MAX_COUNT, Entry, Wants
@@ -25,6 +26,14 @@ Change = tuple[Entry, int]
 # Topics of which the answer is kept. When there are more, all are forgotten and asked again: some
 # microseconds for each.
 CACHED_MAX_COUNT = 20_000
+
+
+class _Found(NamedTuple):
+    """Who wants a topic."""
+
+    known: Mapping[Node, int]
+    names: Mapping[str, int]
+    """The same by name, with those that are unknown."""
 
 
 class _Reading:
@@ -72,8 +81,9 @@ class Interest:
         self._unread: dict[Node, None] = {}
         self._trusted: list[tuple[Node, Wants]] = []
         # Tenant → topic → what was found.
-        self._cache: dict[str, dict[str, Mapping[Node, int]]] = {}
+        self._cache: dict[str, dict[str, _Found]] = {}
         self._cached_count = 0
+        self._unknown_names: dict[str, int] = {}
         self.unknown: tuple[Node, ...] = ()
         """Those that are there, and of which nobody knows what they want."""
         self.hole_count = 0
@@ -84,6 +94,14 @@ class Interest:
     def wanting(self, tenant: str, topic: str) -> Mapping[Node, int]:
         """The nodes that want the topic, each with how many subscribers it has there: 0 if the node wants
         everything. Not those that are `unknown`. Shared with later callers: not to be changed."""
+        return self._found(tenant, topic).known
+
+    def to_be_told(self, tenant: str, topic: str) -> Mapping[str, int]:
+        """The names of all nodes that are to be told of a message in this topic: those that want it, and the
+        unknown, with 0 subscribers. Shared as well."""
+        return self._found(tenant, topic).names
+
+    def _found(self, tenant: str, topic: str) -> _Found:
         of_tenant = self._cache.get(tenant)
         if of_tenant is not None:
             found = of_tenant.get(topic)
@@ -91,11 +109,15 @@ class Interest:
                 return found
         return self._find(tenant, topic)
 
-    def _find(self, tenant: str, topic: str) -> Mapping[Node, int]:
+    def _find(self, tenant: str, topic: str) -> _Found:
         if self._cached_count >= self._cached_max_count:
             self._forget_found()
         counts = ((node, wants.count(tenant, topic)) for node, wants in self._trusted)
-        found = {node: count for node, count in counts if count is not None}
+        known = {node: count for node, count in counts if count is not None}
+        names = self._unknown_names
+        if known:
+            names = names | {node.name: count for node, count in known.items()}
+        found = _Found(known, names)
         self._cache.setdefault(tenant, {})[topic] = found
         self._cached_count += 1
         return found
@@ -312,6 +334,7 @@ class Interest:
                 unknown.append(node)
         self._trusted = trusted
         self.unknown = tuple(unknown)
+        self._unknown_names = dict.fromkeys((node.name for node in unknown), 0)
         self._forget_found()
 
     def _forget_found(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,18 @@ class Node(NamedTuple):
     name: str
     incarnation: str
     """UUID version 7: a later one is greater, as far as clocks go."""
+
+
+class Named(Protocol):
+    """Whatever is known of a node by others: a lease, an identity, what it says of itself."""
+
+    @property
+    def name(self) -> str:
+        """See `Node`."""
+
+    @property
+    def incarnation(self) -> str:
+        """See `Node`."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

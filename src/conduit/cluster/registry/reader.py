@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from conduit.cluster import wire
-from conduit.cluster.connection import Connection
-from conduit.cluster.counts import Counts
-from conduit.cluster.trouble import Trouble, translated, unavailable
-from conduit.cluster.wire import Keys, Mark
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.connection import Connection
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.trouble import Trouble, translated, unavailable
+from conduit.cluster.registry.wire import Keys, Mark
 from conduit.core.interest import Interest
 from conduit.core.members import Node
 

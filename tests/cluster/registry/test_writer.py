@@ -6,11 +6,11 @@ import uuid
 
 import pytest
 
-from conduit.cluster import wire
-from conduit.cluster.connection import Connection
-from conduit.cluster.counts import Counts
-from conduit.cluster.wire import Keys
-from conduit.cluster.writer import Writer
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.connection import Connection
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.wire import Keys
+from conduit.cluster.registry.writer import Writer
 from conduit.core.members import Node
 from conduit.core.own_interest import OwnInterest
 from conduit.errors import RegistryUnavailable

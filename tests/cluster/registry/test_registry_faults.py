@@ -8,7 +8,7 @@ from signal import SIGCONT, SIGSTOP
 
 import pytest
 
-from conduit.cluster import roster, wire
+from conduit.cluster.registry import others, wire
 from tests.support.redis_proxy import RedisProxy
 from tests.support.registries import Party, party, registry
 from tests.support.wait import until_true
@@ -283,7 +283,7 @@ async def test_a_node_with_more_than_is_kept_wants_everything_until_it_has_less(
 async def test_two_processes_with_one_name_are_told_of_in_the_log_once(
     own_redis, monkeypatch, caplog
 ):
-    monkeypatch.setattr(roster, "DOUBLE_AFTER_S", 0.5)
+    monkeypatch.setattr(others, "DOUBLE_AFTER_S", 0.5)
     async with party(own_redis.url) as one:
         own, prefix = one.owns[0], f"conduit:{{{one.cluster_id}}}:"
         said = {"name": own.name, "incarnation": "z", "address": "h:1", "version": "1"}

@@ -12,8 +12,8 @@ from typing import Any
 import redis.asyncio.connection as driver
 from redis.exceptions import RedisError, ResponseError
 
-from conduit.cluster.trouble import translated
-from conduit.cluster.wire import Command
+from conduit.cluster.registry.trouble import translated
+from conduit.cluster.registry.wire import Command
 from conduit.core.histogram import Histogram
 
 # Of a call with its answers, and of connecting.

@@ -4,11 +4,11 @@ import uuid
 
 import pytest
 
-from conduit.cluster import wire
-from conduit.cluster.connection import Connection
-from conduit.cluster.counts import Counts
-from conduit.cluster.reader import Reader
-from conduit.cluster.wire import Keys
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.connection import Connection
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.reader import Reader
+from conduit.cluster.registry.wire import Keys
 from conduit.core.interest import Interest
 from conduit.core.members import Node
 

@@ -14,14 +14,15 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 
 from conduit import redis_url
-from conduit.cluster.counts import Counts, RegistryState
-from conduit.cluster.reader import Reader
-from conduit.cluster.roster import Roster
-from conduit.cluster.session import Parts, Session
-from conduit.cluster.trouble import Trouble, unavailable
-from conduit.cluster.wire import Keys
-from conduit.cluster.writer import Writer
-from conduit.core.members import Member, Node
+from conduit.cluster.registry.counts import Counts, RegistryState
+from conduit.cluster.registry.others import Others
+from conduit.cluster.registry.reader import Reader
+from conduit.cluster.registry.session import Parts, Session
+from conduit.cluster.registry.trouble import Trouble, unavailable
+from conduit.cluster.registry.wire import Keys
+from conduit.cluster.registry.writer import Writer
+from conduit.core.interest import Interest
+from conduit.core.members import Member, Named, Node
 from conduit.core.own_interest import OwnInterest
 from conduit.errors import RegistryUnavailable
 
@@ -34,6 +35,15 @@ PAUSE_MAX_S = 2.0
 GOOD_AFTER_S = 5.0
 # For the goodbye.
 CLOSE_TIMEOUT_S = 1.0
+
+
+class ByName:
+    """Who is to be told of a message, as `cluster/telling.py` asks."""
+
+    def __init__(self, interest: Interest) -> None:
+        self.wanting = interest.to_be_told
+        """Name of a node → how many subscribers of the topic it has; 0: perhaps none. To be called with the
+        tenant and the topic."""
 
 
 class Registry:
@@ -54,14 +64,14 @@ class Registry:
         self._place = redis_url.place(url)
         self.counts = Counts()
         self._own_interest = OwnInterest()
-        self._roster = Roster(own, self.counts, on_nodes)
+        self._others = Others(own, self.counts, on_nodes)
         keys = Keys(cluster_id)
         self._parts = Parts(
             own,
             keys,
-            self._roster,
+            self._others,
             Writer(self._own_interest, own.node, keys, self.counts),
-            Reader(self._roster.interest, keys, self.counts),
+            Reader(self._others.interest, keys, self.counts),
             self.counts,
         )
         self._state = RegistryState(is_up=False)
@@ -84,28 +94,34 @@ class Registry:
     def wanting(self, tenant: str, topic: str) -> Mapping[Node, int]:
         """The other nodes that want the topic, each with how many subscribers it has there; 0 if it has too
         many entries to be known, and wants everything. Shared with later callers: not to be changed."""
-        return self._roster.interest.wanting(tenant, topic)
+        return self._others.interest.wanting(tenant, topic)
+
+    @property
+    def by_name(self) -> ByName:
+        """The same and the unknown, for `cluster/telling.py`."""
+        return ByName(self._others.interest)
 
     @property
     def unknown(self) -> tuple[Node, ...]:
         """The other nodes of which nobody knows here what they want. They are to be sent everything."""
-        return self._roster.interest.unknown
+        return self._others.interest.unknown
 
     def is_known(self, node: Node) -> bool:
         """Whether `wanting` speaks for this node."""
-        return self._roster.interest.is_known(node)
+        return self._others.interest.is_known(node)
 
     # Who is there
 
-    def nodes_changed(self, live: Iterable[Node]) -> None:
-        """These nodes have leases. From the first call on they are who is there, whatever Redis says."""
-        self._roster.set_live(live)
+    def nodes_changed(self, live: Iterable[Named]) -> None:
+        """These nodes have leases, perhaps this one too. From the first call on they are who is there,
+        whatever Redis says."""
+        self._others.set_live(Node(each.name, each.incarnation) for each in live)
         self._wake.set()
 
     def nodes(self) -> tuple[Member, ...]:
         """This node, and the others by name, by what they say in Redis; while it is away, as it was then.
         For a cluster without leases."""
-        return self._roster.nodes
+        return self._others.nodes
 
     # How it is
 
@@ -117,12 +133,12 @@ class Registry:
     @property
     def entry_count(self) -> int:
         """How many entries of other nodes are known."""
-        return self._roster.interest.entry_count()
+        return self._others.interest.entry_count()
 
     @property
     def hole_count(self) -> int:
         """How often something was not heard, so that a state was read anew."""
-        return self._roster.interest.hole_count
+        return self._others.interest.hole_count
 
     async def start(self) -> None:
         """Begin. Whether Redis can be reached is seen later, in `state`."""
@@ -166,7 +182,7 @@ class Registry:
             self._down(unavailable(Trouble.OTHER))
         finally:
             self._session = None
-            self._roster.disconnected()
+            self._others.disconnected()
 
     def _pause_s(self, failure_count: int) -> float:
         pause_s = min(PAUSE_MAX_S, PAUSE_S * 2.0 ** min(failure_count, 10))

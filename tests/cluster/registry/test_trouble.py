@@ -5,7 +5,7 @@ import ssl
 import pytest
 from redis import exceptions
 
-from conduit.cluster.trouble import Trouble, translated, unavailable
+from conduit.cluster.registry.trouble import Trouble, translated, unavailable
 from conduit.errors import RegistryUnavailable
 
 SECRET = "10.1.2.3:6379 as conduit"

@@ -6,9 +6,9 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from conduit.cluster import wire
-from conduit.cluster.counts import Counts
-from conduit.cluster.wire import Announcement, Presence
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.wire import Announcement, Presence
 from conduit.core.interest import Interest
 from conduit.core.members import Member, Members, Node
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 DOUBLE_AFTER_S = 15.0
 
 
-class Roster:
+class Others:
     """Who is there say the leases, once `set_live` was called; until then what nodes say of themselves in
     Redis does. `on_nodes` is told when the latter changes."""
 

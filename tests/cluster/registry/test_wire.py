@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.cluster import wire
-from conduit.cluster.wire import Announcement, Mark, Presence
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.wire import Announcement, Mark, Presence
 
 names = st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True)
 changes = st.lists(

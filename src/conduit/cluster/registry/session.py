@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from conduit.cluster import wire
-from conduit.cluster.connection import Connection
-from conduit.cluster.counts import Counts
-from conduit.cluster.reader import Reader
-from conduit.cluster.roster import Roster
-from conduit.cluster.trouble import Trouble, translated, unavailable
-from conduit.cluster.wire import Announcement, Command, Keys, Presence
-from conduit.cluster.writer import Writer, leaving
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.connection import Connection
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.others import Others
+from conduit.cluster.registry.reader import Reader
+from conduit.cluster.registry.trouble import Trouble, translated, unavailable
+from conduit.cluster.registry.wire import Announcement, Command, Keys, Presence
+from conduit.cluster.registry.writer import Writer, leaving
 from conduit.core.members import NODES_MAX_COUNT, Member
 
 # Between two beats, and by how much of that it is shortened by chance: nodes shall not beat together.
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
 
     own: Member
     keys: Keys
-    roster: Roster
+    others: Others
     writer: Writer
     reader: Reader
     counts: Counts
@@ -114,7 +114,7 @@ class Session:
                 await asyncio.sleep(0)
 
     def _take(self, said: Announcement) -> None:
-        if self._parts.roster.hear(said):
+        if self._parts.others.hear(said):
             # By somebody new.
             soon = asyncio.get_running_loop().time() + LOOK_SOON_S
             self._next_beat_at = min(self._next_beat_at, soon)
@@ -172,7 +172,7 @@ class Session:
         self._beat_count += 1
         (was_there, *_, mark, field_count, _, _, index) = await self._exchange()
         if not was_there:
-            parts.roster.forgive(now)
+            parts.others.forgive(now)
         parts.writer.look(mark, field_count)
         parts.counts.beats += 1
         if isinstance(index, list):
@@ -222,7 +222,7 @@ class Session:
             # All is gone since the beat: that says nothing of the others.
             return
         there = [each for each in map(wire.presence, filter(None, answers)) if each is not None]
-        self._parts.roster.look(there, now)
+        self._parts.others.look(there, now)
         gone: Command = tuple(each for each, answer in found.items() if answer is None)
         if gone:
             await self._calls.call(("SREM", keys.nodes, *gone))

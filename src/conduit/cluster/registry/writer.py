@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from conduit.cluster import wire
-from conduit.cluster.connection import Connection
-from conduit.cluster.counts import Counts
-from conduit.cluster.trouble import Trouble, translated, unavailable
-from conduit.cluster.wire import Announcement, Command, Keys, Mark
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.connection import Connection
+from conduit.cluster.registry.counts import Counts
+from conduit.cluster.registry.trouble import Trouble, translated, unavailable
+from conduit.cluster.registry.wire import Announcement, Command, Keys, Mark
 from conduit.core.interest import Change
 from conduit.core.members import Node
 from conduit.core.own_interest import OwnInterest, Said
