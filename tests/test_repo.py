@@ -26,7 +26,7 @@ REASON_LETTERS_MIN = 10
 GENERATED = {"__pycache__", "build", "data", "dist", "htmlcov", "node_modules", "reports"}
 
 # Packages whose every module the map names; elsewhere a line for the folder is enough.
-MAPPED_IN_FULL = ("broker", "core", "protocol", "server")
+MAPPED_IN_FULL = ("broker", "cluster", "core", "protocol", "server")
 # Packages in which every module has a test file of its name. There is no list of exceptions.
 MIRRORED = ("core", "protocol")
 

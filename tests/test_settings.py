@@ -158,11 +158,23 @@ def test_a_provider_of_whom_nobody_is_asked_for_a_token_is_warned_about():
     assert load_settings(provider | {"ENABLE_AUTH": "true"}).warnings == ()
 
 
-@pytest.mark.parametrize("name", ["DEFAULT_API_KEY", "NODE_ADDR", "INTERNAL_SECRET"])
-def test_what_has_no_effect_is_warned_about(name):
-    (warning,) = load_settings({name: SECRET}).warnings
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEFAULT_API_KEY", SECRET),
+        ("NODE_ADDR", "server-1:8080"),
+        ("INTERNAL_SECRET", SECRET),
+    ],
+)
+def test_what_has_no_effect_is_warned_about(name, value):
+    (warning,) = load_settings({name: value}).warnings
     assert warning.startswith(f"{name} has no effect")
-    assert SECRET not in warning
+    assert value not in warning
+
+
+def test_whether_the_name_of_the_node_was_chosen_is_known():
+    assert load_settings({"NODE_ID": "node-1"}).has_node_id
+    assert not load_settings({"NODE_ID": ""}).has_node_id
 
 
 def test_a_misspelled_variable_is_warned_about_with_the_likely_one():

@@ -63,6 +63,6 @@ def test_what_is_said_to_be_refused_or_to_do_nothing_is():
         "`NODE_ADDR` and `INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
     )
     others = {"CONDUIT_JWT_ISSUER": "x", "CONDUIT_JWT_AUDIENCE": "x"}
-    given = dict.fromkeys(idle, "https://id.example/x")
+    given = dict.fromkeys(idle, "https://id.example/x") | {"NODE_ADDR": "server-1:8080"}
     said = load_settings(given | others).warnings
     assert [line.split()[0] for line in said] == list(idle)

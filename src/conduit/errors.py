@@ -15,13 +15,14 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
 │  └─ Overloaded             a bounded queue is full
 ├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
+│  └─ KeyConflict            idempotency keys of it stand for other payloads; says which
 ├─ ConfigError               start-up only; lists all problems at once
 └─ StateError                a bug in Conduit; peers see `internal` and nothing of its text
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class ConduitError(Exception):
@@ -168,6 +169,17 @@ class StoreDataError(ConduitError):
     """At least one row of a batch is unacceptable to the store; the whole batch was rolled back."""
 
     code = "invalid_request"
+
+
+class KeyConflict(StoreDataError):
+    """Idempotency keys of a batch stand for other payloads: `keys` by the places of their messages in the
+    batch. Nothing was stored."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, keys: Mapping[int, str]) -> None:
+        super().__init__("idempotency keys of the batch were used for other payloads")
+        self.keys = keys
 
 
 class ConfigError(ConduitError):

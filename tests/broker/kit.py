@@ -13,6 +13,7 @@ import msgspec
 from conduit.broker.attach.connection import Connection
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.commits import Commits
+from conduit.broker.deliver.sequencer import HOLE_S
 from conduit.broker.deliver.settings import DURABLE
 from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Stats
@@ -148,6 +149,13 @@ class Bench:
         )
         await self.rest()
         return receipts
+
+    async def fill_holes(self) -> None:
+        """What others have stored and nobody has told is waited for no longer."""
+        for held in self.broker.sequencer._held.values():
+            held.since -= HOLE_S
+        self.broker.sequencer._look()
+        await self.rest()
 
     def forget_tail(self, topic: str, last_seq: int) -> None:
         """Have everything up to `last_seq` read from the log from now on."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from conduit.errors import OutcomeUnknown, StoreUnavailable
+from conduit.storage.base import Changes
 from conduit.storage.memory import MemoryStore
 
 
@@ -26,6 +27,64 @@ class AwayStore(MemoryStore):
         if self.error is not None:
             raise self.error
         return await super().read(*args, **kwargs)
+
+
+class SharedStore(MemoryStore):
+    """A store that several nodes use: it says what they change of topics and subscriptions, and counts the
+    questions of which there should be few."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server_count = 2
+        self._changed: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, int]] = []
+
+    async def changes(self, position):
+        some = self._changed[int(position) :] if position else []
+        self.asked.append(("changes", len(some)))
+        # Somebody else has a turn before the answer comes.
+        await asyncio.sleep(0)
+        kinds = [[*{id_ for kind, id_ in some if kind == which}] for which in ("topic", "sub")]
+        return Changes(str(len(self._changed)), *kinds)
+
+    async def topics_of(self, topic_ids):
+        self.asked.append(("topics_of", len(topic_ids)))
+        return await super().topics_of(topic_ids)
+
+    async def topics(self):
+        self.asked.append(("topics", 0))
+        return await super().topics()
+
+    async def topic_create(self, *args):
+        record = await super().topic_create(*args)
+        self._changed.append(("topic", record.topic_id))
+        return record
+
+    async def topics_create(self, *args):
+        records = await super().topics_create(*args)
+        self._changed += [("topic", record.topic_id) for record in records]
+        return records
+
+    async def topic_update(self, topic_id, *args):
+        await super().topic_update(topic_id, *args)
+        self._changed.append(("topic", topic_id))
+
+    async def topic_delete(self, topic_id, *args):
+        await super().topic_delete(topic_id, *args)
+        self._changed.append(("topic", topic_id))
+
+    async def subscription_create(self, *args):
+        record = await super().subscription_create(*args)
+        self._changed.append(("sub", record.subscription_id))
+        return record
+
+    async def subscription_update(self, subscription_id, *args):
+        await super().subscription_update(subscription_id, *args)
+        self._changed.append(("sub", subscription_id))
+
+    async def subscription_delete(self, subscription_id):
+        await super().subscription_delete(subscription_id)
+        self._changed.append(("sub", subscription_id))
 
 
 class Share:

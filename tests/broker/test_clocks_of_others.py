@@ -26,6 +26,7 @@ class Pair:
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
+        self.store.server_count = 2
         self.shares = [Share(self.store, is_leader=True), Share(self.store, is_leader=False)]
         self.clocks = [ManualClock(), ManualClock()]
         self.clocks[1].boot_id = "another machine"

@@ -1,13 +1,25 @@
 """Other servers on the same log are told in the log when they come and when they are gone."""
 
+import logging
+
 import pytest
 
-from conduit.broker.company import TELL_INTERVAL_S, Company
+from conduit.broker.company import ALONE_AFTER_S, TELL_INTERVAL_S, Company
+from conduit.storage.memory import MemoryStore
+
+
+class Known(Company):
+    """One that is told how many servers there are."""
+
+    def tick(self, server_count: int, now: float) -> None:
+        self._store.server_count = server_count
+        super().tick(now)
 
 
 @pytest.fixture
-def company():
-    return Company()
+def company(caplog):
+    caplog.set_level(logging.INFO)
+    return Known(MemoryStore())
 
 
 def lines(caplog) -> list[str]:
@@ -25,10 +37,21 @@ def test_it_is_said_once_that_another_uses_the_log_and_once_that_it_is_gone(comp
     (began,) = lines(caplog)
     assert began.startswith("2 servers use this log")
     assert "docs/postgresql.md" in began
+    assert company.is_shared
     for now in range(60, 120):
         company.tick(1, now)
     (ended,) = lines(caplog)
     assert "alone again" in ended
+    assert not company.is_shared
+
+
+def test_for_a_moment_after_the_last_other_one_was_seen_the_log_counts_as_shared(company):
+    assert not company.is_shared
+    company.tick(2, 10.0)
+    company.tick(1, 10.0 + ALONE_AFTER_S - 0.1)
+    assert company.is_shared
+    company.tick(1, 10.0 + ALONE_AFTER_S)
+    assert not company.is_shared
 
 
 def test_servers_that_come_and_go_all_the_time_do_not_fill_the_log(company, caplog):

@@ -330,6 +330,7 @@ async def test_what_others_have_written_to_the_log_comes_in_its_place(bench: Ben
         await bench.broker.store.append(others)
         await bench.publish("a")
         await bench.publish("a")
+        await bench.fill_holes()
     for seq in range(1, 12):
         await bench.until(lambda seq=seq: seq in peer.seqs)
         if "ack" not in fields:

@@ -347,6 +347,7 @@ async def test_a_gap_that_ends_beyond_what_this_node_knows_is_told_once(bench: B
         await bench.flush()
         await bench.tidy()
     await bench.publish("a.b")
+    await bench.fill_holes()
     assert told(peer) == [("a.b", 1, 5, "retention")]
     assert peer.seqs == [6, 7]
 

@@ -20,6 +20,7 @@ from conduit.errors import OutcomeUnknown, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.storage.base import Appender, Sizes, Store
 from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadBounds, DeadFilter
+from conduit.storage.nodes import NodeStore
 from tests.model.clockwork import VirtualLoop
 from tests.model.oracle import letters
 from tests.model.oracle.from_store import FromStore
@@ -139,6 +140,10 @@ class Port:
     @property
     def server_count(self) -> int:
         return self.inner.server_count
+
+    @property
+    def nodes(self) -> NodeStore | None:
+        return self.inner.nodes
 
     @property
     def needs_lock(self) -> bool:

@@ -1,4 +1,4 @@
-"""`/internal/`: for nodes of a cluster, which prove it by a secret. There is nothing there yet."""
+"""`/internal/`: for nodes of a cluster, which prove it by a secret; and what they may forward there."""
 
 import pytest
 from fastapi import APIRouter
@@ -12,7 +12,7 @@ from tests.tenancy.registered import HandClock
 
 SECRET = "a-secret-of-nodes"
 PROOF = f"X-Internal-Secret: {SECRET}"
-PATH = "/internal/forward"
+PATH = "/internal/served"
 
 
 def make_app(context):
@@ -34,7 +34,7 @@ async def port(request):
         if request.param == "auth":
             registry = Registry(port.store, HandClock(), b"p" * 32)
         port.context.gate = Gate(registry)
-        port.context.gate.internal_secret = SECRET
+        port.context.gate.internal_secrets = [SECRET]
         yield port
 
 
@@ -63,7 +63,7 @@ async def test_a_node_that_has_the_secret_is_served(port):
         (f"Authorization: Bearer {SECRET}",),
     ],
 )
-@pytest.mark.parametrize("path", [PATH, "/%69nternal/forward", "/internal/nothing"])
+@pytest.mark.parametrize("path", [PATH, "/%69nternal/served", "/internal/nothing"])
 async def test_nobody_else_is(port, headers, path):
     answer = await ask(port, path, *headers)
     assert (answer.status, answer.json["code"]) in ((403, "forbidden"), (401, "unauthenticated"))
@@ -71,7 +71,7 @@ async def test_nobody_else_is(port, headers, path):
 
 
 async def test_the_path_has_to_be_spelled_as_it_is(port):
-    assert (await ask(port, "/%69nternal/forward", PROOF)).status in (401, 403)
+    assert (await ask(port, "/%69nternal/served", PROOF)).status in (401, 403)
 
 
 async def test_the_secret_of_nodes_is_good_for_nothing_else(port):
@@ -87,7 +87,7 @@ async def test_the_secret_of_nodes_is_good_for_nothing_else(port):
 
 @pytest.mark.parametrize("headers", [(), (PROOF,), ("X-Internal-Secret: x",)])
 async def test_without_a_secret_nothing_is_there(port, headers):
-    port.context.gate.internal_secret = None
+    port.context.gate.internal_secrets = []
     if port.context.gate.is_open:
         assert (await ask(port, PATH, *headers)).status == 404
     else:

@@ -251,6 +251,21 @@ async def test_extents_say_what_topics_hold_and_leave_unknown_ones_out(store):
     assert await store.extents([]) == []
 
 
+async def test_topics_and_subscriptions_are_found_by_their_ids(store):
+    a, b, gone = [await given.topic(store, name) for name in ("a", "b", "gone")]
+    await given.messages(store, b.topic_id, 3)
+    await store.topic_delete(gone.topic_id)
+    found = await store.topics_of([b.topic_id, gone.topic_id, 999_999, a.topic_id, b.topic_id])
+    everything = {record.topic_id: record for record in await store.topics()}
+    assert sorted(record.topic_id for record in found) == [a.topic_id, b.topic_id]
+    assert all(everything[record.topic_id] == record for record in found)
+    assert {record.topic_id: record.last_seq for record in found}[b.topic_id] == 3
+    one, two = await given.subscription(store, "one"), await given.subscription(store, "two")
+    assert await store.subscriptions_of([two.subscription_id, 999_999]) == [two]
+    assert len(await store.subscriptions_of([one.subscription_id, two.subscription_id])) == 2
+    assert (await store.topics_of([]), await store.subscriptions_of([])) == ([], [])
+
+
 async def test_a_position_of_ten_thousand_topics_is_one_question(store):
     topics = [await given.topic(store, f"t{n}", TENANT) for n in range(3)]
     # All ids that a client may name, most of them of topics that are gone.

@@ -15,7 +15,7 @@ from conduit.storage.postgres.batch import Batch
 from conduit.storage.slices import SLICE_COUNT
 from tests.storage import given
 from tests.storage.given import TENANT
-from tests.storage.postgres_kit import maintained, opened
+from tests.storage.postgres_kit import WINDOW_S, Lost, maintained, opened
 from tests.support.postgres import DATABASE, Cluster
 
 SECRET = "s3cr3t-value"
@@ -238,7 +238,9 @@ async def test_a_batch_that_was_committed_before_its_answer_was_lost_is_found(st
     a, b = await given.topic(store, "a"), await given.topic(store, "b")
     await store.append([given.message(a.topic_id)])
     writer = store._home._writer
-    batch = Batch([given.message(topic_id) for topic_id in (b.topic_id, a.topic_id, 9, b.topic_id)])
+    batch = Batch(
+        [given.message(topic_id) for topic_id in (b.topic_id, a.topic_id, 9, b.topic_id)], WINDOW_S
+    )
     fetch = writer._connection.fetch
 
     async def lost(*args):
@@ -246,22 +248,10 @@ async def test_a_batch_that_was_committed_before_its_answer_was_lost_is_found(st
         writer._connection.terminate()
         raise ConnectionResetError
 
-    writer._number += 1
     original = writer._connection
     writer._connection = Lost(original, lost)
     assert await writer._stored(batch) == [1, 2, 0, 2]
     assert len(await store.read(b.topic_id, 1, limit=9)) == 2
-
-
-class Lost:
-    """A connection that ends after the server has done what it was asked, and before it answers."""
-
-    def __init__(self, connection, fetch) -> None:
-        self._connection = connection
-        self.fetch = fetch
-
-    def __getattr__(self, name):
-        return getattr(self._connection, name)
 
 
 async def test_a_statement_of_an_old_connection_that_comes_late_does_nothing(store):
@@ -271,7 +261,7 @@ async def test_a_statement_of_an_old_connection_that_comes_late_does_nothing(sto
     late = (writer._id, writer._token, writer._number + 1)
     writer._connection.terminate()
     assert await store.append([given.message(record.topic_id)]) == [2]
-    batch = Batch([given.message(record.topic_id)])
+    batch = Batch([given.message(record.topic_id)], WINDOW_S)
     connection = await store._home.database.connect()
     try:
         await connection.fetch(batch.statement(1), *late, *batch.values)

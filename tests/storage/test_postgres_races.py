@@ -27,7 +27,7 @@ from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Ticket
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
-from tests.storage.postgres_kit import EAGER, opened
+from tests.storage.postgres_kit import EAGER, WINDOW_S, opened
 
 # For a statement to end, or to wait for the other connection's lock.
 PATIENCE_S = 0.05
@@ -78,17 +78,20 @@ class Scene:
 
     async def _append(self, side: Side, order):
         new = [
-            given.message(record.topic_id, side.name.encode() * (n + 1), idempotency_key="k")
+            given.message(
+                record.topic_id, side.name.encode() * (n + 1), idempotency_key=f"{side.name}{n}"
+            )
             for n, record in enumerate(order)
         ]
-        batch, answer = Batch(new), {}
+        batch, answer = Batch(new, WINDOW_S), {}
         while 0 not in answer:
             segment = answer.get(-1) or await side.connection.fetchval(
                 "SELECT segment FROM conduit.segments WHERE retired_at IS NULL"
             )
             side.batch_number += 1
             values = (side.writer_id, 1, side.batch_number, *batch.values)
-            answer = dict(await side.connection.fetch(batch.statement(segment), *values))
+            rows = await side.connection.fetch(batch.statement(segment), *values)
+            answer = {row[0]: row[1] for row in rows}
         seqs = batch.seqs({id_: seq for id_, seq in answer.items() if id_ > 0})
         return lambda: self.stored.update(
             {(m.topic_id, seq): m.payload for m, seq in zip(new, seqs, strict=True) if seq}

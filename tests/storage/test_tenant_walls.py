@@ -15,22 +15,22 @@ ACROSS = {
         sqlite/former.py: _ADD
         sqlite/housekeeping.py: _EXTENT _TRIM
         sqlite/log.py: update_topic delete_topic
-        sqlite/reads.py: _extents _READ _read_up _read_down _seqs_at _last_stamps
+        sqlite/reads.py: _extents _topics_of _READ _read_up _read_down _seqs_at _last_stamps
         sqlite/schema: append_message
         postgres/batch.py: _APPEND
         postgres/housekeeping.py: _EXTENT _TRIM
-        postgres/reads.py: _EXTENTS_OF _PAGE _MESSAGES _LAST_STAMPS _SEQS_AT
-        postgres/topics.py: _EXISTS _UPDATE _DELETE _LOCK
+        postgres/reads.py: _EXTENTS_OF _TOPICS_OF _PAGE _MESSAGES _LAST_STAMPS _SEQS_AT
+        postgres/topics.py: _EXISTS _SOME _UPDATE _DELETE _LOCK
         """,
     "As a topic's id, so a subscription's; its row then says which tenant's topics it may follow.": """
         sqlite/begins.py: _PUT
         sqlite/dead_letters.py: _ARE_BACK
         sqlite/former.py: _of
         sqlite/subscriptions.py: _IS_THERE _ROWS_IN _ROWS _ROWS_OF _progress _progress_of _progress_in _open
-        sqlite/subscriptions.py: _PASSED _PUT update delete
+        sqlite/subscriptions.py: _records_of _PASSED _PUT update delete
         postgres/former.py: _LOCK
         postgres/subscriptions.py: _PUT _PUT_ROWS _PUT_ALL _ROWS _PROGRESS _PROGRESS_OF _PROGRESS_IN _PASSED
-        postgres/subscriptions.py: _MOVE _ARE_BACK _CLAIM _UPDATE _DELETE
+        postgres/subscriptions.py: _SOME _MOVE _ARE_BACK _CLAIM _UPDATE _DELETE
         """,
     "A delivery is named by its topic's id; so is the dead letter that it becomes, or is.": """
         sqlite/dead_letters.py: _MARK _LOST _OF
@@ -39,8 +39,8 @@ ACROSS = {
         """,
     "A start reads what there is of all tenants.": """
         sqlite/log.py: learn
-        sqlite/reads.py: topics _KEY_COUNTS
-        sqlite/subscriptions.py: all_records
+        sqlite/reads.py: _TOPICS topics _KEY_COUNTS
+        sqlite/subscriptions.py: _ALL all_records
         postgres/keys.py: _KEY_COUNTS
         postgres/reads.py: _TOPICS _FIRST_SEQS
         postgres/subscriptions.py: _ALL

@@ -23,16 +23,20 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
+from conduit.broker.company import Company
 from conduit.broker.counts import Histories, Seen
 from conduit.broker.deliver.engine import Bounds, make_engine
+from conduit.broker.deliver.news import News
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Removal
+from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
-from conduit.broker.publish.outcome import Outcomes
+from conduit.broker.publish.outcome import Forward, Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
@@ -93,22 +97,20 @@ class Broker:
         self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
-        starts = Starts(self.topics, store, self._time)
+        starts = Starts(self.topics, store, self._time, self.router.learned)
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
-        self._room = Room(
-            self._engine,
-            self.topics,
-            self.router,
-            self._owned,
-            starts,
-            lambda: commits.oldest_ms,
-            options.max_subscriptions_per_connection,
-        )
+        self._company = Company(store)
+        self.sequencer = Sequencer(self.router, store, self._engine)
+        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
+        self.news = News(store, self.topics, self._owned, self._company)
+        self.topics.catch_up = self._owned.catch_up = self.news.learn
+        self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
-        outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.router)
+        outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
+        self._outcomes = outcomes
         self._committers = Committers(
             store,
             commits,
@@ -119,10 +121,10 @@ class Broker:
         self._publisher = Publisher(
             self.topics,
             Admission(options.publish),
-            self._keys,
             outcomes,
             self._committers,
             self._engine.turn,
+            self.news,
         )
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
@@ -130,18 +132,31 @@ class Broker:
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
-        self.messages = Browser(store, self.topics, self.subscriptions)
+        self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._histories = Histories()
         self._is_stopping = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
+    def _make_room(self, starts: Starts, commits: Commits) -> Room:
+        return Room(
+            self._engine,
+            self.topics,
+            self.router,
+            self._owned,
+            self.news,
+            self.tails,
+            starts,
+            lambda: commits.oldest_ms,
+            self._options.max_subscriptions_per_connection,
+        )
+
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
 
     def _make_housekeeper(self, rules: RetentionRules) -> Housekeeper:
-        return Housekeeper(self.store, self.topics, self._engine, self.router, self._time, rules)
+        return Housekeeper(self.store, self.topics, self._engine, self.sequencer, self._time, rules)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -158,6 +173,7 @@ class Broker:
         is_leader = await self.store.cleans_up()
         await renew_if_copied(self.store, self.clock.wall_ms())
         await self._time.load(is_leader=is_leader)
+        await self.news.begin()
         await self.topics.load()
         await self._owned.learn()
         since_ms = self._time.before_ms(self._options.idempotency_window_s)
@@ -171,6 +187,8 @@ class Broker:
         self._tick = loop.call_later(TICK_INTERVAL_S, self._ticked)
         await self._housekeeper.measure()
         self._housekeeper.start()
+        self.tails.start()
+        self.news.start()
 
     async def stop(self) -> None:
         """Answer what was published, store all progress, and close the store. A store that hangs in a commit
@@ -185,6 +203,8 @@ class Broker:
         self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()
+        await self.tails.stop()
+        await self.news.stop()
         await self._housekeeper.stop()
         await self.dead_letters.jobs.stop()
         await self._publisher.close()
@@ -193,6 +213,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):
             await self._time.keep_now(is_last=True)
@@ -201,6 +222,14 @@ class Broker:
         await self.topics.close()
         await self.subscriptions.close()
         await self._owned.close()
+
+    def tell_others(self, forward: Forward | None) -> None:
+        """Have other nodes told of what is committed here from now on."""
+        self._outcomes.forward = forward
+
+    def know_others(self, count: int) -> None:
+        """There are links to so many other nodes."""
+        self._company.linked_count = count
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -234,6 +263,7 @@ class Broker:
     def topic_deleted(self, topic: Topic) -> None:
         """See `TopicWatcher.topic_deleted`. Subscribers that named the topic are disconnected."""
         self._keys.forget_topic(topic)
+        self.sequencer.topic_deleted(topic)
         named = self.router.topic_deleted(topic)
         for running in named:
             for subscriber in tuple(running.group.subscribers):
@@ -251,6 +281,7 @@ class Broker:
         self._keys.tick(now)
         self._publisher.tick(now)
         self._committers.tick()
+        self._company.tick(now)
         self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()

@@ -77,8 +77,10 @@ class Catalog(Topics):
         # Topics that the store is being told of: they count towards the limit.
         self._creating_count = 0
         self._learning = asyncio.Lock()
-        # Ids of what was changed or deleted while the store is asked for all topics.
+        # Ids of what was changed or deleted while the store is asked for topics.
         self._touched: set[int] = set()
+        self.catch_up: Callable[[], Awaitable[None]] = self.learn
+        """Know what others have made; for who is told that it is there, and does not know it."""
 
     async def load(self) -> None:
         """Take over what the store has."""
@@ -160,6 +162,19 @@ class Catalog(Topics):
                 for record in some:
                     self._compare(record)
 
+    async def learn_of(self, topic_ids: Sequence[int]) -> None:
+        """As `learn`, of these topics only."""
+        async with self._learning:
+            self._touched.clear()
+            async for some in in_slices(topic_ids):
+                records = {each.topic_id: each for each in await self._store.topics_of(some)}
+                for topic_id in some:
+                    topic = self._ids.get(topic_id)
+                    if topic is not None and topic_id not in records:
+                        self._forget(topic)
+                for record in records.values():
+                    self._compare(record)
+
     async def close(self) -> None:
         """End the changes that the store has not answered; it is closed by now."""
         await self._changes.close()
@@ -209,7 +224,7 @@ class Catalog(Topics):
             return await self._store.topic_create(tenant, name, retention, self._clock.wall_ms())
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
-            await self.learn()
+            await self.catch_up()
             raise
 
     async def _create_several(self, change: Change, tenant: str, names: Sequence[str]) -> None:
@@ -286,9 +301,16 @@ class Catalog(Topics):
         if record.topic_id in self._touched:
             return
         topic = self.find(record.tenant, record.name)
+        if topic is not None and topic.topic_id > record.topic_id:
+            # It was gone before the answer came.
+            return
+        if topic is not None and (topic.topic_id, topic.epoch) != (record.topic_id, record.epoch):
+            # One of that name is gone of which nobody has told yet; or its numbers are others now.
+            self._forget(topic)
+            topic = None
         if topic is None:
             self._know(record)
-        elif topic.topic_id == record.topic_id:
+        else:
             topic.retention = record.retention
 
     def _know(self, record: TopicRecord) -> Topic:

@@ -1,7 +1,7 @@
 """The clocks: one for deadlines, one for stamps, and what joins them over restarts.
 
 A deadline is on `now`, which nobody can set. A stamp is what the wall clock says at the moment. Ages are
-neither: `store_time.py`.
+neither: `store_time.py`. A lease, which others count as well, is on `boot_s`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from conduit.core.timeline import Reading
 
 # Linux gives it anew at each boot; containers see that of their host.
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Goes on while the machine sleeps, which the monotonic clock of Linux does not.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
@@ -62,6 +64,10 @@ def _boot_id() -> str:
 
 
 def _boot_ms() -> int:
-    # Goes on while the machine sleeps, which the monotonic clock of Linux does not.
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // 1_000_000
+    return time.clock_gettime_ns(_BOOT_CLOCK) // 1_000_000
+
+
+def boot_s() -> float:
+    """Seconds that the machine has been up, asleep or not, as far as its system has such a clock. They do not
+    go back, and go on while this process is stopped: for what others count as well."""
+    return time.clock_gettime(_BOOT_CLOCK)

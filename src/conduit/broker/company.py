@@ -1,40 +1,52 @@
-"""Other servers on the same log: the log of this one tells of them.
-
-A server hears nothing from another one. What is published through another is in the log, and nobody here
-knows of it until something is published to the same topic here.
-"""
+"""Other nodes on the same log: whether there are any, and what the log of this one tells of that."""
 
 from __future__ import annotations
 
 import logging
 
-# Between two lines: servers that come and go all the time do not fill the log.
+from conduit.storage.base import Store
+
+# Between two lines: nodes that come and go all the time do not fill the log.
 TELL_INTERVAL_S = 10.0
+# So long it may be somebody else's log too after the last other one was seen, which may have stored something
+# just before.
+ALONE_AFTER_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 class Company:
-    """How many servers use the log, and how many the log was told of last."""
+    """How many nodes use the log, and how many the log of this one was told of last."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._told_count = 1
         self._tell_at = float("-inf")
+        self._seen_at = float("-inf")
+        self._now = 0.0
+        self.linked_count = 0
+        """Other nodes that there are links to."""
 
-    def tick(self, server_count: int, now: float) -> None:
-        """So many use it now, this one included. Call it every second."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may change what is in the store."""
+        is_seen = self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S
+        return is_seen or self.linked_count > 0
+
+    def tick(self, now: float) -> None:
+        """Look how many there are. Call it every second."""
+        server_count, self._now = self._store.server_count, now
+        if server_count > 1:
+            self._seen_at = now
         if server_count == self._told_count or now < self._tell_at:
             return
         self._told_count, self._tell_at = server_count, now + TELL_INTERVAL_S
         if server_count > 1:
             logger.warning(
-                "%d servers use this log, and this version is for one at a time: what is published through "
-                "one reaches the subscribers of another late, or after its restart; stop all but one "
-                "(docs/postgresql.md)",
+                "%d servers use this log: what is published or changed at one is known at the others within"
+                " a second or two; a durable subscription runs at the one at which somebody has attached to"
+                " it last (docs/postgresql.md)",
                 server_count,
             )
         else:
-            logger.warning(
-                "this server uses the log alone again: what others have stored meanwhile comes with the next "
-                "message of the same topic, or after a restart, which is better (docs/postgresql.md)"
-            )
+            logger.info("this server uses the log alone again")

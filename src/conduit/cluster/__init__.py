@@ -1,1 +1,1 @@
-"""What several nodes know of each other."""
+"""Several nodes on one log: who there is, who may act, who has what."""

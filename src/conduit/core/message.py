@@ -43,6 +43,20 @@ class NewMessage(msgspec.Struct, gc=False):
         return size
 
 
+class Hinted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A stored message, as another node tells of it; its number is that of its place."""
+
+    message_id: str
+    published_at_ms: int
+    payload: bytes
+    key: str | None = None
+    headers: bytes | None = None
+
+
+Committed = Message | NewMessage | Hinted
+"""A message that is in the log, however this node knows of it."""
+
+
 class Retention(msgspec.Struct, frozen=True):
     """How much of a topic the log keeps; None means no bound of that kind. All bounds apply."""
 

@@ -15,6 +15,7 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.waiting import Slots
+from conduit.cluster.hearing import Hearing
 from conduit.core.message import Retention
 from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
@@ -82,6 +83,9 @@ async def _serve(settings: Settings, files: Files) -> None:
         )
         ends.push_async_callback(broker.stop)
         await broker.start()
+        if broker.store.nodes is not None:
+            context.hearing = Hearing(broker)
+            ends.callback(context.hearing.close)
         ends.push_async_callback(context.audit.close)
         await context.audit.start()
         ends.push_async_callback(cleaner.close)
@@ -120,7 +124,11 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
 def make_store(settings: Settings) -> Store:
     """The store that is set; it is not open yet."""
     if settings.postgres_urls:
-        return PostgresStore(*settings.postgres_urls, allow_unsafe=settings.allow_unsafe_database)
+        return PostgresStore(
+            *settings.postgres_urls,
+            allow_unsafe=settings.allow_unsafe_database,
+            keys_window_s=settings.idempotency_window_s,
+        )
     if settings.database_path is not None:
         return SqliteStore(settings.database_path)
     return MemoryStore(
@@ -173,7 +181,7 @@ def _context(settings: Settings, broker: Broker, files: Files) -> Context:
         node_id=settings.node_id,
         spare_max_count=files.spare_count,
     )
-    context.gate.internal_secret = secret_of(settings.internal_secret)
+    context.gate.internal_secrets = settings.internal_secrets
     return context
 
 

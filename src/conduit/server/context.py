@@ -11,6 +11,8 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.hearing import Hearing
+from conduit.cluster.links.links import Links
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -34,6 +36,8 @@ from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
 
 NO_BOUNDS = Retention()
+# Sockets at /internal/link before their proof: a node needs some milliseconds for it.
+UNPROVED_MAX_COUNT = 64
 # Between two looks at the deadlines of all connections.
 SWEEP_INTERVAL_S = 1.0
 # One that comes later than this was not late because the loop was busy.
@@ -127,6 +131,9 @@ class Context:
     second every connection is swept and every session checked.
     """
 
+    hearing: Hearing | None = None
+    """What hears of messages that other nodes have stored, if any may."""
+
     def __init__(
         self,
         broker: Broker,
@@ -149,13 +156,7 @@ class Context:
             min_bytes_per_s=limits.unread_min_bytes_per_s,
         )
         self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
-        # One request within the limits has room: what is set and less is refused, and a default gives way.
-        self.memory: Quota[Keeping] = Quota(
-            max(limits.connection_memory_max_bytes, limits.max_request_bytes),
-            max(limits.max_bytes_per_connection, limits.max_request_bytes),
-            limits.unread_min_bytes_per_s,
-            lambda who: who.address,
-        )
+        self.memory = _quota(limits)
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
         self.entrance = Entrance(
@@ -173,10 +174,16 @@ class Context:
         """Keys and tenants; None without authentication."""
         self.unsigned = Unsigned(limits.max_unauthenticated)
         """WebSockets that have not signed in."""
+        self.links: Links | None = None
+        """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        self.unproved = Unsigned(UNPROVED_MAX_COUNT)
+        """Sockets there that have not proved that they are nodes."""
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
         self.intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        self.link_intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        """What nodes send on their links waits for each other, and for nothing that clients send."""
         self.accepting = Accepting(lambda: limits.max_connections - self.connection_count)
         self.collecting = Collecting()
         self.exposure = exposure((), self.origins, has_auth=False)
@@ -207,8 +214,8 @@ class Context:
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
-        secret = self.gate.internal_secret
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secret)
+        secrets = self.gate.internal_secrets
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets)
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 
@@ -248,6 +255,16 @@ class Context:
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""
         return self.standstill.now()
+
+
+def _quota(limits: Limits) -> Quota[Keeping]:
+    # One request within the limits has room: what is set and less is refused, and a default gives way.
+    return Quota(
+        max(limits.connection_memory_max_bytes, limits.max_request_bytes),
+        max(limits.max_bytes_per_connection, limits.max_request_bytes),
+        limits.unread_min_bytes_per_s,
+        lambda who: who.address,
+    )
 
 
 def _tell(stood_s: float) -> None:

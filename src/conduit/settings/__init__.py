@@ -39,5 +39,8 @@ class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original)
         for name, value in self:
             if isinstance(value, SecretStr):
                 text = value.get_secret_value()
-                found += _PASSWORDS[name](text) if name in _PASSWORDS else [text]
+                if name in _PASSWORDS:
+                    found += _PASSWORDS[name](text)
+                else:
+                    found += text.split() if name == "internal_secret" else [text]
         return found

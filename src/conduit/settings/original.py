@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from conduit import redis_url, store_url
+from conduit import node_address, redis_url, store_url
 from conduit.settings.types import Group
 
 # Of what others could try to guess.
@@ -88,8 +88,9 @@ class Original(Group):
     node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
     internal_secret: SecretStr | None = Field(
         None,
-        description="Secret of the addresses below `/internal/`, by which nodes of a cluster speak with each "
-        "other and which nobody else may use. A cluster is not in this version: nothing is there.",
+        description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
+        "and which nobody else may know. Several, separated by blanks, to change it: the first is the node's "
+        "own, and all count.",
         alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(
@@ -124,6 +125,13 @@ class Original(Group):
             raise ValueError("must be 1–255 printable ASCII characters without spaces")
         return name
 
+    @field_validator("node_addr")
+    @classmethod
+    def _reachable_node(cls, address: str | None) -> str | None:
+        if address is not None:
+            node_address.check(address)
+        return address
+
     @field_validator("cors_origin")
     @classmethod
     def _known_origins(cls, text: str) -> str:
@@ -139,10 +147,21 @@ class Original(Group):
         return None if path == text else Path(path)
 
     @property
+    def has_node_id(self) -> bool:
+        """Whether somebody has chosen the node's name; else it is the machine's."""
+        return "node_id" in self.model_fields_set
+
+    @property
     def postgres_urls(self) -> tuple[str, ...]:
         """The PostgreSQL databases, if they are the store. Secrets."""
         text = self._database
         return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
+
+    @property
+    def internal_secrets(self) -> tuple[str, ...]:
+        """The secrets of the cluster, of which the first is used. Secrets."""
+        secret = self.internal_secret
+        return () if secret is None else tuple(secret.get_secret_value().split())
 
     @property
     def database_place(self) -> str | None:

@@ -22,6 +22,7 @@ import msgspec
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.storage.access import AccessStore
 from conduit.storage.dead_letters import DeadLetterStore
+from conduit.storage.nodes import NodeStore
 from conduit.storage.subscriptions import (
     FORMER_MAX_COUNT,
     Former,
@@ -33,10 +34,13 @@ from conduit.storage.subscriptions import (
 )
 
 __all__ = [
+    "CHANGES_MAX_COUNT",
     "FORMER_MAX_COUNT",
     "SHARDS_MAX_COUNT",
     "TOPIC_GONE",
+    "Appended",
     "Appender",
+    "Changes",
     "Extent",
     "Former",
     "Heard",
@@ -98,6 +102,21 @@ class Extent(NamedTuple):
     """When the last of the messages was published that retention has removed, or later; 0 for none."""
 
 
+# Of changes of topics and subscriptions: who has missed more reads everything.
+CHANGES_MAX_COUNT = 10_000
+
+
+class Changes(NamedTuple):
+    """Which topics and subscriptions were made, changed or deleted, each once, by their ids."""
+
+    position: str
+    """What to ask with next."""
+    topic_ids: Sequence[int] = ()
+    subscription_ids: Sequence[int] = ()
+    is_all: bool = False
+    """They are too many, or not known any more: any may be."""
+
+
 class KnownKey(msgspec.Struct, frozen=True, gc=False):
     """The result that an idempotency key of a topic stands for."""
 
@@ -109,6 +128,14 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
     payload_hash: bytes | None = None
     """Of the message; None if it was recorded by a version that kept none."""
 
+    def stands_for(self, message: NewMessage) -> bool:
+        """Whether the message has the payload that the key was used for, as far as that is known."""
+        return self.payload_hash is None or self.payload_hash == message.payload_hash
+
+
+Appended = int | KnownKey
+"""What became of a message: its number, TOPIC_GONE, or what its idempotency key stands for already."""
+
 
 class Appender(Protocol):
     """What takes batches of messages: a store, or one shard of it."""
@@ -117,7 +144,7 @@ class Appender(Protocol):
     def kind(self) -> str:
         """`memory`, `sqlite` or `postgresql`."""
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> Sequence[Appended]:
         """See `Store.append`."""
 
     async def prove(self, size_bytes: int) -> None:
@@ -148,6 +175,11 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
     @property
     def server_count(self) -> int:
         """How many servers use this log now, this one included, as far as it has seen by its last `prove`."""
+
+    @property
+    def nodes(self) -> NodeStore | None:
+        """The nodes that share this log, and their leases; None if only one process can have it. To be asked
+        for when the store is open."""
 
     @property
     def needs_lock(self) -> bool:
@@ -194,6 +226,11 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
     async def prove(self, size_bytes: int) -> None:
         """See `Appender.prove`; of a divided log only the first part is proved."""
 
+    async def changes(self, position: str | None) -> Changes:
+        """What was changed of topics and subscriptions since the answer that had this position, by whatever
+        process; None: from now on. What is changed meanwhile may be told twice, and is never missed. Nothing
+        in a store of one process, which knows what it changes."""
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -226,17 +263,24 @@ class Store(SubscriptionStore, DeadLetterStore, AccessStore, Protocol):
         then the last number that will not come is not known, since more than this topic's may be lost.
         """
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        """These topics as they are now, each once, in any order; unknown ids are left out. What it costs
+        follows from their number: one question to the store, or one to each shard."""
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         """What these topics hold, each once, in any order; unknown ids are left out. One question to the
         store, or one to each shard, also for thousands of them."""
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> Sequence[Appended]:
         """Store the batch in one commit (one in each shard) and return one `seq` for each message, in order.
 
         Numbers are dense per topic and follow the order of the batch. A message whose topic is gone
         gets TOPIC_GONE and burns no number. Idempotency keys are recorded in the same commit.
+
+        In a store that several processes may share, a message is not stored whose key the log knows already:
+        it has what the key stands for in place of a number. Raises KeyConflict if that is another payload.
         """
 
     async def read(

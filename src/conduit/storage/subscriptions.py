@@ -88,6 +88,9 @@ class SubscriptionStore(Protocol):
     async def subscriptions(self) -> list[SubscriptionRecord]:
         """All durable subscriptions of all tenants."""
 
+    async def subscriptions_of(self, subscription_ids: Sequence[int]) -> list[SubscriptionRecord]:
+        """These, each once; unknown ids are left out."""
+
     async def subscription_create(
         self,
         tenant: str,

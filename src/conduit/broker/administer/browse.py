@@ -10,6 +10,7 @@ from conduit.broker.administer.looking import LISTS_MAX_COUNT, Line
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.administer.views import DeliveryState
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.tails import Tails
 from conduit.core.message import Message
 from conduit.errors import NotFound
 from conduit.names import is_id
@@ -36,8 +37,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 class Browser:
     """Reads pages of the log, and single messages with what became of them."""
 
-    def __init__(self, store: Store, catalog: Catalog, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, tails: Tails, subscriptions: Subscriptions
+    ) -> None:
         self._store = store
+        self._tails = tails
         self._catalog = catalog
         self._subscriptions = subscriptions
         # A page may have PAGE_MAX_BYTES, and making an answer of it takes some milliseconds.
@@ -75,7 +79,8 @@ class Browser:
 
     async def _bounds(self, topic: Topic, window: Window) -> tuple[int, int]:
         """The first and the last number of the window; empty when the first is the greater."""
-        low, high = topic.first_seq, topic.last_seq
+        found = (await self._tails.fresh([topic])).get(topic.topic_id, topic)
+        low, high = found.first_seq, found.last_seq
         if window.from_ms is not None:
             low = max(low, await self._store.seq_at(topic.topic_id, window.from_ms))
         if window.to_ms is not None:

@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from conduit.broker.administer.losses import LossTeller
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.router import Router
+from conduit.broker.deliver.sequencer import Sequencer
+from conduit.broker.rounds import Rounds
 from conduit.broker.store_time import StoreTime
-from conduit.broker.turn import log_failure
-from conduit.errors import Unavailable
 from conduit.storage.base import Rule, Sizes, Store
 from conduit.storage.dead_letters import DeadBounds
 
@@ -61,35 +60,31 @@ class Housekeeper:
         store: Store,
         catalog: Catalog,
         engine: Engine,
-        router: Router,
+        sequencer: Sequencer,
         store_time: StoreTime,
         rules: RetentionRules,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._clock = engine.clock
-        self._lags = engine.lags
-        self._router = router
+        self._sequencer = sequencer
         self._losses = LossTeller(engine.stats, engine.clock)
         self._time = store_time
         self._rules = rules
         # By topic id.
         self._aged: dict[int, _Aged] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("a round of retention", lambda: rules.interval_s, self.round)
         self.sizes: Sizes | None = None
         """How much room the store took lately; None before anybody has looked."""
         self._measured_at = float("-inf")
 
     def start(self) -> None:
         """Begin the rounds; the first one comes after one interval."""
-        self._task = asyncio.create_task(self._run())  # noqa: TID251 - the only root here; `stop` cancels it
+        self._rounds.start()
 
     async def stop(self) -> None:
         """End the rounds. A slice that the store has begun is finished by the store. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._rounds.stop()
 
     async def round(self) -> None:
         """Bring everything to what the retention keeps now, unless another node does. Raises
@@ -151,20 +146,6 @@ class Housekeeper:
 
         return remove_slice
 
-    async def _run(self) -> None:
-        told = ""
-        while True:
-            await asyncio.sleep(self._rules.interval_s)
-            try:
-                await self.round()
-                told = ""
-            except Exception as error:  # noqa: BLE001 - a task root: the next round tries again
-                # A store that cannot be used says the same each time, and the proofs say how long.
-                if not isinstance(error, Unavailable) or str(error) != told:
-                    what = "a round of retention failed; the next one tries again"
-                    log_failure(logger, what, error)
-                told = str(error)
-
     async def _topics(self) -> None:
         # Carried over one by one, so that deleted topics drop out.
         aged, self._aged = self._aged, {}
@@ -218,10 +199,7 @@ class Housekeeper:
             trimmed = await self._store.trim(topic.topic_id, rule, SLICE_COUNT)
             if self._catalog.by_id(topic.topic_id) is not topic:
                 return
-            # What is gone was there, also where this node never heard of it.
-            self._router.learned(topic, trimmed.first_seq - 1)
-            self._lags.trimmed(topic, trimmed.first_seq)
-            topic.first_seq = trimmed.first_seq
+            self._sequencer.trimmed(topic, trimmed.first_seq)
             # A commit that ended in this turn may be missing here; the next slice counts it.
             topic.now_holds(trimmed.stored_bytes)
             more = trimmed.more

@@ -16,6 +16,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.large_starts import Packed
+from conduit.broker.deliver.news import News
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
@@ -24,6 +25,7 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
+from conduit.broker.deliver.tails import Tails
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
 from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
@@ -50,6 +52,8 @@ class Room(NamedTuple):
     catalog: Catalog
     router: Router
     owned: Owned
+    news: News
+    tails: Tails
     starts: Starts
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""
@@ -144,6 +148,7 @@ class Connection:
         settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await self._room.news.hear_of(self._tenant, frame.topic, frame.subscription)
                 if frame.subscription is None:
                     await self._subscribe_ephemeral(frame, settings)
                 else:
@@ -180,6 +185,7 @@ class Connection:
         room = self._room
         for _ in range(TRIES_MAX_COUNT):
             await self._be_there(frame)
+            await room.tails.begin(self._tenant, frame.topic)
             beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
             if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
                 return beginning

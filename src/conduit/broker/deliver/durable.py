@@ -23,6 +23,7 @@ class Durable:
         # Of the tenants that have any.
         self._counted: dict[str, Allowance] = {}
         self._records: dict[tuple[str, str], SubscriptionRecord] = {}
+        self._ids: dict[int, SubscriptionRecord] = {}
         # tenant -> names by pattern, and in order.
         self._patterns: dict[str, PatternTrie[str]] = {}
         self._names: dict[str, SortedNames] = {}
@@ -31,6 +32,7 @@ class Durable:
 
     def _add(self, record: SubscriptionRecord) -> None:
         self._records[record.tenant, record.name] = record
+        self._ids[record.subscription_id] = record
         self._patterns.setdefault(record.tenant, PatternTrie()).add(record.pattern, record.name)
         self._names.setdefault(record.tenant, SortedNames()).add(record.name)
         allowance = self._counted[record.tenant] = self._allowances.of(record.tenant)
@@ -38,6 +40,7 @@ class Durable:
 
     def _remove(self, record: SubscriptionRecord) -> None:
         del self._records[record.tenant, record.name]
+        del self._ids[record.subscription_id]
         self._patterns[record.tenant].remove(record.pattern, record.name)
         self._names[record.tenant].remove(record.name)
         subscriptions = self._counted[record.tenant].subscriptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from conduit.broker.catalog import Topic
-from conduit.core.message import DeadLetter, Message, NewMessage
+from conduit.core.message import Committed, DeadLetter
 from conduit.protocol.codec import encode_json, format_time, text_frame
 
 # What Python needs for an entry besides its frame: the object, the id, and what holds them.
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return text_frame(b'%b,"attempt":%d}' % (text, attempt))
 
 
-def make_entry(topic: Topic, message: Message | NewMessage | DeadLetter, seq: int) -> Entry:
+def make_entry(topic: Topic, message: Committed | DeadLetter, seq: int) -> Entry:
     """Build the frame."""
     text = (
         b'{"type":"message","message_id":"%b","topic":"%b","payload":%b,"published_at":"%b","seq":%d'

@@ -22,7 +22,7 @@ from conduit.broker.deliver.live import LIVE_MAX_COUNT, WRITE_S, Follower, LiveS
 from conduit.broker.deliver.subscriber import Outlet
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, each, guarded
-from conduit.core.message import NewMessage
+from conduit.core.message import Committed
 
 # Of those who wait for something new, so many are woken in the turn of the loop in which it came.
 WOKEN_MAX_COUNT = 200
@@ -90,7 +90,7 @@ class Feed:
         """Its tenant; for those who let tenants take turns."""
         return self.topic.allowance
 
-    def extend(self, messages: Sequence[NewMessage], first_seq: int) -> None:
+    def extend(self, messages: Sequence[Committed], first_seq: int) -> None:
         """Take over newly committed messages, to be written at the end of the turn."""
         tail = self._tail
         known_count = (tail[-1].seq if tail else self.position) + 1 - first_seq

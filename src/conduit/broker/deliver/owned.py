@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from conduit.broker.catalog import Catalog, Topic
@@ -28,6 +28,7 @@ from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, Una
 from conduit.names import DOT_SEGMENTS, check_new_subscription, check_pattern, is_pattern, named
 from conduit.protocol.frames import StartSpec
 from conduit.storage.base import Store
+from conduit.storage.slices import in_slices
 
 # Gaps that a durable subscription may be owed from its start. They are stored with it until a subscriber has
 # heard them, which may be never.
@@ -71,8 +72,10 @@ class Owned(Durable):
         self._changes = Changes()
         self._crossings = Crossings()
         self._learning = asyncio.Lock()
-        # Ids of what was changed or deleted while the store is asked for all subscriptions.
+        # Ids of what was changed or deleted while the store is asked for subscriptions.
         self._touched: set[int] = set()
+        self.catch_up: Callable[[], Awaitable[None]] = self.learn
+        """Know what others have made; for who is told that it is there, and does not know it."""
 
     async def learn(self) -> None:
         """Know the subscriptions that the store has as it has them, and no others.
@@ -88,15 +91,36 @@ class Owned(Durable):
             for record in known:
                 if record.subscription_id not in self._touched:
                     self._compare(record, stored.get(record.subscription_id))
-            for record in stored.values():
-                if (record.tenant, record.name) not in self._records:
-                    self._keep(record)
-                    if record.name in DOT_SEGMENTS:
-                        logger.warning(
-                            "the subscription %s goes on, but cannot be addressed over HTTP through a proxy:"
-                            " docs/http-api.md says how it is deleted",
-                            named(record.name, record.tenant),
-                        )
+            self._keep_all(stored.values())
+
+    async def learn_of(self, subscription_ids: Sequence[int]) -> None:
+        """As `learn`, of these only."""
+        async with self._learning:
+            self._touched.clear()
+            async for some in in_slices(subscription_ids):
+                found = await self._store.subscriptions_of(some)
+                records = {record.subscription_id: record for record in found}
+                for id_ in some:
+                    known = self._ids.get(id_)
+                    if id_ in self._touched:
+                        records.pop(id_, None)
+                    elif known is not None:
+                        self._compare(known, records.get(id_))
+                self._keep_all(records.values())
+
+    def _keep_all(self, stored: Iterable[SubscriptionRecord]) -> None:
+        for record in stored:
+            known = self._records.get((record.tenant, record.name))
+            if known is not None and known.subscription_id >= record.subscription_id:
+                # It is known, or was gone before the answer came.
+                continue
+            self._keep(record)
+            if record.name in DOT_SEGMENTS:
+                logger.warning(
+                    "the subscription %s goes on, but cannot be addressed over HTTP through a proxy:"
+                    " docs/http-api.md says how it is deleted",
+                    named(record.name, record.tenant),
+                )
 
     def _compare(self, record: SubscriptionRecord, found: SubscriptionRecord | None) -> None:
         if found is None:
@@ -158,7 +182,7 @@ class Owned(Durable):
             )
         except Conflict:
             # Somebody else's, or ours from a call whose answer was lost.
-            await self.learn()
+            await self.catch_up()
             raise
         return beginning
 

@@ -8,6 +8,7 @@ to do for a while.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -21,7 +22,7 @@ from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.broker.turn import each, guarded
-from conduit.core.message import NewMessage
+from conduit.core.message import Committed
 from conduit.core.topics import PatternTrie
 from conduit.names import is_pattern
 
@@ -39,10 +40,12 @@ class _Patterns:
     """The running subscriptions of one tenant that have a pattern. `version` changes with them, and with the
     patterns of durable subscriptions, also of those that do not run."""
 
-    __slots__ = ("trie", "version")
+    __slots__ = ("counts", "trie", "version")
 
     def __init__(self) -> None:
         self.trie: PatternTrie[Running] = PatternTrie()
+        # How many have each of the patterns.
+        self.counts: Counter[str] = Counter()
         self.version = 1
 
 
@@ -92,9 +95,9 @@ class Router:
 
     # The way of a message -------------------------------------------------------------------------
 
-    def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
-        """Messages of one topic are in the log, from `first_seq` on without a hole, whoever wrote them;
-        returns how many subscribers they go to."""
+    def committed(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> int:
+        """Messages of one topic are in the log, from `first_seq` on without a hole, whoever wrote them, and
+        all before them has gone this way or was `learned`; returns how many subscribers they go to."""
         route = self._routes.get(topic.topic_id)
         if route is None or route.version != route.patterns.version:
             route = self._routed(topic)
@@ -157,6 +160,17 @@ class Router:
         if feed is not None:
             feed.skip_to(last_seq)
 
+    def followed(self) -> Iterator[tuple[str, str]]:
+        """(tenant, pattern or topic) of what runs here; a topic may come several times. What comes and goes
+        meanwhile may be among them or not."""
+        for tenant, patterns in tuple(self._patterns.items()):
+            yield from ((tenant, pattern) for pattern in tuple(patterns.counts))
+        yield from ((running.tenant, running.pattern) for running in tuple(self._named))
+
+    def is_followed(self, topic: Topic) -> bool:
+        """Whether anything that runs here follows the topic."""
+        return self._routed(topic).follower_count > 0
+
     def subscribers_of(self, topic: Topic) -> int:
         """How many subscribers the next message of the topic goes to."""
         if topic.topic_id in self._routes:
@@ -202,6 +216,7 @@ class Router:
         if is_pattern(running.pattern):
             patterns = self._patterns_of(running.tenant)
             patterns.trie.add(running.pattern, running)
+            patterns.counts[running.pattern] += 1
             patterns.version += 1
             return
         topic = self._catalog.find(running.tenant, running.pattern)
@@ -218,6 +233,9 @@ class Router:
         if is_pattern(running.pattern):
             patterns = self._patterns_of(running.tenant)
             patterns.trie.remove(running.pattern, running)
+            patterns.counts[running.pattern] -= 1
+            if not patterns.counts[running.pattern]:
+                del patterns.counts[running.pattern]
             patterns.version += 1
         elif (route := self._named.pop(running, None)) is not None:
             del route.by_name[running]

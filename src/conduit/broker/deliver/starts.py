@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import islice
 
 import msgspec
@@ -16,7 +16,7 @@ from conduit.errors import InvalidRequest
 from conduit.names import is_pattern
 from conduit.protocol.codec import parse_time
 from conduit.protocol.frames import SEQ_MAX, Gap, StartAt, StartPosition, StartSpec
-from conduit.storage.base import Former, Start, StartPlace, Store
+from conduit.storage.base import Extent, Former, Start, StartPlace, Store
 
 # Topics that one `positions` may name.
 POSITIONS_MAX_COUNT = 10_000
@@ -111,7 +111,15 @@ def _is_seq(number: int) -> bool:
 class Starts:
     """Turns starts into numbers. A pattern is one question to the store, however many topics it has."""
 
-    def __init__(self, catalog: Catalog, store: Store, store_time: StoreTime) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: Store,
+        store_time: StoreTime,
+        learned: Callable[[Topic, int], None],
+    ) -> None:
+        """`learned` gets a topic and up to which number the log has it, if this node did not know."""
+        self._learned = learned
         self.line = LargeStarts()
         """Have the turn of a start while you `begin` and use what it says."""
         self._catalog = catalog
@@ -153,12 +161,12 @@ class Starts:
     ) -> Beginning:
         """Begin at these positions, in the topics that are there when this returns."""
         found.asked = asked
-        first_seqs: dict[int, int] = {}
+        extents: dict[int, Extent] = {}
         async for names in in_steps(asked, NAMES_AT_ONCE_COUNT):
-            first_seqs |= await self._first_seqs(tenant, names)
+            extents |= await self._extents(tenant, names)
         # Which topics are meant is said only now: one may have been made anew while the store was asked.
         async for some in in_steps(asked.items()):
-            self._add(found, tenant, dict(some), first_seqs)
+            self._add(found, tenant, dict(some), extents)
         self.look_again(tenant, found)
         return found
 
@@ -202,8 +210,8 @@ class Starts:
             names = [topic.name for topic in topics]
             # Only of one the client knows which topic it was.
             asked |= {topic.name: position for topic in topics if topic.epoch == position.epoch}
-            first_seqs = await self._first_seqs(tenant, names)
-            self._add(found, tenant, dict.fromkeys(names, position), first_seqs)
+            extents = await self._extents(tenant, names)
+            self._add(found, tenant, dict.fromkeys(names, position), extents)
             await asyncio.sleep(0)
         self.look_again(tenant, found)
         return found
@@ -228,7 +236,7 @@ class Starts:
         beginning: Beginning,
         tenant: str,
         positions: Mapping[str, StartPosition],
-        first_seqs: dict[int, int],
+        extents: Mapping[int, Extent],
     ) -> None:
         """Begin at these positions."""
         places, gone, since_ms = beginning.places, beginning.gone, beginning.start.time_ms
@@ -241,13 +249,17 @@ class Starts:
                 beginning.cannot_give(missing)
                 gone.append(_former(position, missing))
                 continue
+            extent = extents.get(topic.topic_id)
+            if extent is not None and topic.last_seq < position.seq - 1:
+                # Of what another node has stored the client may know more than this one.
+                self._learned(topic, min(extent.last_seq, position.seq - 1))
             floor, gap = _floor(topic, position, since_ms)
             beginning.floors[topic.topic_id] = floor
             places[name] = StartPlace(topic.topic_id, floor + 1)
             if gap is not None:
                 beginning.cannot_give(gap)
                 gone.append(_former(position, gap))
-            elif position.seq < first_seqs.get(topic.topic_id, topic.first_seq):
+            elif position.seq < (topic if extent is None else extent).first_seq:
                 # The cursor finds and tells that gap when it reads the log.
                 beginning.recovered = False
 
@@ -261,12 +273,12 @@ class Starts:
     async def _floors(self, tenant: str, pattern: str, start: Start) -> dict[int, int]:
         return dict(await self._store.positions(tenant, pattern, start))
 
-    async def _first_seqs(self, tenant: str, names: Iterable[str]) -> dict[int, int]:
-        """The first number that is stored, by topic id."""
+    async def _extents(self, tenant: str, names: Iterable[str]) -> dict[int, Extent]:
+        """What is stored, by topic id."""
         topics = (self._catalog.find(tenant, name) for name in names)
         topic_ids = tuple(topic.topic_id for topic in topics if topic is not None)
         extents = await self._store.extents(topic_ids) if topic_ids else []
-        return {extent.topic_id: extent.first_seq for extent in extents}
+        return {extent.topic_id: extent for extent in extents}
 
 
 def _at_positions(floors: dict[int, int], since_ms: int | None) -> Beginning:

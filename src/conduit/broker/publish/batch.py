@@ -12,6 +12,7 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, NotFound, OutcomeUnknown
 from conduit.protocol.batch import path_of
 from conduit.protocol.records import Receipt
+from conduit.storage.base import Appended
 
 
 class Batch:
@@ -89,7 +90,7 @@ class Part:
         self._batch = batch
         self.indexes: list[int] = []
 
-    def stored(self, seqs: Sequence[int], start: int) -> None:
+    def stored(self, seqs: Sequence[Appended], start: int) -> None:
         """See `Unit.stored`."""
         batch = self._batch
         for place, index in enumerate(self.indexes, start):

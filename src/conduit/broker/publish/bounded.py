@@ -10,6 +10,7 @@ from conduit.broker.allowances import Allowance
 from conduit.broker.publish.queue import Unit
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, OutcomeUnknown
+from conduit.storage.base import Appended
 
 
 class Counted(msgspec.Struct, eq=False, gc=False):
@@ -19,7 +20,7 @@ class Counted(msgspec.Struct, eq=False, gc=False):
     allowance: Allowance
     size_bytes: int
 
-    def stored(self, seqs: Sequence[int], start: int) -> None:
+    def stored(self, seqs: Sequence[Appended], start: int) -> None:
         """See `Unit.stored`. Its topics count it by now."""
         self._end()
         self.unit.stored(seqs, start)

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from conduit.broker.commits import Commits
+from conduit.broker.publish.keys import other_payload
 from conduit.broker.publish.proof import Proof
 from conduit.broker.publish.queue import Queue, Unit
 from conduit.broker.publish.queues import Queues
@@ -29,6 +30,7 @@ from conduit.core.message import NewMessage
 from conduit.core.room import COMMIT_MAX_COUNT, QUEUE_MAX_BYTES, QUEUE_MAX_COUNT, Room
 from conduit.errors import (
     ConduitError,
+    KeyConflict,
     OutcomeUnknown,
     Overloaded,
     StateError,
@@ -36,11 +38,11 @@ from conduit.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from conduit.storage.base import Appender
+from conduit.storage.base import Appended, Appender
 
 logger = logging.getLogger(__name__)
 
-Committed = Callable[[Sequence[NewMessage], Sequence[int]], Coroutine[Any, Any, None] | None]
+Committed = Callable[[Sequence[NewMessage], Sequence[Appended]], Coroutine[Any, Any, None] | None]
 
 _NOTHING = Queue()
 
@@ -53,7 +55,7 @@ class _Marker:
     def __init__(self, answer: Callable[[ConduitError | None], None]) -> None:
         self._answer = answer
 
-    def stored(self, _seqs: Sequence[int], _start: int) -> None:
+    def stored(self, _seqs: Sequence[Appended], _start: int) -> None:
         """See `Unit.stored`."""
         self._answer(None)
 
@@ -316,6 +318,9 @@ class Committer:
         try:
             # Markers alone are nothing to store.
             seqs = await self._store.append(batch.messages) if batch.messages else []
+        except KeyConflict as error:
+            self._refuse_conflicts(batch, error.keys)
+            return False
         except StoreDataError as error:
             if len(batch.units) == 1:
                 self._refuse(batch, error)
@@ -345,6 +350,20 @@ class Committer:
                 logger.exception("an answer failed")
             start += count
         return bool(seqs)
+
+    def _refuse_conflicts(self, batch: Queue, keys: Mapping[int, str]) -> None:
+        """Others have used these keys, by their places in the batch, for other payloads. What else is in the
+        batch is stored next."""
+        refused, rest = batch.apart(keys)
+        if rest.units:
+            self._halves.append(rest)
+        places = {id(batch.messages[place]): key for place, key in keys.items()}
+        start = 0
+        for count, unit, _ in refused.units:
+            messages = refused.messages[start : start + count]
+            key = next(places[id(each)] for each in messages if id(each) in places)
+            guarded(unit.failed, other_payload("idempotency_key" if count == 1 else None, key))
+            start += count
 
     def _refuse(self, batch: Queue, error: Exception) -> None:
         if not isinstance(error, ConduitError):

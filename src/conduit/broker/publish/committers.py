@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from conduit.broker.commits import Commits
-from conduit.broker.company import Company
 from conduit.broker.publish.committer import Committed, Committer
 from conduit.broker.publish.queue import Unit
 from conduit.broker.standstill import Standstill
@@ -34,7 +33,6 @@ class Committers:
         timeout_s: float,
     ) -> None:
         self._store = store
-        self._company = Company()
         self._make: Callable[[Appender], Committer] = lambda appender: Committer(
             appender, commits, on_committed, on_idle, timeout_s
         )
@@ -97,10 +95,9 @@ class Committers:
         return next((problem for problem in problems if problem is not None), None)
 
     def tick(self) -> None:
-        """See `Proof.tick`, and tell of other servers that the proofs have seen."""
+        """See `Proof.tick`."""
         for committer in self._committers.values():
             committer.proof.tick()
-        self._company.tick(self._store.server_count, asyncio.get_running_loop().time())
 
     def shard_of(self, topic_id: int) -> int:
         """Messages of one unit must agree in this."""

@@ -127,6 +127,15 @@ class Keys:
             for waiter in self._window.fail(topic.topic_id, key):
                 waiter(outcome)
 
+    def repeats(self, topic: Topic, message: NewMessage, known: KnownKey) -> Receipt:
+        """The log knew the key of what was a first publish here: keep what it stands for, and tell those who
+        wait for that. Returns what its publisher is told."""
+        # How many subscribers there were is not stored.
+        result = _Result(known.message_id, 0, known.published_at_ms, known.seq, known.payload_hash)
+        self._stats.duplicate_count += 1
+        self._settled(topic, known.key, result)
+        return self._receipt(topic, result)
+
     def _complete(self, topic: Topic, key: str, message: NewMessage, receipt: Receipt) -> None:
         result = _Result(
             receipt.message_id,
@@ -135,6 +144,9 @@ class Keys:
             receipt.seq,
             message.payload_hash,
         )
+        self._settled(topic, key, result)
+
+    def _settled(self, topic: Topic, key: str, result: _Result) -> None:
         for waiter in self._window.complete(topic.topic_id, key, _pack(result)):
             self._stats.duplicate_count += 1
             waiter(self._receipt(topic, result))
@@ -177,9 +189,15 @@ def _hash_of(entry: Pending[Answer] | Kept[bytes]) -> bytes | None:
 
 def _compare(first: bytes | None, payload_hash: bytes | None, path: str = "") -> None:
     if first is not None and first != payload_hash:
-        field = f"{path}idempotency_key"
-        raise Conflict(
-            f"{field} was used for another payload: a key is for one message, which may be repeated",
-            code="idempotency_conflict",
-            field=field,
-        )
+        raise other_payload(f"{path}idempotency_key")
+
+
+def other_payload(field: str | None, key: str = "") -> Conflict:
+    """What the publisher is told who uses a key for another payload: in which field of the request it stands,
+    or which it is if that is not known."""
+    return Conflict(
+        f"{field or f'the idempotency key {key!r}'} was used for another payload: a key is for one message, "
+        "which may be repeated",
+        code="idempotency_conflict",
+        field=field,
+    )

@@ -19,14 +19,15 @@ from conduit.core.message import NewMessage
 from conduit.errors import ConduitError, NotFound
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import Receipt
-from conduit.storage.base import TOPIC_GONE, Store
+from conduit.storage.base import TOPIC_GONE, Appended, Store
 
 
 class Deliver(Protocol):
     """The way from the log to the subscribers, as far as publishing knows it."""
 
-    subscriber_count: int
-    """Of all topics."""
+    @property
+    def subscriber_count(self) -> int:
+        """Of all topics."""
 
     def committed(self, topic: Topic, messages: Sequence[NewMessage], first_seq: int) -> int:
         """Messages of one topic are in the log, from `first_seq` on without a hole; returns how many
@@ -35,6 +36,11 @@ class Deliver(Protocol):
     def opening(self, topic_ids: Collection[int]) -> Coroutine[Any, Any, None] | None:
         """None if `committed` may be called at once for messages of all these topics. Else that would take
         too long: wait for this first."""
+
+
+Forward = Callable[[Topic, Sequence[NewMessage], int], int]
+"""Tells other nodes of messages of one topic, the first of which has that number; returns how many
+subscribers those have, as far as that is known."""
 
 
 class Outcomes:
@@ -51,15 +57,17 @@ class Outcomes:
         self._store = store
         self._catalog = catalog
         self._stats = stats
-        self._keys = keys
+        self.keys = keys
         self._deliver = deliver
+        self.forward: Forward | None = None
+        """Tells other nodes."""
         self._is_durable = False
         self._published_at_ms = 0
         self._published_at = ""
         self._subscriber_count: dict[Topic, int] = {}
 
     def committed(
-        self, messages: Sequence[NewMessage], seqs: Sequence[int], *, is_opened: bool = False
+        self, messages: Sequence[NewMessage], seqs: Sequence[Appended], *, is_opened: bool = False
     ) -> Coroutine[Any, Any, None] | None:
         """The log has a commit: pass it on to the subscribers, topic by topic. If that is much, it returns
         what has to be waited for, before the publishers are told or another commit of these topics comes."""
@@ -67,6 +75,9 @@ class Outcomes:
         # The numbers of a topic are consecutive within one commit: the first says all.
         first_seqs: dict[int, int] = {}
         for message, seq in zip(messages, seqs, strict=True):
+            if not isinstance(seq, int):
+                # Known by its key: it was passed on when it was stored.
+                continue
             group = groups.get(message.topic_id)
             if group is not None:
                 group.append(message)
@@ -92,6 +103,8 @@ class Outcomes:
                 allowance.stored_bytes += size_bytes
                 allowance.counts.published_count += len(group)
                 count = self._deliver.committed(topic, group, first_seqs[topic_id])
+                if self.forward is not None:
+                    count += self.forward(topic, group, first_seqs[topic_id])
                 self._subscriber_count[topic] = count
 
         return None
@@ -100,15 +113,17 @@ class Outcomes:
         self,
         opening: Coroutine[Any, Any, None],
         messages: Sequence[NewMessage],
-        seqs: Sequence[int],
+        seqs: Sequence[Appended],
     ) -> None:
         await opening
         # Some may have come meanwhile, but not as many again.
         self.committed(messages, seqs, is_opened=True)
 
-    def stored(self, topic: Topic, message: NewMessage, seq: int) -> Receipt:
+    def stored(self, topic: Topic, message: NewMessage, seq: Appended) -> Receipt:
         """What the publisher of a message of that commit is told; those who repeat its key are told now.
         Raises NotFound if its topic was deleted before: then it has failed."""
+        if not isinstance(seq, int):
+            return self.keys.repeats(topic, message, seq)
         if seq == TOPIC_GONE:
             raise NotFound(
                 f"topic {topic.name!r} was deleted", code="topic_not_found", field="topic"
@@ -126,13 +141,13 @@ class Outcomes:
             False,
         )
         if message.idempotency_key is not None:
-            self._keys.settle(topic, message, receipt)
+            self.keys.settle(topic, message, receipt)
         return receipt
 
     def failed(self, topic: Topic, message: NewMessage, error: ConduitError) -> ConduitError:
         """The same of a message that was not stored, or of which that is not known yet."""
         if message.idempotency_key is not None:
-            self._keys.settle(topic, message, error)
+            self.keys.settle(topic, message, error)
         return error
 
     def refuse(self, error: ConduitError, answer: Callable[[ConduitError], None]) -> None:

@@ -11,11 +11,11 @@ from itertools import chain
 import msgspec
 
 from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.deliver.news import News
 from conduit.broker.publish.admission import Admission
 from conduit.broker.publish.batch import Batch, Part
 from conduit.broker.publish.bounded import counted
 from conduit.broker.publish.committers import Committers
-from conduit.broker.publish.keys import Keys
 from conduit.broker.publish.looks import Look, Looks
 from conduit.broker.publish.outcome import Outcomes
 from conduit.broker.publish.queue import Unit
@@ -36,6 +36,7 @@ from conduit.errors import (
 from conduit.names import check_topic
 from conduit.protocol.batch import path_of
 from conduit.protocol.frames import PublishRequest
+from conduit.storage.base import Appended
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Single(msgspec.Struct, eq=False, gc=False):
     answer: Answer
     is_told: bool = False
 
-    def stored(self, seqs: Sequence[int], start: int) -> None:
+    def stored(self, seqs: Sequence[Appended], start: int) -> None:
         """See `Unit.stored`."""
         try:
             receipt = self.outcomes.stored(self.topic, self.message, seqs[start])
@@ -80,14 +81,15 @@ class Publisher:
         self,
         catalog: Catalog,
         admission: Admission,
-        keys: Keys,
         outcomes: Outcomes,
         committers: Committers,
         turn: Turn,
+        news: News,
     ) -> None:
         self._catalog = catalog
+        self._news = news
         self._admission = admission
-        self._keys = keys
+        self._keys = outcomes.keys
         self._outcomes = outcomes
         self.refusals = outcomes.refusals
         self._committers = committers
@@ -254,12 +256,13 @@ class Publisher:
         publish: Callable[[], None],
         answer: Callable[[ConduitError], None],
     ) -> None:
-        """Publish when the topics exist, or raise NotFound `topic_not_found` if that is not wanted.
+        """Publish when the topics exist: made, if that is wanted, or if another node has made them. Else
+        raise NotFound `topic_not_found`.
 
         `fields` has their names, and where each stands: the first that is at fault is named by it.
         """
         for name, field in fields.items():
-            if self._admission.auto_create_topics:
+            if self._admission.auto_create_topics or self._news.is_shared:
                 check_topic(name, field)
             else:
                 self._catalog.get(tenant, name, field)
@@ -271,7 +274,11 @@ class Publisher:
 
         async def create() -> None:
             try:
-                await self._catalog.ensure_all(tenant, fields, deadline)
+                await self._news.catch_up()
+                if self._admission.auto_create_topics:
+                    await self._catalog.ensure_all(tenant, fields, deadline)
+                for name, field in fields.items():
+                    self._catalog.get(tenant, name, field)
             except OutcomeUnknown as error:
                 # That of the topic; the message did not even come into the queue.
                 refuse(StoreUnavailable(f"{error.told}; no message was stored"))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from conduit.core.message import NewMessage
 from conduit.errors import ConduitError
+from conduit.storage.base import Appended
 
 
 class Unit(Protocol):
     """Who waits for messages that are stored together or not at all."""
 
-    def stored(self, seqs: Sequence[int], start: int) -> None:
+    def stored(self, seqs: Sequence[Appended], start: int) -> None:
         """They are in the log: the numbers of their whole commit, and where the unit's begin. The last
         that it hears."""
 
@@ -92,18 +95,27 @@ class Queue:
 
     def divide(self, until: float) -> tuple[Queue, Queue]:
         """The units that came until then, and the others."""
-        early, others = Queue(), Queue()
+        return self._divide([since <= until for _, _, since in self.units])
+
+    def apart(self, places: Collection[int]) -> tuple[Queue, Queue]:
+        """The units with a message at one of these places, and the others."""
+        ends = accumulate(count for count, _, _ in self.units)
+        units = {bisect_right([*ends], place) for place in places}
+        return self._divide([at in units for at in range(len(self.units))])
+
+    def _divide(self, is_taken: Sequence[bool]) -> tuple[Queue, Queue]:
+        taken, others = Queue(), Queue()
         start = 0
-        for waiting in self.units:
+        for waiting, is_of_them in zip(self.units, is_taken, strict=True):
             count, _, since = waiting
-            part = early if since <= until else others
+            part = taken if is_of_them else others
             part.units.append(waiting)
             part.messages += self.messages[start : start + count]
             part.oldest = min(part.oldest, since)
             start += count
-        early.size_bytes = _size(early.messages)
-        others.size_bytes = self.size_bytes - early.size_bytes
-        return early, others
+        taken.size_bytes = _size(taken.messages)
+        others.size_bytes = self.size_bytes - taken.size_bytes
+        return taken, others
 
 
 def _size(messages: Iterable[NewMessage]) -> int:

@@ -70,6 +70,10 @@ def _needs(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:
         caller = known(request)
         if scopes:
             caller.check(scopes)
+        if "manage" in scopes:
+            # Who looks after topics and subscriptions sees what was changed at other nodes before.
+            context: Context = request.app.state.context
+            await context.broker.news.catch_up()
         return caller
 
     return check

@@ -42,6 +42,7 @@ from conduit.server.rest import (
     docs,
     health,
     index,
+    internal,
     keys,
     messages,
     problems,
@@ -134,6 +135,7 @@ def create_api(context: Context) -> FastAPI:
         app.include_router(noun.router)
     app.include_router(docs.router)
     app.include_router(upgrade.router)
+    app.include_router(internal.router)
     problems.install(app)
     app.add_middleware(Wall)
     app.add_middleware(Edge, context=context)

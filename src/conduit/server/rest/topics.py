@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from conduit.broker.catalog import Topic
-from conduit.core.message import Retention
+from conduit.core.message import Retention, TopicRecord
 from conduit.names import TOPIC_SCHEMA
 from conduit.protocol import records
 from conduit.protocol.codec import format_time
@@ -63,18 +63,23 @@ class TopicQuery(Page):
     q: Text | None = Field(None, description="A part of the name.")
 
 
-def show(shared: Shared, topic: Topic) -> TopicAnswer:
-    """The topic as it is answered."""
-    kept = topic.retention
+async def show(shared: Shared, *topics: Topic) -> list[TopicAnswer]:
+    """Topics as they are answered."""
+    fresh = await shared.broker.tails.fresh(topics)
+    return [_shown(shared, topic, fresh.get(topic.topic_id, topic)) for topic in topics]
+
+
+def _shown(shared: Shared, topic: Topic, found: Topic | TopicRecord) -> TopicAnswer:
+    kept = found.retention
     return TopicAnswer(
         name=topic.name,
         subscriber_count=shared.broker.router.subscribers_of(topic),
-        message_count=topic.last_seq,
+        message_count=found.last_seq,
         created_at=format_time(topic.created_at_ms),
-        first_seq=topic.first_seq,
-        last_seq=topic.last_seq,
-        epoch=topic.epoch,
-        stored_bytes=topic.stored_bytes,
+        first_seq=found.first_seq,
+        last_seq=found.last_seq,
+        epoch=found.epoch,
+        stored_bytes=found.stored_bytes,
         retention=records.Retention(kept.max_age_s, kept.max_messages, kept.max_bytes),
     )
 
@@ -89,7 +94,7 @@ async def list_topics(
         caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=readable(caller)
     )
     page, following = cut_page(topics, query.limit, "topics", lambda topic: topic.name)
-    return reply(TopicList([show(shared, topic) for topic in page], following))
+    return reply(TopicList(await show(shared, *page), following))
 
 
 @router.post(
@@ -102,16 +107,16 @@ async def create_topic(shared: Shared, caller: Managing, body: NewTopic) -> Resp
     """Create a topic."""
     caller.check(("manage",), body.name)
     retention = body.retention.over(shared.default_retention)
-    return reply(
-        show(shared, await shared.broker.topics.create(caller.tenant, body.name, retention)), 201
-    )
+    topic = await shared.broker.topics.create(caller.tenant, body.name, retention)
+    return reply(_shown(shared, topic, topic), 201)
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
 async def get_topic(shared: Shared, caller: Reading, name: TopicName) -> Response:
     """Look at one topic."""
     caller.check(("manage", "subscribe"), name)
-    return reply(show(shared, shared.broker.topics.get(caller.tenant, name)))
+    [shown] = await show(shared, shared.broker.topics.get(caller.tenant, name))
+    return reply(shown)
 
 
 @router.patch("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
@@ -126,7 +131,7 @@ async def change_topic(
         topic = await topics.update(caller.tenant, name, retention)
     told = msgspec.to_builtins(retention)
     await shared.audit.done(caller, origin, "topic.change", name, retention=told)
-    return reply(show(shared, topic))
+    return reply(_shown(shared, topic, topic))
 
 
 @router.delete(

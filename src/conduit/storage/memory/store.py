@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Appender, Extent, Former, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Appender, Changes, Extent, Former, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.memory.access_calls import AccessCalls
 from conduit.storage.memory.log import Log
 
@@ -31,6 +31,7 @@ class MemoryStore(AccessCalls):
     kind = "memory"
     durable = False
     server_count = 1
+    nodes = None
     needs_lock = False
     shards: Mapping[int, Appender] = {}
 
@@ -89,6 +90,10 @@ class MemoryStore(AccessCalls):
     async def prove(self, size_bytes: int) -> None:
         """Memory takes writes."""
 
+    async def changes(self, position: str | None) -> Changes:
+        """Nobody else changes anything."""
+        return Changes(position or "")
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -130,6 +135,10 @@ class MemoryStore(AccessCalls):
         self._log.delete(topic_id)
         self._subscriptions.forget_topic(topic_id)
         self._dead.gone.forget_topic(topic_id)
+
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))
+        return [replace(topic.record) for topic in topics if topic is not None]
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         topics = (self._log.topics.get(topic_id) for topic_id in set(topic_ids))

@@ -37,6 +37,10 @@ class SubscriptionCalls(DeadLetterCalls):
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return self._subscriptions.all()
 
+    async def subscriptions_of(self, subscription_ids: Sequence[int]) -> list[SubscriptionRecord]:
+        wanted = set(subscription_ids)
+        return [each for each in self._subscriptions.all() if each.subscription_id in wanted]
+
     async def subscription_create(
         self,
         tenant: str,

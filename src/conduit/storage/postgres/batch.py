@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from conduit.core.message import NewMessage
-from conduit.storage.base import TOPIC_GONE
+from conduit.storage.base import TOPIC_GONE, KnownKey
 from conduit.storage.postgres.scope import ALL
 
 # What the answer tells beside (topic_id, last_seq): rows with these in place of a topic.
@@ -28,12 +28,12 @@ locked AS (
   SELECT topic_id, last_seq, segment FROM conduit.topics
   WHERE topic_id = ANY ($4::bigint[]) AND EXISTS (SELECT FROM writer)
   ORDER BY topic_id FOR NO KEY UPDATE
-),
+),{known}
 counted AS (
   SELECT l.topic_id, l.last_seq, l.segment, c.count, c.bytes
   FROM locked AS l
   JOIN unnest($4::bigint[], $5::bigint[], $6::bigint[]) AS c (topic_id, count, bytes)
-    USING (topic_id)
+    USING (topic_id){unless_known}
 ),
 numbered AS (
   UPDATE conduit.topics AS t
@@ -57,10 +57,22 @@ stored AS (
     AS m (topic_id, place, message_id, published_at_ms, key, headers, payload)
   JOIN counted AS c USING (topic_id)
 ){keys}
-SELECT topic_id, last_seq FROM counted
-UNION ALL SELECT 0, 1 FROM writer
-UNION ALL SELECT -1, segment FROM head
+SELECT topic_id, last_seq{nothing} FROM counted
+UNION ALL SELECT 0, 1{nothing} FROM writer
+UNION ALL SELECT -1, segment{nothing} FROM head{and_known}
 """
+# Of a batch with keys nothing is stored if a message is known by its key, and the answer has what is known:
+# left out, it takes no place among the others. The count is known when all topics are locked, and not before.
+_KNOWN = """
+known AS MATERIALIZED (
+  SELECT k.* FROM (SELECT count(*) AS count FROM locked) AS l
+  CROSS JOIN LATERAL conduit.known_keys($14::bigint[], $15::bytea[], $20::float8, l.count) AS k
+  WHERE k.topic_id IN (SELECT topic_id FROM locked)
+),"""
+_UNLESS_KNOWN = " WHERE NOT EXISTS (SELECT FROM known)"
+_NOTHING = ", NULL::uuid, NULL::bigint, NULL::bytea"
+_AND_KNOWN = """
+UNION ALL SELECT place, seq, message_id, published_at_ms, payload_hash FROM known"""
 # A key that comes twice in a batch stands for its last message.
 _KEYS = """,
 keys AS (
@@ -74,20 +86,30 @@ keys AS (
   JOIN counted AS c USING (topic_id)
   ORDER BY i.topic_id, i.key, i.place DESC
   ON CONFLICT (topic_id, key) DO UPDATE SET message_id = excluded.message_id, seq = excluded.seq,
-    published_at_ms = excluded.published_at_ms, payload_hash = excluded.payload_hash
+    published_at_ms = excluded.published_at_ms, payload_hash = excluded.payload_hash, stored_at = now()
 )
 """
+_KEYED = {
+    "known": _KNOWN,
+    "unless_known": _UNLESS_KNOWN,
+    "keys": _KEYS,
+    "nothing": _NOTHING,
+    "and_known": _AND_KNOWN,
+}
+_UNKEYED = dict.fromkeys(_KEYED, "")
 
 
 @lru_cache(maxsize=8)
 def _statement(segment: int, keyed: bool) -> str:
-    return _APPEND.format(segment=segment, all=ALL, keys=_KEYS if keyed else "")
+    return _APPEND.format(segment=segment, all=ALL, **_KEYED if keyed else _UNKEYED)
 
 
 class Batch:
-    """A batch as columns. Raises UnicodeEncodeError for text that is not Unicode."""
+    """A batch as columns. A key is known for `window_s`. Raises UnicodeEncodeError for text that is not
+    Unicode."""
 
-    def __init__(self, batch: Sequence[NewMessage]) -> None:
+    def __init__(self, batch: Sequence[NewMessage], window_s: float) -> None:
+        self.messages = batch
         counts: dict[int, int] = {}
         sizes: dict[int, int] = {}
         topic_ids, places, keys = [], [], []
@@ -102,6 +124,7 @@ class Batch:
             keys.append(key)
         topics = sorted(counts)
         self.message_ids = [new.message_id for new in batch]
+        self.is_keyed = False
         self._topic_ids = topic_ids
         # The place of each message among those of its topic, from 1.
         self._places = places
@@ -117,26 +140,41 @@ class Batch:
             [new.headers for new in batch],
             [new.payload for new in batch],
         ]
-        keyed = [(new, at) for new, at in zip(batch, places, strict=True) if new.idempotency_key]
-        self._is_keyed = bool(keyed)
-        if keyed:
+        # Where in the batch those with a key are.
+        self._keyed_at = [at for at, new in enumerate(batch) if new.idempotency_key]
+        if self._keyed_at:
+            self.is_keyed = True
+            keyed = [batch[at] for at in self._keyed_at]
             self._values += [
-                [new.topic_id for new, _ in keyed],
-                [str(new.idempotency_key).encode() for new, _ in keyed],
-                [new.message_id for new, _ in keyed],
-                [place for _, place in keyed],
-                [new.published_at_ms for new, _ in keyed],
-                [new.payload_hash for new, _ in keyed],
+                [new.topic_id for new in keyed],
+                [str(new.idempotency_key).encode() for new in keyed],
+                [new.message_id for new in keyed],
+                [places[at] for at in self._keyed_at],
+                [new.published_at_ms for new in keyed],
+                [new.payload_hash for new in keyed],
+                window_s,
             ]
 
     def statement(self, segment: int) -> str:
         """What appends it to that segment; its values are three of the writer, and `values`."""
-        return _statement(segment, self._is_keyed)
+        return _statement(segment, self.is_keyed)
 
     @property
     def values(self) -> list[Any]:
         """From $4 on."""
         return self._values
+
+    def known(self, rows: Iterable[Iterable[Any]]) -> dict[int, KnownKey]:
+        """What the keys in these rows of an answer stand for, by the places of their messages from 0."""
+        found = {}
+        for place, seq, message_id, published_at_ms, payload_hash in rows:
+            at = self._keyed_at[place - 1]
+            new = self.messages[at]
+            key = str(new.idempotency_key)
+            found[at] = KnownKey(
+                new.topic_id, key, str(message_id), seq, published_at_ms, payload_hash
+            )
+        return found
 
     def seqs(self, last_seqs: dict[int, int]) -> list[int]:
         """The numbers, from the last one that each topic had before; TOPIC_GONE for one that had none."""

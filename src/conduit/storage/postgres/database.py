@@ -74,10 +74,11 @@ class Database:
         self._calls: set[asyncio.Task[Any]] = set()
         self._lane = asyncio.Lock()
 
-    async def connect(self) -> Connection:
+    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
         """A connection of its own; `terminate` it. Raises StoreUnavailable."""
+        options = self._options | {"timeout": timeout_s}
         try:
-            return await asyncpg.connect(self._url, connection_class=_Stateless, **self._options)
+            return await asyncpg.connect(self._url, connection_class=_Stateless, **options)
         except Exception as error:
             raise _named(translated(error), self.where) from error
 

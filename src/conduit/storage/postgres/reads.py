@@ -20,11 +20,10 @@ from conduit.storage.postgres.parts import in_parts
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-_TOPICS = f"""
-SELECT topic_id, tenant, name, epoch, created_at_ms, first_seq, last_seq, stored_bytes,
-       max_age_s, max_messages, max_bytes
-FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1
-"""
+_RECORD = """topic_id, tenant, name, epoch, created_at_ms, first_seq, last_seq, stored_bytes,
+  max_age_s, max_messages, max_bytes"""
+_TOPICS = f"SELECT {_RECORD} FROM conduit.topics WHERE topic_id % {SHARDS_MAX_COUNT} = $1"
+_TOPICS_OF = f"SELECT {_RECORD} FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])"
 
 # `~` comes after every character of a name.
 _EXTENTS = f"""
@@ -162,10 +161,19 @@ FROM pg_class JOIN parts USING (oid)
 
 async def topics(connection: Connection, number: int) -> list[TopicRecord]:
     """See `Store.topics`: those of the shard `number`."""
-    # Retention is the last three columns.
     async with scope.across(connection):
-        rows = await connection.fetch(_TOPICS, number)
-    return [TopicRecord(*[*row[:8], Retention(*row[8:])]) for row in rows]
+        return [_topic(row) for row in await connection.fetch(_TOPICS, number)]
+
+
+async def topics_of(connection: Connection, topic_ids: list[int]) -> list[TopicRecord]:
+    """See `Store.topics_of`: topics whose messages are here."""
+    async with scope.across(connection):
+        return [_topic(row) for row in await connection.fetch(_TOPICS_OF, topic_ids)]
+
+
+def _topic(row: asyncpg.Record) -> TopicRecord:
+    # Retention is the last three columns.
+    return TopicRecord(*[*row[:8], Retention(*row[8:])])
 
 
 async def extents(connection: Connection, number: int, tenant: str, prefix: str) -> list[Extent]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import ConduitError
-from conduit.storage.base import Extent, KnownKey, Rule, Trimmed
+from conduit.storage.base import Appended, Changes, Extent, KnownKey, Rule, Trimmed
 from conduit.storage.postgres import (
+    changes,
     copies,
     durability,
     housekeeping,
@@ -25,6 +26,7 @@ from conduit.storage.postgres import (
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Lane
+from conduit.storage.postgres.nodes import PostgresNodes
 from conduit.storage.postgres.presence import Presence
 from conduit.storage.postgres.writer import Writer, fence_all
 
@@ -42,7 +44,9 @@ class Shard:
 
     kind = "postgresql"
 
-    def __init__(self, url: str, *, allow_unsafe: bool, rules: segments.Rules) -> None:
+    def __init__(
+        self, url: str, *, allow_unsafe: bool, rules: segments.Rules, keys_window_s: float
+    ) -> None:
         self.database = Database(url)
         self.number = 0
         self.settings: dict[str, str] = {}
@@ -52,7 +56,8 @@ class Shard:
         self._rules = rules
         self.lane = Lane(self.database)
         self.presence = Presence()
-        self._writer = Writer(self.database)
+        self.nodes = PostgresNodes(self.database)
+        self._writer = Writer(self.database, keys_window_s)
         self._extents = Extents()
         self._maintained_at = float("-inf")
 
@@ -83,6 +88,7 @@ class Shard:
 
     async def close(self) -> None:
         """Finish what was begun and give up all connections. Idempotent."""
+        await self.nodes.close()
         await self._writer.close()
         # A database that does not answer is not waited for.
         if self.presence.is_told:
@@ -114,6 +120,10 @@ class Shard:
         """Those whose messages are here."""
         return await self.database.ask(reads.topics, self.number)
 
+    async def topics_of(self, topic_ids: list[int]) -> list[TopicRecord]:
+        """See `Store.topics_of`: topics whose messages are here."""
+        return await self.database.ask(reads.topics_of, topic_ids)
+
     async def extents(self, tenant: str, prefix: str) -> list[Extent]:
         """Those whose messages are here and whose names begin like this."""
         return await self.database.ask(reads.extents, self.number, tenant, prefix)
@@ -136,7 +146,7 @@ class Shard:
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """See `Store.append`."""
         return await self._writer.append(batch)
 
@@ -179,6 +189,10 @@ class Shard:
                 self._maintained_at = now
         return removed
 
+    async def changes(self, position: str | None) -> Changes:
+        """See `Store.changes`: those of this database."""
+        return await self.database.ask(changes.since, position)
+
     async def _maintain(self, connection: Connection, limit: int) -> int:
         settings = await durability.read(connection)
         if durability.unsafe(settings) != durability.unsafe(self.settings):
@@ -187,7 +201,8 @@ class Shard:
         await housekeeping.forget_writers(connection)
         await segments.rotate(connection, self._rules)
         await segments.drop_unneeded(connection, self._rules)
-        return await segments.sweep(connection, self._rules, limit)
+        removed = await changes.forget(connection, limit)
+        return removed + await segments.sweep(connection, self._rules, limit - removed)
 
     # Idempotency ----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import uuid_utils
 
 from conduit.storage.dead import Losses
+from conduit.storage.nodes import NodeStore
 from conduit.storage.postgres import durability, placing, segments
 from conduit.storage.postgres.arrangement import arrange, refuse_twice
 from conduit.storage.postgres.database import Job, P
@@ -26,10 +27,18 @@ class Shards:
     kind = "postgresql"
 
     def __init__(
-        self, *urls: str, allow_unsafe: bool = False, rules: segments.Rules | None = None
+        self,
+        *urls: str,
+        allow_unsafe: bool = False,
+        rules: segments.Rules | None = None,
+        keys_window_s: float = 600.0,
     ) -> None:
+        """An idempotency key is known for `keys_window_s`."""
         rules = rules or segments.Rules()
-        self._all = [Shard(url, allow_unsafe=allow_unsafe, rules=rules) for url in urls]
+        self._all = [
+            Shard(url, allow_unsafe=allow_unsafe, rules=rules, keys_window_s=keys_window_s)
+            for url in urls
+        ]
         # By their numbers, once they are known.
         self._shards = dict(enumerate(self._all))
         # Dead letters that this process had to drop.
@@ -53,6 +62,11 @@ class Shards:
     def server_count(self) -> int:
         """See `Store.server_count`. The home is in the list of each of them."""
         return self._home.presence.server_count
+
+    @property
+    def nodes(self) -> NodeStore:
+        """See `Store.nodes`. Those of all databases are in the home."""
+        return self._home.nodes
 
     async def open(self) -> None:
         """Raises StoreUnavailable when a database cannot be used, is not durable, was migrated by a newer

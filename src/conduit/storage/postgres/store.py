@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
 from conduit.errors import OutcomeUnknown
-from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Appended, Changes, Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.keys import in_order, shared_out
 from conduit.storage.postgres import facts, housekeeping, placing, reads, topics
 from conduit.storage.postgres.access_calls import AccessCalls
@@ -64,6 +64,17 @@ class PostgresStore(AccessCalls):
     async def prove(self, size_bytes: int) -> None:
         await self._home.prove(size_bytes)
 
+    async def changes(self, position: str | None) -> Changes:
+        positions = position.split(" ") if position else [None] * len(self._all)
+        calls = [shard.changes(at) for shard, at in zip(self._all, positions, strict=True)]
+        found = await asyncio.gather(*calls)
+        return Changes(
+            " ".join(each.position for each in found),
+            [*{topic_id for each in found for topic_id in each.topic_ids}],
+            [id_ for each in found for id_ in each.subscription_ids],
+            any(each.is_all for each in found),
+        )
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -103,16 +114,29 @@ class PostgresStore(AccessCalls):
         on_shard = None if shard is self._home else self._on_shard
         await self._home.lane.change(topics.delete, topic_id, followers, now_ms, on_shard)
 
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        await self._home.lane.known()
+        places = self._places(topic_ids)
+        found = await self._each([shard.topics_of(ids) for shard, ids in places.items()])
+        if not self.shards:
+            return found
+        known = await self._home.database.ask(topics.some_ids, list(topic_ids))
+        return [record for record in found if record.topic_id in known]
+
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         await self._home.lane.known()
+        places = self._places(topic_ids)
+        return await self._each([shard.extents_of(ids) for shard, ids in places.items()])
+
+    def _places(self, topic_ids: Sequence[int]) -> Mapping[Shard, list[int]]:
         places: dict[Shard, list[int]] = defaultdict(list)
         for topic_id in topic_ids:
             places[self._shard(topic_id)].append(topic_id)
-        return await self._each([shard.extents_of(ids) for shard, ids in places.items()])
+        return places
 
     # The log --------------------------------------------------------------------------------------
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """With several shards, one commit in each; OutcomeUnknown if only some of them could be made."""
         if not self.shards:
             return await self._home.append(batch)
@@ -121,7 +145,7 @@ class PostgresStore(AccessCalls):
             places[self._shard(new.topic_id)].append(index)
         calls = [shard.append([batch[at] for at in indexes]) for shard, indexes in places.items()]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        seqs = [0] * len(batch)
+        seqs: list[Appended] = [0] * len(batch)
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
         if errors and len(errors) < len(answers):
             raise OutcomeUnknown("a part of the batch is stored") from errors[0]
@@ -152,9 +176,7 @@ class PostgresStore(AccessCalls):
         return (await self._shard(topic_id).seqs_at([topic_id], time_ms)).get(topic_id, 1)
 
     async def last_stamps(self, topic_ids: Sequence[int]) -> dict[int, int]:
-        places: dict[Shard, list[int]] = defaultdict(list)
-        for topic_id in topic_ids:
-            places[self._shard(topic_id)].append(topic_id)
+        places = self._places(topic_ids)
         return dict(await self._each([each.last_stamps(ids) for each, ids in places.items()]))
 
     async def trim(self, topic_id: int, rule: Rule, limit: int) -> Trimmed:

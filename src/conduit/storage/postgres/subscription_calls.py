@@ -33,6 +33,10 @@ class SubscriptionCalls(DeadLetterCalls):
         await self._home.lane.known()
         return await self._home.database.ask(subscriptions.all_records)
 
+    async def subscriptions_of(self, subscription_ids: Sequence[int]) -> list[SubscriptionRecord]:
+        await self._home.lane.known()
+        return await self._home.database.ask(subscriptions.records_of, list(subscription_ids))
+
     async def subscription_create(
         self,
         tenant: str,

@@ -23,6 +23,7 @@ _ALL = """
 SELECT subscription_id, tenant, name, pattern, created_at_ms, paused, settings
 FROM conduit.subscriptions
 """
+_SOME = f"{_ALL} WHERE subscription_id = ANY ($1::bigint[])"
 
 _CREATE = """
 INSERT INTO conduit.subscriptions (tenant, name, pattern, created_at_ms, settings, begins)
@@ -182,8 +183,17 @@ _settings = msgspec.json.Decoder(SubscriptionSettings).decode
 async def all_records(connection: Connection) -> list[SubscriptionRecord]:
     """See `Store.subscriptions`."""
     async with scope.across(connection):
-        rows = await connection.fetch(_ALL)
-    return [SubscriptionRecord(*[*row[:6], _settings(row[6])]) for row in rows]
+        return [_record(row) for row in await connection.fetch(_ALL)]
+
+
+async def records_of(connection: Connection, ids: list[int]) -> list[SubscriptionRecord]:
+    """See `Store.subscriptions_of`."""
+    async with scope.across(connection):
+        return [_record(row) for row in await connection.fetch(_SOME, ids)]
+
+
+def _record(row: asyncpg.Record) -> SubscriptionRecord:
+    return SubscriptionRecord(*[*row[:6], _settings(row[6])])
 
 
 async def create(

@@ -34,6 +34,7 @@ RETURNING topic_id, tenant, name, epoch, created_at_ms
 """
 
 _NAMED = "SELECT topic_id FROM conduit.topics WHERE tenant = $1 AND name = $2 FOR UPDATE"
+_SOME = "SELECT topic_id FROM conduit.topics WHERE topic_id = ANY ($1::bigint[])"
 _EXISTS = "SELECT EXISTS (SELECT FROM conduit.topics WHERE topic_id = $1)"
 
 # A topic of this name that the home does not have was left behind by a server that was killed.
@@ -192,6 +193,12 @@ async def delete(
         values = (topic_id, there, now_ms, not number, last_seq)
         found: int | None = await connection.fetchval(_DELETE, *values)
     return found
+
+
+async def some_ids(connection: Connection, topic_ids: list[int]) -> set[int]:
+    """Which of these there are; for the home."""
+    async with scope.across(connection):
+        return {row[0] for row in await connection.fetch(_SOME, topic_ids)}
 
 
 async def ids(connection: Connection) -> set[int]:

@@ -6,6 +6,9 @@ for a transaction of the old connection that still runs, and a statement of it t
 token changed and does nothing. `last_batch` then says what became of the batch, and its message ids
 where it is. Taking the token is itself a commit, so with a synchronous standby it is not answered before
 the standby has the batch too. Nothing is ever cancelled.
+
+A batch in which a message has an idempotency key that the log knows stores nothing, and is sent again
+without what is known.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import asyncpg
 import uuid_utils
 
 from conduit.core.message import NewMessage
-from conduit.errors import OutcomeUnknown, StoreUnavailable
-from conduit.storage.base import TOPIC_GONE
+from conduit.errors import KeyConflict, OutcomeUnknown, StoreUnavailable
+from conduit.storage.base import TOPIC_GONE, Appended, KnownKey
 from conduit.storage.postgres import copies, scope
 from conduit.storage.postgres.batch import SEGMENT, WRITER, Batch
 from conduit.storage.postgres.database import CALL_TIMEOUT_S, Database, within
@@ -68,6 +71,9 @@ _LOCK_ALL = "SELECT FROM conduit.writers ORDER BY writer_id FOR UPDATE"
 _FENCE_ALL = "UPDATE conduit.writers SET token = token + 1"
 _FOUND = "SELECT message_id, seq FROM conduit.messages WHERE message_id = ANY ($1::uuid[])"
 
+# What keys of a batch stand for, by the places of their messages in it.
+Known = dict[int, KnownKey]
+
 
 class _Lost(Exception):
     """The connection ended before the answer."""
@@ -94,10 +100,11 @@ async def _fence(connection: Connection, writer_id: str, topic_id: int) -> async
 
 
 class Writer:
-    """The one of this process that appends to a database."""
+    """The one of this process that appends to a database. An idempotency key is known for `window_s`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, window_s: float) -> None:
         self._database = database
+        self._window_s = window_s
         self._id = str(uuid_utils.uuid7())
         self._connection: Connection | None = None
         self._token = 0
@@ -119,7 +126,7 @@ class Writer:
         async with self._turn:
             self._drop()
 
-    async def append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         """See `Store.append`. Goes on to its end if the caller is cancelled."""
         if not batch:
             return []
@@ -130,28 +137,66 @@ class Writer:
             # Its error knows this frame, and the frame would know the error's task.
             del task
 
-    async def _append(self, batch: Sequence[NewMessage]) -> list[int]:
+    async def _append(self, batch: Sequence[NewMessage]) -> list[Appended]:
         try:
-            columns = Batch(batch)
+            columns = Batch(batch, self._window_s)
         except UnicodeEncodeError as error:
             raise translated(error) from error
         async with self._turn:
-            self._number += 1
-            seqs = await self._stored(columns)
-            self._answered = (self._number, batch[-1].topic_id, seqs[-1])
+            places = list[Appended]()
+            stored = await self._stored(columns)
+            if isinstance(stored, dict):
+                places += await self._stored_without(columns, stored)
+            else:
+                places += stored
+            last = places[-1]
+            seq = last if isinstance(last, int) else last.seq
+            self._answered = (self._number, batch[-1].topic_id, seq)
             self._answered_at = self._now()
-            return seqs
+            return places
 
-    async def _stored(self, batch: Batch) -> list[int]:
-        """Send it until its outcome is known. Raises StoreUnavailable if nothing of it is stored,
-        OutcomeUnknown if the store is closed before that is known."""
+    async def _stored_without(self, batch: Batch, known: Known) -> list[Appended]:
+        """Store what is left of a batch of which so much is known. Raises as `_stored`, and KeyConflict if a
+        key stands for another payload; then nothing is stored."""
+        places: list[Appended] = [TOPIC_GONE] * len(batch.messages)
+        left = list(range(len(places)))
+        while True:
+            conflicts = {
+                left[at]: key.key
+                for at, key in known.items()
+                if not key.stands_for(batch.messages[at])
+            }
+            if conflicts:
+                raise KeyConflict(conflicts)
+            for at, key in known.items():
+                # One that is ours was stored when its connection ended.
+                is_ours = key.message_id == batch.messages[at].message_id
+                places[left[at]] = key.seq if is_ours else key
+            rest = [at for at in range(len(left)) if at not in known]
+            if not rest:
+                return places
+            left = [left[at] for at in rest]
+            batch = Batch([batch.messages[at] for at in rest], self._window_s)
+            stored = await self._stored(batch)
+            if not isinstance(stored, dict):
+                break
+            known = stored
+        for index, seq in zip(left, stored, strict=True):
+            places[index] = seq
+        return places
+
+    async def _stored(self, batch: Batch) -> list[int] | Known:
+        """Send it until its outcome is known; nothing of it is stored if keys of it are known. Raises
+        StoreUnavailable if nothing of it is stored, OutcomeUnknown if the store is closed before that is
+        known."""
+        self._number += 1
         give_up_at = self._now() + TRY_FOR_S
         is_unknown = False
         while True:
             try:
                 connection = await self._connected()
-                if is_unknown and self._last_number == self._number:
-                    return await self._outcome(connection, batch)
+                if is_unknown and (seqs := await self._outcome(connection, batch)) is not None:
+                    return seqs
             except _Forgotten as error:
                 self._say(error.detail)
                 raise
@@ -165,9 +210,9 @@ class Writer:
             else:
                 is_unknown = False
                 try:
-                    seqs = await self._send(connection, batch)
-                    if seqs is not None:
-                        return seqs
+                    stored = await self._send(connection, batch)
+                    if stored is not None:
+                        return stored
                 except _Lost as lost:
                     is_unknown = True
                     self._say(f"the connection ended before a commit was answered ({lost})")
@@ -215,8 +260,9 @@ class Writer:
         if not is_there:
             raise _Forgotten(FORGOTTEN)
 
-    async def _send(self, connection: Connection, batch: Batch) -> list[int] | None:
-        """The numbers; None if it is to be sent again. Raises _Lost, StoreUnavailable, StoreDataError."""
+    async def _send(self, connection: Connection, batch: Batch) -> list[int] | Known | None:
+        """The numbers, or what keys of it stand for; None if it is to be sent again. Raises _Lost,
+        StoreUnavailable, StoreDataError."""
         statement = batch.statement(self._segment)
         # Ending the connection is not cancelling: the server may still commit.
         give_up = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, connection.terminate)
@@ -242,6 +288,9 @@ class Writer:
             raise translated(error) from error
         finally:
             give_up.cancel()
+        known = [row for row in rows if row[2] is not None] if batch.is_keyed else ()
+        if known:
+            return batch.known(known)
         answer = {row[0]: row[1] for row in rows}
         segment = answer.pop(SEGMENT)
         if answer.pop(WRITER, 0):
@@ -252,8 +301,11 @@ class Writer:
         self._segment = segment
         return None
 
-    async def _outcome(self, connection: Connection, batch: Batch) -> list[int]:
-        """The numbers of a batch that was committed before its answer was lost."""
+    async def _outcome(self, connection: Connection, batch: Batch) -> list[int] | None:
+        """The numbers of a batch if it was committed before its answer was lost; None if it is to be sent
+        again, also because it stored nothing for its keys."""
+        if self._last_number != self._number:
+            return None
         try:
             found = connection.fetch(_FOUND, batch.message_ids)
             rows = await within(CALL_TIMEOUT_S, connection, found)
@@ -261,6 +313,9 @@ class Writer:
             self._drop()
             raise
         seqs = {str(row["message_id"]): row["seq"] for row in rows}
+        if not seqs and batch.is_keyed:
+            self._number += 1
+            return None
         return [seqs.get(message_id, TOPIC_GONE) for message_id in batch.message_ids]
 
     def _drop(self) -> None:

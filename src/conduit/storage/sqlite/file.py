@@ -50,6 +50,7 @@ class StoreFile:
     kind = "sqlite"
     durable = True
     server_count = 1
+    nodes = None
     shards: Mapping[int, Appender] = {}
 
     def __init__(self, path: Path) -> None:

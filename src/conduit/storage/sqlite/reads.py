@@ -15,24 +15,24 @@ from conduit.storage.keys import LOOKED_AT_TIMES, Shares, in_order
 from conduit.storage.sqlite.bulk import Query, rows
 from conduit.storage.sqlite.ids import id_bytes, id_text
 
-topics = Query(
-    """
-    SELECT json_group_array(json_object(
-      'topic_id', topic_id, 'tenant', tenant, 'name', name, 'epoch', epoch,
-      'created_at_ms', created_at_ms, 'first_seq', first_seq, 'last_seq', last_seq,
-      'stored_bytes', stored_bytes,
-      'retention', json_object(
-        'max_age_s', max_age_s, 'max_messages', max_messages, 'max_bytes', max_bytes)))
-    FROM topics
-    """,
-    TopicRecord,
-)
+_TOPICS = """
+SELECT json_group_array(json_object(
+  'topic_id', topic_id, 'tenant', tenant, 'name', name, 'epoch', epoch,
+  'created_at_ms', created_at_ms, 'first_seq', first_seq, 'last_seq', last_seq,
+  'stored_bytes', stored_bytes,
+  'retention', json_object(
+    'max_age_s', max_age_s, 'max_messages', max_messages, 'max_bytes', max_bytes)))
+FROM topics
+"""
+_OF = "WHERE topic_id IN (SELECT value FROM json_each(?))"
+topics = Query(_TOPICS, TopicRecord)
+_topics_of = Query(f"{_TOPICS} {_OF}", TopicRecord)
 
 _extents = Query(
     """
-    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq, trimmed_ms))
-    FROM topics WHERE topic_id IN (SELECT value FROM json_each(?))
-    """,
+    SELECT json_group_array(json_array(topic_id, name, first_seq, last_seq, trimmed_ms)) FROM topics
+    """
+    + _OF,
     Extent,
 )
 
@@ -128,6 +128,11 @@ class Page(NamedTuple):
     limit: int
     max_bytes: int
     descending: bool
+
+
+def topics_of(connection: apsw.Connection, topic_ids: Sequence[int]) -> list[TopicRecord]:
+    """See `Store.topics_of`."""
+    return _topics_of(connection, (msgspec.json.encode(list(topic_ids)).decode(),))
 
 
 def extents(connection: apsw.Connection, topic_ids: Sequence[int]) -> list[Extent]:

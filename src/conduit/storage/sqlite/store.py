@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.core.message import Message, NewMessage, Retention, TopicRecord
-from conduit.storage.base import Extent, KnownKey, Rule, Sizes, Trimmed
+from conduit.storage.base import Changes, Extent, KnownKey, Rule, Sizes, Trimmed
 from conduit.storage.sqlite import facts, housekeeping, reads, space
 from conduit.storage.sqlite.access_calls import AccessCalls
 
@@ -50,6 +50,10 @@ class SqliteStore(AccessCalls):
     async def prove(self, size_bytes: int) -> None:
         await self._db.writer.prove(self._db.database.prove, size_bytes)
 
+    async def changes(self, position: str | None) -> Changes:
+        """Nobody else changes anything."""
+        return Changes(position or "")
+
     # Topics ---------------------------------------------------------------------------------------
 
     async def topics(self) -> list[TopicRecord]:
@@ -75,6 +79,9 @@ class SqliteStore(AccessCalls):
     ) -> None:
         delete = self._db.log.delete_topic
         await self._db.writer.call(delete, topic_id, followers, now_ms)
+
+    async def topics_of(self, topic_ids: Sequence[int]) -> list[TopicRecord]:
+        return await self._db.readers.call(reads.topics_of, topic_ids)
 
     async def extents(self, topic_ids: Sequence[int]) -> list[Extent]:
         return await self._db.readers.call(reads.extents, topic_ids)

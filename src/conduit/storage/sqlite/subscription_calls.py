@@ -27,6 +27,9 @@ class SubscriptionCalls(DeadLetterCalls):
     async def subscriptions(self) -> list[SubscriptionRecord]:
         return await self._db.readers.call(subscriptions.all_records)
 
+    async def subscriptions_of(self, subscription_ids: Sequence[int]) -> list[SubscriptionRecord]:
+        return await self._db.readers.call(subscriptions.records_of, subscription_ids)
+
     async def subscription_create(
         self,
         tenant: str,

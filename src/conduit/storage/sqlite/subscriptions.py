@@ -26,15 +26,16 @@ from conduit.storage.sqlite.bulk import (
 )
 from conduit.storage.sqlite.reads import seqs_at
 
-all_records = Query(
-    """
-    SELECT json_group_array(json_object(
-      'subscription_id', subscription_id, 'tenant', tenant, 'name', name, 'pattern', pattern,
-      'created_at_ms', created_at_ms, 'paused', json(iif(paused, 'true', 'false')),
-      'settings', json(settings)))
-    FROM subscriptions
-    """,
-    SubscriptionRecord,
+_ALL = """
+SELECT json_group_array(json_object(
+  'subscription_id', subscription_id, 'tenant', tenant, 'name', name, 'pattern', pattern,
+  'created_at_ms', created_at_ms, 'paused', json(iif(paused, 'true', 'false')),
+  'settings', json(settings)))
+FROM subscriptions
+"""
+all_records = Query(_ALL, SubscriptionRecord)
+_records_of = Query(
+    f"{_ALL} WHERE subscription_id IN (SELECT value FROM json_each(?))", SubscriptionRecord
 )
 
 _CREATE = """
@@ -165,6 +166,13 @@ _FORGET = """
 DELETE FROM progress
 WHERE subscription_id = ? AND topic_id IN (SELECT value FROM json_each(?))
 """
+
+
+def records_of(
+    connection: apsw.Connection, subscription_ids: Sequence[int]
+) -> list[SubscriptionRecord]:
+    """See `Store.subscriptions_of`."""
+    return _records_of(connection, (msgspec.json.encode(list(subscription_ids)).decode(),))
 
 
 def beginning(connection: apsw.Connection, tenant: str, pattern: str, start: Start) -> list[Part]:

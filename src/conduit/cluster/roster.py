@@ -1,0 +1,99 @@
+"""The nodes that this one knows, as the store said last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from conduit.core.lease import LEASE_S
+from conduit.storage.nodes import NodeRecord
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A node for people, as `GET /api/nodes` has it."""
+
+    id: str
+    incarnation: str
+    address: str
+    version: str
+    protocol: int
+    number: int
+    """How many starts the name had."""
+    state: Literal["up", "draining", "down"]
+    started_at_ms: int
+    """By the store's clock."""
+    lease_age_s: float
+    """How long ago it renewed its lease; of one that has left, how long ago that was. It is what this node
+    knows: while the store does not answer it, all ages grow, and no state of another node changes."""
+    has_left: bool
+    """Whether it is down because it has left."""
+
+
+class Roster:
+    """Who there is. `now` is on one clock that does not go back, in seconds."""
+
+    def __init__(self) -> None:
+        self._known: Sequence[NodeRecord] = ()
+        self._answered_at = 0.0
+        self.live: Sequence[NodeRecord] = ()
+        """Whose leases hold, by name."""
+
+    def update(self, records: Iterable[NodeRecord], now: float) -> list[str]:
+        """The store has just answered with these. Returns a sentence for each change of those that live,
+        but for the time that is left of a lease; none: no change."""
+        before = self.live
+        self._known = sorted(records, key=lambda record: record.name)
+        self._answered_at = now
+        self.live = [record for record in self._known if record.is_live]
+        return list(self._changes(before))
+
+    def _changes(self, before: Iterable[NodeRecord]) -> Iterable[str]:
+        former = {record.name: record for record in before}
+        left = {record.name for record in self._known if record.has_left}
+        for record in self.live:
+            sentence = _change(former.pop(record.name, None), record)
+            if sentence is not None:
+                yield sentence
+        for record in former.values():
+            if record.name in left:
+                yield f"node {record.name} has left"
+            else:
+                yield f"node {record.name} is down: it has not renewed its lease for {LEASE_S:g} s"
+
+    def views(self, now: float, name: str, *, holds: bool) -> list[NodeView]:
+        """Every node that the store knows, by name. The node of that `name` is this one: whether its lease
+        holds it knows itself."""
+        passed_s = now - self._answered_at
+        return [
+            _view(record, passed_s, is_live=holds if record.name == name else record.is_live)
+            for record in self._known
+        ]
+
+
+def _change(before: NodeRecord | None, record: NodeRecord) -> str | None:
+    where = f"at {record.address}, Conduit {record.version}"
+    if before is None:
+        return f"node {record.name} is {record.state}, {where}"
+    if before.incarnation != record.incarnation:
+        return f"node {record.name} was started again, {where}"
+    if before.state != record.state:
+        return f"node {record.name} is {record.state}"
+    return None
+
+
+def _view(record: NodeRecord, passed_s: float, *, is_live: bool) -> NodeView:
+    renewed_s = -record.left_s if record.has_left else LEASE_S - record.left_s
+    return NodeView(
+        id=record.name,
+        incarnation=record.incarnation,
+        address=record.address,
+        version=record.version,
+        protocol=record.protocol,
+        number=record.number,
+        state=record.state if is_live else "down",
+        started_at_ms=record.started_at_ms,
+        lease_age_s=max(0.0, renewed_s + passed_s),
+        has_left=record.has_left,
+    )

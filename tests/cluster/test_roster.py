@@ -1,0 +1,72 @@
+from conduit.cluster.roster import Roster
+from conduit.storage.nodes import NodeRecord
+
+
+def record(name: str, left_s: float = 2.0, **more) -> NodeRecord:
+    """A node whose lease holds for so much longer."""
+    values = {
+        "incarnation": f"{name}-1",
+        "address": f"{name}.example:8080",
+        "version": "1.2.3",
+        "protocol": 1,
+        "state": "up",
+        "number": 1,
+        "started_at_ms": 1_000,
+        "lease_until_ms": 4_000,
+        "has_left": False,
+    }
+    return NodeRecord(name=name, left_s=left_s, **(values | more))
+
+
+def roster(*records: NodeRecord) -> Roster:
+    made = Roster()
+    made.update(records, 100.0)
+    return made
+
+
+def test_those_whose_lease_holds_live_by_name():
+    known = roster(record("b"), record("c", -1.0), record("a", 0.0), record("d"))
+    assert [each.name for each in known.live] == ["b", "d"]
+
+
+def test_a_renewal_alone_is_no_change():
+    known = roster(record("a"), record("b"))
+    assert known.update([record("b", 3.0, lease_until_ms=5_000), record("a")], 101.0) == []
+
+
+def test_each_change_is_said():
+    known = roster(record("a"), record("b"), record("c"), record("d"), record("e"))
+    after = [
+        record("a", incarnation="a-2", number=2),
+        record("b", state="draining"),
+        record("c", -0.5),
+        record("d", -0.5, has_left=True),
+        record("f", address="f.example:9000"),
+    ]
+    assert known.update(after, 101.0) == [
+        "node a was started again, at a.example:8080, Conduit 1.2.3",
+        "node b is draining",
+        "node f is up, at f.example:9000, Conduit 1.2.3",
+        "node c is down: it has not renewed its lease for 3 s",
+        "node d has left",
+        "node e is down: it has not renewed its lease for 3 s",
+    ]
+
+
+def test_ages_go_on_between_answers_and_without():
+    known = roster(record("a", 2.5), record("b", -7.0), record("c", -7.0, has_left=True))
+    ages = {view.id: view.lease_age_s for view in known.views(100.0, "a", holds=True)}
+    assert ages == {"a": 0.5, "b": 10.0, "c": 7.0}
+    later = known.views(160.0, "a", holds=False)
+    assert {view.id: view.lease_age_s for view in later} == {"a": 60.5, "b": 70.0, "c": 67.0}
+
+
+def test_this_node_knows_itself_whether_it_is_up():
+    known = roster(record("a"), record("b", state="draining"))
+    assert [view.state for view in known.views(100.0, "a", holds=True)] == ["up", "draining"]
+    assert [view.state for view in known.views(100.0, "a", holds=False)] == ["down", "draining"]
+    assert [view.state for view in known.views(100.0, "b", holds=False)] == ["up", "down"]
+
+
+def test_before_the_first_answer_nobody_is_known():
+    assert (Roster().live, Roster().views(5.0, "a", holds=False)) == ((), [])
