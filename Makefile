@@ -53,13 +53,16 @@ test-fast: setup ## the tests that start no process, so no server and no databas
 test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each dependency that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
 
-services: ## the programs that tests start: PostgreSQL, PgBouncer, Chromium
+services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), Chromium
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
+		command -v redis-server >/dev/null && \
 		{ command -v chromium || command -v google-chrome; } >/dev/null || \
-		{ echo 'make: the tests start PostgreSQL, PgBouncer and Chromium: apt-get installs them on this machine, once'; \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis and Chromium: apt-get installs them on this machine, once'; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer chromium; } || \
-		{ echo 'the tests need postgresql, pgbouncer and chromium: as root, make services' >&2; exit 1; }
+			--no-install-recommends postgresql pgbouncer redis-server chromium && \
+		{ ! apt-cache show valkey-server >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --yes --no-install-recommends valkey-server || true; }; } || \
+		{ echo 'the tests need postgresql, pgbouncer, redis-server and chromium: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from conduit import node_address, store_url
+from conduit import node_address, redis_url, store_url
 from conduit.names import is_node
 from conduit.settings.types import Group
 
@@ -115,7 +115,8 @@ class Original(Group):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_cluster(cls, _url: SecretStr | None) -> None:
+    def _no_cluster(cls, url: SecretStr) -> None:
+        redis_url.check(url.get_secret_value())
         raise ValueError("is set, but a cluster is not in this version; unset it")
 
     @field_validator("default_api_key")
