@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -70,6 +71,11 @@ class RunningCluster:
         assert found is not None
         return Path(found[1])
 
+    def lives(self, name: str) -> list[int]:
+        """The process of this name, and those that it was started again as."""
+        again = re.findall(rf"{name} is back after \S+ s, as process (\d+)", self.said())
+        return [self.rows[name].pid, *map(int, again)]
+
     def processes(self) -> set[int]:
         """Of all that it has started, and what these have: its descendants."""
         everybody = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
@@ -84,9 +90,15 @@ class RunningCluster:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
-    def kill(self) -> None:
-        """If a test has left it. What it has started ends by itself."""
+    def end_at_once(self) -> None:
+        """If a test has left it; also one that is ending already."""
+        for _ in range(2):
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(5)
         if self.process.poll() is None:
+            # What it has started ends by itself then.
             self.process.kill()
             self.process.wait()
 

@@ -40,8 +40,7 @@ def three(tmp_path_factory) -> Iterator[RunningCluster]:
     made = RunningCluster(tmp_path_factory.mktemp("cluster") / "said")
     made.wait_until_ready()
     yield made
-    made.end()
-    made.kill()
+    made.end_at_once()
 
 
 @pytest.fixture
@@ -50,7 +49,16 @@ def started(tmp_path) -> Iterator[list[RunningCluster]]:
     made: list[RunningCluster] = []
     yield made
     for each in made:
-        each.kill()
+        each.end_at_once()
+
+
+@pytest.fixture
+def kept() -> Iterator[Path]:
+    """A folder that is not there yet, where whoever runs PostgreSQL for root comes to."""
+    folder = Path(tempfile.mkdtemp(prefix="conduit-kept-"))
+    folder.rmdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def readme() -> list[str]:
@@ -164,19 +172,29 @@ def test_when_a_node_is_killed_the_others_go_on_and_it_comes_back(three):
     node, front = three.rows["node-2"], three.rows["nginx"]
     api = Api(front.where)
     api.create_topic("killed")
-    back = re.compile(r"node-2 is back after \S+ s, as process (\d+)")
-    before = len(back.findall(three.said()))
+    lives = three.lives("node-2")
     with WsClient(f"ws://127.0.0.1:{three.rows['node-1'].port}/ws") as client:
         client.subscribe("killed", ack="auto")
-        pid = int(([str(node.pid), *back.findall(three.said())])[-1])
-        os.kill(pid, signal.SIGKILL)
+        os.kill(lives[-1], signal.SIGKILL)
         until(lambda: not _listens(node.port))
         for number in range(20):
             assert api.publish("killed", number)["seq"] == number + 1
         assert payloads(client.messages(20)) == [*range(20)]
-    until(lambda: len(back.findall(three.said())) > before)
-    assert three.said().count("node-2 has ended (SIGKILL)") == before + 1
+    until(lambda: len(three.lives("node-2")) > len(lives))
+    assert three.said().count("node-2 has ended (SIGKILL)") == len(lives)
     assert Api(node.where).get("/health").json["node_id"] == "node-2"
+
+
+@process
+def test_nginx_that_is_killed_comes_back_without_the_workers_that_it_had(three):
+    lives = three.lives("nginx")
+    workers = {
+        pid for pid in three.processes() if Path(f"/proc/{pid}/comm").read_text() == "nginx\n"
+    }
+    os.kill(lives[-1], signal.SIGKILL)
+    until(lambda: len(three.lives("nginx")) > len(lives))
+    assert not alive(workers)
+    assert Api(three.rows["nginx"].where).get("/health/ready").status == 200
 
 
 def _listens(port: int) -> bool:
@@ -255,12 +273,9 @@ def test_while_it_starts_it_can_be_ended_as_well(tmp_path, started):
 
 
 @process
-def test_what_is_kept_is_there_when_it_is_started_again(tmp_path, started):
-    # Where whoever runs PostgreSQL for root comes to.
-    folder = Path(tempfile.mkdtemp(prefix="conduit-kept-"))
-    folder.rmdir()
+def test_what_is_kept_is_there_when_it_is_started_again(kept, tmp_path, started):
     for number in range(2):
-        made = RunningCluster(tmp_path / f"said-{number}", "--nodes", "1", "--keep", str(folder))
+        made = RunningCluster(tmp_path / f"said-{number}", "--nodes", "1", "--keep", str(kept))
         started.append(made)
         made.wait_until_ready()
         api = Api(made.rows["nginx"].where)
@@ -268,9 +283,8 @@ def test_what_is_kept_is_there_when_it_is_started_again(tmp_path, started):
             api.create_topic("kept")
         assert api.publish("kept", number)["seq"] == number + 1
         assert made.end() == 0
-        assert str(folder) in made.said().splitlines()[-1]
-    assert not [*folder.rglob(".s.PGSQL*"), *folder.rglob("*.pid")]
-    shutil.rmtree(folder)
+        assert str(kept) in made.said().splitlines()[-1]
+    assert not [*kept.rglob(".s.PGSQL*"), *kept.rglob("*.pid")]
 
 
 # Without a process --------------------------------------------------------------------------------------
