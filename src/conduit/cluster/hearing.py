@@ -92,7 +92,7 @@ class Hearing:
             while self._unknown:
                 count = len(self._unknown)
                 try:
-                    await self._broker.news.catch_up()
+                    await self._broker.news.ask()
                 except ConduitError as error:
                     # It is in the log: whoever follows the topic gets it from there.
                     logger.info("new topics of other nodes are learned later: %s", error)
