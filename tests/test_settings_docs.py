@@ -55,7 +55,7 @@ def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
 def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     """As docs/configuration.md has it."""
     text = " ".join(DOCS.read_text().split())
-    assert "`REDIS_URL` is refused" in text
+    assert "`REDIS_URL` is refused without PostgreSQL" in text
     with pytest.raises(ConfigError):
         load_settings({"REDIS_URL": "redis://x"})
     idle = ("INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")

@@ -34,6 +34,8 @@ def warnings(
 ) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
     unused: dict[str, str] = {}
+    if "INTERNAL_SECRET" not in given:
+        unused["REDIS_URL"] = "without INTERNAL_SECRET nodes tell each other nothing"
     if not is_shared:
         unused |= dict.fromkeys(_OF_CLUSTERS, "only nodes on one PostgreSQL speak with each other")
     if not has_auth:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.http import Api
+from tests.support.redis import RedisServer
 from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
@@ -110,6 +111,50 @@ def test_a_topic_that_was_just_made_is_heard_of_with_its_first_message(linked):
             linked.apis[0].create_topic(f"new.t{n}")
             linked.apis[0].publish(f"new.t{n}", n)
         assert sorted(payloads(client.messages(20))) == [*range(20)]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    made = RedisServer()
+    made.start()
+    yield made
+    made.remove()
+
+
+def test_with_redis_nodes_are_told_of_what_they_want_and_receipts_count_all_subscribers(
+    cluster_url, redis
+):
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(
+                running_server(**node(cluster_url, f"n{n}", SECRET), REDIS_URL=redis.url)
+            )
+            for n in range(3)
+        ]
+        found = Cluster(made)
+        until(lambda: found.links_up() == 6)
+        here = found.apis[0]
+        here.create_topic("orders.eu")
+        clients = [stack.enter_context(WsClient(server.ws_url)) for server in made]
+        clients[0].subscribe("orders.eu", ack="auto")
+        clients[1].subscribe("orders.*", ack="auto")
+        until(lambda: here.publish("orders.eu", "first")["subscribers"] == 2)
+        heard = [found.metric(n, "conduit_hint_heard_message_total") for n in (1, 2)]
+        for n in range(50):
+            assert here.publish("orders.eu", n)["subscribers"] == 2
+        frames = []
+        while len(frames) < 50:
+            frames += [each for each in clients[1].messages(1) if each["payload"] != "first"]
+        assert payloads(frames) == [*range(50)]
+        after = [found.metric(n, "conduit_hint_heard_message_total") for n in (1, 2)]
+        assert [b - a for a, b in zip(heard, after, strict=True)] == [50, 0]
+        # Without Redis all are told again, and publishing goes on.
+        redis.kill()
+        for n in range(50, 100):
+            here.publish("orders.eu", n)
+        assert payloads(clients[1].messages(50)) == [*range(50, 100)]
+        redis.start()
+        until(lambda: here.publish("orders.eu", "last")["subscribers"] == 2)
 
 
 def test_a_link_that_is_lost_is_made_again_and_nothing_is_missed_meanwhile(linked):

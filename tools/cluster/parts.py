@@ -19,7 +19,7 @@ from tools.cluster.program import ENVIRONMENT, Program, as_user
 
 HOST = "127.0.0.1"
 # REDIS_URL is for the nodes, as soon as they take it.
-WITH_REDIS = False
+WITH_REDIS = True
 # The superuser of the databases; nodes are one that owns theirs, and nothing more.
 ADMIN = "postgres"
 ANSWER_WITHIN_S = 1.0

@@ -1,8 +1,8 @@
 """What this node and the others say to each other, over links: of messages that were stored.
 
 Who there is to speak with is told by the leases (membership.py); a link that is up makes a node one of those
-that are told. All of it only makes things earlier: without links each node finds what others store in the
-log.
+that are told, of all, or if there is a registry (Redis) of what they want. All of it only makes things
+earlier: without links each node finds what others store in the log.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.registry.registry import Registry
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
 from conduit.storage.nodes import NodeRecord
@@ -25,23 +26,35 @@ class Exchange:
     links are for, and who watches them and the leases."""
 
     def __init__(
-        self, broker: Broker, own: Identity, secrets: Sequence[str], hearing: Hearing
+        self,
+        broker: Broker,
+        own: Identity,
+        secrets: Sequence[str],
+        hearing: Hearing,
+        registry: Registry | None = None,
     ) -> None:
+        """`registry` knows which nodes want what; without it all are told everything."""
         self._broker = broker
+        self.registry = registry
         self._hearing = hearing
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
         self.links = Links(own, secrets, self, self, broker.turn)
-        self.telling = Telling(broker.turn, everybody(self._everybody), self.links)
+        interest = everybody(self._everybody) if registry is None else registry.by_name
+        self.telling = Telling(broker.turn, interest, self.links)
 
-    def start(self) -> None:
-        """Begin to link, and to tell others of what is committed here."""
+    async def start(self) -> None:
+        """Begin to link, and to tell others of what is committed here. Waits for nobody."""
         self.links.start()
+        if self.registry is not None:
+            await self.registry.start()
         self._broker.tell_others(self.telling.forward)
 
     async def stop(self) -> None:
         """Tell nobody any more, and end the links."""
         self._broker.tell_others(None)
+        if self.registry is not None:
+            await self.registry.close()
         await self.links.stop()
 
     def _everybody(self) -> Mapping[str, int]:
@@ -52,6 +65,8 @@ class Exchange:
     def nodes_changed(self, live: Sequence[NodeRecord]) -> None:
         """See `tenure.Watcher.nodes_changed`."""
         self.links.set_live(live)
+        if self.registry is not None:
+            self.registry.nodes_changed(live)
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""

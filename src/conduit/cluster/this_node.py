@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import uuid_utils
@@ -40,7 +40,7 @@ class ThisNode:
         """Its lease, and the others; None: it has its log for itself, and needs none."""
         self.is_settled = True
         """Whether it has its name: False from `share` on, until nobody else who lives has it."""
-        self.on_settled: Callable[[Membership], None] = lambda _membership: None
+        self.on_settled: Callable[[Membership], Awaitable[None]] | None = None
         """Called when it has its name, which it keeps."""
 
     @property
@@ -69,7 +69,8 @@ class ThisNode:
         assert self.membership is not None
         await self.membership.start()
         self.is_settled = True
-        self.on_settled(self.membership)
+        if self.on_settled is not None:
+            await self.on_settled(self.membership)
         raise await self.membership.failed
 
     async def close(self) -> None:

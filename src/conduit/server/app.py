@@ -87,7 +87,7 @@ async def _serve(settings: Settings, files: Files) -> None:
         await broker.start()
         if broker.store.nodes is not None:
             node.share(broker.store.nodes)
-            ends.push_async_callback(link_others(context, node, settings.internal_secrets))
+            ends.push_async_callback(await link_others(context, node, settings))
             ends.push_async_callback(node.close)
             # Before the lease is given up: others go on where the progress is.
             ends.push_async_callback(broker.finish)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid4
 
 from conduit import node_address
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.membership import Membership
+from conduit.cluster.registry.registry import Registry
+from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
+from conduit.core.members import Member
 from conduit.server.context import Context
 from conduit.server.serving import Server
 from conduit.settings import Settings
+
+# The fact of the store by which a registry tells clusters apart.
+CLUSTER_ID = "cluster"
 
 logger = logging.getLogger(__name__)
 
@@ -28,20 +35,40 @@ def make_node(settings: Settings, port: int, wall_ms: int) -> ThisNode:
     return ThisNode(settings.node_id, address, wall_ms, other_name=other_name)
 
 
-def link_others(
-    context: Context, node: ThisNode, secrets: Sequence[str]
+async def link_others(
+    context: Context, node: ThisNode, settings: Settings
 ) -> Callable[[], Awaitable[None]]:
     """Have this node hear of what others store; and link with them as soon as it has its name, if the cluster
-    has a secret. Returns what ends that."""
+    has a secret. Returns what ends that. Raises StoreUnavailable."""
     hearing = context.hearing = Hearing(context.broker)
+    secrets = settings.internal_secrets
+    subscribers = Subscribers()
+    cluster_id = ""
+    if secrets and settings.redis_url is not None:
+        # All nodes of a log have the same, and no others: several clusters may use one Redis.
+        id_ = await context.broker.store.first_fact(CLUSTER_ID, uuid4().bytes)
+        cluster_id = str(UUID(bytes=id_))
+        context.broker.router.on_count = subscribers.changed
 
-    def begin(membership: Membership) -> None:
-        own = Identity(membership.node.name, membership.node.incarnation)
-        exchange = context.exchange = Exchange(context.broker, own, secrets, hearing)
-        exchange.start()
+    async def begin(membership: Membership) -> None:
+        own = membership.node
+        registry = None
+        if settings.redis_url is not None:
+            member = Member(
+                name=own.name,
+                incarnation=own.incarnation,
+                address=own.address,
+                version=own.version,
+                since_ms=context.broker.clock.wall_ms(),
+            )
+            registry = Registry(settings.redis_url.get_secret_value(), cluster_id, member)
+            subscribers.begin(registry.set_interest)
+        identity = Identity(own.name, own.incarnation)
+        exchange = Exchange(context.broker, identity, secrets, hearing, registry)
+        context.exchange, context.links = exchange, exchange.links
+        await exchange.start()
         membership.watch(exchange)
         exchange.nodes_changed(membership.live)
-        context.links = exchange.links
 
     async def end() -> None:
         context.links = None

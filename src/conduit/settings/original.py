@@ -66,7 +66,11 @@ class Original(Group):
         alias="DATABASE_URL_FILE",
     )
     redis_url: SecretStr | None = Field(
-        None, description="Refused: a cluster is not in this version.", alias="REDIS_URL"
+        None,
+        description="Where nodes say which topics they want, so that others tell them of no more: `redis://` "
+        "or `rediss://` with user, password, host, port and database, or `unix://`. For nodes on one "
+        "PostgreSQL that have an `INTERNAL_SECRET`.",
+        alias="REDIS_URL",
     )
     enable_auth: bool = Field(
         False,
@@ -115,9 +119,14 @@ class Original(Group):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_cluster(cls, url: SecretStr) -> None:
+    def _known_registry(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
         redis_url.check(url.get_secret_value())
-        raise ValueError("is set, but a cluster is not in this version; unset it")
+        database = info.data.get("database_url")
+        if database is None or not database.get_secret_value().startswith(store_url.POSTGRES):
+            raise ValueError(
+                "is for nodes that share a log, which needs PostgreSQL: set DATABASE_URL to that, or unset it"
+            )
+        return url
 
     @field_validator("default_api_key")
     @classmethod
