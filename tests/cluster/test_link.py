@@ -27,6 +27,7 @@ from conduit.cluster.outgoing import CHANNELS_HIGH_BYTES, HINTS_MAX_BYTES, QUEUE
 from tests.cluster.kit import Conversation, Node, linked, meet, nodes, until
 from tests.cluster.stranger import NEW, OLD, acceptor, peer
 from tests.server.port import publish
+from tests.support.wait import DEADLINE_S
 
 BROKEN = [
     b"",
@@ -203,7 +204,7 @@ async def test_for_who_does_not_read_hints_are_dropped_and_memory_is_bounded():
 
 
 async def test_for_who_does_not_read_channels_hold_back():
-    async with nodes("a") as (a,), peer(a, max_queue=1) as other:
+    async with nodes("a") as (a,), peer(a, max_queue=1) as other, asyncio.timeout(DEADLINE_S):
         await stuck(a)
         link = a.links.to("old")
         ours = []
@@ -226,7 +227,7 @@ async def test_for_who_does_not_read_channels_hold_back():
 
 
 async def test_who_does_not_take_what_may_not_be_dropped_loses_the_link():
-    async with nodes("a") as (a,), peer(a, max_queue=1) as _:
+    async with nodes("a") as (a,), peer(a, max_queue=1) as _, asyncio.timeout(DEADLINE_S):
         await stuck(a)
         link = a.links.to("old")
         largest = 0
@@ -243,7 +244,7 @@ async def test_who_does_not_take_what_may_not_be_dropped_loses_the_link():
 
 async def test_who_does_not_answer_a_ping_is_gone_after_three_seconds():
     loop = asyncio.get_running_loop()
-    async with nodes("a") as (a,), peer(a) as other:
+    async with nodes("a") as (a,), peer(a) as other, asyncio.timeout(DEADLINE_S):
         began = loop.time()
         while a.links.to("old") is not None:
             # It is not silent: it only does not read.
