@@ -11,7 +11,8 @@ import uvicorn
 from websockets.exceptions import ConnectionClosed
 
 from conduit.cluster.links.frames import MESSAGE_MAX_BYTES, Hint, encode, message
-from conduit.cluster.links.handshake import HANDSHAKE_TIMEOUT_S, Identity
+from conduit.cluster.links.handshake import HANDSHAKE_TIMEOUT_S, NONCE_BYTES, Dialer, Identity
+from conduit.cluster.links.proofs import Secrets
 from conduit.errors import ConduitError, Conflict
 from conduit.server import context
 from conduit.server.doors import operators_door
@@ -22,8 +23,8 @@ from conduit.server.rest.api import create_api
 from conduit.tenancy.registry import Registry
 from tests.cluster.links.kit import SECRET, Live, linked, meet, nodes, until
 from tests.cluster.links.stranger import OLD, peer, stranger
-from tests.server.peer import ANSWER, REQUEST
-from tests.server.port import open_port, publish, request
+from tests.server.peer import ANSWER, BINARY, REQUEST, TEXT, frame
+from tests.server.port import Client, open_port, publish, request
 from tests.tenancy.registered import HandClock
 
 PATH = "/internal/link"
@@ -156,6 +157,41 @@ async def test_whoever_speaks_before_it_is_welcomed_gets_no_link():
             await asyncio.gather(other.send(proof), other.send(message([])))
             assert (await other.closed())[0] == 1002
         assert a.recorder.events == []
+
+
+async def raw_proof(node) -> tuple[Client, bytes]:
+    """A connection whose proof is accepted next, and that proof as a frame."""
+    node.links.set_live([Live(OLD.name, OLD.incarnation, "x:1")])
+    dialer = Dialer(Secrets([SECRET]), OLD, node.own, 1, bytes(NONCE_BYTES), 0.0)
+    client = await node.port.connect()
+    await client.send(UPGRADE + frame(BINARY, dialer.begin()))
+    await client.reader.readexactly(len(ANSWER))
+    head = await client.reader.readexactly(2)
+    challenge = await client.reader.readexactly(head[1])
+    return client, frame(BINARY, dialer.receive(challenge))
+
+
+async def test_a_part_of_a_frame_behind_the_proof_is_too_much_as_well():
+    async with nodes("a") as (a,):
+        client, proof = await raw_proof(a)
+        await client.send(proof + frame(BINARY, bytes(1_000))[:500])
+        # It is told why, and closed.
+        told = await client.reader.readexactly(2)
+        assert b"more came behind the proof" in await client.reader.readexactly(told[1])
+        assert await client.reader.readexactly(4) == b"\x88\x11\x03\xea"
+        assert a.recorder.events == []
+
+
+async def test_a_link_is_none_any_more_when_its_socket_can_carry_nothing():
+    """Although the other side does not answer that it is closed."""
+    async with nodes("a") as (a,):
+        client, proof = await raw_proof(a)
+        await client.send(proof)
+        await until(lambda: a.links.to("old"))
+        await client.send(frame(TEXT, b"text"))
+        await until(lambda: a.recorder.whys)
+        assert a.recorder.whys == ["nodes speak in binary frames"]
+        await until(lambda: not a.links._links)
 
 
 async def test_a_wrong_secret_is_told_and_closed_with_its_code():

@@ -119,6 +119,7 @@ async def acceptor(
         await connection.send(side.welcome())
         await behave(connection)
 
-    async with serve(accept, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+    options = {"compression": None, "ping_interval": None, "max_queue": 1, "max_size": None}
+    async with serve(accept, "127.0.0.1", 0, **options) as server:
         host, port = server.sockets[0].getsockname()[:2]
         yield Live(own.name, own.incarnation, f"{host}:{port}")

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import random
+from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -19,6 +21,7 @@ from conduit.cluster.links.frames import (
     Pong,
     Reply,
     Request,
+    decode,
     encode,
     message,
 )
@@ -27,6 +30,7 @@ from conduit.cluster.links.outgoing import CHANNELS_HIGH_BYTES, HINTS_MAX_BYTES,
 from tests.cluster.links.kit import Conversation, Node, linked, meet, nodes, until
 from tests.cluster.links.stranger import NEW, OLD, acceptor, peer
 from tests.server.port import publish
+from tests.support.wait import DEADLINE_S
 
 BROKEN = [
     b"",
@@ -183,12 +187,15 @@ async def test_a_bug_in_the_service_costs_a_hint_and_not_the_link(caplog):
 # Who does not read, or does not answer -------------------------------------------------------------
 
 
-async def stuck(node: Node) -> None:
-    """Fill the socket until it takes no more."""
-    link = node.links.to("old")
-    while link._wire.is_writable:
-        link.send_hint(encode(Hint(bytes(100_000))))
+async def stuck(node: Node, name: str = "old") -> int:
+    """Fill the socket until it takes no more, and the line a little; returns how many hints that took."""
+    link = node.links.to(name)
+    count = 0
+    while link._wire.is_writable or len(link._outgoing) < 10:
+        assert link.send_hint(encode(Hint(bytes(100_000))))
+        count += 1
         await asyncio.sleep(0)
+    return count
 
 
 async def test_for_who_does_not_read_hints_are_dropped_and_memory_is_bounded():
@@ -203,7 +210,7 @@ async def test_for_who_does_not_read_hints_are_dropped_and_memory_is_bounded():
 
 
 async def test_for_who_does_not_read_channels_hold_back():
-    async with nodes("a") as (a,), peer(a, max_queue=1) as other:
+    async with nodes("a") as (a,), peer(a, max_queue=1) as other, asyncio.timeout(DEADLINE_S):
         await stuck(a)
         link = a.links.to("old")
         ours = []
@@ -226,7 +233,7 @@ async def test_for_who_does_not_read_channels_hold_back():
 
 
 async def test_who_does_not_take_what_may_not_be_dropped_loses_the_link():
-    async with nodes("a") as (a,), peer(a, max_queue=1) as _:
+    async with nodes("a") as (a,), peer(a, max_queue=1) as _, asyncio.timeout(DEADLINE_S):
         await stuck(a)
         link = a.links.to("old")
         largest = 0
@@ -243,7 +250,7 @@ async def test_who_does_not_take_what_may_not_be_dropped_loses_the_link():
 
 async def test_who_does_not_answer_a_ping_is_gone_after_three_seconds():
     loop = asyncio.get_running_loop()
-    async with nodes("a") as (a,), peer(a) as other:
+    async with nodes("a") as (a,), peer(a) as other, asyncio.timeout(DEADLINE_S):
         began = loop.time()
         while a.links.to("old") is not None:
             # It is not silent: it only does not read.
@@ -298,16 +305,65 @@ async def test_of_many_pings_that_wait_the_last_one_is_answered():
             heard = await other.hear()
 
 
-async def test_what_comes_is_handled_in_turns_of_the_loop(monkeypatch):
-    """A service that takes long is not called for all that has come at once."""
+async def test_of_what_has_come_a_turn_of_the_loop_handles_as_much_as_it_has_time_for(monkeypatch):
     monkeypatch.setattr(links_module, "TURN_MAX_S", 0.0)
-    async with nodes("a", "b") as (a, b):
-        meet(a, b)
-        await linked(a, b)
-        for one, other in ((a, b), (b, a)):
-            for _ in range(15):
-                assert one.links.send_hint([other.own.name], bytes(200_000))
-            await until(lambda other=other: len(other.recorder.hints) == 15)
+    turn_count, turns = 0, []
+    loop = asyncio.get_running_loop()
+
+    def next_turn():
+        nonlocal turn_count
+        turn_count += 1
+        loop.call_soon(next_turn)
+
+    async def behave(connection):
+        await connection.recv()
+        for _ in range(60):
+            await connection.send(message([encode(Hint(bytes(60_000)))]))
+        await connection.wait_closed()
+
+    async with nodes("a") as (a,), acceptor(NEW, behave) as live:
+        a.recorder.on_hint = lambda *_: turns.append(turn_count)
+        next_turn()
+        a.links.set_live([live])
+        await until(lambda: len(turns) == 60)
+        assert max(Counter(turns).values()) <= 4
+
+
+async def hears_all(receive, say, count: int) -> None:
+    """Read so many hints, and answer pings."""
+    while count:
+        for each in decode(await receive()):
+            count -= isinstance(each, Hint)
+            if isinstance(each, Ping):
+                await say(message([encode(Pong(each.number))]))
+
+
+@pytest.mark.parametrize("is_dialer", [False, True])
+async def test_what_waits_is_written_as_soon_as_the_socket_takes_more(monkeypatch, is_dialer):
+    """And not with the next ping."""
+    monkeypatch.setattr("conduit.cluster.links.liveness.PING_INTERVAL_S", 1_000.0)
+    counts: asyncio.Queue[int] = asyncio.Queue()
+    heard = asyncio.Event()
+
+    async def behave(connection):
+        await hears_all(connection.recv, connection.send, await counts.get())
+        heard.set()
+        await connection.wait_closed()
+
+    async with nodes("a") as (a,), AsyncExitStack() as stack:
+        if is_dialer:
+            a.links.set_live([await stack.enter_async_context(acceptor(NEW, behave))])
+            await until(lambda: a.links.to("new"))
+            await until(lambda: not a.links.to("new")._outgoing)
+            count = await stuck(a, "new")
+            counts.put_nowait(count)
+            async with asyncio.timeout(2.5):
+                await heard.wait()
+        else:
+            other = await stack.enter_async_context(peer(a, max_queue=1))
+            count = await stuck(a)
+            async with asyncio.timeout(2.5):
+                await hears_all(other.receive, other.send, count)
 
 
 async def test_the_other_side_is_told_why():

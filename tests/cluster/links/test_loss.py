@@ -144,7 +144,7 @@ async def test_a_killed_node_is_missed_at_once_and_linked_again_when_it_is_back_
 @pytest.mark.timeout(120)
 async def test_a_stopped_node_is_missed_after_three_seconds_and_linked_again_when_it_goes_on():
     loop = asyncio.get_running_loop()
-    async with nodes("a") as (a,), other("b") as b:
+    async with nodes("a") as (a,), other("b") as b, asyncio.timeout(2 * DEADLINE_S):
         introduce(a, b)
         await has_link(a)
         link = a.link_to_name("b")
@@ -225,7 +225,11 @@ async def test_a_network_that_stalls_costs_the_link_and_it_comes_back(stalled):
 
 @pytest.mark.timeout(120)
 async def test_a_slow_network_loses_hints_and_not_the_link():
-    async with nodes("a", "b") as (a, b), proxy_to(b.live.address) as proxy:
+    async with (
+        nodes("a", "b") as (a, b),
+        proxy_to(b.live.address) as proxy,
+        asyncio.timeout(2 * DEADLINE_S),
+    ):
         await through_a_proxy(a, b, proxy.address)
         proxy.max_bytes_per_s = 1_000_000.0
         pinged = a.links.counts.round_trip.count

@@ -33,15 +33,25 @@ PATH = "/internal/link"
 # The socket wants no more above the first, and more again below the second.
 WRITE_HIGH_BYTES = 131_072
 WRITE_LOW_BYTES = 32_768
+# Of one read.
 READ_BUFFER_BYTES = 65_536
 
 # By name, as picows' stubs lack it; tests/server/test_picows.py holds what is relied on.
-_Protocol: Any = vars(picows.picows)["WSProtocol"]
+_WSProtocol: Any = vars(picows.picows)["WSProtocol"]
 
 Opened = Callable[[Proved, Wire], Receiver]
 """Begins the link; raises ConduitError if there shall be none."""
 
 logger = logging.getLogger(__name__)
+
+
+def _get_buffer(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:
+    """picows' own buffer grows whenever one read fills it, to megabytes, which it handles in one turn."""
+    room: memoryview = _WSProtocol.get_buffer(protocol, size_hint)
+    return room[:READ_BUFFER_BYTES]
+
+
+_Protocol: Any = type("DialedProtocol", (_WSProtocol,), {"get_buffer": _get_buffer})
 
 
 class DialedWire(WSListener):
