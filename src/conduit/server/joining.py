@@ -17,6 +17,7 @@ from conduit.cluster.registry.registry import Registry
 from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
+from conduit.errors import ConduitError
 from conduit.server.context import Context
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -102,6 +103,9 @@ async def serve_as(node: ThisNode, server: Server, listener: socket.socket) -> N
 
 def _ended(joined: asyncio.Task[None], server: Server) -> None:
     """The node is none of them any more: unless that is because it stops, it has to."""
-    if not joined.cancelled():
-        logger.error("this process must end: %s", joined.exception())
-        server.stop("without a name")
+    if joined.cancelled():
+        return
+    error = joined.exception()
+    trace = None if isinstance(error, ConduitError) else error
+    logger.error("this process must end: %s", error, exc_info=trace)
+    server.stop("without a name")
