@@ -2,12 +2,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-import uvloop
 
 from conduit.server.intake import Intake
 from tests.autobahn.echo_server import Upgrade
 from tests.server.peer import Peer, Recorder, happens
 from tests.server.ticking import Ticking
+from tests.support.loops import new_loop
 
 
 class SteadyUpgrade(Upgrade):
@@ -21,7 +21,7 @@ Connect = Callable[[bytes], Awaitable[Peer]]
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     # The server runs on uvloop, whose transports differ from asyncio's in flow control.
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": new_loop}
 
 
 @pytest.fixture

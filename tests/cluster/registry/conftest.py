@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
-import uvloop
 
 from tests.support import redis
+from tests.support.loops import new_loop
 from tests.support.redis import RedisServer
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     # As the server.
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": new_loop}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
