@@ -62,6 +62,25 @@ def test_a_node_is_shown_with_what_it_says_of_itself() -> None:
     assert "messages/s     -\n" in result.stdout
 
 
+def test_the_links_of_a_node_are_a_table_below_it() -> None:
+    up = {"id": "east-1", "state": "up", "for_s": 7_500.0, "round_trip_s": 0.00041}
+    lost = {"id": "west-1", "state": "dialing", "for_s": 4.2, "round_trip_s": None}
+    links = [
+        up | {"queue_bytes": 2_048, "last_error": None},
+        lost | {"queue_bytes": 0, "last_error": "refused"},
+    ]
+    node = THIS | {"links": links}
+    result, _ = ok({"GET /api/nodes/east-2": node}, "node", "get", "east-2", "-o", "table")
+    assert result.stdout.splitlines()[-4:] == [
+        "",
+        "LINK TO  STATE    FOR    ROUND TRIP  QUEUED   LAST ERROR",
+        "east-1   up       2h05m  0.4 ms      2.0 KiB  -",
+        "west-1   dialing  4.2s   -           0 B      refused",
+    ]
+    result, _ = ok({"GET /api/nodes/east-2": node}, "node", "get", "east-2")
+    assert json.loads(result.stdout) == node
+
+
 def test_a_node_that_is_not_known_has_an_exit_code_and_a_hint() -> None:
     refusal = (404, {"code": "node_not_found", "detail": "no"})
     result, _ = run({"GET /api/nodes/x": refusal}, "node", "get", "x")

@@ -8,13 +8,13 @@ import click
 
 from conduit.cli.completion import nodes
 from conduit.cli.groups import Group
-from conduit.cli.output import Columns, show_all, show_one, with_output
+from conduit.cli.output import Columns, pick, show_all, show_one, size_text, with_output
 from conduit.cli.server import Server
 from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
-    from conduit.client import Node
+    from conduit.client import Node, NodeLink
 
 # Older than that nobody reads tenths of a second.
 EXACT_MAX_S = 60.0
@@ -44,12 +44,15 @@ def ls(limit: int, output: str | None, server: Server) -> None:
 @with_output()
 @with_server
 def get(node_id: str, output: str | None, server: Server) -> None:
-    """Show one node. What it does now only it can say itself: ask that server."""
-    show_one(call(server, lambda client: client.nodes.get(node_id)), _FIELDS, output)
+    """Show one node. What it does now, and its links, only it can say itself: ask that server."""
+    found = call(server, lambda client: client.nodes.get(node_id))
+    show_one(found, _FIELDS, output)
+    if found.links and pick(output, piped="json") == "table":
+        click.echo()
+        show_all(found.links, _LINKS, "table")
 
 
-def _age(node: Node) -> str | None:
-    age_s = node.lease_age_s
+def _age(age_s: float | None) -> str | None:
     if age_s is None:
         return None
     if age_s < EXACT_MAX_S:
@@ -59,11 +62,15 @@ def _age(node: Node) -> str | None:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
 
 
+def _round_trip(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
 _COLUMNS: Columns[Node] = {
     "THIS": lambda node: "*" if node.is_this else None,
     "ID": lambda node: node.id,
     "STATE": lambda node: node.state,
-    "RENEWED": _age,
+    "RENEWED": lambda node: _age(node.lease_age_s),
     "ADDRESS": lambda node: node.address,
     "VERSION": lambda node: node.version,
 }
@@ -72,7 +79,7 @@ _FIELDS: Columns[Node] = {
     "id": lambda node: node.id,
     "incarnation": lambda node: node.incarnation,
     "state": lambda node: node.state,
-    "renewed": _age,
+    "renewed": lambda node: _age(node.lease_age_s),
     "address": lambda node: node.address,
     "version": lambda node: node.version,
     "started": lambda node: node.started_at,
@@ -81,4 +88,13 @@ _FIELDS: Columns[Node] = {
     "subscriptions": lambda node: node.owned_subscriptions,
     "messages/s": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "deliveries/s": lambda node: None if node.rates is None else node.rates.deliveries_per_sec,
+}
+
+_LINKS: Columns[NodeLink] = {
+    "LINK TO": lambda link: link.id,
+    "STATE": lambda link: link.state,
+    "FOR": lambda link: _age(link.for_s),
+    "ROUND TRIP": lambda link: _round_trip(link.round_trip_s),
+    "QUEUED": lambda link: size_text(link.queue_bytes),
+    "LAST ERROR": lambda link: link.last_error,
 }

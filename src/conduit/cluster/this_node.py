@@ -8,12 +8,10 @@ from typing import NoReturn
 import uuid_utils
 
 from conduit import __version__
+from conduit.cluster.links.handshake import VERSIONS
 from conduit.cluster.membership import Membership
 from conduit.cluster.roster import NodeView
 from conduit.storage.nodes import Node, NodeStore
-
-# Of what nodes say to each other.
-PROTOCOL = 1
 
 
 class ThisNode:
@@ -32,7 +30,7 @@ class ThisNode:
             incarnation=str(uuid_utils.uuid7()),
             address=address,
             version=__version__,
-            protocol=PROTOCOL,
+            protocol=VERSIONS[-1],
         )
         self._started_at_ms = started_at_ms
         self._other_name = other_name
