@@ -18,7 +18,8 @@ from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.allowances import Allowances, Usage
-from conduit.broker.attach.connection import Connection, Peer, Room
+from conduit.broker.attach.connection import Connection
+from conduit.broker.attach.room import Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -101,6 +102,7 @@ class Broker:
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
+        self.ownership = self._owned.ownership
         self._company = Company(store)
         self.news = News(store, self.topics, self._owned, self._company)
         self.topics.catch_up = self._owned.catch_up = self.news.learn
@@ -212,6 +214,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        await self.ownership.end()
         self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):
