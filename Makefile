@@ -6,6 +6,9 @@ DATABASE_URL ?= sqlite:///data/conduit.db
 # Tests that run at a time under `make test`, each worker with servers of its own. Most wait more than they
 # compute, so that there may be more of them than cores.
 WORKERS ?= 4
+# Of `make cluster`: how many nodes, and a folder for its data, to start it again with them.
+NODES ?= 3
+KEEP ?=
 # How often `make crash` kills the server; `make test` kills it a few times.
 KILLS ?= 50
 # How often `make faults` brings each fault about; the disk fills up once.
@@ -32,7 +35,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-lowest services test-fast lint format types crash faults fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help setup run cluster test test-lowest services test-fast lint format types crash faults fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -44,6 +47,16 @@ run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLit
 	@mkdir -p -m 700 data
 	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
+cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and Redis, on this machine; KEEP=DIR keeps its data
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null && \
+		{ command -v redis-server || command -v valkey-server; } >/dev/null && \
+		PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || \
+		{ echo 'make: a cluster is nodes, PostgreSQL, Redis and nginx: apt-get installs them on this machine, once'; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+			--no-install-recommends postgresql redis-server nginx-light; } || \
+		{ echo 'a cluster needs postgresql, redis-server and nginx-light: as root, make cluster' >&2; exit 1; }
+	@exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)')
+
 test: lint types services ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -53,13 +66,16 @@ test-fast: setup ## the tests that start no process, so no server and no databas
 test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each dependency that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
 
-services: ## the programs that tests start: PostgreSQL, PgBouncer, Chromium
+services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \
+		command -v redis-server >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null && \
 		{ command -v chromium || command -v google-chrome; } >/dev/null || \
-		{ echo 'make: the tests start PostgreSQL, PgBouncer and Chromium: apt-get installs them on this machine, once'; \
+		{ echo 'make: the tests start PostgreSQL, PgBouncer, Redis, nginx and Chromium: apt-get installs them on this machine, once'; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-			--no-install-recommends postgresql pgbouncer chromium; } || \
-		{ echo 'the tests need postgresql, pgbouncer and chromium: as root, make services' >&2; exit 1; }
+			--no-install-recommends postgresql pgbouncer redis-server nginx-light chromium && \
+		{ ! apt-cache show valkey-server >/dev/null 2>&1 || DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --yes --no-install-recommends valkey-server || true; }; } || \
+		{ echo 'the tests need postgresql, pgbouncer, redis-server, nginx-light and chromium: as root, make services' >&2; exit 1; }
 
 lint: setup ## style, format, layers
 	$(BIN)/ruff check

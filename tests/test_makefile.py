@@ -28,7 +28,7 @@ def recipe(target: str, tmp_path: Path) -> list[str]:
 INSTALLS = re.compile(r"-m pip .* install |apt-get .*install --?[a-z]")
 
 
-@pytest.mark.parametrize("target", ["run", "test", "test-lowest", "bench"])
+@pytest.mark.parametrize("target", ["run", "cluster", "test", "test-lowest", "bench"])
 def test_what_is_to_be_installed_is_said_before_it_is(target: str, tmp_path: Path) -> None:
     said = "nothing"
     installed_count = 0

@@ -116,10 +116,17 @@ def test_all_problems_are_reported_at_once_each_naming_its_variable():
         ("REDIS_URL", "redis://host:6379"),
     ],
 )
-def test_what_this_version_cannot_do_is_refused(name, value):
+def test_what_does_not_go_together_is_refused(name, value):
     (sentence,) = problems(**{name: value})
     assert sentence.startswith(name)
-    assert "not in this version" in sentence
+    assert "needs PostgreSQL" in sentence
+
+
+def test_redis_is_for_nodes_on_one_postgresql_that_have_a_secret():
+    given = {"REDIS_URL": "redis://h:6379", "DATABASE_URL": "postgresql://h/conduit"}
+    (warning,) = load_settings(given).warnings
+    assert warning.startswith("REDIS_URL has no effect")
+    assert load_settings(given | {"INTERNAL_SECRET": SECRET}).warnings == ()
 
 
 @pytest.mark.parametrize(("text", "is_on"), [("false", False), ("true", True), ("1", True)])
@@ -158,11 +165,15 @@ def test_a_provider_of_whom_nobody_is_asked_for_a_token_is_warned_about():
     assert load_settings(provider | {"ENABLE_AUTH": "true"}).warnings == ()
 
 
+def test_the_secret_of_nodes_has_an_effect_where_nodes_share_a_log():
+    given = {"INTERNAL_SECRET": SECRET, "DATABASE_URL": "postgresql://localhost/conduit"}
+    assert load_settings(given).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("DEFAULT_API_KEY", SECRET),
-        ("NODE_ADDR", "server-1:8080"),
         ("INTERNAL_SECRET", SECRET),
     ],
 )
@@ -170,6 +181,12 @@ def test_what_has_no_effect_is_warned_about(name, value):
     (warning,) = load_settings({name: value}).warnings
     assert warning.startswith(f"{name} has no effect")
     assert value not in warning
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", ".", "..", "é", "x" * 256])
+def test_a_node_that_could_not_be_asked_for_by_its_name_is_refused(name):
+    (problem,) = problems(NODE_ID=name)
+    assert problem.startswith("NODE_ID must be 1–255 printable ASCII characters without")
 
 
 def test_whether_the_name_of_the_node_was_chosen_is_known():

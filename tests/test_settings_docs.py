@@ -55,14 +55,12 @@ def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
 def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     """As docs/configuration.md has it."""
     text = " ".join(DOCS.read_text().split())
-    assert "`REDIS_URL` is refused" in text
+    assert "`REDIS_URL` is refused without PostgreSQL" in text
     with pytest.raises(ConfigError):
         load_settings({"REDIS_URL": "redis://x"})
-    idle = ("NODE_ADDR", "INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-    assert (
-        "`NODE_ADDR` and `INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
-    )
+    idle = ("INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
+    assert "`INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
     others = {"CONDUIT_JWT_ISSUER": "x", "CONDUIT_JWT_AUDIENCE": "x"}
-    given = dict.fromkeys(idle, "https://id.example/x") | {"NODE_ADDR": "server-1:8080"}
+    given = dict.fromkeys(idle, "https://id.example/x")
     said = load_settings(given | others).warnings
     assert [line.split()[0] for line in said] == list(idle)

@@ -80,7 +80,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raise ConfigError(meant + problems) from None
     if meant:
         raise ConfigError(meant)
-    said = variables.warnings(given, fields, has_auth=settings.enable_auth)
+    said = variables.warnings(
+        given, fields, has_auth=settings.enable_auth, is_shared=bool(settings.postgres_urls)
+    )
     return settings.model_copy(update={"warnings": said})
 
 

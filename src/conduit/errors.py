@@ -11,6 +11,7 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 ├─ Unavailable               try again later; `retry_after_s` says when
 │  ├─ RateLimited            a rate with a name was reached: `limit` says which
 │  ├─ StoreUnavailable       the store cannot be read or written now; nothing was changed
+│  ├─ RegistryUnavailable    Redis cannot be used now; nodes go on without it
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
 │  ├─ OwnedElsewhere         another node runs the subscription: `owner` says which
 │  └─ Overloaded             a bounded queue is full
@@ -141,6 +142,16 @@ class StoreUnavailable(Unavailable):
     def told(self) -> str:
         """Without the place."""
         return self.detail.removeprefix(f"{self.place}: ")
+
+
+class RegistryUnavailable(Unavailable):
+    """Redis cannot be used now. Nobody waits for it: no peer ever sees this. `trouble` is a word for what it
+    is, `mend` says what an operator can do."""
+
+    def __init__(self, detail: str, *, trouble: str, mend: str) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+        self.mend = mend
 
 
 class OutcomeUnknown(Unavailable):

@@ -24,6 +24,8 @@ _PATTERN = re.compile(rf"(?:(?:{_TOKEN}|\*)\.)*(?:{_TOKEN}|\*|>)")
 _ID = re.compile(r"[0-9a-f-]{36}")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9_.-]+")
+# All that ASCII can print, but what divides a path: neither `.` nor `..`, and no slash.
+_NODE = re.compile(r"\.{0,2}[!-,0-~-][!-.0-~]*|\.{3}[!-.0-~]*")
 # The steps of a path that mean "here" and "one up" (RFC 3986 §5.2.4).
 DOT_SEGMENTS = frozenset({".", ".."})
 
@@ -57,6 +59,7 @@ TEXT_SCHEMA = {**_schema(r"[^\u0000]*", NAME_LENGTH_MAX, "web.user-42"), "minLen
 TENANT_SCHEMA = _schema(_TENANT.pattern, 63, "acme")
 # Of an API key.
 KEY_ID_SCHEMA = {**_schema(r"[0-9A-Za-z]{8}", 8, "a1B2c3D4"), "minLength": 8}
+NODE_SCHEMA = _schema(_NODE.pattern, NAME_LENGTH_MAX, "node-1")
 KEY_SCHEMA = _schema(r"[^\u0000]+", KEY_MAX_CHARS, "order-42")
 ID_SCHEMA = {
     **_schema(_ID.pattern, 36, "0190a0a0-5bf7-7c3e-8a4e-2f1d3c4b5a69"),
@@ -127,6 +130,11 @@ def check_tenant(name: str, field: str = "name") -> str:
             field=field,
         )
     return name
+
+
+def is_node(name: str) -> bool:
+    """Whether a node may be called so."""
+    return len(name) <= NAME_LENGTH_MAX and _NODE.fullmatch(name) is not None
 
 
 def named(name: str, tenant: str) -> str:

@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.broker.kit import Bench, running_broker
+from tests.broker.leased import LeasedStore
 from tests.broker.nodes import Node, nodes_on
-from tests.broker.stores import LeasedStore
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from conduit.broker.deliver.running import Running
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack
 from tests.broker.kit import Bench, ManualClock, Peer, running_broker
-from tests.broker.stores import LeasedStore
+from tests.broker.leased import LeasedStore
 from tests.support.wait import DEADLINE_S
 
 _numbers = count(1)

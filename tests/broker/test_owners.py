@@ -8,6 +8,7 @@ import pytest
 
 from conduit.broker.attach import connection
 from conduit.broker.deliver import ownership
+from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.errors import Conflict, OwnedElsewhere
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_MOVED
@@ -25,6 +26,45 @@ async def test_without_a_lease_nothing_is_handed_out_and_with_one_all_that_is_ow
     assert (peer.seqs, peer.closed) == ([], None)
     await a.hold()
     assert peer.seqs == [1, 2, 3]
+
+
+async def test_a_lease_that_nobody_has_told_of_is_none():
+    title = Title()
+    title.begin("node", lambda: True, takes_over=False)
+    assert not title.holds(NO_TERM)
+    assert not title.holds(1)
+    title.term = 1
+    assert (title.holds(1), title.holds(NO_TERM), title.holds(2)) == (True, False, False)
+    title.end()
+    title.term = 2
+    assert not title.holds(2)
+
+
+async def test_without_a_lease_nothing_is_begun_in_topics_and_with_one_all_that_wait_are_served(
+    owners,
+):
+    a, _ = owners
+    names = [f"p.{n}" for n in range(30)]
+    for name in names:
+        await a.bench.broker.topics.create(T, name)
+        await a.bench.publish(name)
+    _, peer = await a.subscribe(topic="p.*", start="earliest")
+    await a.bench.rest()
+    assert a.running().cursors == {}
+    await a.hold()
+    await a.bench.until(lambda: len(peer.seqs) == len(names))
+
+
+async def test_who_has_given_up_all_hands_out_nothing_though_its_lease_holds(owners, leased):
+    a, b = owners
+    await a.hold()
+    await b.hold()
+    _, peer = await a.subscribe()
+    await a.bench.broker.ownership.end()
+    _, other = await b.subscribe()
+    await a.bench.publish("t")
+    await b.hear()
+    assert (peer.seqs, other.seqs) == ([], [1])
 
 
 async def test_without_a_lease_that_is_needed_no_owner_is_recorded_and_nothing_asked(bench: Bench):

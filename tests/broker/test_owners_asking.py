@@ -8,7 +8,7 @@ from conduit.broker.deliver import ownership
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import Subscribe
-from tests.broker.nodes import asked, begun, comes
+from tests.broker.nodes import ack, asked, begun, comes
 
 
 async def test_an_answer_of_another_term_is_dropped(owners, leased):
@@ -81,6 +81,44 @@ async def test_what_is_loaded_while_the_store_is_asked_is_not_judged_by_that_ans
     leased.release()
     await a.bench.until(lambda: first.seqs == [1])
     assert (first.closed, second.closed, a.owned_count) == (None, None, 2)
+
+
+async def test_what_begins_to_run_while_the_store_is_asked_is_asked_for_anew(owners, leased):
+    a, _ = owners
+    await a.hold()
+    _, first = await a.subscribe("first")
+    await a.lose()
+    # Claimed without a lease, and after the store has answered what there is.
+    leased.held.add("claim")
+    attached, second = a.bench.connect()
+    loading = begun(attached.subscribe(Subscribe("t", subscription="second")))
+    await a.bench.until(lambda: leased.waiting == ["claim"])
+    leased.held.add("owned")
+    await a.hold()
+    await a.bench.until(lambda: leased.waiting == ["claim", "owned"])
+    leased.release("claim")
+    await loading
+    await a.bench.publish("t")
+    assert second.seqs == []
+    leased.release("owned")
+    await a.bench.until(lambda: (first.seqs, second.seqs) == ([1], [1]))
+    assert (first.closed, second.closed, asked(leased, "owned")) == (None, None, 2)
+
+
+async def test_what_was_moved_while_there_was_no_lease_is_not_handed_out(owners, leased):
+    a, b = owners
+    await a.hold()
+    attached, peer = await a.subscribe()
+    await a.bench.publish_many("t", 2)
+    ack(attached, 2)
+    await a.bench.flush()
+    await a.lose()
+    await a.bench.publish("t")
+    await b.hear()
+    await b.bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
+    await a.hold()
+    assert (peer.seqs, peer.closed) == ([1, 2], (CLOSE_MOVED, "subscription moved"))
+    assert a.owned_count == 0
 
 
 @pytest.mark.parametrize("how", ["unloaded", "deleted"])

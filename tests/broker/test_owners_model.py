@@ -20,8 +20,8 @@ from conduit.errors import ConduitError, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Subscribe
 from tests.broker.kit import ManualClock, Peer, running_broker
+from tests.broker.leased import LeasedStore
 from tests.broker.nodes import Node, ack, begun, comes
-from tests.broker.stores import LeasedStore
 
 NODES_COUNT = 2
 SLOW_TURNS_MAX_COUNT = 6

@@ -80,21 +80,37 @@ async def test_what_nobody_follows_is_right_in_the_end(nodes: Nodes, monkeypatch
     assert {count for _, count in nodes.asked()} == {1}
 
 
-async def test_a_round_goes_on_where_the_one_before_has_ended(nodes: Nodes, monkeypatch):
+@pytest.mark.parametrize("pattern", [None, "q.*", ">"])
+async def test_a_round_goes_on_where_the_one_before_has_ended(nodes: Nodes, monkeypatch, pattern):
     monkeypatch.setattr(tails, "OTHERS_COUNT", 0)
-    monkeypatch.setattr(tails, "SLICE_COUNT", 2)
-    monkeypatch.setattr(tails, "FOLLOWED_MAX_COUNT", 2)
-    names = [f"q{n}" for n in range(5)]
+    monkeypatch.setattr(tails, "SLICE_COUNT", 50)
+    monkeypatch.setattr(tails, "FOLLOWED_MAX_COUNT", 200)
+    names = [f"q.{n:03}" for n in range(501)]
     await nodes.theirs.broker.topics.ensure_all(T, names)
     await nodes.ours.broker.news.catch_up()
-    nodes.store.asked.clear()
     for name in names:
-        await nodes.ours.subscribe(name)
         await nodes.theirs.publish(name)
-    for _ in range(3):
+    for name in [pattern] if pattern else names:
+        await nodes.ours.subscribe(name)
+    nodes.store.asked.clear()
+    for _ in range(4):
         await nodes.round()
-    assert [nodes.last_seq(name) for name in names] == [1] * 5
-    assert [count for _, count in nodes.asked()] == [2, 2, 1]
+    assert [nodes.last_seq(name) for name in names] == [1] * len(names)
+    assert max(count for _, count in nodes.asked()) <= 250
+
+
+@pytest.mark.parametrize("pattern", ["o.a", "o.*", ">"])
+async def test_who_comes_gets_nothing_that_was_stored_elsewhere_before(nodes: Nodes, pattern):
+    for topic in ("o.a", "o.b"):
+        await nodes.theirs.publish_many(topic, 50)
+    _, peer = await nodes.ours.subscribe(pattern)
+    await nodes.theirs.publish("o.a", "new")
+    await nodes.round()
+    assert [(each["seq"], each["payload"]) for each in peer.of("message")] == [(51, "new")]
+    # Who follows what is followed already costs no question.
+    nodes.store.asked.clear()
+    await nodes.ours.subscribe(pattern)
+    assert nodes.asked() == []
 
 
 async def test_who_is_alone_asks_nothing(nodes: Nodes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_names_of_what_there_is_are_completed_wherever_they_stand(
         "context": completion.contexts,
     }
     wanted = {**noun, "pattern": noun["topic"], "key_id": completion.keys}
+    wanted["node_id"] = completion.nodes
     for param in command.params:
         kind = noun.get(path[0]) if param.name == "name" else wanted.get(str(param.name))
         is_new = path[-1] in ("create", "add") and param.name in ("name", "tenant")
@@ -84,6 +86,7 @@ def test_names_are_those_of_the_server(server: RunningServer) -> None:
     assert completed("conduit topic get ord", **here) == ["orders", "orders.refunds"]
     assert completed("conduit sub orders --subscription ", **here) == ["billing"]
     assert completed(f"conduit dlq ls --url {server.url} --topic l") == ["logs"]
+    assert completed("conduit node get ", **here) == [socket.gethostname()]
     assert completed("conduit health --wa", **here) == ["--wait"]
 
 

@@ -1,5 +1,5 @@
-"""A node with a broker and one subscriber of the durable subscription `s` on `t`, as a process of its own. Tells on
-stdout what the subscriber gets, with the time of the machine's clock, and acks it.
+"""A node with a broker and one subscriber of the durable subscription `s` on `t`, as a process of its own.
+Tells on stdout what the subscriber gets, with the time of the machine's clock, and acks it.
 
     python -m tests.cluster.owner URL NAME
 """

@@ -148,6 +148,7 @@ async def test_after_the_machine_slept_it_holds_nothing_and_says_so_before_it_as
         await a.diary.says("held 2")
         assert a.holds()
         assert a.diary.turns == ["held 1", "lost", "held 2"]
+        assert a.lost_count == 1
         assert calls[0] == ("renew sent", ["held 1", "lost"])
 
 
@@ -234,3 +235,4 @@ async def test_to_end_twice_or_without_a_start_is_nothing(url):
         await b.close()
         await b.close()
         assert b.diary.turns == ["held 1", "lost"]
+        assert b.lost_count == 0

@@ -23,7 +23,9 @@ from tests.support.wait import DEADLINE_S
 
 pytestmark = pytest.mark.process
 
-LEFT_S = "SELECT extract(epoch FROM lease_until - clock_timestamp()) FROM conduit.nodes WHERE name = 'a'"
+LEFT_S = (
+    "SELECT extract(epoch FROM lease_until - clock_timestamp()) FROM conduit.nodes WHERE name = 'a'"
+)
 PAUSE_S = 0.01
 # For a claim, which is tried every 0.2 s, and what follows it.
 TAKING_OVER_S = 1.5
@@ -86,7 +88,9 @@ def got(*nodes: Process) -> list[tuple[float, str, int]]:
     return sorted(found)
 
 
-async def test_an_owner_that_was_stopped_hands_out_nothing_when_another_has_taken_over(url, cluster):
+async def test_an_owner_that_was_stopped_hands_out_nothing_when_another_has_taken_over(
+    url, cluster
+):
     async with publishing(url) as publisher, process("owner", url, "a") as a:
         await a.says("subscribed")
         await gets(a)

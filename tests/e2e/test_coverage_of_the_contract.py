@@ -15,7 +15,6 @@ PROMISE = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 # Codes that no client can bring about from outside, and why.
 NOT_FROM_OUTSIDE = {
-    "unavailable": "the parent of the two below and store_unavailable",
     "overloaded": "needs a store that is slower than any publisher for thousands of requests",
     "internal": "would be a bug",
     "config": "ends the start; the exit code and the text are tested",

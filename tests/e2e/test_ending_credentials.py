@@ -180,7 +180,8 @@ def shared(cluster):
     url = cluster.create_database("ending_shared")
     with guarded_server(DATABASE_URL=url) as one:
         settings = {**one.server.env, "CONDUIT_ADMIN_KEY_FILE": "none"}
-        del settings["PORT"]
+        for own in ("PORT", "NODE_ID"):
+            del settings[own]
         with running_server(**settings) as server:
             two = Guarded.__new__(Guarded)
             two.server, two.operator = server, type(one.operator)(server.url, one.operator.key)

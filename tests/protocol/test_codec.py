@@ -11,6 +11,7 @@ from websockets.frames import Close, Frame, Opcode
 from conduit.errors import InvalidRequest
 from conduit.protocol.batch import decode_publish_batch
 from conduit.protocol.codec import (
+    binary_frame,
     close_frame,
     decode_client_frame,
     decode_publish,
@@ -326,11 +327,12 @@ def test_times_in_any_order_are_what_the_calendar_says(times):
         (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
     ],
 )
-def test_a_text_frame_says_its_length_in_the_shortest_form(length, header):
+def test_a_frame_says_its_length_in_the_shortest_form(length, header):
     payload = b"x" * length
 
     assert text_frame(payload) == header + payload
     assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+    assert binary_frame(payload) == Frame(Opcode.BINARY, payload).serialize(mask=False)
 
 
 def test_a_server_frame_is_compact_json_in_a_text_frame():

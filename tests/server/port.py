@@ -128,8 +128,8 @@ class Port:
         self._clients: list[Client] = []
         self._serve = self._app if make_app is None else make_app(self.context)
 
-    async def open(self) -> None:
-        """Serve, with the topic TOPIC."""
+    async def open(self, port: int = 0) -> None:
+        """Serve, with the topic TOPIC; at a free port, or at this one."""
         await self.broker.start()
         await self.broker.topics.create("default", TOPIC)
         config = uvicorn.Config(
@@ -147,7 +147,7 @@ class Port:
         front = partial(
             config.http_protocol_class, config=config, server_state=self.state, app_state={}
         )
-        self._server = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
+        self._server = await asyncio.get_running_loop().create_server(front, "127.0.0.1", port)
 
     async def close(self) -> None:
         """Close every connection, then the server."""

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from conduit.cluster.this_node import ThisNode
 from conduit.protocol.frames import Reject
 from conduit.server.context import Context, Limits
 from conduit.server.rest.api import create_api
@@ -74,7 +75,8 @@ def refused(answer: httpx2.Response, status: int, code: str, field: str | None =
 @asynccontextmanager
 async def running_api(*, cors_origin: str = "*", **options: Any) -> AsyncIterator[Api]:
     async with running_broker(**options) as bench:
-        context = Context(bench.broker, Limits(), cors_origin=cors_origin, node_id="node-1")
+        node = ThisNode("node-1", "node-1.example:8080", bench.clock.wall_ms())
+        context = Context(bench.broker, Limits(), cors_origin=cors_origin, node=node)
         context.ready = True
         app = create_api(context)
         transport = httpx2.ASGITransport(app=app)

@@ -34,7 +34,7 @@ async def port(request):
         if request.param == "auth":
             registry = Registry(port.store, HandClock(), b"p" * 32)
         port.context.gate = Gate(registry)
-        port.context.gate.internal_secret = SECRET
+        port.context.gate.internal_secrets = [SECRET]
         yield port
 
 
@@ -87,7 +87,7 @@ async def test_the_secret_of_nodes_is_good_for_nothing_else(port):
 
 @pytest.mark.parametrize("headers", [(), (PROOF,), ("X-Internal-Secret: x",)])
 async def test_without_a_secret_nothing_is_there(port, headers):
-    port.context.gate.internal_secret = None
+    port.context.gate.internal_secrets = []
     if port.context.gate.is_open:
         assert (await ask(port, PATH, *headers)).status == 404
     else:

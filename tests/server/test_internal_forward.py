@@ -23,7 +23,7 @@ PATH = "/internal/forward"
 @pytest.fixture
 async def port():
     async with open_port(create_api) as port:
-        port.context.gate.internal_secret = SECRET
+        port.context.gate.internal_secrets = [SECRET]
         port.store.server_count = 2
         port.context.hearing = hearing = Hearing(port.broker)
         yield port

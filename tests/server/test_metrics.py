@@ -80,7 +80,7 @@ async def test_only_the_largest_subscriptions_are_labels_and_no_topic_is():
         values, samples = await scrape(api)
     assert values["conduit_subscriptions"] == 5
     labels = {label for sample in samples for label in sample.labels}
-    assert labels == {"version", "store", "code", "le", "subscription", "kind", "reason"}
+    assert labels == {"version", "store", "code", "le", "subscription", "kind", "reason", "state"}
     shown = {s.labels["subscription"] for s in samples if "subscription" in s.labels}
     assert shown == {"s4", "s3"}
 
@@ -181,6 +181,10 @@ async def test_every_metric_is_in_the_docs(api: Api):
     written = set(re.findall(r"`(conduit_\w+?)(?:_bucket)?`", page))
     # Of SQLite only.
     absent = {f"conduit_store_{name}_bytes" for name in ("free", "wal", "disk_free")}
+    # Of PostgreSQL only.
+    absent |= {f"conduit_node_lease_{name}" for name in ("held", "age_seconds", "lost_total")}
+    # Of a cluster only: tests/e2e/test_linked_servers.py.
+    absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link)", name)}
     assert written - names == absent
 
 

@@ -23,6 +23,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ADMIN_KEY_FILE = "admin-key"
 ALL_SCOPES = ("publish", "subscribe", "manage")
 HOUR_S = 3_600
+NODE = "server-of-tests"
 
 
 class Signed(Api):
@@ -89,7 +90,12 @@ class Guarded:
 @contextlib.contextmanager
 def guarded_server(**settings: str) -> Iterator[Guarded]:
     """A real server with authentication; its log must have no traceback at the end."""
-    settings = {"ENABLE_AUTH": "true", "CONDUIT_ADMIN_KEY_FILE": ADMIN_KEY_FILE, **settings}
+    settings = {
+        "ENABLE_AUTH": "true",
+        "CONDUIT_ADMIN_KEY_FILE": ADMIN_KEY_FILE,
+        "NODE_ID": NODE,
+        **settings,
+    }
     with running_server(**settings) as server:
         yield Guarded(server)
         assert server.alive
@@ -200,6 +206,8 @@ class Names:
     epoch: str
     fresh: str
     """Of what is not there yet."""
+    node: str = NODE
+    """Of the server, and so nobody's."""
 
     def put(self, template: Any) -> Any:
         """The template with the names in their places."""
@@ -231,6 +239,7 @@ class Names:
             key=random_text(8),
             epoch=_another(self.epoch),
             fresh=_another(self.fresh),
+            node=_another(self.node),
         )
 
 

@@ -73,6 +73,7 @@ class Operation:
             "dlq": "letter",
             "keys": "key",
             "tenants": "tenant",
+            "nodes": "node",
         }
         before = self.path.partition("/{")[0].rpartition("/")[2]
         return f"{{{kinds.get(before, before)}}}"
@@ -184,6 +185,8 @@ OPERATIONS = (
     Operation("POST", "/api/tokens", ("publish",), 403, good=201, body={"scopes": GRANT}),
     Operation("POST", "/api/tickets", ANY, good=201, body={}),
     Operation("GET", "/api/audit", MANAGE, 403, query={"actor": "key:{key}"}),
+    Operation("GET", "/api/nodes", ADMIN),
+    Operation("GET", "/api/nodes/{id}", ADMIN, missing="node_not_found"),
     Operation("GET", "/api/tenants", ADMIN),
     Operation("POST", "/api/tenants", ADMIN, good=201, body={"name": "new-{tenant}"}),
     Operation("GET", "/api/tenants/{name}", ADMIN, missing="tenant_not_found"),

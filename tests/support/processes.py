@@ -18,7 +18,7 @@ import pytest
 E2E = Path(__file__).parents[1] / "e2e"
 # A test with one of these marks, or that asks for one of these fixtures, starts a process.
 MARKS = {"e2e", "crash"}
-FIXTURES = {"cluster", "pgbouncer"}
+FIXTURES = {"cluster", "pgbouncer", "redis_server", "own_redis"}
 # The audit events of what starts processes.
 EVENTS = {
     "subprocess.Popen",

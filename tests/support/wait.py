@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,4 +20,13 @@ def until(fact: Callable[[], T], within_s: float = DEADLINE_S) -> T:
     while not (answer := fact()):
         assert time.monotonic() < deadline, f"not true in {within_s} s: last answer {answer!r}"
         time.sleep(POLL_S)
+    return answer
+
+
+async def until_true(fact: Callable[[], T], within_s: float = DEADLINE_S) -> T:
+    """The same while the loop runs."""
+    deadline = time.monotonic() + within_s
+    while not (answer := fact()):
+        assert time.monotonic() < deadline, f"not true in {within_s} s: last answer {answer!r}"
+        await asyncio.sleep(POLL_S)
     return answer

@@ -104,13 +104,13 @@ class Broker:
         )
         self.ownership = self._owned.ownership
         self._company = Company(store)
+        self.sequencer = Sequencer(self.router, store, self._engine)
+        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         self.news = News(store, self.topics, self._owned, self._company)
         self.topics.catch_up = self._owned.catch_up = self.news.learn
         self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)
-        self.sequencer = Sequencer(self.router, store, self._engine)
-        self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         outcomes = Outcomes(store, self.topics, self.stats, self._keys, self.sequencer)
         self._outcomes = outcomes
         self._committers = Committers(
@@ -137,7 +137,8 @@ class Broker:
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._histories = Histories()
-        self._is_stopping = False
+        self._is_finished = False
+        self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -148,6 +149,7 @@ class Broker:
             self.router,
             self._owned,
             self.news,
+            self.tails,
             starts,
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,
@@ -191,15 +193,16 @@ class Broker:
         self.tails.start()
         self.news.start()
 
-    async def stop(self) -> None:
-        """Answer what was published, store all progress, and close the store. A store that hangs in a commit
-        is not waited for before the progress is stored. Idempotent.
+    async def finish(self) -> None:
+        """Answer what was published, store all progress, and give the subscriptions up: after that nothing is
+        done for them. A store that hangs in a commit is not waited for before the progress is stored.
+        Idempotent.
 
         Connections should be closed before, so that what they had out is recorded as given back.
         """
-        if self._is_stopping:
+        if self._is_finished:
             return
-        self._is_stopping = True
+        self._is_finished = True
         await self.standings.close()
         self._engine.deadlines.stop()
         if self._tick is not None:
@@ -219,6 +222,13 @@ class Broker:
         await self._engine.reader.close()
         with suppress(ConduitError):
             await self._time.keep_now(is_last=True)
+
+    async def stop(self) -> None:
+        """`finish`, and close the store. Idempotent."""
+        await self.finish()
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         await self.store.close()
         await self._committers.end()
         await self.topics.close()
@@ -291,6 +301,11 @@ class Broker:
         if self.stats.tick(now, self.clock.wall_ms()):
             self.stats.sample(now, self.clock.wall_ms(), self.gauges())
             self._histories.sample(self.clock.wall_ms(), self.stats_of)
+
+    @property
+    def running_count(self) -> int:
+        """Durable subscriptions that run here."""
+        return len(self._owned.running())
 
     @property
     def refused_publishes(self) -> Refusals:

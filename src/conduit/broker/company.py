@@ -28,6 +28,11 @@ class Company:
         """Other nodes that there are links to."""
 
     @property
+    def may_be_shared(self) -> bool:
+        """Whether others may use the store although they were not seen yet: one that has just begun."""
+        return self._store.nodes is not None or self.is_shared
+
+    @property
     def is_shared(self) -> bool:
         """Whether others may change what is in the store."""
         is_seen = self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S

@@ -40,7 +40,8 @@ def completion(shell: str) -> None:
       eval "$(conduit completion zsh)"         in ~/.zshrc
       conduit completion fish > ~/.config/fish/completions/conduit.fish
 
-    Names of topics, subscriptions, keys and tenants are those of the server that the command would work on.
+    Names of topics, subscriptions, keys, tenants and nodes are those of the server that the command would
+    work on.
     """
     # Not on top: the others do without.
     from click.shell_completion import get_completion_class
@@ -70,6 +71,11 @@ def tenants(context: click.Context, _parameter: click.Parameter, begin: str) -> 
 def keys(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
     """Ids of keys that are good, in the same way."""
     return _names(context, begin, _good_keys, "id")
+
+
+def nodes(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """Ids of nodes, in the same way."""
+    return _names(context, begin, lambda client: client.nodes.find(), "id")
 
 
 def contexts(_context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:

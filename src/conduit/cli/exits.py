@@ -32,7 +32,8 @@ _MEANINGS = {
     Exit.OK: "done",
     Exit.ERROR: "an error that has no code of its own here, or the answer to a question was no",
     Exit.USAGE: "wrong options, arguments, input or settings; or `--yes` is missing",
-    Exit.NOT_FOUND: "the topic, subscription, message, dead letter, job, key, tenant or context is not there",
+    Exit.NOT_FOUND: "the topic, subscription, message, dead letter, job, key, tenant, node or context is not"
+    " there",
     Exit.AUTH: "the server does not know the key or token, or it does not give that right",
     Exit.CONFLICT: "it exists already, or its state forbids the request",
     Exit.LIMIT: "a limit is reached, or the server is overloaded or cannot use its store",
@@ -79,6 +80,7 @@ _HINTS = {
     "unauthenticated": "CONDUIT_API_KEY, `--api-key -` or a context (`conduit context add`) gives a key",
     "forbidden": "`conduit whoami` shows what the key may do",
     "key_not_found": "`conduit key ls` shows which exist",
+    "node_not_found": "`conduit node ls` shows which there are",
     "tenant_not_found": "`conduit tenant ls` shows which exist",
     "tenant_not_empty": "`conduit topic ls --tenant NAME`, and `subscription ls`, show what it has",
     "context_not_found": "`conduit context ls` shows which exist; `context add` makes one",

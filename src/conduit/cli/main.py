@@ -20,6 +20,7 @@ from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.key import key
 from conduit.cli.migrate import migrate
+from conduit.cli.node import node
 from conduit.cli.output import fitted, note
 from conduit.cli.pub import pub
 from conduit.cli.serve import serve
@@ -155,6 +156,7 @@ for _command in (
     token,
     tenant,
     audit,
+    node,
     migrate,
     store,
     completion,

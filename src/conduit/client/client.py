@@ -20,6 +20,7 @@ from conduit.client.delivery import OnGap, log_gap
 from conduit.client.environment import found
 from conduit.client.faults import ApiError, ConnectionFailed, NoToken
 from conduit.client.models import AuditEntry
+from conduit.client.nodes import Nodes
 from conduit.client.place import DEFAULT_URL, find
 from conduit.client.rest import Rest, address
 from conduit.client.resume import Backoff
@@ -63,8 +64,9 @@ class AsyncConduit:
     which is good now: it is asked before each connection, before a token expires under an open stream, and
     when a token is refused. `tenant`: whom a key with the scope `admin` acts for.
 
-    `topics`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens` and `tickets` are the control
-    endpoints. All methods raise ClientError or, for arguments that no server would take, InvalidRequest.
+    `topics`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets` and `nodes` are the
+    control endpoints. All methods raise ClientError or, for arguments that no server would take,
+    InvalidRequest.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class AsyncConduit:
         self.tenants = Tenants(self._rest)
         self.tokens = Tokens(self._rest)
         self.tickets = Tickets(self._rest)
+        self.nodes = Nodes(self._rest)
 
     @classmethod
     def from_environment(

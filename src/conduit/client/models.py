@@ -12,6 +12,7 @@ from conduit.protocol.records import (
     AuditAnswer,
     JobAnswer,
     KeyAnswer,
+    NodeAnswer,
     SubscriptionAnswer,
     TenantAnswer,
     TopicAnswer,
@@ -22,6 +23,7 @@ Subscription = SubscriptionAnswer
 RedriveJob = JobAnswer
 Key = KeyAnswer
 Tenant = TenantAnswer
+Node = NodeAnswer
 AuditEntry = AuditAnswer
 
 

@@ -62,7 +62,7 @@ class Hearing:
         self.heard_count += len(told.messages)
         topic = self._topic(told)
         if topic is not None:
-            self._broker.sequencer.committed(topic, told.messages, told.first_seq)
+            self._broker.sequencer.told(topic, told.messages, told.first_seq)
             return
         size_bytes = _size(told)
         if self._unknown_bytes + size_bytes > UNKNOWN_MAX_BYTES:
@@ -92,7 +92,7 @@ class Hearing:
             while self._unknown:
                 count = len(self._unknown)
                 try:
-                    await self._broker.news.catch_up()
+                    await self._broker.news.ask()
                 except ConduitError as error:
                     # It is in the log: whoever follows the topic gets it from there.
                     logger.info("new topics of other nodes are learned later: %s", error)
@@ -107,7 +107,7 @@ class Hearing:
         if topic is None:
             self.dropped_count += len(told.messages)
         else:
-            self._broker.sequencer.committed(topic, told.messages, told.first_seq)
+            self._broker.sequencer.told(topic, told.messages, told.first_seq)
 
 
 def _size(told: Told) -> int:

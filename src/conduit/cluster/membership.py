@@ -93,6 +93,11 @@ class Membership:
         return self._tenure.term
 
     @property
+    def lost_count(self) -> int:
+        """How often it has lost its lease, other than by leaving."""
+        return self._tenure.lost_count
+
+    @property
     def node(self) -> Node:
         """This node, as it is called: its name may change during `start`."""
         return self._naming.node

@@ -54,7 +54,7 @@ class Naming:
         return ConfigError(
             [
                 f"NODE_ID: {self.node.name} is the name of another node, at {self.holder}, which renews its"
-                " lease: give each node a NODE_ID of its own, or stop that one"
+                " lease: give each node a NODE_ID of its own, or stop that one."
             ]
         )
 

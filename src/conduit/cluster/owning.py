@@ -17,15 +17,13 @@ class Owning:
     `takes_over`: it takes subscriptions from nodes that live, because it cannot reach them. Their subscribers
     are sent away with 4009.
 
-    Stop the broker before the membership is closed: it stores what is left and gives the subscriptions up,
-    which is in time as long as there is a lease.
+    The broker has to `finish` before the membership is closed: it stores what is left and gives the
+    subscriptions up, which is in time as long as there is a lease.
     """
 
     def __init__(self, broker: Broker, membership: Membership, *, takes_over: bool = True) -> None:
         self._ownership = broker.ownership
-        self._ownership.begin(
-            membership.node.incarnation, membership.holds, takes_over=takes_over
-        )
+        self._ownership.begin(membership.node.incarnation, membership.holds, takes_over=takes_over)
         membership.watch(self)
         if membership.holds():
             self.lease_held(membership.term)

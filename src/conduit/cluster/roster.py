@@ -10,6 +10,8 @@ import msgspec
 from conduit.core.lease import LEASE_S
 from conduit.storage.nodes import NodeRecord
 
+State = Literal["up", "draining", "down"]
+
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """A node for people, as `GET /api/nodes` has it."""
@@ -21,12 +23,13 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int
     number: int
     """How many starts the name had."""
-    state: Literal["up", "draining", "down"]
+    state: State
     started_at_ms: int
     """By the store's clock."""
-    lease_age_s: float
+    lease_age_s: float | None
     """How long ago it renewed its lease; of one that has left, how long ago that was. It is what this node
-    knows: while the store does not answer it, all ages grow, and no state of another node changes."""
+    knows: while the store does not answer it, all ages grow, and no state of another node changes. None: it
+    had none yet, or needs none."""
     has_left: bool
     """Whether it is down because it has left."""
 

@@ -42,6 +42,8 @@ class Tenure:
         self._lease = Lease()
         self._watchers: list[Watcher] = []
         self._timer: asyncio.TimerHandle | None = None
+        self.lost_count = 0
+        """How often it was lost, other than meant."""
 
     def watch(self, watcher: Watcher) -> None:
         """Tell it of all that changes from now on."""
@@ -88,6 +90,7 @@ class Tenure:
         for turn in turns:
             if turn is Turn.LOST:
                 if (why := self._why()) is not None:
+                    self.lost_count += 1
                     logger.warning(
                         "this node has no lease any more (%s): it hands out nothing of durable subscriptions,"
                         " and other nodes may, until it has one again",

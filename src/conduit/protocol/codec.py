@@ -211,6 +211,16 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + length.to_bytes(8, "big") + payload
 
 
+def binary_frame(payload: bytes) -> bytes:
+    """One unmasked WebSocket binary frame."""
+    length = len(payload)
+    if length < 126:
+        return b"\x82%c%b" % (length, payload)
+    if length < 1 << 16:
+        return b"\x82\x7e%b%b" % (length.to_bytes(2, "big"), payload)
+    return b"\x82\x7f%b%b" % (length.to_bytes(8, "big"), payload)
+
+
 def close_frame(code: int, reason: str = "") -> bytes:
     """One unmasked WebSocket close frame; the reason is cut to what a control frame can hold."""
     text = reason.encode()[:123].decode(errors="ignore").encode()

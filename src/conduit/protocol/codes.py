@@ -89,6 +89,8 @@ CODES: dict[str, Code] = {
     "tenant_exists": Code(409, "The tenant exists already"),
     "tenant_not_empty": Code(409, "The tenant still has topics or subscriptions"),
     "key_not_found": Code(404, "The key does not exist"),
+    # Nodes
+    "node_not_found": Code(404, "The node does not exist"),
     # Bounds
     "limit_reached": Code(403, "A limit is reached"),
     "rate_limited": Code(429, "More than may be in a second", retryable=True),

@@ -15,13 +15,14 @@ from conduit.broker.broker import Broker, BrokerOptions
 from conduit.broker.clock import SystemClock
 from conduit.broker.publish.admission import PublishLimits
 from conduit.broker.waiting import Slots
-from conduit.cluster.hearing import Hearing
+from conduit.cluster.this_node import ThisNode
 from conduit.core.message import Retention
 from conduit.limits import read_limits
 from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of, warn_of_open_keys
+from conduit.server.joining import link_others, make_node, serve_as
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -66,7 +67,6 @@ def run(settings: Settings, *, may_color: bool = True) -> None:
 
 async def _serve(settings: Settings, files: Files) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
-    context = _context(settings, broker, files)
     cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
     async with AsyncExitStack() as ends:
         # Before the store is opened: a second server must not touch the database of the first.
@@ -74,6 +74,8 @@ async def _serve(settings: Settings, files: Files) -> None:
         operators = None
         if settings.admin_port is not None:
             operators = ends.enter_context(_bind(settings.admin_host, settings.admin_port))
+        node = make_node(settings, listener.getsockname()[1], broker.clock.wall_ms())
+        context = _context(settings, broker, files, node)
         server = Server(
             context,
             stop_within_s=settings.shutdown_timeout_s,
@@ -84,8 +86,11 @@ async def _serve(settings: Settings, files: Files) -> None:
         ends.push_async_callback(broker.stop)
         await broker.start()
         if broker.store.nodes is not None:
-            context.hearing = Hearing(broker)
-            ends.callback(context.hearing.close)
+            node.share(broker.store.nodes)
+            ends.push_async_callback(await link_others(context, node, settings))
+            ends.push_async_callback(node.close)
+            # Before the lease is given up: others go on where the progress is.
+            ends.push_async_callback(broker.finish)
         ends.push_async_callback(context.audit.close)
         await context.audit.start()
         ends.push_async_callback(cleaner.close)
@@ -96,7 +101,7 @@ async def _serve(settings: Settings, files: Files) -> None:
             context.require(tenancy)
         else:
             await warn_of_open_keys(broker.store)
-        await server.serve([listener])
+        await serve_as(node, server, listener)
     logger.info("stopped")
 
 
@@ -171,17 +176,17 @@ def _options(settings: Settings) -> BrokerOptions:
     )
 
 
-def _context(settings: Settings, broker: Broker, files: Files) -> Context:
+def _context(settings: Settings, broker: Broker, files: Files, node: ThisNode) -> Context:
     given = settings.model_dump() | {"max_connections": files.connection_count}
     context = Context(
         broker,
         Limits(**{name: given[name] for name in Limits.__struct_fields__}),
         default_retention=_default_retention(settings),
         cors_origin=settings.cors_origin,
-        node_id=settings.node_id,
+        node=node,
         spare_max_count=files.spare_count,
     )
-    context.gate.internal_secret = secret_of(settings.internal_secret)
+    context.gate.internal_secrets = settings.internal_secrets
     return context
 
 

@@ -29,6 +29,7 @@ REASONS = (
     "auth",  # CONDUIT_AUTH_TIMEOUT_S
     "unsigned",  # CONDUIT_MAX_UNAUTHENTICATED
     "bad_frames",  # too many frames that cannot be used
+    "link",  # no proof at /internal/link that it is a node
 )
 _SENTENCES = {
     "full": "refused because there are as many as CONDUIT_MAX_CONNECTIONS",
@@ -38,6 +39,8 @@ _SENTENCES = {
     "memory": "closed because all together keep more in memory than CONDUIT_CONNECTION_MEMORY_MAX_BYTES, or "
     "one more than CONDUIT_MAX_BYTES_PER_CONNECTION",
     "bad_frames": "closed with 4529 because too many of their frames could not be used; mend the client",
+    "link": "closed at /internal/link because they did not prove that they are nodes of this cluster; if "
+    "they are, their INTERNAL_SECRET is another one than here",
 }
 
 

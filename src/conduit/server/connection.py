@@ -37,6 +37,7 @@ _LANES = {
     Route.SCRAPE: Lane.SCRAPE,
     Route.CONTROL: Lane.CONTROL,
     Route.WEBSOCKET: Lane.UPGRADE,
+    Route.LINK: Lane.UPGRADE,
 }
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,10 @@ import msgspec
 
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
+from conduit.cluster.links.links import Links
+from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
 from conduit.core.message import Retention
@@ -35,6 +38,8 @@ from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
 
 NO_BOUNDS = Retention()
+# Sockets at /internal/link before their proof: a node needs some milliseconds for it.
+UNPROVED_MAX_COUNT = 64
 # Between two looks at the deadlines of all connections.
 SWEEP_INTERVAL_S = 1.0
 # One that comes later than this was not late because the loop was busy.
@@ -128,6 +133,8 @@ class Context:
     second every connection is swept and every session checked.
     """
 
+    exchange: Exchange | None = None
+    """What links this node with others, if the cluster has a secret."""
     hearing: Hearing | None = None
     """What hears of messages that other nodes have stored, if any may."""
 
@@ -138,14 +145,14 @@ class Context:
         *,
         default_retention: Retention = NO_BOUNDS,
         cors_origin: str = ANY,
-        node_id: str = "node",
+        node: ThisNode | None = None,
         spare_max_count: int = SPARE_MAX_COUNT,
     ) -> None:
         self.broker = broker
         self.limits = limits
         self.default_retention = default_retention
         self.origins = Origins(cors_origin)
-        self.node_id = node_id
+        self.node = node or ThisNode("node", "localhost:8080", broker.clock.wall_ms())
         self.timing = Timing(
             ping_interval_s=limits.ping_interval_s,
             pong_timeout_s=limits.pong_timeout_s,
@@ -153,13 +160,7 @@ class Context:
             min_bytes_per_s=limits.unread_min_bytes_per_s,
         )
         self.pace = Pace(limits.unread_timeout_s, limits.unread_min_bytes_per_s)
-        # One request within the limits has room: what is set and less is refused, and a default gives way.
-        self.memory: Quota[Keeping] = Quota(
-            max(limits.connection_memory_max_bytes, limits.max_request_bytes),
-            max(limits.max_bytes_per_connection, limits.max_request_bytes),
-            limits.unread_min_bytes_per_s,
-            lambda who: who.address,
-        )
+        self.memory = _quota(limits)
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
         self.entrance = Entrance(
@@ -177,10 +178,16 @@ class Context:
         """Keys and tenants; None without authentication."""
         self.unsigned = Unsigned(limits.max_unauthenticated)
         """WebSockets that have not signed in."""
+        self.links: Links | None = None
+        """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        self.unproved = Unsigned(UNPROVED_MAX_COUNT)
+        """Sockets there that have not proved that they are nodes."""
         self.connections: set[Connection] = set()
         self.sessions: set[OpenSession] = set()
         self.slow = SlowClosed(broker.stats)
         self.intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        self.link_intake = Intake(monotonic, lambda: broker.store.needs_lock)
+        """What nodes send on their links waits for each other, and for nothing that clients send."""
         self.accepting = Accepting(lambda: limits.max_connections - self.connection_count)
         self.collecting = Collecting()
         self.exposure = exposure((), self.origins, has_auth=False)
@@ -211,8 +218,8 @@ class Context:
     def require(self, tenancy: Tenancy) -> None:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
-        secret = self.gate.internal_secret
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secret)
+        secrets = self.gate.internal_secrets
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets)
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 
@@ -225,6 +232,8 @@ class Context:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
+        if not self.node.is_settled:
+            return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:
             return StoreUnavailable(f"the store takes no writes: {problem}")
         return None
@@ -252,6 +261,16 @@ class Context:
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""
         return self.standstill.now()
+
+
+def _quota(limits: Limits) -> Quota[Keeping]:
+    # One request within the limits has room: what is set and less is refused, and a default gives way.
+    return Quota(
+        max(limits.connection_memory_max_bytes, limits.max_request_bytes),
+        max(limits.max_bytes_per_connection, limits.max_request_bytes),
+        limits.unread_min_bytes_per_s,
+        lambda who: who.address,
+    )
 
 
 def _tell(stood_s: float) -> None:

@@ -22,7 +22,11 @@ _OPERATORS = _MOVED | {"/", "/health", "/health/ready"}
 
 
 class Door(msgspec.Struct, frozen=True):
-    """One address."""
+    """One address.
+
+    `/internal/` is at the port for everybody: that is the address by which nodes know each other
+    (`NODE_ADDR`), and who asks there has to prove that it is one. Who reaches the operator's port has not.
+    """
 
     origins: Origins
     """Whose pages may call here."""

@@ -20,6 +20,8 @@ OWN_COUNT = 64
 DATABASE_COUNT = 16
 # Connections that were accepted and not looked at yet.
 NEW_COUNT = 64
+# Links with other nodes, and sockets that say they will be one.
+LINKS_COUNT = 128
 
 
 class Files(NamedTuple):
@@ -33,7 +35,7 @@ class Files(NamedTuple):
 
 def needed(connection_count: int, database_count: int) -> int:
     """Files for so many connections and databases of PostgreSQL."""
-    own_count = OWN_COUNT + DATABASE_COUNT * database_count
+    own_count = OWN_COUNT + LINKS_COUNT + DATABASE_COUNT * database_count
     return own_count + connection_count + SPARE_MAX_COUNT + NEW_COUNT
 
 
@@ -41,7 +43,7 @@ def divide(allowed_count: int, connection_count: int, database_count: int) -> Fi
     """What so many files are for; `connection_count` is what is wanted."""
     if allowed_count >= needed(connection_count, database_count):
         return Files(connection_count, SPARE_MAX_COUNT)
-    own_count = min(OWN_COUNT + DATABASE_COUNT * database_count, allowed_count // 2)
+    own_count = min(needed(0, database_count) - SPARE_MAX_COUNT - NEW_COUNT, allowed_count // 2)
     room = allowed_count - own_count
     spare_count = max(1, min(SPARE_MAX_COUNT, room // 4))
     left_count = room - spare_count - min(NEW_COUNT, room // 8)

@@ -28,8 +28,11 @@ from conduit.server.doors import Door
 from conduit.server.framing import COPIED_MAX_BYTES, Request
 from conduit.server.handshake import accept, check_upgrade, ticket_in
 from conduit.server.head import Head, Route
+from conduit.server.linking import HANDSHAKE_MAX_BYTES, link_socket
 from conduit.server.session import Session
 from conduit.server.slot import Slot
+from conduit.server.websocket import WebSocket
+from conduit.tenancy.principal import Principal
 
 _PUBLISH = Route.PUBLISH
 _PUBLISHING: tuple[Scope, ...] = ("publish",)
@@ -110,7 +113,8 @@ class Front(HttpConnection):
             self._hand_on(self._transport, request)
 
     def _hand_on(self, transport: asyncio.Transport, request: Request) -> None:
-        if request.head.route is Route.WEBSOCKET:
+        route = request.head.route
+        if route is Route.WEBSOCKET or (route is Route.LINK and self.context.links is not None):
             self._upgrade(transport, request)
         else:
             self.serve(transport, request)
@@ -226,18 +230,10 @@ class Front(HttpConnection):
         self.fail(slot, error)
 
     def _upgrade(self, transport: asyncio.Transport, request: Request) -> None:
-        head, caller, body = request
+        head, caller, _ = request
         try:
-            if body:
-                raise InvalidRequest("a request to upgrade has no body")
-            if self.context.is_stopping:
-                raise Unavailable("the server is stopping", code="shutting_down")
-            key = check_upgrade(head.headers)
-            if not head.wants_upgrade:
-                raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
-            ticket = ticket_in(head.target)
-            if caller.is_refused:
-                raise caller.refusal(())
+            key = self._check_upgrade(request)
+            websocket, max_bytes = self._websocket(head, caller)
         except ConduitError as error:
             # What follows a request to upgrade may not be HTTP.
             self._ending = self._ending or "upgrade" in head.headers
@@ -249,21 +245,35 @@ class Front(HttpConnection):
         rest = self.leave()
         transport.resume_reading()
         try:
-            session = Session(self.context, caller if caller.is_known else None, ticket)
             if not self._writable:
                 # Answers before it are unread: the transport has said so to us, and says it only once.
-                session.pause_writing()
-            accept(
-                transport,
-                key,
-                rest,
-                session,
-                self.context.limits.max_frame_bytes,
-                self.context.intake,
-            )
+                websocket.pause_writing()
+            accept(transport, key, rest, websocket, max_bytes, self.context.intake)
         except Exception:
             logger.exception("a WebSocket could not be opened")
             transport.abort()
+
+    def _check_upgrade(self, request: Request) -> str:
+        """The key for `accept`. Raises ConduitError."""
+        head, _, body = request
+        if body:
+            raise InvalidRequest("a request to upgrade has no body")
+        if self.context.is_stopping:
+            raise Unavailable("the server is stopping", code="shutting_down")
+        key = check_upgrade(head.headers)
+        if not head.wants_upgrade:
+            raise InvalidRequest("HTTP/1.1 is needed to upgrade", code="upgrade_required")
+        return key
+
+    def _websocket(self, head: Head, caller: Principal) -> tuple[WebSocket, int]:
+        """What the connection becomes, and how large its messages may be. Raises ConduitError."""
+        if head.route is Route.LINK and self.context.links is not None:
+            return link_socket(self.context, self.context.links, head), HANDSHAKE_MAX_BYTES
+        if caller.is_refused:
+            raise caller.refusal(())
+        known = caller if caller.is_known else None
+        session = Session(self.context, known, ticket_in(head.target))
+        return session, self.context.limits.max_frame_bytes
 
 
 class _Publish(Slot, eq=False, gc=False):

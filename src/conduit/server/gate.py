@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from conduit.errors import ConduitError, Forbidden, Unauthenticated
 from conduit.server import kernel
@@ -33,12 +34,13 @@ class Gate:
         registry: Registry | None = None,
         audit: Audit | None = None,
         ticketing: Ticketing | None = None,
-        internal_secret: str | None = None,
+        internal_secrets: Sequence[str] = (),
     ) -> None:
         self._registry = registry
         self._ticketing = ticketing
         self._audit = audit
-        self.internal_secret = internal_secret
+        self.internal_secrets = internal_secrets
+        """Each of which proves that a node asks; none: no node is known."""
         self.node = Principal("", "node", ())
         """Another node of the cluster, which has proved it: at `/internal/` it needs no other right."""
         self.nobody: Principal = make_anyone() if registry is None else Nobody()
@@ -70,13 +72,15 @@ class Gate:
         return caller
 
     def _node(self, head: Head, credential: bytes) -> Principal:
-        secret = self.internal_secret
-        if secret is None or not head.target.startswith(INTERNAL_PATH):
+        if not head.target.startswith(INTERNAL_PATH):
             return self.nobody
-        # Of the same length, or the time would tell how long the secret is.
+        # Of the same length, or the time would tell how long a secret is; and all of them, or it would tell
+        # which.
         given = _digest(credential[len(INTERNAL) :])
-        is_right = hmac.compare_digest(given, _digest(secret.encode()))
-        return self.node if is_right else self.nobody
+        right_count = sum(
+            hmac.compare_digest(given, _digest(secret.encode())) for secret in self.internal_secrets
+        )
+        return self.node if right_count else self.nobody
 
     def sign_in(self, credential: bytes, transport: asyncio.BaseTransport | None) -> Principal:
         """Raises Unauthenticated, Unavailable."""

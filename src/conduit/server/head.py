@@ -38,9 +38,21 @@ INTERNAL = b"internal "
 _BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
+# By which nodes of a cluster link. They prove who they are on the socket, and have no other credential.
+_LINK_PATH = b"/internal/link"
 _MODERN = b" HTTP/1.1"
 _NO_CODING = frozenset({"", "identity"})
-_OPEN = frozenset({b"/", b"/docs", b"/openapi.json", b"/health", b"/health/ready", _WEBSOCKET_PATH})
+_OPEN = frozenset(
+    {
+        b"/",
+        b"/docs",
+        b"/openapi.json",
+        b"/health",
+        b"/health/ready",
+        _WEBSOCKET_PATH,
+        _LINK_PATH,
+    }
+)
 # Every browser sends one of them with whatever a page asks for that could change anything.
 _PAGE_HEADERS = frozenset({"origin", "sec-fetch-site"})
 _JSON = re.compile(r"application/(?:[\w.!#$&^-]+\+)?json")
@@ -55,6 +67,8 @@ class Route(enum.Enum):
     PUBLISH = enum.auto()
     BATCH = enum.auto()
     WEBSOCKET = enum.auto()
+    LINK = enum.auto()
+    """A socket of another node, where there is a cluster; else as CONTROL."""
     PROBE = enum.auto()
     """As CONTROL; answered also when there are too many connections."""
     SCRAPE = enum.auto()
@@ -66,6 +80,8 @@ class Route(enum.Enum):
     CONTROL = enum.auto()
 
 
+_UPGRADES = {Route.WEBSOCKET, Route.LINK}
+_SOCKETS = {_WEBSOCKET_PATH: Route.WEBSOCKET, _LINK_PATH: Route.LINK}
 # How heads begin that ask for a WebSocket.
 WEBSOCKET = b"GET /ws"
 # Also of what no route takes, such as one with a query.
@@ -136,7 +152,7 @@ def parse_head(raw: bytes) -> Head:
     says_kept = not modern and "keep-alive" in connection and "close" not in connection
     route = _route(lines.method, lines.url)
     is_of_page = not _PAGE_HEADERS.isdisjoint(headers)
-    if (content_length or chunked) and route is not Route.WEBSOCKET:
+    if (content_length or chunked) and route not in _UPGRADES:
         route = _readable(route, headers, is_of_page=is_of_page)
     return Head(
         route=route,
@@ -288,6 +304,6 @@ def _route(method: bytes, url: bytes) -> Route:
     if method == b"POST":
         return _HOT.get(url, Route.CONTROL)
     path = url.split(b"?", 1)[0]
-    if method == b"GET" and path == _WEBSOCKET_PATH:
-        return Route.WEBSOCKET
+    if method == b"GET" and path in _SOCKETS:
+        return _SOCKETS[path]
     return _PROBES.get(path, Route.CONTROL) if method in _PROBE_METHODS else Route.CONTROL

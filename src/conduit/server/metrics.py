@@ -17,7 +17,6 @@ from prometheus_client import (
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
     SummaryMetricFamily,
@@ -26,8 +25,7 @@ from prometheus_client.registry import Collector
 
 from conduit import __version__
 from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
-from conduit.core.histogram import Histogram
-from conduit.server import standing_metrics
+from conduit.server import cluster_metrics, histograms, node_metrics, standing_metrics
 from conduit.server.context import Context
 from conduit.server.logs import dropped_line_count
 
@@ -112,7 +110,7 @@ class _Collector(Collector):
         )
         yield _gauge(
             "store_servers",
-            "Servers that use this store, this one included; above 1 messages come late.",
+            "Servers that use this store, this one included.",
             broker.store.server_count,
         )
         yield from self._sizes()
@@ -124,6 +122,8 @@ class _Collector(Collector):
             "Open WebSocket connections that have not signed in; bounded by CONDUIT_MAX_UNAUTHENTICATED.",
             len(self._context.unsigned),
         )
+        yield from node_metrics.families(self._context.node)
+        yield from cluster_metrics.families(self._context)
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants
@@ -188,18 +188,11 @@ def _of_stats(stats: Stats) -> Iterator[Metric]:
         refused.add_metric([code], count)
     yield refused
     for attribute, (name, about) in _TIMES.items():
-        yield _histogram(f"conduit_{name}_seconds", about, getattr(stats, attribute))
+        yield histograms.family(f"conduit_{name}_seconds", about, getattr(stats, attribute))
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"conduit_{name}", about, value)
-
-
-def _histogram(name: str, about: str, times: Histogram) -> HistogramMetricFamily:
-    buckets = [
-        ("+Inf" if bound is None else str(bound), count) for bound, count in times.cumulative()
-    ]
-    return HistogramMetricFamily(name, about, buckets, times.sum)
 
 
 def create_registry(context: Context) -> CollectorRegistry:

@@ -125,7 +125,7 @@ class Server(uvicorn.Server):
             yield
 
     def _set_last_deadline(self) -> None:
-        """Also if the loop never comes to `_stop`."""
+        """Also if the loop never comes to `stop`."""
         _end_within(self._drain_delay_s + self._stop_within_s)
 
     def _signalled(self, number: signal.Signals) -> None:
@@ -137,26 +137,32 @@ class Server(uvicorn.Server):
             # The end of the session follows that of its terminal: nobody is in a hurry.
             self._signal = number
             return
-        if self.should_exit:
-            since = "again" if before is None or before == number else f"after {before.name}"
+        if self.should_exit and before is not None:
+            since = "again" if before == number else f"after {before.name}"
             logger.warning("%s %s: exiting at once", number.name, since)
             flush_logs(LAST_LINES_MAX_S)
             os._exit(1)
         self._signal = number
         self._context.ready = False
+        if self.should_exit:
+            # It stops by itself already.
+            return
         if self._drain_delay_s and self._draining is None and number != signal.SIGINT:
             logger.info(
                 "%s: not ready any more, stopping in %g s", number.name, self._drain_delay_s
             )
             loop = asyncio.get_running_loop()
-            self._draining = loop.call_later(self._drain_delay_s, self._stop, "drained")
+            self._draining = loop.call_later(self._drain_delay_s, self.stop, "drained")
         else:
-            self._stop(number.name)
+            self.stop(number.name)
 
-    def _stop(self, why: str) -> None:
+    def stop(self, why: str) -> None:
+        """End in order, and say in the log why. Idempotent."""
+        if self.should_exit:
+            return
         if self._draining is not None:
             self._draining.cancel()
-        self._context.is_stopping = True
+        self._context.ready, self._context.is_stopping = False, True
         self.should_exit = True
         _end_within(self._stop_within_s)
         logger.info("%s: stopping", why)

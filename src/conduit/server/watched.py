@@ -172,9 +172,11 @@ class Watched(asyncio.Protocol, abc.ABC):
     # Room for others ------------------------------------------------------------------------------
 
     def _turn_away(self, excess: Excess, head: Head) -> None:
-        """Answer no more than this, and only if it is a probe's. Raises ConduitError."""
+        """Answer no more than this, and only if it is a probe's, or another node's. Raises ConduitError."""
         self._ending = True
-        if head.route not in (Route.PROBE, Route.SCRAPE):
+        is_node = head.route is Route.LINK and self.context.links is not None
+        # A node that links is no client, and what is full of these must not cut it off.
+        if not (is_node or head.route in (Route.PROBE, Route.SCRAPE)):
             self.context.closings.count(excess.value, self._transport)
             if head.is_publish:
                 self.context.broker.refused_publishes.add(excess.error())

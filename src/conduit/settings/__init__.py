@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from conduit import store_url
+from conduit import redis_url, store_url
 from conduit.settings.access import Access
 from conduit.settings.connections import Connections
 from conduit.settings.kept import Kept
@@ -19,6 +19,10 @@ from conduit.settings.tokens import Tokens
 from conduit.settings.types import may_be_none
 
 __all__ = ["Settings", "may_be_none"]
+
+
+# What is secret in a URL.
+_PASSWORDS = {"database_url": store_url.passwords, "redis_url": redis_url.passwords}
 
 
 # The last group is the first to be looked at.
@@ -35,5 +39,8 @@ class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original)
         for name, value in self:
             if isinstance(value, SecretStr):
                 text = value.get_secret_value()
-                found += store_url.passwords(text) if name.endswith("_url") else [text]
+                if name in _PASSWORDS:
+                    found += _PASSWORDS[name](text)
+                else:
+                    found += text.split() if name == "internal_secret" else [text]
         return found

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from conduit import node_address, store_url
+from conduit import node_address, redis_url, store_url
+from conduit.names import is_node
 from conduit.settings.types import Group
 
 # Of what others could try to guess.
@@ -16,7 +17,6 @@ SECRET_MIN_CHARS = 16
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<place>[!-~]+)")
 _NO_PLACE = frozenset('/?#@,"\\*')
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_NODE_ID = re.compile(r"[!-~]{1,255}")
 
 
 def check_secret(secret: SecretStr) -> SecretStr:
@@ -66,7 +66,11 @@ class Original(Group):
         alias="DATABASE_URL_FILE",
     )
     redis_url: SecretStr | None = Field(
-        None, description="Refused: a cluster is not in this version.", alias="REDIS_URL"
+        None,
+        description="Where nodes say which topics they want, so that others tell them of no more: `redis://` "
+        "or `rediss://` with user, password, host, port and database, or `unix://`. For nodes on one "
+        "PostgreSQL that have an `INTERNAL_SECRET`.",
+        alias="REDIS_URL",
     )
     enable_auth: bool = Field(
         False,
@@ -82,14 +86,22 @@ class Original(Group):
     )
     node_id: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this node in `/health` and logs.",
+        description="Name of this node in the list of nodes, in `/health` and logs. Each node on one "
+        "PostgreSQL has one of its own: a name that is taken is refused. Unset: the machine's, with the port "
+        "behind it if that is taken.",
         alias="NODE_ID",
     )
-    node_addr: str | None = Field(None, description="No effect in this version.", alias="NODE_ADDR")
+    node_addr: str | None = Field(
+        None,
+        description="Where other nodes reach this one, `host:port` or `:port`: shown in the list of nodes, "
+        "and where they link with it. Unset: the machine's name and the port.",
+        alias="NODE_ADDR",
+    )
     internal_secret: SecretStr | None = Field(
         None,
-        description="Secret of the addresses below `/internal/`, by which nodes of a cluster speak with each "
-        "other and which nobody else may use. A cluster is not in this version: nothing is there.",
+        description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
+        "and which nobody else may know. Several, separated by blanks, to change it: the first is the node's "
+        "own, and all count.",
         alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(
@@ -107,8 +119,14 @@ class Original(Group):
 
     @field_validator("redis_url")
     @classmethod
-    def _no_cluster(cls, _url: SecretStr | None) -> None:
-        raise ValueError("is set, but a cluster is not in this version; unset it")
+    def _known_registry(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        redis_url.check(url.get_secret_value())
+        database = info.data.get("database_url")
+        if database is None or not database.get_secret_value().startswith(store_url.POSTGRES):
+            raise ValueError(
+                "is for nodes that share a log, which needs PostgreSQL: set DATABASE_URL to that, or unset it"
+            )
+        return url
 
     @field_validator("default_api_key")
     @classmethod
@@ -119,8 +137,10 @@ class Original(Group):
     @field_validator("node_id")
     @classmethod
     def _printable_node(cls, name: str) -> str:
-        if not _NODE_ID.fullmatch(name):
-            raise ValueError("must be 1–255 printable ASCII characters without spaces")
+        if not is_node(name):
+            raise ValueError(
+                "must be 1–255 printable ASCII characters without spaces and slashes, and not . or .."
+            )
         return name
 
     @field_validator("node_addr")
@@ -154,6 +174,12 @@ class Original(Group):
         """The PostgreSQL databases, if they are the store. Secrets."""
         text = self._database
         return tuple(text.split()) if text.startswith(store_url.POSTGRES) else ()
+
+    @property
+    def internal_secrets(self) -> tuple[str, ...]:
+        """The secrets of the cluster, of which the first is used. Secrets."""
+        secret = self.internal_secret
+        return () if secret is None else tuple(secret.get_secret_value().split())
 
     @property
     def database_place(self) -> str | None:

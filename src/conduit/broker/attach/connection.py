@@ -168,6 +168,7 @@ class Connection:
         room = self._room
         for _ in range(TRIES_MAX_COUNT):
             await self._be_there(frame)
+            await room.tails.begin(self._tenant, frame.topic)
             beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
             if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
                 return beginning

@@ -12,6 +12,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Outlet
+from conduit.broker.deliver.tails import Tails
 
 
 class Room(NamedTuple):
@@ -22,6 +23,7 @@ class Room(NamedTuple):
     router: Router
     owned: Owned
     news: News
+    tails: Tails
     starts: Starts
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""

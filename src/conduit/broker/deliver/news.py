@@ -64,15 +64,23 @@ class News:
         await self._rounds.stop()
 
     @property
-    def is_shared(self) -> bool:
+    def may_be_shared(self) -> bool:
         """Whether others may have made what is not known here."""
-        return self._company.is_shared
+        return self._company.may_be_shared
 
     async def catch_up(self) -> None:
-        """Know what others have changed before this call. Many who ask at once share one look. Raises
-        StoreUnavailable."""
-        if not self._company.is_shared:
-            return
+        """Know what others have changed before this call, as far as there are others. Many who ask at once
+        share one look. Raises StoreUnavailable."""
+        if self._company.is_shared:
+            await self._catch_up()
+
+    async def ask(self) -> None:
+        """As `catch_up`, also if no others were seen: before somebody is told that there is no such thing.
+        One that has just begun may have made it."""
+        if self._company.may_be_shared:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
         wanted = self._begun_count + 1
         async with self._looking:
             if self._known_count >= wanted:
@@ -91,13 +99,13 @@ class News:
         """Catch up unless the topic (a pattern has none) and the subscription are known here."""
         is_known = is_pattern(topic) or self._catalog.find(tenant, topic) is not None
         if not is_known or (subscription and self._owned.find(tenant, subscription) is None):
-            await self.catch_up()
+            await self.ask()
 
     async def learn(self) -> None:
         """Know what the store has, although this node was told otherwise: it has refused to make what is not
         known here. Raises StoreUnavailable."""
-        if self._company.is_shared:
-            await self.catch_up()
+        if self._company.may_be_shared:
+            await self._catch_up()
         else:
             await self._learn_all()
 

@@ -10,9 +10,9 @@ At every await anything may happen; what then?
 - *The lease is lost.* Nothing is handed out from that moment, by its clock, whether or not anybody was told.
   What runs goes on to take acks: what the store takes of them is decided by the fence. No attempt fails by
   its deadline before the subscription is known to be this node's again. Sockets stay.
-- *It is lost and held again while the store is asked.* The answer is about another term, and is dropped: the
-  question is asked again. A claim that was sent under another term than the one in which its subscription
-  begins to run is as if it had been made long ago: the store is asked.
+- *It is lost and held again while the store is asked.* What the answer says counts for the term in which
+  the question was sent; for this one it is asked again. A claim that was sent under another term than the
+  one in which its subscription begins to run is as if it had been made long ago: the store is asked.
 - *A subscription is loaded while the store is asked.* Only those are judged that ran before the question
   was sent. A claim that was sent in this term needs no judging; for one that was not, another question
   follows.
@@ -240,9 +240,6 @@ class Ownership:
         kept_count = lost_count = 0
         each_of = iter(waiting)
         while some := list(islice(each_of, JUDGED_MAX_COUNT)):
-            if title.term != term:
-                # The lease was lost, and what the answer says is not true for ever.
-                return
             for running in some:
                 if running.is_over:
                     continue

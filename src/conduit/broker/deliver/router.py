@@ -86,6 +86,8 @@ class Router:
         self._named: dict[Running, _Route] = {}
         self.subscriber_count = 0
         """Subscribers of all subscriptions."""
+        self.on_count: Callable[[Running, int], None] | None = None
+        """Told of subscribers that come and go, and how many."""
         # Topics that are still to be looked at in this round of `tidy`, and how many at a time.
         self._to_tidy: list[int] = []
         self._tidy_count = 1
@@ -269,6 +271,8 @@ class Router:
     def _count(self, running: Running, change: int) -> None:
         self.subscriber_count += change
         running.group.allowance.counts.subscriber_count += change
+        if self.on_count is not None:
+            self.on_count(running, change)
         if is_pattern(running.pattern):
             self._patterns_of(running.tenant).version += 1
             return

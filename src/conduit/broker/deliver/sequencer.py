@@ -100,13 +100,24 @@ class Sequencer:
         return self._router.opening(topic_ids)
 
     def committed(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> int:
-        """Messages are in the log, from `first_seq` on without a hole: they go on when all before them has.
-        Returns how many subscribers they go to."""
+        """This node has committed messages, from `first_seq` on: they go on when all before them has. Returns
+        how many subscribers they go to."""
         if first_seq == topic.last_seq + 1 and topic.topic_id not in self._held:
             return self._router.committed(topic, messages, first_seq)
-        size_bytes = sum([len(message.payload) for message in messages])
-        self._offer(topic, Run(first_seq, messages, size_bytes))
+        if not self._router.is_followed(topic):
+            # What was given before is in the log as well, and nobody waits for it.
+            self._skip_to(topic, first_seq + len(messages) - 1)
+            return 0
+        self._offer(topic, messages, first_seq)
         return self._router.subscribers_of(topic)
+
+    def told(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> None:
+        """Another node says that it has committed these. If nothing here follows the topic, only what comes
+        next is believed: who comes to follow it asks the log (tails.py)."""
+        if first_seq == topic.last_seq + 1 and topic.topic_id not in self._held:
+            self._router.committed(topic, messages, first_seq)
+        elif self._router.is_followed(topic):
+            self._offer(topic, messages, first_seq)
 
     def learned(self, topic: Topic, last_seq: int) -> None:
         """The store says that the topic has messages up to there."""
@@ -140,7 +151,9 @@ class Sequencer:
         if held is not None:
             self.held_bytes -= held.runs.size_bytes
 
-    def _offer(self, topic: Topic, run: Run[Committed]) -> None:
+    def _offer(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> None:
+        size_bytes = sum([len(message.payload) for message in messages])
+        run = Run(first_seq, messages, size_bytes)
         self.late_count += max(0, min(run.last, topic.last_seq) + 1 - run.first)
         if run.last <= topic.last_seq:
             return

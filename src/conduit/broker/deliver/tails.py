@@ -20,6 +20,7 @@ from conduit.broker.company import Company
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.rounds import Rounds
+from conduit.broker.topics import Walked
 from conduit.core.message import TopicRecord
 from conduit.storage.base import Store
 
@@ -56,8 +57,10 @@ class Tails:
         self._router = router
         self._sequencer = sequencer
         self._rounds = Rounds("a comparison of topics with the log", _pause_s, self._due_round)
-        # What is followed and was not looked at in this pass, and the topics that are not followed.
-        self._followed: Iterator[tuple[str, str]] = iter(())
+        # What is followed and was not looked at in this pass, the walk that it is in, and the topics that are
+        # not followed.
+        self._followed: Iterator[tuple[str, str]] | None = None
+        self._walk: Iterator[Walked] | None = None
         self._others: Iterator[Topic] = iter(())
         self.repaired_count = 0
         """Topics that had more messages than this node had heard of."""
@@ -91,38 +94,53 @@ class Tails:
             self._compare(record)
         return {record.topic_id: record for record in records}
 
+    async def begin(self, tenant: str, pattern: str) -> None:
+        """Know where the topics of a pattern, or the one of this name, end in the log, for who is about to
+        follow them from there. Raises StoreUnavailable."""
+        if not self._company.is_shared:
+            return
+        some: list[Topic] = []
+        for step in self._catalog.walk(tenant, pattern):
+            # What is followed is compared all the time.
+            some += (topic for topic in step.topics if not self._router.is_followed(topic))
+            if len(some) >= SLICE_COUNT:
+                await self.fresh(some)
+                some = []
+        await self.fresh(some)
+
     async def _due(self) -> AsyncIterator[Sequence[Topic]]:
         """The topics of this round, each once, in slices."""
         due: dict[int, Topic] = {}
         count = 0
-        async for some in self._next_followed():
+        while count < FOLLOWED_MAX_COUNT and (some := self._next_followed()) is not None:
             before_count = len(due)
             due.update((topic.topic_id, topic) for topic in some)
             count += len(due) - before_count
             if len(due) >= SLICE_COUNT:
                 yield [*due.values()]
                 due.clear()
-            if count >= FOLLOWED_MAX_COUNT:
-                break
-        else:
-            self._followed = iter(())
+            # Others have their turns.
+            await asyncio.sleep(0)
         due.update((topic.topic_id, topic) for topic in self._next_others())
         if due:
             yield [*due.values()]
 
-    async def _next_followed(self) -> AsyncIterator[Sequence[Topic]]:
-        """From where the round before has ended; what is followed by several names comes several times."""
-        rest = next(self._followed, None)
-        if rest is None:
-            self._followed = iter(self._router.followed())
-            rest = next(self._followed, None)
-        while rest is not None:
-            tenant, pattern = rest
-            for number, step in enumerate(self._catalog.walk(tenant, pattern)):
-                if number:
-                    await asyncio.sleep(0)
-                yield [topic for topic in step.topics if not topic.is_deleted]
-            rest = next(self._followed, None)
+    def _next_followed(self) -> Sequence[Topic] | None:
+        """Some of those that are followed, from where the round before has ended; None at the end of all.
+        What is followed by several names comes several times."""
+        if self._walk is None:
+            if self._followed is None:
+                self._followed = self._router.followed()
+            place = next(self._followed, None)
+            if place is None:
+                self._followed = None
+                return None
+            self._walk = self._catalog.walk(*place)
+        step = next(self._walk, None)
+        if step is None:
+            self._walk = None
+            return ()
+        return [topic for topic in step.topics if not topic.is_deleted]
 
     def _next_others(self) -> list[Topic]:
         found = [*islice(self._others, OTHERS_COUNT)]

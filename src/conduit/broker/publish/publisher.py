@@ -262,7 +262,7 @@ class Publisher:
         `fields` has their names, and where each stands: the first that is at fault is named by it.
         """
         for name, field in fields.items():
-            if self._admission.auto_create_topics or self._news.is_shared:
+            if self._admission.auto_create_topics or self._news.may_be_shared:
                 check_topic(name, field)
             else:
                 self._catalog.get(tenant, name, field)
@@ -274,7 +274,7 @@ class Publisher:
 
         async def create() -> None:
             try:
-                await self._news.catch_up()
+                await self._news.ask()
                 if self._admission.auto_create_topics:
                     await self._catalog.ensure_all(tenant, fields, deadline)
                 for name, field in fields.items():

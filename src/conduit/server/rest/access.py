@@ -100,7 +100,8 @@ Managing = Annotated[Principal, Depends(_needs("manage"))]
 Reading = Annotated[Principal, Depends(_needs("manage", "subscribe"))]
 """Of what subscribers may read as well."""
 Operating = Annotated[Principal, Depends(_needs("admin"))]
-Scraping = Annotated[Principal, Depends(_operator)]
+Watching = Annotated[Principal, Depends(_operator)]
+"""Of what tells of the node, and of all tenants."""
 Anybody = Annotated[Principal, Depends(_needs())]
 
 

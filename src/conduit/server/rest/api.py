@@ -21,6 +21,8 @@ from conduit.protocol.records import (
     KeyCreated,
     KeyList,
     Moved,
+    NodeAnswer,
+    NodeList,
     Receipt,
     SubscriptionAnswer,
     SubscriptionCreated,
@@ -45,6 +47,7 @@ from conduit.server.rest import (
     internal,
     keys,
     messages,
+    nodes,
     problems,
     publish,
     stats,
@@ -70,6 +73,7 @@ _NOUNS = (
     tokens,
     tenants,
     audit,
+    nodes,
     health,
     index,
 )
@@ -106,6 +110,8 @@ _SHAPES = (
     TicketAnswer,
     AuditAnswer,
     AuditList,
+    NodeAnswer,
+    NodeList,
     index.Index,
     Problem,
 )

@@ -111,7 +111,7 @@ class Edge:
             return InvalidRequest(f"the query has more than {QUERY_MAX_COUNT} parameters")
         path, gate = scope["path"], self._context.gate
         is_internal = path.startswith(INTERNAL_PATH.decode())
-        if not door.has(path) or (is_internal and gate.internal_secret is None):
+        if not door.has(path) or (is_internal and not gate.internal_secrets):
             return nothing_at(path, door)
         if is_internal and scope.get(CALLER) is not gate.node:
             return Forbidden("X-Internal-Secret is missing or wrong", field="X-Internal-Secret")

@@ -13,7 +13,7 @@ from conduit import __version__
 from conduit.errors import Unavailable
 from conduit.server.exposure import Exposure
 from conduit.server.metrics import CONTENT_TYPE, render
-from conduit.server.rest.access import Scraping, sees_node
+from conduit.server.rest.access import Watching, sees_node
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import answers, reply
 
@@ -47,16 +47,17 @@ async def health(request: Request, shared: Shared) -> Response:
         return reply(Health("ok"))
     sizes = msgspec.to_builtins(shared.broker.sizes) or {}
     store = {**shared.broker.store.describe(), **sizes}
-    return reply(Health("ok", __version__, shared.node_id, store, shared.exposure))
+    return reply(Health("ok", __version__, shared.node.name, store, shared.exposure))
 
 
 @router.get(
     "/health/ready",
     dependencies=[NO_QUERY],
-    responses=answers(Ready, "shutting_down", "store_unavailable"),
+    responses=answers(Ready, "shutting_down", "store_unavailable", "unavailable"),
 )
 async def ready(request: Request, shared: Shared) -> Response:
-    """Whether requests are served: 503 while the server stops, or its store takes no writes.
+    """Whether requests are served: 503 while the server stops, its store takes no writes, or it has not got
+    its name among the nodes that share the store.
 
     The store is not asked now: every second the server has it commit a row.
     """
@@ -66,7 +67,7 @@ async def ready(request: Request, shared: Shared) -> Response:
 
 
 @router.get("/metrics", dependencies=[NO_QUERY], response_class=PlainTextResponse)
-async def metrics(request: Request, shared: Shared, _caller: Scraping) -> Response:
+async def metrics(request: Request, shared: Shared, _caller: Watching) -> Response:
     """The counters of this node in Prometheus' text format."""
     await shared.broker.standings.look()
     return Response(render(request.app.state.metrics), media_type=CONTENT_TYPE)

@@ -1,0 +1,1 @@
+"""Links between nodes: what carries what they say to each other."""

@@ -1,0 +1,1 @@
+"""Who is in the cluster and who wants what, by Redis: for latency only. Start reading at `registry.py`."""

@@ -1,0 +1,158 @@
+"""What the nodes have in Redis: keys, fields, texts, and the one script that writes a state.
+
+All keys of a cluster begin with its id, so that two of them on one Redis do not meet:
+
+- `…:nodes`, a set: the nodes that have said that they are there, as an index of
+- `…:node:<incarnation>`, a JSON text for PRESENCE_TTL_S: a `Presence`
+- `…:wants:<incarnation>`, a hash for STATE_TTL_S: `tenant/subscription/pattern` → how many subscribers, and
+  under `=` a `Mark`. Without that the state is not whole.
+- `…:said`, a channel: an `Announcement` for each change
+- `…:echo:<incarnation>`, a channel on which a node hears itself
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from conduit.core.interest import Change
+from conduit.core.members import Member, Node
+
+# Without a sign of life for so long a node is not there …
+PRESENCE_TTL_S = 5.0
+# … and after this what it said is forgotten: a node that was cut off need not say all again.
+STATE_TTL_S = 30.0
+# Of one step of writing or reading a state: some hundred microseconds here, and a millisecond of Redis's.
+STEP_MAX_COUNT = 250
+MARK = b"="
+_SEPARATOR = "/"
+# What one announcement may have: of one with the longest names that can be.
+ANNOUNCEMENT_MAX_BYTES = 1 << 20
+
+# Changes a state if it is as the writer believes: so a command that comes late does nothing, and neither does
+# one that finds the state flushed. KEYS: the state. ARGV: how many fields it has; its mark, or ''; the mark
+# that it gets, or ''; TTL in ms; a channel; an announcement for it, or ''; how many fields to remove; these;
+# fields and values to set.
+SCRIPT = """
+if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
+if (redis.call('HGET', KEYS[1], '=') or '') ~= ARGV[2] then return 0 end
+local first = 8 + tonumber(ARGV[7])
+for at = 8, first - 1 do redis.call('HDEL', KEYS[1], ARGV[at]) end
+for at = first, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], '=', ARGV[3]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
+return 1
+"""
+
+Command = tuple[bytes | str | int, ...]
+
+
+class Presence(Member, frozen=True, kw_only=True):
+    """What a node says every second."""
+
+    said: int
+    """The version of what it wants."""
+
+
+class Announcement(msgspec.Struct, frozen=True, array_like=True):
+    """A change, told to all. Fields that a later version adds at the end are not read."""
+
+    name: str
+    incarnation: str
+    version: int
+    changes: list[tuple[str, int]] | None = None
+    """Fields with how many subscribers each has now. None: the state was written anew, whole."""
+    is_leaving: bool = False
+
+    @property
+    def node(self) -> Node:
+        return Node(self.name, self.incarnation)
+
+
+class Mark(NamedTuple):
+    """What a state stands for: a version, and how often the state was written anew. So nobody reads one half
+    before that and the other after it."""
+
+    version: int
+    writing: int
+    has_all: bool
+    """It wants everything, and has no entries."""
+
+    def encoded(self) -> str:
+        return f"{self.version} {self.writing}{' all' if self.has_all else ''}"
+
+
+class Keys:
+    """The names of one cluster."""
+
+    def __init__(self, cluster_id: str) -> None:
+        # The braces keep all of them in one slot of a Redis Cluster, should it be one of a single part.
+        prefix = f"conduit:{{{cluster_id}}}:"
+        self.nodes = f"{prefix}nodes"
+        self.said = f"{prefix}said"
+        self._prefix = prefix
+
+    def presence(self, incarnation: str) -> str:
+        return f"{self._prefix}node:{incarnation}"
+
+    def wants(self, incarnation: str) -> str:
+        return f"{self._prefix}wants:{incarnation}"
+
+    def echo(self, incarnation: str) -> str:
+        return f"{self._prefix}echo:{incarnation}"
+
+
+encode = msgspec.json.Encoder().encode
+_presence = msgspec.json.Decoder(Presence)
+_announcement = msgspec.json.Decoder(Announcement)
+
+
+def presence(data: object) -> Presence | None:
+    """What a node has said; None if that is nothing of ours."""
+    try:
+        return _presence.decode(data) if isinstance(data, bytes) else None
+    except msgspec.DecodeError:
+        return None
+
+
+def announcement(data: bytes) -> Announcement | None:
+    """What was announced; None if that is nothing of ours."""
+    try:
+        return _announcement.decode(data) if len(data) <= ANNOUNCEMENT_MAX_BYTES else None
+    except msgspec.DecodeError:
+        return None
+
+
+def mark(data: object) -> Mark | None:
+    """The mark of a state; None if it has none that can be read."""
+    match data.split() if isinstance(data, bytes) else ():
+        case [version, writing, *rest] if version.isdigit() and writing.isdigit():
+            return Mark(int(version), int(writing), rest[:1] == [b"all"])
+    return None
+
+
+def fields(changes: Iterable[Change]) -> list[tuple[str, int]]:
+    """Entries as fields."""
+    return [(_SEPARATOR.join(entry), count) for entry, count in changes]
+
+
+def changes(pairs: Iterable[tuple[str, int]]) -> list[Change]:
+    """Fields as entries, but for what is none."""
+    found = []
+    for field, count in pairs:
+        parts = field.split(_SEPARATOR)
+        if len(parts) == 3 and count >= 0:
+            found.append(((parts[0], parts[1], parts[2]), count))
+    return found
+
+
+def stored(reply: Sequence[Any]) -> list[Change]:
+    """Entries out of a part of a hash: field, value, field, value …"""
+    pairs = []
+    for field, value in zip(reply[::2], reply[1::2], strict=False):
+        if field != MARK and value.isdigit():
+            pairs.append((field.decode(errors="replace"), int(value)))
+    return changes(pairs)

@@ -1,0 +1,92 @@
+"""Nodes: what is asked of the server, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from conduit.cli.exits import Exit
+from tests.cli.terminal import Terminal
+from tests.cli.test_access import ok, run
+from tests.client.test_nodes import OTHER, THIS
+from tests.support.server import running_server
+
+DOWN = OTHER | {"id": "west-1", "state": "down", "address": "west-1:8080"}
+
+
+def ages(*ages_s: float | None) -> list[str]:
+    """How these are shown."""
+    nodes = [OTHER | {"lease_age_s": age_s} for age_s in ages_s]
+    result, _ = ok({"GET /api/nodes": {"nodes": nodes, "next": None}}, "node", "ls", "-o", "table")
+    return [line.split()[3] for line in result.stdout.splitlines()[1:]]
+
+
+def test_nodes_are_listed_with_a_star_for_the_one_that_was_asked() -> None:
+    page = {"nodes": [OTHER, THIS, DOWN | {"lease_age_s": 250.4}], "next": None}
+    result, server = ok({"GET /api/nodes": page}, "node", "ls", "-o", "table")
+    assert server.lines == ["GET /api/nodes?limit=100"]
+    assert result.stdout.splitlines() == [
+        "THIS  ID      STATE  RENEWED  ADDRESS      VERSION",
+        "-     east-1  up     0.3s     east-2:8080  0.1.0",
+        "*     east-2  up     0.3s     east-2:8080  0.1.0",
+        "-     west-1  down   4m10s    west-1:8080  0.1.0",
+    ]
+    result, _ = ok({"GET /api/nodes": page}, "node", "ls")
+    assert json.loads(result.stdout)[1] == THIS
+
+
+def test_ages_are_as_exact_as_one_wants_them() -> None:
+    assert ages(0.0, 2.96, 59.9, 60.0, 125.9, 3_599.0, 3_600.0, 90_000.0, None) == [
+        "0.0s",
+        "3.0s",
+        "59.9s",
+        "1m00s",
+        "2m05s",
+        "59m59s",
+        "1h00m",
+        "25h00m",
+        "-",
+    ]
+
+
+def test_a_node_is_shown_with_what_it_says_of_itself() -> None:
+    result, _ = ok({"GET /api/nodes/east-2": THIS}, "node", "get", "east-2", "-o", "table")
+    assert "incarnation    01a228b1-e211-704b-a6d2-c456de57377f\n" in result.stdout
+    assert "this one       yes\n" in result.stdout
+    assert "subscriptions  3\n" in result.stdout
+    assert "deliveries/s   18,280.8\n" in result.stdout
+    result, _ = ok({"GET /api/nodes/east-1": OTHER}, "node", "show", "east-1", "-o", "table")
+    assert "connections    -\n" in result.stdout
+    assert "messages/s     -\n" in result.stdout
+
+
+def test_a_node_that_is_not_known_has_an_exit_code_and_a_hint() -> None:
+    refusal = (404, {"code": "node_not_found", "detail": "no"})
+    result, _ = run({"GET /api/nodes/x": refusal}, "node", "get", "x")
+    assert result.exit_code == Exit.NOT_FOUND
+    assert "conduit node ls" in result.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_list_fits_a_terminal_with_names_as_kubernetes_gives(columns: int) -> None:
+    name, address = "conduit-0", "conduit-0.conduit.default.svc:8080"
+    with (
+        running_server(NODE_ID=name, NODE_ADDR=address) as server,
+        Terminal(server.url, "node", "ls", columns=columns, NO_COLOR="1") as terminal,
+    ):
+        code, shown = terminal.end()
+    heading, row = shown.splitlines()
+    assert code == Exit.OK
+    assert row.split() == ["*", name, "up", "-", address, "0.1.0"]
+    assert len(row) <= 80
+    assert heading.split()[-1] == "VERSION"
+
+
+@pytest.mark.e2e
+def test_a_server_without_a_name_is_called_as_its_machine() -> None:
+    with running_server() as server, Terminal(server.url, "node", "ls") as terminal:
+        _, shown = terminal.end()
+    assert socket.gethostname() in shown

@@ -1,0 +1,59 @@
+"""What is sent for nodes, and what comes of the answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from conduit.client import ApiError, NodeRates
+from tests.client.peer import Frame, answer, problem
+from tests.client.test_access import said
+
+RATES = {
+    "messages_per_sec": 1523.4,
+    "deliveries_per_sec": 18280.8,
+    "acks_per_sec": 0.0,
+    "redeliveries_per_sec": 0.0,
+    "dead_letters_per_sec": 0.0,
+}
+THIS: Frame = {
+    "id": "east-2",
+    "incarnation": "01a228b1-e211-704b-a6d2-c456de57377f",
+    "address": "east-2:8080",
+    "version": "0.1.0",
+    "state": "up",
+    "lease_age_s": 0.312,
+    "started_at": "2026-11-29T19:04:36.469Z",
+    "is_this": True,
+    "connections": 14,
+    "owned_subscriptions": 3,
+    "rates": RATES,
+    "links": [],
+}
+OTHER: Frame = THIS | {
+    "id": "east-1",
+    "is_this": False,
+    "connections": None,
+    "owned_subscriptions": None,
+    "rates": None,
+    "links": None,
+}
+
+
+async def test_nodes_come_in_pages_and_each_says_whether_it_is_the_one_that_answers() -> None:
+    found, lines, _ = await said(
+        lambda client: client.nodes.find(),
+        answer(200, {"nodes": [OTHER], "next": "c1"}),
+        answer(200, {"nodes": [THIS], "next": None}),
+    )
+    assert lines == ["GET /api/nodes?limit=100", "GET /api/nodes?limit=100&cursor=c1"]
+    assert [(node.id, node.is_this) for node in found] == [("east-1", False), ("east-2", True)]
+    assert found[0].rates is None
+    assert found[1].rates == NodeRates(**RATES)
+
+
+async def test_one_is_asked_for_by_its_name() -> None:
+    node, lines, _ = await said(lambda client: client.nodes.get("a/b"), answer(200, THIS))
+    assert (node.state, lines) == ("up", ["GET /api/nodes/a%2Fb"])
+    with pytest.raises(ApiError) as raised:
+        await said(lambda client: client.nodes.get("x"), problem(404, "node_not_found"))
+    assert raised.value.code == "node_not_found"

@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conduit.cluster.registry import wire
+from conduit.cluster.registry.wire import Announcement, Mark, Presence
+
+names = st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True)
+changes = st.lists(
+    st.tuples(st.tuples(names, st.just("") | names, names | st.just("a.*.>")), st.integers(0, 9))
+)
+
+
+@given(changes)
+def test_entries_come_back_from_an_announcement(entries):
+    sent = wire.encode(Announcement("b", "01", 7, wire.fields(entries)))
+    heard = wire.announcement(sent)
+    assert (heard.node, heard.version, heard.is_leaving) == (("b", "01"), 7, False)
+    assert wire.changes(heard.changes) == entries
+
+
+@given(changes)
+def test_entries_come_back_from_a_state(entries):
+    stored = [b"=", b"7 1"]
+    for field, count in wire.fields(entries):
+        stored += [field.encode(), str(count).encode()]
+    assert wire.stored(stored) == entries
+
+
+@pytest.mark.parametrize("mark", [Mark(7, 1, has_all=False), Mark(123_456, 2, has_all=True)])
+def test_a_mark_comes_back(mark):
+    assert wire.mark(mark.encoded().encode()) == mark
+
+
+@given(st.binary(max_size=50) | st.none() | st.integers())
+def test_what_is_nothing_of_ours_is_none(data):
+    mark = wire.mark(data)
+    assert mark is None or mark.encoded().encode().split() == data.split()[:3]
+    assert wire.presence(data) is None
+    if isinstance(data, bytes):
+        assert wire.announcement(data) is None
+        assert wire.stored([data, data, b"a/b", b"1", b"a/b/c", b"-1"]) == [] or b"/" in data
+
+
+def test_an_announcement_of_a_later_version_may_have_more_in_it():
+    data = b'["b","01",7,[["acme//t",1]],false,"more"]'
+    assert wire.announcement(data).version == 7
+    data = (
+        b'{"name":"b","incarnation":"1","address":"h:1","version":"2","since_ms":1,"said":1,"x":2}'
+    )
+    assert isinstance(wire.presence(data), Presence)
+
+
+def test_fields_of_another_form_are_passed_over():
+    assert wire.changes([("acme//t", 1), ("acme/t", 1), ("a/b/c/d", 1), ("a/b/c", -1)]) == [
+        (("acme", "", "t"), 1)
+    ]
+
+
+def test_what_is_too_large_is_not_read():
+    data = b'["b","01",7,[]]' + b" " * wire.ANNOUNCEMENT_MAX_BYTES
+    assert wire.announcement(data) is None
+
+
+def test_the_largest_announcement_can_be_read():
+    longest = [(("t" * 63, "s" * 255, f"{number:0255}"), 1_000_000) for number in range(250)]
+    sent = wire.encode(Announcement("n" * 255, "i" * 36, 1 << 50, wire.fields(longest)))
+    assert len(wire.fields(longest)) == wire.STEP_MAX_COUNT
+    assert len(sent) < wire.ANNOUNCEMENT_MAX_BYTES

@@ -1,0 +1,200 @@
+"""Three servers on one PostgreSQL that tell each other over links what they store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.http import Api
+from tests.support.redis import RedisServer
+from tests.support.server import RunningServer, free_port, running_server
+from tests.support.wait import until
+from tests.support.ws import WsClient, payloads
+
+SECRET = "of-the-nodes-0123456789"
+COUNT = 3
+_numbers = count(1)
+METRICS = "conduit_(?:hint|hole|tail|link)"
+STORES = ["postgres"]
+
+
+class Cluster:
+    """Three servers, and what they say of themselves."""
+
+    def __init__(self, servers: list[RunningServer]) -> None:
+        self.servers = servers
+        self.apis = [Api(server.url) for server in servers]
+
+    def links_up(self) -> int:
+        return sum(
+            link["state"] == "up"
+            for api in self.apis
+            for node in api.get("/api/nodes").json["nodes"]
+            for link in node["links"] or ()
+        )
+
+    def metric(self, at: int, name: str) -> float:
+        text = self.apis[at].get("/metrics").body.decode()
+        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        return 0.0 if found is None else float(found[1])
+
+
+def node(url: str, name: str, secret: str) -> dict[str, str]:
+    """The settings of a node that the others reach."""
+    port = free_port()
+    return {
+        "DATABASE_URL": url,
+        "PORT": str(port),
+        "NODE_ID": name,
+        "NODE_ADDR": f"127.0.0.1:{port}",
+        "INTERNAL_SECRET": secret,
+    }
+
+
+def has_link(api: Api) -> bool:
+    """Whether any link of that server is up."""
+    nodes = api.get("/api/nodes").json["nodes"]
+    return any(link["state"] == "up" for each in nodes for link in each["links"] or ())
+
+
+@pytest.fixture
+def cluster_url(cluster) -> str:
+    return cluster.create_database(f"linked_{next(_numbers)}")
+
+
+@pytest.fixture
+def linked(cluster_url) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(running_server(**node(cluster_url, f"node-{n}", SECRET)))
+            for n in range(COUNT)
+        ]
+        found = Cluster(made)
+        until(lambda: found.links_up() == COUNT * (COUNT - 1))
+        yield found
+
+
+def test_every_subscriber_gets_everything_in_one_order_wherever_it_is_published(linked):
+    linked.apis[0].create_topic("orders.eu")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(WsClient(linked.servers[n % COUNT].ws_url)) for n in range(6)
+        ]
+        for n, client in enumerate(clients):
+            client.subscribe("orders.*" if n % 2 else "orders.eu", ack="auto")
+        total = 300
+        for n in range(total):
+            linked.apis[n % COUNT].publish("orders.eu", n)
+        frames = [client.messages(total) for client in clients]
+    assert all([frame["seq"] for frame in some] == [*range(1, total + 1)] for some in frames)
+    assert all(payloads(some) == payloads(frames[0]) for some in frames)
+    heard = [linked.metric(n, "conduit_hint_heard_message_total") for n in range(COUNT)]
+    assert sum(heard) == total * (COUNT - 1)
+
+
+def test_what_links_count_is_in_the_docs_and_all_that_is_in_the_docs_is_counted(linked):
+    text = linked.apis[0].get("/metrics").body.decode()
+    counted = set(re.findall(rf"^# HELP ({METRICS}\w*)", text, re.MULTILINE))
+    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+    assert counted == set(re.findall(rf"`({METRICS}\w*?)(?:_bucket)?`", page))
+
+
+def test_a_topic_that_was_just_made_is_heard_of_with_its_first_message(linked):
+    with WsClient(linked.servers[1].ws_url) as client:
+        client.subscribe("new.>", ack="auto")
+        for n in range(20):
+            linked.apis[0].create_topic(f"new.t{n}")
+            linked.apis[0].publish(f"new.t{n}", n)
+        assert sorted(payloads(client.messages(20))) == [*range(20)]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    made = RedisServer()
+    made.start()
+    yield made
+    made.remove()
+
+
+def test_with_redis_nodes_are_told_of_what_they_want_and_receipts_count_all_subscribers(
+    cluster_url, redis
+):
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(
+                running_server(**node(cluster_url, f"n{n}", SECRET), REDIS_URL=redis.url)
+            )
+            for n in range(3)
+        ]
+        found = Cluster(made)
+        until(lambda: found.links_up() == 6)
+        here = found.apis[0]
+        here.create_topic("orders.eu")
+        clients = [stack.enter_context(WsClient(server.ws_url)) for server in made]
+        clients[0].subscribe("orders.eu", ack="auto")
+        clients[1].subscribe("orders.*", ack="auto")
+        until(lambda: here.publish("orders.eu", "first")["subscribers"] == 2)
+        heard = [found.metric(n, "conduit_hint_heard_message_total") for n in (1, 2)]
+        for n in range(50):
+            assert here.publish("orders.eu", n)["subscribers"] == 2
+        frames = []
+        while len(frames) < 50:
+            frames += [each for each in clients[1].messages(1) if each["payload"] != "first"]
+        assert payloads(frames) == [*range(50)]
+        after = [found.metric(n, "conduit_hint_heard_message_total") for n in (1, 2)]
+        assert [b - a for a, b in zip(heard, after, strict=True)] == [50, 0]
+        # Without Redis all are told again, and publishing goes on.
+        redis.kill()
+        for n in range(50, 100):
+            here.publish("orders.eu", n)
+        assert payloads(clients[1].messages(50)) == [*range(50, 100)]
+        redis.start()
+        until(lambda: here.publish("orders.eu", "last")["subscribers"] == 2)
+
+
+def test_a_link_that_is_lost_is_made_again_and_nothing_is_missed_meanwhile(linked):
+    linked.apis[0].create_topic("t")
+    with WsClient(linked.servers[0].ws_url) as client:
+        client.subscribe("t", ack="auto")
+        linked.servers[2].kill()
+        for n in range(10):
+            linked.apis[1].publish("t", n)
+        linked.servers[2].start()
+        until(lambda: linked.links_up() == COUNT * (COUNT - 1))
+        for n in range(10, 20):
+            linked.apis[2].publish("t", n)
+        assert payloads(client.messages(20)) == [*range(20)]
+
+
+def test_with_another_secret_a_node_is_told_nothing_and_misses_nothing(cluster_url):
+    other = "of-others-9876543210"
+    with (
+        running_server(**node(cluster_url, "a", SECRET)) as one,
+        running_server(**node(cluster_url, "b", other)) as two,
+    ):
+        api = Api(one.url)
+        until(lambda: len(api.get("/api/nodes").json["nodes"]) == 2)
+        api.create_topic("t")
+        with WsClient(two.ws_url) as client:
+            client.subscribe("t", ack="auto")
+            api.publish("t", 1)
+            assert payloads(client.messages(1)) == [1]
+        assert not has_link(api)
+        for server in (one, two):
+            assert SECRET not in server.log_text()
+            assert other not in server.log_text()
+
+
+def test_while_the_secret_is_changed_nodes_with_both_link_with_those_of_before(cluster_url):
+    secrets = f"the-new-one-0123456789 {SECRET}"
+    with (
+        running_server(**node(cluster_url, "a", secrets)) as one,
+        running_server(**node(cluster_url, "b", secrets)),
+        running_server(**node(cluster_url, "c", secrets)),
+    ):
+        until(lambda: has_link(Api(one.url)))

@@ -1,0 +1,87 @@
+"""`python -m tools.cluster`: what `make cluster` runs."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tools.cluster import folder, parts
+from tools.cluster.folder import Unusable
+from tools.cluster.running import Asked, Cluster
+
+NODES_MAX = 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a cluster until Ctrl-C; returns the exit code."""
+    options = _options(arguments)
+    asked = Asked()
+    try:
+        ports = ports_from(options.port, options.nodes + 1)
+        if missing := parts.missing():
+            raise Unusable(f"{', '.join(missing)} of Debian is missing: make cluster installs it")
+        with asked.listening(), folder.opened(options.keep) as place:
+            return Cluster(place, ports, asked).run()
+    except Unusable as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.cluster",
+        description="Nodes of Conduit, PostgreSQL, Redis and nginx in front, until Ctrl-C.",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8080,
+        help="nginx's; the nodes have those that follow; 0: any that are free (%(default)s)",
+    )
+    parser.add_argument("--nodes", type=int, default=3, help="how many (%(default)s)")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="a folder for its data, to start it again with them",
+    )
+    options = parser.parse_args(arguments)
+    if not 1 <= options.nodes <= NODES_MAX:
+        parser.error(f"--nodes must be 1 to {NODES_MAX}")
+    if not 0 <= options.port < (1 << 16) - options.nodes:
+        parser.error(f"--port must be 0 to {(1 << 16) - 1 - options.nodes}")
+    return options
+
+
+def ports_from(first: int, count: int) -> list[int]:
+    """So many ports of loopback on which nothing listens. Raises Unusable, with all that are taken."""
+    taken, found = [], []
+    with ExitStack() as stack:
+        for port in range(first, first + count) if first else [0] * count:
+            probe = stack.enter_context(socket.socket())
+            # As servers do; what listens is in the way nevertheless.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((parts.HOST, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                taken.append(str(port))
+                continue
+            found.append(int(probe.getsockname()[1]))
+    if taken:
+        are = f"port {taken[0]} is" if len(taken) == 1 else f"ports {', '.join(taken)} are"
+        raise Unusable(
+            f"{are} taken; it needs {first} to {first + count - 1}, or as many from another:"
+            " make cluster PORT=9000"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
