@@ -59,7 +59,7 @@ class Subscriber(Peer):
         while True:
             with suppress(Unavailable):
                 await self._connection.subscribe(Subscribe("t", subscription="s", start="earliest"))
-                tell("subscribed")
+                tell(f"subscribed 0 {boot_s():.3f}")
                 await self._is_away.wait()
             self._is_away.clear()
             self._connection.close()

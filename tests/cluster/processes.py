@@ -43,7 +43,12 @@ class Process:
         if self._process.returncode is None:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
-            await asyncio.wait_for(self._process.communicate(), DEADLINE_S)
+        await self.has_ended()
+
+    async def has_ended(self) -> None:
+        """Wait for its end, and read what it has told."""
+        told, _ = await asyncio.wait_for(self._process.communicate(), DEADLINE_S)
+        self.lines += told.decode().splitlines()
 
 
 @asynccontextmanager
