@@ -10,6 +10,7 @@ from typing import Any
 
 from conduit.broker.attach.connection import Connection
 from conduit.broker.deliver.running import Running
+from conduit.broker.waiting import Deadline
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack
 from tests.broker.kit import Bench, ManualClock, Peer, running_broker
@@ -31,9 +32,10 @@ def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
 
 async def comes(fact: Callable[[], bool]) -> None:
     """Wait for what comes after a short while."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not fact():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.001)
+    until = Deadline(DEADLINE_S)
+    while not fact():
+        assert until.left_s, "it did not come"
+        await asyncio.sleep(0.001)
 
 
 def ack(connection: Connection, seq: int) -> None:

