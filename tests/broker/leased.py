@@ -54,7 +54,7 @@ class LeasedStore(SharedStore):
     async def subscription_release(self, owner, claimed):
         await self._pass("give_up")
         self.asked.append(("give_up", len(claimed)))
-        await super().subscription_release(owner, claimed)
+        return await super().subscription_release(owner, claimed)
 
     async def subscriptions_owned(self, owner):
         await self._pass("ask")

@@ -157,6 +157,28 @@ async def test_an_owner_with_nothing_to_store_hears_that_it_was_moved(owners, le
     await a.bench.until(lambda: again.seqs == [1, 2, 3])
 
 
+@pytest.mark.parametrize("is_stopping", [False, True])
+async def test_what_another_node_moves_before_it_is_given_up_is_given_up_all_the_same(
+    owners, leased, is_stopping
+):
+    a, b = owners
+    await a.hold()
+    attached, _ = await a.subscribe()
+    leased.held.add("give_up")
+    if is_stopping:
+        leaving = begun(a.bench.broker.ownership.end())
+    else:
+        attached.close()
+        await a.bench.flush()
+    await a.bench.until(lambda: leased.waiting == ["give_up"])
+    await moved_elsewhere(a, b)
+    leased.release()
+    await a.bench.rest()
+    assert a.owned_count == 0
+    if is_stopping:
+        await leaving
+
+
 async def test_an_owner_that_moves_it_itself_goes_on(owners, leased):
     a, _ = owners
     await a.hold()

@@ -39,6 +39,7 @@ WEIGHTS = {
     "lose": 3,
     "hold": 6,
     "regain": 3,
+    "come_back": 3,
     "cut": 1,
     "mend": 2,
     "hear": 2,
@@ -188,6 +189,14 @@ class World:
     async def regain(self, number: int) -> None:
         await self.lose(number)
         await self.hold(number)
+
+    async def come_back(self, number: int) -> None:
+        """After so long that another node may have been the owner; and there is something to hand out."""
+        await self.lose(number)
+        for _ in range(self._dice.randrange(60)):
+            await asyncio.sleep(0)
+        await self.hold(number)
+        await self.publish(number)
 
     async def hold(self, number: int) -> None:
         node = self.nodes[number]

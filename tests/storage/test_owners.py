@@ -42,7 +42,7 @@ async def test_a_node_has_what_it_claimed_last(store):
 async def test_what_is_given_up_is_nobodys(store):
     ones = [await given.subscription(store, f"s{n}") for n in range(3)]
     places = [await claimed(store, one, A) for one in ones]
-    await store.subscription_release(A, places[:2])
+    assert await store.subscription_release(A, places[:2]) == []
     assert await store.subscriptions_owned(A) == places[2:]
     # Its fence stays: what was stored before is not refused, and nobody else may store.
     ids = [id_ for id_, _ in places]
@@ -53,11 +53,12 @@ async def test_what_was_claimed_again_or_is_of_another_node_is_not_given_up(stor
     ones = [await given.subscription(store, f"s{n}") for n in range(2)]
     first = [await claimed(store, one, A) for one in ones]
     again, taken = await claimed(store, ones[0], A), await claimed(store, ones[1], B)
-    await store.subscription_release(A, [*first, taken, (ones[1].subscription_id + 1, 1)])
-    await store.subscription_release(B, [again])
+    unknown = (ones[1].subscription_id + 1, 1)
+    assert await store.subscription_release(A, [*first, taken, unknown]) == [again]
+    assert await store.subscription_release(B, [again]) == []
     assert await store.subscriptions_owned(A) == [again]
     assert await store.subscriptions_owned(B) == [taken]
-    await store.subscription_release(A, [])
+    assert await store.subscription_release(A, []) == []
 
 
 async def test_very_many_are_given_up_in_one_call(store):
@@ -91,7 +92,8 @@ async def test_what_an_owner_stores_after_a_seek_of_another_is_refused(store, is
     # It has it all the same, until it gives it up with the fence that there is now.
     (owned,) = await store.subscriptions_owned(A)
     assert (owned == place) is is_moved_by_it
-    await store.subscription_release(A, [owned])
+    assert await store.subscription_release(A, [place]) == ([] if is_moved_by_it else [owned])
+    assert await store.subscription_release(A, [owned]) == []
     assert await store.subscriptions_owned(A) == []
 
 

@@ -49,7 +49,7 @@ ACROSS = {
         postgres/topics.py: ids
         """,
     "What a node has, it has of all tenants.": """
-        postgres/owners.py: _OWNED _RELEASE
+        postgres/owners.py: _OWNED _RELEASE _KEPT
         """,
     "It is about the database as a whole: which it is, whether it is a copy, whether it is whole.": """
         sqlite/check.py: _RULES

@@ -27,11 +27,17 @@ class Fences:
             self._owners[subscription_id] = owner
         return self._raise(subscription_id)
 
-    def release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
+    def release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """See `Store.subscription_release`."""
+        kept = []
         for subscription_id, fence in claimed:
-            if self.owner_of(subscription_id) == owner and self._newest[subscription_id] == fence:
+            if self.owner_of(subscription_id) != owner:
+                continue
+            if self._newest[subscription_id] == fence:
                 del self._owners[subscription_id]
+            else:
+                kept.append((subscription_id, self._newest[subscription_id]))
+        return kept
 
     def owner_of(self, subscription_id: int) -> str | None:
         """Who has it."""

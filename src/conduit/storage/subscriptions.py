@@ -134,9 +134,12 @@ class SubscriptionStore(Protocol):
         nobody else can claim it; else nothing is changed. `by_force`: whoever has it. Without an owner it is
         taken in any case, and nobody has it."""
 
-    async def subscription_release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
-        """Give these (id, fence) up: nobody has them. What is not that owner's any more, or was claimed again
-        since, stays as it is."""
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Give these (id, fence) up: nobody has them. What is not that owner's any more stays as it is, and
+        so does what has another fence by now: it was claimed again, or moved by others. Returns these, with
+        the fence that there is."""
 
     async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
         """(id, fence) of all that it has. A claim that is under way is waited for: one that is made after the

@@ -18,7 +18,7 @@ At every await anything may happen; what then?
   follows.
 - *A subscription is unloaded, deleted or moved away while the store is asked.* It is over, and not judged.
   What was to be given up has its fence: if it was claimed again meanwhile, also by this node, that has a
-  newer one, and stays.
+  newer one, and stays. If it was moved by others, it has a newer one too, and is given up with that.
 - *Another node claims while the store is asked.* The store decides which is first (see
   `Store.subscriptions_owned`): then the answer does not have it, or the claim finds the lease of this node.
 - *The store does not answer.* Nothing is handed out, and it is asked again as long as the lease holds. What
@@ -185,6 +185,9 @@ class Ownership:
             self.give_up(running.group.subscription_id, running.group.fence)
         try:
             async with asyncio.timeout(LAST_TIMEOUT_S):
+                moved = await self._give_up()
+                # By others, meanwhile: these have another fence.
+                self._leaving.update(moved)
                 await self._give_up()
         except (ConduitError, TimeoutError) as error:
             logger.warning(
@@ -211,7 +214,7 @@ class Ownership:
         if self._doubted:
             await self._look_after()
         if self._leaving:
-            await self._give_up()
+            self._leave_those_elsewhere(await self._give_up())
 
     async def _fail(self, error: Exception) -> None:
         if not self._has_failed:
@@ -276,11 +279,13 @@ class Ownership:
             if not self._estate.is_here(id_):
                 self.give_up(id_, fence)
 
-    async def _give_up(self) -> None:
+    async def _give_up(self) -> list[tuple[int, int]]:
+        """Returns (id, fence) of those that this node has all the same: they were claimed again, or moved."""
         leaving, self._leaving = self._leaving, {}
+        if not leaving or self.title.owner is None:
+            return []
         try:
-            if leaving and self.title.owner is not None:
-                await self._store.subscription_release(self.title.owner, list(leaving.items()))
+            return await self._store.subscription_release(self.title.owner, list(leaving.items()))
         except BaseException:
             self._leaving = leaving | self._leaving
             raise

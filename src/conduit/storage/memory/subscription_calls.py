@@ -76,8 +76,10 @@ class SubscriptionCalls(DeadLetterCalls):
             return 0
         return self._fences.claim(subscription_id, owner)
 
-    async def subscription_release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
-        self._fences.release(owner, claimed)
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        return self._fences.release(owner, claimed)
 
     async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
         return self._fences.owned(owner)

@@ -31,6 +31,10 @@ WITH given AS (
 UPDATE conduit.subscriptions AS s SET owner = NULL
 FROM given WHERE s.subscription_id = given.subscription_id
 """
+_KEPT = """
+SELECT subscription_id, fence FROM conduit.subscriptions
+WHERE owner = $1::uuid AND subscription_id = ANY ($2::bigint[])
+"""
 _OWNED = """
 SELECT subscription_id, fence FROM conduit.subscriptions
 WHERE owner = $1::uuid ORDER BY subscription_id FOR SHARE
@@ -52,11 +56,14 @@ async def claim(
     return fence if holder is None else OwnedBy(holder, left_s)
 
 
-async def release(connection: Connection, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
+async def release(
+    connection: Connection, owner: str, claimed: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """See `Store.subscription_release`."""
-    ids, fences_ = [id_ for id_, _ in claimed], [fence for _, fence in claimed]
+    ids = [id_ for id_, _ in claimed]
     async with scope.across(connection):
-        await connection.execute(_RELEASE, owner, ids, fences_)
+        await connection.execute(_RELEASE, owner, ids, [fence for _, fence in claimed])
+        return [(row[0], row[1]) for row in await connection.fetch(_KEPT, owner, ids)]
 
 
 async def owned(connection: Connection, owner: str) -> list[tuple[int, int]]:

@@ -65,9 +65,13 @@ class SubscriptionCalls(DeadLetterCalls):
         by_force = by_force or owner is None
         return await self._home.lane.change(owners.claim, subscription_id, owner, by_force=by_force)
 
-    async def subscription_release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        kept = []
         async for some in in_slices(claimed):
-            await self._home.lane.change(owners.release, owner, some)
+            kept += await self._home.lane.change(owners.release, owner, some)
+        return kept
 
     async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
         # A claim without an answer is known to have happened by then, or never will.

@@ -62,8 +62,10 @@ class SubscriptionCalls(DeadLetterCalls):
         # In its turn: what was stored before is there when this returns.
         return await self._db.writer.call(claim)
 
-    async def subscription_release(self, owner: str, claimed: Sequence[tuple[int, int]]) -> None:
-        self._fences.release(owner, claimed)
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        return self._fences.release(owner, claimed)
 
     async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
         return self._fences.owned(owner)
