@@ -18,7 +18,8 @@ from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.allowances import Allowances, Usage
-from conduit.broker.attach.connection import Connection, Peer, Room
+from conduit.broker.attach.connection import Connection
+from conduit.broker.attach.room import Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -101,6 +102,7 @@ class Broker:
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
+        self.ownership = self._owned.ownership
         self._company = Company(store)
         self.sequencer = Sequencer(self.router, store, self._engine)
         self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
@@ -192,8 +194,9 @@ class Broker:
         self.news.start()
 
     async def finish(self) -> None:
-        """Answer what was published, and store all progress: after that nothing is done for subscriptions. A
-        store that hangs in a commit is not waited for before the progress is stored. Idempotent.
+        """Answer what was published, store all progress, and give the subscriptions up: after that nothing is
+        done for them. A store that hangs in a commit is not waited for before the progress is stored.
+        Idempotent.
 
         Connections should be closed before, so that what they had out is recorded as given back.
         """
@@ -214,6 +217,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        await self.ownership.end()
         self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
+from conduit.broker.attach.room import Peer, Room
 from conduit.broker.attach.verbs import Verbs
-from conduit.broker.catalog import Catalog, Topic
+from conduit.broker.catalog import Topic
 from conduit.broker.changes import after_change
-from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.large_starts import Packed
-from conduit.broker.deliver.news import News
 from conduit.broker.deliver.outset import Outset
-from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.ownership import CLAIM_AGAIN_S
 from conduit.broker.deliver.reads import Reads
-from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
-from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.broker.deliver.settings import (
+    check_agreement,
+    check_prefetch,
+    check_settings,
+    given_settings,
+)
+from conduit.broker.deliver.starts import Beginning, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
-from conduit.broker.deliver.tails import Tails
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
+from conduit.broker.waiting import Deadline
+from conduit.core.message import SubscriptionSettings
+from conduit.errors import (
+    Conflict,
+    LimitReached,
+    NotFound,
+    OutcomeUnknown,
+    OwnedElsewhere,
+    StoreUnavailable,
+)
 from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
@@ -41,24 +51,10 @@ TOPIC_DELETED = (
 )
 # For all that the store is asked. What it is told goes on after that, and is known when it answers.
 SUBSCRIBE_TIMEOUT_S = 15.0
+# Of that, for another node to give a durable subscription up, or to lose its lease.
+ELSEWHERE_MAX_S = 10.0
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
-
-
-class Room(NamedTuple):
-    """What connections subscribe with."""
-
-    engine: Engine
-    catalog: Catalog
-    router: Router
-    owned: Owned
-    news: News
-    tails: Tails
-    starts: Starts
-    oldest_uncommitted_ms: Callable[[], int]
-    """When the oldest message was published that no cursor has seen yet, or now."""
-    max_count: int
-    """Subscriptions of one connection."""
 
 
 class _Share(NamedTuple):
@@ -66,19 +62,6 @@ class _Share(NamedTuple):
 
     running: Running
     subscriber: Subscriber
-
-
-class Peer(Outlet, Protocol):
-    """The connection itself: an outlet that can be closed."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake."""
-
-    def on_growing(self) -> None:
-        """`start_bytes` or `gap_bytes` of its subscriptions has grown."""
-
-    def go_on(self) -> None:
-        """More of what the client sends may be handled: the look-ups of its acks are over."""
 
 
 class Connection:
@@ -203,17 +186,37 @@ class Connection:
     async def _subscribe_durable(
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
     ) -> None:
-        owned = self._room.owned
         self._check_there(frame, name)
         # Nobody else has to wait for what the store says about the topic.
         await self._be_there(frame)
+        made: dict[int, Beginning] = {}
+        until = Deadline(ELSEWHERE_MAX_S)
+        while not self._is_closed:
+            try:
+                return await self._try_durable(frame, name, settings, made)
+            except OwnedElsewhere:
+                if not until.left_s:
+                    raise
+                await asyncio.sleep(CLAIM_AGAIN_S)
+
+    async def _try_durable(
+        self,
+        frame: Subscribe,
+        name: str,
+        settings: SubscriptionSettings,
+        made: dict[int, Beginning],
+    ) -> None:
+        """Attach to it, if no other node has it. `made`: where those begin that this `subscribe` has created,
+        by id."""
+        owned = self._room.owned
         async with owned.turns.taken((self._tenant, name)):
             self._check_there(frame, name)
             if owned.find(self._tenant, name) is None:
-                beginning = await self._establish(frame, name, settings)
-            else:
-                beginning = None
+                established = await self._establish(frame, name, settings)
+                if established is not None:
+                    made[owned.get(self._tenant, name).subscription_id] = established
             record = owned.get(self._tenant, name)
+            beginning = made.get(record.subscription_id)
             with nullcontext() if beginning is None else after_change():
                 running = await owned.start(record, create=frame.create)
             if self._is_closed:
@@ -226,7 +229,7 @@ class Connection:
         InvalidRequest if it may not be made."""
         record = self._room.owned.find(self._tenant, name)
         if record is not None:
-            _check_agreement(record, frame)
+            check_agreement(record, frame)
         elif frame.create:
             check_new_subscription(name)
         else:
@@ -379,20 +382,3 @@ def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
     if running.group.name is None and beginning is not None:
         return beginning.gaps
     return running.gaps.all()
-
-
-def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
-    """An existing subscription keeps its settings: a client may repeat them, not change them."""
-    if record.pattern != frame.topic:
-        raise Conflict(
-            f"subscription {record.name!r} is on {record.pattern!r}",
-            code="subscription_conflict",
-            field="topic",
-        )
-    for field, value in given(frame).items():
-        if value != getattr(record.settings, field):
-            raise Conflict(
-                f"subscription {record.name!r} has another {field}",
-                code="subscription_conflict",
-                field=field,
-            )
