@@ -19,6 +19,7 @@ from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.allowances import Allowances, Usage
 from conduit.broker.attach.connection import Connection, Peer, Room
+from conduit.broker.attach.establishing import Establishing
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -31,7 +32,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
-from conduit.broker.deliver.subscriber import Removal
+from conduit.broker.deliver.subscriber import Outlet, Removal
 from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
@@ -147,6 +148,7 @@ class Broker:
             self._owned,
             self.news,
             starts,
+            Establishing(self.topics, self._owned, starts),
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,
         )
@@ -235,6 +237,11 @@ class Broker:
     def connect(self, tenant: str, peer: Peer) -> Connection:
         """The subscriptions of a new connection; call its `close` when the connection is gone."""
         return Connection(self._room, tenant, peer)
+
+    def connect_guest(self, tenant: str, peer: Peer, answers: Outlet) -> Connection:
+        """The same for a client of another node, whose subscription runs here or is refused. `answers`: where
+        the answers to its verbs go."""
+        return Connection(self._room, tenant, peer, answers)
 
     @property
     def turn(self) -> Turn:

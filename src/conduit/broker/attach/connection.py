@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
+from conduit.broker.attach.establishing import Establishing
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.changes import after_change
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.large_starts import Packed
 from conduit.broker.deliver.news import News
@@ -22,12 +21,12 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
+from conduit.broker.deliver.settings import check_prefetch, check_settings, given_settings
 from conduit.broker.deliver.starts import Beginning, Starts, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
-from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
+from conduit.core.message import SubscriptionSettings
+from conduit.errors import Conflict, LimitReached, OutcomeUnknown, StoreUnavailable
+from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
@@ -40,8 +39,6 @@ TOPIC_DELETED = (
 )
 # For all that the store is asked. What it is told goes on after that, and is known when it answers.
 SUBSCRIBE_TIMEOUT_S = 15.0
-# How often a subscribe makes its topic again that somebody deletes meanwhile.
-TRIES_MAX_COUNT = 3
 
 
 class Room(NamedTuple):
@@ -53,6 +50,7 @@ class Room(NamedTuple):
     owned: Owned
     news: News
     starts: Starts
+    establishing: Establishing
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""
     max_count: int
@@ -80,13 +78,14 @@ class Peer(Outlet, Protocol):
 
 
 class Connection:
-    """The subscriptions of one connection, from its opening to `close`.
+    """The subscriptions of one connection, from its opening to `close`. `answers`: where the answers to verbs
+    go, if that is not the peer.
 
     `subscribe` waits for the store; the caller makes sure that frames of one connection are handled
     one after the other.
     """
 
-    def __init__(self, room: Room, tenant: str, peer: Peer) -> None:
+    def __init__(self, room: Room, tenant: str, peer: Peer, answers: Outlet | None = None) -> None:
         # Of the subscribe that came last.
         self._start: Packed | None = None
         self._room = room
@@ -99,7 +98,9 @@ class Connection:
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
         # Those whose gaps are not written yet.
         self._announcements: dict[tuple[str, str | None], Announcement] = {}
-        self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer, peer.go_on)
+        self.verbs = Verbs(
+            room.engine, room.catalog, self._subscribers, tenant, answers or peer, peer.go_on
+        )
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Connection:
             raise StoreUnavailable("the store does not answer") from None
 
     async def _subscribe_ephemeral(self, frame: Subscribe, settings: SubscriptionSettings) -> None:
-        beginning = await self._begin(frame)
+        beginning = await self._room.establishing.begin(self._tenant, frame)
         if self._is_closed:
             return
         room = self._room
@@ -178,70 +179,15 @@ class Connection:
             outset = Outset(catalog.by_id, floors, {}, lambda _: None)
             running.begin_all(outset, ([topic] for id_ in floors if (topic := catalog.by_id(id_))))
 
-    async def _begin(self, frame: Subscribe) -> Beginning:
-        """Where it begins; the topic that it names exists then, until the caller next waits."""
-        room = self._room
-        for _ in range(TRIES_MAX_COUNT):
-            await self._be_there(frame)
-            beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
-            if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
-                return beginning
-        raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
-
-    async def _be_there(self, frame: Subscribe) -> None:
-        """The topic that it names exists then, or NotFound `topic_not_found` is raised."""
-        if is_pattern(frame.topic):
-            return
-        if frame.create:
-            await self._room.catalog.ensure(self._tenant, frame.topic)
-        else:
-            self._room.catalog.get(self._tenant, frame.topic)
-
     async def _subscribe_durable(
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
     ) -> None:
-        owned = self._room.owned
-        self._check_there(frame, name)
-        # Nobody else has to wait for what the store says about the topic.
-        await self._be_there(frame)
-        async with owned.turns.taken((self._tenant, name)):
-            self._check_there(frame, name)
-            if owned.find(self._tenant, name) is None:
-                beginning = await self._establish(frame, name, settings)
-            else:
-                beginning = None
-            record = owned.get(self._tenant, name)
-            with nullcontext() if beginning is None else after_change():
-                running = await owned.start(record, create=frame.create)
+        async with self._room.establishing.joined(self._tenant, frame, name, settings) as found:
+            running, beginning = found
             if self._is_closed:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
-
-    def _check_there(self, frame: Subscribe, name: str) -> None:
-        """Raise Conflict if its settings are others, NotFound if it is neither there nor to be made,
-        InvalidRequest if it may not be made."""
-        record = self._room.owned.find(self._tenant, name)
-        if record is not None:
-            _check_agreement(record, frame)
-        elif frame.create:
-            check_new_subscription(name)
-        else:
-            self._room.owned.get(self._tenant, name)
-
-    async def _establish(
-        self, frame: Subscribe, name: str, settings: SubscriptionSettings
-    ) -> Beginning | None:
-        """Create it; None if somebody else has just done so, and with the same settings."""
-        try:
-            return await self._room.owned.create(
-                self._tenant, name, frame.topic, settings, frame.start
-            )
-        except Conflict:
-            if self._room.owned.find(self._tenant, name) is None:
-                raise
-            self._check_there(frame, name)
-            return None
 
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
@@ -337,6 +283,12 @@ class Connection:
         return tuple(self._shares)
 
     @property
+    def subscription_ids(self) -> tuple[int, ...]:
+        """The ids of those that are durable and run here."""
+        groups = (share.running.group for share in self._shares.values())
+        return tuple(group.subscription_id for group in groups if group.name is not None)
+
+    @property
     def names(self) -> list[str]:
         """Its subscriptions for people: by name, or else by what they are to."""
         return [pattern if name is None else name for pattern, name in self._shares]
@@ -376,20 +328,3 @@ def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
     if running.group.name is None and beginning is not None:
         return beginning.gaps
     return running.gaps.all()
-
-
-def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
-    """An existing subscription keeps its settings: a client may repeat them, not change them."""
-    if record.pattern != frame.topic:
-        raise Conflict(
-            f"subscription {record.name!r} is on {record.pattern!r}",
-            code="subscription_conflict",
-            field="topic",
-        )
-    for field, value in given(frame).items():
-        if value != getattr(record.settings, field):
-            raise Conflict(
-                f"subscription {record.name!r} has another {field}",
-                code="subscription_conflict",
-                field=field,
-            )

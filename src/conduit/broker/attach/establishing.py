@@ -1,0 +1,113 @@
+"""What a subscribe needs to be there: its topic, and its durable subscription as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+from conduit.broker.catalog import Catalog
+from conduit.broker.changes import after_change
+from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.settings import given
+from conduit.broker.deliver.starts import Beginning, Starts
+from conduit.core.message import SubscriptionRecord, SubscriptionSettings
+from conduit.errors import Conflict, NotFound
+from conduit.names import check_new_subscription, is_pattern
+from conduit.protocol.frames import Subscribe
+
+# How often a subscribe makes its topic again that somebody deletes meanwhile.
+TRIES_MAX_COUNT = 3
+
+
+class Establishing:
+    """Of all connections of this node."""
+
+    def __init__(self, catalog: Catalog, owned: Owned, starts: Starts) -> None:
+        self._catalog = catalog
+        self._owned = owned
+        self._starts = starts
+
+    async def begin(self, tenant: str, frame: Subscribe) -> Beginning:
+        """Where it begins; the topic that it names exists then, until the caller next waits. Raises NotFound
+        `topic_not_found`."""
+        for _ in range(TRIES_MAX_COUNT):
+            await self._be_there(tenant, frame)
+            beginning = await self._starts.begin(tenant, frame.topic, frame.start)
+            if is_pattern(frame.topic) or self._catalog.find(tenant, frame.topic) is not None:
+                return beginning
+        raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
+
+    @asynccontextmanager
+    async def joined(
+        self, tenant: str, frame: Subscribe, name: str, settings: SubscriptionSettings
+    ) -> AsyncIterator[tuple[Running, Beginning | None]]:
+        """The durable subscription as it runs, and where it begins if it is new. Attach a subscriber before
+        you next wait. Has the turn of its name until the end of the block.
+
+        Raises Conflict if its settings are others, NotFound if something is not there and not to be made,
+        LimitReached, InvalidRequest.
+        """
+        owned = self._owned
+        self._check_there(tenant, frame, name)
+        # Nobody else has to wait for what the store says about the topic.
+        await self._be_there(tenant, frame)
+        async with owned.turns.taken((tenant, name)):
+            self._check_there(tenant, frame, name)
+            if owned.find(tenant, name) is None:
+                beginning = await self._establish(tenant, frame, name, settings)
+            else:
+                beginning = None
+            record = owned.get(tenant, name)
+            with nullcontext() if beginning is None else after_change():
+                running = await owned.start(record, create=frame.create)
+            yield running, beginning
+
+    async def _be_there(self, tenant: str, frame: Subscribe) -> None:
+        """The topic that it names exists then, or NotFound `topic_not_found` is raised."""
+        if is_pattern(frame.topic):
+            return
+        if frame.create:
+            await self._catalog.ensure(tenant, frame.topic)
+        else:
+            self._catalog.get(tenant, frame.topic)
+
+    def _check_there(self, tenant: str, frame: Subscribe, name: str) -> None:
+        """Raise Conflict if its settings are others, NotFound if it is neither there nor to be made,
+        InvalidRequest if it may not be made."""
+        record = self._owned.find(tenant, name)
+        if record is not None:
+            _check_agreement(record, frame)
+        elif frame.create:
+            check_new_subscription(name)
+        else:
+            self._owned.get(tenant, name)
+
+    async def _establish(
+        self, tenant: str, frame: Subscribe, name: str, settings: SubscriptionSettings
+    ) -> Beginning | None:
+        """Create it; None if somebody else has just done so, and with the same settings."""
+        try:
+            return await self._owned.create(tenant, name, frame.topic, settings, frame.start)
+        except Conflict:
+            if self._owned.find(tenant, name) is None:
+                raise
+            self._check_there(tenant, frame, name)
+            return None
+
+
+def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
+    """An existing subscription keeps its settings: a client may repeat them, not change them."""
+    if record.pattern != frame.topic:
+        raise Conflict(
+            f"subscription {record.name!r} is on {record.pattern!r}",
+            code="subscription_conflict",
+            field="topic",
+        )
+    for field, value in given(frame).items():
+        if value != getattr(record.settings, field):
+            raise Conflict(
+                f"subscription {record.name!r} has another {field}",
+                code="subscription_conflict",
+                field=field,
+            )
