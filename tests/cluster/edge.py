@@ -52,7 +52,7 @@ class Edge:
 
     def _hear(self, kind: int, data: bytes) -> None:
         if kind == Said.WELCOME:
-            self.subscription_id, frame = subscribing.decode_welcome(data)
+            self.subscription_id, _, frame = subscribing.decode_welcome(data)
             peer = Peer()
             peer.write(frame)
             self.welcomes += peer.frames

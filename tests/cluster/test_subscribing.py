@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conduit.broker.attach.elsewhere import Welcome
 from conduit.cluster import subscribing
 from conduit.cluster.links.frames import BODY_MAX_BYTES
 from conduit.cluster.subscribing import PART_MAX_BYTES, Joiner, Opening, Said, parts
@@ -42,7 +43,10 @@ def test_what_is_no_opening_is_refused(body):
 
 
 def test_a_welcome_names_the_subscription():
-    assert subscribing.decode_welcome(subscribing.welcome(7, b"frame")) == (7, b"frame")
+    first = Welcome(7, 100, b"frame")
+    assert subscribing.decode_welcome(subscribing.welcome(first)) == first
+    with pytest.raises(InvalidRequest):
+        subscribing.decode_welcome(b"short")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.allowances import Allowances, Usage
-from conduit.broker.attach.connection import Connection, Peer, Room
+from conduit.broker.attach.connection import Connection
+from conduit.broker.attach.elsewhere import Elsewhere
 from conduit.broker.attach.establishing import Establishing
+from conduit.broker.attach.room import Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -232,6 +234,10 @@ class Broker:
         """There are links to so many other nodes."""
         self._company.linked_count = count
 
+    def run_elsewhere(self, elsewhere: Elsewhere | None) -> None:
+        """Have the durable subscriptions of clients that come from now on run where it says; None: here."""
+        self._room = self._room._replace(elsewhere=elsewhere)
+
     # Subscribing ----------------------------------------------------------------------------------
 
     def connect(self, tenant: str, peer: Peer) -> Connection:
@@ -241,7 +247,7 @@ class Broker:
     def connect_guest(self, tenant: str, peer: Peer, answers: Outlet) -> Connection:
         """The same for a client of another node, whose subscription runs here or is refused. `answers`: where
         the answers to its verbs go."""
-        return Connection(self._room, tenant, peer, answers)
+        return Connection(self._room._replace(elsewhere=None), tenant, peer, answers)
 
     @property
     def turn(self) -> Turn:

@@ -1,8 +1,9 @@
-"""What this node and the others say to each other, over links: of messages that were stored.
+"""What this node and the others say to each other, over links: of messages that were stored, and of
+subscribers whose durable subscription runs elsewhere.
 
 Who there is to speak with is told by the leases (membership.py); a link that is up makes a node one of those
-that are told. All of it only makes things earlier: without links each node finds what others store in the
-log.
+that are told of messages. That only makes things earlier: without links each node finds what others store in
+the log. A durable subscription of another node cannot be had without a link to that.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
+from conduit.cluster.elsewhere import Elsewhere
+from conduit.cluster.guests import Guests
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
 from conduit.storage.nodes import NodeRecord
@@ -32,16 +36,22 @@ class Exchange:
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
         self.links = Links(own, secrets, self, self, broker.turn)
+        self.elsewhere = Elsewhere(own.name, self.links.to)
+        self.guests = Guests(broker, own, self.elsewhere.is_owner)
         self.telling = Telling(broker.turn, everybody(self._everybody), self.links)
 
     def start(self) -> None:
-        """Begin to link, and to tell others of what is committed here."""
+        """Begin to link, to tell others of what is committed here, and to run durable subscriptions where the
+        ring has them."""
         self.links.start()
+        self._broker.run_elsewhere(self.elsewhere)
         self._broker.tell_others(self.telling.forward)
 
     async def stop(self) -> None:
-        """Tell nobody any more, and end the links."""
+        """Tell nobody any more, give back what subscribers of other nodes have, and end the links."""
         self._broker.tell_others(None)
+        self._broker.run_elsewhere(None)
+        await self.guests.close()
         await self.links.stop()
 
     def _everybody(self) -> Mapping[str, int]:
@@ -52,6 +62,7 @@ class Exchange:
     def nodes_changed(self, live: Sequence[NodeRecord]) -> None:
         """See `tenure.Watcher.nodes_changed`."""
         self.links.set_live(live)
+        self.elsewhere.set_nodes(live)
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""
@@ -65,6 +76,7 @@ class Exchange:
         """See `ports.Watcher.link_up`."""
         self._linked = {**self._linked, node.name: 0}
         self._broker.know_others(len(self._linked))
+        self.elsewhere.look_again()
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""
@@ -81,4 +93,6 @@ class Exchange:
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""
+        if kind == KIND:
+            return self.guests.accept(channel, body)
         raise InvalidRequest(f"this version has no channels for {kind!r}")

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from conduit.broker.attach.connection import Connection
+from conduit.broker.attach.elsewhere import Welcome
 from conduit.broker.broker import Broker
 from conduit.cluster.links.channels import Channel
 from conduit.cluster.subscribing import (
@@ -39,7 +40,7 @@ from conduit.cluster.subscribing import (
     welcome,
 )
 from conduit.core.policy import PUT_OFF_S
-from conduit.errors import ConduitError, InvalidRequest, StateError, Unavailable
+from conduit.errors import ConduitError, InvalidRequest, StateError
 from conduit.protocol.codec import decode_client_frame, error_frame
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import (
@@ -160,12 +161,9 @@ class Guest:
     async def subscribe(self, frame: Subscribe, name: str) -> None:
         """The root of its task."""
         try:
-            self._check_owner(name)
-            await self._connection.subscribe(frame)
-            if self.state is State.SUBSCRIBING:
-                # It may be another's since; whoever gave it away sent those away that were here then.
-                self._check_owner(name)
-                self.state = State.ATTACHED
+            if self._host.is_owner(self._tenant, name):
+                await self._connection.subscribe(frame)
+            self._subscribed(name)
         except ConduitError as error:
             self._refuse(error)
         except asyncio.CancelledError:
@@ -177,11 +175,15 @@ class Guest:
         if self.state is State.ATTACHED:
             self._go_on()
 
-    def _check_owner(self, name: str) -> None:
-        """Nodes may know of each other at different times. Who is not the owner sends on: else the same
-        subscription would be asked for at two nodes, and never come to rest."""
+    def _subscribed(self, name: str) -> None:
+        if self.state is not State.SUBSCRIBING:
+            return
+        self.state = State.ATTACHED
         if not self._host.is_owner(self._tenant, name):
-            raise Unavailable("the subscription is another node's", code="unavailable")
+            # Nodes may know of each other at different times. Who is not the owner serves nobody: else the
+            # same subscription would be asked for at two nodes, and never come to rest. It may have become
+            # another's in between, too: whoever gave it away sent those away that were here then.
+            self.close(CLOSE_MOVED, "the subscription is another node's")
 
     def _refuse(self, error: ConduitError) -> None:
         if self.state is not State.SUBSCRIBING:
@@ -214,10 +216,11 @@ class Guest:
         """See `Outlet.write`."""
         if not self._is_welcome:
             self._is_welcome = True
-            (subscription_id,) = self._connection.subscription_ids
-            data = welcome(subscription_id, data)
-            self._put(Said.WELCOME, data)
-        elif self._connection.subscription_ids:
+            (subscriber,) = self._connection.joined
+            group = subscriber.group
+            window = 0 if group.is_auto else subscriber.window
+            self._put(Said.WELCOME, welcome(Welcome(group.subscription_id, window, data)))
+        elif self._connection.joined:
             self._put(Said.FRAMES, data)
         elif self.state is not State.LEAVING:
             # The one frame that is written behind the last subscription, if the client did not ask for it.

@@ -7,22 +7,25 @@ as whole WebSocket frames; the other side says what the client asks, one frame t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from conduit.broker.attach.elsewhere import Welcome
 from conduit.cluster.links.failures import error_of, failure_of
-from conduit.cluster.links.frames import TEXT_MAX_CHARS, Failure
+from conduit.cluster.links.frames import Failure
 from conduit.errors import ConduitError, InvalidRequest
+from conduit.protocol.frames import Acked, ErrorFrame
 
 KIND = "subscription"
 # One part of what does not fit: also the most that is sent beyond a channel's credit.
 PART_MAX_BYTES = 131_072
-# Of a subscription, as eight bytes.
-_ID_BYTES = 8
+# The id of a subscription, and a window.
+_HEAD = struct.Struct(">QI")
 _MORE = 0x80
 
 
@@ -45,11 +48,11 @@ class Said(IntEnum):
     """What a body of the owner is."""
 
     WELCOME = 1
-    """The answer to the subscribe, behind the id of the subscription."""
+    """The answer to the subscribe, and what else a `Welcome` has."""
     FRAMES = 2
     """Deliveries and gaps."""
     ANSWER = 3
-    """The answer to something with a `ref`: the text of a frame."""
+    """The answer to something with a `ref`: a frame."""
     PROBE = 4
     """Whether the client is heard is asked: HEARD or UNHEARD follows behind all that it has asked."""
     FAILED = 5
@@ -79,6 +82,7 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.encode
 _opening = msgspec.msgpack.Decoder(Opening).decode
+_answer: Callable[[bytes], Acked | ErrorFrame] = msgspec.json.Decoder(Acked | ErrorFrame).decode
 _failure = msgspec.msgpack.Decoder(Failure).decode
 
 
@@ -126,14 +130,27 @@ class Joiner:
         return body[0], data, size_bytes
 
 
-def welcome(subscription_id: int, frame: bytes) -> bytes:
+def welcome(first: Welcome) -> bytes:
     """For `decode_welcome`."""
-    return subscription_id.to_bytes(_ID_BYTES, "big") + frame
+    return _HEAD.pack(first.subscription_id, first.window) + first.frame
 
 
-def decode_welcome(data: bytes) -> tuple[int, bytes]:
-    """The id of the subscription, and the frame for the client."""
-    return int.from_bytes(data[:_ID_BYTES], "big"), data[_ID_BYTES:]
+def decode_welcome(data: bytes) -> Welcome:
+    """What the client's node is told first. Raises InvalidRequest."""
+    try:
+        subscription_id, window = _HEAD.unpack_from(data)
+    except struct.error as error:
+        raise InvalidRequest(f"what a node says first cannot be read: {error}") from error
+    return Welcome(subscription_id, window, data[_HEAD.size :])
+
+
+def decode_answer(frame: bytes) -> Acked | ErrorFrame:
+    """The answer to a verb, from the WebSocket frame that carries it. Raises InvalidRequest."""
+    size = {126: 4, 127: 10}.get(frame[1], 2)
+    try:
+        return _answer(frame[size:])
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"the answer of a node cannot be read: {error}") from error
 
 
 def failed(error: ConduitError) -> bytes:
@@ -147,8 +164,3 @@ def decode_failed(data: bytes) -> ConduitError:
         return error_of(_failure(data))
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"why a node refuses cannot be read: {error}") from error
-
-
-def short(text: str) -> str:
-    """As much of it as a channel is closed with."""
-    return text[:TEXT_MAX_CHARS]

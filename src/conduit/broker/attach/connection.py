@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
-from conduit.broker.attach.establishing import Establishing
+from conduit.broker.attach.away import Away, State
+from conduit.broker.attach.elsewhere import Elsewhere
+from conduit.broker.attach.room import Peer, Room
+from conduit.broker.attach.routing import Aways, Routing, ask_here
 from conduit.broker.attach.verbs import Verbs
-from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.deliver.engine import Engine
+from conduit.broker.catalog import Topic
 from conduit.broker.deliver.large_starts import Packed
-from conduit.broker.deliver.news import News
-from conduit.broker.deliver.outset import Outset
-from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.reads import Reads
-from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import check_prefetch, check_settings, given_settings
-from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.broker.deliver.settings import DURABLE, check_prefetch, check_settings, given_settings
+from conduit.broker.deliver.starts import Beginning, check_start
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.core.message import SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, OutcomeUnknown, StoreUnavailable
+from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
 from conduit.names import check_pattern, check_subscription, is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
@@ -41,40 +39,11 @@ TOPIC_DELETED = (
 SUBSCRIBE_TIMEOUT_S = 15.0
 
 
-class Room(NamedTuple):
-    """What connections subscribe with."""
-
-    engine: Engine
-    catalog: Catalog
-    router: Router
-    owned: Owned
-    news: News
-    starts: Starts
-    establishing: Establishing
-    oldest_uncommitted_ms: Callable[[], int]
-    """When the oldest message was published that no cursor has seen yet, or now."""
-    max_count: int
-    """Subscriptions of one connection."""
-
-
 class _Share(NamedTuple):
     """What the connection has of one subscription."""
 
     running: Running
     subscriber: Subscriber
-
-
-class Peer(Outlet, Protocol):
-    """The connection itself: an outlet that can be closed."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake."""
-
-    def on_growing(self) -> None:
-        """`start_bytes` or `gap_bytes` of its subscriptions has grown."""
-
-    def go_on(self) -> None:
-        """More of what the client sends may be handled: the look-ups of its acks are over."""
 
 
 class Connection:
@@ -98,9 +67,12 @@ class Connection:
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
         # Those whose gaps are not written yet.
         self._announcements: dict[tuple[str, str | None], Announcement] = {}
-        self.verbs = Verbs(
+        self._verbs = Verbs(
             room.engine, room.catalog, self._subscribers, tenant, answers or peer, peer.go_on
         )
+        self.verbs: Verbs | Routing = self._verbs
+        """Where verbs go: another object while some of its subscriptions run elsewhere."""
+        self._aways = Aways(room.engine.turn)
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -134,9 +106,10 @@ class Connection:
         check_pattern(frame.topic)
         if frame.subscription is not None:
             check_subscription(frame.subscription)
-        if (frame.topic, frame.subscription) in self._shares:
+        place = (frame.topic, frame.subscription)
+        if place in self._shares or place in self._aways.by_place:
             raise Conflict("this connection has that subscription", code="already_subscribed")
-        if len(self._shares) >= self._room.max_count:
+        if len(self._shares) + len(self._aways) >= self._room.max_count:
             raise LimitReached(
                 f"this connection has as many subscriptions as it may: {self._room.max_count} "
                 "(CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION)"
@@ -150,7 +123,7 @@ class Connection:
                 await self._room.news.hear_of(self._tenant, frame.topic, frame.subscription)
                 if frame.subscription is None:
                     await self._subscribe_ephemeral(frame, settings)
-                else:
+                elif not await self._subscribe_elsewhere(frame, frame.subscription):
                     await self._subscribe_durable(frame, frame.subscription, settings)
         except TimeoutError:
             if frame.create:
@@ -158,26 +131,15 @@ class Connection:
             raise StoreUnavailable("the store does not answer") from None
 
     async def _subscribe_ephemeral(self, frame: Subscribe, settings: SubscriptionSettings) -> None:
-        beginning = await self._room.establishing.begin(self._tenant, frame)
+        room = self._room
+        beginning = await room.establishing.begin(self._tenant, frame)
         if self._is_closed:
             return
-        room = self._room
         running = Running(room.engine, self._tenant, frame.topic, settings)
         room.router.add(running)
         self._join(running, frame, beginning)
-        self._begin_all(running, beginning)
+        room.establishing.begin_all(running, beginning)
         self._welcome(frame, running, beginning)
-
-    def _begin_all(self, running: Running, beginning: Beginning) -> None:
-        """Begin in the topics that do not begin at their end."""
-        catalog, floors = self._room.catalog, beginning.floors
-        if beginning.takes_all:
-            outset = Outset(catalog.by_id, floors, {}, lambda _: 0)
-            walk = catalog.walk(self._tenant, running.pattern)
-            running.begin_all(outset, (step.topics for step in walk))
-        elif floors:
-            outset = Outset(catalog.by_id, floors, {}, lambda _: None)
-            running.begin_all(outset, ([topic] for id_ in floors if (topic := catalog.by_id(id_))))
 
     async def _subscribe_durable(
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
@@ -188,6 +150,33 @@ class Connection:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
+
+    async def _subscribe_elsewhere(self, frame: Subscribe, name: str) -> bool:
+        """False if it is to run here."""
+        elsewhere = self._room.elsewhere
+        if elsewhere is None or elsewhere.owner_of(self._tenant, name) is None:
+            return False
+        away = self._add_away(elsewhere, frame)
+        try:
+            is_attached = await away.attach()
+        except BaseException:
+            self._remove_away(away)
+            raise
+        if not is_attached:
+            self._remove_away(away)
+        return is_attached or self._is_closed
+
+    def _add_away(self, elsewhere: Elsewhere, frame: Subscribe) -> Away:
+        away = Away(self._room.engine, elsewhere, self, self._tenant, frame)
+        self._aways.by_place[away.place] = away
+        self.verbs = Routing(self._verbs, self._aways, self._peer)
+        return away
+
+    def _remove_away(self, away: Away) -> None:
+        if self._aways.by_place.get(away.place) is away:
+            del self._aways.by_place[away.place]
+        if not self._aways:
+            self.verbs = self._verbs
 
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
@@ -221,6 +210,12 @@ class Connection:
         if running.group.name is None and is_pattern(frame.topic):
             reply.at = format_time(room.oldest_uncommitted_ms())
         self._peer.write(server_frame(reply))
+        self._begin_to_give(frame, running, beginning)
+
+    def _begin_to_give(
+        self, frame: Subscribe, running: Running, beginning: Beginning | None
+    ) -> None:
+        room = self._room
         announcement = self._announcements.get((frame.topic, frame.subscription))
         if announcement is not None:
             room.engine.turn.add(announcement)
@@ -228,6 +223,7 @@ class Connection:
             for gap in _gaps_of(running, beginning):
                 room.engine.stats.gap_count += 1
                 self._peer.write(server_frame(gap))
+        topic = room.catalog.find(self._tenant, frame.topic)
         if topic is not None:
             # One that is named gets its cursor now; a pattern's come with what they have to do.
             self._open(running, topic)
@@ -253,6 +249,12 @@ class Connection:
     def unsubscribe(self, frame: Unsubscribe) -> None:
         """End a stream; nothing of it follows the `unsubscribed`. Raises Conflict `not_subscribed`."""
         place = (frame.topic, frame.subscription)
+        if place in self._aways.by_place:
+            away = self._aways.by_place[place]
+            self._remove_away(away)
+            away.unsubscribe()
+            self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+            return
         if place not in self._shares:
             raise Conflict("this connection has no such subscription", code="not_subscribed")
         self._leave(place, lost=False)
@@ -266,6 +268,9 @@ class Connection:
             self._start.drop()
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
+        for away in self._aways:
+            self._remove_away(away)
+            away.close(lost=lost)
 
     @property
     def start_bytes(self) -> int:
@@ -274,24 +279,24 @@ class Connection:
 
     @property
     def gap_bytes(self) -> int:
-        """What gaps take that wait for the socket."""
-        return sum(each.size_bytes for each in self._announcements.values())
+        """What gaps take that wait for the socket, and what has come of subscriptions that run elsewhere."""
+        waiting = sum(each.size_bytes for each in self._announcements.values())
+        return waiting + self._aways.held_bytes
 
     @property
     def places(self) -> Sequence[tuple[str, str | None]]:
         """Its subscriptions: what they are to, and their names."""
-        return tuple(self._shares)
+        return (*self._shares, *self._aways.by_place)
 
     @property
-    def subscription_ids(self) -> tuple[int, ...]:
-        """The ids of those that are durable and run here."""
-        groups = (share.running.group for share in self._shares.values())
-        return tuple(group.subscription_id for group in groups if group.name is not None)
+    def joined(self) -> Sequence[Subscriber]:
+        """Of those that run here."""
+        return tuple(self._subscribers.values())
 
     @property
     def names(self) -> list[str]:
         """Its subscriptions for people: by name, or else by what they are to."""
-        return [pattern if name is None else name for pattern, name in self._shares]
+        return [pattern if name is None else name for pattern, name in self.places]
 
     def writable_changed(self) -> None:
         """The socket drains again, or no longer."""
@@ -299,6 +304,8 @@ class Connection:
             self._room.engine.turn.add(announcement)
         for subscriber in self._subscribers.values():
             subscriber.group.freed()
+        if self._aways:
+            self._aways.drained()
 
     def _leave(self, place: tuple[str, str | None], *, lost: bool) -> None:
         running, subscriber = self._shares.pop(place)
@@ -314,13 +321,58 @@ class Connection:
 
     def _removed(self, place: tuple[str, str | None], why: Removal) -> None:
         """A subscription of this connection does not run here any more."""
+        share, elsewhere = self._shares[place], self._room.elsewhere
         self._leave(place, lost=False)
+        if why is Removal.MOVED and elsewhere is not None:
+            frame = Subscribe(*place, create=False, prefetch=share.subscriber.prefetch_given)
+            self._add_away(elsewhere, frame).lose(share.running.group.subscription_id)
+        else:
+            self._tell_removed(place, why)
+
+    def _tell_removed(self, place: tuple[str, str | None], why: Removal) -> None:
         if why is Removal.TOPIC_DELETED:
             self._peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
         elif why is Removal.MOVED:
             self._peer.close(CLOSE_MOVED, "subscription moved")
         else:
             self._peer.write(server_frame(Unsubscribed(*place)))
+
+    # For shares that are away ---------------------------------------------------------------------
+
+    @property
+    def outlet(self) -> Outlet:
+        """See `away.Holder`."""
+        return self._peer
+
+    async def come_here(self, away: Away) -> None:
+        """See `away.Holder`."""
+        frame, joined = away.frame, self._room.establishing.joined
+        # It may have been made at the node that is lost.
+        await self._room.news.hear_of(self._tenant, *away.place)
+        async with joined(self._tenant, frame, away.name, DURABLE) as (running, _):
+            if self._is_closed or away.state is not State.LOST:
+                return
+            if running.group.subscription_id != away.subscription_id:
+                raise NotFound("it was made again", code="subscription_not_found")
+            self._remove_away(away)
+            waiting = away.came_here()
+            self._join(running, frame, None)
+        self._begin_to_give(frame, running, None)
+        for text, told in waiting:
+            ask_here(self._verbs, text, told)
+
+    def away_ended(self, away: Away, why: Removal) -> None:
+        """See `away.Holder`."""
+        self._remove_away(away)
+        self._tell_removed(away.place, why)
+
+    def away_rests(self) -> None:
+        """See `away.Holder`."""
+        self._peer.go_on()
+
+    def away_grows(self) -> None:
+        """See `away.Holder`."""
+        self._peer.on_growing()
 
 
 def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:

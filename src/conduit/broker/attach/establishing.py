@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 
 from conduit.broker.catalog import Catalog
 from conduit.broker.changes import after_change
+from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import given
@@ -37,6 +38,17 @@ class Establishing:
             if is_pattern(frame.topic) or self._catalog.find(tenant, frame.topic) is not None:
                 return beginning
         raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
+
+    def begin_all(self, running: Running, beginning: Beginning) -> None:
+        """Begin in the topics that do not begin at their end."""
+        catalog, floors = self._catalog, beginning.floors
+        if beginning.takes_all:
+            outset = Outset(catalog.by_id, floors, {}, lambda _: 0)
+            walk = catalog.walk(running.tenant, running.pattern)
+            running.begin_all(outset, (step.topics for step in walk))
+        elif floors:
+            outset = Outset(catalog.by_id, floors, {}, lambda _: None)
+            running.begin_all(outset, ([topic] for id_ in floors if (topic := catalog.by_id(id_))))
 
     @asynccontextmanager
     async def joined(
