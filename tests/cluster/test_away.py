@@ -290,6 +290,17 @@ async def test_a_subscription_goes_away_from_its_client_when_another_owner_comes
     await until(lambda: client.peer.of("acked") and client.seqs[4:] == [3])
 
 
+async def test_an_ack_that_is_not_stored_when_it_moves_is_not_confirmed(nodes: Nodes):
+    client = await nodes.here.client().subscribe(name := nodes.company.name_for("a"))
+    await nodes.here.bench.publish_many("t", 1)
+    client.verbs.ack(Ack(message_id=client.ids[0], ref="1"))
+    nodes.company.meet("b")
+    await until(lambda: client.peer.of("error"))
+    assert client.peer.of("error")[0]["code"] == "unavailable"
+    await until(lambda: client.seqs == [1, 1])
+    assert (client.peer.of("acked"), nodes.owner.settled(name)) == ([], 0)
+
+
 async def test_what_was_deleted_while_it_was_lost_is_told(nodes: Nodes):
     client = await nodes.subscribed()
     owner = nodes.owner.exchange

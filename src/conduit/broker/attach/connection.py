@@ -150,6 +150,14 @@ class Connection:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
+        if not self._is_own(name):
+            # Since it was found to be. Whoever gave it away sent those away that were here then.
+            self._removed((frame.topic, name), Removal.MOVED)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a durable subscription is to run here."""
+        elsewhere = self._room.elsewhere
+        return elsewhere is None or elsewhere.owner_of(self._tenant, name) is None
 
     async def _subscribe_elsewhere(self, frame: Subscribe, name: str) -> bool:
         """False if it is to run here."""
@@ -350,7 +358,7 @@ class Connection:
         # It may have been made at the node that is lost.
         await self._room.news.hear_of(self._tenant, *away.place)
         async with joined(self._tenant, frame, away.name, DURABLE) as (running, _):
-            if self._is_closed or away.state is not State.LOST:
+            if self._is_closed or away.state is not State.LOST or not self._is_own(away.name):
                 return
             if running.group.subscription_id != away.subscription_id:
                 raise NotFound("it was made again", code="subscription_not_found")

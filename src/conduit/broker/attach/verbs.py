@@ -12,7 +12,7 @@ from conduit.broker.attach.elsewhere import Told
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.subscriber import Outlet, Subscriber
+from conduit.broker.deliver.subscriber import Outlet, Sharing, Subscriber
 from conduit.broker.deliver.verbs import ACKED, Acked, Extended, Nacked, Outcome, Rejected, Verb
 from conduit.core.topics import matches
 from conduit.errors import (
@@ -42,8 +42,8 @@ class _Request(msgspec.Struct):
     ref: str | None
     told: Told | None = None
     """Who is told instead of the client."""
-    is_recorded: bool = False
-    """Whether the store has to hear of it: a durable subscription's progress, or a death."""
+    recorded: tuple[Sharing, ...] = ()
+    """Of whose deliveries the store has to hear: a durable subscription's progress, or a death."""
     refused: ConduitError | None = None
     """Why the first of those that could not be settled was not."""
 
@@ -51,6 +51,11 @@ class _Request(msgspec.Struct):
         """Keep the first reason."""
         if self.refused is None:
             self.refused = error
+
+    def record(self, group: Sharing) -> None:
+        """The store has to hear of what was done there."""
+        if group not in self.recorded:
+            self.recorded += (group,)
 
 
 class Verbs:
@@ -185,8 +190,9 @@ class Verbs:
         for subscriber in holders:
             settled = subscriber.settle(*place, request.verb)
             if settled is Outcome.DONE:
-                if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
-                    request.is_recorded = True
+                group = subscriber.group
+                if group.name is not None or isinstance(request.verb, Nacked | Rejected):
+                    request.record(group)
                 return True
             if settled is Outcome.FULL:
                 request.refuse(Overloaded("too many dead letters wait for the store"))
@@ -215,7 +221,8 @@ class Verbs:
             if settled_count is None:
                 continue
             is_known = True
-            request.is_recorded |= subscriber.group.name is not None
+            if subscriber.group.name is not None:
+                request.record(subscriber.group)
             if settled_count:
                 # As with ids: one request settles for one of those who have the same messages.
                 break
@@ -238,14 +245,20 @@ class Verbs:
     def _answer(self, request: _Request) -> None:
         if request.ref is None and request.told is None:
             return
-        if request.refused is not None or not request.is_recorded:
+        if request.refused is not None or not request.recorded:
             self._tell(request, request.refused)
             return
         try:
             # When it is stored, or known never to be.
-            self._engine.progress.confirm(partial(self._tell, request))
+            self._engine.progress.confirm(partial(self._stored, request))
         except Unavailable as error:
             self._tell(request, error)
+
+    def _stored(self, request: _Request, error: ConduitError | None) -> None:
+        if error is None and any(group.was_moved for group in request.recorded):
+            # What it had not stored by then is lost, and this may be of that.
+            error = Unavailable("the subscription has moved; what is not settled comes again")
+        self._tell(request, error)
 
     def _tell(self, request: _Request, error: ConduitError | None) -> None:
         if request.told is not None:

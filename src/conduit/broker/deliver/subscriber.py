@@ -74,6 +74,8 @@ class Sharing(Protocol):
     """Whether what is written is settled by that."""
     subscription_id: int
     """0 if it is ephemeral."""
+    was_moved: bool
+    """Whether another node has it, and what was not stored here is lost."""
     in_flight: dict[int, int]
     """Holder → deliveries that it has out, in all topics."""
 
