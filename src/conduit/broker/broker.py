@@ -12,8 +12,9 @@ from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redrive_jobs import RedriveJobs
-from conduit.broker.administer.redriving import Redriver
+from conduit.broker.administer.redriving import Redrive, Redriver
 from conduit.broker.administer.renewal import renew_if_copied
+from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
@@ -46,7 +47,7 @@ from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Sample, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
-from conduit.core.message import Retention
+from conduit.core.message import DeadPlace, Retention
 from conduit.errors import ConduitError
 from conduit.limits import NO_LIMITS, TenantLimits
 from conduit.storage.base import Sizes, Store
@@ -165,9 +166,15 @@ class Broker:
         store, clock = self.store, self.clock
         self._engine.progress.expect_payloads(self._options.publish.max_payload_bytes)
         redriver = Redriver(store, self.topics, self._owned, self._engine, self.publish)
+        self.redrive_here: Redrive = redriver.redrive
+        self.redrive: Redrive = redriver.redrive
+        """What redrives; another one where subscriptions run on other nodes too."""
         lines = Lines()
-        jobs = RedriveJobs(store, clock, redriver.redrive, self._owned, lines)
-        return DeadLetters(store, clock, redriver.redrive, jobs, lines)
+        jobs = RedriveJobs(store, clock, self._redrive, self._owned, lines)
+        return DeadLetters(store, clock, self._redrive, jobs, lines)
+
+    async def _redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
+        return await self.redrive(tenant, places, at_ms)
 
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""

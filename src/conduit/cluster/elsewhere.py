@@ -11,8 +11,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from conduit.broker.attach.elsewhere import Ending, Visitor
 from conduit.cluster import subscribing
+from conduit.cluster.errands import Errand, Kind, encode_errand
 from conduit.cluster.links.channels import Channel
 from conduit.cluster.links.link import Link
 from conduit.cluster.subscribing import KIND, Asks, Joiner, Opening, Said
@@ -75,6 +78,15 @@ class Elsewhere:
         line = Outgoing(visitor)
         line.channel = link.open(KIND, subscribing.encode_opening(opening), line)
         return line
+
+    async def ask(self, owner: str, kind: Kind, errand: Errand, timeout_s: float) -> bytes:
+        """Ask a node about its subscriptions; the errand gets its incarnation. Raises Unavailable if it
+        cannot be reached, and as `Link.ask`."""
+        link = self._link_to(owner)
+        if link is None:
+            raise Unavailable(f"there is no link to node {owner}")
+        errand = msgspec.structs.replace(errand, incarnation=link.peer.incarnation)
+        return await link.ask(kind, encode_errand(errand), timeout_s)
 
     async def changed(self, timeout_s: float) -> None:
         """See the port."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
+from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.guests import Guests
 from conduit.cluster.hearing import Hearing
@@ -18,6 +19,7 @@ from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.obliging import Obliging
 from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
@@ -38,6 +40,9 @@ class Exchange:
         self.links = Links(own, secrets, self, self, broker.turn)
         self.elsewhere = Elsewhere(own.name, self.links.to)
         self.guests = Guests(broker, own, self.elsewhere.is_owner)
+        self.obliging = Obliging(broker, own, self.elsewhere.is_owner)
+        self.subscriptions = AtOwner(broker, self.elsewhere)
+        """To look at durable subscriptions of all nodes, and to change them."""
         self.telling = Telling(broker.turn, everybody(self._everybody), self.links)
 
     def start(self) -> None:
@@ -45,12 +50,15 @@ class Exchange:
         ring has them."""
         self.links.start()
         self._broker.run_elsewhere(self.elsewhere)
+        self._broker.redrive = self.subscriptions.redrive
         self._broker.tell_others(self.telling.forward)
 
     async def stop(self) -> None:
         """Tell nobody any more, give back what subscribers of other nodes have, and end the links."""
         self._broker.tell_others(None)
         self._broker.run_elsewhere(None)
+        self._broker.redrive = self._broker.redrive_here
+        await self.obliging.close()
         await self.guests.close()
         await self.links.stop()
 
@@ -89,7 +97,7 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        raise InvalidRequest(f"this version answers no {asked.kind!r}")
+        self.obliging.serve(asked)
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""
