@@ -36,7 +36,7 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Acked, ErrorFrame, Subscribe, Unsubscribe
 
 # For the first attachment, and for each one after that.
-ATTACH_TIMEOUT_S = 10.0
+ATTACH_TIMEOUT_S = 12.0
 # Between two attempts: at first, and at most. Half of it is chance.
 AGAIN_MIN_S = 0.05
 AGAIN_MAX_S = 1.0
