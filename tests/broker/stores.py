@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from conduit.errors import OutcomeUnknown, StoreUnavailable
-from conduit.storage.base import Changes
+from conduit.storage.base import Changes, OwnedBy
 from conduit.storage.memory import MemoryStore
 
 
@@ -85,6 +85,75 @@ class SharedStore(MemoryStore):
     async def subscription_delete(self, subscription_id):
         await super().subscription_delete(subscription_id)
         self._changed.append(("sub", subscription_id))
+
+    async def seek(self, subscription_id, *args, **more):
+        await super().seek(subscription_id, *args, **more)
+        self._changed.append(("sub", subscription_id))
+
+
+class LeasedStore(SharedStore):
+    """One that knows whose lease holds: those of `live`. Calls of the methods in `held` wait until `release`,
+    before they have an effect; `claimed` and `owned` with the answer. Those in `failing` fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: set[str] = set()
+        self.held: set[str] = set()
+        self.failing: set[str] = set()
+        self.waiting: list[str] = []
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self.held.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
+    async def _pass(self, name: str) -> None:
+        if name in self.failing:
+            raise StoreUnavailable("the store is away")
+        if name in self.held:
+            self.waiting.append(name)
+            await self._released.wait()
+
+    def owner_of(self, subscription_id: int) -> str | None:
+        return self._fences.owner_of(subscription_id)
+
+    def fence_of(self, subscription_id: int) -> int:
+        return self._fences.of([subscription_id])[subscription_id]
+
+    async def subscription_claim(self, subscription_id, owner=None, *, by_force=False):
+        await self._pass("claim")
+        self.asked.append(("claim", subscription_id))
+        has = self.owner_of(subscription_id)
+        if owner is not None and not by_force and has in self.live - {owner}:
+            return OwnedBy(has, 1.0)
+        fence = await super().subscription_claim(subscription_id, owner)
+        await self._pass("claimed")
+        return fence
+
+    async def subscription_release(self, owner, claimed):
+        await self._pass("give_up")
+        self.asked.append(("give_up", len(claimed)))
+        await super().subscription_release(owner, claimed)
+
+    async def subscriptions_owned(self, owner):
+        await self._pass("ask")
+        self.asked.append(("owned", 1))
+        owned = await super().subscriptions_owned(owner)
+        await self._pass("owned")
+        return owned
+
+    async def subscription_fences(self, subscription_ids):
+        await self._pass("fences")
+        return await super().subscription_fences(subscription_ids)
+
+    async def progress(self, *args):
+        await self._pass("progress")
+        return await super().progress(*args)
+
+    async def settle(self, *args):
+        await self._pass("settle")
+        return await super().settle(*args)
 
 
 class Share:
@@ -197,8 +266,8 @@ class SlowStore(MemoryStore):
         await self._pass("settled")
         return refused
 
-    async def seek(self, *args):
-        await super().seek(*args)
+    async def seek(self, *args, **more):
+        await super().seek(*args, **more)
         await self._pass("seek")
 
     async def subscription_update(self, *args):
@@ -317,9 +386,9 @@ class LosingStore(SlowStore):
         self.lost: dict[str, bool] = {}
         self.is_mute = False
 
-    async def _lose(self, name: str, change, *args):
+    async def _lose(self, name: str, change, *args, **more):
         happens = self.lost.get(name, True)
-        result = await change(*args) if happens else None
+        result = await change(*args, **more) if happens else None
         if name in self.lost:
             raise OutcomeUnknown("the connection broke")
         return result
@@ -331,8 +400,8 @@ class LosingStore(SlowStore):
         await self._pass("subscription_delete")
         await self._lose("subscription_delete", super().subscription_delete, *args)
 
-    async def seek(self, *args):
-        await self._lose("seek", super().seek, *args)
+    async def seek(self, *args, **more):
+        await self._lose("seek", super().seek, *args, **more)
 
     async def subscriptions(self):
         if self.is_mute:

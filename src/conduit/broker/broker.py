@@ -105,6 +105,7 @@ class Broker:
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
+        self.ownership = self._owned.ownership
         self._company = Company(store)
         self.news = News(store, self.topics, self._owned, self._company)
         self.topics.catch_up = self._owned.catch_up = self.news.learn
@@ -223,6 +224,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        await self.ownership.end()
         self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):

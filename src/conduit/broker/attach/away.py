@@ -28,8 +28,9 @@ from typing import Protocol
 from conduit.broker.attach.asking import Asking, VerbFrame
 from conduit.broker.attach.elsewhere import Elsewhere, Ending, Line, Told, Welcome
 from conduit.broker.attach.inflow import Inflow
+from conduit.broker.attach.room import Peer
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.subscriber import Outlet, Removal
+from conduit.broker.deliver.subscriber import Removal
 from conduit.core.backoff import ack_wait_s
 from conduit.errors import ConduitError, NotFound, Unavailable
 from conduit.protocol.codec import encode_json
@@ -58,21 +59,14 @@ class State(enum.Enum):
 class Holder(Protocol):
     """The connection."""
 
-    @property
-    def outlet(self) -> Outlet:
-        """The client."""
+    peer: Peer
+    """The client."""
 
     async def come_here(self, away: Away) -> None:
         """Attach it here, if it is LOST still. Raises ConduitError."""
 
     def away_ended(self, away: Away, why: Removal) -> None:
         """It is no more."""
-
-    def away_rests(self) -> None:
-        """It `is_busy` no more."""
-
-    def away_grows(self) -> None:
-        """More of it waits for the socket."""
 
 
 class _Again(Exception):
@@ -91,7 +85,7 @@ class Away:
         "_is_pausing",
         "_line",
         "_outcome",
-        "_outlet",
+        "_peer",
         "_task",
         "_tenant",
         "_then_lost",
@@ -108,7 +102,7 @@ class Away:
         self._engine = engine
         self._elsewhere = elsewhere
         self._holder = holder
-        self._outlet = holder.outlet
+        self._peer = holder.peer
         self._tenant = tenant
         self._frame = frame
         self.whose = engine.allowances.of(tenant)
@@ -118,7 +112,7 @@ class Away:
         """0: not known yet."""
         self.was_here = False
         """Whether the client may have deliveries that were handed out here."""
-        self.inflow = Inflow(self._outlet)
+        self.inflow = Inflow(self._peer)
         self._asking = Asking()
         self._line: Line | None = None
         # Of the attempt to attach that is under way.
@@ -243,7 +237,7 @@ class Away:
     @property
     def is_heard(self) -> bool:
         """See `Visitor.is_heard`."""
-        return not self._asking and self._outlet.is_heard
+        return not self._asking and self._peer.is_heard
 
     @property
     def is_draining(self) -> bool:
@@ -262,7 +256,7 @@ class Away:
         self.inflow.passed.bound(welcome.window)
         self.state = State.AWAY
         if is_first:
-            self._outlet.write(welcome.frame)
+            self._peer.write(welcome.frame)
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(None)
         self.room()
@@ -274,7 +268,7 @@ class Away:
             return
         self._take(self.inflow.came(data, size_bytes))
         if self.inflow.held_bytes:
-            self._holder.away_grows()
+            self._peer.on_growing()
 
     def answered(self, answer: Acked | ErrorFrame) -> None:
         """See `Visitor.answered`."""
@@ -290,7 +284,7 @@ class Away:
             line.end(lost=self._then_lost)
             self._end()
         if self._asking.was_busy and not self._asking.is_busy:
-            self._holder.away_rests()
+            self._peer.go_on()
 
     def refused(self, error: ConduitError) -> None:
         """See `Visitor.refused`."""
@@ -325,7 +319,7 @@ class Away:
         """The socket drains, perhaps: write one of those that wait. `Turn` calls, each share once."""
         if self.state is State.AWAY:
             self._take(self.inflow.drained())
-            if self.inflow.held_bytes and self._outlet.writable:
+            if self.inflow.held_bytes and self._peer.writable:
                 self._engine.turn.add(self)
 
     def unsubscribe(self) -> None:

@@ -12,19 +12,29 @@ import msgspec
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.away import Away, State
 from conduit.broker.attach.elsewhere import Elsewhere
+from conduit.broker.attach.establishing import check_subscribe
 from conduit.broker.attach.room import Peer, Room
 from conduit.broker.attach.routing import Aways, Routing, ask_here
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.large_starts import Packed
+from conduit.broker.deliver.ownership import CLAIM_AGAIN_S
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import DURABLE, check_prefetch, check_settings, given_settings
-from conduit.broker.deliver.starts import Beginning, check_start
+from conduit.broker.deliver.settings import DURABLE
+from conduit.broker.deliver.starts import Beginning
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
+from conduit.broker.waiting import Deadline
 from conduit.core.message import SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
-from conduit.names import check_pattern, check_subscription, is_pattern
+from conduit.errors import (
+    Conflict,
+    LimitReached,
+    NotFound,
+    OutcomeUnknown,
+    OwnedElsewhere,
+    StoreUnavailable,
+)
+from conduit.names import is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
@@ -37,6 +47,8 @@ TOPIC_DELETED = (
 )
 # For all that the store is asked. What it is told goes on after that, and is known when it answers.
 SUBSCRIBE_TIMEOUT_S = 15.0
+# Of that, for another node to give a durable subscription up, or to lose its lease.
+ELSEWHERE_MAX_S = 10.0
 
 
 class _Share(NamedTuple):
@@ -59,7 +71,7 @@ class Connection:
         self._start: Packed | None = None
         self._room = room
         self._tenant = tenant
-        self._peer = peer
+        self.peer = peer
         self._is_closed = False
         self._reads = Reads(room.engine.turn, room.engine.budget, room.engine.allowances.of(tenant))
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
@@ -89,7 +101,7 @@ class Connection:
 
     async def _subscribe_in_turn(self, frame: Subscribe, start: Packed) -> None:
         if start.size_bytes:
-            self._peer.on_growing()
+            self.peer.on_growing()
         await self._few_gaps_wait()
         async with self._room.starts.line.packed(self._tenant, start):
             if self._is_closed:
@@ -100,12 +112,11 @@ class Connection:
             if announcement is not None:
                 if frame.subscription is None:
                     await announcement.pack()
-                self._peer.on_growing()
+                self.peer.on_growing()
 
     async def _subscribe(self, frame: Subscribe) -> None:
-        check_pattern(frame.topic)
-        if frame.subscription is not None:
-            check_subscription(frame.subscription)
+        # Before anything is made for it.
+        settings = check_subscribe(frame)
         place = (frame.topic, frame.subscription)
         if place in self._shares or place in self._aways.by_place:
             raise Conflict("this connection has that subscription", code="already_subscribed")
@@ -114,16 +125,12 @@ class Connection:
                 f"this connection has as many subscriptions as it may: {self._room.max_count} "
                 "(CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION)"
             )
-        # Before anything is made for it.
-        check_start(frame.topic, frame.start)
-        check_prefetch(frame.prefetch)
-        settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
                 await self._room.news.hear_of(self._tenant, frame.topic, frame.subscription)
                 if frame.subscription is None:
                     await self._subscribe_ephemeral(frame, settings)
-                elif not await self._subscribe_elsewhere(frame, frame.subscription):
+                else:
                     await self._subscribe_durable(frame, frame.subscription, settings)
         except TimeoutError:
             if frame.create:
@@ -144,15 +151,28 @@ class Connection:
     async def _subscribe_durable(
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
     ) -> None:
-        async with self._room.establishing.joined(self._tenant, frame, name, settings) as found:
-            running, beginning = found
+        made: dict[int, Beginning] = {}
+        until = Deadline(ELSEWHERE_MAX_S)
+        while not self._is_closed and not await self._subscribe_elsewhere(frame, name):
+            try:
+                return await self._subscribe_here(frame, settings, made)
+            except OwnedElsewhere:
+                if not until.left_s:
+                    raise
+                await asyncio.sleep(CLAIM_AGAIN_S)
+
+    async def _subscribe_here(
+        self, frame: Subscribe, settings: SubscriptionSettings, made: dict[int, Beginning]
+    ) -> None:
+        joined = self._room.establishing.joined
+        async with joined(self._tenant, frame, settings, made) as (running, beginning):
             if self._is_closed:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
-        if not self._is_own(name):
+        if not self._is_own(frame.subscription or ""):
             # Since it was found to be. Whoever gave it away sent those away that were here then.
-            self._removed((frame.topic, name), Removal.MOVED)
+            self._removed((frame.topic, frame.subscription), Removal.MOVED)
 
     def _is_own(self, name: str) -> bool:
         """Whether a durable subscription is to run here."""
@@ -177,7 +197,7 @@ class Connection:
     def _add_away(self, elsewhere: Elsewhere, frame: Subscribe) -> Away:
         away = Away(self._room.engine, elsewhere, self, self._tenant, frame)
         self._aways.by_place[away.place] = away
-        self.verbs = Routing(self._verbs, self._aways, self._peer)
+        self.verbs = Routing(self._verbs, self._aways, self.peer)
         return away
 
     def _remove_away(self, away: Away) -> None:
@@ -189,11 +209,11 @@ class Connection:
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
-        outlet: Outlet = self._peer
+        outlet: Outlet = self.peer
         gaps = _gaps_of(running, beginning)
-        if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self._peer.writable):
+        if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self.peer.writable):
             told = partial(self._announced, place, running)
-            outlet = Announcement(self._room.engine, self._peer, gaps, told)
+            outlet = Announcement(self._room.engine, self.peer, gaps, told)
             self._announcements[place] = outlet
         subscriber = self._room.router.attach(running, outlet, self._reads, removed)
         if frame.prefetch is not None:
@@ -217,7 +237,7 @@ class Connection:
             reply.recovered = beginning.recovered and not running.former
         if running.group.name is None and is_pattern(frame.topic):
             reply.at = format_time(room.oldest_uncommitted_ms())
-        self._peer.write(server_frame(reply))
+        self.peer.write(server_frame(reply))
         self._begin_to_give(frame, running, beginning)
 
     def _begin_to_give(
@@ -230,7 +250,7 @@ class Connection:
         else:
             for gap in _gaps_of(running, beginning):
                 room.engine.stats.gap_count += 1
-                self._peer.write(server_frame(gap))
+                self.peer.write(server_frame(gap))
         topic = room.catalog.find(self._tenant, frame.topic)
         if topic is not None:
             # One that is named gets its cursor now; a pattern's come with what they have to do.
@@ -261,12 +281,12 @@ class Connection:
             away = self._aways.by_place[place]
             self._remove_away(away)
             away.unsubscribe()
-            self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+            self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
             return
         if place not in self._shares:
             raise Conflict("this connection has no such subscription", code="not_subscribed")
         self._leave(place, lost=False)
-        self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+        self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
 
     def close(self, *, lost: bool = False) -> None:
         """The connection is gone: all that it had out goes back. `lost`: it broke, and that may be because of
@@ -339,25 +359,20 @@ class Connection:
 
     def _tell_removed(self, place: tuple[str, str | None], why: Removal) -> None:
         if why is Removal.TOPIC_DELETED:
-            self._peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
+            self.peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
         elif why is Removal.MOVED:
-            self._peer.close(CLOSE_MOVED, "subscription moved")
+            self.peer.close(CLOSE_MOVED, "subscription moved")
         else:
-            self._peer.write(server_frame(Unsubscribed(*place)))
+            self.peer.write(server_frame(Unsubscribed(*place)))
 
     # For shares that are away ---------------------------------------------------------------------
-
-    @property
-    def outlet(self) -> Outlet:
-        """See `away.Holder`."""
-        return self._peer
 
     async def come_here(self, away: Away) -> None:
         """See `away.Holder`."""
         frame, joined = away.frame, self._room.establishing.joined
         # It may have been made at the node that is lost.
         await self._room.news.hear_of(self._tenant, *away.place)
-        async with joined(self._tenant, frame, away.name, DURABLE) as (running, _):
+        async with joined(self._tenant, frame, DURABLE, {}) as (running, _):
             if self._is_closed or away.state is not State.LOST or not self._is_own(away.name):
                 return
             if running.group.subscription_id != away.subscription_id:
@@ -373,14 +388,6 @@ class Connection:
         """See `away.Holder`."""
         self._remove_away(away)
         self._tell_removed(away.place, why)
-
-    def away_rests(self) -> None:
-        """See `away.Holder`."""
-        self._peer.go_on()
-
-    def away_grows(self) -> None:
-        """See `away.Holder`."""
-        self._peer.on_growing()
 
 
 def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:

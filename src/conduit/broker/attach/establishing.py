@@ -10,15 +10,30 @@ from conduit.broker.changes import after_change
 from conduit.broker.deliver.outset import Outset
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import given
-from conduit.broker.deliver.starts import Beginning, Starts
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
+from conduit.broker.deliver.settings import (
+    check_agreement,
+    check_prefetch,
+    check_settings,
+    given_settings,
+)
+from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.core.message import SubscriptionSettings
 from conduit.errors import Conflict, NotFound
-from conduit.names import check_new_subscription, is_pattern
+from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
 from conduit.protocol.frames import Subscribe
 
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
+
+
+def check_subscribe(frame: Subscribe) -> SubscriptionSettings:
+    """The settings that it asks for. Raises InvalidRequest for whatever is wrong with it by itself."""
+    check_pattern(frame.topic)
+    if frame.subscription is not None:
+        check_subscription(frame.subscription)
+    check_start(frame.topic, frame.start)
+    check_prefetch(frame.prefetch)
+    return check_settings(given_settings(frame, durable=frame.subscription is not None))
 
 
 class Establishing:
@@ -52,25 +67,31 @@ class Establishing:
 
     @asynccontextmanager
     async def joined(
-        self, tenant: str, frame: Subscribe, name: str, settings: SubscriptionSettings
+        self,
+        tenant: str,
+        frame: Subscribe,
+        settings: SubscriptionSettings,
+        made: dict[int, Beginning],
     ) -> AsyncIterator[tuple[Running, Beginning | None]]:
-        """The durable subscription as it runs, and where it begins if it is new. Attach a subscriber before
-        you next wait. Has the turn of its name until the end of the block.
+        """The durable subscription that it names as it runs, and where it begins if it is new. Attach a
+        subscriber before you next wait. Has the turn of its name until the end of the block. `made`: where
+        those begin that this `subscribe` has created, by id.
 
         Raises Conflict if its settings are others, NotFound if something is not there and not to be made,
-        LimitReached, InvalidRequest.
+        LimitReached, InvalidRequest, and OwnedElsewhere if another node has it.
         """
-        owned = self._owned
+        owned, name = self._owned, frame.subscription or ""
         self._check_there(tenant, frame, name)
         # Nobody else has to wait for what the store says about the topic.
         await self._be_there(tenant, frame)
         async with owned.turns.taken((tenant, name)):
             self._check_there(tenant, frame, name)
             if owned.find(tenant, name) is None:
-                beginning = await self._establish(tenant, frame, name, settings)
-            else:
-                beginning = None
+                established = await self._establish(tenant, frame, name, settings)
+                if established is not None:
+                    made[owned.get(tenant, name).subscription_id] = established
             record = owned.get(tenant, name)
+            beginning = made.get(record.subscription_id)
             with nullcontext() if beginning is None else after_change():
                 running = await owned.start(record, create=frame.create)
             yield running, beginning
@@ -89,7 +110,7 @@ class Establishing:
         InvalidRequest if it may not be made."""
         record = self._owned.find(tenant, name)
         if record is not None:
-            _check_agreement(record, frame)
+            check_agreement(record, frame)
         elif frame.create:
             check_new_subscription(name)
         else:
@@ -106,20 +127,3 @@ class Establishing:
                 raise
             self._check_there(tenant, frame, name)
             return None
-
-
-def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
-    """An existing subscription keeps its settings: a client may repeat them, not change them."""
-    if record.pattern != frame.topic:
-        raise Conflict(
-            f"subscription {record.name!r} is on {record.pattern!r}",
-            code="subscription_conflict",
-            field="topic",
-        )
-    for field, value in given(frame).items():
-        if value != getattr(record.settings, field):
-            raise Conflict(
-                f"subscription {record.name!r} has another {field}",
-                code="subscription_conflict",
-                field=field,
-            )
