@@ -134,8 +134,7 @@ class Company:
         )
 
     def meet(self, *names: str) -> None:
-        """From now on these are up, and the others drain: they have links, and own nothing. Who loses
-        something hands it over, as the owner does that leaves."""
+        """From now on these are up, and the others drain: they have links, and own nothing."""
         self.up = list(names)
         live = [
             msgspec.structs.replace(member.live, state="up" if name in names else "draining")
@@ -143,16 +142,6 @@ class Company:
         ]
         for member in self.members.values():
             member.exchange.nodes_changed(live)
-        for member in self.members.values():
-            self.hand_over(member)
-
-    def hand_over(self, member: Member) -> None:
-        """What it runs and does not own any more goes."""
-        owned = member.bench.broker._owned
-        for running in owned.running():
-            name = running.group.name
-            if not member.exchange.elsewhere.is_owner(T, name):
-                owned.move_away(owned.get(T, name), "the ring has changed")
 
     async def linked(self) -> None:
         await until(

@@ -294,11 +294,21 @@ async def test_an_ack_that_is_not_stored_when_it_moves_is_not_confirmed(nodes: N
     client = await nodes.here.client().subscribe(name := nodes.company.name_for("a"))
     await nodes.here.bench.publish_many("t", 1)
     client.verbs.ack(Ack(message_id=client.ids[0], ref="1"))
-    nodes.company.meet("b")
+    owned = nodes.here.bench.broker._owned
+    owned.move_away(owned.get(T, name), "another node has claimed it")
     await until(lambda: client.peer.of("error"))
     assert client.peer.of("error")[0]["code"] == "unavailable"
     await until(lambda: client.seqs == [1, 1])
-    assert (client.peer.of("acked"), nodes.owner.settled(name)) == ([], 0)
+    assert (client.peer.of("acked"), nodes.here.settled(name)) == ([], 0)
+
+
+async def test_what_was_settled_is_stored_before_it_is_handed_over(nodes: Nodes):
+    client = await nodes.here.client().subscribe(name := nodes.company.name_for("a"))
+    await nodes.here.bench.publish_many("t", 2)
+    client.verbs.ack(Ack(message_id=client.ids[0], ref="1"))
+    nodes.company.meet("b")
+    await until(lambda: client.seqs == [1, 2, 2])
+    assert (len(client.peer.of("acked")), nodes.owner.settled(name)) == (1, 1)
 
 
 async def test_what_was_deleted_while_it_was_lost_is_told(nodes: Nodes):

@@ -119,10 +119,9 @@ class Play:
 
     async def step(self) -> None:
         chance = self.chance
-        event = chance.choices(
-            (self.publish, self.ack, self.nack, self.come, self.go, self.read, self.cut, self.move),
-            (8, 8, 2, 4, 2, 3, 1, 1),
-        )[0]
+        often = (self.publish, self.ack) * 8 + (self.come,) * 4 + (self.read,) * 3
+        seldom = (self.nack, self.go) * 2 + (self.cut, self.move, self.claim)
+        event = chance.choice(often + seldom)
         await event()
         if chance.random() < 0.3:
             await asyncio.sleep(chance.random() / 50)
@@ -171,9 +170,14 @@ class Play:
 
     async def move(self) -> None:
         up = self.chance.sample(NODES, self.chance.randint(1, 3))
-        if self.chance.random() < 0.7:
-            await self.company.flush()
         self.company.meet(*up)
+
+    async def claim(self) -> None:
+        """Another node claims one without waiting: what is not stored of it is lost."""
+        member = self.company[self.chance.choice(NODES)]
+        owned = member.bench.broker._owned
+        for running in owned.running():
+            owned.move_away(owned.get(T, running.group.name), "another node has claimed it")
 
     async def end(self) -> None:
         """All is well again: everything that is owed comes, and is acked."""

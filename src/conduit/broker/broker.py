@@ -10,6 +10,7 @@ import msgspec
 
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.giving_away import GivingAway
 from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive, Redriver
@@ -135,6 +136,7 @@ class Broker:
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
+        self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)

@@ -14,6 +14,7 @@ from conduit.broker.broker import Broker
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.guests import Guests
+from conduit.cluster.handing_over import HandingOver
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
@@ -40,6 +41,7 @@ class Exchange:
         self.links = Links(own, secrets, self, self, broker.turn)
         self.elsewhere = Elsewhere(own.name, self.links.to)
         self.guests = Guests(broker, own, self.elsewhere.is_owner)
+        self.handing_over = HandingOver(broker, self.elsewhere.is_owner)
         self.obliging = Obliging(broker, own, self.elsewhere.is_owner)
         self.subscriptions = AtOwner(broker, self.elsewhere)
         """To look at durable subscriptions of all nodes, and to change them."""
@@ -58,6 +60,7 @@ class Exchange:
         self._broker.tell_others(None)
         self._broker.run_elsewhere(None)
         self._broker.redrive = self._broker.redrive_here
+        await self.handing_over.close()
         await self.obliging.close()
         await self.guests.close()
         await self.links.stop()
@@ -70,7 +73,8 @@ class Exchange:
     def nodes_changed(self, live: Sequence[NodeRecord]) -> None:
         """See `tenure.Watcher.nodes_changed`."""
         self.links.set_live(live)
-        self.elsewhere.set_nodes(live)
+        if self.elsewhere.set_nodes(live):
+            self.handing_over.look()
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""

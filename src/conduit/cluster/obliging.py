@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from conduit.broker.broker import Broker
@@ -17,7 +18,9 @@ from conduit.cluster.errands import (
 from conduit.cluster.guest import IsOwner
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.requests import Asked
-from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, StateError, Unavailable
+from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, Unavailable
+
+logger = logging.getLogger(__name__)
 
 
 class Obliging:
@@ -68,8 +71,10 @@ class Obliging:
             asked.reply(await self._acts[Kind(asked.kind)](errand))
         except ConduitError as error:
             asked.fail(error)
-        except Exception as error:  # noqa: BLE001 - the root of a task: answered and logged
-            asked.fail(StateError.of(error))
+        except Exception:
+            logger.exception("a request of another node failed")
+            # Of a bug it learns nothing more.
+            asked.fail(Unavailable("the other node made an error; its log has it", code="internal"))
 
     async def _get(self, errand: Errand) -> bytes:
         views = []
