@@ -118,9 +118,8 @@ class Member:
 class Company:
     """All of them. `meet` says who lives."""
 
-    def __init__(self, members: Sequence[Member], store: Any) -> None:
+    def __init__(self, members: Sequence[Member]) -> None:
         self.members = {member.name: member for member in members}
-        self.store = store
         self.up = list(self.members)
 
     def __getitem__(self, name: str) -> Member:
@@ -165,15 +164,17 @@ class Company:
 
 @asynccontextmanager
 async def a_company(*names: str, store: Any, **options: Any) -> AsyncIterator[Company]:
+    """`store`: one for all of them, or what makes one for each."""
     async with AsyncExitStack() as stack:
         members = []
         for name in names:
-            bench = await stack.enter_async_context(running_broker(store, **options))
+            own = store() if callable(store) else store
+            bench = await stack.enter_async_context(running_broker(own, **options))
             members.append(Member(name, bench))
         for member in members:
             await member.start()
             stack.push_async_callback(member.stop)
-        company = Company(members, store)
+        company = Company(members)
         company.meet(*names)
         await company.linked()
         yield company

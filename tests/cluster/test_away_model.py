@@ -18,6 +18,7 @@ from conduit.cluster.guest import Guest
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Unsubscribe
 from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.postgres import PostgresStore
 from tests.broker.kit import Peer
 from tests.broker.stores import SharedStore
 from tests.cluster.company import Client, Company, a_company
@@ -235,15 +236,24 @@ def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
 async def test_whatever_happens_all_is_delivered_and_nothing_confirmed_comes_again(
     seed: int, witness: Witness
 ):
-    async with a_company(*NODES, store=SharedStore()) as company:
+    await run(seed, witness, SharedStore())
+
+
+@pytest.mark.parametrize("seed", range(100, 102))
+async def test_so_it_is_with_a_database(seed: int, witness: Witness, cluster: Any):
+    url = cluster.empty_database()
+    await run(seed, witness, lambda: PostgresStore(url))
+
+
+async def run(seed: int, witness: Witness, store: Any) -> None:
+    async with a_company(*NODES, store=store) as company:
         for member in company.members.values():
             await member.bench.broker.topics.ensure_all(T, TOPICS)
         play = Play(company, witness, seed)
         for name in play.names:
             # Nothing is a failure here but what a client says.
-            fan = (
-                await company["a"].client().subscribe(name, topic="*", max_lost=1, max_attempts=100)
-            )
+            fan = company["a"].client()
+            await fan.subscribe(name, topic="*", max_lost=1, max_attempts=100)
             fan.connection.close()
         for _ in range(STEPS_COUNT):
             await play.step()
