@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from conduit.broker.attach import away
 from conduit.broker.attach.connection import TOPIC_DELETED
-from conduit.errors import ConduitError, Conflict
+from conduit.errors import ConduitError, Conflict, InvalidRequest, Unavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Unsubscribe
@@ -85,6 +86,30 @@ async def test_other_settings_than_it_has_are_a_conflict(nodes: Nodes):
     with pytest.raises(Conflict) as caught:
         await nodes.subscribed(max_in_flight=6)
     assert (caught.value.code, caught.value.field) == ("subscription_conflict", "max_in_flight")
+
+
+async def test_an_owner_of_another_version_that_knows_less_refuses(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise InvalidRequest("no such field", code="unknown_field")
+
+    monkeypatch.setattr(nodes.owner.exchange.guests, "accept", refuse)
+    with pytest.raises(InvalidRequest) as caught:
+        await nodes.subscribed()
+    assert (caught.value.code, nodes.here.settled(nodes.name)) == ("unknown_field", -1)
+
+
+async def test_without_a_way_to_the_owner_it_cannot_be_had(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(away, "ATTACH_TIMEOUT_S", 0.1)
+    nodes.here.exchange.elsewhere._link_to = lambda _name: None
+    client = nodes.here.client()
+    with pytest.raises(Unavailable):
+        await client.subscribe(nodes.name)
+    assert client.connection.places == ()
+    assert client.verbs is client.connection._verbs
 
 
 async def test_a_connection_has_it_once(nodes: Nodes):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 
 import msgspec
 
@@ -22,6 +23,7 @@ from conduit.cluster.subscribing import KIND, Asks, Joiner, Opening, Said
 from conduit.core.ring import Ring
 from conduit.errors import InvalidRequest, Unavailable
 from conduit.protocol.codec import encode_json
+from conduit.protocol.codes import CODES
 from conduit.protocol.frames import Subscribe
 from conduit.storage.nodes import NodeRecord
 
@@ -159,8 +161,12 @@ class Outgoing:
 
     def on_close(self, code: str, text: str) -> None:
         """See `ChannelUser.on_close`."""
-        if not self._is_refused:
-            self._visitor.ended(_ENDINGS.get(code, Ending.GONE))
+        if self._is_refused:
+            return
+        if code in CODES and CODES[code].status == HTTPStatus.BAD_REQUEST:
+            # Of another version, as it seems, which does not know all that was said.
+            self._visitor.refused(InvalidRequest(text, code=code))
+        self._visitor.ended(_ENDINGS.get(code, Ending.GONE))
 
     def _hear(self, kind: int, data: bytes) -> None:
         match kind:

@@ -268,7 +268,7 @@ class Guest:
             self._end(*self._then)
             return
         self._take(0)
-        if self.state is State.ATTACHED and self._channel.may_send():
+        if self.state in (State.SUBSCRIBING, State.ATTACHED) and self._channel.may_send():
             self._connection.writable_changed()
 
     def on_close(self, code: str, text: str) -> None:
