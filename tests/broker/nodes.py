@@ -60,10 +60,10 @@ class Node:
 
     async def hold(self) -> None:
         """It has its lease, of a new term."""
-        await self._have_term()
+        await self.have_term()
         await self.bench.rest()
 
-    async def _have_term(self) -> None:
+    async def have_term(self) -> None:
         if not self.is_held:
             self.store.live.add(self.incarnation)
             self.is_held = True

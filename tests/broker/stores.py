@@ -41,11 +41,12 @@ class SharedStore(MemoryStore):
 
     async def changes(self, position):
         some = self._changed[int(position) :] if position else []
+        position = str(len(self._changed))
         self.asked.append(("changes", len(some)))
         # Somebody else has a turn before the answer comes.
         await asyncio.sleep(0)
         kinds = [[*{id_ for kind, id_ in some if kind == which}] for which in ("topic", "sub")]
-        return Changes(str(len(self._changed)), *kinds)
+        return Changes(position, *kinds)
 
     async def topics_of(self, topic_ids):
         self.asked.append(("topics_of", len(topic_ids)))
