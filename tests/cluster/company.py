@@ -19,6 +19,7 @@ from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Subscribe
 from conduit.server.context import Limits
 from tests.broker.kit import Bench, Peer, running_broker
+from tests.broker.stores import LeasedStore
 from tests.cluster.links.kit import SECRET, until
 from tests.server.port import Port
 
@@ -97,6 +98,13 @@ class Member:
     def client(self) -> Client:
         return Client(self.bench)
 
+    def lease(self, store: LeasedStore) -> None:
+        """From now on it has a lease, and claims what it runs."""
+        ownership = self.bench.broker.ownership
+        ownership.begin(self.own.incarnation, lambda: True, takes_over=False)
+        store.live.add(self.own.incarnation)
+        ownership.lease_held(1)
+
     def settled(self, name: str = "s", topic: str = "t") -> int:
         """Up to which number all is acked, as it runs here; -1 if it does not."""
         owned = self.bench.broker._owned
@@ -172,6 +180,8 @@ async def a_company(*names: str, store: Any, **options: Any) -> AsyncIterator[Co
             bench = await stack.enter_async_context(running_broker(own, **options))
             members.append(Member(name, bench))
         for member in members:
+            if isinstance(store, LeasedStore):
+                member.lease(store)
             await member.start()
             stack.push_async_callback(member.stop)
         company = Company(members)

@@ -20,7 +20,7 @@ from conduit.protocol.frames import Ack, Nack, Unsubscribe
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.postgres import PostgresStore
 from tests.broker.kit import Peer
-from tests.broker.stores import SharedStore
+from tests.broker.stores import LeasedStore, SharedStore
 from tests.cluster.company import Client, Company, a_company
 from tests.cluster.links.kit import until
 
@@ -237,6 +237,11 @@ async def test_whatever_happens_all_is_delivered_and_nothing_confirmed_comes_aga
     seed: int, witness: Witness
 ):
     await run(seed, witness, SharedStore())
+
+
+@pytest.mark.parametrize("seed", range(200, 206))
+async def test_so_it_is_where_owners_wait_for_each_other(seed: int, witness: Witness):
+    await run(seed, witness, LeasedStore())
 
 
 @pytest.mark.parametrize("seed", range(100, 102))
