@@ -1,10 +1,12 @@
-"""What a connection subscribes with, and what it needs of who has it."""
+"""What connections have in common, and what they are to the broker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from conduit.broker.attach.elsewhere import Elsewhere
+from conduit.broker.attach.establishing import Establishing
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.news import News
@@ -12,7 +14,6 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Outlet
-from conduit.broker.deliver.tails import Tails
 
 
 class Room(NamedTuple):
@@ -23,12 +24,14 @@ class Room(NamedTuple):
     router: Router
     owned: Owned
     news: News
-    tails: Tails
     starts: Starts
+    establishing: Establishing
     oldest_uncommitted_ms: Callable[[], int]
     """When the oldest message was published that no cursor has seen yet, or now."""
     max_count: int
     """Subscriptions of one connection."""
+    elsewhere: Elsewhere | None = None
+    """Where others run; None: nowhere, as without other nodes."""
 
 
 class Peer(Outlet, Protocol):
