@@ -351,12 +351,13 @@ class Owned(Durable):
         running = self._running.get(place)
         if running is not None:
             logger.warning(
-                "subscription %s has moved: %s; subscribers that are told to come again: %d",
+                "subscription %s does not run here any more: %s; its subscribers here: %d",
                 named(record.name, record.tenant),
                 why,
                 len(running.group.subscribers),
             )
             running.group.was_moved = True
+            self.ownership.moved_count += 1
             _send_away(running, Removal.MOVED)
             self._stop(place)
 
