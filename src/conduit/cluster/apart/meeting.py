@@ -13,7 +13,8 @@ is dropped on the way is lost for them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 
 from conduit.broker.broker import Broker
 from conduit.broker.topics import Topic
@@ -37,12 +38,16 @@ from conduit.errors import InvalidRequest
 
 # In Redis all of them are one cluster; those on PostgreSQL have names of their own.
 CLUSTER_ID = "memory"
+# Between two lines about what could not be sent.
+TELL_INTERVAL_S = 60.0
 # What nodes that share no log cannot do while they do not hear each other, in words for the log.
 WITHOUT_LINK = "nothing that is published at one comes to the subscribers of the other"
 WITHOUT_REDIS = (
     "Nodes that are linked go on, and send each other everything; those that start meanwhile are not"
     " found"
 )
+
+logger = logging.getLogger(__name__)
 
 
 class Meeting:
@@ -66,7 +71,8 @@ class Meeting:
         self._subscribers = Subscribers()
         self.copying = Copying(broker, self._is_wanted)
         self._finder = TopicFinder(broker.topics, self._linked)
-        self.telling = Telling(broker.turn, self.registry.by_name, self.links, tells_retention=True)
+        self.telling = Telling(broker.turn, self.registry.by_name, self, tells_retention=True)
+        self._tell_at = float("-inf")
 
     async def start(self) -> None:
         """Say that this node is there, link with others, and tell them of what is committed here. Waits for
@@ -128,6 +134,20 @@ class Meeting:
             if not messages:
                 return 0
         return self.telling.forward(topic, messages, first_seq) % DURABLE
+
+    def send_hint(self, names: Iterable[str], body: bytes) -> int:
+        """See `telling.Sender`."""
+        names = tuple(names)
+        sent_count = self.links.send_hint(names, body)
+        now = asyncio.get_running_loop().time()
+        if sent_count < len(names) and now >= self._tell_at:
+            self._tell_at = now + TELL_INTERVAL_S
+            missed = ", ".join(name for name in names if self.links.to(name) is None)
+            logger.warning(
+                "messages are lost for subscribers at other nodes (%s): conduit_hint_dropped_total counts on",
+                f"there is no link to {missed}" if missed else "too much waits to be sent",
+            )
+        return sent_count
 
     # Who is there ---------------------------------------------------------------------------------
 
