@@ -1,4 +1,4 @@
-"""Servers without a database that find each other in Redis, and tell each other what they store over links."""
+"""Servers without a database that find each other in Redis, and tell each other what they store, by links."""
 
 from __future__ import annotations
 
