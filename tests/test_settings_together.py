@@ -11,6 +11,11 @@ SQLITE = {"DATABASE_URL": "sqlite:///x.db"}
 POSTGRES = {"DATABASE_URL": "postgresql://h/conduit"}
 REDIS = {"REDIS_URL": "redis://h:6379"}
 NODES = {"INTERNAL_SECRET": SECRET}
+PROVIDER = {
+    "CONDUIT_JWKS_URL": "https://id.example/jwks",
+    "CONDUIT_JWT_ISSUER": "https://id.example/",
+    "CONDUIT_JWT_AUDIENCE": "conduit",
+}
 # What the seed's compose file sets.
 SEED = {**REDIS, **NODES, "NODE_ID": "server-1", "NODE_ADDR": "server-1:8080"}
 
@@ -91,7 +96,12 @@ def test_everything_that_is_wrong_is_told_at_once():
         ({"NODE_ADDR": "h:1"}, ["NODE_ADDR is shown in the list of nodes"]),
         (POSTGRES | {"NODE_ADDR": "h:1"}, ["NODE_ADDR is shown in the list of nodes"]),
         ({"NODE_ID": "a"}, []),
-        (SEED | {"ENABLE_AUTH": "true"}, ["without a database each node knows only the API keys"]),
+        (SEED | {"ENABLE_AUTH": "true"}, ["ENABLE_AUTH without a database: each node knows only"]),
+        (SEED | {"ENABLE_AUTH": "true"} | PROVIDER, []),
+        (
+            SEED | {"ENABLE_AUTH": "true", "DEFAULT_API_KEY": SECRET},
+            ["INTERNAL_SECRET is DEFAULT_API_KEY"],
+        ),
         (SEED | {"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "x" * 16}, []),
         (SEED | POSTGRES | {"ENABLE_AUTH": "true"}, []),
         (SEED | {"CONDUIT_HOST": "127.0.0.1"}, ["CONDUIT_HOST is an address"]),

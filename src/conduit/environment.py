@@ -82,7 +82,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     if meant:
         raise ConfigError(meant)
     said = variables.warnings(given, fields, has_auth=settings.enable_auth)
-    said = (*together.warnings(settings, settings.host), *said)
+    has_provider = settings.identity_provider is not None
+    said = (*together.warnings(settings, settings.host, has_provider=has_provider), *said)
     return settings.model_copy(update={"warnings": said})
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +17,7 @@ import pytest
 
 from tests.support.http import Api
 from tests.support.redis import RedisServer
+from tests.support.redis_proxy import RedisProxy
 from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
@@ -309,3 +313,71 @@ def test_without_names_two_on_one_machine_are_two_nodes(url):
         until(lambda: Nodes([one, two]).are_linked())
         names = {Api(each.url).get("/health").json["node_id"] for each in (one, two)}
         assert names == {f"{socket.gethostname()}-{each.port}" for each in (one, two)}
+
+
+def test_a_node_that_only_redis_has_lost_stays_one_of_them(own_redis):
+    with _way_to(own_redis) as way, ExitStack() as stack:
+        one = stack.enter_context(running_server(**settings(own_redis.url, "node-0")))
+        two = stack.enter_context(running_server(**settings(way.url, "node-1")))
+        nodes = Nodes([one, two])
+        until(nodes.are_linked)
+        client = nodes.subscriber(stack, 1, "t")
+        nodes.wanted(0, "t", 1)
+        way.stop()
+        # By then nobody sees it there any more.
+        until(lambda: own_redis.ask("EXISTS", *_presences(own_redis)) == 1)
+        until(lambda: nodes.cluster(1)["registry"]["trouble"] == "slow")
+        assert nodes.are_linked()
+        nodes.apis[0].publish("t", "to one that is not seen")
+        nodes.apis[1].publish("t", "here")
+        assert payloads(_without_tries(client, 2)) == ["to one that is not seen", "here"]
+        # Neither seen nor linked it is gone.
+        nodes.servers[1].kill()
+        until(lambda: nodes.cluster(0)["nodes"] == 1, 3)
+
+
+def _presences(redis: RedisServer) -> list[str]:
+    found = redis.ask("SMEMBERS", "conduit:{memory-0}:nodes")
+    return [f"conduit:{{memory-0}}:node:{each}" for each in found] or ["none"]
+
+
+def test_a_node_that_stood_still_is_found_again(url):
+    with started(url) as nodes, ExitStack() as stack:
+        client = nodes.subscriber(stack, 0, "t")
+        nodes.wanted(1, "t", 1)
+        nodes.servers[1].send_signal(signal.SIGSTOP)
+        until(lambda: nodes.cluster(0)["nodes"] == 1)
+        nodes.apis[0].publish("t", "alone")
+        nodes.servers[1].send_signal(signal.SIGCONT)
+        until(nodes.are_linked)
+        nodes.wanted(1, "t", 1)
+        nodes.apis[1].publish("t", "both")
+        assert payloads(_without_tries(client, 2)) == ["alone", "both"]
+
+
+@contextmanager
+def _way_to(redis: RedisServer) -> Iterator[_Stoppable]:
+    """A way to Redis that can be stopped, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    way = RedisProxy(redis.port)
+    try:
+        asyncio.run_coroutine_threadsafe(way.start(), loop).result(10)
+        yield _Stoppable(way, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(way.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+class _Stoppable:
+    """The way, as this thread sees it."""
+
+    def __init__(self, way: RedisProxy, loop: asyncio.AbstractEventLoop) -> None:
+        self._way, self._loop = way, loop
+        self.url = way.url
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._way.stop)

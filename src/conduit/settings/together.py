@@ -33,8 +33,12 @@ _ONLY_SHOWN = (
     "INTERNAL_SECRET."
 )
 _KEYS_OF_ONE_NODE = (
-    "without a database each node knows only the API keys that were made there: give all nodes the same "
-    "DEFAULT_API_KEY, or set DATABASE_URL to PostgreSQL."
+    "ENABLE_AUTH without a database: each node knows only the API keys that were made there. Give all nodes "
+    "the same DEFAULT_API_KEY or CONDUIT_JWKS_URL, or set DATABASE_URL to PostgreSQL."
+)
+_CLIENTS_ARE_NODES = (
+    "INTERNAL_SECRET is DEFAULT_API_KEY too, so that every client with it can act as a node, for all "
+    "tenants: give the nodes a secret of their own."
 )
 _ON_LOOPBACK = (
     "CONDUIT_HOST is an address that only this machine reaches, and NODE_ADDR names another one: other nodes "
@@ -51,9 +55,9 @@ def refusals(values: Mapping[str, object]) -> list[str]:
     return [_SQLITE_IS_ALONE] if is_sqlite and values.get("redis_url") else []
 
 
-def warnings(settings: Original, host: str) -> list[str]:
+def warnings(settings: Original, host: str, *, has_provider: bool) -> list[str]:
     """A sentence for each thing that is set and does nothing, or less than it seems to. `host` is where the
-    server listens."""
+    server listens, `has_provider` whether tokens of an identity provider count."""
     has_secret, has_redis = settings.internal_secret is not None, settings.redis_url is not None
     is_sqlite, is_shared = settings.database_path is not None, bool(settings.postgres_urls)
     found = []
@@ -67,8 +71,17 @@ def warnings(settings: Original, host: str) -> list[str]:
         found.append(_ONLY_SHOWN)
     if has_secret and (is_shared or has_redis) and is_unreachable(host, settings.node_addr):
         found.append(_ON_LOOPBACK)
-    if settings.meets_in_redis and settings.enable_auth and settings.default_api_key is None:
+    return found + _of_keys(settings, has_provider=has_provider)
+
+
+def _of_keys(settings: Original, *, has_provider: bool) -> list[str]:
+    if not settings.enable_auth or settings.internal_secret is None:
+        return []
+    key, found = settings.default_api_key, []
+    if settings.meets_in_redis and key is None and not has_provider:
         found.append(_KEYS_OF_ONE_NODE)
+    if key is not None and key.get_secret_value() in settings.internal_secrets:
+        found.append(_CLIENTS_ARE_NODES)
     return found
 
 
