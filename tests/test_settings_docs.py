@@ -55,7 +55,7 @@ def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
 def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     """As docs/configuration.md has it."""
     text = " ".join(DOCS.read_text().split())
-    secret, redis = {"INTERNAL_SECRET": "x" * 16}, {"REDIS_URL": "redis://x"}
+    secret, redis = {"INTERNAL_SECRET": "another-secret-of-nodes"}, {"REDIS_URL": "redis://x"}
     assert "| SQLite | `REDIS_URL` | refused:" in text
     with pytest.raises(ConfigError):
         load_settings({"DATABASE_URL": "sqlite:///x.db"} | secret | redis)

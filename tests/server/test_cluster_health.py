@@ -26,7 +26,7 @@ async def api():
 def meet(api: Api) -> Meeting:
     """Make it one of several nodes that share no log; nothing is begun."""
     context = api.context
-    meeting = Meeting(api.bench.broker, member("node-1"), ["x" * 16], REDIS, 0)
+    meeting = Meeting(api.bench.broker, member("node-1"), ["a-secret-of-the-nodes"], REDIS, 0)
     context.meeting, context.hearing, context.links = meeting, meeting.copying, meeting.links
     context.node.others = meeting.views
     return meeting

@@ -31,7 +31,7 @@ def test_a_chosen_name_is_the_only_one():
 
 
 def test_without_a_name_and_without_a_log_in_common_it_has_the_port_behind_it_from_the_beginning():
-    nodes = {"REDIS_URL": "redis://h", "INTERNAL_SECRET": "x" * 16}
+    nodes = {"REDIS_URL": "redis://h", "INTERNAL_SECRET": "another-secret-of-nodes"}
     assert (made(**nodes).name, made(**nodes)._other_name) == (f"{HOST}-8081", None)
     assert made(**nodes, NODE_ID="a").name == "a"
     assert made(**nodes, DATABASE_URL="postgresql://h/d").name == HOST

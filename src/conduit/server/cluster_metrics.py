@@ -10,42 +10,22 @@ from prometheus_client.core import (
     Metric,
 )
 
-from conduit.broker.broker import Broker
 from conduit.cluster.apart.copying import Copying
+from conduit.cluster.apart.meeting import Meeting
+from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
-from conduit.cluster.links.links import Links
-from conduit.cluster.telling import Telling
 from conduit.server import histograms
 from conduit.server.context import Context
 
 
 def families(context: Context) -> Iterator[Metric]:
     """Where others may have the log as well; of links where the cluster has a secret."""
-    if (meeting := context.meeting) is not None:
-        yield from _of_copies(meeting.copying)
-        yield from _of_links(meeting.links, meeting.telling)
-    elif isinstance(context.hearing, Hearing):
-        yield from _of_hints(context.broker, context.hearing)
-        if (exchange := context.exchange) is not None:
-            yield from _of_links(exchange.links, exchange.telling)
-
-
-def _of_copies(copying: Copying) -> Iterator[Metric]:
-    for name, about, count in (
-        ("heard", "Messages of which nodes with logs of their own have told.", copying.heard_count),
-        ("stored", "Of these, messages that were stored here.", copying.stored_count),
-        ("unwanted", "Of these, messages that nothing here wants.", copying.unwanted_count),
-        ("repeated", "Of these, messages that had come before.", copying.repeated_count),
-        (
-            "dropped",
-            "Of these, messages that could not be stored, and are lost for who subscribes here.",
-            copying.dropped_count,
-        ),
-    ):
-        yield CounterMetricFamily(f"conduit_copy_{name}_message", about, count)
-
-
-def _of_hints(broker: Broker, hearing: Hearing) -> Iterator[Metric]:
+    if context.meeting is not None:
+        yield from _of_copies(context.meeting.copying)
+        yield from _of_links(context.meeting)
+    if not isinstance(context.hearing, Hearing):
+        return
+    broker, hearing = context.broker, context.hearing
     for name, about, count in (
         ("hint_heard_message", "Messages of which other nodes have told.", hearing.heard_count),
         (
@@ -75,14 +55,16 @@ def _of_hints(broker: Broker, hearing: Hearing) -> Iterator[Metric]:
         ),
     ):
         yield CounterMetricFamily(f"conduit_{name}", about, count)
+    if context.exchange is not None:
+        yield from _of_links(context.exchange)
 
 
-def _of_links(links: Links, telling: Telling) -> Iterator[Metric]:
-    counts = links.counts
+def _of_links(exchange: Exchange | Meeting) -> Iterator[Metric]:
+    counts, telling = exchange.links.counts, exchange.telling
     states = GaugeMetricFamily(
         "conduit_links", "Links to other live nodes, by state.", labels=["state"]
     )
-    views = links.views()
+    views = exchange.links.views()
     for state in ("up", "dialing", "awaited"):
         states.add_metric([state], sum(view.state == state for view in views))
     yield states
@@ -118,3 +100,22 @@ def _of_links(links: Links, telling: Telling) -> Iterator[Metric]:
     yield histograms.family(
         "conduit_link_round_trip_seconds", "Pings on links, there and back.", counts.round_trip
     )
+
+
+def _of_copies(copying: Copying) -> Iterator[Metric]:
+    for name, about, count in (
+        ("heard", "Messages of which nodes with logs of their own have told.", copying.heard_count),
+        ("stored", "Messages of other nodes that were stored here.", copying.stored_count),
+        (
+            "unwanted",
+            "Messages of other nodes that nothing here wanted.",
+            copying.unwanted_count,
+        ),
+        ("repeated", "Messages of other nodes that had come before.", copying.repeated_count),
+        (
+            "dropped",
+            "Messages of other nodes that could not be stored, and are lost for who subscribes here.",
+            copying.dropped_count,
+        ),
+    ):
+        yield CounterMetricFamily(f"conduit_copy_{name}_message", about, count)
