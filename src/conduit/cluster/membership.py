@@ -249,8 +249,8 @@ class Membership:
                 logger.info(sentence)
             self._tenure.nodes_changed(self._roster.live)
         self._tenure.granted(renewal)
-        # Who has not renewed its lease for so long is gone, most likely: that others may take over what it had
-        # is known when that ends, and not up to a second later.
+        # Who has not renewed its lease for so long is gone, most likely: that others may take over what it
+        # had is known when that ends, and not up to a second later.
         end_at = now + self._roster.next_end_s(self.node.name) + AFTER_END_S
         self._due_at = min(self._due_at, end_at)
         if state == self._state:

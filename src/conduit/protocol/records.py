@@ -355,7 +355,7 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     """One node. What the one that answers does not know of another is null.
 
     `state`: `up`; `draining`, if it takes nothing new; `down`, if it has no lease. Without a database that
-    several may share there are no leases, and one node, which is up.
+    several may share there are no leases: those that are listed are up.
     """
 
     id: str

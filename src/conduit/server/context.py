@@ -12,10 +12,13 @@ import msgspec
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.apart.copying import Copying
+from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.links import Links
+from conduit.cluster.registry.registry import Registry
 from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
@@ -137,10 +140,12 @@ class Context:
 
     exchange: Exchange | None = None
     """What links this node with others, if the cluster has a secret."""
-    hearing: Hearing | None = None
+    hearing: Hearing | Copying | None = None
     """What hears of messages that other nodes have stored, if any may."""
     subscriptions: Subscriptions | AtOwner
     """Durable ones, where they run: here, or on other nodes too."""
+    meeting: Meeting | None = None
+    """What links this node with others that have logs of their own, if it is one of such."""
 
     def __init__(
         self,
@@ -258,6 +263,13 @@ class Context:
     def connection_count(self) -> int:
         """Open connections of both kinds, which `max_connections` bounds; without those too many."""
         return len(self.connections) + len(self.sessions) - self.entrance.spare_count
+
+    @property
+    def registry(self) -> Registry | None:
+        """What is known by Redis, if the nodes have one."""
+        if self.meeting is not None:
+            return self.meeting.registry
+        return None if self.exchange is None else self.exchange.registry
 
     def wall_ms(self) -> int:
         """What the time is, for the ends of credentials: milliseconds since the epoch."""

@@ -36,6 +36,9 @@ def make_node(settings: Settings, port: int, wall_ms: int) -> ThisNode:
     address = node_address.advertised(settings.node_addr, socket.gethostname(), port)
     # Two servers on one machine have to differ, and none of them can be asked which is which.
     other_name = None if settings.has_node_id else f"{settings.node_id}-{port}"
+    if other_name is not None and settings.meets_in_redis:
+        # Nobody decides who has a name: it must be another one from the beginning.
+        return ThisNode(other_name, address, wall_ms)
     return ThisNode(settings.node_id, address, wall_ms, other_name=other_name)
 
 

@@ -218,7 +218,7 @@ class Owned(Durable):
         self._remove(record)
         logger.info("subscription %s is deleted", named(record.name, record.tenant))
         self._engine.lags.forget(record)
-        self._router.covered(record.tenant)
+        self._router.covered(record, -1)
         running = self._running.get(place)
         if running is not None:
             _send_away(running, Removal.DELETED)
@@ -254,7 +254,7 @@ class Owned(Durable):
             self.forget(known)
         self._add(record)
         self._engine.lags.keep(record)
-        self._router.covered(record.tenant)
+        self._router.covered(record, 1)
 
     # What runs ------------------------------------------------------------------------------------
 

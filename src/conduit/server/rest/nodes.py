@@ -43,7 +43,7 @@ def show(shared: Context, view: NodeView) -> NodeAnswer:
 
 
 def _links(shared: Context) -> list[NodeLink]:
-    if shared.exchange is None:
+    if shared.links is None:
         return []
     return [
         NodeLink(
@@ -54,7 +54,7 @@ def _links(shared: Context) -> list[NodeLink]:
             view.queue_bytes,
             view.last_error,
         )
-        for view in shared.exchange.links.views()
+        for view in shared.links.views()
     ]
 
 
