@@ -1,4 +1,5 @@
-"""What this node and the others say to each other, over links: of messages that were stored.
+"""What this node and the others say to each other, over links: of messages that were stored, and of what each
+of them does.
 
 Who there is to speak with is told by the leases (membership.py); a link that is up makes a node one of those
 that are told, of all, or if there is a registry (Redis) of what they want. All of it only makes things
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
+from conduit.cluster.answering import Answering
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.placement import Placement
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
@@ -40,7 +43,12 @@ class Exchange:
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
         self.links = Links(own, secrets, self, self, broker.turn)
+        self.placement = Placement()
+        self._own_name = own.name
+        self.answering: Answering | None = None
+        """What tells others what this node does."""
         interest = everybody(self._everybody) if registry is None else registry.by_name
+        self.interest = interest
         self.telling = Telling(broker.turn, interest, self.links)
 
     async def start(self) -> None:
@@ -67,6 +75,8 @@ class Exchange:
         self.links.set_live(live)
         if self.registry is not None:
             self.registry.nodes_changed(live)
+        if self.placement.set_nodes(live):
+            self._broker.subscriptions.share(self.placement.ring, self._own_name)
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""
@@ -92,7 +102,8 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        raise InvalidRequest(f"this version answers no {asked.kind!r}")
+        if self.answering is None or not self.answering.serve(asked):
+            raise InvalidRequest(f"this version answers no {asked.kind!r}")
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""

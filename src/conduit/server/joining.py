@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 from conduit import node_address
+from conduit.cluster.answering import Answering
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.handshake import Identity
@@ -66,6 +67,7 @@ async def link_others(
             subscribers.begin(registry.set_interest)
         identity = Identity(own.name, own.incarnation)
         exchange = Exchange(context.broker, identity, secrets, hearing, registry)
+        exchange.answering = Answering(identity, context.own_state)
         context.exchange, context.links = exchange, exchange.links
         await exchange.start()
         membership.watch(exchange)
