@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_linked_servers import SECRET, Cluster, node
 from tests.support.access import Guarded, Signed, guarded_server
 from tests.support.http import accepted
+from tests.support.nodes import SECRET, Cluster, node
 from tests.support.redis import RedisServer
 from tests.support.server import running_server
 from tests.support.wait import until
