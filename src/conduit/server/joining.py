@@ -8,6 +8,7 @@ import socket
 from uuid import UUID, uuid4
 
 from conduit import node_address
+from conduit.cluster.answering import Answering
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.exchange import Exchange
@@ -94,6 +95,7 @@ class Cluster:
         exchange = Exchange(
             context.broker, identity, self._secrets, self._hearing, self._elsewhere, registry
         )
+        exchange.answering = Answering(identity, context.own_state)
         context.exchange, context.links = exchange, exchange.links
         await exchange.start()
         membership.watch(exchange)

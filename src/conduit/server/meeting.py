@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 
 from conduit import redis_url
+from conduit.cluster.answering import Answering
 from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.hints import MESSAGE_MAX_BYTES
+from conduit.cluster.links.handshake import Identity
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
 from conduit.server.context import Context
@@ -32,6 +34,7 @@ async def meet_others(context: Context, node: ThisNode, settings: Settings) -> M
     meeting = Meeting(
         context.broker, member, settings.internal_secrets, url, redis_url.database(url)
     )
+    meeting.answering = Answering(Identity(own.name, own.incarnation), context.own_state)
     context.meeting, context.links, context.hearing = meeting, meeting.links, meeting.copying
     node.others = meeting.views
     logger.info("this node is reached by the others at %s", own.address)

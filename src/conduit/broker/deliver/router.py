@@ -179,8 +179,13 @@ class Router:
         """How many subscribers the next message of the topic goes to."""
         if topic.topic_id in self._routes:
             return self._routed(topic).subscriber_count
+        return self.subscribers_by_pattern(topic.tenant, topic.name)
+
+    def subscribers_by_pattern(self, tenant: str, topic: str) -> int:
+        """The same of a topic that nobody names here, or that is not known here."""
+        patterns = self._patterns.get(tenant)
         # Nothing is kept for who only looks.
-        followers = self._patterns_of(topic.tenant).trie.match(topic.name)
+        followers = () if patterns is None else patterns.trie.match(topic)
         return sum(len(running.group.subscribers) for running in followers)
 
     def _open_missing(self, route: _Route, topic: Topic) -> Feed:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from conduit.broker.broker import Broker
 from conduit.broker.topics import Topic
+from conduit.cluster.answering import Answering
 from conduit.cluster.apart import topics
 from conduit.cluster.apart.copying import Copying
 from conduit.cluster.apart.topics import TopicFinder
@@ -65,6 +66,8 @@ class Meeting:
         self.registry = Registry(redis_url, cluster_id, own, self._changed, meanwhile=WITHOUT_REDIS)
         identity = Identity(own.name, own.incarnation)
         self.links = Links(identity, secrets, self, self, broker.turn)
+        self.answering: Answering | None = None
+        """What answers what others ask of this node."""
         self.links.without = WITHOUT_LINK
         # Of this node; a bound is on what others keep of it.
         self._wants = Wants(max_count=1 << 31)
@@ -186,6 +189,8 @@ class Meeting:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
+        if self.answering is not None and self.answering.serve(asked):
+            return
         if asked.kind != topics.KIND:
             raise InvalidRequest(f"this version answers no {asked.kind!r}")
         topics.answer(self._broker.topics, asked)
