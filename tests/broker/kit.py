@@ -62,7 +62,7 @@ class Peer:
         self.is_heard = True
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
-        self.growing_count = 0
+        self.growing_count = self.went_on_count = 0
 
     def write(self, data: bytes) -> None:
         while data:
@@ -84,6 +84,7 @@ class Peer:
 
     def go_on(self) -> None:
         """The look-ups of acks are over."""
+        self.went_on_count += 1
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The frames of one type."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.broker.attach.asking import TEXT_MAX_BYTES, WAITING_MAX_BYTES, Asking
-from conduit.errors import Unavailable
+from conduit.broker.attach.elsewhere import NOTHING
 from conduit.protocol.frames import Ack, Acked, ErrorFrame
 
 
@@ -56,7 +56,8 @@ def test_all_is_said_in_its_order_and_whoever_waits_is_told_once(events):
                     asking.answered(Acked(refs[0]))
                     asking.answered(ErrorFrame("internal", "again", refs[0]))
             case "lose":
-                asking.fail_said(Unavailable("lost"))
+                asking.lose()
+                waiting = waiting[: len(owner.heard)]
                 answered = len([each for each in owner.heard if "ref" in each])
             case room:
                 owner.room += room
@@ -64,7 +65,7 @@ def test_all_is_said_in_its_order_and_whoever_waits_is_told_once(events):
     owner.room = len(events)
     asking.say(owner.say)
     assert [each["message_id"] for each in owner.heard] == [f"m{number}" for number in waiting]
-    asking.fail_said(Unavailable("lost"))
+    asking.lose()
     asked = [number for number, event in enumerate(events) if event == "tell"]
     assert sorted(told) == asked
     assert all(len(each) == 1 for each in told.values())
@@ -87,13 +88,20 @@ def test_what_no_delivery_is_called_is_not_asked():
     assert (len(asking), told[0].code) == (0, "unknown_delivery")
 
 
-def test_what_was_not_said_can_be_said_elsewhere():
-    asking = Asking()
-    asking.add(Ack(message_id="m"), None)
-    ((text, told),) = asking.take()
-    assert (json.loads(text)["message_id"], told, len(asking), asking.is_busy) == (
-        "m",
-        None,
+def test_what_was_not_said_when_the_owner_is_lost_is_said_to_nobody():
+    asking, told = Asking(), []
+    asking.add(Ack(topic="t", seq=6), told.append)
+    asking.lose()
+    assert ([each.code for each in told], len(asking), asking.is_busy) == (
+        ["unavailable"],
         0,
         False,
     )
+
+
+def test_an_ack_that_has_settled_nothing_is_told_as_that():
+    asking, told = Asking(), []
+    asking.add(Ack(topic="t", seq=6), told.append)
+    asking.answered_nothing("1")
+    asking.answered_nothing("1")
+    assert told == [NOTHING]

@@ -9,6 +9,7 @@ import pytest
 
 from conduit.broker.attach import away
 from conduit.broker.attach.connection import TOPIC_DELETED
+from conduit.broker.attach.passed import ID_BYTES
 from conduit.errors import ConduitError, Conflict, InvalidRequest, Unavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
@@ -16,6 +17,10 @@ from conduit.protocol.frames import Ack, Extend, Nack, Reject, Unsubscribe
 from tests.broker.stores import SharedStore
 from tests.cluster.company import Client, Company, Member, a_company
 from tests.cluster.links.kit import until
+
+
+def share_of(client: Client, name: str) -> away.Away:
+    return client.connection._aways.by_place["t", name]
 
 
 class Nodes(NamedTuple):
@@ -266,13 +271,16 @@ async def test_a_link_that_breaks_costs_the_client_nothing(nodes: Nodes):
     await until(lambda: client.peer.of("acked"))
 
 
-async def test_a_verb_while_the_owner_is_lost_reaches_the_next_one(nodes: Nodes):
+async def test_a_verb_while_the_owner_is_lost_is_refused_and_its_message_comes_again(nodes: Nodes):
     client = await nodes.subscribed()
     await nodes.publish(2)
     await until(lambda: len(client.seqs) == 2)
     nodes.company.cut("a", "b")
     await until(lambda: client.connection._aways.by_place["t", nodes.name].state.name == "LOST")
     client.verbs.ack(Ack(message_id=client.ids[0], ref="1"))
+    assert [frame["code"] for frame in client.peer.of("error")] == ["unavailable"]
+    await until(lambda: client.seqs == [1, 2, 1, 2])
+    client.verbs.ack(Ack(message_id=client.ids[0], ref="2"))
     await until(lambda: client.peer.of("acked"))
 
 
@@ -375,4 +383,4 @@ async def test_who_does_not_read_holds_up_nobody_and_gets_all_in_the_end(nodes: 
     assert slow.peer.growing_count > 0
     slow.reads(True)
     await until(lambda: slow.seqs == list(range(1, 101)))
-    assert slow.connection.gap_bytes == 0
+    assert slow.connection.gap_bytes == len(share_of(slow, nodes.name).inflow.passed) * ID_BYTES

@@ -283,7 +283,7 @@ async def expire(cluster: Cluster, edge: Edge, seconds: float = 2.0) -> None:
     before = edge.probe_count
     await cluster.bench.advance(seconds)
     await until(lambda: edge.probe_count > before)
-    await until(lambda: not any(guest._is_asking for guest in cluster.guests._guests))
+    await until(lambda: not any(guest._heard._is_asking for guest in cluster.guests._guests))
 
 
 async def test_no_deadline_is_judged_before_the_clients_node_has_passed_on_all(cluster: Cluster):

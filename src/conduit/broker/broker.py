@@ -23,7 +23,7 @@ from conduit.broker.allowances import Allowances, Usage
 from conduit.broker.attach.connection import Connection
 from conduit.broker.attach.elsewhere import Elsewhere
 from conduit.broker.attach.establishing import Establishing
-from conduit.broker.attach.room import Peer, Room
+from conduit.broker.attach.room import Answers, Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -36,7 +36,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
-from conduit.broker.deliver.subscriber import Outlet, Removal
+from conduit.broker.deliver.subscriber import Removal
 from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
@@ -267,7 +267,7 @@ class Broker:
         """The subscriptions of a new connection; call its `close` when the connection is gone."""
         return Connection(self._room, tenant, peer)
 
-    def connect_guest(self, tenant: str, peer: Peer, answers: Outlet) -> Connection:
+    def connect_guest(self, tenant: str, peer: Peer, answers: Answers) -> Connection:
         """The same for a client of another node, whose subscription runs here or is refused. `answers`: where
         the answers to its verbs go."""
         return Connection(self._room._replace(elsewhere=None), tenant, peer, answers)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -29,6 +28,8 @@ from typing import Any, Protocol
 from conduit.broker.attach.connection import Connection
 from conduit.broker.attach.elsewhere import Welcome
 from conduit.broker.broker import Broker
+from conduit.broker.deliver.subscriber import Subscriber
+from conduit.cluster.heard import Heard
 from conduit.cluster.links.channels import Channel
 from conduit.cluster.subscribing import (
     Asks,
@@ -38,8 +39,8 @@ from conduit.cluster.subscribing import (
     failed,
     parts,
     welcome,
+    window,
 )
-from conduit.core.policy import PUT_OFF_S
 from conduit.errors import ConduitError, InvalidRequest, StateError
 from conduit.protocol.codec import decode_client_frame, error_frame
 from conduit.protocol.codes import CLOSE_MOVED
@@ -52,13 +53,6 @@ from conduit.protocol.frames import (
     Subscribe,
     Unsubscribe,
 )
-
-# How long it counts that the client's node has passed on all that it had of the client: what is put off for
-# that is judged after PUT_OFF_S (core/policy.py) and a sweep or two.
-HEARD_S = PUT_OFF_S + 0.5
-# Older than that, it is asked again whenever something is judged.
-FRESH_S = 0.1
-NEVER = -math.inf
 
 logger = logging.getLogger(__name__)
 
@@ -108,24 +102,30 @@ class _Answers:
         """See `Outlet.write`."""
         self._guest.answer(data)
 
+    def settled_nothing(self, ref: str) -> None:
+        """See `Answers.settled_nothing`."""
+        self._guest.answer(ref.encode(), Said.NOTHING)
+
 
 class Guest:
     """See above. It is the broker's `Peer` and the channel's `ChannelUser`."""
 
     __slots__ = (
-        "_asked_at",
         "_channel",
         "_connection",
-        "_heard_at",
+        "_heard",
         "_host",
-        "_is_asking",
+        "_is_auto",
+        "_is_held",
         "_is_lost",
         "_is_welcome",
         "_kept",
         "_owed_count",
         "_pending",
+        "_subscriber",
         "_tenant",
         "_then",
+        "_told_window",
         "_untaken_bytes",
         "pending_bytes",
         "state",
@@ -150,11 +150,13 @@ class Guest:
         self._untaken_bytes = 0
         # Verbs that are to be answered.
         self._owed_count = 0
-        self._is_welcome = False
+        self._is_welcome = self._is_auto = False
+        # Whether the client's socket does not drain.
+        self._is_held = False
+        self._subscriber: Subscriber | None = None
+        self._told_window = 0
         self._is_lost = False
-        # When the client's node was known to have passed on all, and whether it is being asked.
-        self._heard_at = NEVER
-        self._is_asking = False
+        self._heard = Heard()
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -198,19 +200,16 @@ class Guest:
     @property
     def writable(self) -> bool:
         """See `Outlet.writable`."""
-        return not self._pending and self._channel.may_send()
+        return not self._is_held and not self._pending and self._channel.may_send()
 
     @property
     def is_heard(self) -> bool:
-        """See `Outlet.is_heard`. Acks may be on their way, or a link may be down that nobody knows to be down
-        yet: so nothing is judged before the client's node says that all came. It is asked only when something
-        is to be judged."""
-        age_s = self._host.broker.clock.now() - self._heard_at
-        may_ask = self.state is State.ATTACHED and not (self._is_asking or self._pending)
-        if age_s > FRESH_S and may_ask:
-            self._is_asking = True
+        """See `Outlet.is_heard`, and heard.py."""
+        now = self._host.broker.clock.now()
+        may_ask = self.state is State.ATTACHED and not self._pending
+        if may_ask and self._heard.should_ask(now):
             self._put(Said.PROBE, b"")
-        return age_s <= HEARD_S
+        return self._heard.holds(now)
 
     def write(self, data: bytes) -> None:
         """See `Outlet.write`."""
@@ -218,9 +217,12 @@ class Guest:
             self._is_welcome = True
             (subscriber,) = self._connection.joined
             group = subscriber.group
-            window = 0 if group.is_auto else subscriber.window
-            self._put(Said.WELCOME, welcome(Welcome(group.subscription_id, window, data)))
+            self._is_auto, self._subscriber = group.is_auto, subscriber
+            self._told_window = subscriber.window
+            told = 0 if group.is_auto else subscriber.window
+            self._put(Said.WELCOME, welcome(Welcome(group.subscription_id, told, data)))
         elif self._connection.joined:
+            self._tell_window()
             self._put(Said.FRAMES, data)
         elif self.state is not State.LEAVING:
             # The one frame that is written behind the last subscription, if the client did not ask for it.
@@ -229,8 +231,9 @@ class Guest:
     def close(self, code: int, reason: str) -> None:
         """See `Peer.close`."""
         if code == CLOSE_MOVED:
-            # What waits comes again from the next owner.
-            self._drop_pending()
+            if not self._is_auto:
+                # What waits comes again from the next owner.
+                self._drop_pending()
             self._end(Ending.MOVED, reason)
         else:
             self._end(Ending.TOPIC_DELETED, reason)
@@ -244,10 +247,10 @@ class Guest:
         if self.state is State.GONE and not self._connection.verbs.lookups.is_busy:
             self._over()
 
-    def answer(self, data: bytes) -> None:
+    def answer(self, data: bytes, kind: Said = Said.ANSWER) -> None:
         """To a verb with a `ref`; `data` is a WebSocket frame."""
         self._owed_count -= 1
-        self._put(Said.ANSWER, data)
+        self._put(kind, data)
         self._end_if_answered()
 
     # As the channel's user ------------------------------------------------------------------------
@@ -268,7 +271,11 @@ class Guest:
             self._end(*self._then)
             return
         self._take(0)
-        if self.state in (State.SUBSCRIBING, State.ATTACHED) and self._channel.may_send():
+        self._wake()
+
+    def _wake(self) -> None:
+        """More may be handed out, perhaps."""
+        if self.state in (State.SUBSCRIBING, State.ATTACHED) and self.writable:
             self._connection.writable_changed()
 
     def on_close(self, code: str, text: str) -> None:
@@ -297,10 +304,14 @@ class Guest:
     def _do(self, body: bytes) -> None:
         if body[0] == Asks.VERB:
             self._handle(body[1:])
+        elif body[0] == Asks.HOLD:
+            self._is_held = True
+        elif body[0] == Asks.GO:
+            self._is_held = False
+            self._wake()
         else:
-            self._is_asking = False
-            is_heard = body[0] == Asks.HEARD
-            self._heard_at = self._host.broker.clock.now() if is_heard else NEVER
+            now = self._host.broker.clock.now()
+            self._heard.answered(now, is_heard=body[0] == Asks.HEARD)
 
     def _handle(self, text: bytes) -> None:
         frame = decode_client_frame(text)
@@ -350,6 +361,14 @@ class Guest:
             self._channel.close(code, text)
             self._over()
 
+    def _tell_window(self) -> None:
+        """Settings may have changed."""
+        subscriber = self._subscriber
+        if subscriber is not None and subscriber.window != self._told_window:
+            self._told_window = subscriber.window
+            if not self._is_auto:
+                self._put(Said.WINDOW, window(subscriber.window))
+
     def _drop_pending(self) -> None:
         self._pending.clear()
         self.pending_bytes = 0
@@ -362,26 +381,10 @@ class Guest:
             self._host.forget(self)
 
 
-def _ack(guest: Guest, connection: Connection, frame: Ack) -> None:
-    connection.verbs.ack(frame)
-
-
-def _nack(guest: Guest, connection: Connection, frame: Nack) -> None:
-    connection.verbs.nack(frame)
-
-
-def _reject(guest: Guest, connection: Connection, frame: Reject) -> None:
-    connection.verbs.reject(frame)
-
-
-def _extend(guest: Guest, connection: Connection, frame: Extend) -> None:
-    connection.verbs.extend(frame)
-
-
 _HANDLERS: dict[type[AnyClientFrame], Callable[[Guest, Connection, Any], None]] = {
-    Ack: _ack,
-    Nack: _nack,
-    Reject: _reject,
-    Extend: _extend,
+    Ack: lambda _, connection, frame: connection.verbs.ack(frame),
+    Nack: lambda _, connection, frame: connection.verbs.nack(frame),
+    Reject: lambda _, connection, frame: connection.verbs.reject(frame),
+    Extend: lambda _, connection, frame: connection.verbs.extend(frame),
     Unsubscribe: Guest._unsubscribe,
 }

@@ -26,6 +26,7 @@ KIND = "subscription"
 PART_MAX_BYTES = 131_072
 # The id of a subscription, and a window.
 _HEAD = struct.Struct(">QI")
+_WINDOW = struct.Struct(">I")
 _MORE = 0x80
 
 
@@ -57,6 +58,10 @@ class Said(IntEnum):
     """Whether the client is heard is asked: HEARD or UNHEARD follows behind all that it has asked."""
     FAILED = 5
     """Why it cannot subscribe."""
+    NOTHING = 6
+    """The answer to an ack up to a number that has settled nothing: its `ref`."""
+    WINDOW = 7
+    """How many deliveries the client may have out from now on."""
 
 
 class Asks(IntEnum):
@@ -68,6 +73,10 @@ class Asks(IntEnum):
     """All that the client is known to have sent was said before."""
     UNHEARD = 3
     """Some of what it has sent is not read yet, or not said."""
+    HOLD = 4
+    """Its socket does not drain: nothing more is to be handed out to it."""
+    GO = 5
+    """It drains again."""
 
 
 class Opening(msgspec.Struct, array_like=True, frozen=True):
@@ -133,6 +142,20 @@ class Joiner:
 def welcome(first: Welcome) -> bytes:
     """For `decode_welcome`."""
     return _HEAD.pack(first.subscription_id, first.window) + first.frame
+
+
+def window(count: int) -> bytes:
+    """For `decode_window`."""
+    return _WINDOW.pack(count)
+
+
+def decode_window(data: bytes) -> int:
+    """How many deliveries the client may have out. Raises InvalidRequest."""
+    try:
+        (count,) = _WINDOW.unpack(data)
+    except struct.error as error:
+        raise InvalidRequest(f"a window cannot be read: {error}") from error
+    return int(count)
 
 
 def decode_welcome(data: bytes) -> Welcome:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from conduit.broker.attach.elsewhere import Told
-from conduit.errors import ConduitError, NotFound
+from conduit.broker.attach.elsewhere import NOTHING, Told
+from conduit.errors import NotFound, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Ack, Acked, ErrorFrame, Extend, Nack, Reject
 
 # Verbs of one share that wait for the owner; with more of them the client is not read.
 WAITING_MAX_BYTES = 65_536
+
+LOST = Unavailable("the node that had it is lost; what is not settled comes again")
 
 # One of them. The longest with ids that exist is half of that.
 TEXT_MAX_BYTES = 100_000
@@ -75,15 +77,18 @@ class Asking:
         if told is not None:
             told(answer if isinstance(answer, ErrorFrame) else None)
 
-    def fail_said(self, error: ConduitError) -> None:
-        """What was said and not answered never will be."""
-        first = self._waiting[0][0] if self._waiting else self._last_token + 1
-        for token in [each for each in self._told if each < first]:
-            self._told.pop(token)(error)
+    def answered_nothing(self, ref: str) -> None:
+        """An ack up to a number has settled nothing there."""
+        told = self._told.pop(int(ref), None) if ref.isdecimal() else None
+        if told is not None:
+            told(NOTHING)
 
-    def take(self) -> list[tuple[bytes, Told | None]]:
-        """What is not said, which is said elsewhere."""
-        taken = [(text, self._told.pop(token, None)) for token, text in self._waiting]
+    def lose(self) -> None:
+        """The owner is lost: what was said is not answered any more, and what was not is said to no other.
+        The next one has handed nothing of it to this client; and an ack up to a number would settle what it
+        has handed out since, and the client may never have seen."""
         self._waiting.clear()
         self._waiting_bytes = 0
-        return taken
+        told, self._told = self._told, {}
+        for each in told.values():
+            each(LOST)

@@ -5,7 +5,7 @@ state      means, and what may come
 ATTACHING  for the first time: the client waits for `subscribed`. Every error is the client's
 AWAY       frames come from the owner, verbs go there
 LOST       the owner, or the way to it, is lost, or the subscription has moved: a task looks for the
-           next owner and attaches again. The client knows nothing of that; its verbs wait
+           next owner and attaches again. The client knows nothing of that; its verbs are refused
 LEAVING    the client has left; verbs that wait still go, and answers come
 ENDED      for good: it runs here now, or is no more. What still comes is dropped
 
@@ -14,7 +14,8 @@ which is LEAVING or ENDED; the owner may have changed, or its link come back, wh
 the subscription may be deleted, which the next owner says; it may be attached, and lost again.
 
 What was out when it was lost is given back there, and comes again: of what waits here for the socket nothing
-is passed on, so that it comes once.
+is passed on, so that it comes once. But what is settled by being written does not come again: of an owner
+that has sent it all before it moved, all is passed on; if some may be lost, the client is to come again.
 """
 
 from __future__ import annotations
@@ -22,28 +23,23 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import random
 from typing import Protocol
 
-from conduit.broker.attach.asking import Asking, VerbFrame
+from conduit.broker.attach.asking import LOST, Asking, VerbFrame
 from conduit.broker.attach.elsewhere import Elsewhere, Ending, Line, Told, Welcome
 from conduit.broker.attach.inflow import Inflow
+from conduit.broker.attach.reaching import Again, Reaching
 from conduit.broker.attach.room import Peer
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.subscriber import Removal
-from conduit.core.backoff import ack_wait_s
-from conduit.errors import ConduitError, NotFound, Unavailable
+from conduit.errors import ConduitError, Conflict, NotFound, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Acked, ErrorFrame, Subscribe, Unsubscribe
 
 # For the first attachment, and for each one after that.
 ATTACH_TIMEOUT_S = 12.0
-# Between two attempts: at first, and at most. Half of it is chance.
-AGAIN_MIN_S = 0.05
-AGAIN_MAX_S = 1.0
 
 logger = logging.getLogger(__name__)
-_dice = random.Random()
 
 
 class State(enum.Enum):
@@ -65,12 +61,11 @@ class Holder(Protocol):
     async def come_here(self, away: Away) -> None:
         """Attach it here, if it is LOST still. Raises ConduitError."""
 
+    def away_over(self, away: Away) -> None:
+        """Nothing of it is on its way any more."""
+
     def away_ended(self, away: Away, why: Removal) -> None:
         """It is no more."""
-
-
-class _Again(Exception):
-    """It is worth trying once more, perhaps with another node."""
 
 
 class Away:
@@ -78,14 +73,13 @@ class Away:
 
     __slots__ = (
         "_asking",
-        "_elsewhere",
         "_engine",
         "_frame",
         "_holder",
-        "_is_pausing",
+        "_is_auto",
         "_line",
-        "_outcome",
         "_peer",
+        "_reaching",
         "_task",
         "_tenant",
         "_then_lost",
@@ -100,7 +94,7 @@ class Away:
         self, engine: Engine, elsewhere: Elsewhere, holder: Holder, tenant: str, frame: Subscribe
     ) -> None:
         self._engine = engine
-        self._elsewhere = elsewhere
+        self._reaching = Reaching(elsewhere)
         self._holder = holder
         self._peer = holder.peer
         self._tenant = tenant
@@ -115,11 +109,10 @@ class Away:
         self.inflow = Inflow(self._peer)
         self._asking = Asking()
         self._line: Line | None = None
-        # Of the attempt to attach that is under way.
-        self._outcome: asyncio.Future[None] | None = None
         # Of LOST.
         self._task: asyncio.Task[None] | None = None
-        self._is_pausing = False
+        # Whether messages are settled by being written.
+        self._is_auto = False
         # What the owner is told in the end of a client that is gone; None: it is not gone.
         self._then_lost: bool | None = None
 
@@ -149,6 +142,9 @@ class Away:
             async with asyncio.timeout(ATTACH_TIMEOUT_S):
                 return await self._find_owner(self._frame)
         except TimeoutError:
+            if self.state is State.AWAY:
+                # The answer has come in the turn in which the time was over.
+                return True
             raise Unavailable(
                 "the node that has the subscription cannot be reached; subscribe again"
             ) from None
@@ -161,43 +157,30 @@ class Away:
         failures = 0
         before = self.state
         while self.state is before:
-            owner = self._elsewhere.owner_of(self._tenant, self.name)
+            owner = self._reaching.owner_of(self._tenant, self.name)
             if owner is None:
                 return False
             try:
                 await self._attach(owner, frame)
-            except _Again:
+            except Again:
                 failures += 1
-                await self._pause(failures)
             else:
                 # And may be lost again by now.
                 return True
+            if self.state is before:
+                await self._reaching.pause(failures)
         return True
 
     async def _attach(self, owner: str, frame: Subscribe) -> None:
         """One attempt."""
-        self._outcome = asyncio.get_running_loop().create_future()
         try:
-            self._line = self._elsewhere.attach(owner, self._tenant, frame, self)
-            await self._outcome
-        except Unavailable as error:
-            if self._line is None:
-                raise _Again from error
-            raise
+            await self._reaching.in_turn()
+            if self.state in (State.ATTACHING, State.LOST):
+                self._line = self._reaching.begin(owner, self._tenant, frame, self)
+                await self._reaching.outcome()
         finally:
-            self._outcome = None
             if self.state in (State.ATTACHING, State.LOST):
                 self._drop_line()
-
-    async def _pause(self, failures: int) -> None:
-        if self.state not in (State.ATTACHING, State.LOST):
-            return
-        pause_s = ack_wait_s(failures, AGAIN_MIN_S, AGAIN_MAX_S, 0.0)
-        self._is_pausing = True
-        try:
-            await self._elsewhere.changed(pause_s * (1.0 + _dice.random()) / 2.0)
-        finally:
-            self._is_pausing = False
 
     def lose(self, subscription_id: int | None = None) -> None:
         """The owner is lost; or it ran here, as this one, and was moved: find the next owner."""
@@ -206,10 +189,9 @@ class Away:
             self.was_here = True
         self.state = State.LOST
         self._drop_line()
-        self.inflow.drop()
-        self._asking.fail_said(
-            Unavailable("the node that had it is lost; what is not settled comes again")
-        )
+        (self.inflow.keep if self._is_auto else self.inflow.drop)()
+        self._asking.lose()
+        self._relieve()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._come_back())
 
@@ -221,7 +203,8 @@ class Away:
                 async with asyncio.timeout(ATTACH_TIMEOUT_S):
                     if not await self._find_owner(self.frame) and self.state is State.LOST:
                         await self._holder.come_here(self)
-            except NotFound as error:
+            except (Conflict, NotFound) as error:
+                # Or it was made again, as another one.
                 is_topic = error.code == "topic_not_found"
                 self._gone(Removal.TOPIC_DELETED if is_topic else Removal.DELETED)
             except (ConduitError, TimeoutError) as error:
@@ -230,14 +213,15 @@ class Away:
             except Exception:
                 logger.exception("a subscriber could not be attached again; it is tried again")
             failures += 1
-            await self._pause(failures)
+            if self.state is State.LOST:
+                await self._reaching.pause(failures)
 
     # From the owner -------------------------------------------------------------------------------
 
     @property
     def is_heard(self) -> bool:
-        """See `Visitor.is_heard`."""
-        return not self._asking and self._peer.is_heard
+        """See `Visitor.is_heard`. The time of what waits for the socket has not begun."""
+        return not self._asking and self._peer.is_heard and not self.inflow.held_bytes
 
     @property
     def is_draining(self) -> bool:
@@ -253,12 +237,15 @@ class Away:
             self.refused(NotFound("it was made again", code="subscription_not_found"))
             return
         self.subscription_id = welcome.subscription_id
+        # Without its start, which may be large, and was used.
+        self._frame = self.frame
+        self._is_auto = welcome.window == 0
         self.inflow.passed.bound(welcome.window)
         self.state = State.AWAY
         if is_first:
             self._peer.write(welcome.frame)
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_result(None)
+        self._reaching.tell(None)
+        self._hold_back()
         self.room()
 
     def came(self, data: bytes, size_bytes: int) -> None:
@@ -267,12 +254,21 @@ class Away:
             self._take(size_bytes)
             return
         self._take(self.inflow.came(data, size_bytes))
-        if self.inflow.held_bytes:
+        self._hold_back()
+        if self.inflow.has_grown():
             self._peer.on_growing()
 
     def answered(self, answer: Acked | ErrorFrame) -> None:
         """See `Visitor.answered`."""
         self._asking.answered(answer)
+
+    def answered_nothing(self, ref: str) -> None:
+        """See `Visitor.answered_nothing`."""
+        self._asking.answered_nothing(ref)
+
+    def resized(self, window: int) -> None:
+        """See `Visitor.resized`."""
+        self.inflow.passed.bound(window)
 
     def room(self) -> None:
         """See `Visitor.room`."""
@@ -283,21 +279,22 @@ class Away:
         if self._then_lost is not None and not self._asking:
             line.end(lost=self._then_lost)
             self._end()
-        if self._asking.was_busy and not self._asking.is_busy:
-            self._peer.go_on()
+        self._relieve()
 
     def refused(self, error: ConduitError) -> None:
         """See `Visitor.refused`."""
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_exception(error)
+        self._reaching.tell(error)
 
     def ended(self, why: Ending) -> None:
         """See `Visitor.ended`."""
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_exception(_Again() if why is Ending.GONE else _not_found(why))
+        if self._reaching.is_open:
+            is_again = why in (Ending.GONE, Ending.MOVED)
+            self._reaching.tell(Again() if is_again else _not_found(why))
         elif self.state is State.LEAVING:
             self._end()
-        elif self.state is State.AWAY and why is Ending.GONE:
+        elif self.state is State.AWAY and why is Ending.GONE and self._is_auto:
+            self._gone(Removal.MOVED)
+        elif self.state is State.AWAY and why in (Ending.GONE, Ending.MOVED):
             self.lose()
         elif self.state is State.AWAY:
             deleted = why is Ending.DELETED
@@ -312,13 +309,18 @@ class Away:
 
     def ask(self, frame: VerbFrame, told: Told | None) -> None:
         """A verb, in its turn; `told` is called once, perhaps before this returns."""
+        if self.state is not State.AWAY:
+            if told is not None:
+                told(LOST)
+            return
         self._asking.add(frame, told)
         self.room()
 
     def run(self) -> None:
         """The socket drains, perhaps: write one of those that wait. `Turn` calls, each share once."""
-        if self.state is State.AWAY:
+        if self.state in (State.AWAY, State.LOST):
             self._take(self.inflow.drained())
+            self._hold_back()
             if self.inflow.held_bytes and self._peer.writable:
                 self._engine.turn.add(self)
 
@@ -340,17 +342,27 @@ class Away:
         else:
             self._end()
 
-    def came_here(self) -> list[tuple[bytes, Told | None]]:
-        """It runs here from now on; returns the verbs that waited."""
-        waiting = self._asking.take()
+    def came_here(self) -> None:
+        """It runs here from now on."""
+        for data in self.inflow.kept:
+            self._peer.write(data)
         self._end()
-        return waiting
 
     # Parts ----------------------------------------------------------------------------------------
 
     def _take(self, size_bytes: int) -> None:
         if self._line is not None:
             self._line.take(size_bytes)
+
+    def _hold_back(self) -> None:
+        """Have the owner hand out no more than the socket takes."""
+        if self._line is not None:
+            self._line.hold(not self.inflow.is_draining)
+
+    def _relieve(self) -> None:
+        """The client is read again, if that had to wait for this."""
+        if self._asking.was_busy and not self._asking.is_busy:
+            self._peer.go_on()
 
     def _drop_line(self) -> None:
         line, self._line = self._line, None
@@ -373,15 +385,12 @@ class Away:
         self.state = State.ENDED
         self._drop_line()
         self.inflow.drop()
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_exception(_Again())
-        if self._is_pausing and self._task is not None:
+        self._reaching.tell(Again())
+        if self._reaching.is_pausing and self._task is not None:
             self._task.cancel()
-        error = Unavailable("the subscription was left, or its node was lost")
-        self._asking.fail_said(error)
-        for _, told in self._asking.take():
-            if told is not None:
-                told(error)
+        self._asking.lose()
+        self._relieve()
+        self._holder.away_over(self)
 
 
 def _not_found(why: Ending) -> NotFound:

@@ -12,9 +12,9 @@ import msgspec
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
 from conduit.broker.attach.away import Away, State
 from conduit.broker.attach.elsewhere import Elsewhere
-from conduit.broker.attach.establishing import check_subscribe
-from conduit.broker.attach.room import Peer, Room
-from conduit.broker.attach.routing import Aways, Routing, ask_here
+from conduit.broker.attach.establishing import check_subscribe, gaps_of
+from conduit.broker.attach.room import Answers, Peer, Room
+from conduit.broker.attach.routing import Aways, Routing
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.large_starts import Packed
@@ -37,7 +37,7 @@ from conduit.errors import (
 from conduit.names import is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
-from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from conduit.protocol.frames import Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 # Gaps of one connection that wait for its socket; beyond it the next subscribe waits too.
 GAPS_WAITING_MAX_COUNT = 500
@@ -66,7 +66,7 @@ class Connection:
     one after the other.
     """
 
-    def __init__(self, room: Room, tenant: str, peer: Peer, answers: Outlet | None = None) -> None:
+    def __init__(self, room: Room, tenant: str, peer: Peer, answers: Answers | None = None) -> None:
         # Of the subscribe that came last.
         self._start: Packed | None = None
         self._room = room
@@ -82,6 +82,8 @@ class Connection:
         self._verbs = Verbs(
             room.engine, room.catalog, self._subscribers, tenant, answers or peer, peer.go_on
         )
+        if answers is not None:
+            self._verbs.on_nothing = answers.settled_nothing
         self.verbs: Verbs | Routing = self._verbs
         """Where verbs go: another object while some of its subscriptions run elsewhere."""
         self._aways = Aways(room.engine.turn)
@@ -189,6 +191,8 @@ class Connection:
             is_attached = await away.attach()
         except BaseException:
             self._remove_away(away)
+            # It may be attached by now.
+            away.close(lost=False)
             raise
         if not is_attached:
             self._remove_away(away)
@@ -203,14 +207,16 @@ class Connection:
     def _remove_away(self, away: Away) -> None:
         if self._aways.by_place.get(away.place) is away:
             del self._aways.by_place[away.place]
-        if not self._aways:
-            self.verbs = self._verbs
+        self._route()
+
+    def _route(self) -> None:
+        self.verbs = self._verbs if self._aways.is_empty else self.verbs
 
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
         outlet: Outlet = self.peer
-        gaps = _gaps_of(running, beginning)
+        gaps = gaps_of(running, beginning)
         if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self.peer.writable):
             told = partial(self._announced, place, running)
             outlet = Announcement(self._room.engine, self.peer, gaps, told)
@@ -248,7 +254,7 @@ class Connection:
         if announcement is not None:
             room.engine.turn.add(announcement)
         else:
-            for gap in _gaps_of(running, beginning):
+            for gap in gaps_of(running, beginning):
                 room.engine.stats.gap_count += 1
                 self.peer.write(server_frame(gap))
         topic = room.catalog.find(self._tenant, frame.topic)
@@ -279,6 +285,7 @@ class Connection:
         place = (frame.topic, frame.subscription)
         if place in self._aways.by_place:
             away = self._aways.by_place[place]
+            self._aways.leaving.add(away)
             self._remove_away(away)
             away.unsubscribe()
             self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
@@ -378,20 +385,16 @@ class Connection:
             if running.group.subscription_id != away.subscription_id:
                 raise NotFound("it was made again", code="subscription_not_found")
             self._remove_away(away)
-            waiting = away.came_here()
+            away.came_here()
             self._join(running, frame, None)
         self._begin_to_give(frame, running, None)
-        for text, told in waiting:
-            ask_here(self._verbs, text, told)
+
+    def away_over(self, away: Away) -> None:
+        """See `away.Holder`."""
+        self._aways.leaving.discard(away)
+        self._route()
 
     def away_ended(self, away: Away, why: Removal) -> None:
         """See `away.Holder`."""
         self._remove_away(away)
         self._tell_removed(away.place, why)
-
-
-def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
-    """What is told before anything else: of a durable subscription all that it is owed."""
-    if running.group.name is None and beginning is not None:
-        return beginning.gaps
-    return running.gaps.all()

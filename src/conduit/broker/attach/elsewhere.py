@@ -6,18 +6,24 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, Conflict
 from conduit.protocol.frames import Acked, ErrorFrame, Subscribe
 
 Told = Callable[[ConduitError | ErrorFrame | None], None]
 """What came of a verb: None if it is recorded. Called once."""
 
 
+NOTHING = Conflict("nothing that is open was given up to that number")
+"""For `Told`: an ack up to a number is in order, and has settled nothing."""
+
+
 class Ending(Enum):
     """Why an attachment has ended that the client did not end."""
 
     GONE = auto()
-    """The owner or the way to it is lost, or it runs elsewhere now."""
+    """The owner or the way to it is lost, perhaps with something that was on its way."""
+    MOVED = auto()
+    """It runs elsewhere now; all that was sent before has come."""
     DELETED = auto()
     TOPIC_DELETED = auto()
 
@@ -52,6 +58,12 @@ class Visitor(Protocol):
     def answered(self, answer: Acked | ErrorFrame) -> None:
         """What came of a verb that had a `ref`."""
 
+    def answered_nothing(self, ref: str) -> None:
+        """The same: an ack up to a number has settled nothing."""
+
+    def resized(self, window: int) -> None:
+        """The client may have so many deliveries out from now on."""
+
     def room(self) -> None:
         """`Line.say` has said no: it is worth trying again."""
 
@@ -71,6 +83,9 @@ class Line(Protocol):
     def take(self, size_bytes: int) -> None:
         """The client's socket drains, and has taken so much of what `came`."""
 
+    def hold(self, is_held: bool) -> None:
+        """Whether the client's socket does not drain: then nothing more should come."""
+
     def end(self, *, lost: bool) -> None:
         """The client is gone, behind all that was said; `lost`: see `Connection.close`. Idempotent."""
 
@@ -84,6 +99,9 @@ class Elsewhere(Protocol):
     def attach(self, owner: str, tenant: str, frame: Subscribe, visitor: Visitor) -> Line:
         """Subscribe at that node. Raises Unavailable if it cannot be reached, LimitReached if the frame is
         too large."""
+
+    async def in_turn(self) -> None:
+        """Wait until it is this one's turn, of all that look for an owner."""
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until other nodes may be owners, or can be reached, and no longer than that."""

@@ -21,7 +21,7 @@ from conduit.broker.deliver.tails import Tails
 from conduit.core.message import SubscriptionSettings
 from conduit.errors import Conflict, NotFound
 from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
-from conduit.protocol.frames import Subscribe
+from conduit.protocol.frames import Gap, Subscribe
 
 # How often a subscribe makes its topic again that somebody deletes meanwhile.
 TRIES_MAX_COUNT = 3
@@ -35,6 +35,13 @@ def check_subscribe(frame: Subscribe) -> SubscriptionSettings:
     check_start(frame.topic, frame.start)
     check_prefetch(frame.prefetch)
     return check_settings(given_settings(frame, durable=frame.subscription is not None))
+
+
+def gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
+    """What is told before anything else: of a durable subscription all that it is owed."""
+    if running.group.name is None and beginning is not None:
+        return beginning.gaps
+    return running.gaps.all()
 
 
 class Establishing:

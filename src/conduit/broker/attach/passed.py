@@ -9,6 +9,8 @@ WINDOWS_COUNT = 4
 # How the text of a delivery begins (deliver/entry.py).
 _HEAD = b'{"type":"message","message_id":"'
 _ID_CHARS = 36
+# What one takes in memory.
+ID_BYTES = 160
 
 
 class Passed:
@@ -25,6 +27,11 @@ class Passed:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory."""
+        return len(self._ids) * ID_BYTES
 
     def bound(self, window: int) -> None:
         """The client may have so many out; 0: it need not settle anything."""

@@ -45,3 +45,10 @@ class Peer(Outlet, Protocol):
 
     def go_on(self) -> None:
         """More of what the client sends may be handled: the look-ups of its acks are over."""
+
+
+class Answers(Outlet, Protocol):
+    """Where answers to verbs go of a client that is at another node."""
+
+    def settled_nothing(self, ref: str) -> None:
+        """The answer to an ack up to a number that is in order, and has settled nothing."""

@@ -6,20 +6,21 @@ message on, or else to those that run here. A request with several ids is divide
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import msgspec
 
 from conduit.broker.attach.asking import VerbFrame
 from conduit.broker.attach.away import Away
-from conduit.broker.attach.elsewhere import Told
+from conduit.broker.attach.elsewhere import NOTHING, Told
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.attach.verbs import Verbs, check_ack, check_extend, check_nack, check_reject
 from conduit.broker.deliver.subscriber import Outlet
 from conduit.broker.turn import Turn
 from conduit.core.topics import matches
 from conduit.errors import ConduitError
-from conduit.protocol.codec import decode_client_frame, error_frame, server_frame
+from conduit.protocol.codec import error_frame, server_frame
 from conduit.protocol.frames import Ack, Acked, ErrorFrame, Extend, Nack, Reject
 
 Place = tuple[str, str | None]
@@ -31,7 +32,7 @@ class _Answer:
 
     __slots__ = ("_error", "_left_count", "_message_id", "_outlet", "_ref")
 
-    def __init__(self, outlet: Outlet, ref: str, message_id: str | None, count: int) -> None:
+    def __init__(self, outlet: Outlet, ref: str | None, message_id: str | None, count: int) -> None:
         self._outlet = outlet
         self._ref = ref
         self._message_id = message_id
@@ -41,8 +42,9 @@ class _Answer:
     def told(self, error: ConduitError | ErrorFrame | None) -> None:
         """See `Told`; of one part."""
         self._left_count -= 1
-        self._error = self._error or error
-        if self._left_count:
+        if error is not NOTHING:
+            self._error = self._error or error
+        if self._left_count or self._ref is None:
             return
         if self._error is None:
             self._outlet.write(server_frame(Acked(self._ref, self._message_id)))
@@ -52,16 +54,52 @@ class _Answer:
             self._outlet.write(server_frame(msgspec.structs.replace(self._error, ref=self._ref)))
 
 
+class _Through:
+    """An ack up to a number, and no name: one of those that have the topic's messages settles it, the first
+    that has some of them. Who is asked, and answers that it has none, is followed by the next one."""
+
+    def __init__(self, answer: _Answer, asked: Iterable[Callable[[Told], None]]) -> None:
+        self._answer = answer
+        self._asked = iter(asked)
+        self._error: ConduitError | ErrorFrame | None = None
+        self._is_known = False
+
+    def go_on(self) -> None:
+        """Ask the next one."""
+        ask = next(self._asked, None)
+        if ask is not None:
+            ask(self._told)
+        else:
+            self._answer.told(None if self._is_known else self._error)
+
+    def _told(self, error: ConduitError | ErrorFrame | None) -> None:
+        if error is NOTHING:
+            self._is_known = True
+        elif error is None or error.code != "unknown_delivery":
+            self._answer.told(error)
+            return
+        else:
+            self._error = self._error or error
+        self.go_on()
+
+
 class Aways:
     """The shares of one connection that are away, by place, in the order of subscribing."""
 
-    __slots__ = ("_first", "_turn", "by_place")
+    __slots__ = ("_first", "_turn", "by_place", "leaving")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         # Who is served first when the socket drains: each in turn.
         self._first = 0
         self.by_place: dict[Place, Away] = {}
+        self.leaving: set[Away] = set()
+        """Those that the client has left, and of whose verbs some are on their way."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is away, and nothing on its way there."""
+        return not self.by_place and not self.leaving
 
     def __len__(self) -> int:
         return len(self.by_place)
@@ -73,12 +111,12 @@ class Aways:
     def is_busy(self) -> bool:
         """Whether nothing more should be read of the client. Asks all of them: who is told that must hear of
         the end of it from each."""
-        return sum([away.is_busy for away in self.by_place.values()]) > 0
+        return sum([away.is_busy for away in (*self.by_place.values(), *self.leaving)]) > 0
 
     @property
     def held_bytes(self) -> int:
-        """What waits for the socket."""
-        return sum(away.inflow.held_bytes for away in self.by_place.values())
+        """What they keep in memory."""
+        return sum(away.inflow.size_bytes for away in self.by_place.values())
 
     def drained(self) -> None:
         """The socket drains: those that wait for it go on, one frame of each in turn."""
@@ -97,11 +135,9 @@ class Aways:
             (each for each in self.by_place.values() if message_id in each.inflow.passed), None
         )
 
-    def following(self, topic: str) -> Away | None:
-        """The first that the topic belongs to."""
-        return next(
-            (each for each in self.by_place.values() if matches(each.place[0], topic)), None
-        )
+    def following(self, topic: str) -> list[Away]:
+        """Those that the topic belongs to."""
+        return [each for each in self.by_place.values() if matches(each.place[0], topic)]
 
     def after_move(self) -> Away | None:
         """The one that the client may have deliveries of which none was passed on."""
@@ -152,6 +188,8 @@ class Routing:
         if away is None:
             self._verbs.nack(frame)
         else:
+            # The next one of that message is about another copy, or about its next attempt.
+            away.inflow.passed.discard(frame.message_id)
             self._ask(away, frame, frame.message_id)
 
     def reject(self, frame: Reject) -> None:
@@ -161,6 +199,8 @@ class Routing:
         if away is None:
             self._verbs.reject(frame)
         else:
+            # The next one of that message is about another copy, or about its next attempt.
+            away.inflow.passed.discard(frame.message_id)
             self._ask(away, frame, frame.message_id)
 
     def extend(self, frame: Extend) -> None:
@@ -195,15 +235,26 @@ class Routing:
     def _ack_through(self, frame: Ack) -> None:
         assert frame.topic is not None
         if frame.subscription is not None:
-            away = self._aways.named(frame.subscription)
-        elif self._verbs.follows(frame.topic):
-            away = None
+            named = self._aways.named(frame.subscription)
+            parts: list[Away | None] = [named]
         else:
-            away = self._aways.following(frame.topic)
-        if away is None:
+            parts = [*self._aways.following(frame.topic)]
+            if self._verbs.follows(frame.topic) or not parts:
+                parts.append(None)
+        if len(parts) > 1:
+            asked = [partial(self._ask_through, part, frame) for part in parts]
+            _Through(_Answer(self._outlet, frame.ref, None, 1), asked).go_on()
+        elif parts[0] is None:
             self._verbs.ack(frame)
         else:
-            self._ask(away, frame, None)
+            self._ask(parts[0], frame, None)
+
+    def _ask_through(self, part: Away | None, frame: Ack, told: Told) -> None:
+        again = Ack(topic=frame.topic, seq=frame.seq)
+        if part is None:
+            self._verbs.ack(again, told)
+        else:
+            part.ask(again, told)
 
     def _whose(self, message_id: str) -> Away | None:
         """None: of those that run here, or nobody's."""
@@ -222,21 +273,3 @@ class Routing:
         if frame.ref is not None:
             told = _Answer(self._outlet, frame.ref, message_id, 1).told
         away.ask(frame, told)
-
-
-def ask_here(verbs: Verbs, text: bytes, told: Told | None) -> None:
-    """What waited for another node is asked here: its subscription has come."""
-    frame = decode_client_frame(text)
-    try:
-        match frame:
-            case Ack():
-                verbs.ack(frame, told)
-            case Nack():
-                verbs.nack(frame, told)
-            case Reject():
-                verbs.reject(frame, told)
-            case Extend():
-                verbs.extend(frame, told)
-    except ConduitError as error:
-        if told is not None:
-            told(error)

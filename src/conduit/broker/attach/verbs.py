@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from conduit.broker.attach.elsewhere import Told
+from conduit.broker.attach.elsewhere import NOTHING, Told
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
@@ -79,6 +79,9 @@ class Verbs:
         self._subscribers = subscribers
         self._tenant = tenant
         self._outlet = outlet
+        self.on_nothing: Callable[[str], None] | None = None
+        """If it is set, the answer to an ack up to a number that is in order and has settled nothing; with
+        its `ref`."""
         self.lookups = Lookups(engine.reader, on_idle)
         """While they are busy, hand in no further frames; `on_idle` tells the end of that."""
 
@@ -214,7 +217,7 @@ class Verbs:
         request = _Request(ACKED, (), frame.subscription, frame.ref, told)
         topic = self._catalog.find(self._tenant, frame.topic)
         holders = () if topic is None else self._holders(frame.subscription)
-        is_known = False
+        is_known, settled_count = False, None
         for subscriber in holders:
             assert topic is not None
             settled_count = subscriber.settle_through(topic, frame.seq)
@@ -226,6 +229,12 @@ class Verbs:
             if settled_count:
                 # As with ids: one request settles for one of those who have the same messages.
                 break
+        if is_known and not settled_count and told is not None:
+            told(NOTHING)
+            return
+        if is_known and not settled_count and self.on_nothing is not None and frame.ref is not None:
+            self.on_nothing(frame.ref)
+            return
         if is_known:
             self._answer(request)
             return
