@@ -81,7 +81,12 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     if meant:
         raise ConfigError(meant)
     said = variables.warnings(
-        given, fields, has_auth=settings.enable_auth, is_shared=bool(settings.postgres_urls)
+        given,
+        fields,
+        has_auth=settings.enable_auth,
+        is_shared=bool(settings.postgres_urls),
+        # They have a secret in any case.
+        has_workers=settings.workers > 1,
     )
     return settings.model_copy(update={"warnings": said})
 

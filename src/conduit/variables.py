@@ -30,11 +30,16 @@ def refusals(given: Mapping[str, str], variables: Collection[str]) -> list[str]:
 
 
 def warnings(
-    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool, is_shared: bool
+    given: Mapping[str, str],
+    variables: Collection[str],
+    *,
+    has_auth: bool,
+    is_shared: bool,
+    has_workers: bool = False,
 ) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
     unused: dict[str, str] = {}
-    if "INTERNAL_SECRET" not in given:
+    if "INTERNAL_SECRET" not in given and not has_workers:
         unused["REDIS_URL"] = "without INTERNAL_SECRET nodes tell each other nothing"
     if not is_shared:
         unused |= dict.fromkeys(_OF_CLUSTERS, "only nodes on one PostgreSQL speak with each other")
