@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 class Company:
-    """How many nodes use the log, and how many the log of this one was told of last. Of those that are meant to
-    be there it is told nothing."""
+    """How many nodes use the log, and how many the log of this one was told of last. Of those that are meant
+    to be there it is told nothing."""
 
     def __init__(self, store: Store, meant_count: int = 1) -> None:
         self._store = store

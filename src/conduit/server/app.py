@@ -47,8 +47,8 @@ SERVER = Principal(DEFAULT_TENANT, "server", ())
 
 
 def run(settings: Settings, *, may_color: bool = True, worker: Worker | None = None) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. `worker`: which of several
-    it is. Raises ConduitError, OSError if that cannot begin or go on."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. `worker`: which of
+    several this is. Raises ConduitError, OSError if that cannot begin or go on."""
     redaction.know(*settings.secrets)
     number = None if worker is None else worker.number
     configure_logging(settings.log_level, settings.log_format, may_color=may_color, worker=number)

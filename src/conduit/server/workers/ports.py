@@ -22,7 +22,7 @@ def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """The same, to be kept for those who share it: Linux gives no connection to a socket that does not listen.
+    """The same, to be kept for those who share it: a socket that does not listen is given no connection.
     Raises OSError also if somebody listens there who would share it: another supervisor, for instance."""
     with bind(host, port) as alone:
         port = alone.getsockname()[1]

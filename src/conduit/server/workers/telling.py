@@ -32,7 +32,7 @@ def stopping(number: signal.Signals, settings: Settings) -> str:
 
 def again(number: signal.Signals) -> str:
     """Another one has."""
-    return f"{number.name} again: the workers are told to be quicker"
+    return f"{number.name} after another signal: the workers get it too"
 
 
 def ended(child: Child, code: int, wait_s: float, left_count: int) -> str:

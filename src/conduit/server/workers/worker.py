@@ -72,10 +72,15 @@ class Worker:
     def obey(self, server: Obeying) -> None:
         """From now on. In the loop."""
         loop = asyncio.get_running_loop()
-        first = iter([server.set_last_deadline])
+        is_first = True
 
         def pass_on(number: int | None) -> None:
-            next(first, bool)()
+            nonlocal is_first
+            if is_first:
+                is_first = False
+                server.set_last_deadline()
+                # The others end at the same time, which is no news.
+                logging.getLogger(OF_ALL[0]).setLevel(logging.ERROR)
             # Of a loop that has ended: so does the process.
             with suppress(RuntimeError):
                 if number is None:
