@@ -15,7 +15,7 @@ from bench import publish, readback, wire, wrk
 from bench.harness import Case, Outcome
 from bench.lanes import PAYLOAD_BYTES, TOPIC, WARM_TOPIC
 from bench.systems import (
-    _TICKS,
+    TICKS,
     Busy,
     ConduitOnPostgres,
     Redis,
@@ -52,12 +52,12 @@ class Workers(ConduitOnPostgres):
 
     def conduit_cpu_s(self) -> float:
         """Of Conduit's processes alone."""
-        return sum(_ticks(stat) for stat in _stats() if self.pid in _whose(stat)) / _TICKS
+        return sum(_ticks(stat) for stat in _stats() if self.pid in _whose(stat)) / TICKS
 
     def cpu_s(self) -> float:
         """Of Conduit's processes, and of PostgreSQL's."""
         ours = {self.pid, self.cluster.pid}
-        return sum(_ticks(stat) for stat in _stats() if ours & _whose(stat)) / _TICKS
+        return sum(_ticks(stat) for stat in _stats() if ours & _whose(stat)) / TICKS
 
 
 def _stats() -> list[list[str]]:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
@@ -18,7 +19,7 @@ import pytest
 from conduit.core.restarts import ENDS_MAX_COUNT
 from tests.support.http import Api
 from tests.support.server import RunningServer, clean_environment, free_port, running_server
-from tests.support.wait import until
+from tests.support.wait import POLL_S, until
 from tests.support.ws import WsClient, payloads
 
 _numbers = count(1)
@@ -203,6 +204,7 @@ def test_when_no_worker_stays_up_it_is_given_up_with_an_error(url):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
+            time.sleep(POLL_S)
         assert found.server.wait()[0] == 1
         assert "no worker stays up: worker" in found.server.log_text()
         assert max(found.starts(1), found.starts(2)) >= ENDS_MAX_COUNT
