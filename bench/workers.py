@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from pathlib import Path
 
 from bench import publish, readback, wire, wrk
@@ -24,7 +25,9 @@ from bench.systems import (
 )
 
 WORKERS = (1, 2)
-CLIENTS = (64, 256)
+CLIENTS = (64, 256, 1024)
+# For all of them to be there and to have links.
+LINKED_WITHIN_S = 30.0
 
 
 def cases(short: bool) -> list[Case]:
@@ -84,18 +87,28 @@ def _run(workers: int, clients: int, seconds: int, *, redis: bool) -> Outcome:
             server = stack.enter_context(running(Redis(stack.enter_context(directory()))))
             settings["REDIS_URL"] = f"redis://127.0.0.1:{server.port}"
         path = stack.enter_context(directory())
-        return _measured(
-            stack.enter_context(running(Workers(path, None, **settings))), clients, seconds
-        )
+        made = Workers(path, None, **settings)
+        stack.enter_context(running(made))
+        return _measured(made, workers, clients, seconds)
 
 
-def _measured(server: ConduitOnPostgres, clients: int, seconds: int) -> Outcome:
-    assert isinstance(server, Workers)
+def _await(port: int, workers: int) -> None:
+    """Until all are there and know each other: a connection stays where it began."""
+    deadline = time.monotonic() + LINKED_WITHIN_S
+    while time.monotonic() < deadline:
+        nodes = wire.call(port, "GET", "/api/nodes")["nodes"]
+        links = [link["state"] for node in nodes for link in node["links"] or ()]
+        if len(nodes) == workers and links == ["up"] * (workers - 1):
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the workers have no links")
+
+
+def _measured(server: Workers, workers: int, clients: int, seconds: int) -> Outcome:
+    _await(server.port, workers)
     for topic in (WARM_TOPIC, TOPIC):
         wire.call(server.port, "POST", "/api/topics", {"name": topic})
-    # All workers are there by then, and know each other.
-    for _ in range(3):
-        wrk.publish(server.port, clients, publish.WARM_S, WARM_TOPIC)
+    wrk.publish(server.port, clients, publish.WARM_S, WARM_TOPIC)
     busy, began_s = Busy(server), server.conduit_cpu_s()
     result = wrk.publish(server.port, clients, seconds, TOPIC)
     cores, cpu_s = busy.cores(), busy.cpu_s()

@@ -130,6 +130,14 @@ def test_the_secret_of_their_links_was_made_up_and_is_in_no_environment(url):
             assert b"INTERNAL_SECRET" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def test_the_supervisor_has_one_thread_and_a_ctrl_c_of_the_terminal_for_itself(url):
+    with workers(url) as found:
+        status = Path(f"/proc/{found.server.pid}/status").read_text()
+        # What is forked beside other threads may have their locks.
+        assert "\nThreads:\t1\n" in status
+        assert all(os.getsid(pid) == pid for pid in found.pids())
+
+
 def test_one_worker_tells_how_all_are_set_and_makes_the_first_key(url):
     with workers(
         url, ENABLE_AUTH="true", CONDUIT_ADMIN_KEY_FILE="first-key", CONDUIT_ADMIN_PORT="0"
