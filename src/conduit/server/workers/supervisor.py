@@ -93,8 +93,10 @@ class Supervisor:
         self._starts_at: dict[int, float] = {1: 0.0}
         self._has_served = False
         self._told_all = False
-        # The first signal; and when whoever is still there is killed.
+        # The first signal; whether all are to end, for whatever reason; and when whoever is still there is
+        # killed.
         self._signal: signal.Signals | None = None
+        self._is_ending = False
         self._kill_at: float | None = None
         self._code = 0
 
@@ -144,6 +146,8 @@ class Supervisor:
         try:
             pid = self._signals.fork()
         except OSError as error:
+            ours.close()
+            theirs.close()
             self._put_off(number, error)
             return None
         if not pid:
@@ -175,7 +179,7 @@ class Supervisor:
             child.is_serving = True
             now = monotonic()
             self._restarts.serves(child.number - 1, now)
-            if self._kill_at is not None:
+            if self._is_ending:
                 return
             logger.info(telling.serves(child, self._places[child.number - 1], self._settings))
             if not self._has_served:
@@ -197,15 +201,21 @@ class Supervisor:
             self._signal = number
         elif number != signal.SIGHUP:
             logger.warning(telling.again(number))
+            # There is no delay any more.
+            self._kill_within(self._settings.shutdown_timeout_s)
         for child in self._children.values():
             child.order(number)
 
     def _stop(self, why: str, *, level: int = logging.INFO) -> None:
         """Start nobody any more, and have the others gone in time."""
         logger.log(level, why)
+        self._is_ending = True
         self._starts_at.clear()
-        stop_s = self._settings.drain_delay_s + self._settings.shutdown_timeout_s
-        self._kill_at = monotonic() + stop_s + GRACE_S
+        self._kill_within(self._settings.drain_delay_s + self._settings.shutdown_timeout_s)
+
+    def _kill_within(self, seconds: float) -> None:
+        at = monotonic() + seconds + GRACE_S
+        self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
 
     def _kill(self) -> None:
         self._kill_at = None
@@ -220,7 +230,7 @@ class Supervisor:
         child.channel.close()
         now = monotonic()
         wait_s = self._restarts.ended(child.number - 1, now, self._dice.random())
-        if self._signal is not None or self._kill_at is not None:
+        if self._is_ending:
             self._count_end(child, code)
         elif code == UNUSABLE or not self._has_served:
             self._give_up(telling.cannot_serve(child, code), code)
