@@ -15,6 +15,7 @@ from bench.systems import MissingTool
 
 QUESTIONS = (
     "publish",
+    "workers",
     "batches",
     "pipelined",
     "overload",

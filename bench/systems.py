@@ -22,7 +22,7 @@ READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 # What PostgreSQL keeps by default (min_wal_size).
 WAL_FILES = 5
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class MissingTool(Exception):
@@ -113,7 +113,7 @@ class Server:
     def cpu_s(self) -> float:
         """CPU seconds used so far by all its threads."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return (int(fields[11]) + int(fields[12])) / TICKS
 
     def resident_kib(self) -> int:
         """Resident memory."""
@@ -188,7 +188,7 @@ class ConduitOnPostgres(Conduit):
                 fields = stat.read_text().rsplit(")", 1)[1].split()
                 if int(fields[1]) == self.cluster.pid or stat.parent.name == str(self.cluster.pid):
                     ticks += int(fields[11]) + int(fields[12])
-        return super().cpu_s() + ticks / _TICKS
+        return super().cpu_s() + ticks / TICKS
 
 
 def conduit(directory: Path, store: str, **settings: str) -> Conduit:

@@ -2,7 +2,7 @@ import pytest
 
 from conduit.environment import load_settings
 from conduit.errors import ConfigError
-from conduit.node_address import advertised, check
+from conduit.node_address import advertised, check, loopback_of
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,20 @@ def test_anything_else_is_refused_with_what_is_wrong(text, said):
 )
 def test_what_is_not_said_is_the_name_of_the_machine_and_the_port_where_it_listens(text, address):
     assert advertised(text, "machine", 8080) == address
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.1.2.3", "127.1.2.3"),
+        ("[::1]", "::1"),
+        ("10.0.0.7", None),
+        ("[2001:db8::7]", None),
+        ("server-1", None),
+        ("localhost.example", None),
+    ],
+)
+def test_which_host_only_this_machine_reaches_is_known(host, address):
+    assert loopback_of(host) == address

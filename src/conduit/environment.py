@@ -83,7 +83,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raise ConfigError(meant)
     said = variables.warnings(given, fields, has_auth=settings.enable_auth)
     has_provider = settings.identity_provider is not None
-    said = (*together.warnings(settings, settings.host, has_provider=has_provider), *said)
+    others = together.warnings(
+        settings, settings.host, workers=settings.workers, has_provider=has_provider
+    )
+    said = (*others, *said)
     return settings.model_copy(update={"warnings": said})
 
 

@@ -45,3 +45,15 @@ def _check_address(host: str, *, is_ipv6: bool) -> None:
         raise ValueError(f"{_FORM}, in brackets only an IPv6 address, and that without a zone")
     if address.is_unspecified or address.is_multicast:
         raise ValueError(f"must be where the other nodes reach this one: {host} is no such address")
+
+
+def loopback_of(host: str) -> str | None:
+    """The address that `host` (a name, or an address, of IPv6 in brackets) is, if only this machine can reach
+    it; else None."""
+    if host == "localhost":
+        return "127.0.0.1"
+    text = host.removeprefix("[").removesuffix("]")
+    try:
+        return text if ip_address(text).is_loopback else None
+    except ValueError:
+        return None

@@ -35,14 +35,12 @@ def warnings(
     unused: dict[str, str] = {}
     if not has_auth:
         unused |= dict.fromkeys(_OF_AUTH, "without ENABLE_AUTH=true nobody is asked for a key")
-    without_effect = [
-        f"{name} has no effect: {why}." for name, why in unused.items() if name in given
-    ]
+    telling = [f"{name} has no effect: {why}." for name, why in unused.items() if name in given]
     others = sorted(given.keys() - set(variables) - CLIENT_VARIABLES)
     unknown = [_unknown(name, variables) for name in others if name.startswith(PREFIX)]
     unset = [name for name in variables if name not in given]
     misspelt = [_misspelt(name, unset) for name in others if not name.startswith(PREFIX)]
-    return (*without_effect, *unknown, *filter(None, misspelt))
+    return (*telling, *unknown, *filter(None, misspelt))
 
 
 def _unknown(name: str, variables: Collection[str]) -> str:

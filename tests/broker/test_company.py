@@ -51,6 +51,19 @@ def test_where_there_are_links_nothing_has_to_be_done(company, caplog):
     assert (record.levelname, record.getMessage()) == ("INFO", "3 servers use this log")
 
 
+def test_of_those_that_are_meant_to_be_there_nothing_is_said(caplog):
+    caplog.set_level(logging.INFO)
+    company = Known(MemoryStore(), 3)
+    for now, count in enumerate([1, 2, 3] * 20):
+        company.tick(count, now)
+        assert company.is_shared is (now > 0)
+    assert lines(caplog) == []
+    for now in range(60, 80):
+        company.tick(4, now)
+    (said,) = lines(caplog)
+    assert said.startswith("4 servers use this log")
+
+
 def test_for_a_moment_after_the_last_other_one_was_seen_the_log_counts_as_shared(company):
     assert not company.is_shared
     company.tick(2, 10.0)

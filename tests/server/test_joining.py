@@ -8,6 +8,8 @@ from conduit.server import serving
 from conduit.server.context import Context, Limits
 from conduit.server.joining import make_node
 from conduit.server.serving import Server
+from conduit.server.workers.places import Place
+from conduit.server.workers.worker import Worker
 from tests.broker.kit import running_broker
 
 HOST = socket.gethostname()
@@ -35,6 +37,16 @@ def test_without_a_name_and_without_a_log_in_common_it_has_the_port_behind_it_fr
     assert (made(**nodes).name, made(**nodes)._other_name) == (f"{HOST}-8081", None)
     assert made(**nodes, NODE_ID="a").name == "a"
     assert made(**nodes, DATABASE_URL="postgresql://h/d").name == HOST
+
+
+def test_a_worker_has_a_name_and_an_address_of_its_own():
+    with socket.socket() as channel:
+        worker = Worker(2, Place("0.0.0.0", 9001, "db", None), channel, tells=False)
+    node = make_node(load_settings({}), 8081, 1_000, worker)
+    assert (node.name, node.node.address) == (f"{HOST}-2", "db:9001")
+    assert node._other_name == f"{HOST}-8081-2"
+    chosen = make_node(load_settings({"NODE_ID": "a"}), 8081, 1_000, worker)
+    assert (chosen.name, chosen._other_name) == ("a-2", None)
 
 
 async def test_a_server_that_stops_by_itself_goes_on_with_that_when_a_signal_comes(

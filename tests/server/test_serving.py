@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,6 +13,8 @@ from conduit.server import serving
 from conduit.server.context import Context, Limits
 from conduit.server.front import make_front
 from conduit.server.serving import Server
+from conduit.server.workers.places import Place
+from conduit.server.workers.worker import Worker
 from tests.broker.kit import running_broker
 from tests.support.http import Api
 from tests.support.raw import RawHttp, RawSocket
@@ -221,3 +224,36 @@ def test_a_short_time_to_stop_is_kept_even_with_a_silent_client():
         code, _ = server.terminate()
         assert code in (0, 1)
         assert patient.alive
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with socket.socket() as channel:
+        yield Worker(1, Place("127.0.0.1", 9001, "127.0.0.1", None), channel, tells=False)
+
+
+@pytest.mark.parametrize("way", ["ordered, heard", "heard, ordered", "heard, heard"])
+async def test_of_a_worker_a_signal_that_came_to_all_processes_counts_once(
+    way, worker, monkeypatch, caplog
+):
+    monkeypatch.setattr(serving, "_end_within", lambda _: None)
+    async with running_broker() as bench:
+        server = Server(Context(bench.broker, Limits()), stop_within_s=10, worker=worker)
+        take = {"ordered": server.ordered, "heard": server._heard}
+        first, second = way.split(", ")
+        take[first](signal.SIGTERM)
+        assert server.should_exit
+        # Another one would end the process.
+        take[second](signal.SIGTERM)
+        assert "again" not in caplog.text
+
+
+async def test_of_a_worker_the_second_order_is_a_second_signal(worker, monkeypatch):
+    monkeypatch.setattr(serving, "_end_within", lambda _: None)
+    async with running_broker() as bench:
+        context = Context(bench.broker, Limits())
+        server = Server(context, stop_within_s=10, drain_delay_s=60, worker=worker)
+        server.ordered(signal.SIGTERM)
+        assert not server.should_exit
+        server.ordered(signal.SIGTERM)
+        assert server.should_exit

@@ -76,6 +76,8 @@ class BrokerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of tenants that have none of their own."""
     metrics_max_subscriptions: int = 100
     """Of how many subscriptions `standings` tells; 0: of none."""
+    workers: int = 1
+    """Nodes on this machine that are meant to share the log, with this one."""
 
 
 class Broker:
@@ -107,7 +109,7 @@ class Broker:
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
         self.ownership = self._owned.ownership
-        self._company = Company(store)
+        self._company = Company(store, options.workers)
         self.sequencer = Sequencer(self.router, store, self._engine)
         self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         self.news = News(store, self.topics, self._owned, self._company)

@@ -16,11 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 class Company:
-    """How many nodes use the log, and how many the log of this one was told of last."""
+    """How many nodes use the log, and how many the log of this one was told of last. Of those that are meant
+    to be there it is told nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, meant_count: int = 1) -> None:
         self._store = store
-        self._told_count = 1
+        self._meant_count = self._told_count = meant_count
         self._tell_at = float("-inf")
         self._seen_at = float("-inf")
         self._now = 0.0
@@ -43,17 +44,18 @@ class Company:
         server_count, self._now = self._store.server_count, now
         if server_count > 1:
             self._seen_at = now
+        server_count = max(server_count, self._meant_count)
         if server_count == self._told_count or now < self._tell_at:
             return
         self._told_count, self._tell_at = server_count, now + TELL_INTERVAL_S
-        if server_count > 1 and takes_over:
+        if server_count > self._meant_count and takes_over:
             logger.warning(
                 "%d servers use this log and have no links: what is published or changed at one is known at"
                 " the others within a second or two, and a durable subscription moves to the one at which"
                 " somebody attaches to it last; give all of them INTERNAL_SECRET (docs/cluster.md)",
                 server_count,
             )
-        elif server_count > 1:
+        elif server_count > self._meant_count:
             logger.info("%d servers use this log", server_count)
         else:
             logger.info("this server uses the log alone again")

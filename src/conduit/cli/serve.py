@@ -14,7 +14,15 @@ import click
     help="sqlite:///PATH or postgresql://… without a password; unset: in memory."
     "  [env: DATABASE_URL, or DATABASE_URL_FILE]",
 )
-def serve(host: str | None, port: str | None, database_url: str | None) -> None:
+@click.option(
+    "--workers",
+    metavar="N",
+    help="So many nodes on this machine, which share the port: for its cores. Needs PostgreSQL."
+    "  [env: CONDUIT_WORKERS]",
+)
+def serve(
+    host: str | None, port: str | None, database_url: str | None, workers: str | None
+) -> None:
     """Run the server until SIGTERM, Ctrl-C, or its terminal is closed.
 
     All settings are environment variables, and `conduit settings` lists them; an option wins over
@@ -22,7 +30,18 @@ def serve(host: str | None, port: str | None, database_url: str | None) -> None:
     """
     # Not on top: the server takes half a second to import, which other commands can do without.
     from conduit.environment import load_settings
+
+    settings = load_settings(host=host, port=port, database_url=database_url, workers=workers)
+    may_color = click.get_current_context().color is not False
+    worker = None
+    if settings.workers > 1:
+        from conduit.server.workers.supervisor import supervise
+
+        became = supervise(settings, may_color=may_color)
+        if isinstance(became, int):
+            raise click.exceptions.Exit(became)
+        settings, worker = became
+    # In each worker, which is a fork: whoever is forked has no threads.
     from conduit.server.app import run
 
-    settings = load_settings(host=host, port=port, database_url=database_url)
-    run(settings, may_color=click.get_current_context().color is not False)
+    run(settings, may_color=may_color, worker=worker)

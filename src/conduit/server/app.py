@@ -26,6 +26,8 @@ from conduit.server.joining import Cluster, make_node, serve_as
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.meeting import meet_others
 from conduit.server.serving import Server
+from conduit.server.workers.ports import bind
+from conduit.server.workers.worker import Worker
 from conduit.settings import Settings
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import DeadBounds
@@ -45,37 +47,42 @@ TICKETS_MAX_COUNT = 2
 SERVER = Principal(DEFAULT_TENANT, "server", ())
 
 
-def run(settings: Settings, *, may_color: bool = True) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. Raises ConduitError,
-    OSError if that cannot begin or go on."""
+def run(settings: Settings, *, may_color: bool = True, worker: Worker | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP; the log has colours if it `may_color`. `worker`: which of
+    several this is. Raises ConduitError, OSError if that cannot begin or go on."""
     redaction.know(*settings.secrets)
-    configure_logging(settings.log_level, settings.log_format, may_color=may_color)
+    number = None if worker is None else worker.number
+    configure_logging(settings.log_level, settings.log_format, may_color=may_color, worker=number)
     log_uncaught()
-    for warning in settings.warnings:
-        logger.warning(warning)
+    tells = worker is None or worker.tells
+    if worker is not None:
+        worker.quieten()
+        worker.begin()
+    if tells:
+        for warning in settings.warnings:
+            logger.warning(warning)
     if settings.database_url is None:
         logger.warning(
             "DATABASE_URL is not set: everything is in memory, and is gone when this process ends"
         )
-    files = allow_files(settings.max_connections, len(settings.postgres_urls))
+    files = allow_files(settings.max_connections, len(settings.postgres_urls), tells=tells)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, files))
+            runner.run(_serve(settings, files, worker))
     finally:
         # Before the command says with which error it ends.
         flush_logs()
 
 
-async def _serve(settings: Settings, files: Files) -> None:
+async def _serve(settings: Settings, files: Files, worker: Worker | None) -> None:
     broker = Broker(make_store(settings), SystemClock(), _options(settings))
     cleaner = Cleaner(broker.store, broker.clock, settings.audit_max_age_s)
+    tells = worker is None or worker.tells
     async with AsyncExitStack() as ends:
         # Before the store is opened: a second server must not touch the database of the first.
-        listener = ends.enter_context(_bind(settings.host, settings.port))
-        operators = None
-        if settings.admin_port is not None:
-            operators = ends.enter_context(_bind(settings.admin_host, settings.admin_port))
-        node = make_node(settings, listener.getsockname()[1], broker.clock.wall_ms())
+        listeners, operators = _listeners(settings, worker, ends)
+        port = listeners[0].getsockname()[1]
+        node = make_node(settings, port, broker.clock.wall_ms(), worker)
         context = _context(settings, broker, files, node)
         server = Server(
             context,
@@ -83,6 +90,7 @@ async def _serve(settings: Settings, files: Files) -> None:
             drain_delay_s=settings.drain_delay_s,
             database_place=settings.database_place,
             operators=operators,
+            worker=worker,
         )
         ends.push_async_callback(broker.stop)
         await broker.start()
@@ -104,17 +112,21 @@ async def _serve(settings: Settings, files: Files) -> None:
         ends.push_async_callback(cleaner.close)
         await cleaner.start()
         if settings.enable_auth:
-            tenancy = await _begin_auth(settings, broker, context.audit)
+            tenancy = await _begin_auth(settings, broker, context.audit, is_first=tells)
             ends.push_async_callback(tenancy.close)
             context.require(tenancy)
-        else:
+        elif tells:
             await warn_of_open_keys(broker.store)
-        await serve_as(node, server, listener)
-    logger.info("stopped")
+        await serve_as(node, server, listeners)
+    if worker is None:
+        logger.info("stopped")
 
 
-async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenancy:
-    """Who may come in, as the store has it. Raises ConduitError, OSError."""
+async def _begin_auth(
+    settings: Settings, broker: Broker, audit: Audit, *, is_first: bool
+) -> Tenancy:
+    """Who may come in, as the store has it. `is_first`: no other worker has seen to the first key. Raises
+    ConduitError, OSError."""
     options = AuthOptions(
         default_key=secret_of(settings.default_api_key),
         pepper=settings.pepper,
@@ -125,7 +137,7 @@ async def _begin_auth(settings: Settings, broker: Broker, audit: Audit) -> Tenan
         broker.store, broker.clock, options, Slots(TICKETS_MAX_COUNT), broker.allowances
     )
     try:
-        key = await offer_first_key(settings, tenancy)
+        key = await offer_first_key(settings, tenancy) if is_first else None
         if key is not None:
             await audit.done(SERVER, Origin(), "key.create", key.key_id, name=key.name)
     except BaseException:
@@ -181,6 +193,7 @@ def _options(settings: Settings) -> BrokerOptions:
         idempotency_max_count=settings.idempotency_max_count,
         tenant_limits=read_limits(settings.tenant_limits),
         metrics_max_subscriptions=settings.metrics_max_subscriptions,
+        workers=settings.workers,
     )
 
 
@@ -206,14 +219,18 @@ def _default_retention(settings: Settings) -> Retention:
     )
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound and does not listen yet. Raises OSError that says what was wanted."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, UnicodeError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(f"cannot listen on {host}:{port}: {reason}") from error
-    return listener
+def _listeners(
+    settings: Settings, worker: Worker | None, ends: AsyncExitStack
+) -> tuple[list[socket.socket], socket.socket | None]:
+    """Bound, and closed at the end: the port for everybody and, of a worker, its own; the operator's, or
+    None. Raises OSError."""
+
+    def bound(host: str, port: int) -> socket.socket:
+        return ends.enter_context(bind(host, port, is_shared=worker is not None))
+
+    found = [bound(settings.host, settings.port)]
+    admin_port = settings.admin_port
+    if worker is not None:
+        found.append(bound(worker.place.host, worker.place.port))
+        admin_port = worker.place.admin_port
+    return found, None if admin_port is None else bound(settings.admin_host, admin_port)

@@ -50,12 +50,13 @@ def divide(allowed_count: int, connection_count: int, database_count: int) -> Fi
     return Files(max(1, min(connection_count, left_count)), spare_count)
 
 
-def allow_files(connection_count: int, database_count: int) -> Files:
-    """Raise the process's limit as far as it is needed and goes; what is below is told in the log."""
+def allow_files(connection_count: int, database_count: int, *, tells: bool = True) -> Files:
+    """Raise the process's limit as far as it is needed and goes; what is below is told in the log, if it
+    `tells`."""
     wanted = needed(connection_count, database_count)
     allowed_count = _raise_limit(wanted)
     files = divide(allowed_count, connection_count, database_count)
-    if files.connection_count < connection_count:
+    if tells and files.connection_count < connection_count:
         logger.warning(
             "the system allows %d open files: the bound is %d connections, and not CONDUIT_MAX_CONNECTIONS"
             " (%d), which needs %d; raise the hard limit (ulimit -Hn, LimitNOFILE of systemd)",

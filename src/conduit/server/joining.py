@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from conduit import node_address
@@ -23,6 +24,7 @@ from conduit.core.members import Member
 from conduit.errors import ConduitError
 from conduit.server.context import Context
 from conduit.server.serving import Server
+from conduit.server.workers.worker import Worker
 from conduit.settings import Settings
 from conduit.storage.nodes import Node, NodeStore
 
@@ -32,8 +34,19 @@ CLUSTER_ID = "cluster"
 logger = logging.getLogger(__name__)
 
 
-def make_node(settings: Settings, port: int, wall_ms: int) -> ThisNode:
-    """The node as the settings have it, which listens on this port. It knows of no others yet."""
+def make_node(
+    settings: Settings, port: int, wall_ms: int, worker: Worker | None = None
+) -> ThisNode:
+    """The node as the settings have it, which listens on this port, or which this worker is. It knows of no
+    others yet."""
+    if worker is not None:
+        name, another = worker.names(settings.node_id, port)
+        return ThisNode(
+            name,
+            worker.place.address,
+            wall_ms,
+            other_name=None if settings.has_node_id else another,
+        )
     address = node_address.advertised(settings.node_addr, socket.gethostname(), port)
     # Two servers on one machine have to differ, and none of them can be asked which is which.
     other_name = None if settings.has_node_id else f"{settings.node_id}-{port}"
@@ -117,18 +130,18 @@ class Cluster:
         return registry
 
 
-async def serve_as(node: ThisNode, server: Server, listener: socket.socket) -> None:
+async def serve_as(node: ThisNode, server: Server, listeners: Sequence[socket.socket]) -> None:
     """Serve until a signal, and be that node meanwhile. Raises ConfigError, when all is answered, if somebody
     alive has its name; OSError."""
     if node.membership is None:
         logger.info("this node is %s", node.name)
-        await server.serve([listener])
+        await server.serve([*listeners])
         return
     loop = asyncio.get_running_loop()
     joined = loop.create_task(node.join(), name="node")
     joined.add_done_callback(lambda task: _ended(task, server))
     try:
-        await server.serve([listener])
+        await server.serve([*listeners])
     finally:
         joined.cancel()
         (error,) = await asyncio.gather(joined, return_exceptions=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -21,14 +22,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Of a line, which nothing that is logged can change.
-_OWN_FIELDS = frozenset({"level", "logger", "timestamp"})
+_OWN_FIELDS = frozenset({"level", "logger", "timestamp", "worker"})
 
 
 def configure_logging(
-    level: str, form: Literal["auto", "text", "json"], *, may_color: bool = True
+    level: str,
+    form: Literal["auto", "text", "json"],
+    *,
+    may_color: bool = True,
+    worker: int | None = None,
+    writer: Callable[[int], logging.Handler] = LogWriter,
 ) -> None:
     """Send every log line of the process to standard error, once, from `level` on; text is coloured on a
-    terminal only, and if it may be."""
+    terminal only, and if it may be. `worker`: which of several processes this is, for each line; `writer`
+    makes what writes to a descriptor."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -36,6 +43,8 @@ def configure_logging(
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.append(_of_worker(worker))
     render: Processor = structlog.processors.JSONRenderer()
     if not as_json:
         render = structlog.dev.ConsoleRenderer(
@@ -44,7 +53,7 @@ def configure_logging(
             exception_formatter=structlog.dev.plain_traceback,
         )
     # Python has none if the process was started with it closed; another file may have its number then.
-    handler = logging.NullHandler() if sys.stderr is None else LogWriter(sys.stderr.fileno())
+    handler = logging.NullHandler() if sys.stderr is None else writer(sys.stderr.fileno())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -63,6 +72,13 @@ def configure_logging(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # And httpx2 of every request that it makes.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _of_worker(number: int) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        return {**line, "worker": number}
+
+    return add
 
 
 def log_uncaught() -> None:

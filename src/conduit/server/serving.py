@@ -20,13 +20,14 @@ import uvicorn
 
 from conduit import __version__
 from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
-from conduit.server.exposure import is_loopback
+from conduit.server.exposure import Exposure, is_loopback
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
 from conduit.server.operators import OperatorsFront
 from conduit.server.rest.api import create_api
 from conduit.server.signals import seen_first
 from conduit.server.trimming import Trimming, malloc_trim
+from conduit.server.workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class Server(uvicorn.Server):
     The broker must have started, and is to be stopped after `serve`. After SIGTERM or SIGHUP it serves on for
     `drain_delay_s`, and says that it is not ready; `stop_within_s` after that the process ends, whatever
     still runs. `database_place` is for the log: where what is stored is kept, None for memory. `operators`:
-    the socket of the operator's port.
+    the socket of the operator's port. `worker`: which of several servers of one supervisor this is; then that
+    has the signals, and tells of the end.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Server(uvicorn.Server):
         drain_delay_s: float = 0.0,
         database_place: str | None = None,
         operators: socket.socket | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._context = context
         self._stop_within_s = stop_within_s
@@ -80,6 +83,9 @@ class Server(uvicorn.Server):
         self._database_place = database_place
         # What requests that have arrived get to be answered.
         self._requests_s = max(1, int(stop_within_s * REQUESTS_PART))
+        self._worker = worker
+        # Whether the supervisor has passed on a signal.
+        self._is_ordered = False
         # The last one that counted.
         self._signal: signal.Signals | None = None
         # Set while it serves on after SIGTERM.
@@ -120,13 +126,26 @@ class Server(uvicorn.Server):
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.add(signal.SIGHUP)
         for number in numbers:
-            loop.add_signal_handler(number, self._signalled, number)
-        with seen_first(frozenset(numbers), self._set_last_deadline):
+            loop.add_signal_handler(number, self._heard, number)
+        if self._worker is not None:
+            self._worker.obey(self)
+        with seen_first(frozenset(numbers), self.set_last_deadline):
             yield
 
-    def _set_last_deadline(self) -> None:
+    def set_last_deadline(self) -> None:
         """Also if the loop never comes to `stop`."""
         _end_within(self._drain_delay_s + self._stop_within_s)
+
+    def ordered(self, number: signal.Signals) -> None:
+        """See `Obeying`. The first one may have come to all processes, as systemd does it."""
+        is_first, self._is_ordered = not self._is_ordered, True
+        if not (is_first and self._signal is not None):
+            self._signalled(number)
+
+    def _heard(self, number: signal.Signals) -> None:
+        # Of a worker's own signals the first counts: how many there are is the supervisor's to know.
+        if self._worker is None or self._signal is None:
+            self._signalled(number)
 
     def _signalled(self, number: signal.Signals) -> None:
         before = self._signal
@@ -148,8 +167,8 @@ class Server(uvicorn.Server):
             # It stops by itself already.
             return
         if self._drain_delay_s and self._draining is None and number != signal.SIGINT:
-            logger.info(
-                "%s: not ready any more, stopping in %g s", number.name, self._drain_delay_s
+            self._tell_of_end(
+                f"{number.name}: not ready any more, stopping in {self._drain_delay_s:g} s"
             )
             loop = asyncio.get_running_loop()
             self._draining = loop.call_later(self._drain_delay_s, self.stop, "drained")
@@ -165,7 +184,12 @@ class Server(uvicorn.Server):
         self._context.ready, self._context.is_stopping = False, True
         self.should_exit = True
         _end_within(self._stop_within_s)
-        logger.info("%s: stopping", why)
+        self._tell_of_end(f"{why}: stopping")
+
+    def _tell_of_end(self, line: str) -> None:
+        """In the log, if the supervisor's does not have it already."""
+        if not self._is_ordered:
+            logger.info(line)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and begin to sweep."""
@@ -180,7 +204,16 @@ class Server(uvicorn.Server):
         self._context.ready = not self.should_exit and self._draining is None
         names = [each.getsockname()[:2] for each in sockets or ()]
         exposure = self._context.listens([host for host, _ in names])
-        for host, port in names:
+        if self._worker is None or self._worker.tells:
+            self._tell(names, exposure)
+        if self._operators is not None and not self.should_exit:
+            await self._open_to_operators(self._operators)
+        if self._worker is not None:
+            self._worker.serves()
+
+    def _tell(self, names: list[tuple[str, int]], exposure: Exposure) -> None:
+        # A worker's own address is for who knows it from the list of nodes.
+        for host, port in names if self._worker is None else names[:1]:
             logger.info(
                 "Conduit %s listens on %s; %s%s; %s",
                 __version__,
@@ -191,14 +224,14 @@ class Server(uvicorn.Server):
             )
         if exposure.warning is not None:
             logger.warning(exposure.warning)
-        if self._operators is not None and not self.should_exit:
-            await self._open_to_operators(self._operators)
 
     async def _open_to_operators(self, listener: socket.socket) -> None:
         new = partial(self._operators_front, self.config, self.server_state, self.lifespan.state)
         loop = asyncio.get_running_loop()
         self.servers.append(await loop.create_server(new, sock=listener))
         host, port = listener.getsockname()[:2]
+        if self._worker is not None and not self._worker.tells:
+            return
         url = _reached(host, port)
         logger.info("for operators, without a key: %s/metrics, %s/docs, %s/health", url, url, url)
         if not is_loopback(host):

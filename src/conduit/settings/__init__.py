@@ -17,6 +17,7 @@ from conduit.settings.process import Process
 from conduit.settings.publishing import Publishing
 from conduit.settings.tokens import Tokens
 from conduit.settings.types import may_be_none
+from conduit.settings.workers import Workers
 
 __all__ = ["Settings", "may_be_none"]
 
@@ -26,7 +27,7 @@ _PASSWORDS = {"database_url": store_url.passwords, "redis_url": redis_url.passwo
 
 
 # The last group is the first to be looked at.
-class Settings(Kept, Connections, Publishing, Process, Tokens, Access, Original):
+class Settings(Kept, Connections, Publishing, Workers, Process, Tokens, Access, Original):
     """Everything that can be set."""
 
     warnings: tuple[str, ...] = Field((), exclude=True)

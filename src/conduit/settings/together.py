@@ -45,6 +45,10 @@ _ON_LOOPBACK = (
     "reach this one only if something between passes it on. Set CONDUIT_HOST to 0.0.0.0, or NODE_ADDR to "
     "127.0.0.1 and the port if all nodes are on this machine."
 )
+_WORKERS_ARE_HIDDEN = (
+    "NODE_ADDR is not set: nodes on other machines do not reach these workers, which listen for them on "
+    "127.0.0.1."
+)
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
@@ -55,16 +59,21 @@ def refusals(values: Mapping[str, object]) -> list[str]:
     return [_SQLITE_IS_ALONE] if is_sqlite and values.get("redis_url") else []
 
 
-def warnings(settings: Original, host: str, *, has_provider: bool) -> list[str]:
+def warnings(settings: Original, host: str, *, workers: int, has_provider: bool) -> list[str]:
     """A sentence for each thing that is set and does nothing, or less than it seems to. `host` is where the
-    server listens, `has_provider` whether tokens of an identity provider count."""
-    has_secret, has_redis = settings.internal_secret is not None, settings.redis_url is not None
+    server listens, `workers` how many there are, `has_provider` whether tokens of an identity provider
+    count."""
+    has_workers, has_redis = workers > 1, settings.redis_url is not None
+    has_secret = settings.internal_secret is not None
     is_sqlite, is_shared = settings.database_path is not None, bool(settings.postgres_urls)
     found = []
     if has_secret and is_sqlite:
         found.append(_NO_NODES_ON_SQLITE)
     elif has_secret and not is_shared and not has_redis:
         found.append(_NOBODY_IS_FOUND)
+    if has_workers:
+        # They have a secret in any case, and addresses of their own.
+        return found + _of_workers(settings) + _of_keys(settings, has_provider=has_provider)
     if has_redis and not has_secret:
         found.append(_NO_LINKS)
     if settings.node_addr is not None and not has_secret:
@@ -72,6 +81,11 @@ def warnings(settings: Original, host: str, *, has_provider: bool) -> list[str]:
     if has_secret and (is_shared or has_redis) and is_unreachable(host, settings.node_addr):
         found.append(_ON_LOOPBACK)
     return found + _of_keys(settings, has_provider=has_provider)
+
+
+def _of_workers(settings: Original) -> list[str]:
+    is_meant = settings.internal_secret is not None and settings.node_addr is None
+    return [_WORKERS_ARE_HIDDEN] if is_meant else []
 
 
 def _of_keys(settings: Original, *, has_provider: bool) -> list[str]:
