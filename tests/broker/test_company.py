@@ -73,6 +73,12 @@ def test_for_a_moment_after_the_last_other_one_was_seen_the_log_counts_as_shared
     assert not company.is_shared
 
 
+@pytest.mark.parametrize(("live_count", "is_shared"), [(0, True), (1, False), (2, True)])
+def test_that_others_live_is_known_before_they_were_seen(company, live_count, is_shared):
+    company.live_count = live_count
+    assert company.is_shared is is_shared
+
+
 def test_servers_that_come_and_go_all_the_time_do_not_fill_the_log(company, caplog):
     for now in range(100):
         company.tick(1 + now % 2, now)

@@ -259,6 +259,10 @@ class Broker:
         """There are links to so many other nodes."""
         self._company.linked_count = count
 
+    def know_live(self, count: int) -> None:
+        """So many nodes have a lease, this one among them; 0: that is not known yet."""
+        self._company.live_count = count
+
     def run_elsewhere(self, elsewhere: Elsewhere | None) -> None:
         """Have the durable subscriptions of clients that come from now on run where it says; None: here."""
         self._room = self._room._replace(elsewhere=elsewhere)

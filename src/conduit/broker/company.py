@@ -27,6 +27,8 @@ class Company:
         self._now = 0.0
         self.linked_count = 0
         """Other nodes that there are links to."""
+        self.live_count = 1
+        """Nodes that have a lease, this one among them; 0: it is not known yet."""
 
     @property
     def may_be_shared(self) -> bool:
@@ -37,12 +39,12 @@ class Company:
     def is_shared(self) -> bool:
         """Whether others may change what is in the store."""
         is_seen = self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S
-        return is_seen or self.linked_count > 0
+        return is_seen or self.linked_count > 0 or self.live_count != 1
 
     def tick(self, now: float, *, takes_over: bool) -> None:
         """Look how many there are; `takes_over`: see `Title`. Call it every second."""
         server_count, self._now = self._store.server_count, now
-        if server_count > 1:
+        if server_count > 1 or self.live_count > 1:
             self._seen_at = now
         server_count = max(server_count, self._meant_count)
         if server_count == self._told_count or now < self._tell_at:

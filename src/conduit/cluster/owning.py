@@ -22,7 +22,9 @@ class Owning:
     """
 
     def __init__(self, broker: Broker, membership: Membership, *, takes_over: bool = True) -> None:
+        self._broker = broker
         self._ownership = broker.ownership
+        broker.know_live(len(membership.live))
         self._ownership.begin(membership.node.incarnation, membership.holds, takes_over=takes_over)
         membership.watch(self)
         if membership.holds():
@@ -37,4 +39,5 @@ class Owning:
         self._ownership.lease_lost()
 
     def nodes_changed(self, live: Sequence[NodeRecord]) -> None:
-        """Nothing: who has what is decided by the store when it is claimed."""
+        """Who has what is decided by the store when it is claimed; but others may change what is stored."""
+        self._broker.know_live(len(live))

@@ -210,8 +210,11 @@ class Ownership:
             try:
                 await self._round()
                 self._has_failed = False
-            except Exception as error:  # noqa: BLE001 - a task root: it is asked again
+            except ConduitError as error:
                 await self._fail(error)
+            except Exception:  # the root of a task
+                logger.exception("which durable subscriptions this node has is asked again")
+                await self._pause()
 
     async def _round(self) -> None:
         if self._is_unsure:
@@ -221,11 +224,15 @@ class Ownership:
         if self._leaving:
             self._leave_those_elsewhere(await self._give_up())
 
-    async def _fail(self, error: Exception) -> None:
+    async def _fail(self, error: ConduitError) -> None:
         if not self._has_failed:
             what = "the store could not say which durable subscriptions this node has; it is asked again"
             log_failure(logger, what, error)
         self._has_failed = True
+        await self._pause()
+
+    async def _pause(self) -> None:
+        """Before it is asked again; a lease that is held anew ends it."""
         try:
             async with asyncio.timeout(RETRY_S):
                 await self._held_anew.wait()
