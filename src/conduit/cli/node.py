@@ -14,7 +14,7 @@ from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
-    from conduit.client import Node, NodeLink
+    from conduit.client import Node, NodeDrain, NodeLink
 
 # Older than that nobody reads tenths of a second.
 EXACT_MAX_S = 60.0
@@ -50,6 +50,30 @@ def get(node_id: str, output: str | None, server: Server) -> None:
     if found.links and pick(output, piped="json") == "table":
         click.echo()
         show_all(found.links, _LINKS, "table")
+
+
+@node.command()
+@click.argument("node_id", metavar="ID", shell_complete=nodes)
+@with_output()
+@with_server
+def drain(node_id: str, output: str | None, server: Server) -> None:
+    """Have a node leave, before it is stopped or looked after: it is not ready any more, the others run its
+    durable subscriptions, and its clients are told to come back.
+
+    It ends when the others run them. Any server passes it on.
+    """
+    found = call(server, lambda client: client.nodes.drain(node_id))
+    show_one(found, _DRAIN, output)
+
+
+@node.command()
+@click.argument("node_id", metavar="ID", shell_complete=nodes)
+@with_output()
+@with_server
+def undrain(node_id: str, output: str | None, server: Server) -> None:
+    """Have a node that was drained serve again."""
+    found = call(server, lambda client: client.nodes.undrain(node_id))
+    show_one(found, _DRAIN, output)
 
 
 def _age(age_s: float | None) -> str | None:
@@ -88,6 +112,15 @@ _FIELDS: Columns[Node] = {
     "subscriptions": lambda node: node.owned_subscriptions,
     "messages/s": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "deliveries/s": lambda node: None if node.rates is None else node.rates.deliveries_per_sec,
+}
+
+_DRAIN: Columns[NodeDrain] = {
+    "id": lambda node: node.id,
+    "state": lambda node: node.state,
+    "phase": lambda node: node.phase,
+    "connections": lambda node: node.connections,
+    "subscriptions": lambda node: node.owned_subscriptions,
+    "problem": lambda node: node.problem,
 }
 
 _LINKS: Columns[NodeLink] = {

@@ -20,6 +20,7 @@ from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.neighbours import Neighbours
 from conduit.cluster.obliging import Obliging
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.subscribing import KIND
@@ -51,7 +52,8 @@ class Exchange:
         self.links = Links(own, secrets, self, self, broker.turn)
         self.elsewhere = elsewhere
         self.guests = Guests(broker, own, elsewhere.is_owner)
-        self.handing_over = HandingOver(broker, elsewhere.is_owner)
+        self.neighbours = Neighbours(own, self.links)
+        self.handing_over = HandingOver(broker, elsewhere.is_owner, self.neighbours.have_all_look)
         self.obliging = Obliging(broker, own, elsewhere.is_owner)
         interest = everybody(self._everybody) if registry is None else registry.by_name
         self.telling = Telling(broker.turn, interest, self.links)
@@ -69,6 +71,7 @@ class Exchange:
         """Serve other nodes no more: what their subscribers have out is given back. Before the progress is
         stored for the last time."""
         await self.handing_over.close()
+        await self.neighbours.close()
         await self.obliging.close()
         await self.guests.close()
 
@@ -117,7 +120,10 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        self.obliging.serve(asked)
+        if self.neighbours.knows(asked):
+            self.neighbours.serve(asked)
+        else:
+            self.obliging.serve(asked)
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""

@@ -15,6 +15,7 @@ from conduit.broker.standstill import Standstill
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
+from conduit.cluster.leaving import Leaving
 from conduit.cluster.links.links import Links
 from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
@@ -139,6 +140,8 @@ class Context:
     """What links this node with others, if the cluster has a secret."""
     hearing: Hearing | None = None
     """What hears of messages that other nodes have stored, if any may."""
+    leaving: Leaving | None = None
+    """How this node leaves others that share its log, and comes back; None if there can be none."""
     subscriptions: Subscriptions | AtOwner
     """Durable ones, where they run: here, or on other nodes too."""
 
@@ -237,6 +240,9 @@ class Context:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
+        if self.leaving is not None and not self.leaving.is_serving:
+            detail = f"the node was drained ({self.leaving.phase}): other nodes serve"
+            return Unavailable(detail, code="draining")
         if not self.node.is_settled:
             return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:

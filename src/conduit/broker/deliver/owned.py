@@ -340,7 +340,9 @@ class Owned(Durable):
         if not running.is_over and running.group.name is not None:
             self.move_away(self._records[running.tenant, running.group.name], why)
 
-    def move_away(self, record: SubscriptionRecord, why: str) -> None:
+    def move_away(
+        self, record: SubscriptionRecord, why: str, *, level: int = logging.WARNING
+    ) -> None:
         """It does not run here any more; the log is told why, and its subscribers to come again. What is not
         stored of it is lost, and comes again where it is loaded next. Nothing happens if it is not known any
         more."""
@@ -350,7 +352,8 @@ class Owned(Durable):
         self._engine.lags.by_id[record.subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
-            logger.warning(
+            logger.log(
+                level,
                 "subscription %s has moved: %s; subscribers that are told to come again: %d",
                 named(record.name, record.tenant),
                 why,
