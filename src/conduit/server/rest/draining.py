@@ -9,7 +9,7 @@ from conduit.cluster.leaving import Leaving
 from conduit.errors import Conflict, NotFound, Unavailable
 from conduit.protocol.records import NodeDrain
 from conduit.server.context import Context
-from conduit.server.rest.access import From, Operating
+from conduit.server.rest.access import From, Watching
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.nodes import NodeName
 from conduit.server.rest.replies import answers, reply
@@ -22,14 +22,14 @@ _ANSWERS = answers(NodeDrain, "node_not_found", "conflict", "node_unreachable", 
 
 
 @router.post("/{id}/drain", dependencies=[NO_QUERY], responses=_ANSWERS)
-async def drain_node(shared: Shared, caller: Operating, origin: From, name: NodeName) -> Response:
+async def drain_node(shared: Shared, caller: Watching, origin: From, name: NodeName) -> Response:
     """Have a node leave: its durable subscriptions go to the others, then its WebSockets are told to come
     back. It is answered when the others run what they can."""
     return await _order(shared, caller, origin, name, is_draining=True)
 
 
 @router.delete("/{id}/drain", dependencies=[NO_QUERY], responses=_ANSWERS)
-async def undrain_node(shared: Shared, caller: Operating, origin: From, name: NodeName) -> Response:
+async def undrain_node(shared: Shared, caller: Watching, origin: From, name: NodeName) -> Response:
     """Have a node serve again. It is answered when the others know."""
     return await _order(shared, caller, origin, name, is_draining=False)
 
