@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.client import ApiError, NodeRates
+from conduit.client import ApiError, NodeDrain, NodeRates
 from tests.client.peer import Frame, answer, problem
 from tests.client.test_access import said
 
@@ -57,3 +57,23 @@ async def test_one_is_asked_for_by_its_name() -> None:
     with pytest.raises(ApiError) as raised:
         await said(lambda client: client.nodes.get("x"), problem(404, "node_not_found"))
     assert raised.value.code == "node_not_found"
+
+
+async def test_a_node_is_drained_and_serves_again() -> None:
+    drained = {
+        "id": "a/b",
+        "state": "draining",
+        "phase": "alone",
+        "connections": 1,
+        "owned_subscriptions": 2,
+        "problem": "no other node is up",
+    }
+    found, lines, _ = await said(lambda client: client.nodes.drain("a/b"), answer(200, drained))
+    assert found == NodeDrain(**drained)
+    assert lines == ["POST /api/nodes/a%2Fb/drain"]
+    drained |= {"state": "up", "phase": "serving", "problem": None}
+    found, lines, _ = await said(lambda client: client.nodes.undrain("a/b"), answer(200, drained))
+    assert (found.phase, lines) == ("serving", ["DELETE /api/nodes/a%2Fb/drain"])
+    with pytest.raises(ApiError) as raised:
+        await said(lambda client: client.nodes.drain("x"), problem(503, "node_unreachable"))
+    assert raised.value.code == "node_unreachable"

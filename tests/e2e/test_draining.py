@@ -176,6 +176,25 @@ def test_after_a_signal_all_runs_elsewhere_while_load_balancers_have_not_noticed
         assert "Traceback" not in linked.servers[0].log_text()
 
 
+def test_when_all_nodes_are_stopped_at_once_all_end_in_time(linked):
+    linked.apis[0].create_topic("t")
+    names = [owned_by(owner) for owner in NAMES]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(WsClient(server.ws_url)) for server in linked.servers]
+        for client in clients:
+            for name in names:
+                client.subscribe("t", subscription=name)
+        linked.apis[0].publish_many("t", [*range(100)])
+        for server in linked.servers:
+            server.send_signal(signal.SIGTERM)
+        for client in clients:
+            assert client.closed()[0] == 1012
+    for server in linked.servers:
+        code, took_s = server.wait()
+        assert (code, took_s < 10) == (0, True)
+        assert "Traceback" not in server.log_text()
+
+
 def test_with_a_drain_delay_sockets_are_closed_when_it_is_over_and_not_if_it_is_undone(cluster_url):
     with linked_servers(cluster_url, *NAMES[:2], CONDUIT_DRAIN_DELAY_S="2") as linked:
         leaving, asked = linked.apis

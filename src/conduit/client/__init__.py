@@ -36,12 +36,12 @@ from conduit.client.models import (
 )
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
+from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import StartAt, StartPosition
 from conduit.protocol.records import (
     GapAnswer,
     KeyCreated,
     Moved,
-    NodeDrain,
     NodeLink,
     NodeRates,
     Receipt,

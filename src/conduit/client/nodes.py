@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from conduit.client.models import Node
 from conduit.client.pages import pages
 from conduit.client.rest import Rest, address, decode
-from conduit.protocol.records import NodeDrain, NodeList
+from conduit.protocol.draining import NodeDrain
+from conduit.protocol.records import NodeList
 
 PAGE_COUNT = 100
 

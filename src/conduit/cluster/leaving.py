@@ -22,7 +22,7 @@ from conduit.cluster.exchange import Exchange
 from conduit.cluster.membership import Membership
 from conduit.core.leaving import Departure, Event, State
 from conduit.errors import Conflict, StoreUnavailable, Unavailable
-from conduit.protocol.records import NodeDrain
+from conduit.protocol.draining import NodeDrain
 from conduit.storage.nodes import NodeRecord
 
 # How long an operator waits: telling and handing over take less, if the store answers.

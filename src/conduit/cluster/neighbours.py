@@ -19,7 +19,7 @@ from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
 from conduit.errors import ConduitError, Conflict, InvalidRequest, OutcomeUnknown, Unavailable
-from conduit.protocol.records import NodeDrain
+from conduit.protocol.draining import NodeDrain
 
 # For all others together: who takes longer learns it with its next renewal.
 LOOK_TIMEOUT_S = 1.0

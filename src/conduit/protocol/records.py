@@ -379,25 +379,6 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     """To the other live nodes, by their ids; none where the cluster has no INTERNAL_SECRET."""
 
 
-class NodeDrain(msgspec.Struct, frozen=True):
-    """How far a node is that was told to leave, or to stay.
-
-    `phase`: `serving`; `telling`, the others are told; `handing_over`, its subscriptions go to them; `alone`,
-    no other node is up, and it goes on; `lingering`, for load balancers to notice; `closing`, its sockets are
-    closed; `drained`; `returning`; `ending`.
-    """
-
-    id: str
-    state: str
-    """`up` or `draining`, as the others see it."""
-    phase: str
-    connections: int
-    owned_subscriptions: int
-    """Durable subscriptions that run there still."""
-    problem: str | None
-    """Why it is not further, if that is not a matter of time."""
-
-
 class NodeList(msgspec.Struct, frozen=True):
     """A page of nodes, by id. Those that are down are listed for an hour."""
 

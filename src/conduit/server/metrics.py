@@ -124,12 +124,6 @@ class _Collector(Collector):
         )
         yield from node_metrics.families(self._context.node)
         yield from cluster_metrics.families(self._context)
-        if self._context.leaving is not None:
-            yield _gauge(
-                "node_draining",
-                "1 from when this node was told to leave the others until it serves again, else 0.",
-                int(not self._context.leaving.is_serving),
-            )
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants

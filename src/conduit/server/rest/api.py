@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from conduit import __version__
+from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
 from conduit.protocol.records import (
     AuditAnswer,
@@ -22,7 +23,6 @@ from conduit.protocol.records import (
     KeyList,
     Moved,
     NodeAnswer,
-    NodeDrain,
     NodeList,
     Receipt,
     SubscriptionAnswer,

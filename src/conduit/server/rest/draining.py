@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from conduit.cluster.leaving import Leaving
 from conduit.errors import Conflict, NotFound, Unavailable
-from conduit.protocol.records import NodeDrain
+from conduit.protocol.draining import NodeDrain
 from conduit.server.context import Context
 from conduit.server.rest.access import From, Watching
 from conduit.server.rest.inputs import NO_QUERY, Shared
