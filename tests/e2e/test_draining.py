@@ -11,6 +11,7 @@ from http.client import HTTPException
 from itertools import count
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.http import Api, accepted
 from tests.support.nodes import NAMES, Cluster, linked_servers, owned_by, taken, taken_by_any
@@ -340,7 +341,7 @@ class Consuming:
                 with WsClient(self._urls[self._at % len(self._urls)]) as client:
                     client.subscribe("t", subscription=self._name)
                     self._take(client)
-            except (AssertionError, OSError, EOFError):
+            except (AssertionError, OSError, EOFError, ConnectionClosed):
                 # Closed, or nobody is there now.
                 self._at += 1
                 self._is_over.wait(0.1)
