@@ -312,7 +312,7 @@ class Broker:
         self._keys.tick(now)
         self._publisher.tick(now)
         self._committers.tick()
-        self._company.tick(now)
+        self._company.tick(now, takes_over=self.ownership.title.takes_over)
         self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()

@@ -10,6 +10,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from conduit.broker.broker import Broker
 from conduit.cluster.exchange import Exchange
 from conduit.server import histograms
 from conduit.server.context import Context
@@ -55,8 +56,36 @@ def families(context: Context) -> Iterator[Metric]:
         ),
     ):
         yield CounterMetricFamily(f"conduit_{name}", about, count)
+    yield from _of_owners(context.broker)
     if context.exchange is not None:
         yield from _of_links(context.exchange)
+        yield GaugeMetricFamily(
+            "conduit_owner_guests",
+            "Subscribers at other nodes of durable subscriptions that run here.",
+            len(context.exchange.guests),
+        )
+
+
+def _of_owners(broker: Broker) -> Iterator[Metric]:
+    ownership = broker.ownership
+    yield GaugeMetricFamily(
+        "conduit_owner_subscriptions",
+        "Durable subscriptions that run here.",
+        broker.running_count,
+    )
+    for name, about, count in (
+        (
+            "owner_begun",
+            "Durable subscriptions that have begun to run here.",
+            ownership.begun_count,
+        ),
+        (
+            "owner_moved",
+            "Durable subscriptions that ran here and went to other nodes.",
+            ownership.moved_count,
+        ),
+    ):
+        yield CounterMetricFamily(f"conduit_{name}", about, count)
 
 
 def _of_links(exchange: Exchange) -> Iterator[Metric]:

@@ -7,7 +7,6 @@ to the next, who is about to be sent on as well. What they settle meanwhile stil
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 
 from conduit.broker.deliver.owned import Owned
@@ -61,8 +60,7 @@ class GivingAway:
                 continue
             if only_stored and not self._progress.is_stored(running.group):
                 continue
-            why = "it is to run on another node"
-            self._owned.move_away(record, why, level=logging.DEBUG)
+            self._owned.move_away(record, "it is to run on another node", is_meant=True)
             count += 1
             if count % STEP_COUNT == 0:
                 await asyncio.sleep(0)
