@@ -185,7 +185,7 @@ async def test_every_metric_is_in_the_docs(api: Api):
     absent |= {f"conduit_node_lease_{name}" for name in ("held", "age_seconds", "lost_total")}
     absent.add("conduit_node_draining")
     # Of a cluster only: tests/e2e/test_linked_servers.py.
-    absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link)", name)}
+    absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link|owner)", name)}
     assert written - names == absent
 
 
