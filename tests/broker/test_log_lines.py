@@ -93,8 +93,8 @@ async def test_a_subscription_that_is_moved_away_is_told_with_the_reason(bench, 
     record = bench.broker._owned.get(T, "s")
     bench.broker._owned.move_away(record, "it runs on another node now")
     assert lines() == [
-        "subscription 's' has moved: it runs on another node now; "
-        "subscribers that are told to come again: 1"
+        "subscription 's' does not run here any more: it runs on another node now; "
+        "its subscribers here: 1"
     ]
 
 

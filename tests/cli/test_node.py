@@ -82,6 +82,34 @@ def test_the_links_of_a_node_are_a_table_below_it() -> None:
     assert json.loads(result.stdout) == node
 
 
+def test_a_node_is_drained_and_serves_again() -> None:
+    drained = {
+        "id": "east-1",
+        "state": "draining",
+        "phase": "alone",
+        "connections": 14,
+        "owned_subscriptions": 3,
+        "problem": "no other node is up",
+    }
+    path = "/api/nodes/east-1/drain"
+    result, server = ok({f"POST {path}": drained}, "node", "drain", "east-1", "-o", "table")
+    assert server.lines == [f"POST {path}"]
+    assert result.stdout.splitlines() == [
+        "id             east-1",
+        "state          draining",
+        "phase          alone",
+        "connections    14",
+        "subscriptions  3",
+        "problem        no other node is up",
+    ]
+    result, server = ok({f"DELETE {path}": drained}, "node", "undrain", "east-1")
+    assert (server.lines, json.loads(result.stdout)) == ([f"DELETE {path}"], drained)
+    refusal = (409, {"code": "conflict", "detail": "this server has its log for itself"})
+    result, _ = run({f"POST {path}": refusal}, "node", "drain", "east-1")
+    assert result.exit_code != Exit.OK
+    assert "has its log for itself" in result.stderr
+
+
 def test_a_node_that_is_not_known_has_an_exit_code_and_a_hint() -> None:
     refusal = (404, {"code": "node_not_found", "detail": "no"})
     result, _ = run({"GET /api/nodes/x": refusal}, "node", "get", "x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.client import ApiError, NodeRates, SubscriptionRoute, TopicNode
+from conduit.client import ApiError, NodeDrain, NodeRates, SubscriptionRoute, TopicNode
 from tests.client.peer import Frame, answer, problem
 from tests.client.test_access import said
 
@@ -93,5 +93,25 @@ async def test_figures_are_of_all_nodes_or_of_the_one_that_is_named() -> None:
     _, lines, _ = await said(lambda client: client.stats(node="a b"), answer(200, figures))
     assert lines == ["GET /api/stats?node=a+b"]
     with pytest.raises(ApiError) as raised:
-        await said(lambda client: client.stats(node="c"), problem(503, "node_unavailable"))
+        await said(lambda client: client.stats(node="c"), problem(503, "node_unreachable"))
     assert raised.value.retryable
+
+
+async def test_a_node_is_drained_and_serves_again() -> None:
+    drained = {
+        "id": "a/b",
+        "state": "draining",
+        "phase": "alone",
+        "connections": 1,
+        "owned_subscriptions": 2,
+        "problem": "no other node is up",
+    }
+    found, lines, _ = await said(lambda client: client.nodes.drain("a/b"), answer(200, drained))
+    assert found == NodeDrain(**drained)
+    assert lines == ["POST /api/nodes/a%2Fb/drain"]
+    drained |= {"state": "up", "phase": "serving", "problem": None}
+    found, lines, _ = await said(lambda client: client.nodes.undrain("a/b"), answer(200, drained))
+    assert (found.phase, lines) == ("serving", ["DELETE /api/nodes/a%2Fb/drain"])
+    with pytest.raises(ApiError) as raised:
+        await said(lambda client: client.nodes.drain("x"), problem(503, "node_unreachable"))
+    assert raised.value.code == "node_unreachable"

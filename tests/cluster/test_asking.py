@@ -230,4 +230,4 @@ async def test_of_one_that_is_asked_a_conflict_is_told_and_any_other_error_is_si
     pair.recorder.answer = lambda _: InvalidRequest("what?")
     with pytest.raises(Unavailable, match="node theirs does not answer: what") as raised:
         await asking.one("theirs", CANCEL, Question())
-    assert raised.value.code == "node_unavailable"
+    assert raised.value.code == "node_unreachable"

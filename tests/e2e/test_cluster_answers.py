@@ -147,12 +147,12 @@ def test_a_node_that_does_not_answer_or_is_down_has_no_figures(pair):
     here = pair.apis[0]
     pair.servers[1].send_signal(signal.SIGSTOP)
     silent = here.get("/api/stats", node="b")
-    assert (silent.status, silent.code) == (503, "node_unavailable")
+    assert (silent.status, silent.code) == (503, "node_unreachable")
     pair.servers[1].send_signal(signal.SIGCONT)
     pair.servers[1].terminate()
     until(lambda: stats(pair)["nodes"] == ["a"] and not stats(pair)["unanswered"])
     down = here.get("/api/stats/history", node="b")
-    assert (down.status, down.code) == (503, "node_unavailable")
+    assert (down.status, down.code) == (503, "node_unreachable")
     assert "it is down" in down.json["detail"]
 
 

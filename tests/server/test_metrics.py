@@ -186,6 +186,7 @@ async def test_every_metric_is_in_the_docs(api: Api):
     absent = {f"conduit_store_{name}_bytes" for name in ("free", "wal", "disk_free")}
     # Of PostgreSQL only.
     absent |= {f"conduit_node_lease_{name}" for name in ("held", "age_seconds", "lost_total")}
+    absent.add("conduit_node_draining")
     # Of a cluster only: tests/e2e/test_linked_servers.py.
     absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link|owner)", name)}
     assert {each for each in written - names if not WITH_REDIS.match(each)} == absent

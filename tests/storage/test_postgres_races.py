@@ -108,8 +108,8 @@ class Scene:
         return await self._claim(side, side.node)
 
     async def _claim(self, side: Side, owner: str | None):
-        fence = await owners.claim(
-            side.connection, self.subscription_id, owner, by_force=owner is None
+        (fence,) = await owners.claim(
+            side.connection, [self.subscription_id], owner, by_force=owner is None
         )
 
         def claimed() -> None:

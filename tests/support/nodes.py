@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
+from conduit.core.ring import Ring
 from tests.support.http import Api
-from tests.support.server import RunningServer, free_port
+from tests.support.server import RunningServer, free_port, running_server
+from tests.support.wait import DEADLINE_S, until
+from tests.support.ws import NoFrame, WsClient
 
 SECRET = "of-the-nodes-0123456789"
+NAMES = ["node-0", "node-1", "node-2"]
 
 
 class Cluster:
@@ -18,12 +25,12 @@ class Cluster:
         self.apis = [Api(server.url) for server in servers]
 
     def links_up(self) -> int:
+        return sum(self.links_up_of(at) for at in range(len(self.apis)))
+
+    def links_up_of(self, at: int) -> int:
+        nodes = self.apis[at].get("/api/nodes").json["nodes"]
         return sum(
-            link["state"] == "up"
-            for api in self.apis
-            for node in api.get("/api/nodes").json["nodes"]
-            if node["is_this"]
-            for link in node["links"]
+            link["state"] == "up" for node in nodes if node["is_this"] for link in node["links"]
         )
 
     def metric(self, at: int, name: str) -> float:
@@ -48,3 +55,42 @@ def has_link(api: Api) -> bool:
     """Whether any link of that server is up."""
     nodes = api.get("/api/nodes").json["nodes"]
     return any(link["state"] == "up" for each in nodes for link in each["links"] or ())
+
+
+@contextmanager
+def linked_servers(url: str, *names: str, **more: str) -> Iterator[Cluster]:
+    """Nodes of these names, when all are linked with each other."""
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(running_server(**node(url, name, SECRET), **more)) for name in names
+        ]
+        found = Cluster(made)
+        until(lambda: found.links_up() == len(names) * (len(names) - 1))
+        yield found
+
+
+def owned_by(owner: str, *, of: list[str] = NAMES, prefix: str = "s") -> str:
+    """The name of a subscription that this node owns, of these."""
+    ring = Ring(of)
+    return next(f"{prefix}{n}" for n in range(1_000) if ring.owner(f"default/{prefix}{n}") == owner)
+
+
+def taken(client: WsClient, count: int, timeout: float = 10.0) -> list[int]:
+    """So many messages come, are acked, and that is confirmed."""
+    found = []
+    for _ in range(count):
+        message = client.receive("message", timeout)
+        client.ack(message)
+        found.append(message["payload"])
+    return found
+
+
+def taken_by_any(clients: list[WsClient], count: int) -> list[int]:
+    """The same, by whichever of these gets them."""
+    found: list[int] = []
+    until_s = time.monotonic() + DEADLINE_S
+    while len(found) < count and time.monotonic() < until_s:
+        for client in clients:
+            with suppress(NoFrame):
+                found += taken(client, 1, 0.1)
+    return found

@@ -32,7 +32,7 @@ class Operation:
 
     `narrow`: what it answers to a key that has the right for other topics only. `missing`: the code for what
     does not exist; None if nothing needs to. `good`: the answer if all is well; then it is done in the order
-    of the table.
+    of the table. `or_else`: another one that is as well, on some stores.
     """
 
     method: str
@@ -41,6 +41,7 @@ class Operation:
     narrow: int | None = None
     missing: str | None = None
     good: int = 200
+    or_else: int | None = None
     body: Any = None
     query: dict[str, str] = field(default_factory=dict)
 
@@ -100,7 +101,7 @@ def _without_made(value: Any) -> Any:
 
 def _of_subscription(method: str, more: str, body: Any = None, good: int = 200) -> Operation:
     path = "/api/subscriptions/{name}" + more
-    return Operation(method, path, MANAGE, 403, "subscription_not_found", good, body)
+    return Operation(method, path, MANAGE, 403, "subscription_not_found", good, body=body)
 
 
 OPERATIONS = (
@@ -188,13 +189,18 @@ OPERATIONS = (
     Operation("GET", "/api/nodes", ADMIN),
     Operation("GET", "/api/nodes/{id}", ADMIN, missing="node_not_found"),
     Operation("GET", "/api/route", ADMIN, query={"topic": "{topic}"}),
+    # A server that has its log for itself has nobody to leave it to.
+    Operation("POST", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),
+    Operation("DELETE", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),
     Operation("GET", "/api/tenants", ADMIN),
     Operation("POST", "/api/tenants", ADMIN, good=201, body={"name": "new-{tenant}"}),
     Operation("GET", "/api/tenants/{name}", ADMIN, missing="tenant_not_found"),
     Operation(
         "PATCH", "/api/tenants/{name}", ADMIN, missing="tenant_not_found", body={"limits": {}}
     ),
-    Operation("DELETE", "/api/tenants/{name}", ADMIN, missing="tenant_not_found", good=409),
+    Operation(
+        "DELETE", "/api/tenants/{name}", ADMIN, missing="tenant_not_found", good=409, or_else=204
+    ),
 )
 
 

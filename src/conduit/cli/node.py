@@ -14,7 +14,7 @@ from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
-    from conduit.client import Node, NodeLink, Route, TopicNode
+    from conduit.client import Node, NodeDrain, NodeLink, Route, TopicNode
 
 # Older than that nobody reads tenths of a second.
 EXACT_MAX_S = 60.0
@@ -75,6 +75,30 @@ def route(subscription: str | None, topic: str | None, output: str | None, serve
         show_all(found.topic.nodes, _TOLD, "table")
 
 
+@node.command()
+@click.argument("node_id", metavar="ID", shell_complete=nodes)
+@with_output()
+@with_server
+def drain(node_id: str, output: str | None, server: Server) -> None:
+    """Have a node leave, before it is stopped or looked after: it is not ready any more, the others run its
+    durable subscriptions, and its clients are told to come back.
+
+    It ends when the others run them. Any server passes it on.
+    """
+    found = call(server, lambda client: client.nodes.drain(node_id))
+    show_one(found, _DRAIN, output)
+
+
+@node.command()
+@click.argument("node_id", metavar="ID", shell_complete=nodes)
+@with_output()
+@with_server
+def undrain(node_id: str, output: str | None, server: Server) -> None:
+    """Have a node that was drained serve again."""
+    found = call(server, lambda client: client.nodes.undrain(node_id))
+    show_one(found, _DRAIN, output)
+
+
 def _age(age_s: float | None) -> str | None:
     if age_s is None:
         return None
@@ -133,6 +157,15 @@ _TOPIC: Columns[Route] = {
 _TOLD: Columns[TopicNode] = {
     "NODE": lambda node: node.id,
     "SUBSCRIBERS": lambda node: node.subscribers,
+}
+
+_DRAIN: Columns[NodeDrain] = {
+    "id": lambda node: node.id,
+    "state": lambda node: node.state,
+    "phase": lambda node: node.phase,
+    "connections": lambda node: node.connections,
+    "subscriptions": lambda node: node.owned_subscriptions,
+    "problem": lambda node: node.problem,
 }
 
 _LINKS: Columns[NodeLink] = {

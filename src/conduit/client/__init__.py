@@ -37,6 +37,7 @@ from conduit.client.models import (
 )
 from conduit.grants import Grant
 from conduit.limits import TenantLimits
+from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import StartAt, StartPosition
 from conduit.protocol.node_records import (
     NodeLink,
@@ -81,6 +82,7 @@ __all__ = [
     "Moved",
     "NoToken",
     "Node",
+    "NodeDrain",
     "NodeLink",
     "NodeRates",
     "Receipt",

@@ -200,7 +200,7 @@ class AsyncConduit:
 
     async def stats(self, *, node: str | None = None) -> dict[str, Any]:
         """The figures of `GET /api/stats`: of all nodes, or of the one of this name. Raises ApiError
-        `node_not_found`, `node_unavailable`."""
+        `node_not_found`, `node_unreachable`."""
         return await self._rest.get(address("stats"), dict[str, Any], {"node": node})
 
     async def health(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 from conduit.client.models import Node, Route
 from conduit.client.pages import pages
-from conduit.client.rest import Rest, address
+from conduit.client.rest import Rest, address, decode
+from conduit.protocol.draining import NodeDrain
 from conduit.protocol.node_records import NodeList
 
 PAGE_COUNT = 100
@@ -34,3 +35,16 @@ class Nodes:
         Raises ApiError `invalid_request` if neither is named."""
         query = {"subscription": subscription, "topic": topic}
         return await self._rest.get(address("route"), Route, query)
+
+    async def drain(self, node_id: str) -> NodeDrain:
+        """Have a node leave: it is not ready any more, what it runs goes to the others, and its WebSockets
+        are told to come back. Returns when the others run what they can. Raises ApiError `node_not_found`;
+        `node_unreachable` if the node that was asked has no link to it; `conflict` if it has its log for
+        itself, or somebody has undone it meanwhile."""
+        return await self._rest.post(address("nodes", node_id, "drain"), NodeDrain)
+
+    async def undrain(self, node_id: str) -> NodeDrain:
+        """Have it serve again. Raises as `drain`, and `shutting_down` if it stops."""
+        return decode(
+            await self._rest.send("DELETE", address("nodes", node_id, "drain")), NodeDrain
+        )

@@ -61,7 +61,7 @@ class Asking:
 
     async def one(self, name: str, inquiry: Inquiry[T], question: Question) -> T:
         """Ask one of the others. Raises NotFound `node_not_found` for one that is not known, Unavailable
-        `node_unavailable` if it does not answer, and Conflict if it says so."""
+        `node_unreachable` if it does not answer, and Conflict if it says so."""
         view = next((each for each in self._node().views() if each.id == name), None)
         if view is None:
             raise no_node(name)
@@ -124,7 +124,7 @@ def no_node(name: str) -> NotFound:
 
 
 def _silent(name: str, why: str) -> Unavailable:
-    return Unavailable(f"node {name} does not answer: {why}", code="node_unavailable")
+    return Unavailable(f"node {name} does not answer: {why}", code="node_unreachable")
 
 
 def _read(outcomes: Outcomes, inquiry: Inquiry[T]) -> Answers[T]:

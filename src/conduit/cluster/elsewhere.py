@@ -1,8 +1,9 @@
 """Where durable subscriptions run: on the node to which the ring gives them; and how the others get there.
 
-The ring is of the nodes that live and are not draining, as the leases say (membership.py). Nodes may know of
-that at different times. Who is asked and is not the owner says so, and is asked again: within a second all
-know the same. Until there is a ring, everything runs here.
+The ring is of the nodes that live and are not draining, as the leases say (membership.py); if all that live
+are draining, it is of all of them, for then nobody can take what they have. Nodes may know of that at
+different times. Who is asked and is not the owner says so, and is asked again: within a second all know the
+same. Until there is a ring, everything runs here.
 """
 
 from __future__ import annotations

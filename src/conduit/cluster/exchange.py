@@ -21,6 +21,7 @@ from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.neighbours import Neighbours
 from conduit.cluster.obliging import Obliging
 from conduit.cluster.placement import Placement
 from conduit.cluster.registry.registry import Registry
@@ -55,7 +56,8 @@ class Exchange:
         """What tells others what this node does."""
         self.elsewhere = elsewhere
         self.guests = Guests(broker, own, elsewhere.is_owner)
-        self.handing_over = HandingOver(broker, elsewhere.is_owner)
+        self.neighbours = Neighbours(own, self.links)
+        self.handing_over = HandingOver(broker, elsewhere.is_owner, self.neighbours.have_all_look)
         self.obliging = Obliging(broker, own, elsewhere.is_owner)
         interest = everybody(self._everybody) if registry is None else registry.by_name
         self.interest = interest
@@ -74,6 +76,7 @@ class Exchange:
         """Serve other nodes no more: what their subscribers have out is given back. Before the progress is
         stored for the last time."""
         await self.handing_over.close()
+        await self.neighbours.close()
         await self.obliging.close()
         await self.guests.close()
 
@@ -128,7 +131,9 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        if self.answering is None or not self.answering.serve(asked):
+        if self.neighbours.knows(asked):
+            self.neighbours.serve(asked)
+        elif self.answering is None or not self.answering.serve(asked):
             self.obliging.serve(asked)
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:

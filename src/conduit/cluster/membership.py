@@ -81,6 +81,9 @@ class Membership:
         self._kick = asyncio.Event()
         # The store knows the state.
         self._is_told = asyncio.Event()
+        # Calls so far, the last that has told who there is, and what is set by the next that does.
+        self._sent_count = self._seen_count = 0
+        self._seen = asyncio.Event()
         self._forget_at = clock() + FORGET_INTERVAL_S * _dice.random()
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -155,6 +158,18 @@ class Membership:
             why = self.problem or "this node has not joined"
             raise StoreUnavailable(f"the other nodes do not know yet: {why}") from None
 
+    async def look(self) -> None:
+        """Renew the lease at once, and so know who there is: returns when all who watch have been told.
+        Raises StoreUnavailable if the store does not answer in time."""
+        before = self._sent_count
+        self._kick.set()
+        try:
+            async with asyncio.timeout(TWO_CALLS_S):
+                while self._seen_count <= before:
+                    await self._seen.wait()
+        except TimeoutError:
+            raise StoreUnavailable("the store does not say who there is") from None
+
     async def close(self) -> None:
         """Give the lease up and leave: the others see it with their next renewal. Idempotent; ends although
         the store does not answer."""
@@ -202,6 +217,7 @@ class Membership:
         """One call to the store. Returns what is known of who else has the name, if somebody has."""
         self._tenure.look()
         state, renewal = self._state, self._tenure.sent()
+        self._sent_count += 1
         self._has_asked = True
         try:
             answer = await self._called(state)
@@ -249,12 +265,16 @@ class Membership:
                 logger.info(sentence)
             self._tenure.nodes_changed(self._roster.live)
         self._tenure.granted(renewal)
-        # Who has not renewed its lease for so long is gone, most likely: that others may take over what it
-        # had is known when that ends, and not up to a second later.
+        # Who has not renewed its lease for so long is gone, most likely: that others may have what it had
+        # is known when that ends, and not up to a second later.
         end_at = now + self._roster.next_end_s(self.node.name) + AFTER_END_S
         self._due_at = min(self._due_at, end_at)
         if state == self._state:
             self._is_told.set()
+        # One call is made at a time: this is the last that was.
+        self._seen_count = self._sent_count
+        seen, self._seen = self._seen, asyncio.Event()
+        seen.set()
 
     def _failed(self, error: Unavailable) -> None:
         """No answer, or one that says that there is none. The log is told of the first one in a row."""

@@ -17,8 +17,10 @@ class Placement:
         """Immutable; another one whenever it changes who has what."""
 
     def set_nodes(self, live: Sequence[NodeRecord]) -> bool:
-        """These have leases; those that drain take nothing new. Returns whether that changes who has what."""
-        names = frozenset(node.name for node in live if node.state == "up")
+        """These have leases; those that drain take nothing new, unless all do. Returns whether that changes
+        who has what."""
+        up = [node.name for node in live if node.state == "up"]
+        names = frozenset(up or [node.name for node in live])
         if names == self._names:
             return False
         self._names = names

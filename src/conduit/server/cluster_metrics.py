@@ -21,6 +21,12 @@ from conduit.server.context import Context
 
 def families(context: Context) -> Iterator[Metric]:
     """Where others may have the log as well; of links where the cluster has a secret."""
+    if context.leaving is not None:
+        yield GaugeMetricFamily(
+            "conduit_node_draining",
+            "1 from when this node was told to leave the others until it serves again, else 0.",
+            int(not context.leaving.is_serving),
+        )
     if context.meeting is not None:
         yield from _of_copies(context.meeting.copying)
         yield from _of_links(context.meeting)

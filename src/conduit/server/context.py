@@ -18,6 +18,7 @@ from conduit.cluster.asking import Asking
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
+from conduit.cluster.leaving import Leaving
 from conduit.cluster.links.links import Links, LinkView
 from conduit.cluster.own_state import OwnState
 from conduit.cluster.registry.registry import Registry
@@ -144,6 +145,8 @@ class Context:
     """What links this node with others, if the cluster has a secret."""
     hearing: Hearing | Copying | None = None
     """What hears of messages that other nodes have stored, if any may."""
+    leaving: Leaving | None = None
+    """How this node leaves others that share its log, and comes back; None if there can be none."""
     subscriptions: Subscriptions | AtOwner
     """Durable ones, where they run: here, or on other nodes too."""
     meeting: Meeting | None = None
@@ -243,6 +246,9 @@ class Context:
         """Why requests are not served, as `/health/ready` and `conduit_ready` say; None if they are."""
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
+        if self.leaving is not None and not self.leaving.is_serving:
+            detail = f"the node was drained ({self.leaving.phase}): other nodes serve"
+            return Unavailable(detail, code="draining")
         if not self.node.is_settled:
             return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:

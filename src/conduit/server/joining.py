@@ -14,6 +14,7 @@ from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
+from conduit.cluster.leaving import Leaving
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.membership import Membership
 from conduit.cluster.owning import Owning
@@ -23,6 +24,7 @@ from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
 from conduit.errors import ConduitError
 from conduit.server.context import Context
+from conduit.server.farewell import Farewell
 from conduit.server.serving import Server
 from conduit.server.workers.worker import Worker
 from conduit.settings import Settings
@@ -75,6 +77,8 @@ class Cluster:
         context, broker = self._context, self._context.broker
         context.hearing = self._hearing
         membership = node.share(nodes)
+        sockets = Clients(context)
+        context.leaving = Leaving(membership, broker, sockets, self._settings.drain_delay_s)
         # Who cannot reach the others has no other way to serve its clients than to take what these have.
         Owning(broker, membership, takes_over=not self._secrets)
         if not self._secrets:
@@ -91,6 +95,8 @@ class Cluster:
 
     async def leave(self) -> None:
         """Serve other nodes no more."""
+        if self._context.leaving is not None:
+            self._context.leaving.close()
         if self._context.exchange is not None:
             await self._context.exchange.leave()
 
@@ -110,6 +116,9 @@ class Cluster:
         )
         exchange.answering = Answering(identity, context.own_state)
         context.exchange, context.links = exchange, exchange.links
+        if context.leaving is not None:
+            context.leaving.exchange = exchange
+        exchange.neighbours.conduct = context.leaving
         await exchange.start()
         membership.watch(exchange)
         exchange.nodes_changed(membership.live)
@@ -128,6 +137,19 @@ class Cluster:
         registry = Registry(url, self._cluster_id, member)
         self._subscribers.begin(registry.set_interest)
         return registry
+
+
+class Clients(Farewell):
+    """See `leaving.Sockets`."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.sessions)
+        self._context = context
+
+    @property
+    def connection_count(self) -> int:
+        """See `Sockets.connection_count`."""
+        return self._context.connection_count
 
 
 async def serve_as(node: ThisNode, server: Server, listeners: Sequence[socket.socket]) -> None:

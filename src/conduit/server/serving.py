@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from time import perf_counter
 
 import uvicorn
@@ -21,6 +20,7 @@ import uvicorn
 from conduit import __version__
 from conduit.server.context import SWEEP_INTERVAL_S, Connection, Context, OpenSession
 from conduit.server.exposure import Exposure, is_loopback
+from conduit.server.farewell import Farewell
 from conduit.server.front import make_front
 from conduit.server.logs import flush_logs
 from conduit.server.operators import OperatorsFront
@@ -40,14 +40,11 @@ SWITCH_INTERVAL_S = 0.0005
 # Connections that the kernel keeps for us between two turns of the loop.
 BACKLOG_COUNT = 4_096
 
-# Sessions that are told to leave at once, and the pause before the next ones, so that 20,000 clients
-# do not come back to the next process in one instant.
-CLOSING_SLICE_COUNT = 200
-CLOSING_PAUSE_S = 0.01
-RECONNECT_AFTER_MS = (500, 5_000)
 # Addresses that mean all of the machine's, and one that a browser on it can open.
 _ANY = {"0.0.0.0": "localhost", "::": "localhost"}
-# Parts of the time that stopping may take; the rest is for the broker.
+# Parts of the time that stopping may take; the rest is for the broker. What is not handed over to other nodes
+# in time goes there when this one has given it up.
+HAND_OVER_PART = 0.15
 SESSIONS_PART = 0.3
 ABORTED_PART = 0.1
 REQUESTS_PART = 0.3
@@ -91,6 +88,7 @@ class Server(uvicorn.Server):
         # Set while it serves on after SIGTERM.
         self._draining: asyncio.TimerHandle | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._farewell = Farewell(context.sessions)
         self._trimming = Trimming(malloc_trim())
         self._operators = operators
         if operators is not None:
@@ -163,6 +161,9 @@ class Server(uvicorn.Server):
             os._exit(1)
         self._signal = number
         self._context.ready = False
+        if self._context.leaving is not None:
+            # At once: other nodes go on with what runs here, while clients are still connected.
+            self._context.leaving.stop()
         if self.should_exit:
             # It stops by itself already.
             return
@@ -181,6 +182,8 @@ class Server(uvicorn.Server):
             return
         if self._draining is not None:
             self._draining.cancel()
+        if self._context.leaving is not None:
+            self._context.leaving.stop()
         self._context.ready, self._context.is_stopping = False, True
         self.should_exit = True
         _end_within(self._stop_within_s)
@@ -279,24 +282,13 @@ class Server(uvicorn.Server):
             logger.info("connections cut that had not sent or read all in time: %d", len(left))
 
     async def _close_sessions(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._stop_within_s * SESSIONS_PART
-        sessions = self._context.sessions
-        # A request that has arrived may still become a session, so it is looked again each time.
-        told: set[OpenSession] = set()
-        spread = random.Random()
-        while sessions and loop.time() < deadline:
-            for session in islice(sessions - told, CLOSING_SLICE_COUNT):
-                session.announce_restart(spread.randint(*RECONNECT_AFTER_MS))
-                told.add(session)
-            await asyncio.sleep(CLOSING_PAUSE_S)
-        for session in tuple(sessions):
-            session.abort()
-        # They hear of their end in turns, and the broker from them.
-        for _ in range(int(self._stop_within_s * ABORTED_PART / CLOSING_PAUSE_S)):
-            if not sessions:
-                break
-            await asyncio.sleep(CLOSING_PAUSE_S)
+        """After what runs here was handed to other nodes: who is sent away finds it there."""
+        loop, leaving = asyncio.get_running_loop(), self._context.leaving
+        until = loop.time() + self._stop_within_s * SESSIONS_PART
+        if leaving is not None:
+            await leaving.end(self._stop_within_s * HAND_OVER_PART)
+        left_s = max(0.0, until - loop.time())
+        await self._farewell.close_all(left_s, self._stop_within_s * ABORTED_PART)
 
     def _sweep(self) -> None:
         """Let every connection act on its deadlines, and look after the memory."""

@@ -44,7 +44,8 @@ class Process(Group):
     drain_delay_s: float = Field(
         0.0,
         description="After SIGTERM the server goes on for so long, while `/health/ready` says 503 "
-        "`shutting_down`: the time that a load balancer needs to notice.",
+        "`shutting_down`: the time that a load balancer needs to notice. The sockets of a node that was "
+        "drained stay open for so long, too.",
         ge=0,
         le=3_600,
         allow_inf_nan=False,

@@ -19,8 +19,8 @@ FETCHING   reader              the log is being read for it; `page_arrived` or `
                                called, whatever happens
 STALLED    deadlines           the log could not be read; tried again after a while
 HELD       nowhere             nothing may go out: paused, nobody is attached, this node may not act as
-                               the owner, or in strict order one is out or waits for its time; `resume`,
-                               `attach`, a lease or a verb pumps
+                               the owner or is about to give it away, or in strict order one is out or
+                               waits for its time; `resume`, `attach`, a lease or a verb pumps
 CLOSED     nowhere             for good; what still arrives is dropped
 
 FETCHING and BEHIND are a turn that the group's line gave: until it is over, `pump` asks for no other.

@@ -50,6 +50,7 @@ class Group:
         "is_auto",
         "is_direct",
         "is_ending",
+        "is_leaving",
         "is_over",
         "is_paused",
         "is_strict",
@@ -90,6 +91,8 @@ class Group:
         self.is_paused = False
         # Its deletion is under way.
         self.is_ending = False
+        # It is about to be given to another node: nothing is handed out, and nothing fails, until it is.
+        self.is_leaving = False
         # It does not run here any more: where it stood is of no use.
         self.is_over = False
         # Another node has claimed it: what was not stored by then is lost, and comes again there.
@@ -156,7 +159,7 @@ class Group:
     def is_ours(self) -> bool:
         """Whether this node may act as its owner at this moment."""
         title = self.title
-        return title is None or title.holds(self.term)
+        return not self.is_leaving and (title is None or title.holds(self.term))
 
     @property
     def is_handing(self) -> bool:

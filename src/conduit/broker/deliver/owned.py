@@ -340,17 +340,18 @@ class Owned(Durable):
         if not running.is_over and running.group.name is not None:
             self.move_away(self._records[running.tenant, running.group.name], why)
 
-    def move_away(self, record: SubscriptionRecord, why: str) -> None:
-        """It does not run here any more; the log is told why, and its subscribers to come again. What is not
-        stored of it is lost, and comes again where it is loaded next. Nothing happens if it is not known any
-        more."""
+    def move_away(self, record: SubscriptionRecord, why: str, *, is_meant: bool = False) -> None:
+        """It does not run here any more: its subscribers are sent on, and the log is told why, unless that
+        `is_meant`. What is not stored of it is lost, and comes again where it is loaded next. Nothing
+        happens if it is not known any more."""
         place = (record.tenant, record.name)
         if self._records.get(place) is not record:
             return
         self._engine.lags.by_id[record.subscription_id].unknown()
         running = self._running.get(place)
         if running is not None:
-            logger.warning(
+            logger.log(
+                logging.DEBUG if is_meant else logging.WARNING,
                 "subscription %s does not run here any more: %s; its subscribers here: %d",
                 named(record.name, record.tenant),
                 why,

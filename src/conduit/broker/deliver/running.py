@@ -97,8 +97,13 @@ class Running:
         self.group.configure(settings)
         self._run_all()
 
+    def hold(self) -> None:
+        """Hand out nothing before `resume`: it is about to be given to another node."""
+        self.group.is_leaving = True
+
     def resume(self) -> None:
         """It may hand out again: let all who wait look at it."""
+        self.group.is_leaving = False
         self._run_all()
         self.group.freed()
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from conduit import __version__
+from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
 from conduit.protocol.node_records import NodeAnswer, NodeList, RouteAnswer
 from conduit.protocol.records import (
@@ -41,6 +42,7 @@ from conduit.server.rest import (
     audit,
     dead_letters,
     docs,
+    draining,
     health,
     index,
     internal,
@@ -75,6 +77,7 @@ _NOUNS = (
     audit,
     nodes,
     route,
+    draining,
     health,
     index,
 )
@@ -112,6 +115,7 @@ _SHAPES = (
     AuditAnswer,
     AuditList,
     NodeAnswer,
+    NodeDrain,
     NodeList,
     RouteAnswer,
     index.Index,

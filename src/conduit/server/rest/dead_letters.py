@@ -273,7 +273,7 @@ async def discard_many(shared: Shared, caller: Managing, origin: From, body: Dis
 @router.get(
     "/jobs/{id}",
     dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "node_unavailable"),
+    responses=answers(JobAnswer, "job_not_found", "node_unreachable"),
 )
 async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
     """Look at a job. The last 100 of each node are kept, until it stops."""
@@ -284,7 +284,7 @@ async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
 @router.delete(
     "/jobs/{id}",
     dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "conflict", "node_unavailable"),
+    responses=answers(JobAnswer, "job_not_found", "conflict", "node_unreachable"),
 )
 async def cancel_job(shared: Shared, caller: Managing, origin: From, job_id: AnId) -> Response:
     """Stop a job; what was redriven stays so."""

@@ -25,12 +25,15 @@ class Health(msgspec.Struct):
     """The process runs. With authentication only operators hear more than that.
 
     `store` has `kind`, `durable`, the settings that durability rests on, and how much room it takes; `auth`
-    says who may do everything, and `cluster` how this node is among others, if it may be one of several.
+    says who may do everything. `phase` is there where nodes may share the log: `serving`, or how far the node
+    is in leaving the others, as in `NodeDrain`. `cluster` is how
+    this node is among others, if it may be one of several.
     """
 
     status: Literal["ok"]
     version: str | UnsetType = UNSET
     node_id: str | UnsetType = UNSET
+    phase: str | UnsetType = UNSET
     store: dict[str, Any] | UnsetType = UNSET
     auth: Exposure | UnsetType = UNSET
     cluster: ClusterHealth | UnsetType = UNSET
@@ -50,17 +53,20 @@ async def health(request: Request, shared: Shared) -> Response:
     sizes = msgspec.to_builtins(shared.broker.sizes) or {}
     store = {**shared.broker.store.describe(), **sizes}
     cluster = cluster_health(shared)
-    return reply(Health("ok", __version__, shared.node.name, store, shared.exposure, cluster))
+    phase = UNSET if shared.leaving is None else shared.leaving.phase
+    return reply(
+        Health("ok", __version__, shared.node.name, phase, store, shared.exposure, cluster)
+    )
 
 
 @router.get(
     "/health/ready",
     dependencies=[NO_QUERY],
-    responses=answers(Ready, "shutting_down", "store_unavailable", "unavailable"),
+    responses=answers(Ready, "shutting_down", "draining", "store_unavailable", "unavailable"),
 )
 async def ready(request: Request, shared: Shared) -> Response:
-    """Whether requests are served: 503 while the server stops, its store takes no writes, or it has not got
-    its name among the nodes that share the store.
+    """Whether requests are served: 503 while the server stops or was drained, its store takes no writes, or
+    it has not got its name among the nodes that share the store.
 
     The store is not asked now: every second the server has it commit a row.
     """

@@ -14,7 +14,7 @@ from conduit.tenancy.principal import Principal
 
 async def get(shared: Context, caller: Principal, job_id: str) -> RedriveJob:
     """The job. Raises NotFound `job_not_found`, also for one of topics that the caller may not manage; and
-    Unavailable `node_unavailable` if it may be at a node that does not answer."""
+    Unavailable `node_unreachable` if it may be at a node that does not answer."""
     return (await _find(shared, caller, job_id))[0]
 
 
@@ -42,7 +42,7 @@ async def _find(shared: Context, caller: Principal, job_id: str) -> tuple[Redriv
                 return job, node
         if others.unanswered:
             raise Unavailable(
-                "the job is at no node that answers, and not all do", code="node_unavailable"
+                "the job is at no node that answers, and not all do", code="node_unreachable"
             )
     raise no_job()
 

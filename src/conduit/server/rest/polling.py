@@ -54,7 +54,7 @@ async def look(
 ) -> tuple[list[T], Seen]:
     """What all nodes say that live, or the one that is named. `own` says it of this one, and is the first if
     it is among them. Raises Forbidden, if one is named by somebody who may not know nodes, NotFound
-    `node_not_found`, and Unavailable `node_unavailable`."""
+    `node_not_found`, and Unavailable `node_unreachable`."""
     context: Context = request.app.state.context
     is_named, own_name = sees_node(request), context.node.name
     if node is None:

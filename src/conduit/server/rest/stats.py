@@ -111,7 +111,7 @@ def _tenant_of(shared: Shared, caller: Principal) -> str | None:
     return None if is_of_all else caller.tenant
 
 
-@router.get("", responses=answers(StatsAnswer, "node_not_found", "node_unavailable"))
+@router.get("", responses=answers(StatsAnswer, "node_not_found", "node_unreachable"))
 async def stats(
     request: Request, shared: Shared, caller: Managing, query: Annotated[StatsQuery, Query()]
 ) -> Response:
@@ -148,7 +148,7 @@ async def stats(
     )
 
 
-@router.get("/history", responses=answers(History, "node_not_found", "node_unavailable"))
+@router.get("/history", responses=answers(History, "node_not_found", "node_unreachable"))
 async def history(
     request: Request, shared: Shared, caller: Managing, query: Annotated[HistoryQuery, Query()]
 ) -> Response:

@@ -78,7 +78,7 @@ class Lane:
 
     async def run(self, work: Callable[[Ticket], Awaitable[T]]) -> T:
         """`work(ticket)` in its turn; it changes nothing if the ticket is not valid, and raises Overtaken."""
-        return await self._database.in_turn(lambda: self._run(work))
+        return await self._database.in_turn(lambda: self.run_now(work))
 
     async def known(self) -> None:
         """When this returns, every call before has happened, or never will."""
@@ -90,7 +90,8 @@ class Lane:
             self._token = await self._database.ask(_take, self._id)
         return Ticket(self._id, self._token)
 
-    async def _run(self, work: Callable[[Ticket], Awaitable[T]]) -> T:
+    async def run_now(self, work: Callable[[Ticket], Awaitable[T]]) -> T:
+        """As `run`, by whose turn it is."""
         for _ in range(TRIES_MAX_COUNT):
             ticket = await self._ticket()
             try:

@@ -18,7 +18,13 @@ from conduit.storage.postgres import scope
 if TYPE_CHECKING:
     from conduit.storage.postgres.database import Connection
 
-_CLAIM = "SELECT fence, holder::text, left_s FROM conduit.claim_subscription($1, $2::uuid, $3)"
+# In the order of the keys, and each by itself; what is gone has no row.
+_CLAIM = """
+SELECT place, fence, holder::text, left_s
+FROM (
+  SELECT id, place FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) ORDER BY id, place
+) AS wanted CROSS JOIN LATERAL conduit.claim_subscription(id, $2::uuid, $3)
+"""
 
 # In the order of the keys, as all who lock several.
 _RELEASE = """
@@ -45,15 +51,15 @@ SELECT subscription_id, fence FROM conduit.subscriptions WHERE subscription_id =
 
 
 async def claim(
-    connection: Connection, subscription_id: int, owner: str | None, *, by_force: bool
-) -> int | OwnedBy:
-    """See `Store.subscription_claim`."""
+    connection: Connection, subscription_ids: Sequence[int], owner: str | None, *, by_force: bool
+) -> list[int | OwnedBy]:
+    """See `Store.subscription_claim`; of several, in their order."""
+    found: list[int | OwnedBy] = [0] * len(subscription_ids)
     async with scope.across(connection):
-        row = await connection.fetchrow(_CLAIM, subscription_id, owner, by_force)
-    if row is None:
-        return 0
-    fence, holder, left_s = row
-    return fence if holder is None else OwnedBy(holder, left_s)
+        rows = await connection.fetch(_CLAIM, subscription_ids, owner, by_force)
+    for place, fence, holder, left_s in rows:
+        found[place - 1] = fence if holder is None else OwnedBy(holder, left_s)
+    return found
 
 
 async def release(

@@ -23,6 +23,7 @@ from conduit.storage.postgres import (
     segments,
     topics,
 )
+from conduit.storage.postgres.claims import Claims
 from conduit.storage.postgres.database import MAINTENANCE_TIMEOUT_S, Database, within
 from conduit.storage.postgres.extents import Extents
 from conduit.storage.postgres.lane import Lane
@@ -55,6 +56,7 @@ class Shard:
         self._allow_unsafe = allow_unsafe
         self._rules = rules
         self.lane = Lane(self.database)
+        self.claims = Claims(self.database, self.lane)
         self.presence = Presence()
         self.nodes = PostgresNodes(self.database)
         self._writer = Writer(self.database, keys_window_s)

@@ -63,7 +63,7 @@ class SubscriptionCalls(DeadLetterCalls):
         self, subscription_id: int, owner: str | None = None, *, by_force: bool = False
     ) -> int | OwnedBy:
         by_force = by_force or owner is None
-        return await self._home.lane.change(owners.claim, subscription_id, owner, by_force=by_force)
+        return await self._home.claims.make(subscription_id, owner, by_force=by_force)
 
     async def subscription_release(
         self, owner: str, claimed: Sequence[tuple[int, int]]
