@@ -125,6 +125,23 @@ async def test_without_its_owner_some_is_done_by_the_store_and_the_rest_refused(
     assert running.group.is_paused
 
 
+async def test_what_the_store_does_without_the_owner_undoes_nothing_of_other_nodes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(at_owner, "REACH_TIMEOUT_S", 0.0)
+    scene.separate()
+    here, there = scene.subscriptions, scene.company["b"].subscriptions
+    # Each knows of the change before by the next look at the changes, which does not come.
+    await there.update(T, scene.name, {"max_attempts": 7})
+    await here.pause(T, scene.name)
+    await there.update(T, scene.name, {"max_lost": 9})
+    view = await here.update(T, scene.name, {"ack_wait_ms": 5000})
+    settings = view.record.settings
+    assert (settings.max_attempts, settings.max_lost, settings.ack_wait_ms) == (7, 9, 5000)
+    (stored,) = await scene.company["b"].bench.broker.store.subscriptions()
+    assert (stored.settings, stored.paused) == (settings, True)
+
+
 async def test_who_is_asked_and_is_not_the_owner_is_asked_again(scene: Scene):
     owner = scene.company["b"].elsewhere
     live = [member.live for member in scene.company.members.values()]

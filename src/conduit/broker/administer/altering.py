@@ -13,6 +13,7 @@ from contextlib import suppress
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
 from conduit.broker.changes import Change, Changes, after_change
+from conduit.broker.company import Company
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
@@ -28,8 +29,11 @@ SEEK_STEP_COUNT = 200
 class Altering:
     """Changes of subscriptions that exist, each in the turn of its name."""
 
-    def __init__(self, store: Store, catalog: Catalog, owned: Owned, engine: Engine) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, company: Company
+    ) -> None:
         self._store = store
+        self._company = company
         self._catalog = catalog
         self._owned = owned
         self._engine = engine
@@ -88,11 +92,14 @@ class Altering:
         self,
         change: Change,
         record: SubscriptionRecord,
-        settings: SubscriptionSettings,
-        *,
-        paused: bool,
+        asked: Callable[[SubscriptionRecord], tuple[SubscriptionSettings, bool]],
     ) -> None:
-        """Use these from the next delivery on."""
+        """Use these settings, paused or not, from the next delivery on. `asked` makes them of what it has,
+        which is read anew if another node may have changed it: all of it is stored."""
+        if self._company.may_be_shared:
+            await self._owned.learn_of([record.subscription_id])
+            self._owned.check_known(record)
+        settings, paused = asked(record)
         change.is_told = True
         try:
             await self._store.subscription_update(record.subscription_id, settings, paused)

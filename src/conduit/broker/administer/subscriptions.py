@@ -19,6 +19,7 @@ from conduit.broker.administer.views import (
 )
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import Change, after_change
+from conduit.broker.company import Company
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
@@ -52,7 +53,13 @@ class Subscriptions:
     """Creates, changes, moves and deletes durable subscriptions; every call names the tenant."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, starts: Starts
+        self,
+        store: Store,
+        catalog: Catalog,
+        owned: Owned,
+        engine: Engine,
+        starts: Starts,
+        company: Company,
     ) -> None:
         self._store = store
         self._counting = Counting(store, catalog, owned, engine.lags)
@@ -60,7 +67,7 @@ class Subscriptions:
         self._owned = owned
         self._engine = engine
         self._starts = starts
-        self._altering = Altering(store, catalog, owned, engine)
+        self._altering = Altering(store, catalog, owned, engine, company)
 
     async def close(self) -> None:
         """End what goes on in the background; the store is closed by now."""
@@ -109,9 +116,12 @@ class Subscriptions:
             if field not in RANGES:
                 raise InvalidRequest(f"{field} cannot be changed", field=field)
 
+        def changed(record: SubscriptionRecord) -> tuple[SubscriptionSettings, bool]:
+            settings = msgspec.structs.replace(record.settings, **changes)
+            return check_settings(settings), record.paused
+
         async def update(change: Change, record: SubscriptionRecord) -> None:
-            settings = check_settings(msgspec.structs.replace(record.settings, **changes))
-            await self._altering.configure(change, record, settings, paused=record.paused)
+            await self._altering.configure(change, record, changed)
 
         return await self._changed(await self._altering.make(tenant, name, update))
 
@@ -125,7 +135,7 @@ class Subscriptions:
 
     async def _pause(self, tenant: str, name: str, *, paused: bool) -> SubscriptionView:
         async def pause(change: Change, record: SubscriptionRecord) -> None:
-            await self._altering.configure(change, record, record.settings, paused=paused)
+            await self._altering.configure(change, record, lambda known: (known.settings, paused))
 
         record = await self._altering.make(tenant, name, pause)
         state = "paused" if paused else "resumed"
