@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 import pytest
 
-from conduit.cluster import at_owner
-from conduit.cluster.at_owner import AtOwner, Unreachable
-from conduit.errors import InvalidRequest, NotFound
+from conduit.cluster import messenger
+from conduit.cluster.messenger import Unreachable
+from conduit.errors import InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Reject, StartAt
 from conduit.storage.dead_letters import DeadFilter
-from tests.broker.stores import SharedStore
-from tests.cluster.company import Client, Company, a_company
+from tests.cluster.company import Scene
 from tests.cluster.links.kit import until
-
-
-class Scene(NamedTuple):
-    """Node a has clients of a subscription of node b."""
-
-    company: Company
-    subscriptions: AtOwner
-    client: Client
-    name: str
-
-    def separate(self) -> None:
-        """No way leads to the owner."""
-        self.company["a"].elsewhere._link_to = lambda _name: None
-
-
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    async with a_company("a", "b", store=SharedStore()) as company:
-        name = company.name_for("b")
-        client = await company["a"].client().subscribe(name, max_in_flight=3)
-        await company["a"].bench.publish_many("t", 5)
-        await until(lambda: client.seqs == [1, 2, 3])
-        yield Scene(company, company["a"].subscriptions, client, name)
 
 
 async def test_a_view_is_the_owners(scene: Scene):
@@ -110,7 +84,7 @@ async def test_one_that_is_not_there_is_not_found(scene: Scene):
 async def test_without_its_owner_some_is_done_by_the_store_and_the_rest_refused(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(at_owner, "REACH_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
     scene.separate()
     assert (await scene.subscriptions.get(T, scene.name)).record.name == scene.name
     assert (await scene.subscriptions.pause(T, scene.name)).record.paused
@@ -125,10 +99,23 @@ async def test_without_its_owner_some_is_done_by_the_store_and_the_rest_refused(
     assert running.group.is_paused
 
 
+async def test_what_the_owner_has_done_is_answered_also_if_nothing_can_be_heard_here(scene: Scene):
+    async def away() -> None:
+        raise StoreUnavailable("no connection was free in time")
+
+    # The store answers the owner, and not this node.
+    scene.company["a"].bench.broker.news._look = away
+    assert (await scene.subscriptions.pause(T, scene.name)).record.paused
+    view = await scene.subscriptions.update(T, scene.name, {"max_in_flight": 7})
+    assert view.record.settings.max_in_flight == 7
+    await scene.subscriptions.delete(T, scene.name)
+    assert scene.company["b"].bench.broker._owned.find(T, scene.name) is None
+
+
 async def test_what_the_store_does_without_the_owner_undoes_nothing_of_other_nodes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(at_owner, "REACH_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
     scene.separate()
     here, there = scene.subscriptions, scene.company["b"].subscriptions
     # Each knows of the change before by the next look at the changes, which does not come.
