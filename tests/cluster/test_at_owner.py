@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from conduit.cluster import messenger
+from conduit.cluster import at_owner, messenger
 from conduit.cluster.messenger import Unreachable
 from conduit.errors import InvalidRequest, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
@@ -23,6 +23,28 @@ async def test_a_view_is_the_owners(scene: Scene):
     assert (listed.subscribers, listed.in_flight_count) == (1, 3)
     (topic,) = await scene.subscriptions.topics(T, scene.name, limit=10, after=None)
     assert (topic.topic, topic.lag) == ("t", 5)
+
+
+async def test_a_long_list_is_asked_for_in_parts(scene: Scene, monkeypatch):
+    monkeypatch.setattr(at_owner, "VIEWS_MAX_COUNT", 2)
+    names = [scene.company.name_for("b", prefix) for prefix in "uvxyz"]
+    clients = [await scene.company["a"].client().subscribe(name) for name in names]
+    await scene.company["a"].bench.broker.news.catch_up()
+    views = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    assert [view.record.name for view in views] == sorted([scene.name, *names])
+    assert [view.subscribers for view in views] == [1] * (len(clients) + 1)
+    assert scene.sent_count == 3
+
+
+async def test_a_list_waits_for_no_owner_for_long(scene: Scene, monkeypatch):
+    monkeypatch.setattr(at_owner, "LIST_TIMEOUT_S", 0.01)
+
+    async def never(*_args) -> None:
+        await asyncio.Event().wait()
+
+    scene.company["b"].bench.broker.news.hear_of = never
+    (view,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    assert (view.record.name, view.subscribers) == (scene.name, 0)
 
 
 async def test_pausing_and_resuming_take_effect_when_they_are_answered(scene: Scene):
@@ -71,6 +93,27 @@ async def test_a_dead_letter_is_redriven_in_what_runs_there(scene: Scene):
     with pytest.raises(Exception, match="redriven") as caught:
         await dead_letters.redrive(T, letter.dead_id)
     assert caught.value.code == "already_redriven"
+
+
+async def test_of_many_that_are_redriven_it_is_known_which_were(scene: Scene, monkeypatch):
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
+    node, own_name = scene.company["a"], scene.company.name_for("a")
+    own = await node.client().subscribe(own_name, start="earliest")
+    await until(lambda: own.seqs == [1, 2, 3, 4, 5])
+    for client in (own, scene.client):
+        client.verbs.reject(Reject(client.id_of(2), ref="1"))
+        client.verbs.reject(Reject(client.id_of(3), ref="2"))
+        await until(lambda peer=client.peer: len(peer.of("acked")) == 2)
+    store = node.bench.broker.store
+    places = sorted(
+        await store.dead_places(T, DeadFilter(), limit=10),
+        key=lambda place: place.subscription == own_name,
+    )
+    scene.separate()
+    failed = await scene.subscriptions.redrive(T, places, 1)
+    assert set(failed) == {place.dead_id for place in places[:2]}
+    assert all(isinstance(error, Unreachable) for error in failed.values())
+    await until(lambda: own.seqs[5:] == [2, 3])
 
 
 async def test_one_that_is_not_there_is_not_found(scene: Scene):

@@ -70,7 +70,9 @@ async def test_an_owner_of_an_older_version_is_changed_as_the_store_can(scene: S
         scene.subscriptions.seek(T, scene.name, "earliest", dry_run=False),
         scene.subscriptions.delete(T, scene.name),
     ):
-        with pytest.raises(Unreachable, match=r"node b.*of a version that cannot do that") as caught:
+        with pytest.raises(
+            Unreachable, match=r"node b.*of a version that cannot do that"
+        ) as caught:
             await act
         assert caught.value.code == "unavailable"
     assert scene.sent_count == 4

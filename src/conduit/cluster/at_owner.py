@@ -9,6 +9,7 @@ not stored by then would be lost; a redrive, because it opens deliveries in memo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -19,12 +20,20 @@ from conduit.broker.broker import Broker
 from conduit.cluster import errands
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.errands import Errand, Kind
-from conduit.cluster.messenger import Messenger, Unreachable
+from conduit.cluster.messenger import Messenger, Reach, Unreachable
 from conduit.core.message import DeadPlace, SubscriptionSettings
-from conduit.errors import NotFound, Unavailable
+from conduit.errors import ConduitError, NotFound, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
+from conduit.storage.slices import in_slices
+
+# Subscriptions of which one request asks: their views fit into one frame of a link, however long names are.
+VIEWS_MAX_COUNT = 100
+# Letters of which one request asks; why each was refused fits as well.
+REDRIVEN_MAX_COUNT = 250
+# Before a list is answered, which takes less than any request may (server/rest/edge.py).
+LIST_TIMEOUT_S = 10.0
 
 
 class AtOwner:
@@ -115,20 +124,30 @@ class AtOwner:
         return moved
 
     async def redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
-        """See `Redriver.redrive`: each at the owner of its subscription. Raises Unavailable without that."""
+        """See `Redriver.redrive`: each at the owner of its subscription. What befalls one of them is told of
+        its letters, and the others go on."""
         names: dict[str, list[DeadPlace]] = {}
         for place in places:
             names.setdefault(place.subscription, []).append(place)
         failed: Failed = {}
-        for name, some in names.items():
-            refused = None
-            if name:
-                errand = Errand("", tenant, [name], places=some, at_ms=at_ms)
-                refused = await self._ask(Kind.REDRIVE, errand, errands.decode_refused)
-            if refused is None:
-                refused = await self._broker.redrive_here(tenant, some, at_ms)
-            failed |= refused
+        reach = Reach()
+        for name, its_places in names.items():
+            async for some in in_slices(its_places, REDRIVEN_MAX_COUNT):
+                try:
+                    failed |= await self._redrive(tenant, name, some, at_ms, reach)
+                except ConduitError as error:
+                    failed |= {place.dead_id: error for place in some}
         return failed
+
+    async def _redrive(
+        self, tenant: str, name: str, places: Sequence[DeadPlace], at_ms: int, reach: Reach
+    ) -> Failed:
+        if name:
+            errand = Errand("", tenant, [name], places=places, at_ms=at_ms)
+            refused = await self._ask(Kind.REDRIVE, errand, errands.decode_refused, reach)
+            if refused is not None:
+                return refused
+        return await self._broker.redrive_here(tenant, places, at_ms)
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -160,7 +179,7 @@ class AtOwner:
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
     ) -> list[SubscriptionView]:
-        """See `Subscriptions.list`."""
+        """See `Subscriptions.list`. What no owner has said in LIST_TIMEOUT_S is as the store has it."""
         views = await self._here.list(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
         names: dict[str, list[str]] = {}
         for view in views:
@@ -168,10 +187,21 @@ class AtOwner:
             if owner is not None:
                 names.setdefault(owner, []).append(view.record.name)
         better: dict[str, SubscriptionView] = {}
-        for some in names.values():
-            try:
-                found = await self._ask(Kind.GET, Errand("", tenant, some), errands.decode_views)
-            except Unavailable:
-                continue
-            better |= {view.record.name: view for view in found or ()}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                await asyncio.gather(
+                    *(self._add_views(tenant, some, better) for some in names.values())
+                )
         return [better.get(view.record.name, view) for view in views]
+
+    async def _add_views(
+        self, tenant: str, names: Sequence[str], found: dict[str, SubscriptionView]
+    ) -> None:
+        """Those of one owner, as long as it answers."""
+        async for some in in_slices(names, VIEWS_MAX_COUNT):
+            errand = Errand("", tenant, some)
+            try:
+                views = await self._ask(Kind.GET, errand, errands.decode_views)
+            except ConduitError:
+                return
+            found.update((view.record.name, view) for view in views or ())
