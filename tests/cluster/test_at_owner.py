@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
+from conduit.broker.deliver.large_starts import AT_ONCE_COUNT
 from conduit.cluster import at_owner, messenger
 from conduit.cluster.messenger import Unreachable
-from conduit.errors import InvalidRequest, NotFound, StoreUnavailable
+from conduit.errors import InvalidRequest, LimitReached, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Ack, Reject, StartAt
+from conduit.protocol.frames import Ack, Reject, StartAt, StartPosition
 from conduit.storage.dead_letters import DeadFilter
+from tests.broker.nodes import begun
 from tests.cluster.company import Scene
 from tests.cluster.links.kit import until
 
@@ -72,6 +74,39 @@ async def test_a_seek_moves_what_runs_there(scene: Scene):
     moved = await scene.subscriptions.seek(T, scene.name, StartAt(seq=4), dry_run=False)
     assert (moved.lag, [place.floor for place in moved.topics]) == (2, [3])
     await until(lambda: scene.client.seqs == [1, 2, 3, 4, 5])
+
+
+async def test_a_start_that_cannot_be_told_to_another_node_is_refused_by_all_alike(scene: Scene):
+    positions = {f"{number:05}{'x' * 200}": StartPosition(1) for number in range(5_000)}
+    start = StartAt(positions=positions)
+    for node in scene.company.members.values():
+        with pytest.raises(LimitReached, match="fewer positions") as caught:
+            await node.subscriptions.seek(T, scene.name, start, dry_run=False)
+        assert (caught.value.code, caught.value.field) == ("payload_too_large", "start")
+    assert scene.sent_count == 0
+
+
+async def test_seeks_with_many_positions_go_to_owners_a_few_at_a_time(scene: Scene, monkeypatch):
+    gate = asyncio.Event()
+    owner = scene.company["b"].bench.broker.news
+    hear_of = owner.hear_of
+
+    async def slowly(*args) -> None:
+        await gate.wait()
+        await hear_of(*args)
+
+    owner.hear_of = slowly
+    start = StartAt(positions={f"t{number}": StartPosition(1) for number in range(300)})
+    seeks = [begun(scene.subscriptions.seek(T, scene.name, start, dry_run=True)) for _ in range(6)]
+    await until(lambda: scene.sent_count == AT_ONCE_COUNT)
+    # They hold up nothing that is small.
+    small = begun(scene.subscriptions.seek(T, scene.name, "earliest", dry_run=True))
+    await until(lambda: scene.sent_count == AT_ONCE_COUNT + 1)
+    gate.set()
+    assert (await small).lag == 5
+    for seek in seeks:
+        with pytest.raises(InvalidRequest, match="which is not in 't'"):
+            await seek
 
 
 async def test_a_deletion_is_known_here_when_it_is_answered(scene: Scene):

@@ -17,12 +17,14 @@ from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.broker import Broker
+from conduit.broker.deliver.large_starts import LargeStarts
 from conduit.cluster import errands
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.errands import Errand, Kind
+from conduit.cluster.links.frames import BODY_MAX_BYTES
 from conduit.cluster.messenger import Messenger, Reach, Unreachable
 from conduit.core.message import DeadPlace, SubscriptionSettings
-from conduit.errors import ConduitError, NotFound, Unavailable
+from conduit.errors import ConduitError, LimitReached, NotFound, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
@@ -32,6 +34,8 @@ from conduit.storage.slices import in_slices
 VIEWS_MAX_COUNT = 100
 # Letters of which one request asks; why each was refused fits as well.
 REDRIVEN_MAX_COUNT = 250
+# Of the start of a seek, as JSON, in a frame of a link with what a request has besides.
+START_MAX_BYTES = BODY_MAX_BYTES - 2_048
 # Before a list is answered, which takes less than any request may (server/rest/edge.py).
 LIST_TIMEOUT_S = 10.0
 
@@ -43,6 +47,8 @@ class AtOwner:
         self._broker = broker
         self._here: Subscriptions = broker.subscriptions
         self._elsewhere = elsewhere
+        # Those on their way to owners, which have a line of their own.
+        self._large_starts = LargeStarts()
         self._messenger = Messenger(elsewhere)
         self._ask = self._messenger.ask
 
@@ -116,9 +122,19 @@ class AtOwner:
             await self._hear_of_it()
 
     async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
-        """See `Subscriptions.seek`. Raises Unavailable without its owner."""
-        errand = Errand("", tenant, [name], start=encode_json(start), dry_run=dry_run)
-        moved = await self._ask(Kind.SEEK, errand, errands.decode_moved)
+        """See `Subscriptions.seek`. Raises Unavailable without its owner, and LimitReached
+        `payload_too_large` for a start that could not be told to an owner elsewhere, wherever it is."""
+        async with self._large_starts.unpacked(tenant, "", start):
+            text = encode_json(start)
+            if len(text) > START_MAX_BYTES:
+                raise LimitReached(
+                    f"start may have {START_MAX_BYTES} bytes as JSON in a cluster, and has {len(text)}:"
+                    " ask for fewer positions",
+                    code="payload_too_large",
+                    field="start",
+                )
+            errand = Errand("", tenant, [name], start=text, dry_run=dry_run)
+            moved = await self._ask(Kind.SEEK, errand, errands.decode_moved)
         if moved is None:
             return await self._here.seek(tenant, name, start, dry_run=dry_run)
         return moved
