@@ -178,7 +178,6 @@ async def test_a_bug_there_is_logged_and_the_store_is_asked_again(
 
 
 async def test_a_bug_in_one_subscription_does_not_silence_the_others(owners, monkeypatch):
-    monkeypatch.setattr(ownership, "RETRY_S", 0.001)
     a, _ = owners
     await a.hold()
     peers = {name: (await a.subscribe(name))[1] for name in ("p", "q", "r")}

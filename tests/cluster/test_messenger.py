@@ -45,7 +45,7 @@ async def held(store: LeasedStore) -> AsyncIterator[Scene]:
 @pytest.fixture(params=[knows_no_such_thing, answers_otherwise])
 def other_version(scene: Scene, request: pytest.FixtureRequest) -> Callable[[Asked], None]:
     """What the owner does, which is of another version."""
-    scene.company["b"].exchange.obliging.serve = request.param  # type: ignore[method-assign]
+    scene.company["b"].exchange.obliging.serve = request.param
     return request.param
 
 
@@ -62,7 +62,7 @@ async def test_an_owner_of_another_version_is_looked_at_as_the_store_has_it(
 
 
 async def test_an_owner_of_an_older_version_is_changed_as_the_store_can(scene: Scene):
-    scene.company["b"].exchange.obliging.serve = knows_no_such_thing  # type: ignore[method-assign]
+    scene.company["b"].exchange.obliging.serve = knows_no_such_thing
     assert (await scene.subscriptions.pause(T, scene.name)).record.paused
     view = await scene.subscriptions.update(T, scene.name, {"max_in_flight": 7})
     assert view.record.settings.max_in_flight == 7
@@ -79,7 +79,7 @@ async def test_an_owner_of_an_older_version_is_changed_as_the_store_can(scene: S
 
 
 async def test_an_answer_that_cannot_be_read_may_be_of_what_was_done(scene: Scene):
-    scene.company["b"].exchange.obliging.serve = answers_otherwise  # type: ignore[method-assign]
+    scene.company["b"].exchange.obliging.serve = answers_otherwise
     with pytest.raises(OutcomeUnknown, match="node b"):
         await scene.subscriptions.pause(T, scene.name)
     assert scene.sent_count == 1
@@ -90,7 +90,7 @@ async def test_whoever_refuses_for_a_reason_that_is_not_known_here_has_begun_not
 ):
     monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
     obliging = scene.company["b"].exchange.obliging
-    obliging.serve = says_what_is_not_known_here  # type: ignore[method-assign]
+    obliging.serve = says_what_is_not_known_here
     with pytest.raises(Unreachable, match="moon"):
         await scene.subscriptions.delete(T, scene.name)
 

@@ -135,9 +135,7 @@ class Broker:
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
-        self.subscriptions = Subscriptions(
-            store, self.topics, self._owned, self._engine, starts, self._company
-        )
+        self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()

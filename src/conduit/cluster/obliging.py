@@ -30,6 +30,8 @@ from conduit.errors import (
     Unavailable,
 )
 
+_BUG = "a request of another node failed"
+
 logger = logging.getLogger(__name__)
 
 
@@ -87,7 +89,8 @@ class Obliging:
             raise
         except ConduitError as error:
             asked.fail(error)
-        except Exception:  # noqa: BLE001 - a task root: it is logged
+        except Exception:
+            logger.exception(_BUG)
             asked.fail(_bug())
 
     async def _prepare(self, errand: Errand) -> None:
@@ -108,7 +111,8 @@ class Obliging:
             return encode_done(await self._acts[kind](errand))
         except ConduitError as error:
             return encode_failed(error)
-        except Exception:  # noqa: BLE001 - it is logged
+        except Exception:
+            logger.exception(_BUG)
             return encode_failed(_bug())
 
     def _stopping(self, *, may_be_done: bool = False) -> Unavailable:
@@ -159,6 +163,5 @@ class Obliging:
 
 
 def _bug() -> Unavailable:
-    """For who asked, who learns nothing more of it. Where it is handled."""
-    logger.exception("a request of another node failed")
+    """For who asked, who learns nothing more of it."""
     return Unavailable("the other node made an error; its log has it", code="internal")

@@ -13,7 +13,6 @@ from contextlib import suppress
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
 from conduit.broker.changes import Change, Changes, after_change
-from conduit.broker.company import Company
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
@@ -29,11 +28,8 @@ SEEK_STEP_COUNT = 200
 class Altering:
     """Changes of subscriptions that exist, each in the turn of its name."""
 
-    def __init__(
-        self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, company: Company
-    ) -> None:
+    def __init__(self, store: Store, catalog: Catalog, owned: Owned, engine: Engine) -> None:
         self._store = store
-        self._company = company
         self._catalog = catalog
         self._owned = owned
         self._engine = engine
@@ -96,7 +92,7 @@ class Altering:
     ) -> None:
         """Use these settings, paused or not, from the next delivery on. `asked` makes them of what it has,
         which is read anew if another node may have changed it: all of it is stored."""
-        if self._company.may_be_shared:
+        if self._store.nodes is not None or self._store.server_count > 1:
             await self._owned.learn_of([record.subscription_id])
             self._owned.check_known(record)
         settings, paused = asked(record)

@@ -19,7 +19,6 @@ from conduit.broker.administer.views import (
 )
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.changes import Change, after_change
-from conduit.broker.company import Company
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.group import policy_of
 from conduit.broker.deliver.owned import Owned
@@ -53,13 +52,7 @@ class Subscriptions:
     """Creates, changes, moves and deletes durable subscriptions; every call names the tenant."""
 
     def __init__(
-        self,
-        store: Store,
-        catalog: Catalog,
-        owned: Owned,
-        engine: Engine,
-        starts: Starts,
-        company: Company,
+        self, store: Store, catalog: Catalog, owned: Owned, engine: Engine, starts: Starts
     ) -> None:
         self._store = store
         self._counting = Counting(store, catalog, owned, engine.lags)
@@ -67,7 +60,7 @@ class Subscriptions:
         self._owned = owned
         self._engine = engine
         self._starts = starts
-        self._altering = Altering(store, catalog, owned, engine, company)
+        self._altering = Altering(store, catalog, owned, engine)
 
     async def close(self) -> None:
         """End what goes on in the background; the store is closed by now."""

@@ -40,6 +40,7 @@ from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.broker.turn import log_failure
 from conduit.core.message import SubscriptionRecord
 from conduit.errors import ConduitError, OwnedElsewhere, StateError, StoreUnavailable
+from conduit.names import named
 from conduit.storage.base import OwnedBy, Store
 from conduit.storage.slices import in_slices
 
@@ -240,18 +241,19 @@ class Ownership:
             return
         try:
             owned = dict(await self._store.subscriptions_owned(title.owner))
-            await self._judge(waiting, owned, term)
+            failed_count = await self._judge(waiting, owned, term)
             async for places in in_slices(list(owned.items())):
                 self._leave_those_elsewhere(places)
+            if failed_count:
+                raise StateError(f"{failed_count} durable subscriptions can neither go on nor end")
         except BaseException:
             self._is_unsure = True
             raise
 
-    async def _judge(self, waiting: Sequence[Running], owned: Mapping[int, int], term: int) -> None:
-        """`owned`: the fences of what this node has. Raises the first error, after all have had their turn:
-        a bug in one of them must not silence the others."""
-        kept_count = lost_count = 0
-        errors: list[Exception] = []
+    async def _judge(self, waiting: Sequence[Running], owned: Mapping[int, int], term: int) -> int:
+        """`owned`: the fences of what this node has. Returns for how many that failed: a bug in one of them
+        must not silence the others."""
+        kept_count = lost_count = failed_count = 0
         async for some in in_slices(waiting, JUDGED_MAX_COUNT):
             for running in some:
                 if running.is_over:
@@ -264,16 +266,18 @@ class Ownership:
                     else:
                         self._estate.lost(running, MOVED)
                         lost_count += 1
-                except Exception as error:  # noqa: BLE001 - it is raised below
-                    errors.append(error)
+                except Exception:
+                    if not self._has_failed and not failed_count:
+                        name = named(running.group.name or "", running.tenant)
+                        logger.exception("subscription %s can neither go on nor end", name)
+                    failed_count += 1
         logger.info(
             "this node goes on with %d durable subscriptions; other nodes have claimed %d of those that ran"
             " here",
             kept_count,
             lost_count,
         )
-        if errors:
-            raise errors[0]
+        return failed_count
 
     async def _look_after(self) -> None:
         """Ask which fences those have of which nobody knows, for `_give_up`."""
