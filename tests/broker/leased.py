@@ -71,6 +71,10 @@ class LeasedStore(SharedStore):
         await self._pass("progress")
         return await super().progress(*args)
 
+    async def subscription_update(self, *args):
+        await self._pass("update")
+        await super().subscription_update(*args)
+
     async def settle(self, *args):
         await self._pass("settle")
         return await super().settle(*args)

@@ -38,6 +38,8 @@ class SharedStore(MemoryStore):
         self.server_count = 2
         self._changed: list[tuple[str, int]] = []
         self.asked: list[tuple[str, int]] = []
+        self.is_forgetful = False
+        """Whether it says of changes only that there are some."""
 
     async def changes(self, position):
         some = self._changed[int(position) :] if position else []
@@ -45,6 +47,8 @@ class SharedStore(MemoryStore):
         self.asked.append(("changes", len(some)))
         # Somebody else has a turn before the answer comes.
         await asyncio.sleep(0)
+        if self.is_forgetful:
+            return Changes(position, is_all=True)
         kinds = [[*{id_ for kind, id_ in some if kind == which}] for which in ("topic", "sub")]
         return Changes(position, *kinds)
 

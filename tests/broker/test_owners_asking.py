@@ -177,5 +177,28 @@ async def test_a_bug_there_is_logged_and_the_store_is_asked_again(
     resume()
 
 
+async def test_a_bug_in_one_subscription_does_not_silence_the_others(owners, monkeypatch):
+    a, _ = owners
+    await a.hold()
+    peers = {name: (await a.subscribe(name))[1] for name in ("p", "q", "r")}
+    a.lapse()
+    await a.bench.publish("t")
+    broken = a.running("p")
+    resume = type(broken).resume
+
+    def fails_in_one(running) -> None:
+        if running is broken:
+            raise ValueError("a bug")
+        resume(running)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(broken), "resume", fails_in_one)
+        await a.regain()
+        await comes(lambda: a.bench.broker.ownership._has_failed)
+    assert [peers[name].seqs for name in ("q", "r")] == [[1], [1]]
+    # And of what could not be judged at all the store is asked again.
+    await comes(lambda: not a.bench.broker.ownership._has_failed)
+
+
 def _broken(_) -> None:
     raise ValueError("a bug")

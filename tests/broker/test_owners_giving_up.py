@@ -179,6 +179,25 @@ async def test_what_another_node_moves_before_it_is_given_up_is_given_up_all_the
         await leaving
 
 
+@pytest.mark.parametrize("is_forgetful", [False, True], ids=["told", "forgotten"])
+async def test_an_owner_with_nothing_to_store_finds_what_was_moved(
+    owners, leased, monkeypatch, is_forgetful
+):
+    monkeypatch.setattr(ownership, "JUDGED_MAX_COUNT", 2)
+    a, b = owners
+    await a.hold()
+    peers = {name: (await a.subscribe(name))[1] for name in ("p", "q", "r", "s")}
+    await a.bench.flush()
+    await moved_elsewhere(a, b)
+    await b.bench.broker.subscriptions.seek(T, "q", "earliest", dry_run=False)
+    # Of so much that the change log tells no names any more.
+    leased.is_forgetful = is_forgetful
+    await a.hear()
+    moved = {name for name, peer in peers.items() if peer.closed is not None}
+    assert moved == {"q", "s"}
+    assert a.owned_count == 2
+
+
 async def test_an_owner_that_moves_it_itself_goes_on(owners, leased):
     a, _ = owners
     await a.hold()

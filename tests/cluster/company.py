@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import uuid_utils
@@ -22,6 +22,7 @@ from conduit.protocol.frames import Subscribe
 from conduit.server.context import Limits
 from tests.broker.kit import Bench, Peer, running_broker
 from tests.broker.leased import LeasedStore
+from tests.broker.stores import SharedStore
 from tests.cluster.links.kit import SECRET, until
 from tests.server.port import Port
 
@@ -140,11 +141,13 @@ class Company:
     def __getitem__(self, name: str) -> Member:
         return self.members[name]
 
-    def name_for(self, owner: str, prefix: str = "s") -> str:
+    def name_for(self, owner: str, prefix: str = "s", *, tenant: str = T) -> str:
         """A subscription that this node owns, of those that are up."""
         ring = Ring(self.up)
         return next(
-            name for n in range(10_000) if ring.owner(f"{T}/{(name := f'{prefix}{n}')}") == owner
+            name
+            for n in range(10_000)
+            if ring.owner(f"{tenant}/{(name := f'{prefix}{n}')}") == owner
         )
 
     def meet(self, *names: str) -> None:
@@ -175,6 +178,35 @@ class Company:
     async def flush(self) -> None:
         for member in self.members.values():
             await member.bench.flush()
+
+
+class Scene(NamedTuple):
+    """Node a has clients of a subscription of node b."""
+
+    company: Company
+    subscriptions: AtOwner
+    """Of node a."""
+    client: Client
+    name: str
+
+    def separate(self) -> None:
+        """No way leads to the owner."""
+        self.company["a"].elsewhere._link_to = lambda _name: None
+
+    @property
+    def sent_count(self) -> int:
+        """How much was asked of the owner."""
+        return self.company["a"].exchange.links.counts.requests_sent
+
+
+@asynccontextmanager
+async def a_scene(store: SharedStore) -> AsyncIterator[Scene]:
+    async with a_company("a", "b", store=store) as company:
+        name = company.name_for("b")
+        client = await company["a"].client().subscribe(name, max_in_flight=3)
+        await company["a"].bench.publish_many("t", 5)
+        await until(lambda: client.seqs == [1, 2, 3])
+        yield Scene(company, company["a"].subscriptions, client, name)
 
 
 @asynccontextmanager

@@ -1,7 +1,11 @@
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
 
 from conduit.storage.postgres import migrations
+from tests.broker.stores import SharedStore
+from tests.cluster.company import Scene, a_scene
 
 
 @pytest.fixture
@@ -12,3 +16,9 @@ async def url(cluster):
     await migrations.migrate(connection, contract=True)
     await connection.close()
     return made
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with a_scene(SharedStore()) as scene:
+        yield scene

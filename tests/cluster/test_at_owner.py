@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 import pytest
 
-from conduit.cluster import at_owner
-from conduit.cluster.at_owner import AtOwner, Unreachable
-from conduit.errors import InvalidRequest, NotFound
+from conduit.broker.deliver.large_starts import AT_ONCE_COUNT
+from conduit.cluster import at_owner, messenger
+from conduit.cluster.messenger import Unreachable
+from conduit.errors import InvalidRequest, LimitReached, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
-from conduit.protocol.frames import Ack, Reject, StartAt
+from conduit.protocol.frames import Ack, Reject, StartAt, StartPosition
 from conduit.storage.dead_letters import DeadFilter
-from tests.broker.stores import SharedStore
-from tests.cluster.company import Client, Company, a_company
+from tests.broker.nodes import begun
+from tests.cluster.company import Scene
 from tests.cluster.links.kit import until
-
-
-class Scene(NamedTuple):
-    """Node a has clients of a subscription of node b."""
-
-    company: Company
-    subscriptions: AtOwner
-    client: Client
-    name: str
-
-    def separate(self) -> None:
-        """No way leads to the owner."""
-        self.company["a"].elsewhere._link_to = lambda _name: None
-
-
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    async with a_company("a", "b", store=SharedStore()) as company:
-        name = company.name_for("b")
-        client = await company["a"].client().subscribe(name, max_in_flight=3)
-        await company["a"].bench.publish_many("t", 5)
-        await until(lambda: client.seqs == [1, 2, 3])
-        yield Scene(company, company["a"].subscriptions, client, name)
 
 
 async def test_a_view_is_the_owners(scene: Scene):
@@ -49,6 +25,28 @@ async def test_a_view_is_the_owners(scene: Scene):
     assert (listed.subscribers, listed.in_flight_count) == (1, 3)
     (topic,) = await scene.subscriptions.topics(T, scene.name, limit=10, after=None)
     assert (topic.topic, topic.lag) == ("t", 5)
+
+
+async def test_a_long_list_is_asked_for_in_parts(scene: Scene, monkeypatch):
+    monkeypatch.setattr(at_owner, "VIEWS_MAX_COUNT", 2)
+    names = [scene.company.name_for("b", prefix) for prefix in "uvxyz"]
+    clients = [await scene.company["a"].client().subscribe(name) for name in names]
+    await scene.company["a"].bench.broker.news.catch_up()
+    views = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    assert [view.record.name for view in views] == sorted([scene.name, *names])
+    assert [view.subscribers for view in views] == [1] * (len(clients) + 1)
+    assert scene.sent_count == 3
+
+
+async def test_a_list_waits_for_no_owner_for_long(scene: Scene, monkeypatch):
+    monkeypatch.setattr(at_owner, "LIST_TIMEOUT_S", 0.01)
+
+    async def never(*_args) -> None:
+        await asyncio.Event().wait()
+
+    scene.company["b"].bench.broker.news.hear_of = never
+    (view,) = await scene.subscriptions.list(T, q=None, limit=10, after=None)
+    assert (view.record.name, view.subscribers) == (scene.name, 0)
 
 
 async def test_pausing_and_resuming_take_effect_when_they_are_answered(scene: Scene):
@@ -78,6 +76,39 @@ async def test_a_seek_moves_what_runs_there(scene: Scene):
     await until(lambda: scene.client.seqs == [1, 2, 3, 4, 5])
 
 
+async def test_a_start_that_cannot_be_told_to_another_node_is_refused_by_all_alike(scene: Scene):
+    positions = {f"{number:05}{'x' * 200}": StartPosition(1) for number in range(5_000)}
+    start = StartAt(positions=positions)
+    for node in scene.company.members.values():
+        with pytest.raises(LimitReached, match="fewer positions") as caught:
+            await node.subscriptions.seek(T, scene.name, start, dry_run=False)
+        assert (caught.value.code, caught.value.field) == ("payload_too_large", "start")
+    assert scene.sent_count == 0
+
+
+async def test_seeks_with_many_positions_go_to_owners_a_few_at_a_time(scene: Scene, monkeypatch):
+    gate = asyncio.Event()
+    owner = scene.company["b"].bench.broker.news
+    hear_of = owner.hear_of
+
+    async def slowly(*args) -> None:
+        await gate.wait()
+        await hear_of(*args)
+
+    owner.hear_of = slowly
+    start = StartAt(positions={f"t{number}": StartPosition(1) for number in range(300)})
+    seeks = [begun(scene.subscriptions.seek(T, scene.name, start, dry_run=True)) for _ in range(6)]
+    await until(lambda: scene.sent_count == AT_ONCE_COUNT)
+    # They hold up nothing that is small.
+    small = begun(scene.subscriptions.seek(T, scene.name, "earliest", dry_run=True))
+    await until(lambda: scene.sent_count == AT_ONCE_COUNT + 1)
+    gate.set()
+    assert (await small).lag == 5
+    for seek in seeks:
+        with pytest.raises(InvalidRequest, match="which is not in 't'"):
+            await seek
+
+
 async def test_a_deletion_is_known_here_when_it_is_answered(scene: Scene):
     await scene.subscriptions.delete(T, scene.name)
     await until(lambda: scene.client.peer.of("unsubscribed"))
@@ -99,6 +130,27 @@ async def test_a_dead_letter_is_redriven_in_what_runs_there(scene: Scene):
     assert caught.value.code == "already_redriven"
 
 
+async def test_of_many_that_are_redriven_it_is_known_which_were(scene: Scene, monkeypatch):
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
+    node, own_name = scene.company["a"], scene.company.name_for("a")
+    own = await node.client().subscribe(own_name, start="earliest")
+    await until(lambda: own.seqs == [1, 2, 3, 4, 5])
+    for client in (own, scene.client):
+        client.verbs.reject(Reject(client.id_of(2), ref="1"))
+        client.verbs.reject(Reject(client.id_of(3), ref="2"))
+        await until(lambda peer=client.peer: len(peer.of("acked")) == 2)
+    store = node.bench.broker.store
+    places = sorted(
+        await store.dead_places(T, DeadFilter(), limit=10),
+        key=lambda place: place.subscription == own_name,
+    )
+    scene.separate()
+    failed = await scene.subscriptions.redrive(T, places, 1)
+    assert set(failed) == {place.dead_id for place in places[:2]}
+    assert all(isinstance(error, Unreachable) for error in failed.values())
+    await until(lambda: own.seqs[5:] == [2, 3])
+
+
 async def test_one_that_is_not_there_is_not_found(scene: Scene):
     for name in (scene.company.name_for("a", "x"), scene.company.name_for("b", "x")):
         for act in (scene.subscriptions.get, scene.subscriptions.pause, scene.subscriptions.delete):
@@ -110,7 +162,7 @@ async def test_one_that_is_not_there_is_not_found(scene: Scene):
 async def test_without_its_owner_some_is_done_by_the_store_and_the_rest_refused(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(at_owner, "REACH_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
     scene.separate()
     assert (await scene.subscriptions.get(T, scene.name)).record.name == scene.name
     assert (await scene.subscriptions.pause(T, scene.name)).record.paused
@@ -123,6 +175,36 @@ async def test_without_its_owner_some_is_done_by_the_store_and_the_rest_refused(
     await scene.company["b"].bench.broker.news.catch_up()
     running = scene.company["b"].bench.broker._owned.running()[0]
     assert running.group.is_paused
+
+
+async def test_what_the_owner_has_done_is_answered_also_if_nothing_can_be_heard_here(scene: Scene):
+    async def away() -> None:
+        raise StoreUnavailable("no connection was free in time")
+
+    # The store answers the owner, and not this node.
+    scene.company["a"].bench.broker.news._look = away
+    assert (await scene.subscriptions.pause(T, scene.name)).record.paused
+    view = await scene.subscriptions.update(T, scene.name, {"max_in_flight": 7})
+    assert view.record.settings.max_in_flight == 7
+    await scene.subscriptions.delete(T, scene.name)
+    assert scene.company["b"].bench.broker._owned.find(T, scene.name) is None
+
+
+async def test_what_the_store_does_without_the_owner_undoes_nothing_of_other_nodes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.0)
+    scene.separate()
+    here, there = scene.subscriptions, scene.company["b"].subscriptions
+    # Each knows of the change before by the next look at the changes, which does not come.
+    await there.update(T, scene.name, {"max_attempts": 7})
+    await here.pause(T, scene.name)
+    await there.update(T, scene.name, {"max_lost": 9})
+    view = await here.update(T, scene.name, {"ack_wait_ms": 5000})
+    settings = view.record.settings
+    assert (settings.max_attempts, settings.max_lost, settings.ack_wait_ms) == (7, 9, 5000)
+    (stored,) = await scene.company["b"].bench.broker.store.subscriptions()
+    assert (stored.settings, stored.paused) == (settings, True)
 
 
 async def test_who_is_asked_and_is_not_the_owner_is_asked_again(scene: Scene):

@@ -1,43 +1,43 @@
 """Durable subscriptions, looked at and changed where they run.
 
-While the owner cannot be reached, the store alone can do some of it rightly. A view is then what is stored,
-at most one flush old, without who is attached. A pause, a resume and new settings are in the change log, and
-take effect at the owner within a second, for it follows that. The others need the owner, and are Unavailable:
-a seek and a deletion, because dead letters that it has not stored by then would be lost; a redrive, because
-it opens deliveries in memory.
+While the owner cannot be reached, or is of a version that does nothing for others, the store alone can do
+some of it rightly. A view is then what is stored, at most one flush old, without who is attached. A pause, a
+resume and new settings are in the change log, and take effect at the owner within a second, for it follows
+that. The others need the owner, and are Unavailable: a seek and a deletion, because dead letters that it has
+not stored by then would be lost; a redrive, because it opens deliveries in memory.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic
-from typing import TypeVar
+from contextlib import suppress
 
 from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.administer.views import SubscriptionView
 from conduit.broker.broker import Broker
+from conduit.broker.deliver.large_starts import LargeStarts
 from conduit.cluster import errands
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.errands import Errand, Kind
+from conduit.cluster.links.frames import BODY_MAX_BYTES
+from conduit.cluster.messenger import Messenger, Reach, Unreachable
 from conduit.core.message import DeadPlace, SubscriptionSettings
-from conduit.errors import NotFound, Unavailable
+from conduit.errors import ConduitError, LimitReached, NotFound, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
+from conduit.storage.slices import in_slices
 
-# How long it is tried to reach an owner, and how long one has to answer: as long as a change may take there,
-# and some more (broker/changes.py).
-REACH_TIMEOUT_S = 3.0
-ANSWER_TIMEOUT_S = 15.0
-# Between two attempts, if nothing is heard of before.
-AGAIN_S = 0.2
-
-T = TypeVar("T")
-
-
-class Unreachable(Unavailable):
-    """The owner was not asked."""
+# Subscriptions of which one request asks: their views fit into one frame of a link, however long names are.
+VIEWS_MAX_COUNT = 100
+# Letters of which one request asks; why each was refused fits as well.
+REDRIVEN_MAX_COUNT = 250
+# Of the start of a seek, as JSON, in a frame of a link with what a request has besides.
+START_MAX_BYTES = BODY_MAX_BYTES - 2_048
+# Before a list is answered, which takes less than any request may (server/rest/edge.py).
+LIST_TIMEOUT_S = 10.0
 
 
 class AtOwner:
@@ -47,6 +47,10 @@ class AtOwner:
         self._broker = broker
         self._here: Subscriptions = broker.subscriptions
         self._elsewhere = elsewhere
+        # Those on their way to owners, which have a line of their own.
+        self._large_starts = LargeStarts()
+        self._messenger = Messenger(elsewhere)
+        self._ask = self._messenger.ask
 
     # Looking --------------------------------------------------------------------------------------
 
@@ -54,12 +58,11 @@ class AtOwner:
         """See `Subscriptions.get`."""
         errand = Errand("", tenant, [name])
         try:
-            body = await self._ask(Kind.GET, errand)
+            views = await self._ask(Kind.GET, errand, errands.decode_views)
         except Unreachable:
-            body = None
-        if body is None:
+            views = None
+        if views is None:
             return await self._here.get(tenant, name)
-        views = errands.decode_views(body)
         if not views:
             raise NotFound(f"subscription {name!r} does not exist", code="subscription_not_found")
         return views[0]
@@ -70,12 +73,12 @@ class AtOwner:
         """See `Subscriptions.topics`."""
         errand = Errand("", tenant, [name], limit=limit, after=after)
         try:
-            body = await self._ask(Kind.TOPICS, errand)
+            topics = await self._ask(Kind.TOPICS, errand, errands.decode_topics)
         except Unreachable:
-            body = None
-        if body is None:
+            topics = None
+        if topics is None:
             return await self._here.topics(tenant, name, limit=limit, after=after)
-        return errands.decode_topics(body)
+        return topics
 
     def pattern_of(self, tenant: str, name: str) -> str:
         """See `Subscriptions.pattern_of`."""
@@ -113,35 +116,54 @@ class AtOwner:
 
     async def delete(self, tenant: str, name: str) -> None:
         """See `Subscriptions.delete`. Raises Unavailable without its owner."""
-        if await self._ask(Kind.DELETE, Errand("", tenant, [name])) is None:
+        if await self._ask(Kind.DELETE, Errand("", tenant, [name]), bytes) is None:
             await self._here.delete(tenant, name)
         else:
-            await self._broker.news.catch_up()
+            await self._hear_of_it()
 
     async def seek(self, tenant: str, name: str, start: StartSpec, *, dry_run: bool) -> Moved:
-        """See `Subscriptions.seek`. Raises Unavailable without its owner."""
-        errand = Errand("", tenant, [name], start=encode_json(start), dry_run=dry_run)
-        body = await self._ask(Kind.SEEK, errand)
-        if body is None:
+        """See `Subscriptions.seek`. Raises Unavailable without its owner, and LimitReached
+        `payload_too_large` for a start that could not be told to an owner elsewhere, wherever it is."""
+        async with self._large_starts.unpacked(tenant, "", start):
+            text = encode_json(start)
+            if len(text) > START_MAX_BYTES:
+                raise LimitReached(
+                    f"start may have {START_MAX_BYTES} bytes as JSON in a cluster, and has {len(text)}:"
+                    " ask for fewer positions",
+                    code="payload_too_large",
+                    field="start",
+                )
+            errand = Errand("", tenant, [name], start=text, dry_run=dry_run)
+            moved = await self._ask(Kind.SEEK, errand, errands.decode_moved)
+        if moved is None:
             return await self._here.seek(tenant, name, start, dry_run=dry_run)
-        return errands.decode_moved(body)
+        return moved
 
     async def redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
-        """See `Redriver.redrive`: each at the owner of its subscription. Raises Unavailable without that."""
+        """See `Redriver.redrive`: each at the owner of its subscription. What befalls one of them is told of
+        its letters, and the others go on."""
         names: dict[str, list[DeadPlace]] = {}
         for place in places:
             names.setdefault(place.subscription, []).append(place)
         failed: Failed = {}
-        for name, some in names.items():
-            body = None
-            if name:
-                errand = Errand("", tenant, [name], places=some, at_ms=at_ms)
-                body = await self._ask(Kind.REDRIVE, errand)
-            if body is None:
-                failed |= await self._broker.redrive_here(tenant, some, at_ms)
-            else:
-                failed |= errands.decode_refused(body)
+        reach = Reach()
+        for name, its_places in names.items():
+            async for some in in_slices(its_places, REDRIVEN_MAX_COUNT):
+                try:
+                    failed |= await self._redrive(tenant, name, some, at_ms, reach)
+                except ConduitError as error:
+                    failed |= {place.dead_id: error for place in some}
         return failed
+
+    async def _redrive(
+        self, tenant: str, name: str, places: Sequence[DeadPlace], at_ms: int, reach: Reach
+    ) -> Failed:
+        if name:
+            errand = Errand("", tenant, [name], places=places, at_ms=at_ms)
+            refused = await self._ask(Kind.REDRIVE, errand, errands.decode_refused, reach)
+            if refused is not None:
+                return refused
+        return await self._broker.redrive_here(tenant, places, at_ms)
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -149,34 +171,19 @@ class AtOwner:
         self, kind: Kind, errand: Errand, here: Callable[[], Awaitable[SubscriptionView]]
     ) -> SubscriptionView:
         try:
-            body = await self._ask(kind, errand)
+            view = await self._ask(kind, errand, errands.decode_view)
         except Unreachable:
-            body = None
-        if body is None:
+            view = None
+        if view is None:
             return await here()
-        # So that who looks here next sees it.
-        await self._broker.news.catch_up()
-        return errands.decode_views(body)[0]
+        await self._hear_of_it()
+        return view
 
-    async def _ask(self, kind: Kind, errand: Errand) -> bytes | None:
-        """The owner's answer; None if that is this node. Raises what the owner raises, Unreachable if it was
-        not asked in REACH_TIMEOUT_S, and OutcomeUnknown if the answer was lost."""
-        until = monotonic() + REACH_TIMEOUT_S
-        while True:
-            owner = self._elsewhere.owner_of(errand.tenant, errand.names[0])
-            if owner is None:
-                return None
-            try:
-                return await self._elsewhere.ask(owner, kind, errand, ANSWER_TIMEOUT_S)
-            except Unavailable as error:
-                # Others of that class say more: that the store does not answer, or not yet.
-                if type(error) is not Unavailable:
-                    raise
-                if monotonic() >= until:
-                    raise Unreachable(
-                        f"the node that has the subscription cannot be reached: {error}"
-                    ) from error
-            await self._elsewhere.changed(AGAIN_S)
+    async def _hear_of_it(self) -> None:
+        """So that who looks here next sees what the owner has done. It is done, whatever comes of this, and
+        is heard within a second in any case."""
+        with suppress(Unavailable):
+            await self._broker.news.catch_up()
 
     # Last, because below it `list` would mean this method.
     async def list(
@@ -188,7 +195,7 @@ class AtOwner:
         after: str | None,
         is_meant: Callable[[str], bool] | None = None,
     ) -> list[SubscriptionView]:
-        """See `Subscriptions.list`."""
+        """See `Subscriptions.list`. What no owner has said in LIST_TIMEOUT_S is as the store has it."""
         views = await self._here.list(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
         names: dict[str, list[str]] = {}
         for view in views:
@@ -196,11 +203,21 @@ class AtOwner:
             if owner is not None:
                 names.setdefault(owner, []).append(view.record.name)
         better: dict[str, SubscriptionView] = {}
-        for some in names.values():
-            try:
-                body = await self._ask(Kind.GET, Errand("", tenant, some))
-            except Unavailable:
-                continue
-            found = errands.decode_views(body) if body is not None else []
-            better |= {view.record.name: view for view in found}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                await asyncio.gather(
+                    *(self._add_views(tenant, some, better) for some in names.values())
+                )
         return [better.get(view.record.name, view) for view in views]
+
+    async def _add_views(
+        self, tenant: str, names: Sequence[str], found: dict[str, SubscriptionView]
+    ) -> None:
+        """Those of one owner, as long as it answers."""
+        async for some in in_slices(names, VIEWS_MAX_COUNT):
+            errand = Errand("", tenant, some)
+            try:
+                views = await self._ask(Kind.GET, errand, errands.decode_views)
+            except ConduitError:
+                return
+            found.update((view.record.name, view) for view in views or ())

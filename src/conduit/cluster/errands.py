@@ -51,6 +51,11 @@ class Errand(msgspec.Struct, array_like=True, frozen=True):
     at_ms: int = 0
 
 
+class _Outcome(msgspec.Struct, array_like=True, frozen=True):
+    body: bytes = b""
+    failure: Failure | None = None
+
+
 class _Refused(msgspec.Struct, array_like=True, frozen=True):
     dead_id: str
     failure: Failure
@@ -61,6 +66,7 @@ _errand = msgspec.msgpack.Decoder(Errand).decode
 _views = msgspec.msgpack.Decoder(list[SubscriptionView]).decode
 _moved = msgspec.msgpack.Decoder(Moved).decode
 _topics = msgspec.msgpack.Decoder(list[TopicProgress]).decode
+_outcome = msgspec.msgpack.Decoder(_Outcome).decode
 _refused = msgspec.msgpack.Decoder(list[_Refused]).decode
 _start = msgspec.json.Decoder(StartSpec).decode
 
@@ -81,6 +87,11 @@ def decode_errand(body: bytes) -> Errand:
     return errand
 
 
+def is_look(kind: Kind, errand: Errand) -> bool:
+    """Whether it changes nothing."""
+    return kind in (Kind.GET, Kind.TOPICS) or (kind == Kind.SEEK and errand.dry_run)
+
+
 def start_of(errand: Errand) -> StartSpec:
     """Where it seeks to. Raises InvalidRequest."""
     try:
@@ -88,6 +99,24 @@ def start_of(errand: Errand) -> StartSpec:
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"the start of a node cannot be read: {error}") from error
     return start
+
+
+def encode_done(body: bytes) -> bytes:
+    """The outcome of an errand that was done, and its answer."""
+    return _encode(_Outcome(body))
+
+
+def encode_failed(error: ConduitError) -> bytes:
+    """The outcome of one that was begun, and failed."""
+    return _encode(_Outcome(failure=failure_of(1, error)))
+
+
+def open_outcome(outcome: bytes) -> bytes:
+    """The answer to what was done. Raises why it failed, and msgspec.MsgspecError."""
+    found = _outcome(outcome)
+    if found.failure is not None:
+        raise error_of(found.failure)
+    return found.body
 
 
 def encode_answer(answer: object) -> bytes:
@@ -98,6 +127,14 @@ def encode_answer(answer: object) -> bytes:
 def decode_views(body: bytes) -> list[SubscriptionView]:
     """Raises msgspec.MsgspecError, as those below."""
     return _views(body)
+
+
+def decode_view(body: bytes) -> SubscriptionView:
+    """The one of an answer that has one."""
+    views = _views(body)
+    if len(views) != 1:
+        raise msgspec.ValidationError(f"one view was expected, and there are {len(views)}")
+    return views[0]
 
 
 def decode_moved(body: bytes) -> Moved:

@@ -12,13 +12,25 @@ from conduit.cluster.errands import (
     Kind,
     decode_errand,
     encode_answer,
+    encode_done,
+    encode_failed,
     encode_refused,
+    is_look,
     start_of,
 )
 from conduit.cluster.guest import IsOwner
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.requests import Asked
-from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, Unavailable
+from conduit.errors import (
+    ConduitError,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
+
+_BUG = "a request of another node failed"
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +43,7 @@ class Obliging:
         self._broker = broker
         self._own = own
         self._is_owner = is_owner
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._acts: dict[Kind, Callable[[Errand], Awaitable[bytes]]] = {
             Kind.GET: self._get,
@@ -44,7 +57,10 @@ class Obliging:
         }
 
     def serve(self, asked: Asked) -> None:
-        """Answer it, later. Raises InvalidRequest, and Conflict if another run of this node was meant."""
+        """Answer it, later. Raises Unavailable when this node stops, InvalidRequest, and Conflict if another
+        run of this node was meant; nothing is done then."""
+        if self._is_closed:
+            raise self._stopping()
         if asked.kind not in list(Kind):
             raise InvalidRequest(f"this version answers no {asked.kind!r}")
         errand = decode_errand(asked.body)
@@ -55,26 +71,55 @@ class Obliging:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Answer nothing more; what the store was told goes on."""
+        """Begin nothing more, so that who asks goes to the next owner; what the store was told goes on."""
+        self._is_closed = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _answer(self, asked: Asked, errand: Errand) -> None:
-        """The root of a task."""
+        """The root of a task. That the request fails says that nothing was begun: see `messenger.py`."""
+        kind, may_be_done = Kind(asked.kind), False
         try:
-            for name in errand.names:
-                if not self._is_owner(errand.tenant, name):
-                    raise Unavailable(f"subscription {name!r} is another node's")
-                # It may have been made where it is asked for, a moment ago.
-                await self._broker.news.hear_of(errand.tenant, "*", name)
-            asked.reply(await self._acts[Kind(asked.kind)](errand))
+            await self._prepare(errand)
+            may_be_done = not is_look(kind, errand)
+            asked.reply(await self._outcome(kind, errand))
+        except asyncio.CancelledError:
+            asked.fail(self._stopping(may_be_done=may_be_done))
+            raise
         except ConduitError as error:
             asked.fail(error)
         except Exception:
-            logger.exception("a request of another node failed")
-            # Of a bug it learns nothing more.
-            asked.fail(Unavailable("the other node made an error; its log has it", code="internal"))
+            logger.exception(_BUG)
+            asked.fail(_bug())
+
+    async def _prepare(self, errand: Errand) -> None:
+        """Raises Unavailable if it is another node's to do, also since this was called."""
+        self._check(errand)
+        for name in errand.names:
+            # It may have been made where it is asked for, a moment ago.
+            await self._broker.news.hear_of(errand.tenant, "*", name)
+        self._check(errand)
+
+    def _check(self, errand: Errand) -> None:
+        for name in errand.names:
+            if not self._is_owner(errand.tenant, name):
+                raise Unavailable(f"subscription {name!r} is another node's")
+
+    async def _outcome(self, kind: Kind, errand: Errand) -> bytes:
+        try:
+            return encode_done(await self._acts[kind](errand))
+        except ConduitError as error:
+            return encode_failed(error)
+        except Exception:
+            logger.exception(_BUG)
+            return encode_failed(_bug())
+
+    def _stopping(self, *, may_be_done: bool = False) -> Unavailable:
+        told = f"node {self._own.name} stops"
+        if may_be_done:
+            return OutcomeUnknown(f"{told}; what was asked may have been done")
+        return Unavailable(told)
 
     async def _get(self, errand: Errand) -> bytes:
         views = []
@@ -115,3 +160,8 @@ class Obliging:
     async def _redrive(self, errand: Errand) -> bytes:
         failed = await self._broker.redrive_here(errand.tenant, errand.places, errand.at_ms)
         return encode_refused(failed)
+
+
+def _bug() -> Unavailable:
+    """For who asked, who learns nothing more of it."""
+    return Unavailable("the other node made an error; its log has it", code="internal")

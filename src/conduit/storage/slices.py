@@ -12,9 +12,9 @@ T = TypeVar("T")
 SLICE_COUNT = 1_000
 
 
-async def in_slices(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """All of them, some at a time; in between anything may happen."""
-    for start in range(0, len(items), SLICE_COUNT):
+async def in_slices(items: Sequence[T], max_count: int = SLICE_COUNT) -> AsyncIterator[Sequence[T]]:
+    """All of them, so many at a time; in between anything may happen."""
+    for start in range(0, len(items), max_count):
         if start:
             await asyncio.sleep(0)
-        yield items[start : start + SLICE_COUNT]
+        yield items[start : start + max_count]

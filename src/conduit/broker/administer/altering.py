@@ -88,11 +88,14 @@ class Altering:
         self,
         change: Change,
         record: SubscriptionRecord,
-        settings: SubscriptionSettings,
-        *,
-        paused: bool,
+        asked: Callable[[SubscriptionRecord], tuple[SubscriptionSettings, bool]],
     ) -> None:
-        """Use these from the next delivery on."""
+        """Use these settings, paused or not, from the next delivery on. `asked` makes them of what it has,
+        which is read anew if another node may have changed it: all of it is stored."""
+        if self._store.nodes is not None or self._store.server_count > 1:
+            await self._owned.learn_of([record.subscription_id])
+            self._owned.check_known(record)
+        settings, paused = asked(record)
         change.is_told = True
         try:
             await self._store.subscription_update(record.subscription_id, settings, paused)

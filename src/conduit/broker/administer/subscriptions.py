@@ -114,9 +114,12 @@ class Subscriptions:
             if field not in RANGES:
                 raise InvalidRequest(f"{field} cannot be changed", field=field)
 
+        def changed(record: SubscriptionRecord) -> tuple[SubscriptionSettings, bool]:
+            settings = msgspec.structs.replace(record.settings, **changes)
+            return check_settings(settings), record.paused
+
         async def update(change: Change, record: SubscriptionRecord) -> None:
-            settings = check_settings(msgspec.structs.replace(record.settings, **changes))
-            await self._altering.configure(change, record, settings, paused=record.paused)
+            await self._altering.configure(change, record, changed)
 
         return await self._changed(await self._altering.make(tenant, name, update))
 
@@ -130,7 +133,7 @@ class Subscriptions:
 
     async def _pause(self, tenant: str, name: str, *, paused: bool) -> SubscriptionView:
         async def pause(change: Change, record: SubscriptionRecord) -> None:
-            await self._altering.configure(change, record, record.settings, paused=paused)
+            await self._altering.configure(change, record, lambda known: (known.settings, paused))
 
         record = await self._altering.make(tenant, name, pause)
         state = "paused" if paused else "resumed"

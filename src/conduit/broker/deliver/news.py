@@ -129,6 +129,7 @@ class News:
         found = await self._store.changes(self._position)
         if found.is_all:
             await self._learn_all()
+            await self._owned.ownership.notice(self._owned.running())
         else:
             await self._catalog.learn_of(found.topic_ids)
             await self._owned.learn_of(found.subscription_ids)

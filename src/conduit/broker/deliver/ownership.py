@@ -32,8 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from conduit.broker.deliver.running import Running
@@ -41,6 +40,7 @@ from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.broker.turn import log_failure
 from conduit.core.message import SubscriptionRecord
 from conduit.errors import ConduitError, OwnedElsewhere, StateError, StoreUnavailable
+from conduit.names import named
 from conduit.storage.base import OwnedBy, Store
 from conduit.storage.slices import in_slices
 
@@ -167,14 +167,13 @@ class Ownership:
     async def notice(self, running: Iterable[Running]) -> None:
         """Of some that were changed by whomever: those that others have moved, or claimed, do not run here
         any more, also if they have nothing to store by which that would be found."""
-        some = {each.group.subscription_id: each for each in running}
-        if not some:
-            return
-        fences = await self._store.subscription_fences(list(some))
-        for id_, each in some.items():
-            if (each.group.fence or 0) < fences.get(id_, 0):
-                self._estate.lost(each, "another node has moved or claimed it")
-                self.doubt(id_)
+        async for some in in_slices(list(running), JUDGED_MAX_COUNT):
+            ids = [each.group.subscription_id for each in some]
+            fences = await self._store.subscription_fences(ids)
+            for id_, each in zip(ids, some, strict=True):
+                if (each.group.fence or 0) < fences.get(id_, 0):
+                    self._estate.lost(each, "another node has moved or claimed it")
+                    self.doubt(id_)
 
     # The task -------------------------------------------------------------------------------------
 
@@ -249,31 +248,43 @@ class Ownership:
             return
         try:
             owned = dict(await self._store.subscriptions_owned(title.owner))
+            failed_count = await self._judge(waiting, owned, term)
+            async for places in in_slices(list(owned.items())):
+                self._leave_those_elsewhere(places)
+            if failed_count:
+                raise StateError(f"{failed_count} durable subscriptions can neither go on nor end")
         except BaseException:
             self._is_unsure = True
             raise
-        kept_count = lost_count = 0
-        each_of = iter(waiting)
-        while some := list(islice(each_of, JUDGED_MAX_COUNT)):
+
+    async def _judge(self, waiting: Sequence[Running], owned: Mapping[int, int], term: int) -> int:
+        """`owned`: the fences of what this node has. Returns for how many that failed: a bug in one of them
+        must not silence the others."""
+        kept_count = lost_count = failed_count = 0
+        async for some in in_slices(waiting, JUDGED_MAX_COUNT):
             for running in some:
                 if running.is_over:
                     continue
-                if owned.get(running.group.subscription_id) == running.group.fence:
-                    running.group.term = term
-                    running.resume()
-                    kept_count += 1
-                else:
-                    self._estate.lost(running, MOVED)
-                    lost_count += 1
-            await asyncio.sleep(0)
+                try:
+                    if owned.get(running.group.subscription_id) == running.group.fence:
+                        running.group.term = term
+                        running.resume()
+                        kept_count += 1
+                    else:
+                        self._estate.lost(running, MOVED)
+                        lost_count += 1
+                except Exception:
+                    if not self._has_failed and not failed_count:
+                        name = named(running.group.name or "", running.tenant)
+                        logger.exception("subscription %s can neither go on nor end", name)
+                    failed_count += 1
         logger.info(
             "this node goes on with %d durable subscriptions; other nodes have claimed %d of those that ran"
             " here",
             kept_count,
             lost_count,
         )
-        async for places in in_slices(list(owned.items())):
-            self._leave_those_elsewhere(places)
+        return failed_count
 
     async def _look_after(self) -> None:
         """Ask which fences those have of which nobody knows, for `_give_up`."""
