@@ -8,7 +8,9 @@ from typing import Any
 from tests.chaos.history import ClusterHistory
 from tests.chaos.report import Place
 
-LINES_COUNT_MAX = 60
+LINES_COUNT_MAX = 50
+# The last ones before the end.
+CLAIMS_COUNT_MAX = 6
 # What nodes did is told as far as it was so long before and after.
 AROUND_S = 8.0
 
@@ -28,10 +30,10 @@ def excerpt(history: ClusterHistory, stream: str, place: Place | None) -> list[s
     around: list[Any] = [
         each for each in history.struck if each.at <= until and each.until >= since
     ]
-    around += [
-        each for each in history.claimed if each.stream == stream and since <= each.at <= until
-    ]
-    around += [each for each in history.left if each.stream == stream and since <= each.at <= until]
+    connections = {getattr(each, "connection", 0) for each in own}
+    around += [each for each in history.left if each.connection in connections]
+    claims = [each for each in history.claimed if each.stream == stream and each.at <= until]
+    around += claims[-CLAIMS_COUNT_MAX:]
     told = sorted([*own, *around], key=lambda each: each.at)
     zero = since + AROUND_S
     return [f"{each.at - zero:+9.3f}  {each}" for each in told][:LINES_COUNT_MAX]

@@ -19,17 +19,20 @@ from tests.support.http import Api
 STOPPED_S = 6.0
 LEASE_S = 3.0
 HOUR_S = 3600
+LINKS_S = 60.0
+CLOCK_S = 30.0
+# Of a fault that is to outlast a lease, also in a short run.
+PAST_LEASE_S = 4.2
 
 
 @dataclass
 class Scene:
-    """What faults act on. `links_s` and `clock_s`: how long those two last."""
+    """What faults act on. In a short run what lasts as long as one likes is shorter: `pace` of it."""
 
     world: World
     history: ClusterHistory
     random: Random
-    links_s: float = 60.0
-    clock_s: float = 30.0
+    pace: float = 1.0
 
     def node(self) -> str:
         """Any of them."""
@@ -97,7 +100,7 @@ class Stopped(Fault):
         name = self.scene.node()
         async with self.scene.noted("stop", name) as known:
             is_clean = await asyncio.to_thread(self.world.stop_node, name)
-            await asyncio.sleep(STOPPED_S)
+            await asyncio.sleep(max(STOPPED_S * self.scene.pace, PAST_LEASE_S))
             known[0] = replace(known[0], is_clean=is_clean, resumed_at=time.monotonic())
             self.world.continue_node(name)
 
@@ -107,6 +110,7 @@ class _Cut(Fault):
 
     needs_networks = True
     for_s: ClassVar[tuple[float, float]] = (2.0, 7.0)
+    min_s: ClassVar[float] = 1.5
 
     def ends(self) -> tuple[str, str]:
         """Who."""
@@ -119,7 +123,7 @@ class _Cut(Fault):
         nodes = [end for end in ends if end in self.world.nodes]
         async with self.scene.noted(self.kind, *nodes):
             await asyncio.to_thread(networks.cut, *ends)
-            await asyncio.sleep(self.random.uniform(*self.for_s))
+            await asyncio.sleep(max(self.random.uniform(*self.for_s) * self.scene.pace, self.min_s))
             await asyncio.to_thread(networks.mend)
 
 
@@ -145,10 +149,11 @@ class RedisCut(_Cut):
 
 
 class DatabaseCut(_Cut):
-    """A node from PostgreSQL, mostly for longer than its lease."""
+    """A node from PostgreSQL, for longer than its lease."""
 
     kind = "node-postgres"
     for_s = (2.0, 8.0)
+    min_s = PAST_LEASE_S
 
     def ends(self) -> tuple[str, str]:
         """Who."""
@@ -169,7 +174,7 @@ class LinksCut(Fault):
         async with self.scene.noted("links", *self.world.names):
             for one, other in combinations(self.world.names, 2):
                 await asyncio.to_thread(networks.cut, one, other)
-            await asyncio.sleep(self.scene.links_s)
+            await asyncio.sleep(LINKS_S * self.scene.pace)
             await asyncio.to_thread(networks.mend)
 
 
@@ -240,7 +245,7 @@ class WrongClock(Fault):
         name, ahead_s = self.scene.node(), self.random.choice((-HOUR_S, HOUR_S))
         await self._restarted(name, ahead_s)
         async with self.scene.noted("clock", name):
-            await asyncio.sleep(self.scene.clock_s)
+            await asyncio.sleep(CLOCK_S * self.scene.pace)
         await self._restarted(name, 0)
 
     async def _restarted(self, name: str, ahead_s: int) -> None:

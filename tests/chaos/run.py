@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import gc
 import json
 import os
@@ -38,6 +37,8 @@ NODES_COUNT = 3
 RECOVERED_WITHIN_S = 60.0
 # The others come while the last fault may not be over yet.
 PATIENT_SHARE = 0.7
+# How much of a long run's fault one of a short run lasts.
+SHORT = 0.1
 WITHOUT_NETWORKS = "--without-networks"
 
 
@@ -72,9 +73,7 @@ class Run:
         self.plan = plan
         self.random = Random(plan.seed)
         self.load = ClusterLoad(world, self.random)
-        scene = Scene(world, self.load.history, self.random)
-        if plan.is_short:
-            scene = dataclasses.replace(scene, links_s=5.0, clock_s=3.0)
+        scene = Scene(world, self.load.history, self.random, SHORT if plan.is_short else 1.0)
         self.world = world
         self.skipped: dict[str, str] = {}
         self.coming = self._coming(scene)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.chaos.owners import LOSES, STANDS_STILL, Faults, Leases, Owners, Window, idle_windows
@@ -39,8 +39,6 @@ class _Connection:
     node: str
     opened_at: float
     left_at: float
-    highest: dict[str, int] = field(default_factory=dict)
-    period: int = -1
 
 
 class _Confirmed(NamedTuple):
@@ -73,8 +71,11 @@ class StreamCheck:
         self.acked: dict[Place, _Confirmed] = {}
         self.failed: dict[Place, _Confirmed] = {}
         self.open: dict[Place, list[Delivered]] = defaultdict(list)
+        # Of each topic, of all that was seen; and of what came from the owner of now, as first attempts.
         self.highest: Counter[str] = Counter()
-        self.period_of: dict[str, int] = {}
+        self.highest_now: Counter[str] = Counter()
+        self.highest_of: dict[int, Counter[str]] = defaultdict(Counter)
+        self.period = -1
         self.below: Counter[str] = Counter()
 
     def run(self, events: Iterable[Event], dead: Counter[Place]) -> None:
@@ -149,37 +150,39 @@ class StreamCheck:
     # Order ----------------------------------------------------------------------------------------
 
     def _check_order(self, event: Delivered, place: Place) -> None:
-        connection = self.connections[event.connection]
         is_first = place not in self.seen
         if not self.stream.durable:
             self._check_contiguous(event, place, is_first=is_first)
-        if event.attempt > 1 or self._is_new_period(event, connection):
+        if event.attempt > 1 or self._is_between_owners(event):
             return
-        if event.seq <= connection.highest.get(event.topic, 0):
+        highest_of = self.highest_of[event.connection]
+        if event.seq <= highest_of[event.topic]:
             self._break("out_of_order", event, place)
-        connection.highest[event.topic] = event.seq
-        if is_first and not self.stream.shared and event.seq < self.highest[event.topic]:
-            self._break("late", (event, self.highest[event.topic]), place)
+        highest_of[event.topic] = event.seq
+        if is_first and self.stream.durable and not self.stream.shared:
+            if event.seq < self.highest_now[event.topic]:
+                self._break("late", (event, self.highest_now[event.topic]), place)
+            self.highest_now[event.topic] = event.seq
         if self.stream.strict and is_first:
             self._check_strict(event)
+
+    def _is_between_owners(self, event: Delivered) -> bool:
+        """Whether it may be from either of two owners. With each of them order begins anew."""
+        if self.owners is None:
+            return False
+        index = self.owners.index(event.at - UNDER_WAY_S)
+        is_between = index != self.owners.index(event.at + EDGE_S)
+        if is_between or index != self.period:
+            self.period = index
+            self.highest_of.clear()
+            self.highest_now.clear()
+        return is_between
 
     def _check_contiguous(self, event: Delivered, place: Place, *, is_first: bool) -> None:
         """Who resumes where he was gets the next one, and no other."""
         if is_first and event.seq != self.highest[event.topic] + 1:
             kind = "skipped" if event.seq > self.highest[event.topic] else "late"
             self._break(kind, (event, self.highest[event.topic]), place)
-
-    def _is_new_period(self, event: Delivered, connection: _Connection) -> bool:
-        """Whether it may be the first from another owner, or come while owners change: then order begins
-        anew."""
-        if self.owners is None:
-            return False
-        index = self.owners.index(event.at - UNDER_WAY_S)
-        if index == connection.period and index == self.owners.index(event.at + EDGE_S):
-            return False
-        connection.period = index
-        connection.highest.clear()
-        return True
 
     def _check_strict(self, event: Delivered) -> None:
         """Everything below a message that appears for the first time is acked or dead."""
