@@ -44,7 +44,7 @@ def check(history: ClusterHistory) -> Report:
         _check_claims(name, each, history.leased, report)
     _check_writes(history, owners, report)
     _check_lateness(history, faults, report)
-    _check_redis(history, report)
+    _check_redis(history, faults, report)
     _count(history, owners, report)
     return report
 
@@ -140,18 +140,19 @@ def _check_lateness(history: ClusterHistory, faults: Faults, report: Report) -> 
             there = arrived.connection(publish.sent_at - AFTERWARDS_S)
             if there is None or left_at.get(there.connection, FOREVER) < late_at:
                 continue
-            if not any(faults.on(there.node, SILENCES, publish.sent_at, late_at)):
+            if not faults.felt(there.node, SILENCES, publish.sent_at, late_at):
                 sample = f"{stream.name}: {there}, {publish}"
                 report.breaks("late_by_far", sample, stream.name, place)
 
 
-def _check_redis(history: ClusterHistory, report: Report) -> None:
-    """Publishing goes on without Redis."""
+def _check_redis(history: ClusterHistory, faults: Faults, report: Report) -> None:
+    """Publishing goes on without Redis, at nodes that do not feel another fault."""
     windows = [(each.at, each.until) for each in history.struck if each.kind in REDIS_KINDS]
     codes = Counter(
         attempt.code
         for attempt in history.attempts
         if any(since <= attempt.at <= until for since, until in windows)
+        and not faults.felt(attempt.node, SILENCES, attempt.sent_at, attempt.at)
     )
     tried, failed = codes.total(), codes.total() - codes["ok"]
     report.counts |= {"tried_without_redis": tried, "failed_without_redis": failed}

@@ -30,6 +30,8 @@ HEARTBEAT_S = 1.0
 _HEARTBEAT = '{"type":"heartbeat"}'
 # What a subscriber may be told while the cluster cannot go on with what it asks.
 NOT_NOW = {"store_unavailable", "outcome_unknown", "overloaded", "shutting_down"}
+# That a verb was not done, because it came too late, or because the owner was lost meanwhile.
+NOT_DONE = {"stale_attempt", "unknown_delivery", "unavailable"}
 
 
 @dataclass
@@ -200,8 +202,7 @@ class Member(subscribers.Subscriber):
         elif frame["type"] == "error" and frame["code"] in NOT_NOW:
             self.history.turned_away[frame["code"]] += 1
             raise ConnectionAbortedError("the cluster cannot go on with this now")
-        elif frame["type"] == "error" and frame["code"] == "stale_attempt":
-            # It was handed out again meanwhile.
+        elif frame["type"] == "error" and frame["code"] in NOT_DONE:
             self._asked.pop(frame.get("ref", ""), None)
         elif frame["type"] not in ("heartbeat_ack", "closing"):
             await super()._frame(ws, frame)

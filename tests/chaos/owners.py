@@ -13,6 +13,9 @@ from tests.chaos.history import Claimed, ClusterHistory, Kind, Leased, Struck
 # loses the connections of others.
 STANDS_STILL: frozenset[Kind] = frozenset({"stop", "nodes", "links"})
 LOSES: frozenset[Kind] = STANDS_STILL | {"kill", "rolling"}
+# A node without a lease is none for the others: they give its clients' connections up.
+LOSES_LEASE: frozenset[Kind] = LOSES | {"node-postgres", "postgres"}
+ENDS: frozenset[Kind] = frozenset({"kill", "rolling", "stop"})
 # After a fault its effects are for so long those of the fault.
 AFTERWARDS_S = 2.0
 FOREVER = float("inf")
@@ -100,6 +103,10 @@ class Faults:
         for each in self._of[node]:
             if each.kind in kinds and each.at <= until and each.until + AFTERWARDS_S >= since:
                 yield each
+
+    def felt(self, node: str, kinds: frozenset[Kind], since: float, until: float) -> bool:
+        """Whether there were any."""
+        return any(True for _ in self.on(node, kinds, since, until))
 
 
 def idle_windows(owners: Owners, leases: Leases) -> list[tuple[Window, str]]:

@@ -18,7 +18,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.chaos.owners import LOSES, STANDS_STILL, Faults, Leases, Owners, Window, idle_windows
+from tests.chaos.owners import (
+    ENDS,
+    LOSES,
+    LOSES_LEASE,
+    STANDS_STILL,
+    Faults,
+    Leases,
+    Owners,
+    Window,
+    idle_windows,
+)
 from tests.chaos.report import Place, Report
 from tests.crash.history import Connected, Delivered, Fault, Settled, Stored, Stream
 
@@ -210,14 +220,17 @@ class StreamCheck:
         connection = self.connections[one.connection]
         if other.at - one.at > ANSWER_WITHIN_S or connection.left_at <= other.at + UNDER_WAY_S:
             return False
-        involved = {connection.node}
-        if self.owners is not None:
-            index = self.owners.index(one.at - UNDER_WAY_S)
-            if index < 0 or index != self.owners.index(other.at + EDGE_S):
-                return False
-            involved.add(self.owners.periods[index].node)
-        faults = self.known.faults
-        return not any(any(faults.on(node, LOSES, one.at, other.at)) for node in involved)
+        felt = self.known.faults.felt
+        if self.owners is None:
+            return not felt(connection.node, LOSES, one.at, other.at)
+        index = self.owners.index(one.at - UNDER_WAY_S)
+        if index < 0 or index != self.owners.index(other.at + EDGE_S):
+            return False
+        owner = self.owners.periods[index].node
+        if owner == connection.node:
+            return not felt(owner, ENDS, one.at, other.at)
+        is_lost = felt(connection.node, LOSES_LEASE, one.at, other.at)
+        return not is_lost and not felt(owner, LOSES, one.at, other.at)
 
     def check_idle(self, events: Iterable[Event]) -> None:
         """That nothing came while nobody may hand out."""
