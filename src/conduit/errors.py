@@ -13,6 +13,7 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 │  ├─ StoreUnavailable       the store cannot be read or written now; nothing was changed
 │  ├─ RegistryUnavailable    Redis cannot be used now; nodes go on without it
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
+│  ├─ OwnedElsewhere         another node runs the subscription: `owner` says which
 │  └─ Overloaded             a bounded queue is full
 ├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
 │  └─ KeyConflict            idempotency keys of it stand for other payloads; says which
@@ -157,6 +158,14 @@ class OutcomeUnknown(Unavailable):
     """The store has the request and has not confirmed it: it may be done already, or may still be."""
 
     code = "outcome_unknown"
+
+
+class OwnedElsewhere(Unavailable):
+    """A durable subscription runs on another node, whose lease holds: `owner` is its incarnation."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(f"subscription {name!r} runs on another node, and cannot be reached here")
+        self.owner = owner
 
 
 class Overloaded(Unavailable):

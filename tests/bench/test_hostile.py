@@ -117,7 +117,8 @@ NO_TIME = Size(quiet_s=0.3, attack_s=0.5, after_s=0.3, letters=0, tokens=3)
 )
 def test_bystanders_of_an_attack_lose_nothing(name):
     outcome = hostile._run("sqlite", name, short=True, size=NO_TIME)
-    assert outcome.figures["sent_count"] > 0
+    # Of large ones none may be whole in so short a time.
+    assert outcome.figures["sent_mib"] + outcome.figures["opened_connections"] > 0
     assert outcome.figures["quiet_p99_ms"] > 0
     assert outcome.checks.lost == outcome.checks.duplicates == 0
 

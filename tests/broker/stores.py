@@ -41,11 +41,12 @@ class SharedStore(MemoryStore):
 
     async def changes(self, position):
         some = self._changed[int(position) :] if position else []
+        position = str(len(self._changed))
         self.asked.append(("changes", len(some)))
         # Somebody else has a turn before the answer comes.
         await asyncio.sleep(0)
         kinds = [[*{id_ for kind, id_ in some if kind == which}] for which in ("topic", "sub")]
-        return Changes(str(len(self._changed)), *kinds)
+        return Changes(position, *kinds)
 
     async def topics_of(self, topic_ids):
         self.asked.append(("topics_of", len(topic_ids)))
@@ -84,6 +85,10 @@ class SharedStore(MemoryStore):
 
     async def subscription_delete(self, subscription_id):
         await super().subscription_delete(subscription_id)
+        self._changed.append(("sub", subscription_id))
+
+    async def seek(self, subscription_id, *args, **more):
+        await super().seek(subscription_id, *args, **more)
         self._changed.append(("sub", subscription_id))
 
 
@@ -197,8 +202,8 @@ class SlowStore(MemoryStore):
         await self._pass("settled")
         return refused
 
-    async def seek(self, *args):
-        await super().seek(*args)
+    async def seek(self, *args, **more):
+        await super().seek(*args, **more)
         await self._pass("seek")
 
     async def subscription_update(self, *args):
@@ -317,9 +322,9 @@ class LosingStore(SlowStore):
         self.lost: dict[str, bool] = {}
         self.is_mute = False
 
-    async def _lose(self, name: str, change, *args):
+    async def _lose(self, name: str, change, *args, **more):
         happens = self.lost.get(name, True)
-        result = await change(*args) if happens else None
+        result = await change(*args, **more) if happens else None
         if name in self.lost:
             raise OutcomeUnknown("the connection broke")
         return result
@@ -331,8 +336,8 @@ class LosingStore(SlowStore):
         await self._pass("subscription_delete")
         await self._lose("subscription_delete", super().subscription_delete, *args)
 
-    async def seek(self, *args):
-        await self._lose("seek", super().seek, *args)
+    async def seek(self, *args, **more):
+        await self._lose("seek", super().seek, *args, **more)
 
     async def subscriptions(self):
         if self.is_mute:

@@ -54,12 +54,12 @@ class Gated:
     def _held(self, method):
         self._gated = None
 
-        async def call(*args):
+        async def call(*args, **more):
             self.came.set()
             await self._go["in"].wait()
             if isinstance(self._error, StoreUnavailable):
                 raise self._error
-            result = await method(*args)
+            result = await method(*args, **more)
             self.happened.set()
             await self._go["out"].wait()
             if self._error is not None:

@@ -299,9 +299,9 @@ class ClaimingStore(MemoryStore):
     claims_count = 0
     settles_count = 0
 
-    async def subscription_claim(self, *args):
+    async def subscription_claim(self, *args, **more):
         self.claims_count += 1
-        return await super().subscription_claim(*args)
+        return await super().subscription_claim(*args, **more)
 
     async def settle(self, *args):
         self.settles_count += 1

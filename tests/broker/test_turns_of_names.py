@@ -24,10 +24,10 @@ class CountingStore(SlowStore):
         self.claims: list[int] = []
         self.reading_count = self.reading_max_count = 0
 
-    async def subscription_claim(self, subscription_id):
+    async def subscription_claim(self, subscription_id, *args, **more):
         self.claims.append(subscription_id)
         await self._pass("subscription_claim")
-        return await super().subscription_claim(subscription_id)
+        return await super().subscription_claim(subscription_id, *args, **more)
 
     async def subscriptions(self):
         found = await super().subscriptions()

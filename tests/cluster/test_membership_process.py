@@ -4,67 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.kit import answers, started
-from tests.support.wait import DEADLINE_S, until
+from tests.cluster.processes import process
+from tests.support.wait import until
 
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).parents[2]
 OVER_FOR_S = "SELECT extract(epoch FROM clock_timestamp() - lease_until) FROM conduit.nodes"
 HOUR_S = 3600
-
-
-class Process:
-    """A node, and what it has told so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.lines: list[str] = []
-
-    async def says(self, line: str) -> None:
-        """Until it tells that; all before it is in `lines`."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(DEADLINE_S):
-            while self.lines[-1:] != [line]:
-                read = await self._process.stdout.readline()
-                assert read, self.lines
-                self.lines.append(read.decode().strip())
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def end(self) -> None:
-        """SIGTERM, and wait."""
-        if self._process.returncode is None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
-            await asyncio.wait_for(self._process.communicate(), DEADLINE_S)
-
-
-@asynccontextmanager
-async def process(*args: str) -> AsyncIterator[Process]:
-    command = [sys.executable, "-m", "tests.cluster.node", *args]
-    started_process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    made = Process(started_process)
-    try:
-        yield made
-    finally:
-        await made.end()
 
 
 async def test_a_node_that_was_stopped_for_longer_than_its_lease_does_nothing_before_it_knows(
     url, cluster
 ):
-    async with started(url, "a") as a, process(url, "b") as b:
+    async with started(url, "a") as a, process("node", url, "b") as b:
         await b.says("held 1")
         await a.diary.says("a b")
         b.signal(signal.SIGSTOP)
@@ -86,7 +42,7 @@ async def test_a_node_that_was_stopped_for_longer_than_its_lease_does_nothing_be
 
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_a_node_whose_clock_is_an_hour_off_is_one_like_the_others(url, hours):
-    async with started(url, "a") as a, process(url, "b", str(hours * HOUR_S)) as b:
+    async with started(url, "a") as a, process("node", url, "b", str(hours * HOUR_S)) as b:
         await b.says("held 1")
         await a.diary.says("a b")
         for _ in range(4):
@@ -103,10 +59,10 @@ async def test_a_node_whose_clock_is_an_hour_off_is_one_like_the_others(url, hou
 
 async def test_a_node_that_is_killed_and_started_again_has_its_lease_in_time(url):
     async with started(url, "a") as a:
-        async with process(url, "b") as b:
+        async with process("node", url, "b") as b:
             await a.diary.says("a b")
             b.signal(signal.SIGKILL)
-        async with process(url, "b") as b:
+        async with process("node", url, "b") as b:
             await b.says("held 1")
             await answers(a, "renew", 2)
             assert a.diary.live == "a b"

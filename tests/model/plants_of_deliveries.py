@@ -163,8 +163,8 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/deliver/loading.py",
-                "            await self.make_topic(record, create=create)\n        finally:\n",
-                "        finally:\n",
+                "            await self.make_topic(record, create=create)\n        except Base",
+                "        except Base",
             ),
             Change(
                 "broker/deliver/router.py",

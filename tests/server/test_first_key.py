@@ -12,7 +12,7 @@ from conduit.server.first_key import FILE_NAME, offer_first_key, warn_of_open_ke
 from conduit.tenancy.opening import AuthOptions, open_tenancy
 from tests.tenancy.registered import running_kit
 
-KEY = "x" * 16
+KEY = "an-operators-own"
 
 
 @pytest.fixture

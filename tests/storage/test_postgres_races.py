@@ -16,6 +16,7 @@ from conduit.storage.base import Former, Heard
 from conduit.storage.postgres import (
     former,
     housekeeping,
+    owners,
     reads,
     scope,
     segments,
@@ -41,6 +42,7 @@ class Side:
         self.connection = connection
         self.name = name
         self.writer_id = str(uuid_utils.uuid7())
+        self.node = str(uuid_utils.uuid7())
         self.batch_number = 0
         self.fence = 0
         self.extents = Extents()
@@ -65,6 +67,8 @@ class Scene:
         self.stored: dict[tuple[int, int], bytes] = {}
         self.settled: list[tuple[int, int]] = []
         self.floor = 0
+        # Which node has it, and with which fence; no node has a lease.
+        self.owner: tuple[str, int] | None = None
         self.other_floor = self.former_floor = 1
         self.is_deleted = self.is_forgotten = False
 
@@ -98,12 +102,40 @@ class Scene:
         )
 
     async def claim(self, side: Side):
-        fence = await subscriptions.claim(side.connection, self.subscription_id)
+        return await self._claim(side, None)
+
+    async def claim_as_node(self, side: Side):
+        return await self._claim(side, side.node)
+
+    async def _claim(self, side: Side, owner: str | None):
+        fence = await owners.claim(
+            side.connection, self.subscription_id, owner, by_force=owner is None
+        )
 
         def claimed() -> None:
             side.fence = fence
+            self.owner = owner and (owner, fence)
 
         return claimed
+
+    async def give_up(self, side: Side):
+        claimed = [(self.doomed_id, 1), (self.subscription_id, side.fence)]
+        await owners.release(side.connection, side.node, claimed)
+
+        def given_up() -> None:
+            if self.owner == (side.node, side.fence):
+                self.owner = None
+
+        return given_up
+
+    async def ask_what_it_has(self, side: Side):
+        owned = await owners.owned(side.connection, side.node)
+
+        return lambda: self._check_owned(side.node, owned)
+
+    def _check_owned(self, node: str, owned) -> None:
+        fences = [fence for id_, fence in owned if id_ == self.subscription_id]
+        assert fences == [fence for owner, fence in [self.owner or ("", 0)] if owner == node]
 
     async def settle(self, side: Side):
         floor = next(_numbers)
@@ -124,6 +156,8 @@ class Scene:
 
         def moved() -> None:
             self.floor = self.other_floor = floor
+            if self.owner is not None:
+                self.owner = (self.owner[0], self.owner[1] + 1)
 
         return moved
 
@@ -195,6 +229,8 @@ class Scene:
             remembered = await self.store.former(self.subscription_id)
             last_seq = max(seq for topic_id, seq in self.stored if topic_id == self.b.topic_id)
             assert remembered == [Former(self.b.name, self.b.epoch, self.former_floor, last_seq)]
+        for node in (self.x.node, self.y.node):
+            self._check_owned(node, await self.store.subscriptions_owned(node))
         # The newest owner's is the last that counts, and each owner's own come in their order.
         assert self.settled == sorted(self.settled)
         floors = await given.floors(self.store, self.subscription_id)
@@ -206,6 +242,9 @@ ACTIONS = [
     Scene.append,
     Scene.append_in_another_order,
     Scene.claim,
+    Scene.claim_as_node,
+    Scene.give_up,
+    Scene.ask_what_it_has,
     Scene.settle,
     Scene.seek,
     Scene.trim,
@@ -227,9 +266,10 @@ async def begin_scene(store, sides: list[Side]) -> Scene:
     both = doomed.subscription_id, subscription.subscription_id
     await store.settle([Progress(id_, b.topic_id, 1, 1) for id_ in both], [])
     scene = Scene(store, a, b, subscription, doomed)
+    scene.x, scene.y = sides
     for side in sides:
         side.fence = 0
-        for action in (Scene.append, Scene.rotate, Scene.claim):
+        for action in (Scene.append, Scene.rotate, Scene.claim_as_node):
             await act(scene, action, side)
     await act(scene, Scene.trim, sides[0])
     return scene
@@ -289,7 +329,8 @@ async def test_what_an_owner_stores_while_another_claims_is_seen_by_the_other_or
     for end in ("commit", "rollback"):
         scene = await begin_scene(store, made)
         old, new = made
-        old.fence, new.fence = await store.subscription_claim(scene.subscription_id), 0
+        await act(scene, Scene.claim, old)
+        new.fence = 0
         transaction = old.connection.transaction()
         await transaction.start()
         await old.connection.execute(scope.said(scope.ALL))
@@ -311,7 +352,7 @@ async def test_a_seek_that_meets_what_its_owner_is_storing_comes_after_it(sides)
     store, made = sides
     for end in ("commit", "rollback"):
         scene = await begin_scene(store, made)
-        made[0].fence = await store.subscription_claim(scene.subscription_id)
+        await act(scene, Scene.claim, made[0])
         await overlapped(scene, Scene.settle, Scene.seek, made, end)
         assert scene.floor == scene.other_floor > 1, "the seek is the last"
 

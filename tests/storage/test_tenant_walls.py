@@ -27,10 +27,12 @@ ACROSS = {
         sqlite/dead_letters.py: _ARE_BACK
         sqlite/former.py: _of
         sqlite/subscriptions.py: _IS_THERE _ROWS_IN _ROWS _ROWS_OF _progress _progress_of _progress_in _open
-        sqlite/subscriptions.py: _records_of _PASSED _PUT update delete
+        sqlite/subscriptions.py: _records_of _PASSED _PUT is_there update delete
         postgres/former.py: _LOCK
         postgres/subscriptions.py: _PUT _PUT_ROWS _PUT_ALL _ROWS _PROGRESS _PROGRESS_OF _PROGRESS_IN _PASSED
-        postgres/subscriptions.py: _SOME _MOVE _ARE_BACK _CLAIM _UPDATE _DELETE
+        postgres/subscriptions.py: _SOME _MOVE _ARE_BACK _UPDATE _DELETE
+        postgres/schema: claim_subscription
+        postgres/owners.py: _FENCES
         """,
     "A delivery is named by its topic's id; so is the dead letter that it becomes, or is.": """
         sqlite/dead_letters.py: _MARK _LOST _OF
@@ -45,6 +47,9 @@ ACROSS = {
         postgres/reads.py: _TOPICS _FIRST_SEQS
         postgres/subscriptions.py: _ALL
         postgres/topics.py: ids
+        """,
+    "What a node has, it has of all tenants.": """
+        postgres/owners.py: _OWNED _RELEASE _KEPT
         """,
     "It is about the database as a whole: which it is, whether it is a copy, whether it is whole.": """
         sqlite/check.py: _RULES

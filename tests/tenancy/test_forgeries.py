@@ -69,7 +69,7 @@ FORMS = {
     "a line's end": f"{forged()}\n",
     "a blank before": f" {forged()}",
     "the other base64": forged().replace("-", "+").replace("_", "/") + "+",
-    "the signature of another secret": forged(secret=b"x" * 32),
+    "the signature of another secret": forged(secret=b"the-secret-of-somebody-else-0123"),
     "the pepper itself": forged(secret=PEPPER),
     "an empty secret": forged(secret=b""),
     "too long": f"{encoded(HEADER)}.{'A' * CREDENTIAL_MAX_BYTES}.AAAA",

@@ -10,15 +10,20 @@ import msgspec
 
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
+from conduit.broker.administer.giving_away import GivingAway
 from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redrive_jobs import RedriveJobs
-from conduit.broker.administer.redriving import Redriver
+from conduit.broker.administer.redriving import Redrive, Redriver
 from conduit.broker.administer.renewal import renew_if_copied
+from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.retention import Housekeeper, RetentionRules
 from conduit.broker.administer.standings import Standings
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.allowances import Allowances, Usage
-from conduit.broker.attach.connection import Connection, Peer, Room
+from conduit.broker.attach.connection import Connection
+from conduit.broker.attach.elsewhere import Elsewhere
+from conduit.broker.attach.establishing import Establishing
+from conduit.broker.attach.room import Peer, Room
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
@@ -31,7 +36,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
-from conduit.broker.deliver.subscriber import Removal
+from conduit.broker.deliver.subscriber import Outlet, Removal
 from conduit.broker.deliver.tails import Tails
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
@@ -43,7 +48,7 @@ from conduit.broker.stamps import Stamps
 from conduit.broker.stats import Gauges, Sample, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
-from conduit.core.message import Retention
+from conduit.core.message import DeadPlace, Retention
 from conduit.errors import ConduitError
 from conduit.limits import NO_LIMITS, TenantLimits
 from conduit.storage.base import Sizes, Store
@@ -101,6 +106,7 @@ class Broker:
         self._owned = Owned(
             store, self.topics, self.router, self._engine, starts, options.max_subscriptions
         )
+        self.ownership = self._owned.ownership
         self._company = Company(store)
         self.sequencer = Sequencer(self.router, store, self._engine)
         self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
@@ -130,13 +136,13 @@ class Broker:
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
+        self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self._housekeeper = self._make_housekeeper(options.housekeeping)
         self._histories = Histories()
-        self._is_finished = False
-        self._is_stopped = False
+        self._is_finished = self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -147,8 +153,8 @@ class Broker:
             self.router,
             self._owned,
             self.news,
-            self.tails,
             starts,
+            Establishing(self.topics, self.tails, self._owned, starts),
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,
         )
@@ -163,9 +169,15 @@ class Broker:
         store, clock = self.store, self.clock
         self._engine.progress.expect_payloads(self._options.publish.max_payload_bytes)
         redriver = Redriver(store, self.topics, self._owned, self._engine, self.publish)
+        self.redrive_here: Redrive = redriver.redrive
+        self.redrive: Redrive = redriver.redrive
+        """What redrives; another one where subscriptions run on other nodes too."""
         lines = Lines()
-        jobs = RedriveJobs(store, clock, redriver.redrive, self._owned, lines)
-        return DeadLetters(store, clock, redriver.redrive, jobs, lines)
+        jobs = RedriveJobs(store, clock, self._redrive, self._owned, lines)
+        return DeadLetters(store, clock, self._redrive, jobs, lines)
+
+    async def _redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
+        return await self.redrive(tenant, places, at_ms)
 
     async def start(self) -> None:
         """Open the store, load what it has and begin. Raises StoreUnavailable."""
@@ -192,8 +204,9 @@ class Broker:
         self.news.start()
 
     async def finish(self) -> None:
-        """Answer what was published, and store all progress: after that nothing is done for subscriptions. A
-        store that hangs in a commit is not waited for before the progress is stored. Idempotent.
+        """Answer what was published, store all progress, and give the subscriptions up: after that nothing is
+        done for them. A store that hangs in a commit is not waited for before the progress is stored.
+        Idempotent.
 
         Connections should be closed before, so that what they had out is recorded as given back.
         """
@@ -214,6 +227,7 @@ class Broker:
         if self._flushing is not None:
             self._engine.progress.stop()
             await asyncio.gather(self._flushing, return_exceptions=True)
+        await self.ownership.end()
         self.sequencer.close()
         await self._engine.reader.close()
         with suppress(ConduitError):
@@ -239,11 +253,20 @@ class Broker:
         """There are links to so many other nodes."""
         self._company.linked_count = count
 
+    def run_elsewhere(self, elsewhere: Elsewhere | None) -> None:
+        """Have the durable subscriptions of clients that come from now on run where it says; None: here."""
+        self._room = self._room._replace(elsewhere=elsewhere)
+
     # Subscribing ----------------------------------------------------------------------------------
 
     def connect(self, tenant: str, peer: Peer) -> Connection:
         """The subscriptions of a new connection; call its `close` when the connection is gone."""
         return Connection(self._room, tenant, peer)
+
+    def connect_guest(self, tenant: str, peer: Peer, answers: Outlet) -> Connection:
+        """The same for a client of another node, whose subscription runs here or is refused. `answers`: where
+        the answers to its verbs go."""
+        return Connection(self._room._replace(elsewhere=None), tenant, peer, answers)
 
     @property
     def turn(self) -> Turn:

@@ -1,8 +1,10 @@
-"""What this node and the others say to each other, over links: of messages that were stored.
+"""What this node and the others say to each other, over links: of messages that were stored, and of
+subscribers whose durable subscription runs elsewhere.
 
 Who there is to speak with is told by the leases (membership.py); a link that is up makes a node one of those
-that are told, of all, or if there is a registry (Redis) of what they want. All of it only makes things
-earlier: without links each node finds what others store in the log.
+that are told of messages: of all, or if there is a registry (Redis) of what they want. That only makes
+things earlier: without links each node finds what others store in the log. A durable subscription of another
+node cannot be had without a link to that.
 """
 
 from __future__ import annotations
@@ -10,12 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
+from conduit.cluster.elsewhere import Elsewhere
+from conduit.cluster.guests import Guests
+from conduit.cluster.handing_over import HandingOver
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.obliging import Obliging
 from conduit.cluster.registry.registry import Registry
+from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
 from conduit.storage.nodes import NodeRecord
@@ -31,27 +38,42 @@ class Exchange:
         own: Identity,
         secrets: Sequence[str],
         hearing: Hearing,
+        elsewhere: Elsewhere,
         registry: Registry | None = None,
     ) -> None:
         """`registry` knows which nodes want what; without it all are told everything."""
         self._broker = broker
+        self._own = own
         self.registry = registry
         self._hearing = hearing
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
         self.links = Links(own, secrets, self, self, broker.turn)
+        self.elsewhere = elsewhere
+        self.guests = Guests(broker, own, elsewhere.is_owner)
+        self.handing_over = HandingOver(broker, elsewhere.is_owner)
+        self.obliging = Obliging(broker, own, elsewhere.is_owner)
         interest = everybody(self._everybody) if registry is None else registry.by_name
         self.telling = Telling(broker.turn, interest, self.links)
 
     async def start(self) -> None:
-        """Begin to link, and to tell others of what is committed here. Waits for nobody."""
+        """Begin to link, to tell others of what is committed here, and to run durable subscriptions where the
+        ring has them. Waits for nobody."""
         self.links.start()
+        self.elsewhere.begin(self._own.name, self.links.to)
         if self.registry is not None:
             await self.registry.start()
         self._broker.tell_others(self.telling.forward)
 
+    async def leave(self) -> None:
+        """Serve other nodes no more: what their subscribers have out is given back. Before the progress is
+        stored for the last time."""
+        await self.handing_over.close()
+        await self.obliging.close()
+        await self.guests.close()
+
     async def stop(self) -> None:
-        """Tell nobody any more, and end the links."""
+        """Tell nobody any more, and end the links. `leave` comes before."""
         self._broker.tell_others(None)
         if self.registry is not None:
             await self.registry.close()
@@ -67,6 +89,8 @@ class Exchange:
         self.links.set_live(live)
         if self.registry is not None:
             self.registry.nodes_changed(live)
+        if self.elsewhere.set_nodes(live):
+            self.handing_over.look()
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""
@@ -80,6 +104,7 @@ class Exchange:
         """See `ports.Watcher.link_up`."""
         self._linked = {**self._linked, node.name: 0}
         self._broker.know_others(len(self._linked))
+        self.elsewhere.look_again()
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""
@@ -92,8 +117,10 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        raise InvalidRequest(f"this version answers no {asked.kind!r}")
+        self.obliging.serve(asked)
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""
+        if kind == KIND:
+            return self.guests.accept(channel, body)
         raise InvalidRequest(f"this version has no channels for {kind!r}")

@@ -22,7 +22,7 @@ from conduit.names import DEFAULT_TENANT
 from conduit.server.context import Context, Limits
 from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of, warn_of_open_keys
-from conduit.server.joining import link_others, make_node, serve_as
+from conduit.server.joining import Cluster, make_node, serve_as
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
 from conduit.server.serving import Server
 from conduit.settings import Settings
@@ -86,11 +86,13 @@ async def _serve(settings: Settings, files: Files) -> None:
         ends.push_async_callback(broker.stop)
         await broker.start()
         if broker.store.nodes is not None:
-            node.share(broker.store.nodes)
-            ends.push_async_callback(await link_others(context, node, settings))
+            cluster = Cluster(context, settings)
+            ends.push_async_callback(cluster.end)
+            await cluster.begin(node, broker.store.nodes)
             ends.push_async_callback(node.close)
             # Before the lease is given up: others go on where the progress is.
             ends.push_async_callback(broker.finish)
+            ends.push_async_callback(cluster.leave)
         ends.push_async_callback(context.audit.close)
         await context.audit.start()
         ends.push_async_callback(cleaner.close)

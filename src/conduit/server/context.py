@@ -9,8 +9,10 @@ from typing import Protocol
 
 import msgspec
 
+from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.links import Links
@@ -137,6 +139,8 @@ class Context:
     """What links this node with others, if the cluster has a secret."""
     hearing: Hearing | None = None
     """What hears of messages that other nodes have stored, if any may."""
+    subscriptions: Subscriptions | AtOwner
+    """Durable ones, where they run: here, or on other nodes too."""
 
     def __init__(
         self,
@@ -149,6 +153,7 @@ class Context:
         spare_max_count: int = SPARE_MAX_COUNT,
     ) -> None:
         self.broker = broker
+        self.subscriptions = broker.subscriptions
         self.limits = limits
         self.default_retention = default_retention
         self.origins = Origins(cors_origin)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 from conduit import node_address
+from conduit.cluster.at_owner import AtOwner
+from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.membership import Membership
+from conduit.cluster.owning import Owning
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
@@ -21,6 +23,7 @@ from conduit.errors import ConduitError
 from conduit.server.context import Context
 from conduit.server.serving import Server
 from conduit.settings import Settings
+from conduit.storage.nodes import Node, NodeStore
 
 # The fact of the store by which a registry tells clusters apart.
 CLUSTER_ID = "cluster"
@@ -36,50 +39,77 @@ def make_node(settings: Settings, port: int, wall_ms: int) -> ThisNode:
     return ThisNode(settings.node_id, address, wall_ms, other_name=other_name)
 
 
-async def link_others(
-    context: Context, node: ThisNode, settings: Settings
-) -> Callable[[], Awaitable[None]]:
-    """Have this node hear of what others store; and link with them as soon as it has its name, if the cluster
-    has a secret. Returns what ends that. Raises StoreUnavailable."""
-    hearing = context.hearing = Hearing(context.broker)
-    secrets = settings.internal_secrets
-    subscribers = Subscribers()
-    cluster_id = ""
-    if secrets and settings.redis_url is not None:
-        # All nodes of a log have the same, and no others: several clusters may use one Redis.
-        id_ = await context.broker.store.first_fact(CLUSTER_ID, uuid4().bytes)
-        cluster_id = str(UUID(bytes=id_))
-        context.broker.router.on_count = subscribers.changed
+class Cluster:
+    """The other nodes of the log, as this one is to them. `begin` when the broker has started and before
+    anybody subscribes; then `leave` before the broker finishes, and `end` after that."""
 
-    async def begin(membership: Membership) -> None:
-        own = membership.node
-        registry = None
-        if settings.redis_url is not None:
-            member = Member(
-                name=own.name,
-                incarnation=own.incarnation,
-                address=own.address,
-                version=own.version,
-                since_ms=context.broker.clock.wall_ms(),
-            )
-            registry = Registry(settings.redis_url.get_secret_value(), cluster_id, member)
-            subscribers.begin(registry.set_interest)
+    def __init__(self, context: Context, settings: Settings) -> None:
+        self._context = context
+        self._settings = settings
+        self._secrets = settings.internal_secrets
+        self._hearing = Hearing(context.broker)
+        self._elsewhere = Elsewhere()
+        self._subscribers = Subscribers()
+        self._cluster_id = ""
+
+    async def begin(self, node: ThisNode, nodes: NodeStore) -> None:
+        """Hear of what others store; own durable subscriptions; and link as soon as the node has its name, if
+        the cluster has a secret. Raises StoreUnavailable."""
+        context, broker = self._context, self._context.broker
+        context.hearing = self._hearing
+        membership = node.share(nodes)
+        # Who cannot reach the others has no other way to serve its clients than to take what these have.
+        Owning(broker, membership, takes_over=not self._secrets)
+        if not self._secrets:
+            return
+        broker.run_elsewhere(self._elsewhere)
+        context.subscriptions = AtOwner(broker, self._elsewhere)
+        broker.redrive = context.subscriptions.redrive
+        node.on_settled = self._link
+        if self._settings.redis_url is not None:
+            # All nodes of a log have the same, and no others: several clusters may use one Redis.
+            id_ = await broker.store.first_fact(CLUSTER_ID, uuid4().bytes)
+            self._cluster_id = str(UUID(bytes=id_))
+            broker.router.on_count = self._subscribers.changed
+
+    async def leave(self) -> None:
+        """Serve other nodes no more."""
+        if self._context.exchange is not None:
+            await self._context.exchange.leave()
+
+    async def end(self) -> None:
+        """Tell and hear nothing more."""
+        self._context.links = None
+        if self._context.exchange is not None:
+            await self._context.exchange.stop()
+        self._hearing.close()
+
+    async def _link(self, membership: Membership) -> None:
+        context, own = self._context, membership.node
         identity = Identity(own.name, own.incarnation)
-        exchange = Exchange(context.broker, identity, secrets, hearing, registry)
+        registry = self._registry(own)
+        exchange = Exchange(
+            context.broker, identity, self._secrets, self._hearing, self._elsewhere, registry
+        )
         context.exchange, context.links = exchange, exchange.links
         await exchange.start()
         membership.watch(exchange)
         exchange.nodes_changed(membership.live)
 
-    async def end() -> None:
-        context.links = None
-        if context.exchange is not None:
-            await context.exchange.stop()
-        hearing.close()
-
-    if secrets:
-        node.on_settled = begin
-    return end
+    def _registry(self, own: Node) -> Registry | None:
+        if self._settings.redis_url is None:
+            return None
+        member = Member(
+            name=own.name,
+            incarnation=own.incarnation,
+            address=own.address,
+            version=own.version,
+            since_ms=self._context.broker.clock.wall_ms(),
+        )
+        url = self._settings.redis_url.get_secret_value()
+        registry = Registry(url, self._cluster_id, member)
+        self._subscribers.begin(registry.set_interest)
+        return registry
 
 
 async def serve_as(node: ThisNode, server: Server, listener: socket.socket) -> None:

@@ -146,16 +146,16 @@ class Session(SigningWebSocket):
 
     def _leave(self) -> None:
         # What is looked up was asked for while the client had it: that counts first.
-        if self._connection is not None and not self._is_looking:
+        if self._connection is not None and not self._connection.verbs.lookups.is_busy:
             self._connection.close(lost=self.is_lost and not self._is_restarting)
             # Each of them holds the other, and this one what was read and not sent: without this it would
             # stay in memory until the collector comes.
             self._connection = None
 
     @property
-    def _is_looking(self) -> bool:
-        """Whether the store is asked for deliveries that acks mean."""
-        return self._connection is not None and self._connection.verbs.lookups.is_busy
+    def _is_busy(self) -> bool:
+        """Whether the store is asked for deliveries that acks mean, or acks wait for another node."""
+        return self._connection is not None and self._connection.verbs.is_busy
 
     # Who it is ------------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Session(SigningWebSocket):
             self._resume()
 
     def _pause_if_busy(self) -> None:
-        if self._is_looking:
+        if self._is_busy:
             self._pause()
 
     def _pause(self) -> None:
@@ -366,7 +366,7 @@ class Session(SigningWebSocket):
             self._is_paused
             and not self._has_ended
             and self._subscribing is None
-            and not self._is_looking
+            and not self._is_busy
             and self.writable
             and self.frames_left > 0
             and self._publish_count <= PUBLISHES_MAX_COUNT // 2
@@ -380,7 +380,7 @@ class Session(SigningWebSocket):
             return
         if not self.is_behind:
             self.close(CLOSE_RESTART, "restart")
-        elif not self._is_looking:
+        elif not self._is_busy:
             # What was read is handled, and nothing else is read: see `caught_up`.
             self._is_paused = False
             self.resume_reading()

@@ -82,6 +82,15 @@ class Settled(NamedTuple):
     """Of the topics where something is open."""
 
 
+class OwnedBy(NamedTuple):
+    """Another node has a subscription, and its lease holds: it was not claimed."""
+
+    owner: str
+    """The incarnation of the node that has it."""
+    left_s: float
+    """Of its lease, by the store's clock at the time of the answer. The node may prolong it."""
+
+
 class SubscriptionStore(Protocol):
     """Durable subscriptions, their progress, and what died in them; errors as `Store` has them."""
 
@@ -114,9 +123,30 @@ class SubscriptionStore(Protocol):
         """Forget the subscription, its progress and its former topics. Its dead letters stay. Unknown ids
         are ignored."""
 
-    async def subscription_claim(self, subscription_id: int) -> int:
+    async def subscription_claim(
+        self, subscription_id: int, owner: str | None = None, *, by_force: bool = False
+    ) -> int | OwnedBy:
         """Become the owner of its progress: the fence, higher than every one before it. What owners before
-        store from now on is refused; what they stored is there. An unknown id has nothing to own."""
+        store from now on is refused; what they stored is there. An unknown id has nothing to own: 0.
+
+        `owner`: the incarnation of the node that claims, which has it until `subscription_release`. Then it
+        is claimed only if no other node has it whose lease holds, by the store's clock at a moment in which
+        nobody else can claim it; else nothing is changed. `by_force`: whoever has it. Without an owner it is
+        taken in any case, and nobody has it."""
+
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Give these (id, fence) up: nobody has them. What is not that owner's any more stays as it is, and
+        so does what has another fence by now: it was claimed again, or moved by others. Returns these, with
+        the fence that there is."""
+
+    async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
+        """(id, fence) of all that it has. A claim that is under way is waited for: one that is made after the
+        answer finds the owner's lease as it is then."""
+
+    async def subscription_fences(self, subscription_ids: Sequence[int]) -> dict[int, int]:
+        """The newest fence of each of these; unknown ids are left out."""
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         """What `start` means now: (topic_id, floor) for every matching topic, floor being the last
@@ -164,8 +194,17 @@ class SubscriptionStore(Protocol):
         log, the letter `is_lost`. After the deaths the dead letters of `redriven` are marked; unknown ids
         are ignored. Raises StoreDataError for a `dead_id` of another delivery."""
 
-    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+    async def seek(
+        self,
+        subscription_id: int,
+        positions: Sequence[tuple[int, int]],
+        fence: int | None = None,
+    ) -> None:
         """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
         cursor = floor, nothing open, no pages. In a topic that is not among them the progress that was
         stored stays; without any, it begins at 0. What `dead_fate` says of deliveries above the floors is
-        forgotten: they come again. Ids of what is gone are ignored."""
+        forgotten: they come again. Ids of what is gone are ignored.
+
+        `fence`: of who moves it, if it runs there, and is moved there as well. Anybody else who has it is
+        where it was before: unless this is the newest fence, there is a newer one from now on, so that what
+        such an owner stores is refused. Who has it stays the same."""

@@ -115,8 +115,10 @@ class Altering:
             # What died before the seek is a letter by then, and what dies after it is none yet.
             await progress.flush_held()
             change.is_told = True
+            running = self._owned.find_running(record)
+            fence = None if running is None else running.group.fence
             try:
-                await self._store.seek(record.subscription_id, positions)
+                await self._store.seek(record.subscription_id, positions, fence=fence)
             except OutcomeUnknown:
                 self._owned.move_away(record, "the answer to its seek was lost")
                 raise

@@ -16,7 +16,7 @@ from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
 from conduit.core.message import DeadPlace, Redriven, SubscriptionRecord
 from conduit.core.topics import matches
-from conduit.errors import Conflict, LimitReached, NotFound, RequestError
+from conduit.errors import Conflict, LimitReached, NotFound, OwnedElsewhere, RequestError
 from conduit.storage.base import Store
 
 # How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
@@ -88,8 +88,7 @@ class Redriver:
                 # Another node had claimed it, and the store took nothing of it from this one any more.
         finally:
             self._owned.release(call.tenant, [call.name])
-        moved = Conflict(f"subscription {call.name!r} runs on another node")
-        return {place.dead_id: moved for place in places} | call.failed
+        return {place.dead_id: _elsewhere(call.name) for place in places} | call.failed
 
     async def _try(self, call: _Call, places: Sequence[DeadPlace]) -> Running | None:
         """Open what can be, and add to `failed` what cannot; None if nothing could."""
@@ -106,6 +105,9 @@ class Redriver:
             try:
                 # A topic that goes meanwhile is not made again for a dead letter.
                 running = await self._owned.start(record, create=False)
+            except OwnedElsewhere:
+                failed |= {place.dead_id: _elsewhere(call.name) for place in places}
+                return None
             except NotFound as error:
                 is_topic = error.code == "topic_not_found"
                 for place in places:
@@ -240,6 +242,10 @@ class Redriver:
             " from. To have it handled all the same, publish its payload anew",
             code="letter_topic_gone",
         )
+
+
+def _elsewhere(name: str) -> RequestError:
+    return Conflict(f"subscription {name!r} runs on another node")
 
 
 def _lost(place: DeadPlace) -> RequestError:

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
+from conduit.broker.attach.away import Away, State
+from conduit.broker.attach.elsewhere import Elsewhere
+from conduit.broker.attach.establishing import check_subscribe
+from conduit.broker.attach.room import Peer, Room
+from conduit.broker.attach.routing import Aways, Routing, ask_here
 from conduit.broker.attach.verbs import Verbs
-from conduit.broker.catalog import Catalog, Topic
-from conduit.broker.changes import after_change
-from conduit.broker.deliver.engine import Engine
+from conduit.broker.catalog import Topic
 from conduit.broker.deliver.large_starts import Packed
-from conduit.broker.deliver.news import News
-from conduit.broker.deliver.outset import Outset
-from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.ownership import CLAIM_AGAIN_S
 from conduit.broker.deliver.reads import Reads
-from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
-from conduit.broker.deliver.settings import check_prefetch, check_settings, given, given_settings
-from conduit.broker.deliver.starts import Beginning, Starts, check_start
+from conduit.broker.deliver.settings import DURABLE
+from conduit.broker.deliver.starts import Beginning
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
-from conduit.broker.deliver.tails import Tails
-from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
-from conduit.names import check_new_subscription, check_pattern, check_subscription, is_pattern
+from conduit.broker.waiting import Deadline
+from conduit.core.message import SubscriptionSettings
+from conduit.errors import (
+    Conflict,
+    LimitReached,
+    NotFound,
+    OutcomeUnknown,
+    OwnedElsewhere,
+    StoreUnavailable,
+)
+from conduit.names import is_pattern
 from conduit.protocol.codec import format_time, server_frame
 from conduit.protocol.codes import CLOSE_MOVED, CLOSE_TOPIC_DELETED
 from conduit.protocol.frames import Gap, Subscribe, Subscribed, Unsubscribe, Unsubscribed
@@ -41,24 +47,8 @@ TOPIC_DELETED = (
 )
 # For all that the store is asked. What it is told goes on after that, and is known when it answers.
 SUBSCRIBE_TIMEOUT_S = 15.0
-# How often a subscribe makes its topic again that somebody deletes meanwhile.
-TRIES_MAX_COUNT = 3
-
-
-class Room(NamedTuple):
-    """What connections subscribe with."""
-
-    engine: Engine
-    catalog: Catalog
-    router: Router
-    owned: Owned
-    news: News
-    tails: Tails
-    starts: Starts
-    oldest_uncommitted_ms: Callable[[], int]
-    """When the oldest message was published that no cursor has seen yet, or now."""
-    max_count: int
-    """Subscriptions of one connection."""
+# Of that, for another node to give a durable subscription up, or to lose its lease.
+ELSEWHERE_MAX_S = 10.0
 
 
 class _Share(NamedTuple):
@@ -68,32 +58,20 @@ class _Share(NamedTuple):
     subscriber: Subscriber
 
 
-class Peer(Outlet, Protocol):
-    """The connection itself: an outlet that can be closed."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake."""
-
-    def on_growing(self) -> None:
-        """`start_bytes` or `gap_bytes` of its subscriptions has grown."""
-
-    def go_on(self) -> None:
-        """More of what the client sends may be handled: the look-ups of its acks are over."""
-
-
 class Connection:
-    """The subscriptions of one connection, from its opening to `close`.
+    """The subscriptions of one connection, from its opening to `close`. `answers`: where the answers to verbs
+    go, if that is not the peer.
 
     `subscribe` waits for the store; the caller makes sure that frames of one connection are handled
     one after the other.
     """
 
-    def __init__(self, room: Room, tenant: str, peer: Peer) -> None:
+    def __init__(self, room: Room, tenant: str, peer: Peer, answers: Outlet | None = None) -> None:
         # Of the subscribe that came last.
         self._start: Packed | None = None
         self._room = room
         self._tenant = tenant
-        self._peer = peer
+        self.peer = peer
         self._is_closed = False
         self._reads = Reads(room.engine.turn, room.engine.budget, room.engine.allowances.of(tenant))
         # (pattern, subscription) -> this connection's share. Insertion order is that of subscribing.
@@ -101,7 +79,12 @@ class Connection:
         self._subscribers: dict[tuple[str, str | None], Subscriber] = {}
         # Those whose gaps are not written yet.
         self._announcements: dict[tuple[str, str | None], Announcement] = {}
-        self.verbs = Verbs(room.engine, room.catalog, self._subscribers, tenant, peer, peer.go_on)
+        self._verbs = Verbs(
+            room.engine, room.catalog, self._subscribers, tenant, answers or peer, peer.go_on
+        )
+        self.verbs: Verbs | Routing = self._verbs
+        """Where verbs go: another object while some of its subscriptions run elsewhere."""
+        self._aways = Aways(room.engine.turn)
 
     # Subscribing ----------------------------------------------------------------------------------
 
@@ -118,7 +101,7 @@ class Connection:
 
     async def _subscribe_in_turn(self, frame: Subscribe, start: Packed) -> None:
         if start.size_bytes:
-            self._peer.on_growing()
+            self.peer.on_growing()
         await self._few_gaps_wait()
         async with self._room.starts.line.packed(self._tenant, start):
             if self._is_closed:
@@ -129,23 +112,19 @@ class Connection:
             if announcement is not None:
                 if frame.subscription is None:
                     await announcement.pack()
-                self._peer.on_growing()
+                self.peer.on_growing()
 
     async def _subscribe(self, frame: Subscribe) -> None:
-        check_pattern(frame.topic)
-        if frame.subscription is not None:
-            check_subscription(frame.subscription)
-        if (frame.topic, frame.subscription) in self._shares:
+        # Before anything is made for it.
+        settings = check_subscribe(frame)
+        place = (frame.topic, frame.subscription)
+        if place in self._shares or place in self._aways.by_place:
             raise Conflict("this connection has that subscription", code="already_subscribed")
-        if len(self._shares) >= self._room.max_count:
+        if len(self._shares) + len(self._aways) >= self._room.max_count:
             raise LimitReached(
                 f"this connection has as many subscriptions as it may: {self._room.max_count} "
                 "(CONDUIT_MAX_SUBSCRIPTIONS_PER_CONNECTION)"
             )
-        # Before anything is made for it.
-        check_start(frame.topic, frame.start)
-        check_prefetch(frame.prefetch)
-        settings = check_settings(given_settings(frame, durable=frame.subscription is not None))
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
                 await self._room.news.hear_of(self._tenant, frame.topic, frame.subscription)
@@ -159,101 +138,82 @@ class Connection:
             raise StoreUnavailable("the store does not answer") from None
 
     async def _subscribe_ephemeral(self, frame: Subscribe, settings: SubscriptionSettings) -> None:
-        beginning = await self._begin(frame)
+        room = self._room
+        beginning = await room.establishing.begin(self._tenant, frame)
         if self._is_closed:
             return
-        room = self._room
         running = Running(room.engine, self._tenant, frame.topic, settings)
         room.router.add(running)
         self._join(running, frame, beginning)
-        self._begin_all(running, beginning)
+        room.establishing.begin_all(running, beginning)
         self._welcome(frame, running, beginning)
-
-    def _begin_all(self, running: Running, beginning: Beginning) -> None:
-        """Begin in the topics that do not begin at their end."""
-        catalog, floors = self._room.catalog, beginning.floors
-        if beginning.takes_all:
-            outset = Outset(catalog.by_id, floors, {}, lambda _: 0)
-            walk = catalog.walk(self._tenant, running.pattern)
-            running.begin_all(outset, (step.topics for step in walk))
-        elif floors:
-            outset = Outset(catalog.by_id, floors, {}, lambda _: None)
-            running.begin_all(outset, ([topic] for id_ in floors if (topic := catalog.by_id(id_))))
-
-    async def _begin(self, frame: Subscribe) -> Beginning:
-        """Where it begins; the topic that it names exists then, until the caller next waits."""
-        room = self._room
-        for _ in range(TRIES_MAX_COUNT):
-            await self._be_there(frame)
-            await room.tails.begin(self._tenant, frame.topic)
-            beginning = await room.starts.begin(self._tenant, frame.topic, frame.start)
-            if is_pattern(frame.topic) or room.catalog.find(self._tenant, frame.topic) is not None:
-                return beginning
-        raise NotFound(f"topic {frame.topic!r} is being deleted", code="topic_not_found")
-
-    async def _be_there(self, frame: Subscribe) -> None:
-        """The topic that it names exists then, or NotFound `topic_not_found` is raised."""
-        if is_pattern(frame.topic):
-            return
-        if frame.create:
-            await self._room.catalog.ensure(self._tenant, frame.topic)
-        else:
-            self._room.catalog.get(self._tenant, frame.topic)
 
     async def _subscribe_durable(
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
     ) -> None:
-        owned = self._room.owned
-        self._check_there(frame, name)
-        # Nobody else has to wait for what the store says about the topic.
-        await self._be_there(frame)
-        async with owned.turns.taken((self._tenant, name)):
-            self._check_there(frame, name)
-            if owned.find(self._tenant, name) is None:
-                beginning = await self._establish(frame, name, settings)
-            else:
-                beginning = None
-            record = owned.get(self._tenant, name)
-            with nullcontext() if beginning is None else after_change():
-                running = await owned.start(record, create=frame.create)
+        made: dict[int, Beginning] = {}
+        until = Deadline(ELSEWHERE_MAX_S)
+        while not self._is_closed and not await self._subscribe_elsewhere(frame, name):
+            try:
+                return await self._subscribe_here(frame, settings, made)
+            except OwnedElsewhere:
+                if not until.left_s:
+                    raise
+                await asyncio.sleep(CLAIM_AGAIN_S)
+
+    async def _subscribe_here(
+        self, frame: Subscribe, settings: SubscriptionSettings, made: dict[int, Beginning]
+    ) -> None:
+        joined = self._room.establishing.joined
+        async with joined(self._tenant, frame, settings, made) as (running, beginning):
             if self._is_closed:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
+        if not self._is_own(frame.subscription or ""):
+            # Since it was found to be. Whoever gave it away sent those away that were here then.
+            self._removed((frame.topic, frame.subscription), Removal.MOVED)
 
-    def _check_there(self, frame: Subscribe, name: str) -> None:
-        """Raise Conflict if its settings are others, NotFound if it is neither there nor to be made,
-        InvalidRequest if it may not be made."""
-        record = self._room.owned.find(self._tenant, name)
-        if record is not None:
-            _check_agreement(record, frame)
-        elif frame.create:
-            check_new_subscription(name)
-        else:
-            self._room.owned.get(self._tenant, name)
+    def _is_own(self, name: str) -> bool:
+        """Whether a durable subscription is to run here."""
+        elsewhere = self._room.elsewhere
+        return elsewhere is None or elsewhere.owner_of(self._tenant, name) is None
 
-    async def _establish(
-        self, frame: Subscribe, name: str, settings: SubscriptionSettings
-    ) -> Beginning | None:
-        """Create it; None if somebody else has just done so, and with the same settings."""
+    async def _subscribe_elsewhere(self, frame: Subscribe, name: str) -> bool:
+        """False if it is to run here."""
+        elsewhere = self._room.elsewhere
+        if elsewhere is None or elsewhere.owner_of(self._tenant, name) is None:
+            return False
+        away = self._add_away(elsewhere, frame)
         try:
-            return await self._room.owned.create(
-                self._tenant, name, frame.topic, settings, frame.start
-            )
-        except Conflict:
-            if self._room.owned.find(self._tenant, name) is None:
-                raise
-            self._check_there(frame, name)
-            return None
+            is_attached = await away.attach()
+        except BaseException:
+            self._remove_away(away)
+            raise
+        if not is_attached:
+            self._remove_away(away)
+        return is_attached or self._is_closed
+
+    def _add_away(self, elsewhere: Elsewhere, frame: Subscribe) -> Away:
+        away = Away(self._room.engine, elsewhere, self, self._tenant, frame)
+        self._aways.by_place[away.place] = away
+        self.verbs = Routing(self._verbs, self._aways, self.peer)
+        return away
+
+    def _remove_away(self, away: Away) -> None:
+        if self._aways.by_place.get(away.place) is away:
+            del self._aways.by_place[away.place]
+        if not self._aways:
+            self.verbs = self._verbs
 
     def _join(self, running: Running, frame: Subscribe, beginning: Beginning | None) -> None:
         place = (frame.topic, frame.subscription)
         removed = partial(self._removed, place)
-        outlet: Outlet = self._peer
+        outlet: Outlet = self.peer
         gaps = _gaps_of(running, beginning)
-        if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self._peer.writable):
+        if gaps and (len(gaps) > GAPS_AT_ONCE_COUNT or not self.peer.writable):
             told = partial(self._announced, place, running)
-            outlet = Announcement(self._room.engine, self._peer, gaps, told)
+            outlet = Announcement(self._room.engine, self.peer, gaps, told)
             self._announcements[place] = outlet
         subscriber = self._room.router.attach(running, outlet, self._reads, removed)
         if frame.prefetch is not None:
@@ -277,14 +237,21 @@ class Connection:
             reply.recovered = beginning.recovered and not running.former
         if running.group.name is None and is_pattern(frame.topic):
             reply.at = format_time(room.oldest_uncommitted_ms())
-        self._peer.write(server_frame(reply))
+        self.peer.write(server_frame(reply))
+        self._begin_to_give(frame, running, beginning)
+
+    def _begin_to_give(
+        self, frame: Subscribe, running: Running, beginning: Beginning | None
+    ) -> None:
+        room = self._room
         announcement = self._announcements.get((frame.topic, frame.subscription))
         if announcement is not None:
             room.engine.turn.add(announcement)
         else:
             for gap in _gaps_of(running, beginning):
                 room.engine.stats.gap_count += 1
-                self._peer.write(server_frame(gap))
+                self.peer.write(server_frame(gap))
+        topic = room.catalog.find(self._tenant, frame.topic)
         if topic is not None:
             # One that is named gets its cursor now; a pattern's come with what they have to do.
             self._open(running, topic)
@@ -310,10 +277,16 @@ class Connection:
     def unsubscribe(self, frame: Unsubscribe) -> None:
         """End a stream; nothing of it follows the `unsubscribed`. Raises Conflict `not_subscribed`."""
         place = (frame.topic, frame.subscription)
+        if place in self._aways.by_place:
+            away = self._aways.by_place[place]
+            self._remove_away(away)
+            away.unsubscribe()
+            self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+            return
         if place not in self._shares:
             raise Conflict("this connection has no such subscription", code="not_subscribed")
         self._leave(place, lost=False)
-        self._peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+        self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
 
     def close(self, *, lost: bool = False) -> None:
         """The connection is gone: all that it had out goes back. `lost`: it broke, and that may be because of
@@ -323,6 +296,9 @@ class Connection:
             self._start.drop()
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
+        for away in self._aways:
+            self._remove_away(away)
+            away.close(lost=lost)
 
     @property
     def start_bytes(self) -> int:
@@ -331,18 +307,24 @@ class Connection:
 
     @property
     def gap_bytes(self) -> int:
-        """What gaps take that wait for the socket."""
-        return sum(each.size_bytes for each in self._announcements.values())
+        """What gaps take that wait for the socket, and what has come of subscriptions that run elsewhere."""
+        waiting = sum(each.size_bytes for each in self._announcements.values())
+        return waiting + self._aways.held_bytes
 
     @property
     def places(self) -> Sequence[tuple[str, str | None]]:
         """Its subscriptions: what they are to, and their names."""
-        return tuple(self._shares)
+        return (*self._shares, *self._aways.by_place)
+
+    @property
+    def joined(self) -> Sequence[Subscriber]:
+        """Of those that run here."""
+        return tuple(self._subscribers.values())
 
     @property
     def names(self) -> list[str]:
         """Its subscriptions for people: by name, or else by what they are to."""
-        return [pattern if name is None else name for pattern, name in self._shares]
+        return [pattern if name is None else name for pattern, name in self.places]
 
     def writable_changed(self) -> None:
         """The socket drains again, or no longer."""
@@ -350,6 +332,8 @@ class Connection:
             self._room.engine.turn.add(announcement)
         for subscriber in self._subscribers.values():
             subscriber.group.freed()
+        if self._aways:
+            self._aways.drained()
 
     def _leave(self, place: tuple[str, str | None], *, lost: bool) -> None:
         running, subscriber = self._shares.pop(place)
@@ -365,13 +349,45 @@ class Connection:
 
     def _removed(self, place: tuple[str, str | None], why: Removal) -> None:
         """A subscription of this connection does not run here any more."""
+        share, elsewhere = self._shares[place], self._room.elsewhere
         self._leave(place, lost=False)
-        if why is Removal.TOPIC_DELETED:
-            self._peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
-        elif why is Removal.MOVED:
-            self._peer.close(CLOSE_MOVED, "subscription moved")
+        if why is Removal.MOVED and elsewhere is not None:
+            frame = Subscribe(*place, create=False, prefetch=share.subscriber.prefetch_given)
+            self._add_away(elsewhere, frame).lose(share.running.group.subscription_id)
         else:
-            self._peer.write(server_frame(Unsubscribed(*place)))
+            self._tell_removed(place, why)
+
+    def _tell_removed(self, place: tuple[str, str | None], why: Removal) -> None:
+        if why is Removal.TOPIC_DELETED:
+            self.peer.close(CLOSE_TOPIC_DELETED, TOPIC_DELETED)
+        elif why is Removal.MOVED:
+            self.peer.close(CLOSE_MOVED, "subscription moved")
+        else:
+            self.peer.write(server_frame(Unsubscribed(*place)))
+
+    # For shares that are away ---------------------------------------------------------------------
+
+    async def come_here(self, away: Away) -> None:
+        """See `away.Holder`."""
+        frame, joined = away.frame, self._room.establishing.joined
+        # It may have been made at the node that is lost.
+        await self._room.news.hear_of(self._tenant, *away.place)
+        async with joined(self._tenant, frame, DURABLE, {}) as (running, _):
+            if self._is_closed or away.state is not State.LOST or not self._is_own(away.name):
+                return
+            if running.group.subscription_id != away.subscription_id:
+                raise NotFound("it was made again", code="subscription_not_found")
+            self._remove_away(away)
+            waiting = away.came_here()
+            self._join(running, frame, None)
+        self._begin_to_give(frame, running, None)
+        for text, told in waiting:
+            ask_here(self._verbs, text, told)
+
+    def away_ended(self, away: Away, why: Removal) -> None:
+        """See `away.Holder`."""
+        self._remove_away(away)
+        self._tell_removed(away.place, why)
 
 
 def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
@@ -379,20 +395,3 @@ def _gaps_of(running: Running, beginning: Beginning | None) -> list[Gap]:
     if running.group.name is None and beginning is not None:
         return beginning.gaps
     return running.gaps.all()
-
-
-def _check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
-    """An existing subscription keeps its settings: a client may repeat them, not change them."""
-    if record.pattern != frame.topic:
-        raise Conflict(
-            f"subscription {record.name!r} is on {record.pattern!r}",
-            code="subscription_conflict",
-            field="topic",
-        )
-    for field, value in given(frame).items():
-        if value != getattr(record.settings, field):
-            raise Conflict(
-                f"subscription {record.name!r} has another {field}",
-                code="subscription_conflict",
-                field=field,
-            )

@@ -8,11 +8,13 @@ from functools import partial
 
 import msgspec
 
+from conduit.broker.attach.elsewhere import Told
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.catalog import Catalog
 from conduit.broker.deliver.engine import Engine
-from conduit.broker.deliver.subscriber import Outlet, Subscriber
+from conduit.broker.deliver.subscriber import Outlet, Sharing, Subscriber
 from conduit.broker.deliver.verbs import ACKED, Acked, Extended, Nacked, Outcome, Rejected, Verb
+from conduit.core.topics import matches
 from conduit.errors import (
     ConduitError,
     Conflict,
@@ -38,8 +40,10 @@ class _Request(msgspec.Struct):
     message_ids: Sequence[str]
     subscription: str | None
     ref: str | None
-    is_recorded: bool = False
-    """Whether the store has to hear of it: a durable subscription's progress, or a death."""
+    told: Told | None = None
+    """Who is told instead of the client."""
+    recorded: tuple[Sharing, ...] = ()
+    """Of whose deliveries the store has to hear: a durable subscription's progress, or a death."""
     refused: ConduitError | None = None
     """Why the first of those that could not be settled was not."""
 
@@ -47,6 +51,11 @@ class _Request(msgspec.Struct):
         """Keep the first reason."""
         if self.refused is None:
             self.refused = error
+
+    def record(self, group: Sharing) -> None:
+        """The store has to hear of what was done there."""
+        if group not in self.recorded:
+            self.recorded += (group,)
 
 
 class Verbs:
@@ -73,33 +82,35 @@ class Verbs:
         self.lookups = Lookups(engine.reader, on_idle)
         """While they are busy, hand in no further frames; `on_idle` tells the end of that."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether no further frames should be handed in."""
+        return self.lookups.is_busy
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether the connection has any here."""
+        return bool(self._subscribers)
+
+    def follows(self, topic: str) -> bool:
+        """Whether one of them is to what the topic belongs to."""
+        return any(matches(pattern, topic) for pattern, _ in self._subscribers)
+
     # Frames ---------------------------------------------------------------------------------------
 
-    def ack(self, frame: frames.Ack) -> None:
-        """By id, by a list of ids, or everything of a topic up to a number. Raises InvalidRequest."""
-        is_through = frame.topic is not None or frame.seq is not None
-        if frame.message_id is not None:
-            if is_through or frame.message_ids is not None:
-                raise _one_form()
-            message_ids: Sequence[str] = (frame.message_id,)
-        elif frame.message_ids is not None:
-            if is_through:
-                raise _one_form()
-            if not 1 <= len(frame.message_ids) <= IDS_MAX_COUNT:
-                raise InvalidRequest(
-                    f"message_ids must have 1 to {IDS_MAX_COUNT} elements", field="message_ids"
-                )
-            # One that stands there twice is meant once.
-            message_ids = list(dict.fromkeys(frame.message_ids))
-        else:
-            self._ack_through(frame)
-            return
-        if frame.attempt is not None and frame.message_id is None:
-            raise InvalidRequest("attempt belongs to message_id", field="attempt")
-        verb = ACKED if frame.attempt is None else Acked(frame.attempt)
-        self._settle(_Request(verb, message_ids, frame.subscription, frame.ref))
+    def ack(self, frame: frames.Ack, told: Told | None = None) -> None:
+        """By id, by a list of ids, or everything of a topic up to a number. Raises InvalidRequest.
 
-    def nack(self, frame: frames.Nack) -> None:
+        `told`, here and below: who is told instead of the client what came of it.
+        """
+        message_ids = check_ack(frame)
+        if message_ids is None:
+            self._ack_through(frame, told)
+            return
+        verb = ACKED if frame.attempt is None else Acked(frame.attempt)
+        self._settle(_Request(verb, message_ids, frame.subscription, frame.ref, told))
+
+    def nack(self, frame: frames.Nack, told: Told | None = None) -> None:
         """The attempt failed; try again after `delay_ms` or the backoff. Raises InvalidRequest."""
         verb = Nacked(
             frame.attempt,
@@ -108,18 +119,18 @@ class Verbs:
             reason=_reason(frame.reason, "nack"),
             jitter=self._engine.deadlines.rng.random(),
         )
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
 
-    def reject(self, frame: frames.Reject) -> None:
+    def reject(self, frame: frames.Reject, told: Told | None = None) -> None:
         """Dead-letter now. Raises InvalidRequest."""
         verb = Rejected(frame.attempt, reason=_reason(frame.reason, "rejected"))
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
 
-    def extend(self, frame: frames.Extend) -> None:
+    def extend(self, frame: frames.Extend, told: Told | None = None) -> None:
         """More time from now on. Raises InvalidRequest."""
         wait_s = _seconds(frame.ms, "ms", 1)
         verb = Extended(frame.attempt, now=self._engine.clock.now(), wait_s=wait_s)
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
 
     # Parts ----------------------------------------------------------------------------------------
 
@@ -133,7 +144,7 @@ class Verbs:
             if not self._apply(message_id, get(message_id) or _NOWHERE, request, holders)
         ]
         if not missing:
-            if request.ref is not None:
+            if request.ref is not None or request.told is not None:
                 self._answer(request)
             return
         # Those who hold it now: an ack that came before the connection's end takes effect after it.
@@ -152,7 +163,7 @@ class Verbs:
                 else:
                     self._apply(message_id, place, request, holders)
         except ConduitError as error:
-            self._refuse(request.ref, error)
+            self._tell(request, error)
         else:
             self._answer(request)
 
@@ -179,8 +190,9 @@ class Verbs:
         for subscriber in holders:
             settled = subscriber.settle(*place, request.verb)
             if settled is Outcome.DONE:
-                if subscriber.group.name is not None or isinstance(request.verb, Nacked | Rejected):
-                    request.is_recorded = True
+                group = subscriber.group
+                if group.name is not None or isinstance(request.verb, Nacked | Rejected):
+                    request.record(group)
                 return True
             if settled is Outcome.FULL:
                 request.refuse(Overloaded("too many dead letters wait for the store"))
@@ -196,12 +208,10 @@ class Verbs:
         request.refuse(_stale(message_id, request.verb) if stale else _unknown(message_id))
         return True
 
-    def _ack_through(self, frame: frames.Ack) -> None:
-        if frame.topic is None or frame.seq is None:
-            raise _one_form()
-        if frame.attempt is not None:
-            raise InvalidRequest("attempt belongs to message_id", field="attempt")
-        request = _Request(ACKED, (), frame.subscription, frame.ref)
+    def _ack_through(self, frame: frames.Ack, told: Told | None) -> None:
+        assert frame.topic is not None
+        assert frame.seq is not None
+        request = _Request(ACKED, (), frame.subscription, frame.ref, told)
         topic = self._catalog.find(self._tenant, frame.topic)
         holders = () if topic is None else self._holders(frame.subscription)
         is_known = False
@@ -211,7 +221,8 @@ class Verbs:
             if settled_count is None:
                 continue
             is_known = True
-            request.is_recorded |= subscriber.group.name is not None
+            if subscriber.group.name is not None:
+                request.record(subscriber.group)
             if settled_count:
                 # As with ids: one request settles for one of those who have the same messages.
                 break
@@ -220,7 +231,7 @@ class Verbs:
             return
         self._engine.stats.unknown_ack_count += 1
         detail = f"number {frame.seq} of {frame.topic!r} was not delivered here"
-        self._refuse(frame.ref, NotFound(detail, code="unknown_delivery"))
+        self._tell(request, NotFound(detail, code="unknown_delivery"))
 
     def _holders(self, subscription: str | None) -> Collection[Subscriber]:
         if subscription is None:
@@ -232,31 +243,75 @@ class Verbs:
         ]
 
     def _answer(self, request: _Request) -> None:
-        if request.ref is None:
+        if request.ref is None and request.told is None:
             return
-        if request.refused is not None:
-            self._refuse(request.ref, request.refused)
-            return
-        message_id = request.message_ids[0] if len(request.message_ids) == 1 else None
-        frame = server_frame(frames.Acked(request.ref, message_id))
-        if not request.is_recorded:
-            self._outlet.write(frame)
+        if request.refused is not None or not request.recorded:
+            self._tell(request, request.refused)
             return
         try:
-            self._engine.progress.confirm(partial(self._stored, request.ref, frame))
+            # When it is stored, or known never to be.
+            self._engine.progress.confirm(partial(self._stored, request))
         except Unavailable as error:
-            self._refuse(request.ref, error)
+            self._tell(request, error)
 
-    def _stored(self, ref: str, frame: bytes, error: ConduitError | None) -> None:
-        """What was asked for is stored, or it never will be."""
-        if error is None:
-            self._outlet.write(frame)
-        else:
-            self._refuse(ref, error)
+    def _stored(self, request: _Request, error: ConduitError | None) -> None:
+        if error is None and any(group.was_moved for group in request.recorded):
+            # What it had not stored by then is lost, and this may be of that.
+            error = Unavailable("the subscription has moved; what is not settled comes again")
+        self._tell(request, error)
 
-    def _refuse(self, ref: str | None, error: ConduitError) -> None:
-        if ref is not None:
-            self._outlet.write(error_frame(error, ref))
+    def _tell(self, request: _Request, error: ConduitError | None) -> None:
+        if request.told is not None:
+            request.told(error)
+        elif request.ref is not None and error is not None:
+            self._outlet.write(error_frame(error, request.ref))
+        elif request.ref is not None:
+            message_id = request.message_ids[0] if len(request.message_ids) == 1 else None
+            self._outlet.write(server_frame(frames.Acked(request.ref, message_id)))
+
+
+def check_ack(frame: frames.Ack) -> Sequence[str] | None:
+    """The ids that it names, each once; None if it names a topic and a number. Raises InvalidRequest."""
+    is_through = frame.topic is not None or frame.seq is not None
+    if frame.message_id is not None:
+        if is_through or frame.message_ids is not None:
+            raise _one_form()
+        return (frame.message_id,)
+    if frame.message_ids is not None:
+        if is_through:
+            raise _one_form()
+        if not 1 <= len(frame.message_ids) <= IDS_MAX_COUNT:
+            raise InvalidRequest(
+                f"message_ids must have 1 to {IDS_MAX_COUNT} elements", field="message_ids"
+            )
+        _check_no_attempt(frame)
+        # One that stands there twice is meant once.
+        return list(dict.fromkeys(frame.message_ids))
+    if frame.topic is None or frame.seq is None:
+        raise _one_form()
+    _check_no_attempt(frame)
+    return None
+
+
+def check_nack(frame: frames.Nack) -> None:
+    """Raises InvalidRequest."""
+    _seconds(frame.delay_ms, "delay_ms", 0)
+    _reason(frame.reason, "nack")
+
+
+def check_reject(frame: frames.Reject) -> None:
+    """Raises InvalidRequest."""
+    _reason(frame.reason, "rejected")
+
+
+def check_extend(frame: frames.Extend) -> None:
+    """Raises InvalidRequest."""
+    _seconds(frame.ms, "ms", 1)
+
+
+def _check_no_attempt(frame: frames.Ack) -> None:
+    if frame.attempt is not None:
+        raise InvalidRequest("attempt belongs to message_id", field="attempt")
 
 
 def _unknown(message_id: str) -> NotFound:

@@ -18,8 +18,9 @@ BEHIND     backlog's line      has a page of the log, and waits for its turn to 
 FETCHING   reader              the log is being read for it; `page_arrived` or `again_arrived` is
                                called, whatever happens
 STALLED    deadlines           the log could not be read; tried again after a while
-HELD       nowhere             nothing may go out: paused, nobody is attached, or in strict order one
-                               is out or waits for its time; `resume`, `attach` or a verb pumps
+HELD       nowhere             nothing may go out: paused, nobody is attached, this node may not act as
+                               the owner, or in strict order one is out or waits for its time; `resume`,
+                               `attach`, a lease or a verb pumps
 CLOSED     nowhere             for good; what still arrives is dropped
 
 FETCHING and BEHIND are a turn that the group's line gave: until it is over, `pump` asks for no other.
@@ -50,6 +51,7 @@ from conduit.broker.deliver.source import Source
 from conduit.broker.deliver.states import State, enter, leave
 from conduit.broker.deliver.verbs import Outcome, Verb
 from conduit.core.delivery import Delivery
+from conduit.core.policy import PUT_OFF_S
 from conduit.core.retries import NOBODY
 
 # It has read, or reads, and the log's messages are handed out step by step.
@@ -145,6 +147,10 @@ class Cursor:
 
     def expire(self, judged: float, jitter: float) -> None:
         """Fail what was overdue at `judged`, and go on; `Deadlines` calls."""
+        if not self.group.is_ours:
+            # Another node may have it by now, and know of acks: nothing fails before that is known.
+            self._engine.deadlines.watch(self, self._engine.clock.now() + PUT_OFF_S)
+            return
         deaths_max = self._engine.progress.deaths_left(self)
         unheard = [one.holder for one in self.group.subscribers if not one.outlet.is_heard]
         if self.delivery.expire(judged, jitter, deaths_max, unheard):

@@ -18,6 +18,7 @@ from conduit.broker.deliver.line import Line, Waiting
 from conduit.broker.deliver.live import WRITE_S
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscribed, Subscriber
+from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.broker.stats import Stats
 from conduit.broker.turn import Turn, guarded
 from conduit.core.message import SubscriptionSettings
@@ -61,6 +62,8 @@ class Group:
         "settings",
         "subscribers",
         "subscription_id",
+        "term",
+        "title",
         "waiting",
         "was_moved",
         "window",
@@ -81,6 +84,9 @@ class Group:
         self.name_bytes = b""
         self.subscription_id = 0
         self.fence: int | None = None
+        # Of a durable one that needs a lease; and the term in which it is known to be this node's.
+        self.title: Title | None = None
+        self.term = NO_TERM
         self.is_paused = False
         # Its deletion is under way.
         self.is_ending = False
@@ -147,9 +153,15 @@ class Group:
         self.freed()
 
     @property
+    def is_ours(self) -> bool:
+        """Whether this node may act as its owner at this moment."""
+        title = self.title
+        return title is None or title.holds(self.term)
+
+    @property
     def is_handing(self) -> bool:
         """Whether anything may be handed out now, were there credit."""
-        return bool(self.subscribers) and not self.is_paused
+        return bool(self.subscribers) and not self.is_paused and self.is_ours
 
     @property
     def is_full(self) -> bool:
@@ -264,7 +276,7 @@ class Group:
             # Its own are few also while those of its tenant are as many as there may be.
             self._is_known_full = not self.allowance.pending.is_half_empty
         for _ in range(SERVED_MAX_COUNT):
-            if self.is_paused or not any(one.credit > 0 for one in self.subscribers):
+            if not self.is_handing or not any(one.credit > 0 for one in self.subscribers):
                 return
             if self.waiting and not self.room:
                 return

@@ -16,8 +16,10 @@ from itertools import chain
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.outset import Outset
+from conduit.broker.deliver.ownership import Claim, Ownership
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
+from conduit.broker.deliver.title import NO_TERM
 from conduit.broker.waiting import Slots
 from conduit.core.message import Progress, SubscriptionRecord
 from conduit.core.topics import matches
@@ -38,11 +40,11 @@ FEW_FORMER_COUNT = 100
 class Loaded:
     """What the store has of a subscription that is about to run here."""
 
-    __slots__ = ("fence", "former", "gone", "progress", "record")
+    __slots__ = ("claim", "former", "gone", "progress", "record")
 
     def __init__(self, record: SubscriptionRecord) -> None:
         self.record = record
-        self.fence = 0
+        self.claim = Claim(0, NO_TERM)
         # By topic id.
         self.progress: Mapping[int, Progress] = {}
         self.former: Sequence[Former] = ()
@@ -53,8 +55,16 @@ class Loaded:
 class Loader:
     """Loads several at once, but each of them once; the caller sees to that."""
 
-    def __init__(self, store: Store, catalog: Catalog, router: Router, engine: Engine) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        router: Router,
+        engine: Engine,
+        ownership: Ownership,
+    ) -> None:
         self._store = store
+        self._ownership = ownership
         self._catalog = catalog
         self._router = router
         self._engine = engine
@@ -76,8 +86,8 @@ class Loader:
             self._catalog.get(record.tenant, record.pattern)
 
     async def load(self, record: SubscriptionRecord, *, create: bool) -> Loaded:
-        """What the store has of it; have it `run` before you next wait. Raises as `make_topic`, and what the
-        store raises."""
+        """What the store has of it; have it `run` before you next wait. Raises as `make_topic`, what the
+        store raises, and OwnedElsewhere if another node has it."""
         lag = self._engine.lags.by_id[record.subscription_id]
         walk = self._catalog.walk(record.tenant, record.pattern)
         await self._engine.lags.cover(lag.coverage, walk)
@@ -90,22 +100,31 @@ class Loader:
         self._loading.add(loaded)
         try:
             # First the claim: what the owner before has not stored by then, it never will.
-            loaded.fence = await self._store.subscription_claim(record.subscription_id)
+            loaded.claim = await self._ownership.claim(record)
             loaded.progress = await self._progress(record)
             loaded.former = await self._store.former(record.subscription_id)
             if len(loaded.former) > FEW_FORMER_COUNT:
                 async with self._pace:
                     await asyncio.sleep(0)
             await self.make_topic(record, create=create)
+        except BaseException:
+            # Others need not wait for what does not run here.
+            self._ownership.give_up(record.subscription_id, loaded.claim.fence)
+            raise
         finally:
             self._loading.remove(loaded)
         return loaded
+
+    def is_loading(self, subscription_id: int) -> bool:
+        """Whether it is about to run here."""
+        return any(each.record.subscription_id == subscription_id for each in self._loading)
 
     def run(self, loaded: Loaded) -> Running:
         """The subscription as it runs here from now on, with the settings that it has by now."""
         record = loaded.record
         running = Running(self._engine, record.tenant, record.pattern, record.settings)
-        running.make_durable(record, loaded.fence)
+        running.make_durable(record, loaded.claim.fence)
+        self._ownership.runs(running, loaded.claim)
         self._remember(running, loaded)
         self._router.add(running)
         self._begin(running, loaded.progress, loaded.former)

@@ -18,6 +18,7 @@ from conduit.broker.deliver.crossings import Crossings
 from conduit.broker.deliver.durable import Durable
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.loading import Loader
+from conduit.broker.deliver.ownership import MOVED, Ownership
 from conduit.broker.deliver.progress import Refused
 from conduit.broker.deliver.router import Router
 from conduit.broker.deliver.running import Running
@@ -60,7 +61,8 @@ class Owned(Durable):
         self._engine = engine
         self._starts = starts
         self._max_count = max_count
-        self._loader = Loader(store, catalog, router, engine)
+        self.ownership = Ownership(store, self)
+        self._loader = Loader(store, catalog, router, engine, self.ownership)
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
@@ -107,6 +109,9 @@ class Owned(Durable):
                     elif known is not None:
                         self._compare(known, records.get(id_))
                 self._keep_all(records.values())
+                await self.ownership.notice(
+                    each for id_ in some if (each := self._running_with(id_)) is not None
+                )
 
     def _keep_all(self, stored: Iterable[SubscriptionRecord]) -> None:
         for record in stored:
@@ -261,11 +266,21 @@ class Owned(Durable):
         """The subscription as it runs here, or None."""
         return self._running.get((record.tenant, record.name))
 
+    def _running_with(self, subscription_id: int) -> Running | None:
+        known = self._ids.get(subscription_id)
+        return None if known is None else self.find_running(known)
+
+    def is_here(self, subscription_id: int) -> bool:
+        """See `Estate.is_here`."""
+        is_running = self._running_with(subscription_id) is not None
+        return is_running or self._loader.is_loading(subscription_id)
+
     async def start(self, record: SubscriptionRecord, *, create: bool = True) -> Running:
         """The subscription as it runs, loaded if it does not. Have the turn of its name, and attach a
         subscriber before you next wait, or it may be unloaded again. Raises NotFound: `topic_not_found` if
         the topic that it names is gone, and `create` is False; `subscription_not_found` if others delete
-        it."""
+        it. Raises OwnedElsewhere if another node has it: leave the turn, and try again after
+        CLAIM_AGAIN_S."""
         await self._loader.make_topic(record, create=create)
         self.check_known(record)
         place = (record.tenant, record.name)
@@ -316,7 +331,14 @@ class Owned(Durable):
         for place, running in tuple(self._running.items()):
             # A refusal may be late, of one that ran here before this one.
             if (running.group.subscription_id, running.group.fence) in refused:
-                self.move_away(self._records[place], "it runs on another node now")
+                self.move_away(self._records[place], MOVED)
+                # Unless it was moved by a seek of another node.
+                self.ownership.doubt(running.group.subscription_id)
+
+    def lost(self, running: Running, why: str) -> None:
+        """See `Estate.lost`."""
+        if not running.is_over and running.group.name is not None:
+            self.move_away(self._records[running.tenant, running.group.name], why)
 
     def move_away(self, record: SubscriptionRecord, why: str) -> None:
         """It does not run here any more; the log is told why, and its subscribers to come again. What is not
@@ -343,6 +365,7 @@ class Owned(Durable):
         running = self._running.pop(place, None)
         if running is not None:
             self._router.remove(running)
+            self.ownership.give_up(running.group.subscription_id, running.group.fence)
 
     def topic_kept(self, topic: Topic, followers_told: Collection[int]) -> None:
         """The topic was about to go, and is not gone: what was made meanwhile runs as if it were, and not as

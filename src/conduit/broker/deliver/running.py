@@ -97,6 +97,11 @@ class Running:
         self.group.configure(settings)
         self._run_all()
 
+    def resume(self) -> None:
+        """It may hand out again: let all who wait look at it."""
+        self._run_all()
+        self.group.freed()
+
     # Subscribers ----------------------------------------------------------------------------------
 
     def add(

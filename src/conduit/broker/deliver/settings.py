@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from conduit.core.message import DURABLE_ACK_WAIT_MS, SubscriptionSettings
-from conduit.errors import InvalidRequest
+from conduit.core.message import DURABLE_ACK_WAIT_MS, SubscriptionRecord, SubscriptionSettings
+from conduit.errors import Conflict, InvalidRequest
 from conduit.protocol.frames import Subscribe
 
 # Ranges of the settings, inclusive.
@@ -61,3 +61,21 @@ def given(frame: Subscribe) -> dict[str, object]:
 def given_settings(frame: Subscribe, *, durable: bool) -> SubscriptionSettings:
     """Them, and the defaults of the others."""
     return msgspec.structs.replace(DURABLE if durable else EPHEMERAL, **given(frame))
+
+
+def check_agreement(record: SubscriptionRecord, frame: Subscribe) -> None:
+    """An existing subscription keeps its settings: a client may repeat them, not change them. Raises Conflict
+    `subscription_conflict`."""
+    if record.pattern != frame.topic:
+        raise Conflict(
+            f"subscription {record.name!r} is on {record.pattern!r}",
+            code="subscription_conflict",
+            field="topic",
+        )
+    for field, value in given(frame).items():
+        if value != getattr(record.settings, field):
+            raise Conflict(
+                f"subscription {record.name!r} has another {field}",
+                code="subscription_conflict",
+                field=field,
+            )

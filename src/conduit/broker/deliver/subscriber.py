@@ -72,6 +72,10 @@ class Sharing(Protocol):
     """Deliveries that each of them may have out, if it does not want fewer."""
     is_auto: bool
     """Whether what is written is settled by that."""
+    subscription_id: int
+    """0 if it is ephemeral."""
+    was_moved: bool
+    """Whether another node has it, and what was not stored here is lost."""
     in_flight: dict[int, int]
     """Holder → deliveries that it has out, in all topics."""
 
@@ -119,6 +123,11 @@ class Subscriber:
     def resize(self) -> None:
         """One of the two has changed."""
         self.window = min(self.group.window, self.prefetch)
+
+    @property
+    def prefetch_given(self) -> int | None:
+        """As it was asked for; None if it was not."""
+        return None if self.prefetch == sys.maxsize else self.prefetch
 
     @property
     def credit(self) -> int:

@@ -88,7 +88,7 @@ def check_own(shared: Shared, caller: Principal, name: str) -> None:
     """Raise Forbidden if the subscription is to topics that the caller may not manage."""
     if caller.is_whole("manage"):
         return
-    if not caller.may("manage", shared.broker.subscriptions.pattern_of(caller.tenant, name)):
+    if not caller.may("manage", shared.subscriptions.pattern_of(caller.tenant, name)):
         raise caller.refusal(("manage",), name)
 
 
@@ -119,7 +119,7 @@ async def list_subscriptions(
 ) -> Response:
     """List durable subscriptions by name."""
     after = decode_cursor("subscriptions", query.cursor)
-    views = await shared.broker.subscriptions.list(
+    views = await shared.subscriptions.list(
         caller.tenant, q=query.q, limit=query.limit + 1, after=after, is_meant=manageable(caller)
     )
     page, following = cut_page(views, query.limit, "subscriptions", lambda view: view.record.name)
@@ -143,7 +143,7 @@ async def create_subscription(shared: Shared, caller: Managing, body: NewSubscri
     """Create a durable subscription before anyone attaches to it."""
     caller.check(("manage",), body.topic)
     settings = msgspec.structs.replace(DURABLE, **body.given())
-    view = await shared.broker.subscriptions.create(
+    view = await shared.subscriptions.create(
         caller.tenant, body.name, body.topic, settings, body.start
     )
     shown = msgspec.structs.asdict(show(view))
@@ -158,7 +158,7 @@ async def create_subscription(shared: Shared, caller: Managing, body: NewSubscri
 async def get_subscription(shared: Shared, caller: Managing, name: SubscriptionName) -> Response:
     """Look at one subscription."""
     check_own(shared, caller, name)
-    return reply(show(await shared.broker.subscriptions.get(caller.tenant, name)))
+    return reply(show(await shared.subscriptions.get(caller.tenant, name)))
 
 
 @router.get(
@@ -171,7 +171,7 @@ async def list_subscription_topics(
     """List how far a subscription is in each of its topics, by name."""
     check_own(shared, caller, name)
     after = decode_cursor("subscription-topics", query.cursor)
-    topics = shared.broker.subscriptions.topics
+    topics = shared.subscriptions.topics
     found = await topics(caller.tenant, name, limit=query.limit + 1, after=after)
     page, following = cut_page(found, query.limit, "subscription-topics", lambda place: place.topic)
     return reply(SubscriptionTopics(page, following))
@@ -188,7 +188,7 @@ async def change_subscription(
     """Change settings; what is in flight keeps its deadlines."""
     check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.change", name):
-        view = await shared.broker.subscriptions.update(caller.tenant, name, body.given())
+        view = await shared.subscriptions.update(caller.tenant, name, body.given())
     await shared.audit.done(caller, origin, "subscription.change", name, **body.given())
     return reply(show(view))
 
@@ -205,7 +205,7 @@ async def delete_subscription(
     """Delete a subscription with its progress; its dead letters stay."""
     check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.delete", name):
-        await shared.broker.subscriptions.delete(caller.tenant, name)
+        await shared.subscriptions.delete(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.delete", name)
     return Response(status_code=204)
 
@@ -220,7 +220,7 @@ async def seek(
 ) -> Response:
     """Move a subscription back or forth; what was unsettled is forgotten."""
     check_own(shared, caller, name)
-    seek = shared.broker.subscriptions.seek
+    seek = shared.subscriptions.seek
     async with shared.audit.if_unsure(caller, origin, "subscription.seek", name):
         moved = await seek(caller.tenant, name, body.start, dry_run=body.dry_run)
     if not body.dry_run:
@@ -240,7 +240,7 @@ async def pause(shared: Shared, caller: Managing, origin: From, name: Subscripti
     """Stop delivering; messages go on being kept."""
     check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.pause", name):
-        view = await shared.broker.subscriptions.pause(caller.tenant, name)
+        view = await shared.subscriptions.pause(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.pause", name)
     return reply(show(view))
 
@@ -256,6 +256,6 @@ async def resume(
     """Deliver again."""
     check_own(shared, caller, name)
     async with shared.audit.if_unsure(caller, origin, "subscription.resume", name):
-        view = await shared.broker.subscriptions.resume(caller.tenant, name)
+        view = await shared.subscriptions.resume(caller.tenant, name)
     await shared.audit.done(caller, origin, "subscription.resume", name)
     return reply(show(view))

@@ -13,7 +13,7 @@ from conduit.core.message import (
 )
 from conduit.core.topics import matcher
 from conduit.names import is_pattern
-from conduit.storage.base import Former, Heard, Settled, Start
+from conduit.storage.base import Former, Heard, OwnedBy, Settled, Start
 from conduit.storage.fences import Fences, allowed
 from conduit.storage.floors import floor_of
 from conduit.storage.memory.dead_calls import DeadLetterCalls
@@ -66,10 +66,27 @@ class SubscriptionCalls(DeadLetterCalls):
 
     async def subscription_delete(self, subscription_id: int) -> None:
         self._subscriptions.delete(subscription_id)
+        self._fences.forget(subscription_id)
         self._former.forget_subscription(subscription_id)
 
-    async def subscription_claim(self, subscription_id: int) -> int:
-        return self._fences.claim(subscription_id)
+    async def subscription_claim(
+        self, subscription_id: int, owner: str | None = None, *, by_force: bool = False
+    ) -> int | OwnedBy:
+        if self._subscriptions.tenant_of(subscription_id) is None:
+            return 0
+        return self._fences.claim(subscription_id, owner)
+
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        return self._fences.release(owner, claimed)
+
+    async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
+        return self._fences.owned(owner)
+
+    async def subscription_fences(self, subscription_ids: Sequence[int]) -> dict[int, int]:
+        tenant_of = self._subscriptions.tenant_of
+        return self._fences.of([id_ for id_ in subscription_ids if tenant_of(id_) is not None])
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         is_meant, floors, topics = matcher(pattern), [], self._log.topics
@@ -151,12 +168,18 @@ class SubscriptionCalls(DeadLetterCalls):
         self._log.reserve(self._dead.size_bytes)
         return refused
 
-    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+    async def seek(
+        self,
+        subscription_id: int,
+        positions: Sequence[tuple[int, int]],
+        fence: int | None = None,
+    ) -> None:
         tenant = self._subscriptions.tenant_of(subscription_id)
         if tenant is None:
             return
         begins = await self._begins(tenant, positions)
         if self._subscriptions.tenant_of(subscription_id) is not None:
+            self._fences.moved(subscription_id, fence)
             name = self._subscriptions.move(subscription_id, begins)
             self._dead.gone.are_back(name, begins)
 

@@ -15,9 +15,9 @@ from conduit.core.message import (
     SubscriptionSettings,
 )
 from conduit.core.topics import matcher, prefix_of
-from conduit.storage.base import Extent, Former, Heard, Settled, Start
+from conduit.storage.base import Extent, Former, Heard, OwnedBy, Settled, Start
 from conduit.storage.floors import floor_of
-from conduit.storage.postgres import former, subscriptions
+from conduit.storage.postgres import former, owners, subscriptions
 from conduit.storage.postgres.dead_calls import DeadLetterCalls
 from conduit.storage.postgres.lane import Ticket
 from conduit.storage.postgres.settling import Letters, settle
@@ -59,8 +59,27 @@ class SubscriptionCalls(DeadLetterCalls):
     async def subscription_delete(self, subscription_id: int) -> None:
         await self._home.lane.change(subscriptions.delete, subscription_id)
 
-    async def subscription_claim(self, subscription_id: int) -> int:
-        return await self._home.database.write(subscriptions.claim, subscription_id)
+    async def subscription_claim(
+        self, subscription_id: int, owner: str | None = None, *, by_force: bool = False
+    ) -> int | OwnedBy:
+        by_force = by_force or owner is None
+        return await self._home.lane.change(owners.claim, subscription_id, owner, by_force=by_force)
+
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        kept = []
+        async for some in in_slices(claimed):
+            kept += await self._home.lane.change(owners.release, owner, some)
+        return kept
+
+    async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
+        # A claim without an answer is known to have happened by then, or never will.
+        await self._home.lane.known()
+        return await self._home.database.ask(owners.owned, owner)
+
+    async def subscription_fences(self, subscription_ids: Sequence[int]) -> dict[int, int]:
+        return await self._home.database.ask(owners.fences, list(subscription_ids))
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         calls = [self._positions(shard, tenant, pattern, start) for shard in self._all]
@@ -133,8 +152,13 @@ class SubscriptionCalls(DeadLetterCalls):
                 found[topic_id, message.seq] = message
         return found
 
-    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
-        await self._home.lane.change(subscriptions.seek, subscription_id, positions)
+    async def seek(
+        self,
+        subscription_id: int,
+        positions: Sequence[tuple[int, int]],
+        fence: int | None = None,
+    ) -> None:
+        await self._home.lane.change(subscriptions.seek, subscription_id, positions, fence)
 
 
 async def _floors(shard: Shard, extents: Sequence[Extent], start: Start) -> list[tuple[int, int]]:

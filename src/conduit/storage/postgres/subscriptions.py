@@ -146,7 +146,10 @@ LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS f (topic_id, first_seq) USING (t
 
 # Two statements: the first waits for those who store progress of the subscription, and only what begins
 # after that sees the rows that they have stored.
-_MOVE = "UPDATE conduit.subscriptions SET begins = $2 WHERE subscription_id = $1"
+_MOVE = """
+UPDATE conduit.subscriptions SET begins = $2, fence = fence + (fence IS DISTINCT FROM $3)::int
+WHERE subscription_id = $1
+"""
 _FORGET = """
 WITH pages AS (
   DELETE FROM conduit.progress_pages WHERE subscription_id = $1 AND topic_id = ANY ($2::bigint[])
@@ -165,10 +168,6 @@ DELETE FROM conduit.gone_letters AS g USING (
   ORDER BY l.topic_id, l.seq, l.subscription FOR UPDATE OF l
 ) AS b
 WHERE (g.topic_id, g.seq, g.subscription) = (b.topic_id, b.seq, b.subscription)
-"""
-
-_CLAIM = """
-UPDATE conduit.subscriptions SET fence = fence + 1 WHERE subscription_id = $1 RETURNING fence
 """
 
 _UPDATE = """
@@ -276,12 +275,6 @@ def _read(rows: Iterable[asyncpg.Record]) -> list[Progress]:
     ]
 
 
-async def claim(connection: Connection, subscription_id: int) -> int:
-    """See `Store.subscription_claim`."""
-    async with scope.across(connection):
-        return await connection.fetchval(_CLAIM, subscription_id) or 0
-
-
 async def put(connection: Connection, progress: Sequence[Progress], ticket: Ticket) -> set[int]:
     """Store it, as `Store.settle` says; returns the refused. Of several rows of one key the last counts.
     Raises Overtaken."""
@@ -312,12 +305,15 @@ async def put(connection: Connection, progress: Sequence[Progress], ticket: Tick
 
 
 async def seek(
-    connection: Connection, subscription_id: int, floors: Sequence[tuple[int, int]]
+    connection: Connection,
+    subscription_id: int,
+    floors: Sequence[tuple[int, int]],
+    fence: int | None = None,
 ) -> None:
     """See `Store.seek`."""
     begins = dict(floors)
     async with scope.across(connection):
-        await connection.execute(_MOVE, subscription_id, _text(begins))
+        await connection.execute(_MOVE, subscription_id, _text(begins), fence)
         await connection.execute(_FORGET, subscription_id, list(begins))
         await connection.execute(_ARE_BACK, subscription_id, list(begins), list(begins.values()))
 

@@ -13,7 +13,7 @@ from conduit.core.message import (
     SubscriptionRecord,
     SubscriptionSettings,
 )
-from conduit.storage.base import Former, Heard, Settled, Start
+from conduit.storage.base import Former, Heard, OwnedBy, Settled, Start
 from conduit.storage.dead import Shelf
 from conduit.storage.fences import allowed
 from conduit.storage.sqlite import dead_letters, former, subscriptions
@@ -50,10 +50,29 @@ class SubscriptionCalls(DeadLetterCalls):
 
     async def subscription_delete(self, subscription_id: int) -> None:
         await self._db.writer.call(subscriptions.delete, subscription_id)
+        self._fences.forget(subscription_id)
 
-    async def subscription_claim(self, subscription_id: int) -> int:
+    async def subscription_claim(
+        self, subscription_id: int, owner: str | None = None, *, by_force: bool = False
+    ) -> int | OwnedBy:
+        def claim(connection: apsw.Connection) -> int:
+            is_there = subscriptions.is_there(connection, subscription_id)
+            return self._fences.claim(subscription_id, owner) if is_there else 0
+
         # In its turn: what was stored before is there when this returns.
-        return await self._db.writer.call(lambda _: self._fences.claim(subscription_id))
+        return await self._db.writer.call(claim)
+
+    async def subscription_release(
+        self, owner: str, claimed: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        return self._fences.release(owner, claimed)
+
+    async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
+        return self._fences.owned(owner)
+
+    async def subscription_fences(self, subscription_ids: Sequence[int]) -> dict[int, int]:
+        found = await self._db.readers.call(subscriptions.records_of, subscription_ids)
+        return self._fences.of([record.subscription_id for record in found])
 
     async def positions(self, tenant: str, pattern: str, start: Start) -> list[tuple[int, int]]:
         return await self._db.readers.call(subscriptions.positions, tenant, pattern, start)
@@ -96,9 +115,19 @@ class SubscriptionCalls(DeadLetterCalls):
             self._losses.lost(shelf, count)
         return refused
 
-    async def seek(self, subscription_id: int, positions: Sequence[tuple[int, int]]) -> None:
+    async def seek(
+        self,
+        subscription_id: int,
+        positions: Sequence[tuple[int, int]],
+        fence: int | None = None,
+    ) -> None:
         move = await self._db.readers.call(subscriptions.move, positions)
-        await self._db.writer.call(subscriptions.seek, subscription_id, move)
+
+        def seek(connection: apsw.Connection) -> None:
+            subscriptions.seek(connection, subscription_id, move)
+            self._fences.moved(subscription_id, fence)
+
+        await self._db.writer.call(seek)
 
 
 def _settle(

@@ -226,6 +226,13 @@ def delete(connection: apsw.Connection, subscription_id: int) -> None:
     connection.execute("DELETE FROM subscriptions WHERE subscription_id = ?", (subscription_id,))
 
 
+def is_there(connection: apsw.Connection, subscription_id: int) -> bool:
+    """Whether it exists."""
+    values = {"subscription_id": subscription_id}
+    ((found,),) = connection.execute(f"SELECT {_IS_THERE}", values)
+    return bool(found)
+
+
 def positions(
     connection: apsw.Connection, tenant: str, pattern: str, start: Start
 ) -> list[tuple[int, int]]:

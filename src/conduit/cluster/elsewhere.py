@@ -1,0 +1,197 @@
+"""Where durable subscriptions run: on the node to which the ring gives them; and how the others get there.
+
+The ring is of the nodes that live and are not draining, as the leases say (membership.py). Nodes may know of
+that at different times. Who is asked and is not the owner says so, and is asked again: within a second all
+know the same. Until there is a ring, everything runs here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+
+import msgspec
+
+from conduit.broker.attach.elsewhere import Ending, Visitor
+from conduit.cluster import subscribing
+from conduit.cluster.errands import Errand, Kind, encode_errand
+from conduit.cluster.links.channels import Channel
+from conduit.cluster.links.link import Link
+from conduit.cluster.subscribing import KIND, Asks, Joiner, Opening, Said
+from conduit.core.ring import Ring
+from conduit.errors import InvalidRequest, Unavailable
+from conduit.protocol.codec import encode_json
+from conduit.protocol.codes import CODES
+from conduit.protocol.frames import Subscribe
+from conduit.storage.nodes import NodeRecord
+
+_ENDINGS = {
+    subscribing.Ending.DELETED: Ending.DELETED,
+    subscribing.Ending.TOPIC_DELETED: Ending.TOPIC_DELETED,
+}
+
+
+class Elsewhere:
+    """See above, and the port in the broker. `begin` when this node has its name, and there may be links."""
+
+    def __init__(self) -> None:
+        self._own_name = ""
+        self._link_to: Callable[[str], Link | None] = _nobody
+        self._ring = Ring(())
+        self._names: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+
+    # What it is told ------------------------------------------------------------------------------
+
+    def begin(self, own_name: str, link_to: Callable[[str], Link | None]) -> None:
+        """This node is called so; `link_to`: the link to a node of this name, if there is one."""
+        self._own_name, self._link_to = own_name, link_to
+
+    def set_nodes(self, live: Sequence[NodeRecord]) -> bool:
+        """These have a lease. Returns whether that changes who owns what."""
+        names = frozenset(node.name for node in live if node.state == "up")
+        if names == self._names:
+            return False
+        self._names = names
+        self._ring = Ring(names)
+        self.look_again()
+        return True
+
+    def look_again(self) -> None:
+        """There are other owners, or a link to one: who waits for that looks at once."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # What it answers ------------------------------------------------------------------------------
+
+    def is_owner(self, tenant: str, subscription: str) -> bool:
+        """Whether it is to run here."""
+        return self.owner_of(tenant, subscription) is None
+
+    def owner_of(self, tenant: str, subscription: str) -> str | None:
+        """See the port."""
+        owner = self._ring.owner(f"{tenant}/{subscription}")
+        return None if owner == self._own_name else owner
+
+    def attach(self, owner: str, tenant: str, frame: Subscribe, visitor: Visitor) -> Outgoing:
+        """See the port."""
+        link = self._link_to(owner)
+        if link is None:
+            raise Unavailable(f"there is no link to node {owner}")
+        opening = Opening(link.peer.incarnation, tenant, encode_json(frame))
+        line = Outgoing(visitor)
+        line.channel = link.open(KIND, subscribing.encode_opening(opening), line)
+        return line
+
+    async def ask(self, owner: str, kind: Kind, errand: Errand, timeout_s: float) -> bytes:
+        """Ask a node about its subscriptions; the errand gets its incarnation. Raises Unavailable if it
+        cannot be reached, and as `Link.ask`."""
+        link = self._link_to(owner)
+        if link is None:
+            raise Unavailable(f"there is no link to node {owner}")
+        errand = msgspec.structs.replace(errand, incarnation=link.peer.incarnation)
+        return await link.ask(kind, encode_errand(errand), timeout_s)
+
+    async def changed(self, timeout_s: float) -> None:
+        """See the port."""
+        event = self._changed
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+
+
+class Outgoing:
+    """The side of a client's node of one channel: the user of the channel, and the `Line` of its visitor."""
+
+    __slots__ = ("_is_asked", "_is_refused", "_joiner", "_parts_bytes", "_visitor", "channel")
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
+        self._joiner = Joiner()
+        # The reason was told; what closes the channel is not told as well.
+        self._is_refused = False
+        # Of what is large and came in parts, not given back as credit yet.
+        self._parts_bytes = 0
+        # Whether the owner waits to hear if the client is heard.
+        self._is_asked = False
+        self.channel: Channel | None = None
+
+    # As the line ----------------------------------------------------------------------------------
+
+    def say(self, text: bytes) -> bool:
+        """See `Line.say`."""
+        # A frame of a client is smaller than a part.
+        (body,) = subscribing.parts(Asks.VERB, text)
+        return self.channel is not None and self.channel.send(body)
+
+    def take(self, size_bytes: int) -> None:
+        """See `Line.take`."""
+        if self.channel is not None:
+            self.channel.take(size_bytes + self._parts_bytes)
+            self._parts_bytes = 0
+
+    def end(self, *, lost: bool) -> None:
+        """See `Line.end`."""
+        if self.channel is not None:
+            code = subscribing.Ending.LOST if lost else subscribing.Ending.LEFT
+            self.channel.close(code, "the client has left")
+
+    # As the channel's user ------------------------------------------------------------------------
+
+    def on_frame(self, body: bytes) -> None:
+        """See `ChannelUser.on_frame`."""
+        whole = self._joiner.add(body)
+        if whole is None:
+            # No use to the client before the rest has come, which may be more than a window. But of who does
+            # not read no second one is begun.
+            self._parts_bytes += len(body)
+            if self._visitor.is_draining:
+                self.take(0)
+            return
+        kind, data, _ = whole
+        if kind == Said.FRAMES:
+            self._visitor.came(data, len(body))
+            return
+        if self.channel is not None:
+            self.channel.take(len(body))
+        self._hear(kind, data)
+
+    def on_credit(self) -> None:
+        """See `ChannelUser.on_credit`."""
+        self._visitor.room()
+        self._answer_probe()
+
+    def on_close(self, code: str, text: str) -> None:
+        """See `ChannelUser.on_close`."""
+        if self._is_refused:
+            return
+        if code in CODES and CODES[code].status == HTTPStatus.BAD_REQUEST:
+            # Of another version, as it seems, which does not know all that was said.
+            self._visitor.refused(InvalidRequest(text, code=code))
+        self._visitor.ended(_ENDINGS.get(code, Ending.GONE))
+
+    def _hear(self, kind: int, data: bytes) -> None:
+        match kind:
+            case Said.WELCOME:
+                self._visitor.welcomed(subscribing.decode_welcome(data))
+            case Said.ANSWER:
+                self._visitor.answered(subscribing.decode_answer(data))
+            case Said.FAILED:
+                self._is_refused = True
+                self._visitor.refused(subscribing.decode_failed(data))
+            case Said.PROBE:
+                self._is_asked = True
+                self._answer_probe()
+            case _:
+                raise InvalidRequest(f"no {kind} is said of a subscription")
+
+    def _answer_probe(self) -> None:
+        if self._is_asked and self.channel is not None:
+            heard = Asks.HEARD if self._visitor.is_heard else Asks.UNHEARD
+            self._is_asked = not self.channel.send(bytes([heard]))
+
+
+def _nobody(_name: str) -> None:
+    return None

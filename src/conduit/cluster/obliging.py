@@ -1,0 +1,117 @@
+"""The owner of a subscription does for other nodes what they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from conduit.broker.broker import Broker
+from conduit.cluster.errands import (
+    Errand,
+    Kind,
+    decode_errand,
+    encode_answer,
+    encode_refused,
+    start_of,
+)
+from conduit.cluster.guest import IsOwner
+from conduit.cluster.links.handshake import Identity
+from conduit.cluster.links.requests import Asked
+from conduit.errors import ConduitError, Conflict, InvalidRequest, NotFound, Unavailable
+
+logger = logging.getLogger(__name__)
+
+
+class Obliging:
+    """Answers requests of the kinds in `errands.Kind`; each in a task, of which there are no more than
+    requests may be open."""
+
+    def __init__(self, broker: Broker, own: Identity, is_owner: IsOwner) -> None:
+        self._broker = broker
+        self._own = own
+        self._is_owner = is_owner
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acts: dict[Kind, Callable[[Errand], Awaitable[bytes]]] = {
+            Kind.GET: self._get,
+            Kind.UPDATE: self._update,
+            Kind.PAUSE: self._pause,
+            Kind.RESUME: self._resume,
+            Kind.DELETE: self._delete,
+            Kind.SEEK: self._seek,
+            Kind.TOPICS: self._topics,
+            Kind.REDRIVE: self._redrive,
+        }
+
+    def serve(self, asked: Asked) -> None:
+        """Answer it, later. Raises InvalidRequest, and Conflict if another run of this node was meant."""
+        if asked.kind not in list(Kind):
+            raise InvalidRequest(f"this version answers no {asked.kind!r}")
+        errand = decode_errand(asked.body)
+        if errand.incarnation != self._own.incarnation:
+            raise Conflict(f"another run of node {self._own.name} is meant")
+        task = asyncio.get_running_loop().create_task(self._answer(asked, errand))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Answer nothing more; what the store was told goes on."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _answer(self, asked: Asked, errand: Errand) -> None:
+        """The root of a task."""
+        try:
+            for name in errand.names:
+                if not self._is_owner(errand.tenant, name):
+                    raise Unavailable(f"subscription {name!r} is another node's")
+                # It may have been made where it is asked for, a moment ago.
+                await self._broker.news.hear_of(errand.tenant, "*", name)
+            asked.reply(await self._acts[Kind(asked.kind)](errand))
+        except ConduitError as error:
+            asked.fail(error)
+        except Exception:
+            logger.exception("a request of another node failed")
+            # Of a bug it learns nothing more.
+            asked.fail(Unavailable("the other node made an error; its log has it", code="internal"))
+
+    async def _get(self, errand: Errand) -> bytes:
+        views = []
+        for name in errand.names:
+            try:
+                views.append(await self._broker.subscriptions.get(errand.tenant, name))
+            except NotFound:
+                # Whoever asked for it sees that it is missing.
+                continue
+        return encode_answer(views)
+
+    async def _update(self, errand: Errand) -> bytes:
+        update = self._broker.subscriptions.update
+        return encode_answer([await update(errand.tenant, errand.names[0], dict(errand.changes))])
+
+    async def _pause(self, errand: Errand) -> bytes:
+        pause = self._broker.subscriptions.pause
+        return encode_answer([await pause(errand.tenant, errand.names[0])])
+
+    async def _resume(self, errand: Errand) -> bytes:
+        resume = self._broker.subscriptions.resume
+        return encode_answer([await resume(errand.tenant, errand.names[0])])
+
+    async def _delete(self, errand: Errand) -> bytes:
+        await self._broker.subscriptions.delete(errand.tenant, errand.names[0])
+        return b"\xc0"
+
+    async def _seek(self, errand: Errand) -> bytes:
+        seek = self._broker.subscriptions.seek
+        start, name = start_of(errand), errand.names[0]
+        return encode_answer(await seek(errand.tenant, name, start, dry_run=errand.dry_run))
+
+    async def _topics(self, errand: Errand) -> bytes:
+        topics, name = self._broker.subscriptions.topics, errand.names[0]
+        found = await topics(errand.tenant, name, limit=errand.limit, after=errand.after)
+        return encode_answer(found)
+
+    async def _redrive(self, errand: Errand) -> bytes:
+        failed = await self._broker.redrive_here(errand.tenant, errand.places, errand.at_ms)
+        return encode_refused(failed)
