@@ -53,6 +53,7 @@ class Plan:
     minutes: float | None = None
     is_short: bool = False
     is_networked: bool = True
+    keeps_logs: bool = True
 
 
 @dataclass
@@ -127,11 +128,11 @@ class Run:
 
 async def _run(plan: Plan) -> tuple[Outcome, Path]:
     world = World(NODES_COUNT, is_networked=plan.is_networked)
-    keep = True
+    keep = plan.keeps_logs
     try:
         await asyncio.to_thread(world.start)
         outcome = await Run(plan, world).go()
-        keep = not outcome.report.ok
+        keep = keep and not outcome.report.ok
         return outcome, world.folder
     finally:
         await asyncio.to_thread(world.remove, keep_logs=keep)
@@ -175,6 +176,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="no fault begins after so long")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     parser.add_argument("--short", action="store_true", help="what lasts a minute lasts seconds")
+    parser.add_argument(
+        "--no-logs", action="store_true", help="keep none of the nodes, whatever is found"
+    )
     parser.add_argument(WITHOUT_NETWORKS, default="", metavar="REASON", help=argparse.SUPPRESS)
     parser.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -190,7 +194,9 @@ def main() -> int:
         kinds = tuple(FAULTS)
     minutes = options.minutes if options.minutes or kinds else 10.0
     plan = Plan(
-        options.seed, kinds, options.times, minutes, options.short, not options.without_networks
+        *(options.seed, kinds, options.times, minutes, options.short),
+        is_networked=not options.without_networks,
+        keeps_logs=not options.no_logs,
     )
     if options.without_networks:
         _say(options.without_networks)
