@@ -38,6 +38,10 @@ class Scene:
         """Any of them."""
         return self.random.choice(self.world.names)
 
+    async def last(self, seconds: float, at_least_s: float = 0.0) -> None:
+        """Let a fault last for so long, or less in a short run."""
+        await asyncio.sleep(max(seconds * self.pace, at_least_s))
+
     @contextlib.asynccontextmanager
     async def noted(self, kind: Kind, *nodes: str) -> AsyncIterator[list[Struck]]:
         """Note a fault on these nodes that lasts as long as the block; it is in the list meanwhile, to be
@@ -86,7 +90,7 @@ class Killed(Fault):
         name = self.scene.node()
         async with self.scene.noted("kill", name):
             await asyncio.to_thread(self.world.nodes[name].kill)
-            await asyncio.sleep(self.random.choice((0, 0, 0.5, LEASE_S + 1)))
+            await self.scene.last(self.random.choice((0, 0, 0.5, LEASE_S + 1)))
             await asyncio.to_thread(self.world.start_node, name)
 
 
@@ -100,7 +104,7 @@ class Stopped(Fault):
         name = self.scene.node()
         async with self.scene.noted("stop", name) as known:
             is_clean = await asyncio.to_thread(self.world.stop_node, name)
-            await asyncio.sleep(max(STOPPED_S * self.scene.pace, PAST_LEASE_S))
+            await self.scene.last(STOPPED_S, PAST_LEASE_S)
             known[0] = replace(known[0], is_clean=is_clean, resumed_at=time.monotonic())
             self.world.continue_node(name)
 
@@ -123,7 +127,7 @@ class _Cut(Fault):
         nodes = [end for end in ends if end in self.world.nodes]
         async with self.scene.noted(self.kind, *nodes):
             await asyncio.to_thread(networks.cut, *ends)
-            await asyncio.sleep(max(self.random.uniform(*self.for_s) * self.scene.pace, self.min_s))
+            await self.scene.last(self.random.uniform(*self.for_s), self.min_s)
             await asyncio.to_thread(networks.mend)
 
 
@@ -174,7 +178,7 @@ class LinksCut(Fault):
         async with self.scene.noted("links", *self.world.names):
             for one, other in combinations(self.world.names, 2):
                 await asyncio.to_thread(networks.cut, one, other)
-            await asyncio.sleep(LINKS_S * self.scene.pace)
+            await self.scene.last(LINKS_S)
             await asyncio.to_thread(networks.mend)
 
 
@@ -189,7 +193,7 @@ class RedisRestarted(Fault):
             await asyncio.to_thread(self.world.ask_redis, "FLUSHALL")
             await asyncio.sleep(self.random.choice((0, 0.5)))
             self.world.redis.kill()
-            await asyncio.sleep(self.random.choice((0.2, 1.0, 3.0)))
+            await self.scene.last(self.random.choice((0.2, 1.0, 3.0)), 0.2)
             await asyncio.to_thread(self.world.start_redis)
             # What a node does when it is back belongs to it.
             await asyncio.sleep(0.5)
@@ -206,7 +210,7 @@ class DatabaseRestarted(Fault):
         async with self.scene.noted("postgres", *self.world.names):
             end = self.random.choice((self.world.cluster.kill, self.world.cluster.stop))
             await asyncio.to_thread(end)
-            await asyncio.sleep(self.random.choice((0, 0.2, 2.0)))
+            await self.scene.last(self.random.choice((0, 0.2, 2.0)))
             await asyncio.to_thread(self.world.start_postgres)
 
 
@@ -245,7 +249,7 @@ class WrongClock(Fault):
         name, ahead_s = self.scene.node(), self.random.choice((-HOUR_S, HOUR_S))
         await self._restarted(name, ahead_s)
         async with self.scene.noted("clock", name):
-            await asyncio.sleep(CLOCK_S * self.scene.pace)
+            await self.scene.last(CLOCK_S)
         await self._restarted(name, 0)
 
     async def _restarted(self, name: str, ahead_s: int) -> None:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -74,7 +75,8 @@ class Run:
         self.plan = plan
         self.random = Random(plan.seed)
         self.load = ClusterLoad(world, self.random)
-        scene = Scene(world, self.load.history, self.random, SHORT if plan.is_short else 1.0)
+        pace = SHORT if plan.is_short else 1.0
+        self.scene = scene = Scene(world, self.load.history, self.random, pace)
         self.world = world
         self.skipped: dict[str, str] = {}
         self.coming = self._coming(scene)
@@ -112,14 +114,16 @@ class Run:
             _say(f"{sum(self.struck.values())}/{len(self.coming)} {fault.kind}")
             if self.random.random() < PATIENT_SHARE:
                 await acked_since(self.load.history, time.monotonic(), RECOVERED_WITHIN_S)
-                await asyncio.sleep(self.random.uniform(0.2, 2.0))
+                await self.scene.last(self.random.uniform(0.2, 2.0), 0.2)
         if not self.coming and self.plan.minutes:
             await asyncio.sleep(60 * self.plan.minutes)
-        await asyncio.sleep(2.0)
+        await self.scene.last(2.0, 0.5)
 
     def _end_nodes(self, report: Report) -> None:
-        for name in self.world.names:
-            code = self.world.end_node(name)
+        names = self.world.names
+        with ThreadPoolExecutor() as threads:
+            codes = list(threads.map(self.world.end_node, names))
+        for name, code in zip(names, codes, strict=True):
             if code != 0:
                 report.breaks("node_ended", (name, code, self.world.nodes[name].log_tail()))
         for line in self.world.troubles():
