@@ -11,17 +11,19 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 
 from tests.chaos.history import ClusterHistory, Kind, Leased
-from tests.chaos.owners import AFTERWARDS_S, FOREVER, Faults, Leases, Owners
+from tests.chaos.owners import AFTERWARDS_S, FOREVER, Faults, Leases, Owners, Window
 from tests.chaos.report import Place, Report
 from tests.chaos.streams import Event, Known, StreamCheck
 from tests.crash.checker import check_log, check_publishes
-from tests.crash.history import Connected, Delivered
+from tests.crash.history import Connected, Delivered, Stream
 
 # A lease that is renewed in the moment of a claim may be committed after it.
 COMMIT_S = 0.1
 # How late a message may come to a live subscriber of a node that has no fault: the log is looked at every
 # second, and two cores have much to do.
 LATE_S = 4.0
+# A link that is cut off is noticed after 3 s.
+UNNOTICED_S = 3.0
 # In which a node cannot be expected to pass on anything. It can while it is cut off from others, and from
 # Redis.
 SILENCES: frozenset[Kind] = frozenset({"kill", "stop", "node-postgres", "postgres", "rolling"})
@@ -121,13 +123,19 @@ class _Arrivals:
         return self.connected[index] if index >= 0 else None
 
 
-def _check_lateness(history: ClusterHistory, faults: Faults, report: Report) -> None:
-    """What was acked is soon at every live subscriber of the topic whose node has no fault."""
+def _arrivals(history: ClusterHistory) -> tuple[list[Stream], dict[str, _Arrivals]]:
+    """The ephemeral streams, and by their names what they got."""
     streams = [stream for stream in history.streams if not stream.durable]
     arrivals = {stream.name: _Arrivals() for stream in streams}
     for event in history.events:
         if event.stream in arrivals:
             arrivals[event.stream].add(event)
+    return streams, arrivals
+
+
+def _check_lateness(history: ClusterHistory, faults: Faults, report: Report) -> None:
+    """What was acked is soon at every live subscriber of the topic whose node has no fault."""
+    streams, arrivals = _arrivals(history)
     left_at = {each.connection: each.at for each in history.left}
     for publish in history.published:
         for stream in streams:
@@ -143,6 +151,23 @@ def _check_lateness(history: ClusterHistory, faults: Faults, report: Report) -> 
             if not faults.felt(there.node, SILENCES, publish.sent_at, late_at):
                 sample = f"{stream.name}: {there}, {publish}"
                 report.breaks("late_by_far", sample, stream.name, place)
+
+
+def _latencies_without_links_ms(history: ClusterHistory) -> list[int]:
+    """From the answer to a publish to each ephemeral subscriber, while no node tells another; sorted."""
+    cuts = [
+        Window(each.at + UNNOTICED_S, each.until - LATE_S)
+        for each in history.struck
+        if each.kind == "links"
+    ]
+    _, arrivals = _arrivals(history)
+    found = []
+    for publish in history.published:
+        if publish.outcome == "ok" and any(cut.since < publish.at < cut.until for cut in cuts):
+            place = (publish.topic, publish.seq)
+            came = [each.came[place] for each in arrivals.values() if place in each.came]
+            found += [max(0, round(1000 * (at - publish.at))) for at in came]
+    return sorted(found)
 
 
 def _check_redis(history: ClusterHistory, faults: Faults, report: Report) -> None:
@@ -176,6 +201,10 @@ def _takeover_max_ms(history: ClusterHistory, owners: dict[str, Owners]) -> int:
 
 def _count(history: ClusterHistory, owners: dict[str, Owners], report: Report) -> None:
     outcomes = Counter(each.outcome for each in history.published)
+    if latencies := _latencies_without_links_ms(history):
+        for share in (0.5, 0.99):
+            name = f"without_links_p{100 * share:.0f}_ms"
+            report.counts[name] = latencies[int(share * len(latencies))]
     report.counts |= {
         "takeover_max_ms": _takeover_max_ms(history, owners),
         "acked": outcomes["ok"],

@@ -36,7 +36,7 @@ NOT_DONE = {"stale_attempt", "unknown_delivery", "unavailable"}
 
 @dataclass
 class Places:
-    """The nodes, and those that the test itself has taken away for now."""
+    """The nodes, by name, as clients reach them."""
 
     urls: dict[str, str]
     random: Random
