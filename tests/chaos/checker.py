@@ -29,6 +29,8 @@ UNNOTICED_S = 3.0
 SILENCES: frozenset[Kind] = frozenset({"kill", "stop", "node-postgres", "postgres", "rolling"})
 # Of the publishes that are tried while Redis is away, so many succeed.
 REDIS_AWAY_SUCCESS_MIN = 0.999
+# TCP sends again what was lost in a cut only after about as long as that has lasted.
+RECOVERED_S = 8.0
 REDIS_KINDS: frozenset[Kind] = frozenset({"redis", "node-redis"})
 
 
@@ -177,7 +179,7 @@ def _check_redis(history: ClusterHistory, faults: Faults, report: Report) -> Non
         attempt.code
         for attempt in history.attempts
         if any(since <= attempt.at <= until for since, until in windows)
-        and not faults.felt(attempt.node, SILENCES, attempt.sent_at, attempt.at)
+        and not faults.felt(attempt.node, SILENCES, attempt.sent_at - RECOVERED_S, attempt.at)
     )
     tried, failed = codes.total(), codes.total() - codes["ok"]
     report.counts |= {"tried_without_redis": tried, "failed_without_redis": failed}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import gc
 import json
 import os
@@ -130,6 +131,16 @@ class Run:
             report.breaks("log", line)
 
 
+def _write(history: ClusterHistory, path: Path) -> None:
+    """The history as JSON lines, for a look at a failure."""
+    with path.open("w") as lines:
+        for each in dataclasses.fields(history):
+            kept = getattr(history, each.name)
+            for record in kept if isinstance(kept, list) else ():
+                kind = type(record).__name__.lower()
+                lines.write(json.dumps({"kind": kind, **dataclasses.asdict(record)}) + "\n")
+
+
 async def _run(plan: Plan) -> tuple[Outcome, Path]:
     world = World(NODES_COUNT, is_networked=plan.is_networked)
     keep = plan.keeps_logs
@@ -137,11 +148,13 @@ async def _run(plan: Plan) -> tuple[Outcome, Path]:
         await asyncio.to_thread(world.start)
         outcome = await Run(plan, world).go()
         keep = keep and not outcome.report.ok
+        if keep:
+            _write(outcome.history, world.folder / "history.jsonl")
         return outcome, world.folder
     finally:
         await asyncio.to_thread(world.remove, keep_logs=keep)
         if keep:
-            _say(f"the nodes' logs are in {world.folder}")
+            _say(f"the nodes' logs and the history are in {world.folder}")
 
 
 def summary(plan: Plan, outcome: Outcome) -> dict[str, Any]:
