@@ -32,6 +32,7 @@ QUESTIONS = (
     "auth",
     "neighbours",
     "hostile",
+    "cluster",
 )
 
 

@@ -85,10 +85,11 @@ def _run(plan: Plan, store: str) -> Outcome:
         sent: Sent = publisher.result()
         cores = busy.cores()
         received: Received = receiver.result()
-        return _outcome(plan, sent, received, cores)
+        return outcome(plan, sent, received, cores)
 
 
-def _outcome(plan: Plan, sent: Sent, received: Received, cores: float) -> Outcome:
+def outcome(plan: Plan, sent: Sent, received: Received, cores: float) -> Outcome:
+    """What one run gave; `cores`: of the server."""
     problems = []
     late_ms = percentile(sent.late_ms, 0.99)
     if late_ms > LATE_MAX_MS:

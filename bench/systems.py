@@ -88,6 +88,15 @@ class Server:
         self._process.kill()
         self._process.wait()
 
+    def set(self, **env: str) -> None:
+        """More of its environment, from its next start on."""
+        self._env |= env
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        assert self._process is not None
+        self._process.terminate()
+
     def stop(self) -> None:
         """SIGTERM, and wait for the end; SIGKILL if that takes long."""
         assert self._process is not None
@@ -161,11 +170,11 @@ class ConduitOnPostgres(Conduit):
     def __init__(self, directory: Path, cluster: Cluster | None = None, **settings: str) -> None:
         self.cluster = cluster or Cluster()
         self.cluster.start()
-        url = self.cluster.create_database()
+        self.url = self.cluster.create_database()
         for _ in range(WAL_FILES):
             self.cluster.sql("SELECT pg_switch_wal(), txid_current()")
         self.cluster.sql("CHECKPOINT")
-        super().__init__(directory, "postgresql", DATABASE_URL=url, **settings)
+        super().__init__(directory, "postgresql", DATABASE_URL=self.url, **settings)
 
     def stop(self) -> None:
         super().stop()

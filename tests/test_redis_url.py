@@ -75,3 +75,18 @@ def test_its_passwords_are_known_as_they_stand_and_as_they_are_meant():
     assert set(redis_url.passwords(url)) == {"p%40ss", "p@ss", SECRET}
     assert redis_url.passwords("redis://host/0") == []
     assert redis_url.passwords("redis://[host") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        ("redis://host", 0),
+        ("redis://host:1/", 0),
+        ("rediss://u:p@host/12?ssl_cert_reqs=none", 12),
+        ("unix:///run/redis.sock", 0),
+        ("unix:///run/redis.sock?db=3", 3),
+    ],
+)
+def test_its_database_has_a_number(url, number):
+    redis_url.check(url)
+    assert redis_url.database(url) == number

@@ -10,7 +10,7 @@ from conduit.errors import ConfigError
 from conduit.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
-SECRET = "s3cr3t-value"
+SECRET = "s3cr3t-value-0123"
 
 
 def problems(**environ):
@@ -108,25 +108,6 @@ def test_all_problems_are_reported_at_once_each_naming_its_variable():
         "PORT",
     ]
     assert all(sentence.endswith(".") for sentence in found)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("REDIS_URL", "redis://host:6379"),
-    ],
-)
-def test_what_does_not_go_together_is_refused(name, value):
-    (sentence,) = problems(**{name: value})
-    assert sentence.startswith(name)
-    assert "needs PostgreSQL" in sentence
-
-
-def test_redis_is_for_nodes_on_one_postgresql_that_have_a_secret():
-    given = {"REDIS_URL": "redis://h:6379", "DATABASE_URL": "postgresql://h/conduit"}
-    (warning,) = load_settings(given).warnings
-    assert warning.startswith("REDIS_URL has no effect")
-    assert load_settings(given | {"INTERNAL_SECRET": SECRET}).warnings == ()
 
 
 @pytest.mark.parametrize(("text", "is_on"), [("false", False), ("true", True), ("1", True)])

@@ -55,11 +55,17 @@ def test_the_time_limits_that_cannot_be_set_are_documented_as_they_are():
 def test_what_is_said_to_be_refused_or_to_do_nothing_is():
     """As docs/configuration.md has it."""
     text = " ".join(DOCS.read_text().split())
-    assert "`REDIS_URL` is refused without PostgreSQL" in text
+    secret, redis = {"INTERNAL_SECRET": "another-secret-of-nodes"}, {"REDIS_URL": "redis://x"}
+    assert "| SQLite | `REDIS_URL` | refused:" in text
     with pytest.raises(ConfigError):
-        load_settings({"REDIS_URL": "redis://x"})
+        load_settings({"DATABASE_URL": "sqlite:///x.db"} | secret | redis)
+    assert "unset (memory) | `INTERNAL_SECRET` and `REDIS_URL` | nodes" in text
+    assert load_settings(secret | redis).warnings == ()
+    assert "has 16 characters or more of printable ASCII, or it is refused" in text
+    with pytest.raises(ConfigError):
+        load_settings({"INTERNAL_SECRET": "x" * 15})
     idle = ("INTERNAL_SECRET", "DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-    assert "`INTERNAL_SECRET`, and without `ENABLE_AUTH` `DEFAULT_API_KEY` and" in text
+    assert "without `ENABLE_AUTH` that is `DEFAULT_API_KEY` and `CONDUIT_JWKS_URL`" in text
     others = {"CONDUIT_JWT_ISSUER": "x", "CONDUIT_JWT_AUDIENCE": "x"}
     given = dict.fromkeys(idle, "https://id.example/x")
     said = load_settings(given | others).warnings

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from conduit import store_url, variables
 from conduit.errors import ConfigError
-from conduit.settings import Settings, may_be_none
+from conduit.settings import Settings, may_be_none, together
 
 # Where pydantic's sentences are about parsing.
 _PLAIN = {
@@ -73,6 +73,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
     }
     values |= {name: value for name, value in overrides.items() if value is not None}
     meant = variables.refusals(given, fields) + _find_database(values, given, overrides)
+    meant += together.refusals(values)
     try:
         settings = Settings.model_validate(values, by_name=True)
     except ValidationError as error:
@@ -80,9 +81,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: object)
         raise ConfigError(meant + problems) from None
     if meant:
         raise ConfigError(meant)
-    said = variables.warnings(
-        given, fields, has_auth=settings.enable_auth, is_shared=bool(settings.postgres_urls)
-    )
+    said = variables.warnings(given, fields, has_auth=settings.enable_auth)
+    has_provider = settings.identity_provider is not None
+    said = (*together.warnings(settings, settings.host, has_provider=has_provider), *said)
     return settings.model_copy(update={"warnings": said})
 
 

@@ -65,6 +65,14 @@ def passwords(text: str) -> list[str]:
     return [form for each in found if each for form in {each, unquote(each)}]
 
 
+def database(text: str) -> int:
+    """The number of the database in it; 0 without one."""
+    parts = urlsplit(text)
+    if parts.scheme == "unix":
+        return int(dict(parse_qsl(parts.query)).get("db", "0"))
+    return int(parts.path.strip("/") or "0")
+
+
 def place(text: str) -> str:
     """Where it leads, for people: host, port and database, or the socket. No user, password or option."""
     parts = urlsplit(text)

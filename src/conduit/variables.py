@@ -13,7 +13,6 @@ PREFIX = "CONDUIT_"
 CLIENT_VARIABLES = frozenset({"CONDUIT_API_KEY", "CONDUIT_CONTEXT", "CONDUIT_URL"})
 
 _OF_AUTH = ("DEFAULT_API_KEY", "CONDUIT_JWKS_URL")
-_OF_CLUSTERS = ("INTERNAL_SECRET",)
 # Other programs have variables too: a name counts as one of ours, misspelt, if it is as near as one letter
 # that is missing, wrong or too many. Names as short as PORT are near to too much.
 _NEAR = 0.88
@@ -30,14 +29,10 @@ def refusals(given: Mapping[str, str], variables: Collection[str]) -> list[str]:
 
 
 def warnings(
-    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool, is_shared: bool
+    given: Mapping[str, str], variables: Collection[str], *, has_auth: bool
 ) -> tuple[str, ...]:
     """A sentence for each name that has no effect, or is not a setting and seems to be meant for one."""
     unused: dict[str, str] = {}
-    if "INTERNAL_SECRET" not in given:
-        unused["REDIS_URL"] = "without INTERNAL_SECRET nodes tell each other nothing"
-    if not is_shared:
-        unused |= dict.fromkeys(_OF_CLUSTERS, "only nodes on one PostgreSQL speak with each other")
     if not has_auth:
         unused |= dict.fromkeys(_OF_AUTH, "without ENABLE_AUTH=true nobody is asked for a key")
     without_effect = [

@@ -11,9 +11,9 @@ from conduit.storage.memory import MemoryStore
 class Known(Company):
     """One that is told how many servers there are."""
 
-    def tick(self, server_count: int, now: float) -> None:
+    def tick(self, server_count: int, now: float, *, takes_over: bool = True) -> None:
         self._store.server_count = server_count
-        super().tick(now)
+        super().tick(now, takes_over=takes_over)
 
 
 @pytest.fixture
@@ -36,13 +36,19 @@ def test_it_is_said_once_that_another_uses_the_log_and_once_that_it_is_gone(comp
         company.tick(2, now)
     (began,) = lines(caplog)
     assert began.startswith("2 servers use this log")
-    assert "docs/postgresql.md" in began
+    assert "INTERNAL_SECRET" in began
     assert company.is_shared
     for now in range(60, 120):
         company.tick(1, now)
     (ended,) = lines(caplog)
     assert "alone again" in ended
     assert not company.is_shared
+
+
+def test_where_there_are_links_nothing_has_to_be_done(company, caplog):
+    company.tick(3, 0.0, takes_over=False)
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("INFO", "3 servers use this log")
 
 
 def test_for_a_moment_after_the_last_other_one_was_seen_the_log_counts_as_shared(company):

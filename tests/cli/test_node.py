@@ -10,7 +10,7 @@ import pytest
 from conduit.cli.exits import Exit
 from tests.cli.terminal import Terminal
 from tests.cli.test_access import ok, run
-from tests.client.test_nodes import OTHER, THIS
+from tests.client.test_nodes import OTHER, ROUTE, THIS
 from tests.support.server import running_server
 
 DOWN = OTHER | {"id": "west-1", "state": "down", "address": "west-1:8080"}
@@ -28,10 +28,10 @@ def test_nodes_are_listed_with_a_star_for_the_one_that_was_asked() -> None:
     result, server = ok({"GET /api/nodes": page}, "node", "ls", "-o", "table")
     assert server.lines == ["GET /api/nodes?limit=100"]
     assert result.stdout.splitlines() == [
-        "THIS  ID      STATE  RENEWED  ADDRESS      VERSION",
-        "-     east-1  up     0.3s     east-2:8080  0.1.0",
-        "*     east-2  up     0.3s     east-2:8080  0.1.0",
-        "-     west-1  down   4m10s    west-1:8080  0.1.0",
+        "THIS  ID      STATE  RENEWED  CONNS  SUBS  MSG/S    ADDRESS      VERSION",
+        "-     east-1  up     0.3s         -     -  -        east-2:8080  0.1.0",
+        "*     east-2  up     0.3s        14     3  1,523.4  east-2:8080  0.1.0",
+        "-     west-1  down   4m10s        -     -  -        west-1:8080  0.1.0",
     ]
     result, _ = ok({"GET /api/nodes": page}, "node", "ls")
     assert json.loads(result.stdout)[1] == THIS
@@ -60,6 +60,7 @@ def test_a_node_is_shown_with_what_it_says_of_itself() -> None:
     result, _ = ok({"GET /api/nodes/east-1": OTHER}, "node", "show", "east-1", "-o", "table")
     assert "connections    -\n" in result.stdout
     assert "messages/s     -\n" in result.stdout
+    assert "not answered   there is no link to node east-1\n" in result.stdout
 
 
 def test_the_links_of_a_node_are_a_table_below_it() -> None:
@@ -88,6 +89,55 @@ def test_a_node_that_is_not_known_has_an_exit_code_and_a_hint() -> None:
     assert "conduit node ls" in result.stderr
 
 
+def test_a_route_is_the_node_of_a_subscription_and_a_table_of_those_that_are_told() -> None:
+    asked = ("node", "route", "--subscription", "s", "--topic", "t")
+    result, server = ok({"GET /api/route": ROUTE}, *asked, "-o", "table")
+    assert server.lines == ["GET /api/route?subscription=s&topic=t"]
+    assert result.stdout.splitlines() == [
+        "subscription  s",
+        "exists        yes",
+        "node          east-1",
+        "why not       -",
+        "topic         t",
+        "topic exists  yes",
+        "told by       redis",
+        "",
+        "NODE    SUBSCRIBERS",
+        "east-1            -",
+        "east-2            3",
+    ]
+    result, _ = ok({"GET /api/route": ROUTE}, *asked)
+    assert json.loads(result.stdout) == ROUTE
+
+
+def test_what_is_not_asked_for_is_not_shown_and_something_has_to_be() -> None:
+    nobody = ROUTE | {"subscription": {**ROUTE["subscription"], "node": None, "reason": "why"}}
+    result, _ = ok(
+        {"GET /api/route": nobody | {"topic": None}},
+        *("node", "route", "--subscription", "s", "-o", "table"),
+    )
+    assert "why not       why\n" in result.stdout
+    assert "topic" not in result.stdout
+    result, _ = run({}, "node", "route")
+    assert result.exit_code == Exit.USAGE
+    assert "--subscription" in result.stderr
+
+
+def test_stats_name_the_nodes_that_they_are_of() -> None:
+    figures = {"total_messages": 3, "unanswered_count": 1, "nodes": ["a", "b"], "unanswered": ["c"]}
+    result, server = ok({"GET /api/stats": figures}, "stats", "-o", "table")
+    assert server.lines == ["GET /api/stats"]
+    assert result.stdout.splitlines() == [
+        "total messages  3",
+        "nodes           a b",
+        "unanswered      c",
+    ]
+    of_tenant = {"total_messages": 3, "unanswered_count": 1}
+    result, server = ok({"GET /api/stats": of_tenant}, "stats", "--node", "a", "-o", "table")
+    assert server.lines == ["GET /api/stats?node=a"]
+    assert "unanswered count  1\n" in result.stdout
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_list_fits_a_terminal_with_names_as_kubernetes_gives(columns: int) -> None:
@@ -97,10 +147,12 @@ def test_the_list_fits_a_terminal_with_names_as_kubernetes_gives(columns: int) -
         Terminal(server.url, "node", "ls", columns=columns, NO_COLOR="1") as terminal,
     ):
         code, shown = terminal.end()
-    heading, row = shown.splitlines()
+    lines = shown.splitlines()
     assert code == Exit.OK
-    assert row.split() == ["*", name, "up", "-", address, "0.1.0"]
-    assert len(row) <= 80
+    assert max(map(len, lines)) <= columns
+    # In a narrow one the last columns are in a line below.
+    heading, row = (" ".join(part) for part in (lines[: len(lines) // 2], lines[len(lines) // 2 :]))
+    assert row.split() == ["*", name, "up", "-", "1", "0", "0.0", address, "0.1.0"]
     assert heading.split()[-1] == "VERSION"
 
 

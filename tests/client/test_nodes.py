@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.client import ApiError, NodeRates
+from conduit.client import ApiError, NodeRates, SubscriptionRoute, TopicNode
 from tests.client.peer import Frame, answer, problem
 from tests.client.test_access import said
 
@@ -28,6 +28,7 @@ THIS: Frame = {
     "owned_subscriptions": 3,
     "rates": RATES,
     "links": [],
+    "unanswered": None,
 }
 OTHER: Frame = THIS | {
     "id": "east-1",
@@ -36,6 +37,7 @@ OTHER: Frame = THIS | {
     "owned_subscriptions": None,
     "rates": None,
     "links": None,
+    "unanswered": "there is no link to node east-1",
 }
 
 
@@ -57,3 +59,39 @@ async def test_one_is_asked_for_by_its_name() -> None:
     with pytest.raises(ApiError) as raised:
         await said(lambda client: client.nodes.get("x"), problem(404, "node_not_found"))
     assert raised.value.code == "node_not_found"
+
+
+ROUTE: Frame = {
+    "subscription": {"name": "s", "exists": True, "node": "east-1", "reason": None},
+    "topic": {
+        "name": "t",
+        "exists": True,
+        "by": "redis",
+        "nodes": [{"id": "east-1", "subscribers": None}, {"id": "east-2", "subscribers": 3}],
+    },
+}
+
+
+async def test_a_route_is_asked_for_by_subscription_topic_or_both() -> None:
+    found, lines, _ = await said(
+        lambda client: client.nodes.route(subscription="s", topic="t"), answer(200, ROUTE)
+    )
+    assert lines == ["GET /api/route?subscription=s&topic=t"]
+    assert found.subscription == SubscriptionRoute("s", True, "east-1", None)
+    assert found.topic is not None
+    assert found.topic.nodes == [TopicNode("east-1", None), TopicNode("east-2", 3)]
+    found, lines, _ = await said(
+        lambda client: client.nodes.route(topic="t"), answer(200, ROUTE | {"subscription": None})
+    )
+    assert (lines, found.subscription) == (["GET /api/route?topic=t"], None)
+
+
+async def test_figures_are_of_all_nodes_or_of_the_one_that_is_named() -> None:
+    figures = {"messages_per_sec": 1.5, "nodes": ["a", "b"], "unanswered": []}
+    found, lines, _ = await said(lambda client: client.stats(), answer(200, figures))
+    assert (found, lines) == (figures, ["GET /api/stats"])
+    _, lines, _ = await said(lambda client: client.stats(node="a b"), answer(200, figures))
+    assert lines == ["GET /api/stats?node=a+b"]
+    with pytest.raises(ApiError) as raised:
+        await said(lambda client: client.stats(node="c"), problem(503, "node_unavailable"))
+    assert raised.value.retryable

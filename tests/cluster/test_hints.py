@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.cluster import hints
-from conduit.cluster.hints import Hints, read
-from conduit.core.message import NewMessage
+from conduit.cluster.hints import Hints, Kept, read
+from conduit.core.message import NewMessage, Retention
 from conduit.errors import InvalidRequest
 from tests.storage import given as made
 
@@ -98,3 +98,14 @@ def test_what_is_no_hint_is_refused(value):
 def test_any_bytes_are_read_or_refused(body):
     with contextlib.suppress(InvalidRequest):
         list(read(body))
+
+
+def test_how_much_is_kept_of_a_topic_is_told_where_others_may_have_to_make_it():
+    collected = Hints()
+    for topic, retention in (("a", Retention(60, None, 5)), ("b", Retention())):
+        place = ("tenant", topic, "epoch")
+        collected.add(place, [made.message(7, b"1")], 1, Kept.of(retention))
+    collected.add(PLACE, [made.message(7, b"1")], 1)
+    [body] = collected.take()
+    kept = [None if part.kept is None else part.kept.retention for part in read(body)]
+    assert kept == [Retention(60, None, 5), Retention(), None]

@@ -53,6 +53,12 @@ def test_each_change_is_said():
     ]
 
 
+def test_the_next_lease_that_ends_is_another_nodes():
+    known = roster(record("a", 0.1), record("b", 2.9), record("c", 0.7), record("d", -1.0))
+    assert known.next_end_s("a") == 0.7
+    assert roster(record("a")).next_end_s("a") == float("inf")
+
+
 def test_ages_go_on_between_answers_and_without():
     known = roster(record("a", 2.5), record("b", -7.0), record("c", -7.0, has_left=True))
     ages = {view.id: view.lease_age_s for view in known.views(100.0, "a", holds=True)}

@@ -19,7 +19,7 @@ from tests.support.ws import WsClient, payloads
 
 COUNT = 3
 _numbers = count(1)
-METRICS = "conduit_(?:hint|hole|tail|link)"
+METRICS = "conduit_(?:hint|hole|tail|link|owner)"
 STORES = ["postgres"]
 
 

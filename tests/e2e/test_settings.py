@@ -213,16 +213,19 @@ def test_all_bad_settings_are_listed_at_once_with_exit_code_2(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("REDIS_URL", "redis://localhost:6379"),
-    ],
-)
-def test_what_one_node_cannot_do_yet_is_refused_and_not_ignored(tmp_path, name, value):
-    done = serve_and_fail(tmp_path, **{name: value})
+def test_what_cannot_work_together_is_refused_at_once_with_what_to_do(tmp_path):
+    done = serve_and_fail(
+        tmp_path,
+        DATABASE_URL="sqlite:///x.db",
+        REDIS_URL="redis://localhost:6379",
+        INTERNAL_SECRET="s3cret",
+        NODE_ADDR="nowhere",
+    )
     assert done.returncode == 2
-    assert name in done.stderr
+    for said in ("a SQLite file is one server's", "16 characters or more", "NODE_ADDR"):
+        assert said in " ".join(done.stderr.split()), said
+    assert "s3cret" not in done.stderr + done.stdout
+    assert not list(tmp_path.glob("x.db*"))
 
 
 def test_a_port_in_use_is_an_error_that_names_it(tmp_path, server):

@@ -71,7 +71,7 @@ PLANTS_AROUND = (
         "nobody asked for it",
         (
             Change(
-                "broker/attach/connection.py",
+                "broker/attach/establishing.py",
                 "        elif frame.create:\n            check_new_subscription(name)",
                 "        elif name:\n            check_new_subscription(name)",
             ),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from conduit.cluster.apart.copying import Copying
 from conduit.cluster.hearing import Hearing
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codec import format_time
@@ -129,3 +130,31 @@ async def test_a_node_whose_log_is_its_own_says_so(port):
     port.context.hearing = None
     answer = await forward(port, {"topic": TOPIC})
     assert (answer.status, answer.json["code"]) == (409, "conflict")
+
+
+# Nodes that share no log ------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def apart(port):
+    """The same server, whose log is its own."""
+    port.context.hearing = copying = Copying(port.broker, lambda _tenant, _topic: True)
+    yield port
+    copying.close()
+
+
+async def test_without_a_shared_log_a_message_is_stored_under_its_id_and_needs_no_number(apart):
+    peer = await subscriber(apart)
+    id_ = "550e8400-e29b-41d4-a716-446655440000"
+    body = {"topic": TOPIC, "message_id": id_, "payload": {"n": 1}}
+    assert (await forward(apart, body)).status == 200
+    assert (await forward(apart, {**body, "seq": 77, "epoch": "theirs"})).status == 200
+    await apart.until(lambda: apart.context.hearing.repeated_count == 1)
+    [frame] = peer.of("message")
+    assert (frame["message_id"], frame["seq"], frame["payload"]) == (id_, 1, {"n": 1})
+
+
+async def test_there_it_is_no_use_to_say_only_that_there_is_something(apart):
+    answer = await forward(apart, {"topic": TOPIC, "payload": 1})
+    assert (answer.status, answer.json["code"]) == (400, "invalid_request")
+    assert "share no log" in answer.json["detail"]

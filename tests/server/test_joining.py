@@ -30,6 +30,13 @@ def test_a_chosen_name_is_the_only_one():
     assert made(NODE_ADDR=":80").node.address == f"{HOST}:80"
 
 
+def test_without_a_name_and_without_a_log_in_common_it_has_the_port_behind_it_from_the_beginning():
+    nodes = {"REDIS_URL": "redis://h", "INTERNAL_SECRET": "another-secret-of-nodes"}
+    assert (made(**nodes).name, made(**nodes)._other_name) == (f"{HOST}-8081", None)
+    assert made(**nodes, NODE_ID="a").name == "a"
+    assert made(**nodes, DATABASE_URL="postgresql://h/d").name == HOST
+
+
 async def test_a_server_that_stops_by_itself_goes_on_with_that_when_a_signal_comes(
     caplog, monkeypatch
 ):

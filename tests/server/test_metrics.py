@@ -11,6 +11,9 @@ from conduit.server.standing_metrics import families
 from tests.server.promlint import faults
 from tests.server.rest_kit import Api, running_api
 
+# Of clusters with Redis only: tests/e2e/test_nodes_in_memory.py.
+WITH_REDIS = re.compile("conduit_(copy|registry)_")
+
 
 @pytest.fixture
 async def api():
@@ -184,8 +187,8 @@ async def test_every_metric_is_in_the_docs(api: Api):
     # Of PostgreSQL only.
     absent |= {f"conduit_node_lease_{name}" for name in ("held", "age_seconds", "lost_total")}
     # Of a cluster only: tests/e2e/test_linked_servers.py.
-    absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link)", name)}
-    assert written - names == absent
+    absent |= {name for name in written if re.match("conduit_(hint|hole|tail|link|owner)", name)}
+    assert {each for each in written - names if not WITH_REDIS.match(each)} == absent
 
 
 async def test_a_help_text_needs_none_before_it(api: Api):

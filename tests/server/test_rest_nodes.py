@@ -46,6 +46,7 @@ async def test_where_the_log_is_one_servers_there_is_one_node_and_it_is_up():
                 "dead_letters_per_sec": 0.0,
             },
             "links": [],
+            "unanswered": None,
         }
 
 

@@ -53,6 +53,7 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
         "backlog": 0,
         "active_subscribers": 0,
         "active_topics": 0,
+        "node_count": 1,
     }
 
 

@@ -22,7 +22,8 @@ class Cluster:
             link["state"] == "up"
             for api in self.apis
             for node in api.get("/api/nodes").json["nodes"]
-            for link in node["links"] or ()
+            if node["is_this"]
+            for link in node["links"]
         )
 
     def metric(self, at: int, name: str) -> float:

@@ -187,6 +187,7 @@ OPERATIONS = (
     Operation("GET", "/api/audit", MANAGE, 403, query={"actor": "key:{key}"}),
     Operation("GET", "/api/nodes", ADMIN),
     Operation("GET", "/api/nodes/{id}", ADMIN, missing="node_not_found"),
+    Operation("GET", "/api/route", ADMIN, query={"topic": "{topic}"}),
     Operation("GET", "/api/tenants", ADMIN),
     Operation("POST", "/api/tenants", ADMIN, good=201, body={"name": "new-{tenant}"}),
     Operation("GET", "/api/tenants/{name}", ADMIN, missing="tenant_not_found"),

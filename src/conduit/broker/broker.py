@@ -124,17 +124,11 @@ class Broker:
             self._engine.backlog.committed,
             options.publish.timeout_s,
         )
-        self._publisher = Publisher(
-            self.topics,
-            Admission(options.publish),
-            outcomes,
-            self._committers,
-            self._engine.turn,
-            self.news,
-        )
+        self._publisher = self._make_publisher(options.publish)
         # The publisher's own methods: a call less on the way of every publish.
         self.publish = self._publisher.publish
         self.publish_batch = self._publisher.publish_batch
+        self.take = self._publisher.take
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
@@ -157,6 +151,16 @@ class Broker:
             Establishing(self.topics, self.tails, self._owned, starts),
             lambda: commits.oldest_ms,
             self._options.max_subscriptions_per_connection,
+        )
+
+    def _make_publisher(self, limits: PublishLimits) -> Publisher:
+        return Publisher(
+            self.topics,
+            Admission(limits),
+            self._outcomes,
+            self._committers,
+            self._engine.turn,
+            self.news,
         )
 
     def _standings(self, max_count: int) -> Standings:
@@ -312,7 +316,7 @@ class Broker:
         self._keys.tick(now)
         self._publisher.tick(now)
         self._committers.tick()
-        self._company.tick(now)
+        self._company.tick(now, takes_over=self.ownership.title.takes_over)
         self.refused_changes.tick(now)
         self.router.tidy()
         self.subscriptions.tick()

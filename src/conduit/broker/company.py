@@ -38,20 +38,22 @@ class Company:
         is_seen = self._store.server_count > 1 or self._now < self._seen_at + ALONE_AFTER_S
         return is_seen or self.linked_count > 0
 
-    def tick(self, now: float) -> None:
-        """Look how many there are. Call it every second."""
+    def tick(self, now: float, *, takes_over: bool) -> None:
+        """Look how many there are; `takes_over`: see `Title`. Call it every second."""
         server_count, self._now = self._store.server_count, now
         if server_count > 1:
             self._seen_at = now
         if server_count == self._told_count or now < self._tell_at:
             return
         self._told_count, self._tell_at = server_count, now + TELL_INTERVAL_S
-        if server_count > 1:
+        if server_count > 1 and takes_over:
             logger.warning(
-                "%d servers use this log: what is published or changed at one is known at the others within"
-                " a second or two; a durable subscription runs at the one at which somebody has attached to"
-                " it last (docs/postgresql.md)",
+                "%d servers use this log and have no links: what is published or changed at one is known at"
+                " the others within a second or two, and a durable subscription moves to the one at which"
+                " somebody attaches to it last; give all of them INTERNAL_SECRET (docs/cluster.md)",
                 server_count,
             )
+        elif server_count > 1:
+            logger.info("%d servers use this log", server_count)
         else:
             logger.info("this server uses the log alone again")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from conduit.cli.completion import nodes
+from conduit.cli.completion import nodes, subscriptions, topics
 from conduit.cli.groups import Group
 from conduit.cli.output import Columns, pick, show_all, show_one, size_text, with_output
 from conduit.cli.server import Server
@@ -14,7 +14,7 @@ from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
-    from conduit.client import Node, NodeLink
+    from conduit.client import Node, NodeLink, Route, TopicNode
 
 # Older than that nobody reads tenths of a second.
 EXACT_MAX_S = 60.0
@@ -44,12 +44,35 @@ def ls(limit: int, output: str | None, server: Server) -> None:
 @with_output()
 @with_server
 def get(node_id: str, output: str | None, server: Server) -> None:
-    """Show one node. What it does now, and its links, only it can say itself: ask that server."""
+    """Show one node. What it does now, and its links, it is asked for by the server that answers."""
     found = call(server, lambda client: client.nodes.get(node_id))
     show_one(found, _FIELDS, output)
     if found.links and pick(output, piped="json") == "table":
         click.echo()
         show_all(found.links, _LINKS, "table")
+
+
+@node.command()
+@click.option("--subscription", metavar="NAME", shell_complete=subscriptions)
+@click.option("--topic", metavar="NAME", shell_complete=topics)
+@with_output()
+@with_server
+def route(subscription: str | None, topic: str | None, output: str | None, server: Server) -> None:
+    """Show which node has a durable subscription, and which nodes are told of a topic's messages.
+
+    Both need not exist yet.
+    """
+    if subscription is None and topic is None:
+        raise click.UsageError("name a --subscription, or a --topic")
+    found = call(server, lambda client: client.nodes.route(subscription=subscription, topic=topic))
+    fields = {
+        **(_SUBSCRIPTION if found.subscription else {}),
+        **(_TOPIC if found.topic else {}),
+    }
+    show_one(found, fields, output)
+    if found.topic and found.topic.nodes and pick(output, piped="json") == "table":
+        click.echo()
+        show_all(found.topic.nodes, _TOLD, "table")
 
 
 def _age(age_s: float | None) -> str | None:
@@ -71,6 +94,9 @@ _COLUMNS: Columns[Node] = {
     "ID": lambda node: node.id,
     "STATE": lambda node: node.state,
     "RENEWED": lambda node: _age(node.lease_age_s),
+    "CONNS": lambda node: node.connections,
+    "SUBS": lambda node: node.owned_subscriptions,
+    "MSG/S": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "ADDRESS": lambda node: node.address,
     "VERSION": lambda node: node.version,
 }
@@ -88,6 +114,25 @@ _FIELDS: Columns[Node] = {
     "subscriptions": lambda node: node.owned_subscriptions,
     "messages/s": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "deliveries/s": lambda node: None if node.rates is None else node.rates.deliveries_per_sec,
+    "not answered": lambda node: node.unanswered,
+}
+
+_SUBSCRIPTION: Columns[Route] = {
+    "subscription": lambda found: found.subscription and found.subscription.name,
+    "exists": lambda found: found.subscription and found.subscription.exists,
+    "node": lambda found: found.subscription and found.subscription.node,
+    "why not": lambda found: found.subscription and found.subscription.reason,
+}
+
+_TOPIC: Columns[Route] = {
+    "topic": lambda found: found.topic and found.topic.name,
+    "topic exists": lambda found: found.topic and found.topic.exists,
+    "told by": lambda found: found.topic and found.topic.by,
+}
+
+_TOLD: Columns[TopicNode] = {
+    "NODE": lambda node: node.id,
+    "SUBSCRIBERS": lambda node: node.subscribers,
 }
 
 _LINKS: Columns[NodeLink] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
+from collections.abc import Callable
+from typing import Any
 
 import click
 
+from conduit.cli.completion import nodes
 from conduit.cli.groups import Command
 from conduit.cli.output import show_one, with_output
 from conduit.cli.server import Server
@@ -14,9 +16,22 @@ from conduit.cli.session import call
 
 
 @click.command(cls=Command)
+@click.option("--node", metavar="ID", shell_complete=nodes, help="Of this node alone.")
 @with_output()
 @with_server
-def stats(server: Server, output: str | None) -> None:
-    """Show the rates and totals of the server."""
-    figures = call(server, lambda client: client.stats())
-    show_one(figures, {name.replace("_", " "): itemgetter(name) for name in figures}, output)
+def stats(node: str | None, server: Server, output: str | None) -> None:
+    """Show the rates and totals of all nodes together."""
+    figures = call(server, lambda client: client.stats(node=node))
+    # Where they are named nobody wants to know how many.
+    names = [name for name in figures if name != "unanswered_count" or "unanswered" not in figures]
+    show_one(figures, {name.replace("_", " "): _get(name) for name in names}, output)
+
+
+def _get(name: str) -> Callable[[dict[str, Any]], object]:
+    """The figure; names of nodes on one line."""
+
+    def get(figures: dict[str, Any]) -> object:
+        value = figures[name]
+        return " ".join(value) if isinstance(value, list) else value
+
+    return get

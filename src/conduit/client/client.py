@@ -198,9 +198,10 @@ class AsyncConduit:
         """What was done, and tried, the newest first: `async for`. For keys that `manage` everything."""
         return entries(self._rest, from_time=from_time, to_time=to_time, actor=actor, action=action)
 
-    async def stats(self) -> dict[str, Any]:
-        """The figures of `GET /api/stats`."""
-        return await self._rest.get(address("stats"), dict[str, Any])
+    async def stats(self, *, node: str | None = None) -> dict[str, Any]:
+        """The figures of `GET /api/stats`: of all nodes, or of the one of this name. Raises ApiError
+        `node_not_found`, `node_unavailable`."""
+        return await self._rest.get(address("stats"), dict[str, Any], {"node": node})
 
     async def health(self) -> dict[str, Any]:
         """`GET /health`: the process answers. Says version, node and store."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
+from conduit.protocol.node_records import NodeAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     JobAnswer,
     KeyAnswer,
-    NodeAnswer,
     SubscriptionAnswer,
     TenantAnswer,
     TopicAnswer,
@@ -24,6 +24,7 @@ RedriveJob = JobAnswer
 Key = KeyAnswer
 Tenant = TenantAnswer
 Node = NodeAnswer
+Route = RouteAnswer
 AuditEntry = AuditAnswer
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from conduit.client.models import Node
+from conduit.client.models import Node, Route
 from conduit.client.pages import pages
 from conduit.client.rest import Rest, address
-from conduit.protocol.records import NodeList
+from conduit.protocol.node_records import NodeList
 
 PAGE_COUNT = 100
 
 
 class Nodes:
-    """`/api/nodes`: for keys with the scope `admin`. Each answer is what one node knows, the one that was
-    asked: `is_this` is true of it."""
+    """`/api/nodes` and `/api/route`: for keys with the scope `admin`. Each answer is what one node knows, the
+    one that was asked: `is_this` is true of it."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
@@ -28,3 +28,9 @@ class Nodes:
     async def get(self, node_id: str) -> Node:
         """One node. Raises ApiError `node_not_found`."""
         return await self._rest.get(address("nodes", node_id), Node)
+
+    async def route(self, *, subscription: str | None = None, topic: str | None = None) -> Route:
+        """Which node has this durable subscription, and which nodes are told of the messages of this topic.
+        Raises ApiError `invalid_request` if neither is named."""
+        query = {"subscription": subscription, "topic": topic}
+        return await self._rest.get(address("route"), Route, query)

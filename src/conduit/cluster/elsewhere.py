@@ -19,8 +19,8 @@ from conduit.cluster import subscribing
 from conduit.cluster.errands import Errand, Kind, encode_errand
 from conduit.cluster.links.channels import Channel
 from conduit.cluster.links.link import Link
+from conduit.cluster.placement import Placement
 from conduit.cluster.subscribing import KIND, Asks, Joiner, Opening, Said
-from conduit.core.ring import Ring
 from conduit.errors import InvalidRequest, Unavailable
 from conduit.protocol.codec import encode_json
 from conduit.protocol.codes import CODES
@@ -39,8 +39,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self._own_name = ""
         self._link_to: Callable[[str], Link | None] = _nobody
-        self._ring = Ring(())
-        self._names: frozenset[str] = frozenset()
+        self.placement = Placement()
         self._changed = asyncio.Event()
 
     # What it is told ------------------------------------------------------------------------------
@@ -51,11 +50,8 @@ class Elsewhere:
 
     def set_nodes(self, live: Sequence[NodeRecord]) -> bool:
         """These have a lease. Returns whether that changes who owns what."""
-        names = frozenset(node.name for node in live if node.state == "up")
-        if names == self._names:
+        if not self.placement.set_nodes(live):
             return False
-        self._names = names
-        self._ring = Ring(names)
         self.look_again()
         return True
 
@@ -72,7 +68,7 @@ class Elsewhere:
 
     def owner_of(self, tenant: str, subscription: str) -> str | None:
         """See the port."""
-        owner = self._ring.owner(f"{tenant}/{subscription}")
+        owner = self.placement.owner_of(tenant, subscription)
         return None if owner == self._own_name else owner
 
     def attach(self, owner: str, tenant: str, frame: Subscribe, visitor: Visitor) -> Outgoing:

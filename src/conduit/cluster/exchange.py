@@ -1,5 +1,5 @@
-"""What this node and the others say to each other, over links: of messages that were stored, and of
-subscribers whose durable subscription runs elsewhere.
+"""What this node and the others say to each other, over links: of messages that were stored, of subscribers
+whose durable subscription runs elsewhere, and of what each of them does.
 
 Who there is to speak with is told by the leases (membership.py); a link that is up makes a node one of those
 that are told of messages: of all, or if there is a registry (Redis) of what they want. That only makes
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
+from conduit.cluster.answering import Answering
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.guests import Guests
 from conduit.cluster.handing_over import HandingOver
@@ -21,6 +22,7 @@ from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
 from conduit.cluster.obliging import Obliging
+from conduit.cluster.placement import Placement
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
@@ -49,11 +51,14 @@ class Exchange:
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
         self.links = Links(own, secrets, self, self, broker.turn)
+        self.answering: Answering | None = None
+        """What tells others what this node does."""
         self.elsewhere = elsewhere
         self.guests = Guests(broker, own, elsewhere.is_owner)
         self.handing_over = HandingOver(broker, elsewhere.is_owner)
         self.obliging = Obliging(broker, own, elsewhere.is_owner)
         interest = everybody(self._everybody) if registry is None else registry.by_name
+        self.interest = interest
         self.telling = Telling(broker.turn, interest, self.links)
 
     async def start(self) -> None:
@@ -79,6 +84,11 @@ class Exchange:
             await self.registry.close()
         await self.links.stop()
 
+    @property
+    def placement(self) -> Placement:
+        """Which node has which durable subscription."""
+        return self.elsewhere.placement
+
     def _everybody(self) -> Mapping[str, int]:
         return self._linked
 
@@ -91,6 +101,7 @@ class Exchange:
             self.registry.nodes_changed(live)
         if self.elsewhere.set_nodes(live):
             self.handing_over.look()
+            self._broker.subscriptions.share(self.placement.ring, self._own.name)
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""
@@ -117,7 +128,8 @@ class Exchange:
 
     def on_request(self, node: Identity, asked: Asked) -> None:
         """See `ports.Service.on_request`."""
-        self.obliging.serve(asked)
+        if self.answering is None or not self.answering.serve(asked):
+            self.obliging.serve(asked)
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""

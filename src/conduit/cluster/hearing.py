@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 class Hearing:
     """Of one node, whose log others write to as well."""
 
+    shares_log = True
+
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         # Told of topics that are not known here.

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from conduit.core.message import Committed, Hinted
+from conduit.core.message import Committed, Hinted, Retention
 from conduit.errors import InvalidRequest
 
 # Of one hint, about: what waits in a line behind it is not to wait long. A link takes at most
@@ -24,6 +24,22 @@ _TOPIC_BYTES = 400
 _KEY_CHAR_BYTES = 4
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """`Retention` on the way."""
+
+    max_age_s: Annotated[int, Meta(ge=1)] | None
+    max_messages: Annotated[int, Meta(ge=1)] | None
+    max_bytes: Annotated[int, Meta(ge=1)] | None
+
+    @classmethod
+    def of(cls, retention: Retention) -> Kept:
+        return cls(retention.max_age_s, retention.max_messages, retention.max_bytes)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.max_age_s, self.max_messages, self.max_bytes)
+
+
 class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Messages of one topic, from `first_seq` on without a hole."""
 
@@ -32,6 +48,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     epoch: str
     first_seq: Annotated[int, Meta(ge=1, lt=1 << 53)]
     messages: Annotated[list[Hinted], Meta(min_length=1)]
+    kept: Kept | None = None
+    """How much of the topic is kept; said to nodes that may have to make the topic."""
 
 
 _Place = tuple[str, str, str]
@@ -44,13 +62,20 @@ class Hints:
     """Collects what is to be told to the same nodes, and makes bodies of it."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[str, str, str, int, list[tuple[object, ...]]]] = []
+        self._parts: list[tuple[object, ...]] = []
         self._size_bytes = 0
         self._bodies: list[bytes] = []
 
-    def add(self, place: _Place, messages: Sequence[Committed], first_seq: int) -> int:
+    def add(
+        self,
+        place: _Place,
+        messages: Sequence[Committed],
+        first_seq: int,
+        kept: Kept | None = None,
+    ) -> int:
         """Tell of these too; returns of how many that are too large nobody is told."""
         skipped_count = 0
+        more = () if kept is None else (kept,)
         part: list[tuple[object, ...]] = []
         for seq, message in enumerate(messages, first_seq):
             size_bytes = _size(message)
@@ -62,7 +87,7 @@ class Hints:
                 self._cut()
                 part = []
             if not part:
-                self._parts.append((*place, seq, part))
+                self._parts.append((*place, seq, part, *more))
                 self._size_bytes += _TOPIC_BYTES
             part.append(
                 (

@@ -34,6 +34,8 @@ from conduit.storage.nodes import (
 
 # After a call that failed while the lease holds, or found that the store does not know this node.
 RETRY_PAUSE_S = 0.1
+# After the end of another node's lease it is looked whether that node has renewed it.
+AFTER_END_S = 0.02
 # Between two looks at a name that another process has.
 TAKEN_PAUSE_S = 0.25
 # For a call that is under way, and another one: until the store knows a state, or until the end.
@@ -247,6 +249,10 @@ class Membership:
                 logger.info(sentence)
             self._tenure.nodes_changed(self._roster.live)
         self._tenure.granted(renewal)
+        # Who has not renewed its lease for so long is gone, most likely: that others may take over what it
+        # had is known when that ends, and not up to a second later.
+        end_at = now + self._roster.next_end_s(self.node.name) + AFTER_END_S
+        self._due_at = min(self._due_at, end_at)
         if state == self._state:
             self._is_told.set()
 

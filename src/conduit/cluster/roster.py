@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -51,6 +52,12 @@ class Roster:
         self._answered_at = now
         self.live = [record for record in self._known if record.is_live]
         return list(self._changes(before))
+
+    def next_end_s(self, own_name: str) -> float:
+        """How long after the last answer the next lease of another live node ends, unless it is renewed;
+        infinite if there is none."""
+        ends = (record.left_s for record in self.live if record.name != own_name)
+        return min(ends, default=math.inf)
 
     def _changes(self, before: Iterable[NodeRecord]) -> Iterable[str]:
         former = {record.name: record for record in before}

@@ -6,6 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from conduit.broker.deliver.running import Running
+from conduit.core.message import SubscriptionRecord
+
+# A durable subscription wants its topics also while nobody is attached to it: it counts as so much, which is
+# more than all subscribers together. What is left of a sum when it is divided by this are subscribers.
+DURABLE = 1 << 40
 
 Tell = Callable[[str, str, str, int], None]
 """Gets a tenant, a subscription ('' for subscribers without one), a pattern, and how many there are of it."""
@@ -20,7 +25,14 @@ class Subscribers:
 
     def changed(self, running: Running, change: int) -> None:
         """So many have come (above 0), or gone."""
-        entry = (running.tenant, running.group.name or "", running.pattern)
+        self._add((running.tenant, running.group.name or "", running.pattern), change)
+
+    def durable(self, record: SubscriptionRecord, change: int) -> None:
+        """A durable subscription has come (1), or gone (-1): for those who are to be told of messages also
+        while nobody is attached to it."""
+        self._add((record.tenant, record.name, record.pattern), change * DURABLE)
+
+    def _add(self, entry: tuple[str, str, str], change: int) -> None:
         count = self._counts[entry] + change
         if count:
             self._counts[entry] = count

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from conduit.broker.catalog import Topic
 from conduit.broker.turn import Turn
-from conduit.cluster.hints import Hints
+from conduit.cluster.hints import Hints, Kept
 from conduit.core.message import NewMessage
 
 
@@ -33,7 +33,11 @@ class Sender(Protocol):
 class Telling:
     """Of one node: its `forward` is told of what this node commits."""
 
-    def __init__(self, turn: Turn, interest: Interest, sender: Sender) -> None:
+    def __init__(
+        self, turn: Turn, interest: Interest, sender: Sender, *, tells_retention: bool = False
+    ) -> None:
+        """`tells_retention`: others may have to make the topic."""
+        self._tells_retention = tells_retention
         self._turn = turn
         self._interest = interest
         self._sender = sender
@@ -55,7 +59,8 @@ class Telling:
             hints = self._to_tell[names] = Hints()
             self._turn.add(self)
         place = topic.tenant, topic.name, topic.epoch
-        skipped_count = hints.add(place, messages, first_seq)
+        kept = Kept.of(topic.retention) if self._tells_retention else None
+        skipped_count = hints.add(place, messages, first_seq, kept)
         self.skipped_count += skipped_count
         self.told_count += (len(messages) - skipped_count) * len(names)
         return sum(wanting.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import uuid_utils
@@ -36,6 +36,8 @@ class ThisNode:
         self._other_name = other_name
         self.membership: Membership | None = None
         """Its lease, and the others; None: it has its log for itself, and needs none."""
+        self.others: Callable[[], Sequence[NodeView]] = lambda: ()
+        """The other nodes, where they are known without leases."""
         self.is_settled = True
         """Whether it has its name: False from `share` on, until nobody else who lives has it."""
         self.on_settled: Callable[[Membership], Awaitable[None]] | None = None
@@ -79,7 +81,7 @@ class ThisNode:
 
     def views(self) -> list[NodeView]:
         """Every node that is known, by name, and this one in any case."""
-        found = [] if self.membership is None else self.membership.views()
+        found = [*self.others()] if self.membership is None else self.membership.views()
         if all(view.id != self.name for view in found):
             found.append(self._unknown())
             found.sort(key=lambda view: view.id)

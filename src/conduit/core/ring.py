@@ -20,6 +20,11 @@ VIRTUAL_NODES_COUNT = 150
 _SIZE = 1 << 32
 
 
+def subscription_key(tenant: str, name: str) -> str:
+    """What a durable subscription is on the ring."""
+    return f"{tenant}/{name}"
+
+
 def place(text: str) -> int:
     """Where on the ring this is: 0 to 2³² - 1, the same on every machine."""
     mixed = crc32(text.encode())

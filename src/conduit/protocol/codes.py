@@ -91,6 +91,7 @@ CODES: dict[str, Code] = {
     "key_not_found": Code(404, "The key does not exist"),
     # Nodes
     "node_not_found": Code(404, "The node does not exist"),
+    "node_unavailable": Code(503, "The node does not answer", retryable=True),
     # Bounds
     "limit_reached": Code(403, "A limit is reached"),
     "rate_limited": Code(429, "More than may be in a second", retryable=True),

@@ -54,8 +54,9 @@ class Retention(msgspec.Struct, frozen=True):
     max_bytes: int | None = None
 
 
-class TopicAnswer(msgspec.Struct, frozen=True):
-    """One topic. `first_seq` to `last_seq` are stored; `message_count` were ever published."""
+class TopicAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One topic. `first_seq` to `last_seq` are stored; `message_count` were ever published, and
+    `subscriber_count` are attached, at all nodes."""
 
     name: str
     subscriber_count: int
@@ -66,6 +67,9 @@ class TopicAnswer(msgspec.Struct, frozen=True):
     epoch: str
     stored_bytes: int
     retention: Retention
+    unanswered_count: int = 0
+    """Nodes whose subscribers are not in `subscriber_count`: they did not answer within a second. Left out if
+    there are none."""
 
 
 class TopicList(msgspec.Struct, frozen=True):
@@ -250,8 +254,8 @@ class KeyList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """What a tenant has now, of what limits bound."""
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a tenant has now on all nodes, of what limits bound."""
 
     topics: int
     subscriptions: int
@@ -260,6 +264,9 @@ class Usage(msgspec.Struct, frozen=True):
     dead_letters: int
     pending_retries: int
     keys: int
+    unanswered_count: int = 0
+    """Nodes whose `connections` and `pending_retries` are missing here: they did not answer in a second.
+    Left out if there are none."""
 
 
 class TenantAnswer(msgspec.Struct, frozen=True):
@@ -316,71 +323,4 @@ class AuditList(msgspec.Struct, frozen=True):
     """A page of the audit log, the newest first."""
 
     entries: list[AuditAnswer]
-    next: str | None
-
-
-# Nodes --------------------------------------------------------------------------------------------
-
-
-class NodeRates(msgspec.Struct, frozen=True):
-    """Events in a second, as means of the last ten seconds."""
-
-    messages_per_sec: float
-    deliveries_per_sec: float
-    acks_per_sec: float
-    redeliveries_per_sec: float
-    dead_letters_per_sec: float
-
-
-class NodeLink(msgspec.Struct, frozen=True):
-    """The link of a node to another one.
-
-    `state`: `up`; `dialing`, if this node tries to make it; `awaited`, if the other one has to.
-    """
-
-    id: str
-    """Of the other one."""
-    state: str
-    for_s: float
-    """How long it has been so."""
-    round_trip_s: float | None
-    """Of the last ping."""
-    queue_bytes: int
-    """What waits to be sent."""
-    last_error: str | None
-    """Why there was no link when there was none last."""
-
-
-class NodeAnswer(msgspec.Struct, frozen=True):
-    """One node. What the one that answers does not know of another is null.
-
-    `state`: `up`; `draining`, if it takes nothing new; `down`, if it has no lease. Without a database that
-    several may share there are no leases, and one node, which is up.
-    """
-
-    id: str
-    """Its name, `NODE_ID`."""
-    incarnation: str
-    """Another one for each start of the process."""
-    address: str
-    version: str
-    state: str
-    lease_age_s: float | None
-    """How long ago its lease was renewed, which happens each second; of one that has left, how long ago that
-    was. Null: it had none yet, or needs none."""
-    started_at: str
-    is_this: bool
-    """Whether it is the one that answers."""
-    connections: int | None
-    owned_subscriptions: int | None
-    """Durable subscriptions that run there."""
-    rates: NodeRates | None
-    links: list[NodeLink] | None
-    """To the other live nodes, by their ids; none where the cluster has no INTERNAL_SECRET."""
-
-
-class NodeList(msgspec.Struct, frozen=True):
-    """A page of nodes, by id. Those that are down are listed for an hour."""
-
-    nodes: list[NodeAnswer]
     next: str | None

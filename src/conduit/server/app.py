@@ -24,6 +24,7 @@ from conduit.server.files import Files, allow_files
 from conduit.server.first_key import offer_first_key, secret_of, warn_of_open_keys
 from conduit.server.joining import Cluster, make_node, serve_as
 from conduit.server.logs import configure_logging, flush_logs, log_uncaught
+from conduit.server.meeting import meet_others
 from conduit.server.serving import Server
 from conduit.settings import Settings
 from conduit.storage.base import Store
@@ -93,6 +94,11 @@ async def _serve(settings: Settings, files: Files) -> None:
             # Before the lease is given up: others go on where the progress is.
             ends.push_async_callback(broker.finish)
             ends.push_async_callback(cluster.leave)
+        elif settings.meets_in_redis:
+            meeting = await meet_others(context, node, settings)
+            ends.push_async_callback(meeting.stop)
+            # Before the others are told nothing more: what was published is for them too.
+            ends.push_async_callback(broker.finish)
         ends.push_async_callback(context.audit.close)
         await context.audit.start()
         ends.push_async_callback(cleaner.close)

@@ -10,14 +10,21 @@ from prometheus_client.core import (
     Metric,
 )
 
+from conduit.broker.broker import Broker
+from conduit.cluster.apart.copying import Copying
+from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.exchange import Exchange
+from conduit.cluster.hearing import Hearing
 from conduit.server import histograms
 from conduit.server.context import Context
 
 
 def families(context: Context) -> Iterator[Metric]:
     """Where others may have the log as well; of links where the cluster has a secret."""
-    if context.hearing is None:
+    if context.meeting is not None:
+        yield from _of_copies(context.meeting.copying)
+        yield from _of_links(context.meeting)
+    if not isinstance(context.hearing, Hearing):
         return
     broker, hearing = context.broker, context.hearing
     for name, about, count in (
@@ -49,11 +56,39 @@ def families(context: Context) -> Iterator[Metric]:
         ),
     ):
         yield CounterMetricFamily(f"conduit_{name}", about, count)
+    yield from _of_owners(context.broker)
     if context.exchange is not None:
         yield from _of_links(context.exchange)
+        yield GaugeMetricFamily(
+            "conduit_owner_guests",
+            "Subscribers at other nodes of durable subscriptions that run here.",
+            len(context.exchange.guests),
+        )
 
 
-def _of_links(exchange: Exchange) -> Iterator[Metric]:
+def _of_owners(broker: Broker) -> Iterator[Metric]:
+    ownership = broker.ownership
+    yield GaugeMetricFamily(
+        "conduit_owner_subscriptions",
+        "Durable subscriptions that run here.",
+        broker.running_count,
+    )
+    for name, about, count in (
+        (
+            "owner_begun",
+            "Durable subscriptions that have begun to run here.",
+            ownership.begun_count,
+        ),
+        (
+            "owner_moved",
+            "Durable subscriptions that ran here and went to other nodes.",
+            ownership.moved_count,
+        ),
+    ):
+        yield CounterMetricFamily(f"conduit_{name}", about, count)
+
+
+def _of_links(exchange: Exchange | Meeting) -> Iterator[Metric]:
     counts, telling = exchange.links.counts, exchange.telling
     states = GaugeMetricFamily(
         "conduit_links", "Links to other live nodes, by state.", labels=["state"]
@@ -94,3 +129,22 @@ def _of_links(exchange: Exchange) -> Iterator[Metric]:
     yield histograms.family(
         "conduit_link_round_trip_seconds", "Pings on links, there and back.", counts.round_trip
     )
+
+
+def _of_copies(copying: Copying) -> Iterator[Metric]:
+    for name, about, count in (
+        ("heard", "Messages of which nodes with logs of their own have told.", copying.heard_count),
+        ("stored", "Messages of other nodes that were stored here.", copying.stored_count),
+        (
+            "unwanted",
+            "Messages of other nodes that nothing here wanted.",
+            copying.unwanted_count,
+        ),
+        ("repeated", "Messages of other nodes that had come before.", copying.repeated_count),
+        (
+            "dropped",
+            "Messages of other nodes that could not be stored, and are lost for who subscribes here.",
+            copying.dropped_count,
+        ),
+    ):
+        yield CounterMetricFamily(f"conduit_copy_{name}_message", about, count)

@@ -12,10 +12,15 @@ import msgspec
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.broker import Broker
 from conduit.broker.standstill import Standstill
+from conduit.cluster.apart.copying import Copying
+from conduit.cluster.apart.meeting import Meeting
+from conduit.cluster.asking import Asking
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
-from conduit.cluster.links.links import Links
+from conduit.cluster.links.links import Links, LinkView
+from conduit.cluster.own_state import OwnState
+from conduit.cluster.registry.registry import Registry
 from conduit.cluster.this_node import ThisNode
 from conduit.core.drain import Pace
 from conduit.core.liveness import Timing
@@ -137,10 +142,12 @@ class Context:
 
     exchange: Exchange | None = None
     """What links this node with others, if the cluster has a secret."""
-    hearing: Hearing | None = None
+    hearing: Hearing | Copying | None = None
     """What hears of messages that other nodes have stored, if any may."""
     subscriptions: Subscriptions | AtOwner
     """Durable ones, where they run: here, or on other nodes too."""
+    meeting: Meeting | None = None
+    """What links this node with others that have logs of their own, if it is one of such."""
 
     def __init__(
         self,
@@ -168,12 +175,7 @@ class Context:
         self.memory = _quota(limits)
         """What connections keep of what has begun and not ended, and of what is not read."""
         self.closings = Closings()
-        self.entrance = Entrance(
-            limits.max_connections,
-            limits.max_connections_per_address,
-            limits.trusted_proxies,
-            spare_max_count,
-        )
+        self.entrance = _entrance(limits, spare_max_count)
         self.standstill = Standstill(monotonic, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S, _tell)
         self.gate = Gate()
         self.gate.nobody.meter = broker.allowances.meter(self.gate.nobody.tenant)
@@ -185,6 +187,10 @@ class Context:
         """WebSockets that have not signed in."""
         self.links: Links | None = None
         """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        self.own_state = OwnState(broker, lambda: self.connection_count, self._link_views)
+        """What this node says of itself, here and to other nodes …"""
+        self.asking = Asking(lambda: self.node, lambda: self.links)
+        """… and what asks them."""
         self.unproved = Unsigned(UNPROVED_MAX_COUNT)
         """Sockets there that have not proved that they are nodes."""
         self.connections: set[Connection] = set()
@@ -259,6 +265,16 @@ class Context:
         """Open connections of both kinds, which `max_connections` bounds; without those too many."""
         return len(self.connections) + len(self.sessions) - self.entrance.spare_count
 
+    @property
+    def registry(self) -> Registry | None:
+        """What is known by Redis, if the nodes have one."""
+        if self.meeting is not None:
+            return self.meeting.registry
+        return None if self.exchange is None else self.exchange.registry
+
+    def _link_views(self) -> list[LinkView]:
+        return [] if self.links is None else self.links.views()
+
     def wall_ms(self) -> int:
         """What the time is, for the ends of credentials: milliseconds since the epoch."""
         return self.broker.clock.wall_ms()
@@ -266,6 +282,15 @@ class Context:
     def now(self) -> float:
         """Seconds that grow, for deadlines of connections; see `standstill.py`."""
         return self.standstill.now()
+
+
+def _entrance(limits: Limits, spare_max_count: int) -> Entrance:
+    return Entrance(
+        limits.max_connections,
+        limits.max_connections_per_address,
+        limits.trusted_proxies,
+        spare_max_count,
+    )
 
 
 def _quota(limits: Limits) -> Quota[Keeping]:

@@ -8,6 +8,7 @@ import socket
 from uuid import UUID, uuid4
 
 from conduit import node_address
+from conduit.cluster.answering import Answering
 from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.exchange import Exchange
@@ -36,6 +37,9 @@ def make_node(settings: Settings, port: int, wall_ms: int) -> ThisNode:
     address = node_address.advertised(settings.node_addr, socket.gethostname(), port)
     # Two servers on one machine have to differ, and none of them can be asked which is which.
     other_name = None if settings.has_node_id else f"{settings.node_id}-{port}"
+    if other_name is not None and settings.meets_in_redis:
+        # Nobody decides who has a name: it must be another one from the beginning.
+        return ThisNode(other_name, address, wall_ms)
     return ThisNode(settings.node_id, address, wall_ms, other_name=other_name)
 
 
@@ -91,6 +95,7 @@ class Cluster:
         exchange = Exchange(
             context.broker, identity, self._secrets, self._hearing, self._elsewhere, registry
         )
+        exchange.answering = Answering(identity, context.own_state)
         context.exchange, context.links = exchange, exchange.links
         await exchange.start()
         membership.watch(exchange)

@@ -25,7 +25,13 @@ from prometheus_client.registry import Collector
 
 from conduit import __version__
 from conduit.broker.stats import ACKS_TIMED_COUNT, Stats
-from conduit.server import cluster_metrics, histograms, node_metrics, standing_metrics
+from conduit.server import (
+    cluster_metrics,
+    histograms,
+    node_metrics,
+    registry_metrics,
+    standing_metrics,
+)
 from conduit.server.context import Context
 from conduit.server.logs import dropped_line_count
 
@@ -124,6 +130,7 @@ class _Collector(Collector):
         )
         yield from node_metrics.families(self._context.node)
         yield from cluster_metrics.families(self._context)
+        yield from registry_metrics.families(self._context.registry)
         yield _gauge("subscriptions", "Durable subscriptions.", broker.subscriptions.count)
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants

@@ -212,6 +212,11 @@ class Server(uvicorn.Server):
     def _kept(self) -> str:
         """Where what is stored is kept, for the log."""
         kind, place = self._context.broker.store.kind, self._database_place
+        if self._context.meeting is not None:
+            return (
+                f"store: {kind}, which nothing survives, and of this node alone: what others publish comes by"
+                " links, or not at all"
+            )
         return (
             f"store: {kind}, which nothing survives" if place is None else f"store: {kind}, {place}"
         )

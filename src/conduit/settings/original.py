@@ -14,6 +14,8 @@ from conduit.settings.types import Group
 
 # Of what others could try to guess.
 SECRET_MIN_CHARS = 16
+# Of nodes: one, and another one while it is changed; each costs a little in each proof.
+INTERNAL_SECRETS_MAX_COUNT = 8
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<place>[!-~]+)")
 _NO_PLACE = frozenset('/?#@,"\\*')
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -27,6 +29,23 @@ def check_secret(secret: SecretStr) -> SecretStr:
             f"must have {SECRET_MIN_CHARS} characters or more, all printable and no blanks"
         )
     return secret
+
+
+def _check_secret_of_nodes(text: str) -> None:
+    """Raise ValueError, without a word of the text, if one of them could be guessed or not be sent."""
+    secrets = text.split()
+    if not 0 < len(secrets) <= INTERNAL_SECRETS_MAX_COUNT:
+        raise ValueError(
+            f"must be one secret, or up to {INTERNAL_SECRETS_MAX_COUNT} with blanks between them"
+        )
+    for number, secret in enumerate(secrets, 1):
+        if len(secret) < SECRET_MIN_CHARS or not (secret.isascii() and secret.isprintable()):
+            which = "" if len(secrets) == 1 else f", and number {number} of its secrets has not"
+            raise ValueError(
+                f"must have {SECRET_MIN_CHARS} characters or more, all of them of printable ASCII{which}: "
+                "whoever guesses it is a node, and reads and writes everything. `openssl rand -hex 32` makes "
+                "one"
+            )
 
 
 def _origin(text: str) -> str:
@@ -68,8 +87,8 @@ class Original(Group):
     redis_url: SecretStr | None = Field(
         None,
         description="Where nodes say which topics they want, so that others tell them of no more: `redis://` "
-        "or `rediss://` with user, password, host, port and database, or `unix://`. For nodes on one "
-        "PostgreSQL that have an `INTERNAL_SECRET`.",
+        "or `rediss://` with user, password, host, port and database, or `unix://`. For nodes that have an "
+        "`INTERNAL_SECRET`, on one PostgreSQL or in memory; the latter find each other here.",
         alias="REDIS_URL",
     )
     enable_auth: bool = Field(
@@ -86,9 +105,9 @@ class Original(Group):
     )
     node_id: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this node in the list of nodes, in `/health` and logs. Each node on one "
-        "PostgreSQL has one of its own: a name that is taken is refused. Unset: the machine's, with the port "
-        "behind it if that is taken.",
+        description="Name of this node in the list of nodes, in `/health` and logs. Each node has one of its "
+        "own: on PostgreSQL a name that is taken is refused. Unset: the machine's, with the port behind it "
+        "if that is taken, and always for nodes in memory.",
         alias="NODE_ID",
     )
     node_addr: str | None = Field(
@@ -100,8 +119,8 @@ class Original(Group):
     internal_secret: SecretStr | None = Field(
         None,
         description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
-        "and which nobody else may know. Several, separated by blanks, to change it: the first is the node's "
-        "own, and all count.",
+        "and which nobody else may know: 16 characters or more. Several, separated by blanks, to change it: "
+        "the first is the node's own, and all count.",
         alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(
@@ -119,14 +138,15 @@ class Original(Group):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_registry(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+    def _known_registry(cls, url: SecretStr) -> SecretStr:
         redis_url.check(url.get_secret_value())
-        database = info.data.get("database_url")
-        if database is None or not database.get_secret_value().startswith(store_url.POSTGRES):
-            raise ValueError(
-                "is for nodes that share a log, which needs PostgreSQL: set DATABASE_URL to that, or unset it"
-            )
         return url
+
+    @field_validator("internal_secret")
+    @classmethod
+    def _long_secrets(cls, secret: SecretStr) -> SecretStr:
+        _check_secret_of_nodes(secret.get_secret_value())
+        return secret
 
     @field_validator("default_api_key")
     @classmethod
@@ -180,6 +200,12 @@ class Original(Group):
         """The secrets of the cluster, of which the first is used. Secrets."""
         secret = self.internal_secret
         return () if secret is None else tuple(secret.get_secret_value().split())
+
+    @property
+    def meets_in_redis(self) -> bool:
+        """Whether this is one of several nodes that share no log, and find each other in Redis."""
+        has_both = self.redis_url is not None and self.internal_secret is not None
+        return has_both and self.database_url is None
 
     @property
     def database_place(self) -> str | None:

@@ -227,3 +227,14 @@ async def test_it_can_be_closed_before_it_was_started_and_twice(redis_server):
     await made.close()
     async with registry(redis_server.url) as started:
         await started.close()
+
+
+async def test_the_age_of_the_last_answer_is_known_and_grows_when_none_comes(own_redis):
+    async with registry(own_redis.url, str(uuid.uuid4())) as one:
+        assert one.answer_age_s is None
+        await until_true(lambda: one.state.is_up)
+        assert one.answer_age_s < 5
+        own_redis.kill()
+        await until_true(lambda: not one.state.is_up)
+        before = one.answer_age_s
+        await until_true(lambda: one.answer_age_s > before)

@@ -31,6 +31,7 @@ from conduit.core.message import (
     SubscriptionRecord,
     SubscriptionSettings,
 )
+from conduit.core.ring import Ring
 from conduit.errors import InvalidRequest
 from conduit.names import named
 from conduit.protocol.codec import encode_json
@@ -71,6 +72,10 @@ class Subscriptions:
     def count(self) -> int:
         """How many there are, of all tenants."""
         return self._owned.count
+
+    def share(self, ring: Ring, own_name: str) -> None:
+        """See `Counting.share`."""
+        self._counting.share(ring, own_name)
 
     def tick(self) -> None:
         """See `Counting.tick`."""
@@ -282,6 +287,10 @@ class Subscriptions:
         if row is None:
             return Delivery(policy_of(record.settings), 0, {})
         return restored(record.settings, row, self._engine.clock)
+
+    def has(self, tenant: str, name: str) -> bool:
+        """Whether there is one of this name."""
+        return self._owned.find(tenant, name) is not None
 
     # Last, because below it `list` would mean this method.
     def pattern_of(self, tenant: str, name: str) -> str:

@@ -20,6 +20,7 @@ from conduit.broker.topics import Topic, Walked
 from conduit.core.delivery import Delivery
 from conduit.core.lag import open_from
 from conduit.core.message import SubscriptionRecord
+from conduit.core.ring import Ring
 from conduit.core.topics import PatternTrie
 
 
@@ -71,9 +72,11 @@ class Lag:
         "_all",
         "changes",
         "coverage",
+        "is_here",
         "is_known",
         "open_count",
         "places",
+        "ring",
         "taken",
         "trims",
     )
@@ -86,6 +89,9 @@ class Lag:
         self.open_count = 0
         # Whether these were counted once.
         self.is_known = False
+        # Whether it is this node's to count, and by which ring: see administer/counting.py.
+        self.is_here = True
+        self.ring: Ring | None = None
         # `trims` as it was then.
         self.trims = 0
         # Grows with every word of where it is: what was read before that is not the newest.
@@ -155,7 +161,7 @@ class Lags:
         self._coverages: dict[tuple[str, str], Coverage] = {}
         self._tries: dict[str, PatternTrie[Coverage]] = {}
         self.backlog_count = 0
-        """Of all subscriptions whose lag is known."""
+        """Of all subscriptions whose lag is known: where nodes share a log, of those that are this one's."""
 
     def count(self, coverage: Coverage, change: int) -> None:
         """So much more is not settled by the subscriptions of this coverage, as far as they are known."""

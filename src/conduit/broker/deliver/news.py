@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Collection
 
 from conduit.broker.catalog import Catalog
 from conduit.broker.company import Company
@@ -28,6 +29,11 @@ JITTER = 0.1
 
 # Not for secrets: it spreads the looks of several nodes in time.
 _dice = random.Random()
+
+
+FindTopics = Callable[[str, Collection[str]], Awaitable[None]]
+"""Makes topics of a tenant here, if they are at nodes that share no log with this one. Ends soon, whatever
+those do. Raises ConduitError."""
 
 
 def _pause_s() -> float:
@@ -49,6 +55,8 @@ class News:
         self._known_count = 0
         self._failed_count = 0
         self._error: ConduitError | None = None
+        self.find_topics: FindTopics | None = None
+        """Where there are such nodes."""
         self._rounds = Rounds("a look at what other nodes have changed", _pause_s, self.catch_up)
 
     async def begin(self) -> None:
@@ -66,7 +74,7 @@ class News:
     @property
     def may_be_shared(self) -> bool:
         """Whether others may have made what is not known here."""
-        return self._company.may_be_shared
+        return self._company.may_be_shared or self.find_topics is not None
 
     async def catch_up(self) -> None:
         """Know what others have changed before this call, as far as there are others. Many who ask at once
@@ -79,6 +87,12 @@ class News:
         One that has just begun may have made it."""
         if self._company.may_be_shared:
             await self._catch_up()
+
+    async def ask_for(self, tenant: str, topics: Collection[str]) -> None:
+        """The same before somebody is told that there are no such topics. Raises ConduitError."""
+        await self.ask()
+        if self.find_topics is not None:
+            await self.find_topics(tenant, topics)
 
     async def _catch_up(self) -> None:
         wanted = self._begun_count + 1
@@ -98,7 +112,9 @@ class News:
     async def hear_of(self, tenant: str, topic: str, subscription: str | None) -> None:
         """Catch up unless the topic (a pattern has none) and the subscription are known here."""
         is_known = is_pattern(topic) or self._catalog.find(tenant, topic) is not None
-        if not is_known or (subscription and self._owned.find(tenant, subscription) is None):
+        if not is_known:
+            await self.ask_for(tenant, [topic])
+        elif subscription and self._owned.find(tenant, subscription) is None:
             await self.ask()
 
     async def learn(self) -> None:

@@ -218,7 +218,7 @@ class Owned(Durable):
         self._remove(record)
         logger.info("subscription %s is deleted", named(record.name, record.tenant))
         self._engine.lags.forget(record)
-        self._router.covered(record.tenant)
+        self._router.covered(record, -1)
         running = self._running.get(place)
         if running is not None:
             _send_away(running, Removal.DELETED)
@@ -254,7 +254,7 @@ class Owned(Durable):
             self.forget(known)
         self._add(record)
         self._engine.lags.keep(record)
-        self._router.covered(record.tenant)
+        self._router.covered(record, 1)
 
     # What runs ------------------------------------------------------------------------------------
 
@@ -351,12 +351,13 @@ class Owned(Durable):
         running = self._running.get(place)
         if running is not None:
             logger.warning(
-                "subscription %s has moved: %s; subscribers that are told to come again: %d",
+                "subscription %s does not run here any more: %s; its subscribers here: %d",
                 named(record.name, record.tenant),
                 why,
                 len(running.group.subscribers),
             )
             running.group.was_moved = True
+            self.ownership.moved_count += 1
             _send_away(running, Removal.MOVED)
             self._stop(place)
 

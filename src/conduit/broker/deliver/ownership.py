@@ -84,6 +84,10 @@ class Ownership:
 
     def __init__(self, store: Store, estate: Estate) -> None:
         self.title = Title()
+        self.begun_count = 0
+        """How many subscriptions have begun to run here."""
+        self.moved_count = 0
+        """How many that ran here were sent to other nodes, or found to be theirs."""
         self._store = store
         self._estate = estate
         # Whether there may be some that are not known to be this node's in this term.
@@ -139,6 +143,7 @@ class Ownership:
 
     def runs(self, running: Running, claim: Claim) -> None:
         """It is about to run here."""
+        self.begun_count += 1
         title = self.title
         if title.owner is None:
             return

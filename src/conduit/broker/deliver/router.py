@@ -22,7 +22,7 @@ from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.subscriber import Outlet, Removal, Subscriber
 from conduit.broker.turn import each, guarded
-from conduit.core.message import Committed
+from conduit.core.message import Committed, SubscriptionRecord
 from conduit.core.topics import PatternTrie
 from conduit.names import is_pattern
 
@@ -88,6 +88,8 @@ class Router:
         """Subscribers of all subscriptions."""
         self.on_count: Callable[[Running, int], None] | None = None
         """Told of subscribers that come and go, and how many."""
+        self.on_durable: Callable[[SubscriptionRecord, int], None] | None = None
+        """Told of durable subscriptions that come (1) and go (-1), whether they run or not."""
         # Topics that are still to be looked at in this round of `tidy`, and how many at a time.
         self._to_tidy: list[int] = []
         self._tidy_count = 1
@@ -177,8 +179,13 @@ class Router:
         """How many subscribers the next message of the topic goes to."""
         if topic.topic_id in self._routes:
             return self._routed(topic).subscriber_count
+        return self.subscribers_by_pattern(topic.tenant, topic.name)
+
+    def subscribers_by_pattern(self, tenant: str, topic: str) -> int:
+        """The same of a topic that nobody names here, or that is not known here."""
+        patterns = self._patterns.get(tenant)
         # Nothing is kept for who only looks.
-        followers = self._patterns_of(topic.tenant).trie.match(topic.name)
+        followers = () if patterns is None else patterns.trie.match(topic)
         return sum(len(running.group.subscribers) for running in followers)
 
     def _open_missing(self, route: _Route, topic: Topic) -> Feed:
@@ -226,9 +233,11 @@ class Router:
         route = self._named[running] = self._routed(topic)
         route.by_name[running] = None
 
-    def covered(self, tenant: str) -> None:
-        """Durable subscriptions of the tenant have come or gone."""
-        self._patterns_of(tenant).version += 1
+    def covered(self, record: SubscriptionRecord, change: int) -> None:
+        """A durable subscription has come (1), or gone (-1)."""
+        self._patterns_of(record.tenant).version += 1
+        if self.on_durable is not None:
+            self.on_durable(record, change)
 
     def remove(self, running: Running) -> None:
         """The end of `add`, and of all that the subscription does here. It has no subscribers any more."""

@@ -158,6 +158,11 @@ class Publisher:
             return
         self._committers.offer(messages, unit, since, topic.allowance)
 
+    def take(self, topic: Topic, messages: Sequence[NewMessage], unit: Unit) -> None:
+        """Store and deliver what another node has admitted, with the ids that it has there; what becomes of
+        it the unit is told. Never raises."""
+        self._offer(topic, messages, unit, None)
+
     # Many -----------------------------------------------------------------------------------------
 
     def publish_batch(
@@ -274,7 +279,7 @@ class Publisher:
 
         async def create() -> None:
             try:
-                await self._news.ask()
+                await self._news.ask_for(tenant, fields)
                 if self._admission.auto_create_topics:
                     await self._catalog.ensure_all(tenant, fields, deadline)
                 for name, field in fields.items():

@@ -45,6 +45,8 @@ LASTING_S = 5.0
 TOLD_AFTER_S = 3.0
 TOLD_INTERVAL_S = 60.0
 _REASON_MAX_CHARS = 500
+# What it means for two nodes that there is no link, for the log.
+WITHOUT = "messages between the nodes come a second later"
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +120,8 @@ class Links:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         redaction.know(*secrets)
+        self.without = WITHOUT
+        """What it means that there is no link, for the log."""
         self.own = own
         self.service = service
         self.turn = turn
@@ -320,11 +324,11 @@ class Links:
         if now - peer.since >= TOLD_AFTER_S and not is_told:
             peer.told_at = now
             logger.warning(
-                "cannot link with node %s at %s: %s; messages between the nodes come a second later, and it "
-                "is tried again each second",
+                "cannot link with node %s at %s: %s; %s, and it is tried again each second",
                 peer.identity,
                 peer.address,
                 peer.error,
+                self.without,
             )
 
     def _view(self, peer: _Peer) -> LinkView:

@@ -25,6 +25,8 @@ class Counts(msgspec.Struct):
     """What stood there and is nothing of ours."""
     reads: int = 0
     """States of other nodes that were read whole."""
+    answered_at: float | None = None
+    """When Redis has answered last, on the loop's clock; None: never."""
     latency: Histogram = msgspec.field(default_factory=lambda: Histogram(SHORT_S))
     """Of calls, in seconds, those that failed as well."""
 

@@ -37,6 +37,12 @@ class Others:
         """By what they say of themselves: this one, and the others by name."""
         return (self._own, *self._members.others)
 
+    @property
+    def has_double(self) -> bool:
+        """Whether another process has the name of this one, and has had it for so long that it is not the one
+        before."""
+        return self._double_since == math.inf
+
     def set_live(self, nodes: Iterable[Node]) -> None:
         """These have leases; this node may be among them."""
         self._has_leases = True

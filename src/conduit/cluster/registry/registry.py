@@ -35,6 +35,11 @@ PAUSE_MAX_S = 2.0
 GOOD_AFTER_S = 5.0
 # For the goodbye.
 CLOSE_TIMEOUT_S = 1.0
+# What it means that Redis is away, for the log.
+MEANWHILE = (
+    "Nothing is lost: nodes send each other everything meanwhile, and a message may come up to a second"
+    " later"
+)
 
 
 class ByName:
@@ -50,7 +55,8 @@ class Registry:
     """The registry of one cluster, as this node has it.
 
     `cluster_id` is the log's: nodes with another one are not met. `on_nodes` is called, in a turn of the
-    loop, when `nodes()` has changed. Everything but `close` returns at once, whatever Redis does.
+    loop, when `nodes()` has changed. `meanwhile` says for the log what it means that Redis is away.
+    Everything but `close` returns at once, whatever Redis does.
     """
 
     def __init__(
@@ -59,8 +65,12 @@ class Registry:
         cluster_id: str,
         own: Member,
         on_nodes: Callable[[], None] = lambda: None,
+        *,
+        meanwhile: str = MEANWHILE,
     ) -> None:
         self._url = url
+        self.meanwhile = meanwhile
+        """What it means that Redis is away, for people."""
         self._place = redis_url.place(url)
         self.counts = Counts()
         self._own_interest = OwnInterest()
@@ -124,6 +134,17 @@ class Registry:
         return self._others.nodes
 
     # How it is
+
+    @property
+    def has_double(self) -> bool:
+        """Whether another process has the name of this one: of two with one name messages may miss one."""
+        return self._others.has_double
+
+    @property
+    def answer_age_s(self) -> float | None:
+        """How long ago Redis has answered last; None: never yet."""
+        at = self.counts.answered_at
+        return None if at is None else max(0.0, asyncio.get_running_loop().time() - at)
 
     @property
     def state(self) -> RegistryState:
@@ -199,9 +220,9 @@ class Registry:
         self._state = RegistryState(is_up=False, trouble=error.trouble, detail=error.detail)
         if not was_said and not self._is_closing:
             logger.warning(
-                "Redis at %s is not used: %s. Nothing is lost: nodes send each other everything meanwhile,"
-                " and a message may come up to a second later. To do: %s",
+                "Redis at %s is not used: %s. %s. To do: %s",
                 self._place,
                 error.detail,
+                self.meanwhile,
                 error.mend,
             )

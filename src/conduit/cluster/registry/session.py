@@ -175,6 +175,7 @@ class Session:
             parts.others.forgive(now)
         parts.writer.look(mark, field_count)
         parts.counts.beats += 1
+        parts.counts.answered_at = asyncio.get_running_loop().time()
         if isinstance(index, list):
             await self._look(index, now)
         else:

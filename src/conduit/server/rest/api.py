@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from conduit import __version__
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
+from conduit.protocol.node_records import NodeAnswer, NodeList, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
@@ -21,8 +22,6 @@ from conduit.protocol.records import (
     KeyCreated,
     KeyList,
     Moved,
-    NodeAnswer,
-    NodeList,
     Receipt,
     SubscriptionAnswer,
     SubscriptionCreated,
@@ -50,6 +49,7 @@ from conduit.server.rest import (
     nodes,
     problems,
     publish,
+    route,
     stats,
     subscriptions,
     tenants,
@@ -74,6 +74,7 @@ _NOUNS = (
     tenants,
     audit,
     nodes,
+    route,
     health,
     index,
 )
@@ -112,6 +113,7 @@ _SHAPES = (
     AuditList,
     NodeAnswer,
     NodeList,
+    RouteAnswer,
     index.Index,
     Problem,
 )

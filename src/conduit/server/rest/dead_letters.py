@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from pydantic import AfterValidator, BaseModel, Field
 
 from conduit.broker.administer.dead_letters import no_letter
-from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob, no_job
+from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.names import (
     ANY_SUBSCRIPTION_SCHEMA,
@@ -21,6 +21,7 @@ from conduit.names import (
 )
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import DiscardAnswer, JobAnswer
+from conduit.server.rest import jobs
 from conduit.server.rest.access import From, Managing, check_filter, hidden
 from conduit.server.rest.inputs import (
     NO_QUERY,
@@ -174,14 +175,6 @@ async def _own_letter(shared: Shared, caller: Principal, dead_id: str) -> DeadLe
     return letter
 
 
-def _own_job(shared: Shared, caller: Principal, job_id: str) -> RedriveJob:
-    """The same of a job."""
-    job = shared.broker.dead_letters.jobs.get(caller.tenant, job_id)
-    if not caller.is_whole("manage") and (job.topic is None or not caller.may("manage", job.topic)):
-        raise no_job()
-    return job
-
-
 def show_job(job: RedriveJob) -> JobAnswer:
     """The job as it is answered."""
     return JobAnswer(
@@ -277,21 +270,25 @@ async def discard_many(shared: Shared, caller: Managing, origin: From, body: Dis
     return reply(DiscardAnswer(done.matched_count, done.discarded_count, following))
 
 
-@router.get("/jobs/{id}", dependencies=[NO_QUERY], responses=answers(JobAnswer, "job_not_found"))
+@router.get(
+    "/jobs/{id}",
+    dependencies=[NO_QUERY],
+    responses=answers(JobAnswer, "job_not_found", "node_unavailable"),
+)
 async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
-    """Look at a job. The last 100 are kept, until the server stops."""
-    return reply(show_job(_own_job(shared, caller, job_id)))
+    """Look at a job. The last 100 of each node are kept, until it stops."""
+    job = await jobs.get(shared, caller, job_id)
+    return reply(show_job(job))
 
 
 @router.delete(
     "/jobs/{id}",
     dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "conflict"),
+    responses=answers(JobAnswer, "job_not_found", "conflict", "node_unavailable"),
 )
 async def cancel_job(shared: Shared, caller: Managing, origin: From, job_id: AnId) -> Response:
     """Stop a job; what was redriven stays so."""
-    _own_job(shared, caller, job_id)
-    job = shared.broker.dead_letters.jobs.cancel(caller.tenant, job_id)
+    job = await jobs.cancel(shared, caller, job_id)
     await shared.audit.done(caller, origin, "job.cancel", job_id)
     return reply(show_job(job))
 

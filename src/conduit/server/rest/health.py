@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from conduit import __version__
 from conduit.errors import Unavailable
+from conduit.server.cluster_health import ClusterHealth, cluster_health
 from conduit.server.exposure import Exposure
 from conduit.server.metrics import CONTENT_TYPE, render
 from conduit.server.rest.access import Watching, sees_node
@@ -24,7 +25,7 @@ class Health(msgspec.Struct):
     """The process runs. With authentication only operators hear more than that.
 
     `store` has `kind`, `durable`, the settings that durability rests on, and how much room it takes; `auth`
-    says who may do everything.
+    says who may do everything, and `cluster` how this node is among others, if it may be one of several.
     """
 
     status: Literal["ok"]
@@ -32,6 +33,7 @@ class Health(msgspec.Struct):
     node_id: str | UnsetType = UNSET
     store: dict[str, Any] | UnsetType = UNSET
     auth: Exposure | UnsetType = UNSET
+    cluster: ClusterHealth | UnsetType = UNSET
 
 
 class Ready(msgspec.Struct):
@@ -47,7 +49,8 @@ async def health(request: Request, shared: Shared) -> Response:
         return reply(Health("ok"))
     sizes = msgspec.to_builtins(shared.broker.sizes) or {}
     store = {**shared.broker.store.describe(), **sizes}
-    return reply(Health("ok", __version__, shared.node.name, store, shared.exposure))
+    cluster = cluster_health(shared)
+    return reply(Health("ok", __version__, shared.node.name, store, shared.exposure, cluster))
 
 
 @router.get(

@@ -1,7 +1,8 @@
 """`POST /internal/forward`: another node tells of messages that it has stored.
 
 Nodes of this version tell each other over links; this does the same for whoever knows this address. Who asks
-has proved that it has the secret. What is told is in the log: nothing is stored here.
+has proved that it has the secret. What is told is in the log that all share: nothing is stored here. Where
+each node has its own, it is stored here too, under the same id.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from conduit.server.context import Limits
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import reply
 
+# For what is stored here anew, at a time of its own.
+EPOCH = "1970-01-01T00:00:00Z"
+
 router = APIRouter(include_in_schema=False)
 
 
 class _Message(msgspec.Struct, kw_only=True):
     """One message. Without its number and all that a subscriber gets, it says only that there is something in
-    its topic."""
+    its topic; but nodes that share no log need neither number, epoch nor time of another one."""
 
     topic: str | None = None
     tenant: str = DEFAULT_TENANT
@@ -68,7 +72,10 @@ async def forward(shared: Shared, request: Request) -> Response:
         messages = body.messages
         check_batch_count(len(messages), shared.limits.max_batch_count)
         paths = map(path_of, range(len(messages)))
-    told = [_told(each, path, shared.limits) for each, path in zip(messages, paths, strict=False)]
+    told = [
+        _told(each, path, shared.limits, shares_log=shared.hearing.shares_log)
+        for each, path in zip(messages, paths, strict=False)
+    ]
     for each, what in zip(messages, told, strict=True):
         if what is not None:
             shared.hearing.offer(what)
@@ -77,10 +84,12 @@ async def forward(shared: Shared, request: Request) -> Response:
     return reply(_Heard(len(messages)))
 
 
-def _told(message: _Message, path: str, limits: Limits) -> Told | None:
+def _told(message: _Message, path: str, limits: Limits, *, shares_log: bool) -> Told | None:
     """What it says, or None if that is only that there is something. Raises InvalidRequest, LimitReached."""
     topic = check_topic(message.topic or "", f"{path}topic")
     at, seq, epoch = message.published_at, message.seq, message.epoch
+    if not shares_log:
+        at, seq, epoch = at or EPOCH, seq or 1, epoch or ""
     if at is None or seq is None or epoch is None or message.message_id is None:
         return None
     payload = bytes(message.payload)

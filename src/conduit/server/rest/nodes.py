@@ -6,11 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from conduit.broker.stats import Rates
+from conduit.cluster.asking import no_node
+from conduit.cluster.inquiries import STATE, Question, State
+from conduit.cluster.links.links import LinkView
 from conduit.cluster.roster import NodeView
-from conduit.errors import NotFound
 from conduit.names import NODE_SCHEMA
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import NodeAnswer, NodeLink, NodeList, NodeRates
+from conduit.protocol.node_records import NodeAnswer, NodeLink, NodeList, NodeRates
 from conduit.server.context import Context
 from conduit.server.rest.access import Watching
 from conduit.server.rest.inputs import NO_QUERY, Page, Shared, cut_page, decode_cursor
@@ -23,9 +26,19 @@ NodeName = Annotated[
 ]
 
 
-def show(shared: Context, view: NodeView) -> NodeAnswer:
-    """The node as it is answered: what only a node itself knows is there of this one."""
-    is_this = view.id == shared.node.name
+async def show(shared: Context, *views: NodeView) -> list[NodeAnswer]:
+    """The nodes as they are answered: those that live are asked what only they know."""
+    own_name = shared.node.name
+    names = [view.id for view in views if view.state != "down" and view.id != own_name]
+    answers = await shared.asking.each(names, STATE, Question())
+    said = answers.said | {own_name: shared.own_state.state()}
+    return [
+        _shown(view, said.get(view.id), answers.unanswered.get(view.id, "it is down"), own_name)
+        for view in views
+    ]
+
+
+def _shown(view: NodeView, state: State | None, unanswered: str, own_name: str) -> NodeAnswer:
     return NodeAnswer(
         id=view.id,
         incarnation=view.incarnation,
@@ -34,32 +47,27 @@ def show(shared: Context, view: NodeView) -> NodeAnswer:
         state=view.state,
         lease_age_s=None if view.lease_age_s is None else round(view.lease_age_s, 3),
         started_at=format_time(view.started_at_ms),
-        is_this=is_this,
-        connections=shared.connection_count if is_this else None,
-        owned_subscriptions=shared.broker.running_count if is_this else None,
-        rates=_rates(shared) if is_this else None,
-        links=_links(shared) if is_this else None,
+        is_this=view.id == own_name,
+        connections=None if state is None else state.connections,
+        owned_subscriptions=None if state is None else state.owned_subscriptions,
+        rates=None if state is None else _rates(state.rates),
+        links=None if state is None else [_link(each) for each in state.links],
+        unanswered=unanswered if state is None else None,
     )
 
 
-def _links(shared: Context) -> list[NodeLink]:
-    if shared.exchange is None:
-        return []
-    return [
-        NodeLink(
-            view.name,
-            view.state,
-            round(view.for_s, 3),
-            view.round_trip_s,
-            view.queue_bytes,
-            view.last_error,
-        )
-        for view in shared.exchange.links.views()
-    ]
+def _link(view: LinkView) -> NodeLink:
+    return NodeLink(
+        view.name,
+        view.state,
+        round(view.for_s, 3),
+        view.round_trip_s,
+        view.queue_bytes,
+        view.last_error,
+    )
 
 
-def _rates(shared: Context) -> NodeRates:
-    rates = shared.broker.stats.rates(shared.broker.clock.now())
+def _rates(rates: Rates) -> NodeRates:
     return NodeRates(
         messages_per_sec=rates.published,
         deliveries_per_sec=rates.delivered,
@@ -77,7 +85,7 @@ async def list_nodes(
     after = decode_cursor("nodes", query.cursor) or ""
     views = [view for view in shared.node.views() if view.id > after][: query.limit + 1]
     page, following = cut_page(views, query.limit, "nodes", lambda view: view.id)
-    return reply(NodeList([show(shared, view) for view in page], following))
+    return reply(NodeList(await show(shared, *page), following))
 
 
 @router.get("/{id}", dependencies=[NO_QUERY], responses=answers(NodeAnswer, "node_not_found"))
@@ -85,5 +93,6 @@ async def get_node(shared: Shared, _caller: Watching, name: NodeName) -> Respons
     """Look at one node."""
     for view in shared.node.views():
         if view.id == name:
-            return reply(show(shared, view))
-    raise NotFound(f"no node {name!r} is known here", code="node_not_found")
+            [shown] = await show(shared, view)
+            return reply(shown)
+    raise no_node(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
+from conduit.cluster.inquiries import USAGE, Question, TenantUse
 from conduit.core.access import TenantRecord
 from conduit.limits import NO_LIMITS
 from conduit.names import TENANT_SCHEMA
@@ -38,15 +40,32 @@ class ChangedTenant(Body):
     limits: LimitsChange
 
 
-async def show(shared: Shared, record: TenantRecord) -> TenantAnswer:
-    """The tenant as it is answered."""
+async def show(shared: Shared, *some: TenantRecord) -> list[TenantAnswer]:
+    """Tenants as they are answered; other nodes are asked for what only they know of them."""
+    question = Question(names=[record.name for record in some])
+    others = await shared.asking.all(USAGE, question)
+    # Of each tenant what the other nodes say.
+    elsewhere = [*zip(*others.said.values(), strict=True)] or [()] * len(some)
+    unanswered_count = len(others.unanswered)
+    return [
+        await _shown(shared, record, said, unanswered_count)
+        for record, said in zip(some, elsewhere, strict=True)
+    ]
+
+
+async def _shown(
+    shared: Shared, record: TenantRecord, elsewhere: Iterable[TenantUse], unanswered_count: int
+) -> TenantAnswer:
     usage = msgspec.structs.asdict(await shared.broker.usage_of(record.name))
+    for use in elsewhere:
+        usage["connections"] += use.connections
+        usage["pending_retries"] += use.pending_retries
     key_count = required(shared).registry.key_count(record.name)
     return TenantAnswer(
         name=record.name,
         created_at=format_time(record.created_at_ms),
         limits=record.limits,
-        usage=Usage(**usage, keys=key_count),
+        usage=Usage(**usage, keys=key_count, unanswered_count=unanswered_count),
     )
 
 
@@ -59,7 +78,7 @@ async def list_tenants(
     records = required(shared).registry.tenants()
     some = [record for record in records if record.name > after][: query.limit + 1]
     page, following = cut_page(some, query.limit, "tenants", lambda record: record.name)
-    return reply(TenantList([await show(shared, record) for record in page], following))
+    return reply(TenantList(await show(shared, *page), following))
 
 
 @router.post(
@@ -77,13 +96,15 @@ async def create_tenant(
         record = await required(shared).accounts.create_tenant(body.name, given)
     limits = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(record.name, caller, origin, "tenant.create", limits=limits)
-    return reply(await show(shared, record), 201)
+    [shown] = await show(shared, record)
+    return reply(shown, 201)
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TenantAnswer, "tenant_not_found"))
 async def get_tenant(shared: Shared, _caller: Operating, name: TenantName) -> Response:
     """Look at one tenant, and at what it uses."""
-    return reply(await show(shared, required(shared).registry.tenant(name)))
+    [shown] = await show(shared, required(shared).registry.tenant(name))
+    return reply(shown)
 
 
 @router.patch(
@@ -98,7 +119,8 @@ async def change_tenant(
         record = await tenancy.accounts.change_tenant(name, body.limits.over)
     told = msgspec.to_builtins(record.limits)
     await shared.audit.done_to(name, caller, origin, "tenant.change", limits=told)
-    return reply(await show(shared, record))
+    [shown] = await show(shared, record)
+    return reply(shown)
 
 
 @router.delete(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from conduit.broker.catalog import Topic
+from conduit.cluster.inquiries import SUBSCRIBERS, Question
 from conduit.core.message import Retention, TopicRecord
 from conduit.names import TOPIC_SCHEMA
 from conduit.protocol import records
@@ -64,16 +66,33 @@ class TopicQuery(Page):
 
 
 async def show(shared: Shared, *topics: Topic) -> list[TopicAnswer]:
-    """Topics as they are answered."""
+    """Topics of one tenant as they are answered, as the log has them now."""
     fresh = await shared.broker.tails.fresh(topics)
-    return [_shown(shared, topic, fresh.get(topic.topic_id, topic)) for topic in topics]
+    return await _shown(shared, topics, [fresh.get(topic.topic_id, topic) for topic in topics])
 
 
-def _shown(shared: Shared, topic: Topic, found: Topic | TopicRecord) -> TopicAnswer:
+async def _shown(
+    shared: Shared, topics: Sequence[Topic], found: Sequence[Topic | TopicRecord]
+) -> list[TopicAnswer]:
+    """Topics, and what is known of them; other nodes are asked for their subscribers."""
+    if not topics:
+        return []
+    tenant, names = topics[0].tenant, [topic.name for topic in topics]
+    question = Question(tenant=tenant, names=names)
+    others = await shared.asking.all(SUBSCRIBERS, question)
+    every = [shared.own_state.subscribers(tenant, names), *others.said.values()]
+    counts = map(sum, zip(*every, strict=True))
+    shown = zip(topics, found, counts, strict=True)
+    return [_answer(*each, len(others.unanswered)) for each in shown]
+
+
+def _answer(
+    topic: Topic, found: Topic | TopicRecord, subscriber_count: int, unanswered_count: int
+) -> TopicAnswer:
     kept = found.retention
     return TopicAnswer(
         name=topic.name,
-        subscriber_count=shared.broker.router.subscribers_of(topic),
+        subscriber_count=subscriber_count,
         message_count=found.last_seq,
         created_at=format_time(topic.created_at_ms),
         first_seq=found.first_seq,
@@ -81,6 +100,7 @@ def _shown(shared: Shared, topic: Topic, found: Topic | TopicRecord) -> TopicAns
         epoch=found.epoch,
         stored_bytes=found.stored_bytes,
         retention=records.Retention(kept.max_age_s, kept.max_messages, kept.max_bytes),
+        unanswered_count=unanswered_count,
     )
 
 
@@ -108,7 +128,8 @@ async def create_topic(shared: Shared, caller: Managing, body: NewTopic) -> Resp
     caller.check(("manage",), body.name)
     retention = body.retention.over(shared.default_retention)
     topic = await shared.broker.topics.create(caller.tenant, body.name, retention)
-    return reply(_shown(shared, topic, topic), 201)
+    [shown] = await _shown(shared, [topic], [topic])
+    return reply(shown, 201)
 
 
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TopicAnswer, "topic_not_found"))
@@ -131,7 +152,8 @@ async def change_topic(
         topic = await topics.update(caller.tenant, name, retention)
     told = msgspec.to_builtins(retention)
     await shared.audit.done(caller, origin, "topic.change", name, retention=told)
-    return reply(_shown(shared, topic, topic))
+    [shown] = await _shown(shared, [topic], [topic])
+    return reply(shown)
 
 
 @router.delete(

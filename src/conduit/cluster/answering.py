@@ -1,0 +1,49 @@
+"""Tells other nodes what this one does, when they ask."""
+
+from __future__ import annotations
+
+from conduit.cluster.inquiries import Kind, Question, decode_question, encode_answer
+from conduit.cluster.links.handshake import Identity
+from conduit.cluster.links.requests import Asked
+from conduit.cluster.own_state import OwnState
+from conduit.errors import InvalidRequest, Unavailable
+
+_KINDS = frozenset(Kind)
+
+
+class Answering:
+    """Of the node that is called `own`."""
+
+    def __init__(self, own: Identity, state: OwnState) -> None:
+        self._own = own
+        self._state = state
+
+    def serve(self, asked: Asked) -> bool:
+        """Answer it at once; False if it is nothing of this. Raises InvalidRequest, and Unavailable if
+        another run of this node was meant."""
+        if asked.kind not in _KINDS:
+            return False
+        question = decode_question(asked.body)
+        if question.incarnation != self._own.incarnation:
+            raise Unavailable(f"another run of node {self._own.name} is meant")
+        asked.reply(encode_answer(self._answer(Kind(asked.kind), question)))
+        return True
+
+    def _answer(self, kind: Kind, question: Question) -> object:
+        state, tenant = self._state, question.tenant
+        match kind:
+            case Kind.STATE:
+                return state.state()
+            case Kind.STATS:
+                return state.figures(tenant)
+            case Kind.HISTORY:
+                return state.history(tenant)
+            case Kind.USAGE:
+                return state.usage(question.names)
+        # All others are about things of one tenant: without its name nobody is told anything.
+        if tenant is None or not question.names:
+            raise InvalidRequest(f"{kind} needs a tenant, and names")
+        if kind is Kind.SUBSCRIBERS:
+            return state.subscribers(tenant, question.names)
+        act = state.cancel_job if kind is Kind.CANCEL else state.job
+        return act(tenant, question.names[0])

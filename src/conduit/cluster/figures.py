@@ -1,0 +1,111 @@
+"""What nodes do, in numbers, and those of several nodes as one. Pure.
+
+Topics are shared by all nodes, so they are nobody's to add up: they are as the node has them that answers.
+What is timed is in no sum either: a mean or a percentile of several nodes is not that of all.
+
+Histories of several nodes are brought together by how long ago each point was, and not by what the nodes'
+clocks said then, which may differ.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from conduit.broker.stats import SAMPLE_INTERVAL_S, Gauges, Rates, Sample
+
+# Points of two nodes are of one time if they are no further apart: half of what is between two points, and
+# a second, by which a point may be late.
+APART_MAX_MS = int(SAMPLE_INTERVAL_S * 500) + 1_000
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node does, or does for one tenant. Totals count from its start."""
+
+    rates: Rates
+    gauges: Gauges
+    connection_count: int
+    uptime_s: float
+    published_count: int
+    delivered_count: int
+    acked_count: int
+    redelivered_count: int
+    dead_lettered_count: int
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One point of a history."""
+
+    age_ms: int
+    """How long ago it was when it was sent."""
+    rates: Rates
+    gauges: Gauges
+    node_count: int = 1
+    """Of how many nodes it is."""
+
+
+def total(every: Sequence[Figures]) -> Figures:
+    """Of several nodes together, one at least; the first has the topics. `uptime_s` is of the one that was
+    started first."""
+    return Figures(
+        rates=_rates([each.rates for each in every]),
+        gauges=_gauges(every[0].gauges, [each.gauges for each in every]),
+        connection_count=sum(each.connection_count for each in every),
+        uptime_s=max(each.uptime_s for each in every),
+        published_count=sum(each.published_count for each in every),
+        delivered_count=sum(each.delivered_count for each in every),
+        acked_count=sum(each.acked_count for each in every),
+        redelivered_count=sum(each.redelivered_count for each in every),
+        dead_lettered_count=sum(each.dead_lettered_count for each in every),
+    )
+
+
+def points(history: Iterable[Sample], now_ms: int) -> list[Point]:
+    """A history as it is sent; `now_ms` is of the clock of its stamps."""
+    return [Point(max(0, now_ms - each.at_ms), each.rates, each.gauges) for each in history]
+
+
+def joined(every: Sequence[Sequence[Point]], limit: int) -> Iterator[Point]:
+    """Histories, each oldest first, as one: its newest points, up to `limit`, oldest first. The first history
+    has the topics. The times are those of the longest, and each point says of how many nodes it is: of those
+    that had one at about that time."""
+    longest = max(every, key=len)
+    ages = [[-point.age_ms for point in history] for history in every]
+    for point in longest[-limit:]:
+        yield _joined_at(point, every, ages)
+
+
+def _joined_at(at: Point, every: Sequence[Sequence[Point]], ages: Sequence[list[int]]) -> Point:
+    near = [_nearest(at.age_ms, *each) for each in zip(every, ages, strict=True)]
+    found = [each for each in near if each is not None]
+    # Topics as this node had them, if it was there.
+    of_topics = near[0] or at
+    return Point(
+        at.age_ms,
+        _rates([each.rates for each in found]),
+        _gauges(of_topics.gauges, [each.gauges for each in found]),
+        len(found),
+    )
+
+
+def _nearest(age_ms: int, history: Sequence[Point], ages: list[int]) -> Point | None:
+    """The point of about that time; `ages` are those of the history, below 0 and so in order."""
+    index = bisect_left(ages, -age_ms)
+    near = history[max(0, index - 1) : index + 1]
+    found = min(near, key=lambda point: abs(point.age_ms - age_ms), default=None)
+    return found if found is not None and abs(found.age_ms - age_ms) <= APART_MAX_MS else None
+
+
+def _rates(every: Sequence[Rates]) -> Rates:
+    names = Rates.__struct_fields__
+    return Rates(**{name: round(sum(getattr(each, name) for each in every), 2) for name in names})
+
+
+def _gauges(own: Gauges, every: Sequence[Gauges]) -> Gauges:
+    return Gauges(
+        topic_count=own.topic_count,
+        subscriber_count=sum(each.subscriber_count for each in every),
+        backlog_count=sum(each.backlog_count for each in every),
+    )

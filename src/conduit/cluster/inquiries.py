@@ -1,0 +1,102 @@
+"""What a node asks others about what they do, and what they say, as bytes. Pure.
+
+Records go with the names of their fields, so that a node of another version reads what it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.stats import Rates
+from conduit.cluster.figures import Figures, Point
+from conduit.cluster.links.links import LinkView
+from conduit.errors import InvalidRequest
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """Of a request."""
+
+    STATE = "node.state"
+    """Answered with a `State`."""
+    STATS = "node.stats"
+    """With `Figures`: of the tenant, or of the node."""
+    HISTORY = "node.history"
+    """With a list of `Point`: of the tenant, or of the node."""
+    SUBSCRIBERS = "topic.subscribers"
+    """Of these topics of the tenant: with how many subscribers each has."""
+    USAGE = "tenant.usage"
+    """Of these tenants: with a list of `TenantUse`."""
+    JOB = "job.get"
+    """The redrive job of the tenant with this id: with a list of it, or of nothing."""
+    CANCEL = "job.cancel"
+    """The same, which is cancelled; one that has ended is a Conflict."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request. What its kind does not need is left out."""
+
+    incarnation: str = ""
+    """Of the node that is asked."""
+    tenant: str | None = None
+    names: Sequence[str] = ()
+
+
+class State(msgspec.Struct, frozen=True):
+    """What only a node itself knows."""
+
+    connections: int
+    owned_subscriptions: int
+    rates: Rates
+    links: list[LinkView]
+
+
+class TenantUse(msgspec.Struct, frozen=True):
+    """What one tenant has on one node, of what no other node can know."""
+
+    connections: int
+    pending_retries: int
+
+
+class Inquiry(NamedTuple, Generic[T]):
+    """A kind of request, with what reads its answers."""
+
+    kind: Kind
+    decode: Callable[[bytes], T]
+    """Raises msgspec.MsgspecError."""
+
+
+_encode = msgspec.msgpack.encode
+_question = msgspec.msgpack.Decoder(Question).decode
+
+STATE = Inquiry(Kind.STATE, msgspec.msgpack.Decoder(State).decode)
+STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
+HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
+SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
+USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
+JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
+CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
+
+
+def encode_question(question: Question) -> bytes:
+    """For `decode_question`."""
+    return _encode(question)
+
+
+def decode_question(body: bytes) -> Question:
+    """Raises InvalidRequest."""
+    try:
+        return _question(body)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"what a node asks cannot be read: {error}") from error
+
+
+def encode_answer(answer: object) -> bytes:
+    """What its kind is answered with."""
+    return _encode(answer)

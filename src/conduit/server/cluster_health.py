@@ -1,0 +1,75 @@
+"""How this node is among others, in words: for `/health`. Nothing of it makes the node unready."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from conduit.cluster.registry.registry import Registry
+from conduit.server.context import Context
+
+_SHARED = (
+    "All nodes have one log: what a node is not told of it finds there, within a second or two."
+)
+_OWN = (
+    "Each node has a log of its own, in memory: what is published at another one comes while there is a link "
+    "to it and somebody here wants it, and is not made up for later."
+)
+
+
+class RegistryHealth(msgspec.Struct, frozen=True):
+    """Redis, as this node has it. `degraded`: it is not used, and `detail` says why, and what that means."""
+
+    status: Literal["ok", "degraded"]
+    detail: str
+    trouble: str | None
+    """A word for what is wrong."""
+    answer_age_s: float | None
+    """How long ago it has answered last; null: never yet."""
+
+
+class ClusterHealth(msgspec.Struct, frozen=True):
+    """`log` is `shared` by all nodes, or each has its `own`. `recovery`: whether what a node is not told
+    comes to it later all the same. `nodes` are those that are up, this one included, and `links` those to
+    others."""
+
+    log: Literal["shared", "own"]
+    recovery: bool
+    detail: str
+    nodes: int
+    links: int
+    registry: RegistryHealth | UnsetType = UNSET
+
+
+def cluster_health(context: Context) -> ClusterHealth | UnsetType:
+    """Of a server that may be one of several nodes; others have none."""
+    if context.hearing is None:
+        return UNSET
+    is_shared = context.meeting is None
+    links = () if context.links is None else context.links.views()
+    registry = context.registry
+    return ClusterHealth(
+        "shared" if is_shared else "own",
+        is_shared,
+        _SHARED if is_shared else _OWN,
+        sum(view.state != "down" for view in context.node.views()),
+        sum(view.state == "up" for view in links),
+        UNSET if registry is None else _of(registry),
+    )
+
+
+def _of(registry: Registry) -> RegistryHealth:
+    state, age_s = registry.state, registry.answer_age_s
+    rounded_s = None if age_s is None else round(age_s, 3)
+    if not state.is_up:
+        detail = f"Redis is not used: {state.detail}. {registry.meanwhile}."
+        return RegistryHealth("degraded", detail, state.trouble, rounded_s)
+    if registry.has_double:
+        detail = (
+            "Another process has the NODE_ID of this one, so messages may miss one of them: give each node "
+            "its own."
+        )
+        return RegistryHealth("degraded", detail, "double_name", rounded_s)
+    return RegistryHealth("ok", "Redis is used.", None, rounded_s)
