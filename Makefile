@@ -15,8 +15,10 @@ KILLS ?= 50
 TIMES ?= 30
 # How many requests and connections `make fuzz` makes up, of each; `make test` makes some hundreds.
 COUNT ?= 20000
-# How long `make model` looks; `make test` takes a few seconds of it.
+# How long `make model` looks; `make test` takes a few seconds of it. And `make chaos` at most, if it is given.
 MINUTES ?= 30
+# What `make chaos` brings about: all, none, or some of tests/chaos/faults.py.
+FAULTS ?= all
 # `make lock UPGRADE=--upgrade` moves every package to its newest version.
 UPGRADE ?=
 # `make bench Q="publish fanout"` asks these questions only.
@@ -35,7 +37,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run cluster test test-lowest services test-fast lint format types crash faults fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help setup run cluster test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -100,12 +102,21 @@ faults: setup services ## the same on PostgreSQL, with TIMES (30) of each fault 
 	$(BIN)/python -m tests.crash.run --store postgres --times $(TIMES) \
 		--fault server postmaster stop reset disk
 
+chaos: setup services ## a cluster under load while FAULTS (all) strike: half an hour, or TIMES of each, or for MINUTES; FAULTS=none
+	@PATH="$$PATH:/usr/sbin" command -v ip >/dev/null && ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || \
+		{ echo 'make: networks are cut with iproute2, and clocks set wrong with faketime: apt-get installs them on this machine, once'; \
+		apt-get install -qq --yes --no-install-recommends iproute2 faketime; } || \
+		echo 'make: without iproute2 or faketime some faults are left out' >&2
+	$(BIN)/python -m tests.chaos.run --fault $(FAULTS) \
+		$(if $(filter-out file,$(origin TIMES)),--times $(TIMES)) $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
+
 fuzz: setup ## COUNT (20000) requests that the API's description allows or not, and as many WebSockets that do what none should
 	$(BIN)/python -m tests.fuzz.requests --requests $(COUNT)
 	$(BIN)/python -m tests.fuzz.sockets --connections $(COUNT)
 
-planted: setup ## old faults put back one by one, and how long the model takes to find each
+planted: setup services ## old faults put back one by one, and how long the model takes to find each; then those of a cluster
 	$(BIN)/python -m tests.model.planted
+	$(BIN)/python -m tests.chaos.planted
 
 autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)
 	$(BIN)/python tests/autobahn/run.py --python2 $(PYTHON2)

@@ -48,8 +48,8 @@ def check(history: History) -> Report:
     """Judge a whole run. Linear in the size of the history."""
     report = Report()
     log = {(entry.topic, entry.seq): entry for entry in history.stored}
-    _check_log(history, report)
-    _check_publishes(history, log, report)
+    check_log(history, report)
+    check_publishes(history, log, report)
     for stream in history.streams:
         _StreamCheck(stream, history, log, report).run()
     report.counts |= {
@@ -62,7 +62,7 @@ def check(history: History) -> Report:
     return report
 
 
-def _check_log(history: History, report: Report) -> None:
+def check_log(history: History, report: Report) -> None:
     """The log has no holes, nothing twice, and nothing that nobody sent."""
     attempted = {each.value for each in history.published if each.outcome != "fail"}
     seen: dict[str, Stored] = {}
@@ -84,7 +84,7 @@ def _check_log(history: History, report: Report) -> None:
             report.break_promise("hole", (topic, sorted(missing)[:5], len(found), max(found)))
 
 
-def _check_publishes(history: History, log: dict[Place, Stored], report: Report) -> None:
+def check_publishes(history: History, log: dict[Place, Stored], report: Report) -> None:
     """Every acked publish is in the log, at the number that was answered."""
     last = Counter[str]()
     first: dict[str, int] = {}

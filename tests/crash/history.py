@@ -31,10 +31,13 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A subscriber is about to subscribe on a new connection."""
+    """A subscriber is about to subscribe on a new connection. `node` and `at`, here and below, are where and
+    when, in seconds of the monotonic clock; "" and 0 if that was not noted."""
 
     stream: str
     connection: int
+    node: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Delivered:
     attempt: int
     value: str
     message_id: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Settled:
     attempt: int
     verdict: Verdict
     confirmed: bool = False
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

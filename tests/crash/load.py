@@ -30,7 +30,6 @@ from tests.crash.subscribers import (
     Worker,
 )
 from tests.support.http import Api, accepted
-from tests.support.server import RunningServer
 
 STRICT_TOPIC = "crash.strict"
 ALL_TOPICS = (*TOPICS, STRICT_TOPIC)
@@ -58,11 +57,23 @@ SPECIAL = {
 class Load:
     """The clients of one server, and what they saw."""
 
-    def __init__(self, server: RunningServer, random: Random) -> None:
-        self.server = server
+    streams = STREAMS
+    topics = ALL_TOPICS
+    history: History
+
+    def __init__(self, url: str, random: Random) -> None:
+        self.url = url
         self.random = random
-        self.api = Api(server.url)
-        self.history = History(STREAMS)
+        self.api = Api(url)
+        self.history = self.begun()
+
+    def begun(self) -> History:
+        """The history in which nothing has happened yet."""
+        return History(list(self.streams))
+
+    def judged(self) -> Report:
+        """What the checker says of it."""
+        return check(self.history)
 
     async def go(self, disturb: Callable[[], Awaitable[None]]) -> Report:
         """Load, `disturb` under it, drain, collect, check."""
@@ -85,7 +96,7 @@ class Load:
             for subscriber in subscribers:
                 subscriber.stop.set()
         await asyncio.to_thread(self._collect, epochs)
-        report = check(self.history)
+        report = self.judged()
         if owed:
             report.break_promise("not_drained", owed)
         return report
@@ -94,8 +105,8 @@ class Load:
 
     def _prepare(self) -> dict[str, str]:
         """Topics and subscriptions; the epoch of each topic."""
-        epochs = {topic: self.api.create_topic(topic)["epoch"] for topic in ALL_TOPICS}
-        for stream in STREAMS:
+        epochs = {topic: self.api.create_topic(topic)["epoch"] for topic in self.topics}
+        for stream in self.streams:
             if stream.durable:
                 self._create(stream)
         return epochs
@@ -109,7 +120,7 @@ class Load:
     def _publishers(self) -> list[Publisher]:
         def make(kind: Any, name: str, **more: Any) -> Publisher:
             publisher: Publisher = kind(
-                name, self.server.url, self.history, Random(self.random.random()), **more
+                name, self.url, self.history, Random(self.random.random()), **more
             )
             return publisher
 
@@ -129,7 +140,7 @@ class Load:
             stream = streams[name]
             pattern = stream.topics[0] if len(stream.topics) == 1 else "crash.>"
             subscriber: Subscriber = kind(
-                stream, pattern, self.server.url, self.history, Random(self.random.random()), **more
+                stream, pattern, self.url, self.history, Random(self.random.random()), **more
             )
             return subscriber
 
@@ -168,7 +179,7 @@ class Load:
 
     def _owed(self) -> dict[str, int]:
         """What the server owes, by subscription."""
-        views = [self.api.subscription(each.name) for each in STREAMS if each.durable]
+        views = [self.api.subscription(each.name) for each in self.streams if each.durable]
         owed = {
             view["name"]: view["in_flight_count"]
             + view["pending_retry_count"]
@@ -178,7 +189,7 @@ class Load:
         return {name: count for name, count in owed.items() if count}
 
     def _last_seqs(self) -> dict[str, int]:
-        return {topic: self.api.topic(topic)["last_seq"] for topic in ALL_TOPICS}
+        return {topic: self.api.topic(topic)["last_seq"] for topic in self.topics}
 
     def _collect(self, epochs: dict[str, str]) -> None:
         for topic, epoch in epochs.items():

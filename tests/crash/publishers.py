@@ -44,6 +44,10 @@ class Publisher:
         """Publish until stopped."""
         raise NotImplementedError
 
+    def where(self) -> str:
+        """The URL of the server to ask next."""
+        return self.url
+
     def message(self, topic: str | None = None, *, keyed: bool = True) -> dict[str, Any]:
         """The next message of this publisher; its value is `name-number`."""
         value = f"{self.name}-{next(self._numbers)}"
@@ -88,7 +92,7 @@ class Publisher:
             self.sent_at = time.monotonic()
             try:
                 async with session.post(
-                    self.url + path, json=body, timeout=REQUEST_TIMEOUT
+                    self.where() + path, json=body, timeout=REQUEST_TIMEOUT
                 ) as answer:
                     if answer.status == 200:
                         result: dict[str, Any] = await answer.json()
@@ -138,7 +142,7 @@ class CarelessPublisher(Publisher):
             self.sent_at = time.monotonic()
             try:
                 async with session.post(
-                    f"{self.url}/api/publish", json=message, timeout=REQUEST_TIMEOUT
+                    f"{self.where()}/api/publish", json=message, timeout=REQUEST_TIMEOUT
                 ) as answer:
                     if answer.status == 200:
                         self.record(message, await answer.json())
@@ -164,7 +168,7 @@ class WsPublisher(Publisher):
         waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         while waiting or not self.stop.is_set():
             try:
-                async with session.ws_connect(f"{self.url}/ws") as ws:
+                async with session.ws_connect(f"{self.where()}/ws") as ws:
                     for message in list(waiting.values()):
                         await ws.send_str(_frame(message))
                     async for frame in _frames(ws):

@@ -92,7 +92,7 @@ async def _crash(plan: Plan, history_path: Path | None) -> dict[str, Any]:
     kind, random = FAULTS[plan.fault], Random(plan.seed)
     parts = {"proxied": kind.proxied, "small_disk": kind.small_disk, "impatient": kind.store_fails}
     async with rig_for(plan.store, **parts) as rig:
-        load = Load(rig.server, random)
+        load = Load(rig.server.url, random)
         fault = kind(rig, load.history, random, plan.pause_s)
         strikes = _Strikes(fault, plan.times, load)
         try:

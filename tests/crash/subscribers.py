@@ -55,11 +55,15 @@ class Subscriber:
         """Receive until stopped."""
         while not self.stop.is_set():
             try:
-                async with session.ws_connect(f"{self.url}/ws", max_msg_size=0) as ws:
+                async with session.ws_connect(f"{self.where()}/ws", max_msg_size=0) as ws:
                     await self._attend(ws)
             except LOST:
                 pass
             await asyncio.sleep(RETRY_S)
+
+    def where(self) -> str:
+        """The URL of the server to ask next."""
+        return self.url
 
     # What kinds of subscribers differ in ----------------------------------------------------------
 
@@ -75,13 +79,24 @@ class Subscriber:
         """Whether to break the connection off now."""
         return False
 
+    def connected(self, connection: int) -> Connected:
+        """What to note of a new connection."""
+        return Connected(self.stream.name, connection)
+
+    def settled(self, frames: list[dict[str, Any]], verdict: Verdict) -> list[Settled]:
+        """What to note of deliveries that are settled."""
+        place = (self.stream.name, self._connection)
+        return [
+            Settled(*place, each["topic"], each["seq"], each["attempt"], verdict) for each in frames
+        ]
+
     # One connection -------------------------------------------------------------------------------
 
     async def _attend(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self._connection = next(_connections)
         self._asked.clear()
         self._to_ack.clear()
-        self.history.events.append(Connected(self.stream.name, self._connection))
+        self.history.events.append(self.connected(self._connection))
         await ws.send_str(json.dumps(self.subscribe_frame()))
         while not self.stop.is_set() and not self.wants_to_leave():
             try:
@@ -146,17 +161,7 @@ class Subscriber:
         frames: list[dict[str, Any]],
         fields: dict[str, Any],
     ) -> None:
-        settled = [
-            Settled(
-                self.stream.name,
-                self._connection,
-                each["topic"],
-                each["seq"],
-                each["attempt"],
-                verdict,
-            )
-            for each in frames
-        ]
+        settled = self.settled(frames, verdict)
         self.history.events += settled
         frame = {"type": verdict, **fields}
         if self.random.random() < self.ref_share:

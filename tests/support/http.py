@@ -39,6 +39,7 @@ class Api:
     def __init__(self, url: str) -> None:
         self.port = urlsplit(url).port
         assert self.port is not None
+        self.host = urlsplit(url).hostname or "127.0.0.1"
 
     def request(
         self,
@@ -48,7 +49,7 @@ class Api:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own, with exactly these bytes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE_S)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
