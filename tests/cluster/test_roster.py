@@ -1,4 +1,4 @@
-from conduit.cluster.roster import Roster
+from conduit.cluster.roster import PATIENCE_S, Roster
 from conduit.storage.nodes import NodeRecord
 
 
@@ -57,6 +57,23 @@ def test_the_next_lease_that_ends_is_another_nodes():
     known = roster(record("a", 0.1), record("b", 2.9), record("c", 0.7), record("d", -1.0))
     assert known.next_end_s("a") == 0.7
     assert roster(record("a")).next_end_s("a") == float("inf")
+
+
+def test_after_the_store_was_away_those_that_were_there_get_time_to_say_that_they_live():
+    known = roster(record("a"), record("b"), record("c"))
+    after = [record("a"), record("b", -2.0), record("c", -2.0, has_left=True), record("d", -2.0)]
+    assert known.update(after, 106.0) == ["node c has left"]
+    assert [each.name for each in known.live] == ["a", "b"]
+    assert known.next_end_s("a") == PATIENCE_S
+    assert known.update([record("a"), record("b", -3.0)], 107.0) == []
+    gone = known.update([record("a"), record("b", -3.6)], 106.0 + PATIENCE_S)
+    assert gone == ["node b is down: it has not renewed its lease for 3 s"]
+
+
+def test_who_was_started_again_meanwhile_is_another_one():
+    known = roster(record("a"), record("b"))
+    known.update([record("a"), record("b", -2.0, incarnation="b-2")], 106.0)
+    assert [each.name for each in known.live] == ["a"]
 
 
 def test_ages_go_on_between_answers_and_without():

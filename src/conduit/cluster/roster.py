@@ -35,12 +35,20 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is down because it has left."""
 
 
+# Without an answer for so long, the store was away, most likely for the others as well.
+SILENCE_S = 2.0
+# Then they get so much time to renew their leases: who is first to do so is not alone.
+PATIENCE_S = 1.5
+
+
 class Roster:
     """Who there is. `now` is on one clock that does not go back, in seconds."""
 
     def __init__(self) -> None:
         self._known: Sequence[NodeRecord] = ()
         self._answered_at = 0.0
+        # Until then those that were live before the store was away are live, if they have not left.
+        self._patient_until = 0.0
         self.live: Sequence[NodeRecord] = ()
         """Whose leases hold, by name."""
 
@@ -48,15 +56,27 @@ class Roster:
         """The store has just answered with these. Returns a sentence for each change of those that live,
         but for the time that is left of a lease; none: no change."""
         before = self.live
+        if before and now > self._answered_at + SILENCE_S:
+            self._patient_until = now + PATIENCE_S
         self._known = sorted(records, key=lambda record: record.name)
         self._answered_at = now
-        self.live = [record for record in self._known if record.is_live]
+        awaited = {each.incarnation for each in before} if now < self._patient_until else ()
+        self.live = [
+            record
+            for record in self._known
+            if record.is_live or (record.incarnation in awaited and not record.has_left)
+        ]
         return list(self._changes(before))
 
     def next_end_s(self, own_name: str) -> float:
-        """How long after the last answer the next lease of another live node ends, unless it is renewed;
-        infinite if there is none."""
-        ends = (record.left_s for record in self.live if record.name != own_name)
+        """How long after the last answer the next lease of another live node ends, unless it is renewed, or
+        it is not waited any longer for those that have none; infinite if there is none."""
+        patient_s = self._patient_until - self._answered_at
+        ends = (
+            record.left_s if record.is_live else patient_s
+            for record in self.live
+            if record.name != own_name
+        )
         return min(ends, default=math.inf)
 
     def _changes(self, before: Iterable[NodeRecord]) -> Iterable[str]:
