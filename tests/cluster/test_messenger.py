@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -118,6 +119,18 @@ async def test_what_only_looks_is_asked_again_when_its_answer_is_lost(held: Scen
     held.company["b"].bench.broker.news.hear_of = cut_once
     await held.subscriptions.get(T, held.name)
     assert held.sent_count == 2
+
+
+async def test_an_owner_that_does_not_answer_is_not_looked_at_twice(scene: Scene, monkeypatch):
+    monkeypatch.setattr(messenger, "ANSWER_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.01)
+
+    async def never(*_args) -> None:
+        await asyncio.Event().wait()
+
+    scene.company["b"].bench.broker.news.hear_of = never
+    assert (await scene.subscriptions.get(T, scene.name)).subscribers == 0
+    assert scene.sent_count == 1
 
 
 async def test_a_tenant_that_waits_for_an_owner_does_not_keep_others_from_it(

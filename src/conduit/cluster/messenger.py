@@ -45,8 +45,8 @@ class Unreachable(Unavailable):
 
 
 class Reach:
-    """For how long owners are tried to be reached: REACH_TIMEOUT_S after the first attempt that failed, for
-    all errands that have it together."""
+    """For how long owners are tried to be reached by all errands that have it together: REACH_TIMEOUT_S after
+    the first attempt that failed."""
 
     def __init__(self) -> None:
         self._until: float | None = None
@@ -80,7 +80,7 @@ class Messenger:
         Raises what the owner raises; Unreachable if none was asked in time, or it cannot do it; Overloaded if
         too much is asked of it, of this tenant above all; and OutcomeUnknown if the answer was lost.
         """
-        reach = reach or Reach()
+        reach, until = reach or Reach(), monotonic() + REACH_TIMEOUT_S
         while True:
             owner = self._elsewhere.owner_of(errand.tenant, errand.names[0])
             if owner is None:
@@ -90,7 +90,8 @@ class Messenger:
             except ConduitError as error:
                 if not _may_be_asked_again(kind, errand, error):
                     raise
-                if isinstance(error, InvalidRequest) or reach.is_over():
+                is_late = reach.is_over() or monotonic() >= until
+                if is_late or isinstance(error, InvalidRequest):
                     raise _unreachable(owner, error) from error
             else:
                 return _read(owner, kind, errand, answer, decode)
