@@ -12,7 +12,6 @@ import msgspec
 from conduit.core.message import NewMessage
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
 from tests.model.oracle.log import Violation
-from tests.model.served.client import SocketClient
 from tests.model.served.crash import learn_losses
 from tests.model.served.world import Served
 from tests.model.steps.base import Step
@@ -112,7 +111,7 @@ def _publish(world: Served, step: Publish) -> None:
 def _join(world: Served, step: Join) -> None:
     client = world.slots[step.slot]
     if client is None:
-        client = world.slots[step.slot] = SocketClient(step.slot, world.server.ws_url)
+        client = world.connect(step.slot)
     names = [holder.subscription.name for holder in world.state.holders[client]]
     if step.name in names:
         return
@@ -174,7 +173,7 @@ def _settle(world: Served, step: Settle) -> None:
     client.send(frame)
     if step.has_ref and frame.subscription is not None:
         # What is confirmed of a durable one is stored, and all that was before it.
-        world.confirmed(client)
+        world.confirmed(client, frame.subscription)
 
 
 # Operators --------------------------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""A run of the third form: two nodes, and a list of steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tests.model.choices import Choices
+from tests.model.linked.doing import UNREST_PAUSE_S, UNREST_STEPS_COUNT, is_for_calm, take
+from tests.model.linked.nodes import COUNT, Life, Pair
+from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
+from tests.model.linked.world import Linked
+from tests.model.oracle.log import Violation
+from tests.model.plans import KINDS, TOPICS
+from tests.model.steps.base import Step
+from tests.model.steps.disturbing import Rest, Wait
+from tests.model.steps.managing import MakeTopic
+
+# What a step means here, and how often.
+WEIGHTS = {
+    "few": 8, "join": 8, "ack": 12, "fail": 4, "leave": 3, "unmake": 1, "change": 3, "letter": 2,
+    "make": 1, "wait": 1,
+}  # fmt: skip
+DISTURBING: tuple[Callable[[int], Step], ...] = (
+    Kill, Stop, Stand, lambda node: Cut(), lambda node: Begin(), lambda node: Begin(),
+)  # fmt: skip
+# One of so many steps.
+DISTURBING_SHARE = 10
+WAIT_MAX_S = 0.3
+# Lines of the story that a failure ends with.
+STORY_MAX_COUNT = 200
+
+
+def plan(choose: Choices, count: int, disturbing_max_count: int) -> list[Step]:
+    """Steps of the kinds that this form knows. A disturbance takes as long as a hundred others."""
+    weighted = [KINDS[kind][1] for kind, weight in WEIGHTS.items() for _ in range(weight)]
+    steps: list[Step] = [At(n % COUNT, MakeTopic(name)) for n, name in enumerate(TOPICS[:3])]
+    left = disturbing_max_count
+    for _ in range(count):
+        if left and choose.below(DISTURBING_SHARE) == 0:
+            steps.append(choose.of(DISTURBING)(choose.below(COUNT)))
+            left -= 1
+        else:
+            step = choose.of(weighted)(choose)
+            steps.append(At(choose.below(COUNT), step, choose.of([True, False])))
+    return steps
+
+
+def run(pair: Pair, steps: Sequence[Step]) -> None:
+    """Take the steps. Before each of them nodes and model agree, but where something goes on, and before a
+    node is killed."""
+    world = Linked(pair)
+    try:
+        for step in [*steps, Rest()]:
+            _make_ready(world, step)
+            world.story.append(f"{step}")
+            _take(world, step)
+        world.agree()
+        world.bury()
+    except AssertionError as error:
+        error.add_note("\n".join(world.story[-STORY_MAX_COUNT:]))
+        if isinstance(error, Violation):
+            raise
+        violation = Violation(str(error))
+        violation.__notes__ = error.__notes__
+        raise violation from error
+    finally:
+        for client in world.clients_there():
+            client.close(lost=True)
+
+
+def _make_ready(world: Linked, step: Step) -> None:
+    if world.unrest is not None:
+        _pause(world)
+        world.unrest_steps_count += 1
+        if is_for_calm(world, step) or world.unrest_steps_count > UNREST_STEPS_COUNT:
+            world.calm_down()
+        else:
+            world.listen()
+            return
+    if not isinstance(step, Kill | Stand):
+        world.agree()
+    elif world.coming is not None:
+        world.calm_down()
+
+
+def _pause(world: Linked) -> None:
+    """While a lease runs out there is little to see in a moment."""
+    lives = {node.life for node in world.pair.nodes}
+    if Life.STANDING not in lives and Life.DOWN not in lives:
+        return
+    time.sleep(UNREST_PAUSE_S)
+    for node in world.pair.nodes:
+        if node.life is Life.STANDING and time.monotonic() > world.stands_until:
+            world.wake(node)
+
+
+def _take(world: Linked, step: Step) -> None:
+    inner = step.step if isinstance(step, At) else step
+    if isinstance(inner, Wait):
+        time.sleep(min(inner.seconds or 0.0, WAIT_MAX_S))
+    elif isinstance(inner, Rest):
+        world.calm_down()
+        world.bury()
+    else:
+        take(world, step)
