@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from conduit.core.message import NewMessage
-from conduit.protocol.frames import Ack, Extend, Nack, Reject
 from tests.model.linked.nodes import Life
 from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
 from tests.model.linked.world import STAND_S, Linked
@@ -17,7 +16,7 @@ from tests.model.oracle.log import Topic, Violation
 from tests.model.served import doing
 from tests.model.steps.base import Step
 from tests.model.steps.consuming import Join, Leave, Settle
-from tests.model.steps.managing import Change, DeleteTopic, Letter, MakeTopic
+from tests.model.steps.managing import Change, DeleteTopic, MakeTopic
 from tests.model.steps.publishing import Publish
 from tests.support.http import Answer
 
@@ -125,9 +124,20 @@ def _published(world: Linked, topic: Topic, body: dict[str, Any], answer: Answer
 # Clients ----------------------------------------------------------------------------------------------
 
 
+def _join(world: Linked, step: Join) -> None:
+    if world.is_heard(world.slots[step.slot]):
+        doing.take(world, step)
+
+
+def _change(world: Linked, step: Change) -> None:
+    doing.take(world, step)
+    if step.how in ("seek", "delete"):
+        world.was_changed(step.name)
+
+
 def _leave(world: Linked, step: Leave) -> None:
     client = world.client(step.slot)
-    if client is None:
+    if client is None or (step.only is not None and not world.is_heard(client)):
         return
     names = {holder.subscription.name for holder in world.state.holders[client]}
     if any(world.is_concerned(name) for name in names):
@@ -141,6 +151,11 @@ def _settle(world: Linked, step: Settle) -> None:
     unrest = world.unrest
     if client is None:
         return
+    if len(world.state.holders[client]) > 1:
+        step = replace(step, is_named=True)
+        frame = step.frame_for(world, client)
+        if frame is None or frame.subscription is None:
+            return
     held = [] if unrest is None else unrest.held(client)
     if unrest is None or not held:
         if unrest is None or not any(
@@ -223,6 +238,8 @@ DOING: dict[type, Callable[[Linked, Any], None]] = {
     At: _at,
     DeleteTopic: _delete_topic,
     Publish: _publish,
+    Join: _join,
+    Change: _change,
     Leave: _leave,
     Settle: _settle,
     Kill: _kill,

@@ -150,8 +150,8 @@ class Pair:
 
     def cut(self) -> None:
         """Reset the link, whoever has made it."""
-        for node in self.nodes:
-            node.cut(self._loop)
+        for each in self.nodes:
+            each.cut(self._loop)
 
     def sees(self, node: Node, other: Node) -> bool:
         """Whether the one takes the other for an owner."""

@@ -21,9 +21,7 @@ WEIGHTS = {
     "few": 8, "join": 8, "ack": 12, "fail": 4, "leave": 3, "unmake": 1, "change": 3, "letter": 2,
     "make": 1, "wait": 1,
 }  # fmt: skip
-DISTURBING: tuple[Callable[[int], Step], ...] = (
-    Kill, Stop, Stand, lambda node: Cut(), lambda node: Begin(), lambda node: Begin(),
-)  # fmt: skip
+DISTURBING: tuple[Callable[[int], Step], ...] = (Kill, Stop, Stand, lambda node: Cut())
 # One of so many steps.
 DISTURBING_SHARE = 10
 WAIT_MAX_S = 0.3
@@ -35,10 +33,13 @@ def plan(choose: Choices, count: int, disturbing_max_count: int) -> list[Step]:
     """Steps of the kinds that this form knows. A disturbance takes as long as a hundred others."""
     weighted = [KINDS[kind][1] for kind, weight in WEIGHTS.items() for _ in range(weight)]
     steps: list[Step] = [At(n % COUNT, MakeTopic(name)) for n, name in enumerate(TOPICS[:3])]
-    left = disturbing_max_count
+    left, is_down = disturbing_max_count, False
     for _ in range(count):
         if left and choose.below(DISTURBING_SHARE) == 0:
-            steps.append(choose.of(DISTURBING)(choose.below(COUNT)))
+            disturbing = choose.of(DISTURBING)(choose.below(COUNT))
+            # What is down comes again before anything else happens.
+            steps.append(Begin() if is_down else disturbing)
+            is_down = isinstance(steps[-1], Kill | Stop)
             left -= 1
         else:
             step = choose.of(weighted)(choose)

@@ -178,9 +178,9 @@ class Unrest:
             for seq, one in states.items():
                 if one.state == "in_flight" and self._holder(bounds, seq, one) is None:
                     return f"{place[0]}, {bounds.line} {seq} is out with nobody: {one}"
-                if one.state == "acked" and not bounds.tried.get(seq, Counter())["ack"]:
-                    if bounds.tried.get(seq, Counter())["reject"]:
-                        return f"{place[0]}, {bounds.line} {seq} died, and is no dead letter"
+                tried = bounds.tried.get(seq, Counter())
+                if one.state == "acked" and tried["reject"] and not tried["ack"]:
+                    return f"{place[0]}, {bounds.line} {seq} died, and is no dead letter"
         return None
 
     def _holder(self, bounds: Bounds, seq: int, told: Told) -> Holder | None:

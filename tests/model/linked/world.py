@@ -11,7 +11,7 @@ from conduit.names import DEFAULT_TENANT
 from tests.model.linked import PATIENCE_S
 from tests.model.linked.bounds import Told
 from tests.model.linked.knowledge import Knowing, Knowledge
-from tests.model.linked.nodes import COUNT, Life, Node, Pair
+from tests.model.linked.nodes import Life, Node, Pair
 from tests.model.linked.unrest import ALLOWED, LinePlace, Unrest
 from tests.model.oracle import at_rest
 from tests.model.oracle.delivery import Place
@@ -71,6 +71,10 @@ class Linked(Served):
     def is_here(self, client: SocketClient, name: str) -> bool:
         """Whether the client is at the node where the subscription runs."""
         return self.pair.owner(name) is self.homes[client]
+
+    def is_heard(self, client: SocketClient | None) -> bool:
+        """Whether the client's node answers it, or would, if there is a client."""
+        return client is None or self.homes[client].is_asked
 
     def has_away(self, name: str, node: Node) -> bool:
         """Whether the subscription has a subscriber at this node."""
@@ -221,9 +225,10 @@ class Linked(Served):
             raise Violation(f"{client} could not subscribe in unrest: {frame}")
         client.asked = None
 
-    def forget_done(self, name: str) -> None:
-        """The subscription goes back, or is another one."""
+    def was_changed(self, name: str) -> None:
+        """The subscription was moved, or is another one; that is stored."""
         self.done = {place for place in self.done if place[0] != name}
+        self._agreed = {place: one for place, one in self._agreed.items() if place[0] != name}
 
     # What is compared -----------------------------------------------------------------------------
 

@@ -98,6 +98,8 @@ class Served:
     def listen(self) -> None:
         """Tell the model of all frames that can have been written by now."""
         self.take_frames()
+        # They were written before that.
+        self.tick()
         # Each in its turn: what one was told may be what another waits for.
         while sum(self._tell(client) for client in self.clients_there()):
             pass
