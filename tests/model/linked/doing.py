@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from conduit.core.message import NewMessage
+from tests.model.linked import asking
 from tests.model.linked.nodes import Life
 from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
 from tests.model.linked.world import STAND_S, Linked
@@ -16,6 +17,7 @@ from tests.model.oracle.log import Topic, Violation
 from tests.model.served import doing
 from tests.model.steps.base import Step
 from tests.model.steps.consuming import Join, Leave, Settle
+from tests.model.steps.disturbing import Wait
 from tests.model.steps.managing import Change, DeleteTopic, MakeTopic
 from tests.model.steps.publishing import Publish
 from tests.support.http import Answer
@@ -24,6 +26,7 @@ from tests.support.http import Answer
 UNREST_STEPS_COUNT = 8
 # Between these, while a lease runs out.
 UNREST_PAUSE_S = 0.5
+WAIT_MAX_S = 0.3
 ANOTHER_PAYLOAD_COUNT = 4
 
 
@@ -41,15 +44,17 @@ def is_for_calm(world: Linked, step: Step) -> bool:
     """Whether the step can be judged only when nothing goes on."""
     if isinstance(step, At):
         return is_for_calm(world, step.step)
+    if isinstance(step, Change):
+        return step.how not in asking.HOWS
     if isinstance(step, Join):
         return step.name is not None and step.name not in world.state.durable
-    return not isinstance(step, Publish | Leave | Settle | MakeTopic)
+    return not isinstance(step, Publish | Leave | Settle | MakeTopic | Wait)
 
 
 def _at(world: Linked, step: At) -> None:
     world.go_to(step.node)
     take(world, step.step)
-    if step.is_told:
+    if step.is_told and world.unrest is None:
         _tell(world, step.step)
 
 
@@ -130,6 +135,9 @@ def _join(world: Linked, step: Join) -> None:
 
 
 def _change(world: Linked, step: Change) -> None:
+    if world.is_concerned(step.name) and step.name in world.state.durable:
+        asking.change(world, step)
+        return
     doing.take(world, step)
     if step.how in ("seek", "delete"):
         world.was_changed(step.name)
@@ -144,6 +152,12 @@ def _leave(world: Linked, step: Leave) -> None:
         # What is lost then is not known.
         step = replace(step, is_lost=False)
     doing.take(world, step)
+
+
+def _wait(world: Linked, step: Wait) -> None:
+    if world.unrest is not None:
+        asking.look(world)
+    time.sleep(min(step.seconds or 0.0, WAIT_MAX_S))
 
 
 def _settle(world: Linked, step: Settle) -> None:
@@ -242,6 +256,7 @@ DOING: dict[type, Callable[[Linked, Any], None]] = {
     Change: _change,
     Leave: _leave,
     Settle: _settle,
+    Wait: _wait,
     Kill: _kill,
     Stop: _stop,
     Begin: _begin,

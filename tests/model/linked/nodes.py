@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from enum import Enum
 from itertools import count
 from typing import Any
@@ -222,5 +222,11 @@ def _proxied(loop: asyncio.AbstractEventLoop, address: str) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
-        ended = proxying.__aexit__(None, None, None)
-        asyncio.run_coroutine_threadsafe(ended, loop).result()
+        asyncio.run_coroutine_threadsafe(_closed(proxying, proxy), loop).result()
+
+
+async def _closed(proxying: AbstractAsyncContextManager[Proxy], proxy: Proxy) -> None:
+    """End all connections before the proxy: a task that is cancelled makes asyncio complain."""
+    proxy.reset()
+    await asyncio.gather(*proxy._tasks, return_exceptions=True)
+    await proxying.__aexit__(None, None, None)

@@ -13,18 +13,17 @@ from tests.model.linked.world import Linked
 from tests.model.oracle.log import Violation
 from tests.model.plans import KINDS, TOPICS
 from tests.model.steps.base import Step
-from tests.model.steps.disturbing import Rest, Wait
+from tests.model.steps.disturbing import Rest
 from tests.model.steps.managing import MakeTopic
 
 # What a step means here, and how often.
 WEIGHTS = {
     "few": 8, "join": 8, "ack": 12, "fail": 4, "leave": 3, "unmake": 1, "change": 3, "letter": 2,
-    "make": 1, "wait": 1,
+    "make": 1, "wait": 2,
 }  # fmt: skip
 DISTURBING: tuple[Callable[[int], Step], ...] = (Kill, Stop, Stand, lambda node: Cut())
 # One of so many steps.
 DISTURBING_SHARE = 10
-WAIT_MAX_S = 0.3
 # Lines of the story that a failure ends with.
 STORY_MAX_COUNT = 200
 
@@ -97,10 +96,7 @@ def _pause(world: Linked) -> None:
 
 
 def _take(world: Linked, step: Step) -> None:
-    inner = step.step if isinstance(step, At) else step
-    if isinstance(inner, Wait):
-        time.sleep(min(inner.seconds or 0.0, WAIT_MAX_S))
-    elif isinstance(inner, Rest):
+    if isinstance(step, Rest):
         world.calm_down()
         world.bury()
     else:

@@ -46,6 +46,10 @@ class Unrest:
         self._bounds: dict[LinePlace, Bounds] = {}
         self._asked: dict[str, tuple[str, list[tuple[Bounds, int]]]] = {}
         """By ref: what was asked, and for which deliveries."""
+        self.unpaused: set[str] = set()
+        """Those that were paused or not meanwhile: their owner hears of it later."""
+        self._forgotten: list[Due] = []
+        """Deaths of what was moved since, which may be stored or not."""
         self.is_settling = False
         """Whether something was settled since."""
         for name in names & world.state.durable.keys():
@@ -86,7 +90,7 @@ class Unrest:
             raise Violation(f"a message of {frame.topic}, which does not exist")
         world.peers._check_content(topic, frame)
         subscription = holder.subscription
-        if subscription.paused:
+        if subscription.paused and subscription.name not in self.unpaused:
             raise Violation(f"{subscription} is paused, and was given {frame.topic} {frame.seq}")
         bounds = self.of(subscription.name or "", subscription.line_of(topic))
         bounds.give(client, frame)
@@ -125,6 +129,26 @@ class Unrest:
                 bounds.done.add(seq)
         return True
 
+    def floor(self, name: str, line: Line) -> int | None:
+        """Where a view must show it at least; None if that is not known."""
+        found = self._bounds.get((name, line.topic.topic_id))
+        if found is None or found.is_free or line.redriven or line.maybe:
+            return None
+        return found.sure.floor
+
+    def was_moved(self, name: str) -> None:
+        """By a seek that is stored."""
+        subscription = self._world.state.durable[name]
+        for line in subscription.lines.values():
+            self._bound(name, line, line.stored)
+            self._bounds[name, line.topic.topic_id].is_free = True
+
+    def forget_deaths(self, name: str) -> None:
+        """Whether what had died by now is a dead letter, is seen in the end."""
+        due = self._world.state.due
+        self._forgotten += [one for one in due if one.subscription == name]
+        due[:] = [one for one in due if one.subscription != name]
+
     # The end --------------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -144,7 +168,15 @@ class Unrest:
         self._world.story.append(f"  found {told}")
         for place, states in told.items():
             self._adopt(place, states)
+        self._find_deaths()
         self._forget_news()
+
+    def _find_deaths(self) -> None:
+        letters = self._world.letters() if self._forgotten else {}
+        for due in self._forgotten:
+            if world_place(due) in letters:
+                letter = Letter("", due.attempts, due.reason)
+                self._world.state.letters[world_place(due)] = letter
 
     def _lines(self) -> Iterable[tuple[LinePlace, Subscription, Line]]:
         for name in sorted(self.names & self._world.state.durable.keys()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ import msgspec
 
 from conduit.core.message import NewMessage
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
 from tests.model.served.crash import learn_losses
 from tests.model.served.world import Served
@@ -222,11 +223,15 @@ def _seek(world: Served, step: Change, path: str) -> None:
     world.ask(lambda: world.api.post(f"{path}/seek", {"start": start}), 200)
     # What had died by then is a letter, whatever becomes of the server.
     world.bury()
-    floors = [
-        (line.topic.topic_id, min(max((seq or 1) - 1, 0), line.topic.last_seq)) for line in lines
-    ]
+    floors = floors_of(lines, seq)
     world.ears.did_seek(known.subscription_id, floors)
     world.ears.heard_seek(known.subscription_id, floors)
+
+
+def floors_of(lines: Sequence[Line], seq: int | None) -> list[tuple[int, int]]:
+    """Where each of them is after a seek to this number; None: to the earliest."""
+    floor = max((seq or 1) - 1, 0)
+    return [(line.topic.topic_id, min(floor, line.topic.last_seq)) for line in lines]
 
 
 def _letter(world: Served, step: Letter) -> None:
