@@ -89,9 +89,10 @@ format: setup ## rewrite the code in the one format
 types: setup ## mypy --strict on src, bench and tools
 	$(BIN)/mypy
 
-model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server
+model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server, then two nodes
 	$(BIN)/python -m tests.model.run --minutes $(MINUTES)
 	$(BIN)/python -m tests.model.served --minutes $(MINUTES)
+	$(BIN)/python -m tests.model.linked --minutes $(MINUTES)
 
 crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
 	$(BIN)/python -m tests.crash.run --store sqlite --fault server --times $(KILLS)
@@ -104,7 +105,7 @@ fuzz: setup ## COUNT (20000) requests that the API's description allows or not, 
 	$(BIN)/python -m tests.fuzz.requests --requests $(COUNT)
 	$(BIN)/python -m tests.fuzz.sockets --connections $(COUNT)
 
-planted: setup ## old faults put back one by one, and how long the model takes to find each
+planted: setup services ## old faults put back one by one, and how long the model takes to find each
 	$(BIN)/python -m tests.model.planted
 
 autobahn: setup ## the WebSocket conformance suite; needs a Python 2.7 (see tests/autobahn)

@@ -11,39 +11,66 @@ from tests.model.linked.nodes import COUNT, Life, Pair
 from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
 from tests.model.linked.world import Linked
 from tests.model.oracle.log import Violation
-from tests.model.plans import KINDS, TOPICS
+from tests.model.plans import KINDS, NAMES, PATTERNS, TOPICS
 from tests.model.steps.base import Step
+from tests.model.steps.consuming import Join, Settings
 from tests.model.steps.disturbing import Rest
 from tests.model.steps.managing import MakeTopic
+from tests.model.steps.publishing import Publish
 
-# What a step means here, and how often.
+# What a step means here, and how often; and while something goes on.
 WEIGHTS = {
     "few": 8, "join": 8, "ack": 12, "fail": 4, "leave": 3, "unmake": 1, "change": 3, "letter": 2,
-    "make": 1, "wait": 2,
+    "make": 1, "wait": 1,
 }  # fmt: skip
+WEIGHTS_IN_UNREST = {"few": 4, "join": 3, "ack": 12, "fail": 1, "leave": 1, "change": 1, "wait": 1}
 DISTURBING: tuple[Callable[[int], Step], ...] = (Kill, Stop, Stand, lambda node: Cut())
 # One of so many steps.
 DISTURBING_SHARE = 10
+WINDOWS = (1, 2, 3, 10)
 # Lines of the story that a failure ends with.
 STORY_MAX_COUNT = 200
 
 
 def plan(choose: Choices, count: int, disturbing_max_count: int) -> list[Step]:
     """Steps of the kinds that this form knows. A disturbance takes as long as a hundred others."""
-    weighted = [KINDS[kind][1] for kind, weight in WEIGHTS.items() for _ in range(weight)]
     steps: list[Step] = [At(n % COUNT, MakeTopic(name)) for n, name in enumerate(TOPICS[:3])]
     left, is_down = disturbing_max_count, False
-    for _ in range(count):
-        if left and choose.below(DISTURBING_SHARE) == 0:
-            disturbing = choose.of(DISTURBING)(choose.below(COUNT))
-            # What is down comes again before anything else happens.
-            steps.append(Begin() if is_down else disturbing)
-            is_down = isinstance(steps[-1], Kill | Stop)
-            left -= 1
-        else:
-            step = choose.of(weighted)(choose)
-            steps.append(At(choose.below(COUNT), step, choose.of([True, False])))
+    while len(steps) < count:
+        if not left or choose.below(DISTURBING_SHARE):
+            steps += _some(choose, WEIGHTS, 1)
+            continue
+        if choose.of([True, True, False]):
+            steps += _gathering(choose)
+        disturbing = choose.of(DISTURBING)(choose.below(COUNT))
+        # What is down comes again before anything else happens.
+        steps.append(Begin() if is_down else disturbing)
+        steps += _some(choose, WEIGHTS_IN_UNREST, UNREST_STEPS_COUNT)
+        is_down = isinstance(disturbing, Kill | Stop) and not is_down
+        left -= 1
     return steps
+
+
+def _some(choose: Choices, weights: dict[str, int], count: int) -> list[Step]:
+    weighted = [KINDS[kind][1] for kind, weight in weights.items() for _ in range(weight)]
+    return [
+        At(choose.below(COUNT), choose.of(weighted)(choose), choose.of([True, False]))
+        for _ in range(count)
+    ]
+
+
+def _gathering(choose: Choices) -> list[Step]:
+    """Subscribers of one subscription at both nodes, and more to hand out than they have room for."""
+    name, settings = (
+        choose.of(NAMES),
+        Settings(window=choose.of(WINDOWS), attempts=choose.of([5, 1])),
+    )
+    joins = [
+        At(node, Join(node + COUNT * choose.below(2), choose.of(PATTERNS), name, settings=settings))
+        for node in range(COUNT)
+    ]
+    many = [At(choose.below(COUNT), Publish(TOPICS, 4, is_batch=True)) for _ in range(2)]
+    return [*joins, *many]
 
 
 def run(pair: Pair, steps: Sequence[Step]) -> None:
