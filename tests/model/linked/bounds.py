@@ -40,8 +40,8 @@ class Bounds:
     """What was given to whom since."""
     tried: dict[int, Counter[str]] = field(default_factory=dict)
     """What was asked for a delivery since."""
-    done: set[int] = field(default_factory=set)
-    """What was settled since, and confirmed."""
+    done: dict[int, int] = field(default_factory=dict)
+    """What was settled since, and confirmed; and how often it had been handed out by then."""
     is_free: bool = False
     """It was moved since: what comes may be from before that."""
     last_first: dict[Hashable, int] = field(default_factory=dict)
@@ -79,26 +79,30 @@ class Bounds:
         """The client was given this. Violation if that cannot be."""
         seq = frame.seq or 0
         where = f"{self.line} {seq}"
-        if self.is_free:
-            self.given.setdefault(seq, []).append((client, frame))
-            return
-        if self.is_settled(seq):
-            raise Violation(f"{where} came again to {client}, and it is settled for good")
-        least, most = self.failures(seq)
-        if not self.is_reopened(seq) and not least <= frame.failures <= most:
-            raise Violation(
-                f"{where}: {frame.failures} failures are told, and it has failed {least} to {most} times"
-            )
-        self._check_attempt(client, seq, frame.attempt)
+        if not self.is_free:
+            if self.is_settled(seq) and not self._is_late(seq, frame.attempt):
+                raise Violation(f"{where} came again to {client}, and it is settled for good")
+            least, most = self.failures(seq)
+            if not self.is_reopened(seq) and not least <= frame.failures <= most:
+                raise Violation(
+                    f"{where}: {frame.failures} failures are told, and it has failed {least} to {most} times"
+                )
+            self._check_attempt(client, seq, frame.attempt)
         self.given.setdefault(seq, []).append((client, frame))
 
+    def _is_late(self, seq: int, attempt: int) -> bool:
+        """Whether it was handed out before it was settled, and its node stood still."""
+        return not self.is_lost and attempt < self.done.get(seq, 0)
+
     def _check_attempt(self, client: Hashable, seq: int, attempt: int) -> None:
+        """Where nothing is lost each attempt is one hand-out. Between clients nobody knows what was first."""
         before = self.sure.open.get(seq)
         least = 1 if before is None or self.is_reopened(seq) else before.attempt + 1
-        if seq in self.given and not self.is_lost:
-            least = max(least, self.given[seq][-1][1].attempt + 1)
         if attempt < least:
             raise Violation(f"{self.line} {seq} came as attempt {attempt}, after {least - 1}")
+        given = [frame.attempt for _, frame in self.given.get(seq, ())]
+        if attempt in given and not self.is_lost:
+            raise Violation(f"{self.line} {seq} was handed out twice as attempt {attempt}")
         if attempt == 1:
             last = self.last_first.get(client, 0)
             if seq <= last and not self.is_lost:
@@ -106,6 +110,12 @@ class Bounds:
                     f"{self.line} {seq} came to {client} for the first time after {last}"
                 )
             self.last_first[client] = seq
+
+    def acked(self, seq: int) -> None:
+        """It is settled now, and that is confirmed."""
+        attempts = [frame.attempt for _, frame in self.given.get(seq, ())]
+        held = self.held[seq][1] if seq in self.held else 0
+        self.done[seq] = max(*attempts, held, 0)
 
     def check(self, seq: int, told: Told) -> None:
         """Violation if it cannot be so after that."""

@@ -105,7 +105,7 @@ def _make_ready(world: Linked, step: Step) -> None:
         else:
             world.listen()
             return
-    if not isinstance(step, Kill | Stand):
+    if not isinstance(step, Kill):
         world.agree()
     elif world.coming is not None:
         world.calm_down()

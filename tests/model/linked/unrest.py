@@ -126,7 +126,7 @@ class Unrest:
         how, meant = asked
         if not frame.code and how in ("ack", "reject"):
             for bounds, seq in meant:
-                bounds.done.add(seq)
+                bounds.acked(seq)
         return True
 
     def floor(self, name: str, line: Line) -> int | None:
