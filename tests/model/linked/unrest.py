@@ -217,8 +217,8 @@ class Unrest:
 
     def _holder(self, bounds: Bounds, seq: int, told: Told) -> Holder | None:
         """Who is attached, and has it."""
-        had = [(client, frame.attempt) for client, frame in bounds.given.get(seq, ())]
-        had += [bounds.held[seq]] if seq in bounds.held else []
+        had = [bounds.held[seq]] if seq in bounds.held else []
+        had += [(client, frame.attempt) for client, frame in bounds.given.get(seq, ())]
         for client, attempt in had[::-1]:
             for holder in self._world.state.holders[client]:
                 is_its = bounds.line in holder.subscription.lines.values()
