@@ -241,12 +241,12 @@ def _letter(world: Served, step: Letter) -> None:
     if not letters:
         return
     (name, topic_id, seq), letter = letters[step.which % len(letters)]
+    if not name:
+        # Of these several may be of one place; and one that is redriven would be published anew, to everybody.
+        return
     if step.is_discarded:
         world.ask(lambda: world.api.delete(f"/api/dlq/{letter['id']}"), 200, 204)
         del world.state.letters[name, topic_id, seq]
-        return
-    if not name:
-        # It would be published anew, to everybody.
         return
     expected, line = redrivable(world, Place(name, letter["topic"], topic_id, seq))
     if line is not None and expected is None:
