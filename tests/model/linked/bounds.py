@@ -111,6 +111,10 @@ class Bounds:
                 )
             self.last_first[client] = seq
 
+    def tries(self, seq: int, how: str) -> None:
+        """Somebody asks this for it."""
+        self.tried.setdefault(seq, Counter())[how] += 1
+
     def acked(self, seq: int) -> None:
         """It is settled now, and that is confirmed."""
         attempts = [frame.attempt for _, frame in self.given.get(seq, ())]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.model.choices import Dice
 from tests.model.linked.nodes import pair
-from tests.model.linked.runs import plan, run
+from tests.model.linked.runs import disturbances, plan, run
 from tests.model.oracle.log import Violation
 from tests.model.steps.base import Step
 from tests.support import scratch
@@ -19,7 +19,7 @@ from tests.support.postgres import Cluster
 from tests.support.redis import RedisServer
 
 STEPS_COUNT = 150
-DISTURBING_MAX_COUNT = 8
+DISTURBING_COUNT = 8
 
 
 @dataclass
@@ -63,7 +63,8 @@ def look(seed: int, until: float) -> Iterator[Tried]:
             if time.monotonic() > until:
                 return
             more = {"REDIS_URL": redis.url} if number % 2 else {}
-            steps = plan(Dice(number), STEPS_COUNT, DISTURBING_MAX_COUNT)
+            dice = Dice(number)
+            steps = plan(dice, STEPS_COUNT, disturbances(dice, DISTURBING_COUNT))
             yield _tried(cluster.empty_database("model"), more, Tried(number, bool(more), steps))
 
 

@@ -28,6 +28,7 @@ COUNT = 2
 # Started on a busy machine.
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
+SETTLE_S = 0.05
 
 
 def _names() -> list[str]:
@@ -212,6 +213,8 @@ def _looping() -> Iterator[asyncio.AbstractEventLoop]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        # What was aborted last is closed in the turns after that.
+        loop.run_until_complete(asyncio.sleep(SETTLE_S))
         loop.close()
 
 

@@ -32,22 +32,28 @@ WINDOWS = (1, 2, 3, 10)
 STORY_MAX_COUNT = 200
 
 
-def plan(choose: Choices, count: int, disturbing_max_count: int) -> list[Step]:
-    """Steps of the kinds that this form knows. A disturbance takes as long as a hundred others."""
+def disturbances(choose: Choices, count: int) -> list[Step]:
+    """What is down comes again before anything else happens."""
+    found: list[Step] = []
+    while len(found) < count:
+        is_down = bool(found) and isinstance(found[-1], Kill | Stop)
+        found.append(Begin() if is_down else choose.of(DISTURBING)(choose.below(COUNT)))
+    return found
+
+
+def plan(choose: Choices, count: int, disturbing: Sequence[Step]) -> list[Step]:
+    """So many steps of the kinds that this form knows, and some more at the end of `disturbing`, which are
+    among them. One of these takes as long as a hundred others."""
     steps: list[Step] = [At(n % COUNT, MakeTopic(name)) for n, name in enumerate(TOPICS[:3])]
-    left, is_down = disturbing_max_count, False
-    while len(steps) < count:
-        if not left or choose.below(DISTURBING_SHARE):
+    left = list(disturbing)
+    while left or len(steps) < count:
+        if len(steps) < count and (not left or choose.below(DISTURBING_SHARE)):
             steps += _some(choose, WEIGHTS, 1)
             continue
         if choose.of([True, True, False]):
             steps += _gathering(choose)
-        disturbing = choose.of(DISTURBING)(choose.below(COUNT))
-        # What is down comes again before anything else happens.
-        steps.append(Begin() if is_down else disturbing)
+        steps.append(left.pop(0))
         steps += _some(choose, WEIGHTS_IN_UNREST, UNREST_STEPS_COUNT)
-        is_down = isinstance(disturbing, Kill | Stop) and not is_down
-        left -= 1
     return steps
 
 

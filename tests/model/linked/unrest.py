@@ -111,7 +111,7 @@ class Unrest:
         how = {Ack: "ack", Nack: "nack", Reject: "reject"}.get(type(verb), "extend")
         meant = [(self._bounds[name or "", topic.topic_id], seq) for name, topic, seq in places]
         for bounds, seq in meant:
-            bounds.tried.setdefault(seq, Counter())[how] += 1
+            bounds.tries(seq, how)
         self.is_settling = True
         if verb.ref is not None:
             self._asked[verb.ref] = (how, meant)

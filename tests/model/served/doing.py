@@ -242,7 +242,7 @@ def _letter(world: Served, step: Letter) -> None:
         return
     (name, topic_id, seq), letter = letters[step.which % len(letters)]
     if not name:
-        # Of these several may be of one place; and one that is redriven would be published anew, to everybody.
+        # Of these several may be of one place. One that is redriven would be published anew, to everybody.
         return
     if step.is_discarded:
         world.ask(lambda: world.api.delete(f"/api/dlq/{letter['id']}"), 200, 204)
