@@ -174,7 +174,7 @@ def _up(node: Node) -> set[str]:
 
 
 def _is_linked(node: Node, names: set[str]) -> bool:
-    links = [link for each in _listed(node) for link in each["links"] or ()]
+    links = [link for each in _listed(node) if each["is_this"] for link in each["links"] or ()]
     return {link["id"] for link in links if link["state"] == "up"} >= names - {node.name}
 
 
