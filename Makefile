@@ -91,9 +91,10 @@ format: setup ## rewrite the code in the one format
 types: setup ## mypy --strict on src, bench and tools
 	$(BIN)/mypy
 
-model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server
+model: setup services ## the broker beside the model of what it promises, for MINUTES (30): in process, then a real server, then two nodes
 	$(BIN)/python -m tests.model.run --minutes $(MINUTES)
 	$(BIN)/python -m tests.model.served --minutes $(MINUTES)
+	$(BIN)/python -m tests.model.linked --minutes $(MINUTES)
 
 crash: setup ## kill the server KILLS (50) times under load and check that nothing acked is lost
 	$(BIN)/python -m tests.crash.run --store sqlite --fault server --times $(KILLS)

@@ -27,3 +27,5 @@ class Plant:
     name: str
     shows: str
     changes: tuple[Change, ...]
+    needs_nodes: bool = False
+    """Whether only the form with two nodes can find it."""

@@ -36,6 +36,20 @@ print(done.steps_count)
 if done.found is not None:
     print(done.found.violation)
 """
+# The same beside two nodes of the copy, whose logs are printed when a run has failed.
+SEARCH_OF_NODES = """
+import contextlib, sys, time
+from tests.model.linked.hunt import look
+seed, seconds, steps_count, violation = int(sys.argv[1]), float(sys.argv[3]), 0, ""
+with contextlib.redirect_stdout(sys.stderr):
+    for tried in look(seed, time.monotonic() + seconds):
+        steps_count, violation = steps_count + len(tried.steps), tried.violation
+        if violation:
+            break
+print(steps_count)
+if violation:
+    print(violation)
+"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +75,11 @@ def search(plant: Plant, store: str, minutes: float) -> Search:
     with tempfile.TemporaryDirectory(prefix="conduit-planted-") as folder:
         path = os.pathsep.join([str(planted(plant, Path(folder))), str(ROOT)])
         done = subprocess.run(
-            [sys.executable, "-c", SEARCH, str(SEED), store, str(minutes * 60)],
-            env={"PYTHONPATH": path},
+            [
+                *(sys.executable, "-c", SEARCH_OF_NODES if plant.needs_nodes else SEARCH),
+                *(str(SEED), store, str(minutes * 60)),
+            ],
+            env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},  # noqa: TID251 - databases need it
             capture_output=True,
             text=True,
             check=False,

@@ -54,7 +54,11 @@ class Proxy:
             # Else megabytes would wait here, which are on no network.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BYTES)
             raw.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(raw, self._target)
+            try:
+                await asyncio.get_running_loop().sock_connect(raw, self._target)
+            except OSError:
+                raw.close()
+                raise
             sides.append(await asyncio.open_connection(sock=raw, limit=READ_BYTES))
             self._writers.update(each for _, each in sides)
             there = self._pass_on(sides[0][0], sides[1][1], self._passes[0])

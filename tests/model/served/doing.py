@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -11,8 +11,8 @@ import msgspec
 
 from conduit.core.message import NewMessage
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Subscribe
+from tests.model.oracle.line import Line
 from tests.model.oracle.log import Violation
-from tests.model.served.client import SocketClient
 from tests.model.served.crash import learn_losses
 from tests.model.served.world import Served
 from tests.model.steps.base import Step
@@ -112,7 +112,7 @@ def _publish(world: Served, step: Publish) -> None:
 def _join(world: Served, step: Join) -> None:
     client = world.slots[step.slot]
     if client is None:
-        client = world.slots[step.slot] = SocketClient(step.slot, world.server.ws_url)
+        client = world.connect(step.slot)
     names = [holder.subscription.name for holder in world.state.holders[client]]
     if step.name in names:
         return
@@ -174,7 +174,7 @@ def _settle(world: Served, step: Settle) -> None:
     client.send(frame)
     if step.has_ref and frame.subscription is not None:
         # What is confirmed of a durable one is stored, and all that was before it.
-        world.confirmed(client)
+        world.confirmed(client, frame.subscription)
 
 
 # Operators --------------------------------------------------------------------------------------------
@@ -223,11 +223,15 @@ def _seek(world: Served, step: Change, path: str) -> None:
     world.ask(lambda: world.api.post(f"{path}/seek", {"start": start}), 200)
     # What had died by then is a letter, whatever becomes of the server.
     world.bury()
-    floors = [
-        (line.topic.topic_id, min(max((seq or 1) - 1, 0), line.topic.last_seq)) for line in lines
-    ]
+    floors = floors_of(lines, seq)
     world.ears.did_seek(known.subscription_id, floors)
     world.ears.heard_seek(known.subscription_id, floors)
+
+
+def floors_of(lines: Sequence[Line], seq: int | None) -> list[tuple[int, int]]:
+    """Where each of them is after a seek to this number; None: to the earliest."""
+    floor = max((seq or 1) - 1, 0)
+    return [(line.topic.topic_id, min(floor, line.topic.last_seq)) for line in lines]
 
 
 def _letter(world: Served, step: Letter) -> None:
@@ -237,12 +241,12 @@ def _letter(world: Served, step: Letter) -> None:
     if not letters:
         return
     (name, topic_id, seq), letter = letters[step.which % len(letters)]
+    if not name:
+        # Of these several may be of one place. One that is redriven would be published anew, to everybody.
+        return
     if step.is_discarded:
         world.ask(lambda: world.api.delete(f"/api/dlq/{letter['id']}"), 200, 204)
         del world.state.letters[name, topic_id, seq]
-        return
-    if not name:
-        # It would be published anew, to everybody.
         return
     expected, line = redrivable(world, Place(name, letter["topic"], topic_id, seq))
     if line is not None and expected is None:

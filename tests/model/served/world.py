@@ -17,6 +17,7 @@ from tests.model.oracle.from_peers import FromPeers, Seen, asked_settings
 from tests.model.oracle.from_store import FromStore
 from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.state import Due, Letter, State
+from tests.model.oracle.subscription import Subscription
 from tests.model.served.client import SocketClient
 from tests.model.world import SLOTS_COUNT
 from tests.support.http import Answer, Api
@@ -30,6 +31,8 @@ LETTERS_MAX_COUNT = 500
 
 class Served:
     """One run. `is_durable`: the store survives the server."""
+
+    agree_within_s = AGREE_WITHIN_S
 
     def __init__(self, server: RunningServer, *, is_durable: bool) -> None:
         self.server = server
@@ -58,6 +61,11 @@ class Served:
         """For what has one in the store, and none outside."""
         self._last_id += 1
         return self._last_id
+
+    def connect(self, slot: int) -> SocketClient:
+        """A new client in this slot."""
+        client = self.slots[slot] = SocketClient(slot, self.server.ws_url)
+        return client
 
     def clients_there(self) -> list[SocketClient]:
         """Those that are connected."""
@@ -89,14 +97,20 @@ class Served:
 
     def listen(self) -> None:
         """Tell the model of all frames that can have been written by now."""
-        for client in self.clients_there():
-            client.poll()
+        self.take_frames()
+        # They were written before that.
+        self.tick()
         # Each in its turn: what one was told may be what another waits for.
         while sum(self._tell(client) for client in self.clients_there()):
             pass
         for client in self.clients_there():
             if client.is_gone and not client.frames:
                 self.gone(client, lost=False)
+
+    def take_frames(self) -> None:
+        """Take what has come to the clients."""
+        for client in self.clients_there():
+            client.poll()
 
     def _tell(self, client: SocketClient) -> bool:
         told = False
@@ -122,11 +136,14 @@ class Served:
         # It is out as long as whoever had it has not been told that it left.
         return one.holder is None
 
-    def _on_frame(self, client: SocketClient, frame: Seen) -> None:
+    def _tell_story(self, client: SocketClient, frame: Seen) -> None:
         self.story.append(
             f"  {client} got {frame.type} {frame.topic} {frame.subscription or ''} {frame.seq or ''}"
             f" {frame.attempt or ''} {frame.code} {frame.ref or ''}"
         )
+
+    def _on_frame(self, client: SocketClient, frame: Seen) -> None:
+        self._tell_story(client, frame)
         match frame.type:
             case "message":
                 self._settle_doubts(client, frame)
@@ -204,7 +221,7 @@ class Served:
 
     def agree(self) -> None:
         """Wait until nothing moves and server and model say the same. Violation if they never do."""
-        deadline = time.monotonic() + AGREE_WITHIN_S
+        deadline = time.monotonic() + self.agree_within_s
         while (reason := self._disagreement()) is not None:
             if time.monotonic() > deadline:
                 raise Violation(reason)
@@ -267,7 +284,7 @@ class Served:
         }
         dues = [due for due in self.state.due if due.topic_id in self.state.log.by_id]
         expected |= {self._key(due): (due.attempts, due.reason) for due in dues}
-        deadline = time.monotonic() + AGREE_WITHIN_S
+        deadline = time.monotonic() + self.agree_within_s
         while (kept := self._kept()) != expected:
             if time.monotonic() > deadline:
                 raise Violation(f"dead letters are {kept}, and not {expected}")
@@ -291,7 +308,7 @@ class Served:
 
     def until(self, fact: Callable[[], bool]) -> None:
         """Listen until it is true."""
-        deadline = time.monotonic() + AGREE_WITHIN_S
+        deadline = time.monotonic() + self.agree_within_s
         while not fact():
             self.listen()
             if time.monotonic() > deadline:
@@ -310,13 +327,20 @@ class Served:
             for line in subscription.lines.values():
                 line.stored = line.snapshot()
 
-    def confirmed(self, client: SocketClient) -> None:
-        """Wait until all that the client sent with a ref is answered: what was done by then is stored."""
+    def stored_with(self, name: str) -> list[Subscription]:
+        """Those whose progress is stored together with that of this one."""
+        return list(self.state.subscriptions())
+
+    def confirmed(self, client: SocketClient, name: str) -> None:
+        """Wait until all that the client sent with a ref is answered, the last of it for this subscription:
+        what was done by then is stored."""
         if client.expected and set(client.expected.values()) == {ACKED}:
-            dues = list(self.state.due)
+            together = self.stored_with(name)
+            names = {subscription.name or "" for subscription in together}
+            dues = [due for due in self.state.due if due.subscription in names]
             was = [
                 (subscription, dict(subscription.news.former), line, line.snapshot())
-                for subscription in self.state.durable.values()
+                for subscription in together
                 for line in subscription.lines.values()
             ]
             self.until(lambda: not client.expected or client.is_gone)
