@@ -12,9 +12,10 @@ T = TypeVar("T")
 SLICE_COUNT = 1_000
 
 
-async def in_slices(items: Sequence[T], max_count: int = SLICE_COUNT) -> AsyncIterator[Sequence[T]]:
-    """All of them, so many at a time; in between anything may happen."""
-    for start in range(0, len(items), max_count):
+async def in_slices(items: Sequence[T], max_count: int | None = None) -> AsyncIterator[Sequence[T]]:
+    """All of them, so many at a time (SLICE_COUNT); in between anything may happen."""
+    size = max_count or SLICE_COUNT
+    for start in range(0, len(items), size):
         if start:
             await asyncio.sleep(0)
-        yield items[start : start + max_count]
+        yield items[start : start + size]

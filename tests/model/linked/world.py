@@ -157,7 +157,7 @@ class Linked(Served):
 
     def _wait(self, why: str, fact: object) -> None:
         deadline = time.monotonic() + 2 * self.agree_within_s
-        while not fact():  # type: ignore[operator]
+        while not fact():
             self.listen()
             if time.monotonic() > deadline:
                 raise Violation(why)
