@@ -8,7 +8,7 @@ PLANTS_OF_NODES = (
     # A node hands out, whether it has its lease or not.
     Plant(
         "27-lease-not-checked",
-        "settled for good|was confirmed|out with nobody|nobody acked it|as attempt",
+        "settled for good|was confirmed|out with nobody|nobody acked it|as attempt|the first time after",
         (
             Change(
                 "broker/deliver/title.py",
@@ -21,7 +21,7 @@ PLANTS_OF_NODES = (
     # What an owner gives to the next one is not stored first.
     Plant(
         "28-hand-over-not-stored",
-        "settled for good|and now it was not|as attempt|for the first time after",
+        "settled for good|and now it was not|as attempt|the first time after",
         (
             Change(
                 "cluster/handing_over.py",

@@ -34,13 +34,20 @@ NACK_MAX_S = 6.0
 
 
 class Unrest:
-    """`names` are the subscriptions that it concerns, `lost` those of which the owner's memory is lost.
-    `sure` is what was stored or agreed of each line."""
+    """`names` are the subscriptions that it concerns, `lost` those of which the owner's memory is lost, and
+    `is_killed` says that its node was killed. `sure` is what was stored or agreed of each line."""
 
     def __init__(
-        self, world: Linked, names: set[str], lost: set[str], sure: Mapping[LinePlace, Place]
+        self,
+        world: Linked,
+        names: set[str],
+        lost: set[str],
+        sure: Mapping[LinePlace, Place],
+        *,
+        is_killed: bool,
     ) -> None:
         self._world = world
+        self._is_killed = is_killed
         self.names = names
         self.lost = lost
         self._bounds: dict[LinePlace, Bounds] = {}
@@ -66,6 +73,7 @@ class Unrest:
         found = Bounds(
             line, line.stored if is_lost else sure, line.snapshot(), rules.is_auto, is_lost
         )
+        found.is_killed = is_lost and self._is_killed
         found.held = {
             seq: (one.holder.client, one.attempt)
             for seq, one in line.open.items()
@@ -230,7 +238,7 @@ class Unrest:
         """From now on the line is as it is told."""
         world, bounds = self._world, self._bounds[place]
         subscription, line, now = world.state.durable[place[0]], bounds.line, world.state.now
-        stored = line.stored
+        stored, redriven = line.stored, set(line.redriven)
         for seq, one in states.items():
             bounds.check(seq, one)
             self._bury(place, seq, one)
@@ -257,7 +265,7 @@ class Unrest:
                 line._put_out(line.open[seq], holder, now + world.wait_s)
             elif one.state in OUT and bounds.tried.get(seq, Counter())["nack"]:
                 line.open[seq].latest = now + NACK_MAX_S
-        line.stored = stored
+        line.stored, line.redriven = stored, redriven
         world.done |= {
             (*place, seq) for seq in bounds.done if states.get(seq, Told("", 0)).state == "acked"
         }
