@@ -59,10 +59,10 @@ def test_an_attempt_is_one_hand_out_if_its_owner_was_not_killed(is_killed, wrong
 
 
 @pytest.mark.parametrize(
-    ("is_lost", "wrong"), [(False, "for the first time after 8"), (True, None)]
+    ("is_killed", "wrong"), [(False, "for the first time after 8"), (True, None)]
 )
-def test_first_attempts_come_to_each_in_order_as_long_as_their_owner_lives(is_lost, wrong):
-    found = bounds(is_lost=is_lost)
+def test_first_attempts_come_to_each_in_order_if_their_owner_was_not_killed(is_killed, wrong):
+    found = bounds(is_lost=True, is_killed=is_killed)
     found.give("one", frame(8))
     with violation(wrong):
         found.give("one", frame(7))

@@ -97,8 +97,8 @@ class Bounds:
         return not self.is_lost and attempt < self.done.get(seq, 0)
 
     def _check_attempt(self, client: Hashable, seq: int, attempt: int) -> None:
-        """Each attempt is one hand-out: a node that stood still knows better than to go on where it was. Between
-        clients nobody knows what was first."""
+        """Each attempt is one hand-out: a node that stood still knows better than to go on where it was.
+        Between clients nobody knows what was first."""
         before = self.sure.open.get(seq)
         least = 1 if before is None or self.is_reopened(seq) else before.attempt + 1
         if attempt < least:
