@@ -49,6 +49,11 @@ class Bounds:
     last_first: dict[Hashable, int] = field(default_factory=dict)
     """By client, the last number that it was given as a first attempt."""
 
+    @property
+    def first(self) -> int:
+        """The lowest number that may not be settled, but for what was redriven."""
+        return min(self.sure.floor, self.latest.floor) + 1
+
     def is_reopened(self, seq: int) -> bool:
         """Whether it may have been redriven, and that not be stored."""
         line = self.line

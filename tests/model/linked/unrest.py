@@ -197,7 +197,7 @@ class Unrest:
         found = {}
         for place, _, line in self._lines():
             bounds = self.of(place[0], line)
-            first = min(bounds.sure.floor, bounds.latest.floor) + 1
+            first = bounds.first
             reopened = {*line.redriven, *line.maybe, *bounds.latest.open, *bounds.sure.open}
             seqs = sorted({*range(first, line.topic.last_seq + 1), *reopened})
             found[place] = {seq: self._world.delivery(place[0], line, seq) for seq in seqs}
@@ -243,8 +243,8 @@ class Unrest:
             bounds.check(seq, one)
             self._bury(place, seq, one)
         handed = [seq for seq, one in states.items() if one.state != "pending"]
-        first = min(states, default=line.next)
-        following = max(handed, default=first - 1) + 1
+        # What was redriven may be below that.
+        following = max([bounds.first - 1, *handed]) + 1
         pending = [seq for seq, one in states.items() if one.state == "pending" and seq < following]
         if pending:
             raise Violation(f"{subscription}, {line} {pending} was left out: {states}")
