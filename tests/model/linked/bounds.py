@@ -71,7 +71,8 @@ class Bounds:
 
     def places(self, client: Hashable) -> list[int]:
         """What the client has, as far as is known."""
-        return [seq for seq in sorted({*self.held, *self.given}) if self.is_out(client, seq)]
+        open_seqs = {*self.held, *self.given} - self.done.keys()
+        return [seq for seq in sorted(open_seqs) if self.is_out(client, seq)]
 
     def failures(self, seq: int) -> tuple[int, int]:
         """How often it can have failed, at least and at most."""
