@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 from conduit.core.ring import Ring
@@ -157,9 +157,9 @@ class Linked(Served):
             self._wait("a client is not sent away", lambda client=client: client.is_gone)
         node.ended()
 
-    def _wait(self, why: str, fact: object) -> None:
+    def _wait(self, why: str, fact: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 2 * self.agree_within_s
-        while not fact():  # type: ignore[operator]
+        while not fact():
             self.listen()
             if time.monotonic() > deadline:
                 raise Violation(why)
