@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.protocol.frames import Ack, Extend, Nack, Reject
 from tests.model.linked.bounds import OUT, Bounds, Told
 from tests.model.oracle.delivery import Delivery, Place
 from tests.model.oracle.from_peers import Seen
@@ -114,7 +114,9 @@ class Unrest:
             for seq in bounds.places(client)
         ]
 
-    def asks(self, verb: Ack | Nack | Reject, places: Iterable[tuple[str, Topic, int]]) -> None:
+    def asks(
+        self, verb: Ack | Nack | Reject | Extend, places: Iterable[tuple[str | None, Topic, int]]
+    ) -> None:
         """A client asks this for these deliveries."""
         how = {Ack: "ack", Nack: "nack", Reject: "reject"}.get(type(verb), "extend")
         meant = [(self._bounds[name or "", topic.topic_id], seq) for name, topic, seq in places]
@@ -256,13 +258,13 @@ class Unrest:
         )
         for holder in subscription.holders:
             holder.out -= sum(one.holder is holder for one in line.open.values())
-        for one in line.open.values():
-            one.holder = None
+        for delivery in line.open.values():
+            delivery.holder = None
         line.restore(now)
         for seq, one in states.items():
-            holder = self._holder(bounds, seq, one) if one.state == "in_flight" else None
-            if holder is not None:
-                line._put_out(line.open[seq], holder, now + world.wait_s)
+            who = self._holder(bounds, seq, one) if one.state == "in_flight" else None
+            if who is not None:
+                line._put_out(line.open[seq], who, now + world.wait_s)
             elif one.state in OUT and bounds.tried.get(seq, Counter())["nack"]:
                 line.open[seq].latest = now + NACK_MAX_S
         line.stored, line.redriven = stored, redriven
