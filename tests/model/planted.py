@@ -22,6 +22,7 @@ from pathlib import Path
 from tests.model.plant import Plant
 from tests.model.plants import PLANTS
 from tests.model.run import STORES
+from tests.support.server import clean_environment
 
 ROOT = Path(__file__).parents[2]
 SEED = 0
@@ -79,7 +80,7 @@ def search(plant: Plant, store: str, minutes: float) -> Search:
                 *(sys.executable, "-c", SEARCH_OF_NODES if plant.needs_nodes else SEARCH),
                 *(str(SEED), store, str(minutes * 60)),
             ],
-            env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},  # noqa: TID251 - databases need it
+            env={**clean_environment(), "PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=False,

@@ -16,8 +16,9 @@ SURE = Place(6, 4, {5: Delivery(2, failures=1)})
 LATEST = Place(7, 4, {5: Delivery(2, failures=1)})
 
 
-def bounds(*, is_lost=False, is_auto=False):
-    found = Bounds(Line(Topic(1, "a", "e"), 0), SURE, LATEST, is_auto, is_lost)
+def bounds(*, is_lost=False, is_killed=False):
+    found = Bounds(Line(Topic(1, "a", "e"), 0), SURE, LATEST, is_auto=False, is_lost=is_lost)
+    found.is_killed = is_killed
     found.held[5] = ("one", 2)
     return found
 
@@ -49,19 +50,19 @@ def test_what_comes_is_what_can_come(is_lost, given, wrong):
         bounds(is_lost=is_lost).give("two", given)
 
 
-@pytest.mark.parametrize(("is_lost", "wrong"), [(False, "twice as attempt 1"), (True, None)])
-def test_an_attempt_is_one_hand_out_as_long_as_its_owner_lives(is_lost, wrong):
-    found = bounds(is_lost=is_lost)
+@pytest.mark.parametrize(("is_killed", "wrong"), [(False, "twice as attempt 1"), (True, None)])
+def test_an_attempt_is_one_hand_out_if_its_owner_was_not_killed(is_killed, wrong):
+    found = bounds(is_lost=True, is_killed=is_killed)
     found.give("one", frame(7))
     with violation(wrong):
         found.give("two", frame(7))
 
 
 @pytest.mark.parametrize(
-    ("is_lost", "wrong"), [(False, "for the first time after 8"), (True, None)]
+    ("is_killed", "wrong"), [(False, "for the first time after 8"), (True, None)]
 )
-def test_first_attempts_come_to_each_in_order_as_long_as_their_owner_lives(is_lost, wrong):
-    found = bounds(is_lost=is_lost)
+def test_first_attempts_come_to_each_in_order_if_their_owner_was_not_killed(is_killed, wrong):
+    found = bounds(is_lost=True, is_killed=is_killed)
     found.give("one", frame(8))
     with violation(wrong):
         found.give("one", frame(7))

@@ -42,10 +42,17 @@ class Bounds:
     """What was asked for a delivery since."""
     done: dict[int, int] = field(default_factory=dict)
     """What was settled since, and confirmed; and how often it had been handed out by then."""
+    is_killed: bool = False
+    """Whether that node was killed, and may have handed out what has come since."""
     is_free: bool = False
     """It was moved since: what comes may be from before that."""
     last_first: dict[Hashable, int] = field(default_factory=dict)
     """By client, the last number that it was given as a first attempt."""
+
+    @property
+    def first(self) -> int:
+        """The lowest number that may not be settled, but for what was redriven."""
+        return min(self.sure.floor, self.latest.floor) + 1
 
     def is_reopened(self, seq: int) -> bool:
         """Whether it may have been redriven, and that not be stored."""
@@ -64,7 +71,8 @@ class Bounds:
 
     def places(self, client: Hashable) -> list[int]:
         """What the client has, as far as is known."""
-        return [seq for seq in sorted({*self.held, *self.given}) if self.is_out(client, seq)]
+        open_seqs = {*self.held, *self.given} - self.done.keys()
+        return [seq for seq in sorted(open_seqs) if self.is_out(client, seq)]
 
     def failures(self, seq: int) -> tuple[int, int]:
         """How often it can have failed, at least and at most."""
@@ -95,17 +103,18 @@ class Bounds:
         return not self.is_lost and attempt < self.done.get(seq, 0)
 
     def _check_attempt(self, client: Hashable, seq: int, attempt: int) -> None:
-        """Where nothing is lost each attempt is one hand-out. Between clients nobody knows what was first."""
+        """Each attempt is one hand-out: a node that stood still knows better than to go on where it was.
+        Between clients nobody knows what was first."""
         before = self.sure.open.get(seq)
         least = 1 if before is None or self.is_reopened(seq) else before.attempt + 1
         if attempt < least:
             raise Violation(f"{self.line} {seq} came as attempt {attempt}, after {least - 1}")
         given = [frame.attempt for _, frame in self.given.get(seq, ())]
-        if attempt in given and not self.is_lost:
+        if attempt in given and not self.is_killed:
             raise Violation(f"{self.line} {seq} was handed out twice as attempt {attempt}")
         if attempt == 1:
             last = self.last_first.get(client, 0)
-            if seq <= last and not self.is_lost:
+            if seq <= last and not self.is_killed:
                 raise Violation(
                     f"{self.line} {seq} came to {client} for the first time after {last}"
                 )

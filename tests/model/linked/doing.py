@@ -24,8 +24,9 @@ from tests.support.http import Answer
 
 # Steps that are taken while something goes on, before the nodes are left alone to settle.
 UNREST_STEPS_COUNT = 8
-# Between these, while a lease runs out.
-UNREST_PAUSE_S = 0.5
+# Between the first of these, while a lease runs out.
+UNREST_PAUSE_S = 1.1
+UNREST_PAUSES_COUNT = 3
 WAIT_MAX_S = 0.3
 ANOTHER_PAYLOAD_COUNT = 4
 
@@ -203,7 +204,7 @@ def _kill(world: Linked, step: Kill) -> None:
     away = {name for name in world.state.durable if world.has_away(name, node)}
     world.take_frames()
     node.kill()
-    world.begin_unrest(owned | away, owned)
+    world.begin_unrest(owned | away, owned, is_killed=True)
     world.knowledge.forget(node.number)
     world.drop(node)
     world.go_to(node.number)

@@ -71,6 +71,7 @@ class Knowing(FromPeers):
 
     def _check_welcome(self, frame: Seen, welcome: Welcome) -> None:
         floor, low = welcome.seqs if len(welcome.seqs) == 2 else (None, None)
-        if None not in (frame.seq, floor, low) and low <= frame.seq <= floor:
-            welcome.seqs = (frame.seq,)
+        seq = frame.seq
+        if floor is not None and low is not None and seq is not None and low <= seq <= floor:
+            welcome.seqs = (seq,)
         super()._check_welcome(frame, welcome)

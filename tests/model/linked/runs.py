@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.model.choices import Choices
-from tests.model.linked.doing import UNREST_PAUSE_S, UNREST_STEPS_COUNT, is_for_calm, take
+from tests.model.linked.doing import (
+    UNREST_PAUSE_S,
+    UNREST_PAUSES_COUNT,
+    UNREST_STEPS_COUNT,
+    is_for_calm,
+    take,
+)
 from tests.model.linked.nodes import COUNT, Life, Pair
 from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
 from tests.model.linked.world import Linked
@@ -27,6 +33,7 @@ WEIGHTS_IN_UNREST = {"few": 4, "join": 3, "ack": 12, "fail": 1, "leave": 1, "cha
 DISTURBING: tuple[Callable[[int], Step], ...] = (Kill, Stop, Stand, lambda node: Cut())
 # One of so many steps.
 DISTURBING_SHARE = 10
+SHORT_PAUSE_S = 0.05
 WINDOWS = (1, 2, 3, 10)
 # Lines of the story that a failure ends with.
 STORY_MAX_COUNT = 200
@@ -122,7 +129,7 @@ def _pause(world: Linked) -> None:
     lives = {node.life for node in world.pair.nodes}
     if Life.STANDING not in lives and Life.DOWN not in lives:
         return
-    time.sleep(UNREST_PAUSE_S)
+    time.sleep(UNREST_PAUSE_S if world.unrest_steps_count < UNREST_PAUSES_COUNT else SHORT_PAUSE_S)
     for node in world.pair.nodes:
         if node.life is Life.STANDING and time.monotonic() > world.stands_until:
             world.wake(node)

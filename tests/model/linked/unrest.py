@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from conduit.protocol.frames import Ack, Nack, Reject
+from conduit.protocol.frames import Ack, Extend, Nack, Reject
 from tests.model.linked.bounds import OUT, Bounds, Told
 from tests.model.oracle.delivery import Delivery, Place
 from tests.model.oracle.from_peers import Seen
@@ -34,13 +34,20 @@ NACK_MAX_S = 6.0
 
 
 class Unrest:
-    """`names` are the subscriptions that it concerns, `lost` those of which the owner's memory is lost.
-    `sure` is what was stored or agreed of each line."""
+    """`names` are the subscriptions that it concerns, `lost` those of which the owner's memory is lost, and
+    `is_killed` says that its node was killed. `sure` is what was stored or agreed of each line."""
 
     def __init__(
-        self, world: Linked, names: set[str], lost: set[str], sure: Mapping[LinePlace, Place]
+        self,
+        world: Linked,
+        names: set[str],
+        lost: set[str],
+        sure: Mapping[LinePlace, Place],
+        *,
+        is_killed: bool,
     ) -> None:
         self._world = world
+        self._is_killed = is_killed
         self.names = names
         self.lost = lost
         self._bounds: dict[LinePlace, Bounds] = {}
@@ -66,6 +73,7 @@ class Unrest:
         found = Bounds(
             line, line.stored if is_lost else sure, line.snapshot(), rules.is_auto, is_lost
         )
+        found.is_killed = is_lost and self._is_killed
         found.held = {
             seq: (one.holder.client, one.attempt)
             for seq, one in line.open.items()
@@ -106,7 +114,9 @@ class Unrest:
             for seq in bounds.places(client)
         ]
 
-    def asks(self, verb: Ack | Nack | Reject, places: Iterable[tuple[str, Topic, int]]) -> None:
+    def asks(
+        self, verb: Ack | Nack | Reject | Extend, places: Iterable[tuple[str | None, Topic, int]]
+    ) -> None:
         """A client asks this for these deliveries."""
         how = {Ack: "ack", Nack: "nack", Reject: "reject"}.get(type(verb), "extend")
         meant = [(self._bounds[name or "", topic.topic_id], seq) for name, topic, seq in places]
@@ -189,7 +199,7 @@ class Unrest:
         found = {}
         for place, _, line in self._lines():
             bounds = self.of(place[0], line)
-            first = min(bounds.sure.floor, bounds.latest.floor) + 1
+            first = bounds.first
             reopened = {*line.redriven, *line.maybe, *bounds.latest.open, *bounds.sure.open}
             seqs = sorted({*range(first, line.topic.last_seq + 1), *reopened})
             found[place] = {seq: self._world.delivery(place[0], line, seq) for seq in seqs}
@@ -230,13 +240,13 @@ class Unrest:
         """From now on the line is as it is told."""
         world, bounds = self._world, self._bounds[place]
         subscription, line, now = world.state.durable[place[0]], bounds.line, world.state.now
-        stored = line.stored
+        stored, redriven = line.stored, set(line.redriven)
         for seq, one in states.items():
             bounds.check(seq, one)
             self._bury(place, seq, one)
         handed = [seq for seq, one in states.items() if one.state != "pending"]
-        first = min(states, default=line.next)
-        following = max(handed, default=first - 1) + 1
+        # What was redriven may be below that.
+        following = max([bounds.first - 1, *handed]) + 1
         pending = [seq for seq, one in states.items() if one.state == "pending" and seq < following]
         if pending:
             raise Violation(f"{subscription}, {line} {pending} was left out: {states}")
@@ -248,16 +258,16 @@ class Unrest:
         )
         for holder in subscription.holders:
             holder.out -= sum(one.holder is holder for one in line.open.values())
-        for one in line.open.values():
-            one.holder = None
+        for delivery in line.open.values():
+            delivery.holder = None
         line.restore(now)
         for seq, one in states.items():
-            holder = self._holder(bounds, seq, one) if one.state == "in_flight" else None
-            if holder is not None:
-                line._put_out(line.open[seq], holder, now + world.wait_s)
+            who = self._holder(bounds, seq, one) if one.state == "in_flight" else None
+            if who is not None:
+                line._put_out(line.open[seq], who, now + world.wait_s)
             elif one.state in OUT and bounds.tried.get(seq, Counter())["nack"]:
                 line.open[seq].latest = now + NACK_MAX_S
-        line.stored = stored
+        line.stored, line.redriven = stored, redriven
         world.done |= {
             (*place, seq) for seq in bounds.done if states.get(seq, Told("", 0)).state == "acked"
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 from conduit.core.ring import Ring
@@ -24,7 +24,7 @@ from tests.model.served.doing import WAIT_MS
 from tests.model.served.world import POLL_S, Served
 
 # Longer than a lease (3 s), and than a link lives without a sign of life.
-STAND_S = 4.5
+STAND_S = 5.0
 
 
 class Linked(Served):
@@ -92,9 +92,11 @@ class Linked(Served):
 
     # Unrest ---------------------------------------------------------------------------------------
 
-    def begin_unrest(self, names: Iterable[str], lost: Iterable[str] = ()) -> None:
+    def begin_unrest(
+        self, names: Iterable[str], lost: Iterable[str] = (), *, is_killed: bool = False
+    ) -> None:
         """From now on these are subscriptions of which not all is exact."""
-        self.unrest = Unrest(self, set(names), set(lost), self._agreed)
+        self.unrest = Unrest(self, set(names), set(lost), self._agreed, is_killed=is_killed)
         self.unrest_steps_count = 0
         self.story.append(
             f"  unrest of {sorted(self.unrest.names)}, lost {sorted(self.unrest.lost)}"
@@ -155,7 +157,7 @@ class Linked(Served):
             self._wait("a client is not sent away", lambda client=client: client.is_gone)
         node.ended()
 
-    def _wait(self, why: str, fact: object) -> None:
+    def _wait(self, why: str, fact: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 2 * self.agree_within_s
         while not fact():
             self.listen()
