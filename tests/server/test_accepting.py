@@ -116,7 +116,8 @@ async def test_those_that_were_accepted_are_made_at_the_end(listening: socket.so
     accepting.begin([listening], lambda: Protocol(made, accepting))
     accepting.connected()
     await asyncio.sleep(0)
-    assert accepting._waiting
+    # As many as there is time for are accepted, and a few of these made.
+    assert len(made) < len(clients)
     await accepting.end()
     assert len(made) == len(clients)
     await all_gone(made, clients)
