@@ -99,9 +99,10 @@ def _beside(seconds: int) -> Outcome:
 
 @dataclasses.dataclass
 class _Follower:
-    """A durable subscriber: when messages came, and which."""
+    """A durable subscriber, which acks all that comes: when messages came, and which."""
 
     topic: str
+    connection: socket.socket
     came: list[float] = dataclasses.field(default_factory=list)
     numbers: set[int] = dataclasses.field(default_factory=set)
     again_count: int = 0
@@ -113,6 +114,8 @@ class _Follower:
         found = [int(text) for text in texts]
         if found:
             self.came.append(time.monotonic())
+            ack = {"type": "ack", "topic": self.topic, "seq": max(found)}
+            self.connection.sendall(wire.text_frame(json.dumps(ack).encode()))
         self.again_count += len(found) - len(set(found) - self.numbers)
         self.numbers.update(found)
 
@@ -139,10 +142,8 @@ def _followers(made: Nodes) -> tuple[list[_Follower], wire.Poll, list[socket.soc
     for number in range(SUBSCRIPTIONS):
         topic = f"{TOPIC}.{number}"
         wire.call(made.first.port, "POST", "/api/topics", {"name": topic})
-        follower = _Follower(topic)
-        connection = wire.subscribe(
-            made.first.port, topic=topic, subscription=next(names), ack="auto"
-        )
+        connection = wire.subscribe(made.first.port, topic=topic, subscription=next(names))
+        follower = _Follower(topic, connection)
         poll.add(connection, follower.take)
         followers.append(follower)
         sockets.append(connection)
