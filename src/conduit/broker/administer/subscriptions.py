@@ -295,11 +295,11 @@ class Subscriptions:
         """Whether there is one of this name."""
         return self._owned.find(tenant, name) is not None
 
-    # Last, because below it `list` would mean this method.
     def pattern_of(self, tenant: str, name: str) -> str:
         """What it is to. Raises NotFound `subscription_not_found`, InvalidRequest."""
         return self._owned.get(tenant, name).pattern
 
+    # Last, because below it `list` would mean this method.
     async def list(
         self,
         tenant: str,

@@ -104,7 +104,7 @@ class Verbs:
     def ack(self, frame: frames.Ack, told: Told | None = None) -> None:
         """By id, by a list of ids, or everything of a topic up to a number. Raises InvalidRequest.
 
-        `told`, here and below: who is told instead of the client what came of it.
+        `told`: who is told instead of the client what came of it.
         """
         message_ids = check_ack(frame)
         if message_ids is None:
@@ -113,7 +113,7 @@ class Verbs:
         verb = ACKED if frame.attempt is None else Acked(frame.attempt)
         self._settle(_Request(verb, message_ids, frame.subscription, frame.ref, told))
 
-    def nack(self, frame: frames.Nack, told: Told | None = None) -> None:
+    def nack(self, frame: frames.Nack) -> None:
         """The attempt failed; try again after `delay_ms` or the backoff. Raises InvalidRequest."""
         verb = Nacked(
             frame.attempt,
@@ -122,18 +122,18 @@ class Verbs:
             reason=_reason(frame.reason, "nack"),
             jitter=self._engine.deadlines.rng.random(),
         )
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
-    def reject(self, frame: frames.Reject, told: Told | None = None) -> None:
+    def reject(self, frame: frames.Reject) -> None:
         """Dead-letter now. Raises InvalidRequest."""
         verb = Rejected(frame.attempt, reason=_reason(frame.reason, "rejected"))
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
-    def extend(self, frame: frames.Extend, told: Told | None = None) -> None:
+    def extend(self, frame: frames.Extend) -> None:
         """More time from now on. Raises InvalidRequest."""
         wait_s = _seconds(frame.ms, "ms", 1)
         verb = Extended(frame.attempt, now=self._engine.clock.now(), wait_s=wait_s)
-        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref, told))
+        self._settle(_Request(verb, [frame.message_id], frame.subscription, frame.ref))
 
     # Parts ----------------------------------------------------------------------------------------
 
