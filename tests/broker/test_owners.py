@@ -9,7 +9,7 @@ import pytest
 from conduit.broker.attach import connection
 from conduit.broker.deliver import ownership
 from conduit.broker.deliver.title import NO_TERM, Title
-from conduit.errors import Conflict, OwnedElsewhere
+from conduit.errors import Conflict, NotFound, OwnedElsewhere
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import StartAt, Subscribe
@@ -342,4 +342,38 @@ async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
     with pytest.raises(Conflict, match="runs on another node"):
         await b.bench.broker.dead_letters.redrive(T, letter.dead_id)
     await b.hold()
+    assert b.running() is None
+
+
+async def test_what_the_owner_before_has_changed_holds_at_the_next_one_from_the_first_message(owners):
+    a, b = owners
+    await a.hold()
+    await b.hold()
+    connection, _ = await a.subscribe()
+    await b.hear()
+    await a.bench.broker.subscriptions.pause(T, "s")
+    await a.bench.broker.subscriptions.update(T, "s", {"max_in_flight": 1})
+    connection.close()
+    await a.bench.flush()
+    await a.bench.until(lambda: a.owned_count == 0)
+    _, peer = await b.subscribe()
+    await b.bench.publish_many("t", 3)
+    assert peer.seqs == []
+    await b.bench.broker.subscriptions.resume(T, "s")
+    await b.bench.rest()
+    assert peer.seqs == [1]
+
+
+async def test_one_that_others_have_deleted_just_before_it_was_claimed_does_not_run(owners):
+    a, b = owners
+    await a.hold()
+    await b.hold()
+    connection, _ = await a.subscribe()
+    await b.hear()
+    connection.close()
+    await a.bench.flush()
+    await a.bench.until(lambda: a.owned_count == 0)
+    await a.bench.broker.subscriptions.delete(T, "s")
+    with pytest.raises(NotFound, match="subscription"):
+        await b.subscribe(create=False)
     assert b.running() is None

@@ -27,6 +27,8 @@ FORMS = {
 # A shorter one may be a word that is said for another reason.
 REGISTERED_MIN_CHARS = 12
 REGISTERED_MAX_COUNT = 1000
+# One of fewer different characters stands in payloads of other tests too.
+REGISTERED_MIN_DIFFERENT = 5
 # Of what stands around a secret that was found.
 AROUND_CHARS = 80
 # The settings that are secrets, and those that may have one in them.
@@ -45,11 +47,13 @@ class Leak(AssertionError):
 
 
 def register(*secrets: str) -> None:
-    """From now on nothing may show these."""
+    """From now on nothing may show these. Raises ValueError for one that other tests show for another reason."""
     for secret in secrets:
         # What is shown of an API key is its beginning.
         for part in (secret, secret.rpartition("_")[2]):
             if len(part) >= REGISTERED_MIN_CHARS:
+                if len(set(part)) < REGISTERED_MIN_DIFFERENT:
+                    raise ValueError("a secret of a test has to be of many different characters")
                 _registered[part] = None
     while len(_registered) > REGISTERED_MAX_COUNT:
         del _registered[next(iter(_registered))]

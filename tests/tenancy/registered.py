@@ -16,7 +16,7 @@ from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
 from tests.support.secrets import register
 
-PEPPER = b"p" * 32
+PEPPER = b"pepper of the tests registry, 32"
 register(PEPPER.decode())
 START_MS = 1_790_000_000_000
 OPERATOR = Principal("default", "key:operator", [Grant(scope="admin")])

@@ -101,6 +101,9 @@ class Loader:
         try:
             # First the claim: what the owner before has not stored by then, it never will.
             loaded.claim = await self._ownership.claim(record)
+            if self._ownership.catch_up is not None:
+                # The owner before may have paused it just now. From here on this node is asked.
+                await self._ownership.catch_up()
             loaded.progress = await self._progress(record)
             loaded.former = await self._store.former(record.subscription_id)
             if len(loaded.former) > FEW_FORMER_COUNT:

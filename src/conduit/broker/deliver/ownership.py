@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from conduit.broker.deliver.running import Running
@@ -88,6 +88,8 @@ class Ownership:
         """How many subscriptions have begun to run here."""
         self.moved_count = 0
         """How many that ran here were sent to other nodes, or found to be theirs."""
+        self.catch_up: Callable[[], Awaitable[None]] | None = None
+        """Know what others have changed, where others may."""
         self._store = store
         self._estate = estate
         # Whether there may be some that are not known to be this node's in this term.
