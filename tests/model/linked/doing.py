@@ -71,9 +71,11 @@ def _tell(world: Linked, step: Step) -> None:
 
 
 def _delete_topic(world: Linked, step: DeleteTopic) -> None:
-    was_there = world.topic(step.name) is not None
+    topic = world.topic(step.name)
+    if topic is not None:
+        world.leaving = topic.epoch
     doing.take(world, step)
-    if was_there:
+    if topic is not None:
         # What a client of the other node settles of it meanwhile is answered in either way.
         world.tell_other(world.topic_path(step.name), 404)
 
@@ -166,6 +168,9 @@ def _settle(world: Linked, step: Settle) -> None:
     unrest = world.unrest
     if client is None:
         return
+    if step.how == "extend":
+        # Nothing expires while a run lasts.
+        step = replace(step, ms=None)
     if step.is_late:
         # An owner that has not handed it out itself asks the log, and does what is meant a moment later.
         step = replace(step, count=1)
