@@ -11,7 +11,8 @@ leniencies, each with its reason:
 always
   1. A change at one node is known at the other within about a second, and at once to who asks for it by name
      (cluster.md). So after a change the other is asked by name, and must know; or it is not asked, and what
-     is compared has as long as everything here, `PATIENCE_S`.
+     is compared has as long as everything here, `PATIENCE_S`. What is on its way of a topic that is deleted
+     still comes.
   2. A subscriber that begins with `new` begins after the last message that its node has heard of (decision
      0050): anywhere between what was published or given out there, and the end of the log.
   3. What is confirmed is stored with what was settled before, of subscriptions with the same owner: nodes

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from conduit.core.message import NewMessage
 from tests.model.linked import asking
-from tests.model.linked.nodes import Life
+from tests.model.linked.nodes import Life, Node
 from tests.model.linked.steps import At, Begin, Cut, Kill, Stand, Stop
 from tests.model.linked.world import STAND_S, Linked
 from tests.model.oracle.log import Topic, Violation
@@ -71,15 +72,20 @@ def _tell(world: Linked, step: Step) -> None:
 
 
 def _delete_topic(world: Linked, step: DeleteTopic) -> None:
-    was_there = world.topic(step.name) is not None
+    topic = world.topic(step.name)
+    if topic is not None:
+        world.leaving = topic.epoch
     doing.take(world, step)
-    if was_there:
+    if topic is not None:
         # What a client of the other node settles of it meanwhile is answered in either way.
         world.tell_other(world.topic_path(step.name), 404)
 
 
 def _publish(world: Linked, step: Publish) -> None:
-    if step.key is None:
+    if step.key is None and step.is_batch and len(world.pair.up) == len(world.pair.nodes):
+        for name in step.topics:
+            _publish_at_both(world, name, min(step.count, doing.BATCH_MAX_COUNT))
+    elif step.key is None:
         doing.take(world, step)
     else:
         for name in step.topics:
@@ -89,6 +95,31 @@ def _publish(world: Linked, step: Publish) -> None:
                 world.go_to(world.node.number + 1)
     for topic in world.state.log.by_id.values():
         world.knowledge.published(topic, topic.last_seq)
+
+
+def _publish_at_both(world: Linked, name: str, count: int) -> None:
+    """At the same time: so many at each, one after the other."""
+    topic = world.topic(name)
+    if topic is None:
+        world.ask(lambda: world.api.post("/api/publish", {"topic": name, "payload": 1}), 404)
+        return
+    payloads = [[world.next_payload() for _ in range(count)] for _ in world.pair.nodes]
+
+    def publish(node: Node) -> list[tuple[str, Answer]]:
+        return [
+            (text, node.api.post("/api/publish", {"topic": name, "payload": text}))
+            for text in payloads[node.number]
+        ]
+
+    with ThreadPoolExecutor(len(payloads)) as pool:
+        answers = [each for some in pool.map(publish, world.pair.nodes) for each in some]
+    for _, answer in answers:
+        if answer.status != 200 or answer.json["epoch"] != topic.epoch:
+            raise Violation(f"a publish to {name} was answered {answer}")
+    for text, answer in sorted(answers, key=lambda each: each[1].json["seq"]):
+        message = NewMessage(topic.topic_id, answer.json["message_id"], json.dumps(text).encode())
+        world.ears.did_append([message], [answer.json["seq"]])
+        world.ears.heard_append([message], [answer.json["seq"]])
 
 
 def _publish_keyed(world: Linked, step: Publish, name: str) -> None:
@@ -166,6 +197,9 @@ def _settle(world: Linked, step: Settle) -> None:
     unrest = world.unrest
     if client is None:
         return
+    if step.how == "extend":
+        # Nothing expires while a run lasts.
+        step = replace(step, ms=None)
     if step.is_late:
         # An owner that has not handed it out itself asks the log, and does what is meant a moment later.
         step = replace(step, count=1)

@@ -43,6 +43,8 @@ class Linked(Served):
         self.coming: Node | None = None
         """A node that starts, and is not seen by the other yet."""
         self.stands_until = 0.0
+        self.leaving = ""
+        """The epoch of the topic that was deleted last: some may come of it before its owner hears."""
         self.done: set[tuple[str, int, int]] = set()
         """What was acked in unrest, and that was confirmed; until it is sought again."""
         self._agreed: dict[LinePlace, Place] = {}
@@ -189,7 +191,9 @@ class Linked(Served):
     def _on_frame(self, client: SocketClient, frame: Seen) -> None:
         if frame.type == "message":
             self._note(client, frame)
-        if self.unrest is None:
+        if frame.type == "message" and frame.epoch == self.leaving:
+            self._tell_story(client, frame)
+        elif self.unrest is None:
             super()._on_frame(client, frame)
         elif frame.type == "message" and self.is_concerned(frame.subscription):
             self._tell_story(client, frame)
