@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import gc
 import itertools
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,8 @@ async def _shared(ready: Callable[[], None], store: Store, is_busy: bool, second
 class _Peer:
     """A connection that takes what comes, as fast as it comes."""
 
-    writable = is_heard = True
+    writable = True
+    heard_until = math.inf
 
     def write(self, data: bytes) -> None:
         """See `Peer`."""

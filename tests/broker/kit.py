@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,11 +56,11 @@ def made_commits(clock: ManualClock) -> Commits:
 
 
 class Peer:
-    """A connection whose frames are kept, decoded; `writable` and `is_heard` are set by the test."""
+    """A connection whose frames are kept, decoded; `writable` and `heard_until` are set by the test."""
 
     def __init__(self) -> None:
         self.writable = True
-        self.is_heard = True
+        self.heard_until = math.inf
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
         self.growing_count = self.went_on_count = 0

@@ -345,7 +345,9 @@ async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
     assert b.running() is None
 
 
-async def test_what_the_owner_before_has_changed_holds_at_the_next_one_from_the_first_message(owners):
+async def test_what_the_owner_before_has_changed_holds_at_the_next_one_from_the_first_message(
+    owners,
+):
     a, b = owners
     await a.hold()
     await b.hold()

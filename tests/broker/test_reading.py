@@ -1,5 +1,7 @@
 """Messages that come from the log: a store that is away or slow, and logs that others write to."""
 
+import math
+
 import pytest
 import uuid_utils
 
@@ -212,10 +214,10 @@ async def test_acks_that_came_while_the_process_was_stopped_are_in_time(bench: B
 async def test_acks_that_the_server_leaves_unread_for_a_while_are_in_time(bench: Bench):
     connection, peer = await bench.subscribe("a", ack_wait_ms=1000, max_attempts=1)
     await bench.publish_many("a", 200)
-    peer.is_heard = False
+    peer.heard_until = -math.inf
     for _ in range(10):
         await bench.advance(1.0)
-    peer.is_heard = True
+    peer.heard_until = math.inf
     connection.verbs.ack(Ack(topic="a", seq=199))
     assert bench.broker.stats.late_ack_count == 0
     # The last one is overdue, and fails soon.

@@ -29,6 +29,8 @@ class Edge:
     def __init__(self) -> None:
         self.takes = True
         self.is_heard = True
+        self.stands_still = False
+        """Nothing of what comes is answered until `go_on`."""
         self.peer = Peer()
         self.subscription_id = 0
         self.welcomes: list[dict[str, Any]] = []
@@ -38,6 +40,7 @@ class Edge:
         self.probe_count = self.held_bytes = self.came_bytes = 0
         self.channel: Channel | None = None
         self._joiner = Joiner()
+        self._unanswered_count = 0
 
     def on_frame(self, body: bytes) -> None:
         assert self.channel is not None
@@ -66,7 +69,16 @@ class Edge:
             self.failure = subscribing.decode_failed(data)
         else:
             self.probe_count += 1
+            self._unanswered_count += 1
+            if not self.stands_still:
+                self.go_on()
+
+    def go_on(self) -> None:
+        """Answer what was asked."""
+        self.stands_still = False
+        for _ in range(self._unanswered_count):
             self.say(Asks.HEARD if self.is_heard else Asks.UNHEARD, b"")
+        self._unanswered_count = 0
 
     def on_credit(self) -> None:
         """There is room for more verbs."""

@@ -283,7 +283,9 @@ async def expire(cluster: Cluster, edge: Edge, seconds: float = 2.0) -> None:
     before = edge.probe_count
     await cluster.bench.advance(seconds)
     await until(lambda: edge.probe_count > before)
-    await until(lambda: not any(guest._heard._is_asking for guest in cluster.guests._guests))
+    await until(
+        lambda: not any(guest._heard._asked_at is not None for guest in cluster.guests._guests)
+    )
 
 
 async def test_no_deadline_is_judged_before_the_clients_node_has_passed_on_all(cluster: Cluster):
@@ -311,3 +313,24 @@ async def test_an_ack_that_was_on_its_way_at_the_deadline_counts(cluster: Cluste
     edge.ask(Ack(message_id=edge.ids[0], ref="1"))
     await until(lambda: edge.answers)
     assert edge.answers[0]["type"] == "acked"
+
+
+async def test_an_answer_from_before_its_deadline_does_not_let_an_attempt_fail(cluster: Cluster):
+    """The link stands still when the second is acked; what its client's node has said before is old then."""
+    edge = await cluster.attach(ack_wait_ms=1_000, max_attempts=1)
+    await cluster.publish(1)
+    await until(lambda: len(edge.seqs) == 1)
+    await cluster.bench.advance(0.8)
+    await cluster.publish(1)
+    await until(lambda: len(edge.seqs) == 2)
+    # The first is overdue, and its client's node is asked: it says that all was passed on.
+    await expire(cluster, edge, 0.4)
+    edge.stands_still = True
+    for _ in range(12):
+        await cluster.bench.advance(0.2)
+    edge.ask(Ack(message_id=edge.ids[1], ref="in time"))
+    edge.go_on()
+    await until(lambda: edge.answers)
+    assert edge.answers[0]["type"] == "acked"
+    found = await cluster.bench.broker.dead_letters.list(T, DeadFilter(), limit=10)
+    assert [letter.seq for letter in found.letters] == [1]

@@ -1,5 +1,7 @@
 """Failures that are put off: too many deaths wait to be stored, or acks may be unread."""
 
+import math
+
 from conduit.core.delivery import Delivery
 from conduit.core.policy import REASON_LOST, Dead, Policy
 from tests.support.delivery import redelivered
@@ -53,7 +55,7 @@ def test_what_somebody_has_whose_acks_may_be_unread_does_not_fail_yet():
     delivery = handed(2, max_attempts=1)
     delivery.hand(3, 3, BOB, 0.0)
     delivery.extend(2, 0.0, 0.5)
-    assert delivery.expire(1.0, unheard=[ALICE]) == 1
+    assert delivery.expire(1.0, heard_until={ALICE: -math.inf, BOB: 1.0}) == 1
 
     assert [dead.seq for dead in delivery.take_dead()] == [3]
     assert delivery.in_flight == {ALICE: 2, BOB: 0}
@@ -61,3 +63,23 @@ def test_what_somebody_has_whose_acks_may_be_unread_does_not_fail_yet():
     assert delivery.ack(1)
     assert delivery.expire(2.0) == 1
     assert [dead.seq for dead in delivery.take_dead()] == [2]
+
+
+def test_it_fails_only_if_it_is_known_what_was_said_up_to_its_own_deadline():
+    delivery = handed(1, max_attempts=2)
+    delivery.hand(2, 2, ALICE, 0.5)
+    heard = {ALICE: 1.1}
+    # Both put off: nobody has asked by then.
+    assert delivery.expire(1.0, heard_until={ALICE: 0.9}) == 0
+    assert delivery.expire(1.5, heard_until=heard) == 0
+    # What is put off is judged by its deadline, not by the time to which it was put off.
+    assert delivery.expire(2.0, heard_until=heard) == 1
+    assert delivery.expire(2.5, heard_until=heard) == 0
+    assert delivery.expire(3.5, heard_until={ALICE: 2.5}) == 1
+    # The next attempt has a deadline of its own.
+    assert redelivered(delivery, ALICE, 9.0, limit=9) == [(1, 2), (2, 2)]
+    deadline = delivery.next_deadline(9.0)
+    assert delivery.expire(deadline, heard_until={ALICE: deadline - 0.1}) == 0
+    assert delivery.extend(1, deadline, 5.0)
+    assert delivery.expire(deadline + 1.0, heard_until={ALICE: deadline}) == 1
+    assert delivery.expire(deadline + 5.0, heard_until={ALICE: deadline + 4.9}) == 0

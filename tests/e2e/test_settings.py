@@ -162,7 +162,10 @@ def test_cors_origin_restricts_websockets_to_pages_of_one_origin():
 
 def test_a_page_of_the_servers_own_name_is_known_by_it_only_where_a_key_is_needed():
     own = {"host": "conduit.example", "origin": "https://conduit.example"}
-    for auth, status in (({}, 403), ({"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "key-of-no-other-test"}, 401)):
+    for auth, status in (
+        ({}, 403),
+        ({"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "key-of-no-other-test"}, 401),
+    ):
         with running_server(CORS_ORIGIN=ORIGIN, **auth) as server:
             answer = Api(server.url).request("GET", "/api/topics", None, own)
             assert answer.status == status

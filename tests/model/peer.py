@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Client:
         self.world = world
         self.slot = slot
         self.writable = True
-        self.is_heard = True
+        self.heard_until = math.inf
         self.connection: Connection = world.broker.connect(world.tenant, self)
         self.is_worker = False
         self.budget: int | None = None

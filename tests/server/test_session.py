@@ -145,11 +145,11 @@ async def test_acks_behind_a_subscribe_that_waits_for_the_store_are_in_time(port
             + said(type="ack", message_id=message["message_id"], ref="in time")
         )
         (session,) = (one for one in port.context.sessions if one._connection._shares)
-        await port.until(lambda: not session.is_heard)
+        await port.until(lambda: session.heard_until < 0)
         make_late()
     assert (await heard(client))["type"] == "subscribed"
     assert (await heard(client))["type"] == "acked"
-    assert session.is_heard
+    assert session.heard_until > 0
     assert await letters_count(port.broker.store, T, DeadFilter()) == 0
 
 
@@ -169,7 +169,7 @@ async def test_while_acks_are_looked_up_the_connection_is_not_read_and_nothing_f
     await client.send(b"".join(acks))
     assert [(await heard(client))["type"] for _ in acks] == ["acked"] * 3
     (session,) = (one for one in port.context.sessions if one._connection._shares)
-    await port.until(lambda: session.is_heard)
+    await port.until(lambda: session.heard_until > 0)
     await client.send(said(type="heartbeat"))
     assert (await heard(client))["type"] == "heartbeat_ack"
 
@@ -264,12 +264,12 @@ async def test_acks_behind_many_frames_of_one_read_are_in_time(port: Port):
     client, message, make_late = await handed_and_late(port)
     ack = said(type="ack", message_id=message["message_id"], ref="in time")
     session = await flooded(port, client, said(type="heartbeat") * 300 + ack)
-    assert not session.is_heard
+    assert session.heard_until < 0
     make_late()
     for _ in range(300):
         assert (await heard(client))["type"] == "heartbeat_ack"
     assert (await heard(client))["type"] == "acked"
-    await port.until(lambda: session.is_heard)
+    await port.until(lambda: session.heard_until > 0)
     assert await letters_count(port.store, T, DeadFilter()) == 0
 
 

@@ -47,7 +47,7 @@ class Leak(AssertionError):
 
 
 def register(*secrets: str) -> None:
-    """From now on nothing may show these. Raises ValueError for one that other tests show for another reason."""
+    """From now on nothing may show these. Raises ValueError for one that other texts may have."""
     for secret in secrets:
         # What is shown of an API key is its beginning.
         for part in (secret, secret.rpartition("_")[2]):

@@ -94,9 +94,9 @@ class _Answers:
         return self._guest.writable
 
     @property
-    def is_heard(self) -> bool:
-        """See `Outlet.is_heard`."""
-        return self._guest.is_heard
+    def heard_until(self) -> float:
+        """See `Outlet.heard_until`."""
+        return self._guest.heard_until
 
     def write(self, data: bytes) -> None:
         """See `Outlet.write`."""
@@ -203,13 +203,12 @@ class Guest:
         return not self._is_held and not self._pending and self._channel.may_send()
 
     @property
-    def is_heard(self) -> bool:
-        """See `Outlet.is_heard`, and heard.py."""
-        now = self._host.broker.clock.now()
+    def heard_until(self) -> float:
+        """See `Outlet.heard_until`, and heard.py."""
         may_ask = self.state is State.ATTACHED and not self._pending
-        if may_ask and self._heard.should_ask(now):
+        if may_ask and self._heard.should_ask(self._host.broker.clock.now()):
             self._put(Said.PROBE, b"")
-        return self._heard.holds(now)
+        return self._heard.until
 
     def write(self, data: bytes) -> None:
         """See `Outlet.write`."""
@@ -310,8 +309,7 @@ class Guest:
             self._is_held = False
             self._wake()
         else:
-            now = self._host.broker.clock.now()
-            self._heard.answered(now, is_heard=body[0] == Asks.HEARD)
+            self._heard.answered(is_heard=body[0] == Asks.HEARD)
 
     def _handle(self, text: bytes) -> None:
         frame = decode_client_frame(text)

@@ -1,44 +1,35 @@
-"""Whether all that a client has said to its node is known at the owner of its subscription. Pure.
+"""Up to when all that a client has said to its node is known at the owner of its subscription. Pure.
 
 Acks may be on their way, or a link may be down that nobody knows to be down yet: so no attempt fails before
-the client's node says that all came. It is asked only when something is to be judged.
+the client's node was asked after its deadline, and has said that all came. It is asked only when something
+is to be judged.
 """
 
 from __future__ import annotations
 
 import math
 
-from conduit.core.policy import PUT_OFF_S
-
-# How long it counts that the client's node has passed on all that it had of the client: what is put off for
-# that is judged after PUT_OFF_S (core/policy.py) and a sweep or two.
-HEARD_S = PUT_OFF_S + 0.5
-# Older than that, it is asked again whenever something is judged.
-FRESH_S = 0.1
-
 
 class Heard:
     """Of one client. `now` is monotonic, in seconds."""
 
-    __slots__ = ("_at", "_is_asking")
+    __slots__ = ("_asked_at", "until")
 
     def __init__(self) -> None:
-        # When the client's node was known to have passed on all, and whether it is being asked.
-        self._at = -math.inf
-        self._is_asking = False
+        self.until = -math.inf
+        """What the client had said to its node by then is known."""
+        # None: it is not being asked.
+        self._asked_at: float | None = None
 
     def should_ask(self, now: float) -> bool:
         """Whether to ask now, because something is judged: then it is being asked."""
-        if self._is_asking or now - self._at <= FRESH_S:
+        if self._asked_at is not None or now <= self.until:
             return False
-        self._is_asking = True
+        self._asked_at = now
         return True
 
-    def answered(self, now: float, *, is_heard: bool) -> None:
-        """The client's node has answered."""
-        self._is_asking = False
-        self._at = now if is_heard else -math.inf
-
-    def holds(self, now: float) -> bool:
-        """Whether it counts that all was passed on."""
-        return now - self._at <= HEARD_S
+    def answered(self, *, is_heard: bool) -> None:
+        """The client's node has answered, behind all that the client had said when it was asked, or later."""
+        if is_heard and self._asked_at is not None:
+            self.until = self._asked_at
+        self._asked_at = None

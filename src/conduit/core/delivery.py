@@ -22,7 +22,7 @@ proportional to what is open, never to what is settled.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from itertools import islice
 
 from conduit.core.backoff import lost_wait_s
@@ -35,6 +35,7 @@ from conduit.errors import StateError
 
 # Deliveries that fail at one call: the others do at the next, so that nobody waits for all of them.
 EXPIRE_MAX_COUNT = 1_000
+_ALL_ARE_HEARD: Mapping[int, float] = {}
 
 
 class Delivery(OpenDeliveries):
@@ -117,6 +118,7 @@ class Delivery(OpenDeliveries):
             raise StateError(f"{seq} does not wait to be handed out again")
         self.retries.take(seq)
         retry.attempt += 1
+        retry.is_late = False
         self._put_out(seq, retry, holder, now + self.policy.wait_s(retry.failures + 1))
         return retry
 
@@ -152,6 +154,7 @@ class Delivery(OpenDeliveries):
         if retry is None:
             return False
         wait = self.policy.wait_s(retry.failures + 1) if wait_s is None else wait_s
+        retry.is_late = False
         self._put_out(seq, retry, retry.holder, now + wait)
         return True
 
@@ -172,17 +175,21 @@ class Delivery(OpenDeliveries):
         now: float,
         jitter: float = 0.0,
         deaths_max: float = math.inf,
-        unheard: Collection[int] = (),
+        heard_until: Mapping[int, float] = _ALL_ARE_HEARD,
     ) -> int:
         """Fail the deliveries whose ack deadline has passed, EXPIRE_MAX_COUNT at most; returns how many.
-        `jitter` in [0, 1) spreads the next attempts over a tenth of the wait that has passed. What holders
-        have whose acks may be unread, the `unheard`, stays out for PUT_OFF_S more; and so does what should
-        die beyond `deaths_max`."""
+        `jitter` in [0, 1) spreads the next attempts over a tenth of the wait that has passed. What a holder
+        has stays out for PUT_OFF_S more if it may have acked it in time (it is known what it has said by
+        `heard_until`, by holder; where none is given, all is); and so does what should die beyond
+        `deaths_max`."""
 
         def time_out(seq: int, retry: Retry, at: float) -> bool:
             """One attempt, which still names its holder, took too long: fail it, or put that off."""
             is_death = self.policy.kills_failed(retry.failures + 1)
-            if retry.holder in unheard or (is_death and len(self.dead) >= deaths_max):
+            overdue_at = retry.at - PUT_OFF_S if retry.is_late else retry.at
+            is_heard = heard_until.get(retry.holder, math.inf) >= overdue_at
+            if not is_heard or (is_death and len(self.dead) >= deaths_max):
+                retry.is_late = True
                 self._put_out(seq, retry, retry.holder, now + PUT_OFF_S)
                 return False
             self._fail(seq, retry, REASON_TIMEOUT, at)
@@ -193,7 +200,7 @@ class Delivery(OpenDeliveries):
             left_count -= run.count
             at = now + self.policy.spread_s(1, jitter)
             for seq in range(run.first, run.last + 1):
-                retry = Retry(attempt=1, holder=run.holder)
+                retry = Retry(attempt=1, at=run.deadline, holder=run.holder)
                 failed += time_out(seq, retry, at)
         for seq, retry in islice(self.retries.take_expired(now), left_count):
             self.in_flight[retry.holder] -= 1

@@ -45,6 +45,8 @@ class Retry(msgspec.Struct, gc=False, array_like=True):
     """Attempts that ended with a connection that was lost."""
     last_holder: int = NOBODY
     """Who had it last."""
+    is_late: bool = False
+    """Whether the attempt is overdue, and `at` is when it is judged again."""
 
     @property
     def is_suspect(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -92,9 +93,9 @@ class Session(SigningWebSocket):
         self._has_ended = False
 
     @property
-    def is_heard(self) -> bool:
-        """See `Outlet.is_heard`."""
-        return not (self._has_ended or self._is_paused or self.is_behind)
+    def heard_until(self) -> float:
+        """See `Outlet.heard_until`."""
+        return -math.inf if self._has_ended or self._is_paused or self.is_behind else math.inf
 
     @property
     def start_bytes(self) -> int:

@@ -60,9 +60,9 @@ class Announcement:
         return self._told is None and self._peer.writable
 
     @property
-    def is_heard(self) -> bool:
-        """See `Outlet.is_heard`."""
-        return self._peer.is_heard
+    def heard_until(self) -> float:
+        """See `Outlet.heard_until`."""
+        return self._peer.heard_until
 
     def write(self, data: bytes) -> None:
         """See `Outlet.write`; behind the gaps."""

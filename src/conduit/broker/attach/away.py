@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import math
 from typing import Protocol
 
 from conduit.broker.attach.asking import LOST, Asking, VerbFrame
@@ -221,7 +222,8 @@ class Away:
     @property
     def is_heard(self) -> bool:
         """See `Visitor.is_heard`. The time of what waits for the socket has not begun."""
-        return not self._asking and self._peer.is_heard and not self.inflow.held_bytes
+        is_read = self._peer.heard_until == math.inf
+        return is_read and not self._asking and not self.inflow.held_bytes
 
     @property
     def is_draining(self) -> bool:

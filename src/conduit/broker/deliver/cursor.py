@@ -152,8 +152,8 @@ class Cursor:
             self._engine.deadlines.watch(self, self._engine.clock.now() + PUT_OFF_S)
             return
         deaths_max = self._engine.progress.deaths_left(self)
-        unheard = [one.holder for one in self.group.subscribers if not one.outlet.is_heard]
-        if self.delivery.expire(judged, jitter, deaths_max, unheard):
+        heard_until = {one.holder: one.outlet.heard_until for one in self.group.subscribers}
+        if self.delivery.expire(judged, jitter, deaths_max, heard_until):
             self._mark()
             self.group.freed()
         self.pump()

@@ -31,8 +31,9 @@ class Outlet(Protocol):
         """False while the socket does not drain; nothing should be written then."""
 
     @property
-    def is_heard(self) -> bool:
-        """False while what the client sends is left unread: there may be acks."""
+    def heard_until(self) -> float:
+        """What the client had sent by then is known, by the clock; infinite if all is. What it sent later may
+        be unread: there may be acks."""
 
     def write(self, data: bytes) -> None:
         """Write whole frames; never blocks, never fails."""
