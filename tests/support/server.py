@@ -25,6 +25,7 @@ READY_WITHIN_S = 60.0
 # The contract's bound for SIGTERM is 10 s, which tests of the end measure; a process has to end too.
 TERMINATE_WITHIN_S = 30.0
 POLL_S = 0.02
+REPO = Path(__file__).parents[2]
 LOG_TAIL_BYTES = 6000
 
 # Servers that are running now, for the log that a failing test prints.
@@ -53,7 +54,8 @@ def clean_environment(**settings: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child needs a PATH
     # Whoever runs the tests may have contexts.
     alone = {"XDG_CONFIG_HOME": os.devnull}
-    return {**kept, **alone, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", **settings}
+    path = os.pathsep.join((source, str(REPO)))
+    return {**kept, **alone, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **settings}
 
 
 class RunningServer:
@@ -67,6 +69,8 @@ class RunningServer:
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws"
         self.log = directory / "server.log"
         self.preexec: Callable[[], None] | None = None
+        self.program = "conduit"
+        """The module that is run as `python -m … serve`."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,7 +90,7 @@ class RunningServer:
         secrets.watch(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "conduit", "serve"],
+                [sys.executable, "-m", self.program, "serve"],
                 cwd=self.directory,
                 env=clean_environment(**self.env),
                 stdin=subprocess.DEVNULL,
@@ -173,16 +177,17 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running_server(
-    *, preexec: Callable[[], None] | None = None, **settings: str
+    *, preexec: Callable[[], None] | None = None, program: str = "conduit", **settings: str
 ) -> Iterator[RunningServer]:
     """A server that is ready, in a temporary directory; reaped whatever happens inside the block.
 
-    `settings` are environment variables. `preexec` runs in the child before the server: limits.
+    `settings` are environment variables. `preexec` runs in the child before the server: limits. `program` is
+    the module that is run.
     """
     with tempfile.TemporaryDirectory(prefix="conduit-test-") as directory:
         env = {"PORT": str(free_port()), "CONDUIT_HOST": "127.0.0.1", **settings}
         server = RunningServer(Path(directory), env)
-        server.preexec = preexec
+        server.preexec, server.program = preexec, program
         server.start()
         try:
             yield server

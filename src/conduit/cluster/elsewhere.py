@@ -200,8 +200,13 @@ class Outgoing:
         if self._is_refused:
             return
         if code in CODES and CODES[code].status == HTTPStatus.BAD_REQUEST:
-            # Of another version, as it seems, which does not know all that was said.
-            self._visitor.refused(InvalidRequest(text, code=code))
+            # Of another version, as it seems, which does not know all that was said: it may be upgraded.
+            self._visitor.refused(
+                Unavailable(
+                    "the node that has the subscription is of another version, and does not serve it to"
+                    f" subscribers of other nodes ({text}); subscribe there, or again later"
+                )
+            )
         self._visitor.ended(_ENDINGS.get(code, Ending.GONE))
 
     def _hear(self, kind: int, data: bytes) -> None:
