@@ -13,6 +13,7 @@ from conduit.core.message import Retention
 from conduit.errors import NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_TOPIC_DELETED
+from conduit.protocol.frames import StartAt, StartPosition
 from tests.broker.kit import Bench, running_broker
 from tests.broker.stores import SharedStore
 
@@ -213,3 +214,21 @@ async def test_who_is_alone_asks_nothing(nodes: Nodes):
     nodes.store.asked.clear()
     await nodes.hear()
     assert nodes.store.asked == []
+
+
+@pytest.mark.parametrize("topic", ["o.*", "o.a"])
+async def test_a_client_goes_on_in_topics_that_were_just_made_elsewhere(nodes: Nodes, topic: str):
+    """Also where one of that name was known before."""
+    await nodes.ours.broker.topics.create(T, "o.b")
+    await nodes.theirs.broker.news.catch_up()
+    await nodes.theirs.broker.topics.delete(T, "o.b")
+    made = [await nodes.theirs.broker.topics.create(T, name) for name in ("o.a", "o.b")]
+    for each in made:
+        await nodes.theirs.publish_many(each.name, 3)
+    positions = {each.name: StartPosition(3, each.epoch) for each in made if topic != "o.a"}
+    start = StartAt(positions=positions) if positions else StartAt(seq=3, epoch=made[0].epoch)
+    _, peer = await nodes.ours.subscribe(topic, start=start)
+    await nodes.hear()
+    assert peer.of("gap") == []
+    assert peer.of("subscribed")[0]["recovered"]
+    assert peer.seqs == [3] * (len(positions) or 1)

@@ -26,8 +26,7 @@ from tests.crash.checker import Report
 from tests.crash.history import Stream
 from tests.crash.publishers import Publisher
 from tests.crash.subscribers import Subscriber
-from tests.support.http import Api, accepted
-from tests.support.wait import until
+from tests.support.http import accepted
 
 TOPICS = tuple(f"chaos.t{number}" for number in range(10))
 # Of these only one in so many seconds: nothing that follows tells of what was missed.
@@ -83,15 +82,7 @@ class ClusterLoad(load.Load):
 
     def _prepare(self) -> dict[str, str]:
         witness.install(self.world)
-        epochs = super()._prepare()
-        for name in self.world.names:
-            # A client that resumes in topics that its node has not heard of is told that they are gone.
-            until(lambda name=name: self._knows(name))
-        return epochs
-
-    def _knows(self, name: str) -> bool:
-        topics = accepted(Api(self.world.url(name)).get("/api/topics"))["topics"]
-        return set(self.topics) <= {topic["name"] for topic in topics}
+        return super()._prepare()
 
     def _collect(self, epochs: dict[str, str]) -> None:
         super()._collect(epochs)

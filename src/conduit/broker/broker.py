@@ -114,7 +114,7 @@ class Broker:
         self.tails = Tails(store, self._company, self.topics, self.router, self.sequencer)
         self.news = News(store, self.topics, self._owned, self._company)
         self.topics.catch_up = self._owned.catch_up = self.news.learn
-        self.ownership.catch_up = self.news.catch_up
+        self.ownership.catch_up, starts.ask = self.news.catch_up, self.news.ask
         self._room = self._make_room(starts, commits)
         window = options.idempotency_window_s, options.idempotency_max_count
         self._keys = Keys(store, self.topics, clock, self.stats, *window)

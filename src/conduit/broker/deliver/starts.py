@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from itertools import islice
 
 import msgspec
@@ -122,6 +122,8 @@ class Starts:
         self._learned = learned
         self.line = LargeStarts()
         """Have the turn of a start while you `begin` and use what it says."""
+        self.ask: Callable[[], Awaitable[None]] | None = None
+        """Know what others have made, where others may."""
         self._catalog = catalog
         self._store = store
         self._store_time = store_time
@@ -161,6 +163,7 @@ class Starts:
     ) -> Beginning:
         """Begin at these positions, in the topics that are there when this returns."""
         found.asked = asked
+        await self._hear_of(tenant, asked)
         extents: dict[int, Extent] = {}
         async for names in in_steps(asked, NAMES_AT_ONCE_COUNT):
             extents |= await self._extents(tenant, names)
@@ -169,6 +172,18 @@ class Starts:
             self._add(found, tenant, dict(some), extents)
         self.look_again(tenant, found)
         return found
+
+    async def _hear_of(self, tenant: str, asked: Mapping[str, StartPosition]) -> None:
+        """What is not known here another node may have made a moment ago."""
+        if self.ask is None:
+            return
+        async for some in in_steps(asked.items()):
+            if not all(self._knows(tenant, name, position) for name, position in some):
+                return await self.ask()
+
+    def _knows(self, tenant: str, name: str, position: StartPosition) -> bool:
+        topic = self._catalog.find(tenant, name)
+        return topic is not None and position.epoch in (None, topic.epoch)
 
     def look_again(self, tenant: str, beginning: Beginning) -> None:
         """Others had their turns: of requested positions whose topics came or went meanwhile, say what is
