@@ -120,7 +120,7 @@ class Original(Group):
         None,
         description="Secret of the nodes of a cluster, by which they speak with each other (`/internal/`) "
         "and which nobody else may know: 16 characters or more. Several, separated by blanks, to change it: "
-        "the first is the node's own, and all count.",
+        "nodes that have one in common are linked.",
         alias="INTERNAL_SECRET",
     )
     cors_origin: str = Field(

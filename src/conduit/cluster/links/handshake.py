@@ -10,7 +10,8 @@ dialer                                                           acceptor
 ```
 
 Theory of operation. A proof is an HMAC, with the secret of the cluster, over the side that makes it and all
-messages before it, as the bytes that were on the wire. So there is a link only if both have seen the same
+messages before it, as the bytes that were on the wire. While a secret is changed a node has several: the
+dialer proves each, and the acceptor one that both have. So there is a link only if both have seen the same
 names, incarnations, versions and nonces. Nonces are of this attempt: an old proof is worth nothing. Each
 proof names its side: it is worth nothing to whoever sends it back. The secret itself is never sent.
 
@@ -30,7 +31,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from conduit.cluster.links.proofs import MAC_BYTES, Secrets
+from conduit.cluster.links.proofs import MAC_BYTES, PROOFS_MAX_COUNT, Secrets
 from conduit.errors import ConduitError, Conflict, InvalidRequest, Unauthenticated
 
 # For all of it. The time of a dialer includes finding the name and connecting.
@@ -111,13 +112,13 @@ class Challenge(msgspec.Struct, array_like=True, tag=2, frozen=True):
 
 
 class Proof(msgspec.Struct, array_like=True, tag=3, frozen=True):
-    """The dialer knows the secret."""
+    """The dialer knows these secrets."""
 
-    mac: _Mac
+    macs: Annotated[list[_Mac], Meta(min_length=1, max_length=PROOFS_MAX_COUNT)]
 
 
 class Welcome(msgspec.Struct, array_like=True, tag=4, frozen=True):
-    """So does the acceptor. What follows is the link."""
+    """The acceptor knows one of them. What follows is the link."""
 
     mac: _Mac
 
@@ -261,7 +262,7 @@ class Dialer(Side):
         return proof
 
     def _welcomed(self, welcome: Welcome, _data: bytes) -> None:
-        if not self._secrets.is_proof(welcome.mac, (_BY_ACCEPTOR, *self._said)):
+        if self._secrets.proved([welcome.mac], (_BY_ACCEPTOR, *self._said)) is None:
             raise Unauthenticated("what answers there does not know this INTERNAL_SECRET")
         other = Versions(self._challenge.oldest, self._challenge.newest)
         self.proved = self._agree(self._target, other, self._number)
@@ -291,8 +292,10 @@ class Acceptor(Side):
         return challenge
 
     def _check(self, proof: Proof, data: bytes) -> None:
-        if not self._secrets.is_proof(proof.mac, (_BY_DIALER, *self._said)):
+        shared = self._secrets.proved(proof.macs, (_BY_DIALER, *self._said))
+        if shared is None:
             raise Unauthenticated("the proof is wrong: this node has another INTERNAL_SECRET")
+        self._secrets = shared
         self._said.append(data)
         hello = self._hello
         peer = Identity(hello.name, hello.incarnation)
@@ -309,7 +312,7 @@ class Acceptor(Side):
         if self.state is not State.DECIDING:
             raise ValueError(f"nobody can be welcomed: {self.state.value}")
         self.state = State.LINKED
-        return _encode(Welcome(self._secrets.prove((_BY_ACCEPTOR, *self._said))))
+        return _encode(Welcome(self._secrets.prove((_BY_ACCEPTOR, *self._said))[0]))
 
     steps: ClassVar[Mapping[tuple[State, type[msgspec.Struct]], Step]] = {
         (State.NEW, Hello): _challenge,

@@ -104,7 +104,7 @@ class _Peer:
 
 
 class Links:
-    """See above. `secrets` are those of the cluster, the first of which proves; `clock` is monotonic.
+    """See above. `secrets` are those of the cluster; `clock` is monotonic.
 
     Call `start` in the loop, `set_live` whenever it is known which nodes live, and `stop` at the end. All
     calls are on the loop's thread.

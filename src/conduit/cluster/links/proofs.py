@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from itertools import compress
 
 MAC_BYTES = 32
+# Of one side in one handshake: more than a setting may have secrets.
+PROOFS_MAX_COUNT = 16
 
 
 def split_secrets(text: str) -> tuple[str, ...]:
@@ -14,10 +17,10 @@ def split_secrets(text: str) -> tuple[str, ...]:
 
 
 class Secrets:
-    """The first one proves, and any of them is accepted.
+    """A node proves each of them, and any that the other one has as well is enough.
 
-    So it can be changed while all nodes run: the new one goes behind the old one on each node, then before
-    it on each, then alone.
+    So it can be changed while all nodes run: each gets the new one beside the old one, and then the new one
+    alone.
     """
 
     __slots__ = ("_secrets",)
@@ -27,14 +30,17 @@ class Secrets:
             raise ValueError("a cluster needs a secret")
         self._secrets = tuple(secret.encode(errors="surrogatepass") for secret in secrets)
 
-    def prove(self, parts: Sequence[bytes]) -> bytes:
-        """The proof that who knows the secret has said these parts: MAC_BYTES of HMAC-SHA-256."""
-        return _mac(self._secrets[0], parts)
+    def prove(self, parts: Sequence[bytes]) -> list[bytes]:
+        """Of each secret the proof that who knows it has said these parts: MAC_BYTES of HMAC-SHA-256."""
+        return [_mac(secret, parts) for secret in self._secrets]
 
-    def is_proof(self, mac: bytes, parts: Sequence[bytes]) -> bool:
-        """Whether this is one. It takes the same time whichever of the secrets it is of, or of none."""
-        found = [hmac.compare_digest(mac, _mac(secret, parts)) for secret in self._secrets]
-        return any(found)
+    def proved(self, macs: Sequence[bytes], parts: Sequence[bytes]) -> Secrets | None:
+        """Those that these are proofs of, or None. It takes the same time whichever these are, or none."""
+        own = self.prove(parts)
+        found = [sum(hmac.compare_digest(mac, each) for mac in macs) for each in own]
+        shared = Secrets.__new__(Secrets)
+        shared._secrets = tuple(compress(self._secrets, found))
+        return shared if shared._secrets else None
 
 
 def _mac(secret: bytes, parts: Sequence[bytes]) -> bytes:
