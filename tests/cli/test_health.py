@@ -40,6 +40,18 @@ async def test_a_server_that_becomes_ready_can_be_waited_for() -> None:
 
 
 @pytest.mark.process
+async def test_one_answer_says_of_one_node_whether_it_is_ready() -> None:
+    """A load balancer may hand the next question to another one."""
+    why = {"code": "draining", "detail": "the node was drained"}
+    status = {**STATUS, "ready": False, "not_ready": why}
+    async with http_peer(answer(200, status)) as (url, asked):
+        code, out, err = await health("--url", url)
+    assert (code, len(asked)) == (Exit.CHECK_FAILED, 1)
+    assert b'"ready": false' in out
+    assert err == b"error: the node was drained (code draining)\n"
+
+
+@pytest.mark.process
 async def test_a_server_may_say_no_more_than_that_it_runs() -> None:
     async with http_peer(answer(200, {"status": "ok"}), answer(200, {})) as (url, _):
         code, out, err = await health("--url", url, "-o", "table")

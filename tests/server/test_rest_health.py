@@ -47,6 +47,7 @@ async def test_health_names_the_version_the_node_and_the_store(api: Api):
     body = await api.get("/health")
     store = body.pop("store")
     auth = {"enabled": False, "open_to": "loopback", "pages": "any"}
+    assert body.pop("ready") is True
     assert body == {"status": "ok", "version": __version__, "node_id": "node-1", "auth": auth}
     assert (store["kind"], store["durable"]) == ("memory", False)
 

@@ -75,10 +75,14 @@ async def _wait(client: AsyncConduit, for_s: float) -> _Found:
 
 
 async def _ask(client: AsyncConduit) -> _Found:
-    """What `/health` says with `ready` added, and why it is not ready."""
+    """What `/health` says, with `ready`, and why it is not ready."""
     from conduit.client import ApiError
 
     status = await client.health()
+    if "ready" in status:
+        # Behind a load balancer another node might answer a second question.
+        why = status.pop("not_ready", None)
+        return status, None if why is None else f"{why['detail']} (code {why['code']})"
     try:
         await client.check_ready()
     except ApiError as error:

@@ -21,9 +21,17 @@ from conduit.server.rest.replies import answers, reply
 router = APIRouter(tags=["health"])
 
 
+class NotReady(msgspec.Struct):
+    """Why requests are not served, as `/health/ready` says it."""
+
+    code: str
+    detail: str
+
+
 class Health(msgspec.Struct):
     """The process runs. With authentication only operators hear more than that.
 
+    `ready` is what `/health/ready` would say, of this node at this moment, and `not_ready` why it is not.
     `store` has `kind`, `durable`, the settings that durability rests on, and how much room it takes; `auth`
     says who may do everything. `phase` is there where nodes may share the log: `serving`, or how far the node
     is in leaving the others, as in `NodeDrain`. `cluster` is how
@@ -33,6 +41,8 @@ class Health(msgspec.Struct):
     status: Literal["ok"]
     version: str | UnsetType = UNSET
     node_id: str | UnsetType = UNSET
+    ready: bool | UnsetType = UNSET
+    not_ready: NotReady | UnsetType = UNSET
     phase: str | UnsetType = UNSET
     store: dict[str, Any] | UnsetType = UNSET
     auth: Exposure | UnsetType = UNSET
@@ -54,8 +64,19 @@ async def health(request: Request, shared: Shared) -> Response:
     store = {**shared.broker.store.describe(), **sizes}
     cluster = cluster_health(shared)
     phase = UNSET if shared.leaving is None else shared.leaving.phase
+    problem = shared.not_ready()
     return reply(
-        Health("ok", __version__, shared.node.name, phase, store, shared.exposure, cluster)
+        Health(
+            "ok",
+            __version__,
+            shared.node.name,
+            problem is None,
+            UNSET if problem is None else NotReady(problem.code, problem.told),
+            phase,
+            store,
+            shared.exposure,
+            cluster,
+        )
     )
 
 
