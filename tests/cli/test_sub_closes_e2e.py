@@ -108,3 +108,15 @@ async def test_a_reader_who_goes_away_closes_in_good_order() -> None:
             os.close(writing)
             os.close(reading)
             assert await end(running) == Exit.ERROR
+
+
+async def test_an_owner_that_cannot_be_reached_is_waited_for() -> None:
+    async def unavailable(peer: Peer) -> None:
+        frame = await peer.expect("subscribe")
+        await peer.send("error", code="unavailable", message="no way", ref=frame["ref"])
+        assert await peer.left() == 1000
+
+    async with peers(unavailable, script) as url:
+        with Conduit(url).start("sub", "t", "--subscription", "s", "--count", "2") as running:
+            assert await end(running) == Exit.OK
+            assert "no way (code unavailable); trying again" in running.error_line()

@@ -35,6 +35,8 @@ THINKING_INTERVAL_S = 60.0
 QUESTION = "ack? [y]es · [n]o, again · [r]eject: "
 # More of a payload than this says less, not more; -o jsonl shows all.
 PAYLOAD_SHOWN_CHARS = 4000
+# After a subscribe that the server could not serve.
+AGAIN_S = 1.0
 STDIN, STDOUT = 0, 1
 
 _MISSING = ("topic_not_found", "subscription_not_found")
@@ -136,7 +138,7 @@ class Subscriber:
             return await stack.enter_async_context(stream)
 
         try:
-            return await enter(create=False)
+            return await self._until_available(lambda: enter(create=False))
         except ApiError as error:
             if not options.create or error.code not in _MISSING:
                 raise
@@ -152,6 +154,17 @@ class Subscriber:
         for what in new:
             note(what)
         return stream
+
+    async def _until_available(self, enter: Callable[[], Awaitable[Stream]]) -> Stream:
+        """Another node has the subscription, and cannot be reached: that does not last."""
+        while True:
+            try:
+                return await enter()
+            except ApiError as error:
+                if error.code != "unavailable":
+                    raise
+                note(f"{error.detail} (code {error.code}); trying again")
+            await asyncio.sleep(AGAIN_S)
 
     async def _ask(self, delivery: Delivery) -> None:
         """Settle as the person at the terminal says."""
