@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -324,9 +324,9 @@ class Connection:
         return (*self._shares, *self._aways.by_place)
 
     @property
-    def joined(self) -> Sequence[Subscriber]:
-        """Of those that run here."""
-        return tuple(self._subscribers.values())
+    def joined(self) -> Collection[Subscriber]:
+        """Of those that run here, as it is at each moment."""
+        return self._subscribers.values()
 
     @property
     def names(self) -> list[str]:
