@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from conduit.broker.attach import away
-from conduit.broker.attach.away import Away, State
+from conduit.broker.attach.away import Away
+from conduit.broker.attach.holder import State
 from conduit.broker.deliver.settings import DURABLE
 from conduit.cluster.elsewhere import Outgoing
 from conduit.cluster.subscribing import Said

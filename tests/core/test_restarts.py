@@ -78,3 +78,12 @@ def test_those_that_ended_together_start_at_different_times(roll):
     restarts = Restarts(2)
     restarts.serves(1, 0.0)
     assert restarts.ended(0, 0.0, roll) == pytest.approx(WAIT_FIRST_S * (1 + JITTER_MAX * roll))
+
+
+def test_one_end_of_a_worker_that_lasts_is_not_the_end_of_all():
+    restarts = Restarts(2)
+    for _ in range(20):
+        restarts.ended(1, 0.0, 0.0)
+    restarts.serves(0, 0.0)
+    assert restarts.ended(0, 10 * LASTING_S, 0.0) == WAIT_FIRST_S
+    assert restarts.ended(1, 10 * LASTING_S, 0.0) is not None

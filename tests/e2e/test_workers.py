@@ -256,6 +256,16 @@ def test_a_second_signal_ends_the_delay_for_load_balancers_of_all(url):
         assert (code, seconds < 10) == (0, True)
 
 
+def test_a_terminal_that_is_closed_and_the_end_of_its_session_are_one_signal(url):
+    """Workers have their whole delay, which is longer than what they would be left with at once."""
+    with workers(url, CONDUIT_DRAIN_DELAY_S="8", CONDUIT_SHUTDOWN_TIMEOUT_S="1") as found:
+        found.server.send_signal(signal.SIGHUP)
+        until(lambda: found.api(1).get("/health/ready").status == 503)
+        found.server.send_signal(signal.SIGTERM)
+        assert found.server.wait()[0] == 0
+        assert "killed" not in found.server.log_text()
+
+
 def test_a_worker_that_hangs_does_not_hold_up_the_end(url):
     with workers(url, CONDUIT_SHUTDOWN_TIMEOUT_S="1") as found:
         os.kill(found.pid(2), signal.SIGSTOP)

@@ -33,6 +33,7 @@ TURN_COUNT = 20
 
 _ENDINGS = {
     subscribing.Ending.MOVED: Ending.MOVED,
+    subscribing.Ending.LEFT: Ending.LEFT,
     subscribing.Ending.DELETED: Ending.DELETED,
     subscribing.Ending.TOPIC_DELETED: Ending.TOPIC_DELETED,
 }
@@ -156,10 +157,19 @@ class Outgoing:
     def hold(self, is_held: bool) -> None:
         """See `Line.hold`."""
         self._is_held = is_held
-        if not is_held and self.channel is not None and self._parts_bytes:
-            self.channel.take(self._parts_bytes)
-            self._parts_bytes = 0
+        if not is_held:
+            self.let_go()
         self._tell_held()
+
+    def let_go(self) -> None:
+        """See `Line.let_go`."""
+        self.take(self._parts_bytes)
+        self._parts_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Line.size_bytes`."""
+        return self._joiner.size_bytes
 
     def end(self, *, lost: bool) -> None:
         """See `Line.end`."""
@@ -179,6 +189,7 @@ class Outgoing:
                 self.channel.take(len(body))
             else:
                 self._parts_bytes += len(body)
+            self._visitor.grown()
             return
         kind, data, _ = whole
         if kind == Said.FRAMES:

@@ -119,23 +119,24 @@ def parts(kind: IntEnum, data: bytes) -> Iterator[bytes]:
 class Joiner:
     """Bodies in their order, until one of them is the last one of what it says."""
 
-    __slots__ = ("_size_bytes", "_waiting")
+    __slots__ = ("_waiting", "size_bytes")
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
-        self._size_bytes = 0
+        self.size_bytes = 0
+        """Of those that wait for more."""
 
     def add(self, body: bytes) -> tuple[int, bytes, int] | None:
         """What is said, and in how many bytes of bodies; None if more of it follows."""
-        self._size_bytes += len(body)
+        self.size_bytes += len(body)
         if body[0] & _MORE:
             self._waiting.append(body[1:])
             return None
-        data, size_bytes = body[1:], self._size_bytes
+        data, size_bytes = body[1:], self.size_bytes
         if self._waiting:
             data = b"".join([*self._waiting, data])
             self._waiting.clear()
-        self._size_bytes = 0
+        self.size_bytes = 0
         return body[0], data, size_bytes
 
 

@@ -1,8 +1,8 @@
 """When a process that has ended is started again, and when that is given up.
 
 Several do the same work. Each is started again, after waits that grow as long as it does not last. That is
-given up only when none of them serves: as long as one does, an outage of what the others need is not made
-larger.
+given up only when none of them serves, and none is likely to: as long as one does, or has ended only once, an
+outage of what the others need is not made larger.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Restarts:
 
     def ended(self, which: int, now: float, roll: float) -> float | None:
         """It has ended, whether it served or not. Returns after how many seconds it is to be started again;
-        None: none of them serves, and this one does not last, so it is given up. `roll` in [0, 1) keeps those
+        None: none of them serves, and none lasts, so it is given up. `roll` in [0, 1) keeps those
         that ended together from starting together."""
         since, self._since[which] = self._since[which], None
         has_lasted = since is not None and now - since >= LASTING_S
         self._ends[which] = 1 if has_lasted else self._ends[which] + 1
-        if self._ends[which] >= ENDS_MAX_COUNT and not self.serving_count:
+        if min(self._ends) >= ENDS_MAX_COUNT and not self.serving_count:
             return None
         return ack_wait_s(self._ends[which], WAIT_FIRST_S, WAIT_MAX_S, roll)
 

@@ -6,12 +6,15 @@ ATTACHING  for the first time: the client waits for `subscribed`. Every error is
 AWAY       frames come from the owner, verbs go there
 LOST       the owner, or the way to it, is lost, or the subscription has moved: a task looks for the
            next owner and attaches again. The client knows nothing of that; its verbs are refused
-LEAVING    the client has left; verbs that wait still go, and answers come
+LEAVING    the client has left; verbs that wait still go, and answers come. Nothing else is passed on
+FLUSHING   the client has left, and its connection stays: what counts as settled by being written is
+           written, and `unsubscribed` behind it
 ENDED      for good: it runs here now, or is no more. What still comes is dropped
 
 At every await (`attach` and the task of LOST are the only ones): the client may have unsubscribed or gone,
-which is LEAVING or ENDED; the owner may have changed, or its link come back, which `elsewhere.changed` tells;
-the subscription may be deleted, which the next owner says; it may be attached, and lost again.
+which is LEAVING, FLUSHING or ENDED; the owner may have changed, or its link come back, which
+`elsewhere.changed` tells; the subscription may be deleted, which the next owner says; it may be attached, and
+lost again.
 
 What was out when it was lost is given back there, and comes again: of what waits here for the socket nothing
 is passed on, so that it comes once. But what is settled by being written does not come again: of an owner
@@ -21,16 +24,15 @@ that has sent it all before it moved, all is passed on; if some may be lost, the
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import math
-from typing import Protocol
+from functools import partial
 
 from conduit.broker.attach.asking import LOST, Asking, VerbFrame
-from conduit.broker.attach.elsewhere import Elsewhere, Ending, Line, Told, Welcome
+from conduit.broker.attach.elsewhere import Elsewhere, Ending, Line, Told, Welcome, not_found
+from conduit.broker.attach.holder import PASSING_ON, Holder, State
 from conduit.broker.attach.inflow import Inflow
 from conduit.broker.attach.reaching import Again, Reaching
-from conduit.broker.attach.room import Peer
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.subscriber import Removal
 from conduit.errors import ConduitError, Conflict, NotFound, Unavailable
@@ -39,34 +41,10 @@ from conduit.protocol.frames import Acked, ErrorFrame, Subscribe, Unsubscribe
 
 # For the first attachment, and for each one after that.
 ATTACH_TIMEOUT_S = 12.0
+# For what is on its way of a client that has left: the owner may hang, or the client not read.
+PARTING_MAX_S = 10.0
 
 logger = logging.getLogger(__name__)
-
-
-class State(enum.Enum):
-    """Of a share; see above."""
-
-    ATTACHING = enum.auto()
-    AWAY = enum.auto()
-    LOST = enum.auto()
-    LEAVING = enum.auto()
-    ENDED = enum.auto()
-
-
-class Holder(Protocol):
-    """The connection."""
-
-    peer: Peer
-    """The client."""
-
-    async def come_here(self, away: Away) -> None:
-        """Attach it here, if it is LOST still. Raises ConduitError."""
-
-    def away_over(self, away: Away) -> None:
-        """Nothing of it is on its way any more."""
-
-    def away_ended(self, away: Away, why: Removal) -> None:
-        """It is no more."""
 
 
 class Away:
@@ -78,12 +56,14 @@ class Away:
         "_frame",
         "_holder",
         "_is_auto",
+        "_last",
         "_line",
         "_peer",
         "_reaching",
         "_task",
         "_tenant",
         "_then_lost",
+        "_timer",
         "inflow",
         "state",
         "subscription_id",
@@ -110,12 +90,13 @@ class Away:
         self.inflow = Inflow(self._peer)
         self._asking = Asking()
         self._line: Line | None = None
-        # Of LOST.
         self._task: asyncio.Task[None] | None = None
         # Whether messages are settled by being written.
         self._is_auto = False
         # What the owner is told in the end of a client that is gone; None: it is not gone.
         self._then_lost: bool | None = None
+        self._last = b""
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def name(self) -> str:
@@ -155,22 +136,11 @@ class Away:
 
     async def _find_owner(self, frame: Subscribe) -> bool:
         """Try until it is attached, or has been left. False if it is to run here."""
-        failures = 0
         before = self.state
-        while self.state is before:
-            owner = self._reaching.owner_of(self._tenant, self.name)
-            if owner is None:
-                return False
-            try:
-                await self._attach(owner, frame)
-            except Again:
-                failures += 1
-            else:
-                # And may be lost again by now.
-                return True
-            if self.state is before:
-                await self._reaching.pause(failures)
-        return True
+        attempt = partial(self._attach, frame=frame)
+        return await self._reaching.reach(
+            self._tenant, self.name, attempt, lambda: self.state is before
+        )
 
     async def _attach(self, owner: str, frame: Subscribe) -> None:
         """One attempt."""
@@ -222,13 +192,13 @@ class Away:
     @property
     def is_heard(self) -> bool:
         """See `Visitor.is_heard`. The time of what waits for the socket has not begun."""
-        is_read = self._peer.heard_until == math.inf
-        return is_read and not self._asking and not self.inflow.held_bytes
+        is_passed_on = not (self._asking or self.inflow.held_bytes)
+        return is_passed_on and self._peer.heard_until == math.inf
 
     @property
     def is_draining(self) -> bool:
         """See `Visitor.is_draining`; nobody waits for what is dropped."""
-        return self.state is not State.AWAY or self.inflow.is_draining
+        return self.state not in PASSING_ON or self.inflow.is_draining
 
     def welcomed(self, welcome: Welcome) -> None:
         """See `Visitor.welcomed`."""
@@ -239,7 +209,6 @@ class Away:
             self.refused(NotFound("it was made again", code="subscription_not_found"))
             return
         self.subscription_id = welcome.subscription_id
-        # Without its start, which may be large, and was used.
         self._frame = self.frame
         self._is_auto = welcome.window == 0
         self.inflow.passed.bound(welcome.window)
@@ -252,13 +221,22 @@ class Away:
 
     def came(self, data: bytes, size_bytes: int) -> None:
         """See `Visitor.came`."""
-        if self.state is not State.AWAY:
+        if self.state not in PASSING_ON:
             self._take(size_bytes)
             return
         self._take(self.inflow.came(data, size_bytes))
         self._hold_back()
         if self.inflow.has_grown():
             self._peer.on_growing()
+
+    def grown(self) -> None:
+        """See `Visitor.grown`."""
+        self._peer.on_growing()
+
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps in memory of what has come."""
+        return self.inflow.size_bytes + (0 if self._line is None else self._line.size_bytes)
 
     def answered(self, answer: Acked | ErrorFrame) -> None:
         """See `Visitor.answered`."""
@@ -275,12 +253,11 @@ class Away:
     def room(self) -> None:
         """See `Visitor.room`."""
         line = self._line
-        if line is None or self.state not in (State.AWAY, State.LEAVING):
+        if line is None or self.state not in (State.AWAY, State.LEAVING, State.FLUSHING):
             return
         self._asking.say(line.say)
         if self._then_lost is not None and not self._asking:
-            line.end(lost=self._then_lost)
-            self._end()
+            self._part()
         self._relieve()
 
     def refused(self, error: ConduitError) -> None:
@@ -289,18 +266,21 @@ class Away:
 
     def ended(self, why: Ending) -> None:
         """See `Visitor.ended`."""
+        is_gone = why in (Ending.DELETED, Ending.TOPIC_DELETED)
         if self._reaching.is_open:
-            is_again = why in (Ending.GONE, Ending.MOVED)
-            self._reaching.tell(Again() if is_again else _not_found(why))
+            self._reaching.tell(not_found(why) if is_gone else Again())
         elif self.state is State.LEAVING:
             self._end()
-        elif self.state is State.AWAY and why is Ending.GONE and self._is_auto:
+        elif self.state in PASSING_ON and why is Ending.GONE and self._is_auto:
             self._gone(Removal.MOVED)
-        elif self.state is State.AWAY and why in (Ending.GONE, Ending.MOVED):
-            self.lose()
+        elif self.state is State.FLUSHING:
+            self._line = None
+            self.inflow.keep()
+            self.run()
+        elif self.state is State.AWAY and is_gone:
+            self._gone(Removal.DELETED if why is Ending.DELETED else Removal.TOPIC_DELETED)
         elif self.state is State.AWAY:
-            deleted = why is Ending.DELETED
-            self._gone(Removal.DELETED if deleted else Removal.TOPIC_DELETED)
+            self.lose()
 
     # From the client ------------------------------------------------------------------------------
 
@@ -320,28 +300,40 @@ class Away:
 
     def run(self) -> None:
         """The socket drains, perhaps: write one of those that wait. `Turn` calls, each share once."""
-        if self.state in (State.AWAY, State.LOST):
-            self._take(self.inflow.drained())
-            self._hold_back()
-            if self.inflow.held_bytes and self._peer.writable:
-                self._engine.turn.add(self)
-
-    def unsubscribe(self) -> None:
-        """The client has left, and its connection stays: what it asked before is done, and answered."""
-        if self.state is State.AWAY:
-            self._leave()
-            self._asking.add_text(encode_json(Unsubscribe(*self.place)))
-            self.room()
-        else:
+        if self.state not in (*PASSING_ON, State.LOST):
+            return
+        self._take(self.inflow.drained())
+        self._hold_back()
+        if self.inflow.held_bytes and self._peer.writable:
+            self._engine.turn.add(self)
+        elif self.state is State.FLUSHING and self._line is None and not self.inflow.held_bytes:
+            self._peer.write(self._last)
             self._end()
+
+    def unsubscribe(self, last: bytes) -> None:
+        """The client has left, and its connection stays: what it asked before is done, and answered. Behind
+        all of it comes `last`, the frame `unsubscribed`."""
+        if self.state is not State.AWAY:
+            for data in (*self.inflow.kept, last):
+                self._peer.write(data)
+            self._end()
+            return
+        if self._is_auto:
+            self._leave(State.FLUSHING)
+            self._last = last
+        else:
+            self._leave(State.LEAVING)
+            self._peer.write(last)
+        self._asking.add_text(encode_json(Unsubscribe(*self.place)))
+        self.room()
 
     def close(self, *, lost: bool) -> None:
         """The connection is gone; what it asked before is done."""
         if self.state is State.AWAY:
-            self._leave()
+            self._leave(State.LEAVING)
             self._then_lost = lost
             self.room()
-        else:
+        elif self.state is not State.LEAVING:
             self._end()
 
     def came_here(self) -> None:
@@ -376,15 +368,28 @@ class Away:
             self._end()
             self._holder.away_ended(self, why)
 
-    def _leave(self) -> None:
-        """Answers still come, and are not to wait for deliveries that nobody takes."""
-        self.state = State.LEAVING
-        self._take(self.inflow.drop())
+    def _leave(self, state: State) -> None:
+        self.state = state
+        self._timer = asyncio.get_running_loop().call_later(PARTING_MAX_S, self._part)
+        if state is State.LEAVING and self._line is not None:
+            # Answers still come, and are not to wait for deliveries that nobody takes.
+            self._take(self.inflow.drop())
+            self._line.let_go()
+
+    def _part(self) -> None:
+        # All is said, or nothing more is waited for.
+        if self.state is State.FLUSHING:
+            self._gone(Removal.MOVED)
+        elif self._line is not None:
+            self._line.end(lost=bool(self._then_lost))
+            self._end()
 
     def _end(self) -> None:
         if self.state is State.ENDED:
             return
         self.state = State.ENDED
+        if self._timer is not None:
+            self._timer.cancel()
         self._drop_line()
         self.inflow.drop()
         self._reaching.tell(Again())
@@ -393,8 +398,3 @@ class Away:
         self._asking.lose()
         self._relieve()
         self._holder.away_over(self)
-
-
-def _not_found(why: Ending) -> NotFound:
-    code = "subscription_not_found" if why is Ending.DELETED else "topic_not_found"
-    return NotFound("it was deleted meanwhile", code=code)

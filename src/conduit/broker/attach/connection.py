@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from conduit.broker.attach.announcement import GAPS_AT_ONCE_COUNT, Announcement
-from conduit.broker.attach.away import Away, State
+from conduit.broker.attach.away import Away
 from conduit.broker.attach.elsewhere import Elsewhere
 from conduit.broker.attach.establishing import check_subscribe, gaps_of
+from conduit.broker.attach.holder import State
 from conduit.broker.attach.room import Answers, Peer, Room
 from conduit.broker.attach.routing import Aways, Routing
 from conduit.broker.attach.verbs import Verbs
@@ -186,6 +187,7 @@ class Connection:
         elsewhere = self._room.elsewhere
         if elsewhere is None or elsewhere.owner_of(self._tenant, name) is None:
             return False
+        await self._aways.flushed((frame.topic, name))
         away = self._add_away(elsewhere, frame)
         try:
             is_attached = await away.attach()
@@ -284,11 +286,7 @@ class Connection:
         """End a stream; nothing of it follows the `unsubscribed`. Raises Conflict `not_subscribed`."""
         place = (frame.topic, frame.subscription)
         if place in self._aways.by_place:
-            away = self._aways.by_place[place]
-            self._aways.leaving.add(away)
-            self._remove_away(away)
-            away.unsubscribe()
-            self.peer.write(server_frame(Unsubscribed(frame.topic, frame.subscription, frame.ref)))
+            self._aways.leave(place).unsubscribe(server_frame(Unsubscribed(*place, frame.ref)))
             return
         if place not in self._shares:
             raise Conflict("this connection has no such subscription", code="not_subscribed")
@@ -303,7 +301,7 @@ class Connection:
             self._start.drop()
         for place in tuple(self._shares):
             self._leave(place, lost=lost)
-        for away in self._aways:
+        for away in (*self._aways, *self._aways.leaving):
             self._remove_away(away)
             away.close(lost=lost)
 
@@ -339,7 +337,7 @@ class Connection:
             self._room.engine.turn.add(announcement)
         for subscriber in self._subscribers.values():
             subscriber.group.freed()
-        if self._aways:
+        if not self._aways.is_empty:
             self._aways.drained()
 
     def _leave(self, place: tuple[str, str | None], *, lost: bool) -> None:
@@ -391,7 +389,7 @@ class Connection:
 
     def away_over(self, away: Away) -> None:
         """See `away.Holder`."""
-        self._aways.leaving.discard(away)
+        self._aways.left(away)
         self._route()
 
     def away_ended(self, away: Away, why: Removal) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from conduit.errors import ConduitError, Conflict
+from conduit.errors import ConduitError, Conflict, NotFound
 from conduit.protocol.frames import Acked, ErrorFrame, Subscribe
 
 Told = Callable[[ConduitError | ErrorFrame | None], None]
@@ -18,12 +18,14 @@ NOTHING = Conflict("nothing that is open was given up to that number")
 
 
 class Ending(Enum):
-    """Why an attachment has ended that the client did not end."""
+    """Why an attachment has ended."""
 
     GONE = auto()
     """The owner or the way to it is lost, perhaps with something that was on its way."""
     MOVED = auto()
     """It runs elsewhere now; all that was sent before has come."""
+    LEFT = auto()
+    """All is done that the client had asked before it left, and all has come."""
     DELETED = auto()
     TOPIC_DELETED = auto()
 
@@ -64,6 +66,9 @@ class Visitor(Protocol):
     def resized(self, window: int) -> None:
         """The client may have so many deliveries out from now on."""
 
+    def grown(self) -> None:
+        """The line keeps more of what has come in part."""
+
     def room(self) -> None:
         """`Line.say` has said no: it is worth trying again."""
 
@@ -83,8 +88,15 @@ class Line(Protocol):
     def take(self, size_bytes: int) -> None:
         """The client's socket drains, and has taken so much of what `came`."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps of what has come in part."""
+
     def hold(self, is_held: bool) -> None:
         """Whether the client's socket does not drain: then nothing more should come."""
+
+    def let_go(self) -> None:
+        """The client does not wait for what has come in part either."""
 
     def end(self, *, lost: bool) -> None:
         """The client is gone, behind all that was said; `lost`: see `Connection.close`. Idempotent."""
@@ -105,3 +117,9 @@ class Elsewhere(Protocol):
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until other nodes may be owners, or can be reached, and no longer than that."""
+
+
+def not_found(why: Ending) -> NotFound:
+    """What a subscribe is refused with that has ended so."""
+    code = "subscription_not_found" if why is Ending.DELETED else "topic_not_found"
+    return NotFound("it was deleted meanwhile", code=code)

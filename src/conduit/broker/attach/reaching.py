@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 
 from conduit.broker.attach.elsewhere import Elsewhere, Line, Visitor
 from conduit.core.backoff import ack_wait_s
@@ -40,6 +41,31 @@ class Reaching:
     async def in_turn(self) -> None:
         """Before an attempt: when very many have lost their owner, they do not all try in one turn."""
         await self._elsewhere.in_turn()
+
+    async def reach(
+        self,
+        tenant: str,
+        name: str,
+        attempt: Callable[[str], Awaitable[None]],
+        is_wanted: Callable[[], bool],
+    ) -> bool:
+        """Attempt to attach to one owner after the other as long as that is wanted. False if this node is to
+        run it. Raises what `attempt` raises but Again."""
+        failures = 0
+        while is_wanted():
+            owner = self.owner_of(tenant, name)
+            if owner is None:
+                return False
+            try:
+                await attempt(owner)
+            except Again:
+                failures += 1
+            else:
+                # And it may be lost again by now.
+                return True
+            if is_wanted():
+                await self.pause(failures)
+        return True
 
     def begin(self, owner: str, tenant: str, frame: Subscribe, visitor: Visitor) -> Line:
         """One attempt. Raises Again, and LimitReached if the frame is too large."""

@@ -6,6 +6,7 @@ message on, or else to those that run here. A request with several ids is divide
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -14,6 +15,7 @@ import msgspec
 from conduit.broker.attach.asking import VerbFrame
 from conduit.broker.attach.away import Away
 from conduit.broker.attach.elsewhere import NOTHING, Told
+from conduit.broker.attach.holder import State
 from conduit.broker.attach.lookups import Lookups
 from conduit.broker.attach.verbs import Verbs, check_ack, check_extend, check_nack, check_reject
 from conduit.broker.deliver.subscriber import Outlet
@@ -86,15 +88,33 @@ class _Through:
 class Aways:
     """The shares of one connection that are away, by place, in the order of subscribing."""
 
-    __slots__ = ("_first", "_turn", "by_place", "leaving")
+    __slots__ = ("_first", "_has_left", "_turn", "by_place", "leaving")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         # Who is served first when the socket drains: each in turn.
         self._first = 0
+        self._has_left = asyncio.Event()
         self.by_place: dict[Place, Away] = {}
         self.leaving: set[Away] = set()
         """Those that the client has left, and of whose verbs some are on their way."""
+
+    def leave(self, place: Place) -> Away:
+        """The client leaves this one; it is `left` when nothing of it is on its way."""
+        away = self.by_place.pop(place)
+        self.leaving.add(away)
+        return away
+
+    def left(self, away: Away) -> None:
+        """See `Holder.away_over`."""
+        self.leaving.discard(away)
+        self._has_left.set()
+        self._has_left = asyncio.Event()
+
+    async def flushed(self, place: Place) -> None:
+        """Wait until nothing of what the client had there before follows any more."""
+        while any(each.place == place and each.state is State.FLUSHING for each in self.leaving):
+            await self._has_left.wait()
 
     @property
     def is_empty(self) -> bool:
@@ -116,11 +136,11 @@ class Aways:
     @property
     def held_bytes(self) -> int:
         """What they keep in memory."""
-        return sum(away.inflow.size_bytes for away in self.by_place.values())
+        return sum(away.size_bytes for away in (*self.by_place.values(), *self.leaving))
 
     def drained(self) -> None:
         """The socket drains: those that wait for it go on, one frame of each in turn."""
-        aways = tuple(self.by_place.values())
+        aways = (*self.by_place.values(), *self.leaving)
         self._first = (self._first + 1) % len(aways) if aways else 0
         for away in aways[self._first :] + aways[: self._first]:
             self._turn.add(away)

@@ -199,6 +199,9 @@ class Supervisor:
         if self._signal is None:
             self._stop(telling.stopping(number, self._settings))
             self._signal = number
+        elif self._signal == signal.SIGHUP and number == signal.SIGTERM:
+            # The end of the session follows that of its terminal: nobody is in a hurry. As in `serving`.
+            self._signal = number
         elif number != signal.SIGHUP:
             logger.warning(telling.again(number))
             # There is no delay any more.
