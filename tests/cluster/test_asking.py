@@ -192,6 +192,10 @@ async def test_who_asks_when_too_many_do_is_told_so_at_once(pair: Pair):
     await asyncio.sleep(0)
     answers = await pair.asking.each(["theirs"], STATE, Question())
     assert "are open already" in answers.unanswered["theirs"]
+    # Another tenant has its share all the same.
+    asked.append(loop.create_task(pair.asking.each(["theirs"], STATE, Question(tenant="other"))))
+    await asyncio.sleep(0.05)
+    assert not asked[-1].done()
     for each in asked:
         each.cancel()
     await asyncio.gather(*asked, return_exceptions=True)

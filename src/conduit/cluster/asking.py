@@ -1,8 +1,8 @@
 """Asking other nodes what they do: all at once, each for ASK_TIMEOUT_S.
 
 Who does not answer in time is named, with the reason, and holds up nobody longer than that. Of all who ask
-at this node ASKING_MAX_COUNT have others asked at a time; with more, the others are not asked, and are named
-as well.
+at this node ASKING_MAX_COUNT have others asked at a time, and no tenant keeps out all others, for which there
+may be twice as many; with more, the others are not asked, and are named as well.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from conduit.cluster.inquiries import Inquiry, Kind, Question, encode_question
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Answered
 from conduit.cluster.this_node import ThisNode
+from conduit.core.seats import Seats
 from conduit.errors import ConduitError, Conflict, NotFound, Overloaded, Unavailable
 
 # A node on the same network answers within a millisecond or two.
@@ -42,7 +43,7 @@ class Asking:
     def __init__(self, node: Callable[[], ThisNode], links: Callable[[], Links | None]) -> None:
         self._node = node
         self._links = links
-        self._open_count = 0
+        self._seats = Seats(ASKING_MAX_COUNT)
 
     def others(self) -> list[str]:
         """The other nodes that live, by name."""
@@ -79,14 +80,12 @@ class Asking:
     async def _outcomes(self, names: Sequence[str], kind: Kind, question: Question) -> Outcomes:
         if not names:
             return {}
-        if self._open_count >= ASKING_MAX_COUNT:
-            error = Overloaded(f"{ASKING_MAX_COUNT} questions to nodes are open already")
+        # What is asked of all tenants has a share of its own.
+        if not self._seats.is_free_for(question.tenant or ""):
+            error = Overloaded(f"{self._seats.count} questions to nodes are open already")
             return dict.fromkeys(names, error)
-        self._open_count += 1
-        try:
+        with self._seats.taken(question.tenant or ""):
             return await self._ask_each(names, kind, question)
-        finally:
-            self._open_count -= 1
 
     async def _ask_each(self, names: Sequence[str], kind: Kind, question: Question) -> Outcomes:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -227,8 +227,9 @@ class Outgoing:
             case Said.ANSWER:
                 self._visitor.answered(subscribing.decode_answer(data))
             case Said.FAILED:
+                error = subscribing.decode_failed(data)
                 self._is_refused = True
-                self._visitor.refused(subscribing.decode_failed(data))
+                self._visitor.refused(error)
             case Said.NOTHING:
                 self._visitor.answered_nothing(data.decode("ascii", "replace"))
             case Said.WINDOW:
