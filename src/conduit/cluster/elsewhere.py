@@ -1,15 +1,15 @@
 """Where durable subscriptions run: on the node to which the ring gives them; and how the others get there.
 
-The ring is of the nodes that live and are not draining, as the leases say (membership.py); if all that live
-are draining, it is of all of them, for then nobody can take what they have. Nodes may know of that at
-different times. Who is asked and is not the owner says so, and is asked again: within a second all know the
-same. Until there is a ring, everything runs here.
+The ring is of the nodes that live and are not draining, as the leases say (membership.py), and that are not
+out of reach (reach.py); if all that live are draining, it is of all of them, for then nobody can take what
+they have. Nodes may know of that at different times. Who is asked and is not the owner says so, and is asked
+again: within a second all know the same. Until there is a ring, everything runs here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -57,9 +57,9 @@ class Elsewhere:
         """This node is called so; `link_to`: the link to a node of this name, if there is one."""
         self._own_name, self._link_to = own_name, link_to
 
-    def set_nodes(self, live: Sequence[NodeRecord]) -> bool:
-        """These have a lease. Returns whether that changes who owns what."""
-        if not self.placement.set_nodes(live):
+    def set_nodes(self, live: Sequence[NodeRecord], out: Collection[str] = ()) -> bool:
+        """These have a lease, and those are out of reach. Returns whether that changes who owns what."""
+        if not self.placement.set_nodes(live, out):
             return False
         self.look_again()
         return True

@@ -9,6 +9,8 @@ node cannot be had without a link to that.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
@@ -24,11 +26,17 @@ from conduit.cluster.links.requests import Asked
 from conduit.cluster.neighbours import Neighbours
 from conduit.cluster.obliging import Obliging
 from conduit.cluster.placement import Placement
+from conduit.cluster.reach import Reach
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
 from conduit.storage.nodes import NodeRecord
+
+# A look just before the time would be followed by another one.
+LATE_S = 0.01
+
+logger = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -51,6 +59,11 @@ class Exchange:
         self._hearing = hearing
         # Name → 0: how many subscribers a node has is not known.
         self._linked: dict[str, int] = {}
+        self._live: Sequence[NodeRecord] = ()
+        self._reach = Reach()
+        self._out: frozenset[str] = frozenset()
+        # When the next node may be out of reach.
+        self._look_at: asyncio.TimerHandle | None = None
         self.links = Links(own, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
         """What tells others what this node does."""
@@ -83,6 +96,8 @@ class Exchange:
     async def stop(self) -> None:
         """Tell nobody any more, and end the links. `leave` comes before."""
         self._broker.tell_others(None)
+        self._live = ()
+        self._look()
         if self.registry is not None:
             await self.registry.close()
         await self.links.stop()
@@ -102,9 +117,8 @@ class Exchange:
         self.links.set_live(live)
         if self.registry is not None:
             self.registry.nodes_changed(live)
-        if self.elsewhere.set_nodes(live):
-            self.handing_over.look()
-            self._broker.subscriptions.share(self.placement.ring, self._own.name)
+        self._live = live
+        self._look()
 
     def lease_held(self, term: int) -> None:
         """Links depend on no lease: who has lost his is told of messages as well."""
@@ -118,12 +132,46 @@ class Exchange:
         """See `ports.Watcher.link_up`."""
         self._linked = {**self._linked, node.name: 0}
         self._broker.know_others(len(self._linked))
+        self._look()
         self.elsewhere.look_again()
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""
         self._linked = {name: 0 for name in self._linked if name != node.name}
         self._broker.know_others(len(self._linked))
+        self._look()
+
+    def _look(self) -> None:
+        """Who is out of reach, and so has nothing that could be had here."""
+        now = self.links.now()
+        others = [node.incarnation for node in self._live if node.name != self._own.name]
+        links = [self.links.to(node.name) for node in self._live]
+        linked = {link.peer.incarnation for link in links if link is not None}
+        self._reach.know(others, linked, now)
+        out = self._reach.out(now)
+        names = frozenset(node.name for node in self._live if node.incarnation in out)
+        self._tell_of(names)
+        if self._live and self.elsewhere.set_nodes(self._live, names):
+            self.handing_over.look()
+            self._broker.subscriptions.share(self.placement.ring, self._own.name)
+        if self._look_at is not None:
+            self._look_at.cancel()
+        wait_s = self._reach.next_in_s(now)
+        loop = asyncio.get_running_loop()
+        self._look_at = None if wait_s is None else loop.call_later(wait_s + LATE_S, self._look)
+
+    def _tell_of(self, out: frozenset[str]) -> None:
+        for name in sorted(out - self._out):
+            logger.warning(
+                "node %s is up and cannot be reached: durable subscriptions that it should have run here"
+                " meanwhile, or wherever else they can be had, unless they run there; `conduit node get %s`"
+                " says why there is no link",
+                name,
+                name,
+            )
+        for name in sorted(self._out - out):
+            logger.info("node %s is not out of reach any more", name)
+        self._out = out
 
     def on_hint(self, node: Identity, body: bytes) -> None:
         """See `ports.Service.on_hint`."""
