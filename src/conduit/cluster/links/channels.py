@@ -213,7 +213,7 @@ class Channels:
     def opened(self, frame: ChannelOpen, accept: Accept) -> None:
         """The other side opens one; `accept` says for whom, or raises ConduitError. Raises InvalidRequest for
         an id that it may not give."""
-        if self._is_own(frame.id) or frame.id <= self._last_theirs:
+        if self.is_own(frame.id) or frame.id <= self._last_theirs:
             raise InvalidRequest(f"channel {frame.id} is opened by the wrong side, or again")
         self._last_theirs = frame.id
         channel = self._open[frame.id] = Channel(self, frame.id)
@@ -266,7 +266,7 @@ class Channels:
         """It has ended."""
         self._open.pop(channel.id, None)
         self._waiting.pop(channel, None)
-        self._own_count -= self._is_own(channel.id)
+        self._own_count -= self.is_own(channel.id)
 
     # Inside ---------------------------------------------------------------------------------------
 
@@ -277,14 +277,15 @@ class Channels:
             channel.wake()
             yield
 
-    def _is_own(self, channel_id: int) -> bool:
+    def is_own(self, channel_id: int) -> bool:
+        """Whether it was opened by this side."""
         return channel_id % 2 == self._next_id % 2
 
     def _find(self, channel_id: int) -> Channel | None:
         """None for one that has ended: the other side may not know that yet."""
         channel = self._open.get(channel_id)
         if channel is None:
-            last = self._next_id - 2 if self._is_own(channel_id) else self._last_theirs
+            last = self._next_id - 2 if self.is_own(channel_id) else self._last_theirs
             if channel_id > last:
                 raise InvalidRequest(f"channel {channel_id} was not opened")
         return channel

@@ -53,6 +53,9 @@ class Hub(Protocol):
     def now(self) -> float:
         """Seconds that grow, for deadlines."""
 
+    def real_now(self) -> float:
+        """The same, also while the process stands still."""
+
     def down(self, link: Link, why: str) -> None:
         """The link is no link any more. Once."""
 
@@ -105,7 +108,7 @@ class Link:
         self._channels = Channels(self, is_dialer=is_dialer)
         self._requests = Requests(self.put)
         self._served = Served(self.put, self.peer.name)
-        self._pings = Pings(self.since)
+        self._pings = Pings(self.since, hub.real_now())
         # The number of a ping that is to be answered when the socket takes more; 0 for none.
         self._pong_due = 0
         # What was done in this turn of the loop with what has come; None: nothing.
@@ -280,7 +283,7 @@ class Link:
                 f"{self.peer.name} has not answered for {PING_TIMEOUT_S:g} s: it hangs or is cut off"
             )
             return
-        number = self._pings.next(now)
+        number = self._pings.next(now, self._hub.real_now())
         if number is not None:
             self._outgoing.put_first(encode(Ping(number)))
             self.flush()
@@ -321,7 +324,13 @@ class Link:
         return self._hub.service.on_channel(self.peer, channel, kind, body)
 
     def _on_frame(self, frame: ChannelFrame) -> None:
-        self._channels.received(frame)
+        # What was asked of this side counts whenever it comes.
+        if self._channels.is_own(frame.id) and not self._pings.counts(self._hub.real_now()):
+            self.drop(
+                "this node stood still or was cut off: what comes now may be another's by now"
+            )
+        else:
+            self._channels.received(frame)
 
     def _on_close(self, frame: ChannelClose) -> None:
         self._channels.closed(frame)

@@ -134,6 +134,8 @@ class Links:
         self._links: set[Link] = set()
         self._attempt_count = 0
         self._chance = random.Random()
+        self.real_now = clock
+        """See `Hub`."""
         self._standstill = Standstill(clock, SWEEP_INTERVAL_S, SWEEP_LATE_MAX_S)
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_stopped = False
