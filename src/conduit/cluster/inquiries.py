@@ -14,7 +14,7 @@ import msgspec
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point
-from conduit.cluster.links.links import LinkView
+from conduit.cluster.links.peers import LinkView
 from conduit.errors import InvalidRequest
 
 T = TypeVar("T")

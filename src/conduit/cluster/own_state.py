@@ -10,7 +10,7 @@ from conduit.broker.counts import Counts
 from conduit.broker.stats import Stats
 from conduit.cluster.figures import Figures, Point, points
 from conduit.cluster.inquiries import State, TenantUse
-from conduit.cluster.links.links import LinkView
+from conduit.cluster.links.peers import LinkView
 from conduit.errors import NotFound
 
 

@@ -19,7 +19,8 @@ from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.leaving import Leaving
-from conduit.cluster.links.links import Links, LinkView
+from conduit.cluster.links.links import Links
+from conduit.cluster.links.peers import LinkView
 from conduit.cluster.own_state import OwnState
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.this_node import ThisNode

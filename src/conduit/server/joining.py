@@ -114,6 +114,7 @@ class Cluster:
         exchange = Exchange(
             context.broker, identity, self._secrets, self._hearing, self._elsewhere, registry
         )
+        exchange.links.own_address = own.address
         exchange.answering = Answering(identity, context.own_state)
         context.exchange, context.links = exchange, exchange.links
         if context.leaving is not None:

@@ -68,7 +68,7 @@ class Meeting:
         self.links = Links(identity, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
         """What answers what others ask of this node."""
-        self.links.without = WITHOUT_LINK
+        self.links.without, self.links.own_address = WITHOUT_LINK, own.address
         # Of this node; a bound is on what others keep of it.
         self._wants = Wants(max_count=1 << 31)
         self._subscribers = Subscribers()
