@@ -248,8 +248,7 @@ class Context:
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
         if self.leaving is not None and not self.leaving.is_serving:
-            detail = f"the node was drained ({self.leaving.phase}): other nodes serve"
-            return Unavailable(detail, code="draining")
+            return Unavailable(self.leaving.told, code="draining")
         if not self.node.is_settled:
             return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:
