@@ -8,10 +8,12 @@ import logging
 from conduit import redis_url
 from conduit.cluster.answering import Answering
 from conduit.cluster.apart.meeting import Meeting
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.hints import MESSAGE_MAX_BYTES
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
+from conduit.server.alike import alike
 from conduit.server.context import Context
 from conduit.settings import Settings
 
@@ -34,6 +36,8 @@ async def meet_others(context: Context, node: ThisNode, settings: Settings) -> M
     meeting = Meeting(
         context.broker, member, settings.internal_secrets, url, redis_url.database(url)
     )
+    context.own_state.settings = alike(settings)
+    meeting.comparing = Comparing(meeting.links, context.own_state.settings)
     meeting.answering = Answering(Identity(own.name, own.incarnation), context.own_state)
     context.meeting, context.links, context.hearing = meeting, meeting.links, meeting.copying
     node.others = meeting.views

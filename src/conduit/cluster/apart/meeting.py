@@ -22,6 +22,7 @@ from conduit.cluster.answering import Answering
 from conduit.cluster.apart import topics
 from conduit.cluster.apart.copying import Copying
 from conduit.cluster.apart.topics import TopicFinder
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.link import Link
@@ -68,6 +69,8 @@ class Meeting:
         self.links = Links(identity, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
         """What answers what others ask of this node."""
+        self.comparing: Comparing | None = None
+        """What looks whether others have the same settings."""
         self.links.without, self.links.own_address = WITHOUT_LINK, own.address
         # Of this node; a bound is on what others keep of it.
         self._wants = Wants(max_count=1 << 31)
@@ -177,6 +180,8 @@ class Meeting:
     def link_up(self, node: Identity) -> None:
         """See `ports.Watcher.link_up`."""
         self._acquainted.link_up(Node(node.name, node.incarnation))
+        if self.comparing is not None:
+            self.comparing.link_up(node)
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""
