@@ -28,6 +28,7 @@ from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.link import Link
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.registry.claiming import WAIT_S, holder
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.roster import NodeView
 from conduit.cluster.subscribers import DURABLE, Subscribers
@@ -36,7 +37,7 @@ from conduit.core.acquainted import Acquainted
 from conduit.core.members import Member, Node
 from conduit.core.message import NewMessage
 from conduit.core.wants import Wants
-from conduit.errors import InvalidRequest
+from conduit.errors import ConfigError, InvalidRequest
 
 # In Redis all of them are one cluster; those on PostgreSQL have names of their own.
 CLUSTER_ID = "memory"
@@ -63,8 +64,11 @@ class Meeting:
         self._broker = broker
         self._acquainted = Acquainted()
         self._is_looking = False
-        cluster_id = f"{CLUSTER_ID}-{database}"
-        self.registry = Registry(redis_url, cluster_id, own, self._changed, meanwhile=WITHOUT_REDIS)
+        self._own, self._redis_url = own, redis_url
+        self._cluster_id = f"{CLUSTER_ID}-{database}"
+        self.registry = Registry(
+            redis_url, self._cluster_id, own, self._changed, meanwhile=WITHOUT_REDIS
+        )
         identity = Identity(own.name, own.incarnation)
         self.links = Links(identity, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
@@ -79,6 +83,21 @@ class Meeting:
         self._finder = TopicFinder(broker.topics, self._linked)
         self.telling = Telling(broker.turn, self.registry.by_name, self, tells_retention=True)
         self._tell_at = float("-inf")
+
+    async def claim(self) -> None:
+        """Look whether the name of this node is free, before `start`. Raises ConfigError if another node that
+        lives has it; without an answer of Redis it is free. Waits for seconds at most."""
+        found = await holder(self._redis_url, self._cluster_id, self._own)
+        if found is None:
+            return
+        raise ConfigError(
+            [
+                f"NODE_ID: {found.name} is the name of another node, at {found.address}, which says in Redis"
+                " every second that it is there: give each node a NODE_ID of its own, or stop that one. The"
+                f" name is free as soon as it has stopped, and {WAIT_S:g} s after it was killed. Two clusters"
+                " on one Redis need different database numbers in REDIS_URL."
+            ]
+        )
 
     async def start(self) -> None:
         """Say that this node is there, link with others, and tell them of what is committed here. Waits for
