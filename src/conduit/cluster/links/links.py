@@ -43,8 +43,8 @@ LASTING_S = 5.0
 TOLD_INTERVAL_S = 60.0
 # What it means for two nodes that there is no link, for people.
 WITHOUT = (
-    "messages from one to the other come a second later, and durable subscriptions that run at one cannot be"
-    " used from the other"
+    "messages from one to the other come a second later, and durable subscriptions that run for subscribers"
+    " at one cannot be used from the other"
 )
 
 logger = logging.getLogger(__name__)
