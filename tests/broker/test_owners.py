@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from conduit.broker.attach import connection
-from conduit.broker.deliver import ownership
+from conduit.broker.deliver import claiming, ownership
 from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.errors import Conflict, NotFound, OwnedElsewhere
 from conduit.names import DEFAULT_TENANT as T
@@ -225,7 +225,7 @@ async def test_what_a_stale_owner_stores_is_refused_before_it_has_a_lease_again(
 
 
 async def test_the_lease_of_another_owner_is_waited_for_and_not_longer(owners, leased, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()
@@ -245,7 +245,7 @@ async def test_the_lease_of_another_owner_is_waited_for_and_not_longer(owners, l
 
 
 async def test_what_is_given_up_is_had_at_once(owners, leased, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()
@@ -263,7 +263,7 @@ async def test_what_is_given_up_is_had_at_once(owners, leased, monkeypatch):
 
 
 async def test_who_waits_for_longer_than_there_is_time_is_told_why(owners, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     monkeypatch.setattr(connection, "ELSEWHERE_MAX_S", 0.01)
     a, b = owners
     await a.hold()
@@ -275,7 +275,7 @@ async def test_who_waits_for_longer_than_there_is_time_is_told_why(owners, monke
 
 
 async def test_who_closes_the_connection_waits_no_more(owners, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await a.subscribe()
@@ -290,7 +290,7 @@ async def test_who_closes_the_connection_waits_no_more(owners, monkeypatch):
 async def test_who_made_it_is_told_where_it_begins_however_long_that_takes(
     owners, leased, monkeypatch
 ):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()

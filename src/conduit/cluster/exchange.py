@@ -55,6 +55,7 @@ class Exchange:
         self.answering: Answering | None = None
         """What tells others what this node does."""
         self.elsewhere = elsewhere
+        broker.ownership.is_meant = elsewhere.is_owner
         self.guests = Guests(broker, own, elsewhere.is_owner)
         self.neighbours = Neighbours(own, self.links)
         self.handing_over = HandingOver(broker, elsewhere.is_owner, self.neighbours.have_all_look)

@@ -279,8 +279,8 @@ class Owned(Durable):
         """The subscription as it runs, loaded if it does not. Have the turn of its name, and attach a
         subscriber before you next wait, or it may be unloaded again. Raises NotFound: `topic_not_found` if
         the topic that it names is gone, and `create` is False; `subscription_not_found` if others delete
-        it. Raises OwnedElsewhere if another node has it: leave the turn, and try again after
-        CLAIM_AGAIN_S."""
+        it. Raises OwnedElsewhere if another node has it: leave the turn, and try again (claiming.py); and
+        MeantElsewhere if it is to run on one."""
         await self._loader.make_topic(record, create=create)
         self.check_known(record)
         place = (record.tenant, record.name)
