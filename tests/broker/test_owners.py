@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from conduit.broker.administer import redriving
 from conduit.broker.attach import connection
 from conduit.broker.deliver import claiming, ownership
 from conduit.broker.deliver.title import NO_TERM, Title
-from conduit.errors import Conflict, NotFound, OwnedElsewhere
+from conduit.errors import NotFound, OwnedElsewhere
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import StartAt, Subscribe
@@ -330,7 +331,11 @@ async def test_a_server_that_cannot_reach_others_takes_over(leased):
         assert other.closed is None
 
 
-async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
+async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused_after_a_while(
+    owners, monkeypatch
+):
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(redriving, "CLAIM_WAIT_MAX_S", 0.01)
     a, b = owners
     await a.hold()
     attached, peer = await a.subscribe(max_attempts=1)
@@ -339,7 +344,7 @@ async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
     await a.bench.flush()
     await b.hear()
     (letter, *_), *_ = await b.bench.broker.dead_letters.list(T, DeadFilter(), limit=1)
-    with pytest.raises(Conflict, match="runs on another node"):
+    with pytest.raises(OwnedElsewhere, match="runs on another node"):
         await b.bench.broker.dead_letters.redrive(T, letter.dead_id)
     await b.hold()
     assert b.running() is None

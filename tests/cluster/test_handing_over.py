@@ -6,8 +6,14 @@ import asyncio
 
 import pytest
 
+from conduit.broker.administer import redrive_jobs
+from conduit.broker.administer import redriving as redriving_module
+from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.deliver.settings import DURABLE
+from conduit.cluster import handing_over
 from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Reject
+from conduit.storage.dead_letters import DeadFilter
 from tests.broker.leased import LeasedStore
 from tests.broker.nodes import begun
 from tests.cluster.company import Company, a_company
@@ -15,6 +21,7 @@ from tests.cluster.links.kit import until
 
 # Much less than anybody waits for another node.
 SOON_S = 3.0
+COUNT = 20
 
 
 @pytest.fixture
@@ -75,3 +82,85 @@ async def test_what_is_being_loaded_when_the_owner_changes_does_not_stay(company
     assert store.owner_of(id_of(company, name)) == company["a"].own.incarnation
     await company["b"].bench.publish_many("t", 2)
     await until(lambda: client.seqs == [1, 2])
+
+
+# Redriving ----------------------------------------------------------------------------------------
+
+
+async def buried(company: Company, store: LeasedStore) -> str:
+    """One of node b with dead letters, that nobody runs."""
+    name = await made(company, "b")
+    client = await company["b"].client().subscribe(name)
+    await company["b"].bench.publish_many("t", COUNT)
+    await until(lambda: len(client.seqs) == COUNT)
+    for id_ in client.ids:
+        client.verbs.reject(Reject(id_))
+    client.connection.close()
+    await company.flush()
+    await until(lambda: store.owner_of(id_of(company, name)) is None)
+    return name
+
+
+def redriving(company: Company, node: str, name: str) -> RedriveJob:
+    jobs = company[node].bench.broker.dead_letters.jobs
+    return jobs.start(T, DeadFilter(subscription=name), rate_per_s=1e6, max_count=COUNT)
+
+
+async def ended(company: Company, job: RedriveJob) -> tuple[str, int, int]:
+    for _ in range(500):
+        await company.flush()
+        if job.state != "running":
+            break
+        await asyncio.sleep(0.01)
+    return job.state, job.redriven_count, job.failed_count
+
+
+async def test_a_redrive_waits_until_the_owner_before_has_given_it_up(company, store):
+    name = await buried(company, store)
+    await company["b"].client().subscribe(name)
+    store.held.add("give_up")
+    company.meet("a")
+    await until(lambda: company["b"].settled(name) == -1)
+    job = redriving(company, "a", name)
+    await until(lambda: ("claim", id_of(company, name)) in store.asked[-2:])
+    store.release("give_up")
+    assert await ended(company, job) == ("done", COUNT, 0)
+
+
+async def test_a_job_waits_for_an_owner_that_does_not_give_it_up_in_time(
+    company, store, monkeypatch
+):
+    monkeypatch.setattr(redriving_module, "CLAIM_WAIT_MAX_S", 0.01)
+    monkeypatch.setattr(redrive_jobs, "WAIT_AGAIN_S", 0.01)
+    name = await buried(company, store)
+    id_ = id_of(company, name)
+    store.live.add("third")
+    fence = await store.subscription_claim(id_, "third")
+    job = redriving(company, "a", name)
+    await until(lambda: job.error is not None)
+    assert (job.state, job.failed_count) == ("running", 0)
+    await store.subscription_release("third", [(id_, fence)])
+    assert await ended(company, job) == ("done", COUNT, 0)
+    assert job.error is None
+
+
+@pytest.mark.parametrize("what", ["progress", "settle"])
+async def test_a_job_goes_on_at_the_next_owner(company, store, monkeypatch, what):
+    """The owners change while the subscription is loaded for it, and while what it did is stored."""
+    monkeypatch.setattr(redrive_jobs, "WAIT_AGAIN_S", 0.01)
+    monkeypatch.setattr(handing_over, "STORE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(handing_over, "PATIENCE_S", 0.05)
+    name = await buried(company, store)
+    store.held.add(what)
+    job = redriving(company, "b", name)
+    await until(lambda: what in store.waiting)
+    company.meet("a")
+    await company["b"].exchange.handing_over.over()
+    client = company["a"].client()
+    attached = begun(client.subscribe(name))
+    store.release(what)
+    async with asyncio.timeout(SOON_S):
+        await attached
+    assert await ended(company, job) == ("done", COUNT, 0)
+    assert company["b"].settled(name) == -1
+    await until(lambda: sorted(client.seqs) == list(range(1, COUNT + 1)))
