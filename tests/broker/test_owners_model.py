@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conduit.broker.administer import altering
 from conduit.broker.deliver import claiming, ownership, progress
 from conduit.errors import ConduitError, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
@@ -322,6 +323,8 @@ def impatient() -> Iterator[None]:
     """What is waited for in seconds comes in the next turn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
+        # A step waits for its seek.
+        patch.setattr(altering, "CLAIM_WAIT_MAX_S", 0.0)
         patch.setattr(ownership, "RETRY_S", 0.0)
         patch.setattr(progress, "FLUSH_INTERVAL_S", 0.0)
         patch.setattr(progress, "RETRY_INTERVAL_S", 0.0)

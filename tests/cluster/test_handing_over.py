@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from conduit.broker.administer import redrive_jobs
+from conduit.broker.administer import altering, redrive_jobs
 from conduit.broker.administer import redriving as redriving_module
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.deliver.settings import DURABLE
-from conduit.cluster import handing_over
+from conduit.cluster import handing_over, messenger
+from conduit.errors import Unavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Reject
 from conduit.storage.dead_letters import DeadFilter
@@ -164,3 +165,57 @@ async def test_a_job_goes_on_at_the_next_owner(company, store, monkeypatch, what
     assert await ended(company, job) == ("done", COUNT, 0)
     assert company["b"].settled(name) == -1
     await until(lambda: sorted(client.seqs) == list(range(1, COUNT + 1)))
+
+
+# Seeks and deletions ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["seek", "delete"])
+@pytest.mark.parametrize("asked_at", ["a", "b"])
+async def test_what_has_died_at_the_owner_before_is_a_dead_letter(company, store, what, asked_at):
+    name = await made(company, "b")
+    client = await company["b"].client().subscribe(name)
+    await company["b"].bench.publish_many("t", COUNT)
+    await until(lambda: len(client.seqs) == COUNT)
+    store.held.add("settle")
+    for id_ in client.ids:
+        client.verbs.reject(Reject(id_))
+    company.meet("a")
+    subscriptions, id_ = company[asked_at].subscriptions, id_of(company, name)
+    if what == "seek":
+        change = begun(subscriptions.seek(T, name, "new", dry_run=False))
+    else:
+        change = begun(subscriptions.delete(T, name))
+    # The next owner asks for it, and the one before has it.
+    await until(lambda: store.asked.count(("claim", id_)) > 2)
+    assert not change.done()
+    store.release("settle")
+    async with asyncio.timeout(SOON_S):
+        await change
+    assert len(await store.dead_list(T, DeadFilter(), limit=100)) == COUNT
+    await until(lambda: store.owner_of(id_) in (None, company["a"].own.incarnation))
+
+
+async def test_a_seek_is_refused_while_another_node_does_not_give_it_up(
+    company, store, monkeypatch
+):
+    monkeypatch.setattr(altering, "CLAIM_WAIT_MAX_S", 0.01)
+    monkeypatch.setattr(messenger, "REACH_TIMEOUT_S", 0.01)
+    name = await made(company, "b")
+    id_ = id_of(company, name)
+    store.live.add("third")
+    fence = await store.subscription_claim(id_, "third")
+    for node in "ab":
+        with pytest.raises(Unavailable) as refused:
+            await company[node].subscriptions.seek(T, name, "new", dry_run=False)
+        assert refused.value.code == "unavailable"
+        with pytest.raises(Unavailable):
+            await company[node].subscriptions.delete(T, name)
+    assert (store.fence_of(id_), store.owner_of(id_)) == (fence, "third")
+
+
+async def test_what_was_claimed_for_a_seek_is_given_up(company, store):
+    name = await made(company, "b")
+    await company["a"].subscriptions.seek(T, name, "new", dry_run=False)
+    assert ("claim", id_of(company, name)) in store.asked
+    await until(lambda: store.owner_of(id_of(company, name)) is None)
