@@ -14,6 +14,7 @@ ConduitError                 has a stable `code`; `protocol/codes.py` maps it to
 │  ├─ RegistryUnavailable    Redis cannot be used now; nodes go on without it
 │  ├─ OutcomeUnknown         the store has a change and did not confirm it; it may have happened, or may still
 │  ├─ OwnedElsewhere         another node runs the subscription: `owner` says which
+│  ├─ MeantElsewhere         another node is to run it: this one does not claim it
 │  └─ Overloaded             a bounded queue is full
 ├─ StoreDataError            the store refuses this batch's content; raised to the committer, which bisects
 │  └─ KeyConflict            idempotency keys of it stand for other payloads; says which
@@ -166,6 +167,14 @@ class OwnedElsewhere(Unavailable):
     def __init__(self, name: str, owner: str) -> None:
         super().__init__(f"subscription {name!r} runs on another node, and cannot be reached here")
         self.owner = owner
+
+
+class MeantElsewhere(Unavailable):
+    """A durable subscription is to run on another node, perhaps since a moment ago. This one does not claim
+    it, and gives up what it has claimed; who asked is to go there. Nothing was done."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"subscription {name!r} is to run on another node; nothing was done")
 
 
 class Overloaded(Unavailable):

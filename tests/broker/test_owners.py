@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from conduit.broker.administer import redriving
 from conduit.broker.attach import connection
-from conduit.broker.deliver import ownership
+from conduit.broker.deliver import claiming, ownership
 from conduit.broker.deliver.title import NO_TERM, Title
-from conduit.errors import Conflict, NotFound, OwnedElsewhere
+from conduit.errors import NotFound, OwnedElsewhere
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import StartAt, Subscribe
@@ -225,7 +226,7 @@ async def test_what_a_stale_owner_stores_is_refused_before_it_has_a_lease_again(
 
 
 async def test_the_lease_of_another_owner_is_waited_for_and_not_longer(owners, leased, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()
@@ -245,7 +246,7 @@ async def test_the_lease_of_another_owner_is_waited_for_and_not_longer(owners, l
 
 
 async def test_what_is_given_up_is_had_at_once(owners, leased, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()
@@ -263,7 +264,7 @@ async def test_what_is_given_up_is_had_at_once(owners, leased, monkeypatch):
 
 
 async def test_who_waits_for_longer_than_there_is_time_is_told_why(owners, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     monkeypatch.setattr(connection, "ELSEWHERE_MAX_S", 0.01)
     a, b = owners
     await a.hold()
@@ -275,7 +276,7 @@ async def test_who_waits_for_longer_than_there_is_time_is_told_why(owners, monke
 
 
 async def test_who_closes_the_connection_waits_no_more(owners, monkeypatch):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await a.subscribe()
@@ -290,7 +291,7 @@ async def test_who_closes_the_connection_waits_no_more(owners, monkeypatch):
 async def test_who_made_it_is_told_where_it_begins_however_long_that_takes(
     owners, leased, monkeypatch
 ):
-    monkeypatch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
     a, b = owners
     await a.hold()
     await b.hold()
@@ -330,7 +331,11 @@ async def test_a_server_that_cannot_reach_others_takes_over(leased):
         assert other.closed is None
 
 
-async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
+async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused_after_a_while(
+    owners, monkeypatch
+):
+    monkeypatch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
+    monkeypatch.setattr(redriving, "CLAIM_WAIT_MAX_S", 0.01)
     a, b = owners
     await a.hold()
     attached, peer = await a.subscribe(max_attempts=1)
@@ -339,7 +344,7 @@ async def test_what_is_redriven_at_a_node_that_has_it_not_is_refused(owners):
     await a.bench.flush()
     await b.hear()
     (letter, *_), *_ = await b.bench.broker.dead_letters.list(T, DeadFilter(), limit=1)
-    with pytest.raises(Conflict, match="runs on another node"):
+    with pytest.raises(OwnedElsewhere, match="runs on another node"):
         await b.bench.broker.dead_letters.redrive(T, letter.dead_id)
     await b.hold()
     assert b.running() is None

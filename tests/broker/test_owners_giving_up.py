@@ -122,6 +122,8 @@ async def test_a_claim_whose_answer_nobody_hears_is_given_up(owners, leased, mon
 
 
 async def moved_elsewhere(a: Node, b: Node) -> None:
+    """By a node that cannot reach the owner."""
+    b.bench.broker.ownership.title.takes_over = True
     await b.bench.broker.news.catch_up()
     await b.bench.broker.subscriptions.seek(T, "s", "earliest", dry_run=False)
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conduit.broker.attach import connection
-from conduit.broker.deliver import ownership, progress
+from conduit.broker.administer import altering
+from conduit.broker.deliver import claiming, ownership, progress
 from conduit.errors import ConduitError, StoreUnavailable
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Subscribe
@@ -322,7 +322,9 @@ class World:
 def impatient() -> Iterator[None]:
     """What is waited for in seconds comes in the next turn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "CLAIM_AGAIN_S", 0.0)
+        patch.setattr(claiming, "CLAIM_AGAIN_S", 0.0)
+        # A step waits for its seek.
+        patch.setattr(altering, "CLAIM_WAIT_MAX_S", 0.0)
         patch.setattr(ownership, "RETRY_S", 0.0)
         patch.setattr(progress, "FLUSH_INTERVAL_S", 0.0)
         patch.setattr(progress, "RETRY_INTERVAL_S", 0.0)

@@ -49,6 +49,15 @@ async def test_what_is_given_up_is_nobodys(store):
     assert await store.subscription_fences(ids) == dict(places)
 
 
+async def test_what_is_given_up_with_no_fence_stays_and_is_told(store):
+    ones = [await given.subscription(store, f"s{n}") for n in range(3)]
+    place = await claimed(store, ones[0], A)
+    await claimed(store, ones[1], B)
+    asked = [(one.subscription_id, 0) for one in ones]
+    assert await store.subscription_release(A, asked) == [place]
+    assert await store.subscriptions_owned(A) == [place]
+
+
 async def test_what_was_claimed_again_or_is_of_another_node_is_not_given_up(store):
     ones = [await given.subscription(store, f"s{n}") for n in range(2)]
     first = [await claimed(store, one, A) for one in ones]

@@ -180,7 +180,7 @@ class Broker:
         self.redrive: Redrive = redriver.redrive
         """What redrives; another one where subscriptions run on other nodes too."""
         lines = Lines()
-        jobs = RedriveJobs(store, clock, self._redrive, self._owned, lines)
+        jobs = RedriveJobs(store, clock, self._redrive, self._owned.holds, lines)
         return DeadLetters(store, clock, self._redrive, jobs, lines)
 
     async def _redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:

@@ -71,6 +71,7 @@ class Exchange:
         self.comparing: Comparing | None = None
         """What looks whether others have the same settings."""
         self.elsewhere = elsewhere
+        broker.ownership.is_meant = elsewhere.is_owner
         self.guests = Guests(broker, own, elsewhere.is_owner)
         self.neighbours = Neighbours(own, self.links)
         self.handing_over = HandingOver(broker, elsewhere.is_owner, self.neighbours.have_all_look)

@@ -41,7 +41,7 @@ from conduit.cluster.subscribing import (
     welcome,
     window,
 )
-from conduit.errors import ConduitError, InvalidRequest, StateError
+from conduit.errors import ConduitError, InvalidRequest, MeantElsewhere, StateError
 from conduit.protocol.codec import decode_client_frame, error_frame
 from conduit.protocol.codes import CLOSE_MOVED
 from conduit.protocol.frames import (
@@ -166,6 +166,9 @@ class Guest:
             if self._host.is_owner(self._tenant, name):
                 await self._connection.subscribe(frame)
             self._subscribed(name)
+        except MeantElsewhere:
+            # While it was claimed or loaded.
+            self._moved()
         except ConduitError as error:
             self._refuse(error)
         except asyncio.CancelledError:
@@ -178,13 +181,17 @@ class Guest:
             self._go_on()
 
     def _subscribed(self, name: str) -> None:
-        if self.state is not State.SUBSCRIBING:
-            return
-        self.state = State.ATTACHED
         if not self._host.is_owner(self._tenant, name):
             # Nodes may know of each other at different times. Who is not the owner serves nobody: else the
             # same subscription would be asked for at two nodes, and never come to rest. It may have become
             # another's in between, too: whoever gave it away sent those away that were here then.
+            self._moved()
+        elif self.state is State.SUBSCRIBING:
+            self.state = State.ATTACHED
+
+    def _moved(self) -> None:
+        if self.state is State.SUBSCRIBING:
+            self.state = State.ATTACHED
             self.close(CLOSE_MOVED, "the subscription is another node's")
 
     def _refuse(self, error: ConduitError) -> None:

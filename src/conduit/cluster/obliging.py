@@ -25,8 +25,10 @@ from conduit.errors import (
     ConduitError,
     Conflict,
     InvalidRequest,
+    MeantElsewhere,
     NotFound,
     OutcomeUnknown,
+    OwnedElsewhere,
     Unavailable,
 )
 
@@ -109,6 +111,9 @@ class Obliging:
     async def _outcome(self, kind: Kind, errand: Errand) -> bytes:
         try:
             return encode_done(await self._acts[kind](errand))
+        except (MeantElsewhere, OwnedElsewhere):
+            # Nothing was done: who asked may ask the next owner.
+            raise
         except ConduitError as error:
             return encode_failed(error)
         except Exception:

@@ -139,7 +139,8 @@ class SubscriptionStore(Protocol):
     ) -> list[tuple[int, int]]:
         """Give these (id, fence) up: nobody has them. What is not that owner's any more stays as it is, and
         so does what has another fence by now: it was claimed again, or moved by others. Returns these, with
-        the fence that there is."""
+        the fence that there is. Claims that were made before are decided by then, also if nobody waits for
+        their answers any more."""
 
     async def subscriptions_owned(self, owner: str) -> list[tuple[int, int]]:
         """(id, fence) of all that it has. A claim that is under way is waited for: one that is made after the

@@ -7,16 +7,19 @@ not tell, it is asked again. A subscription of which nobody knows where it is go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from conduit.broker.administer.reopening import mark_reopened
 from conduit.broker.catalog import Catalog
 from conduit.broker.changes import Change, Changes, after_change
+from conduit.broker.deliver.claiming import CLAIM_WAIT_MAX_S, when_free
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
+from conduit.broker.waiting import Deadline
 from conduit.core.message import SubscriptionRecord, SubscriptionSettings
-from conduit.errors import OutcomeUnknown, Unavailable
+from conduit.errors import MeantElsewhere, OutcomeUnknown, Unavailable
 from conduit.storage.base import Store
 
 # Until the store tells what became of a change, it is asked again after this.
@@ -59,15 +62,14 @@ class Altering:
         return await self._changes.make([(tenant, name)], change_it)
 
     async def delete(self, change: Change, record: SubscriptionRecord) -> None:
-        """Forget it; its subscribers are told. Its dead letters stay."""
-        progress, running = self._engine.progress, self._owned.find_running(record)
+        """Forget it; its subscribers are told. Its dead letters stay. Raises as `_stored`."""
+        running = self._owned.find_running(record)
         if running is not None:
             running.group.is_ending = True
         try:
-            # What is settled meanwhile is confirmed when it is known whether the deletion happened.
-            async with progress.storing:
-                # While it is there: deaths of what is gone are not stored.
-                await progress.flush_held()
+            # While it is there: deaths of what is gone are not stored. What is settled meanwhile is confirmed
+            # when it is known whether the deletion happened.
+            async with self._stored(record):
                 change.is_told = True
                 await self._delete(record)
         finally:
@@ -112,14 +114,11 @@ class Altering:
         record: SubscriptionRecord,
         positions: Sequence[tuple[int, int]],
     ) -> None:
-        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven."""
-        progress = self._engine.progress
-        async with progress.storing:
-            # What died before the seek is a letter by then, and what dies after it is none yet.
-            await progress.flush_held()
+        """Begin anew after these (topic id, floor). Dead letters of what comes again count as redriven.
+        Raises as `_stored`."""
+        # What died before the seek is a letter by then, and what dies after it is none yet.
+        async with self._stored(record) as fence:
             change.is_told = True
-            running = self._owned.find_running(record)
-            fence = None if running is None else running.group.fence
             try:
                 await self._store.seek(record.subscription_id, positions, fence=fence)
             except OutcomeUnknown:
@@ -129,6 +128,40 @@ class Altering:
             with after_change():
                 at_ms, floors = self._engine.clock.wall_ms(), dict(positions)
                 await mark_reopened(self._store, self._catalog, record, floors, at_ms)
+
+    @asynccontextmanager
+    async def _stored(self, record: SubscriptionRecord) -> AsyncIterator[int | None]:
+        """In the block all that has died of it is stored as dead letters, also by a node that had it before,
+        and nothing of it is being stored. Gives the fence with which this node has it; None if nobody has it
+        here. Raises OwnedElsewhere if another node has it for CLAIM_WAIT_MAX_S, MeantElsewhere if one is to
+        have it, and what the store raises: nothing was changed."""
+        progress, running = self._engine.progress, self._owned.find_running(record)
+        async with self._claimed(record) as claimed, progress.storing:
+            await progress.flush_held()
+            if self._has_owners and running is not None and running.group.was_moved:
+                # It was given away meanwhile: the next owner may have deaths to store by now.
+                raise MeantElsewhere(record.name)
+            running = self._owned.find_running(record)
+            yield claimed if running is None else running.group.fence
+
+    @asynccontextmanager
+    async def _claimed(self, record: SubscriptionRecord) -> AsyncIterator[int | None]:
+        """Have it as the owner, unless it runs here, or there are no owners. Gives the fence."""
+        if not self._has_owners or self._owned.find_running(record) is not None:
+            yield None
+            return
+        ownership = self._owned.ownership
+        claim = await when_free(partial(ownership.claim, record), Deadline(CLAIM_WAIT_MAX_S))
+        try:
+            yield claim.fence
+        finally:
+            ownership.give_up(record.subscription_id, claim.fence)
+
+    @property
+    def _has_owners(self) -> bool:
+        """Whether other nodes leave to this one what is its own. Those without links do not."""
+        title = self._owned.ownership.title
+        return title.owner is not None and not title.takes_over
 
     async def _move(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
         """As the store has it."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import msgspec
 import uuid_utils
@@ -14,6 +13,8 @@ import uuid_utils
 from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.redriving import Redrive
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.holds import Holds
+from conduit.broker.waiting import Deadline
 from conduit.core.message import DeadPlace
 from conduit.errors import ConduitError, Conflict, LimitReached, NotFound, Unavailable
 from conduit.names import of_tenant
@@ -27,10 +28,12 @@ BATCH_MAX_COUNT = 500
 PACE_S = 0.05
 # A job that was held up makes up for so much, not more: a subscriber that came back is not flooded.
 CATCH_UP_S = 1.0
-# A job tries letters again after this while their subscription is full.
-FULL_PAUSE_S = 1.0
-# After so many tries in which nothing was opened the job ends: others of its tenant need its place.
-FULL_TRIES_MAX_COUNT = 600
+# A job tries letters again after this while their subscription is full, or the node that is to run it cannot
+# be reached, or has not got it yet. Nothing is wrong with these.
+WAITS_FOR = ("subscription_full", "unavailable")
+WAIT_AGAIN_S = 1.0
+# When nothing was opened for so long the job ends: others of its tenant need its place.
+WAIT_MAX_S = 600.0
 # Per tenant. A new job takes the place of the oldest one that has ended.
 JOBS_COUNT_MAX = 100
 JOBS_RUNNING_MAX = 4
@@ -62,26 +65,16 @@ class RedriveJob(msgspec.Struct):
     """Why the last one failed or waits, or what stopped the job, or that there was nothing to do."""
 
 
-class Holder(Protocol):
-    """Keeps subscriptions loaded."""
-
-    def hold(self, tenant: str, names: Iterable[str]) -> None:
-        """Once these are loaded, unload none of them before `release`."""
-
-    def release(self, tenant: str, names: Iterable[str]) -> None:
-        """The end of `hold`, for the same names."""
-
-
 class RedriveJobs:
     """The jobs of all tenants."""
 
     def __init__(
-        self, store: Store, clock: Clock, redrive: Redrive, holder: Holder, lines: Lines
+        self, store: Store, clock: Clock, redrive: Redrive, holds: Holds, lines: Lines
     ) -> None:
         self._store = store
         self._clock = clock
         self._redrive = redrive
-        self._holder = holder
+        self._holds = holds
         self._lines = lines
         # tenant -> job_id -> job, oldest first.
         self._jobs: dict[str, dict[str, RedriveJob]] = {}
@@ -145,7 +138,7 @@ class RedriveJobs:
             if not job.matched_count:
                 job.error = NOTHING_MATCHES
             elif not job.failed_count:
-                # It had to wait for a subscription that was full, which is over.
+                # It had to wait, which is over.
                 job.error = None
             self._end(job, "done")
         except asyncio.CancelledError:
@@ -174,12 +167,12 @@ class RedriveJobs:
                 due_at += size / job.rate_per_s
                 places = await self._found(tenant, ids[start : start + size], job)
                 names = {place.subscription for place in places}
-                self._holder.hold(tenant, names)
-                self._holder.release(tenant, held)
+                self._holds.hold(tenant, names)
+                self._holds.release(tenant, held)
                 held = names
                 await self._redrive_batch(tenant, places, job)
         finally:
-            self._holder.release(tenant, held)
+            self._holds.release(tenant, held)
 
     async def _matching(self, tenant: str, which: DeadFilter, max_count: int) -> list[str]:
         """Their ids, oldest first."""
@@ -205,40 +198,38 @@ class RedriveJobs:
         return [place for place in places if not place.is_redriven]
 
     async def _redrive_batch(self, tenant: str, places: list[DeadPlace], job: RedriveJob) -> None:
-        tries_count = 0
+        until = Deadline(WAIT_MAX_S)
         while places:
-            full = await self._redrive_some(tenant, places, job)
-            tries_count = tries_count + 1 if len(full) == len(places) else 0
-            if tries_count >= FULL_TRIES_MAX_COUNT:
-                minutes = FULL_TRIES_MAX_COUNT * FULL_PAUSE_S / 60
+            waiting = await self._redrive_some(tenant, places, job)
+            if len(waiting) < len(places):
+                until = Deadline(WAIT_MAX_S)
+            elif not until.left_s:
                 raise LimitReached(
-                    f"nothing could be redriven for {minutes:g} minutes: {job.error}"
+                    f"nothing could be redriven for {WAIT_MAX_S / 60:g} minutes: {job.error}"
                 )
-            places = full
+            places = waiting
             if places:
-                # Nothing is wrong with them: it gets them when fewer of its deliveries wait.
-                await asyncio.sleep(FULL_PAUSE_S)
+                await asyncio.sleep(WAIT_AGAIN_S)
 
     async def _redrive_some(
         self, tenant: str, places: list[DeadPlace], job: RedriveJob
     ) -> list[DeadPlace]:
-        """Returns those whose subscription was full."""
+        """Returns those that have to wait."""
         failed = await self._redrive(tenant, places, self._clock.wall_ms())
-        full = [
+        waiting = [
             place
             for place in places
-            if (error := failed.get(place.dead_id)) is not None
-            and error.code == "subscription_full"
+            if (error := failed.get(place.dead_id)) is not None and error.code in WAITS_FOR
         ]
         job.redriven_count += len(places) - len(failed)
         # As those that were passed over because they were marked before: somebody else has done it.
         errors = [one for one in failed.values() if one.code != "already_redriven"]
-        job.failed_count += len(errors) - len(full)
+        job.failed_count += len(errors) - len(waiting)
         for error in errors:
             job.error = error.told
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable) and error.code not in WAITS_FOR:
                 raise error
-        return full
+        return waiting
 
     def _end(self, job: RedriveJob, state: str) -> None:
         if job.state == "running":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -11,12 +12,22 @@ from conduit.broker.administer.republishing import Failed, Publish, publish_anew
 from conduit.broker.administer.views import state_of
 from conduit.broker.catalog import Catalog
 from conduit.broker.changes import after_change
+from conduit.broker.deliver.claiming import CLAIM_WAIT_MAX_S, when_free
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.owned import Owned
 from conduit.broker.deliver.running import Running
+from conduit.broker.waiting import Deadline
 from conduit.core.message import DeadPlace, Redriven, SubscriptionRecord
 from conduit.core.topics import matches
-from conduit.errors import Conflict, LimitReached, NotFound, OwnedElsewhere, RequestError
+from conduit.errors import (
+    ConduitError,
+    Conflict,
+    LimitReached,
+    MeantElsewhere,
+    NotFound,
+    OwnedElsewhere,
+    RequestError,
+)
 from conduit.storage.base import Store
 
 # How often a redrive loads its subscription anew, when another node has claimed it meanwhile.
@@ -54,9 +65,10 @@ class Redriver:
 
         Why not: NotFound `subscription_not_found`, `dead_letter_not_found`; Conflict `letter_topic_gone`,
         `payload_lost`, `already_redriven` (its delivery is open, or somebody has redriven it since its place
-        was read), or if the subscription of that name is on other topics now, comes to it anyway, or runs on
-        other nodes; LimitReached `subscription_full` while too many of its deliveries wait; and of those that
-        are published anew whatever befalls a publish. Raises Unavailable if the store is.
+        was read), or if the subscription of that name is on other topics now, or comes to it anyway;
+        LimitReached `subscription_full` while too many of its deliveries wait; OwnedElsewhere if another node
+        has it for CLAIM_WAIT_MAX_S, MeantElsewhere if one is to have it; and of those that are published anew
+        whatever befalls a publish. Raises Unavailable if the store is.
         """
         names: dict[str, list[DeadPlace]] = {}
         failed: Failed = {}
@@ -73,25 +85,42 @@ class Redriver:
         return failed
 
     async def _open(self, call: _Call, places: Sequence[DeadPlace]) -> Failed:
-        self._owned.hold(call.tenant, [call.name])
+        self._owned.holds.hold(call.tenant, [call.name])
         try:
-            for _ in range(REDRIVE_TRIES_MAX_COUNT):
-                # Those that failed before may be open since, by the try before this.
-                left = [place for place in places if place.dead_id not in call.failed]
-                running = await self._try(call, left)
-                if running is None:
-                    return call.failed
-                with after_change():
-                    await self._engine.progress.stored()
-                if not running.group.was_moved:
-                    return call.failed
-                # Another node had claimed it, and the store took nothing of it from this one any more.
+            return await self._open_held(call, places)
         finally:
-            self._owned.release(call.tenant, [call.name])
-        return {place.dead_id: _elsewhere(call.name) for place in places} | call.failed
+            self._owned.holds.release(call.tenant, [call.name])
+
+    async def _open_held(self, call: _Call, places: Sequence[DeadPlace]) -> Failed:
+        until = Deadline(CLAIM_WAIT_MAX_S)
+        for _ in range(REDRIVE_TRIES_MAX_COUNT):
+            # Those that failed before may be open since, by the try before this.
+            left = [place for place in places if place.dead_id not in call.failed]
+            try:
+                running = await when_free(partial(self._try, call, left), until)
+            except (OwnedElsewhere, MeantElsewhere) as error:
+                return await self._left(call, left, error)
+            if running is None:
+                return call.failed
+            with after_change():
+                await self._engine.progress.stored()
+            if not running.group.was_moved:
+                return call.failed
+            # It was given away, or another node had claimed it, and the store took nothing more of it.
+        return await self._left(call, places, MeantElsewhere(call.name))
+
+    async def _left(self, call: _Call, places: Sequence[DeadPlace], error: ConduitError) -> Failed:
+        """Also those that are for another node, but for what was stored before it was given away."""
+        done = set()
+        if call.opened:
+            with after_change():
+                found = await self._store.dead_find(call.tenant, list(call.opened))
+            done = {place.dead_id for place in found if place.is_redriven}
+        return {place.dead_id: error for place in places if place.dead_id not in done} | call.failed
 
     async def _try(self, call: _Call, places: Sequence[DeadPlace]) -> Running | None:
-        """Open what can be, and add to `failed` what cannot; None if nothing could."""
+        """Open what can be, and add to `failed` what cannot; None if nothing could. Raises OwnedElsewhere and
+        MeantElsewhere."""
         failed = call.failed
         async with self._owned.turns.taken((call.tenant, call.name)):
             try:
@@ -105,9 +134,6 @@ class Redriver:
             try:
                 # A topic that goes meanwhile is not made again for a dead letter.
                 running = await self._owned.start(record, create=False)
-            except OwnedElsewhere:
-                failed |= {place.dead_id: _elsewhere(call.name) for place in places}
-                return None
             except NotFound as error:
                 is_topic = error.code == "topic_not_found"
                 for place in places:
@@ -242,10 +268,6 @@ class Redriver:
             " from. To have it handled all the same, publish its payload anew",
             code="letter_topic_gone",
         )
-
-
-def _elsewhere(name: str) -> RequestError:
-    return Conflict(f"subscription {name!r} runs on another node")
 
 
 def _lost(place: DeadPlace) -> RequestError:

@@ -18,8 +18,8 @@ from conduit.broker.attach.room import Answers, Peer, Room
 from conduit.broker.attach.routing import Aways, Routing
 from conduit.broker.attach.verbs import Verbs
 from conduit.broker.catalog import Topic
+from conduit.broker.deliver.claiming import when_free
 from conduit.broker.deliver.large_starts import Packed
-from conduit.broker.deliver.ownership import CLAIM_AGAIN_S
 from conduit.broker.deliver.reads import Reads
 from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.settings import DURABLE
@@ -30,9 +30,9 @@ from conduit.core.message import SubscriptionSettings
 from conduit.errors import (
     Conflict,
     LimitReached,
+    MeantElsewhere,
     NotFound,
     OutcomeUnknown,
-    OwnedElsewhere,
     StoreUnavailable,
 )
 from conduit.names import is_pattern
@@ -155,32 +155,29 @@ class Connection:
         self, frame: Subscribe, name: str, settings: SubscriptionSettings
     ) -> None:
         made: dict[int, Beginning] = {}
+        here = partial(self._subscribe_here, frame, settings, made)
         until = Deadline(ELSEWHERE_MAX_S)
         while not self._is_closed and not await self._subscribe_elsewhere(frame, name):
             try:
-                return await self._subscribe_here(frame, settings, made)
-            except OwnedElsewhere:
-                if not until.left_s:
+                return await when_free(here, until)
+            except MeantElsewhere:
+                if self._room.elsewhere is None:
                     raise
-                await asyncio.sleep(CLAIM_AGAIN_S)
 
     async def _subscribe_here(
         self, frame: Subscribe, settings: SubscriptionSettings, made: dict[int, Beginning]
     ) -> None:
+        if self._is_closed:
+            return
         joined = self._room.establishing.joined
         async with joined(self._tenant, frame, settings, made) as (running, beginning):
             if self._is_closed:
                 return
             self._join(running, frame, beginning)
         self._welcome(frame, running, beginning)
-        if not self._is_own(frame.subscription or ""):
+        if not self._room.is_own(self._tenant, frame.subscription or ""):
             # Since it was found to be. Whoever gave it away sent those away that were here then.
             self._removed((frame.topic, frame.subscription), Removal.MOVED)
-
-    def _is_own(self, name: str) -> bool:
-        """Whether a durable subscription is to run here."""
-        elsewhere = self._room.elsewhere
-        return elsewhere is None or elsewhere.owner_of(self._tenant, name) is None
 
     async def _subscribe_elsewhere(self, frame: Subscribe, name: str) -> bool:
         """False if it is to run here."""
@@ -378,7 +375,9 @@ class Connection:
         # It may have been made at the node that is lost.
         await self._room.news.hear_of(self._tenant, *away.place)
         async with joined(self._tenant, frame, DURABLE, {}) as (running, _):
-            if self._is_closed or away.state is not State.LOST or not self._is_own(away.name):
+            if self._is_closed or away.state is not State.LOST:
+                return
+            if not self._room.is_own(self._tenant, away.name):
                 return
             if running.group.subscription_id != away.subscription_id:
                 raise NotFound("it was made again", code="subscription_not_found")

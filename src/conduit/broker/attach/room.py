@@ -33,6 +33,10 @@ class Room(NamedTuple):
     elsewhere: Elsewhere | None = None
     """Where others run; None: nowhere, as without other nodes."""
 
+    def is_own(self, tenant: str, subscription: str) -> bool:
+        """Whether a durable subscription is to run here."""
+        return self.elsewhere is None or self.elsewhere.owner_of(tenant, subscription) is None
+
 
 class Peer(Outlet, Protocol):
     """The connection itself: an outlet that can be closed."""

@@ -87,7 +87,7 @@ class Loader:
 
     async def load(self, record: SubscriptionRecord, *, create: bool) -> Loaded:
         """What the store has of it; have it `run` before you next wait. Raises as `make_topic`, what the
-        store raises, and OwnedElsewhere if another node has it."""
+        store raises, OwnedElsewhere if another node has it, and MeantElsewhere if one is to."""
         lag = self._engine.lags.by_id[record.subscription_id]
         walk = self._catalog.walk(record.tenant, record.pattern)
         await self._engine.lags.cover(lag.coverage, walk)
@@ -110,6 +110,8 @@ class Loader:
                 async with self._pace:
                     await asyncio.sleep(0)
             await self.make_topic(record, create=create)
+            # Else it would stay here: what is given away when owners change is what runs by then.
+            self._ownership.check_meant(record)
         except BaseException:
             # Others need not wait for what does not run here.
             self._ownership.give_up(record.subscription_id, loaded.claim.fence)

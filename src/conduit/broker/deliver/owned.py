@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from conduit.broker.changes import LOOK_AGAIN_S, Change, Changes, Turns
 from conduit.broker.deliver.crossings import Crossings
 from conduit.broker.deliver.durable import Durable
 from conduit.broker.deliver.engine import Engine
+from conduit.broker.deliver.holds import Holds
 from conduit.broker.deliver.loading import Loader
 from conduit.broker.deliver.ownership import MOVED, Ownership
 from conduit.broker.deliver.progress import Refused
@@ -66,8 +66,8 @@ class Owned(Durable):
         self._running: dict[tuple[str, str], Running] = {}
         # Of these, those without subscribers (and some that have one again): unloaded once they are stored.
         self._left: set[tuple[str, str]] = set()
-        # How many want them not to be.
-        self._held: Counter[tuple[str, str]] = Counter()
+        # Of these, those that somebody wants not to be.
+        self.holds = Holds(lambda *place: self.ownership.is_meant(*place), engine.progress.wake)
         self.turns = Turns()
         """By (tenant, name). Nobody takes two of them."""
         # Creations, which go on when nobody waits for them any more: in turns of their own.
@@ -279,8 +279,8 @@ class Owned(Durable):
         """The subscription as it runs, loaded if it does not. Have the turn of its name, and attach a
         subscriber before you next wait, or it may be unloaded again. Raises NotFound: `topic_not_found` if
         the topic that it names is gone, and `create` is False; `subscription_not_found` if others delete
-        it. Raises OwnedElsewhere if another node has it: leave the turn, and try again after
-        CLAIM_AGAIN_S."""
+        it. Raises OwnedElsewhere if another node has it: leave the turn, and try again (claiming.py); and
+        MeantElsewhere if it is to run on one."""
         await self._loader.make_topic(record, create=create)
         self.check_known(record)
         place = (record.tenant, record.name)
@@ -300,16 +300,6 @@ class Owned(Durable):
                 f"subscription {record.name!r} was deleted meanwhile", code="subscription_not_found"
             )
 
-    def hold(self, tenant: str, names: Iterable[str]) -> None:
-        """Once these are loaded, unload none of them before `release`: who uses them again and again, and has
-        no subscriber, need not load them every time."""
-        self._held.update((tenant, name) for name in names)
-
-    def release(self, tenant: str, names: Iterable[str]) -> None:
-        """The end of `hold`, for the same names."""
-        self._held -= Counter((tenant, name) for name in names)
-        self._engine.progress.wake()
-
     def left(self, running: Running) -> None:
         """A subscriber of a durable subscription has left: without any, it is unloaded when it is stored."""
         self._left.add((running.tenant, running.group.name or ""))
@@ -324,7 +314,7 @@ class Owned(Durable):
             running = self._running.get(place)
             if running is None or running.group.subscribers:
                 self._left.discard(place)
-            elif place not in self._held and self._engine.progress.is_stored(running.group):
+            elif not self.holds.has(place) and self._engine.progress.is_stored(running.group):
                 self._stop(place)
 
     def _send_moved_away(self, refused: Refused) -> None:

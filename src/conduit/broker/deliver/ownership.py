@@ -26,6 +26,8 @@ At every await anything may happen; what then?
 - *The answer of a claim is lost, or nobody waits for it any more.* It may be claimed, and not run here: what
   the store has is asked, and given up.
 - *A claim finds another owner.* It fails with `OwnedElsewhere`; who wants to wait tries again.
+- *It is to run on another node, since it was claimed.* What runs by then is given away by whoever knows of
+  nodes (cluster/handing_over.py), and what is being loaded is not run (loading.py): it is given up.
 """
 
 from __future__ import annotations
@@ -39,21 +41,27 @@ from conduit.broker.deliver.running import Running
 from conduit.broker.deliver.title import NO_TERM, Title
 from conduit.broker.turn import log_failure
 from conduit.core.message import SubscriptionRecord
-from conduit.errors import ConduitError, OwnedElsewhere, StateError, StoreUnavailable
+from conduit.errors import (
+    ConduitError,
+    MeantElsewhere,
+    OwnedElsewhere,
+    StateError,
+    StoreUnavailable,
+)
 from conduit.names import named
 from conduit.storage.base import OwnedBy, Store
 from conduit.storage.slices import in_slices
 
 # After a question that failed, unless a lease is held anew before.
 RETRY_S = 0.5
-# Between two claims of what another node has.
-CLAIM_AGAIN_S = 0.2
 # Subscriptions that are judged in one turn of the loop: each may be sent away with its subscribers.
 JUDGED_MAX_COUNT = 100
 # For giving up all that is left when the server stops. Whatever is not, is free when the lease is over.
 LAST_TIMEOUT_S = 2.0
 
 MOVED = "it runs on another node now"
+# Nothing that was claimed has this one.
+NO_FENCE = 0
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +98,9 @@ class Ownership:
         """How many that ran here were sent to other nodes, or found to be theirs."""
         self.catch_up: Callable[[], Awaitable[None]] | None = None
         """Know what others have changed, where others may."""
+        self.is_meant: Callable[[str, str], bool] = _anywhere
+        """Whether a subscription of a tenant is to run on this node: what is not is not claimed. That may
+        change at every await, without anybody being told here."""
         self._store = store
         self._estate = estate
         # Whether there may be some that are not known to be this node's in this term.
@@ -126,7 +137,8 @@ class Ownership:
     # Claims ---------------------------------------------------------------------------------------
 
     async def claim(self, record: SubscriptionRecord) -> Claim:
-        """Claim it for this node. Raises OwnedElsewhere, and what the store raises."""
+        """Claim it for this node. Raises MeantElsewhere, OwnedElsewhere, and what the store raises."""
+        self.check_meant(record)
         title, id_ = self.title, record.subscription_id
         term = title.term
         try:
@@ -142,6 +154,11 @@ class Ownership:
         if isinstance(answer, OwnedBy):
             raise OwnedElsewhere(record.name, answer.owner)
         return Claim(answer, term)
+
+    def check_meant(self, record: SubscriptionRecord) -> None:
+        """Raise MeantElsewhere if it is to run on another node."""
+        if not self.is_meant(record.tenant, record.name):
+            raise MeantElsewhere(record.name)
 
     def runs(self, running: Running, claim: Claim) -> None:
         """It is about to run here."""
@@ -289,12 +306,16 @@ class Ownership:
         return failed_count
 
     async def _look_after(self) -> None:
-        """Ask which fences those have of which nobody knows, for `_give_up`."""
+        """Ask which fences those have of which nobody knows, for `_give_up`. What is given up with NO_FENCE
+        stays, and its fence is told, behind every claim that was made before and may be under way still."""
         doubted, self._doubted = self._doubted, set()
+        if self.title.owner is None:
+            return
         try:
             async for some in in_slices(list(doubted)):
-                fences = await self._store.subscription_fences(some)
-                self._leave_those_elsewhere(fences.items())
+                given = [(id_, NO_FENCE) for id_ in some]
+                has = await self._store.subscription_release(self.title.owner, given)
+                self._leave_those_elsewhere(has)
         except BaseException:
             self._doubted |= doubted
             raise
@@ -314,3 +335,7 @@ class Ownership:
         except BaseException:
             self._leaving = leaving | self._leaving
             raise
+
+
+def _anywhere(_tenant: str, _name: str) -> bool:
+    return True
