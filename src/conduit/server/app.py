@@ -137,6 +137,7 @@ async def _begin_auth(
         broker.store, broker.clock, options, Slots(TICKETS_MAX_COUNT), broker.allowances
     )
     try:
+        tenancy.registry.catching_up.may_be_shared = lambda: broker.news.may_share_log
         key = await offer_first_key(settings, tenancy) if is_first else None
         if key is not None:
             await audit.done(SERVER, Origin(), "key.create", key.key_id, name=key.name)

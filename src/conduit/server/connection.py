@@ -100,6 +100,10 @@ class HttpConnection(Watched):
         """The turn of a held request. All but a publish has the connection to itself: every earlier answer is
         written, and `release` ends it."""
 
+    @abc.abstractmethod
+    def admit(self, head: Head, credential: bytes | None) -> Principal | None:
+        """See `framing.Admit`."""
+
     def enqueue(self, slot: Slot) -> None:
         """Take the next place in the order of answers."""
         self._slots.append(slot)
@@ -270,7 +274,7 @@ class HttpConnection(Watched):
             while self._writable and not (self._busy or self._ending):
                 if len(slots) >= UNANSWERED_MAX_COUNT:
                     break
-                request = framer.next_request(self._admit)
+                request = framer.next_request(self.admit)
                 if request is not None:
                     self._take(request)
                 elif not framer.is_behind:
@@ -292,13 +296,6 @@ class HttpConnection(Watched):
         if self._transport is not None:
             self._stalled = True
             self._transport.pause_reading()
-
-    def _admit(self, head: Head, credential: bytes | None) -> Principal:
-        if head.is_of_page:
-            self.door.origins.check(head.headers)
-        if self.door.caller is not None:
-            return self.door.caller
-        return self.context.gate.admit(head, credential, self._transport)
 
     def _take(self, request: Request) -> None:
         self._taken_count += 1

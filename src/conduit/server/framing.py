@@ -41,8 +41,9 @@ class Request(NamedTuple):
 
 # A head's bytes, what it asks for, and who does.
 _Asked = tuple[bytes, Head, Principal]
-Admit = Callable[[Head, bytes | None], Principal]
-"""Who asks, by a head and the credential that was in it; somebody who is not known, rather than an error."""
+Admit = Callable[[Head, bytes | None], Principal | None]
+"""Who asks, by a head and the credential that was in it; somebody who is not known, rather than an error.
+None if that is not clear yet: the head is then the next one again."""
 
 
 class Phase(enum.Enum):
@@ -118,7 +119,8 @@ class Framer:
         self._at = 0
 
     def next_request(self, admit: Admit) -> Request | None:
-        """The next request, or None until more is fed; `admit` is asked at the end of each head.
+        """The next request, or None until more is fed, or it is clear who asks; `admit` is asked that at the
+        end of each head.
 
         Raises InvalidRequest; LimitReached `headers_too_large` or `payload_too_large`, the latter
         as soon as the head is there if it gives a length; and as soon as that, what somebody is told who is
@@ -158,7 +160,8 @@ class Framer:
         return last, head, caller
 
     def _next_head(self, data: bytes, start: int, admit: Admit) -> _Asked | None:
-        """The next head, and who asks; None if it is not complete. Raises as `next_request`."""
+        """The next head, and who asks; None if it is not complete, or that is not clear. Raises as
+        `next_request`."""
         empty_line = data.find(END, start)
         end = empty_line + len(END) if empty_line >= 0 else len(data)
         if end - start > self._limits.max_headers_bytes:
@@ -170,7 +173,8 @@ class Framer:
         # No two of those that open a WebSocket are the same, and one may have a ticket in its address.
         is_known = len(bare) <= KNOWN_HEAD_MAX_BYTES and not bare.startswith(WEBSOCKET)
         head = known_head(bare) if is_known else parse_head(bare)
-        return raw, head, admit(head, credential)
+        caller = admit(head, credential)
+        return None if caller is None else (raw, head, caller)
 
     def _use_up_to(self, at: int) -> None:
         if at == len(self._data):

@@ -21,13 +21,13 @@ from conduit.protocol.codec import decode_publish
 from conduit.protocol.records import BatchAnswer, Receipt
 from conduit.server.admitting import admit, admit_all
 from conduit.server.answers import Answers
-from conduit.server.connection import HttpConnection
 from conduit.server.context import Context
 from conduit.server.control import Control
 from conduit.server.doors import Door
 from conduit.server.framing import COPIED_MAX_BYTES, Request
 from conduit.server.handshake import accept, check_upgrade, ticket_in
 from conduit.server.head import Head, Route
+from conduit.server.known_connection import KnownConnection
 from conduit.server.linking import HANDSHAKE_MAX_BYTES, link_socket
 from conduit.server.session import Session
 from conduit.server.slot import Slot
@@ -55,7 +55,7 @@ def make_front(
     return bound
 
 
-class Front(HttpConnection):
+class Front(KnownConnection):
     """One HTTP connection and where its requests go; `make_front` gives it its context."""
 
     __slots__ = ("_control", "_for_control")

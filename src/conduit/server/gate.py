@@ -11,10 +11,11 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from conduit.errors import ConduitError, Forbidden, Unauthenticated
+from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.server import kernel
 from conduit.server.head import INTERNAL, Head, Route
 from conduit.tenancy.audit import Audit
+from conduit.tenancy.catching_up import NotSure, after, is_spelled
 from conduit.tenancy.principal import NOT_KNOWN, Nobody, Principal, make_anyone
 from conduit.tenancy.registry import Registry
 from conduit.tenancy.ticketing import Ticketing
@@ -52,24 +53,39 @@ class Gate:
         return self._registry is None
 
     def admit(
-        self, head: Head, credential: bytes | None, transport: asyncio.BaseTransport | None
+        self,
+        head: Head,
+        credential: bytes | None,
+        transport: asyncio.BaseTransport | None,
+        *,
+        is_last: bool = True,
     ) -> Principal:
         """Who has sent this head, with the credential that was in it. Somebody who is not known, for whatever
-        reason, is a Nobody that says it."""
+        reason, is a Nobody that says it. Raises NotSure if he may be known soon; not if that `is_last`."""
         if credential is None:
             return self.nobody
         if credential.startswith(INTERNAL):
             return self._node(head, credential)
         if self._registry is None:
             return self.nobody
+        is_last = is_last or (head.is_open and head.route is not Route.WEBSOCKET)
         try:
-            caller = self.sign_in(credential, transport)
+            caller = self.sign_in(credential, transport, is_last=is_last)
             name = head.headers.get(_TENANT_HEADER)
             if name is not None and caller.may("admin"):
-                return self._registry.acting_for(caller, name, is_named=True)
+                return self._acting_for(caller, name, is_last=is_last)
         except ConduitError as error:
             return self.nobody if head.route in _OPEN else Nobody(error)
         return caller
+
+    def _acting_for(self, caller: Principal, name: str, *, is_last: bool) -> Principal:
+        assert self._registry is not None
+        try:
+            return self._registry.acting_for(caller, name, is_named=True)
+        except NotFound:
+            if not is_last and (look := self._registry.catching_up.ask()) is not None:
+                raise NotSure(look) from None
+            raise
 
     def _node(self, head: Head, credential: bytes) -> Principal:
         if not head.target.startswith(INTERNAL_PATH):
@@ -82,15 +98,36 @@ class Gate:
         )
         return self.node if right_count else self.nobody
 
-    def sign_in(self, credential: bytes, transport: asyncio.BaseTransport | None) -> Principal:
-        """Raises Unauthenticated, Unavailable."""
+    def sign_in(
+        self,
+        credential: bytes,
+        transport: asyncio.BaseTransport | None,
+        *,
+        is_last: bool = True,
+    ) -> Principal:
+        """Raises Unauthenticated, Unavailable; NotSure as `admit`."""
         if self._registry is None:
             return self.nobody
         try:
             return self._registry.authenticate(credential)
         except Unauthenticated:
+            # Whatever is wrong with it: the time must not tell which keys there are.
+            if not is_last and is_spelled(credential):
+                look = self._registry.catching_up.ask()
+                if look is not None:
+                    raise NotSure(look) from None
             self._failed(transport)
             raise
+
+    async def sign_in_after(
+        self,
+        look: asyncio.Future[None],
+        credential: bytes,
+        transport: asyncio.BaseTransport | None,
+    ) -> Principal:
+        """As `sign_in`, when that look is over. Raises Unauthenticated, Unavailable."""
+        await after(look)
+        return self.sign_in(credential, transport)
 
     def _failed(self, transport: asyncio.BaseTransport | None) -> None:
         if self._audit is not None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import abc
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from conduit.errors import (
     ConduitError,
@@ -30,6 +33,7 @@ from conduit.protocol.codes import (
 from conduit.protocol.frames import Auth, Authenticated
 from conduit.server.context import Context
 from conduit.server.watched_socket import WatchedWebSocket
+from conduit.tenancy.catching_up import NotSure
 from conduit.tenancy.meters import Meter
 from conduit.tenancy.principal import NOT_KNOWN, Principal
 
@@ -50,7 +54,7 @@ class SigningWebSocket(WatchedWebSocket):
         self._ticket = ticket
         self._meter: Meter | None = None
         self._redeeming: asyncio.Task[Principal] | None = None
-        # Frames that came while it is found out whose the ticket is.
+        # Frames that came while it is found out who it is.
         self._early: list[bytes] = []
         self._opened_at = context.now()
 
@@ -77,10 +81,7 @@ class SigningWebSocket(WatchedWebSocket):
             return
         self._context.unsigned.add(self)
         if self._ticket is not None:
-            self.pause_reading()
-            work = self._context.gate.redeem(self._ticket, self._transport)
-            self._redeeming = asyncio.get_running_loop().create_task(work)
-            self._redeeming.add_done_callback(self._redeemed)
+            self._find_out(self._context.gate.redeem(self._ticket, self._transport), self._redeemed)
 
     def close_signed(self) -> None:
         """The connection is gone."""
@@ -133,19 +134,22 @@ class SigningWebSocket(WatchedWebSocket):
         if self._redeeming is not None:
             self._early.append(text)
             if sum(map(len, self._early)) > UNSIGNED_MAX_BYTES:
-                self.close(CLOSE_TOO_BIG, "too much came before the ticket was looked at")
+                self.close(CLOSE_TOO_BIG, "too much came before it was known who it is")
             return
-        ref = None
+        ref, token = None, b""
         try:
             if len(text) > UNSIGNED_MAX_BYTES:
                 raise Unauthenticated(_NOTHING_GIVEN)
             frame = decode_client_frame(text)
             if not isinstance(frame, Auth):
                 raise Unauthenticated(_NOTHING_GIVEN)
-            ref = frame.ref
-            caller = self._context.gate.sign_in(_bytes_of(frame.token), self._transport)
+            ref, token = frame.ref, _bytes_of(frame.token)
+            caller = self._context.gate.sign_in(token, self._transport, is_last=False)
             self._signed_in(caller)
             self._welcome(caller, ref)
+        except NotSure as error:
+            work = self._context.gate.sign_in_after(error.look, token, self._transport)
+            self._find_out(work, partial(self._named, ref))
         except InvalidRequest as error:
             # Whoever cannot say who he is has no second frame.
             self.fail(decode_ref(text)[0], error)
@@ -166,7 +170,17 @@ class SigningWebSocket(WatchedWebSocket):
         expires_at = None if until is None else format_time(until)
         self.write(server_frame(Authenticated(caller.tenant, expires_at, ref)))
 
-    def _redeemed(self, work: asyncio.Task[Principal]) -> None:
+    def _find_out(
+        self, work: Coroutine[Any, Any, Principal], done: Callable[[Principal | ConduitError], None]
+    ) -> None:
+        """Who it is takes a while: what comes meanwhile waits."""
+        self.pause_reading()
+        self._redeeming = asyncio.get_running_loop().create_task(work)
+        self._redeeming.add_done_callback(partial(self._found_out, done))
+
+    def _found_out(
+        self, done: Callable[[Principal | ConduitError], None], work: asyncio.Task[Principal]
+    ) -> None:
         if work.cancelled():
             return
         error = work.exception()
@@ -174,20 +188,34 @@ class SigningWebSocket(WatchedWebSocket):
             # The connection was lost in this turn of the loop.
             return
         self._redeeming = None
-        if error is None and not self.closing:
-            try:
-                self._signed_in(work.result())
-            except ConduitError as refused:
-                error = refused
-        if isinstance(error, Exception):
-            told = error if isinstance(error, ConduitError) else StateError.of(error)
-            self.refuse(told, close_code(told))
+        if not self.closing:
+            if isinstance(error, Exception):
+                done(error if isinstance(error, ConduitError) else StateError.of(error))
+            else:
+                done(work.result())
         # Before the frames, which may pause it.
         self.resume_reading()
         early, self._early = self._early, []
         for text in early:
             if not self.closing:
                 self.on_text(text)
+
+    def _redeemed(self, found: Principal | ConduitError) -> None:
+        """By a ticket."""
+        try:
+            self._signed_in(_known(found))
+        except ConduitError as error:
+            self.refuse(error, close_code(error))
+
+    def _named(self, ref: str | None, found: Principal | ConduitError) -> None:
+        """By a frame with this `ref`."""
+        try:
+            caller = _known(found)
+            self._signed_in(caller)
+            self._welcome(caller, ref)
+        except ConduitError as error:
+            self.fail(ref, error)
+            self.close(close_code(error), error.code)
 
     def _signed_in(self, caller: Principal) -> None:
         self._context.unsigned.remove(self)
@@ -246,6 +274,12 @@ def close_code(error: ConduitError) -> int:
     if isinstance(error, LimitReached | Unavailable):
         return CLOSE_TRY_LATER
     return CLOSE_UNAUTHENTICATED if isinstance(error, Unauthenticated) else CLOSE_FORBIDDEN
+
+
+def _known(found: Principal | ConduitError) -> Principal:
+    if isinstance(found, ConduitError):
+        raise found
+    return found
 
 
 def _bytes_of(token: str) -> bytes:

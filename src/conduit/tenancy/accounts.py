@@ -260,7 +260,7 @@ class Accounts:
         """With its keys and dead letters. Raises NotFound, Conflict `tenant_not_empty`, Forbidden."""
         if name == DEFAULT_TENANT:
             raise Forbidden(f"tenant {DEFAULT_TENANT!r} is always there")
-        self._registry.tenant(name)
+        await self._registry.catching_up.find(lambda: self._registry.tenant(name))
         await self._store.tenant_delete(name, self._clock.wall_ms())
         await self._learn()
 

@@ -19,6 +19,7 @@ from conduit.core.access import KeyRecord, TenantRecord
 from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.limits import NO_LIMITS
 from conduit.storage.access import AccessStore
+from conduit.tenancy.catching_up import CatchingUp
 from conduit.tenancy.claims import CREDENTIAL_MAX_BYTES
 from conduit.tenancy.default_key import default_record
 from conduit.tenancy.keys import hash_of, id_of
@@ -86,6 +87,8 @@ class Registry:
         self.tokens: TokenVerifier | None = None
         self.on_gone: Callable[[str], None] = lambda _tenant: None
         """Called as it is learned that a tenant was deleted: the next of its name has nothing of it."""
+        self.catching_up = CatchingUp(self.refresh)
+        """For those who would be told that they are not known."""
         self._refreshing = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._is_stale = False
@@ -99,6 +102,7 @@ class Registry:
 
     async def close(self) -> None:
         """Stop, and note when keys were used last."""
+        await self.catching_up.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

@@ -94,6 +94,10 @@ class Ticketing:
         text = ticket.decode("latin-1")
         maker = _maker(await self._tickets.take(text, now_ms))
         self._unused.remove(text)
+        # Its tenant or key may have been made elsewhere just before.
+        return await self._registry.catching_up.find(lambda: self._whose(maker, now_ms))
+
+    def _whose(self, maker: _Maker, now_ms: int) -> Principal:
         if maker.claims is not None:
             return self._verifier.admitted(maker.claims, now_ms)
         if self._registry.tenant(maker.tenant).created_at_ms != maker.since_ms:

@@ -76,6 +76,11 @@ class News:
         """Whether others may have made what is not known here."""
         return self._company.may_be_shared or self.find_topics is not None
 
+    @property
+    def may_share_log(self) -> bool:
+        """Whether others may use the same store."""
+        return self._company.may_be_shared
+
     async def catch_up(self) -> None:
         """Know what others have changed before this call, as far as there are others. Many who ask at once
         share one look. Raises StoreUnavailable."""

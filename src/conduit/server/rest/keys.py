@@ -29,6 +29,7 @@ from conduit.server.rest.replies import answers, optional_time, reply
 from conduit.tenancy.accounts import NAME_MAX_CHARS, OVERLAP_MAX_S, OVERLAP_S, KeyChange, KeySpec
 from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
+from conduit.tenancy.registry import Registry
 
 router = APIRouter(prefix="/api", tags=["keys"])
 
@@ -197,7 +198,7 @@ async def create_key(shared: Shared, caller: Managing, origin: From, body: NewKe
 @router.get("/keys/{id}", dependencies=[NO_QUERY], responses=answers(KeyAnswer, "key_not_found"))
 async def get_key(shared: Shared, caller: Managing, key_id: KeyId) -> Response:
     """Look at one key."""
-    record = required(shared).registry.key(keeper(caller).tenant, key_id)
+    record = await _find(required(shared).registry, keeper(caller).tenant, key_id)
     return reply(KeyAnswer(**fields(record)))
 
 
@@ -242,12 +243,16 @@ async def rotate_key(
 async def revoke_key(shared: Shared, caller: Managing, origin: From, key_id: KeyId) -> Response:
     """Revoke a key for good: it is refused at once, and its connections are closed within five seconds."""
     tenancy = required(shared)
-    before = tenancy.registry.key(keeper(caller).tenant, key_id)
+    before = await _find(tenancy.registry, keeper(caller).tenant, key_id)
     async with shared.audit.if_unsure(caller, origin, "key.revoke", key_id):
         record = await tenancy.accounts.revoke_key(keeper(caller), key_id)
     if before.revoked_at_ms is None:
         await shared.audit.done(caller, origin, "key.revoke", key_id)
     return reply(KeyAnswer(**fields(record)))
+
+
+async def _find(registry: Registry, tenant: str, key_id: str) -> KeyRecord:
+    return await registry.catching_up.find(lambda: registry.key(tenant, key_id))
 
 
 def _told(record: KeyRecord) -> dict[str, object]:

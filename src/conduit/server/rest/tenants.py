@@ -103,7 +103,9 @@ async def create_tenant(
 @router.get("/{name}", dependencies=[NO_QUERY], responses=answers(TenantAnswer, "tenant_not_found"))
 async def get_tenant(shared: Shared, _caller: Operating, name: TenantName) -> Response:
     """Look at one tenant, and at what it uses."""
-    [shown] = await show(shared, required(shared).registry.tenant(name))
+    registry = required(shared).registry
+    record = await registry.catching_up.find(lambda: registry.tenant(name))
+    [shown] = await show(shared, record)
     return reply(shown)
 
 
