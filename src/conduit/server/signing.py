@@ -202,20 +202,29 @@ class SigningWebSocket(WatchedWebSocket):
 
     def _redeemed(self, found: Principal | ConduitError) -> None:
         """By a ticket."""
-        try:
-            self._signed_in(_known(found))
-        except ConduitError as error:
-            self.refuse(error, close_code(error))
+        refused = self._refused(found)
+        if refused is not None:
+            self.refuse(refused, close_code(refused))
 
     def _named(self, ref: str | None, found: Principal | ConduitError) -> None:
         """By a frame with this `ref`."""
+        refused = self._refused(found)
+        if refused is not None:
+            self.fail(ref, refused)
+            self.close(close_code(refused), refused.code)
+        elif isinstance(found, Principal):
+            self._welcome(found, ref)
+
+    def _refused(self, found: Principal | ConduitError) -> ConduitError | None:
+        """Why he who was found may not come in; None: he has. Not raised again: an error that is held by a
+        frame of its own traceback stays in memory until the collector comes."""
+        if isinstance(found, ConduitError):
+            return found
         try:
-            caller = _known(found)
-            self._signed_in(caller)
-            self._welcome(caller, ref)
+            self._signed_in(found)
         except ConduitError as error:
-            self.fail(ref, error)
-            self.close(close_code(error), error.code)
+            return error
+        return None
 
     def _signed_in(self, caller: Principal) -> None:
         self._context.unsigned.remove(self)
@@ -274,12 +283,6 @@ def close_code(error: ConduitError) -> int:
     if isinstance(error, LimitReached | Unavailable):
         return CLOSE_TRY_LATER
     return CLOSE_UNAUTHENTICATED if isinstance(error, Unauthenticated) else CLOSE_FORBIDDEN
-
-
-def _known(found: Principal | ConduitError) -> Principal:
-    if isinstance(found, ConduitError):
-        raise found
-    return found
 
 
 def _bytes_of(token: str) -> bytes:
