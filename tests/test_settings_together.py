@@ -104,9 +104,15 @@ def test_everything_that_is_wrong_is_told_at_once():
         ),
         (SEED | {"ENABLE_AUTH": "true", "DEFAULT_API_KEY": "another-secret-of-nodes"}, []),
         (SEED | POSTGRES | {"ENABLE_AUTH": "true"}, []),
-        (SEED | {"CONDUIT_HOST": "127.0.0.1"}, ["CONDUIT_HOST is an address"]),
+        (
+            SEED | {"CONDUIT_HOST": "127.0.0.1"},
+            ["CONDUIT_HOST is an address that only this machine reaches, and NODE_ADDR names"],
+        ),
         (SEED | {"CONDUIT_HOST": "127.0.0.1", "NODE_ADDR": "127.0.0.1:1"}, []),
-        (NODES | POSTGRES | {"CONDUIT_HOST": "127.0.0.1"}, ["CONDUIT_HOST is an address"]),
+        (
+            NODES | POSTGRES | {"CONDUIT_HOST": "127.0.0.1"},
+            ["CONDUIT_HOST is an address that only this machine reaches, and NODE_ADDR is not set"],
+        ),
         ({"CONDUIT_HOST": "127.0.0.1"}, []),
     ],
 )

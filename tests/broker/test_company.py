@@ -45,6 +45,25 @@ def test_it_is_said_once_that_another_uses_the_log_and_once_that_it_is_gone(comp
     assert not company.is_shared
 
 
+def test_nodes_that_have_a_lease_are_counted_and_not_one_that_was_killed(company, caplog):
+    company.has_leases, company.live_count = True, 0
+    company.tick(3, 0.0)
+    assert lines(caplog) == []
+    company.live_count = 2
+    company.tick(3, 1.0)
+    (said,) = lines(caplog)
+    assert said.startswith("2 servers use this log")
+    company.live_count = 1
+    company.tick(3, 1.0 + TELL_INTERVAL_S)
+    (said,) = lines(caplog)
+    assert "alone again" in said
+    company.live_count = 0
+    company.tick(3, 1.0 + 2 * TELL_INTERVAL_S)
+    assert lines(caplog) == []
+    # Whoever says that it is there may store something.
+    assert company.is_shared
+
+
 def test_where_there_are_links_nothing_has_to_be_done(company, caplog):
     company.tick(3, 0.0, takes_over=False)
     (record,) = caplog.records

@@ -13,6 +13,10 @@ from tests.cli.test_access import ok, run
 from tests.client.test_nodes import OTHER, ROUTE, THIS
 from tests.support.server import running_server
 
+REASON = (
+    "it answers with HTTP status 404: it has no /internal/link: its INTERNAL_SECRET is not set, or "
+    * 2
+)
 DOWN = OTHER | {"id": "west-1", "state": "down", "address": "west-1:8080"}
 
 
@@ -68,15 +72,17 @@ def test_the_links_of_a_node_are_a_table_below_it() -> None:
     lost = {"id": "west-1", "state": "dialing", "for_s": 4.2, "round_trip_s": None}
     links = [
         up | {"queue_bytes": 2_048, "last_error": None},
-        lost | {"queue_bytes": 0, "last_error": "refused"},
+        lost | {"queue_bytes": 0, "last_error": REASON},
     ]
     node = THIS | {"links": links}
     result, _ = ok({"GET /api/nodes/east-2": node}, "node", "get", "east-2", "-o", "table")
-    assert result.stdout.splitlines()[-4:] == [
+    assert result.stdout.splitlines()[-6:] == [
         "",
-        "LINK TO  STATE    FOR    ROUND TRIP  QUEUED   LAST ERROR",
-        "east-1   up       2h05m  0.4 ms      2.0 KiB  -",
-        "west-1   dialing  4.2s   -           0 B      refused",
+        "LINK TO  STATE    FOR    ROUND TRIP  QUEUED",
+        "east-1   up       2h05m  0.4 ms      2.0 KiB",
+        "west-1   dialing  4.2s   -           0 B",
+        "",
+        f"last error with west-1: {REASON}",
     ]
     result, _ = ok({"GET /api/nodes/east-2": node}, "node", "get", "east-2")
     assert json.loads(result.stdout) == node

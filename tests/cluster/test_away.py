@@ -111,7 +111,7 @@ async def test_without_a_way_to_the_owner_it_cannot_be_had(
     monkeypatch.setattr(away, "ATTACH_TIMEOUT_S", 0.1)
     nodes.here.elsewhere._link_to = lambda _name: None
     client = nodes.here.client()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="node b, which has the subscription, cannot be reached"):
         await client.subscribe(nodes.name)
     assert client.connection.places == ()
     assert client.verbs is client.connection._verbs

@@ -176,11 +176,28 @@ async def test_a_store_that_does_not_answer_keeps_it_where_it_is_until_it_does(
     with pytest.raises(StoreUnavailable) as caught:
         await nodes["a"].leaving.drain()
     assert "the store is away" in caught.value.detail
-    assert nodes["a"].leaving.view().problem == caught.value.detail
+    assert caught.value.detail.endswith("goes on trying; `conduit node undrain a` takes it back")
+    assert caught.value.detail.startswith(f"{nodes['a'].leaving.view().problem}; ")
     assert nodes["a"].phase == "telling"
     nodes.nodes.is_away = False
     await nodes["a"].gets_to("drained")
     assert nodes["a"].leaving.view().problem is None
+
+
+async def test_why_it_is_not_ready_says_what_is_true_of_this_moment(nodes: Leavers):
+    leaving_a = nodes["a"].leaving
+    nodes["a"].sockets.may_close.clear()
+    await leaving_a.drain()
+    await nodes["a"].gets_to("closing")
+    assert leaving_a.told == "the node is draining (closing): other nodes serve"
+    nodes["a"].sockets.may_close.set()
+    await nodes["a"].gets_to("drained")
+    assert leaving_a.told == "the node was drained: other nodes serve"
+    await nodes["b"].leaving.drain()
+    await nodes["c"].leaving.drain()
+    await nodes["c"].gets_to("alone")
+    assert "no other node is up: who is connected is served" in nodes["c"].leaving.told
+    await until(lambda: leaving_a.told == "the node was drained: no other node is up")
 
 
 async def test_progress_that_cannot_be_stored_holds_it_up_for_so_long_only(

@@ -13,7 +13,7 @@ import pytest
 from tests.support.http import Api
 from tests.support.nodes import SECRET, Cluster, has_link, node
 from tests.support.redis import RedisServer
-from tests.support.server import running_server
+from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient, payloads
 
@@ -147,9 +147,33 @@ def test_with_another_secret_a_node_is_told_nothing_and_misses_nothing(cluster_u
             api.publish("t", 1)
             assert payloads(client.messages(1)) == [1]
         assert not has_link(api)
+        for server, other_name in ((one, "b"), (two, "a")):
+            detail = until(lambda server=server: missing(server))
+            assert detail.startswith(f"There is no link to {other_name} for ")
+            assert "the proof is wrong: this node has another INTERNAL_SECRET" in detail
         for server in (one, two):
             assert SECRET not in server.log_text()
             assert other not in server.log_text()
+
+
+def missing(server: RunningServer) -> str | None:
+    """What it says of a link that it misses, when it does."""
+    detail = Api(server.url).get("/health").json["cluster"]["detail"]
+    return detail if "no link to" in detail else None
+
+
+def test_that_linked_nodes_have_other_settings_is_said_at_both(cluster_url, redis):
+    with (
+        running_server(**node(cluster_url, "a", SECRET), REDIS_URL=redis.url) as one,
+        running_server(**node(cluster_url, "b", SECRET)) as two,
+    ):
+        until(
+            lambda: "at node b REDIS_URL is not set, and at this one database 0" in one.log_text()
+        )
+        until(
+            lambda: "at node a REDIS_URL is database 0, and at this one not set" in two.log_text()
+        )
+        assert "ENABLE_AUTH is" not in one.log_text()
 
 
 def test_while_the_secret_is_changed_nodes_with_both_link_with_those_of_before(cluster_url):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from conduit.cluster.apart.meeting import Meeting
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.registry.others import DOUBLE_AFTER_S
 from conduit.cluster.registry.wire import Presence
+from tests.cluster.links.kit import Live
 from tests.server.promlint import faults
 from tests.server.rest_kit import Api, running_api
 from tests.support.registries import member
@@ -89,3 +91,36 @@ async def test_another_process_with_its_name_is_said_when_it_is_not_the_one_befo
     assert meeting.registry.has_double
     others.look([], DOUBLE_AFTER_S + 1)
     assert not meeting.registry.has_double
+
+
+async def test_a_link_that_is_missing_for_some_seconds_is_named_with_the_last_reason(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    links = meet(api).links
+    # Of these this node dials the first, and waits for the second.
+    links.set_live([Live("n2", "ffffffff", "127.0.0.1:1"), Live("n3", "0", "127.0.0.1:1")])
+    await until_true(lambda: links.views()[0].last_error)
+    assert "There is no link" not in (await api.get("/health"))["cluster"]["detail"]
+    monkeypatch.setattr("conduit.cluster.links.peers.TOLD_AFTER_S", 0.0)
+    detail = (await api.get("/health"))["cluster"]["detail"]
+    assert detail.startswith(
+        "There is no link to n2 for 0 s: Connection refused; n3 for 0 s: it has not"
+    )
+    assert "nothing that is published at one comes to the subscribers of the other" in detail
+    # The node is as ready as before.
+    assert api.context.not_ready() is None
+    many = [Live(f"n{number}", "0", "127.0.0.1:1") for number in range(2, 10)]
+    links.set_live(many)
+    detail = (await api.get("/health"))["cluster"]["detail"]
+    assert "n6 for" in detail
+    assert "; and to 3 more. Until" in detail
+    await links.stop()
+
+
+async def test_without_a_secret_it_is_said_why_there_are_no_links(api: Api):
+    api.context.hearing = Hearing(api.bench.broker)
+    other = msgspec.structs.replace(api.context.node.view(), id="n2")
+    api.context.node.others = lambda: [other]
+    found = (await api.get("/health"))["cluster"]
+    assert (found["nodes"], found["links"]) == (2, 0)
+    assert found["detail"].startswith("There are no links, because INTERNAL_SECRET is not set")

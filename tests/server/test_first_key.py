@@ -71,6 +71,7 @@ async def test_with_a_key_of_ones_own_there_is_none_unless_it_is_asked_for(
     await offer_first_key(settings(DEFAULT_API_KEY=KEY), tenancy)
     assert not tenancy.registry.has_keys
     assert "CONDUIT_ADMIN_KEY_FILE" in caplog.text
+    assert "conduit node" in caplog.text
     asked = settings(DEFAULT_API_KEY=KEY, CONDUIT_ADMIN_KEY_FILE=tmp_path / "key")
     await offer_first_key(asked, tenancy)
     assert tenancy.registry.has_admin()
@@ -95,7 +96,7 @@ async def test_a_store_with_keys_whose_server_asks_for_none_is_told_of(
     await offer_first_key(settings(CONDUIT_ADMIN_KEY_FILE=tmp_path / "key"), tenancy)
     caplog.clear()
     await warn_of_open_keys(kit.store)
-    assert "this store has 1 keys and" in caplog.text
+    assert "this store has 1 key and 1 tenant," in caplog.text
     assert "ENABLE_AUTH is not set" in caplog.text
 
 

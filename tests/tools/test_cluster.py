@@ -296,10 +296,29 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started(capsys):
         taken.listen()
         port = taken.getsockname()[1]
         assert main(["--port", str(port - 2)]) == 1
-    said = capsys.readouterr()
-    assert str(port) in said.err
-    assert "make cluster PORT=" in said.err
-    assert not said.out
+        said = capsys.readouterr()
+        assert str(port) in said.err
+        assert said.err.endswith("make cluster PORT=9000\n")
+        assert not said.out
+        # What was asked for besides stays.
+        assert main(["--port", str(port - 2), "--nodes", "2"]) == 1
+    assert capsys.readouterr().err.endswith("make cluster PORT=9000 NODES=2\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nodes", "0"], "cluster: NODES is '0', and must be 1 to 16: make cluster NODES=3\n"),
+        (["--nodes", "x"], "cluster: NODES is 'x', and must be 1 to 16: make cluster NODES=3\n"),
+        (
+            ["--port", "65535"],
+            "cluster: PORT is '65535', and must be 0 to 65532: make cluster PORT=8080\n",
+        ),
+    ],
+)
+def test_a_wrong_number_is_said_by_the_name_that_make_has_for_it(arguments, said, capsys):
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == said
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):

@@ -15,13 +15,14 @@ from tools.cluster.folder import Unusable
 from tools.cluster.running import Asked, Cluster
 
 NODES_MAX = 16
+DEFAULTS = {"NODES": "3", "PORT": "8080"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a cluster until Ctrl-C; returns the exit code."""
-    options = _options(arguments)
     asked = Asked()
     try:
+        options = _options(arguments)
         ports = ports_from(options.port, options.nodes + 1)
         if missing := parts.missing():
             raise Unusable(f"{', '.join(missing)} of Debian is missing: make cluster installs it")
@@ -39,11 +40,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--port",
-        type=int,
-        default=8080,
+        default=DEFAULTS["PORT"],
         help="nginx's; the nodes have those that follow; 0: any that are free (%(default)s)",
     )
-    parser.add_argument("--nodes", type=int, default=3, help="how many (%(default)s)")
+    parser.add_argument("--nodes", default=DEFAULTS["NODES"], help="how many (%(default)s)")
     parser.add_argument(
         "--keep",
         type=Path,
@@ -51,11 +51,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="a folder for its data, to start it again with them",
     )
     options = parser.parse_args(arguments)
-    if not 1 <= options.nodes <= NODES_MAX:
-        parser.error(f"--nodes must be 1 to {NODES_MAX}")
-    if not 0 <= options.port < (1 << 16) - options.nodes:
-        parser.error(f"--port must be 0 to {(1 << 16) - 1 - options.nodes}")
+    options.nodes = _number("NODES", options.nodes, 1, NODES_MAX)
+    options.port = _number("PORT", options.port, 0, (1 << 16) - 1 - options.nodes)
     return options
+
+
+def _number(variable: str, text: str, least: int, most: int) -> int:
+    """What a variable of make says. Raises Unusable."""
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise Unusable(
+            f"{variable} is {text!r}, and must be {least} to {most}:"
+            f" make cluster {variable}={DEFAULTS[variable]}"
+        )
+    return int(text)
 
 
 def ports_from(first: int, count: int) -> list[int]:
@@ -75,10 +83,11 @@ def ports_from(first: int, count: int) -> list[int]:
                 continue
             found.append(int(probe.getsockname()[1]))
     if taken:
+        nodes = "" if str(count - 1) == DEFAULTS["NODES"] else f" NODES={count - 1}"
         are = f"port {taken[0]} is" if len(taken) == 1 else f"ports {', '.join(taken)} are"
         raise Unusable(
             f"{are} taken; it needs {first} to {first + count - 1}, or as many from another:"
-            " make cluster PORT=9000"
+            f" make cluster PORT=9000{nodes}"
         )
     return found
 

@@ -262,7 +262,7 @@ class Broker:
 
     def know_live(self, count: int) -> None:
         """So many nodes have a lease, this one among them; 0: that is not known yet."""
-        self._company.live_count = count
+        self._company.live_count, self._company.has_leases = count, True
 
     def run_elsewhere(self, elsewhere: Elsewhere | None) -> None:
         """Have the durable subscriptions of clients that come from now on run where it says; None: here."""

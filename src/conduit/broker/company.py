@@ -29,6 +29,9 @@ class Company:
         """Other nodes that there are links to."""
         self.live_count = 1
         """Nodes that have a lease, this one among them; 0: it is not known yet."""
+        self.has_leases = False
+        """Whether nodes have any here: else servers are counted by what they say in the store, in which one
+        that was killed is there for ten seconds more."""
 
     @property
     def may_be_shared(self) -> bool:
@@ -46,6 +49,9 @@ class Company:
         server_count, self._now = self._store.server_count, now
         if server_count > 1 or self.live_count > 1:
             self._seen_at = now
+        if self.has_leases:
+            # 0: nothing new is known.
+            server_count = self.live_count or self._told_count
         server_count = max(server_count, self._meant_count)
         if server_count == self._told_count or now < self._tell_at:
             return

@@ -81,7 +81,7 @@ _HINTS = {
     "forbidden": "`conduit whoami` shows what the key may do",
     "key_not_found": "`conduit key ls` shows which exist",
     "node_not_found": "`conduit node ls` shows which there are",
-    "node_unreachable": "`conduit node ls` shows how it stands, its own log why",
+    "node_unreachable": "`conduit node ls` shows how it stands; `node get`, of the one with the star, why",
     "tenant_not_found": "`conduit tenant ls` shows which exist",
     "tenant_not_empty": "`conduit topic ls --tenant NAME`, and `subscription ls`, show what it has",
     "context_not_found": "`conduit context ls` shows which exist; `context add` makes one",

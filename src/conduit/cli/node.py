@@ -50,6 +50,10 @@ def get(node_id: str, output: str | None, server: Server) -> None:
     if found.links and pick(output, piped="json") == "table":
         click.echo()
         show_all(found.links, _LINKS, "table")
+        for link in found.links:
+            if link.last_error is not None:
+                # Whole, below the table: what to do is at the end of it.
+                click.echo(f"\nlast error with {link.id}: {link.last_error}")
 
 
 @node.command()
@@ -174,5 +178,4 @@ _LINKS: Columns[NodeLink] = {
     "FOR": lambda link: _age(link.for_s),
     "ROUND TRIP": lambda link: _round_trip(link.round_trip_s),
     "QUEUED": lambda link: size_text(link.queue_bytes),
-    "LAST ERROR": lambda link: link.last_error,
 }

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from conduit.broker.broker import Broker
 from conduit.cluster.answering import Answering
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.guests import Guests
 from conduit.cluster.handing_over import HandingOver
@@ -54,6 +55,8 @@ class Exchange:
         self.links = Links(own, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
         """What tells others what this node does."""
+        self.comparing: Comparing | None = None
+        """What looks whether others have the same settings."""
         self.elsewhere = elsewhere
         self.guests = Guests(broker, own, elsewhere.is_owner)
         self.neighbours = Neighbours(own, self.links)
@@ -119,6 +122,8 @@ class Exchange:
         self._linked = {**self._linked, node.name: 0}
         self._broker.know_others(len(self._linked))
         self.elsewhere.look_again()
+        if self.comparing is not None:
+            self.comparing.link_up(node)
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""

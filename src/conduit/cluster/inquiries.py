@@ -5,7 +5,7 @@ Records go with the names of their fields, so that a node of another version rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -14,7 +14,7 @@ import msgspec
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point
-from conduit.cluster.links.links import LinkView
+from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
 from conduit.errors import InvalidRequest
 from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
@@ -57,6 +57,8 @@ class State(msgspec.Struct, frozen=True):
     owned_subscriptions: int
     rates: Rates
     links: list[LinkView]
+    settings: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Those that must be the same on all nodes, in words; none: of a version that does not say them."""
 
 
 class TenantUse(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ WAIT_MAX_S = 8.0
 # After a step that failed, which is a bug.
 RETRY_S = 1.0
 
+NOBODY = "no other node is up"
 ALONE = "no other node is up: its subscriptions and connections stay until one is"
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,19 @@ class Leaving:
         """Whether it is ready, as far as this goes."""
         return self.state is State.SERVING
 
+    @property
+    def told(self) -> str:
+        """How far it is, in words, for who wants to know why it is not ready."""
+        if self.state in (State.SERVING, State.RETURNING):
+            return f"the node comes back ({self.phase})"
+        if self.state is State.ALONE:
+            return (
+                "the node is draining (alone), and no other node is up: who is connected is served"
+            )
+        is_over = self.state is State.DRAINED
+        doing = "was drained" if is_over else f"is draining ({self.phase})"
+        return f"the node {doing}: {'other nodes serve' if self._has_others else NOBODY}"
+
     def view(self) -> NodeDrain:
         """How far it is."""
         return NodeDrain(
@@ -134,9 +148,15 @@ class Leaving:
                         raise Conflict("somebody has undone it meanwhile")
                     await self._changed.wait()
         except TimeoutError:
-            if self._problem is not None:
-                raise StoreUnavailable(self._problem) from None
-            raise Unavailable(f"the node is not done yet ({self.phase}), and goes on") from None
+            raise self._unfinished() from None
+
+    def _unfinished(self) -> Unavailable:
+        """To whoever has waited: what was ordered goes on, and how to undo it."""
+        back = "undrain" if not self._departure.stays else "drain"
+        on = f"it goes on trying; `conduit node {back} {self._membership.node.name}` takes it back"
+        if self._problem is not None:
+            return StoreUnavailable(f"{self._problem}; {on}")
+        return Unavailable(f"the node is not done yet ({self.phase}); {on}")
 
     # What the process does ------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.broker import Broker
@@ -10,7 +10,7 @@ from conduit.broker.counts import Counts
 from conduit.broker.stats import Stats
 from conduit.cluster.figures import Figures, Point, points
 from conduit.cluster.inquiries import State, TenantUse
-from conduit.cluster.links.links import LinkView
+from conduit.cluster.links.peers import LinkView
 from conduit.errors import NotFound
 
 
@@ -27,12 +27,16 @@ class OwnState:
         self._broker = broker
         self._connection_count = connection_count
         self._links = links
+        self.settings: Mapping[str, str] = {}
+        """Those that must be the same on all nodes."""
 
     def state(self) -> State:
         """What only a node itself knows."""
         broker = self._broker
         rates = broker.stats.rates(broker.clock.now())
-        return State(self._connection_count(), broker.running_count, rates, self._links())
+        return State(
+            self._connection_count(), broker.running_count, rates, self._links(), self.settings
+        )
 
     def figures(self, tenant: str | None) -> Figures:
         """Of the node, or of a tenant on it."""

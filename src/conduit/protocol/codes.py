@@ -92,7 +92,7 @@ CODES: dict[str, Code] = {
     # Nodes
     "node_not_found": Code(404, "The node does not exist"),
     "node_unreachable": Code(503, "The node cannot be reached, or does not answer", retryable=True),
-    "draining": Code(503, "The node was drained: other nodes serve", retryable=True),
+    "draining": Code(503, "The node is draining, or was drained", retryable=True),
     # Bounds
     "limit_reached": Code(403, "A limit is reached"),
     "rate_limited": Code(429, "More than may be in a second", retryable=True),

@@ -73,7 +73,8 @@ class NodeList(msgspec.Struct, frozen=True):
 
 
 class SubscriptionRoute(msgspec.Struct, frozen=True):
-    """Where a durable subscription is. `exists`: whether there is one; where it would be is known anyway."""
+    """Where a durable subscription is. `exists`: whether there is one; where it would be is known anyway.
+    Nodes without a database have each its own: then `exists` is of the node that answers."""
 
     name: str
     exists: bool
@@ -96,7 +97,8 @@ class TopicRoute(msgspec.Struct, frozen=True):
     to other nodes.
 
     `by`: `redis`, which knows what nodes want; `links`, where all that are linked are told of everything; or
-    `log`, in which the other nodes find them.
+    `log`, in which the other nodes find them. Nodes without a database have each its own topics: `exists` is
+    of the node that answers.
     """
 
     name: str

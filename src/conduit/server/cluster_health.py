@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from conduit.cluster.links.peers import LinkView
 from conduit.cluster.registry.registry import Registry
 from conduit.server.context import Context
 
@@ -17,6 +19,12 @@ _OWN = (
     "Each node has a log of its own, in memory: what is published at another one comes while there is a link "
     "to it and somebody here wants it, and is not made up for later."
 )
+_NO_SECRET = (
+    "There are no links, because INTERNAL_SECRET is not set: a durable subscription runs at the node at "
+    "which somebody has attached to it last."
+)
+# Nodes that are named; of more it is said how many there are.
+NAMED_MAX_COUNT = 5
 
 
 class RegistryHealth(msgspec.Struct, frozen=True):
@@ -32,8 +40,9 @@ class RegistryHealth(msgspec.Struct, frozen=True):
 
 class ClusterHealth(msgspec.Struct, frozen=True):
     """`log` is `shared` by all nodes, or each has its `own`. `recovery`: whether what a node is not told
-    comes to it later all the same. `nodes` are those that are up, this one included, and `links` those to
-    others."""
+    comes to it later all the same. `detail` says what that means; in front of it, to which nodes there has
+    been no link for some seconds, and why. `nodes` are those that are up, this one included, and `links`
+    those to others."""
 
     log: Literal["shared", "own"]
     recovery: bool
@@ -50,14 +59,32 @@ def cluster_health(context: Context) -> ClusterHealth | UnsetType:
     is_shared = context.meeting is None
     links = () if context.links is None else context.links.views()
     registry = context.registry
+    node_count = sum(view.state != "down" for view in context.node.views())
+    missed = "" if context.links is None else _missed(links, context.links.without)
+    if node_count > 1 and not context.gate.internal_secrets:
+        missed = f"{_NO_SECRET} "
     return ClusterHealth(
         "shared" if is_shared else "own",
         is_shared,
-        _SHARED if is_shared else _OWN,
-        sum(view.state != "down" for view in context.node.views()),
+        missed + (_SHARED if is_shared else _OWN),
+        node_count,
         sum(view.state == "up" for view in links),
         UNSET if registry is None else _of(registry),
     )
+
+
+def _missed(links: Sequence[LinkView], without: str) -> str:
+    """To whom there is no link, why, and what that means; nothing if there are all."""
+    missed = [view for view in links if view.is_missed]
+    if not missed:
+        return ""
+    told = "; ".join(
+        f"{view.name} for {view.for_s:.0f} s: {view.last_error or 'no attempt has ended yet'}"
+        for view in missed[:NAMED_MAX_COUNT]
+    )
+    more = len(missed) - NAMED_MAX_COUNT
+    rest = f"; and to {more} more" if more > 0 else ""
+    return f"There is no link to {told}{rest}. Until there is, {without}. "
 
 
 def _of(registry: Registry) -> RegistryHealth:

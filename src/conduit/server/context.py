@@ -19,7 +19,8 @@ from conduit.cluster.at_owner import AtOwner
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
 from conduit.cluster.leaving import Leaving
-from conduit.cluster.links.links import Links, LinkView
+from conduit.cluster.links.links import Links
+from conduit.cluster.links.peers import LinkView
 from conduit.cluster.own_state import OwnState
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.this_node import ThisNode
@@ -247,8 +248,7 @@ class Context:
         if not self.ready:
             return Unavailable("the server is stopping", code="shutting_down")
         if self.leaving is not None and not self.leaving.is_serving:
-            detail = f"the node was drained ({self.leaving.phase}): other nodes serve"
-            return Unavailable(detail, code="draining")
+            return Unavailable(self.leaving.told, code="draining")
         if not self.node.is_settled:
             return Unavailable("it is not known yet whether this node may have its name")
         if (problem := self.broker.problem) is not None:

@@ -41,8 +41,8 @@ async def offer_first_key(settings: Settings, tenancy: Tenancy) -> KeyRecord | N
         return None
     if settings.default_api_key is not None and path is None:
         logger.info(
-            "there is no operator's key, and DEFAULT_API_KEY makes no tenants: CONDUIT_ADMIN_KEY_FILE says "
-            "where to put one"
+            "there is no operator's key, and with DEFAULT_API_KEY nobody makes tenants, or looks at nodes or "
+            "drains them (conduit node): CONDUIT_ADMIN_KEY_FILE says where the next start puts one"
         )
         return None
     if path is None and not sys.stderr.isatty():
@@ -71,12 +71,16 @@ async def warn_of_open_keys(store: AccessStore) -> None:
     changes = await store.access_since(0)
     if changes.keys:
         logger.warning(
-            "this store has %d keys and %d tenants, and ENABLE_AUTH is not set: nobody is asked for a key, "
-            "and everybody reads and writes the tenant %r",
-            len(changes.keys),
-            len(changes.tenants),
+            "this store has %s and %s, and ENABLE_AUTH is not set: nobody is asked for a key, and everybody "
+            "reads and writes the tenant %r",
+            _counted(len(changes.keys), "key"),
+            _counted(len(changes.tenants), "tenant"),
             DEFAULT_TENANT,
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _show(key: str) -> None:

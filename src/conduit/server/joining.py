@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from conduit import node_address
 from conduit.cluster.answering import Answering
 from conduit.cluster.at_owner import AtOwner
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.elsewhere import Elsewhere
 from conduit.cluster.exchange import Exchange
 from conduit.cluster.hearing import Hearing
@@ -23,6 +24,7 @@ from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
 from conduit.errors import ConduitError
+from conduit.server.alike import alike
 from conduit.server.context import Context
 from conduit.server.farewell import Farewell
 from conduit.server.serving import Server
@@ -114,7 +116,10 @@ class Cluster:
         exchange = Exchange(
             context.broker, identity, self._secrets, self._hearing, self._elsewhere, registry
         )
+        exchange.links.own_address = own.address
+        context.own_state.settings = settings = alike(self._settings)
         exchange.answering = Answering(identity, context.own_state)
+        exchange.comparing = Comparing(exchange.links, settings)
         context.exchange, context.links = exchange, exchange.links
         if context.leaving is not None:
             context.leaving.exchange = exchange

@@ -186,7 +186,7 @@ class LinkSocket(WebSocket):
         self._link = self._links.accept(proved, self)
 
     def _refuse(self, error: ConduitError) -> None:
-        self._links.counts.refused += 1
+        self._links.refused(self._acceptor.caller, str(error))
         self.send(refusal(error))
         code = CLOSE_TRY_LATER
         if isinstance(error, Unauthenticated):

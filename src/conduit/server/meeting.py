@@ -8,10 +8,12 @@ import logging
 from conduit import redis_url
 from conduit.cluster.answering import Answering
 from conduit.cluster.apart.meeting import Meeting
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.hints import MESSAGE_MAX_BYTES
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
+from conduit.server.alike import alike
 from conduit.server.context import Context
 from conduit.settings import Settings
 
@@ -20,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 async def meet_others(context: Context, node: ThisNode, settings: Settings) -> Meeting:
     """Have this node find the others, and link with them. `settings.meets_in_redis` holds, the broker has
-    started, and nobody has subscribed yet. `stop` what is returned when the broker has finished."""
+    started, and nobody has subscribed yet. `stop` what is returned when the broker has finished. Raises
+    ConfigError if another node that lives has the name of this one, which takes a second or two to know."""
     assert settings.redis_url is not None
     url = settings.redis_url.get_secret_value()
     own = node.node
@@ -34,6 +37,9 @@ async def meet_others(context: Context, node: ThisNode, settings: Settings) -> M
     meeting = Meeting(
         context.broker, member, settings.internal_secrets, url, redis_url.database(url)
     )
+    await meeting.claim()
+    context.own_state.settings = alike(settings)
+    meeting.comparing = Comparing(meeting.links, context.own_state.settings)
     meeting.answering = Answering(Identity(own.name, own.incarnation), context.own_state)
     context.meeting, context.links, context.hearing = meeting, meeting.links, meeting.copying
     node.others = meeting.views

@@ -106,7 +106,7 @@ class Original(Group):
     node_id: str = Field(
         default_factory=socket.gethostname,
         description="Name of this node in the list of nodes, in `/health` and logs. Each node has one of its "
-        "own: on PostgreSQL a name that is taken is refused. Unset: the machine's, with the port behind it "
+        "own: a name that another live node has is refused. Unset: the machine's, with the port behind it "
         "if that is taken, and always for nodes in memory.",
         alias="NODE_ID",
     )

@@ -45,6 +45,11 @@ _ON_LOOPBACK = (
     "reach this one only if something between passes it on. Set CONDUIT_HOST to 0.0.0.0, or NODE_ADDR to "
     "127.0.0.1 and the port if all nodes are on this machine."
 )
+_ON_LOOPBACK_UNTOLD = (
+    "CONDUIT_HOST is an address that only this machine reaches, and NODE_ADDR is not set: other nodes are "
+    "told the name of this machine, at which nobody listens. Set CONDUIT_HOST to 0.0.0.0, or NODE_ADDR to "
+    "127.0.0.1 and the port if all nodes are on this machine."
+)
 _WORKERS_ARE_HIDDEN = (
     "NODE_ADDR is not set: nodes on other machines do not reach these workers, which listen for them on "
     "127.0.0.1."
@@ -79,7 +84,7 @@ def warnings(settings: Original, host: str, *, workers: int, has_provider: bool)
     if settings.node_addr is not None and not has_secret:
         found.append(_ONLY_SHOWN)
     if has_secret and (is_shared or has_redis) and is_unreachable(host, settings.node_addr):
-        found.append(_ON_LOOPBACK)
+        found.append(_ON_LOOPBACK if settings.node_addr else _ON_LOOPBACK_UNTOLD)
     return found + _of_keys(settings, has_provider=has_provider)
 
 

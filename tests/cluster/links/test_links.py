@@ -217,6 +217,7 @@ async def test_the_log_has_one_line_for_a_node_that_cannot_be_reached(caplog, mo
         lines = [each for each in caplog.records if "cannot link" in each.getMessage()]
         assert len(lines) == 1
         assert "Connection refused" in lines[0].getMessage()
+        assert "durable subscriptions that run at one cannot be used" in lines[0].getMessage()
 
 
 # What is sent -------------------------------------------------------------------------------------

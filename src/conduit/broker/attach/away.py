@@ -35,7 +35,7 @@ from conduit.broker.attach.inflow import Inflow
 from conduit.broker.attach.reaching import Again, Reaching
 from conduit.broker.deliver.engine import Engine
 from conduit.broker.deliver.subscriber import Removal
-from conduit.errors import ConduitError, Conflict, NotFound, Unavailable
+from conduit.errors import ConduitError, Conflict, NotFound
 from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import Acked, ErrorFrame, Subscribe, Unsubscribe
 
@@ -127,9 +127,7 @@ class Away:
             if self.state is State.AWAY:
                 # The answer has come in the turn in which the time was over.
                 return True
-            raise Unavailable(
-                "the node that has the subscription cannot be reached; subscribe again"
-            ) from None
+            raise self._reaching.failure from None
         finally:
             if self.state is State.ATTACHING:
                 self._end()

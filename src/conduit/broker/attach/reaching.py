@@ -25,18 +25,28 @@ class Again(Exception):
 class Reaching:
     """Of one share. `begin`, and wait for the `outcome`, which the share tells as it hears of it."""
 
-    __slots__ = ("_elsewhere", "_outcome", "is_pausing")
+    __slots__ = ("_elsewhere", "_outcome", "_tried", "is_pausing")
 
     def __init__(self, elsewhere: Elsewhere) -> None:
         self._elsewhere = elsewhere
         # Of the attempt that is under way.
         self._outcome: asyncio.Future[None] | None = None
+        # The owner that was found last.
+        self._tried: str | None = None
         self.is_pausing = False
         """Whether it waits between two attempts."""
 
     def owner_of(self, tenant: str, name: str) -> str | None:
         """See `Elsewhere.owner_of`."""
-        return self._elsewhere.owner_of(tenant, name)
+        self._tried = self._elsewhere.owner_of(tenant, name)
+        return self._tried
+
+    @property
+    def failure(self) -> Unavailable:
+        """That the owner which was tried last cannot be reached."""
+        return Unavailable(
+            f"node {self._tried}, which has the subscription, cannot be reached; subscribe again"
+        )
 
     async def in_turn(self) -> None:
         """Before an attempt: when very many have lost their owner, they do not all try in one turn."""

@@ -22,11 +22,13 @@ from conduit.cluster.answering import Answering
 from conduit.cluster.apart import topics
 from conduit.cluster.apart.copying import Copying
 from conduit.cluster.apart.topics import TopicFinder
+from conduit.cluster.comparing import Comparing
 from conduit.cluster.links.channels import Channel, ChannelUser
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.link import Link
 from conduit.cluster.links.links import Links
 from conduit.cluster.links.requests import Asked
+from conduit.cluster.registry.claiming import WAIT_S, holder
 from conduit.cluster.registry.registry import Registry
 from conduit.cluster.roster import NodeView
 from conduit.cluster.subscribers import DURABLE, Subscribers
@@ -35,7 +37,7 @@ from conduit.core.acquainted import Acquainted
 from conduit.core.members import Member, Node
 from conduit.core.message import NewMessage
 from conduit.core.wants import Wants
-from conduit.errors import InvalidRequest
+from conduit.errors import ConfigError, InvalidRequest
 
 # In Redis all of them are one cluster; those on PostgreSQL have names of their own.
 CLUSTER_ID = "memory"
@@ -62,13 +64,18 @@ class Meeting:
         self._broker = broker
         self._acquainted = Acquainted()
         self._is_looking = False
-        cluster_id = f"{CLUSTER_ID}-{database}"
-        self.registry = Registry(redis_url, cluster_id, own, self._changed, meanwhile=WITHOUT_REDIS)
+        self._own, self._redis_url = own, redis_url
+        self._cluster_id = f"{CLUSTER_ID}-{database}"
+        self.registry = Registry(
+            redis_url, self._cluster_id, own, self._changed, meanwhile=WITHOUT_REDIS
+        )
         identity = Identity(own.name, own.incarnation)
         self.links = Links(identity, secrets, self, self, broker.turn)
         self.answering: Answering | None = None
         """What answers what others ask of this node."""
-        self.links.without = WITHOUT_LINK
+        self.comparing: Comparing | None = None
+        """What looks whether others have the same settings."""
+        self.links.without, self.links.own_address = WITHOUT_LINK, own.address
         # Of this node; a bound is on what others keep of it.
         self._wants = Wants(max_count=1 << 31)
         self._subscribers = Subscribers()
@@ -76,6 +83,21 @@ class Meeting:
         self._finder = TopicFinder(broker.topics, self._linked)
         self.telling = Telling(broker.turn, self.registry.by_name, self, tells_retention=True)
         self._tell_at = float("-inf")
+
+    async def claim(self) -> None:
+        """Look whether the name of this node is free, before `start`. Raises ConfigError if another node that
+        lives has it; without an answer of Redis it is free. Waits for seconds at most."""
+        found = await holder(self._redis_url, self._cluster_id, self._own)
+        if found is None:
+            return
+        raise ConfigError(
+            [
+                f"NODE_ID: {found.name} is the name of another node, at {found.address}, which says in Redis"
+                " every second that it is there: give each node a NODE_ID of its own, or stop that one. The"
+                f" name is free as soon as it has stopped, and {WAIT_S:g} s after it was killed. Two clusters"
+                " on one Redis need different database numbers in REDIS_URL."
+            ]
+        )
 
     async def start(self) -> None:
         """Say that this node is there, link with others, and tell them of what is committed here. Waits for
@@ -177,6 +199,8 @@ class Meeting:
     def link_up(self, node: Identity) -> None:
         """See `ports.Watcher.link_up`."""
         self._acquainted.link_up(Node(node.name, node.incarnation))
+        if self.comparing is not None:
+            self.comparing.link_up(node)
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""

@@ -284,6 +284,14 @@ class Dialer(Side):
 class Acceptor(Side):
     """The side that was called. Once `proved` is there, `welcome` or `refuse` it."""
 
+    _hello: Hello | None = None
+
+    @property
+    def caller(self) -> Identity | None:
+        """Who has called, by what he says, which proves nothing; None: nobody has."""
+        hello = self._hello
+        return None if hello is None else Identity(hello.name, hello.incarnation)
+
     def _challenge(self, hello: Hello, data: bytes) -> bytes:
         self._hello = hello
         challenge = _encode(Challenge(self.versions.oldest, self.versions.newest, self._nonce))
@@ -297,8 +305,9 @@ class Acceptor(Side):
             raise Unauthenticated("the proof is wrong: this node has another INTERNAL_SECRET")
         self._secrets = shared
         self._said.append(data)
-        hello = self._hello
-        peer = Identity(hello.name, hello.incarnation)
+        hello, peer = self._hello, self.caller
+        assert hello is not None
+        assert peer is not None
         called = Identity(hello.target_name, hello.target_incarnation)
         if called != self._own:
             raise Conflict(f"this is {self._own}, and not {called}")

@@ -15,9 +15,6 @@ import secrets as dice
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Protocol
-
-import msgspec
 
 from conduit import redaction
 from conduit.broker.standstill import Standstill
@@ -27,6 +24,7 @@ from conduit.cluster.links.dialing import dial
 from conduit.cluster.links.frames import Hint, encode
 from conduit.cluster.links.handshake import NONCE_BYTES, Acceptor, Dialer, Identity, Proved
 from conduit.cluster.links.link import CLOSE_TIMEOUT_S, Link
+from conduit.cluster.links.peers import REASON_MAX_CHARS, TOLD_AFTER_S, LinkView, LiveNode, Peer
 from conduit.cluster.links.ports import Service, Watcher, Wire
 from conduit.cluster.links.proofs import Secrets
 from conduit.core.backoff import ack_wait_s
@@ -41,66 +39,15 @@ REDIAL_MIN_S = 0.05
 REDIAL_MAX_S = 1.0
 # A link that has lasted so long was none of a row of failures.
 LASTING_S = 5.0
-# The log is told of a node that cannot be reached for so long, and then so often.
-TOLD_AFTER_S = 3.0
+# The log is told of a node that cannot be reached for peers.TOLD_AFTER_S, and then so often.
 TOLD_INTERVAL_S = 60.0
-_REASON_MAX_CHARS = 500
-# What it means for two nodes that there is no link, for the log.
-WITHOUT = "messages between the nodes come a second later"
+# What it means for two nodes that there is no link, for people.
+WITHOUT = (
+    "messages from one to the other come a second later, and durable subscriptions that run at one cannot be"
+    " used from the other"
+)
 
 logger = logging.getLogger(__name__)
-
-
-class LiveNode(Protocol):
-    """A node that has a lease."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def incarnation(self) -> str:
-        """Of this run: a UUID of version 7."""
-
-    @property
-    def address(self) -> str:
-        """`host:port` or `[v6]:port`."""
-
-
-class LinkView(msgspec.Struct, frozen=True):
-    """What there is to tell of one node."""
-
-    name: str
-    incarnation: str
-    address: str
-    state: str
-    """`up`; `dialing`, if this side tries to; or `awaited`, if the other side has to."""
-    for_s: float
-    """How long it has been so."""
-    round_trip_s: float | None
-    queue_bytes: int
-    channels: int
-    requests: int
-    last_error: str | None
-    """Why there was no link when there last was none."""
-
-
-class _Peer:
-    """A live node."""
-
-    __slots__ = ("address", "ended", "error", "identity", "link", "since", "task", "told_at")
-
-    def __init__(self, node: LiveNode, now: float) -> None:
-        self.identity = Identity(node.name, node.incarnation)
-        self.address = node.address
-        self.link: Link | None = None
-        self.since = now
-        # Of the dialer: what keeps the link up, and what it waits for while that is up.
-        self.task: asyncio.Task[None] | None = None
-        self.ended = asyncio.Event()
-        self.error: str | None = None
-        # When the log was last told that there is no link.
-        self.told_at: float | None = None
 
 
 class Links:
@@ -121,15 +68,17 @@ class Links:
     ) -> None:
         redaction.know(*secrets)
         self.without = WITHOUT
-        """What it means that there is no link, for the log."""
+        """What it means that there is no link, for people."""
         self.own = own
+        self.own_address = ""
+        """Where others are to call this node, for people."""
         self.service = service
         self.turn = turn
         self.counts = LinkCounts()
         self._secrets = Secrets(secrets)
         self._watcher = watcher
         # By name.
-        self._peers: dict[str, _Peer] = {}
+        self._peers: dict[str, Peer] = {}
         # All whose sockets have not ended.
         self._links: set[Link] = set()
         self._attempt_count = 0
@@ -150,7 +99,7 @@ class Links:
         self._is_stopped = True
         tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
         for peer in [*self._peers.values()]:
-            self._drop(peer, f"node {self.own.name} stops", CLOSE_RESTART)
+            self._drop(peer, _stops(self.own.name), CLOSE_RESTART)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -180,7 +129,7 @@ class Links:
                 peer.address = node.address
         for name, node in live.items():
             if name not in self._peers:
-                self._begin(_Peer(node, self.now()))
+                self._begin(Peer(node, self.now()))
 
     # Sending --------------------------------------------------------------------------------------
 
@@ -205,7 +154,8 @@ class Links:
 
     def views(self) -> list[LinkView]:
         """What there is to tell of all live nodes, by name."""
-        return [self._view(self._peers[name]) for name in sorted(self._peers)]
+        now = self.now()
+        return [self._peers[name].view(now, self.own_address) for name in sorted(self._peers)]
 
     # For the server, when a node has called -------------------------------------------------------
 
@@ -226,6 +176,13 @@ class Links:
         if peer.link is not None and peer.link.number >= proved.number:
             raise Conflict("there is a newer link already")
 
+    def refused(self, caller: Identity | None, why: str) -> None:
+        """Who has called was refused; `caller` is who he says he is, which may be wrong."""
+        self.counts.refused += 1
+        peer = None if caller is None else self._peers.get(caller.name)
+        if peer is not None and peer.identity == caller:
+            peer.refused(why)
+
     def accept(self, proved: Proved, wire: Wire) -> Link:
         """Begin the link of who has called: it was checked just now, and is about to be told."""
         return self._up(proved, wire, is_dialer=False)
@@ -240,13 +197,11 @@ class Links:
         """See `Hub`."""
         peer = self._peers.get(link.peer.name)
         if peer is not None and peer.link is link:
-            peer.link = None
-            peer.since = self.now()
-            peer.error = why[:_REASON_MAX_CHARS]
-            peer.ended.set()
+            peer.down(why, self.now())
         self.counts.links_lost += 1
-        level = logging.INFO if peer is None else logging.WARNING
-        logger.log(level, "no link to node %s: %s", link.peer.name, why[:_REASON_MAX_CHARS])
+        is_meant = peer is None or why.endswith(_stops(link.peer.name))
+        level = logging.INFO if is_meant else logging.WARNING
+        logger.log(level, "no link to node %s: %s", link.peer.name, why[:REASON_MAX_CHARS])
         guarded(self._watcher.link_down, link.peer, why)
 
     def gone(self, link: Link) -> None:
@@ -256,12 +211,12 @@ class Links:
 
     # Inside ---------------------------------------------------------------------------------------
 
-    def _begin(self, peer: _Peer) -> None:
+    def _begin(self, peer: Peer) -> None:
         self._peers[peer.identity.name] = peer
         if self.own.incarnation < peer.identity.incarnation:
             peer.task = asyncio.get_running_loop().create_task(self._keep(peer))
 
-    def _drop(self, peer: _Peer, why: str, code: int = CLOSE_NORMAL) -> None:
+    def _drop(self, peer: Peer, why: str, code: int = CLOSE_NORMAL) -> None:
         del self._peers[peer.identity.name]
         if peer.task is not None:
             peer.task.cancel()
@@ -272,17 +227,15 @@ class Links:
         peer = self._peers[proved.peer.name]
         if peer.link is not None:
             peer.link.close(CLOSE_NORMAL, "a newer link takes its place")
-        link = peer.link = Link(proved, wire, self, is_dialer=is_dialer)
+        link = Link(proved, wire, self, is_dialer=is_dialer)
         self._links.add(link)
-        peer.since = self.now()
-        peer.told_at = None
-        peer.ended.clear()
+        peer.up(link, self.now())
         self.counts.links_made += 1
         logger.info("linked with node %s at %s", proved.peer, peer.address)
         guarded(self._watcher.link_up, proved.peer)
         return link
 
-    async def _keep(self, peer: _Peer) -> None:
+    async def _keep(self, peer: Peer) -> None:
         """Dial a node, as long as it lives. Ends by being cancelled."""
         failures = 0
         while True:
@@ -298,7 +251,7 @@ class Links:
             pause_s = ack_wait_s(failures, REDIAL_MIN_S, REDIAL_MAX_S, 0.0)
             await asyncio.sleep(pause_s * (1.0 + self._chance.random()) / 2.0)
 
-    async def _dial(self, peer: _Peer) -> None:
+    async def _dial(self, peer: Peer) -> None:
         self._attempt_count += 1
         handshake = Dialer(
             self._secrets,
@@ -310,42 +263,26 @@ class Links:
         )
         await dial(peer.address, handshake, partial(self._opened, peer))
 
-    def _opened(self, peer: _Peer, proved: Proved, wire: Wire) -> Link:
+    def _opened(self, peer: Peer, proved: Proved, wire: Wire) -> Link:
         """A node that was dialed has proved itself."""
         if self._peers.get(peer.identity.name) is not peer:
             raise Conflict(f"{peer.identity} is not live any more")
         return self._up(proved, wire, is_dialer=True)
 
-    def _failed(self, peer: _Peer, why: str) -> None:
-        peer.error = why[:_REASON_MAX_CHARS]
+    def _failed(self, peer: Peer, why: str) -> None:
+        peer.error = why[:REASON_MAX_CHARS]
         self.counts.refused += 1
         now = self.now()
         is_told = peer.told_at is not None and now - peer.told_at < TOLD_INTERVAL_S
         if now - peer.since >= TOLD_AFTER_S and not is_told:
             peer.told_at = now
             logger.warning(
-                "cannot link with node %s at %s: %s; %s, and it is tried again each second",
+                "cannot link with node %s at %s: %s. Until there is a link, which is tried each second, %s",
                 peer.identity,
                 peer.address,
                 peer.error,
                 self.without,
             )
-
-    def _view(self, peer: _Peer) -> LinkView:
-        link = peer.link
-        state = "awaited" if peer.task is None else "dialing"
-        return LinkView(
-            peer.identity.name,
-            peer.identity.incarnation,
-            peer.address,
-            state if link is None else "up",
-            self.now() - peer.since,
-            None if link is None else link.round_trip_s,
-            0 if link is None else link.queue_bytes,
-            0 if link is None else link.channel_count,
-            0 if link is None else link.request_count,
-            peer.error,
-        )
 
     def _sweep(self) -> None:
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._sweep)
@@ -355,3 +292,8 @@ class Links:
         now = self.now()
         for link in tuple(self._links):
             guarded(link.check, now)
+
+
+def _stops(name: str) -> str:
+    """What the others are told by a node that ends in order."""
+    return f"node {name} stops"

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from conduit.broker.stats import Rates
 from conduit.cluster.asking import no_node
 from conduit.cluster.inquiries import STATE, Question, State
-from conduit.cluster.links.links import LinkView
+from conduit.cluster.links.peers import LinkView
 from conduit.cluster.roster import NodeView
 from conduit.names import NODE_SCHEMA
 from conduit.protocol.codec import format_time

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from conduit.cluster.subscribers import DURABLE
 from conduit.errors import InvalidRequest, Unavailable
 from conduit.names import SUBSCRIPTION_SCHEMA, TOPIC_SCHEMA, check_subscription, check_topic
 from conduit.protocol.node_records import RouteAnswer, SubscriptionRoute, TopicNode, TopicRoute
@@ -15,6 +17,8 @@ from conduit.server.context import Context
 from conduit.server.rest.access import Watching
 from conduit.server.rest.inputs import QueryModel, Shared, Text
 from conduit.server.rest.replies import answers, reply
+
+_NOBODY: Mapping[str, int] = {}
 
 router = APIRouter(prefix="/api/route", tags=["nodes"])
 
@@ -58,6 +62,12 @@ def _subscription(shared: Context, tenant: str, name: str) -> SubscriptionRoute:
     if shared.exchange is not None:
         node = shared.exchange.placement.owner_of(tenant, name)
         reason = "no node takes subscriptions: none has a lease that is not draining"
+    elif shared.meeting is not None:
+        node = None
+        reason = (
+            "without a database each node has its own log and its own subscriptions: this is how it is at"
+            f" node {shared.node.name}; ask the others themselves"
+        )
     elif shared.asking.others():
         node = None
         reason = (
@@ -71,10 +81,13 @@ def _subscription(shared: Context, tenant: str, name: str) -> SubscriptionRoute:
 def _topic(shared: Context, tenant: str, name: str) -> TopicRoute:
     [own_count] = shared.own_state.subscribers(tenant, [name])
     nodes = {shared.node.name: TopicNode(shared.node.name, own_count)} if own_count else {}
-    by = "log"
+    by, wanting = "log", _NOBODY
     if shared.exchange is not None:
         by = "links" if shared.exchange.registry is None else "redis"
-        for other, count in shared.exchange.interest.wanting(tenant, name).items():
-            nodes[other] = TopicNode(other, count or None)
+        wanting = shared.exchange.interest.wanting(tenant, name)
+    elif shared.meeting is not None:
+        by, wanting = "redis", shared.meeting.registry.by_name.wanting(tenant, name)
+    for other, count in wanting.items():
+        nodes[other] = TopicNode(other, count % DURABLE if count else None)
     exists = shared.broker.topics.find(tenant, name) is not None
     return TopicRoute(name, exists, by, [nodes[each] for each in sorted(nodes)])
