@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from conduit.broker.publish.admission import PublishLimits
+from conduit.cluster.heard import Heard
 from conduit.cluster.links.channels import WINDOW_BYTES
-from conduit.cluster.subscribing import PART_MAX_BYTES
+from conduit.cluster.subscribing import PART_MAX_BYTES, Asks
 from conduit.core.policy import PUT_OFF_S
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Extend, Nack, Reject, Unsubscribe
@@ -169,6 +170,41 @@ async def test_a_verb_that_is_none_is_answered_with_its_error(cluster: Cluster):
     edge.ask(Ack(message_id="x", message_ids=["y"], ref="1"))
     await until(lambda: edge.answers)
     assert edge.answers[0]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("verb", [b"{", b'{"type":"publish","topic":"t","payload":1}'])
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_what_is_no_verb_ends_the_channel_and_says_why(
+    cluster: Cluster, verb: bytes, is_early: bool, caplog
+):
+    # An early one is there before it is subscribed, and is done by another task.
+    edge = cluster.open() if is_early else await cluster.attach()
+    edge.say(Asks.VERB, verb)
+    edge.ask(Ack(message_id="x", ref="1"))
+    await until(lambda: edge.ends)
+    code, text = edge.ends[0]
+    assert (code, len(cluster.guests), edge.answers) == ("internal", 0, [])
+    assert text.startswith("the other node cannot do what was asked: ")
+    (told,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert told.exc_info is None
+    # What it had is for the next one.
+    await cluster.publish(1)
+    after = await cluster.attach()
+    await until(lambda: after.seqs == [1])
+
+
+async def test_a_bug_ends_the_channel_and_is_in_the_log(cluster: Cluster, monkeypatch, caplog):
+    edge = await cluster.attach()
+
+    def fails(*_args: object) -> None:
+        raise ValueError("a secret of this node")
+
+    monkeypatch.setattr(Heard, "answered", fails)
+    edge.say(Asks.HEARD, b"")
+    await until(lambda: edge.ends)
+    assert edge.ends[0][0] == "internal"
+    assert "secret" not in edge.ends[0][1]
+    assert any(each.exc_info for each in caplog.records)
 
 
 # Leaving ------------------------------------------------------------------------------------------

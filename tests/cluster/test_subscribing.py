@@ -36,7 +36,20 @@ def test_an_opening_is_read_as_it_was_written():
     assert subscribing.decode_opening(subscribing.encode_opening(opening)) == opening
 
 
-@pytest.mark.parametrize("body", [b"", b"\x00", b"\x93\x01\x02\x03", b"\xc1"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00",
+        b"\x93\x01\x02\x03",
+        b"\xc1",
+        b"\x93\xa1\xff\xa1a\xc4\x00",
+        *(
+            subscribing.encode_opening(Opening("incarnation", tenant, b"{}"))
+            for tenant in ("", "\0zz", "a b", "x" * 64)
+        ),
+    ],
+)
 def test_what_is_no_opening_is_refused(body):
     with pytest.raises(InvalidRequest):
         subscribing.decode_opening(body)

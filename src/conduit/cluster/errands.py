@@ -11,8 +11,10 @@ import msgspec
 from conduit.broker.administer.views import SubscriptionView
 from conduit.cluster.links.failures import error_of, failure_of
 from conduit.cluster.links.frames import Failure
+from conduit.cluster.subscribing import UNREADABLE
 from conduit.core.message import DeadPlace
 from conduit.errors import ConduitError, InvalidRequest
+from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 
@@ -77,13 +79,20 @@ def encode_errand(errand: Errand) -> bytes:
 
 
 def decode_errand(body: bytes) -> Errand:
-    """Raises InvalidRequest, also if no subscription is named."""
+    """Raises InvalidRequest, also if no subscription is named, or something that no store could look for."""
     try:
         errand = _errand(body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"a request of a node cannot be read: {error}") from error
     if not errand.names:
         raise InvalidRequest("a request of a node names no subscription")
+    check_tenant(errand.tenant, "tenant")
+    for place in errand.places:
+        for text in (place.dead_id, place.subscription, place.topic):
+            check_text(text, "places", NAME_LENGTH_MAX)
+    for name in errand.names:
+        check_text(name, "names", NAME_LENGTH_MAX)
+    check_text(errand.after or "", "after", NAME_LENGTH_MAX)
     return errand
 
 

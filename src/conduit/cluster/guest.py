@@ -304,8 +304,19 @@ class Guest:
             and not self._connection.verbs.lookups.is_busy
         ):
             body = self._kept.popleft()
-            self._do(body)
+            try:
+                self._do(body)
+            except InvalidRequest as error:
+                logger.error("what another node asks of a subscription is nothing to do: %s", error)
+                self._fail(str(error))
+            except Exception:
+                logger.exception("what another node asks of a subscription fails")
+                self._fail("its log has it")
             self._take(len(body))
+
+    def _fail(self, why: str) -> None:
+        self._drop_pending()
+        self._end("internal", f"the other node cannot do what was asked: {why}")
 
     def _do(self, body: bytes) -> None:
         if body[0] == Asks.VERB:

@@ -15,7 +15,9 @@ from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point
 from conduit.cluster.links.peers import LinkView
+from conduit.cluster.subscribing import UNREADABLE
 from conduit.errors import InvalidRequest
+from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
 
 T = TypeVar("T")
 
@@ -94,9 +96,14 @@ def encode_question(question: Question) -> bytes:
 def decode_question(body: bytes) -> Question:
     """Raises InvalidRequest."""
     try:
-        return _question(body)
-    except msgspec.MsgspecError as error:
+        question = _question(body)
+    except UNREADABLE as error:
         raise InvalidRequest(f"what a node asks cannot be read: {error}") from error
+    if question.tenant is not None:
+        check_tenant(question.tenant, "tenant")
+    for name in question.names:
+        check_text(name, "names", NAME_LENGTH_MAX)
+    return question
 
 
 def encode_answer(answer: object) -> bytes:

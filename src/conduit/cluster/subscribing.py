@@ -19,6 +19,7 @@ from conduit.broker.attach.elsewhere import Welcome
 from conduit.cluster.links.failures import error_of, failure_of
 from conduit.cluster.links.frames import Failure
 from conduit.errors import ConduitError, InvalidRequest
+from conduit.names import check_tenant
 from conduit.protocol.frames import Acked, ErrorFrame
 
 KIND = "subscription"
@@ -28,6 +29,8 @@ PART_MAX_BYTES = 131_072
 _HEAD = struct.Struct(">QI")
 _WINDOW = struct.Struct(">I")
 _MORE = 0x80
+# What a decoder raises of bytes that are not as they must be.
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 class Ending:
@@ -103,9 +106,11 @@ def encode_opening(opening: Opening) -> bytes:
 def decode_opening(body: bytes) -> Opening:
     """Raises InvalidRequest."""
     try:
-        return _opening(body)
-    except msgspec.MsgspecError as error:
+        opening = _opening(body)
+    except UNREADABLE as error:
         raise InvalidRequest(f"what a channel was opened with cannot be read: {error}") from error
+    check_tenant(opening.tenant, "tenant")
+    return opening
 
 
 def parts(kind: IntEnum, data: bytes) -> Iterator[bytes]:

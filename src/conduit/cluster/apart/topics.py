@@ -20,6 +20,7 @@ from conduit.cluster.hints import Kept
 from conduit.cluster.links.link import Link
 from conduit.cluster.links.requests import Asked
 from conduit.errors import ConduitError, Conflict, InvalidRequest
+from conduit.names import check_tenant
 
 # Of a request.
 KIND = "topics"
@@ -43,8 +44,9 @@ def answer(topics: Topics, asked: Asked) -> None:
     """Another node asks for topics: tell it what is kept of each that is here. Raises InvalidRequest."""
     try:
         question = _question(asked.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"a question for topics cannot be read: {error}") from error
+    check_tenant(question.tenant, "tenant")
     found = (topics.find(question.tenant, name) for name in question.names)
     asked.reply(_encode([None if topic is None else Kept.of(topic.retention) for topic in found]))
 

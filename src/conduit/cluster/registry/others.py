@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from conduit.cluster.registry import wire
 from conduit.cluster.registry.counts import Counts
 from conduit.cluster.registry.wire import Announcement, Presence
-from conduit.core.interest import Interest
+from conduit.core.interest import Change, Interest
 from conduit.core.members import Member, Members, Node
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,13 @@ class Others:
             if self._members.leave(said.node):
                 self._changed()
             return False
-        changes = None if said.changes is None else wire.changes(said.changes)
+        changes: Sequence[Change] | None = None
+        if said.changes is not None:
+            changes = wire.changes(said.changes)
+            if len(changes) < len(said.changes):
+                # What has changed is in its state.
+                self._counts.malformed += len(said.changes) - len(changes)
+                changes = None
         self.interest.hear(said.node, said.version, changes)
         return said.node not in self._members.seen
 

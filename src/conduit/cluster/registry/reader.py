@@ -58,8 +58,15 @@ class Reader:
             self._interest.give_up(node)
             self._node = None
             return
-        self._cursor = self._part(found)[0]
-        is_wanted = self._interest.load(node, wire.stored(self._part(found)[1]))
+        self._cursor, pairs = self._part(found)
+        entries, malformed_count = wire.stored(pairs)
+        if malformed_count:
+            # Not what the node has written. What it wants is among that, perhaps.
+            self._counts.malformed += malformed_count
+            self._interest.give_up(node)
+            self._node = None
+            return
+        is_wanted = self._interest.load(node, entries)
         if not is_wanted or self._cursor == _END:
             self._interest.end(node, mark.version)
             self._node = None
@@ -71,10 +78,12 @@ class Reader:
                 return cursor, parts
         raise unavailable(Trouble.NOT_REDIS)
 
-    @staticmethod
-    def _mark(answer: object) -> Mark | None:
+    def _mark(self, answer: object) -> Mark | None:
         if isinstance(answer, Exception):
             if "WRONGTYPE" not in str(answer):
                 raise translated(answer)
             return None
-        return wire.mark(answer)
+        mark = wire.mark(answer)
+        if mark is None and answer is not None:
+            self._counts.malformed += 1
+        return mark

@@ -102,7 +102,7 @@ class Session:
         while True:
             channel, data = await self._hearing.message()
             if channel == echo:
-                self._echoed = int(data) if data.isdigit() else 0
+                self._echoed = wire.number(data) or 0
                 self._echoed_at = asyncio.get_running_loop().time()
             elif (said := wire.announcement(data)) is not None:
                 self._take(said)
@@ -213,8 +213,9 @@ class Session:
     async def _look(self, index: list[Any], now: float) -> None:
         """See who is there, and take out of the index who is not."""
         own, keys = self._parts.own.incarnation, self._parts.keys
-        names = {each.decode(errors="replace") for each in index if isinstance(each, bytes)}
-        listed = [own, *sorted(names - {own}, reverse=True)[:INDEX_MAX_COUNT]]
+        names = {each.decode(errors="replace"): each for each in index if isinstance(each, bytes)}
+        known = set(filter(wire.is_incarnation, names))
+        listed = [own, *sorted(known - {own}, reverse=True)[:INDEX_MAX_COUNT]]
         (answers,) = await self._calls.call(("MGET", *map(keys.presence, listed)))
         if not isinstance(answers, list) or len(answers) != len(listed):
             raise unavailable(Trouble.NOT_REDIS)
@@ -222,11 +223,14 @@ class Session:
         if found.get(own) is None:
             # All is gone since the beat: that says nothing of the others.
             return
-        there = [each for each in map(wire.presence, filter(None, answers)) if each is not None]
+        said = [each for each in answers if each is not None]
+        there = [each for each in map(wire.presence, said) if each is not None]
+        strangers = [raw for name, raw in names.items() if name not in known][:INDEX_MAX_COUNT]
+        self._parts.counts.malformed += len(said) - len(there) + len(strangers)
         self._parts.others.look(there, now)
         gone: Command = tuple(each for each, answer in found.items() if answer is None)
-        if gone:
-            await self._calls.call(("SREM", keys.nodes, *gone))
+        if gone or strangers:
+            await self._calls.call(("SREM", keys.nodes, *gone, *strangers))
 
 
 def _presence(own: Member, said: int) -> Presence:

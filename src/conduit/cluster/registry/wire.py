@@ -12,6 +12,7 @@ All keys of a cluster begin with its id, so that two of them on one Redis do not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import msgspec
 
 from conduit.core.interest import Change
 from conduit.core.members import Member, Node
+from conduit.names import NAME_LENGTH_MAX, is_node
 
 # Without a sign of life for so long a node is not there …
 PRESENCE_TTL_S = 5.0
@@ -30,6 +32,19 @@ MARK = b"="
 _SEPARATOR = "/"
 # What one announcement may have: of one with the longest names that can be.
 ANNOUNCEMENT_MAX_BYTES = 1 << 20
+# Of what a node says every second.
+PRESENCE_MAX_BYTES = 4_096
+# Whoever can write to Redis can write any number. Versions, and times in ms …
+NUMBER_MAX = 1 << 53
+# … which have so many digits; and how many subscribers a node has of one entry.
+NUMBER_MAX_DIGITS = 16
+COUNT_MAX = 1_000_000_000
+FIELD_MAX_CHARS = 3 * NAME_LENGTH_MAX + 2
+
+_INCARNATION = re.compile(r"[0-9A-Za-z-]{1,64}")
+# What goes to the log as it is: an address, a version, and what an entry names.
+_TEXT = re.compile(r"[!-~]{1,300}")
+_FIELD = re.compile(rf"[!-~]{{1,{FIELD_MAX_CHARS}}}")
 
 # Changes a state if it is as the writer believes: so a command that comes late does nothing, and neither does
 # one that finds the state flushed. KEYS: the state. ARGV: how many fields it has; its mark, or ''; the mark
@@ -110,27 +125,59 @@ _presence = msgspec.json.Decoder(Presence)
 _announcement = msgspec.json.Decoder(Announcement)
 
 
+def number(data: object) -> int | None:
+    """A number that stands there as text; None if that is none, or none that is within bounds."""
+    if isinstance(data, bytes) and len(data) <= NUMBER_MAX_DIGITS and data.isdigit():
+        return int(data)
+    return None
+
+
+def is_incarnation(text: str) -> bool:
+    """Whether a node's run may be called so."""
+    return _INCARNATION.fullmatch(text) is not None
+
+
 def presence(data: object) -> Presence | None:
     """What a node has said; None if that is nothing of ours."""
-    try:
-        return _presence.decode(data) if isinstance(data, bytes) else None
-    except msgspec.DecodeError:
+    if not isinstance(data, bytes) or len(data) > PRESENCE_MAX_BYTES:
         return None
+    try:
+        said = _presence.decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        # A number of thousands of digits is a ValueError.
+        return None
+    is_good = (
+        _is_named(said)
+        and _TEXT.fullmatch(said.address)
+        and _TEXT.fullmatch(said.version)
+        and 0 <= said.since_ms <= NUMBER_MAX
+        and 0 <= said.said <= NUMBER_MAX
+    )
+    return said if is_good else None
 
 
 def announcement(data: bytes) -> Announcement | None:
     """What was announced; None if that is nothing of ours."""
-    try:
-        return _announcement.decode(data) if len(data) <= ANNOUNCEMENT_MAX_BYTES else None
-    except msgspec.DecodeError:
+    if len(data) > ANNOUNCEMENT_MAX_BYTES:
         return None
+    try:
+        said = _announcement.decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return said if _is_named(said) and 0 <= said.version <= NUMBER_MAX else None
+
+
+def _is_named(said: Presence | Announcement) -> bool:
+    return is_node(said.name) and is_incarnation(said.incarnation)
 
 
 def mark(data: object) -> Mark | None:
     """The mark of a state; None if it has none that can be read."""
     match data.split() if isinstance(data, bytes) else ():
-        case [version, writing, *rest] if version.isdigit() and writing.isdigit():
-            return Mark(int(version), int(writing), rest[:1] == [b"all"])
+        case [first, second, *rest]:
+            version, writing = number(first), number(second)
+            if version is not None and writing is not None:
+                return Mark(version, writing, rest[:1] == [b"all"])
     return None
 
 
@@ -140,19 +187,21 @@ def fields(changes: Iterable[Change]) -> list[tuple[str, int]]:
 
 
 def changes(pairs: Iterable[tuple[str, int]]) -> list[Change]:
-    """Fields as entries, but for what is none."""
+    """Fields as entries, but for what is none: so fewer may come out than go in."""
     found = []
     for field, count in pairs:
         parts = field.split(_SEPARATOR)
-        if len(parts) == 3 and count >= 0:
+        if len(parts) == 3 and 0 <= count <= COUNT_MAX and _FIELD.fullmatch(field):
             found.append(((parts[0], parts[1], parts[2]), count))
     return found
 
 
-def stored(reply: Sequence[Any]) -> list[Change]:
-    """Entries out of a part of a hash: field, value, field, value …"""
+def stored(reply: Sequence[Any]) -> tuple[list[Change], int]:
+    """Entries out of a part of a hash: field, value, field, value …; and how many fields are none."""
     pairs = []
     for field, value in zip(reply[::2], reply[1::2], strict=False):
-        if field != MARK and value.isdigit():
-            pairs.append((field.decode(errors="replace"), int(value)))
-    return changes(pairs)
+        if field != MARK:
+            count = number(value)
+            pairs.append((field.decode(errors="replace"), -1 if count is None else count))
+    found = changes(pairs)
+    return found, len(pairs) - len(found)
