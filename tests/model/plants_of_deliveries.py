@@ -163,8 +163,8 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/deliver/loading.py",
-                "            await self.make_topic(record, create=create)\n        except Base",
-                "        except Base",
+                "            await self.make_topic(record, create=create)\n            # Else it would stay",
+                "            # Else it would stay",
             ),
             Change(
                 "broker/deliver/router.py",
@@ -255,8 +255,8 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/administer/altering.py",
-                "        async with progress.storing:\n            # What died",
-                "        if True:\n            # What died",
+                "        async with self._claimed(record) as claimed, progress.storing:\n",
+                "        async with self._claimed(record) as claimed:\n",
             ),
         ),
     ),
@@ -280,7 +280,7 @@ PLANTS_OF_DELIVERIES = (
         (
             Change(
                 "broker/deliver/owned.py",
-                "            elif place not in self._held and self._engine.progress.is_stored(",
+                "            elif not self.holds.has(place) and self._engine.progress.is_stored(",
                 "            elif not self.turns._locks and self._engine.progress.is_stored(",
             ),
         ),
