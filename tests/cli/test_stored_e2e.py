@@ -1,0 +1,93 @@
+"""Stored messages, retention and subscriptions from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from conduit.cli.exits import Exit
+from tests.cli.command import Conduit
+from tests.cli.terminal import Terminal
+from tests.support.http import Api
+from tests.support.server import RunningServer
+
+pytestmark = pytest.mark.e2e
+
+
+def test_retention_changes_where_it_is_told_and_stays_elsewhere(
+    conduit: Conduit, topic: str
+) -> None:
+    conduit.ok("topic", "create", topic, "--max-age", "1h", "--max-messages", "5")
+    kept = conduit.ok("topic", "update", topic, "--max-age", "none", "--max-bytes", "1MB").json
+    assert kept["retention"] == {"max_age_s": None, "max_messages": 5, "max_bytes": 1_000_000}
+    assert conduit.ok("topic", "get", topic).json["retention"] == kept["retention"]
+    assert conduit.run("topic", "update", topic).code == Exit.USAGE
+    assert conduit.run("topic", "update", f"{topic}.no", "--max-age", "1h").code == Exit.NOT_FOUND
+
+
+def test_messages_are_browsed_from_both_ends_and_from_places_between(
+    conduit: Conduit, api: Api, topic: str
+) -> None:
+    api.create_topic(topic)
+    api.publish_many(topic, list(range(1, 251)))
+
+    def payloads(*args: str) -> list[int]:
+        done = conduit.ok("topic", "messages", topic, "-o", "jsonl", *args)
+        return [message["payload"] for message in done.lines]
+
+    assert payloads("--limit", "3") == [250, 249, 248]
+    assert payloads("--oldest", "--limit", "3") == [1, 2, 3]
+    assert payloads("--from", "7", "--limit", "2") == [7, 8]
+    assert payloads("--from", "7", "--newest") == [7, 6, 5, 4, 3, 2, 1]
+    # More than a page has.
+    assert payloads("--from", "-1h", "--limit", "240") == list(range(1, 241))
+    assert payloads("--to", "-1h") == []
+    told = conduit.ok("topic", "messages", topic, "--limit", "2").err
+    assert "`--from 248 --newest` goes on" in told
+    assert conduit.run("topic", "messages", topic, "--from", "0").code == Exit.USAGE
+    assert conduit.run("topic", "messages", f"{topic}.no").code == Exit.NOT_FOUND
+
+
+def test_on_a_terminal_a_long_message_is_cut_to_its_width_and_its_id_is_whole(
+    server: RunningServer, api: Api, topic: str
+) -> None:
+    api.create_topic(topic)
+    api.publish(topic, "x" * 500, key="k" * 200)
+    (message,) = api.browse(topic)
+    with Terminal(server.url, "topic", "messages", topic, columns=80, NO_COLOR="1") as terminal:
+        code, shown = terminal.end()
+    assert code == Exit.OK
+    assert message["message_id"] in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_message_is_shown_with_what_became_of_it(
+    conduit: Conduit, api: Api, topic: str, name: str
+) -> None:
+    conduit.ok("subscription", "create", name, topic)
+    api.publish(topic, {"id": 7}, key="k", headers={"a": "b"})
+    (message,) = api.browse(topic)
+    found = conduit.ok("message", "get", message["message_id"]).json
+    assert (found["seq"], found["payload"], found["key"]) == (1, {"id": 7}, "k")
+    assert [(each["subscription"], each["state"]) for each in found["deliveries"]] == [
+        (name, "pending")
+    ]
+    table = conduit.ok("message", "get", message["message_id"], "-o", "table").out
+    assert f"{name}  pending" in table
+    assert conduit.run("message", "get", "nonsense").code == Exit.NOT_FOUND
+
+
+def test_a_subscription_is_made_and_its_settings_changed(
+    conduit: Conduit, api: Api, topic: str, name: str
+) -> None:
+    api.create_topic(topic)
+    api.publish_many(topic, [1, 2, 3])
+    settings = ("--order", "strict", "--ack-wait", "2s", "--max-lost", "none")
+    made = conduit.ok("subscription", "create", name, topic, "--from", "2", *settings).json
+    assert (made["lag"], made["order"], made["ack_wait_ms"]) == (2, "strict", 2000)
+    assert made["max_lost"] is None
+    changed = conduit.ok("subscription", "update", name, "--max-attempts", "9").json
+    assert (changed["max_attempts"], changed["ack_wait_ms"]) == (9, 2000)
+    assert conduit.run("subscription", "update", name).code == Exit.USAGE
+    assert conduit.run("subscription", "create", name, topic).code == Exit.CONFLICT
+    beyond = conduit.ok("subscription", "create", f"{name}.b", topic, "--from", "9")
+    assert f"gap: {topic} ends at #3, and #9 was asked for" in beyond.err
