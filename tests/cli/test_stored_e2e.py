@@ -91,3 +91,22 @@ def test_a_subscription_is_made_and_its_settings_changed(
     assert conduit.run("subscription", "create", name, topic).code == Exit.CONFLICT
     beyond = conduit.ok("subscription", "create", f"{name}.b", topic, "--from", "9")
     assert f"gap: {topic} ends at #3, and #9 was asked for" in beyond.err
+
+
+def test_a_topic_is_purged_after_a_question_and_its_numbers_go_on(
+    conduit: Conduit, server: RunningServer, api: Api, topic: str
+) -> None:
+    api.create_topic(topic)
+    for _ in range(5):
+        api.publish_many(topic, list(range(500)))
+    assert conduit.ok("topic", "purge", topic, "--dry-run").out == "would purge 2,500 messages\n"
+    refused = conduit.run("topic", "purge", topic)
+    assert (refused.code, "--yes" in refused.err) == (Exit.USAGE, True)
+    with Terminal(server.url, "topic", "purge", topic, columns=80) as terminal:
+        terminal.until(f"Purge topic {topic} of 2,500 messages for good? [y/N]: ")
+        terminal.type("y\n")
+        code, shown = terminal.end()
+    assert (code, "purged 2,500 messages" in shown) == (Exit.OK, True)
+    assert conduit.ok("topic", "messages", topic).json == []
+    assert "nothing to purge" in conduit.ok("topic", "purge", topic, "--yes").err
+    assert api.publish(topic, 1)["seq"] == 2_501

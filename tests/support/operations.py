@@ -144,6 +144,14 @@ OPERATIONS = (
         "topic_not_found",
         body={"retention": {"max_messages": 1_000_000}},
     ),
+    Operation(
+        "POST",
+        "/api/topics/{name}/purge",
+        MANAGE,
+        403,
+        "topic_not_found",
+        body={"dry_run": True},
+    ),
     Operation("GET", "/api/topics/{name}/messages", READ, 403, "topic_not_found"),
     Operation("GET", "/api/messages/{id}", READ, 404, "message_not_found"),
     # Dead letters

@@ -11,6 +11,7 @@ import click
 from conduit.cli.output import (
     Columns,
     bold,
+    counted,
     json_text,
     note,
     pick,
@@ -26,6 +27,26 @@ from conduit.client.messages import MESSAGE_PAGE_COUNT, Place
 
 # More of a payload than this says less, not more, in a list; `conduit message get` shows all.
 PAYLOAD_SHOWN_CHARS = 4000
+
+
+async def purge(client: AsyncConduit, topic: str) -> int:
+    """Remove all messages that are stored now; how many they were."""
+    from conduit.cli.progress import progress
+
+    purged_count = 0
+    with progress("purging") as show:
+
+        def on_step(count: int, all_count: int) -> None:
+            nonlocal purged_count
+            purged_count = count
+            show(count, all_count)
+
+        try:
+            return await client.topics.purge(topic, on_step=on_step)
+        except BaseException:
+            if purged_count:
+                note(f"purged {counted(purged_count, 'message')} so far")
+            raise
 
 
 async def browse(client: AsyncConduit, topic: str, limit: int, which: Place) -> list[StoredMessage]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from conduit.client.messages import Place
 
 
+NOTHING_TO_PURGE = "nothing to purge: the topic has no messages"
+
+
 @click.group(cls=Group)
 def topic() -> None:
     """Topics: named streams of messages."""
@@ -145,6 +148,31 @@ def rm(name: str, yes: bool, server: Server) -> None:
         confirm(f"Delete topic {name} with {counted(stored, 'message')}?", yes)
     call(server, lambda client: client.topics.delete(name))
     note(f"deleted {name}")
+
+
+@topic.command()
+@click.argument("name", shell_complete=topics)
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@with_yes
+@with_server
+def purge(name: str, dry_run: bool, yes: bool, server: Server) -> None:
+    """Remove all messages that a topic has now. The topic and its subscriptions stay.
+
+    Subscribers that have not got them are told of a gap, and numbers go on where they were.
+    """
+    from conduit.cli.stored import purge
+
+    if dry_run or must_ask(yes):
+        count = call(server, lambda client: client.topics.purge(name, dry_run=True))
+        if dry_run:
+            click.echo(f"would purge {counted(count, 'message')}")
+            return
+        if not count:
+            note(NOTHING_TO_PURGE)
+            return
+        confirm(f"Purge topic {name} of {counted(count, 'message')} for good?", yes)
+    done_count = call(server, lambda client: purge(client, name))
+    note(f"purged {counted(done_count, 'message')}" if done_count else NOTHING_TO_PURGE)
 
 
 def _place(begin: int | str | None, to_time: str | None, newest: bool | None) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal, TypedDict, Unpack
 
 import msgspec
@@ -15,6 +15,7 @@ from conduit.names import check_new_subscription, check_pattern, check_topic
 from conduit.protocol.records import (
     DiscardAnswer,
     Moved,
+    PurgeAnswer,
     Retention,
     SubscriptionCreated,
     SubscriptionList,
@@ -31,6 +32,9 @@ DEAD_LETTER_PAGE_COUNT = 50
 class _DeadLetterPage(msgspec.Struct):
     dead_letters: list[DeadLetter]
     next: str | None = None
+
+
+OnPurged = Callable[[int, int], None]
 
 
 class Bounds(TypedDict, total=False):
@@ -93,6 +97,27 @@ class Topics:
     async def delete(self, name: str) -> None:
         """Delete a topic with its messages; its subscribers are disconnected."""
         await self._rest.send("DELETE", address("topics", name))
+
+    async def purge(
+        self, name: str, *, dry_run: bool = False, on_step: OnPurged | None = None
+    ) -> int:
+        """Remove all messages that are stored now; topic and subscriptions stay. Returns how many were
+        removed, or with `dry_run` how many there are. `on_step` is told after each request how many are
+        removed, and of how many. Raises ApiError `topic_not_found`, or `conflict` if the topic was made anew
+        meanwhile."""
+        where, count = address("topics", name, "purge"), 0
+        body: dict[str, object] = {"dry_run": dry_run}
+        while True:
+            done = await self._rest.post(where, PurgeAnswer, body)
+            if dry_run:
+                return done.matched_count
+            left_count = done.matched_count - done.purged_count if done.next is not None else 0
+            count += done.purged_count
+            if on_step is not None:
+                on_step(count, count + left_count)
+            if done.next is None:
+                return count
+            body["cursor"] = done.next
 
 
 class Subscriptions:

@@ -170,6 +170,17 @@ class Moved(msgspec.Struct):
     more_gaps: bool = False
 
 
+class PurgeAnswer(msgspec.Struct, frozen=True):
+    """What a purge of a topic has done. `matched_count`: messages up to `through_seq` that were stored.
+    `next`: where the next one goes on, if the time was too short for all.
+    """
+
+    matched_count: int
+    purged_count: int
+    through_seq: int
+    next: str | None
+
+
 # Dead letters -------------------------------------------------------------------------------------
 
 
