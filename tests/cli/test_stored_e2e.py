@@ -47,6 +47,22 @@ def test_messages_are_browsed_from_both_ends_and_from_places_between(
     assert conduit.run("topic", "messages", f"{topic}.no").code == Exit.NOT_FOUND
 
 
+def test_messages_are_searched(conduit: Conduit, api: Api, topic: str) -> None:
+    api.create_topic(topic)
+    for n in range(3):
+        api.publish(topic, {"note": f"card {n}"}, key="ab"[n % 2], headers={"trace": str(n)})
+
+    def seqs(*args: str) -> list[int]:
+        done = conduit.ok("topic", "messages", topic, "-o", "jsonl", *args)
+        return [message["seq"] for message in done.lines]
+
+    assert seqs("--key", "a") == [3, 1]
+    assert seqs("--key", "a", "--oldest", "--contains", "card") == [1, 3]
+    assert seqs("-H", "trace=1") == [2]
+    assert seqs("-H", "trace=1", "--header", "trace2=1") == []
+    assert seqs("--contains", "card 2", "--from", "-1h") == [3]
+
+
 def test_on_a_terminal_a_long_message_is_cut_to_its_width_and_its_id_is_whole(
     server: RunningServer, api: Api, topic: str
 ) -> None:

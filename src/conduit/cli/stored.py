@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from shutil import get_terminal_size
@@ -21,6 +22,7 @@ from conduit.cli.output import (
     size_text,
     spelled_pairs,
 )
+from conduit.cli.progress import progress
 from conduit.cli.width import columns, cut
 from conduit.client import AsyncConduit, DeliveryState, MessageDetail, StoredMessage
 from conduit.client.messages import MESSAGE_PAGE_COUNT, Place
@@ -31,8 +33,6 @@ PAYLOAD_SHOWN_CHARS = 4000
 
 async def purge(client: AsyncConduit, topic: str) -> int:
     """Remove all messages that are stored now; how many they were."""
-    from conduit.cli.progress import progress
-
     purged_count = 0
     with progress("purging") as show:
 
@@ -49,25 +49,40 @@ async def purge(client: AsyncConduit, topic: str) -> int:
             raise
 
 
-async def browse(client: AsyncConduit, topic: str, limit: int, which: Place) -> list[StoredMessage]:
-    """The first `limit` of them; says on stderr where there are more."""
+async def browse(
+    client: AsyncConduit, topic: str, limit: int, which: Place
+) -> tuple[list[StoredMessage], bool]:
+    """The first `limit` of them, and whether it was interrupted before it had all; says on stderr where there
+    are more."""
     found: list[StoredMessage] = []
-    while True:
-        page = await client.messages.page(
-            topic, min(limit - len(found), MESSAGE_PAGE_COUNT), **which
-        )
-        found += page.messages
-        if page.next is None:
-            return found
-        if len(found) >= limit:
-            note(f"the first {limit:,}; --limit gives more{_on(which, page.next)}")
-            return found
-        which = which.copy()
-        which["from_seq"] = page.next
+    is_search = any(which.get(name) for name in ("key", "headers", "contains"))
+    which, is_interrupted = which.copy(), False
+    with progress("searching", wanted=is_search) as show:
+        while not is_interrupted:
+            count = min(limit - len(found), MESSAGE_PAGE_COUNT)
+            try:
+                page = await client.messages.page(topic, count, **which)
+            except asyncio.CancelledError:
+                # What was found by then is shown all the same.
+                is_interrupted = True
+                break
+            found += page.messages
+            show(len(found), limit)
+            if page.next is None:
+                return found, False
+            which["from_seq"] = page.next
+            if len(found) >= limit:
+                break
+    so_far = f"the first {limit:,}; --limit gives more" if not is_interrupted else "not all"
+    note(f"{so_far}{_on(which)}")
+    return found, is_interrupted
 
 
-def _on(which: Place, following: int) -> str:
+def _on(which: Place) -> str:
     """How to go on there, if `--from` is free for it."""
+    following = which.get("from_seq")
+    if following is None:
+        return ""
     if not which.get("newest_first"):
         return f", and `--from {following} --oldest` goes on"
     return "" if which.get("from_time") else f", and `--from {following} --newest` goes on"

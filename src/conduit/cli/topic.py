@@ -23,7 +23,7 @@ from conduit.cli.questions import confirm, must_ask, with_yes
 from conduit.cli.server import Server
 from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
-from conduit.cli.values import MAX_AGE, MAX_BYTES, MAX_MESSAGES, NO_BOUND, PLACE, TIME
+from conduit.cli.values import HEADER, MAX_AGE, MAX_BYTES, MAX_MESSAGES, NO_BOUND, PLACE, TIME
 
 if TYPE_CHECKING:
     from conduit.client import Retention, Topic
@@ -112,6 +112,21 @@ def update(name: str, output: str | None, server: Server, **given: int | str | N
     help="Begin at this number; or only what was published at this time or later: -1h.",
 )
 @click.option("--to", "to_time", type=TIME, help="Only what was published before this time.")
+@click.option("--key", help="Only those with this key.")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    type=HEADER,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only those with this header; may be repeated.",
+)
+@click.option(
+    "--contains",
+    metavar="TEXT",
+    help="Only those with TEXT in the payload, as it was published.",
+)
 @click.option(
     "--newest/--oldest",
     "newest",
@@ -122,18 +137,23 @@ def update(name: str, output: str | None, server: Server, **given: int | str | N
 @with_output()
 @with_server
 def messages(name: str, limit: int, output: str | None, server: Server, **given: object) -> None:
-    """Browse the stored messages of a topic. Nothing is consumed.
+    """Browse the stored messages of a topic, or search in them. Nothing is consumed.
 
     \b
       conduit topic messages orders
       conduit topic messages orders --from -1h --limit 1000 -o jsonl
       conduit topic messages orders --from 1001 --newest
+      conduit topic messages orders --contains 'card declined' -H trace=7f3a
+
+    A search looks at one message after the other until it has --limit or is at the end; Ctrl-C ends it.
     """
     from conduit.cli.stored import browse, show_messages
 
     which = _place(**cast("dict[str, Any]", given))
-    found = call(server, lambda client: browse(client, name, limit, which))
+    found, is_interrupted = call(server, lambda client: browse(client, name, limit, which))
     show_messages(found, output)
+    if is_interrupted:
+        raise KeyboardInterrupt
 
 
 @topic.command()
@@ -175,12 +195,21 @@ def purge(name: str, dry_run: bool, yes: bool, server: Server) -> None:
     note(f"purged {counted(done_count, 'message')}" if done_count else NOTHING_TO_PURGE)
 
 
-def _place(begin: int | str | None, to_time: str | None, newest: bool | None) -> Place:
+def _place(
+    begin: int | str | None,
+    newest: bool | None,
+    headers: tuple[tuple[str, str], ...],
+    **which: str | None,
+) -> Place:
     """Which messages are meant."""
-    is_newest = begin is None if newest is None else newest
+    place = cast("Place", which)
+    place["newest_first"] = begin is None if newest is None else newest
+    place["headers"] = dict(headers)
     if isinstance(begin, int):
-        return {"from_seq": begin, "to_time": to_time, "newest_first": is_newest}
-    return {"from_time": begin, "to_time": to_time, "newest_first": is_newest}
+        place["from_seq"] = begin
+    else:
+        place["from_time"] = begin
+    return place
 
 
 def _bounds(given: dict[str, int | str | None]) -> Bounds:

@@ -16,12 +16,16 @@ MESSAGE_PAGE_COUNT = 100
 
 class Place(TypedDict, total=False):
     """Which messages of a topic: from a number, upwards or `newest_first` downwards; published at `from_time`
-    or later, and before `to_time`. What is left out, or None, does not restrict."""
+    or later, and before `to_time`. Only those with this `key`, these `headers`, and this text in the payload
+    as it was published. What is left out, or None, does not restrict."""
 
     from_seq: int | None
     from_time: datetime | str | None
     to_time: datetime | str | None
     newest_first: bool
+    key: str | None
+    headers: dict[str, str] | None
+    contains: str | None
 
 
 class Messages:
@@ -44,14 +48,19 @@ class Messages:
     async def page(
         self, topic: str, limit: int = MESSAGE_PAGE_COUNT, **which: Unpack[Place]
     ) -> MessagePage:
-        """Up to `limit` of them, 1,000 at most; its `next` is the `from_seq` of the next page."""
+        """Up to `limit` of them, 1,000 at most; its `next` is the `from_seq` of the next page. Who searches
+        gets what one request has found, which may be nothing although `next` goes on."""
         query = {
             "from_seq": which.get("from_seq"),
             "from_time": time_text(which.get("from_time"), "from_time"),
             "to_time": time_text(which.get("to_time"), "to_time"),
             "order": "desc" if which.get("newest_first") else "asc",
             "limit": limit,
+            "key": which.get("key"),
+            "contains": which.get("contains"),
         }
+        headers = which.get("headers") or {}
+        query |= {f"header.{name}": value for name, value in headers.items()}
         return await self._rest.get(address("topics", topic, "messages"), MessagePage, query)
 
     async def get(self, message_id: str) -> MessageDetail:

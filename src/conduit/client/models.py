@@ -61,10 +61,12 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MessagePage(msgspec.Struct, frozen=True):
-    """Some messages of a topic. `next` is where the next page begins, a number; None at the end."""
+    """Some messages of a topic. `next` is where the next page begins, a number; None at the end.
+    `scanned_to`: of a search, the last number that was looked at."""
 
     messages: list[StoredMessage]
     next: int | None = None
+    scanned_to: int | None = None
 
 
 class DeliveryState(msgspec.Struct, frozen=True):
