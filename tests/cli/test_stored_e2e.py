@@ -9,6 +9,8 @@ from tests.cli.command import Conduit
 from tests.cli.terminal import Terminal
 from tests.support.http import Api
 from tests.support.server import RunningServer
+from tests.support.wait import until
+from tests.support.ws import WsClient
 
 pytestmark = pytest.mark.e2e
 
@@ -126,3 +128,25 @@ def test_a_topic_is_purged_after_a_question_and_its_numbers_go_on(
     assert conduit.ok("topic", "messages", topic).json == []
     assert "nothing to purge" in conduit.ok("topic", "purge", topic, "--yes").err
     assert api.publish(topic, 1)["seq"] == 2_501
+
+
+def test_dead_letters_are_counted_by_topic_and_reason(
+    conduit: Conduit, server: RunningServer, topic: str
+) -> None:
+    conduit.ok("topic", "create", topic)
+    with WsClient(server.ws_url) as client:
+        client.subscribe(topic, subscription=f"{topic}-s")
+        for n in range(3):
+            conduit.ok("pub", topic, str(n))
+            (message,) = client.messages(1)
+            reason = "card declined" if n else "no such customer"
+            client.request("reject", message_id=message["message_id"], reason=reason)
+    until(lambda: len(conduit.ok("dlq", "groups", "--topic", topic).json) == 2)
+    found = conduit.ok("dlq", "groups", "--topic", topic).json
+    assert [(group["reason"], group["count"]) for group in found] == [
+        ("card declined", 2),
+        ("no such customer", 1),
+    ]
+    limited = conduit.ok("dlq", "groups", "--topic", topic, "--limit", "1")
+    assert (len(limited.json), "--limit" in limited.err) == (1, True)
+    assert conduit.ok("dlq", "groups", "--topic", topic, "--redriven").json == []

@@ -38,8 +38,10 @@ _WHOLE = frozenset(
         "ID",
         "KEPT",
         "KEY",
+        "LAST",
         "LAST USED",
         "NEXT",
+        "SAMPLE",
         "SIZE",
         "STATE",
     }

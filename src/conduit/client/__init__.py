@@ -51,6 +51,7 @@ from conduit.protocol.node_records import (
     TopicRoute,
 )
 from conduit.protocol.records import (
+    DeadLetterGroup,
     GapAnswer,
     KeyCreated,
     Moved,
@@ -77,6 +78,7 @@ __all__ = [
     "ConnectionFailed",
     "DeadLetter",
     "DeadLetterFilter",
+    "DeadLetterGroup",
     "Delivery",
     "DeliveryState",
     "GapAnswer",

@@ -13,6 +13,8 @@ from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
 from conduit.names import check_new_subscription, check_pattern, check_topic
 from conduit.protocol.records import (
+    DeadLetterGroup,
+    DeadLetterGroups,
     DiscardAnswer,
     Moved,
     PurgeAnswer,
@@ -199,6 +201,18 @@ class Subscriptions:
 ALL = DeadLetterFilter()
 
 
+def _together(newer: DeadLetterGroup, older: DeadLetterGroup) -> DeadLetterGroup:
+    """Two parts of one group, which was asked for in pages."""
+    return msgspec.structs.replace(
+        newer,
+        count=newer.count + older.count,
+        redriven_count=newer.redriven_count + older.redriven_count,
+        # A letter keeps its id when it dies again: the times of two pages may overlap.
+        first_died_at=min(newer.first_died_at, older.first_died_at),
+        last_died_at=max(newer.last_died_at, older.last_died_at),
+    )
+
+
 class DeadLetters:
     """`/api/dlq`"""
 
@@ -211,6 +225,17 @@ class DeadLetters:
         async for page in pages(self._rest, address("dlq"), _DeadLetterPage, query):
             for letter in page.dead_letters:
                 yield letter
+
+    async def groups(self, which: DeadLetterFilter = ALL) -> list[DeadLetterGroup]:
+        """Those that match, by topic and reason, the largest groups first."""
+        found: dict[tuple[str, str], DeadLetterGroup] = {}
+        where, query = address("dlq", "groups"), msgspec.to_builtins(which)
+        async for page in pages(self._rest, where, DeadLetterGroups, query):
+            for group in page.groups:
+                place = group.topic, group.reason
+                known = found.get(place)
+                found[place] = group if known is None else _together(known, group)
+        return sorted(found.values(), key=lambda group: (-group.count, group.topic, group.reason))
 
     async def get(self, dead_id: str) -> DeadLetter:
         """One dead letter. Raises ApiError `dead_letter_not_found`."""

@@ -17,6 +17,7 @@ from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
     BatchAnswer,
+    DeadLetterGroups,
     DiscardAnswer,
     JobAnswer,
     KeyAnswer,
@@ -41,6 +42,7 @@ from conduit.server.context import Context
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
     audit,
+    dead_groups,
     dead_letters,
     docs,
     draining,
@@ -70,6 +72,8 @@ _NOUNS = (
     topics,
     messages,
     subscriptions,
+    # Before the one that takes what is behind /api/dlq for an id.
+    dead_groups,
     dead_letters,
     stats,
     keys,
@@ -100,6 +104,7 @@ _SHAPES = (
     Moved,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
+    DeadLetterGroups,
     DiscardAnswer,
     JobAnswer,
     stats.StatsAnswer,
