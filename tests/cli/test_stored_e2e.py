@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from conduit.cli.exits import Exit
+from tests.cli.answering import answering
 from tests.cli.command import Conduit
 from tests.cli.terminal import Terminal
 from tests.support.http import Api
@@ -150,3 +153,29 @@ def test_dead_letters_are_counted_by_topic_and_reason(
     limited = conduit.ok("dlq", "groups", "--topic", topic, "--limit", "1")
     assert (len(limited.json), "--limit" in limited.err) == (1, True)
     assert conduit.ok("dlq", "groups", "--topic", topic, "--redriven").json == []
+
+
+def test_a_search_that_is_interrupted_shows_what_it_has_found_and_where_it_was() -> None:
+    message = {"message_id": "m", "topic": "t", "seq": 60, "published_at": "-", "payload": 1}
+    pages = [{"messages": [message], "next": 50}, {"messages": [], "next": 40, "scanned_to": 41}]
+    with answering({"GET /api/topics/t/messages": pages}) as server:
+        conduit = Conduit(server.url)
+        with conduit.start("topic", "messages", "t", "--contains", "x", "-o", "jsonl") as search:
+            until(lambda: len(server.lines) > 3)
+            search.signal(signal.SIGINT)
+            assert search.line()["seq"] == 60
+            assert search.error_line() == "not all, and `--from 40 --newest` goes on\n"
+            assert search.wait() == Exit.INTERRUPTED
+
+
+def test_a_purge_that_is_interrupted_says_how_much_is_gone() -> None:
+    step = {"matched_count": 10, "purged_count": 4, "through_seq": 10, "next": "c"}
+    with answering({"POST /api/topics/t/purge": step}) as server:
+        with Conduit(server.url).start("topic", "purge", "t", "--yes") as purge:
+            until(lambda: len(server.lines) > 3)
+            purge.signal(signal.SIGINT)
+            told = purge.error_line()
+            assert told.startswith("purged ")
+            assert told.endswith(" messages so far\n")
+            assert purge.wait() == Exit.INTERRUPTED
+        assert [asked.body.get("cursor") for asked in server.asked[:2]] == [None, "c"]
