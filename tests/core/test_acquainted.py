@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from conduit.core.acquainted import Acquainted
 from conduit.core.members import NODES_MAX_COUNT, Member, Node
@@ -41,17 +42,29 @@ def test_who_is_seen_stays_without_a_link():
     assert names(acquainted) == ["b01"]
 
 
-def test_who_was_started_again_takes_the_place_of_the_one_before_although_that_is_linked():
+def test_who_has_the_name_of_one_that_is_linked_waits_until_that_link_is_gone():
     acquainted = Acquainted()
     acquainted.look([member("b", "01")])
     acquainted.link_up(Node("b", "01"))
     acquainted.look([member("b", "02")])
+    assert names(acquainted) == ["b01"]
+    acquainted.link_down(Node("b", "01"))
     assert names(acquainted) == ["b02"]
     # What the former link does is nothing to it.
     acquainted.link_down(Node("b", "01"))
     assert names(acquainted) == ["b02"]
     acquainted.look([])
     assert names(acquainted) == []
+
+
+def test_who_is_linked_has_the_address_that_it_said_last_itself():
+    acquainted = Acquainted()
+    acquainted.look([member("b", "01")])
+    acquainted.link_up(Node("b", "01"))
+    acquainted.look([replace(member("b", "02"), address="elsewhere:1")])
+    assert [each.address for each in acquainted.nodes] == ["h:1"]
+    acquainted.look([replace(member("b", "01"), address="h:2")])
+    assert [each.address for each in acquainted.nodes] == ["h:2"]
 
 
 def test_who_was_kept_and_is_seen_again_is_there_once():
@@ -64,15 +77,15 @@ def test_who_was_kept_and_is_seen_again_is_there_once():
     assert names(acquainted) == ["b01"]
 
 
-def test_there_are_not_more_than_a_cluster_may_have():
+def test_there_are_not_more_than_a_cluster_may_have_and_those_that_are_linked_come_first():
     acquainted = Acquainted()
     some = [member(f"n{n:03}") for n in range(NODES_MAX_COUNT)]
     acquainted.look(some)
-    for each in some:
+    for each in some[1:]:
         acquainted.link_up(each.node)
-    acquainted.look([member("new")])
+    acquainted.look([member("new"), member("newer")])
     assert len(acquainted.nodes) == NODES_MAX_COUNT
-    assert "new" in {each.name for each in acquainted.nodes}
+    assert {each.name for each in acquainted.nodes} == {"new", *(each.name for each in some[1:])}
 
 
 NODES = st.tuples(st.sampled_from("bcd"), st.sampled_from(["01", "02"]))
@@ -85,10 +98,11 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_all_that_are_seen_are_there_and_of_the_others_only_linked_ones_that_were(steps):
+def test_who_is_linked_stays_and_of_other_names_who_is_seen_is_there(steps):
     acquainted = Acquainted()
-    seen, linked, ever = {}, set(), set()
+    seen, linked = {}, set()
     for kind, what in steps:
+        before = {tuple(each.node) for each in acquainted.nodes}
         if kind == "look":
             seen = what
             acquainted.look([member(*each) for each in seen.items()])
@@ -99,7 +113,7 @@ def test_all_that_are_seen_are_there_and_of_the_others_only_linked_ones_that_wer
             linked.discard(what)
             acquainted.link_down(Node(*what))
         found = {tuple(each.node) for each in acquainted.nodes}
-        assert set(seen.items()) <= found
-        assert found - set(seen.items()) <= linked & ever
         assert len({name for name, _ in found}) == len(found)
-        ever |= found
+        assert before & linked <= found
+        assert found <= set(seen.items()) | before & linked | (before if kind == "up" else set())
+        assert seen.keys() <= {name for name, _ in found}

@@ -4,14 +4,6 @@ A guest is a connection of the broker whose socket is a channel. While the chann
 hands out no more (`writable`): so of a client that does not read no more is here than the channel's window,
 and what was one write. Its credit follows the client's socket, and holds up nobody else.
 
-state        means
------------  ----------------------------------------------------------------------------------------
-SUBSCRIBING  the store is asked; what the client asks meanwhile is kept, and is no more than a window
-ATTACHED     deliveries go, verbs come
-LEAVING      it has unsubscribed, and some of what it asked before has no answer yet
-GONE         the channel has ended, and the store is asked which deliveries its last acks mean
-OVER         all that it had out is given back
-
 At every await: the task that subscribes is the only one. Meanwhile the channel may end, which closes the
 connection, and `subscribe` returns without a share; the subscription may be deleted or move right behind it.
 """
@@ -19,7 +11,6 @@ connection, and `subscribe` returns without a share; the subscription may be del
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +20,7 @@ from conduit.broker.attach.connection import Connection
 from conduit.broker.attach.elsewhere import Welcome
 from conduit.broker.broker import Broker
 from conduit.broker.deliver.subscriber import Subscriber
+from conduit.cluster.guest_state import State
 from conduit.cluster.heard import Heard
 from conduit.cluster.links.channels import Channel
 from conduit.cluster.subscribing import (
@@ -58,16 +50,6 @@ logger = logging.getLogger(__name__)
 
 IsOwner = Callable[[str, str], bool]
 """Whether a subscription of a tenant is to run here."""
-
-
-class State(enum.Enum):
-    """Of a guest; see above."""
-
-    SUBSCRIBING = enum.auto()
-    ATTACHED = enum.auto()
-    LEAVING = enum.auto()
-    GONE = enum.auto()
-    OVER = enum.auto()
 
 
 class Host(Protocol):

@@ -4,10 +4,14 @@ from hypothesis import strategies as st
 
 from conduit.cluster.registry import wire
 from conduit.cluster.registry.wire import Announcement, Mark, Presence
+from conduit.cluster.subscribers import DURABLE
 
 names = st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True)
 changes = st.lists(
-    st.tuples(st.tuples(names, st.just("") | names, names | st.just("a.*.>")), st.integers(0, 9))
+    st.tuples(
+        st.tuples(names, st.just("") | names, names | st.just("a.*.>")),
+        st.integers(0, 9) | st.integers(DURABLE, DURABLE + 9),
+    )
 )
 
 
@@ -119,6 +123,13 @@ def test_numbers_beyond_their_bounds_are_none(digits):
     assert wire.changes([("acme//t", int(number[:4_000])), ("acme//u", 1)]) == [
         (("acme", "", "u"), 1)
     ]
+
+
+@pytest.mark.parametrize(
+    "count", [-1, wire.SUBSCRIBERS_MAX_COUNT + 1, DURABLE - 1, 2 * DURABLE, 1 << 70]
+)
+def test_more_subscribers_than_a_node_can_have_are_none(count):
+    assert wire.changes([("acme/s/t", count)]) == []
 
 
 def test_entries_that_are_too_long_or_no_names_are_passed_over():

@@ -11,14 +11,12 @@ FLUSHING   the client has left, and its connection stays: what counts as settled
            written, and `unsubscribed` behind it
 ENDED      for good: it runs here now, or is no more. What still comes is dropped
 
-At every await (`attach` and the task of LOST are the only ones): the client may have unsubscribed or gone,
-which is LEAVING, FLUSHING or ENDED; the owner may have changed, or its link come back, which
-`elsewhere.changed` tells; the subscription may be deleted, which the next owner says; it may be attached, and
-lost again.
+At every await (`attach` and the task of LOST): the client may have unsubscribed or gone, which is LEAVING,
+FLUSHING or ENDED; the owner may have changed, or its link come back, which `elsewhere.changed` tells; the
+subscription may be deleted, which the next owner says; it may be attached, and lost again.
 
-What was out when it was lost is given back there, and comes again: of what waits here for the socket nothing
-is passed on, so that it comes once. But what is settled by being written does not come again: of an owner
-that has sent it all before it moved, all is passed on; if some may be lost, the client is to come again.
+What was out when it was lost comes again: nothing that waits here for the socket is passed on. But what is
+settled by being written does not: all is passed on; if some may be lost, the client is to come again.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from functools import partial
 
 from conduit.broker.attach.asking import LOST, Asking, VerbFrame
 from conduit.broker.attach.elsewhere import Elsewhere, Ending, Line, Told, Welcome, not_found
-from conduit.broker.attach.holder import PASSING_ON, Holder, State
+from conduit.broker.attach.holder import PASSING_ON, Holder, State, removal_for
 from conduit.broker.attach.inflow import Inflow
 from conduit.broker.attach.reaching import Again, Reaching
 from conduit.broker.deliver.engine import Engine
@@ -72,7 +70,12 @@ class Away:
     )
 
     def __init__(
-        self, engine: Engine, elsewhere: Elsewhere, holder: Holder, tenant: str, frame: Subscribe
+        self,
+        engine: Engine,
+        elsewhere: Elsewhere,
+        holder: Holder[Away],
+        tenant: str,
+        frame: Subscribe,
     ) -> None:
         self._engine = engine
         self._reaching = Reaching(elsewhere)
@@ -174,8 +177,7 @@ class Away:
                         await self._holder.come_here(self)
             except (Conflict, NotFound) as error:
                 # Or it was made again, as another one.
-                is_topic = error.code == "topic_not_found"
-                self._gone(Removal.TOPIC_DELETED if is_topic else Removal.DELETED)
+                self._gone(removal_for(error))
             except (ConduitError, TimeoutError) as error:
                 # The store or the next owner: they are asked again as long as the client is there.
                 logger.debug("a subscriber is not attached again yet: %s", error)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from conduit.broker.attach.room import Peer
 from conduit.broker.deliver.subscriber import Removal
+from conduit.errors import ConduitError
 
-if TYPE_CHECKING:
-    from conduit.broker.attach.away import Away
+Share = TypeVar("Share", contravariant=True)
 
 
 class State(enum.Enum):
@@ -27,17 +27,22 @@ class State(enum.Enum):
 PASSING_ON = frozenset({State.AWAY, State.FLUSHING})
 
 
-class Holder(Protocol):
+class Holder(Protocol[Share]):
     """The connection."""
 
     peer: Peer
     """The client."""
 
-    async def come_here(self, away: Away) -> None:
+    async def come_here(self, away: Share) -> None:
         """Attach it here, if it is LOST still. Raises ConduitError."""
 
-    def away_over(self, away: Away) -> None:
+    def away_over(self, away: Share) -> None:
         """Nothing of it is on its way any more."""
 
-    def away_ended(self, away: Away, why: Removal) -> None:
+    def away_ended(self, away: Share, why: Removal) -> None:
         """It is no more."""
+
+
+def removal_for(error: ConduitError) -> Removal:
+    """Why it is no more, by what a subscribe is refused with."""
+    return Removal.TOPIC_DELETED if error.code == "topic_not_found" else Removal.DELETED

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from conduit.cluster.subscribers import DURABLE
 from conduit.core.interest import Change
 from conduit.core.members import Member, Node
 from conduit.names import NAME_LENGTH_MAX, is_node
@@ -36,9 +37,9 @@ ANNOUNCEMENT_MAX_BYTES = 1 << 20
 PRESENCE_MAX_BYTES = 4_096
 # Whoever can write to Redis can write any number. Versions, and times in ms …
 NUMBER_MAX = 1 << 53
-# … which have so many digits; and how many subscribers a node has of one entry.
+# … which have so many digits; and subscribers of one entry, which may be durable besides.
 NUMBER_MAX_DIGITS = 16
-COUNT_MAX = 1_000_000_000
+SUBSCRIBERS_MAX_COUNT = 1_000_000_000
 FIELD_MAX_CHARS = 3 * NAME_LENGTH_MAX + 2
 
 _INCARNATION = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -191,9 +192,13 @@ def changes(pairs: Iterable[tuple[str, int]]) -> list[Change]:
     found = []
     for field, count in pairs:
         parts = field.split(_SEPARATOR)
-        if len(parts) == 3 and 0 <= count <= COUNT_MAX and _FIELD.fullmatch(field):
+        if len(parts) == 3 and _is_count(count) and _FIELD.fullmatch(field):
             found.append(((parts[0], parts[1], parts[2]), count))
     return found
+
+
+def _is_count(count: int) -> bool:
+    return 0 <= count < 2 * DURABLE and count % DURABLE <= SUBSCRIBERS_MAX_COUNT
 
 
 def stored(reply: Sequence[Any]) -> tuple[list[Change], int]:
