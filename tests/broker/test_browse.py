@@ -5,6 +5,7 @@ import pytest
 from conduit.broker.administer import browse
 from conduit.broker.administer.browse import Window
 from conduit.core.message import Retention
+from conduit.core.scan import Wanted
 from conduit.errors import NotFound
 from conduit.names import DEFAULT_TENANT
 from tests.broker.kit import Bench, running_broker
@@ -120,3 +121,62 @@ async def test_pages_are_read_one_at_a_time():
             assert store.waiting == ["read"]
             store.release()
         assert [each.result() for each in pages] == [([1], None)] * 3
+
+
+# Searching ------------------------------------------------------------------------------------------
+
+
+async def search(bench: Bench, wanted: Wanted, limit=100, **window):
+    found = await bench.broker.messages.search(T, "t", Window(**window), wanted, limit)
+    return [message.seq for message in found.messages], found.scanned_to, found.following
+
+
+@pytest.fixture
+async def hundred(bench: Bench) -> Bench:
+    """Messages 1 to 100; every tenth has the key `k`."""
+    await bench.broker.topics.create(T, "t")
+    for seq in range(1, 101):
+        await bench.publish("t", {"n": seq}, key="k" if seq % 10 == 0 else None)
+    return bench
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_a_search_says_how_far_it_has_come_and_goes_on_there(
+    hundred: Bench, monkeypatch, descending
+):
+    monkeypatch.setattr(browse, "SCAN_MAX_COUNT", 25)
+    monkeypatch.setattr(browse, "STEP_MAX_COUNT", 4)
+    wanted, found, places, start = Wanted(key="k"), [], [], None
+    while True:
+        seqs, scanned_to, start = await search(
+            hundred, wanted, from_seq=start, descending=descending
+        )
+        found, places = found + seqs, [*places, scanned_to]
+        if start is None:
+            break
+    expected = list(range(10, 101, 10))
+    assert found == (expected[::-1] if descending else expected)
+    assert places == ([76, 51, 26, 1] if descending else [25, 50, 75, 100])
+
+
+async def test_a_search_ends_with_what_was_asked_for(hundred: Bench):
+    assert await search(hundred, Wanted(text="5}"), limit=2) == ([5, 15], 15, 16)
+    assert await search(hundred, Wanted(text="none")) == ([], 100, None)
+    assert await search(hundred, Wanted(text="none"), from_seq=101) == ([], None, None)
+
+
+async def test_a_search_ends_when_it_has_looked_at_much(hundred: Bench, monkeypatch):
+    monkeypatch.setattr(browse, "SCAN_MAX_BYTES", 20)
+    seqs, scanned_to, following = await search(hundred, Wanted(text="none"))
+    assert (seqs, following) == ([], scanned_to + 1)
+    assert 1 <= scanned_to < 10
+
+
+async def test_a_list_does_not_wait_for_those_who_search():
+    store = SlowStore()
+    async with running_broker(store) as bench:
+        await bench.broker.topics.create(T, "t")
+        await bench.publish("t")
+        looks = bench.broker.messages
+        async with looks._searches._turn:
+            assert await page(bench) == ([1], None)

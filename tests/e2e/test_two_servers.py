@@ -79,6 +79,24 @@ def test_one_idempotency_key_is_one_message(pair):
     assert there.publish("t", 3)["seq"] == 2
 
 
+def test_what_is_purged_at_one_is_gone_at_the_other_and_its_subscribers_are_told(pair):
+    here, there = pair.apis
+    here.create_topic("t")
+    body = {"name": "s", "topic": "t", "start": "earliest"}
+    assert there.post("/api/subscriptions", body).status == 201
+    for n in range(10):
+        (here, there)[n % 2].publish("t", n)
+    done = here.post("/api/topics/t/purge", {}).json
+    assert (done["purged_count"], done["through_seq"], done["next"]) == (10, 10, None)
+    assert there.get("/api/topics/t/messages").json["messages"] == []
+    assert there.publish("t", "new")["seq"] == 11
+    with WsClient(pair.there.ws_url) as client:
+        client.subscribe("t", subscription="s")
+        gap = client.receive("gap")
+        assert (gap["from_seq"], gap["to_seq"], gap["reason"]) == (1, 10, "retention")
+        assert payloads(client.messages(1)) == ["new"]
+
+
 def test_a_client_resumes_at_the_other_where_it_was(pair):
     here, there = pair.apis
     epoch = here.create_topic("t")["epoch"]

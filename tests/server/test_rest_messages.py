@@ -155,3 +155,40 @@ async def test_a_message_that_was_redriven_is_no_longer_shown_as_dead(api: Api):
     assert (await states(api, letter["message_id"]))["s"]["state"] == "dead"
     await api.post(f"/api/dlq/{letter['id']}/redrive")
     assert (await states(api, letter["message_id"]))["s"]["state"] == "retrying"
+
+
+async def search(api: Api, **query):
+    page = await api.get("/api/topics/t/messages", **query)
+    return [message["seq"] for message in page["messages"]], page["next"], page.get("scanned_to")
+
+
+async def test_messages_are_found_by_key_header_and_text(api: Api):
+    await api.topic("t")
+    await publish_raw(
+        api, "t", b'{"note":"card declined"}', key="a", headers={"trace": "1", "x": "y"}
+    )
+    await publish_raw(api, "t", b'{"note":"paid"}', key="b", headers={"trace": "2"})
+    await publish_raw(api, "t", b'{"note":"paid"}', key="a")
+    assert await search(api, key="a") == ([1, 3], None, 3)
+    assert await search(api, contains="paid", key="a") == ([3], None, 3)
+    assert await search(api, **{"header.trace": "1"}) == ([1], None, 3)
+    assert await search(api, **{"header.trace": "1", "header.x": "z"}) == ([], None, 3)
+    assert await search(api, contains="paid", order="desc", limit=1) == ([3], 2, 3)
+    assert await search(api, contains="") == ([1, 2, 3], None, 3)
+    # Not a search.
+    assert await search(api) == ([1, 2, 3], None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ({"header.": "x"}, "invalid_request", "header."),
+        ({"header": "x"}, "unknown_field", "header"),
+        ({"headers": "x"}, "unknown_field", "headers"),
+        ({"contains": "x" * 256}, "invalid_request", "contains"),
+    ],
+)
+async def test_a_search_that_is_not_understood_names_its_parameter(api: Api, query, code, field):
+    await api.topic("t")
+    answer = await api.send("GET", "/api/topics/t/messages", params=query)
+    refused(answer, 400, code, field)

@@ -1,10 +1,12 @@
 """The log in segments: begun, read across, dropped, emptied."""
 
+import asyncpg
 import pytest
 
 from conduit.core.message import Retention
 from conduit.storage.base import Rule
-from conduit.storage.postgres import reads
+from conduit.storage.postgres import housekeeping, reads
+from conduit.storage.postgres.extents import Extents
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT
 from tests.storage.postgres_kit import EAGER, maintained, opened
@@ -208,3 +210,27 @@ async def test_a_segment_that_somebody_reads_is_dropped_later(store, cluster, ta
         reader.terminate()
     await maintained(store)
     assert tables() == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("is_awaited", "synced"), [(True, "on"), (False, "off")])
+async def test_a_slice_that_somebody_waits_for_is_synced(store, database_url, is_awaited, synced):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 3)
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            rule = Rule(Retention(), 0, 2, is_awaited=is_awaited)
+            done = await housekeeping.trim(connection, Extents(), record.topic_id, rule, 9)
+            assert (done.first_seq, done.removed_count) == (3, 2)
+            assert await connection.fetchval("SHOW synchronous_commit") == synced
+    finally:
+        await connection.close()
+
+
+async def test_a_purge_of_several_segments_goes_on_until_all_are_behind_it(store):
+    record = await given.topic(store)
+    await in_segments(store, record.topic_id)
+    rule, firsts = Rule(Retention(), 0, 11, is_awaited=True), []
+    while not firsts or firsts[-1] <= 11:
+        firsts.append((await store.trim(record.topic_id, rule, 100)).first_seq)
+    assert firsts == [5, 9, 12]

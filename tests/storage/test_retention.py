@@ -119,6 +119,17 @@ async def test_what_was_trimmed_is_found_no_more(store):
     assert [m.seq for m in await store.read(record.topic_id, 9, limit=9, descending=True)] == [4, 3]
 
 
+@pytest.mark.parametrize("is_awaited", [True, False])
+async def test_what_is_not_above_a_number_goes_whatever_is_kept(store, is_awaited):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 5)
+    rule = Rule(Retention(), 0, 4, is_awaited=is_awaited)
+    assert await store.trim(record.topic_id, rule, 3) == Trimmed(4, 2, 3, more=True)
+    assert await store.trim(record.topic_id, rule, 3) == Trimmed(5, 1, 1, more=False)
+    assert (await store.trim(record.topic_id, rule, 3)).removed_count == 0
+    assert await seqs(store, record.topic_id) == [5]
+
+
 async def test_trimming_an_unknown_topic_removes_nothing(store):
     trimmed = await store.trim(99, Rule(Retention(max_messages=0), NOW_MS), 100)
     assert (trimmed.removed_count, trimmed.more) == (0, False)

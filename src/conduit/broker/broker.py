@@ -12,6 +12,7 @@ from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.giving_away import GivingAway
 from conduit.broker.administer.looking import Lines
+from conduit.broker.administer.purging import Purger
 from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive, Redriver
 from conduit.broker.administer.renewal import renew_if_copied
@@ -137,7 +138,9 @@ class Broker:
         self.standings = self._standings(options.metrics_max_subscriptions)
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
-        self._housekeeper = self._make_housekeeper(options.housekeeping)
+        self.purger = Purger(store, self.topics, self.tails, self.sequencer)
+        rest = self._time, options.housekeeping
+        self._housekeeper = Housekeeper(store, self.topics, self._engine, self.sequencer, *rest)
         self._histories = Histories()
         self._is_finished = self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
@@ -168,9 +171,6 @@ class Broker:
 
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
-
-    def _make_housekeeper(self, rules: RetentionRules) -> Housekeeper:
-        return Housekeeper(self.store, self.topics, self._engine, self.sequencer, self._time, rules)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock

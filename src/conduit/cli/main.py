@@ -19,6 +19,7 @@ from conduit.cli.exits import Exit, describe, exit_for, unexpected
 from conduit.cli.groups import Group
 from conduit.cli.health import health
 from conduit.cli.key import key
+from conduit.cli.message import message
 from conduit.cli.migrate import migrate
 from conduit.cli.node import node
 from conduit.cli.output import fitted, note
@@ -146,6 +147,7 @@ for _command in (
     pub,
     sub,
     topic,
+    message,
     subscription,
     dlq,
     stats,

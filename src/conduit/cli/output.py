@@ -29,7 +29,22 @@ _LINE_ENDS_AS_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 # Columns whose cells are of no use in part, or have figures in them.
 _WHOLE = frozenset(
-    {"ACTION", "ADDRESS", "AT", "DIED", "EXPIRES", "ID", "KEPT", "KEY", "LAST USED", "SIZE"}
+    {
+        "ACTION",
+        "ADDRESS",
+        "AT",
+        "DIED",
+        "EXPIRES",
+        "ID",
+        "KEPT",
+        "KEY",
+        "LAST",
+        "LAST USED",
+        "NEXT",
+        "SAMPLE",
+        "SIZE",
+        "STATE",
+    }
 )
 # Less of a name says nothing.
 CUT_MIN_CHARS = 8

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from conduit.cli import completion
 from conduit.cli.completion import subscriptions
 from conduit.cli.groups import Group
-from conduit.cli.output import Columns, counted, note, pick, show_all, show_one, with_output
+from conduit.cli.output import Columns, F, counted, note, pick, show_all, show_one, with_output
 from conduit.cli.questions import confirm, must_ask, with_yes
 from conduit.cli.server import Server
 from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
-from conduit.cli.values import START
+from conduit.cli.values import DURATION, MAX_LOST, NO_BOUND, START, Whole
 
 if TYPE_CHECKING:
-    from conduit.client import Moved, Subscription, TopicProgress
+    from conduit.client import GapAnswer, Moved, Subscription, TopicProgress
     from conduit.protocol.frames import StartSpec
 
 
 @click.group(cls=Group)
 def subscription() -> None:
-    """Durable subscriptions. `conduit sub --subscription NAME` creates them."""
+    """Durable subscriptions. `conduit sub --subscription NAME` creates them too."""
 
 
 @subscription.command()
@@ -42,13 +44,81 @@ def ls(q: str | None, limit: int, output: str | None, server: Server) -> None:
 @with_server
 def get(name: str, output: str | None, server: Server) -> None:
     """Show one subscription with its progress in each topic."""
-    found = call(server, lambda client: client.subscriptions.get(name))
-    show_one(found, _FIELDS, output)
-    if pick(output, piped="json") == "table" and found.topics:
-        click.echo()
-        show_all(found.topics, _PLACES, "table")
-    elif found.more_topics:
-        note(f"on more than 20 topics; `conduit subscription topics {name}` lists them")
+    _show(call(server, lambda client: client.subscriptions.get(name)), output)
+
+
+def with_settings(command: F) -> F:
+    """Adds the options for settings that may change, for `_settings`."""
+    for option in (
+        click.option(
+            "--max-lost",
+            type=MAX_LOST,
+            help="A dead letter after so many lost connections; 20. none: never.",
+        ),
+        click.option(
+            "--max-attempts", type=Whole(1, 100), help="A dead letter after so many failures; 5."
+        ),
+        click.option(
+            "--max-ack-wait",
+            "max_ack_wait_ms",
+            type=DURATION,
+            help="The most that doubling with each failure leads to; 60s.",
+        ),
+        click.option(
+            "--ack-wait", "ack_wait_ms", type=DURATION, help="Time of the first attempt; 30s."
+        ),
+        click.option(
+            "--max-in-flight", type=Whole(1, 10_000), help="Most that one subscriber has; 256."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@subscription.command()
+@click.argument("name")
+@click.argument("topic", shell_complete=completion.topics)
+@click.option(
+    "--from",
+    "start",
+    type=START,
+    help="Where it begins: new (the default), earliest, SEQ, SEQ@EPOCH, a time, or -1h.",
+)
+@click.option(
+    "--ack",
+    type=click.Choice(["explicit", "auto"]),
+    help="auto: what was sent is settled; the default is explicit.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["publish", "strict"]),
+    help="strict: the next message waits until the one before is settled; the default is publish.",
+)
+@with_settings
+@with_output()
+@with_server
+def create(name: str, topic: str, output: str | None, server: Server, **given: object) -> None:
+    """Create a subscription to TOPIC before anybody attaches to it.
+
+    TOPIC is created if it does not exist; or has * for one token, or > at its end for one or more.
+    """
+    settings = _settings(given)
+    made = call(server, lambda client: client.subscriptions.create(name, topic, **settings))
+    _note_gaps(made.gaps, more=made.more_gaps)
+    _show(made, output)
+
+
+@subscription.command()
+@click.argument("name", shell_complete=subscriptions)
+@with_settings
+@with_output()
+@with_server
+def update(name: str, output: str | None, server: Server, **given: object) -> None:
+    """Change settings. What is not told here stays as it is, and what is in flight keeps its time."""
+    settings = _settings(given)
+    if not settings:
+        raise click.UsageError("say what to change: --max-in-flight, --ack-wait, --max-attempts, …")
+    _show(call(server, lambda client: client.subscriptions.change(name, **settings)), output)
 
 
 @subscription.command()
@@ -79,17 +149,12 @@ def seek(
     name: str, start: StartSpec, dry_run: bool, yes: bool, output: str | None, server: Server
 ) -> None:
     """Move a subscription back or forward. What is unsettled is forgotten."""
-    from conduit.cli.subscriber import gap_text
-
     if not dry_run and must_ask(yes):
         before = call(server, lambda client: client.subscriptions.get(name))
         plan = call(server, lambda client: client.subscriptions.seek(name, start, dry_run=True))
         confirm(_question(before, plan), yes)
     moved = call(server, lambda client: client.subscriptions.seek(name, start, dry_run=dry_run))
-    for gap in moved.gaps:
-        note(gap_text(gap))
-    if moved.more_gaps:
-        note(f"and gaps in more topics than these {len(moved.gaps):,}")
+    _note_gaps(moved.gaps, more=moved.more_gaps)
     if moved.more_topics:
         note(f"{moved.lag:,} messages before it, on more than 20 topics")
     show_all(moved.topics, _PLACES, output)
@@ -124,6 +189,38 @@ def rm(name: str, yes: bool, server: Server) -> None:
         confirm(f"Delete subscription {name} with {counted(found.lag, 'unsettled message')}?", yes)
     call(server, lambda client: client.subscriptions.delete(name))
     note(f"deleted {name}")
+
+
+def _show(found: Subscription, output: str | None) -> None:
+    """One subscription; for people its progress is a table below it."""
+    show_one(found, _FIELDS, output)
+    if pick(output, piped="json") == "table" and found.topics:
+        click.echo()
+        show_all(found.topics, _PLACES, "table")
+    elif found.more_topics:
+        note(f"on more than 20 topics; `conduit subscription topics {found.name}` lists them")
+
+
+def _note_gaps(gaps: Sequence[GapAnswer], *, more: bool) -> None:
+    """What a start cannot be given."""
+    # Not on top: `conduit --help` does without.
+    from conduit.cli.subscriber import gap_text
+
+    for gap in gaps:
+        note(gap_text(gap))
+    if more:
+        note(f"and gaps in more topics than these {len(gaps):,}")
+
+
+def _settings(given: dict[str, object]) -> dict[str, Any]:
+    """The settings that were told; durations are seconds here, and milliseconds there."""
+    settings = {name: value for name, value in given.items() if value is not None}
+    for name, value in settings.items():
+        if isinstance(value, float):
+            settings[name] = round(value * 1000)
+        elif value == NO_BOUND:
+            settings[name] = None
+    return settings
 
 
 def _question(before: Subscription, after: Moved) -> str:
@@ -170,6 +267,7 @@ _FIELDS: Columns[Subscription] = {
     "order": lambda subscription: subscription.order,
     "max in flight": lambda subscription: subscription.max_in_flight,
     "ack wait": lambda subscription: f"{subscription.ack_wait_ms:,} ms",
+    "max ack wait": lambda subscription: f"{subscription.max_ack_wait_ms:,} ms",
     "max attempts": lambda subscription: subscription.max_attempts,
     "max lost": lambda subscription: (
         "no limit" if subscription.max_lost is None else subscription.max_lost

@@ -158,6 +158,18 @@ def parse_start(text: str, now: datetime) -> StartSpec:
     return StartAt(time=parse_time(text, now))
 
 
+def parse_place(text: str, now: datetime) -> int | str:
+    """Where in a topic to look: a message's number, or a time in RFC 3339. Raises ValueError."""
+    # Not on top: `conduit --help` does without msgspec.
+    from conduit.protocol.frames import SEQ_MAX
+
+    if not text.isdecimal():
+        return parse_time(text, now)
+    if not _COUNT.fullmatch(text) or not 1 <= int(text) <= SEQ_MAX:
+        raise ValueError(f"a message's number is 1 to {SEQ_MAX:,}")
+    return int(text)
+
+
 def parse_header(text: str) -> tuple[str, str]:
     """(name, value) from `name=value`; the value may have further `=`. Raises ValueError."""
     name, equals, value = text.partition("=")
@@ -190,7 +202,10 @@ TIMEOUT = Parsed("duration", parse_timeout)
 MAX_AGE = Parsed("duration", lambda text: parse_bound(text, parse_duration))
 MAX_BYTES = Parsed("size", lambda text: parse_bound(text, parse_size))
 MAX_MESSAGES = Parsed("integer", lambda text: parse_bound(text, parse_count))
+MAX_LOST = MAX_MESSAGES
+
 TIME = Parsed("time", lambda text: parse_time(text, datetime.now(UTC)))
 START = Parsed("start", lambda text: parse_start(text, datetime.now(UTC)))
+PLACE = Parsed("place", lambda text: parse_place(text, datetime.now(UTC)))
 TEMPLATE = Parsed("template", Template)
 HEADER = Parsed("name=value", parse_header)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from conduit.client.models import AuditEntry, Key, Tenant
 from conduit.client.pages import pages
 from conduit.client.rest import Rest, address, decode
+from conduit.client.text import time_text
 from conduit.errors import InvalidRequest
 from conduit.grants import Grant, Scope
 from conduit.limits import TenantLimits
@@ -84,7 +85,7 @@ class Keys:
         `key` of the answer: this is the only time that it is told."""
         body: dict[str, object] = {"name": name, "scopes": _grants(scopes)}
         if expires_at is not None:
-            body["expires_at"] = _time(expires_at, "expires_at")
+            body["expires_at"] = time_text(expires_at, "expires_at")
         if ttl_s is not None:
             body["ttl_s"] = ttl_s
         if limits is not None:
@@ -97,7 +98,7 @@ class Keys:
         if "scopes" in changes:
             body["scopes"] = _grants(changes["scopes"])
         if changes.get("expires_at") is not None:
-            body["expires_at"] = _time(changes["expires_at"], "expires_at")
+            body["expires_at"] = time_text(changes["expires_at"], "expires_at")
         return decode(await self._rest.send("PATCH", address("keys", key_id), body), Key)
 
     async def rotate(self, key_id: str, *, overlap_s: int | None = None) -> KeyCreated:
@@ -186,8 +187,8 @@ async def entries(
 ) -> AsyncIterator[AuditEntry]:
     """See `AsyncConduit.audit`."""
     query = {
-        "from_time": _time(from_time, "from_time"),
-        "to_time": _time(to_time, "to_time"),
+        "from_time": time_text(from_time, "from_time"),
+        "to_time": time_text(to_time, "to_time"),
         "actor": actor,
         "action": action,
         "limit": PAGE_COUNT,
@@ -204,12 +205,3 @@ def _grants(scopes: Scopes) -> list[Grant]:
         return msgspec.convert(wanted, list[Grant])
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"scopes: {error}", field="scopes") from None
-
-
-def _time(moment: datetime | str | None, field: str) -> str | None:
-    """As RFC 3339. Raises InvalidRequest for one without a time zone."""
-    if not isinstance(moment, datetime):
-        return moment
-    if moment.tzinfo is None:
-        raise InvalidRequest(f"{field} has no time zone: datetime.now(UTC) has one", field=field)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -19,6 +19,7 @@ from conduit.client.credential import ApiKey, Credential
 from conduit.client.delivery import OnGap, log_gap
 from conduit.client.environment import found
 from conduit.client.faults import ApiError, ConnectionFailed, NoToken
+from conduit.client.messages import Messages
 from conduit.client.models import AuditEntry
 from conduit.client.nodes import Nodes
 from conduit.client.place import DEFAULT_URL, find
@@ -64,8 +65,8 @@ class AsyncConduit:
     which is good now: it is asked before each connection, before a token expires under an open stream, and
     when a token is refused. `tenant`: whom a key with the scope `admin` acts for.
 
-    `topics`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets` and `nodes` are the
-    control endpoints. All methods raise ClientError or, for arguments that no server would take,
+    `topics`, `messages`, `subscriptions`, `dead_letters`, `keys`, `tenants`, `tokens`, `tickets` and `nodes`
+    are the control endpoints. All methods raise ClientError or, for arguments that no server would take,
     InvalidRequest.
     """
 
@@ -84,6 +85,7 @@ class AsyncConduit:
         self._retry_s = retry_s
         self._rest = Rest(self._place, self._credential)
         self.topics = Topics(self._rest)
+        self.messages = Messages(self._rest)
         self.subscriptions = Subscriptions(self._rest)
         self.dead_letters = DeadLetters(self._rest)
         self.keys = Keys(self._rest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal, TypedDict, Unpack
 
 import msgspec
@@ -13,8 +13,11 @@ from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
 from conduit.names import check_new_subscription, check_pattern, check_topic
 from conduit.protocol.records import (
+    DeadLetterGroup,
+    DeadLetterGroups,
     DiscardAnswer,
     Moved,
+    PurgeAnswer,
     Retention,
     SubscriptionCreated,
     SubscriptionList,
@@ -31,6 +34,9 @@ DEAD_LETTER_PAGE_COUNT = 50
 class _DeadLetterPage(msgspec.Struct):
     dead_letters: list[DeadLetter]
     next: str | None = None
+
+
+OnPurged = Callable[[int, int], None]
 
 
 class Bounds(TypedDict, total=False):
@@ -93,6 +99,27 @@ class Topics:
     async def delete(self, name: str) -> None:
         """Delete a topic with its messages; its subscribers are disconnected."""
         await self._rest.send("DELETE", address("topics", name))
+
+    async def purge(
+        self, name: str, *, dry_run: bool = False, on_step: OnPurged | None = None
+    ) -> int:
+        """Remove all messages that are stored now; topic and subscriptions stay. Returns how many were
+        removed, or with `dry_run` how many there are. `on_step` is told after each request how many are
+        removed, and of how many. Raises ApiError `topic_not_found`, or `conflict` if the topic was made anew
+        meanwhile."""
+        where, count = address("topics", name, "purge"), 0
+        body: dict[str, object] = {"dry_run": dry_run}
+        while True:
+            done = await self._rest.post(where, PurgeAnswer, body)
+            if dry_run:
+                return done.matched_count
+            left_count = done.matched_count - done.purged_count if done.next is not None else 0
+            count += done.purged_count
+            if on_step is not None:
+                on_step(count, count + left_count)
+            if done.next is None:
+                return count
+            body["cursor"] = done.next
 
 
 class Subscriptions:
@@ -174,6 +201,18 @@ class Subscriptions:
 ALL = DeadLetterFilter()
 
 
+def _together(newer: DeadLetterGroup, older: DeadLetterGroup) -> DeadLetterGroup:
+    """Two parts of one group, which was asked for in pages."""
+    return msgspec.structs.replace(
+        newer,
+        count=newer.count + older.count,
+        redriven_count=newer.redriven_count + older.redriven_count,
+        # A letter keeps its id when it dies again: the times of two pages may overlap.
+        first_died_at=min(newer.first_died_at, older.first_died_at),
+        last_died_at=max(newer.last_died_at, older.last_died_at),
+    )
+
+
 class DeadLetters:
     """`/api/dlq`"""
 
@@ -186,6 +225,17 @@ class DeadLetters:
         async for page in pages(self._rest, address("dlq"), _DeadLetterPage, query):
             for letter in page.dead_letters:
                 yield letter
+
+    async def groups(self, which: DeadLetterFilter = ALL) -> list[DeadLetterGroup]:
+        """Those that match, by topic and reason, the largest groups first."""
+        found: dict[tuple[str, str], DeadLetterGroup] = {}
+        where, query = address("dlq", "groups"), msgspec.to_builtins(which)
+        async for page in pages(self._rest, where, DeadLetterGroups, query):
+            for group in page.groups:
+                place = group.topic, group.reason
+                known = found.get(place)
+                found[place] = group if known is None else _together(known, group)
+        return sorted(found.values(), key=lambda group: (-group.count, group.topic, group.reason))
 
     async def get(self, dead_id: str) -> DeadLetter:
         """One dead letter. Raises ApiError `dead_letter_not_found`."""

@@ -48,6 +48,44 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     payload_lost: bool = False
 
 
+class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message as the log has it."""
+
+    message_id: str
+    topic: str
+    seq: int
+    published_at: str
+    payload: msgspec.Raw
+    key: str | None = None
+    headers: dict[str, str] | None = None
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """Some messages of a topic. `next` is where the next page begins, a number; None at the end.
+    `scanned_to`: of a search, the last number that was looked at."""
+
+    messages: list[StoredMessage]
+    next: int | None = None
+    scanned_to: int | None = None
+
+
+class DeliveryState(msgspec.Struct, frozen=True):
+    """What became of a message in one durable subscription. `state`: `pending`, `in_flight`, `retrying`,
+    `acked`, `dead`, `dropped`, `discarded` or `settled`."""
+
+    subscription: str
+    state: str
+    attempts: int
+    last_reason: str | None = None
+    next_attempt_at: str | None = None
+
+
+class MessageDetail(StoredMessage, frozen=True, kw_only=True):
+    """A message, and what became of it."""
+
+    deliveries: list[DeliveryState]
+
+
 class DeadLetterFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which dead letters are meant; None does not restrict. `q`: text in payload, key or reason. `redriven`:
     whether they were and did not die again since; not for a redrive, which takes only those that were not."""

@@ -1,6 +1,8 @@
-"""What an application gave, as JSON text."""
+"""What an application gave, as text."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from conduit.errors import InvalidRequest
 from conduit.protocol.codec import encode_json
@@ -13,3 +15,12 @@ def encoded(value: object) -> bytes:
         return encode_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"this cannot be sent as JSON: {error}") from error
+
+
+def time_text(moment: datetime | str | None, field: str) -> str | None:
+    """As RFC 3339. Raises InvalidRequest for one without a time zone."""
+    if not isinstance(moment, datetime):
+        return moment
+    if moment.tzinfo is None:
+        raise InvalidRequest(f"{field} has no time zone: datetime.now(UTC) has one", field=field)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -170,6 +170,17 @@ class Moved(msgspec.Struct):
     more_gaps: bool = False
 
 
+class PurgeAnswer(msgspec.Struct, frozen=True):
+    """What a purge of a topic has done. `matched_count`: messages up to `through_seq` that were stored.
+    `next`: where the next one goes on, if the time was too short for all.
+    """
+
+    matched_count: int
+    purged_count: int
+    through_seq: int
+    next: str | None
+
+
 # Dead letters -------------------------------------------------------------------------------------
 
 
@@ -190,6 +201,30 @@ class JobAnswer(msgspec.Struct, frozen=True):
     started_at: str | None
     finished_at: str | None
     error: str | None
+
+
+class DeadLetterGroup(msgspec.Struct, frozen=True):
+    """Dead letters of one topic with one reason. `redriven_count`: those of them that were redriven and did
+    not die again since. `sample_id`: the newest of them.
+    """
+
+    topic: str
+    reason: str
+    count: int
+    redriven_count: int
+    first_died_at: str
+    last_died_at: str
+    sample_id: str
+
+
+class DeadLetterGroups(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Groups of those dead letters that were looked at. `searched_to`: only those that died since then were;
+    `next` goes on from there.
+    """
+
+    groups: list[DeadLetterGroup]
+    next: str | None
+    searched_to: str | None = None
 
 
 class DiscardAnswer(msgspec.Struct, frozen=True):

@@ -63,12 +63,16 @@ LAST_SEQ = 1 << 62
 
 class Rule(NamedTuple):
     """What a topic keeps. A message is too old if its stamp is `max_age_s` before `now_ms`, unless its number
-    is above `aged_seq`; and if its number is not above `through_seq`, whatever its stamp says."""
+    is above `aged_seq`; and if its number is not above `through_seq`, whatever its stamp says.
+
+    `is_awaited`: somebody is told that the messages are gone, so that they stay so after a crash; what
+    retention removes would be removed again."""
 
     retention: Retention
     now_ms: int
     through_seq: int = 0
     aged_seq: int = LAST_SEQ
+    is_awaited: bool = False
 
 
 class Trimmed(msgspec.Struct, frozen=True):

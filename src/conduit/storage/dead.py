@@ -11,6 +11,7 @@ from conduit.storage.dead_letters import (
     LOOK_MAX_COUNT,
     DeadBounds,
     DeadFilter,
+    DeadGroup,
     DeadTally,
     Found,
     Loss,
@@ -142,6 +143,18 @@ class Span(NamedTuple):
         elif not self.is_all:
             found.reached_id = self.low_id
         return found
+
+    def grouped(self, groups: Iterable[DeadGroup]) -> Found[DeadGroup]:
+        """All that match of it, in groups."""
+        found = Found(groups)
+        found.reached_id = None if self.is_all else self.low_id
+        return found
+
+
+def grouping(tenant: str, which: DeadFilter, before_id: str | None) -> Look:
+    """What one call of `dead_groups` looks at."""
+    max_bytes = None if which.q is None else LOOK_MAX_BYTES
+    return Look(tenant, which, LOOK_MAX_COUNT, before_id, max_bytes)
 
 
 def index_of(which: DeadFilter) -> DeadFilter:

@@ -41,6 +41,28 @@ class DeadFilter(msgspec.Struct, frozen=True):
         return not has_index or any(value is not None for value in rest)
 
 
+class DeadGroup(msgspec.Struct):
+    """Dead letters of one topic with one reason."""
+
+    topic: str
+    reason: str
+    count: int
+    redriven_count: int
+    """Those of them that were redriven and did not die again since."""
+    first_ms: int
+    last_ms: int
+    """When the first and the last of them died."""
+    newest_id: str
+
+    def add(self, other: DeadGroup) -> None:
+        """Have what was found elsewhere of the same group."""
+        self.count += other.count
+        self.redriven_count += other.redriven_count
+        self.first_ms = min(self.first_ms, other.first_ms)
+        self.last_ms = max(self.last_ms, other.last_ms)
+        self.newest_id = max(self.newest_id, other.newest_id)
+
+
 class Found(list[T]):
     """What matches of the letters that one call has looked at, newest first."""
 
@@ -121,6 +143,12 @@ class DeadLetterStore(Protocol):
     ) -> Found[DeadPlace]:
         """As `dead_list`, without the messages: what it costs does not follow from their size, unless `q` is
         looked for in them."""
+
+    async def dead_groups(
+        self, tenant: str, which: DeadFilter, *, before_id: str | None = None
+    ) -> Found[DeadGroup]:
+        """Those of LOOK_MAX_COUNT letters below `before_id` that match, by topic and reason, in any order. As
+        `dead_places` in what it costs and in where it has come to."""
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         """One by its id."""

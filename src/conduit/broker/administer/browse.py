@@ -6,12 +6,14 @@ from functools import partial
 
 import msgspec
 
-from conduit.broker.administer.looking import LISTS_MAX_COUNT, Line
+from conduit.broker.administer.looking import LISTS_MAX_COUNT, SEARCHES_MAX_COUNT, Line
 from conduit.broker.administer.subscriptions import Subscriptions
 from conduit.broker.administer.views import DeliveryState
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.tails import Tails
 from conduit.core.message import Message
+from conduit.core.scan import Bounds as ScanBounds
+from conduit.core.scan import Scan, Wanted, size_of
 from conduit.errors import NotFound
 from conduit.names import is_id
 from conduit.storage.base import Store
@@ -19,6 +21,12 @@ from conduit.storage.dead_letters import DISCARDED, DROPPED, FORGOTTEN
 
 # One page stops before the message that would pass this, whatever its limit, unless it is the first.
 PAGE_MAX_BYTES = 4 << 20
+# What one request looks at to find messages, whether they match or not; it ends after some seconds as well
+# (`looking.py`). And what it reads in one turn.
+SCAN_MAX_COUNT = 20_000
+SCAN_MAX_BYTES = 32 << 20
+STEP_MAX_COUNT = 500
+STEP_MAX_BYTES = 1 << 20
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +42,15 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = False
 
 
+class Scanned(msgspec.Struct, frozen=True):
+    """What was found. `scanned_to`: the last number that was looked at; None if there was none. `following`:
+    where to go on; None at the end of the window."""
+
+    messages: list[Message]
+    scanned_to: int | None = None
+    following: int | None = None
+
+
 class Browser:
     """Reads pages of the log, and single messages with what became of them."""
 
@@ -46,6 +63,8 @@ class Browser:
         self._subscriptions = subscriptions
         # A page may have PAGE_MAX_BYTES, and making an answer of it takes some milliseconds.
         self._pages = Line(LISTS_MAX_COUNT, "stored messages")
+        # A list does not wait for those who search.
+        self._searches = Line(SEARCHES_MAX_COUNT, "stored messages")
 
     async def browse(
         self, tenant: str, name: str, window: Window, limit: int
@@ -76,6 +95,42 @@ class Browser:
             return [], None
         following = messages[-1].seq + (-1 if window.descending else 1)
         return messages, following if low <= following <= high else None
+
+    async def search(
+        self, tenant: str, name: str, window: Window, wanted: Wanted, limit: int
+    ) -> Scanned:
+        """Up to `limit` messages of the window that are wanted, of SCAN_MAX_COUNT that are looked at.
+
+        Raises as `browse` does.
+        """
+        topic = self._catalog.get(tenant, name)
+        low, high = await self._bounds(topic, window)
+        if low > high:
+            return Scanned([])
+        bounds = ScanBounds(limit, PAGE_MAX_BYTES, SCAN_MAX_COUNT, SCAN_MAX_BYTES)
+        start = high if window.descending else low
+        scan = Scan(wanted, bounds, start, descending=window.descending)
+        with self._searches.joined(tenant) as looker:
+            while low <= scan.seq <= high and not scan.is_over:
+                ahead_count = scan.seq - low + 1 if window.descending else high - scan.seq + 1
+                read = partial(
+                    self._store.read,
+                    topic.topic_id,
+                    scan.seq,
+                    limit=min(STEP_MAX_COUNT, ahead_count),
+                    max_bytes=STEP_MAX_BYTES,
+                    descending=window.descending,
+                )
+                messages = await looker.look(read)
+                if messages is None:
+                    break
+                messages = [message for message in messages if low <= message.seq <= high]
+                if not messages:
+                    # Retention has removed the rest meanwhile.
+                    return Scanned(scan.found, low if window.descending else high)
+                scan.take(messages)
+        following = scan.seq if low <= scan.seq <= high else None
+        return Scanned(scan.found, scan.scanned_to, following)
 
     async def _bounds(self, topic: Topic, window: Window) -> tuple[int, int]:
         """The first and the last number of the window; empty when the first is the greater."""
@@ -128,8 +183,7 @@ def _fitting(messages: list[Message]) -> list[Message]:
     """The first of them that are together within PAGE_MAX_BYTES, or the first alone."""
     size_bytes = 0
     for at, message in enumerate(messages):
-        size_bytes += len(message.payload) + len(message.headers or b"")
-        size_bytes += len((message.key or "").encode(errors="surrogatepass"))
+        size_bytes += size_of(message)
         if size_bytes > PAGE_MAX_BYTES and at:
             return messages[:at]
     return messages

@@ -18,7 +18,7 @@ from conduit.core.message import DeadLetter
 from conduit.errors import NotFound
 from conduit.names import is_id, of_tenant
 from conduit.storage.base import Store
-from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter
+from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter, DeadGroup
 
 # Dead letters that one read takes from the store: each may carry a whole payload.
 PAGE_COUNT = 50
@@ -26,6 +26,9 @@ PAGE_COUNT = 50
 DISCARD_COUNT = 500
 # A list stops before the dead letter that would pass this, whatever its limit, unless it is the first.
 LIST_MAX_BYTES = 4 << 20
+
+# A page of groups ends when it has so many; it may have as many more as one look finds.
+GROUPS_MAX_COUNT = 1_000
 
 COUNT_ALL = 1 << 62
 
@@ -48,6 +51,13 @@ class Listed(NamedTuple):
     letters: list[DeadLetter]
     before_id: str | None
     is_cut: bool = False
+
+
+class Grouped(NamedTuple):
+    """Groups of those that were looked at. `before_id`: how far that came, if not to the end."""
+
+    groups: list[DeadGroup]
+    before_id: str | None
 
 
 class DeadLetters:
@@ -137,6 +147,26 @@ class DeadLetters:
                 if (before_id := places.reached_id) is None:
                     return
         done.before_id = before_id
+
+    async def groups(self, tenant: str, which: DeadFilter, before_id: str | None = None) -> Grouped:
+        """Those that match, by topic and reason, of those below `before_id`, the largest groups first. It
+        ends after some seconds (`looking.py`), or with GROUPS_MAX_COUNT groups: what is found from
+        `before_id` on is to be added."""
+        found: dict[tuple[str, str], DeadGroup] = {}
+        with self._lines.of(which).joined(tenant) as looker:
+            while len(found) < GROUPS_MAX_COUNT:
+                ask = partial(self._store.dead_groups, tenant, which, before_id=before_id)
+                page = await looker.look(ask)
+                if page is None:
+                    break
+                for group in page:
+                    known = found.setdefault((group.topic, group.reason), group)
+                    if known is not group:
+                        known.add(group)
+                if (before_id := page.reached_id) is None:
+                    break
+        groups = sorted(found.values(), key=lambda group: (-group.count, group.topic, group.reason))
+        return Grouped(groups, before_id)
 
     async def redrive(self, tenant: str, dead_id: str) -> DeadLetter:
         """Deliver it again, and mark it; raises NotFound, or why it cannot be: see `Redriver`."""

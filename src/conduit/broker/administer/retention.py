@@ -125,7 +125,7 @@ class Housekeeper:
         while more and _now() < until:
             began = _now()
             more = await self._store.give_back()
-            await _pause(began)
+            await pause(began)
 
     async def measure(self) -> None:
         """Look at how much room the store takes, unless that was done lately. Raises StoreUnavailable."""
@@ -203,7 +203,7 @@ class Housekeeper:
             # A commit that ended in this turn may be missing here; the next slice counts it.
             topic.now_holds(trimmed.stored_bytes)
             more = trimmed.more
-            await _pause(began)
+            await pause(began)
 
     async def _rule(self, topic: Topic, through_seq: int) -> Rule:
         age_s = topic.retention.max_age_s
@@ -224,13 +224,13 @@ class Housekeeper:
         while removed_count >= SLICE_COUNT:
             began = _now()
             removed_count = await remove(SLICE_COUNT)
-            await _pause(began)
+            await pause(began)
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _pause(began: float) -> None:
+async def pause(began: float) -> None:
     """Let others work for as long as the slice has, that began then."""
     await asyncio.sleep(_now() - began)

@@ -135,7 +135,10 @@ class Sequencer:
         self._begin(held)
 
     def trimmed(self, topic: Topic, first_seq: int) -> None:
-        """Retention has removed what comes before `first_seq`."""
+        """Retention, or a purge, has removed what comes before `first_seq`."""
+        if first_seq < topic.first_seq:
+            # Of two who remove, the one that is told of later may have been the earlier.
+            return
         # What is gone was there, also where this node never heard of it.
         if first_seq - 1 > topic.last_seq:
             self._skip_to(topic, first_seq - 1)

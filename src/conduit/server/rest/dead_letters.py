@@ -29,6 +29,7 @@ from conduit.server.rest.inputs import (
     Body,
     Flag,
     Page,
+    QueryModel,
     Reason,
     Shared,
     Text,
@@ -84,6 +85,13 @@ class DeadQuery(Page, Which):
     redriven: Annotated[Flag | None, Field(description=REDRIVEN)] = None
 
 
+class GroupQuery(QueryModel, Which):
+    """Which dead letters to group."""
+
+    redriven: Annotated[Flag | None, Field(description=REDRIVEN)] = None
+    cursor: str | None = Field(None, description="`next` of the groups before.")
+
+
 class Redrive(Body, Which):
     """Which dead letters to deliver again, and how fast. `dry_run` only counts them."""
 
@@ -136,7 +144,8 @@ class DeadLetterList(msgspec.Struct):
     searched_to: str | UnsetType = UNSET
 
 
-def _filter(asked: DeadQuery | Redrive | Discard) -> DeadFilter:
+def filter_of(asked: DeadQuery | GroupQuery | Redrive | Discard) -> DeadFilter:
+    """What was asked for, as a store is."""
     return DeadFilter(
         topic=asked.topic,
         subscription=asked.subscription,
@@ -204,7 +213,7 @@ async def list_dead_letters(
     check_filter(caller, query.topic)
     found = await shared.broker.dead_letters.list(
         caller.tenant,
-        _filter(query),
+        filter_of(query),
         limit=query.limit,
         before_id=decode_cursor("dead_letters", query.cursor),
     )
@@ -225,7 +234,7 @@ async def redrive_many(shared: Shared, caller: Managing, origin: From, body: Red
     If more than `max_count` match, the newest are taken.
     """
     check_filter(caller, body.topic)
-    dead_letters, which = shared.broker.dead_letters, _filter(body)
+    dead_letters, which = shared.broker.dead_letters, filter_of(body)
     if body.dry_run:
         counted = await dead_letters.count(caller.tenant, which, max_count=body.max_count)
         count, error = min(counted.matched_count, body.max_count), None
@@ -254,7 +263,7 @@ async def discard_many(shared: Shared, caller: Managing, origin: From, body: Dis
     `cursor`. What dies in the meantime is newer, and stays.
     """
     check_filter(caller, body.topic)
-    dead_letters, which = shared.broker.dead_letters, _filter(body)
+    dead_letters, which = shared.broker.dead_letters, filter_of(body)
     before_id = decode_cursor("discard", body.cursor)
     if body.dry_run:
         done = await dead_letters.count(caller.tenant, which, before_id)

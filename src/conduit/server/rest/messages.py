@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import UNSET, UnsetType
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from conduit.broker.administer.browse import Window, no_message
 from conduit.core.message import Message
+from conduit.core.scan import Wanted
+from conduit.errors import InvalidRequest
 from conduit.protocol.codec import format_time
 from conduit.server.rest.access import Reading, hidden
 from conduit.server.rest.inputs import (
@@ -19,6 +21,7 @@ from conduit.server.rest.inputs import (
     Number,
     QueryModel,
     Shared,
+    Text,
     Time,
     TopicName,
 )
@@ -27,6 +30,8 @@ from conduit.server.rest.replies import answers, optional_time, reply
 router = APIRouter(prefix="/api", tags=["messages"])
 
 MESSAGES_MAX_COUNT = 1_000
+# What the parameters begin with that name headers.
+HEADER = "header."
 
 
 class MessageQuery(QueryModel):
@@ -39,6 +44,45 @@ class MessageQuery(QueryModel):
     to_time: Time | None = Field(None, description="Published before this time.")
     limit: Number = Field(50, ge=1, le=MESSAGES_MAX_COUNT)
     order: Literal["asc", "desc"] = "asc"
+    key: Text | None = Field(None, description="Only those with this key.")
+    contains: Text | None = Field(
+        None, description="Only those with this text in the payload, as it was published."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_headers(cls, given: object) -> object:
+        """They have names of their own: see `_headers`."""
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if not name.startswith(HEADER)}
+
+
+async def _headers(request: Request) -> dict[str, str]:
+    """The headers that messages must have: `header.NAME=value` for each. Raises InvalidRequest."""
+    asked = {
+        name.removeprefix(HEADER): value
+        for name, value in request.query_params.items()
+        if name.startswith(HEADER)
+    }
+    if "" in asked:
+        raise InvalidRequest(f"{HEADER} has no name of a header behind it", field=HEADER)
+    return asked
+
+
+Headers = Annotated[dict[str, str], Depends(_headers)]
+# As no model can say it: the name is a part of the parameter's.
+_HEADER_DOCUMENT: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": f"{HEADER}NAME",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "Only those whose header NAME has this value; for any name, and several of them.",
+        }
+    ]
+}
 
 
 class MessageAnswer(msgspec.Struct):
@@ -54,10 +98,15 @@ class MessageAnswer(msgspec.Struct):
 
 
 class MessageList(msgspec.Struct):
-    """A page of messages. `next` is the `from_seq` of the next page, or null."""
+    """A page of messages. `next` is the `from_seq` of the next page, or null.
+
+    `scanned_to`: of a search, the last number that was looked at; what comes behind it was not, and `next`
+    goes on there.
+    """
 
     messages: list[MessageAnswer]
     next: int | None
+    scanned_to: int | UnsetType = UNSET
 
 
 class DeliveryAnswer(msgspec.Struct):
@@ -95,14 +144,22 @@ def fields(topic: str, message: Message) -> dict[str, Any]:
 
 
 @router.get(
-    "/topics/{name}/messages", responses=answers(MessageList, "topic_not_found", "overloaded")
+    "/topics/{name}/messages",
+    responses=answers(MessageList, "topic_not_found", "overloaded"),
+    openapi_extra=_HEADER_DOCUMENT,
 )
 async def list_messages(
-    shared: Shared, caller: Reading, name: TopicName, query: Annotated[MessageQuery, Query()]
+    shared: Shared,
+    caller: Reading,
+    name: TopicName,
+    query: Annotated[MessageQuery, Query()],
+    headers: Headers,
 ) -> Response:
-    """Browse the stored messages of a topic; nothing is consumed.
+    """Browse the stored messages of a topic, or search in them; nothing is consumed.
 
-    A page ends before it has more than 4 MiB of payloads, keys and headers.
+    A page ends before it has more than 4 MiB of payloads, keys and headers. With `key`, `contains` or a
+    header messages are looked at one by one: a search ends after 20,000 of them, 32 MiB or three seconds with
+    what it has found, which may be nothing, `scanned_to` and `next`.
     """
     caller.check(("manage", "subscribe"), name)
     window = Window(
@@ -111,9 +168,15 @@ async def list_messages(
         to_ms=query.to_time,
         descending=query.order == "desc",
     )
-    found, following = await shared.broker.messages.browse(caller.tenant, name, window, query.limit)
+    wanted = Wanted(query.key, headers, query.contains)
+    browser, scanned_to = shared.broker.messages, None
+    if wanted.is_search:
+        scanned = await browser.search(caller.tenant, name, window, wanted, query.limit)
+        found, following, scanned_to = scanned.messages, scanned.following, scanned.scanned_to
+    else:
+        found, following = await browser.browse(caller.tenant, name, window, query.limit)
     shown = [MessageAnswer(**fields(name, message)) for message in found]
-    return reply(MessageList(shown, following))
+    return reply(MessageList(shown, following, UNSET if scanned_to is None else scanned_to))
 
 
 @router.get(

@@ -9,13 +9,15 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from conduit.broker.administer.purging import Extent
 from conduit.broker.catalog import Topic
 from conduit.cluster.inquiries import SUBSCRIBERS, Question
 from conduit.core.message import Retention, TopicRecord
+from conduit.errors import InvalidRequest
 from conduit.names import TOPIC_SCHEMA
 from conduit.protocol import records
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import TopicAnswer, TopicList
+from conduit.protocol.records import PurgeAnswer, TopicAnswer, TopicList
 from conduit.server.rest.access import From, Managing, Reading, readable
 from conduit.server.rest.inputs import (
     NO_QUERY,
@@ -26,10 +28,14 @@ from conduit.server.rest.inputs import (
     TopicName,
     cut_page,
     decode_cursor,
+    encode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, reply
 
 router = APIRouter(prefix="/api/topics", tags=["topics"])
+
+# Of a number in a cursor.
+SEQ_MAX_DIGITS = 16
 
 Bound = Annotated[int, Field(ge=1, le=1 << 53)] | None
 
@@ -57,6 +63,13 @@ class TopicChange(Body):
     """What to change of a topic."""
 
     retention: RetentionBody
+
+
+class Purge(Body):
+    """What to remove: everything that is stored now, or what is left of it. `dry_run` only counts."""
+
+    cursor: str | None = Field(None, description="`next` of the purge before.")
+    dry_run: bool = False
 
 
 class TopicQuery(Page):
@@ -166,3 +179,41 @@ async def delete_topic(shared: Shared, caller: Managing, origin: From, name: Top
         await shared.broker.topics.delete(caller.tenant, name)
     await shared.audit.done(caller, origin, "topic.delete", name)
     return Response(status_code=204)
+
+
+@router.post(
+    "/{name}/purge",
+    dependencies=[NO_QUERY],
+    responses=answers(PurgeAnswer, "topic_not_found", "conflict", "overloaded"),
+)
+async def purge_topic(
+    shared: Shared, caller: Managing, origin: From, name: TopicName, body: Purge
+) -> Response:
+    """Remove all messages that are stored now; the topic stays, with its numbering and its subscriptions.
+
+    It ends after three seconds. If there is more, `next` is set: repeat the request with it as `cursor`. What
+    is published in the meantime is newer, and stays.
+    """
+    caller.check(("manage",), name)
+    purger, extent = shared.broker.purger, _extent(body.cursor)
+    if body.dry_run:
+        done = await purger.count(caller.tenant, name)
+    else:
+        async with shared.audit.if_unsure(caller, origin, "topic.purge", name):
+            done = await purger.purge(caller.tenant, name, extent)
+        told = {"through_seq": done.extent.through_seq, "purged_count": done.purged_count}
+        await shared.audit.done(caller, origin, "topic.purge", name, **told)
+    through_seq, epoch = done.extent.through_seq, done.extent.epoch
+    following = None if done.is_done else encode_cursor("purge", f"{through_seq}@{epoch}")
+    return reply(PurgeAnswer(done.matched_count, done.purged_count, through_seq, following))
+
+
+def _extent(cursor: str | None) -> Extent | None:
+    """What the purge that gave the cursor meant. Raises InvalidRequest naming `cursor`."""
+    place = decode_cursor("purge", cursor)
+    if place is None:
+        return None
+    through, _, epoch = place.partition("@")
+    if not (through.isascii() and through.isdecimal()) or len(through) > SEQ_MAX_DIGITS:
+        raise InvalidRequest("cursor was not given out by a purge", field="cursor")
+    return Extent(int(through), epoch)

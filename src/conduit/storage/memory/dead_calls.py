@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead import Look
+from conduit.storage.dead import Look, grouping
 from conduit.storage.dead_letters import (
     LOOK_MAX_BYTES,
     DeadBounds,
     DeadFilter,
+    DeadGroup,
     DeadTally,
     Found,
     Loss,
 )
 from conduit.storage.memory.dead_letters import DeadLetters
-from conduit.storage.memory.dead_search import matching
+from conduit.storage.memory.dead_search import groups, matching
 from conduit.storage.memory.log import Log
 
 
@@ -45,6 +46,11 @@ class DeadLetterCalls:
     ) -> Found[DeadPlace]:
         look = Look(tenant, which, limit, before_id, None)
         return matching(self._dead, look).each(lambda letter: letter.place)
+
+    async def dead_groups(
+        self, tenant: str, which: DeadFilter, *, before_id: str | None = None
+    ) -> Found[DeadGroup]:
+        return groups(self._dead, grouping(tenant, which, before_id))
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return self._dead.get(tenant, dead_id)

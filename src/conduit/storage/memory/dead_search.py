@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 from conduit.core.message import DeadLetter
-from conduit.storage.dead import Look
-from conduit.storage.dead_letters import DeadFilter, Found
+from conduit.storage.dead import Look, Span
+from conduit.storage.dead_letters import DeadFilter, DeadGroup, Found
 from conduit.storage.memory.dead_letters import DeadLetters
 
 # What is searched in one turn of the loop, which is one call: a millisecond or two.
@@ -13,21 +16,43 @@ SEARCH_MAX_BYTES = 1 << 20
 
 def matching(letters: DeadLetters, look: Look) -> Found[DeadLetter]:
     """See `Store.dead_list`; not copies."""
+    span, seen = _seen(letters, look)
+    return span.found(list(islice(seen, look.limit)), look.limit)
+
+
+def groups(letters: DeadLetters, look: Look) -> Found[DeadGroup]:
+    """See `Store.dead_groups`."""
+    span, seen = _seen(letters, look)
+    found: dict[tuple[str, str], DeadGroup] = {}
+    for letter in seen:
+        at_ms, is_redriven = letter.died_at_ms, letter.redriven_at_ms is not None
+        one = DeadGroup(
+            letter.topic, letter.reason, 1, int(is_redriven), at_ms, at_ms, letter.dead_id
+        )
+        known = found.setdefault((letter.topic, letter.reason), one)
+        if known is not one:
+            known.add(one)
+    return span.grouped(found.values())
+
+
+def _seen(letters: DeadLetters, look: Look) -> tuple[Span, Iterator[DeadLetter]]:
+    """What is looked at, and those of it that match."""
     if look.which.q is not None:
         look = look._replace(max_bytes=min(look.max_bytes or SEARCH_MAX_BYTES, SEARCH_MAX_BYTES))
     places = letters.ids(look.tenant, look.which)
     ids = [] if places is None else places.below(look.before_id, look.max_count)
     # One that has gone keeps its place.
-    sizes = [(dead_id, _size(letters.by_id.get(dead_id))) for dead_id in ids]
-    span = look.span(sizes)
-    found: list[DeadLetter] = []
-    for dead_id in ids:
-        if len(found) == look.limit or (span.low_id is not None and dead_id < span.low_id):
-            break
-        letter = letters.by_id.get(dead_id)
-        if letter is not None and is_meant(letter, look.which):
-            found.append(letter)
-    return span.found(found, look.limit)
+    span = look.span([(dead_id, _size(letters.by_id.get(dead_id))) for dead_id in ids])
+
+    def seen() -> Iterator[DeadLetter]:
+        for dead_id in ids:
+            if span.low_id is not None and dead_id < span.low_id:
+                return
+            letter = letters.by_id.get(dead_id)
+            if letter is not None and is_meant(letter, look.which):
+                yield letter
+
+    return span, seen()
 
 
 def _size(letter: DeadLetter | None) -> int:

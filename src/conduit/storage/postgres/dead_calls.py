@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead import Candidate, Look
+from conduit.storage.dead import Candidate, Look, grouping
 from conduit.storage.dead_letters import (
     LOOK_MAX_BYTES,
     DeadBounds,
     DeadFilter,
+    DeadGroup,
     DeadTally,
     Found,
     Loss,
@@ -43,6 +44,13 @@ class DeadLetterCalls(Shards):
         database = self._home.database
         ask = database.list if which.q is None else database.search
         return await ask(dead_letters.places, look)
+
+    async def dead_groups(
+        self, tenant: str, which: DeadFilter, *, before_id: str | None = None
+    ) -> Found[DeadGroup]:
+        database = self._home.database
+        ask = database.list if which.q is None else database.search
+        return await ask(dead_letters.groups, grouping(tenant, which, before_id))
 
     async def dead_get(self, tenant: str, dead_id: str) -> DeadLetter | None:
         return await self._home.database.ask(dead_letters.get, tenant, dead_id)

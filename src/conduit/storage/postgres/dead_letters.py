@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
 from conduit.storage.dead import Look, Shelf, Span, index_of
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally, Found
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadGroup, DeadTally, Found
 from conduit.storage.postgres import scope
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ _BYTES = ("reason", "q")
 # Those of a tenant: conditions follow.
 _PLACES = """
 SELECT dead_id, subscription, topic, topic_id, seq, octet_length(payload) = 0, redriven_at_ms IS NOT NULL
+FROM conduit.dead_letters WHERE tenant = $1"""
+_GROUPS = """
+SELECT topic, reason, count(*), count(redriven_at_ms), min(died_at_ms), max(died_at_ms), max(dead_id)
 FROM conduit.dead_letters WHERE tenant = $1"""
 _LETTERS = f"SELECT {_COLUMNS} FROM conduit.dead_letters WHERE tenant = $1"
 # A topic's id is of one tenant.
@@ -209,21 +212,37 @@ async def places(connection: Connection, look: Look) -> Found[DeadPlace]:
     return span.found([DeadPlace(*row) for row in rows], look.limit)
 
 
+async def groups(connection: Connection, look: Look) -> Found[DeadGroup]:
+    """See `Store.dead_groups`."""
+    async with scope.of(connection, look.tenant):
+        span, conditions, values = await _span(connection, look)
+        if span.low_id is None:
+            return span.grouped([])
+        rows = await connection.fetch(f"{_GROUPS}{conditions} GROUP BY topic, reason", *values)
+    return span.grouped(DeadGroup(row[0], row[1].decode(), *row[2:]) for row in map(tuple, rows))
+
+
 async def _looked(
     connection: Connection, look: Look, select: str
 ) -> tuple[Span, list[asyncpg.Record]]:
-    """What is looked at, and those of it that match. In between letters may come and go: an id that comes is
-    above."""
+    """What is looked at, and those of it that match."""
+    span, conditions, values = await _span(connection, look)
+    if span.low_id is None:
+        return span, []
+    return span, await _newest(connection, select, conditions, values, look.limit)
+
+
+async def _span(connection: Connection, look: Look) -> tuple[Span, str, list[Any]]:
+    """What is looked at; and what to ask for of it, as conditions and their values. In between letters may
+    come and go: an id that comes is above."""
     size = "0" if look.max_bytes is None else _SIZE
     conditions, values = _meant(look.tenant, index_of(look.which), look.before_id)
     sizes = f"SELECT dead_id, {size} FROM conduit.dead_letters WHERE tenant = $1"
     span = look.span(await _newest(connection, sizes, conditions, values, look.max_count))
-    if span.low_id is None:
-        return span, []
     conditions, values = _meant(look.tenant, look.which, look.before_id)
     values.append(span.low_id)
     conditions += f" AND dead_id >= ${len(values)}"
-    return span, await _newest(connection, select, conditions, values, look.limit)
+    return span, conditions, values
 
 
 async def _newest(

@@ -35,7 +35,8 @@ _TRIM = f"""
 WITH {SAID}
 UPDATE conduit.topics SET first_seq = $3, stored_bytes = stored_bytes - $4,
   trimmed_ms = greatest(trimmed_ms, $5)
-FROM set_config('synchronous_commit', 'off', true)
+FROM set_config('synchronous_commit',
+  CASE WHEN $6::boolean THEN current_setting('synchronous_commit') ELSE 'off' END, true)
 WHERE topic_id = $1 AND first_seq = $2 AND {IS_SAID} RETURNING stored_bytes
 """
 
@@ -117,7 +118,7 @@ async def trim(
     kept_seq = first_seq + removed_count
     # A limit of 0 removes none.
     last_ms = rows[removed_count - 1][1] if removed_count else 0
-    values = (topic_id, first_seq, kept_seq, removed_bytes, last_ms)
+    values = (topic_id, first_seq, kept_seq, removed_bytes, last_ms, rule.is_awaited)
     left_bytes = await connection.fetchval(_TRIM, *values)
     if left_bytes is None:
         return nothing

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conduit.core.message import DeadLetter, DeadPlace
-from conduit.storage.dead import Candidate, Look
+from conduit.storage.dead import Candidate, Look, grouping
 from conduit.storage.dead_letters import (
     LOOK_MAX_BYTES,
     DeadBounds,
     DeadFilter,
+    DeadGroup,
     DeadTally,
     Found,
     Loss,
@@ -40,6 +41,12 @@ class DeadLetterCalls(StoreFile):
         max_bytes = None if which.q is None else LOOK_MAX_BYTES
         look = Look(tenant, which, limit, before_id, max_bytes)
         return await self._looker(which).call(dead_letters.places, look)
+
+    async def dead_groups(
+        self, tenant: str, which: DeadFilter, *, before_id: str | None = None
+    ) -> Found[DeadGroup]:
+        look = grouping(tenant, which, before_id)
+        return await self._looker(which).call(dead_letters.groups, look)
 
     def _looker(self, which: DeadFilter) -> Worker:
         return self._db.lister if which.q is None else self._db.searcher

@@ -11,7 +11,7 @@ import msgspec
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Redriven
 from conduit.storage.dead import Look, Shelf, Span, index_of
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadTally, Found
+from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadGroup, DeadTally, Found
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
 
 _INSERT = Insert("incoming_deaths", width=8)
@@ -128,6 +128,12 @@ def places(connection: apsw.Connection, look: Look) -> Found[DeadPlace]:
     return span.found(_places(conditions)(connection, values), look.limit)
 
 
+def groups(connection: apsw.Connection, look: Look) -> Found[DeadGroup]:
+    """See `Store.dead_groups`."""
+    span, conditions, values = _span(connection, look)
+    return span.grouped(_groups(conditions)(connection, values))
+
+
 def _span(connection: apsw.Connection, look: Look) -> tuple[Span, str, dict[str, Value]]:
     """What is looked at; and what to ask for of it, as conditions and their values. In between letters may
     come and go: an id that comes is above."""
@@ -178,6 +184,23 @@ def _places(conditions: str) -> Query[DeadPlace]:
           ORDER BY dead_id DESC LIMIT :limit)
         """,
         DeadPlace,
+    )
+
+
+@cache
+def _groups(conditions: str) -> Query[DeadGroup]:
+    return Query(
+        f"""
+        SELECT json_group_array(json_object(
+          'topic', topic, 'reason', reason, 'count', count, 'redriven_count', redriven_count,
+          'first_ms', first_ms, 'last_ms', last_ms, 'newest_id', newest_id))
+        FROM (
+          SELECT topic, reason, count(*) AS count, count(redriven_at_ms) AS redriven_count,
+                 min(died_at_ms) AS first_ms, max(died_at_ms) AS last_ms, max(dead_id) AS newest_id
+          FROM (SELECT * FROM dead_letters WHERE tenant = :tenant{conditions} LIMIT :limit)
+          GROUP BY topic, reason)
+        """,
+        DeadGroup,
     )
 
 
