@@ -138,7 +138,7 @@ class FromPeers:
         elif position.epoch is not None and position.epoch != topic.epoch:
             gap = (name, position.seq, None, "epoch_changed")
             subscription.follow(topic, topic.first_known - 1)
-        elif position.seq > topic.last_known + 1:
+        elif position.seq > self._heard_of(topic, position.seq) + 1:
             gap = (name, topic.last_known + 1, position.seq - 1, "log_lost")
             subscription.follow(topic, topic.last_known)
         else:
@@ -148,6 +148,12 @@ class FromPeers:
                 welcome.recovered = (True, False)
         if gap is not None:
             welcome.gaps.append(gap)
+
+    def _heard_of(self, topic: Topic, seq: int) -> int:
+        """Up to which number the broker knows the topic, now that the log was asked where it ends: of what
+        others have stored it hears as far as the client knows of it."""
+        topic.last_known = max(topic.last_known, min(topic.last_seq, seq - 1))
+        return topic.last_known
 
     def left(self, client: Hashable, holder: Holder, *, lost: bool) -> None:
         """The client has left one subscription."""
