@@ -167,12 +167,8 @@ def test_that_linked_nodes_have_other_settings_is_said_at_both(cluster_url, redi
         running_server(**node(cluster_url, "a", SECRET), REDIS_URL=redis.url) as one,
         running_server(**node(cluster_url, "b", SECRET)) as two,
     ):
-        until(
-            lambda: "at node b REDIS_URL is not set, and at this one database 0" in one.log_text()
-        )
-        until(
-            lambda: "at node a REDIS_URL is database 0, and at this one not set" in two.log_text()
-        )
+        one.logged("at node b REDIS_URL is not set, and at this one database 0")
+        two.logged("at node a REDIS_URL is database 0, and at this one not set")
         assert "ENABLE_AUTH is" not in one.log_text()
 
 

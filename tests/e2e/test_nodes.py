@@ -113,7 +113,7 @@ def test_a_node_that_stops_has_left_at_once_and_its_name_is_free(url, pair):
     a, b = pair
     assert b.terminate()[0] == 0
     until(lambda: states(a)["b"] == "down", 2.0)
-    assert "node b has left" in a.log_text()
+    a.logged("node b has left")
     with node(url, "b") as again:
         assert states(again)["b"] == "up"
         assert "without a lease" not in again.log_text()
@@ -189,7 +189,7 @@ def test_after_a_kill_a_node_of_the_same_name_serves_while_it_waits_whether_the_
         until(lambda: states(a) == {"a": "up"})
         found = nodes(a)["a"]
         assert found["incarnation"] != before
-        assert "start 2 of that name" in a.log_text()
+        a.logged("start 2 of that name")
 
 
 def is_unavailable(server: RunningServer) -> bool:
@@ -206,7 +206,7 @@ def test_two_servers_on_one_machine_need_no_names(url):
         for server, name in ((a, HOST), (b, f"{HOST}-{b.port}")):
             assert accepted(Api(server.url).get("/health"))["node_id"] == name
             until(lambda server=server: set(states(server)) == {HOST, f"{HOST}-{b.port}"})
-            assert f"this node is {name} at {HOST}:{server.port}" in server.log_text()
+            server.logged(f"this node is {name} at {HOST}:{server.port}")
 
 
 def test_a_node_whose_name_was_taken_while_it_stood_still_ends_in_order(url):
@@ -218,7 +218,7 @@ def test_a_node_whose_name_was_taken_while_it_stood_still_ends_in_order(url):
             first.send_signal(signal.SIGCONT)
             assert first.wait()[0] == 2
             problem = f"NODE_ID: a is the name of another node, at {HOST}:{second.port}"
-            assert f"\nerror: {problem}" in first.log_text()
+            first.logged(f"\nerror: {problem}")
             assert "Traceback" not in first.log_text()
             # The second one goes on.
             assert states(b) == {"a": "up", "b": "up"}

@@ -213,7 +213,7 @@ def test_health_and_the_start_say_that_nothing_is_made_up_for(nodes):
     assert "not made up for later" in health["detail"]
     assert health["registry"]["status"] == "ok"
     assert health["registry"]["answer_age_s"] < 10
-    assert "of this node alone" in nodes.servers[0].log_text()
+    nodes.servers[0].logged("of this node alone")
     listed = nodes.apis[0].get("/api/nodes").json["nodes"]
     assert [(each["id"], each["state"], each["is_this"]) for each in listed] == [
         ("node-0", "up", True),

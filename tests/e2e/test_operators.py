@@ -121,7 +121,7 @@ def test_without_it_the_document_says_who_signs_in_too():
 def test_it_is_said_if_others_than_this_machine_reach_it(host, is_warned):
     with running_server(CONDUIT_ADMIN_PORT="0", CONDUIT_ADMIN_HOST=host) as server:
         server.terminate()
-        assert "for operators, without a key: http://" in server.log_text()
+        server.logged("for operators, without a key: http://")
         assert ("CONDUIT_ADMIN_HOST must be an address" in server.log_text()) == is_warned
 
 

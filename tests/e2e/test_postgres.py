@@ -126,9 +126,9 @@ def test_two_servers_on_one_database_say_so_and_say_when_it_is_over(url):
                 until(lambda log=server.log_text: "2 servers use this log" in log())
             assert servers() == 2
         until(lambda: servers() == 1)
-        until(lambda: "alone again" in one.log_text())
+        one.logged("alone again")
         one.restart()
-        until(lambda: "listens on" in one.log_text())
+        one.logged("listens on")
         assert one.log_text().count("servers use this log") == 1
 
 

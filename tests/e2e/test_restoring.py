@@ -139,7 +139,7 @@ def test_a_restored_copy_is_noticed_at_start_and_nobody_is_told_that_nothing_is_
         server.kill()
         store.put_back()
         server.start()
-        assert "taken for a restored copy" in server.log_text()
+        server.logged("taken for a restored copy")
         assert_told(server, known)
         epoch = Api(server.url).topic("t")["epoch"]
         server.restart()

@@ -55,8 +55,8 @@ def test_port_says_where_the_server_listens():
 def test_without_database_url_messages_are_in_memory_and_not_durable():
     with running_server() as server:
         # The line comes when the server is ready, by a thread.
-        until(lambda: "store: memory, which nothing survives" in server.log_text())
-        assert "gone when this process ends" in server.log_text()
+        server.logged("store: memory, which nothing survives")
+        server.logged("gone when this process ends")
         api = Api(server.url)
         store = api.get("/health").json["store"]
         assert (store["kind"], store["durable"]) == ("memory", False)
@@ -174,11 +174,11 @@ def test_a_page_of_the_servers_own_name_is_known_by_it_only_where_a_key_is_neede
 def test_a_server_that_everybody_reaches_without_a_key_says_so_loudly():
     warning = "whoever reaches this port can read, publish and delete everything"
     with running_server(CONDUIT_HOST="0.0.0.0", CONDUIT_LOG_LEVEL="warning") as server:
-        until(lambda: warning in server.log_text())
+        server.logged(warning)
         auth = Api(server.url).get("/health").json["auth"]
         assert auth == {"enabled": False, "open_to": "network", "pages": "any"}
     with running_server(CORS_ORIGIN=ORIGIN) as server:
-        until(lambda: "; auth: none" in server.log_text())
+        server.logged("; auth: none")
         assert warning not in server.log_text()
         assert "any web page" not in server.log_text()
         auth = Api(server.url).get("/health").json["auth"]
@@ -186,13 +186,13 @@ def test_a_server_that_everybody_reaches_without_a_key_says_so_loudly():
     with running_server(
         CONDUIT_HOST="0.0.0.0", ENABLE_AUTH="true", DEFAULT_API_KEY="0123456789abcdef"
     ) as server:
-        until(lambda: "; auth: keys and tokens" in server.log_text())
+        server.logged("; auth: keys and tokens")
         assert warning not in server.log_text()
 
 
 def test_an_unknown_conduit_variable_is_warned_about_by_name():
     with running_server(CONDUIT_MAX_PAYLAOD_BYTES="5") as server:
-        assert "CONDUIT_MAX_PAYLAOD_BYTES" in server.log_text()
+        server.logged("CONDUIT_MAX_PAYLAOD_BYTES")
 
 
 def test_variables_of_other_programs_are_not_warned_about():

@@ -6,7 +6,6 @@ import time
 
 from tests.support.raw import RawHttp
 from tests.support.server import running_server
-from tests.support.wait import until
 
 TIMEOUT_S = 4.0
 
@@ -39,7 +38,7 @@ def test_who_sent_what_was_missing_while_the_server_stood_still_is_served():
         probe.send(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
         assert probe.answer()[0] == 200
         assert [client.answer()[0] for client in clients] == [200, 200, 201]
-        until(lambda: "the process stood still" in server.log_text())
+        server.logged("the process stood still")
         assert "not ready" not in server.log_text()
         for client in (*clients, probe):
             client.close()

@@ -166,7 +166,7 @@ def test_sqlite_without_permission_does_not_start_and_says_why(folder):
         path.chmod(0o444)
         with pytest.raises(ServerError, match="exited with 6"):
             server.start()
-        assert f"{path} is read-only for this process" in server.log_text()
+        server.logged(f"{path} is read-only for this process")
         path.chmod(0o644)
         server.start()
 

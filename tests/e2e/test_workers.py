@@ -75,7 +75,7 @@ def workers(url: str, **settings: str) -> Iterator[Workers]:
         DATABASE_URL=url, CONDUIT_WORKERS=str(COUNT), CONDUIT_LOG_FORMAT="text", **settings
     ) as server:
         found = Workers(server)
-        until(lambda: STARTED in server.log_text())
+        server.logged(STARTED)
         try:
             yield found
         finally:
@@ -211,7 +211,7 @@ def test_a_worker_that_was_told_alone_to_end_is_started_again(url):
     with workers(url) as found:
         os.kill(found.pid(2), signal.SIGTERM)
         until(lambda: found.starts(2) == 2)
-        assert "worker 2" in found.server.log_text()
+        found.server.logged("worker 2")
         assert found.server.terminate()[0] == 0
 
 
@@ -225,7 +225,7 @@ def test_when_no_worker_stays_up_it_is_given_up_with_an_error(url):
                 killed.add(pid)
             time.sleep(POLL_S)
         assert found.server.wait()[0] == 1
-        assert "no worker stays up: worker" in found.server.log_text()
+        found.server.logged("no worker stays up: worker")
         assert max(found.starts(1), found.starts(2)) >= ENDS_MAX_COUNT
 
 
@@ -234,7 +234,7 @@ def test_when_the_supervisor_is_killed_its_workers_end_in_order(url):
         found.server.kill()
         assert client.closed()[0] == 1012
         until(lambda: not any(is_there(pid) for pid in found.pids()))
-        assert "the supervisor is gone: stopping" in found.server.log_text()
+        found.server.logged("the supervisor is gone: stopping")
 
 
 def test_a_signal_that_comes_to_all_processes_at_once_is_one_signal(url):
@@ -270,7 +270,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(url):
     with workers(url, CONDUIT_SHUTDOWN_TIMEOUT_S="1") as found:
         os.kill(found.pid(2), signal.SIGSTOP)
         assert found.server.terminate()[0] == 1
-        assert "did not stop within CONDUIT_SHUTDOWN_TIMEOUT_S" in found.server.log_text()
+        found.server.logged("did not stop within CONDUIT_SHUTDOWN_TIMEOUT_S")
 
 
 # Refusals -----------------------------------------------------------------------------------------

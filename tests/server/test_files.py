@@ -8,7 +8,6 @@ from conduit.server.entrance import SPARE_MAX_COUNT
 from conduit.server.files import Files, divide, needed
 from tests.support.raw import RawHttp
 from tests.support.server import running_server
-from tests.support.wait import until
 
 FILES_COUNT = 150
 
@@ -50,7 +49,7 @@ def test_a_server_with_few_files_says_so_and_answers_probes_when_it_has_as_many_
     ) as server:
         bound = divide(FILES_COUNT, 20_000, 0).connection_count
         told = f"allows {FILES_COUNT} open files: the bound is {bound} connections"
-        until(lambda: told in server.log_text())
+        server.logged(told)
         clients = [hello(server.port) for _ in range(bound)]
         for _ in range(3):
             probe = RawHttp(server.port)

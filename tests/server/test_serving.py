@@ -124,7 +124,7 @@ async def test_who_was_accepted_last_is_told_to_leave_as_all_others_are(caplog):
 def test_while_it_stops_the_server_is_alive_but_not_ready_and_accepts_nobody():
     with running_server() as server, RawSocket(server.port), RawHttp(server.port) as kept:
         server.send_signal(signal.SIGTERM)
-        until(lambda: "stopping" in server.log_text())
+        server.logged("stopping")
         kept.send(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
         status, _, body = kept.answer()
         assert (status, json.loads(body)["code"]) == (503, "shutting_down")
@@ -146,14 +146,14 @@ def test_while_it_drains_new_connections_are_served_and_probes_see_that_it_stops
         server.send_signal(signal.SIGTERM)
         code, seconds = server.wait()
         assert (code, seconds < 10) == (0, True)
-        assert "SIGTERM: not ready any more, stopping in 600 s" in server.log_text()
+        server.logged("SIGTERM: not ready any more, stopping in 600 s")
 
 
 @pytest.mark.e2e
 def test_what_has_drained_stops_by_itself():
     with running_server(CONDUIT_DRAIN_DELAY_S="0.2") as server:
         assert server.terminate()[0] == 0
-        assert "drained: stopping" in server.log_text()
+        server.logged("drained: stopping")
 
 
 @pytest.mark.e2e
@@ -175,28 +175,28 @@ def refuses(port: int) -> bool:
 def test_a_second_signal_ends_the_process_at_once():
     with running_server() as server, RawSocket(server.port):
         server.send_signal(signal.SIGTERM)
-        until(lambda: "stopping" in server.log_text())
+        server.logged("stopping")
         server.send_signal(signal.SIGTERM)
         code, _ = server.wait()
         assert code == 1
-        assert "SIGTERM again: exiting at once" in server.log_text()
+        server.logged("SIGTERM again: exiting at once")
 
 
 @pytest.mark.e2e
 def test_of_two_signals_the_log_names_both():
     with running_server() as server, RawSocket(server.port):
         server.send_signal(signal.SIGTERM)
-        until(lambda: "stopping" in server.log_text())
+        server.logged("stopping")
         server.send_signal(signal.SIGINT)
         assert server.wait()[0] == 1
-        assert "SIGINT after SIGTERM: exiting at once" in server.log_text()
+        server.logged("SIGINT after SIGTERM: exiting at once")
 
 
 @pytest.mark.e2e
 def test_a_server_whose_terminal_is_closed_stops_in_order_however_often_it_is_told():
     with running_server() as server, RawSocket(server.port):
         server.send_signal(signal.SIGHUP)
-        until(lambda: "SIGHUP: stopping" in server.log_text())
+        server.logged("SIGHUP: stopping")
         server.send_signal(signal.SIGHUP)
         # As the system does that ends the session.
         server.send_signal(signal.SIGTERM)

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests.support import secrets
+from tests.support.wait import until
 
 READY_WITHIN_S = 60.0
 # The contract's bound for SIGTERM is 10 s, which tests of the end measure; a process has to end too.
@@ -143,6 +144,10 @@ class RunningServer:
     def log_text(self) -> str:
         """Everything that this server and its predecessors wrote to stdout and stderr."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def logged(self, text: str) -> None:
+        """Wait until it has written `text`: what it does can be seen before it says so."""
+        until(lambda: text in self.log_text())
 
     def log_tail(self) -> str:
         """The end of the log, for a failure's message."""
