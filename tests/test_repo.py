@@ -171,7 +171,14 @@ def test_no_file_names_a_package_registry():
 
 def test_lock_files_hold_hashes_and_no_addresses():
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [path.stem for path in locks] == ["bench", "build", "dev", "lowest", "runtime"]
+    assert [path.stem for path in locks] == [
+        "bench",
+        "build",
+        "dashboard",
+        "dev",
+        "lowest",
+        "runtime",
+    ]
     for path in locks:
         text = path.read_text()
         assert not ADDRESS.search(text), path.name

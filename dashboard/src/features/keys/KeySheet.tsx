@@ -1,0 +1,26 @@
+import { Modal } from "@/components/Modal";
+import { SHEET } from "@/features/keys/model";
+
+interface KeySheetProps {
+  readonly onClose: () => void;
+  readonly open: boolean;
+}
+
+export function KeySheet({ onClose, open }: KeySheetProps) {
+  return (
+    <Modal onClose={onClose} open={open} title="Keys">
+      <dl className="grid grid-cols-[auto_1fr] gap-x-6 gap-y-2">
+        {SHEET.map(([keys, what]) => (
+          <div className="contents" key={keys}>
+            <dt>
+              <kbd className="rounded border border-line bg-raised px-1.5 py-0.5 font-mono text-xs">
+                {keys}
+              </kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </Modal>
+  );
+}
