@@ -17,6 +17,7 @@ export function count(value: number): string {
 
 /** At most five characters, for tiles and axes. */
 export function short(value: number): string {
+  if (Math.abs(value) < 10 && !Number.isInteger(value)) return value.toFixed(1);
   return Math.abs(value) < 10_000 ? WHOLE.format(value) : SHORT.format(value);
 }
 

@@ -6,6 +6,7 @@ import {
   createRouter,
   lazyRouteComponent,
   retainSearchParams,
+  stripSearchParams,
 } from "@tanstack/react-router";
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
@@ -13,7 +14,7 @@ import { uiPath } from "@/api/place";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
 
-// What an address says that is not understood counts as not said: an old link still shows the page.
+// What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
 const OverviewSearch = z.object({ range: z.enum(["5m", "15m", "1h"]).default("15m").catch("15m") });
 const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
@@ -38,18 +39,21 @@ const routes = [
     component: page(() => import("@/routes/overview"), "OverviewPage"),
     getParentRoute: parent,
     path: "/",
+    search: { middlewares: [stripSearchParams({ range: "15m" })] },
     validateSearch: OverviewSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/topics"), "TopicsPage"),
     getParentRoute: parent,
     path: "/topics",
+    search: { middlewares: [stripSearchParams({ q: "" })] },
     validateSearch: TopicsSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/topic"), "TopicPage"),
     getParentRoute: parent,
     path: "/topics/$name",
+    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
     validateSearch: TopicSearch,
   }),
   createRoute({

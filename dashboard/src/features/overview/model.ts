@@ -37,7 +37,7 @@ export const CHARTS: readonly Chart[] = [
     series: [
       { colour: "--accent", figure: "messages_per_sec", label: "Published" },
       { colour: "--info", figure: "deliveries_per_sec", label: "Delivered" },
-      { colour: "--ok", figure: "acks_per_sec", label: "Acked" },
+      { colour: "--other", figure: "acks_per_sec", label: "Acked" },
     ],
     title: "Messages per second",
   },

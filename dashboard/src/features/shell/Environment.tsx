@@ -12,7 +12,10 @@ export function Environment() {
   return (
     found && (
       <Badge title={found.title} tone={found.tone}>
-        {found.label}
+        <span>
+          {found.label}
+          {found.more && <span className="max-sm:sr-only">{found.more}</span>}
+        </span>
       </Badge>
     )
   );

@@ -26,16 +26,18 @@ export function Header({ onSheet }: HeaderProps) {
       <ConnectionState />
       <div className="ml-auto flex flex-wrap items-center gap-1.5">
         <TenantChoice />
-        <Button aria-label="Go to" className="text-dim" onClick={() => onSheet("palette")}>
+        <Button className="text-dim" onClick={() => onSheet("palette")}>
           <Search aria-hidden className="size-4" />
-          <span className="max-lg:hidden">Go to…</span>
-          <kbd className="font-mono text-xs max-lg:hidden">{commandKey()} K</kbd>
+          <span className="max-lg:sr-only">Go to</span>
+          <kbd aria-hidden className="font-mono text-xs max-lg:hidden">
+            {commandKey()} K
+          </kbd>
         </Button>
         <PaceChoice />
         <ThemeChoice />
-        <Button aria-label="Connect" onClick={() => onSheet("connect")}>
+        <Button onClick={() => onSheet("connect")}>
           <Cable aria-hidden className="size-4" />
-          <span className="max-lg:hidden">Connect</span>
+          <span className="max-lg:sr-only">Connect</span>
         </Button>
         <Button
           aria-label="Keys"

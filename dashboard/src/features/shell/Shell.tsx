@@ -1,4 +1,4 @@
-import { Outlet, useNavigate, useRouter } from "@tanstack/react-router";
+import { Outlet, useNavigate } from "@tanstack/react-router";
 import { Suspense, useState } from "react";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
@@ -18,15 +18,16 @@ export type Sheet = "connect" | "keys" | "navigation" | "palette";
 export function Shell() {
   const [sheet, setSheet] = useState<Sheet | null>(null);
   const navigate = useNavigate();
-  const router = useRouter();
   const close = () => setSheet(null);
   useKeys((act) => perform(act, setSheet, (to) => void navigate({ to })));
   return (
     <div className="flex min-h-dvh flex-col">
+      {/* biome-ignore lint/a11y/useValidAnchor: it leads to a place on this page, if not by its address */}
       <a
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-surface focus:p-3"
-        href={`${router.state.location.href}#main`}
+        href="#main"
         onClick={(event) => {
+          // Where <base> is, and not this page, is what the address alone would mean.
           event.preventDefault();
           document.getElementById("main")?.focus();
         }}

@@ -35,31 +35,24 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
     if (wantsMore) onMore();
   }, [wantsMore, onMore]);
   return (
-    <div
-      aria-label="Topics"
-      aria-rowcount={hasMore ? -1 : topics.length + 1}
-      className="overflow-hidden rounded-lg border border-line bg-surface"
-      role="table"
-    >
-      <Head />
-      <div
-        className="max-h-[calc(100dvh-15rem)] min-h-44 overflow-y-auto"
-        ref={scroller}
-        role="rowgroup"
-        tabIndex={0}
-      >
-        <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
-          {shown.map(({ index, start }) => {
-            const topic = topics[index];
-            return topic && <Row index={index} key={topic.name} start={start} topic={topic} />;
-          })}
+    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+      <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
+        <Head />
+        <div
+          className="max-h-[calc(100dvh-23rem)] sm:max-h-[calc(100dvh-17.5rem)] min-h-44 overflow-y-auto"
+          ref={scroller}
+          role="rowgroup"
+          tabIndex={0}
+        >
+          <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
+            {shown.map(({ index, start }) => {
+              const topic = topics[index];
+              return topic && <Row index={index} key={topic.name} start={start} topic={topic} />;
+            })}
+          </div>
         </div>
       </div>
-      <p
-        aria-live="polite"
-        className="border-line border-t px-4 py-2 text-dim text-xs"
-        role="presentation"
-      >
+      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
         {count(topics.length)} topics{hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
       </p>
     </div>
