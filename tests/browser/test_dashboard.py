@@ -14,6 +14,7 @@ import pytest
 from conduit.server.dashboard.built import DIST, PAGE
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -176,7 +177,8 @@ def test_the_keyboard_alone_goes_from_the_list_to_a_topic_and_back(browser, serv
 def test_the_palette_finds_topics_and_pages(browser, server):
     with opened(browser, server) as page:
         page.keyboard.press("Control+k")
-        page.get_by_role("combobox").fill("room-24")
+        page.get_by_role("dialog", name="Go to").wait_for()
+        page.keyboard.type("room-24")
         page.get_by_role("option", name="sensors.room-240").wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
@@ -245,7 +247,22 @@ def test_what_needs_attention_says_why_and_leads_there(browser, server):
         assert page.get_by_role("cell", name="billing").is_visible()
 
 
+def test_on_a_narrow_screen_pages_and_choices_are_in_a_sheet(browser, server):
+    with opened(browser, server) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.get_by_role("button", name="Pages").click()
+        sheet = page.get_by_role("dialog", name="Pages")
+        sheet.get_by_label("Theme").select_option("dark")
+        sheet.get_by_role("link", name="Nodes").click()
+        page.get_by_role("heading", name="Nodes").wait_for()
+        sheet.wait_for(state="detached")
+
+
 def test_charts_have_what_they_show_in_words_and_as_a_table(browser, server):
+    def has_samples() -> bool:
+        return len(Api(server.url).get("/api/stats/history").json["samples"]) > 1
+
+    until(has_samples)
     with opened(browser, server, "?range=5m") as page:
         chart = page.get_by_role("img", name=re.compile("^Messages per second: "))
         chart.wait_for()

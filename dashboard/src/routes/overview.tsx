@@ -35,8 +35,10 @@ export function OverviewPage() {
         <Failure error={stats.error} onRetry={stats.refetch} what="There are no figures" />
       )}
       {stats.data && <Tiles tiles={tiles(stats.data, samples)} />}
-      {steps && <FirstSteps steps={steps} />}
-      <AttentionOf />
+      <div className={`grid items-start gap-4 ${steps ? "xl:grid-cols-2" : ""}`}>
+        {steps && <FirstSteps steps={steps} />}
+        <AttentionOf range={range} />
+      </div>
       <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
         {history.data &&
           CHARTS.map((chart) => <ChartCard chart={chart} key={chart.id} samples={samples} />)}
@@ -70,9 +72,9 @@ function Ranges({ chosen }: { readonly chosen: Range }) {
   );
 }
 
-function AttentionOf() {
+function AttentionOf({ range }: { readonly range: Range }) {
   const stats = useQuery(statsQuery());
-  const history = useQuery(historyQuery(RANGES["5m"]));
+  const history = useQuery(historyQuery(RANGES[range]));
   const health = useQuery(healthQuery());
   const nodes = useQuery(nodesQuery());
   const subscriptions = useQuery(subscriptionsQuery());

@@ -5,6 +5,9 @@ import { polled, polledSlowly } from "@/services/polled";
 
 // The server takes a sample every five seconds.
 const SAMPLE_MS = 5_000;
+// Of a long history a new sample is not seen at once, and all of it comes each time.
+const LONG_COUNT = 360;
+const LONG_MS = 15_000;
 
 export const statsQuery = () =>
   queryOptions({
@@ -18,5 +21,5 @@ export const historyQuery = (limit: number) =>
   queryOptions({
     queryFn: ({ signal }) => request(History, "/api/stats/history", { query: { limit }, signal }),
     queryKey: ["stats", "history", limit],
-    ...polledSlowly(SAMPLE_MS),
+    ...polledSlowly(limit < LONG_COUNT ? SAMPLE_MS : LONG_MS),
   });

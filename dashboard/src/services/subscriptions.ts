@@ -15,5 +15,5 @@ export const subscriptionsQuery = () =>
         signal,
       }),
     queryKey: ["subscriptions", "first"],
-    ...polledSlowly(5_000),
+    ...polledSlowly(15_000),
   });

@@ -36,7 +36,11 @@ export function ChartCard({ chart, samples }: ChartCardProps) {
         </ul>
       </div>
       <Suspense fallback={<div aria-hidden className="h-45" />}>
-        <Plot columns={data} series={chart.series} summary={summary(chart, samples)} />
+        {samples.length < 2 ? (
+          <p className="flex h-45 items-center justify-center text-dim">No samples yet</p>
+        ) : (
+          <Plot columns={data} series={chart.series} summary={summary(chart, samples)} />
+        )}
       </Suspense>
       <details className="mt-1 text-xs">
         <summary className="w-fit cursor-pointer py-1 text-dim">As a table</summary>

@@ -25,7 +25,9 @@ export function Header({ onSheet }: HeaderProps) {
       <Environment />
       <ConnectionState />
       <div className="ml-auto flex flex-wrap items-center gap-1.5">
-        <TenantChoice />
+        <div className="contents max-sm:hidden">
+          <TenantChoice />
+        </div>
         <Button className="text-dim" onClick={() => onSheet("palette")}>
           <Search aria-hidden className="size-4" />
           <span className="max-lg:sr-only">Go to</span>
@@ -33,8 +35,10 @@ export function Header({ onSheet }: HeaderProps) {
             {commandKey()} K
           </kbd>
         </Button>
-        <PaceChoice />
-        <ThemeChoice />
+        <div className="contents max-sm:hidden">
+          <PaceChoice />
+          <ThemeChoice />
+        </div>
         <Button onClick={() => onSheet("connect")}>
           <Cable aria-hidden className="size-4" />
           <span className="max-lg:sr-only">Connect</span>

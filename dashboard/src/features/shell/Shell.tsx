@@ -8,6 +8,7 @@ import type { Act } from "@/features/keys/model";
 import { moveInRows, useKeys } from "@/features/keys/useKeys";
 import { Palette } from "@/features/palette/Palette";
 import { Banner } from "@/features/shell/Banner";
+import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
 import { Header } from "@/features/shell/Header";
 import { Navigation } from "@/features/shell/Navigation";
 import { Gate } from "@/features/signin/Gate";
@@ -50,6 +51,11 @@ export function Shell() {
       </div>
       <Modal onClose={close} open={sheet === "navigation"} title="Pages">
         <Navigation onGo={close} />
+        <div className="mt-4 flex flex-wrap gap-2 border-line border-t pt-4 sm:hidden">
+          <TenantChoice />
+          <PaceChoice />
+          <ThemeChoice />
+        </div>
       </Modal>
       <Modal
         about="The address is that of this page. Keys come from the environment, and are in no command."

@@ -5,7 +5,7 @@ import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
 import { PACES, setPace, usePace } from "@/live/pace";
 import { reasonAgainst, tenantsQuery, whoamiQuery } from "@/services/server";
 
-const LOOK = "min-h-8 max-w-36 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
+const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
 const THEME_LABELS: Readonly<Record<Theme, string>> = {
   dark: "Dark",
   light: "Light",
@@ -75,7 +75,7 @@ export function TenantChoice() {
       }
       value={tenant ?? ""}
     >
-      <option value="">All tenants, own things</option>
+      <option value="">own ({who.data?.tenant})</option>
       {names.map((name) => (
         <option key={name} value={name}>
           {name}
