@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from conduit.server.dashboard.built import DIST, PAGE
+from tests.browser.axe import violations
+from tests.browser.dashboard import opened, post, settled
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -33,21 +32,11 @@ VIEWS = (
     "no/such/page",
 )
 TOPICS_COUNT = 250
-REFUSED = re.compile(r"the server responded with a status of (?:404|409) ")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    # Here, because the fast tests collect this file where Playwright is not installed.
-    from tests.browser.pages import running_browser
-
-    assert (DIST / PAGE).exists(), "make dashboard"
-    with running_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
+    assert (DIST / PAGE).exists(), "make dashboard"
     with running_server(DATABASE_URL="sqlite:///x.db") as server:
         post(server, "/api/topics", {"name": "orders.created"})
         for number in range(TOPICS_COUNT):
@@ -57,57 +46,9 @@ def server() -> Iterator[RunningServer]:
         yield server
 
 
-def post(server: RunningServer, path: str, body: object) -> Any:
-    headers = {"content-type": "application/json"}
-    answer = Api(server.url).request("POST", path, json.dumps(body).encode(), headers)
-    assert answer.status < 300, answer
-    return answer.json
-
-
-class Watch:
-    """What went wrong on a page, and whom it has asked."""
-
-    def __init__(self, page: Any, origin: str) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self._origin = origin
-        page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def check(self) -> None:
-        # The browser says itself that an answer was a refusal, which some are meant to be.
-        wrong = [text for text in self.said if not REFUSED.search(text)]
-        assert not wrong
-        assert self.asked
-        assert not [url for url in self.asked if not url.startswith(self._origin)]
-
-
-@contextlib.contextmanager
-def opened(browser: Any, server: RunningServer, view: str = "", **context: Any) -> Iterator[Any]:
-    """A page that shows a view; at its end nothing may have gone wrong on it."""
-    made = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
-    try:
-        page = made.new_page()
-        page.set_default_timeout(15_000)
-        watch = Watch(page, server.url)
-        page.goto(f"{server.url}/ui/{view}")
-        page.wait_for_selector("h1")
-        yield page
-        watch.check()
-    finally:
-        made.close()
-
-
-def settled(page: Any) -> None:
-    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_no_view_breaks_a_rule_for_people_who_see_or_move_otherwise(browser, server, scheme, width):
-    from tests.browser.axe import violations
-
     with opened(browser, server, color_scheme=scheme, reduced_motion="reduce") as page:
         page.set_viewport_size({"width": width, "height": 844})
         for view in VIEWS:
@@ -121,8 +62,6 @@ def test_no_view_breaks_a_rule_for_people_who_see_or_move_otherwise(browser, ser
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_dialog_does_either(browser, server, scheme):
-    from tests.browser.axe import violations
-
     with opened(browser, server, "topics/orders.created", color_scheme=scheme) as page:
         settled(page)
         for name, button in (("Keys", "Keys"), ("Connect", "Connect"), ("Go to", "Go to")):
@@ -298,24 +237,20 @@ def test_while_the_server_is_gone_the_page_says_so_and_then_goes_on(browser):
         made.close()
 
 
-def test_where_keys_are_asked_for_one_signs_in_and_the_key_stays_in_the_page(browser):
-    with running_server(DATABASE_URL="sqlite:///x.db", ENABLE_AUTH="true") as server:
-        key = (server.directory / "conduit-admin-key").read_text().strip()
-        made = browser.new_context()
-        page = made.new_page()
-        page.goto(f"{server.url}/ui/topics")
-        page.get_by_role("heading", name="Sign in").wait_for()
-        page.get_by_label("API key").fill("ck_live_wrong")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("This key is wrong").wait_for()
-        page.get_by_label("API key").fill(key)
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("There are no topics yet").wait_for()
-        kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
-        assert key not in page.evaluate(kept)
-        page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("heading", name="Sign in").wait_for()
-        made.close()
+def test_single_keys_can_be_switched_off(browser, server):
+    with opened(browser, server) as page:
+        page.keyboard.press("?")
+        page.get_by_role("dialog", name="Keys").get_by_role("checkbox").uncheck()
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
+        page.reload()
+        page.get_by_role("heading", name="Overview").wait_for()
+        page.keyboard.press("g")
+        page.keyboard.press("t")
+        page.keyboard.press("?")
+        page.keyboard.press("Control+k")
+        page.get_by_role("dialog", name="Go to").wait_for()
+        assert page.get_by_role("heading", name="Topics", exact=True).count() == 0
 
 
 def test_a_browser_that_asks_for_the_server_comes_to_the_dashboard(browser, server):

@@ -72,13 +72,11 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture
-def page(proxy: str) -> Iterator[Any]:
-    from tests.browser.pages import running_browser
-
-    with running_browser() as browser:
-        page = browser.new_page()
-        page.set_default_timeout(15_000)
-        yield page
+def page(browser: Any) -> Iterator[Any]:
+    page = browser.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    page.close()
 
 
 def test_every_address_stays_below_the_path(page, proxy):

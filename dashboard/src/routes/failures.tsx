@@ -3,10 +3,12 @@ import { Page } from "@/components/Page";
 import { Failure } from "@/components/states";
 
 /** In the place of a page that has failed; what is around it stays. */
-export function PageFailed({ error, reset }: ErrorComponentProps) {
+export function PageFailed({ error }: ErrorComponentProps) {
+  // Its code may be of a version that the server has not got any more: only loading it anew helps then.
+  const again = () => window.location.reload();
   return (
     <Page title="This page failed">
-      <Failure error={error} onRetry={reset} what="The page cannot be shown" />
+      <Failure error={error} onRetry={again} what="The page cannot be shown" />
     </Page>
   );
 }

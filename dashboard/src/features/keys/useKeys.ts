@@ -1,5 +1,6 @@
 import { useEffect, useEffectEvent } from "react";
 import { type Act, Keys, type Pressed } from "@/features/keys/model";
+import { hasSingleKeys } from "@/features/keys/singleKeys";
 
 // Which have their own use of keys.
 const TYPING = "input, textarea, select, [contenteditable], [role=menu], [role=listbox]";
@@ -27,7 +28,8 @@ function meant(event: KeyboardEvent): Pressed | null {
   if (event.key === "Enter" && target?.closest("a, button, summary")) return null;
   const isTyping = target?.closest(TYPING) != null || event.altKey;
   if (event.key === "Escape" && isTyping && target instanceof HTMLElement) target.blur();
-  return { isTyping, key: event.key, withCommand: event.metaKey || event.ctrlKey };
+  const withCommand = event.metaKey || event.ctrlKey;
+  return withCommand || hasSingleKeys() ? { isTyping, key: event.key, withCommand } : null;
 }
 
 /** Moves the focus among the links of rows, `[data-row]`, and opens the one that has it. */
