@@ -31,13 +31,15 @@ PYTHON2 ?= python2.7
 BIN := .venv/bin
 # pip says what it does: nothing to be seen for half a minute looks hung.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Serving does not wait for it, and goes before it.
+DASHBOARD := nice $(BIN)/python -m tools.dashboard
 # What is about to happen, and how long it takes.
 SAY := @echo make:
 COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run cluster test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help setup run cluster dashboard dashboard-check dashboard-types test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -47,7 +49,7 @@ setup: $(BIN)/.dev ## everything for development in .venv, with the command at .
 run: $(BIN)/.runtime ## serve on PORT (8080) with the log in DATABASE_URL (SQLite under ./data)
 	$(SAY) conduit serve, until Ctrl-C
 	@mkdir -p -m 700 data
-	@PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
+	@$(DASHBOARD) build & PORT='$(PORT)' DATABASE_URL='$(DATABASE_URL)' exec $(BIN)/conduit serve
 
 cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and Redis, on this machine; KEEP=DIR keeps its data
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null && \
@@ -57,9 +59,18 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
 			--no-install-recommends postgresql redis-server nginx-light; } || \
 		{ echo 'a cluster needs postgresql, redis-server and nginx-light: as root, make cluster' >&2; exit 1; }
-	@exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)')
+	@$(DASHBOARD) build & exec $(BIN)/python -m tools.cluster --port '$(PORT)' --nodes '$(NODES)' $(if $(KEEP),--keep '$(KEEP)')
 
-test: lint types services ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
+dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
+	@$(DASHBOARD) build
+
+dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
+	@$(DASHBOARD) check
+
+dashboard-types: setup ## the shapes of the API's answers, for the dashboard, from what the server says of itself
+	$(BIN)/python -m tools.dashboard_types
+
+test: lint types services dashboard dashboard-check ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-fast: setup ## the tests that start no process, so no server and no database: half a minute
@@ -139,10 +150,12 @@ lock: setup ## choose the packages again; UPGRADE=--upgrade for the newest
 	$(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) $(UPGRADE) --group bench --output-file requirements/bench.txt
+	$(COMPILE) $(UPGRADE) --group dashboard --output-file requirements/dashboard.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/dev.txt --group build --output-file requirements/build.txt
 	$(COMPILE) $(UPGRADE) --resolution lowest-direct --group test pyproject.toml --output-file requirements/lowest.txt
 
 clean: ## remove what these commands made, except ./data
+	rm -rf dashboard/node_modules src/conduit/server/dashboard/dist
 	rm -rf .venv $(LOWEST) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -16,16 +16,8 @@ SECRET = "a message that nobody may see"
 
 
 @pytest.fixture(scope="module")
-def browser():
-    # Here, because the fast tests collect this file where Playwright is not installed.
-    from tests.browser.pages import running_browser
-
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def pages():
+    # Here, because the fast tests collect this file where Playwright is not installed.
     from tests.browser.pages import serving_pages
 
     with serving_pages() as port:

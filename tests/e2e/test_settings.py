@@ -88,6 +88,7 @@ def test_a_line_of_the_log_says_where_the_file_and_the_docs_are(tmp_path):
     ) as server:
         wanted = (
             f"Conduit {__version__} listens on http://0.0.0.0:{server.port}; "
+            f"dashboard: http://localhost:{server.port}/ui/; "
             f"docs: http://localhost:{server.port}/docs; store: sqlite, {tmp_path}/x.db; "
             "auth: none, so any web page that you visit can use this server; "
             "restrict it with CORS_ORIGIN or ENABLE_AUTH=true"

@@ -18,16 +18,17 @@ async def test_the_root_says_what_this_is_and_every_path_that_it_names_is_there(
     assert (index["name"], index["version"]) == ("Conduit", __version__)
     paths = {key: value for key, value in index.items() if value.startswith("/")}
     assert paths.keys() == {
-        *("docs", "openapi", "publish", "websocket"),
+        *("dashboard", "docs", "openapi", "publish", "websocket"),
         *("health", "ready", "metrics"),
     }
     for path in paths.values():
         assert (await api.send("GET", path)).status_code != 404
 
 
-async def test_a_person_can_read_it_in_a_browser(api: Api):
-    answer = await api.send("GET", "/", headers={"accept": "text/html,application/xhtml+xml"})
+async def test_a_person_can_read_it(api: Api):
+    answer = await api.send("GET", "/", headers={"accept": "*/*"})
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["vary"] == "Accept"
     assert len(answer.text.splitlines()) > 8
 
 

@@ -49,10 +49,13 @@ _OPEN = frozenset(
         b"/openapi.json",
         b"/health",
         b"/health/ready",
+        b"/ui",
         _WEBSOCKET_PATH,
         _LINK_PATH,
     }
 )
+# The dashboard's pages, which hold no data.
+_OPEN_BELOW = b"/ui/"
 # Every browser sends one of them with whatever a page asks for that could change anything.
 _PAGE_HEADERS = frozenset({"origin", "sec-fetch-site"})
 _JSON = re.compile(r"application/(?:[\w.!#$&^-]+\+)?json")
@@ -297,7 +300,8 @@ def _tokens(headers: dict[str, str], name: str) -> list[str]:
 
 
 def _is_open(method: bytes, url: bytes) -> bool:
-    return method == b"OPTIONS" or url.split(b"?", 1)[0] in _OPEN
+    path = url.split(b"?", 1)[0]
+    return method == b"OPTIONS" or path in _OPEN or path.startswith(_OPEN_BELOW)
 
 
 def _route(method: bytes, url: bytes) -> Route:

@@ -221,7 +221,7 @@ class Server(uvicorn.Server):
                 "Conduit %s listens on %s; %s%s; %s",
                 __version__,
                 _url(host, port),
-                f"docs: {_reached(host, port)}/docs; " if self._operators is None else "",
+                _documents(_reached(host, port), has_docs=self._operators is None),
                 self._kept,
                 exposure.told,
             )
@@ -324,6 +324,12 @@ class Server(uvicorn.Server):
 def _reached(host: str, port: int) -> str:
     """How a browser on this machine comes there."""
     return _url(_ANY.get(host, host), port)
+
+
+def _documents(url: str, *, has_docs: bool) -> str:
+    """What of the server is for people."""
+    docs = f"docs: {url}/docs; " if has_docs else ""
+    return f"dashboard: {url}/ui/; {docs}"
 
 
 def _url(host: str, port: int) -> str:

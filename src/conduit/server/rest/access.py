@@ -24,7 +24,9 @@ from conduit.tenancy.audit import Origin
 from conduit.tenancy.principal import Principal
 
 # What is answered to everybody; all else needs a credential, also where there is nothing.
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health", "/health/ready", "/ws"})
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health", "/health/ready", "/ui", "/ws"})
+# The dashboard's pages, which hold no data.
+_OPEN_BELOW = "/ui/"
 
 
 def caller_of(request: Request) -> Principal:
@@ -52,7 +54,7 @@ class Wall:
 
     async def __call__(self, scope: ScopeOf, receive: Receive, send: Send) -> None:
         """Pass on what may be asked."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             request = Request(scope)
             caller = caller_of(request)
             if not caller.is_known:
@@ -60,6 +62,10 @@ class Wall:
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(_OPEN_BELOW)
 
 
 def _needs(*scopes: Scope) -> Callable[[Request], Awaitable[Principal]]:

@@ -39,6 +39,7 @@ from conduit.protocol.records import (
     WhoAmI,
 )
 from conduit.server.context import Context
+from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
     audit,
@@ -52,6 +53,7 @@ from conduit.server.rest import (
     keys,
     messages,
     nodes,
+    pages,
     problems,
     publish,
     route,
@@ -133,6 +135,27 @@ _REF = "#/components/schemas/{name}"
 
 def create_api(context: Context) -> FastAPI:
     """The application that serves everything but the hot path; it keeps no state of its own."""
+    app = _described()
+    app.state.context = context
+    app.state.metrics = create_registry(context)
+    app.state.dashboard = Built()
+    app.include_router(docs.router)
+    app.include_router(pages.router)
+    app.include_router(upgrade.router)
+    app.include_router(internal.router)
+    problems.install(app)
+    app.add_middleware(Wall)
+    app.add_middleware(Edge, context=context)
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The API as an OpenAPI document, of a server that does not run."""
+    return _described().openapi()
+
+
+def _described() -> FastAPI:
+    """The application with all that its document has."""
     app = FastAPI(
         title="Conduit",
         version=__version__,
@@ -148,16 +171,8 @@ def create_api(context: Context) -> FastAPI:
         responses=ANY_FAILURE,
         dependencies=[EACH_ONCE],
     )
-    app.state.context = context
-    app.state.metrics = create_registry(context)
     for noun in _NOUNS:
         app.include_router(noun.router)
-    app.include_router(docs.router)
-    app.include_router(upgrade.router)
-    app.include_router(internal.router)
-    problems.install(app)
-    app.add_middleware(Wall)
-    app.add_middleware(Edge, context=context)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

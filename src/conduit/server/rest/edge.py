@@ -192,8 +192,18 @@ class _Answer:
     async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            MutableHeaders(scope=message).update(self._headers)
+            self._tell(MutableHeaders(scope=message))
         await self._send(message)
+
+    def _tell(self, headers: MutableHeaders) -> None:
+        """What all answers say; an answer may say itself what caches may do with it."""
+        for name, value in self._headers.items():
+            if name == "cache-control":
+                headers.setdefault(name, value)
+            elif name == "vary":
+                headers.add_vary_header(value)
+            else:
+                headers[name] = value
 
     async def preflight(self, *, to_private_network: bool) -> None:
         """Allow what the API has."""

@@ -1,0 +1,81 @@
+// One request to the server: with a deadline, its errors typed, its answer checked against the schema.
+
+import type { z } from "zod";
+import { currentCaller } from "@/api/caller";
+import { ApiError, problemOf, unreachable } from "@/api/errors";
+import { serverUrl } from "@/api/place";
+import { reportAnswer, reportSilence } from "@/live/connection";
+
+// The server answers within 20 s, if only to say that it cannot.
+const DEADLINE_MS = 25_000;
+
+export interface Asked {
+  readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly query?: Readonly<Record<string, string | number | boolean | null | undefined>>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Ask, and return the answer if it is what the schema says. Throws ApiError, and AbortError if it is cancelled. */
+export async function request<S extends z.ZodType>(
+  schema: S,
+  path: string,
+  asked: Asked = {},
+): Promise<z.output<S>> {
+  const text = await ask(path, asked);
+  const answer = schema.safeParse(text === "" ? undefined : parsed(text, path));
+  if (answer.success) return answer.data;
+  const issue = answer.error.issues[0];
+  const where = issue ? `${issue.path.join(".") || "the answer"}: ${issue.message}` : "";
+  throw new ApiError(200, "unexpected_answer", `${path} was answered in another shape (${where})`);
+}
+
+async function ask(path: string, asked: Asked): Promise<string> {
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  const signal = asked.signal ? AbortSignal.any([asked.signal, deadline]) : deadline;
+  try {
+    const response = await fetch(address(path, asked.query), {
+      body: asked.body === undefined ? null : JSON.stringify(asked.body),
+      cache: "no-store",
+      credentials: "same-origin",
+      headers: headers(asked.body !== undefined),
+      method: asked.method ?? "GET",
+      signal,
+    });
+    const text = await response.text();
+    reportAnswer();
+    if (!response.ok) throw problemOf(response.status, text, response.headers);
+    return text;
+  } catch (error) {
+    if (error instanceof ApiError || asked.signal?.aborted) throw error;
+    const failure = unreachable(error);
+    reportSilence(failure.message);
+    throw failure;
+  }
+}
+
+export function address(path: string, query: Asked["query"] = {}): string {
+  const url = new URL(path.replace(/^\//, ""), serverUrl());
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined) url.searchParams.set(name, String(value));
+  }
+  return url.href;
+}
+
+function headers(hasBody: boolean): Record<string, string> {
+  const { key, tenant } = currentCaller();
+  return {
+    accept: "application/json",
+    ...(hasBody && { "content-type": "application/json" }),
+    ...(key !== null && { authorization: `Bearer ${key}` }),
+    ...(tenant !== null && { "x-conduit-tenant": tenant }),
+  };
+}
+
+function parsed(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(200, "unexpected_answer", `${path} was answered with no JSON`);
+  }
+}

@@ -1,0 +1,30 @@
+import type { ComponentProps } from "react";
+
+const LOOK = {
+  danger: "border-bad bg-bad text-on-bad hover:opacity-90",
+  plain: "border-line bg-surface text-ink hover:bg-raised",
+  primary: "border-accent bg-accent text-on-accent hover:opacity-90",
+  quiet: "border-transparent text-ink hover:bg-raised",
+} as const;
+
+interface ButtonProps extends ComponentProps<"button"> {
+  readonly look?: keyof typeof LOOK;
+  /** Why it cannot be pressed now; it can still be reached, so that the reason is heard. */
+  readonly unable?: string | null | undefined;
+}
+
+export const buttonClass = (look: keyof typeof LOOK) =>
+  `inline-flex min-h-8 items-center justify-center gap-1.5 whitespace-nowrap rounded-md border px-3 py-1 font-medium aria-disabled:opacity-60 ${LOOK[look]}`;
+
+export function Button({ className, look = "plain", onClick, unable, ...rest }: ButtonProps) {
+  return (
+    <button
+      aria-disabled={unable ? true : undefined}
+      className={`${buttonClass(look)} ${className ?? ""}`}
+      onClick={unable ? (event) => event.preventDefault() : onClick}
+      type="button"
+      {...rest}
+      title={unable ?? rest.title}
+    />
+  );
+}

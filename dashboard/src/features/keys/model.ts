@@ -1,0 +1,66 @@
+// What a key means where nothing is being typed: a state machine of one or two keys.
+
+export type Act =
+  | { readonly kind: "go"; readonly to: GoTo }
+  | { readonly kind: "back" | "help" | "palette" | "search" | "next" | "previous" | "open" };
+
+export const GO = {
+  d: "/dead-letters",
+  m: "/messages",
+  n: "/nodes",
+  o: "/",
+  p: "/playground",
+  s: "/subscriptions",
+  t: "/topics",
+} as const;
+export type GoTo = (typeof GO)[keyof typeof GO];
+
+export interface Pressed {
+  readonly key: string;
+  readonly withCommand: boolean;
+  /** Whether the key goes into a field, or moves in a menu. */
+  readonly isTyping: boolean;
+}
+
+// Between the two keys.
+export const CHORD_MS = 1_200;
+
+const SINGLE: Readonly<Record<string, Act>> = {
+  "/": { kind: "search" },
+  "?": { kind: "help" },
+  Escape: { kind: "back" },
+  Enter: { kind: "open" },
+  j: { kind: "next" },
+  k: { kind: "previous" },
+};
+
+export const SHEET: readonly (readonly [keys: string, what: string])[] = [
+  ["⌘ K or Ctrl K", "Go anywhere: pages and topics"],
+  ["/", "Search on this page"],
+  [
+    "g then o, t, m, d, s, n, p",
+    "Overview, Topics, Messages, Dead letters, Subscriptions, Nodes, Playground",
+  ],
+  ["j, k", "The next, the previous row"],
+  ["Enter", "Open the row"],
+  ["Esc", "Close; leave a field; back to the list"],
+  ["?", "This sheet"],
+];
+
+/** The two-key commands: remembers the first key for a moment. */
+export class Keys {
+  #chordUntil = 0;
+
+  press({ isTyping, key, withCommand }: Pressed, now: number): Act | null {
+    const inChord = now < this.#chordUntil;
+    this.#chordUntil = 0;
+    if (withCommand) return key.toLowerCase() === "k" ? { kind: "palette" } : null;
+    if (isTyping) return null;
+    if (inChord && key in GO) return { kind: "go", to: GO[key as keyof typeof GO] };
+    if (key === "g") {
+      this.#chordUntil = now + CHORD_MS;
+      return null;
+    }
+    return SINGLE[key] ?? null;
+  }
+}

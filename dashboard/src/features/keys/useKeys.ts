@@ -1,0 +1,48 @@
+import { useEffect, useEffectEvent } from "react";
+import { type Act, Keys, type Pressed } from "@/features/keys/model";
+import { hasSingleKeys } from "@/features/keys/singleKeys";
+
+// Which have their own use of keys.
+const TYPING = "input, textarea, select, [contenteditable], [role=menu], [role=listbox]";
+
+/** Calls `onAct` for what the keys mean; it says whether it has done it. Keys of dialogs are theirs. */
+export function useKeys(onAct: (act: Act) => boolean): void {
+  const act = useEffectEvent(onAct);
+  useEffect(() => {
+    const keys = new Keys();
+    const onKey = (event: KeyboardEvent) => {
+      const pressed = meant(event);
+      const found = pressed && keys.press(pressed, event.timeStamp);
+      if (found && act(found)) event.preventDefault();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
+}
+
+/** The key, if it is meant for the page and not for what has the focus. */
+function meant(event: KeyboardEvent): Pressed | null {
+  const target = event.target instanceof Element ? event.target : null;
+  if (event.defaultPrevented || target?.closest("[role=dialog]")) return null;
+  // Enter is the focused control's.
+  if (event.key === "Enter" && target?.closest("a, button, summary")) return null;
+  const isTyping = target?.closest(TYPING) != null || event.altKey;
+  if (event.key === "Escape" && isTyping && target instanceof HTMLElement) target.blur();
+  const withCommand = event.metaKey || event.ctrlKey;
+  return withCommand || hasSingleKeys() ? { isTyping, key: event.key, withCommand } : null;
+}
+
+/** Moves the focus among the links of rows, `[data-row]`, and opens the one that has it. */
+export function moveInRows(kind: "next" | "open" | "previous"): boolean {
+  const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")];
+  const at = rows.indexOf(document.activeElement as HTMLElement);
+  if (kind === "open") {
+    rows[at]?.click();
+    return at >= 0;
+  }
+  const next = at < 0 ? 0 : at + (kind === "next" ? 1 : -1);
+  const row = rows[Math.min(Math.max(next, 0), rows.length - 1)];
+  row?.focus();
+  row?.scrollIntoView({ block: "nearest" });
+  return row !== undefined;
+}

@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { CHARTS, columns, firstSteps, summary, tiles } from "@/features/overview/model";
+import { history, stats } from "@/test/factories";
+
+const [rates, , backlog] = CHARTS;
+
+describe("the overview", () => {
+  it("has a tile for each figure, with its last minutes", () => {
+    const { samples } = history([1, 2, 3]);
+    const tile = tiles(stats({ backlog: 12_345 }), samples).find(
+      ({ label }) => label === "Backlog",
+    );
+    expect(tile).toEqual({ figure: "12.3K", label: "Backlog", values: [1, 2, 3] });
+  });
+
+  it("does not know how many nodes there are if it is not told", () => {
+    const { nodes: _, ...told } = stats();
+    const tile = tiles(told, []).find(({ label }) => label === "Nodes answering");
+    expect(tile?.figure).toBe("–");
+  });
+
+  it("gives a chart one column for the time and one for each series", () => {
+    const { samples } = history([0, 7]);
+    expect(rates && columns(rates, samples).map((column) => column.length)).toEqual([2, 2, 2, 2]);
+    expect(backlog && columns(backlog, samples)[1]).toEqual([0, 7]);
+  });
+
+  it("says in words what a chart shows", () => {
+    expect(backlog && summary(backlog, history([1, 9, 4]).samples)).toBe(
+      "Backlog of durable subscriptions: Not settled now 4, at most 9.",
+    );
+    expect(backlog && summary(backlog, [])).toContain("no samples yet");
+  });
+
+  it("has first steps until all were done", () => {
+    expect(firstSteps(stats())?.map(({ done }) => done)).toEqual([false, false, false]);
+    expect(firstSteps(stats({ active_topics: 1 }))?.[0]?.done).toBe(true);
+    expect(
+      firstSteps(stats({ active_topics: 1, total_deliveries: 1, total_messages: 1 })),
+    ).toBeNull();
+  });
+});

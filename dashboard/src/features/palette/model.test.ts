@@ -1,0 +1,18 @@
+import { describe, expect, it } from "vitest";
+import { choices, moved } from "@/features/palette/model";
+
+describe("the palette", () => {
+  it("has pages first, and topics with their names as an address has them", () => {
+    expect(choices("top", ["orders.top"]).map(({ label, to }) => [label, to])).toEqual([
+      ["Topics", "/topics"],
+      ["orders.top", "/topics/orders.top"],
+    ]);
+  });
+
+  it("goes round, and stays inside of what is left", () => {
+    expect(moved(2, "ArrowDown", 3)).toBe(0);
+    expect(moved(0, "ArrowUp", 3)).toBe(2);
+    expect(moved(9, "", 3)).toBe(2);
+    expect(moved(0, "ArrowDown", 0)).toBe(0);
+  });
+});

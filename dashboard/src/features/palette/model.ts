@@ -1,0 +1,35 @@
+// What the palette offers for what was typed: pages first, then topics.
+
+import { PAGES } from "@/features/pages";
+
+export interface Choice {
+  readonly id: string;
+  readonly label: string;
+  readonly kind: string;
+  readonly to: string;
+}
+
+export function choices(typed: string, topics: readonly string[]): Choice[] {
+  const wanted = typed.trim().toLowerCase();
+  const pages = PAGES.filter((page) => page.label.toLowerCase().includes(wanted)).map((page) => ({
+    id: `page-${page.label}`,
+    kind: "Page",
+    label: page.label,
+    to: page.to,
+  }));
+  const found = topics.map((name) => ({
+    id: `topic-${name}`,
+    kind: "Topic",
+    label: name,
+    to: `/topics/${encodeURIComponent(name)}`,
+  }));
+  return [...pages, ...found];
+}
+
+/** The place of the choice that is marked, after a key; it goes round. */
+export function moved(at: number, key: string, total: number): number {
+  if (total === 0) return 0;
+  if (key === "ArrowDown") return (at + 1) % total;
+  if (key === "ArrowUp") return (at - 1 + total) % total;
+  return Math.min(at, total - 1);
+}

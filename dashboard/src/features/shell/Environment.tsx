@@ -1,0 +1,36 @@
+import { useQuery } from "@tanstack/react-query";
+import { Badge } from "@/components/Badge";
+import { environment } from "@/features/shell/model";
+import { useConnection } from "@/live/connection";
+import { usePace } from "@/live/pace";
+import { healthQuery } from "@/services/server";
+
+/** What one must know before one does something here: whether it lasts, and who can do it too. */
+export function Environment() {
+  const { data } = useQuery(healthQuery());
+  const found = data && environment(data);
+  return (
+    found && (
+      <Badge title={found.title} tone={found.tone}>
+        <span>
+          {found.label}
+          {found.more && <span className="max-sm:sr-only">{found.more}</span>}
+        </span>
+      </Badge>
+    )
+  );
+}
+
+export function ConnectionState() {
+  const { reason, state } = useConnection();
+  const paused = usePace() === null;
+  if (state === "connecting") return <Badge tone="idle">Connecting</Badge>;
+  if (state === "lost") {
+    return (
+      <Badge title={reason ?? undefined} tone="bad">
+        Not reached
+      </Badge>
+    );
+  }
+  return paused ? <Badge tone="paused">Paused</Badge> : <Badge tone="ok">Live</Badge>;
+}

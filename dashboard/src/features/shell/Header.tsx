@@ -1,0 +1,66 @@
+import { Cable, Keyboard, LogOut, Menu, Search } from "lucide-react";
+import { setCaller, useCaller } from "@/api/caller";
+import { Button } from "@/components/Button";
+import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
+import { ConnectionState, Environment } from "@/features/shell/Environment";
+import type { Sheet } from "@/features/shell/Shell";
+
+interface HeaderProps {
+  readonly onSheet: (sheet: Sheet) => void;
+}
+
+export function Header({ onSheet }: HeaderProps) {
+  const { key } = useCaller();
+  return (
+    <header className="flex flex-wrap items-center gap-x-2 gap-y-1 border-line border-b bg-surface px-3 py-2">
+      <Button
+        aria-label="Pages"
+        className="px-2 md:hidden"
+        look="quiet"
+        onClick={() => onSheet("navigation")}
+      >
+        <Menu aria-hidden className="size-4" />
+      </Button>
+      <span className="mr-1 font-bold text-base tracking-tight">Conduit</span>
+      <Environment />
+      <ConnectionState />
+      <div className="ml-auto flex flex-wrap items-center gap-1.5">
+        <div className="contents max-sm:hidden">
+          <TenantChoice />
+        </div>
+        <Button className="text-dim" onClick={() => onSheet("palette")}>
+          <Search aria-hidden className="size-4" />
+          <span className="max-lg:sr-only">Go to</span>
+          <kbd aria-hidden className="font-mono text-xs max-lg:hidden">
+            {commandKey()} K
+          </kbd>
+        </Button>
+        <div className="contents max-sm:hidden">
+          <PaceChoice />
+          <ThemeChoice />
+        </div>
+        <Button onClick={() => onSheet("connect")}>
+          <Cable aria-hidden className="size-4" />
+          <span className="max-lg:sr-only">Connect</span>
+        </Button>
+        <Button
+          aria-label="Keys"
+          className="px-2 max-sm:hidden"
+          look="quiet"
+          onClick={() => onSheet("keys")}
+        >
+          <Keyboard aria-hidden className="size-4" />
+        </Button>
+        {key !== null && (
+          <Button aria-label="Sign out" look="quiet" onClick={() => setCaller({ key: null })}>
+            <LogOut aria-hidden className="size-4" />
+          </Button>
+        )}
+      </div>
+    </header>
+  );
+}
+
+function commandKey(): string {
+  return /Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘" : "Ctrl";
+}

@@ -1,0 +1,99 @@
+import { Outlet, useNavigate } from "@tanstack/react-router";
+import { Suspense, useState } from "react";
+import { Modal } from "@/components/Modal";
+import { Loading } from "@/components/states";
+import { Examples } from "@/features/connect/Examples";
+import { KeySheet } from "@/features/keys/KeySheet";
+import type { Act } from "@/features/keys/model";
+import { moveInRows, useKeys } from "@/features/keys/useKeys";
+import { Palette } from "@/features/palette/Palette";
+import { Banner } from "@/features/shell/Banner";
+import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
+import { Header } from "@/features/shell/Header";
+import { Navigation } from "@/features/shell/Navigation";
+import { Gate } from "@/features/signin/Gate";
+
+export type Sheet = "connect" | "keys" | "navigation" | "palette";
+
+/** What is around every page: it stays when a page fails. */
+export function Shell() {
+  const [sheet, setSheet] = useState<Sheet | null>(null);
+  const navigate = useNavigate();
+  const close = () => setSheet(null);
+  useKeys((act) => perform(act, setSheet, (to) => void navigate({ to })));
+  return (
+    <div className="flex min-h-dvh flex-col">
+      {/* biome-ignore lint/a11y/useValidAnchor: it leads to a place on this page, if not by its address */}
+      <a
+        className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-surface focus:p-3"
+        href="#main"
+        onClick={(event) => {
+          // Where <base> is, and not this page, is what the address alone would mean.
+          event.preventDefault();
+          document.getElementById("main")?.focus();
+        }}
+      >
+        Skip to the page
+      </a>
+      <Header onSheet={setSheet} />
+      <Banner />
+      <div className="flex min-h-0 flex-1">
+        <aside className="w-52 shrink-0 border-line border-r bg-surface p-3 max-md:hidden">
+          <Navigation />
+        </aside>
+        <main className="min-w-0 flex-1 outline-none" id="main" tabIndex={-1}>
+          <Gate>
+            <Suspense fallback={<Loading what="the page" />}>
+              <Outlet />
+            </Suspense>
+          </Gate>
+        </main>
+      </div>
+      <Modal onClose={close} open={sheet === "navigation"} title="Pages">
+        <Navigation onGo={close} />
+        <div className="mt-4 flex flex-wrap gap-2 border-line border-t pt-4 sm:hidden">
+          <TenantChoice />
+          <PaceChoice />
+          <ThemeChoice />
+        </div>
+      </Modal>
+      <Modal
+        about="The address is that of this page. Keys come from the environment, and are in no command."
+        onClose={close}
+        open={sheet === "connect"}
+        title="Connect"
+      >
+        <Examples topic="demo" />
+      </Modal>
+      <KeySheet onClose={close} open={sheet === "keys"} />
+      <Palette onClose={close} open={sheet === "palette"} />
+    </div>
+  );
+}
+
+function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) => void): boolean {
+  switch (act.kind) {
+    case "go":
+      onGo(act.to);
+      return true;
+    case "help":
+      onSheet("keys");
+      return true;
+    case "palette":
+      onSheet("palette");
+      return true;
+    case "search": {
+      const field = document.querySelector<HTMLInputElement>("main [data-search]");
+      if (field) field.focus();
+      else onSheet("palette");
+      return true;
+    }
+    case "back": {
+      const link = document.querySelector<HTMLElement>("main [data-back]");
+      link?.click();
+      return link !== null;
+    }
+    default:
+      return moveInRows(act.kind);
+  }
+}

@@ -1,0 +1,86 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useCaller } from "@/api/caller";
+import { setTheme, THEMES, type Theme, useTheme } from "@/features/theme/theme";
+import { PACES, setPace, usePace } from "@/live/pace";
+import { reasonAgainst, tenantsQuery, whoamiQuery } from "@/services/server";
+
+const LOOK = "min-h-8 max-w-44 rounded-md border border-edge bg-surface px-2 py-1 text-ink";
+const THEME_LABELS: Readonly<Record<Theme, string>> = {
+  dark: "Dark",
+  light: "Light",
+  system: "System",
+};
+
+export function PaceChoice() {
+  const pace = usePace();
+  return (
+    <select
+      aria-label="How often it is refreshed"
+      className={LOOK}
+      onChange={(event) => setPace(PACES[event.target.selectedIndex]?.ms ?? null)}
+      value={String(pace)}
+    >
+      {PACES.map(({ label, ms }) => (
+        <option key={label} value={String(ms)}>
+          {label}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+export function ThemeChoice() {
+  const theme = useTheme();
+  return (
+    <select
+      aria-label="Theme"
+      className={LOOK}
+      onChange={(event) => setTheme(event.target.value as Theme)}
+      value={theme}
+    >
+      {THEMES.map((each) => (
+        <option key={each} value={each}>
+          {THEME_LABELS[each]}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+/** Whose things are shown. Who looks after all tenants can choose; it is in the address. */
+export function TenantChoice() {
+  const { tenant } = useCaller();
+  const navigate = useNavigate();
+  const who = useQuery(whoamiQuery());
+  const mayChoose = who.data !== undefined && reasonAgainst(who.data, "admin") === null;
+  const tenants = useQuery({ ...tenantsQuery(), enabled: mayChoose });
+  const names = tenants.data?.tenants.map((each) => each.name) ?? [];
+  const own = tenant ?? who.data?.tenant ?? "";
+  if (!mayChoose || names.length === 0) {
+    return (
+      own && (
+        <span className="px-1 text-dim max-sm:hidden" title="The tenant">
+          {own}
+        </span>
+      )
+    );
+  }
+  return (
+    <select
+      aria-label="Tenant"
+      className={LOOK}
+      onChange={({ target }) =>
+        void navigate({ search: target.value ? { tenant: target.value } : {}, to: "/" })
+      }
+      value={tenant ?? ""}
+    >
+      <option value="">own ({who.data?.tenant})</option>
+      {names.map((name) => (
+        <option key={name} value={name}>
+          {name}
+        </option>
+      ))}
+    </select>
+  );
+}

@@ -1,0 +1,90 @@
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { asApiError } from "@/api/errors";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
+import { nameProblem } from "@/features/topics/model";
+import { bounds, RetentionFields } from "@/features/topics/RetentionFields";
+import { useCreateTopic } from "@/services/topics";
+
+interface CreateTopicProps {
+  readonly onClose: () => void;
+  readonly open: boolean;
+}
+
+const NONE = { max_age_s: "", max_bytes: "", max_messages: "" };
+
+export function CreateTopic({ onClose, open }: CreateTopicProps) {
+  return (
+    <Modal
+      about="Subscribers and publishers name it. What it keeps can be changed later."
+      onClose={onClose}
+      open={open}
+      title="Create a topic"
+    >
+      <Form onDone={onClose} />
+    </Modal>
+  );
+}
+
+function Form({ onDone }: { readonly onDone: () => void }) {
+  const [name, setName] = useState("");
+  const [own, setOwn] = useState(false);
+  const [texts, setTexts] = useState<typeof NONE>(NONE);
+  const [tried, setTried] = useState(false);
+  const navigate = useNavigate();
+  const create = useCreateTopic();
+  const problem = nameProblem(name);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    const retention = own ? bounds(texts) : {};
+    if (problem || !retention || create.isPending) return;
+    create.mutate(
+      { name, retention },
+      {
+        onSuccess: () => {
+          onDone();
+          void navigate({ params: { name }, to: "/topics/$name" });
+        },
+      },
+    );
+  };
+  const refused = create.error ? asApiError(create.error) : null;
+  const ofName = refused?.code === "topic_exists" || refused?.code === "invalid_topic";
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <Field
+        autoComplete="off"
+        hint="Parts joined by dots, such as orders.created: patterns like orders.* then find it."
+        label="Name"
+        onChange={(event) => {
+          setName(event.target.value);
+          create.reset();
+        }}
+        problem={ofName ? refused.message : tried || name !== "" ? problem : null}
+        spellCheck={false}
+        value={name}
+      />
+      <label className="flex min-h-8 items-center gap-2">
+        <input
+          checked={own}
+          className="size-4"
+          onChange={(event) => setOwn(event.target.checked)}
+          type="checkbox"
+        />
+        Set what it keeps, instead of the server's defaults
+      </label>
+      {own && <RetentionFields onChange={setTexts} texts={texts} />}
+      {refused && !ofName && <Failure error={refused} what="The topic was not created" />}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onDone}>Cancel</Button>
+        <Button look="primary" type="submit">
+          {create.isPending ? "Creating…" : "Create topic"}
+        </Button>
+      </div>
+    </form>
+  );
+}

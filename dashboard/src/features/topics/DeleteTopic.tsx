@@ -1,0 +1,75 @@
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import type { TopicAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
+import { storedCount } from "@/features/topics/model";
+import { useDeleteTopic } from "@/services/topics";
+
+interface DeleteTopicProps {
+  readonly onClose: () => void;
+  readonly open: boolean;
+  readonly topic: TopicAnswer;
+}
+
+export function DeleteTopic({ onClose, open, topic }: DeleteTopicProps) {
+  return (
+    <Modal onClose={onClose} open={open} title={`Delete ${topic.name}?`}>
+      <Form onClose={onClose} topic={topic} />
+    </Modal>
+  );
+}
+
+function Form({ onClose, topic }: Omit<DeleteTopicProps, "open">) {
+  const [typed, setTyped] = useState("");
+  const navigate = useNavigate();
+  const remove = useDeleteTopic(topic.name);
+  const stored = count(storedCount(topic));
+  const isSame = typed === topic.name;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!isSame || remove.isPending) return;
+    remove.mutate(undefined, {
+      onSuccess: () => {
+        onClose();
+        void navigate({ search: { q: "" }, to: "/topics" });
+      },
+    });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <ul className="list-disc space-y-1 pl-5">
+        <li>Its {stored} stored messages are gone; nothing brings them back.</li>
+        <li>
+          {count(topic.subscriber_count)} subscribers are attached: those that named this topic are
+          disconnected.
+        </li>
+        <li>
+          Durable subscriptions stay. Whoever comes back to it without create: false makes it anew,
+          empty.
+        </li>
+      </ul>
+      <Field
+        autoComplete="off"
+        label={`Type ${topic.name} to delete it`}
+        onChange={(event) => setTyped(event.target.value)}
+        spellCheck={false}
+        value={typed}
+      />
+      {remove.error && <Failure error={remove.error} what="The topic was not deleted" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onClose}>Keep it</Button>
+        <Button
+          look="danger"
+          type="submit"
+          unable={isSame ? null : "Type the name of the topic first"}
+        >
+          {remove.isPending ? "Deleting…" : `Delete topic and ${stored} messages`}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,131 @@
+import { Link } from "@tanstack/react-router";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef } from "react";
+import type { TopicAnswer } from "@/api/schema";
+import { bytes, count } from "@/components/format";
+import { Time } from "@/components/Time";
+import { kept, storedCount } from "@/features/topics/model";
+
+interface TopicTableProps {
+  readonly hasMore: boolean;
+  readonly isLoadingMore: boolean;
+  readonly onMore: () => void;
+  readonly topics: readonly TopicAnswer[];
+}
+
+const ROW_PX = 44;
+// So many rows before the end the next page is asked for.
+const AHEAD_COUNT = 30;
+const GRID =
+  "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_6rem_6rem_6rem] xl:grid-cols-[minmax(0,1fr)_7rem_7rem_7rem_18rem_8rem]";
+
+/** Rows of which only those exist that are seen, so that ten thousand cost as much as thirty. */
+export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTableProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const rows = useVirtualizer({
+    count: topics.length,
+    estimateSize: () => ROW_PX,
+    getScrollElement: () => scroller.current,
+    overscan: 8,
+  });
+  const shown = rows.getVirtualItems();
+  const last = shown.at(-1)?.index ?? 0;
+  const wantsMore = hasMore && !isLoadingMore && last >= topics.length - AHEAD_COUNT;
+  useEffect(() => {
+    if (wantsMore) onMore();
+  }, [wantsMore, onMore]);
+  return (
+    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+      <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
+        <Head />
+        <div
+          className="max-h-[calc(100dvh-23rem)] sm:max-h-[calc(100dvh-17.5rem)] min-h-44 overflow-y-auto"
+          ref={scroller}
+          role="rowgroup"
+          tabIndex={0}
+        >
+          <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
+            {shown.map(({ index, start }) => {
+              const topic = topics[index];
+              return topic && <Row index={index} key={topic.name} start={start} topic={topic} />;
+            })}
+          </div>
+        </div>
+      </div>
+      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
+        {count(topics.length)} topics{hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+      </p>
+    </div>
+  );
+}
+
+function Head() {
+  const cell = "text-right";
+  return (
+    <div className="border-line border-b" role="rowgroup">
+      <div className={`${GRID} h-9 font-medium text-dim text-xs`} role="row">
+        <div role="columnheader">Name</div>
+        <div className={cell} role="columnheader">
+          Stored
+        </div>
+        <div className={`${cell} max-sm:hidden`} role="columnheader">
+          Size
+        </div>
+        <div className={`${cell} max-sm:hidden`} role="columnheader">
+          Subscribers
+        </div>
+        <div className="max-xl:hidden" role="columnheader">
+          Keeps at most
+        </div>
+        <div className={`${cell} max-xl:hidden`} role="columnheader">
+          Created
+        </div>
+      </div>
+    </div>
+  );
+}
+
+interface RowProps {
+  readonly index: number;
+  readonly start: number;
+  readonly topic: TopicAnswer;
+}
+
+function Row({ index, start, topic }: RowProps) {
+  const cell = "truncate text-right tabular-nums";
+  return (
+    <div
+      aria-rowindex={index + 2}
+      className={`${GRID} absolute inset-x-0 top-0 h-11 border-line border-b hover:bg-raised`}
+      role="row"
+      style={{ transform: `translateY(${start}px)` }}
+    >
+      <div className="min-w-0 truncate" role="cell">
+        <Link
+          className="font-medium outline-offset-[-2px] after:absolute after:inset-0"
+          data-row
+          params={{ name: topic.name }}
+          title={topic.name}
+          to="/topics/$name"
+        >
+          {topic.name}
+        </Link>
+      </div>
+      <div className={cell} role="cell">
+        {count(storedCount(topic))}
+      </div>
+      <div className={`${cell} max-sm:hidden`} role="cell">
+        {bytes(topic.stored_bytes)}
+      </div>
+      <div className={`${cell} max-sm:hidden`} role="cell">
+        {count(topic.subscriber_count)}
+      </div>
+      <div className="truncate max-xl:hidden" role="cell">
+        {kept(topic.retention)}
+      </div>
+      <div className={`${cell} max-xl:hidden`} role="cell">
+        <Time at={topic.created_at} />
+      </div>
+    </div>
+  );
+}

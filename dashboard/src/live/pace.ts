@@ -1,0 +1,40 @@
+// How often pages ask again. Paused means that nothing is asked but what a person does.
+
+import { useSyncExternalStore } from "react";
+
+export const PACES = [
+  { label: "Every 2 s", ms: 2_000 },
+  { label: "Every 10 s", ms: 10_000 },
+  { label: "Paused", ms: null },
+] as const;
+
+export type PaceMs = (typeof PACES)[number]["ms"];
+
+// After so many intervals without an answer what is shown is called stale.
+const STALE_AFTER_INTERVALS = 3;
+
+let paceMs: PaceMs = 2_000;
+const listeners = new Set<() => void>();
+
+export function setPace(ms: PaceMs): void {
+  paceMs = ms;
+  for (const listener of listeners) listener();
+}
+
+export function currentPace(): PaceMs {
+  return paceMs;
+}
+
+export function usePace(): PaceMs {
+  return useSyncExternalStore(subscribe, currentPace);
+}
+
+/** Whether what came at that time is old, for the pace at which it should come. */
+export function isStale(updatedAt: number, now: number, ms: PaceMs): boolean {
+  return ms !== null && updatedAt > 0 && now - updatedAt > STALE_AFTER_INTERVALS * ms + 1_000;
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}

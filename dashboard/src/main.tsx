@@ -1,0 +1,31 @@
+import "@/api/withoutEval";
+
+import { CSPProvider } from "@base-ui/react/csp-provider";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { onCallerChange } from "@/api/caller";
+import { applyTheme } from "@/features/theme/theme";
+import { createDashboardRouter } from "@/routes/router";
+import { createQueryClient } from "@/services/client";
+import "@/styles.css";
+
+applyTheme();
+const client = createQueryClient();
+// What one caller has seen is not another one's.
+onCallerChange(() => void client.resetQueries());
+
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      {/* The pages' policy allows no style elements. */}
+      <CSPProvider disableStyleElements>
+        <QueryClientProvider client={client}>
+          <RouterProvider router={createDashboardRouter()} />
+        </QueryClientProvider>
+      </CSPProvider>
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,114 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { ArrowLeft, Trash2 } from "lucide-react";
+import { useState } from "react";
+import { asApiError } from "@/api/errors";
+import type { TopicAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { bytes, count } from "@/components/format";
+import { Page } from "@/components/Page";
+import { Failure, Loading, Stale } from "@/components/states";
+import { Time } from "@/components/Time";
+import { Examples } from "@/features/connect/Examples";
+import { DeleteTopic } from "@/features/topics/DeleteTopic";
+import { kept, storedCount } from "@/features/topics/model";
+import { Settings } from "@/features/topics/Settings";
+import { useReasonAgainst } from "@/services/server";
+import { topicQuery } from "@/services/topics";
+
+const route = getRouteApi("/topics/$name");
+
+const TABS = ["summary", "settings", "connect"] as const;
+const LABELS = { connect: "Connect", settings: "Settings", summary: "Summary" } as const;
+
+export function TopicPage() {
+  const { name } = route.useParams();
+  const { tab } = route.useSearch();
+  const topic = useQuery(topicQuery(name));
+  const [deleting, setDeleting] = useState(false);
+  const unable = useReasonAgainst("manage");
+  const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
+  const shown = isGone ? undefined : topic.data;
+  return (
+    <Page
+      actions={
+        shown && (
+          <Button onClick={() => setDeleting(true)} unable={unable}>
+            <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
+          </Button>
+        )
+      }
+      title={name}
+    >
+      <Link
+        className="inline-flex items-center gap-1 text-dim hover:underline"
+        data-back
+        to="/topics"
+      >
+        <ArrowLeft aria-hidden className="size-4" /> All topics
+      </Link>
+      <Tabs name={name} tab={tab} />
+      {topic.isPending && <Loading what="the topic" />}
+      {topic.isError && !shown && (
+        <Failure error={topic.error} onRetry={topic.refetch} what="The topic cannot be shown" />
+      )}
+      {topic.isError && shown && <Stale error={topic.error} />}
+      {shown && tab === "summary" && <Summary topic={shown} />}
+      {shown && tab === "settings" && <Settings key={name} topic={shown} />}
+      {tab === "connect" && <Examples topic={name} />}
+      {shown && <DeleteTopic onClose={() => setDeleting(false)} open={deleting} topic={shown} />}
+    </Page>
+  );
+}
+
+interface TabsProps {
+  readonly name: string;
+  readonly tab: (typeof TABS)[number];
+}
+
+/** Links, because each is an address. */
+function Tabs({ name, tab }: TabsProps) {
+  return (
+    <nav aria-label="Of this topic" className="flex gap-1 overflow-x-auto border-line border-b">
+      {TABS.map((each) => (
+        <Link
+          aria-current={each === tab ? "page" : undefined}
+          className="border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+          key={each}
+          params={{ name }}
+          replace
+          search={(before) => ({ ...before, tab: each })}
+          to="/topics/$name"
+        >
+          {LABELS[each]}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+function Summary({ topic }: { readonly topic: TopicAnswer }) {
+  const stored = storedCount(topic);
+  const rows: [string, React.ReactNode][] = [
+    [
+      "Messages stored",
+      `${count(stored)}${stored ? ` (${topic.first_seq} to ${topic.last_seq})` : ""}`,
+    ],
+    ["Messages ever published", count(topic.message_count)],
+    ["Size", bytes(topic.stored_bytes)],
+    ["Subscribers attached", count(topic.subscriber_count)],
+    ["Keeps at most", kept(topic.retention)],
+    ["Created", <Time at={topic.created_at} key="created" />],
+    ["Epoch", <code key="epoch">{topic.epoch}</code>],
+  ];
+  return (
+    <dl className="max-w-2xl divide-y divide-line rounded-lg border border-line bg-surface px-4">
+      {rows.map(([label, value]) => (
+        <div className="grid grid-cols-[minmax(8rem,14rem)_1fr] gap-4 py-2.5" key={label}>
+          <dt className="text-dim">{label}</dt>
+          <dd className="min-w-0 break-words tabular-nums">{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

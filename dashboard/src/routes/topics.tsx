@@ -1,0 +1,98 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { Plus, RefreshCw } from "lucide-react";
+import { useEffect, useState } from "react";
+import { Button } from "@/components/Button";
+import { inputClass } from "@/components/Field";
+import { Page } from "@/components/Page";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { CreateTopic } from "@/features/topics/CreateTopic";
+import { TopicTable } from "@/features/topics/TopicTable";
+import { useReasonAgainst } from "@/services/server";
+import { topicsQuery } from "@/services/topics";
+
+const route = getRouteApi("/topics");
+// Between what is typed and what is asked for.
+const TYPING_MS = 200;
+
+export function TopicsPage() {
+  const { q } = route.useSearch();
+  const topics = useInfiniteQuery(topicsQuery(q));
+  const [creating, setCreating] = useState(false);
+  const unable = useReasonAgainst("manage");
+  const found = topics.data?.pages.flatMap((page) => page.topics) ?? [];
+  const create = (
+    <Button look="primary" onClick={() => setCreating(true)} unable={unable}>
+      <Plus aria-hidden className="size-4" /> Create topic
+    </Button>
+  );
+  return (
+    <Page actions={create} title="Topics">
+      <div className="flex items-center gap-2">
+        <SearchBox q={q} />
+        <Button aria-label="Refresh" onClick={() => topics.refetch()}>
+          <RefreshCw aria-hidden className={`size-4 ${topics.isFetching ? "animate-spin" : ""}`} />
+        </Button>
+        {topics.isError && topics.data && <Stale error={topics.error} />}
+      </div>
+      {topics.isPending && <Loading rows={8} what="topics" />}
+      {topics.isError && !topics.data && (
+        <Failure error={topics.error} onRetry={topics.refetch} what="Topics cannot be listed" />
+      )}
+      {topics.data && found.length === 0 && <NoTopics create={create} q={q} />}
+      {found.length > 0 && (
+        <TopicTable
+          hasMore={topics.hasNextPage}
+          isLoadingMore={topics.isFetchingNextPage}
+          onMore={topics.fetchNextPage}
+          topics={found}
+        />
+      )}
+      <CreateTopic onClose={() => setCreating(false)} open={creating} />
+    </Page>
+  );
+}
+
+function NoTopics({ create, q }: { readonly create: React.ReactNode; readonly q: string }) {
+  const navigate = route.useNavigate();
+  if (q === "") {
+    return (
+      <Empty action={create} title="There are no topics yet">
+        A topic is made by whoever subscribes to it first, or here.
+      </Empty>
+    );
+  }
+  const clear = <Button onClick={() => navigate({ search: { q: "" } })}>Clear the search</Button>;
+  return <Empty action={clear} title={`No topic has “${q}” in its name`} />;
+}
+
+function SearchBox({ q }: { readonly q: string }) {
+  const navigate = route.useNavigate();
+  const [typed, setTyped] = useState(q);
+  const [seen, setSeen] = useState(q);
+  if (q !== seen) {
+    // The address has changed by itself: back, a link, or what was typed a moment ago.
+    setSeen(q);
+    setTyped(q);
+  }
+  useEffect(() => {
+    if (typed === q) return;
+    const timer = setTimeout(() => {
+      setSeen(typed);
+      void navigate({ replace: true, search: (before) => ({ ...before, q: typed }) });
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [typed, q, navigate]);
+  return (
+    <input
+      aria-label="Search topics by name"
+      className={`${inputClass} max-w-md`}
+      data-search
+      onChange={(event) => setTyped(event.target.value)}
+      placeholder="Search by name ( / )"
+      spellCheck={false}
+      type="search"
+      value={typed}
+    />
+  );
+}

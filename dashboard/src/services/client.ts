@@ -1,0 +1,26 @@
+import { QueryCache, QueryClient } from "@tanstack/react-query";
+import { asApiError } from "@/api/errors";
+
+// What may succeed a moment later is asked again so often before a person hears of it.
+const RETRIES_COUNT = 2;
+
+export function createQueryClient(): QueryClient {
+  const client: QueryClient = new QueryClient({
+    defaultOptions: {
+      queries: {
+        // Paused means that nothing is asked.
+        refetchOnReconnect: false,
+        refetchOnWindowFocus: false,
+        retry: (failures, error) => failures < RETRIES_COUNT && asApiError(error).isTransient,
+      },
+    },
+    queryCache: new QueryCache({
+      onError: (error, { queryKey }) => {
+        // The key has ended while the page was open: whoever asks is asked who he is.
+        if (asApiError(error).code !== "unauthenticated" || queryKey[0] === "whoami") return;
+        void client.invalidateQueries({ queryKey: ["whoami"] });
+      },
+    }),
+  });
+  return client;
+}

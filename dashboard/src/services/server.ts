@@ -1,0 +1,41 @@
+// Who asks, and what the server runs on.
+
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { request } from "@/api/request";
+import { type Grant, Health, TenantList, WhoAmI } from "@/api/schema";
+import { polledSlowly } from "@/services/polled";
+
+type Scope = Grant["scope"];
+
+export const whoamiQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(WhoAmI, "/api/whoami", { signal }),
+    queryKey: ["whoami"],
+    staleTime: 60_000,
+  });
+
+export const healthQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(Health, "/health", { signal }),
+    queryKey: ["health"],
+    ...polledSlowly(5_000),
+  });
+
+/** For operators: whom they can look after. */
+export const tenantsQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(TenantList, "/api/tenants", { query: { limit: 500 }, signal }),
+    queryKey: ["tenants"],
+    staleTime: 60_000,
+  });
+
+/** Why who asks may not do this; null if he may, or if nobody knows yet. The server decides in any case. */
+export function useReasonAgainst(scope: Scope): string | null {
+  const { data } = useQuery(whoamiQuery());
+  return data ? reasonAgainst(data, scope) : null;
+}
+
+export function reasonAgainst(who: WhoAmI, scope: Scope): string | null {
+  const has = who.scopes.some((grant) => grant.scope === scope || grant.scope === "admin");
+  return has ? null : `The key has not got the right to ${scope}.`;
+}

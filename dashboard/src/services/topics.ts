@@ -1,0 +1,76 @@
+import {
+  infiniteQueryOptions,
+  queryOptions,
+  useMutation,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { z } from "zod";
+import { request } from "@/api/request";
+import { type Retention, TopicAnswer, TopicList } from "@/api/schema";
+import { currentPace } from "@/live/pace";
+import { polled } from "@/services/polled";
+
+export const PAGE_COUNT = 100;
+// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
+export const POLLED_PAGES_COUNT = 3;
+const LIST_MS = 5_000;
+
+const at = (name: string) => `/api/topics/${encodeURIComponent(name)}`;
+
+/** Topics by name, a page at a time. The first pages are asked for again at the pace. */
+export const topicsQuery = (q: string) =>
+  infiniteQueryOptions({
+    getNextPageParam: (page: TopicList) => page.next,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      request(TopicList, "/api/topics", {
+        query: { cursor: pageParam, limit: PAGE_COUNT, q: q || null },
+        signal,
+      }),
+    queryKey: ["topics", "list", q],
+    refetchInterval: ({ state }) => {
+      const ms = currentPace();
+      const pages = state.data?.pages.length ?? 0;
+      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
+    },
+  });
+
+export const topicQuery = (name: string) =>
+  queryOptions({
+    queryFn: ({ signal }) => request(TopicAnswer, at(name), { signal }),
+    queryKey: ["topics", "one", name],
+    // Another topic's figures are no placeholder for this one's.
+    refetchInterval: polled.refetchInterval,
+  });
+
+/** The first few whose name has the text, for whoever looks for one. */
+export const topicNamesQuery = (q: string, limit: number) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(TopicList, "/api/topics", { query: { limit, q: q || null }, signal }),
+    queryKey: ["topics", "names", q, limit],
+  });
+
+export interface NewTopic {
+  readonly name: string;
+  readonly retention: Partial<Retention>;
+}
+
+function useTopicChange<Variables, Answer>(change: (variables: Variables) => Promise<Answer>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: change,
+    onSuccess: () => client.invalidateQueries({ queryKey: ["topics"] }),
+  });
+}
+
+export const useCreateTopic = () =>
+  useTopicChange((body: NewTopic) => request(TopicAnswer, "/api/topics", { body, method: "POST" }));
+
+export const useChangeTopic = (name: string) =>
+  useTopicChange((retention: Partial<Retention>) =>
+    request(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
+  );
+
+export const useDeleteTopic = (name: string) =>
+  useTopicChange(() => request(z.undefined(), at(name), { method: "DELETE" }));

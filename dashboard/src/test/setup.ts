@@ -1,0 +1,6 @@
+import "@/api/withoutEval";
+
+import { cleanup } from "@testing-library/react";
+import { afterEach } from "vitest";
+
+afterEach(cleanup);

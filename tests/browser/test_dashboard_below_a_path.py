@@ -1,0 +1,99 @@
+"""The dashboard behind a proxy that has put it below a path of its own, which the server never hears of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.http import Api
+from tests.support.server import RunningServer, free_port, running_server
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+CONFIG = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location /a/b/ {{
+            proxy_pass http://127.0.0.1:{server}/;
+            proxy_set_header Host $http_host;
+        }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        Api(server.url).request("POST", "/api/topics", b'{"name": "orders.created"}')
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = shutil.which("nginx", path=f"{os.defpath}:/usr/sbin")
+    assert program is not None, "no nginx: as root, make services"
+    folder, port = Path(tmp_path_factory.mktemp("nginx")), free_port()
+    config = folder / "nginx.conf"
+    config.write_text(CONFIG.format(folder=folder, port=port, server=server.port))
+    process = subprocess.Popen((program, "-p", str(folder), "-c", str(config)))
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _answers(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return Api(url).get("/a/b/health").status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    page = browser.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    page.close()
+
+
+def test_every_address_stays_below_the_path(page, proxy):
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{proxy}/a/b/")
+    page.get_by_role("heading", name="Overview").wait_for()
+    assert page.url == f"{proxy}/a/b/ui/"
+    page.get_by_role("link", name="Topics", exact=True).first.click()
+    page.get_by_role("link", name="orders.created").click()
+    page.get_by_text("Messages stored").wait_for()
+    assert page.url == f"{proxy}/a/b/ui/topics/orders.created"
+    page.reload()
+    page.get_by_text("Messages stored").wait_for()
+    page.get_by_role("link", name="Connect").click()
+    page.get_by_text(f"curl {proxy}/a/b/api/publish").wait_for()
+    assert said == []
+    assert not [url for url in asked if not url.startswith(f"{proxy}/a/b/")]
