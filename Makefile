@@ -73,10 +73,10 @@ dashboard-types: setup ## the shapes of the API's answers, for the dashboard, fr
 test: lint types services dashboard dashboard-check ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-test-fast: setup ## the tests that start no process, so no server and no database: half a minute
-	$(BIN)/python -m pytest -m 'not process'
+test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
+	$(BIN)/python -m pytest -m 'not process and not slow' --numprocesses 3 --dist worksteal
 
-test-lowest: $(LOWEST)/.test ## test-fast, with the lowest version of each dependency that pyproject.toml allows
+test-lowest: $(LOWEST)/.test ## the tests that start no process, with the lowest version of each dependency that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
 
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium

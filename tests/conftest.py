@@ -2,6 +2,7 @@
 other fixtures stand beside the tests that use them.
 """
 
+import gc
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -63,6 +64,12 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes.mark(items)
+
+
+def pytest_collection_finish() -> None:
+    # The tests themselves stay to the end: nobody looks through them for garbage again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

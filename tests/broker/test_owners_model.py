@@ -23,6 +23,8 @@ from tests.broker.kit import ManualClock, Peer, running_broker
 from tests.broker.leased import LeasedStore
 from tests.broker.nodes import Node, ack, begun, comes
 
+pytestmark = pytest.mark.slow
+
 NODES_COUNT = 2
 SLOW_TURNS_MAX_COUNT = 6
 REST_TURNS_COUNT = 500

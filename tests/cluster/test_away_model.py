@@ -24,6 +24,8 @@ from tests.broker.leased import LeasedStore, SharedStore
 from tests.cluster.company import Client, Company, a_company
 from tests.cluster.links.kit import until
 
+pytestmark = pytest.mark.slow
+
 NODES = ("a", "b", "c")
 TOPICS = ("t", "u")
 STEPS_COUNT = 80

@@ -20,6 +20,8 @@ from tests.broker.nodes import begun
 from tests.cluster.company import Company, a_company
 from tests.cluster.links.kit import until
 
+pytestmark = pytest.mark.slow
+
 # Much less than anybody waits for another node.
 SOON_S = 3.0
 COUNT = 20

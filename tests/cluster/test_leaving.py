@@ -16,6 +16,8 @@ from tests.cluster.company import Client
 from tests.cluster.leases import Leavers, leavers
 from tests.cluster.links.kit import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def nodes() -> AsyncIterator[Leavers]:

@@ -14,6 +14,8 @@ from conduit.core.room import (
     Room,
 )
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 5.0
 
 

@@ -28,7 +28,6 @@ def process():
     process.start()
     yield process
     process.stop()
-    gc.unfreeze()
 
 
 class Kept:
@@ -143,7 +142,6 @@ def test_pauses_are_counted():
         gc.collect()
     finally:
         process.stop()
-        gc.unfreeze()
     assert pauses.count >= 2
     assert 0 < pauses.longest_s <= pauses.total_s
 
@@ -154,5 +152,4 @@ def test_after_its_end_it_collects_as_before():
     process.start()
     process.stop()
     process.stop()
-    gc.unfreeze()
     assert (gc.get_threshold(), list(gc.callbacks)) == before

@@ -73,7 +73,6 @@ async def after_some_times(port: Port, use: Way) -> tuple[Counter[str], Counter[
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
-        gc.unfreeze()
         gc.enable()
 
 

@@ -32,6 +32,8 @@ from tests.cluster.links.stranger import NEW, OLD, acceptor, peer
 from tests.server.port import publish
 from tests.support.wait import DEADLINE_S
 
+pytestmark = pytest.mark.slow
+
 BROKEN = [
     b"",
     b"garbage",

@@ -21,6 +21,8 @@ from conduit.errors import (
 )
 from tests.cluster.links.kit import SECRET, Conversation, Live, Node, linked, meet, nodes, until
 
+pytestmark = pytest.mark.slow
+
 
 def pairs(all_nodes: list[Node]) -> list[tuple[Node, Node]]:
     return [(one, other) for one in all_nodes for other in all_nodes if one is not other]

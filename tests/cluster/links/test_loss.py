@@ -21,6 +21,8 @@ from tests.cluster.links.proxy import proxy_to
 from tests.support.server import clean_environment, free_port
 from tests.support.wait import DEADLINE_S
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 STOPPED_S = 6.0
 

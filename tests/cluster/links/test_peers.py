@@ -2,9 +2,13 @@
 
 import logging
 
+import pytest
+
 from conduit.cluster.links.peers import TOLD_AFTER_S
 from conduit.cluster.links.proofs import Secrets
 from tests.cluster.links.kit import Live, linked, meet, nodes, until
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_side_that_is_to_be_called_says_who_was_refused_and_why():

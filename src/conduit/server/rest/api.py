@@ -66,8 +66,7 @@ from conduit.server.rest import (
 )
 from conduit.server.rest.access import Wall
 from conduit.server.rest.edge import Edge
-from conduit.server.rest.inputs import EACH_ONCE
-from conduit.server.rest.replies import ANY_FAILURE, Problem
+from conduit.server.rest.replies import Problem
 
 _NOUNS = (
     publish,
@@ -139,10 +138,8 @@ def create_api(context: Context) -> FastAPI:
     app.state.context = context
     app.state.metrics = create_registry(context)
     app.state.dashboard = Built()
-    app.include_router(docs.router)
-    app.include_router(pages.router)
-    app.include_router(upgrade.router)
-    app.include_router(internal.router)
+    for others in (docs, pages, upgrade, internal):
+        app.router.routes.extend(others.router.routes)
     problems.install(app)
     app.add_middleware(Wall)
     app.add_middleware(Edge, context=context)
@@ -167,12 +164,9 @@ def _described() -> FastAPI:
         # And it says which version this is only to those who may know.
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        responses=ANY_FAILURE,
-        dependencies=[EACH_ONCE],
     )
     for noun in _NOUNS:
-        app.include_router(noun.router)
+        app.router.routes.extend(noun.router.routes)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from conduit.core.access import AuditEntry
@@ -14,8 +14,9 @@ from conduit.protocol.records import AuditAnswer, AuditList
 from conduit.server.rest.access import Managing, whole
 from conduit.server.rest.inputs import Page, Shared, Text, Time, decode_cursor, encode_cursor
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api/audit", tags=["audit"])
+router = routes("/api/audit", "audit")
 
 
 class AuditQuery(Page):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from conduit.names import time_of
 from conduit.protocol.codec import format_time
@@ -13,9 +13,10 @@ from conduit.server.rest.access import Managing, check_filter
 from conduit.server.rest.dead_letters import GroupQuery, filter_of
 from conduit.server.rest.inputs import Shared, decode_cursor, encode_cursor
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 from conduit.storage.dead_letters import DeadGroup
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+router = routes("/api/dlq", "dead letters")
 
 
 @router.get("/groups", responses=answers(DeadLetterGroups, "overloaded"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from msgspec import UNSET, UnsetType
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -38,10 +38,11 @@ from conduit.server.rest.inputs import (
     encode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, optional_time, reply
+from conduit.server.rest.routing import routes
 from conduit.storage.dead_letters import DeadFilter
 from conduit.tenancy.principal import Principal
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+router = routes("/api/dlq", "dead letters")
 
 REDRIVE_MAX_COUNT = 100_000
 # That one request discards.

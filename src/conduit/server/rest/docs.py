@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from conduit.protocol.codec import encode_json
@@ -19,8 +19,9 @@ from conduit.server.context import Context
 from conduit.server.rest.access import OPEN_PATHS, sees_node
 from conduit.server.rest.inputs import NO_QUERY
 from conduit.server.rest.replies import JSON
+from conduit.server.rest.routing import routes
 
-router = APIRouter(include_in_schema=False)
+router = routes()
 
 # The document has to have one.
 NO_VERSION = "-"

@@ -3,7 +3,7 @@ meant."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from conduit.cluster.leaving import Leaving
 from conduit.errors import Conflict, NotFound, Unavailable
@@ -13,10 +13,11 @@ from conduit.server.rest.access import From, Watching
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.nodes import NodeName
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 from conduit.tenancy.audit import Origin
 from conduit.tenancy.principal import Principal
 
-router = APIRouter(prefix="/api/nodes", tags=["nodes"])
+router = routes("/api/nodes", "nodes")
 
 _ANSWERS = answers(NodeDrain, "node_not_found", "conflict", "node_unreachable", "store_unavailable")
 

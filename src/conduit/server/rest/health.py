@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 from msgspec import UNSET, UnsetType
 
@@ -17,8 +17,9 @@ from conduit.server.metrics import CONTENT_TYPE, render
 from conduit.server.rest.access import Watching, sees_node
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(tags=["health"])
+router = routes(tag="health")
 
 
 class NotReady(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from msgspec import UNSET, UnsetType
 
 from conduit import __version__
@@ -12,8 +12,9 @@ from conduit.server.doors import DOOR, Door
 from conduit.server.rest.access import sees_node
 from conduit.server.rest.inputs import NO_QUERY
 from conduit.server.rest.replies import JSON, answers
+from conduit.server.rest.routing import routes
 
-router = APIRouter(tags=["documents"])
+router = routes(tag="documents")
 
 
 class Index(msgspec.Struct):

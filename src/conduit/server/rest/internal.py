@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from conduit.cluster.hints import Told
 from conduit.core.message import Hinted
@@ -22,11 +22,12 @@ from conduit.protocol.frames import SEQ_MAX
 from conduit.server.context import Limits
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import reply
+from conduit.server.rest.routing import routes
 
 # For what is stored here anew, at a time of its own.
 EPOCH = "1970-01-01T00:00:00Z"
 
-router = APIRouter(include_in_schema=False)
+router = routes()
 
 
 class _Message(msgspec.Struct, kw_only=True):

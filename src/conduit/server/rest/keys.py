@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from conduit.core.access import KeyRecord
@@ -26,12 +26,13 @@ from conduit.server.rest.inputs import (
     decode_cursor,
 )
 from conduit.server.rest.replies import answers, optional_time, reply
+from conduit.server.rest.routing import routes
 from conduit.tenancy.accounts import NAME_MAX_CHARS, OVERLAP_MAX_S, OVERLAP_S, KeyChange, KeySpec
 from conduit.tenancy.opening import Tenancy
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
 
-router = APIRouter(prefix="/api", tags=["keys"])
+router = routes("/api", "keys")
 
 TTL_MAX_S = 10 * 365 * 24 * 3_600
 

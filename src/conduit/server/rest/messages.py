@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from msgspec import UNSET, UnsetType
 from pydantic import Field, model_validator
 
@@ -26,8 +26,9 @@ from conduit.server.rest.inputs import (
     TopicName,
 )
 from conduit.server.rest.replies import answers, optional_time, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api", tags=["messages"])
+router = routes("/api", "messages")
 
 MESSAGES_MAX_COUNT = 1_000
 # What the parameters begin with that name headers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from conduit.broker.stats import Rates
 from conduit.cluster.asking import no_node
@@ -18,8 +18,9 @@ from conduit.server.context import Context
 from conduit.server.rest.access import Watching
 from conduit.server.rest.inputs import NO_QUERY, Page, Shared, cut_page, decode_cursor
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api/nodes", tags=["nodes"])
+router = routes("/api/nodes", "nodes")
 
 NodeName = Annotated[
     str, Path(alias="id", description="A node's name, `NODE_ID`.", json_schema_extra=NODE_SCHEMA)

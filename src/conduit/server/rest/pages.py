@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
@@ -10,8 +10,9 @@ from conduit.errors import NotFound
 from conduit.server.dashboard.built import ASSETS, DEPTH_MAX_COUNT, Built, Form
 from conduit.server.dashboard.choosing import is_known
 from conduit.server.outgoing import PIECE_BYTES
+from conduit.server.rest.routing import routes
 
-router = APIRouter(include_in_schema=False)
+router = routes()
 
 UI = "/ui"
 # Pages load what is here, and call the API that is here; nobody frames them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from conduit.broker.waiting import result_of
@@ -22,8 +22,9 @@ from conduit.server.admitting import admit, admit_all
 from conduit.server.rest.access import Publishing
 from conduit.server.rest.inputs import NO_QUERY, Shared
 from conduit.server.rest.replies import JSON, answers
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api/publish", tags=["publish"])
+router = routes("/api/publish", "publish")
 
 
 def _body(shape: type) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from conduit.cluster.subscribers import DURABLE
@@ -17,10 +17,11 @@ from conduit.server.context import Context
 from conduit.server.rest.access import Watching
 from conduit.server.rest.inputs import QueryModel, Shared, Text
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 
 _NOBODY: Mapping[str, int] = {}
 
-router = APIRouter(prefix="/api/route", tags=["nodes"])
+router = routes("/api/route", "nodes")
 
 
 class RouteQuery(QueryModel):

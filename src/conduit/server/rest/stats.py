@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX
@@ -18,9 +18,10 @@ from conduit.server.rest.access import Managing
 from conduit.server.rest.inputs import Number, QueryModel, Shared, Text
 from conduit.server.rest.polling import Polled, look
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 from conduit.tenancy.principal import Principal
 
-router = APIRouter(prefix="/api/stats", tags=["stats"])
+router = routes("/api/stats", "stats")
 
 # Points that are put together in one turn of the loop.
 STEP_COUNT = 100

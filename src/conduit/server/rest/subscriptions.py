@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from conduit.broker.administer.views import SubscriptionView
@@ -33,9 +33,10 @@ from conduit.server.rest.inputs import (
     decode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, reply
+from conduit.server.rest.routing import routes
 from conduit.tenancy.principal import Principal
 
-router = APIRouter(prefix="/api/subscriptions", tags=["subscriptions"])
+router = routes("/api/subscriptions", "subscriptions")
 
 
 _DEFAULT = DURABLE

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field
 
 from conduit.cluster.inquiries import USAGE, Question, TenantUse
@@ -19,8 +19,9 @@ from conduit.server.rest.access import From, Operating
 from conduit.server.rest.inputs import NO_QUERY, Body, Page, Shared, cut_page, decode_cursor
 from conduit.server.rest.keys import LimitsChange, required
 from conduit.server.rest.replies import answers, fails, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api/tenants", tags=["tenants"])
+router = routes("/api/tenants", "tenants")
 
 TenantName = Annotated[
     str, Path(alias="name", description="A tenant's name.", json_schema_extra=TENANT_SCHEMA)

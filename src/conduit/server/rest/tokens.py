@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from conduit.protocol.codec import format_time
@@ -13,9 +13,10 @@ from conduit.server.rest.access import Anybody
 from conduit.server.rest.inputs import NO_QUERY, Body, Shared, Text
 from conduit.server.rest.keys import Scopes, required
 from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
 from conduit.tenancy.tokens import Wanted
 
-router = APIRouter(prefix="/api", tags=["tokens"])
+router = routes("/api", "tokens")
 
 TTL_MAX_S = 86_400
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from conduit.broker.administer.purging import Extent
@@ -31,8 +31,9 @@ from conduit.server.rest.inputs import (
     encode_cursor,
 )
 from conduit.server.rest.replies import answers, fails, reply
+from conduit.server.rest.routing import routes
 
-router = APIRouter(prefix="/api/topics", tags=["topics"])
+router = routes("/api/topics", "topics")
 
 # Of a number in a cursor.
 SEQ_MAX_DIGITS = 16

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from conduit.errors import Unavailable
 from conduit.server.handshake import websocket_only
 from conduit.server.rest.inputs import Shared
+from conduit.server.rest.routing import routes
 
-router = APIRouter(include_in_schema=False)
+router = routes()
 
 
 @router.get("/ws")
