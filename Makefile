@@ -74,7 +74,7 @@ test: lint types services dashboard dashboard-check ## style, types and all test
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
-	$(BIN)/python -m pytest -m 'not process and not slow' --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal
 
 test-lowest: $(LOWEST)/.test ## the tests that start no process, with the lowest version of each dependency that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal

@@ -17,6 +17,7 @@ from tests.support.trap import Trap
 
 # A busy machine must not make an example fail, and a failure must say how to get it again.
 settings.register_profile("conduit", deadline=None, print_blob=True)
+settings.register_profile("fast", settings.get_profile("conduit"), max_examples=20)
 settings.load_profile("conduit")
 
 
