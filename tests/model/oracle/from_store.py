@@ -310,6 +310,7 @@ class FromStore:
             subscription = self.state.by_id(subscription_id)
             is_there = line.topic.topic_id in self.state.log.by_id
             if subscription_id not in refused and subscription is not None and is_there:
+                place.keep_grace(line.stored)
                 line.stored = place
                 line.redriven -= place.redriven
         for death in deaths:
