@@ -25,7 +25,11 @@ const MessagesSearch = z.object({
   topic: z.coerce.string().max(255).default("").catch(""),
 });
 const TopicSearch = z.object({
-  tab: z.enum(["summary", "settings", "connect"]).default("summary").catch("summary"),
+  ...LookSearch,
+  tab: z
+    .enum(["summary", "messages", "subscriptions", "dead", "settings", "connect"])
+    .default("summary")
+    .catch("summary"),
 });
 
 const root = createRootRoute({
@@ -59,7 +63,7 @@ const routes = [
     component: page(() => import("@/routes/topic"), "TopicPage"),
     getParentRoute: parent,
     path: "/topics/$name",
-    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    search: { middlewares: [stripSearchParams({ ...LOOK_DEFAULTS, tab: "summary" })] },
     validateSearch: TopicSearch,
   }),
   createRoute({

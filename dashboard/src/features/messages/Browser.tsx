@@ -38,16 +38,21 @@ export function Browser({ look, onLook, topicChoice }: BrowserProps) {
       <p className="text-dim text-xs">
         Looking changes nothing: no message is consumed, and no delivery is another one for it.
       </p>
-      <div
-        className={
-          id ? "grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_minmax(24rem,32rem)]" : ""
-        }
-      >
-        <div className={`min-w-0 ${id ? "max-lg:hidden" : ""}`}>
-          <List filter={filter} look={look} onLook={onLook} />
-        </div>
-        {id && <Detail id={id} />}
-      </div>
+      <Docked id={id}>
+        <List filter={filter} look={look} onLook={onLook} />
+      </Docked>
+    </div>
+  );
+}
+
+/** A list, and beside it the message that is open, or in its place where there is no room for both. */
+export function Docked({ children, id }: { readonly children: ReactNode; readonly id: string }) {
+  // The same elements with and without it: a list that is made anew has lost its place.
+  const grid = "grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_minmax(24rem,32rem)]";
+  return (
+    <div className={id ? grid : ""}>
+      <div className={`min-w-0 ${id ? "max-lg:hidden" : ""}`}>{children}</div>
+      {id && <Detail id={id} />}
     </div>
   );
 }

@@ -30,7 +30,8 @@ export function Detail({ id }: DetailProps) {
   return (
     <section
       aria-label="The message"
-      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4"
+      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-2rem)] lg:overflow-y-auto"
+      tabIndex={-1}
     >
       <div className="flex items-start justify-between gap-2">
         <h2 className="min-w-0 break-all font-semibold text-base">
@@ -76,7 +77,8 @@ function Found({ message }: { readonly message: MessageDetail }) {
     <>
       <div className="flex flex-wrap gap-2">
         <Copy
-          label="Copy the link to this message"
+          label="Copy link to this message"
+          shown="Copy link"
           text={permalink(topic, message_id, tenant, document.baseURI)}
         />
         <Link
@@ -94,7 +96,7 @@ function Found({ message }: { readonly message: MessageDetail }) {
         {rows.map(([label, value]) => (
           <div className="grid grid-cols-[6rem_1fr] gap-3 py-1.5" key={label}>
             <dt className="text-dim">{label}</dt>
-            <dd className="min-w-0 break-all">{value}</dd>
+            <dd className="min-w-0 break-words">{value}</dd>
           </div>
         ))}
       </dl>

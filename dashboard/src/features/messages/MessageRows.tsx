@@ -36,7 +36,7 @@ const AHEAD_COUNT = 30;
 // Of a preview, in characters: no line is longer on any screen.
 const LINE_CHARS = 400;
 const GRID =
-  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 sm:grid-cols-[5.5rem_8rem_minmax(0,1fr)_5rem] xl:grid-cols-[5.5rem_8rem_10rem_minmax(0,1fr)_5rem]";
+  "grid grid-cols-[4rem_minmax(0,1fr)_4.5rem] items-center gap-x-3 px-3 @lg:grid-cols-[5.5rem_8rem_minmax(0,1fr)_5rem] @4xl:grid-cols-[5.5rem_8rem_10rem_minmax(0,1fr)_5rem]";
 
 /** Rows of which only those exist that are seen; the newest a thousand times a second cost what thirty do. */
 export function MessageRows({
@@ -65,7 +65,7 @@ export function MessageRows({
   }, [isHeld]);
   const now = new Date();
   return (
-    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+    <div className="@container overflow-hidden rounded-lg border border-line bg-surface">
       <div aria-label={label} aria-rowcount={rows.length + 1} role="table">
         <Head />
         <div
@@ -98,10 +98,10 @@ function Head() {
     <div className="border-line border-b" role="rowgroup">
       <div className={`${GRID} h-9 font-medium text-dim text-xs`} role="row">
         <div role="columnheader">Number</div>
-        <div className="max-sm:hidden" role="columnheader">
+        <div className="@max-lg:hidden" role="columnheader">
           Published
         </div>
-        <div className="max-xl:hidden" role="columnheader">
+        <div className="@max-4xl:hidden" role="columnheader">
           Key
         </div>
         <div role="columnheader">Payload</div>
@@ -129,26 +129,11 @@ function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowPro
       style={{ transform: `translateY(${start}px)` }}
     >
       <div className="truncate tabular-nums" role="cell">
-        {seq}
-      </div>
-      <div
-        className="truncate text-dim tabular-nums max-sm:hidden"
-        role="cell"
-        title={publishedAt ? exactly(publishedAt) : undefined}
-      >
-        {publishedAt && clock(publishedAt, now)}
-      </div>
-      <div className="truncate max-xl:hidden" role="cell" title={key}>
-        {key}
-      </div>
-      <div className="min-w-0 truncate font-mono text-xs" role="cell">
-        {topic && <span className="mr-2 text-accent">{topic}</span>}
         {id === null ? (
-          <span className={text ? "font-sans text-warn" : ""}>{text ?? preview(payload)}</span>
+          seq
         ) : (
           <Link
             aria-current={isOpen ? "true" : undefined}
-            aria-label={`Message ${seq}`}
             className="outline-offset-[-2px] after:absolute after:inset-0"
             data-row
             replace={isOpen}
@@ -156,8 +141,27 @@ function MessageRow({ now, place: { index, isOpen, start }, row }: MessageRowPro
             search={(before: object) => ({ ...before, msg: id })}
             to="."
           >
-            {preview(payload)}
+            <span className="sr-only">Message </span>
+            {seq}
           </Link>
+        )}
+      </div>
+      <div
+        className="truncate text-dim tabular-nums @max-lg:hidden"
+        role="cell"
+        title={publishedAt ? exactly(publishedAt) : undefined}
+      >
+        {publishedAt && clock(publishedAt, now)}
+      </div>
+      <div className="truncate @max-4xl:hidden" role="cell" title={key}>
+        {key}
+      </div>
+      <div className="min-w-0 truncate font-mono text-xs" role="cell">
+        {topic && <span className="mr-2 text-accent">{topic}</span>}
+        {text === undefined ? (
+          preview(payload)
+        ) : (
+          <span className="font-sans text-warn">{text}</span>
         )}
       </div>
       <div className="truncate text-right text-dim text-xs tabular-nums" role="cell">

@@ -1,5 +1,7 @@
 // What of the messages is looked at. All of it is in the address, and no payload is.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 
 export const READS = [

@@ -6,7 +6,7 @@ export function Frames({ frames }: { readonly frames: readonly Travelled[] }) {
   return (
     <details className="rounded-lg border border-line bg-surface">
       <summary className="cursor-pointer px-4 py-2.5 font-medium">
-        Frames as they travel ({frames.length} of the last)
+        Frames as they travel ({frames.length})
       </summary>
       <section
         aria-label="Frames"

@@ -86,7 +86,7 @@ function Came({ item: { message, problem, state }, onAct }: CameProps) {
     <>
       <div className="flex h-8 items-center gap-2 text-xs">
         <span className="truncate font-medium">
-          {topic} {seq}
+          {seq} {topic}
         </span>
         <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
           {clock(published_at, new Date())}

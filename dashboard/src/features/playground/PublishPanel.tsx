@@ -88,7 +88,9 @@ export function PublishPanel(props: PublishPanelProps) {
           />
         </div>
         {view.publishing.total === null ? (
+          // Two elements, not one that changes: the click would go on to submit the form.
           <Button
+            key="publish"
             look="primary"
             type="submit"
             unable={unable ?? wrong ?? (isOpen ? null : "There is no connection yet")}
@@ -97,7 +99,7 @@ export function PublishPanel(props: PublishPanelProps) {
             {total === 1 ? "Publish" : `Publish ${count(total)}`}
           </Button>
         ) : (
-          <Button onClick={() => session.stopPublishing()}>
+          <Button key="stop" onClick={() => session.stopPublishing()}>
             <Square aria-hidden className="size-4" /> Stop
           </Button>
         )}

@@ -126,9 +126,12 @@ function Form({ look, onLook, session, view }: SubscribePanelProps) {
           />
         </div>
         {view.wanted ? (
-          <Button onClick={() => session.leave()}>Unsubscribe</Button>
+          // Two elements, not one that changes: the click would go on to submit the form.
+          <Button key="leave" onClick={() => session.leave()}>
+            Unsubscribe
+          </Button>
         ) : (
-          <Button look="primary" type="submit" unable={unable ?? wrong}>
+          <Button key="follow" look="primary" type="submit" unable={unable ?? wrong}>
             Subscribe
           </Button>
         )}

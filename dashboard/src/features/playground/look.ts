@@ -1,5 +1,7 @@
 // What the playground begins with, in its address. Payloads are not.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 
 export const PlaygroundSearch = {
