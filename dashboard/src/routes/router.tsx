@@ -11,6 +11,8 @@ import {
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
+import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
+import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
 
@@ -18,8 +20,16 @@ import { NotFoundPage, PageFailed } from "@/routes/failures";
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
 const OverviewSearch = z.object({ range: z.enum(["5m", "15m", "1h"]).default("15m").catch("15m") });
 const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+const MessagesSearch = z.object({
+  ...LookSearch,
+  topic: z.coerce.string().max(255).default("").catch(""),
+});
 const TopicSearch = z.object({
-  tab: z.enum(["summary", "settings", "connect"]).default("summary").catch("summary"),
+  ...LookSearch,
+  tab: z
+    .enum(["summary", "messages", "subscriptions", "dead", "settings", "connect"])
+    .default("summary")
+    .catch("summary"),
 });
 
 const root = createRootRoute({
@@ -53,13 +63,15 @@ const routes = [
     component: page(() => import("@/routes/topic"), "TopicPage"),
     getParentRoute: parent,
     path: "/topics/$name",
-    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    search: { middlewares: [stripSearchParams({ ...LOOK_DEFAULTS, tab: "summary" })] },
     validateSearch: TopicSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/notYet"), "MessagesPage"),
+    component: page(() => import("@/routes/messages"), "MessagesPage"),
     getParentRoute: parent,
     path: "/messages",
+    search: { middlewares: [stripSearchParams({ ...LOOK_DEFAULTS, topic: "" })] },
+    validateSearch: MessagesSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/lists"), "DeadLettersPage"),
@@ -77,9 +89,11 @@ const routes = [
     path: "/nodes",
   }),
   createRoute({
-    component: page(() => import("@/routes/notYet"), "PlaygroundPage"),
+    component: page(() => import("@/routes/playground"), "PlaygroundPage"),
     getParentRoute: parent,
     path: "/playground",
+    search: { middlewares: [stripSearchParams(PLAYGROUND_DEFAULTS)] },
+    validateSearch: z.object(PlaygroundSearch),
   }),
 ] as const;
 

@@ -89,9 +89,10 @@ function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) =
       return true;
     }
     case "back": {
-      const link = document.querySelector<HTMLElement>("main [data-back]");
+      // What is open inside is left first.
+      const link = [...document.querySelectorAll<HTMLElement>("main [data-back]")].at(-1);
       link?.click();
-      return link !== null;
+      return link !== undefined;
     }
     default:
       return moveInRows(act.kind);
