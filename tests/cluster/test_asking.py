@@ -113,7 +113,7 @@ async def test_what_is_asked_for_a_tenant_is_of_that_one(pair: Pair):
     # From the first time on that somebody asks.
     question = Question(tenant="acme")
     assert (await pair.asking.each(["theirs"], HISTORY, question)).said["theirs"] == []
-    bench.broker._histories.sample(bench.broker.clock.wall_ms(), bench.broker.stats_of)
+    bench.broker.histories.sample(bench.clock.now() + 5.0, bench.clock.wall_ms())
     [point] = (await pair.asking.each(["theirs"], HISTORY, question)).said["theirs"]
     assert (point.age_ms, point.rates.published) == (0, 0)
     uses = (await pair.asking.each(["theirs"], USAGE, Question(names=["acme", T]))).said["theirs"]

@@ -2,7 +2,7 @@ import pytest
 
 from conduit.protocol.frames import Ack
 from tests.server.guarded import open_guarded
-from tests.server.rest_kit import Api, running_api
+from tests.server.rest_kit import Api, refused, running_api
 
 
 @pytest.fixture
@@ -34,11 +34,7 @@ async def test_rates_are_means_of_the_last_ten_seconds(api: Api):
 
 
 async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
-    broker = api.context.broker
-    for _ in range(725):
-        api.bench.clock.seconds += 5
-        assert broker.stats.tick(api.bench.clock.now(), api.bench.clock.wall_ms())
-        broker.stats.sample(api.bench.clock.now(), api.bench.clock.wall_ms(), broker.gauges())
+    ticked(api, 725 * 5)
     whole = await api.get("/api/stats/history")
     assert (whole["interval_s"], len(whole["samples"])) == (5, 720)
     last = await api.get("/api/stats/history", limit=2)
@@ -53,8 +49,37 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
         "backlog": 0,
         "active_subscribers": 0,
         "active_topics": 0,
+        "connections": 0,
         "node_count": 1,
+        "publish_p50_ms": None,
+        "publish_p99_ms": None,
+        "delivery_p50_ms": None,
+        "delivery_p99_ms": None,
     }
+
+
+def ticked(api: Api, seconds: int) -> None:
+    broker = api.context.broker
+    for _ in range(seconds):
+        api.bench.clock.seconds += 1
+        broker.histories.sample(api.bench.clock.now(), api.bench.clock.wall_ms())
+
+
+async def test_the_history_has_three_resolutions_and_latencies_in_each(api: Api):
+    await api.bench.subscribe("t", ack="auto")
+    await api.bench.publish_many("t", 4)
+    api.context.broker.stats.publish_times.add(0.004, 96)
+    ticked(api, 60)
+    for interval_s, count in ((1, 60), (5, 12), (60, 1)):
+        found = await api.get("/api/stats/history", interval_s=interval_s)
+        assert (found["interval_s"], len(found["samples"])) == (interval_s, count)
+        first = found["samples"][0]
+        assert first["messages_per_sec"] == pytest.approx(4 / interval_s, abs=0.01)
+        assert 2.5 < first["publish_p50_ms"] <= first["publish_p99_ms"] <= 5
+        assert 0 <= first["delivery_p50_ms"] <= first["delivery_p99_ms"] <= 1
+    for wrong in ("2", "0", "x", "1.0", "-1", ""):
+        answer = await api.send("GET", "/api/stats/history", params={"interval_s": wrong})
+        refused(answer, 400, "invalid_request", "interval_s")
 
 
 async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_it():
@@ -70,7 +95,8 @@ async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_
         await guarded.ask("POST", "/api/topics", old.text, {"name": "t"})
         await guarded.ask("POST", "/api/publish", old.text, {"topic": "t", "payload": 1})
         assert await seen(old.text) == (1, [])
-        broker._histories.sample(broker.clock.wall_ms(), broker.stats_of)
+        later = broker.clock.now() + 5.0
+        broker.histories.sample(later, broker.clock.wall_ms())
         # Somebody holds what is counted, as a socket that is closing does.
         allowance = broker.allowances.of("acme")
         assert len((await seen(old.text))[1]) == 1

@@ -208,7 +208,12 @@ export const SampleAnswer = z.object({
   backlog: z.number(),
   active_subscribers: z.number(),
   active_topics: z.number(),
+  connections: z.number(),
   node_count: z.number(),
+  publish_p50_ms: z.number().nullable(),
+  publish_p99_ms: z.number().nullable(),
+  delivery_p50_ms: z.number().nullable(),
+  delivery_p99_ms: z.number().nullable(),
 });
 export type SampleAnswer = z.infer<typeof SampleAnswer>;
 

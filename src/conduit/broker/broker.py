@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -30,7 +30,7 @@ from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.company import Company
-from conduit.broker.counts import Histories, Seen
+from conduit.broker.counts import Seen
 from conduit.broker.deliver.engine import Bounds, make_engine
 from conduit.broker.deliver.news import News
 from conduit.broker.deliver.owned import Owned
@@ -39,6 +39,7 @@ from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Removal
 from conduit.broker.deliver.tails import Tails
+from conduit.broker.history import Histories
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
@@ -46,7 +47,7 @@ from conduit.broker.publish.outcome import Forward, Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
-from conduit.broker.stats import Gauges, Sample, Stats
+from conduit.broker.stats import Gauges, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
 from conduit.core.message import DeadPlace, Retention
@@ -93,6 +94,8 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
+        self.count_connections: Callable[[], int] = int
+        """How many connections of clients there are, from whoever has them."""
         self.refused_changes = Causes("changes")
         self.allowances = Allowances(options.tenant_limits, clock)
         self._time = StoreTime(store, clock)
@@ -141,7 +144,7 @@ class Broker:
         self.purger = Purger(store, self.topics, self.tails, self.sequencer)
         rest = self._time, options.housekeeping
         self._housekeeper = Housekeeper(store, self.topics, self._engine, self.sequencer, *rest)
-        self._histories = Histories()
+        self.histories = Histories(clock.now(), self.stats, self.gauges, self.stats_of)
         self._is_finished = self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -328,9 +331,8 @@ class Broker:
         self.router.tidy()
         self.subscriptions.tick()
         self.allowances.tick(now)
-        if self.stats.tick(now, self.clock.wall_ms()):
-            self.stats.sample(now, self.clock.wall_ms(), self.gauges())
-            self._histories.sample(self.clock.wall_ms(), self.stats_of)
+        self.stats.tick(now, self.clock.wall_ms())
+        self.histories.sample(now, self.clock.wall_ms())
 
     @property
     def running_count(self) -> int:
@@ -365,17 +367,14 @@ class Broker:
             topic_count=allowance.topics.count,
             subscriber_count=counts.subscriber_count,
             backlog_count=max(0, allowance.backlog_count),
+            connection_count=allowance.connections.count,
         )
         rates = counts.rates(self.clock.now())
         return Seen(counts, rates, gauges, allowance.connections.count)
 
-    def history_of(self, tenant: str) -> Sequence[Sample]:
-        """Points of the last hour, from the first time on that somebody asked."""
-        return self._histories.of(tenant)
-
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
-        self._histories.forget(tenant)
+        self.histories.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:
@@ -397,4 +396,5 @@ class Broker:
             topic_count=len(self.topics),
             subscriber_count=self.router.subscriber_count,
             backlog_count=max(0, self._engine.lags.backlog_count),
+            connection_count=self.count_connections(),
         )

@@ -37,7 +37,7 @@ class Answering:
             case Kind.STATS:
                 return state.figures(tenant)
             case Kind.HISTORY:
-                return state.history(tenant)
+                return state.history(tenant, question.interval_s, question.limit)
             case Kind.USAGE:
                 return state.usage(question.names)
         # All others are about things of one tenant: without its name nobody is told anything.

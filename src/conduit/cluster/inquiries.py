@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.history import DEFAULT_INTERVAL_S
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point
 from conduit.cluster.links.peers import LinkView
@@ -30,7 +31,7 @@ class Kind(StrEnum):
     STATS = "node.stats"
     """With `Figures`: of the tenant, or of the node."""
     HISTORY = "node.history"
-    """With a list of `Point`: of the tenant, or of the node."""
+    """With a list of `Point`: of the tenant, or of the node, the newest of one resolution."""
     SUBSCRIBERS = "topic.subscribers"
     """Of these topics of the tenant: with how many subscribers each has."""
     USAGE = "tenant.usage"
@@ -48,6 +49,10 @@ class Question(msgspec.Struct, frozen=True):
     """Of the node that is asked."""
     tenant: str | None = None
     names: Sequence[str] = ()
+    interval_s: int = DEFAULT_INTERVAL_S
+    """Which resolution of a history; a node of another version may know no other than the default."""
+    limit: int | None = None
+    """How many of it; None: all."""
 
 
 class State(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
+from conduit.broker.history import BY_INTERVAL
 from conduit.broker.stats import Stats
 from conduit.cluster.figures import Figures, Point, points
 from conduit.cluster.inquiries import State, TenantUse
@@ -60,10 +61,13 @@ class OwnState:
             dead_lettered_count=counts.dead_lettered_count,
         )
 
-    def history(self, tenant: str | None) -> list[Point]:
-        """Of the node, or of a tenant since somebody asked for it."""
+    def history(self, tenant: str | None, interval_s: int, limit: int | None) -> list[Point]:
+        """Of the node, or of a tenant since somebody asked for it: the newest points of one resolution; none
+        if there is none such."""
         broker = self._broker
-        found = broker.stats.history if tenant is None else broker.history_of(tenant)
+        if interval_s not in BY_INTERVAL:
+            return []
+        found = broker.histories.of(tenant, interval_s, limit)
         return points(found, broker.clock.wall_ms())
 
     def subscribers(self, tenant: str, topics: Iterable[str]) -> list[int]:
