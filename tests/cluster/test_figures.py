@@ -1,9 +1,19 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.broker.history import Sample
 from conduit.broker.stats import Gauges, Rates
-from conduit.cluster.figures import Figures, Point, apart_max_ms, joined, points, total
+from conduit.cluster.figures import (
+    Figures,
+    Point,
+    TopicFigures,
+    apart_max_ms,
+    joined,
+    points,
+    topics_together,
+    total,
+)
 
 STEP_MS = 5_000
 APART_MAX_MS = apart_max_ms(5)
@@ -125,3 +135,17 @@ def test_no_point_has_more_than_all_nodes_or_less_than_one(every, limit):
             for history in every
         )
         assert each.node_count == near == each.gauges.subscriber_count
+
+
+def of_topic(name: str, published: int, delivered: int, **other: bool) -> TopicFigures:
+    counts = [0] * 29
+    figures = TopicFigures("t", name, [*counts, published], [*counts, delivered], 2, is_whole=True)
+    return msgspec.structs.replace(figures, **other)
+
+
+def test_what_was_published_to_a_topic_is_no_sum_and_what_was_delivered_is():
+    one = [of_topic("a", 5, 6), of_topic("b", 1, 1)]
+    other = [of_topic("a", 4, 10, is_whole=False), of_topic("c", 0, 3)]
+    found = {each.name: each for each in topics_together([one, other])}
+    assert (found["a"].lately, found["a"].backlog_count, found["a"].is_whole) == ((5, 16), 4, False)
+    assert (found["b"].lately, found["c"].lately) == ((1, 1), (0, 3))

@@ -8,6 +8,9 @@ from contextlib import suppress
 
 import msgspec
 
+from conduit.broker.activities import Activities
+from conduit.broker.administer.attention import Attention
+from conduit.broker.administer.backlogs import Backlogs
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.giving_away import GivingAway
@@ -39,7 +42,7 @@ from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Removal
 from conduit.broker.deliver.tails import Tails
-from conduit.broker.history import Histories
+from conduit.broker.history import Histories, seen_of
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
@@ -94,8 +97,7 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
-        self.count_connections: Callable[[], int] = int
-        """How many connections of clients there are, from whoever has them."""
+        self.count_connections: Callable[[], int] = int  # whoever has those of clients says it
         self.refused_changes = Causes("changes")
         self.allowances = Allowances(options.tenant_limits, clock)
         self._time = StoreTime(store, clock)
@@ -105,6 +107,7 @@ class Broker:
             store, clock, self, options.retention, options.max_topics, self.allowances
         )
         bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
+        self.activities = Activities(self.topics.everywhere)
         self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
@@ -139,6 +142,7 @@ class Broker:
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
+        self.attention, self.backlogs = self._lookouts()
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self.purger = Purger(store, self.topics, self.tails, self.sequencer)
@@ -174,6 +178,10 @@ class Broker:
 
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
+
+    def _lookouts(self) -> tuple[Attention, Backlogs]:
+        owned, lags = self._owned, self._engine.lags
+        return Attention(owned, lags, self.allowances, self.clock), Backlogs(owned, lags)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -224,6 +232,7 @@ class Broker:
             return
         self._is_finished = True
         await self.standings.close()
+        await self.attention.close()
         self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()
@@ -333,6 +342,7 @@ class Broker:
         self.allowances.tick(now)
         self.stats.tick(now, self.clock.wall_ms())
         self.histories.sample(now, self.clock.wall_ms())
+        self.activities.tick()
 
     @property
     def running_count(self) -> int:
@@ -361,16 +371,7 @@ class Broker:
 
     def stats_of(self, tenant: str) -> Seen:
         """What there is of one tenant, and was done for it."""
-        allowance = self.allowances.of(tenant)
-        counts = allowance.counts
-        gauges = Gauges(
-            topic_count=allowance.topics.count,
-            subscriber_count=counts.subscriber_count,
-            backlog_count=max(0, allowance.backlog_count),
-            connection_count=allowance.connections.count,
-        )
-        rates = counts.rates(self.clock.now())
-        return Seen(counts, rates, gauges, allowance.connections.count)
+        return seen_of(self.allowances.of(tenant), self.clock.now())
 
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
@@ -379,16 +380,8 @@ class Broker:
 
     async def usage_of(self, tenant: str) -> Usage:
         """What a tenant has of what its limits bound. Raises StoreUnavailable."""
-        allowance = self.allowances.of(tenant)
         tally = await self.store.dead_tally(tenant, None)
-        return Usage(
-            connections=allowance.connections.count,
-            subscriptions=allowance.subscriptions.count,
-            topics=allowance.topics.count,
-            stored_bytes=allowance.stored_bytes,
-            dead_letters=tally.open_count + tally.redriven_count,
-            pending_retries=allowance.pending.count,
-        )
+        return self.allowances.of(tenant).usage(tally.open_count + tally.redriven_count)
 
     def gauges(self) -> Gauges:
         """What there is now."""

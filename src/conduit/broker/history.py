@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from conduit.broker.allowances import Allowance
 from conduit.broker.counts import Counts, Seen
 from conduit.broker.stats import Gauges, Rates, Stats
 from conduit.core.histogram import Histogram
@@ -78,6 +79,18 @@ class History:
             list(growth[first:second]),
             list(growth[second:]),
         )
+
+
+def seen_of(allowance: Allowance, now: float) -> Seen:
+    """What there is of one tenant, and was done for it."""
+    counts, connection_count = allowance.counts, allowance.connections.count
+    gauges = Gauges(
+        topic_count=allowance.topics.count,
+        subscriber_count=counts.subscriber_count,
+        backlog_count=max(0, allowance.backlog_count),
+        connection_count=connection_count,
+    )
+    return Seen(counts, counts.rates(now), gauges, connection_count)
 
 
 class Histories:

@@ -16,6 +16,7 @@ import msgspec
 
 from conduit.broker.history import DEFAULT_INTERVAL_S, Sample
 from conduit.broker.stats import Gauges, Rates
+from conduit.core.activity import LATELY_ROUNDS_COUNT
 
 # By so much a point may be late.
 LATE_MAX_MS = 1_000
@@ -47,6 +48,45 @@ class Point(msgspec.Struct, frozen=True):
     publish_counts: Sequence[int] = ()
     """As in `Sample` …"""
     delivery_counts: Sequence[int] = ()
+
+
+class TopicFigures(msgspec.Struct, frozen=True):
+    """What went through one topic, as one node knows it: see core/activity.py."""
+
+    tenant: str
+    name: str
+    published: Sequence[int]
+    """In each of the last rounds, oldest first; at all nodes."""
+    delivered: Sequence[int]
+    """The same of what this node delivered."""
+    backlog_count: int
+    """What the durable subscriptions of this node have not settled in it."""
+    is_whole: bool
+    """See `Backlog.is_whole`."""
+
+    @property
+    def lately(self) -> tuple[int, int]:
+        """Published, and delivered, in the last minute."""
+        rounds = slice(-LATELY_ROUNDS_COUNT, None)
+        return sum(self.published[rounds]), sum(self.delivered[rounds])
+
+
+def topics_together(every: Iterable[Sequence[TopicFigures]]) -> list[TopicFigures]:
+    """What several nodes know of topics, as one for each of these: the first that knows one says what was
+    published to it, and all else is added up."""
+    by_name: dict[tuple[str, str], list[TopicFigures]] = {}
+    for some in every:
+        for one in some:
+            by_name.setdefault((one.tenant, one.name), []).append(one)
+    return [
+        msgspec.structs.replace(
+            several[0],
+            delivered=_summed([each.delivered for each in several]),
+            backlog_count=sum(each.backlog_count for each in several),
+            is_whole=all(each.is_whole for each in several),
+        )
+        for several in by_name.values()
+    ]
 
 
 def total(every: Sequence[Figures]) -> Figures:

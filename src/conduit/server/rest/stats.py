@@ -141,7 +141,7 @@ def _ms(bounds: Sequence[float], counts: Sequence[int], part: float) -> float | 
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def _tenant_of(shared: Shared, caller: Principal) -> str | None:
+def tenant_of(shared: Shared, caller: Principal) -> str | None:
     """Whose figures it is told; None: all of them. Those are for everybody without authentication, and for an
     operator that names no tenant."""
     is_of_all = shared.gate.is_open or (caller.may("admin") and not caller.is_acting)
@@ -154,7 +154,7 @@ async def stats(
 ) -> Response:
     """What is done now: by all nodes, or for the caller's tenant on them. To an operator that names none in
     `X-Conduit-Tenant`, for all tenants."""
-    tenant = _tenant_of(shared, caller)
+    tenant = tenant_of(shared, caller)
     every, seen = await look(
         request,
         query.node,
@@ -190,7 +190,7 @@ async def history(
     request: Request, shared: Shared, caller: Managing, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Samples for charts: of all nodes that are there now, or of the caller's tenant since somebody asked."""
-    tenant = _tenant_of(shared, caller)
+    tenant = tenant_of(shared, caller)
     interval_s = query.interval_s
     limit = query.limit or BY_INTERVAL[interval_s].points_max_count
     every, seen = await look(
