@@ -166,7 +166,10 @@ async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: A
         ],
         "counts": {"absent": 1},
         "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
+        "dead_letters": 0,
     }
+    await api.die("t", subscription="d", count=2)
+    assert (await api.get("/api/stats/attention"))["dead_letters"] == 2
 
 
 async def test_who_may_read_some_topics_is_told_of_no_others():

@@ -26,6 +26,7 @@ export const Attentive = z.object({
   subscriptions: z.array(Troubled),
   counts: z.record(z.string(), z.number()),
   quotas: z.array(Quota),
+  dead_letters: z.number(),
   unanswered_count: z.number(),
   nodes: z.array(z.string()).optional(),
   unanswered: z.array(z.string()).optional(),

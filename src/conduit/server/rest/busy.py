@@ -73,11 +73,13 @@ class TopicActivities(Polled):
 
 class Attentive(Polled):
     """What somebody should look at: up to 20 durable subscriptions, the worst first, with how many there are
-    of each trouble; and bounds of tenants that are used to 80 % or more."""
+    of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters the tenant has
+    that were not redriven, or `default`, if all are meant."""
 
     subscriptions: list[Troubled]
     counts: dict[str, int]
     quotas: list[Quota]
+    dead_letters: int
 
 
 @router.get("/topics", responses=answers(TopicActivities))
@@ -132,7 +134,9 @@ def _shown(found: TopicFigures) -> TopicActivity:
     )
 
 
-@router.get("/attention", dependencies=[NO_QUERY], responses=answers(Attentive))
+@router.get(
+    "/attention", dependencies=[NO_QUERY], responses=answers(Attentive, "store_unavailable")
+)
 async def attention(request: Request, shared: Shared, caller: Managing) -> Response:
     """Which durable subscriptions lag for a reason that somebody can do something about, and which bounds are
     nearly reached: of the caller's tenant, or for an operator of all."""
@@ -143,10 +147,13 @@ async def attention(request: Request, shared: Shared, caller: Managing) -> Respo
     if not all(each.is_known for each in every):
         await asyncio.sleep(FIRST_LOOK_S)
         every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
-    return reply(_together(every, seen.fields()))
+    tally = await shared.broker.store.dead_tally(caller.tenant, None)
+    return reply(_together(every, tally.open_count, seen.fields()))
 
 
-def _together(every: Sequence[Attended], fields: dict[str, Any]) -> Attentive:
+def _together(
+    every: Sequence[Attended], dead_letter_count: int, fields: dict[str, Any]
+) -> Attentive:
     counts: Counter[str] = Counter()
     # Each node knows bounds as far as it uses them.
     quotas: dict[tuple[str, str], Quota] = {}
@@ -157,5 +164,9 @@ def _together(every: Sequence[Attended], fields: dict[str, Any]) -> Attentive:
             quotas[place] = max(quota, quotas.get(place, quota), key=lambda one: one.part)
     troubled = worst(one for each in every for one in each.subscriptions)
     return Attentive(
-        subscriptions=troubled, counts=dict(counts), quotas=fullest(quotas.values()), **fields
+        subscriptions=troubled,
+        counts=dict(counts),
+        quotas=fullest(quotas.values()),
+        dead_letters=dead_letter_count,
+        **fields,
     )
