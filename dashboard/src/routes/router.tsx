@@ -18,7 +18,13 @@ import { NotFoundPage, PageFailed } from "@/routes/failures";
 
 // What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
-const OverviewSearch = z.object({ range: z.enum(["5m", "15m", "1h"]).default("15m").catch("15m") });
+// In seconds since 1970.
+const Moment = z.coerce.number().int().positive().optional().catch(undefined);
+const OverviewSearch = z.object({
+  from: Moment,
+  range: z.enum(["5m", "15m", "1h", "6h", "24h"]).default("15m").catch("15m"),
+  to: Moment,
+});
 const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
 const MessagesSearch = z.object({
   ...LookSearch,

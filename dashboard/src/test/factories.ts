@@ -1,6 +1,13 @@
 // Answers of the server in named states. Each is checked against the schema, as real ones are.
 
-import { History, NodeAnswer, StatsAnswer, SubscriptionAnswer, TopicAnswer } from "@/api/schema";
+import {
+  Attentive,
+  History,
+  NodeAnswer,
+  StatsAnswer,
+  SubscriptionAnswer,
+  TopicAnswer,
+} from "@/api/schema";
 
 const AT = "2026-11-30T10:00:00.000Z";
 const RATES = {
@@ -82,7 +89,12 @@ export function history(backlogs: readonly number[]): History {
       active_topics: 1,
       at: new Date(Date.parse(AT) + index * 5_000).toISOString(),
       backlog,
+      connections: 1,
+      delivery_p50_ms: null,
+      delivery_p99_ms: null,
       node_count: 1,
+      publish_p50_ms: null,
+      publish_p99_ms: null,
     })),
     unanswered_count: 0,
   });
@@ -105,4 +117,32 @@ export function node(change: Partial<NodeAnswer> = {}): NodeAnswer {
     version: "0.1.0",
     ...change,
   });
+}
+
+/** What needs a look: nothing. */
+export function attentive(change: Partial<Attentive> = {}): Attentive {
+  return Attentive.parse({
+    counts: {},
+    dead_letters: 0,
+    quotas: [],
+    subscriptions: [],
+    unanswered_count: 0,
+    ...change,
+  });
+}
+
+export function troubled(
+  change: Partial<Attentive["subscriptions"][number]> = {},
+): Attentive["subscriptions"][number] {
+  return {
+    grown_count: null,
+    grown_in_s: null,
+    lag: 7,
+    name: "billing",
+    pending_retry_count: 0,
+    subscriber_count: 0,
+    tenant: "default",
+    trouble: "absent",
+    ...change,
+  };
 }

@@ -37,7 +37,11 @@ class Answering:
             case Kind.STATS:
                 return state.figures(tenant)
             case Kind.HISTORY:
-                return state.history(tenant)
+                return state.history(tenant, question.interval_s, question.limit)
+            case Kind.ATTENTION:
+                return state.attention(tenant)
+            case Kind.ACTIVITY if not question.names:
+                return state.busiest(tenant)
             case Kind.USAGE:
                 return state.usage(question.names)
         # All others are about things of one tenant: without its name nobody is told anything.
@@ -45,5 +49,7 @@ class Answering:
             raise InvalidRequest(f"{kind} needs a tenant, and names")
         if kind is Kind.SUBSCRIBERS:
             return state.subscribers(tenant, question.names)
+        if kind is Kind.ACTIVITY:
+            return state.activity(tenant, question.names)
         act = state.cancel_job if kind is Kind.CANCEL else state.job
         return act(tenant, question.names[0])

@@ -191,6 +191,7 @@ class Context:
         """WebSockets that have not signed in."""
         self.links: Links | None = None
         """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        broker.count_connections = lambda: self.connection_count
         self.own_state = OwnState(broker, lambda: self.connection_count, self._link_views)
         """What this node says of itself, here and to other nodes …"""
         self.asking = Asking(lambda: self.node, lambda: self.links)

@@ -43,6 +43,7 @@ from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
     audit,
+    busy,
     dead_groups,
     dead_letters,
     docs,
@@ -77,6 +78,7 @@ _NOUNS = (
     dead_groups,
     dead_letters,
     stats,
+    busy,
     keys,
     tokens,
     tenants,
@@ -110,6 +112,8 @@ _SHAPES = (
     JobAnswer,
     stats.StatsAnswer,
     stats.History,
+    busy.TopicActivities,
+    busy.Attentive,
     health.Health,
     health.Ready,
     WhoAmI,
