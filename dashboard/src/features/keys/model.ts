@@ -43,6 +43,7 @@ export const SHEET: readonly (readonly [keys: string, what: string])[] = [
   ],
   ["j, k", "The next, the previous row"],
   ["Enter", "Open the row"],
+  ["Space", "Pause what is followed live, and go on"],
   ["Esc", "Close; leave a field; back to the list"],
   ["?", "This sheet"],
 ];

@@ -1,5 +1,5 @@
 import { ArrowUp, Pause, Play } from "lucide-react";
-import { useEffect, useEffectEvent, useState } from "react";
+import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { LiveBadge } from "@/components/LiveBadge";
@@ -43,6 +43,7 @@ export function LiveTail({ look }: { readonly look: Look }) {
           </Button>
         )}
         <Problem feed={feed} view={view} />
+        <Summary seenCount={view.seenCount} />
       </div>
       <MessageRows
         footer={<Footer view={view} />}
@@ -58,6 +59,28 @@ export function LiveTail({ look }: { readonly look: Look }) {
         </Empty>
       )}
     </div>
+  );
+}
+
+const SAID_EVERY_MS = 10_000;
+
+/** For who hears the page: how many came, now and then. Each of them would be a flood. */
+function Summary({ seenCount }: { readonly seenCount: number }) {
+  const latest = useRef(seenCount);
+  latest.current = seenCount;
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    let before = latest.current;
+    const timer = setInterval(() => {
+      if (latest.current > before) setSaid(`${count(latest.current - before)} new messages`);
+      before = latest.current;
+    }, SAID_EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <span className="sr-only" role="status">
+      {said}
+    </span>
   );
 }
 
