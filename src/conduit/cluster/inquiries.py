@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Of these topics of the tenant: with how many subscribers each has."""
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
+    SIGNED_OUT = "page.end"
+    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
     JOB = "job.get"
     """The redrive job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
@@ -84,6 +86,7 @@ STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
 HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
 SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
 JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 

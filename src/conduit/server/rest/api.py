@@ -26,6 +26,7 @@ from conduit.protocol.records import (
     Moved,
     PurgeAnswer,
     Receipt,
+    SessionAnswer,
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
@@ -57,6 +58,7 @@ from conduit.server.rest import (
     problems,
     publish,
     route,
+    sessions,
     stats,
     subscriptions,
     tenants,
@@ -77,6 +79,7 @@ _NOUNS = (
     dead_groups,
     dead_letters,
     stats,
+    sessions,
     keys,
     tokens,
     tenants,
@@ -112,6 +115,7 @@ _SHAPES = (
     stats.History,
     health.Health,
     health.Ready,
+    SessionAnswer,
     WhoAmI,
     KeyAnswer,
     KeyCreated,
@@ -167,6 +171,7 @@ def _described() -> FastAPI:
     )
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
+    app.router.routes.extend(tenants.own.routes)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 
