@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from conduit.errors import Forbidden, NotFound, Unauthenticated
 from conduit.grants import Grant
 from conduit.redaction import redacted
+from conduit.tenancy.accounts import KeySpec
 from conduit.tenancy.page_sessions import (
     COOKIE_MAX_BYTES,
     RENEWED_AFTER_S,
@@ -68,6 +69,22 @@ async def test_a_session_may_do_what_its_key_may_and_nothing_else(kit: Kit):
     assert not found.may("publish", "b")
     assert (found.is_page, found.is_token) == (True, False)
     assert found.source is key
+
+
+async def test_what_is_given_in_a_session_lasts_as_long_as_the_key_may_give(kit: Kit):
+    pages = pages_of(kit)
+    end_ms = kit.clock.ms + 1_000 * (SESSION_MAX_S + 60)
+    for ends, error in ((None, None), (end_ms, Forbidden)):
+        made = await kit.key(expires_at_ms=ends)
+        caller = pages.verify(signed_in(kit, pages, made.text), None)
+        assert caller.expires_at_ms is not None
+        spec = KeySpec("another", (Grant(scope="publish"),))
+        if error is None:
+            register((await kit.accounts.create_key(caller, spec)).text)
+            register((await kit.accounts.rotate_key(caller, made.record.key_id, 0)).text)
+        else:
+            with pytest.raises(error):
+                await kit.accounts.create_key(caller, spec)
 
 
 async def test_the_session_of_an_operator_names_tenants_as_the_key_does(kit: Kit):

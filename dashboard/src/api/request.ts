@@ -13,6 +13,8 @@ export interface Asked {
   readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
   readonly query?: Readonly<Record<string, string | number | boolean | null | undefined>>;
   readonly body?: unknown;
+  /** To sign in with. It is nowhere else, and nothing keeps it. */
+  readonly key?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,7 +40,7 @@ async function ask(path: string, asked: Asked): Promise<string> {
       body: asked.body === undefined ? null : JSON.stringify(asked.body),
       cache: "no-store",
       credentials: "same-origin",
-      headers: headers(asked.body !== undefined),
+      headers: headers(asked),
       method: asked.method ?? "GET",
       signal,
     });
@@ -62,12 +64,14 @@ export function address(path: string, query: Asked["query"] = {}): string {
   return url.href;
 }
 
-function headers(hasBody: boolean): Record<string, string> {
-  const { key, tenant } = currentCaller();
+function headers({ body, key }: Asked): Record<string, string> {
+  const { tenant } = currentCaller();
   return {
     accept: "application/json",
-    ...(hasBody && { "content-type": "application/json" }),
-    ...(key !== null && { authorization: `Bearer ${key}` }),
+    // Without it the cookie of the session counts for nothing: no page of another origin can send it.
+    "x-conduit-session": "1",
+    ...(body !== undefined && { "content-type": "application/json" }),
+    ...(key !== undefined && { authorization: `Bearer ${key}` }),
     ...(tenant !== null && { "x-conduit-tenant": tenant }),
   };
 }

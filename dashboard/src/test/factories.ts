@@ -1,6 +1,15 @@
 // Answers of the server in named states. Each is checked against the schema, as real ones are.
 
-import { History, NodeAnswer, StatsAnswer, SubscriptionAnswer, TopicAnswer } from "@/api/schema";
+import {
+  History,
+  KeyAnswer,
+  NodeAnswer,
+  StatsAnswer,
+  SubscriptionAnswer,
+  TenantAnswer,
+  TopicAnswer,
+  WhoAmI,
+} from "@/api/schema";
 
 const AT = "2026-11-30T10:00:00.000Z";
 const RATES = {
@@ -103,6 +112,54 @@ export function node(change: Partial<NodeAnswer> = {}): NodeAnswer {
     state: "up",
     unanswered: null,
     version: "0.1.0",
+    ...change,
+  });
+}
+
+export function key(change: Partial<KeyAnswer> = {}): KeyAnswer {
+  return KeyAnswer.parse({
+    created_at: AT,
+    created_by: "key:SHbrZpCl",
+    expires_at: null,
+    id: "KD0AFPa2",
+    last_used_at: null,
+    limits: {},
+    name: "web",
+    revoked_at: null,
+    rotating_until: null,
+    scopes: [{ scope: "publish" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
+export function whoami(change: Partial<WhoAmI> = {}): WhoAmI {
+  return WhoAmI.parse({
+    actor: "key:KD0AFPa2",
+    expires_at: null,
+    key_id: "KD0AFPa2",
+    key_name: "web",
+    limits: {},
+    scopes: [{ scope: "manage" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
+export function tenant(change: Partial<TenantAnswer> = {}): TenantAnswer {
+  return TenantAnswer.parse({
+    created_at: AT,
+    limits: {},
+    name: "acme",
+    usage: {
+      connections: 0,
+      dead_letters: 0,
+      keys: 1,
+      pending_retries: 0,
+      stored_bytes: 0,
+      subscriptions: 0,
+      topics: 0,
+    },
     ...change,
   });
 }
