@@ -396,6 +396,11 @@ export const NewKey = z.object({
 });
 export type NewKey = z.infer<typeof NewKey>;
 
+export const NewSession = z.object({
+  path: z.string().default("/"),
+});
+export type NewSession = z.infer<typeof NewSession>;
+
 export const StartPosition = z.object({
   seq: z.number(),
   epoch: z.string().nullable().optional(),
@@ -614,6 +619,12 @@ export const Seek = z.object({
 });
 export type Seek = z.infer<typeof Seek>;
 
+export const SessionAnswer = z.object({
+  ends_at: z.string(),
+  idle_s: z.number(),
+});
+export type SessionAnswer = z.infer<typeof SessionAnswer>;
+
 export const StatsAnswer = z.object({
   messages_per_sec: z.number(),
   total_messages: z.number(),
@@ -798,5 +809,7 @@ export const WhoAmI = z.object({
   scopes: z.array(Grant),
   expires_at: z.string().nullable(),
   limits: TenantLimits,
+  key_name: z.string().nullable().optional(),
+  session: SessionAnswer.nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

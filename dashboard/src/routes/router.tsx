@@ -1,5 +1,7 @@
 // The tree of addresses, each with what its search may hold. A page's code comes when it is shown.
 
+import "@/api/withoutEval";
+
 import {
   createRootRoute,
   createRoute,
@@ -36,6 +38,17 @@ const TopicSearch = z.object({
     .enum(["summary", "messages", "subscriptions", "dead", "settings", "connect"])
     .default("summary")
     .catch("summary"),
+});
+const ApiKeysSearch = z.object({
+  key: z.string().max(64).optional().catch(undefined),
+  show: z.enum(["good", "all"]).default("good").catch("good"),
+});
+const TenantsSearch = z.object({ name: z.string().max(63).optional().catch(undefined) });
+const Filter = z.coerce.string().max(255).default("").catch("");
+const AuditSearch = z.object({
+  action: Filter,
+  actor: Filter,
+  since: z.enum(["1h", "1d", "7d", "all"]).default("all").catch("all"),
 });
 
 const root = createRootRoute({
@@ -100,6 +113,26 @@ const routes = [
     path: "/playground",
     search: { middlewares: [stripSearchParams(PLAYGROUND_DEFAULTS)] },
     validateSearch: z.object(PlaygroundSearch),
+  }),
+  createRoute({
+    component: page(() => import("@/routes/apiKeys"), "ApiKeysPage"),
+    getParentRoute: parent,
+    path: "/api-keys",
+    search: { middlewares: [stripSearchParams({ show: "good" })] },
+    validateSearch: ApiKeysSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/tenants"), "TenantsPage"),
+    getParentRoute: parent,
+    path: "/tenants",
+    validateSearch: TenantsSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/audit"), "AuditPage"),
+    getParentRoute: parent,
+    path: "/audit",
+    search: { middlewares: [stripSearchParams({ action: "", actor: "", since: "all" })] },
+    validateSearch: AuditSearch,
   }),
 ] as const;
 

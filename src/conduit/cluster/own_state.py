@@ -33,6 +33,8 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
+        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        """Told of the sessions of pages that were signed out at another node."""
 
     def state(self) -> State:
         """What only a node itself knows."""

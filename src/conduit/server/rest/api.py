@@ -26,6 +26,7 @@ from conduit.protocol.records import (
     Moved,
     PurgeAnswer,
     Receipt,
+    SessionAnswer,
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
@@ -58,6 +59,7 @@ from conduit.server.rest import (
     problems,
     publish,
     route,
+    sessions,
     stats,
     subscriptions,
     tenants,
@@ -79,6 +81,7 @@ _NOUNS = (
     dead_letters,
     stats,
     busy,
+    sessions,
     keys,
     tokens,
     tenants,
@@ -116,6 +119,7 @@ _SHAPES = (
     busy.Attentive,
     health.Health,
     health.Ready,
+    SessionAnswer,
     WhoAmI,
     KeyAnswer,
     KeyCreated,
@@ -171,6 +175,7 @@ def _described() -> FastAPI:
     )
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
+    app.router.routes.extend(tenants.own.routes)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 
