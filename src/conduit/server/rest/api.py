@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from conduit import __version__
 from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
-from conduit.protocol.node_records import NodeAnswer, NodeList, RouteAnswer
+from conduit.protocol.node_records import NodeAnswer, NodeList, RingAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
@@ -38,6 +38,7 @@ from conduit.protocol.records import (
     TopicList,
     WhoAmI,
 )
+from conduit.protocol.subscriber_records import SubscribersAnswer
 from conduit.server.context import Context
 from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
@@ -56,6 +57,7 @@ from conduit.server.rest import (
     pages,
     problems,
     publish,
+    ring,
     route,
     stats,
     subscriptions,
@@ -83,6 +85,7 @@ _NOUNS = (
     audit,
     nodes,
     route,
+    ring,
     draining,
     health,
     index,
@@ -103,6 +106,7 @@ _SHAPES = (
     SubscriptionList,
     SubscriptionTopics,
     Moved,
+    SubscribersAnswer,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
     DeadLetterGroups,
@@ -126,6 +130,7 @@ _SHAPES = (
     NodeDrain,
     NodeList,
     RouteAnswer,
+    RingAnswer,
     index.Index,
     Problem,
 )
