@@ -22,9 +22,9 @@ from tests.model.clockwork import VirtualLoop
 from tests.model.comparing import Comparing
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import FromClients
-from tests.model.oracle.from_peers import FromPeers
 from tests.model.oracle.from_publishers import FromPublishers
 from tests.model.oracle.from_store import FromStore
+from tests.model.oracle.knowing import Knowing
 from tests.model.oracle.log import Violation
 from tests.model.oracle.state import State
 from tests.model.peer import Client
@@ -72,7 +72,10 @@ class World:
         self.tenant = DEFAULT_TENANT
         self._stores = stores
         self.state = State(max_waiting=options.max_pending_retries)
-        self.clients, self.peers = FromClients(self.state), FromPeers(self.state)
+        self.clients, self.peers = (
+            FromClients(self.state),
+            Knowing(self.state, lambda _, topic: topic.passed),
+        )
         self.publishers, self.ears = FromPublishers(self.state), FromStore(self.state)
         self.slots: list[Client | None] = [None] * SLOTS_COUNT
         self.seen_ids: set[str] = set()

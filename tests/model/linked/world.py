@@ -10,12 +10,13 @@ from conduit.core.ring import Ring
 from conduit.names import DEFAULT_TENANT
 from tests.model.linked import PATIENCE_S
 from tests.model.linked.bounds import Told
-from tests.model.linked.knowledge import Knowing, Knowledge
+from tests.model.linked.knowledge import Knowledge
 from tests.model.linked.nodes import Life, Node, Pair
 from tests.model.linked.unrest import ALLOWED, LinePlace, Unrest
 from tests.model.oracle import at_rest
 from tests.model.oracle.delivery import Place
 from tests.model.oracle.from_peers import Seen
+from tests.model.oracle.knowing import Knowing
 from tests.model.oracle.line import Line
 from tests.model.oracle.log import Topic, Violation
 from tests.model.oracle.subscription import Subscription

@@ -182,6 +182,7 @@ class FromPeers:
         if topic is None:
             raise Violation(f"a message of {frame.topic}, which does not exist")
         self._check_content(topic, frame)
+        topic.passes(frame.seq or 0)
         if subscription.name is None and self._gaps.get(client):
             raise Violation(f"a message before the gaps {self._gaps[client]}")
         former = subscription.news.former.get(topic.name)

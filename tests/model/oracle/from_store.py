@@ -57,7 +57,7 @@ class FromStore:
             topic = self.state.log.by_id.get(record.topic_id)
             if topic is not None and not topic.is_known:
                 topic.is_known = True
-                topic.last_known = max(topic.last_known, record.last_seq)
+                topic.passes(record.last_seq)
                 topic.first_known = record.first_seq
 
     def did_topic_delete(self, topic_id: int, *_: object) -> None:
@@ -124,6 +124,8 @@ class FromStore:
             topic = self.state.log.by_id.get(message.topic_id)
             if topic is not None and seq != TOPIC_GONE:
                 topic.last_known = max(topic.last_known, seq)
+                if seq == topic.passed + 1:
+                    topic.passes(seq)
                 self.state.counts["published"] += 1
 
     def did_trim(self, topic_id: int, retention: Retention, first_seq: int) -> None:
@@ -143,7 +145,7 @@ class FromStore:
         topic = self.state.log.by_id.get(topic_id)
         if topic is not None:
             topic.first_known = first_seq
-            topic.last_known = max(topic.last_known, first_seq - 1)
+            topic.passes(first_seq - 1)
 
     # Subscriptions --------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class Topic:
     """Whether the broker has heard that it exists."""
     last_known: int = 0
     """The newest number that the broker has heard of; others may have written more."""
+    passed: int = 0
+    """Up to here the broker has no hole: it has heard of every number. What follows may be later for it."""
     messages: list[Stored] = field(default_factory=list)
     """By number, from 1 on; those below `first_seq` are gone."""
     going: int = 0
@@ -58,6 +60,11 @@ class Topic:
     @property
     def last_seq(self) -> int:
         return len(self.messages)
+
+    def passes(self, seq: int) -> None:
+        """The broker has all up to this number."""
+        self.passed = max(self.passed, seq)
+        self.last_known = max(self.last_known, seq)
 
     def is_gone(self, seq: int) -> bool:
         """Whether nothing is stored up to this number. While the store removes something, that is taken on

@@ -227,7 +227,8 @@ class State:
         self.counts.clear()
         for topic in self.log.by_id.values():
             topic.going = 0
-            topic.last_known, topic.first_known = topic.last_seq, topic.first_seq
+            topic.first_known = topic.first_seq
+            topic.passes(topic.last_seq)
             topic.is_known = True
         for name, subscription in tuple(self.durable.items()):
             if not subscription.is_stored:
