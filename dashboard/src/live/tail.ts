@@ -1,0 +1,79 @@
+// What a page keeps of a stream that may be faster than anybody reads: a sample that is bounded, and counts of the rest.
+
+/** Rows that are kept. */
+export const RING_COUNT = 1_000;
+/** Messages a second that become rows; the rest is counted. */
+export const SHOWN_PER_S = 200;
+
+const SECOND_MS = 1_000;
+
+export interface TailRates {
+  readonly seenPerS: number;
+  readonly shownPerS: number;
+}
+
+/** The newest of what came, sampled. `now` is in milliseconds and never goes back. */
+export class Tail<Row> {
+  #rows: Row[] = [];
+  #allowance = SHOWN_PER_S;
+  #at = Number.NEGATIVE_INFINITY;
+  #secondAt = Number.NEGATIVE_INFINITY;
+  #seen = { before: 0, now: 0 };
+  #shown = { before: 0, now: 0 };
+  seenCount = 0;
+  shownCount = 0;
+
+  constructor(
+    private readonly mostCount = RING_COUNT,
+    private readonly perS = SHOWN_PER_S,
+  ) {
+    this.#allowance = perS;
+  }
+
+  /** Whether a message that comes now is shown: at most so many are in a second. */
+  admits(now: number): boolean {
+    this.#turn(now);
+    this.seenCount += 1;
+    this.#seen.now += 1;
+    const earned = ((now - this.#at) / SECOND_MS) * this.perS;
+    this.#allowance = Math.min(this.perS, this.#allowance + (Number.isFinite(earned) ? earned : 0));
+    this.#at = now;
+    if (this.#allowance < 1) return false;
+    this.#allowance -= 1;
+    this.shownCount += 1;
+    this.#shown.now += 1;
+    return true;
+  }
+
+  add(row: Row): void {
+    this.#rows.push(row);
+    // In one go now and then: to shift each time moves all that are kept.
+    if (this.#rows.length >= 2 * this.mostCount) this.#rows = this.#rows.slice(-this.mostCount);
+  }
+
+  /** The newest first. */
+  newest(): Row[] {
+    return this.#rows.slice(-this.mostCount).reverse();
+  }
+
+  clear(): void {
+    this.#rows = [];
+    this.seenCount = 0;
+    this.shownCount = 0;
+  }
+
+  /** Of the last whole second. */
+  rates(now: number): TailRates {
+    this.#turn(now);
+    return { seenPerS: this.#seen.before, shownPerS: this.#shown.before };
+  }
+
+  #turn(now: number): void {
+    const passed = Math.floor((now - this.#secondAt) / SECOND_MS);
+    if (passed < 1) return;
+    const isNext = passed === 1;
+    this.#seen = { before: isNext ? this.#seen.now : 0, now: 0 };
+    this.#shown = { before: isNext ? this.#shown.now : 0, now: 0 };
+    this.#secondAt = Number.isFinite(passed) ? this.#secondAt + passed * SECOND_MS : now;
+  }
+}

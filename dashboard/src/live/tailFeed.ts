@@ -1,0 +1,180 @@
+// A topic, or a pattern, as it is published to: a connection of its own, and what a page shows of it.
+
+import type { MessageFrame, ServerFrame, SubscribedFrame } from "@/live/frames";
+import type { Machine } from "@/live/machine";
+import { Painter } from "@/live/painter";
+import { Resume } from "@/live/resume";
+import { LiveSocket } from "@/live/socket";
+import { Tail, type TailRates } from "@/live/tail";
+
+export type TailRow =
+  | { readonly kind: "message"; readonly at: number; readonly message: MessageFrame }
+  | { readonly kind: "note"; readonly at: number; readonly text: string };
+
+export interface TailView {
+  readonly isPaused: boolean;
+  readonly machine: Machine;
+  /** What the server has refused; nothing comes then. */
+  readonly problem: { readonly code: string; readonly message: string } | null;
+  readonly rates: TailRates;
+  /** The newest first. */
+  readonly rows: readonly TailRow[];
+  readonly seenCount: number;
+  readonly shownCount: number;
+}
+
+const TICK_MS = 1_000;
+const REF = "tail";
+
+export class TailFeed {
+  readonly #socket: LiveSocket;
+  readonly #painter = new Painter(() => this.#publish());
+  readonly #tail = new Tail<TailRow>();
+  readonly #listeners = new Set<() => void>();
+  #resume: Resume;
+  #last: { readonly epoch: string; readonly seq: number } | null = null;
+  #problem: TailView["problem"] = null;
+  #isPaused = false;
+  #rowCount = 0;
+  #tick: ReturnType<typeof setInterval> | null = null;
+  #retry: ReturnType<typeof setTimeout> | null = null;
+  #view: TailView;
+
+  constructor(private readonly topic: string) {
+    this.#resume = this.#fromNow();
+    this.#socket = new LiveSocket({
+      onFrame: (frame) => this.#hear(frame),
+      onOpen: () => this.#subscribe(),
+      onState: () => this.#painter.soon(),
+    });
+    this.#view = this.#look();
+  }
+
+  readonly view = (): TailView => this.#view;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  start(): void {
+    if (this.#isPaused) return;
+    this.#problem = null;
+    this.#socket.start();
+    this.#tick ??= setInterval(() => this.#painter.soon(), TICK_MS);
+  }
+
+  stop(): void {
+    this.#socket.stop();
+    if (this.#tick !== null) clearInterval(this.#tick);
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#tick = null;
+    // What passes meanwhile is looked up, not tailed: whoever comes back sees what is new.
+    this.#resume = this.#fromNow();
+    this.#painter.cancel();
+  }
+
+  /** What is shown stands still before this returns, and nothing is sent or received until it goes on. */
+  pause(): void {
+    this.#isPaused = true;
+    this.stop();
+    this.#painter.now();
+  }
+
+  goOn(): void {
+    this.#isPaused = false;
+    this.start();
+    this.#painter.now();
+  }
+
+  clear(): void {
+    this.#tail.clear();
+    this.#painter.now();
+  }
+
+  #fromNow(): Resume {
+    return new Resume(this.topic, "new", false);
+  }
+
+  #subscribe(): void {
+    const start = this.#resume.start();
+    const frame = { ack: "auto", create: false, ref: REF, start, topic: this.topic };
+    this.#socket.send(JSON.stringify({ type: "subscribe", ...frame }));
+  }
+
+  #hear(frame: ServerFrame): void {
+    switch (frame.type) {
+      case "message":
+        this.#resume.delivered(frame);
+        this.#last = frame;
+        if (this.#tail.admits(performance.now())) {
+          this.#tail.add({ at: this.#rowCount++, kind: "message", message: frame });
+        }
+        break;
+      case "subscribed":
+        this.#begun(frame);
+        break;
+      case "gap":
+        this.#note(gapText(frame.topic, frame.from_seq, frame.to_seq, frame.reason));
+        break;
+      case "error":
+        this.#refused(frame);
+        break;
+      default:
+        return;
+    }
+    this.#painter.soon();
+  }
+
+  #begun(frame: SubscribedFrame): void {
+    if (!this.#resume.wasSubscribed && this.#last && frame.epoch === this.#last.epoch) {
+      const passed = (frame.seq ?? 0) - this.#last.seq;
+      if (passed > 0) this.#note(`${passed} messages passed while this was not followed`);
+    } else if (this.#resume.wasSubscribed) {
+      this.#note("The connection is back; it goes on behind the last message that came");
+    }
+    this.#resume.subscribed(frame);
+    this.#problem = null;
+  }
+
+  #refused(frame: Extract<ServerFrame, { type: "error" }>): void {
+    if (frame.ref !== REF) return;
+    if (frame.retry_after_ms !== undefined) {
+      this.#retry = setTimeout(() => this.#subscribe(), frame.retry_after_ms);
+      return;
+    }
+    this.#problem = { code: frame.code, message: frame.message };
+  }
+
+  #note(text: string): void {
+    this.#tail.add({ at: this.#rowCount++, kind: "note", text });
+  }
+
+  #publish(): void {
+    this.#view = this.#look();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #look(): TailView {
+    return {
+      isPaused: this.#isPaused,
+      machine: this.#socket.machine,
+      problem: this.#problem,
+      rates: this.#tail.rates(performance.now()),
+      rows: this.#tail.newest(),
+      seenCount: this.#tail.seenCount,
+      shownCount: this.#tail.shownCount,
+    };
+  }
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  epoch_changed: "the topic was deleted",
+  log_lost: "the log ends before them",
+  retention: "they were removed",
+};
+
+export function gapText(topic: string, from: number, to: number | null, reason: string): string {
+  const which = to === null ? `from ${from} on` : from === to ? `${from}` : `${from} to ${to}`;
+  return `Gap: messages ${which} of ${topic} will not come: ${WHY[reason] ?? reason}`;
+}
