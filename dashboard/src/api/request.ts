@@ -3,6 +3,7 @@
 import type { z } from "zod";
 import { currentCaller } from "@/api/caller";
 import { ApiError, problemOf, unreachable } from "@/api/errors";
+import { withExactPayloads } from "@/api/exact";
 import { serverUrl } from "@/api/place";
 import { reportAnswer, reportSilence } from "@/live/connection";
 
@@ -13,7 +14,14 @@ export interface Asked {
   readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
   readonly query?: Readonly<Record<string, string | number | boolean | null | undefined>>;
   readonly body?: unknown;
+  /** Payloads in the answer are `Exact`, with at most so many characters of each. */
+  readonly exactPayloads?: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** JSON text that is the body of a request, character by character. */
+export class RawJson {
+  constructor(readonly text: string) {}
 }
 
 /** Ask, and return the answer if it is what the schema says. Throws ApiError, and AbortError if it is cancelled. */
@@ -22,7 +30,8 @@ export async function request<S extends z.ZodType>(
   path: string,
   asked: Asked = {},
 ): Promise<z.output<S>> {
-  const text = await ask(path, asked);
+  let text = await ask(path, asked);
+  if (asked.exactPayloads !== undefined) text = withExactPayloads(text, asked.exactPayloads);
   const answer = schema.safeParse(text === "" ? undefined : parsed(text, path));
   if (answer.success) return answer.data;
   const issue = answer.error.issues[0];
@@ -35,7 +44,7 @@ async function ask(path: string, asked: Asked): Promise<string> {
   const signal = asked.signal ? AbortSignal.any([asked.signal, deadline]) : deadline;
   try {
     const response = await fetch(address(path, asked.query), {
-      body: asked.body === undefined ? null : JSON.stringify(asked.body),
+      body: bodyOf(asked.body),
       cache: "no-store",
       credentials: "same-origin",
       headers: headers(asked.body !== undefined),
@@ -60,6 +69,12 @@ export function address(path: string, query: Asked["query"] = {}): string {
     if (value !== null && value !== undefined) url.searchParams.set(name, String(value));
   }
   return url.href;
+}
+
+/** JSON of the body; a `RawJson` is sent as it is. */
+function bodyOf(body: unknown): string | null {
+  if (body === undefined) return null;
+  return body instanceof RawJson ? body.text : JSON.stringify(body);
 }
 
 function headers(hasBody: boolean): Record<string, string> {

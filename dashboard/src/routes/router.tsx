@@ -11,6 +11,7 @@ import {
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
+import { LETTERS_DEFAULTS, LettersSearch } from "@/features/deadLetters/model";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
 
@@ -20,6 +21,9 @@ const OverviewSearch = z.object({ range: z.enum(["5m", "15m", "1h"]).default("15
 const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
 const TopicSearch = z.object({
   tab: z.enum(["summary", "settings", "connect"]).default("summary").catch("summary"),
+});
+const SubscriptionSearch = z.object({
+  tab: z.enum(["summary", "subscribers", "settings"]).default("summary").catch("summary"),
 });
 
 const root = createRootRoute({
@@ -62,17 +66,28 @@ const routes = [
     path: "/messages",
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "DeadLettersPage"),
+    component: page(() => import("@/routes/deadLetters"), "DeadLettersPage"),
     getParentRoute: parent,
     path: "/dead-letters",
+    search: { middlewares: [stripSearchParams(LETTERS_DEFAULTS)] },
+    validateSearch: LettersSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "SubscriptionsPage"),
+    component: page(() => import("@/routes/subscriptions"), "SubscriptionsPage"),
     getParentRoute: parent,
     path: "/subscriptions",
+    search: { middlewares: [stripSearchParams({ q: "" })] },
+    validateSearch: TopicsSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "NodesPage"),
+    component: page(() => import("@/routes/subscription"), "SubscriptionPage"),
+    getParentRoute: parent,
+    path: "/subscriptions/$name",
+    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    validateSearch: SubscriptionSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/nodes"), "NodesPage"),
     getParentRoute: parent,
     path: "/nodes",
   }),

@@ -40,6 +40,7 @@ function Row({ item }: { readonly item: Item }) {
         <Link
           className="break-words font-medium underline-offset-2 hover:underline"
           data-row
+          search={item.search ?? {}}
           to={item.to}
         >
           {item.what}

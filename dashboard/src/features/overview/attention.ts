@@ -19,6 +19,8 @@ export interface Item {
   readonly what: string;
   readonly why: string;
   readonly to: Place;
+  /** Filters of that page, for what it is about. */
+  readonly search?: Readonly<Record<string, string>>;
 }
 
 export interface Facts {
@@ -126,12 +128,14 @@ function ofSubscription(subscription: SubscriptionAnswer): Item[] {
     const what = `${count(dead_count)} dead letters of ${name}`;
     const why =
       "Its subscribers have failed on them as often as they may. Redrive them once that is mended.";
-    items.push({ id: `dead:${name}`, to: "/dead-letters", tone: "bad", what, why });
+    const search = { subscription: name };
+    items.push({ id: `dead:${name}`, search, to: "/dead-letters", tone: "bad", what, why });
   }
   if (full) {
     const why = "So many of its messages wait for another attempt that nothing new is delivered.";
     items.push({
       id: `full:${name}`,
+      search: { q: name },
       to: "/subscriptions",
       tone: "bad",
       what: `${name} is full`,
@@ -141,7 +145,8 @@ function ofSubscription(subscription: SubscriptionAnswer): Item[] {
   if (lag > 0 && (paused || subscribers === 0)) {
     const what = paused ? `${name} is paused` : `Nobody is attached to ${name}`;
     const why = `${count(lag)} messages wait for it.`;
-    items.push({ id: `absent:${name}`, to: "/subscriptions", tone: "warn", what, why });
+    const search = { q: name };
+    items.push({ id: `absent:${name}`, search, to: "/subscriptions", tone: "warn", what, why });
   }
   return items;
 }
@@ -151,7 +156,8 @@ function ephemeral(letters: DeadLetterList | undefined): Item[] {
   if (!newest) return [];
   const why = `The newest is of topic ${newest.topic}: ${newest.reason}.`;
   const what = "Dead letters of subscribers without a durable subscription";
-  return [{ id: "ephemeral", to: "/dead-letters", tone: "bad", what, why }];
+  const search = { subscription: "" };
+  return [{ id: "ephemeral", search, to: "/dead-letters", tone: "bad", what, why }];
 }
 
 function capped(kind: "nodes" | "subscriptions", items: Item[]): Item[] {

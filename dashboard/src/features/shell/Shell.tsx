@@ -88,12 +88,17 @@ function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) =
       else onSheet("palette");
       return true;
     }
-    case "back": {
-      const link = document.querySelector<HTMLElement>("main [data-back]");
-      link?.click();
-      return link !== null;
-    }
+    case "back":
+      return clicked("main [data-back]");
+    case "redrive":
+      return clicked("main [data-redrive]");
     default:
       return moveInRows(act.kind);
   }
+}
+
+function clicked(selector: string): boolean {
+  const found = document.querySelector<HTMLElement>(selector);
+  found?.click();
+  return found !== null;
 }
