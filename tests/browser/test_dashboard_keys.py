@@ -24,7 +24,7 @@ KEPT = (
 )
 # That an answer was a refusal the browser says by itself.
 REFUSED = re.compile(r"the server responded with a status of 40[13] ")
-VIEWS = ("api-keys", "api-keys?show=all", "tenants", "audit")
+VIEWS = ("api-keys", "api-keys?keys=all", "tenants", "audit")
 
 
 @pytest.fixture(scope="module")

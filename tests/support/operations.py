@@ -178,6 +178,7 @@ OPERATIONS = (
     ),
     _of_subscription("GET", ""),
     _of_subscription("GET", "/topics"),
+    _of_subscription("GET", "/subscribers"),
     _of_subscription("PATCH", "", {"max_in_flight": 7}),
     _of_subscription("POST", "/seek", START),
     _of_subscription("POST", "/pause"),
@@ -200,6 +201,7 @@ OPERATIONS = (
     Operation("GET", "/api/nodes", ADMIN),
     Operation("GET", "/api/nodes/{id}", ADMIN, missing="node_not_found"),
     Operation("GET", "/api/route", ADMIN, query={"topic": "{topic}"}),
+    Operation("GET", "/api/ring", ADMIN),
     # A server that has its log for itself has nobody to leave it to.
     Operation("POST", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),
     Operation("DELETE", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),

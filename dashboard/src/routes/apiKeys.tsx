@@ -55,7 +55,7 @@ export function ApiKeysPage() {
 }
 
 function Keys() {
-  const { show } = route.useSearch();
+  const { keys: which } = route.useSearch();
   const navigate = route.useNavigate();
   const keys = useInfiniteQuery(keysQuery());
   const now = useNow();
@@ -64,19 +64,19 @@ function Keys() {
     return <Failure error={keys.error} onRetry={keys.refetch} what="Keys cannot be listed" />;
   }
   const all = keys.data.pages.flatMap((page) => page.keys);
-  const shown = show === "all" ? all : all.filter((each) => stateOf(each, now).isGood);
+  const shown = which === "all" ? all : all.filter((each) => stateOf(each, now).isGood);
   const hidden = all.length - shown.length;
   return (
     <>
       <div className="flex flex-wrap items-center gap-3">
         <label className="flex min-h-8 items-center gap-2">
           <input
-            checked={show === "all"}
+            checked={which === "all"}
             className="size-4"
             onChange={({ target }) =>
               void navigate({
                 replace: true,
-                search: (before) => ({ ...before, show: target.checked ? "all" : "good" }),
+                search: (before) => ({ ...before, keys: target.checked ? "all" : "good" }),
               })
             }
             type="checkbox"

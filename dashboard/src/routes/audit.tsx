@@ -29,7 +29,7 @@ export function AuditPage() {
 }
 
 function Entries() {
-  const { action, actor, since } = route.useSearch();
+  const { action, actor, past: since } = route.useSearch();
   const navigate = route.useNavigate();
   const { tenant } = useCaller();
   const { data: who } = useQuery(whoamiQuery());
@@ -46,7 +46,7 @@ function Entries() {
   const ofAll = who !== undefined && tenant === null && reasonAgainst(who, "admin") === null;
   const isFiltered = action !== "" || actor !== "" || since !== "all";
   const clear = () =>
-    void navigate({ search: (all) => ({ ...all, action: "", actor: "", since: "all" as const }) });
+    void navigate({ search: (all) => ({ ...all, action: "", actor: "", past: "all" as const }) });
   return (
     <>
       {audit.isError && <Stale error={audit.error} />}
@@ -74,7 +74,7 @@ function Entries() {
 }
 
 function Filters() {
-  const { since } = route.useSearch();
+  const { past: since } = route.useSearch();
   const navigate = route.useNavigate();
   return (
     <div className="grid max-w-4xl gap-3 sm:grid-cols-3">
@@ -84,7 +84,7 @@ function Filters() {
         label="When"
         onChange={({ target }) => {
           const next = SINCE[target.selectedIndex]?.since ?? "all";
-          void navigate({ replace: true, search: (before) => ({ ...before, since: next }) });
+          void navigate({ replace: true, search: (before) => ({ ...before, past: next }) });
         }}
         value={since}
       >

@@ -13,6 +13,7 @@ import {
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
+import { LETTERS_DEFAULTS, LettersSearch } from "@/features/deadLetters/model";
 import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
 import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
@@ -41,14 +42,17 @@ const TopicSearch = z.object({
 });
 const ApiKeysSearch = z.object({
   key: z.string().max(64).optional().catch(undefined),
-  show: z.enum(["good", "all"]).default("good").catch("good"),
+  keys: z.enum(["good", "all"]).default("good").catch("good"),
 });
 const TenantsSearch = z.object({ name: z.string().max(63).optional().catch(undefined) });
 const Filter = z.coerce.string().max(255).default("").catch("");
 const AuditSearch = z.object({
   action: Filter,
   actor: Filter,
-  since: z.enum(["1h", "1d", "7d", "all"]).default("all").catch("all"),
+  past: z.enum(["1h", "1d", "7d", "all"]).default("all").catch("all"),
+});
+const SubscriptionSearch = z.object({
+  tab: z.enum(["summary", "subscribers", "settings"]).default("summary").catch("summary"),
 });
 
 const root = createRootRoute({
@@ -93,17 +97,28 @@ const routes = [
     validateSearch: MessagesSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "DeadLettersPage"),
+    component: page(() => import("@/routes/deadLetters"), "DeadLettersPage"),
     getParentRoute: parent,
     path: "/dead-letters",
+    search: { middlewares: [stripSearchParams(LETTERS_DEFAULTS)] },
+    validateSearch: LettersSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "SubscriptionsPage"),
+    component: page(() => import("@/routes/subscriptions"), "SubscriptionsPage"),
     getParentRoute: parent,
     path: "/subscriptions",
+    search: { middlewares: [stripSearchParams({ q: "" })] },
+    validateSearch: TopicsSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "NodesPage"),
+    component: page(() => import("@/routes/subscription"), "SubscriptionPage"),
+    getParentRoute: parent,
+    path: "/subscriptions/$name",
+    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    validateSearch: SubscriptionSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/nodes"), "NodesPage"),
     getParentRoute: parent,
     path: "/nodes",
   }),
@@ -118,7 +133,7 @@ const routes = [
     component: page(() => import("@/routes/apiKeys"), "ApiKeysPage"),
     getParentRoute: parent,
     path: "/api-keys",
-    search: { middlewares: [stripSearchParams({ show: "good" })] },
+    search: { middlewares: [stripSearchParams({ keys: "good" })] },
     validateSearch: ApiKeysSearch,
   }),
   createRoute({
@@ -131,7 +146,7 @@ const routes = [
     component: page(() => import("@/routes/audit"), "AuditPage"),
     getParentRoute: parent,
     path: "/audit",
-    search: { middlewares: [stripSearchParams({ action: "", actor: "", since: "all" })] },
+    search: { middlewares: [stripSearchParams({ action: "", actor: "", past: "all" })] },
     validateSearch: AuditSearch,
   }),
 ] as const;

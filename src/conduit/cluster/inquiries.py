@@ -72,6 +72,8 @@ class State(msgspec.Struct, frozen=True):
     links: list[LinkView]
     settings: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Those that must be the same on all nodes, in words; none: of a version that does not say them."""
+    loop_lag_s: float | None = None
+    """See `NodeAnswer.loop_lag_s`; None: of a version that does not say it."""
 
 
 class TenantUse(msgspec.Struct, frozen=True):

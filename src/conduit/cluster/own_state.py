@@ -39,9 +39,15 @@ class OwnState:
     def state(self) -> State:
         """What only a node itself knows."""
         broker = self._broker
-        rates = broker.stats.rates(broker.clock.now())
+        now = broker.clock.now()
+        rates, lag_s = broker.stats.rates(now), broker.stats.loop_lateness.worst_s(now)
         return State(
-            self._connection_count(), broker.running_count, rates, self._links(), self.settings
+            self._connection_count(),
+            broker.running_count,
+            rates,
+            self._links(),
+            self.settings,
+            round(lag_s, 4),
         )
 
     def figures(self, tenant: str | None) -> Figures:

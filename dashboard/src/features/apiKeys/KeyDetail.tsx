@@ -73,7 +73,7 @@ function Look({ keyAnswer, onStep }: LookProps) {
       <div className="flex flex-wrap items-center justify-between gap-2 border-line border-t pt-4">
         <Link
           className="text-accent underline underline-offset-2"
-          search={{ action: "", actor: `key:${keyAnswer.id}`, since: "all" }}
+          search={{ action: "", actor: `key:${keyAnswer.id}`, past: "all" }}
           to="/audit"
         >
           What it has done

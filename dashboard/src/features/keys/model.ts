@@ -2,7 +2,17 @@
 
 export type Act =
   | { readonly kind: "go"; readonly to: GoTo }
-  | { readonly kind: "back" | "help" | "palette" | "search" | "next" | "previous" | "open" };
+  | {
+      readonly kind:
+        | "back"
+        | "help"
+        | "palette"
+        | "search"
+        | "next"
+        | "previous"
+        | "open"
+        | "redrive";
+    };
 
 export const GO = {
   a: "/audit",
@@ -35,6 +45,7 @@ const SINGLE: Readonly<Record<string, Act>> = {
   Enter: { kind: "open" },
   j: { kind: "next" },
   k: { kind: "previous" },
+  r: { kind: "redrive" },
 };
 
 export const SHEET: readonly (readonly [keys: string, what: string])[] = [
@@ -47,6 +58,7 @@ export const SHEET: readonly (readonly [keys: string, what: string])[] = [
   ["j, k", "The next, the previous row"],
   ["Enter", "Open the row"],
   ["Space", "Pause what is followed live, and go on"],
+  ["r", "Redrive the dead letter that is shown"],
   ["Esc", "Close; leave a field; back to the list"],
   ["?", "This sheet"],
 ];

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from conduit import __version__
 from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
-from conduit.protocol.node_records import NodeAnswer, NodeList, RouteAnswer
+from conduit.protocol.node_records import NodeAnswer, NodeList, RingAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
@@ -39,6 +39,7 @@ from conduit.protocol.records import (
     TopicList,
     WhoAmI,
 )
+from conduit.protocol.subscriber_records import SubscribersAnswer
 from conduit.server.context import Context
 from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
@@ -58,6 +59,7 @@ from conduit.server.rest import (
     pages,
     problems,
     publish,
+    ring,
     route,
     sessions,
     stats,
@@ -88,6 +90,7 @@ _NOUNS = (
     audit,
     nodes,
     route,
+    ring,
     draining,
     health,
     index,
@@ -108,6 +111,7 @@ _SHAPES = (
     SubscriptionList,
     SubscriptionTopics,
     Moved,
+    SubscribersAnswer,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
     DeadLetterGroups,
@@ -134,6 +138,7 @@ _SHAPES = (
     NodeDrain,
     NodeList,
     RouteAnswer,
+    RingAnswer,
     index.Index,
     Problem,
 )
