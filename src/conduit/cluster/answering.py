@@ -46,7 +46,12 @@ class Answering:
                 return state.usage(question.names)
             case Kind.SIGNED_OUT:
                 return _signed_out(state, question)
-        # All others are about things of one tenant: without its name nobody is told anything.
+            case _:
+                return self._answer_of_tenant(kind, question)
+
+    def _answer_of_tenant(self, kind: Kind, question: Question) -> object:
+        """It is about things of one tenant: without its name nobody is told anything."""
+        state, tenant = self._state, question.tenant
         if tenant is None or not question.names:
             raise InvalidRequest(f"{kind} needs a tenant, and names")
         if kind is Kind.SUBSCRIBERS:
