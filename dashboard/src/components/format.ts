@@ -29,6 +29,7 @@ export function rate(perSecond: number): string {
 
 /** A time that was measured, in milliseconds: `0.42 ms`, `12 ms`, `3.4 s`. */
 export function latency(ms: number): string {
+  if (ms === 0) return "0";
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1_000) return `${ms.toFixed(0)} ms`;

@@ -32,6 +32,7 @@ import {
   newestLetterQuery,
   statsQuery,
 } from "@/services/stats";
+import { topicsBeforeQuery } from "@/services/topics";
 
 const route = getRouteApi("/");
 const BUSIEST_COUNT = 10;
@@ -44,7 +45,10 @@ export function OverviewPage() {
   const now = useNow();
   const pace = usePace();
   const old = isStale(stats.dataUpdatedAt, now, pace) || (stats.isError && stats.data);
-  const steps = stats.data ? firstSteps(stats.data) : null;
+  const before = useQuery(topicsBeforeQuery());
+  const hadMessages = before.data?.topics.some(({ message_count }) => message_count > 0);
+  const steps =
+    stats.data && !before.isPending ? firstSteps(stats.data, hadMessages ?? false) : null;
   return (
     <Page actions={<Ranges />} title="Overview">
       {old && <Stale error={stats.error} />}
@@ -106,6 +110,7 @@ function Ranges() {
           <Link
             aria-current={range === chosen && !isMarked ? "true" : undefined}
             className="min-w-11 rounded px-2 py-1 text-center aria-[current]:bg-raised aria-[current]:font-semibold"
+            activeOptions={{ exact: true }}
             key={range}
             search={(before) => ({ ...before, from: undefined, range, to: undefined })}
             to="/"

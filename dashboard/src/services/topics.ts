@@ -51,6 +51,14 @@ export const topicNamesQuery = (q: string, limit: number) =>
     queryKey: ["topics", "names", q, limit],
   });
 
+/** Some that were there when the page was opened. */
+export const topicsBeforeQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(TopicList, "/api/topics", { query: { limit: 20 }, signal }),
+    queryKey: ["topicsBefore"],
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
 export interface NewTopic {
   readonly name: string;
   readonly retention: Partial<Retention>;

@@ -46,20 +46,22 @@ class Answering:
                 return state.usage(question.names)
             case Kind.SIGNED_OUT:
                 return _signed_out(state, question)
-            case _:
-                return self._answer_of_tenant(kind, question)
+        return _of_tenant(state, kind, question)
 
-    def _answer_of_tenant(self, kind: Kind, question: Question) -> object:
-        """It is about things of one tenant: without its name nobody is told anything."""
-        state, tenant = self._state, question.tenant
-        if tenant is None or not question.names:
-            raise InvalidRequest(f"{kind} needs a tenant, and names")
-        if kind is Kind.SUBSCRIBERS:
-            return state.subscribers(tenant, question.names)
-        if kind is Kind.ACTIVITY:
-            return state.activity(tenant, question.names)
-        act = state.cancel_job if kind is Kind.CANCEL else state.job
-        return act(tenant, question.names[0])
+
+def _of_tenant(state: OwnState, kind: Kind, question: Question) -> object:
+    """What is about things of one tenant: without its name nobody is told anything. Raises InvalidRequest."""
+    tenant, names = question.tenant, question.names
+    if tenant is None or not names:
+        raise InvalidRequest(f"{kind} needs a tenant, and names")
+    match kind:
+        case Kind.SUBSCRIBERS:
+            return state.subscribers(tenant, names)
+        case Kind.ACTIVITY:
+            return state.activity(tenant, names)
+        case Kind.CANCEL:
+            return state.cancel_job(tenant, names[0])
+    return state.job(tenant, names[0])
 
 
 def _signed_out(state: OwnState, question: Question) -> list[int]:

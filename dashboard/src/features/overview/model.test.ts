@@ -45,11 +45,14 @@ describe("the overview", () => {
     expect(backlog && summary(backlog, [])).toContain("no samples yet");
   });
 
-  it("has first steps until all were done", () => {
-    expect(firstSteps(stats())?.map(({ done }) => done)).toEqual([false, false, false]);
-    expect(firstSteps(stats({ active_topics: 1 }))?.[0]?.done).toBe(true);
-    expect(
-      firstSteps(stats({ active_topics: 1, total_deliveries: 1, total_messages: 1 })),
-    ).toBeNull();
+  it("has first steps until all were done, and none where there was something before", () => {
+    const done = (change: Parameters<typeof stats>[0], hadMessages = false) =>
+      firstSteps(stats(change), hadMessages)?.map((step) => step.done);
+    expect(done({})).toEqual([false, false, false]);
+    expect(done({ active_topics: 1 })).toEqual([true, false, false]);
+    expect(done({ active_topics: 1, total_messages: 1 })).toEqual([true, false, true]);
+    expect(done({ active_topics: 1, total_deliveries: 1, total_messages: 1 })).toBeUndefined();
+    expect(done({ active_topics: 1, backlog: 1 })).toBeUndefined();
+    expect(done({ active_topics: 1 }, true)).toBeUndefined();
   });
 });

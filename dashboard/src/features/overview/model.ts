@@ -137,14 +137,16 @@ export interface Step {
   readonly title: string;
 }
 
-/** What is left to do where nothing is there yet; null once all was done. */
-export function firstSteps(stats: StatsAnswer): Step[] | null {
+/** What is left to do where nothing is there yet; null once all was done, or if there was something before:
+    what the server counts begins with its start. */
+export function firstSteps(stats: StatsAnswer, hadMessages: boolean): Step[] | null {
+  const { active_subscribers, active_topics, backlog, total_deliveries, total_messages } = stats;
   const steps = [
-    { done: stats.active_topics > 0, title: "Create a topic" },
-    { done: stats.active_subscribers > 0 || stats.total_deliveries > 0, title: "Subscribe to it" },
-    { done: stats.total_messages > 0, title: "Publish a message" },
+    { done: active_topics > 0, title: "Create a topic" },
+    { done: active_subscribers + total_deliveries + backlog > 0, title: "Subscribe to it" },
+    { done: total_messages + backlog > 0, title: "Publish a message" },
   ];
-  return steps.every((step) => step.done) ? null : steps;
+  return hadMessages || steps.every((step) => step.done) ? null : steps;
 }
 
 function tile(label: string, figure: string, values: Tile["values"], to?: Place): Tile {

@@ -19,7 +19,7 @@ const ROW_PX = 44;
 // So many rows before the end the next page is asked for.
 const AHEAD_COUNT = 80;
 const GRID =
-  "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_6rem_6rem_5.5rem_5.5rem] xl:grid-cols-[minmax(0,1fr)_8rem_5rem_5rem_6rem_7rem_6rem_6rem_12rem_7rem]";
+  "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_5.5rem_5.5rem_5.5rem_5.5rem] xl:grid-cols-[minmax(0,1fr)_7rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem] 2xl:grid-cols-[minmax(0,1fr)_8rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem_12rem_6rem]";
 
 /** Rows of which only those exist that are seen, so that ten thousand cost as much as thirty. */
 export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTableProps) {
@@ -80,8 +80,8 @@ const COLUMNS: readonly (readonly [label: string, className: string])[] = [
   ["Stored", "text-right"],
   ["Size", "text-right max-sm:hidden"],
   ["Subscribers", "text-right max-sm:hidden"],
-  ["Keeps at most", "max-xl:hidden"],
-  ["Created", "text-right max-xl:hidden"],
+  ["Keeps at most", "max-2xl:hidden"],
+  ["Created", "text-right max-2xl:hidden"],
 ];
 
 function Head() {
@@ -135,10 +135,10 @@ function Row({ activity, index, start, topic }: RowProps) {
       <div className={`${cell} max-sm:hidden`} role="cell">
         {count(topic.subscriber_count)}
       </div>
-      <div className="truncate max-xl:hidden" role="cell">
+      <div className="truncate max-2xl:hidden" role="cell">
         {kept(topic.retention)}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
+      <div className={`${cell} max-2xl:hidden`} role="cell">
         <Time at={topic.created_at} />
       </div>
     </div>
