@@ -43,7 +43,7 @@ function Row({ item, own }: { readonly item: Item; readonly own: string }) {
         <Link
           className="break-words font-medium underline-offset-2 hover:underline"
           data-row
-          search={(before) => ({ ...before, ...(item.tenant !== own && { tenant: item.tenant }) })}
+          search={item.tenant === undefined || item.tenant === own ? {} : { tenant: item.tenant }}
           to={to as "/"}
         >
           {item.what}
