@@ -153,6 +153,7 @@ class _Peer:
 
     writable = True
     heard_until = math.inf
+    node_name = None
 
     def write(self, data: bytes) -> None:
         """See `Peer`."""

@@ -61,6 +61,7 @@ class Peer:
     def __init__(self) -> None:
         self.writable = True
         self.heard_until = math.inf
+        self.node_name: str | None = None
         self.frames: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
         self.growing_count = self.went_on_count = 0

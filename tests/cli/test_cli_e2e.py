@@ -153,6 +153,10 @@ def test_the_life_of_a_subscription(conduit: Conduit, api: Api, topic: str, name
     assert topic in table
     plan = conduit.ok("subscription", "seek", name, "--to", "2", "--dry-run").json
     assert [(place["topic"], place["floor"], place["lag"]) for place in plan] == [(topic, 1, 2)]
+    assert [(move["floor_before"], move["again_count"]) for move in plan] == [(3, 2)]
+    table = conduit.ok("subscription", "seek", name, "--to", "2", "--dry-run", "-o", "table")
+    assert "would deliver 2 messages again and skip 0" in table.err
+    assert conduit.ok("subscription", "subscribers", name).json == []
     beyond = conduit.ok("subscription", "seek", name, "--to", "9", "--dry-run")
     assert f"gap: {topic} ends at #3, and #9 was asked for" in beyond.err
     assert conduit.run("subscription", "seek", name, "--to", "2").code == Exit.USAGE

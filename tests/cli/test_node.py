@@ -10,7 +10,7 @@ import pytest
 from conduit.cli.exits import Exit
 from tests.cli.terminal import Terminal
 from tests.cli.test_access import ok, run
-from tests.client.test_nodes import OTHER, ROUTE, THIS
+from tests.client.test_nodes import OTHER, RING, ROUTE, THIS
 from tests.support.server import running_server
 
 REASON = (
@@ -61,6 +61,7 @@ def test_a_node_is_shown_with_what_it_says_of_itself() -> None:
     assert "this one       yes\n" in result.stdout
     assert "subscriptions  3\n" in result.stdout
     assert "deliveries/s   18,280.8\n" in result.stdout
+    assert "loop lag       1.2 ms\n" in result.stdout
     result, _ = ok({"GET /api/nodes/east-1": OTHER}, "node", "show", "east-1", "-o", "table")
     assert "connections    -\n" in result.stdout
     assert "messages/s     -\n" in result.stdout
@@ -155,6 +156,21 @@ def test_what_is_not_asked_for_is_not_shown_and_something_has_to_be() -> None:
     result, _ = run({}, "node", "route")
     assert result.exit_code == Exit.USAGE
     assert "--subscription" in result.stderr
+
+
+def test_the_ring_is_a_table_of_shares() -> None:
+    result, server = ok({"GET /api/ring": RING}, "node", "ring", "-o", "table")
+    assert server.lines == ["GET /api/ring"]
+    assert result.stdout.splitlines() == [
+        "ID      SHARE  PLACES",
+        "east-1  25.0%       1",
+        "east-2  75.0%       2",
+    ]
+    result, _ = ok({"GET /api/ring": RING}, "node", "ring")
+    assert json.loads(result.stdout) == RING
+    none = RING | {"nodes": [], "places": [], "reason": "each node has its own"}
+    result, _ = ok({"GET /api/ring": none}, "node", "ring", "-o", "table")
+    assert result.stdout == "each node has its own\n"
 
 
 def test_stats_name_the_nodes_that_they_are_of() -> None:

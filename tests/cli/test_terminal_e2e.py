@@ -208,7 +208,8 @@ def test_before_a_subscription_is_moved_it_is_said_from_where_to_where(
     Conduit(server.url).ok("sub", topic, "--subscription", topic, "--from", "3", "--count", "1")
     with Terminal(server.url, "subscription", "seek", topic, "--to", "2") as terminal:
         terminal.until(
-            f"Move subscription {topic} from {topic} #4 to #2, its lag from 0 to 2? [y/N]"
+            f"Move subscription {topic} from {topic} #4 to #2, its lag from 0 to 2; that is to deliver"
+            " 2 messages again and skip 0? [y/N]"
         )
         terminal.type("n\n")
         assert terminal.end()[0] == Exit.ERROR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conduit.client import ApiError, NodeDrain, NodeRates, SubscriptionRoute, TopicNode
+from conduit.client import ApiError, NodeDrain, NodeRates, RingNode, SubscriptionRoute, TopicNode
 from tests.client.peer import Frame, answer, problem
 from tests.client.test_access import said
 
@@ -28,6 +28,7 @@ THIS: Frame = {
     "owned_subscriptions": 3,
     "rates": RATES,
     "links": [],
+    "loop_lag_s": 0.0012,
     "unanswered": None,
 }
 OTHER: Frame = THIS | {
@@ -84,6 +85,20 @@ async def test_a_route_is_asked_for_by_subscription_topic_or_both() -> None:
         lambda client: client.nodes.route(topic="t"), answer(200, ROUTE | {"subscription": None})
     )
     assert (lines, found.subscription) == (["GET /api/route?topic=t"], None)
+
+
+RING: Frame = {
+    "nodes": [{"id": "east-1", "share": 0.25}, {"id": "east-2", "share": 0.75}],
+    "places": [[5, 1], [9, 0], [12, 1]],
+    "size": 4_294_967_296,
+    "reason": None,
+}
+
+
+async def test_the_ring_is_asked_for() -> None:
+    found, lines, _ = await said(lambda client: client.nodes.ring(), answer(200, RING))
+    assert lines == ["GET /api/ring"]
+    assert (found.nodes[1], found.places[0]) == (RingNode("east-2", 0.75), [5, 1])
 
 
 async def test_figures_are_of_all_nodes_or_of_the_one_that_is_named() -> None:

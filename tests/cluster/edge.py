@@ -119,7 +119,7 @@ class Owning(Recorder):
 
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         assert kind == subscribing.KIND
-        return self.guests.accept(channel, body)
+        return self.guests.accept("other", channel, body)
 
 
 class Cluster:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conduit.broker.administer.subscriptions import TOPICS_SHOWN_COUNT
-from conduit.broker.administer.views import GAPS_SHOWN_COUNT, SubscriptionView
+from conduit.broker.administer.views import GAPS_SHOWN_COUNT, Attached, SubscriptionView
 from conduit.cluster import errands
 from conduit.cluster.at_owner import REDRIVEN_MAX_COUNT, VIEWS_MAX_COUNT
 from conduit.cluster.errands import Errand
@@ -15,7 +15,7 @@ from conduit.core.message import DeadPlace, SubscriptionRecord
 from conduit.errors import InvalidRequest, NotFound
 from conduit.names import NAME_LENGTH_MAX
 from conduit.protocol.frames import SEQ_MAX
-from conduit.protocol.records import GapAnswer, Moved, TopicProgress
+from conduit.protocol.records import GapAnswer, Moved, TopicMove, TopicProgress
 from conduit.server.rest.inputs import PAGE_MAX_COUNT
 from tests.broker.kit import Bench
 
@@ -31,9 +31,11 @@ def test_what_owners_answer_fits_into_a_frame_of_a_link():
     record = SubscriptionRecord(SEQ_MAX, NAME, NAME, NAME, SEQ_MAX, True, Bench.durable_settings())
     view = SubscriptionView(record, [PLACE] * TOPICS_SHOWN_COUNT, lag=SEQ_MAX)
     gap = GapAnswer(NAME, SEQ_MAX, SEQ_MAX, NAME, ID)
-    moved = Moved([PLACE] * TOPICS_SHOWN_COUNT, True, SEQ_MAX, False, [gap] * GAPS_SHOWN_COUNT)
+    move = TopicMove(NAME, *[SEQ_MAX] * 6, NAME, NAME)
+    moved = Moved([move] * TOPICS_SHOWN_COUNT, True, SEQ_MAX, False, [gap] * GAPS_SHOWN_COUNT)
     # A page is asked for with one more, to know whether there is a next one.
-    pages = [[view] * VIEWS_MAX_COUNT, [PLACE] * (PAGE_MAX_COUNT + 1), moved]
+    attached = [Attached(NAME, SEQ_MAX, SEQ_MAX, True)] * errands.ATTACHED_MAX_COUNT
+    pages = [[view] * VIEWS_MAX_COUNT, [PLACE] * (PAGE_MAX_COUNT + 1), moved, attached]
     assert all(fits(errands.encode_done(errands.encode_answer(each))) for each in pages)
     error = NotFound("\N{PILE OF POO}" * TEXT_MAX_CHARS, field=NAME)
     refused = {f"{number:036}": error for number in range(REDRIVEN_MAX_COUNT)}

@@ -68,6 +68,25 @@ def standing_still(found: Cluster) -> Iterator[None]:
         until(lambda: stats(found)["nodes"] == list(NAMES))
 
 
+def test_who_is_attached_is_told_with_the_node_of_each_wherever_it_is_asked(pair):
+    pair.apis[0].create_topic("t")
+    with WsClient(pair.servers[0].ws_url) as one, WsClient(pair.servers[1].ws_url) as two:
+        one.subscribe("t", subscription="s")
+        two.subscribe("t", subscription="s")
+        for api in pair.apis:
+            found = accepted(api.get("/api/subscriptions/s/subscribers"))
+            assert (found["count"], found["by_node"]) == (2, {"a": 1, "b": 1})
+            assert sorted(each["node"] for each in found["subscribers"]) == ["a", "b"]
+
+
+def test_all_nodes_have_the_same_ring(pair):
+    one, other = (accepted(api.get("/api/ring")) for api in pair.apis)
+    assert one == other
+    assert [node["id"] for node in one["nodes"]] == list(NAMES)
+    assert round(sum(node["share"] for node in one["nodes"]), 3) == 1
+    assert len(one["places"]) == 300
+
+
 # Figures ------------------------------------------------------------------------------------------
 
 

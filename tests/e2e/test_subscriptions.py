@@ -174,6 +174,12 @@ def test_a_dry_run_of_seek_says_the_positions_and_moves_nothing(api, ws, topic, 
     answer = accepted(api.post(path, {"start": {"seq": 3}, "dry_run": True}))
     (progress,) = answer["topics"]
     assert (progress["topic"], progress["floor"], progress["lag"]) == (topic, 2, 3)
+    assert (progress["floor_before"], progress["again_count"], progress["skipped_count"]) == (
+        5,
+        3,
+        0,
+    )
+    assert (answer["again_count"], answer["skipped_count"]) == (3, 0)
     ws.nothing(0.15, "message")
     assert api.subscription(name)["topics"][0]["floor"] == 5
 

@@ -39,6 +39,7 @@ class Client:
         self.slot = slot
         self.writable = True
         self.heard_until = math.inf
+        self.node_name: str | None = None
         self.connection: Connection = world.broker.connect(world.tenant, self)
         self.is_worker = False
         self.budget: int | None = None

@@ -369,21 +369,28 @@ export const MessageList = z.object({
 });
 export type MessageList = z.infer<typeof MessageList>;
 
-export const TopicProgress = z.object({
+export const TopicMove = z.object({
   topic: z.string(),
   floor: z.number(),
   last_seq: z.number(),
   lag: z.number(),
+  floor_before: z.number().nullable().optional(),
+  again_count: z.number().nullable().optional(),
+  skipped_count: z.number().nullable().optional(),
+  next_before_at: z.string().nullable().optional(),
+  next_at: z.string().nullable().optional(),
 });
-export type TopicProgress = z.infer<typeof TopicProgress>;
+export type TopicMove = z.infer<typeof TopicMove>;
 
 export const Moved = z.object({
-  topics: z.array(TopicProgress),
+  topics: z.array(TopicMove),
   more_topics: z.boolean(),
   lag: z.number(),
   dry_run: z.boolean(),
   gaps: z.array(GapAnswer).optional(),
   more_gaps: z.boolean().default(false),
+  again_count: z.number().nullable().optional(),
+  skipped_count: z.number().nullable().optional(),
 });
 export type Moved = z.infer<typeof Moved>;
 
@@ -395,6 +402,11 @@ export const NewKey = z.object({
   limits: LimitsChange.optional(),
 });
 export type NewKey = z.infer<typeof NewKey>;
+
+export const NewSession = z.object({
+  path: z.string().default("/"),
+});
+export type NewSession = z.infer<typeof NewSession>;
 
 export const StartPosition = z.object({
   seq: z.number(),
@@ -490,6 +502,7 @@ export const NodeAnswer = z.object({
   rates: NodeRates.nullable(),
   links: z.array(NodeLink).nullable(),
   unanswered: z.string().nullable().optional(),
+  loop_lag_s: z.number().nullable().optional(),
 });
 export type NodeAnswer = z.infer<typeof NodeAnswer>;
 
@@ -575,6 +588,20 @@ export const Retention = z.object({
 });
 export type Retention = z.infer<typeof Retention>;
 
+export const RingNode = z.object({
+  id: z.string(),
+  share: z.number(),
+});
+export type RingNode = z.infer<typeof RingNode>;
+
+export const RingAnswer = z.object({
+  nodes: z.array(RingNode),
+  places: z.array(z.array(z.number())),
+  size: z.number(),
+  reason: z.string().nullable(),
+});
+export type RingAnswer = z.infer<typeof RingAnswer>;
+
 export const Rotation = z.object({
   overlap_s: z.number().default(86400),
 });
@@ -614,6 +641,12 @@ export const Seek = z.object({
 });
 export type Seek = z.infer<typeof Seek>;
 
+export const SessionAnswer = z.object({
+  ends_at: z.string(),
+  idle_s: z.number(),
+});
+export type SessionAnswer = z.infer<typeof SessionAnswer>;
+
 export const StatsAnswer = z.object({
   messages_per_sec: z.number(),
   total_messages: z.number(),
@@ -635,6 +668,29 @@ export const StatsAnswer = z.object({
   unanswered: z.array(z.string()).optional(),
 });
 export type StatsAnswer = z.infer<typeof StatsAnswer>;
+
+export const SubscriberAnswer = z.object({
+  node: z.string().nullable(),
+  in_flight_count: z.number(),
+  max_in_flight: z.number().nullable(),
+  is_reading: z.boolean(),
+});
+export type SubscriberAnswer = z.infer<typeof SubscriberAnswer>;
+
+export const SubscribersAnswer = z.object({
+  count: z.number(),
+  by_node: z.record(z.string(), z.number()).nullable(),
+  subscribers: z.array(SubscriberAnswer),
+});
+export type SubscribersAnswer = z.infer<typeof SubscribersAnswer>;
+
+export const TopicProgress = z.object({
+  topic: z.string(),
+  floor: z.number(),
+  last_seq: z.number(),
+  lag: z.number(),
+});
+export type TopicProgress = z.infer<typeof TopicProgress>;
 
 export const SubscriptionAnswer = z.object({
   name: z.string(),
@@ -798,5 +854,7 @@ export const WhoAmI = z.object({
   scopes: z.array(Grant),
   expires_at: z.string().nullable(),
   limits: TenantLimits,
+  key_name: z.string().nullable().optional(),
+  session: SessionAnswer.nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

@@ -1,5 +1,7 @@
 // The tree of addresses, each with what its search may hold. A page's code comes when it is shown.
 
+import "@/api/withoutEval";
+
 import {
   createRootRoute,
   createRoute,
@@ -11,6 +13,7 @@ import {
 import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
+import { LETTERS_DEFAULTS, LettersSearch } from "@/features/deadLetters/model";
 import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
 import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
@@ -36,6 +39,20 @@ const TopicSearch = z.object({
     .enum(["summary", "messages", "subscriptions", "dead", "settings", "connect"])
     .default("summary")
     .catch("summary"),
+});
+const ApiKeysSearch = z.object({
+  key: z.string().max(64).optional().catch(undefined),
+  keys: z.enum(["good", "all"]).default("good").catch("good"),
+});
+const TenantsSearch = z.object({ name: z.string().max(63).optional().catch(undefined) });
+const Filter = z.coerce.string().max(255).default("").catch("");
+const AuditSearch = z.object({
+  action: Filter,
+  actor: Filter,
+  past: z.enum(["1h", "1d", "7d", "all"]).default("all").catch("all"),
+});
+const SubscriptionSearch = z.object({
+  tab: z.enum(["summary", "subscribers", "settings"]).default("summary").catch("summary"),
 });
 
 const root = createRootRoute({
@@ -80,17 +97,28 @@ const routes = [
     validateSearch: MessagesSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "DeadLettersPage"),
+    component: page(() => import("@/routes/deadLetters"), "DeadLettersPage"),
     getParentRoute: parent,
     path: "/dead-letters",
+    search: { middlewares: [stripSearchParams(LETTERS_DEFAULTS)] },
+    validateSearch: LettersSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "SubscriptionsPage"),
+    component: page(() => import("@/routes/subscriptions"), "SubscriptionsPage"),
     getParentRoute: parent,
     path: "/subscriptions",
+    search: { middlewares: [stripSearchParams({ q: "" })] },
+    validateSearch: TopicsSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/lists"), "NodesPage"),
+    component: page(() => import("@/routes/subscription"), "SubscriptionPage"),
+    getParentRoute: parent,
+    path: "/subscriptions/$name",
+    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    validateSearch: SubscriptionSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/nodes"), "NodesPage"),
     getParentRoute: parent,
     path: "/nodes",
   }),
@@ -100,6 +128,26 @@ const routes = [
     path: "/playground",
     search: { middlewares: [stripSearchParams(PLAYGROUND_DEFAULTS)] },
     validateSearch: z.object(PlaygroundSearch),
+  }),
+  createRoute({
+    component: page(() => import("@/routes/apiKeys"), "ApiKeysPage"),
+    getParentRoute: parent,
+    path: "/api-keys",
+    search: { middlewares: [stripSearchParams({ keys: "good" })] },
+    validateSearch: ApiKeysSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/tenants"), "TenantsPage"),
+    getParentRoute: parent,
+    path: "/tenants",
+    validateSearch: TenantsSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/audit"), "AuditPage"),
+    getParentRoute: parent,
+    path: "/audit",
+    search: { middlewares: [stripSearchParams({ action: "", actor: "", past: "all" })] },
+    validateSearch: AuditSearch,
   }),
 ] as const;
 

@@ -1,7 +1,45 @@
-import { queryOptions } from "@tanstack/react-query";
+import {
+  infiniteQueryOptions,
+  queryOptions,
+  useMutation,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { z } from "zod";
+import { Exact } from "@/api/exact";
 import { request } from "@/api/request";
-import { DeadLetterList } from "@/api/schema";
+import {
+  DeadLetterAnswer,
+  DeadLetterGroups,
+  DeadLetterList,
+  DeliveryAnswer,
+  DiscardAnswer,
+  JobAnswer,
+} from "@/api/schema";
+import { currentPace } from "@/live/pace";
 import { polledSlowly } from "@/services/polled";
+
+const PAGE_COUNT = 100;
+// Of each payload in a list, in characters.
+const PREVIEW_CHARS = 200;
+// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
+const POLLED_PAGES_COUNT = 2;
+const LIST_MS = 5_000;
+// A job moves on quickly, and is looked at by who has started it.
+const JOB_MS = 500;
+// Discarded in one request, so that it can be stopped in between.
+const DISCARDED_AT_ONCE_COUNT = 1_000;
+
+type Query = Readonly<Record<string, string | number | boolean>>;
+
+const Kept = { headers: z.record(z.string(), z.string()).optional(), payload: Exact };
+const Letter = DeadLetterAnswer.extend(Kept);
+export type Letter = z.infer<typeof Letter>;
+const Letters = DeadLetterList.extend({ dead_letters: z.array(Letter) });
+type Letters = z.infer<typeof Letters>;
+const Deliveries = z.object({ deliveries: z.array(DeliveryAnswer) });
+
+const at = (id: string) => `/api/dlq/${encodeURIComponent(id)}`;
+const jobAt = (id: string) => `/api/dlq/jobs/${encodeURIComponent(id)}`;
 
 /** The newest dead letters of subscribers that were not durable: their count is in no subscription. */
 export const ephemeralLettersQuery = () =>
@@ -12,10 +50,124 @@ export const ephemeralLettersQuery = () =>
     ...polledSlowly(10_000),
   });
 
-/** The newest of all. */
-export const newestLettersQuery = () =>
-  queryOptions({
-    queryFn: ({ signal }) => request(DeadLetterList, "/api/dlq", { query: { limit: 50 }, signal }),
-    queryKey: ["deadLetters", "newest"],
-    ...polledSlowly(5_000),
+/** Those that match, the newest first, a page at a time. `key`: what makes it another list. */
+export const lettersQuery = (key: object, which: () => object) =>
+  infiniteQueryOptions({
+    getNextPageParam: (page: Letters) => page.next,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      request(Letters, "/api/dlq", {
+        exactPayloads: PREVIEW_CHARS,
+        query: { ...(which() as Query), cursor: pageParam, limit: PAGE_COUNT },
+        signal,
+      }),
+    queryKey: ["deadLetters", "list", key],
+    refetchInterval: ({ state }) => {
+      const ms = currentPace();
+      const pages = state.data?.pages.length ?? 0;
+      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
+    },
   });
+
+/** Those that match, counted by topic and reason. */
+export const groupsQuery = (key: object, which: () => object) =>
+  infiniteQueryOptions({
+    getNextPageParam: (page: DeadLetterGroups) => page.next,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      request(DeadLetterGroups, "/api/dlq/groups", {
+        query: { ...(which() as Query), cursor: pageParam },
+        signal,
+      }),
+    queryKey: ["deadLetters", "groups", key],
+    ...polledSlowly(10_000),
+  });
+
+/** One, with all of its payload. */
+export const letterQuery = (id: string) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(Letter, at(id), { exactPayloads: Number.POSITIVE_INFINITY, signal }),
+    queryKey: ["deadLetters", "one", id],
+    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+  });
+
+/** What became of its message in each durable subscription. */
+export const deliveriesQuery = (messageId: string) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(Deliveries, `/api/messages/${encodeURIComponent(messageId)}`, { signal }),
+    queryKey: ["deadLetters", "deliveries", messageId],
+    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+    retry: false,
+  });
+
+/** A redrive job; asked for again as long as it runs. */
+export const jobQuery = (id: string) =>
+  queryOptions({
+    queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
+    queryKey: ["jobs", id],
+    refetchInterval: ({ state }) => (state.data?.state === "running" ? JOB_MS : false),
+    retry: false,
+  });
+
+export const redriveOne = (id: string) =>
+  request(z.unknown(), `${at(id)}/redrive`, { method: "POST" });
+
+export const discardOne = (id: string) => request(z.undefined(), at(id), { method: "DELETE" });
+
+export interface RedriveLimits {
+  readonly max_count: number;
+  readonly rate_per_s: number;
+}
+
+/** How many that would be; the same body without `dry_run` starts the job. */
+export const planRedrive = (which: object, signal?: AbortSignal) =>
+  request(JobAnswer, "/api/dlq/redrive", {
+    body: { ...redrivable(which), dry_run: true },
+    method: "POST",
+    signal,
+  });
+
+export const startRedrive = (which: object, limits: RedriveLimits) =>
+  request(JobAnswer, "/api/dlq/redrive", {
+    body: { ...redrivable(which), ...limits },
+    method: "POST",
+  });
+
+/** Those that were redriven are no filter there: a job never takes them. */
+function redrivable(which: object): object {
+  const { redriven: _, ...rest } = which as { redriven?: boolean };
+  return rest;
+}
+
+export const planDiscard = (which: object, signal?: AbortSignal) =>
+  request(DiscardAnswer, "/api/dlq/discard", {
+    body: { ...which, dry_run: true },
+    method: "POST",
+    signal,
+  });
+
+/** Some of those that match; `next` goes on. */
+export const discardSome = (which: object, cursor: string | null) =>
+  request(DiscardAnswer, "/api/dlq/discard", {
+    body: { ...which, max_count: DISCARDED_AT_ONCE_COUNT, ...(cursor !== null && { cursor }) },
+    method: "POST",
+  });
+
+export function useCancelJob(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: () => request(JobAnswer, jobAt(id), { method: "DELETE" }),
+    onSettled: () => client.invalidateQueries({ queryKey: ["jobs", id] }),
+  });
+}
+
+/** After something was redriven or discarded: all that shows it is asked for again. */
+export function useLettersChanged(): () => void {
+  const client = useQueryClient();
+  return () => {
+    void client.invalidateQueries({ queryKey: ["deadLetters"] });
+    void client.invalidateQueries({ queryKey: ["subscriptions"] });
+  };
+}

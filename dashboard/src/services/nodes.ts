@@ -1,6 +1,6 @@
-import { queryOptions } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { request } from "@/api/request";
-import { NodeList } from "@/api/schema";
+import { NodeDrain, NodeList, RingAnswer } from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
 
 export const nodesQuery = () =>
@@ -9,3 +9,26 @@ export const nodesQuery = () =>
     queryKey: ["nodes"],
     ...polledSlowly(5_000),
   });
+
+/** Which node has how much of the durable subscriptions. */
+export const ringQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(RingAnswer, "/api/ring", { signal }),
+    queryKey: ["nodes", "ring"],
+    ...polledSlowly(5_000),
+  });
+
+/** Has a node leave the others, or serve again; answered when the others know it. */
+export function useDrain(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (isDraining: boolean) =>
+      request(NodeDrain, `/api/nodes/${encodeURIComponent(id)}/drain`, {
+        method: isDraining ? "POST" : "DELETE",
+      }),
+    onSettled: () => {
+      void client.invalidateQueries({ queryKey: ["nodes"] });
+      void client.invalidateQueries({ queryKey: ["health"] });
+    },
+  });
+}

@@ -1,10 +1,35 @@
-import { queryOptions } from "@tanstack/react-query";
+import {
+  infiniteQueryOptions,
+  queryOptions,
+  useMutation,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { z } from "zod";
 import { request } from "@/api/request";
-import { SubscriptionList } from "@/api/schema";
-import { polledSlowly } from "@/services/polled";
+import {
+  Moved,
+  SubscribersAnswer,
+  SubscriptionAnswer,
+  type SubscriptionChange,
+  SubscriptionCreated,
+  SubscriptionList,
+  SubscriptionTopics,
+} from "@/api/schema";
+import { currentPace } from "@/live/pace";
+import { polled, polledSlowly } from "@/services/polled";
 
 // The most that the server gives at once.
 export const LOOKED_AT_COUNT = 500;
+const PAGE_COUNT = 100;
+// Who has scrolled further looks for something: all that again and again would cost the server for nothing.
+const POLLED_PAGES_COUNT = 3;
+const LIST_MS = 5_000;
+const TOPICS_COUNT = 100;
+
+const at = (name: string, more = "") => `/api/subscriptions/${encodeURIComponent(name)}${more}`;
+
+/** Where a subscription begins, or goes on: as the API takes it. */
+export type Start = "new" | "earliest" | { readonly seq: number } | { readonly time: string };
 
 /** The first durable subscriptions by name, with how far each is. */
 export const subscriptionsQuery = () =>
@@ -17,3 +42,101 @@ export const subscriptionsQuery = () =>
     queryKey: ["subscriptions", "first"],
     ...polledSlowly(15_000),
   });
+
+/** Durable subscriptions by name, a page at a time. The first pages are asked for again at the pace. */
+export const subscriptionPagesQuery = (q: string) =>
+  infiniteQueryOptions({
+    getNextPageParam: (page: SubscriptionList) => page.next,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      request(SubscriptionList, "/api/subscriptions", {
+        query: { cursor: pageParam, limit: PAGE_COUNT, q: q || null },
+        signal,
+      }),
+    queryKey: ["subscriptions", "list", q],
+    refetchInterval: ({ state }) => {
+      const ms = currentPace();
+      const pages = state.data?.pages.length ?? 0;
+      return ms === null || pages > POLLED_PAGES_COUNT ? false : Math.max(ms, LIST_MS);
+    },
+  });
+
+export const subscriptionQuery = (name: string) =>
+  queryOptions({
+    queryFn: ({ signal }) => request(SubscriptionAnswer, at(name), { signal }),
+    queryKey: ["subscriptions", "one", name],
+    refetchInterval: polled.refetchInterval,
+  });
+
+/** Where one is that has more topics than come with it, a page at a time. */
+export const subscriptionTopicsQuery = (name: string) =>
+  infiniteQueryOptions({
+    getNextPageParam: (page: SubscriptionTopics) => page.next,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam, signal }) =>
+      request(SubscriptionTopics, at(name, "/topics"), {
+        query: { cursor: pageParam, limit: TOPICS_COUNT },
+        signal,
+      }),
+    queryKey: ["subscriptions", "topics", name],
+  });
+
+export const subscribersQuery = (name: string) =>
+  queryOptions({
+    queryFn: ({ signal }) => request(SubscribersAnswer, at(name, "/subscribers"), { signal }),
+    queryKey: ["subscriptions", "subscribers", name],
+    refetchInterval: polledSlowly(LIST_MS).refetchInterval,
+  });
+
+/** What a seek would mean; nothing moves. */
+export const seekPlanQuery = (name: string, start: Start) =>
+  queryOptions({
+    gcTime: 0,
+    queryFn: ({ signal }) =>
+      request(Moved, at(name, "/seek"), {
+        body: { dry_run: true, start },
+        method: "POST",
+        signal,
+      }),
+    queryKey: ["plans", "seek", name, start],
+    retry: false,
+  });
+
+function useChange<Variables, Answer>(change: (variables: Variables) => Promise<Answer>) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: change,
+    onSuccess: () => client.invalidateQueries({ queryKey: ["subscriptions"] }),
+  });
+}
+
+export interface NewSubscription extends Partial<SubscriptionChange> {
+  readonly ack: "auto" | "explicit";
+  readonly name: string;
+  readonly order: "publish" | "strict";
+  readonly start: Start;
+  readonly topic: string;
+}
+
+export const useCreateSubscription = () =>
+  useChange((body: NewSubscription) =>
+    request(SubscriptionCreated, "/api/subscriptions", { body, method: "POST" }),
+  );
+
+export const useChangeSubscription = (name: string) =>
+  useChange((body: Partial<SubscriptionChange>) =>
+    request(SubscriptionAnswer, at(name), { body, method: "PATCH" }),
+  );
+
+export const usePauseSubscription = (name: string) =>
+  useChange((isPaused: boolean) =>
+    request(SubscriptionAnswer, at(name, isPaused ? "/pause" : "/resume"), { method: "POST" }),
+  );
+
+export const useSeek = (name: string) =>
+  useChange((start: Start) =>
+    request(Moved, at(name, "/seek"), { body: { start }, method: "POST" }),
+  );
+
+export const useDeleteSubscription = (name: string) =>
+  useChange(() => request(z.undefined(), at(name), { method: "DELETE" }));

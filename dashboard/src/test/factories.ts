@@ -3,10 +3,13 @@
 import {
   Attentive,
   History,
+  KeyAnswer,
   NodeAnswer,
   StatsAnswer,
   SubscriptionAnswer,
+  TenantAnswer,
   TopicAnswer,
+  WhoAmI,
 } from "@/api/schema";
 
 const AT = "2026-11-30T10:00:00.000Z";
@@ -131,6 +134,23 @@ export function attentive(change: Partial<Attentive> = {}): Attentive {
   });
 }
 
+export function key(change: Partial<KeyAnswer> = {}): KeyAnswer {
+  return KeyAnswer.parse({
+    created_at: AT,
+    created_by: "key:SHbrZpCl",
+    expires_at: null,
+    id: "KD0AFPa2",
+    last_used_at: null,
+    limits: {},
+    name: "web",
+    revoked_at: null,
+    rotating_until: null,
+    scopes: [{ scope: "publish" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
 export function troubled(
   change: Partial<Attentive["subscriptions"][number]> = {},
 ): Attentive["subscriptions"][number] {
@@ -145,4 +165,35 @@ export function troubled(
     trouble: "absent",
     ...change,
   };
+}
+
+export function whoami(change: Partial<WhoAmI> = {}): WhoAmI {
+  return WhoAmI.parse({
+    actor: "key:KD0AFPa2",
+    expires_at: null,
+    key_id: "KD0AFPa2",
+    key_name: "web",
+    limits: {},
+    scopes: [{ scope: "manage" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
+export function tenant(change: Partial<TenantAnswer> = {}): TenantAnswer {
+  return TenantAnswer.parse({
+    created_at: AT,
+    limits: {},
+    name: "acme",
+    usage: {
+      connections: 0,
+      dead_letters: 0,
+      keys: 1,
+      pending_retries: 0,
+      stored_bytes: 0,
+      subscriptions: 0,
+      topics: 0,
+    },
+    ...change,
+  });
 }

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from conduit.core.histogram import LONG_S, SHORT_S, Histogram
+from conduit.core.lateness import Lateness
 from conduit.core.rate import RateWindow
 
 # What publishes are refused with most.
@@ -106,6 +107,8 @@ class Stats:
         """From a first hand-out to its ack: of ACKS_TIMED_COUNT acks in a second at most, since …"""
         self.acks_to_time = ACKS_TIMED_COUNT
         """… so many may still be measured before the next `tick`."""
+        self.loop_lateness = Lateness()
+        """How long what is due waits until the loop comes to it."""
         self.stamp_offset_s = wall_ms / 1000 - started_at
         """By how much the clock of stamps is ahead of that of deadlines, as of the last tick: so nobody has
         to read both."""

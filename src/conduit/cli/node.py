@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ from conduit.cli.server_options import with_server
 from conduit.cli.session import call, take, with_limit
 
 if TYPE_CHECKING:
-    from conduit.client import Node, NodeDrain, NodeLink, Route, TopicNode
+    from conduit.client import Node, NodeDrain, NodeLink, RingNode, Route, TopicNode
 
 # Older than that nobody reads tenths of a second.
 EXACT_MAX_S = 60.0
@@ -80,6 +81,27 @@ def route(subscription: str | None, topic: str | None, output: str | None, serve
 
 
 @node.command()
+@with_output()
+@with_server
+def ring(output: str | None, server: Server) -> None:
+    """Show how much of the hash ring each node has: so much of the durable subscriptions, about."""
+    found = call(server, lambda client: client.nodes.ring())
+    if pick(output, piped="json") != "table":
+        show_one(found, {}, output)
+        return
+    if found.reason is not None:
+        click.echo(found.reason)
+        return
+    stands = Counter(found.nodes[index].id for _, index in found.places)
+    columns: Columns[RingNode] = {
+        "ID": lambda node: node.id,
+        "SHARE": lambda node: f"{node.share:.1%}",
+        "PLACES": lambda node: stands[node.id],
+    }
+    show_all(found.nodes, columns, output)
+
+
+@node.command()
 @click.argument("node_id", metavar="ID", shell_complete=nodes)
 @with_output()
 @with_server
@@ -113,7 +135,7 @@ def _age(age_s: float | None) -> str | None:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
 
 
-def _round_trip(seconds: float | None) -> str | None:
+def _milliseconds(seconds: float | None) -> str | None:
     return None if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
@@ -142,6 +164,7 @@ _FIELDS: Columns[Node] = {
     "subscriptions": lambda node: node.owned_subscriptions,
     "messages/s": lambda node: None if node.rates is None else node.rates.messages_per_sec,
     "deliveries/s": lambda node: None if node.rates is None else node.rates.deliveries_per_sec,
+    "loop lag": lambda node: _milliseconds(node.loop_lag_s),
     "not answered": lambda node: node.unanswered,
 }
 
@@ -176,6 +199,6 @@ _LINKS: Columns[NodeLink] = {
     "LINK TO": lambda link: link.id,
     "STATE": lambda link: link.state,
     "FOR": lambda link: _age(link.for_s),
-    "ROUND TRIP": lambda link: _round_trip(link.round_trip_s),
+    "ROUND TRIP": lambda link: _milliseconds(link.round_trip_s),
     "QUEUED": lambda link: size_text(link.queue_bytes),
 }

@@ -18,7 +18,14 @@ from conduit.cli.session import call, take, with_limit
 from conduit.cli.values import DURATION, MAX_LOST, NO_BOUND, START, Whole
 
 if TYPE_CHECKING:
-    from conduit.client import GapAnswer, Moved, Subscription, TopicProgress
+    from conduit.client import (
+        GapAnswer,
+        Moved,
+        SubscriberAnswer,
+        Subscription,
+        TopicMove,
+        TopicProgress,
+    )
     from conduit.protocol.frames import StartSpec
 
 
@@ -134,6 +141,18 @@ def topics(name: str, limit: int, output: str | None, server: Server) -> None:
 
 @subscription.command()
 @click.argument("name", shell_complete=subscriptions)
+@with_output()
+@with_server
+def subscribers(name: str, output: str | None, server: Server) -> None:
+    """Show who is attached to a subscription, and at which node each is: the first 100."""
+    found = call(server, lambda client: client.subscriptions.subscribers(name))
+    if found.count > len(found.subscribers):
+        note(f"the first {len(found.subscribers):,} of {found.count:,}")
+    show_all(found.subscribers, _SUBSCRIBERS, output)
+
+
+@subscription.command()
+@click.argument("name", shell_complete=subscriptions)
 @click.option(
     "--to",
     "start",
@@ -157,7 +176,9 @@ def seek(
     _note_gaps(moved.gaps, more=moved.more_gaps)
     if moved.more_topics:
         note(f"{moved.lag:,} messages before it, on more than 20 topics")
-    show_all(moved.topics, _PLACES, output)
+    if dry_run:
+        note(f"would {_meaning(moved)}")
+    show_all(moved.topics, _MOVES if dry_run else _PLACES, output)
 
 
 @subscription.command()
@@ -226,11 +247,18 @@ def _settings(given: dict[str, object]) -> dict[str, Any]:
 def _question(before: Subscription, after: Moved) -> str:
     """Whether it is to be moved, and from where to where."""
     lag = f"its lag from {before.lag:,} to {after.lag:,}"
+    what = f"{lag}; that is to {_meaning(after)}"
     if len(before.topics) != 1 or len(after.topics) != 1:
-        return f"Move subscription {before.name}, {lag}?"
+        return f"Move subscription {before.name}, {what}?"
     (old,), (new,) = before.topics, after.topics
     where = f"from {old.topic} #{old.floor + 1} to #{new.floor + 1}"
-    return f"Move subscription {before.name} {where}, {lag}?"
+    return f"Move subscription {before.name} {where}, {what}?"
+
+
+def _meaning(plan: Moved) -> str:
+    """What a dry run says of messages, after "to"."""
+    again = f"deliver {counted(plan.again_count or 0, 'message')} again"
+    return f"{again} and skip {plan.skipped_count or 0:,}"
 
 
 def _state(subscription: Subscription) -> str:
@@ -272,6 +300,24 @@ _FIELDS: Columns[Subscription] = {
     "max lost": lambda subscription: (
         "no limit" if subscription.max_lost is None else subscription.max_lost
     ),
+}
+
+_MOVES: Columns[TopicMove] = {
+    "TOPIC": lambda move: move.topic,
+    "FROM": lambda move: (move.floor_before or 0) + 1,
+    "FROM TIME": lambda move: move.next_before_at,
+    "TO": lambda move: move.floor + 1,
+    "TO TIME": lambda move: move.next_at,
+    "AGAIN": lambda move: move.again_count,
+    "SKIPPED": lambda move: move.skipped_count,
+    "LAG": lambda move: move.lag,
+}
+
+_SUBSCRIBERS: Columns[SubscriberAnswer] = {
+    "NODE": lambda one: one.node,
+    "IN FLIGHT": lambda one: one.in_flight_count,
+    "AT MOST": lambda one: one.max_in_flight,
+    "READING": lambda one: one.is_reading,
 }
 
 _PLACES: Columns[TopicProgress] = {

@@ -46,6 +46,8 @@ from conduit.protocol.frames import StartAt, StartPosition
 from conduit.protocol.node_records import (
     NodeLink,
     NodeRates,
+    RingAnswer,
+    RingNode,
     SubscriptionRoute,
     TopicNode,
     TopicRoute,
@@ -60,9 +62,11 @@ from conduit.protocol.records import (
     SubscriptionCreated,
     TicketAnswer,
     TokenAnswer,
+    TopicMove,
     TopicProgress,
     WhoAmI,
 )
+from conduit.protocol.subscriber_records import SubscriberAnswer, SubscribersAnswer
 
 if TYPE_CHECKING:
     from conduit.client.stream import Stream
@@ -97,11 +101,15 @@ __all__ = [
     "Receipt",
     "RedriveJob",
     "Retention",
+    "RingAnswer",
+    "RingNode",
     "Route",
     "StartAt",
     "StartPosition",
     "StoredMessage",
     "Stream",
+    "SubscriberAnswer",
+    "SubscribersAnswer",
     "Subscription",
     "SubscriptionCreated",
     "SubscriptionRoute",
@@ -110,6 +118,7 @@ __all__ = [
     "TicketAnswer",
     "TokenAnswer",
     "Topic",
+    "TopicMove",
     "TopicNode",
     "TopicProgress",
     "TopicRoute",

@@ -25,6 +25,7 @@ from conduit.protocol.records import (
     TopicList,
     TopicProgress,
 )
+from conduit.protocol.subscriber_records import SubscribersAnswer
 
 # One page of a list. Dead letters come with their payloads, of up to 256 KiB each.
 PAGE_COUNT = 500
@@ -178,6 +179,13 @@ class Subscriptions:
         async for page in pages(self._rest, where, SubscriptionTopics, {"limit": PAGE_COUNT}):
             for place in page.topics:
                 yield place
+
+    async def subscribers(self, name: str) -> SubscribersAnswer:
+        """Who is attached to it, and at which nodes. Raises ApiError `subscription_not_found`, and
+        `unavailable` while the node that has it cannot be reached."""
+        return await self._rest.get(
+            address("subscriptions", name, "subscribers"), SubscribersAnswer
+        )
 
     async def delete(self, name: str) -> None:
         """Delete a subscription and its progress; its dead letters stay."""

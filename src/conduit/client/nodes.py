@@ -8,7 +8,7 @@ from conduit.client.models import Node, Route
 from conduit.client.pages import pages
 from conduit.client.rest import Rest, address, decode
 from conduit.protocol.draining import NodeDrain
-from conduit.protocol.node_records import NodeList
+from conduit.protocol.node_records import NodeList, RingAnswer
 
 PAGE_COUNT = 100
 
@@ -35,6 +35,10 @@ class Nodes:
         Raises ApiError `invalid_request` if neither is named."""
         query = {"subscription": subscription, "topic": topic}
         return await self._rest.get(address("route"), Route, query)
+
+    async def ring(self) -> RingAnswer:
+        """The hash ring: which node has how much of the durable subscriptions."""
+        return await self._rest.get(address("ring"), RingAnswer)
 
     async def drain(self, node_id: str) -> NodeDrain:
         """Have a node leave: it is not ready any more, what it runs goes to the others, and its WebSockets

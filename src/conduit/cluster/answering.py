@@ -44,6 +44,8 @@ class Answering:
                 return state.busiest(tenant)
             case Kind.USAGE:
                 return state.usage(question.names)
+            case Kind.SIGNED_OUT:
+                return _signed_out(state, question)
         # All others are about things of one tenant: without its name nobody is told anything.
         if tenant is None or not question.names:
             raise InvalidRequest(f"{kind} needs a tenant, and names")
@@ -53,3 +55,12 @@ class Answering:
             return state.activity(tenant, question.names)
         act = state.cancel_job if kind is Kind.CANCEL else state.job
         return act(tenant, question.names[0])
+
+
+def _signed_out(state: OwnState, question: Question) -> list[int]:
+    match question.names:
+        case [page, ends_at_ms] if ends_at_ms.isdecimal():
+            state.ended(page, int(ends_at_ms))
+            return []
+        case _:
+            raise InvalidRequest(f"{Kind.SIGNED_OUT} needs the id of a session, and its end")

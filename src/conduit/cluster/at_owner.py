@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from conduit.broker.administer.republishing import Failed
 from conduit.broker.administer.subscriptions import Subscriptions
-from conduit.broker.administer.views import SubscriptionView
+from conduit.broker.administer.views import Attached, SubscriptionView
 from conduit.broker.broker import Broker
 from conduit.broker.deliver.large_starts import LargeStarts
 from conduit.cluster import errands
@@ -79,6 +79,13 @@ class AtOwner:
         if topics is None:
             return await self._here.topics(tenant, name, limit=limit, after=after)
         return topics
+
+    async def attached(self, tenant: str, name: str) -> list[Attached]:
+        """See `Subscriptions.attached`: of all nodes, ATTACHED_MAX_COUNT at most if it runs elsewhere. Raises
+        Unavailable without its owner."""
+        errand = Errand("", tenant, [name])
+        found = await self._ask(Kind.ATTACHED, errand, errands.decode_attached)
+        return await self._here.attached(tenant, name) if found is None else found
 
     def pattern_of(self, tenant: str, name: str) -> str:
         """See `Subscriptions.pattern_of`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from conduit.broker.administer.views import SubscriptionView
+from conduit.broker.administer.views import Attached, SubscriptionView
 from conduit.cluster.links.failures import error_of, failure_of
 from conduit.cluster.links.frames import Failure
 from conduit.cluster.subscribing import UNREADABLE
@@ -17,6 +17,9 @@ from conduit.errors import ConduitError, InvalidRequest
 from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
+
+# Subscribers that one answer has: a thousandth of what fits into a frame of a link, for each.
+ATTACHED_MAX_COUNT = 2_000
 
 
 class Kind(StrEnum):
@@ -32,6 +35,8 @@ class Kind(StrEnum):
     SEEK = "subscription.seek"
     TOPICS = "subscription.topics"
     REDRIVE = "subscription.redrive"
+    ATTACHED = "subscription.attached"
+    """Answered with a list of `Attached`: the first ATTACHED_MAX_COUNT."""
 
 
 class Errand(msgspec.Struct, array_like=True, frozen=True):
@@ -68,6 +73,7 @@ _errand = msgspec.msgpack.Decoder(Errand).decode
 _views = msgspec.msgpack.Decoder(list[SubscriptionView]).decode
 _moved = msgspec.msgpack.Decoder(Moved).decode
 _topics = msgspec.msgpack.Decoder(list[TopicProgress]).decode
+_attached = msgspec.msgpack.Decoder(list[Attached]).decode
 _outcome = msgspec.msgpack.Decoder(_Outcome).decode
 _refused = msgspec.msgpack.Decoder(list[_Refused]).decode
 _start = msgspec.json.Decoder(StartSpec).decode
@@ -98,7 +104,7 @@ def decode_errand(body: bytes) -> Errand:
 
 def is_look(kind: Kind, errand: Errand) -> bool:
     """Whether it changes nothing."""
-    return kind in (Kind.GET, Kind.TOPICS) or (kind == Kind.SEEK and errand.dry_run)
+    return kind in (Kind.GET, Kind.TOPICS, Kind.ATTACHED) or (kind == Kind.SEEK and errand.dry_run)
 
 
 def start_of(errand: Errand) -> StartSpec:
@@ -154,6 +160,11 @@ def decode_moved(body: bytes) -> Moved:
 def decode_topics(body: bytes) -> list[TopicProgress]:
     """The answer to TOPICS."""
     return _topics(body)
+
+
+def decode_attached(body: bytes) -> list[Attached]:
+    """The answer to ATTACHED."""
+    return _attached(body)
 
 
 def encode_refused(failed: Mapping[str, ConduitError]) -> bytes:

@@ -193,5 +193,5 @@ class Exchange:
     def on_channel(self, node: Identity, channel: Channel, kind: str, body: bytes) -> ChannelUser:
         """See `ports.Service.on_channel`."""
         if kind == KIND:
-            return self.guests.accept(channel, body)
+            return self.guests.accept(node.name, channel, body)
         raise InvalidRequest(f"this version has no channels for {kind!r}")

@@ -80,6 +80,11 @@ class _Answers:
         """See `Outlet.heard_until`."""
         return self._guest.heard_until
 
+    @property
+    def node_name(self) -> str | None:
+        """See `Outlet.node_name`."""
+        return self._guest.node_name
+
     def write(self, data: bytes) -> None:
         """See `Outlet.write`."""
         self._guest.answer(data)
@@ -109,12 +114,15 @@ class Guest:
         "_then",
         "_told_window",
         "_untaken_bytes",
+        "node_name",
         "pending_bytes",
         "state",
     )
 
-    def __init__(self, host: Host, channel: Channel, opening: Opening) -> None:
+    def __init__(self, host: Host, channel: Channel, opening: Opening, node_name: str) -> None:
         self._host = host
+        self.node_name = node_name
+        """See `Outlet.node_name`."""
         self._channel = channel
         self._tenant = opening.tenant
         self.state = State.SUBSCRIBING

@@ -30,9 +30,9 @@ class Guests:
     def __len__(self) -> int:
         return len(self._guests)
 
-    def accept(self, channel: Channel, body: bytes) -> Guest:
-        """The user of a channel that another node has opened. Raises InvalidRequest, Conflict if another run
-        of this node was meant, and Unavailable if it stops."""
+    def accept(self, node_name: str, channel: Channel, body: bytes) -> Guest:
+        """The user of a channel that the node of this name has opened. Raises InvalidRequest, Conflict if
+        another run of this node was meant, and Unavailable if it stops."""
         if self._is_closed:
             raise Unavailable(f"node {self._own.name} stops")
         opening = decode_opening(body)
@@ -41,7 +41,7 @@ class Guests:
         frame = decode_client_frame(opening.frame)
         if not isinstance(frame, Subscribe) or frame.subscription is None:
             raise InvalidRequest("a channel is opened for a durable subscription")
-        guest = Guest(self, channel, opening)
+        guest = Guest(self, channel, opening, node_name)
         self._guests.add(guest)
         task = asyncio.get_running_loop().create_task(guest.subscribe(frame, frame.subscription))
         self._tasks.add(task)

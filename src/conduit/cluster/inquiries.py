@@ -42,6 +42,8 @@ class Kind(StrEnum):
     """With `Attended`: of the tenant, or of all."""
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
+    SIGNED_OUT = "page.end"
+    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
     JOB = "job.get"
     """The redrive job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
@@ -70,6 +72,8 @@ class State(msgspec.Struct, frozen=True):
     links: list[LinkView]
     settings: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Those that must be the same on all nodes, in words; none: of a version that does not say them."""
+    loop_lag_s: float | None = None
+    """See `NodeAnswer.loop_lag_s`; None: of a version that does not say it."""
 
 
 class TenantUse(msgspec.Struct, frozen=True):
@@ -97,6 +101,7 @@ SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decod
 ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
 JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from conduit.broker.broker import Broker
 from conduit.cluster.errands import (
+    ATTACHED_MAX_COUNT,
     Errand,
     Kind,
     decode_errand,
@@ -56,6 +57,7 @@ class Obliging:
             Kind.SEEK: self._seek,
             Kind.TOPICS: self._topics,
             Kind.REDRIVE: self._redrive,
+            Kind.ATTACHED: self._attached,
         }
 
     def serve(self, asked: Asked) -> None:
@@ -161,6 +163,12 @@ class Obliging:
         topics, name = self._broker.subscriptions.topics, errand.names[0]
         found = await topics(errand.tenant, name, limit=errand.limit, after=errand.after)
         return encode_answer(found)
+
+    async def _attached(self, errand: Errand) -> bytes:
+        found = await self._broker.subscriptions.attached(errand.tenant, errand.names[0])
+        for each in found:
+            each.node = each.node or self._own.name
+        return encode_answer(found[:ATTACHED_MAX_COUNT])
 
     async def _redrive(self, errand: Errand) -> bytes:
         failed = await self._broker.redrive_here(errand.tenant, errand.places, errand.at_ms)

@@ -33,13 +33,21 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
+        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        """Told of the sessions of pages that were signed out at another node."""
 
     def state(self) -> State:
         """What only a node itself knows."""
         broker = self._broker
-        rates = broker.stats.rates(broker.clock.now())
+        now = broker.clock.now()
+        rates, lag_s = broker.stats.rates(now), broker.stats.loop_lateness.worst_s(now)
         return State(
-            self._connection_count(), broker.running_count, rates, self._links(), self.settings
+            self._connection_count(),
+            broker.running_count,
+            rates,
+            self._links(),
+            self.settings,
+            round(lag_s, 4),
         )
 
     def figures(self, tenant: str | None) -> Figures:

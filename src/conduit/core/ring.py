@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from zlib import crc32
 
 VIRTUAL_NODES_COUNT = 150
-_SIZE = 1 << 32
+SIZE = 1 << 32
 
 
 def subscription_key(tenant: str, name: str) -> str:
@@ -28,8 +28,8 @@ def subscription_key(tenant: str, name: str) -> str:
 def place(text: str) -> int:
     """Where on the ring this is: 0 to 2³² - 1, the same on every machine."""
     mixed = crc32(text.encode())
-    mixed = ((mixed ^ mixed >> 16) * 0x85EBCA6B) % _SIZE
-    mixed = ((mixed ^ mixed >> 13) * 0xC2B2AE35) % _SIZE
+    mixed = ((mixed ^ mixed >> 16) * 0x85EBCA6B) % SIZE
+    mixed = ((mixed ^ mixed >> 13) * 0xC2B2AE35) % SIZE
     return mixed ^ mixed >> 16
 
 
@@ -56,11 +56,15 @@ class Ring:
         # Past the last place the ring begins anew.
         return self._nodes[index if index < len(self._nodes) else 0]
 
+    def places(self) -> list[tuple[int, str]]:
+        """Where nodes stand, upwards from 0; each has what lies before, back to the place before."""
+        return list(zip(self._places, self._nodes, strict=True))
+
     def shares(self) -> dict[str, float]:
         """Node → how much of the ring it has; all together 1."""
         sizes = dict.fromkeys(self._nodes, 0)
-        before = self._places[-1] - _SIZE if self._places else 0
+        before = self._places[-1] - SIZE if self._places else 0
         for at, node in zip(self._places, self._nodes, strict=True):
             sizes[node] += at - before
             before = at
-        return {node: size / _SIZE for node, size in sorted(sizes.items())}
+        return {node: size / SIZE for node, size in sorted(sizes.items())}

@@ -62,7 +62,10 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     links: list[NodeLink] | None
     """To the other live nodes, by their ids; none where the cluster has no INTERNAL_SECRET."""
     unanswered: str | None = None
-    """Why the last four are null."""
+    """Why these four are null."""
+    loop_lag_s: float | None = None
+    """How long something that was due has waited for its turn there: the longest of the last ten seconds.
+    Null with those, and of a version that does not say it."""
 
 
 class NodeList(msgspec.Struct, frozen=True):
@@ -70,6 +73,27 @@ class NodeList(msgspec.Struct, frozen=True):
 
     nodes: list[NodeAnswer]
     next: str | None
+
+
+class RingNode(msgspec.Struct, frozen=True):
+    """A node on the ring, and how much of it it has: of 1."""
+
+    id: str
+    share: float
+
+
+class RingAnswer(msgspec.Struct, frozen=True):
+    """The consistent-hash ring that says which node has which durable subscription, as the node has it that
+    answers.
+
+    `places`: pairs of a place on a ring of `size` places and the index of a node in `nodes`, which has what
+    lies before it, back to the place before. Empty, with the `reason`, where nothing is by the ring.
+    """
+
+    nodes: list[RingNode]
+    places: list[list[int]]
+    size: int
+    reason: str | None
 
 
 class SubscriptionRoute(msgspec.Struct, frozen=True):

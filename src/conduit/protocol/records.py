@@ -156,18 +156,36 @@ class SubscriptionList(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class TopicMove(TopicProgress, frozen=True, omit_defaults=True):
+    """Where a subscription is in one topic after a seek; and, of a dry run only, what that means there.
+
+    `floor_before`: where it is now. `again_count`: messages that it has settled, and gets again.
+    `skipped_count`: stored ones that it has not settled, and does not get any more. `next_before_at`,
+    `next_at`: when the first message behind either floor was published; left out if none is stored.
+    """
+
+    floor_before: int | None = None
+    again_count: int | None = None
+    skipped_count: int | None = None
+    next_before_at: str | None = None
+    next_at: str | None = None
+
+
 class Moved(msgspec.Struct):
     """Where a subscription is after a seek, or would be. `lag`: messages that it then has before it.
 
     `topics` and `more_topics` are as in the subscription, `gaps` and `more_gaps` as when it is created.
+    `again_count` and `skipped_count` are of a dry run: those of all its topics together.
     """
 
-    topics: list[TopicProgress]
+    topics: list[TopicMove]
     more_topics: bool
     lag: int
     dry_run: bool
     gaps: list[GapAnswer] = []
     more_gaps: bool = False
+    again_count: int | None = None
+    skipped_count: int | None = None
 
 
 class PurgeAnswer(msgspec.Struct, frozen=True):
@@ -240,9 +258,19 @@ class DiscardAnswer(msgspec.Struct, frozen=True):
 # Tenants and keys ---------------------------------------------------------------------------------
 
 
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """The session of a page: it ends at `ends_at`, and earlier when it was not renewed for `idle_s`, its key
+    is revoked, expires or is rotated, or somebody signs out.
+    """
+
+    ends_at: str
+    idle_s: int
+
+
 class WhoAmI(msgspec.Struct, frozen=True):
     """Whom the credential stands for, and what it may do. `key_id` is null for `DEFAULT_API_KEY`, for tokens
-    of an identity provider, and without authentication.
+    of an identity provider, and without authentication; `key_name` where it is, and for tokens; `session`
+    unless it is one.
     """
 
     tenant: str
@@ -252,6 +280,8 @@ class WhoAmI(msgspec.Struct, frozen=True):
     expires_at: str | None
     limits: TenantLimits
     """Those of the tenant, and where a key has one of its own that is less, that."""
+    key_name: str | None = None
+    session: SessionAnswer | None = None
 
 
 class KeyAnswer(msgspec.Struct, frozen=True):

@@ -235,7 +235,9 @@ class Context:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
         secrets = self.gate.internal_secrets
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets)
+        pages = tenancy.pages
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets, pages)
+        self.own_state.ended = lambda page, end: pages.ended.add(page, end, self.wall_ms())
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 

@@ -147,6 +147,11 @@ class _Collector(Collector):
             "The longest pause for Python's garbage collector since the start.",
             pauses.longest_s,
         )
+        yield _gauge(
+            "loop_lag_seconds",
+            "How long something that was due has waited for its turn: the longest of ten seconds.",
+            broker.stats.loop_lateness.worst_s(broker.clock.now()),
+        )
         yield CounterMetricFamily(
             "conduit_log_line_dropped",
             "Log lines dropped because nobody took them, or the disk was full.",

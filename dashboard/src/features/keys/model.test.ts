@@ -37,6 +37,7 @@ describe("keys", () => {
     ["?", "help"],
     ["j", "next"],
     ["k", "previous"],
+    ["r", "redrive"],
     ["Enter", "open"],
     ["Escape", "back"],
   ])("%s means %s", (key, kind) => {

@@ -35,7 +35,9 @@ function meant(event: KeyboardEvent): Pressed | null {
 /** Moves the focus among the links of rows, `[data-row]`, and opens the one that has it. */
 export function moveInRows(kind: "next" | "open" | "previous"): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")];
-  const at = rows.indexOf(document.activeElement as HTMLElement);
+  const focused = rows.indexOf(document.activeElement as HTMLElement);
+  // Beside the list the one is shown from which j and k go on.
+  const at = focused < 0 ? rows.findIndex((row) => row.ariaCurrent === "true") : focused;
   if (kind === "open") {
     rows[at]?.click();
     return at >= 0;

@@ -67,7 +67,7 @@ function Row({ own, topic }: RowProps) {
         <Link
           className="underline-offset-2 hover:underline"
           params={{ name: topic.name }}
-          search={(before) => ({ ...before, ...(!isOwn && { tenant: topic.tenant }) })}
+          search={isOwn ? {} : { tenant: topic.tenant }}
           to="/topics/$name"
         >
           {topic.name}

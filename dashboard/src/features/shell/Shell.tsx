@@ -94,7 +94,15 @@ function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) =
       link?.click();
       return link !== undefined;
     }
+    case "redrive":
+      return clicked("main [data-redrive]");
     default:
       return moveInRows(act.kind);
   }
+}
+
+function clicked(selector: string): boolean {
+  const found = document.querySelector<HTMLElement>(selector);
+  found?.click();
+  return found !== null;
 }

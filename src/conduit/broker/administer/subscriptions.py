@@ -10,9 +10,12 @@ import msgspec
 
 from conduit.broker.administer.altering import Altering
 from conduit.broker.administer.counting import Counting
+from conduit.broker.administer.moving import Move
 from conduit.broker.administer.views import (
+    Attached,
     DeliveryState,
     SubscriptionView,
+    attached_to,
     missing,
     place_of,
     state_of,
@@ -38,6 +41,7 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
+from conduit.storage.slices import in_slices
 
 # A subscription on more topics is shown without them; they are asked for, page by page.
 TOPICS_SHOWN_COUNT = 20
@@ -170,18 +174,16 @@ class Subscriptions:
             )
         # Also while it waited for its turn. What goes after it is told to its subscribers as well.
         await self._starts.look_for_gone(record.tenant, beginning)
-        moved = Moved([], False, 0, dry_run, *missing(beginning))
-        async for topic, floor in self._topics_of(positions):
-            place = place_of(topic, Delivery(policy_of(record.settings), floor, {}))
-            moved.lag += place.lag
-            moved.topics.append(place)
-            if len(moved.topics) > TOPICS_SHOWN_COUNT:
-                moved.more_topics = True
-                moved.topics.clear()
-        if moved.more_topics:
-            moved.topics.clear()
-        moved.topics.sort(key=lambda place: place.topic)
-        return moved
+        move = Move(record, Moved([], False, 0, dry_run, *missing(beginning)), TOPICS_SHOWN_COUNT)
+        async for places in self._topics_of(positions):
+            if dry_run:
+                now = await self._deliveries(record, [topic for topic, _ in places])
+                for (topic, floor), (_, delivery) in zip(places, now, strict=True):
+                    move.add(topic, floor, delivery)
+            else:
+                for topic, floor in places:
+                    move.add(topic, floor)
+        return await move.told(self._store)
 
     async def _seek(self, record: SubscriptionRecord, positions: Sequence[tuple[int, int]]) -> None:
         async def seek(change: Change, _: SubscriptionRecord) -> None:
@@ -193,14 +195,11 @@ class Subscriptions:
 
     async def _topics_of(
         self, positions: Sequence[tuple[int, int]]
-    ) -> AsyncIterator[tuple[Topic, int]]:
+    ) -> AsyncIterator[list[tuple[Topic, int]]]:
         """The topics that are there, each with its floor; others have their turns in between."""
-        for count, (topic_id, floor) in enumerate(positions, 1):
-            topic = self._catalog.by_id(topic_id)
-            if topic is not None:
-                yield topic, floor
-            if count % VIEW_STEP_COUNT == 0:
-                await asyncio.sleep(0)
+        async for some in in_slices(positions, VIEW_STEP_COUNT):
+            found = [(self._catalog.by_id(topic_id), floor) for topic_id, floor in some]
+            yield [(topic, floor) for topic, floor in found if topic is not None]
 
     # Views ----------------------------------------------------------------------------------------
 
@@ -290,6 +289,12 @@ class Subscriptions:
         if row is None:
             return Delivery(policy_of(record.settings), 0, {})
         return restored(record.settings, row, self._engine.clock)
+
+    async def attached(self, tenant: str, name: str) -> list[Attached]:
+        """Its subscribers here, those at other nodes included if it runs here. Raises NotFound
+        `subscription_not_found`."""
+        running = self._owned.find_running(self._owned.get(tenant, name))
+        return [] if running is None else attached_to(running.group)
 
     def has(self, tenant: str, name: str) -> bool:
         """Whether there is one of this name."""

@@ -8,6 +8,7 @@ import msgspec
 
 from conduit.broker.catalog import Topic
 from conduit.broker.clock import Clock
+from conduit.broker.deliver.group import Group
 from conduit.broker.deliver.starts import Beginning
 from conduit.core.delivery import Delivery
 from conduit.core.lag import lag_of
@@ -47,6 +48,15 @@ class SubscriptionView(msgspec.Struct):
         self.pending_retry_count += delivery.waiting_count
 
 
+class Attached(msgspec.Struct):
+    """One subscriber of a subscription, as `SubscriberAnswer`. `node`: None means the node that looks."""
+
+    node: str | None
+    in_flight_count: int
+    max_in_flight: int | None
+    is_reading: bool
+
+
 class DeliveryState(msgspec.Struct):
     """What one subscription has done with one message."""
 
@@ -72,6 +82,19 @@ def place_of(topic: Topic, delivery: Delivery) -> TopicProgress:
     """Where a subscription is in a topic."""
     lag = lag_of(delivery, topic.first_seq, topic.last_seq)
     return TopicProgress(topic.name, delivery.floor, topic.last_seq, lag)
+
+
+def attached_to(group: Group) -> list[Attached]:
+    """Its subscribers, those who have come first before others."""
+    return [
+        Attached(
+            each.outlet.node_name,
+            group.in_flight.get(each.holder, 0),
+            None if group.is_auto else each.window,
+            each.outlet.writable,
+        )
+        for each in group.subscribers
+    ]
 
 
 def state_of(name: str, delivery: Delivery, seq: int, clock: Clock) -> DeliveryState:

@@ -64,6 +64,11 @@ class Announcement:
         """See `Outlet.heard_until`."""
         return self._peer.heard_until
 
+    @property
+    def node_name(self) -> str | None:
+        """See `Outlet.node_name`."""
+        return self._peer.node_name
+
     def write(self, data: bytes) -> None:
         """See `Outlet.write`; behind the gaps."""
         if self._told is None:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from conduit.broker.clock import Clock
 from conduit.broker.turn import Turn, guarded
+from conduit.core.lateness import Lateness
 
 # Deadlines are met two of these late at most, which is a tenth of the shortest sensible ack wait.
 SWEEP_INTERVAL_S = 0.05
@@ -37,14 +38,15 @@ class Timed(Protocol):
 class Deadlines:
     """Calls those whose time has come. Cost follows from what is due, not from how many are watched."""
 
-    def __init__(self, clock: Clock, turn: Turn) -> None:
+    def __init__(self, clock: Clock, turn: Turn, lateness: Lateness) -> None:
         self._clock = clock
         self._turn = turn
         # (at, order of adding, who). An entry whose time is not its owner's `watched_at` is stale.
         self._heap: list[tuple[float, int, Timed]] = []
         self._added_count = 0
         self._watched_count = 0
-        self._judged = clock.now()
+        self._judged = self._due_at = clock.now()
+        self._lateness = lateness
         self._timer: asyncio.TimerHandle | None = None
         self._is_sweeping = False
         # Not for secrets: it spreads redeliveries in time.
@@ -72,7 +74,7 @@ class Deadlines:
     def start(self) -> None:
         """Begin to sweep."""
         self._judged = self._clock.now()
-        self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._swept)
+        self._set_timer(self._judged)
 
     def stop(self) -> None:
         """No attempt fails any more: what is out stays out."""
@@ -80,9 +82,15 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _swept(self) -> None:
+    def _set_timer(self, now: float) -> None:
+        self._due_at = now + SWEEP_INTERVAL_S
         self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._swept)
-        self.sweep(self._clock.now())
+
+    def _swept(self) -> None:
+        now = self._clock.now()
+        self._lateness.add(now - self._due_at, now)
+        self._set_timer(now)
+        self.sweep(now)
 
     def sweep(self, now: float) -> None:
         """Call whoever was due at the sweep before, over as many turns of the loop as that takes."""

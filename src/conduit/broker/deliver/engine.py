@@ -72,7 +72,7 @@ def make_engine(
         reader=Reader(store, budget, stats),
         breakers=Breakers(store, clock),
         progress=ProgressWriter(store, clock, stats, lags),
-        deadlines=Deadlines(clock, turn),
+        deadlines=Deadlines(clock, turn, stats.loop_lateness),
         lags=lags,
         allowances=allowances,
         pending_max_count=bounds.pending_max_count,

@@ -35,6 +35,10 @@ class Outlet(Protocol):
         """What the client had sent by then is known, by the clock; infinite if all is. What it sent later may
         be unread: there may be acks."""
 
+    @property
+    def node_name(self) -> str | None:
+        """Of the node that the client is connected to; None: this one."""
+
     def write(self, data: bytes) -> None:
         """Write whole frames; never blocks, never fails."""
 

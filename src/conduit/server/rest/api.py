@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from conduit import __version__
 from conduit.protocol.draining import NodeDrain
 from conduit.protocol.frames import PublishBatchRequest, PublishRequest, StartSpec
-from conduit.protocol.node_records import NodeAnswer, NodeList, RouteAnswer
+from conduit.protocol.node_records import NodeAnswer, NodeList, RingAnswer, RouteAnswer
 from conduit.protocol.records import (
     AuditAnswer,
     AuditList,
@@ -26,6 +26,7 @@ from conduit.protocol.records import (
     Moved,
     PurgeAnswer,
     Receipt,
+    SessionAnswer,
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
@@ -38,6 +39,7 @@ from conduit.protocol.records import (
     TopicList,
     WhoAmI,
 )
+from conduit.protocol.subscriber_records import SubscribersAnswer
 from conduit.server.context import Context
 from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
@@ -57,7 +59,9 @@ from conduit.server.rest import (
     pages,
     problems,
     publish,
+    ring,
     route,
+    sessions,
     stats,
     subscriptions,
     tenants,
@@ -79,12 +83,14 @@ _NOUNS = (
     dead_letters,
     stats,
     busy,
+    sessions,
     keys,
     tokens,
     tenants,
     audit,
     nodes,
     route,
+    ring,
     draining,
     health,
     index,
@@ -105,6 +111,7 @@ _SHAPES = (
     SubscriptionList,
     SubscriptionTopics,
     Moved,
+    SubscribersAnswer,
     dead_letters.DeadLetterAnswer,
     dead_letters.DeadLetterList,
     DeadLetterGroups,
@@ -116,6 +123,7 @@ _SHAPES = (
     busy.Attentive,
     health.Health,
     health.Ready,
+    SessionAnswer,
     WhoAmI,
     KeyAnswer,
     KeyCreated,
@@ -130,6 +138,7 @@ _SHAPES = (
     NodeDrain,
     NodeList,
     RouteAnswer,
+    RingAnswer,
     index.Index,
     Problem,
 )
@@ -171,6 +180,7 @@ def _described() -> FastAPI:
     )
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
+    app.router.routes.extend(tenants.own.routes)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

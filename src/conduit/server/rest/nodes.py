@@ -54,6 +54,7 @@ def _shown(view: NodeView, state: State | None, unanswered: str, own_name: str) 
         rates=None if state is None else _rates(state.rates),
         links=None if state is None else [_link(each) for each in state.links],
         unanswered=unanswered if state is None else None,
+        loop_lag_s=None if state is None else state.loop_lag_s,
     )
 
 

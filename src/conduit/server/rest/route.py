@@ -19,6 +19,7 @@ from conduit.server.rest.inputs import QueryModel, Shared, Text
 from conduit.server.rest.replies import answers, reply
 from conduit.server.rest.routing import routes
 
+NO_NODE = "no node takes subscriptions: none has a lease that is not draining"
 _NOBODY: Mapping[str, int] = {}
 
 router = routes("/api/route", "nodes")
@@ -61,22 +62,25 @@ async def get_route(
 def _subscription(shared: Context, tenant: str, name: str) -> SubscriptionRoute:
     exists = shared.broker.subscriptions.has(tenant, name)
     if shared.exchange is not None:
-        node = shared.exchange.placement.owner_of(tenant, name)
-        reason = "no node takes subscriptions: none has a lease that is not draining"
-    elif shared.meeting is not None:
-        node = None
-        reason = (
+        node, reason = shared.exchange.placement.owner_of(tenant, name), NO_NODE
+    else:
+        reason = not_placed(shared) or ""
+        node = None if reason else shared.node.name
+    return SubscriptionRoute(name, exists, node, None if node is not None else reason)
+
+
+def not_placed(shared: Context) -> str | None:
+    """Why durable subscriptions are not where the ring says; None if they are, or there is one node alone."""
+    if shared.exchange is not None:
+        return None
+    if shared.meeting is not None:
+        return (
             "without a database each node has its own log and its own subscriptions: this is how it is at"
             f" node {shared.node.name}; ask the others themselves"
         )
-    elif shared.asking.others():
-        node = None
-        reason = (
-            "without INTERNAL_SECRET it is at the node at which somebody has attached to it last"
-        )
-    else:
-        node, reason = shared.node.name, ""
-    return SubscriptionRoute(name, exists, node, None if node is not None else reason)
+    if shared.asking.others():
+        return "without INTERNAL_SECRET it is at the node at which somebody has attached to it last"
+    return None
 
 
 def _topic(shared: Context, tenant: str, name: str) -> TopicRoute:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from conduit.broker.administer.views import SubscriptionView
@@ -20,7 +21,8 @@ from conduit.protocol.records import (
     SubscriptionList,
     SubscriptionTopics,
 )
-from conduit.server.rest.access import From, Managing, manageable
+from conduit.protocol.subscriber_records import SubscriberAnswer, SubscribersAnswer
+from conduit.server.rest.access import From, Managing, manageable, sees_node
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -38,8 +40,9 @@ from conduit.tenancy.principal import Principal
 
 router = routes("/api/subscriptions", "subscriptions")
 
-
 _DEFAULT = DURABLE
+# Of those who are attached so many are listed; the others are in the counts.
+SUBSCRIBERS_SHOWN_COUNT = 100
 
 
 def _range(name: str) -> object:
@@ -176,6 +179,25 @@ async def list_subscription_topics(
     found = await topics(caller.tenant, name, limit=query.limit + 1, after=after)
     page, following = cut_page(found, query.limit, "subscription-topics", lambda place: place.topic)
     return reply(SubscriptionTopics(page, following))
+
+
+@router.get(
+    "/{name}/subscribers",
+    dependencies=[NO_QUERY],
+    responses=answers(SubscribersAnswer, "subscription_not_found", "unavailable"),
+)
+async def list_subscribers(
+    shared: Shared, caller: Managing, request: Request, name: SubscriptionName
+) -> Response:
+    """Look who is attached to a subscription, and at which nodes."""
+    check_own(shared, caller, name)
+    found = await shared.subscriptions.attached(caller.tenant, name)
+    is_told = sees_node(request)
+    for each in found:
+        each.node = (each.node or shared.node.name) if is_told else None
+    by_node = dict(Counter(each.node for each in found if each.node)) if is_told else None
+    shown = [SubscriberAnswer(**msgspec.structs.asdict(each)) for each in found]
+    return reply(SubscribersAnswer(len(found), by_node, shown[:SUBSCRIBERS_SHOWN_COUNT]))
 
 
 @router.patch(

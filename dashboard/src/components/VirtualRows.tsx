@@ -1,0 +1,76 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type ReactNode, useEffect, useRef } from "react";
+
+interface VirtualRowsProps {
+  /** What it says below the rows, such as how many there are. */
+  readonly children: ReactNode;
+  readonly count: number;
+  readonly hasMore: boolean;
+  readonly head: ReactNode;
+  readonly isLoadingMore: boolean;
+  readonly label: string;
+  readonly onMore: () => void;
+  readonly row: (index: number) => ReactNode;
+  readonly rowPx?: number;
+}
+
+// So many rows before the end the next page is asked for.
+const AHEAD_COUNT = 30;
+
+/** A table of which only those rows exist that are seen, so that a hundred thousand cost as much as thirty. */
+export function VirtualRows({
+  children,
+  count,
+  hasMore,
+  head,
+  isLoadingMore,
+  label,
+  onMore,
+  row,
+  rowPx = 44,
+}: VirtualRowsProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const rows = useVirtualizer({
+    count,
+    estimateSize: () => rowPx,
+    getScrollElement: () => scroller.current,
+    overscan: 8,
+  });
+  const shown = rows.getVirtualItems();
+  const last = shown.at(-1)?.index ?? 0;
+  const wantsMore = hasMore && !isLoadingMore && last >= count - AHEAD_COUNT;
+  useEffect(() => {
+    if (wantsMore) onMore();
+  }, [wantsMore, onMore]);
+  return (
+    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+      <div aria-label={label} aria-rowcount={hasMore ? -1 : count + 1} role="table">
+        <div className="border-line border-b" role="rowgroup">
+          {head}
+        </div>
+        <div
+          className="max-h-[calc(100dvh-23rem)] min-h-64 overflow-y-auto sm:max-h-[calc(100dvh-17.5rem)]"
+          ref={scroller}
+          role="rowgroup"
+          tabIndex={0}
+        >
+          <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
+            {shown.map(({ index, key, start }) => (
+              <div
+                className="absolute inset-x-0 top-0"
+                key={key}
+                role="presentation"
+                style={{ height: rowPx, transform: `translateY(${start}px)` }}
+              >
+                {row(index)}
+              </div>
+            ))}
+          </div>
+        </div>
+      </div>
+      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
+        {children}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,93 @@
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import type { DeadLetterGroup } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { count } from "@/components/format";
+import { Time } from "@/components/Time";
+
+interface GroupsProps {
+  readonly groups: readonly DeadLetterGroup[];
+  readonly isCounting: boolean;
+  /** Counts those that died before; null: all are counted. */
+  readonly onMore: (() => void) | null;
+  readonly since: string | null;
+}
+
+// So many are shown before somebody asks for all.
+const FIRST_COUNT = 6;
+
+/** Dead letters by topic and reason; each leads to its own. */
+export function Groups({ groups, isCounting, onMore, since }: GroupsProps) {
+  const [all, setAll] = useState(false);
+  const shown = all ? groups : groups.slice(0, FIRST_COUNT);
+  const hidden = groups.length - shown.length;
+  return (
+    <section aria-labelledby="groups" className="rounded-lg border border-line bg-surface">
+      <h2 className="px-4 pt-3 font-medium" id="groups">
+        By topic and reason
+      </h2>
+      <div className="overflow-x-auto">
+        <table className="w-full text-left">
+          <thead>
+            <tr className="border-line border-b text-dim text-xs">
+              {["Count", "Redriven", "Topic", "Reason", "Last died"].map((column) => (
+                <th className="whitespace-nowrap px-4 py-2 font-medium" key={column} scope="col">
+                  {column}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((group) => (
+              <Row group={group} key={`${group.topic} ${group.reason}`} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {(hidden > 0 || onMore) && (
+        <div className="flex flex-wrap items-center gap-3 px-4 py-2 text-dim text-xs">
+          {hidden > 0 && <Button onClick={() => setAll(true)}>Show {count(hidden)} more</Button>}
+          {onMore && since && (
+            <>
+              <span>
+                Counted are those that died since <Time at={since} />.
+              </span>
+              <Button onClick={onMore} unable={isCounting ? "It is counting" : null}>
+                {isCounting ? "Counting…" : "Keep counting"}
+              </Button>
+            </>
+          )}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Row({ group }: { readonly group: DeadLetterGroup }) {
+  return (
+    <tr className="relative border-line border-b last:border-0 hover:bg-raised">
+      <td className="px-4 py-2 text-right tabular-nums">{count(group.count)}</td>
+      <td className="px-4 py-2 text-right tabular-nums">{count(group.redriven_count)}</td>
+      <td className="max-w-56 truncate px-4 py-2" title={group.topic}>
+        {group.topic}
+      </td>
+      <td className="min-w-40 max-w-96 truncate px-4 py-2" title={group.reason}>
+        <Link
+          className="font-medium outline-offset-[-2px] after:absolute after:inset-0"
+          search={(before) => ({
+            ...before,
+            letter: undefined,
+            reason: group.reason,
+            topic: group.topic,
+          })}
+          to="/dead-letters"
+        >
+          {group.reason}
+        </Link>
+      </td>
+      <td className="px-4 py-2">
+        <Time at={group.last_died_at} />
+      </td>
+    </tr>
+  );
+}

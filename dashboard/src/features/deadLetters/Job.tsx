@@ -1,0 +1,84 @@
+import { useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
+import type { JobAnswer } from "@/api/schema";
+import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
+import { count, rate } from "@/components/format";
+import { Progress } from "@/components/Progress";
+import type { Tone } from "@/components/stateColours";
+import { Failure, Loading } from "@/components/states";
+import { letters } from "@/features/deadLetters/model";
+import { jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
+
+interface JobProps {
+  readonly id: string;
+  readonly onClose: () => void;
+  readonly unable: string | null;
+}
+
+const TONES: Readonly<Record<string, Tone>> = {
+  cancelled: "warn",
+  done: "ok",
+  failed: "bad",
+  running: "info",
+};
+
+/** A redrive job: how far it is while it runs, then what came of it. */
+export function Job({ id, onClose, unable }: JobProps) {
+  const job = useQuery(jobQuery(id));
+  const changed = useLettersChanged();
+  const state = job.data?.state;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is asked for again when it has ended
+  useEffect(() => {
+    if (state !== undefined && state !== "running") changed();
+  }, [state]);
+  return (
+    <section
+      aria-labelledby="job"
+      className="space-y-3 rounded-lg border border-accent bg-surface p-4"
+    >
+      <div className="flex flex-wrap items-center gap-3">
+        <h2 className="font-medium" id="job">
+          Redrive job
+        </h2>
+        {state && <Badge tone={TONES[state] ?? "idle"}>{state}</Badge>}
+        <div className="ml-auto flex gap-2">
+          {state === "running" && <Cancel id={id} unable={unable} />}
+          <Button onClick={onClose}>{state === "running" ? "Hide" : "Close"}</Button>
+        </div>
+      </div>
+      {job.isPending && <Loading rows={1} what="the job" />}
+      {job.isError && !job.data && <Failure error={job.error} what="The job cannot be shown" />}
+      {job.data && <Shown job={job.data} />}
+    </section>
+  );
+}
+
+function Shown({ job }: { readonly job: JobAnswer }) {
+  const { error, failed_count, matched_count, redriven_count, state } = job;
+  const also = failed_count ? `, ${count(failed_count)} could not be` : "";
+  return (
+    <>
+      {state === "running" && (
+        <Progress done={redriven_count + failed_count} label="Redriving" of={matched_count} />
+      )}
+      <p aria-live="polite">
+        {state === "running"
+          ? `Delivering again at ${rate(job.rate_per_s)} in a second.`
+          : `Redriven: ${letters(redriven_count)}${also}.`}
+      </p>
+      {error && (
+        <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>
+      )}
+    </>
+  );
+}
+
+function Cancel({ id, unable }: { readonly id: string; readonly unable: string | null }) {
+  const cancel = useCancelJob(id);
+  return (
+    <Button onClick={() => cancel.mutate()} unable={unable}>
+      {cancel.isPending ? "Cancelling…" : "Cancel the job"}
+    </Button>
+  );
+}

@@ -1,0 +1,188 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { RotateCcw, Trash2, X } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import { Badge } from "@/components/Badge";
+import { Button, buttonClass } from "@/components/Button";
+import { Copy } from "@/components/Copy";
+import { Facts } from "@/components/Facts";
+import { bytes, count } from "@/components/format";
+import { Json } from "@/components/json/Json";
+import { toneOf } from "@/components/stateColours";
+import { Failure, Loading } from "@/components/states";
+import { Table } from "@/components/Table";
+import { Time } from "@/components/Time";
+import { Mark } from "@/features/deadLetters/LetterTable";
+import { deliveriesQuery, type Letter, letterQuery } from "@/services/deadLetters";
+
+export type Act = "discard" | "redrive";
+
+interface LetterDetailProps {
+  readonly id: string;
+  readonly onAct: (act: Act, letter: Letter) => void;
+  readonly unable: string | null;
+}
+
+/** One dead letter, beside the list. It takes the focus when it opens. */
+export function LetterDetail({ id, onAct, unable }: LetterDetailProps) {
+  const letter = useQuery(letterQuery(id));
+  const heading = useRef<HTMLHeadingElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another letter is opened
+  useEffect(() => heading.current?.focus(), [id]);
+  return (
+    <section
+      aria-labelledby="letter"
+      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4"
+    >
+      <div className="flex items-start justify-between gap-2">
+        <h2 className="min-w-0 break-words font-semibold" id="letter" ref={heading} tabIndex={-1}>
+          {letter.data ? `${letter.data.topic} #${letter.data.seq}` : "Dead letter"}
+        </h2>
+        <Link
+          aria-label="Close"
+          className={`${buttonClass("quiet")} -mt-1 px-2`}
+          data-back
+          resetScroll={false}
+          search={(before) => ({ ...before, letter: undefined })}
+          to="/dead-letters"
+        >
+          <X aria-hidden className="size-4" />
+        </Link>
+      </div>
+      {letter.isPending && <Loading rows={6} what="the dead letter" />}
+      {letter.isError && !letter.data && (
+        <Failure error={letter.error} onRetry={letter.refetch} what="It cannot be shown" />
+      )}
+      {letter.data && <Shown letter={letter.data} onAct={onAct} unable={unable} />}
+    </section>
+  );
+}
+
+interface ShownProps {
+  readonly letter: Letter;
+  readonly onAct: (act: Act, letter: Letter) => void;
+  readonly unable: string | null;
+}
+
+function Shown({ letter, onAct, unable }: ShownProps) {
+  const lost = letter.payload_lost
+    ? "The log had lost the message: there is nothing to deliver"
+    : null;
+  return (
+    <>
+      <div className="flex flex-wrap items-center gap-2">
+        <Button
+          data-redrive
+          look="primary"
+          onClick={() => onAct("redrive", letter)}
+          title="r"
+          unable={unable ?? lost}
+        >
+          <RotateCcw aria-hidden className="size-4" /> Redrive…
+        </Button>
+        <Button onClick={() => onAct("discard", letter)} unable={unable}>
+          <Trash2 aria-hidden className="size-4 text-bad" /> Discard…
+        </Button>
+        <Mark letter={letter} />
+      </div>
+      <Facts rows={facts(letter)} />
+      {!letter.payload_lost && <Payload letter={letter} />}
+      {letter.message_id && <Deliveries messageId={letter.message_id} />}
+    </>
+  );
+}
+
+function facts(letter: Letter): [string, React.ReactNode][] {
+  const { headers, key, message_id, published_at, redriven_at, subscription } = letter;
+  return [
+    ["Reason", letter.reason],
+    ["Attempts", count(letter.attempts)],
+    [
+      "Subscription",
+      subscription === null ? (
+        "none: its subscriber was not durable. A redrive publishes it anew"
+      ) : (
+        <Link
+          className="text-accent underline"
+          key="subscription"
+          params={{ name: subscription }}
+          to="/subscriptions/$name"
+        >
+          {subscription}
+        </Link>
+      ),
+    ],
+    ["Died", <Time at={letter.died_at} key="died" />],
+    [
+      "Redriven",
+      redriven_at ? <Time at={redriven_at} key="redriven" /> : "no, or it died again since",
+    ],
+    ...(published_at ? ([["Published", <Time at={published_at} key="published" />]] as const) : []),
+    ...(key === undefined ? [] : ([["Key", key]] as const)),
+    ...Object.entries(headers ?? {}).map(([name, value]) => [`Header ${name}`, value] as const),
+    ...(message_id
+      ? ([
+          [
+            "Message",
+            <code className="break-all" key="message">
+              {message_id}
+            </code>,
+          ],
+        ] as const)
+      : []),
+  ].map(([label, value]) => [label as string, value as React.ReactNode]);
+}
+
+function Payload({ letter }: { readonly letter: Letter }) {
+  const [raw, setRaw] = useState(false);
+  const { text } = letter.payload;
+  return (
+    <div className="space-y-2">
+      <div className="flex flex-wrap items-center gap-1">
+        <h3 className="mr-2 font-medium">Payload</h3>
+        <Button aria-pressed={!raw} look={raw ? "quiet" : "plain"} onClick={() => setRaw(false)}>
+          Pretty
+        </Button>
+        <Button aria-pressed={raw} look={raw ? "plain" : "quiet"} onClick={() => setRaw(true)}>
+          Raw
+        </Button>
+        <span className="ml-auto text-dim text-xs">{bytes(letter.payload.bytes)}</span>
+        <Copy label="Copy the payload" text={text} />
+      </div>
+      {raw ? (
+        <pre
+          className="max-h-[28rem] overflow-auto whitespace-pre-wrap break-all rounded-md border border-line bg-raised p-3 font-mono text-xs"
+          tabIndex={0}
+        >
+          {text}
+        </pre>
+      ) : (
+        <Json label="Payload" text={text} />
+      )}
+    </div>
+  );
+}
+
+/** Its message in all durable subscriptions: whether only this one has failed on it. */
+function Deliveries({ messageId }: { readonly messageId: string }) {
+  const found = useQuery(deliveriesQuery(messageId));
+  if (found.isError && !found.data) {
+    return <p className="text-dim text-xs">What became of it elsewhere: {found.error.message}.</p>;
+  }
+  if (!found.data || found.data.deliveries.length === 0) return null;
+  return (
+    <Table
+      caption="What became of it in each durable subscription"
+      columns={["Subscription", "State", "Attempts", "Last reason"]}
+      rows={found.data.deliveries.map((each) => [
+        each.subscription,
+        each.subscription,
+        <Badge key="state" tone={toneOf(each.state)}>
+          {each.state.replace("_", " ")}
+        </Badge>,
+        count(each.attempts),
+        each.last_reason ?? "–",
+      ])}
+    />
+  );
+}

@@ -1,0 +1,159 @@
+import { Link } from "@tanstack/react-router";
+import { Badge } from "@/components/Badge";
+import { bytes, count } from "@/components/format";
+import { Time } from "@/components/Time";
+import { VirtualRows } from "@/components/VirtualRows";
+import type { Letter } from "@/services/deadLetters";
+
+interface LetterTableProps {
+  readonly chosen: ReadonlySet<string>;
+  readonly hasMore: boolean;
+  readonly isLoadingMore: boolean;
+  readonly letters: readonly Letter[];
+  readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
+  readonly onMore: () => void;
+  /** The one that is shown beside the list. */
+  readonly open: string | null;
+  /** The search took too long, and has come so far. */
+  readonly searchedTo: string | null;
+}
+
+const GRID =
+  "grid h-full grid-cols-[1.5rem_minmax(0,1fr)_5.5rem] items-center gap-x-3 px-4 sm:grid-cols-[1.5rem_minmax(0,1fr)_minmax(0,1fr)_5.5rem]";
+
+export function LetterTable(props: LetterTableProps) {
+  const { chosen, hasMore, isLoadingMore, letters, onChoose, onMore, open, searchedTo } = props;
+  const all = letters.length > 0 && letters.every(({ id }) => chosen.has(id));
+  const head = (
+    <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
+      <div role="columnheader">
+        <input
+          aria-label={`Choose all ${letters.length} that are loaded`}
+          checked={all}
+          className="block size-4"
+          onChange={() =>
+            onChoose(
+              letters.map(({ id }) => id),
+              !all,
+            )
+          }
+          type="checkbox"
+        />
+      </div>
+      <div role="columnheader">Reason</div>
+      <div className="max-sm:hidden" role="columnheader">
+        Topic, subscription
+      </div>
+      <div className="text-right" role="columnheader">
+        Died
+      </div>
+    </div>
+  );
+  const row = (index: number) => {
+    const letter = letters[index];
+    if (!letter) return null;
+    return (
+      <Row
+        index={index}
+        isChosen={chosen.has(letter.id)}
+        isOpen={letter.id === open}
+        letter={letter}
+        onChoose={onChoose}
+      />
+    );
+  };
+  return (
+    <VirtualRows
+      count={letters.length}
+      hasMore={hasMore}
+      head={head}
+      isLoadingMore={isLoadingMore}
+      label="Dead letters"
+      onMore={onMore}
+      row={row}
+      rowPx={56}
+    >
+      {count(letters.length)} dead letters
+      {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+      {searchedTo && (
+        <>
+          {" "}
+          · searched back to <Time at={searchedTo} />
+        </>
+      )}
+    </VirtualRows>
+  );
+}
+
+interface RowProps {
+  readonly index: number;
+  readonly isChosen: boolean;
+  readonly isOpen: boolean;
+  readonly letter: Letter;
+  readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
+}
+
+function Row({ index, isChosen, isOpen, letter, onChoose }: RowProps) {
+  return (
+    <div
+      aria-rowindex={index + 2}
+      className={`${GRID} relative border-line border-b hover:bg-raised ${isOpen ? "bg-raised" : ""}`}
+      role="row"
+    >
+      <div className="relative z-10" role="cell">
+        <input
+          aria-label={`Choose ${letter.topic} number ${letter.seq}`}
+          checked={isChosen}
+          className="block size-4"
+          onChange={({ target }) => onChoose([letter.id], target.checked)}
+          type="checkbox"
+        />
+      </div>
+      <div className="min-w-0" role="cell">
+        <div className="flex min-w-0 items-center gap-2">
+          <Link
+            aria-current={isOpen ? "true" : undefined}
+            className="truncate font-medium outline-offset-[-2px] after:absolute after:inset-0"
+            data-id={letter.id}
+            data-row
+            resetScroll={false}
+            search={(before) => ({ ...before, letter: letter.id })}
+            title={letter.reason}
+            to="/dead-letters"
+          >
+            {letter.reason}
+          </Link>
+          <Mark letter={letter} />
+        </div>
+        <p className="truncate text-dim text-xs">
+          <span className="sm:hidden">
+            {letter.topic} #{letter.seq} ·{" "}
+          </span>
+          <code className="font-mono">{preview(letter)}</code>
+        </p>
+      </div>
+      <div className="min-w-0 max-sm:hidden" role="cell">
+        <p className="truncate" title={letter.topic}>
+          {letter.topic} <span className="text-dim">#{letter.seq}</span>
+        </p>
+        <p className="truncate text-dim text-xs" title={letter.subscription ?? undefined}>
+          {letter.subscription ?? "not durable"} · attempt {count(letter.attempts)}
+        </p>
+      </div>
+      <div className="text-right" role="cell">
+        <Time at={letter.died_at} />
+      </div>
+    </div>
+  );
+}
+
+/** What was done with it since it died. */
+export function Mark({ letter }: { readonly letter: Letter }) {
+  if (letter.payload_lost) return <Badge tone="bad">lost</Badge>;
+  return letter.redriven_at ? <Badge tone="ok">redriven</Badge> : null;
+}
+
+function preview({ payload, payload_lost }: Letter): string {
+  if (payload_lost) return "the log had lost the message before it died";
+  return payload.is_cut ? `${payload.text}… (${bytes(payload.bytes)})` : payload.text;
+}

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import type { DeadLetterGroup } from "@/api/schema";
+import {
+  chips,
+  described,
+  LettersSearch,
+  letters,
+  merged,
+  whichOf,
+} from "@/features/deadLetters/model";
+
+const NOW = Date.parse("2026-11-30T10:00:00.000Z");
+
+describe("which dead letters are meant", () => {
+  it("are those that were not redriven, if nothing else is said", () => {
+    expect(whichOf(LettersSearch.parse({}), NOW)).toEqual({ redriven: false });
+    expect(whichOf(LettersSearch.parse({ show: "all" }), NOW)).toEqual({});
+    expect(whichOf(LettersSearch.parse({ show: "redriven" }), NOW)).toEqual({ redriven: true });
+  });
+
+  it("is asked as the API takes it", () => {
+    const search = LettersSearch.parse({
+      q: 42,
+      reason: "",
+      since: "24h",
+      subscription: "",
+      topic: "orders",
+    });
+    expect(whichOf(search, NOW)).toEqual({
+      from_time: "2026-11-29T10:00:00.000Z",
+      q: "42",
+      reason: "",
+      redriven: false,
+      subscription: "",
+      topic: "orders",
+    });
+  });
+
+  it("is nothing worse for an address that says nonsense", () => {
+    const search = LettersSearch.parse({ show: "x", since: "y", topic: "t".repeat(2_000) });
+    expect(search).toMatchObject({ show: "open", since: undefined, topic: undefined });
+  });
+
+  it("is said in words, each filter with its own", () => {
+    expect(described({})).toBe("all dead letters");
+    expect(described({ reason: "no funds", subscription: "billing" })).toBe(
+      "dead letters of subscription billing, reason: no funds",
+    );
+    expect(chips({ subscription: "" })).toEqual([
+      { name: "subscription", text: "of subscribers without a durable subscription" },
+    ]);
+  });
+});
+
+describe("groups of several pages", () => {
+  const group = (change: Partial<DeadLetterGroup>): DeadLetterGroup => ({
+    count: 1,
+    first_died_at: "2026-11-30T09:00:00.000Z",
+    last_died_at: "2026-11-30T09:30:00.000Z",
+    reason: "r",
+    redriven_count: 0,
+    sample_id: "newest",
+    topic: "t",
+    ...change,
+  });
+
+  it("are one each, with the sums, the earliest and the latest, the largest first", () => {
+    const older = group({
+      count: 5,
+      first_died_at: "2026-11-30T08:00:00.000Z",
+      last_died_at: "2026-11-30T08:30:00.000Z",
+      redriven_count: 2,
+      sample_id: "older",
+    });
+    const found = merged([[group({}), group({ count: 3, topic: "u" })], [older]]);
+    expect(found).toHaveLength(2);
+    expect(found[0]).toEqual({
+      count: 6,
+      first_died_at: "2026-11-30T08:00:00.000Z",
+      last_died_at: "2026-11-30T09:30:00.000Z",
+      reason: "r",
+      redriven_count: 2,
+      sample_id: "newest",
+      topic: "t",
+    });
+  });
+
+  it("do not meet because their names run together", () => {
+    expect(
+      merged([[group({ reason: "b c", topic: "a" }), group({ reason: "c", topic: "a b" })]]),
+    ).toHaveLength(2);
+  });
+});
+
+it("counts are said with their noun", () => {
+  expect(letters(1)).toBe("1 dead letter");
+  expect(letters(1_204)).toBe("1,204 dead letters");
+});

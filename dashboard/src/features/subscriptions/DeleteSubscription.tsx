@@ -1,0 +1,67 @@
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import type { SubscriptionAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
+import { useDeleteSubscription } from "@/services/subscriptions";
+
+interface DeleteSubscriptionProps {
+  readonly onClose: () => void;
+  readonly subscription: SubscriptionAnswer;
+}
+
+export function DeleteSubscription({ onClose, subscription }: DeleteSubscriptionProps) {
+  const { dead_count, lag, name, subscribers } = subscription;
+  const [typed, setTyped] = useState("");
+  const navigate = useNavigate();
+  const remove = useDeleteSubscription(name);
+  const isSame = typed === name;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!isSame || remove.isPending) return;
+    remove.mutate(undefined, {
+      onSuccess: () => {
+        onClose();
+        void navigate({ search: { q: "" }, to: "/subscriptions" });
+      },
+    });
+  };
+  return (
+    <Modal onClose={onClose} open title={`Delete ${name}?`}>
+      <form className="space-y-4" noValidate onSubmit={submit}>
+        <ul className="list-disc space-y-1 pl-5">
+          <li>
+            Its place is gone: {count(lag)} messages that it has not settled are not delivered by it
+            any more.
+          </li>
+          <li>{count(subscribers)} subscribers are attached, and are unsubscribed.</li>
+          <li>
+            Its {count(dead_count)} dead letters stay, and cannot be redriven without it. Messages
+            stay in their topics.
+          </li>
+        </ul>
+        <Field
+          autoComplete="off"
+          label={`Type ${name} to delete it`}
+          onChange={(event) => setTyped(event.target.value)}
+          spellCheck={false}
+          value={typed}
+        />
+        {remove.error && <Failure error={remove.error} what="It was not deleted" />}
+        <div className="flex flex-wrap justify-end gap-2">
+          <Button onClick={onClose}>Keep it</Button>
+          <Button
+            look="danger"
+            type="submit"
+            unable={isSame ? null : "Type the name of the subscription first"}
+          >
+            {remove.isPending ? "Deleting…" : `Delete subscription, ${count(lag)} unsettled`}
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,187 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import type { Moved, SubscriptionAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count, exactly } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Failure, Loading } from "@/components/states";
+import { Table } from "@/components/Table";
+import {
+  AGAIN_TYPED_COUNT,
+  meaning,
+  type StartKind,
+  seekVerb,
+  startOf,
+} from "@/features/subscriptions/model";
+import { StartFields } from "@/features/subscriptions/StartFields";
+import { type Start, seekPlanQuery, useSeek } from "@/services/subscriptions";
+
+interface SeekProps {
+  readonly onClose: () => void;
+  readonly subscription: SubscriptionAnswer;
+}
+
+/** Moves a subscription: where to, then what that means, then it is done. */
+export function Seek({ onClose, subscription }: SeekProps) {
+  const [kind, setKind] = useState<StartKind>("earliest");
+  const [typed, setTyped] = useState("");
+  const [start, setStart] = useState<Start | null>(null);
+  const asked = startOf(kind, typed);
+  const problem = typeof asked === "object" && "problem" in asked ? asked.problem : null;
+  const look = (event: FormEvent) => {
+    event.preventDefault();
+    if (problem === null) setStart(asked as Start);
+  };
+  return (
+    <Modal
+      about="It goes on from there in every topic, and forgets what is unsettled. Nothing moves before you have seen what that means."
+      onClose={onClose}
+      open
+      title={`Move ${subscription.name}`}
+    >
+      <form className="space-y-4" noValidate onSubmit={look}>
+        <StartFields
+          kind={kind}
+          onChange={(next, text) => {
+            setKind(next);
+            setTyped(text);
+            setStart(null);
+          }}
+          problem={problem}
+          typed={typed}
+        />
+        {start === null && (
+          <div className="flex flex-wrap justify-end gap-2">
+            <Button onClick={onClose}>Cancel</Button>
+            <Button look="primary" type="submit" unable={problem}>
+              Preview
+            </Button>
+          </div>
+        )}
+      </form>
+      {start !== null && (
+        <Preview name={subscription.name} onClose={onClose} onDone={onClose} start={start} />
+      )}
+    </Modal>
+  );
+}
+
+interface PreviewProps {
+  readonly name: string;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+  readonly start: Start;
+}
+
+function Preview({ name, onClose, onDone, start }: PreviewProps) {
+  const plan = useQuery(seekPlanQuery(name, start));
+  if (plan.isPending) return <Loading rows={3} what="what it means" />;
+  if (plan.isError) {
+    return (
+      <div className="mt-4">
+        <Failure error={plan.error} onRetry={plan.refetch} what="It cannot be previewed" />
+      </div>
+    );
+  }
+  return (
+    <div className="mt-4 space-y-4 border-line border-t pt-4">
+      <p aria-live="polite" className="font-medium">
+        {meaning(plan.data)}
+      </p>
+      <p className="text-dim">
+        It would have {count(plan.data.lag)} messages before it. What its subscribers have now comes
+        once more if it lies behind the new place.
+      </p>
+      <Gaps plan={plan.data} />
+      <Moves plan={plan.data} />
+      <Confirm name={name} onClose={onClose} onDone={onDone} plan={plan.data} start={start} />
+    </div>
+  );
+}
+
+function Gaps({ plan }: { readonly plan: Moved }) {
+  const gaps = plan.gaps ?? [];
+  const [first] = gaps;
+  if (!first) return null;
+  return (
+    <p className="text-warn">
+      Some of what is asked for is not there: {count(gaps.length)}
+      {plan.more_gaps && " and more"} {gaps.length === 1 ? "gap" : "gaps"}, such as in topic{" "}
+      {first.topic} from #{count(first.from_seq)} on ({first.reason.replace("_", " ")}).
+    </p>
+  );
+}
+
+function Moves({ plan }: { readonly plan: Moved }) {
+  if (plan.more_topics) return <p className="text-dim">It has more than 20 topics.</p>;
+  return (
+    <Table
+      caption="In each topic: the next message now, and after it"
+      columns={["Topic", "From", "To", "Again", "Skipped"]}
+      rows={plan.topics.map((move) => [
+        move.topic,
+        move.topic,
+        <Place at={move.next_before_at} key="from" seq={(move.floor_before ?? 0) + 1} />,
+        <Place at={move.next_at} key="to" seq={move.floor + 1} />,
+        count(move.again_count ?? 0),
+        count(move.skipped_count ?? 0),
+      ])}
+    />
+  );
+}
+
+interface PlaceProps {
+  readonly at: string | null | undefined;
+  readonly seq: number;
+}
+
+function Place({ at, seq }: PlaceProps) {
+  const local =
+    at && new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
+  return (
+    <span title={at ? exactly(at) : undefined}>
+      #{count(seq)}
+      <span className="block text-dim text-xs">{local || "not published yet"}</span>
+    </span>
+  );
+}
+
+interface ConfirmProps extends PreviewProps {
+  readonly plan: Moved;
+}
+
+function Confirm({ name, onClose, onDone, plan, start }: ConfirmProps) {
+  const [typed, setTyped] = useState("");
+  const seek = useSeek(name);
+  const wantsName = Math.max(plan.again_count ?? 0, plan.skipped_count ?? 0) > AGAIN_TYPED_COUNT;
+  const isReady = !wantsName || typed === name;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (isReady && !seek.isPending) seek.mutate(start, { onSuccess: onDone });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      {wantsName && (
+        <Field
+          autoComplete="off"
+          label={`Type ${name} to move it`}
+          onChange={(event) => setTyped(event.target.value)}
+          spellCheck={false}
+          value={typed}
+        />
+      )}
+      {seek.error && <Failure error={seek.error} what="It may not have moved" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onClose}>Leave it</Button>
+        <Button
+          look="danger"
+          type="submit"
+          unable={isReady ? null : "Type the name of the subscription first"}
+        >
+          {seek.isPending ? "Moving…" : seekVerb(plan)}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,71 @@
+import { type FormEvent, useState } from "react";
+import type { SubscriptionAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { Failure } from "@/components/states";
+import {
+  changes,
+  parseSetting,
+  SETTINGS,
+  settingText,
+  type Texts,
+} from "@/features/subscriptions/model";
+import { useReasonAgainst } from "@/services/server";
+import { useChangeSubscription } from "@/services/subscriptions";
+
+export function Settings({ subscription }: { readonly subscription: SubscriptionAnswer }) {
+  const [texts, setTexts] = useState<Texts | null>(null);
+  const change = useChangeSubscription(subscription.name);
+  const unable = useReasonAgainst("manage");
+  const shown = texts ?? current(subscription);
+  const wanted = changes(shown, subscription);
+  const nothing = wanted !== null && Object.keys(wanted).length === 0;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (wanted && !nothing && !unable) change.mutate(wanted, { onSuccess: () => setTexts(null) });
+  };
+  return (
+    <form className="max-w-md space-y-4" noValidate onSubmit={submit}>
+      <p className="text-dim">
+        They hold from the next delivery on; what is in flight keeps its time. Acks are{" "}
+        {subscription.ack}, the order is {subscription.order}: these cannot change.
+      </p>
+      {SETTINGS.map(({ hint, label, setting }) => {
+        const parsed = parseSetting(setting, shown[setting]);
+        return (
+          <Field
+            autoComplete="off"
+            hint={hint}
+            key={setting}
+            label={label}
+            onChange={(event) => setTexts({ ...shown, [setting]: event.target.value })}
+            problem={"problem" in parsed ? parsed.problem : null}
+            value={shown[setting]}
+          />
+        );
+      })}
+      {change.error && <Failure error={change.error} what="Nothing was changed" />}
+      <div className="flex items-center gap-3">
+        <Button
+          look="primary"
+          type="submit"
+          unable={unable ?? (nothing ? "Nothing was changed yet" : null)}
+        >
+          {change.isPending ? "Saving…" : "Save settings"}
+        </Button>
+        {texts && <Button onClick={() => setTexts(null)}>Undo</Button>}
+        <span aria-live="polite" className="text-ok">
+          {change.isSuccess && !texts && "Saved."}
+        </span>
+      </div>
+    </form>
+  );
+}
+
+function current(subscription: SubscriptionAnswer): Texts {
+  const pairs = SETTINGS.map(({ setting }) => [
+    setting,
+    settingText(setting, subscription[setting]),
+  ]);
+  return Object.fromEntries(pairs) as Texts;
+}

@@ -1,0 +1,124 @@
+import { describe, expect, it } from "vitest";
+import type { Moved } from "@/api/schema";
+import {
+  changes,
+  meaning,
+  nameProblem,
+  parseSetting,
+  patternProblem,
+  SETTINGS,
+  type Setting,
+  seekVerb,
+  settingText,
+  startOf,
+  stateOf,
+  type Texts,
+} from "@/features/subscriptions/model";
+import { subscription } from "@/test/factories";
+
+const plan = (again: number, skipped: number): Moved => ({
+  again_count: again,
+  dry_run: true,
+  gaps: [],
+  lag: 0,
+  more_gaps: false,
+  more_topics: false,
+  skipped_count: skipped,
+  topics: [],
+});
+
+describe("what may be typed", () => {
+  it.each(["a", "billing.invoices", "-", "a..b"])("%s is a name", (name) => {
+    expect(nameProblem(name)).toBeNull();
+  });
+
+  it.each(["", ".", "..", "a b", "a/b", "x".repeat(256)])("%s is none", (name) => {
+    expect(nameProblem(name)).not.toBeNull();
+  });
+
+  it.each(["orders", "orders.*", "*.created", "orders.>", ">", "*"])("%s is a pattern", (text) => {
+    expect(patternProblem(text)).toBeNull();
+  });
+
+  it.each(["", "orders.", "a.>.b", "or*", "a b", ".>"])("%s is none", (text) => {
+    expect(patternProblem(text)).not.toBeNull();
+  });
+
+  it.each<[Setting, string, number | null]>([
+    ["ack_wait_ms", "30 s", 30_000],
+    ["ack_wait_ms", "1.5s", 1_500],
+    ["ack_wait_ms", "250", 250],
+    ["max_ack_wait_ms", "2 min", 120_000],
+    ["max_attempts", "100", 100],
+    ["max_lost", "", null],
+  ])("%s typed as %s is %s", (setting, typed, value) => {
+    expect(parseSetting(setting, typed)).toEqual({ value });
+  });
+
+  it.each<[Setting, string]>([
+    ["ack_wait_ms", "9"],
+    ["ack_wait_ms", "2 h"],
+    ["max_attempts", "0"],
+    ["max_attempts", "2.5"],
+    ["max_attempts", "5 s"],
+    ["max_in_flight", ""],
+    ["max_lost", "many"],
+  ])("%s is not understood as %s", (setting, typed) => {
+    expect(parseSetting(setting, typed)).toHaveProperty("problem");
+  });
+
+  it("comes back as it would be typed", () => {
+    const now = subscription({ ack_wait_ms: 1_500, max_ack_wait_ms: 3_600_000, max_lost: null });
+    const texts = Object.fromEntries(
+      SETTINGS.map(({ setting }) => [setting, settingText(setting, now[setting])]),
+    ) as Texts;
+    expect(texts.ack_wait_ms).toBe("1500 ms");
+    expect(texts.max_ack_wait_ms).toBe("1 h");
+    expect(changes(texts, now)).toEqual({});
+    expect(changes({ ...texts, max_attempts: "9", max_lost: "3" }, now)).toEqual({
+      max_attempts: 9,
+      max_lost: 3,
+    });
+    expect(changes({ ...texts, max_attempts: "x" }, now)).toBeNull();
+  });
+});
+
+describe("a start", () => {
+  it("is what the API takes", () => {
+    expect(startOf("new", "")).toBe("new");
+    expect(startOf("seq", " 12 ")).toEqual({ seq: 12 });
+    expect(startOf("time", "2026-11-30T10:00:00Z")).toEqual({ time: "2026-11-30T10:00:00.000Z" });
+  });
+
+  it.each([
+    ["seq", "0"],
+    ["seq", "-1"],
+    ["seq", "9007199254740993"],
+    ["time", ""],
+    ["time", "yesterday"],
+  ] as const)("%s is none as %s", (kind, typed) => {
+    expect(startOf(kind, typed)).toHaveProperty("problem");
+  });
+});
+
+describe("what a seek means", () => {
+  it("is said with what comes again and what is skipped, also on the button", () => {
+    expect(meaning(plan(0, 0))).toBe("Nothing comes again, and nothing is skipped.");
+    expect(meaning(plan(12_400, 0))).toBe("12,400 messages that are settled come again.");
+    expect(meaning(plan(1, 1))).toBe(
+      "1 message that is settled comes again, and 1 message that is not settled will never be delivered.",
+    );
+    expect(seekVerb(plan(12_400, 3))).toBe("Move, and deliver 12,400 again");
+    expect(seekVerb(plan(0, 3))).toBe("Move, and skip 3");
+    expect(seekVerb(plan(0, 0))).toBe("Move it");
+  });
+});
+
+it("a state is a word: the worst that is so", () => {
+  const word = (change: Parameters<typeof subscription>[0]) => stateOf(subscription(change)).word;
+  expect(word({ full: true, paused: true })).toBe("paused");
+  expect(word({ full: true })).toBe("full");
+  expect(word({ subscribers: 2 })).toBe("running");
+  expect(stateOf(subscription({ lag: 3, subscribers: 0 })).tone).toBe("warn");
+  expect(stateOf(subscription({ subscribers: 0 })).tone).toBe("idle");
+});

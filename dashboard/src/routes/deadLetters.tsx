@@ -1,0 +1,262 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { RefreshCw, RotateCcw, Trash2 } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import { Button } from "@/components/Button";
+import { count } from "@/components/format";
+import { Page } from "@/components/Page";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { AllDialog } from "@/features/deadLetters/AllDialog";
+import { Filters } from "@/features/deadLetters/Filters";
+import { Groups } from "@/features/deadLetters/Groups";
+import { Job } from "@/features/deadLetters/Job";
+import { type Act, LetterDetail } from "@/features/deadLetters/LetterDetail";
+import { LetterTable } from "@/features/deadLetters/LetterTable";
+import { chips, type LettersSearch, merged, whichOf } from "@/features/deadLetters/model";
+import { SomeDialog } from "@/features/deadLetters/SomeDialog";
+import { groupsQuery, lettersQuery } from "@/services/deadLetters";
+import { useReasonAgainst } from "@/services/server";
+
+const route = getRouteApi("/dead-letters");
+
+type Dialog =
+  | { readonly act: Act; readonly kind: "all" }
+  | {
+      readonly act: Act;
+      readonly ids: readonly string[];
+      readonly kind: "some";
+      readonly where: string;
+    };
+
+export function DeadLettersPage() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const unable = useReasonAgainst("manage");
+  const [dialog, setDialog] = useState<Dialog | null>(null);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const change = (next: Partial<LettersSearch>) =>
+    void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
+  useFocusBack(search.letter ?? null);
+  const open = (act: Act, ids: readonly string[], where: string) =>
+    setDialog({ act, ids, kind: "some", where });
+  const ids = [...chosen];
+  return (
+    <Page
+      actions={<AllActions onAct={(act) => setDialog({ act, kind: "all" })} unable={unable} />}
+      title="Dead letters"
+    >
+      {search.job && (
+        <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
+      )}
+      <Filters
+        onChange={(next) => {
+          setChosen(new Set());
+          change({ ...next, letter: undefined });
+        }}
+        search={search}
+      />
+      <GroupsOf search={search} />
+      {ids.length > 0 && (
+        <Chosen
+          amount={ids.length}
+          onAct={(act) => open(act, ids, "the subscription each died on")}
+          onNone={() => setChosen(new Set())}
+          unable={unable}
+        />
+      )}
+      <div
+        className={
+          search.letter
+            ? "grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(26rem,2fr)]"
+            : ""
+        }
+      >
+        <div className={search.letter ? "max-xl:hidden" : ""}>
+          <List chosen={chosen} onChange={change} onChoose={setChosen} search={search} />
+        </div>
+        {search.letter && (
+          <LetterDetail
+            id={search.letter}
+            onAct={(act, { id, subscription }) => open(act, [id], subscription ?? "its topic")}
+            unable={unable}
+          />
+        )}
+      </div>
+      {dialog?.kind === "all" && (
+        <AllDialog
+          act={dialog.act}
+          onClose={() => setDialog(null)}
+          onJob={(job) => change({ job })}
+          search={search}
+        />
+      )}
+      {dialog?.kind === "some" && (
+        <SomeDialog
+          act={dialog.act}
+          ids={dialog.ids}
+          onClose={() => setDialog(null)}
+          onDone={() => {
+            setChosen(new Set());
+            if (dialog.act === "discard") change({ letter: undefined });
+          }}
+          where={dialog.where}
+        />
+      )}
+    </Page>
+  );
+}
+
+/** When the detail is closed the row has the focus that it was opened from. */
+function useFocusBack(letter: string | null) {
+  const before = useRef(letter);
+  useEffect(() => {
+    if (letter === null && before.current !== null) {
+      const id = CSS.escape(before.current);
+      document.querySelector<HTMLElement>(`main [data-row][data-id="${id}"]`)?.focus();
+    }
+    before.current = letter;
+  }, [letter]);
+}
+
+interface AllActionsProps {
+  readonly onAct: (act: Act) => void;
+  readonly unable: string | null;
+}
+
+function AllActions({ onAct, unable }: AllActionsProps) {
+  return (
+    <>
+      <Button onClick={() => onAct("redrive")} unable={unable}>
+        <RotateCcw aria-hidden className="size-4" /> Redrive all that match…
+      </Button>
+      <Button onClick={() => onAct("discard")} unable={unable}>
+        <Trash2 aria-hidden className="size-4 text-bad" /> Discard all that match…
+      </Button>
+    </>
+  );
+}
+
+interface ChosenProps extends AllActionsProps {
+  readonly amount: number;
+  readonly onNone: () => void;
+}
+
+function Chosen({ amount, onAct, onNone, unable }: ChosenProps) {
+  return (
+    <div className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-4 py-2">
+      <span aria-live="polite" className="mr-auto font-medium">
+        {count(amount)} chosen
+      </span>
+      <Button look="primary" onClick={() => onAct("redrive")} unable={unable}>
+        Redrive {count(amount)}…
+      </Button>
+      <Button onClick={() => onAct("discard")} unable={unable}>
+        Discard {count(amount)}…
+      </Button>
+      <Button look="quiet" onClick={onNone}>
+        Choose none
+      </Button>
+    </div>
+  );
+}
+
+function GroupsOf({ search }: { readonly search: LettersSearch }) {
+  const filter = filterOf(search);
+  const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, Date.now())));
+  if (groups.isPending) return <Loading rows={3} what="groups" />;
+  if (!groups.data) {
+    return <Failure error={groups.error} onRetry={groups.refetch} what="They cannot be counted" />;
+  }
+  const { pages } = groups.data;
+  const found = merged(pages.map((page) => page.groups));
+  if (found.length === 0) return null;
+  return (
+    <Groups
+      groups={found}
+      isCounting={groups.isFetchingNextPage}
+      onMore={groups.hasNextPage ? () => void groups.fetchNextPage() : null}
+      since={pages.at(-1)?.searched_to ?? null}
+    />
+  );
+}
+
+interface ListProps {
+  readonly chosen: ReadonlySet<string>;
+  readonly onChange: (change: Partial<LettersSearch>) => void;
+  readonly onChoose: (chosen: ReadonlySet<string>) => void;
+  readonly search: LettersSearch;
+}
+
+function List({ chosen, onChange, onChoose, search }: ListProps) {
+  const letters = useInfiniteQuery(
+    lettersQuery(filterOf(search), () => whichOf(search, Date.now())),
+  );
+  if (letters.isPending) return <Loading rows={8} what="dead letters" />;
+  if (!letters.data) {
+    return <Failure error={letters.error} onRetry={letters.refetch} what="They cannot be listed" />;
+  }
+  const { pages } = letters.data;
+  const found = pages.flatMap((page) => page.dead_letters);
+  const choose = (ids: readonly string[], isChosen: boolean) => {
+    const next = new Set(chosen);
+    for (const id of ids) {
+      if (isChosen) next.add(id);
+      else next.delete(id);
+    }
+    onChoose(next);
+  };
+  return (
+    <div className="space-y-2">
+      <div className="flex items-center gap-2">
+        <Button aria-label="Refresh" onClick={() => letters.refetch()}>
+          <RefreshCw aria-hidden className={`size-4 ${letters.isFetching ? "animate-spin" : ""}`} />
+        </Button>
+        {letters.isError && <Stale error={letters.error} />}
+      </div>
+      {found.length === 0 && !letters.hasNextPage ? (
+        <Nothing onChange={onChange} search={search} />
+      ) : (
+        <LetterTable
+          chosen={chosen}
+          hasMore={letters.hasNextPage}
+          isLoadingMore={letters.isFetchingNextPage}
+          letters={found}
+          onChoose={choose}
+          onMore={letters.fetchNextPage}
+          open={search.letter ?? null}
+          searchedTo={pages.at(-1)?.searched_to ?? null}
+        />
+      )}
+    </div>
+  );
+}
+
+function Nothing({ onChange, search }: Pick<ListProps, "onChange" | "search">) {
+  if (chips(search).length > 0) {
+    const none = {
+      q: undefined,
+      reason: undefined,
+      since: undefined,
+      subscription: undefined,
+      topic: undefined,
+    };
+    const clear = <Button onClick={() => onChange(none)}>Clear the filters</Button>;
+    return <Empty action={clear} title="No dead letter matches" />;
+  }
+  const all = (
+    <Button onClick={() => onChange({ show: "all" })}>Show those that were redriven</Button>
+  );
+  return (
+    <Empty
+      action={search.show === "open" ? all : undefined}
+      title={search.show === "redriven" ? "None was redriven" : "Nothing is dead. Good."}
+    >
+      A message comes here when its subscribers have failed on it as often as they may.
+    </Empty>
+  );
+}
+
+/** What makes it another list. */
+function filterOf({ q, reason, show, since, subscription, topic }: LettersSearch) {
+  return { q, reason, show, since, subscription, topic };
+}

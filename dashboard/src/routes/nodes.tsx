@@ -1,0 +1,43 @@
+import { useQuery } from "@tanstack/react-query";
+import { Page } from "@/components/Page";
+import { Failure, Loading, Stale } from "@/components/states";
+import { counted } from "@/features/nodes/model";
+import { NodeCard } from "@/features/nodes/NodeCard";
+import { Ring } from "@/features/nodes/Ring";
+import { Store } from "@/features/nodes/Store";
+import { nodesQuery } from "@/services/nodes";
+import { healthQuery, useReasonAgainst } from "@/services/server";
+
+export function NodesPage() {
+  const found = useQuery(nodesQuery());
+  const health = useQuery(healthQuery());
+  const unable = useReasonAgainst("admin");
+  const nodes = found.data?.nodes ?? [];
+  return (
+    <Page title="Nodes">
+      {found.isPending && <Loading rows={6} what="nodes" />}
+      {found.isError && !found.data && (
+        <Failure error={found.error} onRetry={found.refetch} what="Nodes cannot be listed" />
+      )}
+      {found.data && (
+        <>
+          <p className="flex flex-wrap items-center gap-3 text-dim">
+            {nodes.length === 1
+              ? "One node has everything. A second one on the same PostgreSQL would share the work."
+              : `${counted(nodes)}, as the node knows them that answers.`}
+            {found.isError && <Stale error={found.error} />}
+          </p>
+          <div className="grid gap-4 md:grid-cols-2 2xl:grid-cols-3">
+            {nodes.map((node) => (
+              <NodeCard key={node.id} node={node} nodes={nodes} unable={unable} />
+            ))}
+          </div>
+          <div className="grid items-start gap-4 2xl:grid-cols-2">
+            <Ring />
+            {health.data && <Store health={health.data} />}
+          </div>
+        </>
+      )}
+    </Page>
+  );
+}

@@ -1,0 +1,117 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { ArrowLeft, FastForward, Pause, Play, Trash2 } from "lucide-react";
+import { useState } from "react";
+import { asApiError } from "@/api/errors";
+import type { SubscriptionAnswer } from "@/api/schema";
+import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
+import { Page } from "@/components/Page";
+import { Failure, Loading, Stale } from "@/components/states";
+import { DeleteSubscription } from "@/features/subscriptions/DeleteSubscription";
+import { stateOf } from "@/features/subscriptions/model";
+import { Seek } from "@/features/subscriptions/Seek";
+import { Settings } from "@/features/subscriptions/Settings";
+import { Subscribers } from "@/features/subscriptions/Subscribers";
+import { Summary } from "@/features/subscriptions/Summary";
+import { useReasonAgainst } from "@/services/server";
+import { subscriptionQuery, usePauseSubscription } from "@/services/subscriptions";
+
+const route = getRouteApi("/subscriptions/$name");
+
+const TABS = ["summary", "subscribers", "settings"] as const;
+const LABELS = { settings: "Settings", subscribers: "Subscribers", summary: "Summary" } as const;
+
+export function SubscriptionPage() {
+  const { name } = route.useParams();
+  const { tab } = route.useSearch();
+  const found = useQuery(subscriptionQuery(name));
+  const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
+  const shown = isGone ? undefined : found.data;
+  return (
+    <Page actions={shown && <Actions subscription={shown} />} title={name}>
+      <div className="flex flex-wrap items-center gap-3">
+        <Link
+          className="inline-flex items-center gap-1 text-dim hover:underline"
+          data-back
+          to="/subscriptions"
+        >
+          <ArrowLeft aria-hidden className="size-4" /> All subscriptions
+        </Link>
+        {shown && <State subscription={shown} />}
+        {found.isError && shown && <Stale error={found.error} />}
+      </div>
+      <nav
+        aria-label="Of this subscription"
+        className="flex gap-1 overflow-x-auto border-line border-b"
+      >
+        {TABS.map((each) => (
+          <Link
+            aria-current={each === tab ? "page" : undefined}
+            className="border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+            key={each}
+            params={{ name }}
+            replace
+            search={(before) => ({ ...before, tab: each })}
+            to="/subscriptions/$name"
+          >
+            {LABELS[each]}
+          </Link>
+        ))}
+      </nav>
+      {found.isPending && <Loading what="the subscription" />}
+      {found.isError && !shown && (
+        <Failure error={found.error} onRetry={found.refetch} what="It cannot be shown" />
+      )}
+      {shown && tab === "summary" && <Summary subscription={shown} />}
+      {shown && tab === "subscribers" && <Subscribers name={name} />}
+      {shown && tab === "settings" && <Settings key={name} subscription={shown} />}
+    </Page>
+  );
+}
+
+interface OfProps {
+  readonly subscription: SubscriptionAnswer;
+}
+
+function State({ subscription }: OfProps) {
+  const { tone, word } = stateOf(subscription);
+  return <Badge tone={tone}>{word}</Badge>;
+}
+
+function Actions({ subscription }: OfProps) {
+  const [open, setOpen] = useState<"delete" | "seek" | null>(null);
+  const unable = useReasonAgainst("manage");
+  const pause = usePauseSubscription(subscription.name);
+  const { paused } = subscription;
+  const close = () => setOpen(null);
+  return (
+    <>
+      {pause.error && (
+        <span className="text-bad" role="alert">
+          {asApiError(pause.error).message}
+        </span>
+      )}
+      <Button
+        onClick={() => pause.mutate(!paused)}
+        title={paused ? "It goes on where it was paused" : "Messages go on being kept for it"}
+        unable={unable}
+      >
+        {paused ? (
+          <Play aria-hidden className="size-4" />
+        ) : (
+          <Pause aria-hidden className="size-4" />
+        )}
+        {paused ? "Resume" : "Pause"}
+      </Button>
+      <Button onClick={() => setOpen("seek")} unable={unable}>
+        <FastForward aria-hidden className="size-4" /> Move…
+      </Button>
+      <Button onClick={() => setOpen("delete")} unable={unable}>
+        <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
+      </Button>
+      {open === "seek" && <Seek onClose={close} subscription={subscription} />}
+      {open === "delete" && <DeleteSubscription onClose={close} subscription={subscription} />}
+    </>
+  );
+}

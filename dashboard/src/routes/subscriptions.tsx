@@ -1,0 +1,85 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { Plus, RefreshCw } from "lucide-react";
+import { useCallback, useState } from "react";
+import { Button } from "@/components/Button";
+import { Page } from "@/components/Page";
+import { SearchBox } from "@/components/SearchBox";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { CreateSubscription } from "@/features/subscriptions/CreateSubscription";
+import { SubscriptionTable } from "@/features/subscriptions/SubscriptionTable";
+import { useReasonAgainst } from "@/services/server";
+import { subscriptionPagesQuery } from "@/services/subscriptions";
+
+const route = getRouteApi("/subscriptions");
+
+export function SubscriptionsPage() {
+  const { q } = route.useSearch();
+  const navigate = route.useNavigate();
+  const found = useInfiniteQuery(subscriptionPagesQuery(q));
+  const [creating, setCreating] = useState(false);
+  const unable = useReasonAgainst("manage");
+  const search = useCallback(
+    (typed: string) =>
+      void navigate({ replace: true, search: (before) => ({ ...before, q: typed }) }),
+    [navigate],
+  );
+  const subscriptions = found.data?.pages.flatMap((page) => page.subscriptions) ?? [];
+  const create = (
+    <Button look="primary" onClick={() => setCreating(true)} unable={unable}>
+      <Plus aria-hidden className="size-4" /> Create subscription
+    </Button>
+  );
+  return (
+    <Page actions={create} title="Subscriptions">
+      <div className="flex items-center gap-2">
+        <SearchBox
+          isMain
+          label="Search subscriptions by name"
+          onSearch={search}
+          placeholder="Search by name ( / )"
+          text={q}
+        />
+        <Button aria-label="Refresh" onClick={() => found.refetch()}>
+          <RefreshCw aria-hidden className={`size-4 ${found.isFetching ? "animate-spin" : ""}`} />
+        </Button>
+        {found.isError && found.data && <Stale error={found.error} />}
+      </div>
+      {found.isPending && <Loading rows={8} what="subscriptions" />}
+      {found.isError && !found.data && (
+        <Failure error={found.error} onRetry={found.refetch} what="They cannot be listed" />
+      )}
+      {found.data && subscriptions.length === 0 && (
+        <Nothing create={create} onClear={() => search("")} q={q} />
+      )}
+      {subscriptions.length > 0 && (
+        <SubscriptionTable
+          hasMore={found.hasNextPage}
+          isLoadingMore={found.isFetchingNextPage}
+          onMore={found.fetchNextPage}
+          subscriptions={subscriptions}
+        />
+      )}
+      {creating && <CreateSubscription onClose={() => setCreating(false)} />}
+    </Page>
+  );
+}
+
+interface NothingProps {
+  readonly create: React.ReactNode;
+  readonly onClear: () => void;
+  readonly q: string;
+}
+
+function Nothing({ create, onClear, q }: NothingProps) {
+  if (q === "") {
+    return (
+      <Empty action={create} title="There are no durable subscriptions">
+        One is made by the first subscriber that names it, or here. It keeps its place when nobody
+        is attached.
+      </Empty>
+    );
+  }
+  const clear = <Button onClick={onClear}>Clear the search</Button>;
+  return <Empty action={clear} title={`No subscription has “${q}” in its name`} />;
+}
