@@ -179,6 +179,8 @@ def test_a_topic_has_its_messages_subscriptions_and_dead_letters(browser, server
         assert "301" in row.inner_text()
         page.get_by_role("link", name="Dead letters", exact=True).last.click()
         page.get_by_text("Nothing is dead. Good.").wait_for()
+        current = page.get_by_role("navigation", name="Of this topic").locator("[aria-current]")
+        assert current.all_inner_texts() == ["Dead letters"]
         page.get_by_role("link", name="Messages", exact=True).last.click()
         page.get_by_role("link", name="Message 301", exact=True).click()
         page.get_by_role("heading", name="orders.created 301").wait_for()
