@@ -179,6 +179,8 @@ def test_a_topic_has_its_messages_subscriptions_and_dead_letters(browser, server
         assert "301" in row.inner_text()
         page.get_by_role("link", name="Dead letters", exact=True).last.click()
         page.get_by_text("Nothing is dead. Good.").wait_for()
+        current = page.get_by_role("navigation", name="Of this topic").locator("[aria-current]")
+        assert current.all_inner_texts() == ["Dead letters"]
         page.get_by_role("link", name="Messages", exact=True).last.click()
         page.get_by_role("link", name="Message 301", exact=True).click()
         page.get_by_role("heading", name="orders.created 301").wait_for()
@@ -235,3 +237,42 @@ def test_no_view_of_messages_breaks_a_rule(browser, server, scheme, width):
             settled(page)
             assert violations(page) == [], view
             assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_a_long_search_says_how_far_it_has_come_and_goes_on_when_asked(browser):
+    with running_server() as server:
+        post(server, "/api/topics", {"name": "long"})
+        for batch in range(22):
+            payloads = ("needle" if batch == 0 else "hay", batch)
+            messages = [{"topic": "long", "payload": payloads}] * 1000
+            post(server, "/api/publish/batch", {"messages": messages[: 1 if batch == 0 else 1000]})
+        with opened(browser, server, "messages?topic=long&f=needle") as page:
+            page.get_by_text("0 messages; scanned up to ").wait_for()
+            page.get_by_role("button", name="Keep scanning").click()
+            page.get_by_text("1 message, that is all").wait_for()
+            page.get_by_role("link", name="Message 1", exact=True).wait_for()
+
+
+def test_who_may_only_look_is_told_why_he_cannot_purge_or_publish(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db", ENABLE_AUTH="true") as server:
+        admin = (server.directory / "conduit-admin-key").read_text().strip()
+        headers = {**JSON, "authorization": f"Bearer {admin}"}
+        api = Api(server.url)
+        api.request("POST", "/api/topics", b'{"name": "t"}', headers)
+        wanted = json.dumps({"name": "reader", "scopes": [{"scope": "subscribe"}]}).encode()
+        key = api.request("POST", "/api/keys", wanted, headers).json["key"]
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{server.url}/ui/topics/t?tab=messages&read=live")
+        page.get_by_label("API key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("Connected").wait_for()
+        purge = page.get_by_role("button", name="Purge…")
+        assert "right to manage" in purge.get_attribute("title")
+        page.get_by_role("link", name="Dead letters", exact=True).last.click()
+        page.get_by_text("You may not see this").wait_for()
+        page.get_by_role("link", name="Playground").click()
+        publish = page.get_by_role("button", name="Publish", exact=True)
+        publish.wait_for()
+        assert "right to publish" in publish.get_attribute("title")
+        context.close()

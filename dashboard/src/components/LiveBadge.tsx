@@ -11,13 +11,16 @@ const LOOK: Readonly<Record<LiveState, readonly [Tone, string]>> = {
   waiting: ["warn", "Reconnecting"],
 };
 
+// Before it is known whether there will be one.
+const BUSY: ReadonlySet<LiveState> = new Set(["asking", "off", "opening"]);
+
 /** The state of a live connection in words, and why it is not open. */
 export function LiveBadge({ machine }: { readonly machine: Machine }) {
   const [tone, label] = LOOK[machine.state];
   const { reason } = machine;
   return (
     <Badge title={reason ?? undefined} tone={tone}>
-      <span aria-live="polite">
+      <span aria-busy={BUSY.has(machine.state)} aria-live="polite">
         {label}
         {reason && <span className="max-sm:sr-only">: {reason}</span>}
       </span>

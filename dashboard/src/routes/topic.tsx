@@ -120,8 +120,10 @@ function Tabs({ name, tab }: TabsProps) {
     <nav aria-label="Of this topic" className="flex gap-1 overflow-x-auto border-line border-b">
       {TABS.map((each) => (
         <Link
+          // Its own idea of what is current takes a tab whose address says less for this one.
+          activeOptions={{ exact: true }}
           aria-current={each === tab ? "page" : undefined}
-          className="border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+          className="whitespace-nowrap border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
           key={each}
           params={{ name }}
           replace
