@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.access import guarded_server
 from tests.support.http import Api
 from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import until
@@ -50,12 +52,12 @@ def server() -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def proxy(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextlib.contextmanager
+def proxied(server: RunningServer, folder: Path) -> Iterator[str]:
+    """The address of an nginx that has the server at /a/b/."""
     program = shutil.which("nginx", path=f"{os.defpath}:/usr/sbin")
     assert program is not None, "no nginx: as root, make services"
-    folder, port = Path(tmp_path_factory.mktemp("nginx")), free_port()
-    config = folder / "nginx.conf"
+    port, config = free_port(), folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, server=server.port))
     process = subprocess.Popen((program, "-p", str(folder), "-c", str(config)))
     try:
@@ -65,6 +67,12 @@ def proxy(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> It
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def proxy(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with proxied(server, Path(tmp_path_factory.mktemp("nginx"))) as url:
+        yield url
 
 
 def _answers(url: str) -> bool:
@@ -114,3 +122,23 @@ def test_live_connections_and_links_to_messages_do_as_well(page, proxy):
     page.get_by_role("link", name="Message 1", exact=True).click()
     page.get_by_role("heading", name="orders.created 1").wait_for()
     assert page.url.startswith(f"{proxy}/a/b/ui/messages?topic=orders.created&msg=")
+
+
+def test_who_signs_in_has_a_cookie_for_that_path_and_no_other(page, tmp_path):
+    with (
+        guarded_server(DATABASE_URL="sqlite:///x.db") as guarded,
+        proxied(guarded.server, tmp_path) as proxy,
+    ):
+        page.goto(f"{proxy}/a/b/ui/api-keys")
+        page.get_by_label("API key").fill(guarded.operator.key)
+        page.keyboard.press("Enter")
+        page.get_by_text("yours").wait_for()
+        (cookie,) = page.context.cookies()
+        assert cookie["path"] == "/a/b/"
+        assert page.context.cookies(f"{proxy}/a/") == []
+        page.reload()
+        page.get_by_text("yours").wait_for()
+        page.get_by_role("button", name="Signed in as").click()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="Sign in").wait_for()
+        assert page.context.cookies() == []

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, duration, exactDuration, latency, rate, short } from "@/components/format";
+import {
+  ago,
+  bytes,
+  counted,
+  duration,
+  exactDuration,
+  latency,
+  rate,
+  short,
+} from "@/components/format";
 
 describe("what people read", () => {
   it.each([
@@ -49,5 +58,13 @@ describe("what people read", () => {
     const now = Date.parse("2026-11-30T10:00:00Z");
     expect(ago("2026-11-30T10:00:05Z", now)).toBe("now");
     expect(ago("2026-11-30T09:57:00Z", now)).toBe("3 min ago");
+  });
+});
+
+describe("one and many", () => {
+  it("have words of their own", () => {
+    expect(counted(1, "key")).toBe("1 key");
+    expect(counted(1200, "entry", "entries")).toBe("1,200 entries");
+    expect(counted(0, "key")).toBe("0 keys");
   });
 });

@@ -15,6 +15,11 @@ export function count(value: number): string {
   return WHOLE.format(value);
 }
 
+/** `1 key`, `2 keys`. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
 /** At most five characters, for tiles and axes. */
 export function short(value: number): string {
   if (Math.abs(value) < 10 && !Number.isInteger(value)) return value.toFixed(1);

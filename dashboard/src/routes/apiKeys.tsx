@@ -5,7 +5,7 @@ import { useState } from "react";
 import type { KeyAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
@@ -108,7 +108,7 @@ function KeyTable({ keys, now }: { readonly keys: readonly KeyAnswer[]; readonly
   const { data: who } = useQuery(whoamiQuery());
   return (
     <Table
-      caption={`${count(keys.length)} keys, by id`}
+      caption={`${counted(keys.length, "key")}, by id`}
       columns={["Name", "State", "May", "Last used", "Ends", "Created", "Id"]}
       rows={keys.map((key) => {
         const state = stateOf(key, now);

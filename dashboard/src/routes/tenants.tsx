@@ -4,7 +4,7 @@ import { Plus } from "lucide-react";
 import { useState } from "react";
 import type { TenantAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
-import { bytes, count } from "@/components/format";
+import { bytes, count, counted } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
 import { Table } from "@/components/Table";
@@ -68,7 +68,7 @@ function Own() {
         {own.isError && <Stale error={own.error} />}
       </div>
       <Bars tenant={tenant} />
-      <p className="text-dim">{count(tenant.usage.keys)} keys.</p>
+      <p className="text-dim">{counted(tenant.usage.keys, "key")}.</p>
     </section>
   );
 }
@@ -97,7 +97,7 @@ function All() {
 function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] }) {
   return (
     <Table
-      caption={`${count(tenants.length)} tenants, by name`}
+      caption={`${counted(tenants.length, "tenant")}, by name`}
       columns={[
         "Name",
         "Nearest to its limit",

@@ -2,7 +2,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { AuditAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
-import { count, exactly } from "@/components/format";
+import { count, counted, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Snippet } from "@/components/Snippet";
 import { Table } from "@/components/Table";
@@ -22,7 +22,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
   return (
     <>
       <Table
-        caption={`${count(entries.length)} entries, the newest first`}
+        caption={`${counted(entries.length, "entry", "entries")}, the newest first`}
         columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
         rows={entries.map((entry) => [
           entry.id,

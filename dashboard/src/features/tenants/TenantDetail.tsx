@@ -4,7 +4,7 @@ import { type FormEvent, useState } from "react";
 import type { TenantAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count, exactly } from "@/components/format";
+import { counted, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
 import { Bars } from "@/features/tenants/Bars";
@@ -55,13 +55,13 @@ function Look({ onClose, onStep, tenant }: LookProps) {
   return (
     <div className="space-y-4">
       <p className="text-dim">
-        Created {exactly(tenant.created_at)}. {count(tenant.usage.keys)} keys
+        Created {exactly(tenant.created_at)}. {counted(tenant.usage.keys, "key")}
         {rates.length > 0 && `; ${rates.join("; ")}`}.
       </p>
       <Bars tenant={tenant} />
       {missing > 0 && (
         <p className="text-warn">
-          {count(missing)} nodes have not answered: their connections and retries are missing.
+          Not answered by {counted(missing, "node")}, whose connections and retries are missing.
         </p>
       )}
       <div className="flex flex-wrap items-center justify-between gap-2 border-line border-t pt-4">
@@ -132,8 +132,8 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
     <form className="space-y-4" noValidate onSubmit={submit}>
       <ul className="list-disc space-y-1 pl-5">
         <li>
-          Its {count(keys)} keys and {count(dead_letters)} dead letters are gone; nothing brings
-          them back.
+          Its {counted(keys, "key")} and {counted(dead_letters, "dead letter")} are gone; nothing
+          brings them back.
         </li>
         <li>Its WebSockets are closed, here at once and elsewhere within two seconds.</li>
         <li>If another tenant gets its name later, that one has nothing of it.</li>
@@ -153,7 +153,7 @@ function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () =>
           type="submit"
           unable={isSame ? null : "Type the name of the tenant first"}
         >
-          {`Delete tenant and ${count(keys)} keys`}
+          {`Delete tenant and ${counted(keys, "key")}`}
         </Button>
       </div>
     </form>

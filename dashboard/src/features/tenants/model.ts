@@ -1,7 +1,7 @@
 // What a tenant may use, and what it uses of it.
 
 import type { LimitsChange, TenantAnswer, TenantLimits, Usage } from "@/api/schema";
-import { bytes, count } from "@/components/format";
+import { bytes, count, counted } from "@/components/format";
 import type { Tone } from "@/components/stateColours";
 
 const NEAR_SHARE = 0.75;
@@ -105,5 +105,5 @@ export function reasonAgainstDeleting({ name, usage }: TenantAnswer): string | n
   if (name === "default") return "The tenant default is there always.";
   const { subscriptions, topics } = usage;
   if (topics === 0 && subscriptions === 0) return null;
-  return `It has ${count(topics)} topics and ${count(subscriptions)} subscriptions: delete them first.`;
+  return `It has ${counted(topics, "topic")} and ${counted(subscriptions, "subscription")}: delete them first.`;
 }
