@@ -20,6 +20,8 @@ _FOREIGN = {"HTTPValidationError", "ValidationError"}
 _HEAD = """\
 // Made by `make dashboard-types` from what the server says of its API. Not written by hand.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 """
 _PLAIN = {

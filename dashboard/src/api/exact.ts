@@ -1,6 +1,8 @@
 // Payloads as they were published, character by character. `JSON.parse` rounds 2^53 + 1 and makes 1e400 infinity, so
 // a payload is never given to it: before an answer is parsed each payload in it is replaced by its own text.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 
 /** JSON text. `text` is its beginning if it `is_cut`; `bytes` is the size of all of it in UTF-8. */

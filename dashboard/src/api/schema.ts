@@ -1,5 +1,7 @@
 // Made by `make dashboard-types` from what the server says of its API. Not written by hand.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 
 export const AuditAnswer = z.object({
