@@ -39,7 +39,7 @@ COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-versio
 	--generate-hashes --annotation-style line --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run cluster dashboard dashboard-check dashboard-types test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
+.PHONY: help screenshots setup run cluster dashboard dashboard-check dashboard-types test test-lowest services test-fast lint format types crash faults chaos fuzz model planted autobahn bench figures audit sbom lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -63,6 +63,9 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 
 dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
 	@$(DASHBOARD) build
+
+screenshots: setup dashboard services ## every page of the dashboard, light and dark, narrow and wide, into reports/screenshots
+	$(BIN)/python -m tests.browser.screenshots
 
 dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
 	@$(DASHBOARD) check

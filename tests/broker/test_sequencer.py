@@ -203,12 +203,14 @@ async def test_while_the_log_cannot_be_read_it_is_tried_again(node: Node):
 
 
 async def test_a_topic_that_is_deleted_while_something_is_missing_leaves_nothing(node: Node):
-    await node.bench.subscribe("t")
+    _, peer = await node.bench.subscribe(">")
     await node.others_store(1)
     node.tell(await node.others_store(1))
     await node.bench.broker.topics.delete(T, "t")
     await node.later()
     assert node.is_at_rest
+    (gap,) = peer.of("gap")
+    assert (gap["topic"], gap["from_seq"], gap["reason"]) == ("t", 1, "epoch_changed")
 
 
 async def test_more_than_may_be_held_is_read(node: Node):

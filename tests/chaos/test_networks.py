@@ -17,19 +17,19 @@ from tests.chaos.networks import Networks
 networks = Networks(["a", "b"])
 with networks["a"].entered():
     server = socket.create_server(("", 1), backlog=9)
-def reaches(name):
+def reaches(name, within_s):
     with networks[name].entered():
         client = socket.socket()
-    return comes(client)
-def comes(client):
-    client.settimeout(0.5)
+    return comes(client, within_s)
+def comes(client, within_s=20):
+    client.settimeout(within_s)
     with client:
         return client.connect_ex((networks["a"].address, 1)) == 0
-def told():
-    print(reaches("b"), comes(socket.socket()))
+def told(within_s=20):
+    print(reaches("b", within_s), comes(socket.socket()))
 told()
 networks.cut("a", "b")
-told()
+told(0.5)
 networks.mend()
 told()
 networks.remove()

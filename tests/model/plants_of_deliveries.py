@@ -159,7 +159,7 @@ PLANTS_OF_DELIVERIES = (
     # A topic that is deleted while its subscription is loaded is not made again.
     Plant(
         "8-load-races-deletion",
-        "is silent|was not told",
+        "is silent|was not told|held for nobody",
         (
             Change(
                 "broker/deliver/loading.py",
@@ -251,7 +251,7 @@ PLANTS_OF_DELIVERIES = (
     # A seek does not wait for the flush that is under way, which is stored over it.
     Plant(
         "13-seek-undone",
-        "was moved, which was answered|is settled, and that is not stored",
+        "was moved, which was answered|is settled, and that is not stored|was not answered",
         (
             Change(
                 "broker/administer/altering.py",

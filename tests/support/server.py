@@ -72,6 +72,7 @@ class RunningServer:
         self.preexec: Callable[[], None] | None = None
         self.program = "conduit"
         """The module that is run as `python -m … serve`."""
+        self.python = sys.executable
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,7 +92,7 @@ class RunningServer:
         secrets.watch(self.log)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.program, "serve"],
+                [self.python, "-m", self.program, "serve"],
                 cwd=self.directory,
                 env=clean_environment(**self.env),
                 stdin=subprocess.DEVNULL,

@@ -112,3 +112,10 @@ class Place:
     def has_settled(self, seq: int) -> bool:
         """Whether a crash leaves this number settled."""
         return seq < self.next and seq not in self.open
+
+    def keep_grace(self, before: Place) -> None:
+        """What nothing happened to since may stay as it was stored `before`, by the clock of then."""
+        for seq, one in self.open.items():
+            was = before.open.get(seq)
+            if was is not None and one.attempt == was.attempt and one.failures == was.failures:
+                one.grace_s = max(one.grace_s, was.grace_s)

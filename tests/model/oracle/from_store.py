@@ -123,9 +123,7 @@ class FromStore:
         for message, seq in zip(batch, seqs, strict=True):
             topic = self.state.log.by_id.get(message.topic_id)
             if topic is not None and seq != TOPIC_GONE:
-                topic.last_known = max(topic.last_known, seq)
-                if seq == topic.passed + 1:
-                    topic.passes(seq)
+                topic.hears(seq)
                 self.state.counts["published"] += 1
 
     def did_trim(self, topic_id: int, retention: Retention, first_seq: int) -> None:
@@ -310,6 +308,7 @@ class FromStore:
             subscription = self.state.by_id(subscription_id)
             is_there = line.topic.topic_id in self.state.log.by_id
             if subscription_id not in refused and subscription is not None and is_there:
+                place.keep_grace(line.stored)
                 line.stored = place
                 line.redriven -= place.redriven
         for death in deaths:

@@ -61,6 +61,12 @@ class Topic:
     def last_seq(self) -> int:
         return len(self.messages)
 
+    def hears(self, seq: int) -> None:
+        """The broker knows of this number, and perhaps not of all before it."""
+        self.last_known = max(self.last_known, seq)
+        if seq == self.passed + 1:
+            self.passed = seq
+
     def passes(self, seq: int) -> None:
         """The broker has all up to this number."""
         self.passed = max(self.passed, seq)

@@ -215,7 +215,9 @@ class Letter(Step):
         was_maybe = line is not None and letter.seq in line.maybe
         is_calm = world.is_calm_but_for_this and not was_maybe
         # Settled here, and not in the store: if another node has claimed it, it is not settled any more.
-        is_open_there = line is not None and not line.stored.has_settled(letter.seq)
+        is_open_there = line is not None and (
+            not line.stored.has_settled(letter.seq) or letter.seq in line.stored.maybe
+        )
         owner = state.durable.get(letter.subscription)
         was_full = owner is not None and owner.is_full(state.max_waiting)
         state.redrive_asked(place)

@@ -149,10 +149,11 @@ class Sequencer:
             self._go_on(held)
 
     def topic_deleted(self, topic: Topic) -> None:
-        """It is gone, and what is held of it."""
+        """It is gone, and what is held of it: whoever follows it is owed that too, and is told."""
         held = self._held.pop(topic.topic_id, None)
         if held is not None:
             self.held_bytes -= held.runs.size_bytes
+            self._skip_to(topic, max(held.runs.highest, held.told_seq))
 
     def _offer(self, topic: Topic, messages: Sequence[Committed], first_seq: int) -> None:
         size_bytes = sum([len(message.payload) for message in messages])
