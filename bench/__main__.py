@@ -29,6 +29,7 @@ QUESTIONS = (
     "growth",
     "retention",
     "scale",
+    "dashboard",
     "control",
     "auth",
     "neighbours",

@@ -105,6 +105,7 @@ def server(path: Path, store: str, much: Much) -> Server:
     """A server that is not started, on a store that is filled as far as that goes before."""
     settings = {
         "CONDUIT_MAX_TOPICS": str(much.topics + 10_000),
+        "CONDUIT_MAX_SUBSCRIPTIONS": str(much.subscriptions + 10_000),
         "CONDUIT_AUTO_CREATE_TOPICS": "true",
     }
     if store == "sqlite":

@@ -3,8 +3,8 @@
 import pytest
 
 from conduit.broker.allowances import Allowances, Usage
-from conduit.broker.counts import HISTORIES_MAX_COUNT, Counts, Histories, Seen
-from conduit.broker.stats import SAMPLES_COUNT_MAX, Gauges
+from conduit.broker.counts import Counts
+from conduit.broker.stats import Gauges
 from conduit.broker.waiting import result_of
 from conduit.limits import NO_LIMITS
 from conduit.names import DEFAULT_TENANT as T
@@ -72,7 +72,9 @@ async def test_what_a_tenant_has_is_told_without_what_others_have(bench: Bench):
     await bench.flush()
     await bench.broker.subscriptions._counting.round()
     seen = bench.broker.stats_of(T)
-    assert seen.gauges == Gauges(topic_count=2, subscriber_count=1, backlog_count=5)
+    assert seen.gauges == Gauges(
+        topic_count=2, subscriber_count=1, backlog_count=5, connection_count=1
+    )
     assert seen.connection_count == 1
     assert bench.broker.stats_of(OTHER).gauges == Gauges(
         topic_count=1, subscriber_count=0, backlog_count=3
@@ -124,38 +126,6 @@ def test_each_tenant_is_marked_once_in_ten_seconds():
             ages = [clock.seconds - each.counts._marks[0].at for each in held]
             assert min(ages) >= 10
             assert max(ages) <= 30
-
-
-def test_a_history_is_kept_of_those_who_were_looked_at_last():
-    histories = Histories()
-    seen = Seen(
-        Counts(0.0),
-        Counts(0.0).rates(1.0),
-        Gauges(topic_count=1, subscriber_count=0, backlog_count=0),
-        0,
-    )
-    assert histories.of("a") == []
-    for number in range(SAMPLES_COUNT_MAX + 3):
-        histories.sample(number, lambda _tenant: seen)
-    points = histories.of("a")
-    assert len(points) == SAMPLES_COUNT_MAX
-    assert (points[0].at_ms, points[0].gauges.topic_count) == (3, 1)
-    for number in range(HISTORIES_MAX_COUNT):
-        histories.of(f"tenant-{number}")
-    assert histories.of("a") == []
-
-
-async def test_the_history_of_a_tenant_has_its_own_figures(bench: Bench):
-    bench.broker.history_of(T)
-    await bench.broker.topics.create(T, "t")
-    await bench.broker.topics.create(OTHER, "t")
-    for _ in range(6):
-        bench.clock.seconds += 1.0
-        bench.broker._ticked()
-    await published(bench, T, "t", 3)
-    (point,) = bench.broker.history_of(T)
-    assert point.gauges.topic_count == 1
-    assert bench.broker.history_of(OTHER) == []
 
 
 async def test_what_was_done_for_a_tenant_that_is_gone_is_forgotten_and_who_leaves_later_is_taken_off(

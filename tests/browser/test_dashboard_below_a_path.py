@@ -34,6 +34,9 @@ http {{
         location /a/b/ {{
             proxy_pass http://127.0.0.1:{server}/;
             proxy_set_header Host $http_host;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
         }}
     }}
 }}
@@ -97,3 +100,17 @@ def test_every_address_stays_below_the_path(page, proxy):
     page.get_by_text(f"curl {proxy}/a/b/api/publish").wait_for()
     assert said == []
     assert not [url for url in asked if not url.startswith(f"{proxy}/a/b/")]
+
+
+def test_live_connections_and_links_to_messages_do_as_well(page, proxy):
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.goto(f"{proxy}/a/b/ui/playground?topic=orders.created")
+    page.get_by_text("Connected").wait_for()
+    assert sockets == [f"{proxy}/a/b/ws".replace("http", "ws", 1)]
+    page.get_by_role("button", name="Publish", exact=True).click()
+    page.get_by_text("the last one is orders.created 1").wait_for()
+    page.goto(f"{proxy}/a/b/ui/messages?topic=orders.created")
+    page.get_by_role("link", name="Message 1", exact=True).click()
+    page.get_by_role("heading", name="orders.created 1").wait_for()
+    assert page.url.startswith(f"{proxy}/a/b/ui/messages?topic=orders.created&msg=")

@@ -1,54 +1,318 @@
-"""The dashboard where keys are asked for."""
+"""The dashboard where keys are asked for: signing in, keys, tenants, the audit log."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.support.http import Api
+from tests.browser.axe import violations
+from tests.browser.pages import serving_pages
+from tests.support.access import Guarded, guarded_server
+from tests.support.http import accepted
 from tests.support.server import running_server
+from tests.support.wait import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+# All that scripts of the page can read.
+KEPT = (
+    "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href, name])"
+)
+# That an answer was a refusal the browser says by itself.
+REFUSED = re.compile(r"the server responded with a status of 40[13] ")
+VIEWS = ("api-keys", "api-keys?keys=all", "tenants", "audit")
 
 
-def test_where_keys_are_asked_for_one_signs_in_and_the_key_stays_in_the_page(browser):
-    with running_server(DATABASE_URL="sqlite:///x.db", ENABLE_AUTH="true") as server:
-        key = (server.directory / "conduit-admin-key").read_text().strip()
-        made = browser.new_context()
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
+        acme = guarded.create_tenant("acme", topics=4, stored_bytes=1 << 20, publishes_per_s=100)
+        for number in range(3):
+            acme.create_topic(f"orders.{number}")
+        guarded.create_tenant("blue", topics=1).create_topic("only")
+        yield guarded
+
+
+@contextlib.contextmanager
+def page_of(browser: Any, guarded: Guarded, view: str, **context: Any) -> Iterator[Any]:
+    made = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+    said: list[str] = []
+    try:
         page = made.new_page()
-        page.goto(f"{server.url}/ui/topics")
-        page.get_by_role("heading", name="Sign in").wait_for()
-        page.get_by_label("API key").fill("ck_live_wrong")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("This key is wrong").wait_for()
-        page.get_by_label("API key").fill(key)
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("There are no topics yet").wait_for()
-        kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
-        assert key not in page.evaluate(kept)
-        page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("heading", name="Sign in").wait_for()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{guarded.server.url}/ui/{view}")
+        yield page
+        assert not [text for text in said if not REFUSED.search(text)]
+    finally:
         made.close()
 
 
-def test_a_key_that_is_revoked_while_the_page_is_open_ends_there(browser):
-    with running_server(DATABASE_URL="sqlite:///x.db", ENABLE_AUTH="true") as server:
-        admin = (server.directory / "conduit-admin-key").read_text().strip()
-        api, headers = Api(server.url), {"authorization": f"Bearer {admin}"}
-        wanted = json.dumps({"name": "a person", "scopes": [{"scope": "subscribe"}]}).encode()
-        made = api.request("POST", "/api/keys", wanted, headers).json
-        context = browser.new_context()
-        page = context.new_page()
-        page.goto(f"{server.url}/ui/topics")
-        page.get_by_label("API key").fill(made["key"])
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("There are no topics yet").wait_for()
-        # What the key may not do says so, and does nothing.
-        create = page.get_by_role("button", name="Create topic").first
-        assert "right to manage" in create.get_attribute("title")
-        create.click(force=True)
-        assert page.get_by_role("dialog").count() == 0
-        api.request("DELETE", f"/api/keys/{made['id']}", None, headers)
-        page.get_by_text("This key is wrong, or not good any more").wait_for()
-        context.close()
+def settled(page: Any) -> None:
+    until(lambda: page.locator("[aria-busy=true]").count() == 0)
+
+
+def sign_in(page: Any, key: str) -> None:
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@contextlib.contextmanager
+def signed_in(
+    browser: Any, guarded: Guarded, view: str, key: str = "", **more: Any
+) -> Iterator[Any]:
+    with page_of(browser, guarded, view, **more) as page:
+        sign_in(page, key or guarded.operator.key)
+        page.get_by_label("API key").wait_for(state="detached")
+        settled(page)
+        yield page
+
+
+def test_one_signs_in_by_keyboard_and_the_key_is_nowhere_that_scripts_read(browser, guarded):
+    key = guarded.create_key("default")["key"]
+    with page_of(browser, guarded, "topics?q=or") as page:
+        addresses: list[str] = []
+        page.on("request", lambda request: addresses.append(request.url))
+        page.get_by_role("heading", name="Sign in").wait_for()
+        page.get_by_label("API key").press_sequentially("ck_live_wrong")
+        page.keyboard.press("Enter")
+        page.get_by_text("This key is wrong").first.wait_for()
+        assert page.evaluate("document.activeElement.type") == "password"
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        page.get_by_text("No topic has “or” in its name").wait_for()
+        (cookie,) = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+        for secret in (key, cookie["value"]):
+            assert secret not in page.evaluate(KEPT)
+            assert not [url for url in addresses if secret in url]
+            assert secret not in guarded.server.log_text()
+        # Nobody signs in again after a reload, and the place is kept.
+        page.reload()
+        page.get_by_text("No topic has “or” in its name").wait_for()
+        page.get_by_role("button", name="Signed in as a key").click()
+        page.get_by_text("publish; subscribe; manage").wait_for()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="Sign in").wait_for()
+        assert page.context.cookies() == []
+        # It is not enough to have kept the cookie.
+        page.context.add_cookies([cookie])
+        page.reload()
+        page.get_by_role("heading", name="Sign in").wait_for()
+        assert page.url.endswith("/ui/topics?q=or")
+
+
+def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(browser, guarded):
+    with signed_in(browser, guarded, "api-keys?tenant=acme") as operator:
+        operator.get_by_role("button", name="Create key").click()
+        operator.get_by_role("textbox", name="Name", exact=True).fill("support desk")
+        operator.get_by_role("checkbox", name=re.compile("^subscribe")).check()
+        operator.get_by_label("Only these topics, or patterns (subscribe)").fill("orders.>")
+        operator.get_by_label("It ends").select_option(label="in 30 days")
+        operator.get_by_role("dialog").get_by_role("button", name="Create key").click()
+        operator.get_by_text("the only time that the key is shown").wait_for()
+        key = operator.locator("[data-secret]").inner_text()
+        assert re.fullmatch(r"ck_live_\w+", key)
+        assert key not in operator.evaluate(KEPT)
+        operator.keyboard.press("Escape")
+        operator.locator("[data-secret]").wait_for()
+        operator.get_by_label("I have put it where it is needed").check()
+        operator.get_by_role("button", name="Done").click()
+        operator.get_by_role("link", name="support desk").wait_for()
+        assert key not in operator.content()
+        with signed_in(browser, guarded, "topics", key) as page:
+            # What the key may not do says so, and does nothing.
+            create = page.get_by_role("button", name="Create topic").first
+            assert "right to manage" in create.get_attribute("title")
+            create.click(force=True)
+            assert page.get_by_role("dialog").count() == 0
+            page.get_by_role("link", name="orders.1").click()
+            page.get_by_text("Messages stored").wait_for()
+            operator.get_by_role("link", name="support desk").click()
+            operator.get_by_role("button", name="Revoke…").click()
+            operator.get_by_label("Type support desk to revoke it").fill("support desk")
+            operator.get_by_role("button", name="Revoke key support desk").click()
+            operator.get_by_text("revoked", exact=True).first.wait_for()
+            page.get_by_role("heading", name="Sign in again").wait_for(timeout=5_000)
+            # The page is there still, below it.
+            assert page.get_by_text("Messages stored").count() == 1
+            assert violations(page) == []
+            sign_in(page, key)
+            page.get_by_text("This key is wrong").first.wait_for()
+            sign_in(page, guarded.create_key("acme")["key"])
+            page.get_by_role("dialog").wait_for(state="detached")
+            page.get_by_text("Messages stored").wait_for()
+            assert page.url.endswith("/ui/topics/orders.1")
+
+
+def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(browser, guarded):
+    made = guarded.create_key("default")
+    view = f"api-keys?key={made['id']}"
+    with (
+        signed_in(browser, guarded, view, made["key"]) as page,
+        signed_in(browser, guarded, "topics", made["key"]) as other,
+    ):
+        page.get_by_role("button", name="Rotate…").click()
+        page.get_by_label("The secret before is good").select_option(label="an hour more")
+        page.get_by_role("button", name="Rotate key a key").click()
+        key = page.locator("[data-secret]").inner_text()
+        assert key != made["key"]
+        page.get_by_label("I have put it where it is needed").check()
+        page.get_by_role("button", name="Done").click()
+        page.get_by_text("rotating", exact=True).first.wait_for()
+        other.get_by_role("heading", name="Sign in again").wait_for(timeout=10_000)
+        page.reload()
+        page.get_by_text("you are signed in with it").wait_for()
+        assert page.get_by_role("heading", name="Sign in again").count() == 0
+        sign_in(other, made["key"])
+        other.get_by_text("this secret of the key was rotated").first.wait_for()
+
+
+def test_an_operator_makes_a_tenant_bounds_it_looks_at_it_and_deletes_it(browser, guarded):
+    with signed_in(browser, guarded, "tenants") as page:
+        page.get_by_role("button", name="Create tenant").click()
+        page.get_by_role("textbox", name="Name", exact=True).fill("Green")
+        page.get_by_text("1 to 63 characters").wait_for()
+        page.get_by_role("textbox", name="Name", exact=True).fill("green")
+        page.get_by_role("textbox", name="Topics").fill("5")
+        page.get_by_role("dialog").get_by_role("button", name="Create tenant").click()
+        page.get_by_role("link", name="green").click()
+        assert page.url.endswith("/ui/tenants?name=green")
+        page.get_by_text("0 of 5").last.wait_for()
+        page.get_by_role("button", name="Change limits…").click()
+        page.get_by_role("textbox", name="Topics").fill("7")
+        page.get_by_role("button", name="Change the limit").click()
+        page.get_by_text("0 of 7").last.wait_for()
+        assert accepted(guarded.operator.get("/api/tenants/green"))["limits"] == {"topics": 7}
+        page.reload()
+        page.get_by_role("link", name="Look at it as its operator").click()
+        page.get_by_role("heading", name="Overview").wait_for()
+        assert page.url.endswith("tenant=green")
+        page.goto(f"{guarded.server.url}/ui/tenants?name=green")
+        page.get_by_role("button", name="Delete…").click()
+        page.get_by_label("Type green to delete it").fill("green")
+        page.get_by_role("button", name="Delete tenant and 0 keys").click()
+        page.get_by_role("dialog").wait_for(state="detached")
+        assert guarded.operator.get("/api/tenants/green").status == 404
+        page.goto(f"{guarded.server.url}/ui/tenants?name=acme")
+        delete = page.get_by_role("button", name="Delete…")
+        assert "3 topics" in delete.get_attribute("title")
+
+
+def test_the_key_of_a_tenant_sees_its_own_and_nothing_else(browser, guarded):
+    with signed_in(browser, guarded, "tenants", guarded.create_key("acme")["key"]) as page:
+        page.get_by_text("3 of 4").wait_for()
+        assert "right to admin" in page.get_by_role("button", name="Create tenant").get_attribute(
+            "title"
+        )
+        assert page.get_by_text("blue").count() == 0
+    narrow = guarded.create_key("acme", "subscribe")["key"]
+    with page_of(browser, guarded, "api-keys") as page:
+        sign_in(page, narrow)
+        page.get_by_text("You may not see this").wait_for()
+        page.get_by_role("link", name="Audit log").first.click()
+        page.get_by_text("You may not see this").wait_for()
+
+
+def test_the_audit_log_says_who_did_what_and_its_filters_are_in_the_address(browser, guarded):
+    made = guarded.create_key("acme")
+    guarded.signed(made["key"]).create_topic("audited")
+    assert guarded.signed(made["key"]).delete("/api/topics/audited").status == 204
+    with signed_in(browser, guarded, "audit") as page:
+        page.get_by_role("link", name="deleted topic").first.click()
+        page.get_by_label("Who").fill(f"key:{made['id']}")
+        page.get_by_role("table").get_by_text("audited").wait_for()
+        page.wait_for_url(
+            re.compile("action=topic.delete.*actor=key|actor=key.*action=topic.delete")
+        )
+        page.reload()
+        page.get_by_role("table").get_by_text("audited").wait_for()
+        page.get_by_role("button", name=re.compile("Details of topic.delete")).click()
+        page.get_by_text("127.0.0.1").last.wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_label("What").fill("topic.nothing")
+        page.get_by_text("Nothing like this was done").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_view_breaks_a_rule_for_people_who_see_or_move_otherwise(
+    browser, guarded, scheme, width
+):
+    more = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    with page_of(browser, guarded, "api-keys", **more) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.get_by_role("heading", name="Sign in").wait_for()
+        assert violations(page) == []
+        sign_in(page, guarded.operator.key)
+        page.get_by_role("table").wait_for()
+        made = guarded.create_key("default")
+        for view in (*VIEWS, f"api-keys?key={made['id']}", "tenants?name=acme"):
+            page.goto(f"{guarded.server.url}/ui/{view}")
+            page.wait_for_selector("h1")
+            settled(page)
+            assert violations(page) == [], view
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        for view, button in (("api-keys", "Create key"), ("tenants", "Create tenant")):
+            page.goto(f"{guarded.server.url}/ui/{view}")
+            page.get_by_role("button", name=button).click()
+            page.get_by_role("dialog").wait_for()
+            assert violations(page) == [], button
+        page.goto(f"{guarded.server.url}/ui/audit")
+        page.get_by_role("button", name=re.compile("Signed in as")).click()
+        page.get_by_role("dialog").wait_for()
+        assert violations(page) == []
+
+
+def test_a_page_of_another_origin_can_do_nothing_with_the_session(browser, guarded):
+    with signed_in(browser, guarded, "topics") as page, serving_pages() as port:
+        (cookie,) = page.context.cookies()
+        foreign = page.context.new_page()
+        # Of the same host, so the browser sends the cookie along: ports do not matter to it.
+        foreign.goto(f"http://127.0.0.1:{port}/")
+        tried = foreign.evaluate(
+            """async ([http, ws]) => {
+              const call = (path, options) => fetch(http + path, {credentials: "include", ...options})
+                .then(async answer => answer.type === "opaque" ? "opaque" : answer.status, () => "blocked");
+              const mark = {"x-conduit-session": "1"};
+              const json = {"content-type": "application/json"};
+              const socket = () => new Promise(done => {
+                const open = new WebSocket(ws);
+                open.onopen = () => open.send(JSON.stringify({type: "subscribe", topic: "x"}));
+                open.onclose = ({code}) => done(code);
+              });
+              return [
+                await call("/api/topics"),
+                await call("/api/topics", {headers: mark}),
+                await call("/api/session", {method: "DELETE", headers: mark}),
+                await call("/api/session", {method: "DELETE"}),
+                await call("/api/topics", {method: "POST", mode: "no-cors", body: '{"name":"evil"}'}),
+                await call("/api/topics",
+                  {method: "POST", headers: {...mark, ...json}, body: '{"name":"evil"}'}),
+                await socket(),
+              ];
+            }""",
+            [guarded.server.url, guarded.server.ws_url],
+        )
+        assert tried == [*["blocked"] * 4, "opaque", "blocked", 4501]
+        assert guarded.operator.get("/api/topics/evil").status == 404
+        page.reload()
+        page.get_by_role("button", name=re.compile("Signed in as")).wait_for()
+        assert page.context.cookies()[0]["value"] == cookie["value"]
+
+
+def test_without_authentication_the_pages_say_how_to_have_it(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        page = browser.new_page()
+        for view in ("api-keys", "tenants", "audit"):
+            page.goto(f"{server.url}/ui/{view}")
+            page.get_by_text("Authentication is off").wait_for()
+            page.get_by_text("ENABLE_AUTH=true conduit serve").wait_for()
+            settled(page)
+            assert violations(page) == [], view
+        page.close()

@@ -13,6 +13,8 @@ from conduit.broker.stats import Rates
 from conduit.cluster.answering import Answering
 from conduit.cluster.asking import ASKING_MAX_COUNT, Asking
 from conduit.cluster.inquiries import (
+    ACTIVITY,
+    ATTENTION,
     CANCEL,
     HISTORY,
     JOB,
@@ -113,11 +115,34 @@ async def test_what_is_asked_for_a_tenant_is_of_that_one(pair: Pair):
     # From the first time on that somebody asks.
     question = Question(tenant="acme")
     assert (await pair.asking.each(["theirs"], HISTORY, question)).said["theirs"] == []
-    bench.broker._histories.sample(bench.broker.clock.wall_ms(), bench.broker.stats_of)
+    bench.broker.histories.sample(bench.clock.now() + 5.0, bench.clock.wall_ms())
     [point] = (await pair.asking.each(["theirs"], HISTORY, question)).said["theirs"]
     assert (point.age_ms, point.rates.published) == (0, 0)
     uses = (await pair.asking.each(["theirs"], USAGE, Question(names=["acme", T]))).said["theirs"]
     assert [(use.connections, use.pending_retries) for use in uses] == [(0, 0), (0, 0)]
+
+
+async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: Pair):
+    pair.serve()
+    bench = pair.bench
+    await bench.broker.topics.create(T, "t")
+    await bench.publish_many("t", 3)
+    for _ in range(10):
+        bench.broker.activities.tick()
+    for question, names in (
+        (Question(), ["t"]),
+        (Question(tenant=T), ["t"]),
+        (Question(tenant="acme"), []),
+        (Question(tenant=T, names=["t", "x"]), ["t"]),
+    ):
+        said = (await pair.asking.each(["theirs"], ACTIVITY, question)).said["theirs"]
+        assert [each.name for each in said] == names
+        assert [each.published[-1] for each in said] == [3] * len(names)
+    said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
+    assert not said.is_known
+    await bench.rest()
+    said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
+    assert said.is_known
 
 
 async def test_without_a_tenant_nobody_is_told_of_a_tenants_things(pair: Pair):

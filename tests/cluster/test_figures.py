@@ -1,10 +1,22 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.broker.stats import Gauges, Rates, Sample
-from conduit.cluster.figures import APART_MAX_MS, Figures, Point, joined, points, total
+from conduit.broker.history import Sample
+from conduit.broker.stats import Gauges, Rates
+from conduit.cluster.figures import (
+    Figures,
+    Point,
+    TopicFigures,
+    apart_max_ms,
+    joined,
+    points,
+    topics_together,
+    total,
+)
 
 STEP_MS = 5_000
+APART_MAX_MS = apart_max_ms(5)
 NOTHING = Rates(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -83,6 +95,30 @@ def test_a_node_that_stood_still_is_missing_where_it_did():
     assert [each.node_count for each in found] == [2, 2, 1, 1, 2, 2]
 
 
+def timed(*counts: int, age_ms: int = 0) -> Point:
+    return Point(age_ms, NOTHING, Gauges(1, 2, 3), publish_counts=counts)
+
+
+def test_what_is_timed_is_added_up_by_its_bounds():
+    (found,) = joined([[timed(1, 2, 3)], [timed(4, 0, 1)]], 720)
+    assert (found.publish_counts, found.delivery_counts) == ([5, 2, 4], ())
+
+
+def test_counts_by_other_bounds_are_not_added_up_and_none_are_no_counts():
+    (found,) = joined([[timed(1, 2, 3)], [timed(4, 0)]], 720)
+    assert found.publish_counts == ()
+    (found,) = joined([[timed(1, 2, 3)], [timed()]], 720)
+    assert found.publish_counts == [1, 2, 3]
+
+
+def test_points_of_a_second_belong_together_within_a_second_and_a_half():
+    def seconds(late_ms: int) -> list[Point]:
+        return [timed(age_ms=late_ms + 1_000 * n) for n in reversed(range(9))]
+
+    assert [each.node_count for each in joined([seconds(0), seconds(480)], 9, 1)] == [2] * 9
+    assert [each.node_count for each in joined([seconds(0), seconds(3_000)], 9, 1)][-1] == 1
+
+
 ages = st.lists(st.integers(0, 100_000), max_size=30, unique=True).map(
     lambda found: [point(age) for age in sorted(found, reverse=True)]
 )
@@ -99,3 +135,17 @@ def test_no_point_has_more_than_all_nodes_or_less_than_one(every, limit):
             for history in every
         )
         assert each.node_count == near == each.gauges.subscriber_count
+
+
+def of_topic(name: str, published: int, delivered: int, **other: bool) -> TopicFigures:
+    counts = [0] * 29
+    figures = TopicFigures("t", name, [*counts, published], [*counts, delivered], 2, is_whole=True)
+    return msgspec.structs.replace(figures, **other)
+
+
+def test_what_was_published_to_a_topic_is_no_sum_and_what_was_delivered_is():
+    one = [of_topic("a", 5, 6), of_topic("b", 1, 1)]
+    other = [of_topic("a", 4, 10, is_whole=False), of_topic("c", 0, 3)]
+    found = {each.name: each for each in topics_together([one, other])}
+    assert (found["a"].lately, found["a"].backlog_count, found["a"].is_whole) == ((5, 16), 4, False)
+    assert (found["b"].lately, found["c"].lately) == ((1, 1), (0, 3))

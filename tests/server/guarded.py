@@ -15,6 +15,7 @@ from conduit.server.context import Context
 from conduit.server.rest.api import create_api
 from conduit.tenancy.accounts import Accounts, KeySpec, WithSecret
 from conduit.tenancy.opening import Tenancy
+from conduit.tenancy.page_sessions import PageSessions
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry
 from conduit.tenancy.ticketing import Ticketing
@@ -114,6 +115,8 @@ async def open_guarded(**limits: Any) -> AsyncIterator[Guarded]:
         accounts = Accounts(port.store, registry, clock, PEPPER, secrets.choice)
         tokens = Tokens(PEPPER, 86_400)
         registry.tokens = verifier = Verifier(registry, tokens)
-        ticketing = Ticketing(registry, verifier, Tickets(port.store, PEPPER), clock, Slots(2))
-        port.context.require(Tenancy(registry, accounts, tokens, ticketing))
+        pages = PageSessions(registry, clock, PEPPER)
+        tickets = Tickets(port.store, PEPPER)
+        ticketing = Ticketing(registry, verifier, tickets, pages, clock, Slots(2))
+        port.context.require(Tenancy(registry, accounts, tokens, ticketing, pages))
         yield Guarded(port, registry, accounts)

@@ -238,3 +238,21 @@ def test_a_credential_that_stands_before_the_request_line_is_none(start):
         parse_head(bare)
     behind = start + b"POST /a HTTP/1.1\r\nAuthorization: Bearer k\r\nHost: x\r\n\r\n"
     assert cut_credential(behind) == (start + b"POST /a HTTP/1.1\r\nHost: x\r\n\r\n", b"k")
+
+
+REST = b"Host: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "credential"),
+    [
+        (b"Cookie: a=1\r\n", b"cookies a=1"),
+        (b"cookie:a=1; b=2\r\nCOOKIE: c=3 \r\n", b"cookies a=1; b=2; c=3"),
+        (b"Cookie: a=1\r\nAuthorization: Bearer k\r\n", b"k"),
+        (b"X-API-Key: k\r\nCookie: a=1\r\n", b"k"),
+        (b"Cookie: a=1\r\nAuthorization: Basic k\r\nCookie: b=2\r\n", b""),
+    ],
+)
+def test_cookies_are_cut_and_count_only_beside_no_other_credential(lines, credential):
+    raw = b"GET /a HTTP/1.1\r\n" + lines + REST
+    assert cut_credential(raw) == (b"GET /a HTTP/1.1\r\n" + REST, credential)

@@ -1,8 +1,10 @@
 import pytest
 
+from conduit.core.activity import ROUND_S
+from conduit.limits import TenantLimits
 from conduit.protocol.frames import Ack
 from tests.server.guarded import open_guarded
-from tests.server.rest_kit import Api, running_api
+from tests.server.rest_kit import Api, refused, running_api
 
 
 @pytest.fixture
@@ -34,11 +36,7 @@ async def test_rates_are_means_of_the_last_ten_seconds(api: Api):
 
 
 async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
-    broker = api.context.broker
-    for _ in range(725):
-        api.bench.clock.seconds += 5
-        assert broker.stats.tick(api.bench.clock.now(), api.bench.clock.wall_ms())
-        broker.stats.sample(api.bench.clock.now(), api.bench.clock.wall_ms(), broker.gauges())
+    ticked(api, 725 * 5)
     whole = await api.get("/api/stats/history")
     assert (whole["interval_s"], len(whole["samples"])) == (5, 720)
     last = await api.get("/api/stats/history", limit=2)
@@ -53,8 +51,37 @@ async def test_the_history_is_bounded_and_its_end_can_be_asked_for(api: Api):
         "backlog": 0,
         "active_subscribers": 0,
         "active_topics": 0,
+        "connections": 0,
         "node_count": 1,
+        "publish_p50_ms": None,
+        "publish_p99_ms": None,
+        "delivery_p50_ms": None,
+        "delivery_p99_ms": None,
     }
+
+
+def ticked(api: Api, seconds: int) -> None:
+    broker = api.context.broker
+    for _ in range(seconds):
+        api.bench.clock.seconds += 1
+        broker.histories.sample(api.bench.clock.now(), api.bench.clock.wall_ms())
+
+
+async def test_the_history_has_three_resolutions_and_latencies_in_each(api: Api):
+    await api.bench.subscribe("t", ack="auto")
+    await api.bench.publish_many("t", 4)
+    api.context.broker.stats.publish_times.add(0.004, 96)
+    ticked(api, 60)
+    for interval_s, count in ((1, 60), (5, 12), (60, 1)):
+        found = await api.get("/api/stats/history", interval_s=interval_s)
+        assert (found["interval_s"], len(found["samples"])) == (interval_s, count)
+        first = found["samples"][0]
+        assert first["messages_per_sec"] == pytest.approx(4 / interval_s, abs=0.01)
+        assert 2.5 < first["publish_p50_ms"] <= first["publish_p99_ms"] <= 5
+        assert 0 <= first["delivery_p50_ms"] <= first["delivery_p99_ms"] <= 1
+    for wrong in ("2", "0", "x", "1.0", "-1", ""):
+        answer = await api.send("GET", "/api/stats/history", params={"interval_s": wrong})
+        refused(answer, 400, "invalid_request", "interval_s")
 
 
 async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_it():
@@ -70,7 +97,8 @@ async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_
         await guarded.ask("POST", "/api/topics", old.text, {"name": "t"})
         await guarded.ask("POST", "/api/publish", old.text, {"topic": "t", "payload": 1})
         assert await seen(old.text) == (1, [])
-        broker._histories.sample(broker.clock.wall_ms(), broker.stats_of)
+        later = broker.clock.now() + 5.0
+        broker.histories.sample(later, broker.clock.wall_ms())
         # Somebody holds what is counted, as a socket that is closing does.
         allowance = broker.allowances.of("acme")
         assert len((await seen(old.text))[1]) == 1
@@ -79,3 +107,84 @@ async def test_who_gets_the_name_of_a_tenant_that_is_gone_sees_no_statistics_of_
         new = await guarded.key(by=await guarded.tenant("acme"))
         assert await seen(new.text) == (0, [])
         assert broker.allowances.of("acme") is allowance
+
+
+def gone_on(api: Api, rounds: int = 1) -> None:
+    for _ in range(rounds * ROUND_S):
+        api.context.broker.activities.tick()
+
+
+async def test_the_busiest_topics_are_told_and_those_that_are_named(api: Api):
+    await api.bench.subscribe("b", ack="auto")
+    for name, count in (("a", 6), ("c", 12)):
+        await api.topic(name, count)
+    await api.bench.publish_many("b", 30)
+    await api.topic("quiet")
+    gone_on(api)
+    found = await api.get("/api/stats/topics", limit=2)
+    assert (found["interval_s"], found["unanswered_count"]) == (ROUND_S, 0)
+    assert [each["name"] for each in found["topics"]] == ["b", "c"]
+    first = found["topics"][0]
+    assert (first["messages_per_sec"], first["deliveries_per_sec"]) == (0.5, 0.5)
+    assert (len(first["published_counts"]), first["delivered_counts"][-1]) == (30, 30)
+    assert (first["backlog"], first["more_backlog"]) == (0, False)
+    named = await api.get("/api/stats/topics", names="quiet,a,gone,a")
+    assert [each["name"] for each in named["topics"]] == ["quiet", "a"]
+    assert named["topics"][0]["published_counts"] == [0] * 30
+    assert named["topics"][1]["messages_per_sec"] == 0.1
+
+
+async def test_too_many_names_or_wrong_ones_are_refused(api: Api):
+    path, many = "/api/stats/topics", ",".join(f"t{number}" for number in range(51))
+    refused(await api.send("GET", path, params={"names": many}), 400, "invalid_request", "names")
+    for wrong in ("", "a,,b", "a b", "x.*"):
+        answer = await api.send("GET", path, params={"names": wrong})
+        refused(answer, 400, "invalid_topic", "names")
+
+
+async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: Api):
+    settings = api.bench.durable_settings()
+    await api.bench.broker.subscriptions.create("default", "s", "t", settings, None)
+    await api.bench.publish_many("t", 4)
+    await api.bench.broker.subscriptions._counting.round()
+    api.bench.broker.allowances.set_limits("default", TenantLimits(topics=1))
+    assert await api.get("/api/stats/attention") == {
+        "unanswered_count": 0,
+        "nodes": ["node-1"],
+        "unanswered": [],
+        "subscriptions": [
+            {
+                "tenant": "default",
+                "name": "s",
+                "trouble": "absent",
+                "lag": 4,
+                "grown_count": None,
+                "grown_in_s": None,
+                "subscriber_count": 0,
+                "pending_retry_count": 0,
+            }
+        ],
+        "counts": {"absent": 1},
+        "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
+        "dead_letters": 0,
+    }
+    await api.die("t", subscription="d", count=2)
+    assert (await api.get("/api/stats/attention"))["dead_letters"] == 2
+
+
+async def test_who_may_read_some_topics_is_told_of_no_others():
+    async with open_guarded() as guarded:
+        admin = await guarded.key(by=await guarded.tenant("acme"))
+        for name in ("mine.a", "theirs"):
+            await guarded.ask("POST", "/api/topics", admin.text, {"name": name})
+            body = {"topic": name, "payload": 1}
+            await guarded.ask("POST", "/api/publish", admin.text, body)
+        scopes = [{"scope": "subscribe", "topics": ["mine.>"]}]
+        asked = {"name": "r", "scopes": scopes}
+        reader = (await guarded.ask("POST", "/api/keys", admin.text, asked)).json["key"]
+        for _ in range(ROUND_S):
+            guarded.port.broker.activities.tick()
+        for query in ("", "?names=theirs,mine.a"):
+            answer = await guarded.ask("GET", f"/api/stats/topics{query}", reader)
+            assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403

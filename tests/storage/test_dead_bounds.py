@@ -172,6 +172,17 @@ async def test_letters_are_counted_as_they_come_go_and_are_redriven(store, grave
     assert await store.dead_tally(TENANT, "billing") == DeadTally(0, 0, 0)
 
 
+async def test_those_of_several_subscriptions_are_counted_at_once(store, graveyard):
+    names = ["billing", "others", "never-had-any", 'it\'s "quoted"']
+    none = DeadTally(0, 0, 0)
+    found = await store.dead_tallies(TENANT, names)
+    for name in names:
+        assert found.get(name, none) == await store.dead_tally(TENANT, name)
+    assert found["billing"].open_count == 4
+    assert not any(any(each) for each in (await store.dead_tallies("other", names)).values())
+    assert await store.dead_tallies(TENANT, []) == {}
+
+
 async def test_what_is_dropped_is_told_by_what_shared_the_bound(store, graveyard):
     await trimmed(store, max_count=1, ephemeral_max_count=2)
     losses = sorted(await store.dead_losses(), key=lambda loss: loss.topic)

@@ -21,9 +21,9 @@ START = {"start": "earliest"}
 GRANT = [{"scope": "publish", "topics": ["{topic}"]}]
 # What differs from answer to answer, and says nothing. `connection`: who is not known is refused at the head,
 # and then it says that it ends, or with the whole request if that came in one piece.
-HEADERS = {"date", "x-request-id", "content-length", "connection"}
+HEADERS = {"date", "x-request-id", "content-length", "connection", "set-cookie"}
 MADE = {"id", "message_id", "created_at", "published_at", "started_at", "finished_at", "epoch"}
-MADE |= {"key", "state", "died_at", "token", "ticket", "expires_at"}
+MADE |= {"key", "state", "died_at", "token", "ticket", "expires_at", "ends_at"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ OPERATIONS = (
     Operation("GET", "/ws", None, good=426),
     Operation("GET", "/metrics", ADMIN),
     Operation("GET", "/api/whoami", ANY),
+    Operation("POST", "/api/session", ANY, good=201, body={}),
+    Operation("DELETE", "/api/session", ANY, good=204),
     Operation("GET", "/api/stats", MANAGE),
     Operation("GET", "/api/stats/history", MANAGE),
     # Publishing
@@ -203,6 +205,7 @@ OPERATIONS = (
     # A server that has its log for itself has nobody to leave it to.
     Operation("POST", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),
     Operation("DELETE", "/api/nodes/{id}/drain", ADMIN, missing="node_not_found", or_else=409),
+    Operation("GET", "/api/tenant", MANAGE, 403),
     Operation("GET", "/api/tenants", ADMIN),
     Operation("POST", "/api/tenants", ADMIN, good=201, body={"name": "new-{tenant}"}),
     Operation("GET", "/api/tenants/{name}", ADMIN, missing="tenant_not_found"),

@@ -1,14 +1,13 @@
-// Who asks, and for which tenant. A key is in this page's memory and nowhere else: no storage, no address.
+// For which tenant the page asks. Who asks the browser says, by a cookie that nothing here can read.
 
 import { useSyncExternalStore } from "react";
 
 export interface Caller {
-  readonly key: string | null;
   /** Whom an operator looks after; null: the key's own. */
   readonly tenant: string | null;
 }
 
-let caller: Caller = { key: null, tenant: null };
+let caller: Caller = { tenant: null };
 const listeners = new Set<() => void>();
 
 export function currentCaller(): Caller {
@@ -17,7 +16,7 @@ export function currentCaller(): Caller {
 
 export function setCaller(change: Partial<Caller>): void {
   const next = { ...caller, ...change };
-  if (next.key === caller.key && next.tenant === caller.tenant) return;
+  if (next.tenant === caller.tenant) return;
   caller = next;
   for (const listener of listeners) listener();
 }

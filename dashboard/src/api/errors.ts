@@ -1,5 +1,7 @@
 // Every way in which asking the server can fail, as one type that says what a person needs to know.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 
 // What the server answers errors with (RFC 9457); a proxy between may answer anything.

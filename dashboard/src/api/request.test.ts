@@ -24,7 +24,7 @@ async function failure(promise: Promise<unknown>): Promise<ApiError> {
 
 afterEach(() => {
   vi.unstubAllGlobals();
-  setCaller({ key: null, tenant: null });
+  setCaller({ tenant: null });
 });
 
 describe("a request", () => {
@@ -72,14 +72,23 @@ describe("a request", () => {
 
   it("has the key and the tenant in its headers, and in no address", async () => {
     const fetched = answering('{"name": "a"}');
-    setCaller({ key: "a-key", tenant: "acme" });
-    await request(Thing, "/api/x", { body: { a: 1 }, method: "POST" });
+    setCaller({ tenant: "acme" });
+    await request(Thing, "/api/x", { body: { a: 1 }, key: "a-key", method: "POST" });
     const [url, init] = fetched.mock.calls[0] ?? [];
     expect(String(url)).not.toContain("a-key");
     expect(init?.headers).toMatchObject({
       authorization: "Bearer a-key",
       "content-type": "application/json",
+      "x-conduit-session": "1",
       "x-conduit-tenant": "acme",
     });
+    expect(String(init?.body)).not.toContain("a-key");
+  });
+
+  it("says that a page of the server asks, and no key of its own", async () => {
+    const fetched = answering('{"name": "a"}');
+    await request(Thing, "/api/x");
+    const [, init] = fetched.mock.calls[0] ?? [];
+    expect(init?.headers).toEqual({ accept: "application/json", "x-conduit-session": "1" });
   });
 });

@@ -16,6 +16,8 @@ export interface Asked {
   readonly body?: unknown;
   /** Payloads in the answer are `Exact`, with at most so many characters of each. */
   readonly exactPayloads?: number;
+  /** To sign in with. It is nowhere else, and nothing keeps it. */
+  readonly key?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,7 +49,7 @@ async function ask(path: string, asked: Asked): Promise<string> {
       body: bodyOf(asked.body),
       cache: "no-store",
       credentials: "same-origin",
-      headers: headers(asked.body !== undefined),
+      headers: headers(asked),
       method: asked.method ?? "GET",
       signal,
     });
@@ -77,12 +79,14 @@ function bodyOf(body: unknown): string | null {
   return body instanceof RawJson ? body.text : JSON.stringify(body);
 }
 
-function headers(hasBody: boolean): Record<string, string> {
-  const { key, tenant } = currentCaller();
+function headers({ body, key }: Asked): Record<string, string> {
+  const { tenant } = currentCaller();
   return {
     accept: "application/json",
-    ...(hasBody && { "content-type": "application/json" }),
-    ...(key !== null && { authorization: `Bearer ${key}` }),
+    // Without it the cookie of the session counts for nothing: no page of another origin can send it.
+    "x-conduit-session": "1",
+    ...(body !== undefined && { "content-type": "application/json" }),
+    ...(key !== undefined && { authorization: `Bearer ${key}` }),
     ...(tenant !== null && { "x-conduit-tenant": tenant }),
   };
 }

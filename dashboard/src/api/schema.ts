@@ -4,6 +4,37 @@ import "@/api/withoutEval";
 
 import { z } from "zod";
 
+export const Quota = z.object({
+  tenant: z.string(),
+  limit: z.string(),
+  used: z.number(),
+  max: z.number(),
+});
+export type Quota = z.infer<typeof Quota>;
+
+export const Troubled = z.object({
+  tenant: z.string(),
+  name: z.string(),
+  trouble: z.string(),
+  lag: z.number(),
+  grown_count: z.number().nullable(),
+  grown_in_s: z.number().nullable(),
+  subscriber_count: z.number(),
+  pending_retry_count: z.number(),
+});
+export type Troubled = z.infer<typeof Troubled>;
+
+export const Attentive = z.object({
+  subscriptions: z.array(Troubled),
+  counts: z.record(z.string(), z.number()),
+  quotas: z.array(Quota),
+  dead_letters: z.number(),
+  unanswered_count: z.number(),
+  nodes: z.array(z.string()).optional(),
+  unanswered: z.array(z.string()).optional(),
+});
+export type Attentive = z.infer<typeof Attentive>;
+
 export const AuditAnswer = z.object({
   id: z.string(),
   at: z.string(),
@@ -210,7 +241,12 @@ export const SampleAnswer = z.object({
   backlog: z.number(),
   active_subscribers: z.number(),
   active_topics: z.number(),
+  connections: z.number(),
   node_count: z.number(),
+  publish_p50_ms: z.number().nullable(),
+  publish_p99_ms: z.number().nullable(),
+  delivery_p50_ms: z.number().nullable(),
+  delivery_p99_ms: z.number().nullable(),
 });
 export type SampleAnswer = z.infer<typeof SampleAnswer>;
 
@@ -366,6 +402,11 @@ export const NewKey = z.object({
   limits: LimitsChange.optional(),
 });
 export type NewKey = z.infer<typeof NewKey>;
+
+export const NewSession = z.object({
+  path: z.string().default("/"),
+});
+export type NewSession = z.infer<typeof NewSession>;
 
 export const StartPosition = z.object({
   seq: z.number(),
@@ -600,6 +641,12 @@ export const Seek = z.object({
 });
 export type Seek = z.infer<typeof Seek>;
 
+export const SessionAnswer = z.object({
+  ends_at: z.string(),
+  idle_s: z.number(),
+});
+export type SessionAnswer = z.infer<typeof SessionAnswer>;
+
 export const StatsAnswer = z.object({
   messages_per_sec: z.number(),
   total_messages: z.number(),
@@ -754,6 +801,27 @@ export const TokenAnswer = z.object({
 });
 export type TokenAnswer = z.infer<typeof TokenAnswer>;
 
+export const TopicActivity = z.object({
+  tenant: z.string(),
+  name: z.string(),
+  messages_per_sec: z.number(),
+  deliveries_per_sec: z.number(),
+  published_counts: z.array(z.number()),
+  delivered_counts: z.array(z.number()),
+  backlog: z.number(),
+  more_backlog: z.boolean(),
+});
+export type TopicActivity = z.infer<typeof TopicActivity>;
+
+export const TopicActivities = z.object({
+  interval_s: z.number(),
+  topics: z.array(TopicActivity),
+  unanswered_count: z.number(),
+  nodes: z.array(z.string()).optional(),
+  unanswered: z.array(z.string()).optional(),
+});
+export type TopicActivities = z.infer<typeof TopicActivities>;
+
 export const TopicAnswer = z.object({
   name: z.string(),
   subscriber_count: z.number(),
@@ -786,5 +854,7 @@ export const WhoAmI = z.object({
   scopes: z.array(Grant),
   expires_at: z.string().nullable(),
   limits: TenantLimits,
+  key_name: z.string().nullable().optional(),
+  session: SessionAnswer.nullable().optional(),
 });
 export type WhoAmI = z.infer<typeof WhoAmI>;

@@ -14,7 +14,7 @@ interface ButtonProps extends ComponentProps<"button"> {
 }
 
 export const buttonClass = (look: keyof typeof LOOK) =>
-  `inline-flex min-h-8 items-center justify-center gap-1.5 whitespace-nowrap rounded-md border px-3 py-1 font-medium aria-disabled:opacity-60 ${LOOK[look]}`;
+  `inline-flex min-h-8 items-center justify-center gap-1.5 whitespace-nowrap rounded-md border px-3 py-1 font-medium aria-disabled:cursor-not-allowed aria-disabled:border-line aria-disabled:bg-raised aria-disabled:text-dim aria-disabled:hover:opacity-100 ${LOOK[look]}`;
 
 export function Button({ className, look = "plain", onClick, unable, ...rest }: ButtonProps) {
   return (

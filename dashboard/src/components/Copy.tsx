@@ -4,13 +4,15 @@ import { Button } from "@/components/Button";
 
 interface CopyProps {
   readonly label: string;
+  /** In place of "Copy". */
+  readonly shown?: string;
   readonly text: string;
 }
 
 // How long it says that it was done.
 const SAID_MS = 1_500;
 
-export function Copy({ label, text }: CopyProps) {
+export function Copy({ label, shown = "Copy", text }: CopyProps) {
   const [said, setSaid] = useState<string | null>(null);
   useEffect(() => {
     if (said === null) return;
@@ -30,7 +32,7 @@ export function Copy({ label, text }: CopyProps) {
   return (
     <Button aria-label={label} look="quiet" onClick={copy}>
       <Icon aria-hidden className="size-4" />
-      <span aria-live="polite">{said ?? "Copy"}</span>
+      <span aria-live="polite">{said ?? shown}</span>
     </Button>
   );
 }

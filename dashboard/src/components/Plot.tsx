@@ -1,7 +1,6 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { short } from "@/components/format";
 import { onColourChange } from "@/features/theme/theme";
 
 export interface PlotSeries {
@@ -12,21 +11,32 @@ export interface PlotSeries {
 
 interface PlotProps {
   /** Seconds since 1970 first, then one column for each series. */
-  readonly columns: number[][];
+  readonly columns: (number | null)[][];
+  /** Called with the part of the time that was marked with the mouse, in seconds since 1970. */
+  readonly onMark: (from: number, to: number) => void;
+  readonly onUnmark: () => void;
   readonly series: readonly PlotSeries[];
   /** What the chart says, for who does not see it. */
   readonly summary: string;
+  /** How values are told at the axis. */
+  readonly told: (value: number) => string;
+  /** What the axis of time shows. */
+  readonly from: number;
+  readonly to: number;
 }
 
 const HEIGHT_PX = 180;
+// What is narrower was a click.
+const MARK_LEAST_PX = 6;
 // Charts of one page show the same moment.
 const SYNC_KEY = "conduit";
 
-export function Plot({ columns, series, summary }: PlotProps) {
+export function Plot(props: PlotProps) {
+  const { columns, from, series, summary, to } = props;
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const latest = useRef(columns);
-  latest.current = columns;
+  const latest = useRef(props);
+  latest.current = props;
 
   useEffect(() => {
     const element = holder.current;
@@ -34,8 +44,8 @@ export function Plot({ columns, series, summary }: PlotProps) {
     const draw = () => {
       plot.current?.destroy();
       plot.current = new uPlot(
-        options(element, series),
-        latest.current as uPlot.AlignedData,
+        options(element, series, latest),
+        latest.current.columns as uPlot.AlignedData,
         element,
       );
     };
@@ -53,14 +63,19 @@ export function Plot({ columns, series, summary }: PlotProps) {
     };
   }, [series]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the scale asks for these when it is drawn
   useEffect(() => {
     plot.current?.setData(columns as uPlot.AlignedData);
-  }, [columns]);
+  }, [columns, from, to]);
 
   return <div aria-label={summary} className="min-w-0" ref={holder} role="img" />;
 }
 
-function options(element: HTMLElement, series: readonly PlotSeries[]): uPlot.Options {
+function options(
+  element: HTMLElement,
+  series: readonly PlotSeries[],
+  latest: { readonly current: PlotProps },
+): uPlot.Options {
   const ink = colour(element, "--dim");
   const line = colour(element, "--line");
   const axis = {
@@ -72,23 +87,50 @@ function options(element: HTMLElement, series: readonly PlotSeries[]): uPlot.Opt
   return {
     axes: [
       { ...axis, space: 70 },
-      { ...axis, size: 46, values: (_, splits) => splits.map((value) => short(value)) },
+      {
+        ...axis,
+        size: 56,
+        values: (_, splits) => splits.map((value) => latest.current.told(value)),
+      },
     ],
-    cursor: { sync: { key: SYNC_KEY } },
+    cursor: {
+      bind: {
+        dblclick: () => () => {
+          latest.current.onUnmark();
+          return null;
+        },
+      },
+      drag: { setScale: false, x: true, y: false },
+      sync: { key: SYNC_KEY, setSeries: false },
+    },
     height: HEIGHT_PX,
     legend: { show: false },
-    scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1)] } },
+    hooks: { setSelect: [(plot) => marked(plot, latest.current)] },
+    scales: {
+      x: { range: () => [latest.current.from, latest.current.to] },
+      y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1)] },
+    },
     series: [
       {},
       ...series.map(({ colour: name, label }) => ({
         label,
         points: { show: false },
+        spanGaps: true,
         stroke: colour(element, name),
         width: 1.75,
       })),
     ],
     width: element.clientWidth,
   };
+}
+
+/** Tells of a mark once, by the chart in which it was made. */
+function marked(plot: uPlot, { onMark }: PlotProps): void {
+  const { left, width } = plot.select;
+  // Charts that only follow another one's cursor have no mouse in them.
+  if (width < MARK_LEAST_PX || !plot.root.matches(":hover")) return;
+  onMark(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+  plot.setSelect({ height: 0, left: 0, top: 0, width: 0 }, false);
 }
 
 /** What a variable of the style sheet is in this theme. */

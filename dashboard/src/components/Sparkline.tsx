@@ -1,12 +1,14 @@
 interface SparklineProps {
-  readonly values: readonly number[];
+  /** Null where nothing was measured: the line goes on from what is known. */
+  readonly values: readonly (number | null)[];
 }
 
 const WIDTH = 100;
 const HEIGHT = 24;
 
 /** The shape of a series and nothing more; the figure beside it says what it is. */
-export function Sparkline({ values }: SparklineProps) {
+export function Sparkline({ values: given }: SparklineProps) {
+  const values = given.filter((value) => value !== null);
   if (values.length < 2) return <div aria-hidden className="h-6" />;
   return (
     <svg

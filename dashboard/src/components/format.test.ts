@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, duration, exactDuration, rate, short } from "@/components/format";
+import { ago, bytes, duration, exactDuration, latency, rate, short } from "@/components/format";
 
 describe("what people read", () => {
   it.each([
@@ -21,6 +21,16 @@ describe("what people read", () => {
     [2 ** 60, "1024 PiB"],
   ])("%s bytes are %s", (value, text) => {
     expect(bytes(value)).toBe(text);
+  });
+
+  it.each([
+    [0.4219, "0.42 ms"],
+    [2.31, "2.3 ms"],
+    [87.6, "88 ms"],
+    [3_400, "3.4 s"],
+    [600_000, "10 min"],
+  ])("%s milliseconds are %s", (value, text) => {
+    expect(latency(value)).toBe(text);
   });
 
   it("a duration has the unit that one needs to know, or all of it", () => {

@@ -27,6 +27,16 @@ export function rate(perSecond: number): string {
   return perSecond < 100 ? perSecond.toFixed(1) : short(perSecond);
 }
 
+/** A time that was measured, in milliseconds: `0.42 ms`, `12 ms`, `3.4 s`. */
+export function latency(ms: number): string {
+  if (ms === 0) return "0";
+  if (ms < 1) return `${ms.toFixed(2)} ms`;
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1_000) return `${ms.toFixed(0)} ms`;
+  const seconds = ms / 1_000;
+  return seconds < 100 ? `${seconds.toFixed(1)} s` : duration(seconds);
+}
+
 export function bytes(value: number): string {
   let unit = 0;
   let amount = value;

@@ -2,12 +2,15 @@
 
 import {
   Activity,
+  Building2,
   Inbox,
+  KeyRound,
   type LucideIcon,
   MailX,
   MessagesSquare,
   Network,
   Play,
+  ScrollText,
   Users,
 } from "lucide-react";
 import type { GoTo } from "@/features/keys/model";
@@ -26,4 +29,7 @@ export const PAGES: readonly PageEntry[] = [
   { icon: Users, label: "Subscriptions", to: "/subscriptions" },
   { icon: Network, label: "Nodes", to: "/nodes" },
   { icon: Play, label: "Playground", to: "/playground" },
+  { icon: KeyRound, label: "API keys", to: "/api-keys" },
+  { icon: Building2, label: "Tenants", to: "/tenants" },
+  { icon: ScrollText, label: "Audit log", to: "/audit" },
 ];

@@ -41,12 +41,14 @@ export const AFTER_MAX_MS = 60_000;
 const CODE_UNAUTHENTICATED = 4501;
 // The wire is broken: the next connection would end in the same way.
 const BROKEN_WIRE: ReadonlySet<number> = new Set([1002, 1003, 1007, 1009]);
+/** Why a connection was closed that did not read what came. */
+export const TOO_SLOW = "this page was too slow for what came";
 const REASONS: Readonly<Record<number, string>> = {
   1009: "what was sent was too large",
   1012: "the server restarts",
   1013: "the server has too many connections",
   4001: "the topic was deleted",
-  4008: "this page was too slow for what came",
+  4008: TOO_SLOW,
   4009: "the subscription was moved",
   4501: "whoever is signed in is not any more",
   4503: "the key has not got the right any more",

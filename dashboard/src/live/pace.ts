@@ -14,6 +14,7 @@ export type PaceMs = (typeof PACES)[number]["ms"];
 const STALE_AFTER_INTERVALS = 3;
 
 let paceMs: PaceMs = 2_000;
+let isHeld = false;
 const listeners = new Set<() => void>();
 
 export function setPace(ms: PaceMs): void {
@@ -21,12 +22,17 @@ export function setPace(ms: PaceMs): void {
   for (const listener of listeners) listener();
 }
 
+/** Who is nobody any more would only be told so again and again. */
+export function holdPace(hold: boolean): void {
+  isHeld = hold;
+}
+
 export function currentPace(): PaceMs {
-  return paceMs;
+  return isHeld ? null : paceMs;
 }
 
 export function usePace(): PaceMs {
-  return useSyncExternalStore(subscribe, currentPace);
+  return useSyncExternalStore(subscribe, () => paceMs);
 }
 
 /** Whether what came at that time is old, for the pace at which it should come. */

@@ -1,5 +1,7 @@
 // What a page keeps of a stream that may be faster than anybody reads: a sample that is bounded, and counts of the rest.
 
+import { Ring } from "@/live/ring";
+
 /** Rows that are kept. */
 export const RING_COUNT = 1_000;
 /** Messages a second that become rows; the rest is counted. */
@@ -14,7 +16,7 @@ export interface TailRates {
 
 /** The newest of what came, sampled. `now` is in milliseconds and never goes back. */
 export class Tail<Row> {
-  #rows: Row[] = [];
+  readonly #rows: Ring<Row>;
   #allowance = SHOWN_PER_S;
   #at = Number.NEGATIVE_INFINITY;
   #secondAt = Number.NEGATIVE_INFINITY;
@@ -24,9 +26,10 @@ export class Tail<Row> {
   shownCount = 0;
 
   constructor(
-    private readonly mostCount = RING_COUNT,
+    mostCount = RING_COUNT,
     private readonly perS = SHOWN_PER_S,
   ) {
+    this.#rows = new Ring(mostCount);
     this.#allowance = perS;
   }
 
@@ -46,18 +49,16 @@ export class Tail<Row> {
   }
 
   add(row: Row): void {
-    this.#rows.push(row);
-    // In one go now and then: to shift each time moves all that are kept.
-    if (this.#rows.length >= 2 * this.mostCount) this.#rows = this.#rows.slice(-this.mostCount);
+    this.#rows.add(row);
   }
 
   /** The newest first. */
   newest(): Row[] {
-    return this.#rows.slice(-this.mostCount).reverse();
+    return this.#rows.newest();
   }
 
   clear(): void {
-    this.#rows = [];
+    this.#rows.clear();
     this.seenCount = 0;
     this.shownCount = 0;
   }

@@ -1,7 +1,7 @@
 // A topic, or a pattern, as it is published to: a connection of its own, and what a page shows of it.
 
 import type { MessageFrame, ServerFrame, SubscribedFrame } from "@/live/frames";
-import type { Machine } from "@/live/machine";
+import { type Machine, TOO_SLOW } from "@/live/machine";
 import { Painter } from "@/live/painter";
 import { Resume } from "@/live/resume";
 import { LiveSocket } from "@/live/socket";
@@ -45,7 +45,7 @@ export class TailFeed {
     this.#socket = new LiveSocket({
       onFrame: (frame) => this.#hear(frame),
       onOpen: () => this.#subscribe(),
-      onState: () => this.#painter.soon(),
+      onState: (machine) => this.#moved(machine),
     });
     this.#view = this.#look();
   }
@@ -94,6 +94,12 @@ export class TailFeed {
 
   #fromNow(): Resume {
     return new Resume(this.topic, "new", false);
+  }
+
+  #moved({ reason, state }: Machine): void {
+    // To catch up would be too slow again.
+    if (state === "waiting" && reason === TOO_SLOW) this.#resume = this.#fromNow();
+    this.#painter.soon();
   }
 
   #subscribe(): void {

@@ -1,100 +1,223 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
+import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
 import { useNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
 import { attention } from "@/features/overview/attention";
+import { Busiest } from "@/features/overview/Busiest";
 import { ChartCard } from "@/features/overview/ChartCard";
 import { FirstSteps } from "@/features/overview/FirstSteps";
-import { CHARTS, firstSteps, RANGES, type Range, tiles } from "@/features/overview/model";
+import { CHARTS, firstSteps, tiles } from "@/features/overview/model";
+import {
+  RANGE_NAMES,
+  RANGES,
+  type Range,
+  reachOf,
+  type Span,
+  shownSpan,
+  spanOf,
+} from "@/features/overview/ranges";
+import { StandingCard } from "@/features/overview/StandingCard";
+import { standings } from "@/features/overview/standing";
 import { Tiles } from "@/features/overview/Tiles";
 import { isStale, usePace } from "@/live/pace";
-import { ephemeralLettersQuery } from "@/services/deadLetters";
 import { nodesQuery } from "@/services/nodes";
-import { healthQuery } from "@/services/server";
-import { historyQuery, statsQuery } from "@/services/stats";
-import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
+import { healthQuery, whoamiQuery } from "@/services/server";
+import {
+  attentionQuery,
+  busiestQuery,
+  historyQuery,
+  newestLetterQuery,
+  statsQuery,
+} from "@/services/stats";
+import { topicsBeforeQuery } from "@/services/topics";
 
 const route = getRouteApi("/");
+const BUSIEST_COUNT = 10;
+// Tiles have the shape of the last minutes, whatever the charts show.
+const TILES = RANGES["15m"];
 
 export function OverviewPage() {
-  const { range } = route.useSearch();
   const stats = useQuery(statsQuery());
-  const history = useQuery(historyQuery(RANGES[range]));
+  const lately = useQuery(historyQuery(TILES));
   const now = useNow();
   const pace = usePace();
-  const samples = history.data?.samples ?? [];
   const old = isStale(stats.dataUpdatedAt, now, pace) || (stats.isError && stats.data);
-  const steps = stats.data ? firstSteps(stats.data) : null;
+  const before = useQuery(topicsBeforeQuery());
+  const hadMessages = before.data?.topics.some(({ message_count }) => message_count > 0);
+  const steps =
+    stats.data && !before.isPending ? firstSteps(stats.data, hadMessages ?? false) : null;
   return (
-    <Page actions={<Ranges chosen={range} />} title="Overview">
+    <Page actions={<Ranges />} title="Overview">
       {old && <Stale error={stats.error} />}
       {stats.isPending && <Loading what="the figures" />}
       {stats.isError && !stats.data && (
         <Failure error={stats.error} onRetry={stats.refetch} what="There are no figures" />
       )}
-      {stats.data && <Tiles tiles={tiles(stats.data, samples)} />}
-      <div className={`grid items-start gap-4 ${steps ? "xl:grid-cols-2" : ""}`}>
-        {steps && <FirstSteps steps={steps} />}
-        <AttentionOf range={range} />
+      {steps && <FirstSteps steps={steps} />}
+      {stats.data && <Tiles tiles={tiles(stats.data, lately.data?.samples ?? [])} />}
+      <AttentionOf />
+      <Charts />
+      <div className="grid items-start gap-4 xl:grid-cols-[2fr_1fr]">
+        <BusiestOf />
+        <StandingOf />
       </div>
-      <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
-        {history.data &&
-          CHARTS.map((chart) => <ChartCard chart={chart} key={chart.id} samples={samples} />)}
-      </div>
-      <p className="text-dim text-xs">
-        The server keeps the last hour in memory. For longer, have Prometheus scrape{" "}
-        <code>/metrics</code>.
-      </p>
+      <Sources names={stats.data?.nodes} unanswered={stats.data?.unanswered_count ?? 0} />
     </Page>
   );
 }
 
-function Ranges({ chosen }: { readonly chosen: Range }) {
+interface SourcesProps {
+  readonly names: readonly string[] | undefined;
+  readonly unanswered: number;
+}
+
+function Sources({ names, unanswered }: SourcesProps) {
+  const of =
+    names && names.length > 1
+      ? `Figures are of ${names.length} nodes together`
+      : "Figures are of one node";
   return (
-    <nav
-      aria-label="Range of the charts"
-      className="flex rounded-md border border-line bg-surface p-0.5"
-    >
-      {(Object.keys(RANGES) as Range[]).map((range) => (
-        <Link
-          aria-current={range === chosen ? "true" : undefined}
-          className="min-w-11 rounded px-2 py-1 text-center aria-[current]:bg-raised aria-[current]:font-semibold"
-          key={range}
-          search={(before) => ({ ...before, range })}
-          to="/"
-        >
-          {range}
-        </Link>
-      ))}
-    </nav>
+    <p className="text-dim text-xs">
+      {of}
+      {unanswered > 0 && `, without ${unanswered} that did not answer`}. The last day is kept in
+      memory, and gone with a node; for longer, have Prometheus scrape <code>/metrics</code>.
+    </p>
   );
 }
 
-function AttentionOf({ range }: { readonly range: Range }) {
-  const stats = useQuery(statsQuery());
-  const history = useQuery(historyQuery(RANGES[range]));
+function Ranges() {
+  const { from, range: chosen, to } = route.useSearch();
+  const isMarked = spanOf(from, to) !== null;
+  return (
+    <>
+      {isMarked && (
+        <Link
+          className="inline-flex min-h-8 items-center gap-1.5 rounded-md border border-line bg-surface px-3 py-1"
+          search={(before) => ({ ...before, from: undefined, to: undefined })}
+          to="/"
+        >
+          <ZoomOut aria-hidden className="size-4" /> Whole range
+        </Link>
+      )}
+      <nav
+        aria-label="Range of the charts"
+        className="flex rounded-md border border-line bg-surface p-0.5"
+      >
+        {RANGE_NAMES.map((range: Range) => (
+          <Link
+            aria-current={range === chosen && !isMarked ? "true" : undefined}
+            className="min-w-11 rounded px-2 py-1 text-center aria-[current]:bg-raised aria-[current]:font-semibold"
+            activeOptions={{ exact: true }}
+            key={range}
+            search={(before) => ({ ...before, from: undefined, range, to: undefined })}
+            to="/"
+          >
+            {range}
+          </Link>
+        ))}
+      </nav>
+    </>
+  );
+}
+
+function Charts() {
+  const { from, range, to } = route.useSearch();
+  const navigate = route.useNavigate();
+  const nowS = useNow() / 1_000;
+  const span = spanOf(from, to);
+  const history = useQuery(historyQuery(reachOf(range, span, nowS)));
+  const samples = history.data?.samples ?? [];
+  const isOfTenant = history.data !== undefined && !samples.some(hasLatency) && samples.length > 1;
+  const mark = (marked: Span | null) =>
+    void navigate({
+      search: (before) => ({
+        ...before,
+        from: marked ? Math.floor(marked.from) : undefined,
+        to: marked ? Math.ceil(marked.to) : undefined,
+      }),
+    });
+  if (history.isError && !history.data) {
+    return <Failure error={history.error} onRetry={history.refetch} what="There is no history" />;
+  }
+  return (
+    <section aria-label="Charts">
+      <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
+        {CHARTS.map((chart) => (
+          <ChartCard
+            chart={chart}
+            key={chart.id}
+            nothing={isOfTenant ? "Nothing was measured; of a single tenant nothing is" : ""}
+            onSpan={mark}
+            samples={samples}
+            span={shownSpan(range, span, nowS)}
+          />
+        ))}
+      </div>
+      <p className="mt-2 text-dim text-xs max-sm:hidden">
+        Drag over a chart to zoom in, double-click to see the whole range.
+      </p>
+    </section>
+  );
+}
+
+function hasLatency(sample: { publish_p50_ms: number | null; delivery_p50_ms: number | null }) {
+  return sample.publish_p50_ms !== null || sample.delivery_p50_ms !== null;
+}
+
+/** The tenant that pages show if no other is named. */
+function useOwnTenant(): string {
+  return useQuery(whoamiQuery()).data?.tenant ?? "default";
+}
+
+function BusiestOf() {
+  const busiest = useQuery(busiestQuery(BUSIEST_COUNT));
+  const own = useOwnTenant();
+  if (busiest.isPending) return <Loading what="the busiest topics" />;
+  if (busiest.isError && !busiest.data) {
+    return (
+      <Failure
+        error={busiest.error}
+        onRetry={busiest.refetch}
+        what="The busiest topics are not known"
+      />
+    );
+  }
+  return <Busiest own={own} topics={busiest.data?.topics ?? []} />;
+}
+
+function StandingOf() {
   const health = useQuery(healthQuery());
   const nodes = useQuery(nodesQuery());
-  const subscriptions = useQuery(subscriptionsQuery());
-  const deadLetters = useQuery(ephemeralLettersQuery());
-  const all = { deadLetters, health, history, nodes, stats, subscriptions };
-  if (Object.values(all).every((query) => query.isPending))
-    return <Loading what="what needs attention" />;
+  if (health.isPending) return <Loading what="how the store stands" />;
+  return <StandingCard standings={standings(health.data, nodes.data)} />;
+}
+
+function AttentionOf() {
+  const attentive = useQuery(attentionQuery());
+  const letters = useQuery(newestLetterQuery((attentive.data?.dead_letters ?? 0) > 0));
+  const stats = useQuery(statsQuery());
+  const history = useQuery(historyQuery(TILES));
+  const health = useQuery(healthQuery());
+  const nodes = useQuery(nodesQuery());
+  const own = useOwnTenant();
+  if (attentive.isPending && stats.isPending) return <Loading what="what needs attention" />;
   const items = attention({
-    deadLetters: deadLetters.data,
+    attentive: attentive.data,
     health: health.data,
     history: history.data,
+    letters: letters.data,
     nodes: nodes.data,
     stats: stats.data,
-    subscriptions: subscriptions.data,
   });
   const unseen = [
     ...(nodes.isError ? [`nodes (${nodes.error.message})`] : []),
-    ...(subscriptions.isError ? [`subscriptions (${subscriptions.error.message})`] : []),
-    ...(deadLetters.isError ? [`dead letters (${deadLetters.error.message})`] : []),
-    ...(subscriptions.data?.next ? [`subscriptions behind the first ${LOOKED_AT_COUNT}`] : []),
+    ...(attentive.isError
+      ? [`subscriptions, dead letters and limits (${attentive.error.message})`]
+      : []),
+    ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
-  return <Attention items={items} unseen={unseen} />;
+  return <Attention items={items} own={own} unseen={unseen} />;
 }

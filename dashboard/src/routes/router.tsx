@@ -1,5 +1,7 @@
 // The tree of addresses, each with what its search may hold. A page's code comes when it is shown.
 
+import "@/api/withoutEval";
+
 import {
   createRootRoute,
   createRoute,
@@ -12,15 +14,42 @@ import { z } from "zod";
 import { setCaller } from "@/api/caller";
 import { uiPath } from "@/api/place";
 import { LETTERS_DEFAULTS, LettersSearch } from "@/features/deadLetters/model";
+import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
+import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
 
 // What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
-const OverviewSearch = z.object({ range: z.enum(["5m", "15m", "1h"]).default("15m").catch("15m") });
+// In seconds since 1970.
+const Moment = z.coerce.number().int().positive().optional().catch(undefined);
+const OverviewSearch = z.object({
+  from: Moment,
+  range: z.enum(["5m", "15m", "1h", "6h", "24h"]).default("15m").catch("15m"),
+  to: Moment,
+});
 const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+const MessagesSearch = z.object({
+  ...LookSearch,
+  topic: z.coerce.string().max(255).default("").catch(""),
+});
 const TopicSearch = z.object({
-  tab: z.enum(["summary", "settings", "connect"]).default("summary").catch("summary"),
+  ...LookSearch,
+  tab: z
+    .enum(["summary", "messages", "subscriptions", "dead", "settings", "connect"])
+    .default("summary")
+    .catch("summary"),
+});
+const ApiKeysSearch = z.object({
+  key: z.string().max(64).optional().catch(undefined),
+  keys: z.enum(["good", "all"]).default("good").catch("good"),
+});
+const TenantsSearch = z.object({ name: z.string().max(63).optional().catch(undefined) });
+const Filter = z.coerce.string().max(255).default("").catch("");
+const AuditSearch = z.object({
+  action: Filter,
+  actor: Filter,
+  past: z.enum(["1h", "1d", "7d", "all"]).default("all").catch("all"),
 });
 const SubscriptionSearch = z.object({
   tab: z.enum(["summary", "subscribers", "settings"]).default("summary").catch("summary"),
@@ -57,13 +86,15 @@ const routes = [
     component: page(() => import("@/routes/topic"), "TopicPage"),
     getParentRoute: parent,
     path: "/topics/$name",
-    search: { middlewares: [stripSearchParams({ tab: "summary" })] },
+    search: { middlewares: [stripSearchParams({ ...LOOK_DEFAULTS, tab: "summary" })] },
     validateSearch: TopicSearch,
   }),
   createRoute({
-    component: page(() => import("@/routes/notYet"), "MessagesPage"),
+    component: page(() => import("@/routes/messages"), "MessagesPage"),
     getParentRoute: parent,
     path: "/messages",
+    search: { middlewares: [stripSearchParams({ ...LOOK_DEFAULTS, topic: "" })] },
+    validateSearch: MessagesSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/deadLetters"), "DeadLettersPage"),
@@ -92,9 +123,31 @@ const routes = [
     path: "/nodes",
   }),
   createRoute({
-    component: page(() => import("@/routes/notYet"), "PlaygroundPage"),
+    component: page(() => import("@/routes/playground"), "PlaygroundPage"),
     getParentRoute: parent,
     path: "/playground",
+    search: { middlewares: [stripSearchParams(PLAYGROUND_DEFAULTS)] },
+    validateSearch: z.object(PlaygroundSearch),
+  }),
+  createRoute({
+    component: page(() => import("@/routes/apiKeys"), "ApiKeysPage"),
+    getParentRoute: parent,
+    path: "/api-keys",
+    search: { middlewares: [stripSearchParams({ keys: "good" })] },
+    validateSearch: ApiKeysSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/tenants"), "TenantsPage"),
+    getParentRoute: parent,
+    path: "/tenants",
+    validateSearch: TenantsSearch,
+  }),
+  createRoute({
+    component: page(() => import("@/routes/audit"), "AuditPage"),
+    getParentRoute: parent,
+    path: "/audit",
+    search: { middlewares: [stripSearchParams({ action: "", actor: "", past: "all" })] },
+    validateSearch: AuditSearch,
   }),
 ] as const;
 

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, Trash2 } from "lucide-react";
+import { ArrowLeft, Eraser, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { TopicAnswer } from "@/api/schema";
@@ -10,22 +10,34 @@ import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
 import { Time } from "@/components/Time";
 import { Examples } from "@/features/connect/Examples";
+import { Browser, Docked } from "@/features/messages/Browser";
+import { Dead } from "@/features/messages/Dead";
+import type { Look } from "@/features/messages/look";
 import { DeleteTopic } from "@/features/topics/DeleteTopic";
+import { Followers } from "@/features/topics/Followers";
 import { kept, storedCount } from "@/features/topics/model";
+import { PurgeTopic } from "@/features/topics/PurgeTopic";
 import { Settings } from "@/features/topics/Settings";
 import { useReasonAgainst } from "@/services/server";
 import { topicQuery } from "@/services/topics";
 
 const route = getRouteApi("/topics/$name");
 
-const TABS = ["summary", "settings", "connect"] as const;
-const LABELS = { connect: "Connect", settings: "Settings", summary: "Summary" } as const;
+const TABS = ["summary", "messages", "subscriptions", "dead", "settings", "connect"] as const;
+const LABELS = {
+  connect: "Connect",
+  dead: "Dead letters",
+  messages: "Messages",
+  settings: "Settings",
+  subscriptions: "Subscriptions",
+  summary: "Summary",
+} as const;
 
 export function TopicPage() {
   const { name } = route.useParams();
   const { tab } = route.useSearch();
   const topic = useQuery(topicQuery(name));
-  const [deleting, setDeleting] = useState(false);
+  const [dialog, setDialog] = useState<"delete" | "purge" | null>(null);
   const unable = useReasonAgainst("manage");
   const isGone = topic.isError && asApiError(topic.error).code === "topic_not_found";
   const shown = isGone ? undefined : topic.data;
@@ -33,9 +45,14 @@ export function TopicPage() {
     <Page
       actions={
         shown && (
-          <Button onClick={() => setDeleting(true)} unable={unable}>
-            <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
-          </Button>
+          <>
+            <Button onClick={() => setDialog("purge")} unable={unable}>
+              <Eraser aria-hidden className="size-4 text-bad" /> Purge…
+            </Button>
+            <Button onClick={() => setDialog("delete")} unable={unable}>
+              <Trash2 aria-hidden className="size-4 text-bad" /> Delete…
+            </Button>
+          </>
         )
       }
       title={name}
@@ -54,10 +71,41 @@ export function TopicPage() {
       )}
       {topic.isError && shown && <Stale error={topic.error} />}
       {shown && tab === "summary" && <Summary topic={shown} />}
+      {shown && tab !== "summary" && <Inside name={name} tab={tab} />}
       {shown && tab === "settings" && <Settings key={name} topic={shown} />}
       {tab === "connect" && <Examples topic={name} />}
-      {shown && <DeleteTopic onClose={() => setDeleting(false)} open={deleting} topic={shown} />}
+      {shown && (
+        <>
+          <DeleteTopic onClose={() => setDialog(null)} open={dialog === "delete"} topic={shown} />
+          <PurgeTopic name={name} onClose={() => setDialog(null)} open={dialog === "purge"} />
+        </>
+      )}
     </Page>
+  );
+}
+
+/** What is in the topic, in the tabs that list it. */
+function Inside({ name, tab }: TabsProps) {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const look = { ...search, topic: name };
+  const onLook = ({ f, msg, read }: Partial<Look>) =>
+    void navigate({
+      resetScroll: false,
+      search: (before) => ({
+        ...before,
+        ...(f !== undefined && { f }),
+        ...(msg !== undefined && { msg }),
+        ...(read !== undefined && { read }),
+      }),
+    });
+  if (tab === "messages") return <Browser look={look} onLook={onLook} />;
+  if (tab === "subscriptions") return <Followers topic={name} />;
+  if (tab !== "dead") return null;
+  return (
+    <Docked id={look.msg}>
+      <Dead look={look} />
+    </Docked>
   );
 }
 
@@ -72,12 +120,14 @@ function Tabs({ name, tab }: TabsProps) {
     <nav aria-label="Of this topic" className="flex gap-1 overflow-x-auto border-line border-b">
       {TABS.map((each) => (
         <Link
+          // Its own idea of what is current takes a tab whose address says less for this one.
+          activeOptions={{ exact: true }}
           aria-current={each === tab ? "page" : undefined}
-          className="border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+          className="whitespace-nowrap border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
           key={each}
           params={{ name }}
           replace
-          search={(before) => ({ ...before, tab: each })}
+          search={(before) => ({ ...before, f: "", msg: "", tab: each })}
           to="/topics/$name"
         >
           {LABELS[each]}

@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { asApiError } from "@/api/errors";
 
 // What may succeed a moment later is asked again so often before a person hears of it.
@@ -14,13 +14,21 @@ export function createQueryClient(): QueryClient {
         retry: (failures, error) => failures < RETRIES_COUNT && asApiError(error).isTransient,
       },
     },
+    mutationCache: new MutationCache({
+      onError: (error, _variables, _result, { options }) => {
+        if (options.mutationKey?.[0] !== "session") doubt(error);
+      },
+    }),
     queryCache: new QueryCache({
       onError: (error, { queryKey }) => {
-        // The key has ended while the page was open: whoever asks is asked who he is.
-        if (asApiError(error).code !== "unauthenticated" || queryKey[0] === "whoami") return;
-        void client.invalidateQueries({ queryKey: ["whoami"] });
+        if (queryKey[0] !== "whoami") doubt(error);
       },
     }),
   });
+  // The session has ended while the page was open: whoever asks is asked who he is.
+  function doubt(error: unknown): void {
+    if (asApiError(error).code !== "unauthenticated") return;
+    void client.invalidateQueries({ queryKey: ["whoami"] });
+  }
   return client;
 }

@@ -6,12 +6,15 @@ import { type Grant, Health, TenantList, WhoAmI } from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
 
 type Scope = Grant["scope"];
+const WHOAMI_MS = 60_000;
 
 export const whoamiQuery = () =>
   queryOptions({
     queryFn: ({ signal }) => request(WhoAmI, "/api/whoami", { signal }),
     queryKey: ["whoami"],
-    staleTime: 60_000,
+    // This is what keeps a session that is used.
+    refetchInterval: polledSlowly(WHOAMI_MS).refetchInterval,
+    staleTime: WHOAMI_MS,
   });
 
 export const healthQuery = () =>
@@ -28,6 +31,9 @@ export const tenantsQuery = () =>
     queryKey: ["tenants"],
     staleTime: 60_000,
   });
+
+/** Whether the server asks nobody who he is. */
+export const asksNobody = (who: WhoAmI) => who.key_id === null && who.actor === "anonymous";
 
 /** Why who asks may not do this; null if he may, or if nobody knows yet. The server decides in any case. */
 export function useReasonAgainst(scope: Scope): string | null {

@@ -1,13 +1,11 @@
 import { queryOptions } from "@tanstack/react-query";
 import { request } from "@/api/request";
-import { History, StatsAnswer } from "@/api/schema";
+import { Attentive, DeadLetterList, History, StatsAnswer, TopicActivities } from "@/api/schema";
+import { joined, missingCount, type Reach } from "@/services/history";
 import { polled, polledSlowly } from "@/services/polled";
 
-// The server takes a sample every five seconds.
-const SAMPLE_MS = 5_000;
-// Of a long history a new sample is not seen at once, and all of it comes each time.
-const LONG_COUNT = 360;
-const LONG_MS = 15_000;
+// The server looks at topics, and at what needs a look, as often as this.
+const LOOK_MS = 10_000;
 
 export const statsQuery = () =>
   queryOptions({
@@ -16,10 +14,73 @@ export const statsQuery = () =>
     ...polled,
   });
 
-/** The newest samples; 720 of them are the hour that the server keeps. */
-export const historyQuery = (limit: number) =>
+/** The newest points of one resolution. What is known of them is not asked for again. */
+export const historyQuery = (reach: Reach) =>
   queryOptions({
-    queryFn: ({ signal }) => request(History, "/api/stats/history", { query: { limit }, signal }),
-    queryKey: ["stats", "history", limit],
-    ...polledSlowly(limit < LONG_COUNT ? SAMPLE_MS : LONG_MS),
+    queryFn: async ({ client, queryKey, signal }) => {
+      const known = client.getQueryData<History>(queryKey)?.samples ?? [];
+      const limit = missingCount(known, reach, Date.now());
+      const query = { interval_s: reach.intervalS, limit: limit ?? reach.count };
+      const answer = await request(History, "/api/stats/history", { query, signal });
+      if (limit === null) return answer;
+      return { ...answer, samples: joined(known, answer.samples, reach) };
+    },
+    queryKey: ["stats", "history", reach.intervalS, reach.count],
+    ...polledSlowly(reach.intervalS * 1_000),
   });
+
+export const attentionQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(Attentive, "/api/stats/attention", { signal }),
+    queryKey: ["stats", "attention"],
+    ...polledSlowly(LOOK_MS),
+  });
+
+/** The newest dead letter that was not redriven. */
+export const newestLetterQuery = (isThere: boolean) =>
+  queryOptions({
+    enabled: isThere,
+    queryFn: ({ signal }) =>
+      request(DeadLetterList, "/api/dlq", { query: { limit: 1, redriven: false }, signal }),
+    queryKey: ["deadLetters", "newestOpen"],
+    ...polledSlowly(LOOK_MS),
+  });
+
+export const busiestQuery = (limit: number) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(TopicActivities, "/api/stats/topics", { query: { limit }, signal }),
+    queryKey: ["stats", "busiest", limit],
+    ...polledSlowly(LOOK_MS),
+  });
+
+/** What goes through these topics; as many as `namesTogether` gives. */
+export const activityQuery = (names: readonly string[]) =>
+  queryOptions({
+    enabled: names.length > 0,
+    queryFn: ({ signal }) =>
+      request(TopicActivities, "/api/stats/topics", { query: { names: names.join(",") }, signal }),
+    queryKey: ["stats", "activity", ...names],
+    staleTime: LOOK_MS / 2,
+    ...polledSlowly(LOOK_MS),
+  });
+
+// The bounds of one request.
+const NAMES_MAX_COUNT = 50;
+const NAMES_MAX_CHARS = 2_000;
+
+/** Names in groups that one request may have. */
+export function namesTogether(names: readonly string[]): string[][] {
+  const groups: string[][] = [];
+  let chars = 0;
+  for (const name of names) {
+    const group = groups.at(-1);
+    chars += name.length + 1;
+    if (group && group.length < NAMES_MAX_COUNT && chars <= NAMES_MAX_CHARS) group.push(name);
+    else {
+      groups.push([name]);
+      chars = name.length + 1;
+    }
+  }
+  return groups;
+}

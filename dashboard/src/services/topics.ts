@@ -6,7 +6,7 @@ import {
 } from "@tanstack/react-query";
 import { z } from "zod";
 import { request } from "@/api/request";
-import { type Retention, TopicAnswer, TopicList } from "@/api/schema";
+import { PurgeAnswer, type Retention, TopicAnswer, TopicList } from "@/api/schema";
 import { currentPace } from "@/live/pace";
 import { polled } from "@/services/polled";
 
@@ -51,6 +51,14 @@ export const topicNamesQuery = (q: string, limit: number) =>
     queryKey: ["topics", "names", q, limit],
   });
 
+/** Some that were there when the page was opened. */
+export const topicsBeforeQuery = () =>
+  queryOptions({
+    queryFn: ({ signal }) => request(TopicList, "/api/topics", { query: { limit: 20 }, signal }),
+    queryKey: ["topicsBefore"],
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
 export interface NewTopic {
   readonly name: string;
   readonly retention: Partial<Retention>;
@@ -71,6 +79,43 @@ export const useChangeTopic = (name: string) =>
   useTopicChange((retention: Partial<Retention>) =>
     request(TopicAnswer, at(name), { body: { retention }, method: "PATCH" }),
   );
+
+/** How many messages a purge would remove. */
+export const purgeCountQuery = (name: string) =>
+  queryOptions({
+    gcTime: 0,
+    queryFn: ({ signal }) =>
+      request(PurgeAnswer, `${at(name)}/purge`, {
+        body: { dry_run: true },
+        method: "POST",
+        signal,
+      }),
+    queryKey: ["topics", "purge", name],
+    refetchOnMount: "always",
+  });
+
+/** Removes all that is stored, request by request; returns how many there were. `onProgress`: so far. */
+export const usePurgeTopic = (name: string, onProgress: (count: number) => void) => {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: async () => {
+      let count = 0;
+      for (let cursor: string | null = ""; cursor !== null; ) {
+        const body = cursor === "" ? {} : { cursor };
+        const asked = { body, method: "POST" } as const;
+        const answer: PurgeAnswer = await request(PurgeAnswer, `${at(name)}/purge`, asked);
+        count += answer.purged_count;
+        onProgress(count);
+        cursor = answer.next;
+      }
+      return count;
+    },
+    onSettled: async () => {
+      await client.invalidateQueries({ queryKey: ["topics", "one"] });
+      await client.invalidateQueries({ queryKey: ["messages"] });
+    },
+  });
+};
 
 export const useDeleteTopic = (name: string) =>
   useTopicChange(() => request(z.undefined(), at(name), { method: "DELETE" }));

@@ -1,6 +1,16 @@
 // Answers of the server in named states. Each is checked against the schema, as real ones are.
 
-import { History, NodeAnswer, StatsAnswer, SubscriptionAnswer, TopicAnswer } from "@/api/schema";
+import {
+  Attentive,
+  History,
+  KeyAnswer,
+  NodeAnswer,
+  StatsAnswer,
+  SubscriptionAnswer,
+  TenantAnswer,
+  TopicAnswer,
+  WhoAmI,
+} from "@/api/schema";
 
 const AT = "2026-11-30T10:00:00.000Z";
 const RATES = {
@@ -82,7 +92,12 @@ export function history(backlogs: readonly number[]): History {
       active_topics: 1,
       at: new Date(Date.parse(AT) + index * 5_000).toISOString(),
       backlog,
+      connections: 1,
+      delivery_p50_ms: null,
+      delivery_p99_ms: null,
       node_count: 1,
+      publish_p50_ms: null,
+      publish_p99_ms: null,
     })),
     unanswered_count: 0,
   });
@@ -103,6 +118,82 @@ export function node(change: Partial<NodeAnswer> = {}): NodeAnswer {
     state: "up",
     unanswered: null,
     version: "0.1.0",
+    ...change,
+  });
+}
+
+/** What needs a look: nothing. */
+export function attentive(change: Partial<Attentive> = {}): Attentive {
+  return Attentive.parse({
+    counts: {},
+    dead_letters: 0,
+    quotas: [],
+    subscriptions: [],
+    unanswered_count: 0,
+    ...change,
+  });
+}
+
+export function key(change: Partial<KeyAnswer> = {}): KeyAnswer {
+  return KeyAnswer.parse({
+    created_at: AT,
+    created_by: "key:SHbrZpCl",
+    expires_at: null,
+    id: "KD0AFPa2",
+    last_used_at: null,
+    limits: {},
+    name: "web",
+    revoked_at: null,
+    rotating_until: null,
+    scopes: [{ scope: "publish" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
+export function troubled(
+  change: Partial<Attentive["subscriptions"][number]> = {},
+): Attentive["subscriptions"][number] {
+  return {
+    grown_count: null,
+    grown_in_s: null,
+    lag: 7,
+    name: "billing",
+    pending_retry_count: 0,
+    subscriber_count: 0,
+    tenant: "default",
+    trouble: "absent",
+    ...change,
+  };
+}
+
+export function whoami(change: Partial<WhoAmI> = {}): WhoAmI {
+  return WhoAmI.parse({
+    actor: "key:KD0AFPa2",
+    expires_at: null,
+    key_id: "KD0AFPa2",
+    key_name: "web",
+    limits: {},
+    scopes: [{ scope: "manage" }],
+    tenant: "acme",
+    ...change,
+  });
+}
+
+export function tenant(change: Partial<TenantAnswer> = {}): TenantAnswer {
+  return TenantAnswer.parse({
+    created_at: AT,
+    limits: {},
+    name: "acme",
+    usage: {
+      connections: 0,
+      dead_letters: 0,
+      keys: 1,
+      pending_retries: 0,
+      stored_bytes: 0,
+      subscriptions: 0,
+      topics: 0,
+    },
     ...change,
   });
 }

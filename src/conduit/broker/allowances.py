@@ -68,6 +68,17 @@ class Allowance(Meter):
         self.stored_max_bytes = limits.stored_bytes
         self.bounds_messages = limits.stored_bytes is not None or limits.message_bytes is not None
 
+    def usage(self, dead_letter_count: int) -> Usage:
+        """What it has now; the store knows how many dead letters."""
+        return Usage(
+            connections=self.connections.count,
+            subscriptions=self.subscriptions.count,
+            topics=self.topics.count,
+            stored_bytes=self.stored_bytes,
+            dead_letters=dead_letter_count,
+            pending_retries=self.pending.count,
+        )
+
     def check_stored_of(self, messages: Iterable[NewMessage]) -> int:
         """How many bytes these have; 0 if there is no bound. Raises LimitReached if there is no room for
         them."""
@@ -182,6 +193,11 @@ class Allowances:
             allowance = self._by_tenant[tenant] = Allowance(tenant, self._clock.now())
             self._set_limits(allowance, self._defaults)
         return allowance
+
+    def bounded(self) -> list[Allowance]:
+        """Those of tenants that have limits, their own or the default ones."""
+        some = self._own if self._defaults == NO_LIMITS else self._by_tenant
+        return list(some.values())
 
     def set_limits(self, tenant: str, limits: TenantLimits) -> None:
         """These hold for the tenant from now on, and where it has none the default ones. What it has beyond

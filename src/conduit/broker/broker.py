@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import msgspec
 
+from conduit.broker.activities import Activities
+from conduit.broker.administer.attention import Attention
+from conduit.broker.administer.backlogs import Backlogs
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.giving_away import GivingAway
@@ -30,7 +33,7 @@ from conduit.broker.causes import Causes
 from conduit.broker.clock import Clock
 from conduit.broker.commits import Commits
 from conduit.broker.company import Company
-from conduit.broker.counts import Histories, Seen
+from conduit.broker.counts import Seen
 from conduit.broker.deliver.engine import Bounds, make_engine
 from conduit.broker.deliver.news import News
 from conduit.broker.deliver.owned import Owned
@@ -39,6 +42,7 @@ from conduit.broker.deliver.sequencer import Sequencer
 from conduit.broker.deliver.starts import Starts
 from conduit.broker.deliver.subscriber import Removal
 from conduit.broker.deliver.tails import Tails
+from conduit.broker.history import Histories, seen_of
 from conduit.broker.publish.admission import Admission, PublishLimits
 from conduit.broker.publish.committers import Committers
 from conduit.broker.publish.keys import Keys
@@ -46,7 +50,7 @@ from conduit.broker.publish.outcome import Forward, Outcomes
 from conduit.broker.publish.publisher import Publisher
 from conduit.broker.publish.refusals import Refusals
 from conduit.broker.stamps import Stamps
-from conduit.broker.stats import Gauges, Sample, Stats
+from conduit.broker.stats import Gauges, Stats
 from conduit.broker.store_time import NotedClock, StoreTime
 from conduit.broker.turn import Turn
 from conduit.core.message import DeadPlace, Retention
@@ -93,6 +97,7 @@ class Broker:
         self.clock = clock
         self._options = options
         self.stats = Stats(clock.now(), clock.wall_ms())
+        self.count_connections: Callable[[], int] = int  # whoever has those of clients says it
         self.refused_changes = Causes("changes")
         self.allowances = Allowances(options.tenant_limits, clock)
         self._time = StoreTime(store, clock)
@@ -102,6 +107,7 @@ class Broker:
             store, clock, self, options.retention, options.max_topics, self.allowances
         )
         bounds = Bounds(options.max_pending_retries, options.delivery_memory_max_bytes)
+        self.activities = Activities(self.topics.everywhere)
         self._engine = make_engine(store, clock, self.stats, commits, self.allowances, bounds)
         self.allowances.timer.watch = self._engine.deadlines.watch
         self.router = Router(self.topics, self._engine)
@@ -136,12 +142,13 @@ class Broker:
         self.subscriptions = Subscriptions(store, self.topics, self._owned, self._engine, starts)
         self.giving_away = GivingAway(self._owned, self._engine.progress)
         self.standings = self._standings(options.metrics_max_subscriptions)
+        self.attention, self.backlogs = self._lookouts()
         self.dead_letters = self._dead_letters()
         self.messages = Browser(store, self.topics, self.tails, self.subscriptions)
         self.purger = Purger(store, self.topics, self.tails, self.sequencer)
         rest = self._time, options.housekeeping
         self._housekeeper = Housekeeper(store, self.topics, self._engine, self.sequencer, *rest)
-        self._histories = Histories()
+        self.histories = Histories(clock.now(), self.stats, self.gauges, self.stats_of)
         self._is_finished = self._is_stopped = False
         self._flushing: asyncio.Task[None] | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -171,6 +178,10 @@ class Broker:
 
     def _standings(self, max_count: int) -> Standings:
         return Standings(self.store, self.topics, self._owned, self._engine, self._time, max_count)
+
+    def _lookouts(self) -> tuple[Attention, Backlogs]:
+        owned, lags = self._owned, self._engine.lags
+        return Attention(owned, lags, self.allowances, self.clock), Backlogs(owned, lags)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -221,6 +232,7 @@ class Broker:
             return
         self._is_finished = True
         await self.standings.close()
+        await self.attention.close()
         self._engine.deadlines.stop()
         if self._tick is not None:
             self._tick.cancel()
@@ -328,9 +340,9 @@ class Broker:
         self.router.tidy()
         self.subscriptions.tick()
         self.allowances.tick(now)
-        if self.stats.tick(now, self.clock.wall_ms()):
-            self.stats.sample(now, self.clock.wall_ms(), self.gauges())
-            self._histories.sample(self.clock.wall_ms(), self.stats_of)
+        self.stats.tick(now, self.clock.wall_ms())
+        self.histories.sample(now, self.clock.wall_ms())
+        self.activities.tick()
 
     @property
     def running_count(self) -> int:
@@ -359,37 +371,17 @@ class Broker:
 
     def stats_of(self, tenant: str) -> Seen:
         """What there is of one tenant, and was done for it."""
-        allowance = self.allowances.of(tenant)
-        counts = allowance.counts
-        gauges = Gauges(
-            topic_count=allowance.topics.count,
-            subscriber_count=counts.subscriber_count,
-            backlog_count=max(0, allowance.backlog_count),
-        )
-        rates = counts.rates(self.clock.now())
-        return Seen(counts, rates, gauges, allowance.connections.count)
-
-    def history_of(self, tenant: str) -> Sequence[Sample]:
-        """Points of the last hour, from the first time on that somebody asked."""
-        return self._histories.of(tenant)
+        return seen_of(self.allowances.of(tenant), self.clock.now())
 
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
-        self._histories.forget(tenant)
+        self.histories.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:
         """What a tenant has of what its limits bound. Raises StoreUnavailable."""
-        allowance = self.allowances.of(tenant)
         tally = await self.store.dead_tally(tenant, None)
-        return Usage(
-            connections=allowance.connections.count,
-            subscriptions=allowance.subscriptions.count,
-            topics=allowance.topics.count,
-            stored_bytes=allowance.stored_bytes,
-            dead_letters=tally.open_count + tally.redriven_count,
-            pending_retries=allowance.pending.count,
-        )
+        return self.allowances.of(tenant).usage(tally.open_count + tally.redriven_count)
 
     def gauges(self) -> Gauges:
         """What there is now."""
@@ -397,4 +389,5 @@ class Broker:
             topic_count=len(self.topics),
             subscriber_count=self.router.subscriber_count,
             backlog_count=max(0, self._engine.lags.backlog_count),
+            connection_count=self.count_connections(),
         )

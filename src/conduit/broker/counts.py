@@ -1,4 +1,4 @@
-"""What was done for one tenant, as the node's `Stats` has it for all: counts, rates, and a history.
+"""What was done for one tenant, as the node's `Stats` has it for all: counts and rates.
 
 The path of a message only adds to integers. A rate is how much a count has grown since a mark of ten seconds
 ago, or somewhat more: two marks are all that is kept of a tenant that nobody looks at.
@@ -6,18 +6,14 @@ ago, or somewhat more: two marks are all that is kept of a tenant that nobody lo
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from conduit.broker.stats import SAMPLES_COUNT_MAX, Gauges, Rates, Sample
+from conduit.broker.stats import Gauges, Rates
 
 # Between two marks of one tenant.
 MARK_INTERVAL_S = 10
 # Rates of the first moments are those of so much at least.
 RATE_MIN_S = 1.0
-# Tenants whose history is kept: those looked at last. One hour of one takes about 300 KB.
-HISTORIES_MAX_COUNT = 50
 
 
 class _Mark(NamedTuple):
@@ -86,28 +82,3 @@ class Seen(NamedTuple):
     gauges: Gauges
     connection_count: int
     """Its open WebSockets."""
-
-
-class Histories:
-    """Points of the last hour of the tenants that were looked at last: from the first look on."""
-
-    def __init__(self) -> None:
-        self._by_tenant: OrderedDict[str, deque[Sample]] = OrderedDict()
-
-    def of(self, tenant: str) -> Sequence[Sample]:
-        """Its points so far; from now on it has some."""
-        history = self._by_tenant.setdefault(tenant, deque(maxlen=SAMPLES_COUNT_MAX))
-        self._by_tenant.move_to_end(tenant)
-        if len(self._by_tenant) > HISTORIES_MAX_COUNT:
-            self._by_tenant.popitem(last=False)
-        return list(history)
-
-    def forget(self, tenant: str) -> None:
-        """It is gone: the next one of its name has none of it."""
-        self._by_tenant.pop(tenant, None)
-
-    def sample(self, now_ms: int, look: Callable[[str], Seen]) -> None:
-        """Add a point to each. Call it as often as `Stats.sample`."""
-        for tenant, history in self._by_tenant.items():
-            seen = look(tenant)
-            history.append(Sample(at_ms=now_ms, rates=seen.rates, gauges=seen.gauges))

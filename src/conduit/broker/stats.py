@@ -1,4 +1,4 @@
-"""What the broker counts: plain integers that grow, rates over the last seconds, a bounded history.
+"""What the broker counts: plain integers that grow, and rates over the last seconds.
 
 The hot path only adds to integers. `tick`, which the broker calls once a second, moves their growth
 into the rate windows, so no event costs more than one addition.
@@ -6,7 +6,6 @@ into the rate windows, so no event costs more than one addition.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,7 +15,6 @@ from conduit.core.histogram import LONG_S, SHORT_S, Histogram
 from conduit.core.lateness import Lateness
 from conduit.core.rate import RateWindow
 
-SAMPLE_INTERVAL_S = 5.0
 # What publishes are refused with most.
 PUBLISH_ERRORS = (
     "malformed_json",
@@ -35,8 +33,6 @@ PUBLISH_ERRORS = (
 )
 # Acks whose time is measured in one second: that of each costs a tenth of what the ack does.
 ACKS_TIMED_COUNT = 100
-# One hour of samples.
-SAMPLES_COUNT_MAX = 720
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -55,14 +51,7 @@ class Gauges(msgspec.Struct, frozen=True):
     topic_count: int
     subscriber_count: int
     backlog_count: int
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """One point of the history."""
-
-    at_ms: int
-    rates: Rates
-    gauges: Gauges
+    connection_count: int = 0
 
 
 class Stamped(Protocol):
@@ -123,15 +112,12 @@ class Stats:
         self.stamp_offset_s = wall_ms / 1000 - started_at
         """By how much the clock of stamps is ahead of that of deadlines, as of the last tick: so nobody has
         to read both."""
-        self.history: deque[Sample] = deque(maxlen=SAMPLES_COUNT_MAX)
         # Field of Rates → window and the counter's value that the window has seen.
         self._windows = {name: RateWindow() for name in Rates.__struct_fields__}
         self._seen = dict.fromkeys(self._windows, 0)
-        self._next_sample_at = started_at + SAMPLE_INTERVAL_S
 
-    def tick(self, now: float, wall_ms: int) -> bool:
-        """Bring the rates up to date; call it every second, with what both clocks say. True if a sample is
-        due."""
+    def tick(self, now: float, wall_ms: int) -> None:
+        """Bring the rates up to date; call it every second, with what both clocks say."""
         self.stamp_offset_s = wall_ms / 1000 - now
         self.acks_to_time = ACKS_TIMED_COUNT
         for name, window in self._windows.items():
@@ -139,7 +125,6 @@ class Stats:
             if count != self._seen[name]:
                 window.add(count - self._seen[name], now)
                 self._seen[name] = count
-        return now >= self._next_sample_at
 
     def delivered(self, messages: Sequence[Stamped], now: float, times: int = 1) -> None:
         """These, in their order, were handed out for the first time, to so many."""
@@ -163,8 +148,3 @@ class Stats:
         """The rates at `now`, as of the last tick, to a hundredth."""
         windows = self._windows.items()
         return Rates(**{name: round(window.per_second(now), 2) for name, window in windows})
-
-    def sample(self, now: float, wall_ms: int, gauges: Gauges) -> None:
-        """Add a point to the history, at `wall_ms`; the oldest one leaves when it is full."""
-        self._next_sample_at = now + SAMPLE_INTERVAL_S
-        self.history.append(Sample(at_ms=wall_ms, rates=self.rates(now), gauges=gauges))

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from conduit.broker.allowances import Allowance, Allowances
+from conduit.core.activity import Activity
 from conduit.core.message import TopicRecord
 from conduit.core.sorted_names import SortedNames
 from conduit.core.topics import TopicIndex, matcher, prefix_of
@@ -22,14 +23,18 @@ class Topic:
     """One topic as this node knows it. `last_seq` is the last number that was committed and seen here."""
 
     __slots__ = (
+        "activity",
         "allowance",
         "created_at_ms",
+        "delivered_count",
         "epoch",
         "epoch_bytes",
         "first_seq",
         "followers_told",
         "is_deleted",
         "last_seq",
+        "marked_delivered_count",
+        "marked_seq",
         "name",
         "name_bytes",
         "retention",
@@ -55,6 +60,12 @@ class Topic:
         self.epoch_bytes = self.epoch.encode()
         # Set while the store forgets it: what is missing in the log then is no gap.
         self.is_deleted = False
+        self.delivered_count = 0
+        """Deliveries here, redeliveries included."""
+        # This and `last_seq` as of the last look; see activities.py.
+        self.marked_delivered_count, self.marked_seq = 0, record.last_seq
+        self.activity: Activity | None = None
+        """How much went through it lately; None: nothing."""
         # Ids of the durable subscriptions that the store was told of with it: nobody else follows it there.
         self.followers_told: Collection[int] | None = None
 

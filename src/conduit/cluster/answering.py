@@ -37,13 +37,37 @@ class Answering:
             case Kind.STATS:
                 return state.figures(tenant)
             case Kind.HISTORY:
-                return state.history(tenant)
+                return state.history(tenant, question.interval_s, question.limit)
+            case Kind.ATTENTION:
+                return state.attention(tenant)
+            case Kind.ACTIVITY if not question.names:
+                return state.busiest(tenant)
             case Kind.USAGE:
                 return state.usage(question.names)
-        # All others are about things of one tenant: without its name nobody is told anything.
-        if tenant is None or not question.names:
-            raise InvalidRequest(f"{kind} needs a tenant, and names")
-        if kind is Kind.SUBSCRIBERS:
-            return state.subscribers(tenant, question.names)
-        act = state.cancel_job if kind is Kind.CANCEL else state.job
-        return act(tenant, question.names[0])
+            case Kind.SIGNED_OUT:
+                return _signed_out(state, question)
+        return _of_tenant(state, kind, question)
+
+
+def _of_tenant(state: OwnState, kind: Kind, question: Question) -> object:
+    """What is about things of one tenant: without its name nobody is told anything. Raises InvalidRequest."""
+    tenant, names = question.tenant, question.names
+    if tenant is None or not names:
+        raise InvalidRequest(f"{kind} needs a tenant, and names")
+    match kind:
+        case Kind.SUBSCRIBERS:
+            return state.subscribers(tenant, names)
+        case Kind.ACTIVITY:
+            return state.activity(tenant, names)
+        case Kind.CANCEL:
+            return state.cancel_job(tenant, names[0])
+    return state.job(tenant, names[0])
+
+
+def _signed_out(state: OwnState, question: Question) -> list[int]:
+    match question.names:
+        case [page, ends_at_ms] if ends_at_ms.isdecimal():
+            state.ended(page, int(ends_at_ms))
+            return []
+        case _:
+            raise InvalidRequest(f"{Kind.SIGNED_OUT} needs the id of a session, and its end")

@@ -11,9 +11,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from conduit.broker.administer.attention import Attended
 from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.history import DEFAULT_INTERVAL_S
 from conduit.broker.stats import Rates
-from conduit.cluster.figures import Figures, Point
+from conduit.cluster.figures import Figures, Point, TopicFigures
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
 from conduit.errors import InvalidRequest
@@ -30,11 +32,18 @@ class Kind(StrEnum):
     STATS = "node.stats"
     """With `Figures`: of the tenant, or of the node."""
     HISTORY = "node.history"
-    """With a list of `Point`: of the tenant, or of the node."""
+    """With a list of `Point`: of the tenant, or of the node, the newest of one resolution."""
     SUBSCRIBERS = "topic.subscribers"
     """Of these topics of the tenant: with how many subscribers each has."""
+    ACTIVITY = "topic.activity"
+    """Of these topics of the tenant, or without names of its busiest ones, or of those of all: with a list of
+    `TopicFigures`, of those that are known."""
+    ATTENTION = "node.attention"
+    """With `Attended`: of the tenant, or of all."""
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
+    SIGNED_OUT = "page.end"
+    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
     JOB = "job.get"
     """The redrive job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
@@ -48,6 +57,10 @@ class Question(msgspec.Struct, frozen=True):
     """Of the node that is asked."""
     tenant: str | None = None
     names: Sequence[str] = ()
+    interval_s: int = DEFAULT_INTERVAL_S
+    """Which resolution of a history; a node of another version may know no other than the default."""
+    limit: int | None = None
+    """How many of it; None: all."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -85,7 +98,10 @@ STATE = Inquiry(Kind.STATE, msgspec.msgpack.Decoder(State).decode)
 STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
 HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
 SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
+ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
+ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
 JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
 

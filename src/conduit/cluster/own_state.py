@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from conduit.broker.administer.attention import Attended
 from conduit.broker.administer.redrive_jobs import RedriveJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
+from conduit.broker.history import BY_INTERVAL
 from conduit.broker.stats import Stats
-from conduit.cluster.figures import Figures, Point, points
+from conduit.broker.topics import Topic
+from conduit.cluster.figures import Figures, Point, TopicFigures, points
 from conduit.cluster.inquiries import State, TenantUse
 from conduit.cluster.links.peers import LinkView
+from conduit.core.activity import NO_ROUNDS
 from conduit.errors import NotFound
 
 
@@ -29,6 +33,8 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
+        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        """Told of the sessions of pages that were signed out at another node."""
 
     def state(self) -> State:
         """What only a node itself knows."""
@@ -66,10 +72,13 @@ class OwnState:
             dead_lettered_count=counts.dead_lettered_count,
         )
 
-    def history(self, tenant: str | None) -> list[Point]:
-        """Of the node, or of a tenant since somebody asked for it."""
+    def history(self, tenant: str | None, interval_s: int, limit: int | None) -> list[Point]:
+        """Of the node, or of a tenant since somebody asked for it: the newest points of one resolution; none
+        if there is none such."""
         broker = self._broker
-        found = broker.stats.history if tenant is None else broker.history_of(tenant)
+        if interval_s not in BY_INTERVAL:
+            return []
+        found = broker.histories.of(tenant, interval_s, limit)
         return points(found, broker.clock.wall_ms())
 
     def subscribers(self, tenant: str, topics: Iterable[str]) -> list[int]:
@@ -82,6 +91,29 @@ class OwnState:
             else:
                 counts.append(broker.router.subscribers_of(topic))
         return counts
+
+    def attention(self, tenant: str | None) -> Attended:
+        """What somebody should look at of a tenant, or of all."""
+        return self._broker.attention.of(tenant)
+
+    def activity(self, tenant: str, names: Iterable[str]) -> list[TopicFigures]:
+        """What went through these topics lately; those that are not known here are left out."""
+        topics = [self._broker.topics.find(tenant, name) for name in names]
+        return [self._figures_of(topic) for topic in topics if topic is not None]
+
+    def busiest(self, tenant: str | None) -> list[TopicFigures]:
+        """The same of those through which most went in the last minute, of a tenant or of all."""
+        return [self._figures_of(topic) for topic in self._broker.activities.busiest(tenant)]
+
+    def _figures_of(self, topic: Topic) -> TopicFigures:
+        activity, backlog = topic.activity, self._broker.backlogs.of(topic)
+        return TopicFigures(
+            topic.tenant,
+            topic.name,
+            NO_ROUNDS if activity is None else activity.published(),
+            NO_ROUNDS if activity is None else activity.delivered(),
+            *backlog,
+        )
 
     def usage(self, tenants: Iterable[str]) -> list[TenantUse]:
         """What each of these tenants has here."""

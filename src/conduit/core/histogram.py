@@ -48,9 +48,31 @@ class Histogram:
         """How many there were."""
         return sum(self._counts)
 
+    @property
+    def counts(self) -> Sequence[int]:
+        """How many there were between each bound and the one before it; last, those above all bounds. Of two
+        times, and of several nodes, these can be subtracted and added."""
+        return self._counts
+
     def cumulative(self) -> Iterator[tuple[float | None, int]]:
         """Each bound with how many were not above it; last, with None, all."""
         total = 0
         for bound, count in zip((*self._bounds, None), self._counts, strict=True):
             total += count
             yield bound, total
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], part: float) -> float | None:
+    """The value that `part` of all are not above, from counts as in `Histogram.counts`; None if there are
+    none. It is taken to be between two bounds as far as its number is between theirs, as Prometheus does: so
+    it is off by less than what is between these. What is above all bounds counts as the last of them."""
+    total = sum(counts)
+    if not total:
+        return None
+    wanted, below = part * total, 0
+    for index, count in enumerate(counts[: len(bounds)]):
+        if count and below + count >= wanted:
+            lower = bounds[index - 1] if index else 0.0
+            return lower + (bounds[index] - lower) * max(0.0, wanted - below) / count
+        below += count
+    return bounds[-1]

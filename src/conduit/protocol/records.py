@@ -258,9 +258,19 @@ class DiscardAnswer(msgspec.Struct, frozen=True):
 # Tenants and keys ---------------------------------------------------------------------------------
 
 
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """The session of a page: it ends at `ends_at`, and earlier when it was not renewed for `idle_s`, its key
+    is revoked, expires or is rotated, or somebody signs out.
+    """
+
+    ends_at: str
+    idle_s: int
+
+
 class WhoAmI(msgspec.Struct, frozen=True):
     """Whom the credential stands for, and what it may do. `key_id` is null for `DEFAULT_API_KEY`, for tokens
-    of an identity provider, and without authentication.
+    of an identity provider, and without authentication; `key_name` where it is, and for tokens; `session`
+    unless it is one.
     """
 
     tenant: str
@@ -270,6 +280,8 @@ class WhoAmI(msgspec.Struct, frozen=True):
     expires_at: str | None
     limits: TenantLimits
     """Those of the tenant, and where a key has one of its own that is less, that."""
+    key_name: str | None = None
+    session: SessionAnswer | None = None
 
 
 class KeyAnswer(msgspec.Struct, frozen=True):

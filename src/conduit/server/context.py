@@ -191,6 +191,7 @@ class Context:
         """WebSockets that have not signed in."""
         self.links: Links | None = None
         """To other nodes; None: there is no cluster, and nothing is at /internal/link."""
+        broker.count_connections = lambda: self.connection_count
         self.own_state = OwnState(broker, lambda: self.connection_count, self._link_views)
         """What this node says of itself, here and to other nodes …"""
         self.asking = Asking(lambda: self.node, lambda: self.links)
@@ -234,7 +235,9 @@ class Context:
         """From now on everybody has to say who he is. Before the server listens."""
         self.tenancy = tenancy
         secrets = self.gate.internal_secrets
-        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets)
+        pages = tenancy.pages
+        self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets, pages)
+        self.own_state.ended = lambda page, end: pages.ended.add(page, end, self.wall_ms())
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 

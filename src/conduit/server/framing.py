@@ -140,8 +140,9 @@ class Framer:
         self._last_size = -1
         if stop <= len(data) and head.content_length <= self._small_bytes and not head.chunked:
             self._use_up_to(stop)
-            # Who is not known now may be soon: that is asked again.
-            if len(raw) <= KNOWN_HEAD_MAX_BYTES and caller.is_known:
+            # Who is not known now may be soon: that is asked again. And a session has an end that only its
+            # cookie tells.
+            if len(raw) <= KNOWN_HEAD_MAX_BYTES and caller.is_known and not caller.is_page:
                 self.last_head, self._last_raw, self._last_size = head, raw, stop - start
                 self.last_caller = caller
             return Request(head, caller, data[end:stop])

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.server import kernel
-from conduit.server.head import INTERNAL, Head, Route
+from conduit.server.cookies import COOKIE_HEADER, OWN_SITES, session_in
+from conduit.server.head import COOKIES, INTERNAL, Head, Route
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.catching_up import NotSure, after, is_spelled
+from conduit.tenancy.page_sessions import PageSessions
 from conduit.tenancy.principal import NOT_KNOWN, Nobody, Principal, make_anyone
 from conduit.tenancy.registry import Registry
 from conduit.tenancy.ticketing import Ticketing
@@ -23,6 +25,7 @@ from conduit.tenancy.ticketing import Ticketing
 _TENANT_HEADER = "x-conduit-tenant"
 # What is asked by those who have no credential, and answered whatever credential they have.
 _OPEN = frozenset({Route.PROBE})
+_SOCKETS = frozenset({Route.WEBSOCKET, Route.LINK})
 # Where nodes of a cluster speak with each other.
 INTERNAL_PATH = b"/internal/"
 
@@ -36,7 +39,9 @@ class Gate:
         audit: Audit | None = None,
         ticketing: Ticketing | None = None,
         internal_secrets: Sequence[str] = (),
+        pages: PageSessions | None = None,
     ) -> None:
+        self._pages = pages
         self._registry = registry
         self._ticketing = ticketing
         self._audit = audit
@@ -70,6 +75,8 @@ class Gate:
             return self.nobody
         is_last = is_last or (head.is_open and head.route is not Route.WEBSOCKET)
         try:
+            if credential.startswith(COOKIES):
+                return self._of_page(head, credential, transport, is_last=is_last)
             caller = self.sign_in(credential, transport, is_last=is_last)
             name = head.headers.get(_TENANT_HEADER)
             if name is not None and caller.may("admin"):
@@ -85,6 +92,35 @@ class Gate:
         except NotFound:
             if not is_last and (look := self._registry.catching_up.ask()) is not None:
                 raise NotSure(look) from None
+            raise
+
+    def _of_page(
+        self,
+        head: Head,
+        credential: bytes,
+        transport: asyncio.BaseTransport | None,
+        *,
+        is_last: bool,
+    ) -> Principal:
+        """Who has a session's cookie. Browsers send it with whatever any page asks for: it counts only with
+        the header that a page of another origin cannot send, and opens no socket. Raises as `sign_in`, and
+        NotFound for a tenant that is named and is not there."""
+        if self._pages is None or COOKIE_HEADER not in head.headers or head.route in _SOCKETS:
+            return self.nobody
+        text = session_in(credential[len(COOKIES) :], self._pages.cookie_name)
+        if text is None or head.headers.get("sec-fetch-site", "none") not in OWN_SITES:
+            return self.nobody
+        assert self._registry is not None
+        try:
+            return self._pages.verify(text, head.headers.get(_TENANT_HEADER))
+        except (Unauthenticated, NotFound) as error:
+            # Its key, or the tenant, may have been made elsewhere just before.
+            if not is_last and self._pages.is_signed(text):
+                look = self._registry.catching_up.ask()
+                if look is not None:
+                    raise NotSure(look) from None
+            if isinstance(error, Unauthenticated):
+                self._failed(transport)
             raise
 
     def _node(self, head: Head, credential: bytes) -> Principal:

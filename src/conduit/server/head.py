@@ -31,10 +31,13 @@ _ONCE = frozenset(
 # Hop-by-hop headers that the front itself acts on, and those it will not act on.
 # Who asks is told to the application by the front, and no key stays in memory with a head.
 _CREDENTIAL = re.compile(
-    rb"\r\n(authorization|x-api-key|x-internal-secret):[ \t]*([^\r\n]*)(?=\r\n)", re.IGNORECASE
+    rb"\r\n(authorization|x-api-key|x-internal-secret|cookie):[ \t]*([^\r\n]*)(?=\r\n)",
+    re.IGNORECASE,
 )
 # What stands before the secret of another node: no key and no token has a blank.
 INTERNAL = b"internal "
+# And before cookies, of which one may be a session's.
+COOKIES = b"cookies "
 _BEARER = re.compile(rb"bearer[ ]+", re.IGNORECASE)
 _NOT_FORWARDED = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"http2-settings"})
 _WEBSOCKET_PATH = b"/ws"
@@ -177,8 +180,9 @@ def parse_head(raw: bytes) -> Head:
 
 
 def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
-    """A head without its `Authorization`, `X-API-Key` or `X-Internal-Secret` header, and what was in it; None
-    for none, empty for what is no `Bearer`, behind INTERNAL the secret of a node.
+    """A head without its `Authorization`, `X-API-Key`, `X-Internal-Secret` and `Cookie` headers, and what was
+    in it; None for none, empty for what is no `Bearer`, behind INTERNAL the secret of a node. Behind COOKIES
+    all cookies, if there is nothing else: browsers send them by themselves.
 
     Raises InvalidRequest if there are two: of two servers in a row each could go by another one.
     """
@@ -187,18 +191,33 @@ def cut_credential(raw: bytes) -> tuple[bytes, bytes | None]:
     found = _CREDENTIAL.search(raw, begin)
     if found is None:
         return raw, None
-    if _CREDENTIAL.search(raw, found.end()) is not None:
-        raise InvalidRequest(
-            "there are two credentials: give one Authorization or one X-API-Key header",
-            field="Authorization",
-        )
-    name, value = found[1].lower(), found[2].strip(b" \t")
+    left: list[bytes] = []
+    cookies: list[bytes] = []
+    credential, end = None, 0
+    while found is not None:
+        left.append(raw[end : found.start()])
+        end = found.end()
+        name, value = found[1].lower(), found[2].strip(b" \t")
+        if name == b"cookie":
+            cookies.append(value)
+        elif credential is None:
+            credential = _credential(name, value)
+        else:
+            raise InvalidRequest(
+                "there are two credentials: give one Authorization or one X-API-Key header",
+                field="Authorization",
+            )
+        found = _CREDENTIAL.search(raw, end)
+    if credential is None and cookies:
+        credential = COOKIES + b"; ".join(cookies)
+    return b"".join(left) + raw[end:], credential
+
+
+def _credential(name: bytes, value: bytes) -> bytes:
     if name == b"authorization":
         scheme = _BEARER.match(value)
-        value = b"" if scheme is None else value[scheme.end() :]
-    elif name == b"x-internal-secret":
-        value = INTERNAL + value
-    return raw[: found.start()] + raw[found.end() :], value
+        return b"" if scheme is None else value[scheme.end() :]
+    return INTERNAL + value if name == b"x-internal-secret" else value
 
 
 known_head = lru_cache(maxsize=KNOWN_HEADS_MAX_COUNT)(parse_head)

@@ -135,6 +135,18 @@ class _Collector(Collector):
         yield from standing_metrics.families(
             broker.standings.newest, with_tenants=self._context.limits.metrics_tenants
         )
+        yield from self._loop()
+        yield CounterMetricFamily(
+            "conduit_log_line_dropped",
+            "Log lines dropped because nobody took them, or the disk was full.",
+            dropped_line_count(),
+        )
+        is_ready = self._context.not_ready() is None
+        yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
+
+    def _loop(self) -> Iterator[Metric]:
+        """How long others have waited for the one thread."""
+        broker = self._context.broker
         pauses = self._context.collecting.pauses
         yield SummaryMetricFamily(
             "conduit_gc_pause_seconds",
@@ -152,13 +164,6 @@ class _Collector(Collector):
             "How long something that was due has waited for its turn: the longest of ten seconds.",
             broker.stats.loop_lateness.worst_s(broker.clock.now()),
         )
-        yield CounterMetricFamily(
-            "conduit_log_line_dropped",
-            "Log lines dropped because nobody took them, or the disk was full.",
-            dropped_line_count(),
-        )
-        is_ready = self._context.not_ready() is None
-        yield _gauge("ready", "1 while /health/ready says 200, else 0.", int(is_ready))
 
     def _bounds(self) -> Iterator[Metric]:
         """What connections keep, and which bounds they have reached."""

@@ -98,10 +98,6 @@ class Session(SigningWebSocket):
         return -math.inf if self._has_ended or self._is_paused or self.is_behind else math.inf
 
     @property
-    def node_name(self) -> None:
-        """See `Outlet.node_name`."""
-
-    @property
     def start_bytes(self) -> int:
         """See `WatchedWebSocket`."""
         return 0 if self._connection is None else self._connection.start_bytes

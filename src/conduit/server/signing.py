@@ -58,6 +58,10 @@ class SigningWebSocket(WatchedWebSocket):
         self._early: list[bytes] = []
         self._opened_at = context.now()
 
+    @property
+    def node_name(self) -> None:
+        """See `Outlet.node_name`."""
+
     @abc.abstractmethod
     def on_signed_in(self, caller: Principal) -> None:
         """It is this one's. Called once; raises ConduitError if it may not be."""

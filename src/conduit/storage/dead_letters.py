@@ -164,6 +164,9 @@ class DeadLetterStore(Protocol):
         subscribers included. Counted as they come and go: what it costs does not follow from how many there
         are."""
 
+    async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
+        """The same of several durable ones at once, by name; those that never had any may be left out."""
+
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
         """What became of the dead letter of a delivery that has none any more: `dropped` (there were too
         many, or it was too old), `discarded` (by `dead_delete`), or None if there never was one.

@@ -287,7 +287,8 @@ def _check_gives(by: Principal, grants: Sequence[Grant]) -> None:
 
 def _check_lasts(by: Principal, expires_at_ms: int | None) -> None:
     """Nobody gives for longer than he has it himself: an end would be none."""
-    until_ms = by.expires_at_ms
+    # A session gives what its key gives.
+    until_ms = by.source.expires_at_ms
     if until_ms is not None and (expires_at_ms is None or expires_at_ms > until_ms):
         raise Forbidden(
             f"the key or secret that asks is good until {format_time(until_ms)}: it gives nothing that is "

@@ -24,6 +24,7 @@ from conduit.tenancy.audit import Audit, Origin
 from conduit.tenancy.keyring import Keyring
 from conduit.tenancy.keys import PEPPER_BYTES
 from conduit.tenancy.meters import Meters
+from conduit.tenancy.page_sessions import PageSessions
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.provider_tokens import ProviderTokens
 from conduit.tenancy.registry import Registry, WallClock
@@ -59,6 +60,7 @@ class Tenancy(NamedTuple):
     accounts: Accounts
     tokens: Tokens
     ticketing: Ticketing
+    pages: PageSessions
     keyring: Keyring | None = None
     """Of an identity provider."""
 
@@ -90,9 +92,10 @@ async def open_tenancy(
     await registry.start()
     if keyring is not None:
         keyring.start()
-    ticketing = Ticketing(registry, verifier, Tickets(store, pepper), clock, turns)
+    pages = PageSessions(registry, clock, pepper)
+    ticketing = Ticketing(registry, verifier, Tickets(store, pepper), pages, clock, turns)
     accounts = Accounts(store, registry, clock, pepper, secrets.choice)
-    return Tenancy(registry, accounts, tokens, ticketing, keyring)
+    return Tenancy(registry, accounts, tokens, ticketing, pages, keyring)
 
 
 async def _find_pepper(store: Store, given: str | None) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from typing import ClassVar
 
 from conduit.core.topics import matcher
 from conduit.errors import ConduitError, Forbidden, Unauthenticated
@@ -48,6 +49,9 @@ class Principal:
         "publishes",
         "tenant",
     )
+
+    is_page: ClassVar[bool] = False
+    """Whether it is somebody's in a session of a page."""
 
     def __init__(
         self,
@@ -92,6 +96,15 @@ class Principal:
         is_metered = meter is not None and (meter.is_metered or meter.message_max_bytes is not None)
         has_end = self.is_over or self.expires_at_ms is not None
         self.is_bounded = is_metered or has_end or self.publishes is not _always
+
+    @property
+    def source(self) -> Principal:
+        """Who has the credential itself, of which this may be a session."""
+        return self
+
+    def over(self, source: Principal) -> Principal:
+        """The same for who has the credential now. Raises Unauthenticated if this has ended."""
+        return source
 
     def end(self) -> None:
         """Its key was revoked or changed: whoever has this must sign in again before it does anything."""

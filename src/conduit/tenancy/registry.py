@@ -301,8 +301,8 @@ class Registry:
                 raise Unauthenticated(NOT_KNOWN)
             return self.tokens.renewed(principal, now_ms)
         if principal.key_id is None:
-            return principal
-        return self.by_proof(principal.key_id, principal.proof, principal.tenant)
+            return principal.over(principal.source)
+        return principal.over(self.by_proof(principal.key_id, principal.proof, principal.tenant))
 
     def by_proof(self, key_id: str, proof: bytes, tenant: str) -> Principal:
         """Who has signed in with the secret that has this hash, in this tenant. Raises as `renewed` does."""
@@ -317,12 +317,12 @@ class Registry:
             raise Unauthenticated(NOT_KNOWN)
         return key.record
 
-    def made_by(self, caller: Principal) -> KeyRecord:
-        """The key of somebody who wants a token made of it. Raises Forbidden if that is no key."""
-        if caller is self.default and self._default is not None:
+    def made_by(self, caller: Principal, what: str = "tokens are made") -> KeyRecord:
+        """The key of somebody who wants something made of it. Raises Forbidden if that is no key."""
+        if caller.source is self.default and self._default is not None:
             return self._default
         if caller.is_token or caller.key_id is None:
-            raise Forbidden("tokens are made with an API key, and not with a token")
+            raise Forbidden(f"{what} with an API key, and not with a token")
         return self.good_key(caller.key_id)
 
     def meter(self, tenant: str, key: KeyRecord | None) -> Meter | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from conduit.errors import Forbidden, LimitReached
 from conduit.tenancy.claims import Claims, refused
+from conduit.tenancy.page_sessions import PagePrincipal, PageSession, PageSessions
 from conduit.tenancy.principal import Principal
 from conduit.tenancy.registry import Registry, WallClock
 from conduit.tenancy.tickets import Tickets
@@ -33,6 +34,8 @@ class _Maker(msgspec.Struct, frozen=True, omit_defaults=True):
     key_id: str | None = None
     proof: bytes = b""
     claims: Claims | None = None
+    page: PageSession | None = None
+    """The session of a page in which it was asked for."""
 
 
 _maker = msgspec.json.Decoder(_Maker).decode
@@ -53,12 +56,14 @@ class Ticketing:
         registry: Registry,
         verifier: Verifier,
         tickets: Tickets,
+        pages: PageSessions,
         clock: WallClock,
         turns: Turns,
     ) -> None:
         self._registry = registry
         self._verifier = verifier
         self._tickets = tickets
+        self._pages = pages
         self._clock = clock
         self._unused = _Unused()
         self._turns = turns
@@ -79,11 +84,12 @@ class Ticketing:
             )
         if isinstance(caller, TokenPrincipal):
             maker = _Maker(caller.tenant, claims=caller.claims)
-        elif caller.key_id is None and caller is not self._registry.default:
+        elif caller.key_id is None and caller.source is not self._registry.default:
             raise Forbidden("there is no authentication, and no need of a ticket")
         else:
             since_ms = self._registry.tenant(caller.tenant).created_at_ms
-            maker = _Maker(caller.tenant, since_ms, caller.key_id, caller.proof)
+            page = caller.session if isinstance(caller, PagePrincipal) else None
+            maker = _Maker(caller.tenant, since_ms, caller.key_id, caller.proof, page=page)
         given = await self._tickets.give(msgspec.json.encode(maker), now_ms)
         self._unused.add(caller.tenant, *given)
         return given
@@ -102,6 +108,10 @@ class Ticketing:
             return self._verifier.admitted(maker.claims, now_ms)
         if self._registry.tenant(maker.tenant).created_at_ms != maker.since_ms:
             raise refused()
+        source = self._source(maker)
+        return source if maker.page is None else self._pages.admitted(maker.page, source, now_ms)
+
+    def _source(self, maker: _Maker) -> Principal:
         if maker.key_id is not None:
             return self._registry.by_proof(maker.key_id, maker.proof, maker.tenant)
         if self._registry.default is None or maker.proof != self._registry.default.proof:

@@ -15,7 +15,10 @@ export type Act =
     };
 
 export const GO = {
+  a: "/audit",
   d: "/dead-letters",
+  e: "/tenants",
+  k: "/api-keys",
   m: "/messages",
   n: "/nodes",
   o: "/",
@@ -49,11 +52,12 @@ export const SHEET: readonly (readonly [keys: string, what: string])[] = [
   ["⌘ K or Ctrl K", "Go anywhere: pages and topics"],
   ["/", "Search on this page"],
   [
-    "g then o, t, m, d, s, n, p",
-    "Overview, Topics, Messages, Dead letters, Subscriptions, Nodes, Playground",
+    "g then o, t, m, d, s, n, p, k, e, a",
+    "Overview, Topics, Messages, Dead letters, Subscriptions, Nodes, Playground, API keys, Tenants, Audit log",
   ],
   ["j, k", "The next, the previous row"],
   ["Enter", "Open the row"],
+  ["Space", "Pause what is followed live, and go on"],
   ["r", "Redrive the dead letter that is shown"],
   ["Esc", "Close; leave a field; back to the list"],
   ["?", "This sheet"],

@@ -1,14 +1,16 @@
-import { Link } from "@tanstack/react-router";
+import { Link, useRouter } from "@tanstack/react-router";
 import { LOOKS } from "@/components/stateColours";
-import type { Item } from "@/features/overview/attention";
+import type { Item } from "@/features/overview/item";
 
 interface AttentionProps {
   readonly items: readonly Item[];
+  /** The tenant that pages show if they are not told another one. */
+  readonly own: string;
   /** What was not looked at, and why. */
   readonly unseen: readonly string[];
 }
 
-export function Attention({ items, unseen }: AttentionProps) {
+export function Attention({ items, own, unseen }: AttentionProps) {
   return (
     <section aria-labelledby="attention" className="rounded-lg border border-line bg-surface p-4">
       <h2 className="font-medium" id="attention">
@@ -17,7 +19,7 @@ export function Attention({ items, unseen }: AttentionProps) {
       {items.length === 0 && <p className="mt-1 text-dim">Nothing. Good.</p>}
       <ul className="mt-2 divide-y divide-line">
         {items.map((item) => (
-          <Row item={item} key={item.id} />
+          <Row item={item} key={item.id} own={own} />
         ))}
       </ul>
       {unseen.length > 0 && (
@@ -27,7 +29,8 @@ export function Attention({ items, unseen }: AttentionProps) {
   );
 }
 
-function Row({ item }: { readonly item: Item }) {
+function Row({ item, own }: { readonly item: Item; readonly own: string }) {
+  const to = useCause(item);
   const { icon: Icon, text } = LOOKS[item.tone];
   return (
     <li className="flex gap-2.5 py-2">
@@ -40,8 +43,8 @@ function Row({ item }: { readonly item: Item }) {
         <Link
           className="break-words font-medium underline-offset-2 hover:underline"
           data-row
-          search={item.search ?? {}}
-          to={item.to}
+          search={item.tenant === undefined || item.tenant === own ? {} : { tenant: item.tenant }}
+          to={to as "/"}
         >
           {item.what}
         </Link>
@@ -49,4 +52,11 @@ function Row({ item }: { readonly item: Item }) {
       </div>
     </li>
   );
+}
+
+/** The address of the one thing that it is about, if there is a page of it; else that of all of its kind. */
+function useCause({ name, to }: Item): string {
+  const { routesByPath } = useRouter();
+  const hasPage = name !== undefined && `${to}/$name` in routesByPath;
+  return hasPage ? `${to}/${encodeURIComponent(name)}` : to;
 }

@@ -1,8 +1,8 @@
 import { lazy, Suspense, useMemo } from "react";
 import type { History } from "@/api/schema";
-import { short } from "@/components/format";
 import { Time } from "@/components/Time";
-import { type Chart, columns, summary } from "@/features/overview/model";
+import { type Chart, columns, hasFigures, summary } from "@/features/overview/model";
+import type { Span } from "@/features/overview/ranges";
 
 const Plot = lazy(() => import("@/components/Plot").then((found) => ({ default: found.Plot })));
 // Rows of the table: the newest.
@@ -10,10 +10,15 @@ const ROWS_COUNT = 20;
 
 interface ChartCardProps {
   readonly chart: Chart;
+  /** Why there may be nothing. */
+  readonly nothing: string;
+  /** Null: the whole range again. */
+  readonly onSpan: (span: Span | null) => void;
   readonly samples: History["samples"];
+  readonly span: Span;
 }
 
-export function ChartCard({ chart, samples }: ChartCardProps) {
+export function ChartCard({ chart, nothing, onSpan, samples, span }: ChartCardProps) {
   const data = useMemo(() => columns(chart, samples), [chart, samples]);
   return (
     <section
@@ -36,10 +41,21 @@ export function ChartCard({ chart, samples }: ChartCardProps) {
         </ul>
       </div>
       <Suspense fallback={<div aria-hidden className="h-45" />}>
-        {samples.length < 2 ? (
-          <p className="flex h-45 items-center justify-center text-dim">No samples yet</p>
+        {samples.length < 2 || !hasFigures(chart, samples) ? (
+          <p className="flex h-45 items-center justify-center text-center text-dim">
+            {samples.length < 2 ? "No samples yet" : nothing}
+          </p>
         ) : (
-          <Plot columns={data} series={chart.series} summary={summary(chart, samples)} />
+          <Plot
+            columns={data}
+            from={span.from}
+            onMark={(from, to) => onSpan({ from, to })}
+            onUnmark={() => onSpan(null)}
+            series={chart.series}
+            summary={summary(chart, samples)}
+            to={span.to}
+            told={chart.told}
+          />
         )}
       </Suspense>
       <details className="mt-1 text-xs">
@@ -50,7 +66,7 @@ export function ChartCard({ chart, samples }: ChartCardProps) {
   );
 }
 
-function Table({ chart, samples }: ChartCardProps) {
+function Table({ chart, samples }: Pick<ChartCardProps, "chart" | "samples">) {
   return (
     <table className="mt-1 w-full text-left tabular-nums">
       <thead>
@@ -74,7 +90,7 @@ function Table({ chart, samples }: ChartCardProps) {
               </td>
               {chart.series.map(({ figure }) => (
                 <td className="text-right" key={figure}>
-                  {short(sample[figure])}
+                  {told(chart, sample[figure])}
                 </td>
               ))}
             </tr>
@@ -82,4 +98,8 @@ function Table({ chart, samples }: ChartCardProps) {
       </tbody>
     </table>
   );
+}
+
+function told(chart: Chart, value: number | null): string {
+  return value === null ? "–" : chart.told(value);
 }

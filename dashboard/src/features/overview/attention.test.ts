@@ -1,50 +1,87 @@
 import { describe, expect, it } from "vitest";
 import { attention, OF_A_KIND_MAX_COUNT } from "@/features/overview/attention";
-import { history, node, stats, subscription } from "@/test/factories";
+import { attentive, history, node, stats, troubled } from "@/test/factories";
 
-const ids = (...subscriptions: Parameters<typeof subscription>[0][]) =>
-  attention({ subscriptions: { next: null, subscriptions: subscriptions.map(subscription) } }).map(
-    ({ id }) => id,
-  );
+const about = (...subscriptions: Parameters<typeof troubled>[0][]) =>
+  attention({ attentive: attentive({ subscriptions: subscriptions.map(troubled) }) });
+const ids = (items: ReturnType<typeof attention>) => items.map(({ id }) => id);
 
 describe("what needs attention", () => {
   it("is nothing where all is well, and where nothing is known", () => {
     expect(attention({})).toEqual([]);
     expect(
       attention({
-        health: { ready: true, status: "ok" },
+        attentive: attentive(),
+        health: { ready: true, status: "ok", store: { durable: true, disk_free_bytes: 1e12 } },
         history: history(Array(24).fill(0)),
         nodes: { next: null, nodes: [node()] },
         stats: stats(),
-        subscriptions: { next: null, subscriptions: [subscription({ lag: 5 })] },
       }),
     ).toEqual([]);
   });
 
-  it("is a subscription with dead letters, one that is full, and one that nobody takes from", () => {
-    expect(ids({ dead_count: 3 })).toEqual(["dead:billing"]);
-    expect(ids({ full: true })).toEqual(["full:billing"]);
-    expect(ids({ lag: 1, subscribers: 0 })).toEqual(["absent:billing"]);
-    expect(ids({ lag: 1, paused: true })).toEqual(["absent:billing"]);
-    expect(ids({ lag: 0, paused: true, subscribers: 0 })).toEqual([]);
+  it("is a subscription that is full, slow, paused, or that nobody takes from, with the reason", () => {
+    const found = about(
+      { trouble: "full", pending_retry_count: 12 },
+      { grown_count: 900, grown_in_s: 70, lag: 1_000, subscriber_count: 2, trouble: "slow" },
+      { trouble: "absent" },
+      { trouble: "paused" },
+      { trouble: "something new" },
+    );
+    expect(found.map(({ tone, what }) => `${tone}: ${what}`)).toEqual([
+      "bad: billing is full",
+      "warn: billing is too slow",
+      "warn: Nobody is attached to billing",
+      "warn: billing is paused",
+      "warn: billing is something new",
+    ]);
+    expect(found[0]?.why).toContain("12 of its messages wait for another attempt");
+    expect(found[1]?.why).toBe(
+      "1,000 messages wait for it, 900 more than 1 min ago. Its 2 subscribers do less than comes: add some, or make them faster.",
+    );
+    expect(found[2]).toMatchObject({ name: "billing", tenant: "default", to: "/subscriptions" });
   });
 
-  it("has the worst first, and not so many of a kind that they hide another", () => {
-    const absent = Array.from({ length: 50 }, (_, at) => ({
-      lag: 1,
-      name: `s${at}`,
-      subscribers: 0,
-    }));
+  it("has not so many of one trouble that they hide another, and says how many more there are", () => {
+    const absent = Array.from({ length: 9 }, (_, at) => troubled({ name: `s${at}` }));
+    const subscriptions = [...absent, troubled({ name: "p", trouble: "paused" })];
     const found = attention({
+      attentive: attentive({ counts: { absent: 1_000, paused: 1 }, subscriptions }),
       nodes: { next: null, nodes: [node({ lease_age_s: 90, state: "down" })] },
-      subscriptions: {
-        next: null,
-        subscriptions: [...absent, { dead_count: 1, name: "last" }].map(subscription),
-      },
     });
-    expect(found).toHaveLength(1 + OF_A_KIND_MAX_COUNT + 1);
-    expect(found.slice(0, 2).map(({ id }) => id)).toEqual(["down:east-1", "dead:last"]);
-    expect(found.at(-1)?.what).toBe("46 more about subscriptions");
+    expect(found).toHaveLength(1 + OF_A_KIND_MAX_COUNT + 1 + 1);
+    expect(found[0]?.id).toBe("down:east-1");
+    expect(found.find(({ id }) => id === "more:absent")?.what).toBe(
+      "995 more subscriptions are absent",
+    );
+  });
+
+  it("is dead letters, with what the newest died of", () => {
+    expect(attention({ attentive: attentive({ dead_letters: 3 }) })[0]).toMatchObject({
+      to: "/dead-letters",
+      tone: "bad",
+      what: "3 dead letters",
+    });
+  });
+
+  it("is a bound that is nearly reached, and what happens beyond it", () => {
+    const quotas = [
+      { limit: "stored_bytes", max: 1_048_576, tenant: "acme", used: 1_048_576 },
+      { limit: "topics", max: 100, tenant: "acme", used: 91 },
+    ];
+    const found = attention({ attentive: attentive({ quotas }) });
+    expect(found.map(({ tone, what, why }) => [tone, what, why])).toEqual([
+      [
+        "bad",
+        "Tenant acme uses 100 % of its stored bytes",
+        "1.0 MiB of 1.0 MiB. Beyond that publishes are refused.",
+      ],
+      [
+        "warn",
+        "Tenant acme uses 91 % of its topics",
+        "91 of 100. Beyond that no topic can be made.",
+      ],
+    ]);
   });
 
   it("is a backlog that grows by much, and by a part of what it was", () => {
@@ -52,26 +89,45 @@ describe("what needs attention", () => {
       attention({
         history: history(Array.from({ length: 24 }, (_, at) => from + ((to - from) * at) / 23)),
       });
-    expect(grown(0, 100).map(({ id }) => id)).toEqual(["growing"]);
+    expect(ids(grown(0, 100))).toEqual(["growing"]);
     expect(grown(0, 99)).toEqual([]);
     expect(grown(10_000, 10_500)).toEqual([]);
     expect(grown(10_000, 0)).toEqual([]);
     expect(attention({ history: history([0, 100_000]) })).toEqual([]);
   });
 
-  it("says of a node that it is down, for how long, or that it is not heard of", () => {
-    const [down] = attention({
-      nodes: { next: null, nodes: [node({ lease_age_s: 90, state: "down" })] },
-    });
-    expect(down?.why).toContain("for 1 min");
-    expect(attention({ stats: stats({ unanswered_count: 2 }) })[0]?.what).toBe(
-      "2 nodes have not answered",
-    );
+  it("is what has grown in the last two minutes, and not before", () => {
+    const long = history([...Array(30).fill(0), ...Array(60).fill(5_000)]);
+    expect(attention({ history: long })).toEqual([]);
   });
 
-  it("says why the node that answers is not ready", () => {
+  it("says of a node that it is down, for how long, or that it is out of reach, and why", () => {
+    const nodes = [
+      node({ lease_age_s: 90, state: "down" }),
+      node({ id: "b", unanswered: "no link" }),
+      node({ id: "c", state: "draining" }),
+    ];
+    const [down, far, draining] = attention({ nodes: { next: null, nodes } });
+    expect(down?.why).toContain("for 1 min");
+    expect(far?.why).toContain("no link");
+    expect(draining?.what).toBe("Node c is draining");
+    const [unanswered] = attention({
+      stats: stats({ unanswered: ["b", "c"], unanswered_count: 2 }),
+    });
+    expect(unanswered?.what).toBe("2 nodes are out of reach: b, c");
+  });
+
+  it("is a store without room, one that keeps nothing, and a node that is not ready", () => {
     const not_ready = { code: "store_unavailable", detail: "the disk is full" };
-    const [item] = attention({ health: { not_ready, ready: false, status: "ok" } });
-    expect(item).toMatchObject({ tone: "bad", why: "the disk is full" });
+    const found = attention({
+      health: {
+        not_ready,
+        ready: false,
+        status: "ok",
+        store: { disk_free_bytes: 5_000_000, durable: false },
+      },
+    });
+    expect(ids(found)).toEqual(["not-ready", "disk", "memory"]);
+    expect(found[0]).toMatchObject({ tone: "bad", why: "It refuses requests: the disk is full." });
   });
 });

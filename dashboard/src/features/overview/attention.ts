@@ -1,171 +1,172 @@
 // What somebody should look at, why, and where: read off what the API says. No state, no clock.
 
 import type {
+  Attentive,
   DeadLetterList,
   Health,
   History,
   NodeList,
+  Quota,
   StatsAnswer,
-  SubscriptionAnswer,
-  SubscriptionList,
+  Troubled,
 } from "@/api/schema";
-import { count, duration } from "@/components/format";
-
-export type Place = "/dead-letters" | "/subscriptions" | "/nodes" | "/";
-
-export interface Item {
-  readonly id: string;
-  readonly tone: "bad" | "warn";
-  readonly what: string;
-  readonly why: string;
-  readonly to: Place;
-  /** Filters of that page, for what it is about. */
-  readonly search?: Readonly<Record<string, string>>;
-}
+import { bytes, count, duration } from "@/components/format";
+import { type Item, worstFirst } from "@/features/overview/item";
+import { ofHealth, ofNodes } from "@/features/overview/nodeAttention";
 
 export interface Facts {
-  readonly deadLetters?: DeadLetterList | undefined;
+  readonly attentive?: Attentive | undefined;
   readonly health?: Health | undefined;
   readonly history?: History | undefined;
+  readonly letters?: DeadLetterList | undefined;
   readonly nodes?: NodeList | undefined;
   readonly stats?: StatsAnswer | undefined;
-  readonly subscriptions?: SubscriptionList | undefined;
 }
 
-// Of one kind, so that a thousand absent subscribers do not hide a node that is down.
+// Of one trouble, so that a thousand absent subscribers do not hide a node that is down.
 export const OF_A_KIND_MAX_COUNT = 5;
-// Growth of the backlog that is called so: more than this, and a tenth of it, over so many samples.
+// Growth of the backlog that is called so: more than this, and a tenth of it, in the last two minutes.
 const GROWTH_LEAST = 100;
 const GROWTH_LEAST_PART = 0.1;
-export const GROWTH_SAMPLES_COUNT = 24;
+const GROWTH_S = 120;
+const GROWTH_LEAST_S = 55;
 
 /** The worst first. */
 export function attention(facts: Facts): Item[] {
-  const items = [
+  return worstFirst([
     ...ofHealth(facts.health),
     ...ofNodes(facts.nodes),
-    ...unanswered(facts.stats),
+    ...(facts.nodes ? [] : unanswered(facts.stats)),
+    ...ofLetters(facts.attentive, facts.letters),
+    ...ofSubscriptions(facts.attentive),
+    ...(facts.attentive?.quotas ?? []).slice(0, OF_A_KIND_MAX_COUNT).map(ofQuota),
     ...growing(facts.history),
-    ...capped("subscriptions", (facts.subscriptions?.subscriptions ?? []).flatMap(ofSubscription)),
-    ...ephemeral(facts.deadLetters),
-  ];
-  return items.sort((one, other) => Number(one.tone === "warn") - Number(other.tone === "warn"));
-}
-
-function ofHealth(health: Health | undefined): Item[] {
-  const items: Item[] = [];
-  if (health?.not_ready) {
-    items.push({
-      id: "not-ready",
-      to: "/nodes",
-      tone: "bad",
-      what: "This node is not ready",
-      why: health.not_ready.detail,
-    });
-  }
-  if (health?.cluster?.registry?.status === "degraded") {
-    items.push({
-      id: "registry",
-      to: "/nodes",
-      tone: "warn",
-      what: "Redis is not used",
-      why: health.cluster.registry.detail,
-    });
-  }
-  return items;
-}
-
-function ofNodes(nodes: NodeList | undefined): Item[] {
-  const items = (nodes?.nodes ?? []).flatMap((node): Item[] => {
-    if (node.state === "down") {
-      const age = node.lease_age_s === null ? "" : ` for ${duration(node.lease_age_s)}`;
-      const why = `It has had no lease${age}: it stopped, was killed, or does not reach the database.`;
-      return [
-        { id: `down:${node.id}`, to: "/nodes", tone: "bad", what: `Node ${node.id} is down`, why },
-      ];
-    }
-    if (node.state === "draining") {
-      const why = "It takes nothing new, and hands its subscriptions to the others.";
-      return [
-        {
-          id: `draining:${node.id}`,
-          to: "/nodes",
-          tone: "warn",
-          what: `Node ${node.id} is draining`,
-          why,
-        },
-      ];
-    }
-    return [];
-  });
-  return capped("nodes", items);
+  ]);
 }
 
 function unanswered(stats: StatsAnswer | undefined): Item[] {
   if (!stats?.unanswered_count) return [];
-  const what = `${count(stats.unanswered_count)} nodes have not answered`;
+  const one = stats.unanswered_count === 1;
+  const named = stats.unanswered?.length ? `: ${stats.unanswered.join(", ")}` : "";
+  const what = one ? "A node is out of reach" : `${count(stats.unanswered_count)} nodes are`;
   const why =
-    "They live, and are not in the figures here: there is no link to them, or they are slow.";
-  return [{ id: "unanswered", to: "/nodes", tone: "warn", what, why }];
+    "What they do is not in the figures here: there is no link to them, or they answer too late.";
+  return [
+    {
+      id: "unanswered",
+      to: "/nodes",
+      tone: "warn",
+      what: `${what}${one ? "" : " out of reach"}${named}`,
+      why,
+    },
+  ];
 }
 
 function growing(history: History | undefined): Item[] {
-  const samples = history?.samples.slice(-GROWTH_SAMPLES_COUNT) ?? [];
-  const first = samples[0];
+  const samples = history?.samples ?? [];
   const last = samples.at(-1);
-  if (!first || !last || samples.length < GROWTH_SAMPLES_COUNT / 2) return [];
+  if (!last) return [];
+  const at = Date.parse(last.at);
+  const reachMs = Math.max(GROWTH_S, 2 * (history?.interval_s ?? 0)) * 1_000 + 500;
+  const first = samples.find((sample) => Date.parse(sample.at) >= at - reachMs);
+  if (!first || at - Date.parse(first.at) < GROWTH_LEAST_S * 1_000) return [];
   const more = last.backlog - first.backlog;
   if (more < GROWTH_LEAST || more < first.backlog * GROWTH_LEAST_PART) return [];
-  const seconds = (Date.parse(last.at) - Date.parse(first.at)) / 1_000;
+  const seconds = (at - Date.parse(first.at)) / 1_000;
   const why = `${count(more)} more messages than ${duration(seconds)} ago are not settled: subscribers are absent, or slower than publishers.`;
   return [{ id: "growing", to: "/subscriptions", tone: "warn", what: "The backlog grows", why }];
 }
 
-function ofSubscription(subscription: SubscriptionAnswer): Item[] {
-  const { dead_count, full, lag, name, paused, subscribers } = subscription;
-  const items: Item[] = [];
-  if (dead_count > 0) {
-    const what = `${count(dead_count)} dead letters of ${name}`;
-    const why =
-      "Its subscribers have failed on them as often as they may. Redrive them once that is mended.";
-    const search = { subscription: name };
-    items.push({ id: `dead:${name}`, search, to: "/dead-letters", tone: "bad", what, why });
-  }
-  if (full) {
-    const why = "So many of its messages wait for another attempt that nothing new is delivered.";
-    items.push({
-      id: `full:${name}`,
-      search: { q: name },
-      to: "/subscriptions",
-      tone: "bad",
-      what: `${name} is full`,
-      why,
-    });
-  }
-  if (lag > 0 && (paused || subscribers === 0)) {
-    const what = paused ? `${name} is paused` : `Nobody is attached to ${name}`;
-    const why = `${count(lag)} messages wait for it.`;
-    const search = { q: name };
-    items.push({ id: `absent:${name}`, search, to: "/subscriptions", tone: "warn", what, why });
-  }
-  return items;
-}
-
-function ephemeral(letters: DeadLetterList | undefined): Item[] {
+function ofLetters(attentive: Attentive | undefined, letters: DeadLetterList | undefined): Item[] {
+  const dead = attentive?.dead_letters ?? 0;
+  if (dead === 0) return [];
   const newest = letters?.dead_letters[0];
-  if (!newest) return [];
-  const why = `The newest is of topic ${newest.topic}: ${newest.reason}.`;
-  const what = "Dead letters of subscribers without a durable subscription";
-  const search = { subscription: "" };
-  return [{ id: "ephemeral", search, to: "/dead-letters", tone: "bad", what, why }];
+  const said = newest?.reason ? `“${newest.reason}”` : "without a reason";
+  const who = newest?.subscription
+    ? `of subscription ${newest.subscription}`
+    : "of a subscriber without a durable subscription";
+  const why = newest
+    ? `Their subscribers gave them up. The newest died in topic ${newest.topic}, ${who}: ${said}. Redrive them once that is mended.`
+    : "Their subscribers gave them up. Redrive them once the cause is mended.";
+  const what = dead === 1 ? "One dead letter" : `${count(dead)} dead letters`;
+  return [{ id: "dead", to: "/dead-letters", tone: "bad", what, why }];
 }
 
-function capped(kind: "nodes" | "subscriptions", items: Item[]): Item[] {
-  const more = items.length - OF_A_KIND_MAX_COUNT;
-  if (more <= 0) return items;
-  const worst = [...items].sort((one, other) => one.tone.localeCompare(other.tone));
-  const what = `${count(more)} more about ${kind}`;
-  const why = "These are the worst; the page lists all.";
-  const rest: Item = { id: `more:${kind}`, to: `/${kind}`, tone: "warn", what, why };
-  return [...worst.slice(0, OF_A_KIND_MAX_COUNT), rest];
+function ofSubscriptions(attentive: Attentive | undefined): Item[] {
+  const byTrouble = new Map<string, Troubled[]>();
+  for (const one of attentive?.subscriptions ?? []) {
+    byTrouble.set(one.trouble, [...(byTrouble.get(one.trouble) ?? []), one]);
+  }
+  return [...byTrouble].flatMap(([trouble, some]) => {
+    const shown = some.slice(0, OF_A_KIND_MAX_COUNT);
+    const more = (attentive?.counts[trouble] ?? some.length) - shown.length;
+    return [...shown.map(ofSubscription), ...(more > 0 ? [rest(trouble, more)] : [])];
+  });
+}
+
+function rest(trouble: string, more: number): Item {
+  const what = `${count(more)} more subscriptions are ${trouble}`;
+  const why = "Those above have the most unsettled messages; the page lists all.";
+  return { id: `more:${trouble}`, to: "/subscriptions", tone: "warn", what, why };
+}
+
+function ofSubscription(one: Troubled): Item {
+  const { name, tenant, trouble } = one;
+  const id = `${trouble}:${tenant}/${name}`;
+  return { id, name, tenant, to: "/subscriptions", ...told(one) };
+}
+
+function told(one: Troubled): Pick<Item, "tone" | "what" | "why"> {
+  const { lag, name, pending_retry_count, subscriber_count } = one;
+  const waiting = `${count(lag)} ${lag === 1 ? "message waits" : "messages wait"} for it${grown(one)}.`;
+  switch (one.trouble) {
+    case "full": {
+      const why = `${count(pending_retry_count)} of its messages wait for another attempt, and nothing new is delivered until some are settled: its subscribers fail on most of what they get.`;
+      return { tone: "bad", what: `${name} is full`, why };
+    }
+    case "slow": {
+      const who =
+        subscriber_count === 1
+          ? "one subscriber does"
+          : `${count(subscriber_count)} subscribers do`;
+      const why = `${waiting} Its ${who} less than comes: add some, or make them faster.`;
+      return { tone: "warn", what: `${name} is too slow`, why };
+    }
+    case "paused":
+      return { tone: "warn", what: `${name} is paused`, why: `${waiting} Resume it to go on.` };
+    case "absent": {
+      const why = `${waiting} Its consumer has stopped, or cannot connect.`;
+      return { tone: "warn", what: `Nobody is attached to ${name}`, why };
+    }
+    default:
+      return { tone: "warn", what: `${name} is ${one.trouble}`, why: waiting };
+  }
+}
+
+function grown({ grown_count, grown_in_s }: Troubled): string {
+  if (!grown_count || grown_count < 0 || !grown_in_s) return "";
+  return `, ${count(grown_count)} more than ${duration(grown_in_s)} ago`;
+}
+
+const LIMITS: Readonly<Record<string, string>> = {
+  connections: "new WebSockets are refused",
+  pending_retries: "subscriptions with failed messages get nothing new",
+  publishes_per_s: "publishes are refused until the next second",
+  stored_bytes: "publishes are refused",
+  subscriptions: "no durable subscription can be made",
+  topics: "no topic can be made",
+};
+
+function ofQuota({ limit, max, tenant, used }: Quota): Item {
+  const part = max > 0 ? Math.floor((100 * used) / max) : 100;
+  const amount = limit === "stored_bytes" ? bytes : count;
+  const then = LIMITS[limit] ?? "more is refused";
+  return {
+    id: `quota:${tenant}/${limit}`,
+    tenant,
+    to: limit === "subscriptions" || limit === "pending_retries" ? "/subscriptions" : "/topics",
+    tone: used >= max ? "bad" : "warn",
+    what: `Tenant ${tenant} uses ${part} % of its ${limit.replaceAll("_", " ")}`,
+    why: `${amount(used)} of ${amount(max)}. Beyond that ${then}.`,
+  };
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { CHARTS, columns, firstSteps, summary, tiles } from "@/features/overview/model";
+import { CHARTS, columns, firstSteps, hasFigures, summary, tiles } from "@/features/overview/model";
 import { history, stats } from "@/test/factories";
 
-const [rates, , backlog] = CHARTS;
+const [rates, publish, , backlog] = CHARTS;
 
 describe("the overview", () => {
   it("has a tile for each figure, with its last minutes", () => {
@@ -10,13 +10,26 @@ describe("the overview", () => {
     const tile = tiles(stats({ backlog: 12_345 }), samples).find(
       ({ label }) => label === "Backlog",
     );
-    expect(tile).toEqual({ figure: "12.3K", label: "Backlog", values: [1, 2, 3] });
+    expect(tile).toEqual({
+      figure: "12.3K",
+      label: "Backlog",
+      to: "/subscriptions",
+      values: [1, 2, 3],
+    });
   });
 
-  it("does not know how many nodes there are if it is not told", () => {
-    const { nodes: _, ...told } = stats();
-    const tile = tiles(told, []).find(({ label }) => label === "Nodes answering");
-    expect(tile?.figure).toBe("–");
+  it("tells of latencies what was measured last, and nothing once that is long ago", () => {
+    const { samples } = history(Array(20).fill(0));
+    const measured = (at: number) =>
+      samples.map((sample, index) => (index === at ? { ...sample, publish_p99_ms: 12.4 } : sample));
+    const figure = (at: number) =>
+      tiles(stats(), measured(at)).find(({ label }) => label === "Publish p99")?.figure;
+    expect(figure(19)).toBe("12 ms");
+    expect(figure(14)).toBe("12 ms");
+    expect(figure(5)).toBe("–");
+    expect(publish && hasFigures(publish, measured(5))).toBe(true);
+    expect(publish && hasFigures(publish, samples)).toBe(false);
+    expect(publish && summary(publish, measured(5))).toContain("p50: nothing was measured");
   });
 
   it("gives a chart one column for the time and one for each series", () => {
@@ -32,11 +45,14 @@ describe("the overview", () => {
     expect(backlog && summary(backlog, [])).toContain("no samples yet");
   });
 
-  it("has first steps until all were done", () => {
-    expect(firstSteps(stats())?.map(({ done }) => done)).toEqual([false, false, false]);
-    expect(firstSteps(stats({ active_topics: 1 }))?.[0]?.done).toBe(true);
-    expect(
-      firstSteps(stats({ active_topics: 1, total_deliveries: 1, total_messages: 1 })),
-    ).toBeNull();
+  it("has first steps until all were done, and none where there was something before", () => {
+    const done = (change: Parameters<typeof stats>[0], hadMessages = false) =>
+      firstSteps(stats(change), hadMessages)?.map((step) => step.done);
+    expect(done({})).toEqual([false, false, false]);
+    expect(done({ active_topics: 1 })).toEqual([true, false, false]);
+    expect(done({ active_topics: 1, total_messages: 1 })).toEqual([true, false, true]);
+    expect(done({ active_topics: 1, total_deliveries: 1, total_messages: 1 })).toBeUndefined();
+    expect(done({ active_topics: 1, backlog: 1 })).toBeUndefined();
+    expect(done({ active_topics: 1 }, true)).toBeUndefined();
   });
 });

@@ -1,29 +1,25 @@
 // What the Overview shows of the figures: tiles with the shape of their last minutes, and series for charts.
 
 import type { History, StatsAnswer } from "@/api/schema";
-import { rate, short } from "@/components/format";
-
-export const RANGES = { "5m": 60, "15m": 180, "1h": 720 } as const;
-export type Range = keyof typeof RANGES;
+import { latency, rate, short } from "@/components/format";
+import type { Place } from "@/features/overview/item";
 
 type Sample = History["samples"][number];
-type Figure =
-  | "acks_per_sec"
-  | "backlog"
-  | "dead_letters_per_sec"
-  | "deliveries_per_sec"
-  | "messages_per_sec"
-  | "redeliveries_per_sec";
+type Figure = Exclude<keyof Sample, "at">;
 
 export interface Tile {
   readonly figure: string;
   readonly label: string;
-  readonly values: readonly number[];
+  readonly values: readonly (number | null)[];
+  /** Where there is more about it. */
+  readonly to?: Place | undefined;
 }
 
 export interface Chart {
   readonly id: string;
   readonly title: string;
+  /** How its figures are told. */
+  readonly told: (value: number) => string;
   readonly series: readonly {
     readonly figure: Figure;
     readonly label: string;
@@ -40,6 +36,31 @@ export const CHARTS: readonly Chart[] = [
       { colour: "--other", figure: "acks_per_sec", label: "Acked" },
     ],
     title: "Messages per second",
+    told: short,
+  },
+  {
+    id: "publish",
+    series: [
+      { colour: "--accent", figure: "publish_p50_ms", label: "p50" },
+      { colour: "--warn", figure: "publish_p99_ms", label: "p99" },
+    ],
+    title: "Publish latency",
+    told: latency,
+  },
+  {
+    id: "delivery",
+    series: [
+      { colour: "--accent", figure: "delivery_p50_ms", label: "p50" },
+      { colour: "--warn", figure: "delivery_p99_ms", label: "p99" },
+    ],
+    title: "End to end, publish to first delivery",
+    told: latency,
+  },
+  {
+    id: "backlog",
+    series: [{ colour: "--info", figure: "backlog", label: "Not settled" }],
+    title: "Backlog of durable subscriptions",
+    told: short,
   },
   {
     id: "trouble",
@@ -48,45 +69,67 @@ export const CHARTS: readonly Chart[] = [
       { colour: "--bad", figure: "dead_letters_per_sec", label: "Dead letters" },
     ],
     title: "Failures per second",
+    told: short,
   },
   {
-    id: "backlog",
-    series: [{ colour: "--info", figure: "backlog", label: "Not settled" }],
-    title: "Backlog of durable subscriptions",
+    id: "connections",
+    series: [
+      { colour: "--accent", figure: "connections", label: "Connections" },
+      { colour: "--info", figure: "active_subscribers", label: "Subscribers" },
+    ],
+    title: "Connections",
+    told: short,
   },
 ];
 
+// Where nothing was measured for so long there is no figure of now.
+const LATELY_MS = 30_000;
+
 export function tiles(stats: StatsAnswer, samples: readonly Sample[]): Tile[] {
-  const of = (figure: Exclude<keyof Sample, "at">) => samples.map((sample) => sample[figure]);
+  const of = (figure: Figure) => samples.map((sample) => sample[figure]);
+  const lately = (figure: Figure) => {
+    const from = Date.parse(samples.at(-1)?.at ?? "") - LATELY_MS;
+    const found = samples.findLast((sample) => sample[figure] !== null);
+    const value = found && Date.parse(found.at) >= from ? found[figure] : null;
+    return value === null ? "–" : latency(value);
+  };
   return [
-    tile("Published / s", rate(stats.messages_per_sec), of("messages_per_sec")),
-    tile("Delivered / s", rate(stats.deliveries_per_sec), of("deliveries_per_sec")),
-    tile("Acked / s", rate(stats.acks_per_sec), of("acks_per_sec")),
+    tile("Published / s", rate(stats.messages_per_sec), of("messages_per_sec"), "/topics"),
+    tile("Delivered / s", rate(stats.deliveries_per_sec), of("deliveries_per_sec"), "/topics"),
+    tile("Acked / s", rate(stats.acks_per_sec), of("acks_per_sec"), "/subscriptions"),
     tile("Delivered again / s", rate(stats.redeliveries_per_sec), of("redeliveries_per_sec")),
-    tile("Dead letters / s", rate(stats.dead_letters_per_sec), of("dead_letters_per_sec")),
-    tile("Backlog", short(stats.backlog), of("backlog")),
+    tile("Dead / s", rate(stats.dead_letters_per_sec), of("dead_letters_per_sec"), "/dead-letters"),
+    tile("Publish p99", lately("publish_p99_ms"), of("publish_p99_ms")),
+    tile("End to end p50", lately("delivery_p50_ms"), of("delivery_p50_ms")),
+    tile("End to end p99", lately("delivery_p99_ms"), of("delivery_p99_ms")),
+    tile("Backlog", short(stats.backlog), of("backlog"), "/subscriptions"),
     tile("Subscribers", short(stats.active_subscribers), of("active_subscribers")),
-    tile("Topics", short(stats.active_topics), of("active_topics")),
-    tile("Connections", short(stats.connections), []),
-    tile("Nodes answering", stats.nodes ? short(stats.nodes.length) : "–", of("node_count")),
+    tile("Connections", short(stats.connections), of("connections"), "/nodes"),
+    tile("Topics", short(stats.active_topics), of("active_topics"), "/topics"),
   ];
 }
 
-/** Columns for uPlot: seconds first, then each series. */
-export function columns(chart: Chart, samples: readonly Sample[]): number[][] {
+/** Columns for uPlot: seconds first, then each series; null where nothing was measured. */
+export function columns(chart: Chart, samples: readonly Sample[]): (number | null)[][] {
   const at = samples.map((sample) => Date.parse(sample.at) / 1_000);
   return [at, ...chart.series.map(({ figure }) => samples.map((sample) => sample[figure]))];
 }
 
 /** The same in a sentence, for who does not see the chart. */
 export function summary(chart: Chart, samples: readonly Sample[]): string {
-  const last = samples.at(-1);
-  if (!last) return `${chart.title}: no samples yet.`;
+  if (samples.length === 0) return `${chart.title}: no samples yet.`;
   const parts = chart.series.map(({ figure, label }) => {
-    const values = samples.map((sample) => sample[figure]);
-    return `${label} now ${short(last[figure])}, at most ${short(Math.max(...values))}`;
+    const values = samples.map((sample) => sample[figure]).filter((value) => value !== null);
+    const last = values.at(-1);
+    if (last === undefined) return `${label}: nothing was measured`;
+    return `${label} now ${chart.told(last)}, at most ${chart.told(Math.max(...values))}`;
   });
   return `${chart.title}: ${parts.join("; ")}.`;
+}
+
+/** Whether there is anything to draw. */
+export function hasFigures(chart: Chart, samples: readonly Sample[]): boolean {
+  return chart.series.some(({ figure }) => samples.some((sample) => sample[figure] !== null));
 }
 
 export interface Step {
@@ -94,16 +137,18 @@ export interface Step {
   readonly title: string;
 }
 
-/** What is left to do where nothing is there yet; null once all was done. */
-export function firstSteps(stats: StatsAnswer): Step[] | null {
+/** What is left to do where nothing is there yet; null once all was done, or if there was something before:
+    what the server counts begins with its start. */
+export function firstSteps(stats: StatsAnswer, hadMessages: boolean): Step[] | null {
+  const { active_subscribers, active_topics, backlog, total_deliveries, total_messages } = stats;
   const steps = [
-    { done: stats.active_topics > 0, title: "Create a topic" },
-    { done: stats.active_subscribers > 0 || stats.total_deliveries > 0, title: "Subscribe to it" },
-    { done: stats.total_messages > 0, title: "Publish a message" },
+    { done: active_topics > 0, title: "Create a topic" },
+    { done: active_subscribers + total_deliveries + backlog > 0, title: "Subscribe to it" },
+    { done: total_messages + backlog > 0, title: "Publish a message" },
   ];
-  return steps.every((step) => step.done) ? null : steps;
+  return hadMessages || steps.every((step) => step.done) ? null : steps;
 }
 
-function tile(label: string, figure: string, values: readonly number[]): Tile {
-  return { figure, label, values };
+function tile(label: string, figure: string, values: Tile["values"], to?: Place): Tile {
+  return { figure, label, to, values };
 }

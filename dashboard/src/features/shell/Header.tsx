@@ -1,16 +1,15 @@
-import { Cable, Keyboard, LogOut, Menu, Search } from "lucide-react";
-import { setCaller, useCaller } from "@/api/caller";
+import { Cable, Keyboard, Menu, Search } from "lucide-react";
 import { Button } from "@/components/Button";
 import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
 import { ConnectionState, Environment } from "@/features/shell/Environment";
 import type { Sheet } from "@/features/shell/Shell";
+import { Account } from "@/features/signin/Account";
 
 interface HeaderProps {
   readonly onSheet: (sheet: Sheet) => void;
 }
 
 export function Header({ onSheet }: HeaderProps) {
-  const { key } = useCaller();
   return (
     <header className="flex flex-wrap items-center gap-x-2 gap-y-1 border-line border-b bg-surface px-3 py-2">
       <Button
@@ -51,11 +50,7 @@ export function Header({ onSheet }: HeaderProps) {
         >
           <Keyboard aria-hidden className="size-4" />
         </Button>
-        {key !== null && (
-          <Button aria-label="Sign out" look="quiet" onClick={() => setCaller({ key: null })}>
-            <LogOut aria-hidden className="size-4" />
-          </Button>
-        )}
+        <Account />
       </div>
     </header>
   );

@@ -88,8 +88,12 @@ function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) =
       else onSheet("palette");
       return true;
     }
-    case "back":
-      return clicked("main [data-back]");
+    case "back": {
+      // What is open inside is left first.
+      const link = [...document.querySelectorAll<HTMLElement>("main [data-back]")].at(-1);
+      link?.click();
+      return link !== undefined;
+    }
     case "redrive":
       return clicked("main [data-redrive]");
     default:

@@ -1,44 +1,66 @@
+import { Dialog } from "@base-ui/react/dialog";
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
-import { setCaller, useCaller } from "@/api/caller";
+import { type ReactNode, useEffect } from "react";
 import { asApiError } from "@/api/errors";
-import { Button } from "@/components/Button";
-import { Field } from "@/components/Field";
+import type { WhoAmI } from "@/api/schema";
+import { Loading } from "@/components/states";
+import { useNow } from "@/components/useNow";
+import { nameOf, whyOver } from "@/features/signin/model";
+import { SignIn } from "@/features/signin/SignIn";
+import { holdPace } from "@/live/pace";
 import { whoamiQuery } from "@/services/server";
 
-/** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. */
+/** The page, or, where the server wants to know who asks and nobody has said it, a place to say it. Over the page,
+ * if it was somebody's: so it is as it was when he comes back. */
 export function Gate({ children }: { readonly children: ReactNode }) {
-  const { error } = useQuery(whoamiQuery());
-  return error && asApiError(error).code === "unauthenticated" ? <SignIn /> : children;
+  const { data, error, isPending } = useQuery(whoamiQuery());
+  const isNobody = error !== null && asApiError(error).code === "unauthenticated";
+  useEffect(() => {
+    holdPace(isNobody);
+  }, [isNobody]);
+  if (isPending) return <Loading what="who you are" />;
+  if (!isNobody) return children;
+  if (data === undefined) return <Card />;
+  return (
+    <>
+      {children}
+      <Over who={data} />
+    </>
+  );
 }
 
-function SignIn() {
-  const { key } = useCaller();
-  const [typed, setTyped] = useState("");
+function Card() {
+  useEffect(() => {
+    document.title = "Sign in · Conduit";
+  }, []);
   return (
-    <form
-      className="mx-auto mt-[10vh] max-w-md space-y-4 rounded-lg border border-line bg-surface p-6"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (typed.trim() !== "") setCaller({ key: typed.trim() });
-      }}
-    >
-      <h1 className="font-semibold text-lg">Sign in</h1>
-      <p className="text-dim">
-        This server asks for an API key. It stays in the memory of this page, and is forgotten when
-        the page is closed or loaded again.
-      </p>
-      <Field
-        autoComplete="off"
-        label="API key"
-        onChange={(event) => setTyped(event.target.value)}
-        problem={key === null ? null : "This key is wrong, or not good any more."}
-        type="password"
-        value={typed}
-      />
-      <Button look="primary" type="submit">
-        Sign in
-      </Button>
-    </form>
+    <div className="px-4">
+      <div className="mx-auto mt-[10vh] max-w-md space-y-3 rounded-lg border border-line bg-surface p-6">
+        <h1 className="font-semibold text-lg">Sign in</h1>
+        <p className="text-dim">
+          This server asks who you are. The first key of a server is where its start has said.
+        </p>
+        <SignIn />
+      </div>
+    </div>
+  );
+}
+
+function Over({ who }: { readonly who: WhoAmI }) {
+  const now = useNow();
+  return (
+    <Dialog.Root open>
+      <Dialog.Portal>
+        <Dialog.Backdrop className="fixed inset-0 z-[60] bg-canvas/80 backdrop-blur-sm" />
+        <Dialog.Popup className="fixed top-[10vh] left-1/2 z-[70] w-[min(28rem,calc(100vw-2rem))] -translate-x-1/2 space-y-3 rounded-lg border border-line bg-surface p-6 shadow-xl">
+          <Dialog.Title className="font-semibold text-lg">Sign in again</Dialog.Title>
+          <Dialog.Description className="text-dim">
+            The session of <strong className="font-medium text-ink">{nameOf(who)}</strong> is over.{" "}
+            {whyOver(who, now)} The page is as it was when you come back.
+          </Dialog.Description>
+          <SignIn />
+        </Dialog.Popup>
+      </Dialog.Portal>
+    </Dialog.Root>
   );
 }

@@ -1,10 +1,12 @@
 import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
-import type { TopicAnswer } from "@/api/schema";
-import { bytes, count } from "@/components/format";
+import type { TopicActivity, TopicAnswer } from "@/api/schema";
+import { bytes, count, rate } from "@/components/format";
+import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
 import { kept, storedCount } from "@/features/topics/model";
+import { useActivity } from "@/features/topics/useActivity";
 
 interface TopicTableProps {
   readonly hasMore: boolean;
@@ -15,9 +17,9 @@ interface TopicTableProps {
 
 const ROW_PX = 44;
 // So many rows before the end the next page is asked for.
-const AHEAD_COUNT = 30;
+const AHEAD_COUNT = 80;
 const GRID =
-  "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_6rem_6rem_6rem] xl:grid-cols-[minmax(0,1fr)_7rem_7rem_7rem_18rem_8rem]";
+  "grid grid-cols-[minmax(0,1fr)_5.5rem] items-center gap-x-4 px-4 sm:grid-cols-[minmax(0,1fr)_5.5rem_5.5rem_5.5rem_5.5rem] xl:grid-cols-[minmax(0,1fr)_7rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem] 2xl:grid-cols-[minmax(0,1fr)_8rem_4rem_4rem_5.5rem_5.5rem_5.5rem_5.5rem_12rem_6rem]";
 
 /** Rows of which only those exist that are seen, so that ten thousand cost as much as thirty. */
 export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTableProps) {
@@ -29,6 +31,7 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
     overscan: 8,
   });
   const shown = rows.getVirtualItems();
+  const activity = useActivity(shown.flatMap(({ index }) => topics[index]?.name ?? []));
   const last = shown.at(-1)?.index ?? 0;
   const wantsMore = hasMore && !isLoadingMore && last >= topics.length - AHEAD_COUNT;
   useEffect(() => {
@@ -47,7 +50,16 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
           <div className="relative" role="presentation" style={{ height: rows.getTotalSize() }}>
             {shown.map(({ index, start }) => {
               const topic = topics[index];
-              return topic && <Row index={index} key={topic.name} start={start} topic={topic} />;
+              if (!topic) return null;
+              return (
+                <Row
+                  activity={activity.get(topic.name)}
+                  index={index}
+                  key={topic.name}
+                  start={start}
+                  topic={topic}
+                />
+              );
             })}
           </div>
         </div>
@@ -59,39 +71,41 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
   );
 }
 
+const COLUMNS: readonly (readonly [label: string, className: string])[] = [
+  ["Name", ""],
+  ["Five minutes", "max-xl:hidden"],
+  ["In / s", "text-right max-xl:hidden"],
+  ["Out / s", "text-right max-xl:hidden"],
+  ["Backlog", "text-right max-sm:hidden"],
+  ["Stored", "text-right"],
+  ["Size", "text-right max-sm:hidden"],
+  ["Subscribers", "text-right max-sm:hidden"],
+  ["Keeps at most", "max-2xl:hidden"],
+  ["Created", "text-right max-2xl:hidden"],
+];
+
 function Head() {
-  const cell = "text-right";
   return (
     <div className="border-line border-b" role="rowgroup">
       <div className={`${GRID} h-9 font-medium text-dim text-xs`} role="row">
-        <div role="columnheader">Name</div>
-        <div className={cell} role="columnheader">
-          Stored
-        </div>
-        <div className={`${cell} max-sm:hidden`} role="columnheader">
-          Size
-        </div>
-        <div className={`${cell} max-sm:hidden`} role="columnheader">
-          Subscribers
-        </div>
-        <div className="max-xl:hidden" role="columnheader">
-          Keeps at most
-        </div>
-        <div className={`${cell} max-xl:hidden`} role="columnheader">
-          Created
-        </div>
+        {COLUMNS.map(([label, className]) => (
+          <div className={className} key={label} role="columnheader">
+            {label}
+          </div>
+        ))}
       </div>
     </div>
   );
 }
 
 interface RowProps {
+  readonly activity: TopicActivity | undefined;
   readonly index: number;
   readonly start: number;
   readonly topic: TopicAnswer;
 }
 
-function Row({ index, start, topic }: RowProps) {
+function Row({ activity, index, start, topic }: RowProps) {
   const cell = "truncate text-right tabular-nums";
   return (
     <div
@@ -111,6 +125,7 @@ function Row({ index, start, topic }: RowProps) {
           {topic.name}
         </Link>
       </div>
+      <Traffic activity={activity} />
       <div className={cell} role="cell">
         {count(storedCount(topic))}
       </div>
@@ -120,12 +135,38 @@ function Row({ index, start, topic }: RowProps) {
       <div className={`${cell} max-sm:hidden`} role="cell">
         {count(topic.subscriber_count)}
       </div>
-      <div className="truncate max-xl:hidden" role="cell">
+      <div className="truncate max-2xl:hidden" role="cell">
         {kept(topic.retention)}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
+      <div className={`${cell} max-2xl:hidden`} role="cell">
         <Time at={topic.created_at} />
       </div>
     </div>
+  );
+}
+
+/** Three cells and a fourth: what goes through it; empty until that is known. */
+function Traffic({ activity }: { readonly activity: TopicActivity | undefined }) {
+  const cell = "truncate text-right tabular-nums";
+  const more = "There may be more, in subscriptions on several topics that nobody is attached to";
+  return (
+    <>
+      <div className="max-xl:hidden" role="cell">
+        {activity && <Sparkline values={activity.published_counts} />}
+      </div>
+      <div className={`${cell} max-xl:hidden`} role="cell">
+        {activity && rate(activity.messages_per_sec)}
+      </div>
+      <div className={`${cell} max-xl:hidden`} role="cell">
+        {activity && rate(activity.deliveries_per_sec)}
+      </div>
+      <div
+        className={`${cell} max-sm:hidden`}
+        role="cell"
+        title={activity?.more_backlog ? more : undefined}
+      >
+        {activity && `${count(activity.backlog)}${activity.more_backlog ? "+" : ""}`}
+      </div>
+    </>
   );
 }

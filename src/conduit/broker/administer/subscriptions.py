@@ -41,6 +41,7 @@ from conduit.protocol.codec import encode_json
 from conduit.protocol.frames import StartSpec
 from conduit.protocol.records import Moved, TopicProgress
 from conduit.storage.base import Store
+from conduit.storage.dead_letters import DeadTally
 from conduit.storage.slices import in_slices
 
 # A subscription on more topics is shown without them; they are asked for, page by page.
@@ -48,6 +49,7 @@ TOPICS_SHOWN_COUNT = 20
 # Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
 START_LOGGED_CHARS = 100
+NO_LETTERS = DeadTally(0, 0, 0)
 
 
 logger = logging.getLogger(__name__)
@@ -243,7 +245,9 @@ class Subscriptions:
         with after_change():
             return await self._view(record)
 
-    async def _view(self, record: SubscriptionRecord) -> SubscriptionView:
+    async def _view(
+        self, record: SubscriptionRecord, tally: DeadTally | None = None
+    ) -> SubscriptionView:
         view = SubscriptionView(record)
         lag = await self._counting.known(record)
         if lag.coverage.topic_count <= TOPICS_SHOWN_COUNT:
@@ -262,7 +266,8 @@ class Subscriptions:
         view.full = view.pending_retry_count >= self._engine.pending_max_count or (
             running is not None and running.group.is_full
         )
-        tally = await self._store.dead_tally(record.tenant, record.name)
+        if tally is None:
+            tally = await self._store.dead_tally(record.tenant, record.name)
         view.dead_count, view.redriven_count = tally.open_count, tally.redriven_count
         return view
 
@@ -316,9 +321,10 @@ class Subscriptions:
     ) -> list[SubscriptionView]:
         """By name: those that contain `q` and come after `after`, if what they are to is meant."""
         page = await self._owned.page(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
+        tallies = await self._store.dead_tallies(tenant, [record.name for record in page])
         # Some may be deleted while others are looked at.
         return [
-            await self._view(record)
+            await self._view(record, tallies.get(record.name, NO_LETTERS))
             for record in page
             if self._owned.find(tenant, record.name) is record
         ]

@@ -181,7 +181,9 @@ class Feed:
         """See `Tail.wrote`."""
         tools = self._tools
         tools.backlog.live(self)
-        self.topic.allowance.counts.delivered_count += len(entries) * times
+        count = len(entries) * times
+        self.topic.delivered_count += count
+        self.topic.allowance.counts.delivered_count += count
         tools.stats.delivered(entries, now, times)
         tools.turn.deferred_s += times * WRITE_S
 

@@ -163,6 +163,7 @@ class Handing:
         else:
             data = b"".join([entry.frame for entry in entries])
         engine.stats.delivered(entries, now)
+        self._feed.topic.delivered_count += len(entries)
         self._group.handed(len(entries))
         subscriber.outlet.write(data)
         if is_at_end:
@@ -214,6 +215,7 @@ class Handing:
         if name:
             engine.progress.mark(self._owner)
         engine.stats.delivered_count += 1
+        self._feed.topic.delivered_count += 1
         self._group.handed(1)
         if retry.attempt > 1:
             engine.stats.redelivered_count += 1

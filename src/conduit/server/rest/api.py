@@ -26,6 +26,7 @@ from conduit.protocol.records import (
     Moved,
     PurgeAnswer,
     Receipt,
+    SessionAnswer,
     SubscriptionAnswer,
     SubscriptionCreated,
     SubscriptionList,
@@ -44,6 +45,7 @@ from conduit.server.dashboard.built import Built
 from conduit.server.metrics import create_registry
 from conduit.server.rest import (
     audit,
+    busy,
     dead_groups,
     dead_letters,
     docs,
@@ -59,6 +61,7 @@ from conduit.server.rest import (
     publish,
     ring,
     route,
+    sessions,
     stats,
     subscriptions,
     tenants,
@@ -79,6 +82,8 @@ _NOUNS = (
     dead_groups,
     dead_letters,
     stats,
+    busy,
+    sessions,
     keys,
     tokens,
     tenants,
@@ -114,8 +119,11 @@ _SHAPES = (
     JobAnswer,
     stats.StatsAnswer,
     stats.History,
+    busy.TopicActivities,
+    busy.Attentive,
     health.Health,
     health.Ready,
+    SessionAnswer,
     WhoAmI,
     KeyAnswer,
     KeyCreated,
@@ -172,6 +180,7 @@ def _described() -> FastAPI:
     )
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
+    app.router.routes.extend(tenants.own.routes)
     app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented hook
     return app
 

@@ -1,4 +1,4 @@
-"""`/api/keys` and `/api/whoami`"""
+"""`/api/keys`"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from conduit.grants import GRANTS_MAX_COUNT, Grant
 from conduit.limits import LIMIT_MAX, NO_LIMITS, TenantLimits
 from conduit.names import KEY_ID_SCHEMA
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import KeyAnswer, KeyCreated, KeyList, WhoAmI
-from conduit.server.rest.access import Anybody, From, Managing, whole
+from conduit.protocol.records import KeyAnswer, KeyCreated, KeyList
+from conduit.server.rest.access import From, Managing, whole
 from conduit.server.rest.inputs import (
     NO_QUERY,
     Body,
@@ -151,18 +151,6 @@ def fields(record: KeyRecord) -> dict[str, Any]:
         "revoked_at": optional_time(record.revoked_at_ms),
         "rotating_until": optional_time(record.former_until_ms),
     }
-
-
-@router.get("/whoami", dependencies=[NO_QUERY], responses=answers(WhoAmI, "unauthenticated"))
-async def whoami(shared: Shared, caller: Anybody) -> Response:
-    """Whom the key or token stands for, and what it may do."""
-    limits = caller.limits
-    if shared.tenancy is not None:
-        tenant = shared.tenancy.registry.tenant(caller.tenant)
-        limits = tenant.limits.narrowed(caller.limits)
-    expires_at = optional_time(caller.expires_at_ms)
-    scopes = list(caller.grants)
-    return reply(WhoAmI(caller.tenant, caller.actor, caller.key_id, scopes, expires_at, limits))
 
 
 @router.get("/keys", responses=answers(KeyList))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import Query, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from conduit.broker.stats import SAMPLE_INTERVAL_S, SAMPLES_COUNT_MAX
+from conduit.broker.history import BY_INTERVAL, DEFAULT_INTERVAL_S
 from conduit.cluster.figures import Point, joined, total
 from conduit.cluster.inquiries import HISTORY, STATS, Question
+from conduit.core.histogram import LONG_S, SHORT_S, quantile
 from conduit.names import NODE_SCHEMA
 from conduit.protocol.codec import format_time
 from conduit.server.rest.access import Managing
@@ -25,6 +27,12 @@ router = routes("/api/stats", "stats")
 
 # Points that are put together in one turn of the loop.
 STEP_COUNT = 100
+POINTS_MAX_COUNT = max(each.points_max_count for each in BY_INTERVAL.values())
+
+
+def _whole(value: object) -> object:
+    """What a query string says, as a number if it is one."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else value
 
 
 class StatsQuery(QueryModel):
@@ -38,9 +46,16 @@ class StatsQuery(QueryModel):
 
 
 class HistoryQuery(StatsQuery):
-    """How far to look back."""
+    """How far to look back, and how closely."""
 
-    limit: Number = Field(SAMPLES_COUNT_MAX, ge=1, le=SAMPLES_COUNT_MAX)
+    interval_s: Annotated[
+        Literal[1, 5, 60],
+        BeforeValidator(_whole),
+        Field(description="1: the last five minutes; 5: the last hour; 60: the last day."),
+    ] = DEFAULT_INTERVAL_S
+    limit: Number | None = Field(
+        None, ge=1, le=POINTS_MAX_COUNT, description="The newest so many; all if it is left out."
+    )
 
 
 class StatsAnswer(Polled):
@@ -68,7 +83,13 @@ class StatsAnswer(Polled):
 
 
 class SampleAnswer(msgspec.Struct):
-    """One point of the history: of those nodes, `node_count`, that were there then and still are."""
+    """One point of the history: of those nodes, `node_count`, that were there then and still are. Rates and
+    latencies are those of its interval, all else is as it was at its end.
+
+    `publish`: from the coming of a publish to its answer; `delivery`: from its being published to its first
+    hand-out to a subscriber, end to end. Null where there was none, and for a tenant, of which it is not
+    known.
+    """
 
     at: str
     messages_per_sec: float
@@ -79,13 +100,18 @@ class SampleAnswer(msgspec.Struct):
     backlog: int
     active_subscribers: int
     active_topics: int
+    connections: int
     node_count: int
+    publish_p50_ms: float | None
+    publish_p99_ms: float | None
+    delivery_p50_ms: float | None
+    delivery_p99_ms: float | None
 
 
 class History(Polled):
-    """Samples of the last hour, oldest first."""
+    """Samples, one each `interval_s`, oldest first."""
 
-    interval_s: float
+    interval_s: int
     samples: list[SampleAnswer]
 
 
@@ -101,11 +127,21 @@ def show(point: Point, now_ms: int) -> SampleAnswer:
         backlog=point.gauges.backlog_count,
         active_subscribers=point.gauges.subscriber_count,
         active_topics=point.gauges.topic_count,
+        connections=point.gauges.connection_count,
         node_count=point.node_count,
+        publish_p50_ms=_ms(SHORT_S, point.publish_counts, 0.5),
+        publish_p99_ms=_ms(SHORT_S, point.publish_counts, 0.99),
+        delivery_p50_ms=_ms(LONG_S, point.delivery_counts, 0.5),
+        delivery_p99_ms=_ms(LONG_S, point.delivery_counts, 0.99),
     )
 
 
-def _tenant_of(shared: Shared, caller: Principal) -> str | None:
+def _ms(bounds: Sequence[float], counts: Sequence[int], part: float) -> float | None:
+    seconds = quantile(bounds, counts, part)
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def tenant_of(shared: Shared, caller: Principal) -> str | None:
     """Whose figures it is told; None: all of them. Those are for everybody without authentication, and for an
     operator that names no tenant."""
     is_of_all = shared.gate.is_open or (caller.may("admin") and not caller.is_acting)
@@ -118,7 +154,7 @@ async def stats(
 ) -> Response:
     """What is done now: by all nodes, or for the caller's tenant on them. To an operator that names none in
     `X-Conduit-Tenant`, for all tenants."""
-    tenant = _tenant_of(shared, caller)
+    tenant = tenant_of(shared, caller)
     every, seen = await look(
         request,
         query.node,
@@ -153,21 +189,22 @@ async def stats(
 async def history(
     request: Request, shared: Shared, caller: Managing, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
-    """Samples of the last hour, for charts: of all nodes that are there now, or of the caller's tenant since
-    somebody asked."""
-    tenant = _tenant_of(shared, caller)
+    """Samples for charts: of all nodes that are there now, or of the caller's tenant since somebody asked."""
+    tenant = tenant_of(shared, caller)
+    interval_s = query.interval_s
+    limit = query.limit or BY_INTERVAL[interval_s].points_max_count
     every, seen = await look(
         request,
         query.node,
         HISTORY,
-        Question(tenant=tenant),
-        lambda: shared.own_state.history(tenant),
+        Question(tenant=tenant, interval_s=interval_s, limit=limit),
+        lambda: shared.own_state.history(tenant, interval_s, limit),
     )
     now_ms = shared.broker.clock.wall_ms()
     samples = []
-    for point in joined(every, query.limit):
+    for point in joined(every, limit, interval_s):
         samples.append(show(point, now_ms))
         if len(samples) % STEP_COUNT == 0:
             # Others have their turns.
             await asyncio.sleep(0)
-    return reply(History(SAMPLE_INTERVAL_S, samples, **seen.fields()))
+    return reply(History(interval_s, samples, **seen.fields()))

@@ -1,4 +1,4 @@
-"""`/api/tenants`: for the operator"""
+"""`/api/tenants`: for the operator; `/api/tenant`: for who looks after one"""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from conduit.limits import NO_LIMITS
 from conduit.names import TENANT_SCHEMA
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import TenantAnswer, TenantList, Usage
-from conduit.server.rest.access import From, Operating
+from conduit.server.rest.access import From, Managing, Operating, whole
 from conduit.server.rest.inputs import NO_QUERY, Body, Page, Shared, cut_page, decode_cursor
 from conduit.server.rest.keys import LimitsChange, required
 from conduit.server.rest.replies import answers, fails, reply
 from conduit.server.rest.routing import routes
 
 router = routes("/api/tenants", "tenants")
+own = routes("/api", "tenants")
 
 TenantName = Annotated[
     str, Path(alias="name", description="A tenant's name.", json_schema_extra=TENANT_SCHEMA)
@@ -68,6 +69,14 @@ async def _shown(
         limits=record.limits,
         usage=Usage(**usage, keys=key_count, unanswered_count=unanswered_count),
     )
+
+
+@own.get("/tenant", dependencies=[NO_QUERY], responses=answers(TenantAnswer))
+async def get_own_tenant(shared: Shared, caller: Managing) -> Response:
+    """Look at the caller's own tenant, and at what it uses; for an operator, at the one that it names."""
+    record = required(shared).registry.tenant(whole(caller).tenant)
+    [shown] = await show(shared, record)
+    return reply(shown)
 
 
 @router.get("", responses=answers(TenantList))

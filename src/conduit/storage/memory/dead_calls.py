@@ -65,6 +65,9 @@ class DeadLetterCalls:
     async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
         return self._dead.tally(tenant, subscription)
 
+    async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
+        return {name: self._dead.tally(tenant, name) for name in subscriptions}
+
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
         return self._dead.gone.fate(subscription, topic_id, seq)
 

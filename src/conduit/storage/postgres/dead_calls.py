@@ -64,6 +64,9 @@ class DeadLetterCalls(Shards):
     async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
         return await self._home.database.ask(dead_letters.tally, tenant, subscription)
 
+    async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
+        return await self._home.database.ask(dead_letters.tallies, tenant, subscriptions)
+
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
         return await self._home.database.ask(dead_letters.fate, subscription, topic_id, seq)
 

@@ -117,6 +117,11 @@ SELECT open_count, redriven_count, bytes FROM conduit.dead_tallies
 WHERE tenant = $1 AND subscription = $2 AND topic = ''
 """
 
+_TALLIES = """
+SELECT subscription, open_count, redriven_count, bytes FROM conduit.dead_tallies
+WHERE tenant = $1 AND subscription = ANY($2::text[]) AND topic = ''
+"""
+
 _TENANT_TALLY = """
 SELECT coalesce(sum(open_count), 0)::bigint, coalesce(sum(redriven_count), 0)::bigint,
        coalesce(sum(bytes), 0)::bigint
@@ -296,6 +301,15 @@ async def tally(connection: Connection, tenant: str, subscription: str | None) -
         else:
             row = await connection.fetchrow(_TALLY, tenant, subscription)
     return DeadTally(0, 0, 0) if row is None else DeadTally(*row)
+
+
+async def tallies(
+    connection: Connection, tenant: str, subscriptions: Sequence[str]
+) -> dict[str, DeadTally]:
+    """See `Store.dead_tallies`."""
+    async with scope.of(connection, tenant):
+        found = await connection.fetch(_TALLIES, tenant, list(subscriptions))
+    return {name: DeadTally(*counts) for name, *counts in found}
 
 
 async def fate(connection: Connection, subscription: str, topic_id: int, seq: int) -> str | None:

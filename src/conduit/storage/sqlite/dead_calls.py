@@ -63,6 +63,9 @@ class DeadLetterCalls(StoreFile):
     async def dead_tally(self, tenant: str, subscription: str | None) -> DeadTally:
         return await self._db.readers.call(dead_letters.tally, tenant, subscription)
 
+    async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
+        return await self._db.readers.call(dead_letters.tallies, tenant, subscriptions)
+
     async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
         return await self._db.readers.call(dead_letters.fate, subscription, topic_id, seq)
 

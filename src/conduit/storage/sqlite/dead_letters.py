@@ -59,6 +59,11 @@ SELECT open_count, redriven_count, bytes FROM dead_tallies
 WHERE tenant = ? AND subscription = ? AND topic = ''
 """
 
+_TALLIES = """
+SELECT subscription, open_count, redriven_count, bytes FROM dead_tallies
+WHERE tenant = ? AND subscription IN (SELECT value FROM json_each(?)) AND topic = ''
+"""
+
 _TENANT_TALLY = """
 SELECT coalesce(sum(open_count), 0), coalesce(sum(redriven_count), 0), coalesce(sum(bytes), 0)
 FROM dead_tallies WHERE tenant = ?
@@ -256,6 +261,14 @@ def tally(connection: apsw.Connection, tenant: str, subscription: str | None) ->
         return DeadTally(*rows(connection, _TENANT_TALLY, (tenant,))[0])
     found = rows(connection, _TALLY, (tenant, subscription))
     return DeadTally(*found[0]) if found else DeadTally(0, 0, 0)
+
+
+def tallies(
+    connection: apsw.Connection, tenant: str, subscriptions: Sequence[str]
+) -> dict[str, DeadTally]:
+    """See `Store.dead_tallies`."""
+    found = rows(connection, _TALLIES, (tenant, _json(subscriptions)))
+    return {name: DeadTally(*counts) for name, *counts in found}
 
 
 def fate(connection: apsw.Connection, subscription: str, topic_id: int, seq: int) -> str | None:

@@ -1,0 +1,109 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import type { KeyCreated } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Choice } from "@/components/Choice";
+import { Field } from "@/components/Field";
+import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
+import {
+  ENDS,
+  grantsOf,
+  NAME_MAX_CHARS,
+  NOTHING_CHOSEN,
+  scopesProblem,
+} from "@/features/apiKeys/model";
+import { ScopeFields } from "@/features/apiKeys/ScopeFields";
+import { Secret } from "@/features/apiKeys/Secret";
+import { useCreateKey } from "@/services/apiKeys";
+import { whoamiQuery } from "@/services/server";
+
+interface CreateKeyProps {
+  readonly onClose: () => void;
+  readonly open: boolean;
+}
+
+export function CreateKey({ onClose, open }: CreateKeyProps) {
+  const [made, setMade] = useState<KeyCreated | null>(null);
+  const done = () => {
+    setMade(null);
+    onClose();
+  };
+  return (
+    <Modal
+      onClose={() => {
+        // What is not saved yet is closed by its button alone.
+        if (made === null) onClose();
+      }}
+      open={open}
+      title={made ? `The key ${made.name}` : "Create an API key"}
+    >
+      {made ? (
+        <Secret onDone={done} text={made.key} />
+      ) : (
+        <Form onCancel={onClose} onMade={setMade} />
+      )}
+    </Modal>
+  );
+}
+
+interface FormProps {
+  readonly onCancel: () => void;
+  readonly onMade: (made: KeyCreated) => void;
+}
+
+function Form({ onCancel, onMade }: FormProps) {
+  const [name, setName] = useState("");
+  const [choices, setChoices] = useState(NOTHING_CHOSEN);
+  const [end, setEnd] = useState(0);
+  const [tried, setTried] = useState(false);
+  const { data: who } = useQuery(whoamiQuery());
+  const create = useCreateKey();
+  const nameProblem = name.trim() === "" ? "Say what or whom it is for." : null;
+  const problem = scopesProblem(choices);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (nameProblem || problem || create.isPending) return;
+    const ttl_s = ENDS[end]?.ttl_s ?? null;
+    const body = { name: name.trim(), scopes: grantsOf(choices), ...(ttl_s !== null && { ttl_s }) };
+    create.mutate(body, { onSuccess: onMade });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <Field
+        autoComplete="off"
+        hint="The audit log says what the key did, and this is how you will know whose it is."
+        label="Name"
+        maxLength={NAME_MAX_CHARS}
+        onChange={(event) => setName(event.target.value)}
+        problem={tried ? nameProblem : null}
+        value={name}
+      />
+      <ScopeFields
+        choices={choices}
+        onChange={setChoices}
+        problem={tried ? problem : null}
+        who={who}
+      />
+      <Choice
+        label="It ends"
+        onChange={({ target }) => setEnd(target.selectedIndex)}
+        value={String(end)}
+      >
+        {ENDS.map(({ label }, index) => (
+          <option key={label} value={String(index)}>
+            {label}
+          </option>
+        ))}
+      </Choice>
+      {create.error && <Failure error={create.error} what="The key was not created" />}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onCancel}>Cancel</Button>
+        <Button look="primary" type="submit">
+          {create.isPending ? "Creating…" : "Create key"}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,60 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import type { KeyAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { exactly } from "@/components/format";
+import { Failure } from "@/components/states";
+import { consequences } from "@/features/apiKeys/model";
+import { isOwnKey } from "@/features/signin/model";
+import { useRevokeKey } from "@/services/apiKeys";
+import { whoamiQuery } from "@/services/server";
+
+interface RevokeKeyProps {
+  readonly keyAnswer: KeyAnswer;
+  readonly onDone: () => void;
+}
+
+export function RevokeKey({ keyAnswer, onDone }: RevokeKeyProps) {
+  const [typed, setTyped] = useState("");
+  const { data: who } = useQuery(whoamiQuery());
+  const revoke = useRevokeKey(keyAnswer.id);
+  const isSame = typed === keyAnswer.name;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (isSame && !revoke.isPending) revoke.mutate(undefined, { onSuccess: onDone });
+  };
+  const { id, last_used_at, name } = keyAnswer;
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <p>
+        Revoke the key <strong className="font-medium">{name}</strong> (
+        <code className="font-mono">{id}</code>)
+        {last_used_at && `, which was used last at ${exactly(last_used_at)}`}:
+      </p>
+      <ul className="list-disc space-y-1 pl-5">
+        {consequences(keyAnswer, isOwnKey(who, id)).map((each) => (
+          <li key={each}>{each}</li>
+        ))}
+      </ul>
+      <Field
+        autoComplete="off"
+        label={`Type ${name} to revoke it`}
+        onChange={(event) => setTyped(event.target.value)}
+        spellCheck={false}
+        value={typed}
+      />
+      {revoke.error && <Failure error={revoke.error} what="The key was not revoked" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onDone}>Keep it</Button>
+        <Button
+          look="danger"
+          type="submit"
+          unable={isSame ? null : "Type the name of the key first"}
+        >
+          {revoke.isPending ? "Revoking…" : `Revoke key ${name}`}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,60 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import type { KeyAnswer, KeyCreated } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Choice } from "@/components/Choice";
+import { Failure } from "@/components/states";
+import { OVERLAPS } from "@/features/apiKeys/model";
+import { isOwnKey } from "@/features/signin/model";
+import { useRotateKey } from "@/services/apiKeys";
+import { whoamiQuery } from "@/services/server";
+
+interface RotateKeyProps {
+  readonly keyAnswer: KeyAnswer;
+  readonly onCancel: () => void;
+  readonly onMade: (made: KeyCreated) => void;
+}
+
+export function RotateKey({ keyAnswer, onCancel, onMade }: RotateKeyProps) {
+  const [overlap, setOverlap] = useState(0);
+  const { data: who } = useQuery(whoamiQuery());
+  const rotate = useRotateKey(keyAnswer.id);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (rotate.isPending) return;
+    rotate.mutate(OVERLAPS[overlap]?.overlap_s ?? 0, { onSuccess: onMade });
+  };
+  return (
+    <form className="space-y-4" onSubmit={submit}>
+      <ul className="list-disc space-y-1 pl-5">
+        <li>The key gets a new secret, which is shown once. Id, rights and end stay.</li>
+        <li>
+          Put the new one in place everywhere while the secret before is still good. One from before
+          that is not good any more.
+        </li>
+        <li>
+          Sessions of this dashboard that were begun with the secret before end at once
+          {isOwnKey(who, keyAnswer.id) && "; this one goes on with the new one"}.
+        </li>
+      </ul>
+      <Choice
+        label="The secret before is good"
+        onChange={({ target }) => setOverlap(target.selectedIndex)}
+        value={String(overlap)}
+      >
+        {OVERLAPS.map(({ label }, index) => (
+          <option key={label} value={String(index)}>
+            {label}
+          </option>
+        ))}
+      </Choice>
+      {rotate.error && <Failure error={rotate.error} what="The key was not rotated" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onCancel}>Back</Button>
+        <Button look="primary" type="submit">
+          {rotate.isPending ? "Rotating…" : `Rotate key ${keyAnswer.name}`}
+        </Button>
+      </div>
+    </form>
+  );
+}

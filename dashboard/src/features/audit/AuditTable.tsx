@@ -1,0 +1,107 @@
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { useState } from "react";
+import type { AuditAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { count, exactly } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Snippet } from "@/components/Snippet";
+import { Table } from "@/components/Table";
+import { Time } from "@/components/Time";
+import { said, times } from "@/features/audit/model";
+
+const route = getRouteApi("/audit");
+
+interface AuditTableProps {
+  readonly entries: readonly AuditAnswer[];
+  /** Whether they are of all tenants. */
+  readonly ofAll: boolean;
+}
+
+export function AuditTable({ entries, ofAll }: AuditTableProps) {
+  const [open, setOpen] = useState<AuditAnswer | null>(null);
+  return (
+    <>
+      <Table
+        caption={`${count(entries.length)} entries, the newest first`}
+        columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
+        rows={entries.map((entry) => [
+          entry.id,
+          <Time at={entry.at} key="at" />,
+          <Actor entry={entry} key="actor" />,
+          <Act entry={entry} key="act" />,
+          entry.target || "–",
+          ...(ofAll ? [entry.tenant || "–"] : []),
+          entry.address || "–",
+          <Button
+            aria-label={`Details of ${entry.action} at ${entry.at}`}
+            data-row
+            key="more"
+            look="quiet"
+            onClick={() => setOpen(entry)}
+          >
+            Details
+          </Button>,
+        ])}
+      />
+      {open && <Entry entry={open} onClose={() => setOpen(null)} />}
+    </>
+  );
+}
+
+function Actor({ entry }: { readonly entry: AuditAnswer }) {
+  return (
+    <Link
+      className="font-mono hover:underline"
+      search={(before) => ({ ...before, actor: entry.actor })}
+      title="Only what this one did"
+      to={route.id}
+    >
+      {entry.actor}
+    </Link>
+  );
+}
+
+function Act({ entry }: { readonly entry: AuditAnswer }) {
+  const total = times(entry);
+  return (
+    <Link
+      className="hover:underline"
+      search={(before) => ({ ...before, action: entry.action })}
+      title={`${entry.action}: only these`}
+      to={route.id}
+    >
+      {said(entry.action)}
+      {total !== null && `, ${count(total)} times`}
+    </Link>
+  );
+}
+
+interface EntryProps {
+  readonly entry: AuditAnswer;
+  readonly onClose: () => void;
+}
+
+function Entry({ entry, onClose }: EntryProps) {
+  const rows: readonly (readonly [string, string])[] = [
+    ["When", exactly(entry.at)],
+    ["Who", entry.actor],
+    ["What", `${said(entry.action)} (${entry.action})`],
+    ["On", entry.target || "–"],
+    ["Tenant", entry.tenant || "of none"],
+    ["From", entry.address || "not known"],
+    ["Request", entry.request_id || "–"],
+  ];
+  return (
+    <Modal onClose={onClose} open title={said(entry.action)}>
+      <dl className="mb-4 grid grid-cols-[auto_minmax(0,1fr)] gap-x-6 gap-y-2">
+        {rows.map(([name, value]) => (
+          <div className="contents" key={name}>
+            <dt className="text-dim">{name}</dt>
+            <dd className="break-words">{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <Snippet label="What it says more" text={JSON.stringify(entry.detail, null, 2)} />
+    </Modal>
+  );
+}

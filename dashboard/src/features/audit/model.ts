@@ -1,0 +1,54 @@
+// Entries of the audit log in words.
+
+import type { AuditAnswer } from "@/api/schema";
+
+const HOUR_MS = 3_600_000;
+
+export const SINCE = [
+  { label: "All that is kept", ms: null, since: "all" },
+  { label: "The last hour", ms: HOUR_MS, since: "1h" },
+  { label: "The last day", ms: 24 * HOUR_MS, since: "1d" },
+  { label: "The last 7 days", ms: 7 * 24 * HOUR_MS, since: "7d" },
+] as const;
+
+export type Since = (typeof SINCE)[number]["since"];
+
+export function fromTimeOf(since: Since, now: number): string | null {
+  const ms = SINCE.find((each) => each.since === since)?.ms ?? null;
+  return ms === null ? null : new Date(now - ms).toISOString();
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  cancel: "cancelled",
+  change: "changed",
+  create: "created",
+  delete: "deleted",
+  discard: "discarded",
+  pause: "paused",
+  purge: "purged",
+  redrive: "redrove",
+  resume: "resumed",
+  revoke: "revoked",
+  rotate: "rotated",
+  seek: "moved",
+};
+const WHOLE: Readonly<Record<string, string>> = {
+  "session.begin": "signed in to the dashboard",
+  "session.end": "signed out of the dashboard",
+  "sign_in.fail": "failed to sign in",
+};
+
+/** `key.revoke` as `revoked key`; what has no word for it stays as it is. */
+export function said(action: string): string {
+  const whole = WHOLE[action];
+  if (whole !== undefined) return whole;
+  const [what = "", act = ""] = action.split(".");
+  const word = WORDS[act];
+  return word === undefined ? action : `${word} ${what.replaceAll("_", " ")}`;
+}
+
+/** How often it was, where several are told of in one entry. */
+export function times({ detail }: AuditAnswer): number | null {
+  const value = detail.count ?? detail.times;
+  return typeof value === "number" && value > 1 ? value : null;
+}

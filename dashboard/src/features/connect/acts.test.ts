@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { publishActs, subscribeActs, subscribeFrame } from "@/features/connect/acts";
+
+const PLACE = { hasAuth: false, url: "https://h/a/" };
+const ACT = {
+  headers: { trace: "it's" },
+  key: "a b",
+  payload: `{"n": 9007199254740993, "big": 1e400, "text": "it's \\"\`\${x}\`\\""}`,
+  topic: "orders.created",
+};
+const SUB = { ack: "explicit", start: "new", subscription: "", topic: "orders.*" } as const;
+
+const textOf = (all: readonly { label: string; text: string }[], label: string) =>
+  all.find((each) => each.label.startsWith(label))?.text ?? "";
+
+/** What a shell makes of single quotes. */
+const unquote = (text: string) => text.replaceAll("'\\''", "\u0000").replaceAll("'", "");
+
+describe("publishing elsewhere", () => {
+  it("has the payload to the character", () => {
+    const all = publishActs(ACT, PLACE);
+    for (const label of ["curl", "Command line"]) {
+      expect(unquote(textOf(all, label)).replaceAll("\u0000", "'")).toContain(ACT.payload);
+    }
+    const script = textOf(all, "TypeScript");
+    const body = script.slice(script.indexOf("`"), script.lastIndexOf("`") + 1);
+    // biome-ignore lint/security/noGlobalEval: the test runs what people would
+    expect(eval(body)).toContain(ACT.payload);
+    const literal = /Raw\((".*")\.encode/.exec(textOf(all, "Python"))?.[1] ?? "";
+    expect(JSON.parse(literal)).toBe(ACT.payload);
+  });
+
+  it("names the key where one is asked for, and never has it", () => {
+    for (const act of [publishActs(ACT, PLACE), subscribeActs(SUB, PLACE)]) {
+      expect(act.map(({ text }) => text).join()).not.toContain("API_KEY");
+    }
+    const all = publishActs(ACT, { ...PLACE, hasAuth: true });
+    expect(textOf(all, "curl")).toContain('"Authorization: Bearer $CONDUIT_API_KEY"');
+    expect(textOf(all, "Python")).toContain('os.environ["CONDUIT_API_KEY"]');
+  });
+});
+
+describe("subscribing elsewhere", () => {
+  it("is the same subscription", () => {
+    const act = { ...SUB, start: "42", subscription: "billing" };
+    const all = subscribeActs(act, PLACE);
+    expect(textOf(all, "Command line")).toBe(
+      "conduit sub 'orders.*' --subscription billing --from 42 --url https://h/a",
+    );
+    expect(textOf(all, "Python")).toContain('subscribe("orders.*", "billing", start=42)');
+    expect(textOf(all, "TypeScript")).toContain('"start":{"seq":42}');
+    expect(textOf(all, "TypeScript")).toContain("wss://h/a/ws");
+  });
+
+  it("acks by itself or not, as one has chosen", () => {
+    expect(textOf(subscribeActs(SUB, PLACE), "Python")).toContain("delivery.ack()");
+    const auto = { ...SUB, ack: "auto" } as const;
+    expect(textOf(subscribeActs(auto, PLACE), "Python")).not.toContain("delivery.ack()");
+    expect(subscribeFrame(auto)).toEqual({ ack: "auto", topic: "orders.*", type: "subscribe" });
+  });
+});

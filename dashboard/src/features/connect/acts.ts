@@ -1,0 +1,175 @@
+// Publishing and subscribing as one types it elsewhere: the same topic, the same payload to the character. Keys are named,
+// never shown.
+
+import type { Example } from "@/features/connect/model";
+
+export interface Place {
+  readonly hasAuth: boolean;
+  /** Of the server, with or without a slash at its end. */
+  readonly url: string;
+}
+
+export interface PublishAct {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly key: string;
+  /** JSON text. */
+  readonly payload: string;
+  readonly topic: string;
+}
+
+export interface SubscribeAct {
+  readonly ack: "auto" | "explicit";
+  /** `new`, `earliest`, a number, or a time. */
+  readonly start: string;
+  /** Empty: not durable. */
+  readonly subscription: string;
+  readonly topic: string;
+}
+
+export function publishActs(act: PublishAct, place: Place): Example[] {
+  const { headers, key, payload, topic } = act;
+  const base = baseOf(place);
+  const names = Object.entries(headers);
+  const body = `{"topic": ${JSON.stringify(topic)}, "payload": ${payload}${
+    key ? `, "key": ${JSON.stringify(key)}` : ""
+  }${names.length > 0 ? `, "headers": ${JSON.stringify(headers)}` : ""}}`;
+  const flags = [
+    ...(key ? [` --key ${quoted(key)}`] : []),
+    ...names.map(([name, value]) => ` -H ${quoted(`${name}=${value}`)}`),
+  ].join("");
+  return [
+    {
+      label: "curl",
+      text: `curl ${base}/api/publish${curlKey(place)} \\\n  -H "Content-Type: application/json" \\\n  -d ${quoted(body)}`,
+    },
+    {
+      label: "Command line",
+      text: `conduit pub ${quoted(topic)} ${quoted(payload)}${flags} --url ${base}`,
+    },
+    { label: "Python", text: publishPython(act, place) },
+    {
+      label: "TypeScript",
+      text: `${scriptKey(place)}await fetch("${base}/api/publish", {
+  method: "POST",
+  headers: { ${place.hasAuth ? 'Authorization: "Bearer " + key, ' : ""}"Content-Type": "application/json" },
+  body: ${template(body)},
+});`,
+    },
+  ];
+}
+
+function publishPython({ headers, key, payload, topic }: PublishAct, place: Place): string {
+  const named = [
+    ...(key ? [`key=${JSON.stringify(key)}`] : []),
+    ...(Object.keys(headers).length > 0 ? [`headers=${JSON.stringify(headers)}`] : []),
+  ];
+  const rest = named.map((each) => `, ${each}`).join("");
+  return `import asyncio
+${place.hasAuth ? "import os\n" : ""}
+from msgspec import Raw
+
+from conduit.client import AsyncConduit
+
+
+async def main() -> None:
+    async with AsyncConduit("${baseOf(place)}"${pythonKey(place)}) as client:
+        payload = Raw(${JSON.stringify(payload)}.encode())
+        await client.publish(${JSON.stringify(topic)}, payload${rest})
+
+
+asyncio.run(main())`;
+}
+
+export function subscribeActs(act: SubscribeAct, place: Place): Example[] {
+  const { ack, start, subscription, topic } = act;
+  const base = baseOf(place);
+  const flags = [
+    ...(subscription ? [` --subscription ${quoted(subscription)}`] : []),
+    ...(start === "new" ? [] : [` --from ${quoted(start)}`]),
+  ].join("");
+  return [
+    {
+      label: "curl: what is stored",
+      text: `curl ${quoted(`${base}/api/topics/${encodeURIComponent(topic)}/messages`)}${curlKey(place)}`,
+    },
+    { label: "Command line", text: `conduit sub ${quoted(topic)}${flags} --url ${base}` },
+    { label: "Python", text: subscribePython(act, place) },
+    {
+      label: "TypeScript",
+      text: `${scriptKey(place)}const socket = new WebSocket("${base.replace(/^http/, "ws")}/ws");
+const send = (frame: object) => socket.send(JSON.stringify(frame));
+socket.onopen = () => {
+${place.hasAuth ? '  send({ type: "auth", token: key });\n' : ""}  send(${JSON.stringify(subscribeFrame(act))});
+};
+socket.onmessage = ({ data }) => {
+  const frame = JSON.parse(data);
+  if (frame.type !== "message") return;
+  console.log(frame.payload);
+${ack === "explicit" ? '  send({ type: "ack", message_id: frame.message_id });\n' : ""}};`,
+    },
+  ];
+}
+
+/** The fields of the frame that subscribes, as the protocol has them. */
+export function subscribeFrame({ ack, start, subscription, topic }: SubscribeAct) {
+  return {
+    ack,
+    topic,
+    type: "subscribe",
+    ...(subscription && { subscription }),
+    ...(start !== "new" && { start: startOf(start) }),
+  } as const;
+}
+
+export function startOf(start: string) {
+  if (start === "new" || start === "earliest") return start;
+  return /^\d+$/.test(start) ? { seq: Number(start) } : { time: start };
+}
+
+function subscribePython({ ack, start, subscription, topic }: SubscribeAct, place: Place): string {
+  const from = /^\d+$/.test(start) ? start : JSON.stringify(start);
+  const named = [
+    ...(subscription ? [JSON.stringify(subscription)] : []),
+    ...(start === "new" ? [] : [`start=${from}`]),
+    ...(ack === "auto" ? ['ack="auto"'] : []),
+  ];
+  const rest = named.map((each) => `, ${each}`).join("");
+  return `import asyncio
+${place.hasAuth ? "import os\n" : ""}
+from conduit.client import AsyncConduit
+
+
+async def main() -> None:
+    async with AsyncConduit("${baseOf(place)}"${pythonKey(place)}) as client:
+        async with client.subscribe(${JSON.stringify(topic)}${rest}) as stream:
+            async for delivery in stream:
+                print(delivery.payload)
+${ack === "explicit" ? "                await delivery.ack()\n" : ""}
+
+asyncio.run(main())`;
+}
+
+function baseOf({ url }: Place): string {
+  return url.replace(/\/$/, "");
+}
+
+function curlKey({ hasAuth }: Place): string {
+  return hasAuth ? ` \\\n  -H "Authorization: Bearer $CONDUIT_API_KEY"` : "";
+}
+
+function pythonKey({ hasAuth }: Place): string {
+  return hasAuth ? `, api_key=os.environ["CONDUIT_API_KEY"]` : "";
+}
+
+function scriptKey({ hasAuth }: Place): string {
+  return hasAuth ? "const key = process.env.CONDUIT_API_KEY; // in a page: a token\n" : "";
+}
+
+/** For a shell, as it is. */
+function quoted(text: string): string {
+  return /^[\w.@%+=:,/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function template(text: string): string {
+  return `\`${text.replace(/[`\\]|\$(?=\{)/g, "\\$&")}\``;
+}

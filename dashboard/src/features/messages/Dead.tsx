@@ -1,0 +1,44 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { count } from "@/components/format";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import type { Look } from "@/features/messages/look";
+import { MessageRows, type Row } from "@/features/messages/MessageRows";
+import { type Letter, topicLettersQuery } from "@/services/messages";
+
+/** The dead letters of a topic, as messages. */
+export function Dead({ look }: { readonly look: Look }) {
+  const list = useInfiniteQuery(topicLettersQuery(look.topic));
+  if (list.isPending) return <Loading rows={8} what="dead letters" />;
+  if (list.isError && !list.data) {
+    return <Failure error={list.error} onRetry={list.refetch} what="Dead letters are not listed" />;
+  }
+  const rows = (list.data?.pages ?? []).flatMap((page) => page.dead_letters.map(rowOf));
+  if (rows.length === 0) return <Empty title="Nothing is dead. Good." />;
+  return (
+    <MessageRows
+      footer={
+        <>
+          {count(rows.length)} dead letters{list.hasNextPage && ", and more"}
+          {list.isError && <Stale error={list.error} />}
+        </>
+      }
+      label="Dead letters"
+      onEnd={list.hasNextPage && !list.isFetching && !list.isError ? list.fetchNextPage : undefined}
+      openId={look.msg}
+      rows={rows}
+    />
+  );
+}
+
+function rowOf(letter: Letter): Row {
+  return {
+    id: letter.payload_lost ? null : letter.message_id,
+    key: letter.key,
+    payload: letter.payload_lost ? null : letter.payload,
+    publishedAt: letter.published_at,
+    rowKey: letter.id,
+    seq: letter.seq,
+    topic: `${letter.subscription ?? "not durable"}: ${letter.reason}`,
+    ...(letter.payload_lost && { text: "retention has removed the message" }),
+  };
+}

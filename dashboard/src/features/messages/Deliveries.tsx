@@ -1,0 +1,62 @@
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { Badge } from "@/components/Badge";
+import { toneOf } from "@/components/stateColours";
+import { Time } from "@/components/Time";
+import { inOrder, meaning } from "@/features/messages/timeline";
+import type { MessageDetail } from "@/services/messages";
+
+/** From its publishing to where it is now, in each durable subscription. */
+export function Deliveries({ message }: { readonly message: MessageDetail }) {
+  const deliveries = inOrder(message.deliveries);
+  return (
+    <div className="space-y-2">
+      <h3 className="font-medium">Deliveries</h3>
+      <ol className="ml-1.5 space-y-3 border-line border-l-2 pl-4">
+        <Point>
+          Published <Time at={message.published_at} />
+        </Point>
+        {deliveries.map((delivery) => (
+          <Point key={delivery.subscription}>
+            <div className="flex flex-wrap items-center gap-2">
+              <Link className="break-all font-medium hover:underline" to="/subscriptions">
+                {delivery.subscription}
+              </Link>
+              <Badge tone={toneOf(delivery.state)}>{delivery.state.replace("_", " ")}</Badge>
+            </div>
+            <p className="text-dim text-xs">
+              {meaning(delivery)}
+              {delivery.next_attempt_at && (
+                <>
+                  ; next attempt{" "}
+                  <time dateTime={delivery.next_attempt_at}>
+                    {new Date(delivery.next_attempt_at).toLocaleTimeString()}
+                  </time>
+                </>
+              )}
+            </p>
+          </Point>
+        ))}
+        {deliveries.length === 0 && (
+          <Point>
+            <span className="text-dim">
+              No durable subscription follows this topic. What others had is not kept.
+            </span>
+          </Point>
+        )}
+      </ol>
+    </div>
+  );
+}
+
+function Point({ children }: { readonly children: ReactNode }) {
+  return (
+    <li className="relative">
+      <span
+        aria-hidden
+        className="absolute top-1.5 -left-[1.375rem] size-2.5 rounded-full border-2 border-surface bg-accent"
+      />
+      {children}
+    </li>
+  );
+}

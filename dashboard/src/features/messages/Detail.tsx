@@ -1,0 +1,198 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Link2, Play, X } from "lucide-react";
+import { useState } from "react";
+import { useCaller } from "@/api/caller";
+import { asApiError } from "@/api/errors";
+import { serverUrl } from "@/api/place";
+import { Button, buttonClass } from "@/components/Button";
+import { Copy } from "@/components/Copy";
+import { bytes, exactly } from "@/components/format";
+import { Json } from "@/components/json/Json";
+import { Segments } from "@/components/Segments";
+import { Snippet } from "@/components/Snippet";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { publishActs } from "@/features/connect/acts";
+import { Deliveries } from "@/features/messages/Deliveries";
+import { permalink } from "@/features/messages/look";
+import { setDraft } from "@/features/playground/draft";
+import { type MessageDetail, messageQuery } from "@/services/messages";
+import { whoamiQuery } from "@/services/server";
+
+interface DetailProps {
+  readonly id: string;
+}
+
+/** One message beside the list, with all that is known of it. */
+export function Detail({ id }: DetailProps) {
+  const message = useQuery(messageQuery(id));
+  const isGone = message.isError && asApiError(message.error).code === "message_not_found";
+  return (
+    <section
+      aria-label="The message"
+      className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-2rem)] lg:overflow-y-auto"
+      tabIndex={-1}
+    >
+      <div className="flex items-start justify-between gap-2">
+        <h2 className="min-w-0 break-all font-semibold text-base">
+          {message.data ? `${message.data.topic} ${message.data.seq}` : "A message"}
+        </h2>
+        <Link
+          aria-label="Close"
+          className={`${buttonClass("quiet")} px-2`}
+          data-back
+          resetScroll={false}
+          search={(before: object) => ({ ...before, msg: "" })}
+          to="."
+        >
+          <X aria-hidden className="size-4" />
+        </Link>
+      </div>
+      {message.isPending && <Loading what="the message" />}
+      {isGone && (
+        <Empty title="This message is not stored">
+          There never was one with this id, or it was removed: by the bounds of its topic, a purge,
+          or with the topic.
+        </Empty>
+      )}
+      {message.isError && !isGone && !message.data && (
+        <Failure error={message.error} onRetry={message.refetch} what="It cannot be shown" />
+      )}
+      {message.isError && message.data && <Stale error={message.error} />}
+      {message.data && !isGone && <Found key={id} message={message.data} />}
+    </section>
+  );
+}
+
+function Found({ message }: { readonly message: MessageDetail }) {
+  const { headers, key, message_id, payload, published_at, topic } = message;
+  const { tenant } = useCaller();
+  const rows: [string, string][] = [
+    ["Published", exactly(published_at)],
+    ["Id", message_id],
+    ...(key === undefined ? [] : [["Key", key] as [string, string]]),
+    ["Size", bytes(payload.bytes)],
+  ];
+  return (
+    <>
+      <div className="flex flex-wrap gap-2">
+        <Copy
+          label="Copy link to this message"
+          shown="Copy link"
+          text={permalink(topic, message_id, tenant, document.baseURI)}
+        />
+        <Link
+          className={buttonClass("plain")}
+          onClick={() =>
+            setDraft({ headers: headerLines(headers), key: key ?? "", payload: payload.text })
+          }
+          search={{ topic }}
+          to="/playground"
+        >
+          <Play aria-hidden className="size-4" /> Open in Playground
+        </Link>
+      </div>
+      <dl className="divide-y divide-line">
+        {rows.map(([label, value]) => (
+          <div className="grid grid-cols-[6rem_1fr] gap-3 py-1.5" key={label}>
+            <dt className="text-dim">{label}</dt>
+            <dd className="min-w-0 break-words">{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <Payload text={payload.text} />
+      {headers && Object.keys(headers).length > 0 && <Headers headers={headers} />}
+      <Deliveries message={message} />
+      <CopyAs message={message} />
+    </>
+  );
+}
+
+// More than that is shown when it is asked for: a page that draws megabytes stands still.
+const SHOWN_CHARS = 256 * 1024;
+
+function Payload({ text }: { readonly text: string }) {
+  const [form, setForm] = useState<"pretty" | "raw">("pretty");
+  const [all, setAll] = useState(false);
+  const isLong = text.length > SHOWN_CHARS && !all;
+  const shown = isLong ? text.slice(0, SHOWN_CHARS) : text;
+  return (
+    <div className="space-y-2">
+      <div className="flex flex-wrap items-center justify-between gap-2">
+        <h3 className="font-medium">Payload</h3>
+        <div className="flex items-center gap-1">
+          <Segments
+            chosen={form}
+            label="How the payload is shown"
+            onChoose={setForm}
+            options={[
+              ["pretty", "Pretty"],
+              ["raw", "Raw"],
+            ]}
+          />
+          <Copy label="Copy the payload" text={text} />
+        </div>
+      </div>
+      {form === "pretty" ? (
+        <Json label="Payload" text={shown} />
+      ) : (
+        <section
+          aria-label="Payload, as it was published"
+          className="max-h-[28rem] overflow-auto break-all rounded-md border border-line bg-raised p-3"
+          tabIndex={0}
+        >
+          <pre className="whitespace-pre-wrap font-mono text-xs">{shown}</pre>
+        </section>
+      )}
+      {isLong && <Button onClick={() => setAll(true)}>Show all of it</Button>}
+    </div>
+  );
+}
+
+function Headers({ headers }: { readonly headers: Readonly<Record<string, string>> }) {
+  return (
+    <div className="space-y-1">
+      <h3 className="font-medium">Headers</h3>
+      <dl className="divide-y divide-line font-mono text-xs">
+        {Object.entries(headers).map(([name, value]) => (
+          <div className="grid grid-cols-[minmax(6rem,10rem)_1fr] gap-3 py-1.5" key={name}>
+            <dt className="break-all text-dim">{name}</dt>
+            <dd className="min-w-0 break-all">{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+function CopyAs({ message }: { readonly message: MessageDetail }) {
+  const who = useQuery(whoamiQuery());
+  const [at, setAt] = useState("0");
+  const hasAuth = who.data !== undefined && who.data.actor !== "anonymous";
+  const { headers = {}, key = "", payload, topic } = message;
+  const act = { headers, key, payload: payload.text, topic };
+  const acts = publishActs(act, { hasAuth, url: serverUrl() });
+  const chosen = acts[Number(at)];
+  return (
+    <div className="space-y-2">
+      <div className="flex flex-wrap items-center justify-between gap-2">
+        <h3 className="flex items-center gap-1 font-medium">
+          <Link2 aria-hidden className="size-4" /> Publish the same from elsewhere
+        </h3>
+        <Segments
+          chosen={at}
+          label="Where"
+          onChoose={setAt}
+          options={acts.map(({ label }, index) => [String(index), label] as const)}
+        />
+      </div>
+      {chosen && <Snippet label={chosen.label} text={chosen.text} />}
+    </div>
+  );
+}
+
+function headerLines(headers: Readonly<Record<string, string>> | undefined): string {
+  return Object.entries(headers ?? {})
+    .map(([name, value]) => `${name}: ${value}`)
+    .join("\n");
+}

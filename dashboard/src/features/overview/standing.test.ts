@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { standings } from "@/features/overview/standing";
+import { node } from "@/test/factories";
+
+describe("how the store and the nodes stand", () => {
+  it("is nothing for who is not told", () => {
+    expect(standings({ status: "ok" }, undefined)).toEqual([]);
+    expect(standings(undefined, undefined)).toEqual([]);
+  });
+
+  it("is said in a few words each, with a tone", () => {
+    const store = { disk_free_bytes: 2 ** 30, durable: true, kind: "sqlite", size_bytes: 2 ** 20 };
+    const health = { node_id: "a", status: "ok", store, version: "1" } as const;
+    const nodes = [
+      node({ lease_age_s: 0.4 }),
+      node({ lease_age_s: 2.5 }),
+      node({ lease_age_s: 60, state: "down" }),
+    ];
+    const found = standings(health, { next: null, nodes });
+    expect(found.map(({ label, tone, told }) => `${label} ${tone}: ${told}`)).toEqual([
+      "Store ok: sqlite, durable",
+      "This node ok: a, ready",
+      "Nodes bad: 2 of 3 up",
+      "Leases warn: the oldest 2 s old",
+    ]);
+    expect(found[0]?.more).toBe("1.0 MiB stored, 1.0 GiB free on its disk");
+  });
+});

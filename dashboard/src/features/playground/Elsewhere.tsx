@@ -1,0 +1,61 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { serverUrl } from "@/api/place";
+import { Segments } from "@/components/Segments";
+import { Snippet } from "@/components/Snippet";
+import { publishActs, subscribeActs } from "@/features/connect/acts";
+import type { PlaygroundLook } from "@/features/playground/look";
+import { type Drafted, filledIn, SAMPLE } from "@/features/playground/publishing";
+import { whoamiQuery } from "@/services/server";
+
+interface ElsewhereProps {
+  readonly draft: Drafted;
+  readonly look: PlaygroundLook;
+}
+
+/** The same two acts as one types them elsewhere, as they are typed here. */
+export function Elsewhere({ draft, look }: ElsewhereProps) {
+  const who = useQuery(whoamiQuery());
+  const [at, setAt] = useState("0");
+  const hasAuth = who.data !== undefined && who.data.actor !== "anonymous";
+  const place = { hasAuth, url: serverUrl() };
+  const publish = publishActs({ ...filledIn(draft, SAMPLE), topic: look.topic }, place);
+  const subscribe = subscribeActs(
+    {
+      ack: look.ack,
+      start: look.start,
+      subscription: look.name,
+      topic: look.pattern || look.topic,
+    },
+    place,
+  );
+  const shown = [publish[Number(at)], subscribe[Number(at)]] as const;
+  return (
+    <section aria-labelledby="elsewhere" className="space-y-3">
+      <div className="flex flex-wrap items-center justify-between gap-2">
+        <h2 className="font-semibold text-base" id="elsewhere">
+          The same from elsewhere
+        </h2>
+        <Segments
+          chosen={at}
+          label="Where"
+          onChoose={setAt}
+          options={publish.map(({ label }, index) => [String(index), label] as const)}
+        />
+      </div>
+      <div className="grid items-start gap-4 lg:grid-cols-2">
+        {shown.map(
+          (each, index) =>
+            each && (
+              <div className="min-w-0" key={index === 0 ? "publish" : "subscribe"}>
+                <Snippet
+                  label={`${index === 0 ? "Publish" : "Subscribe"}: ${each.label}`}
+                  text={each.text}
+                />
+              </div>
+            ),
+        )}
+      </div>
+    </section>
+  );
+}

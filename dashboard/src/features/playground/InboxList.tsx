@@ -1,0 +1,115 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useRef } from "react";
+import { Badge } from "@/components/Badge";
+import { Button } from "@/components/Button";
+import type { Tone } from "@/components/stateColours";
+import { clock } from "@/features/messages/look";
+import type { Item, ItemState, Verb } from "@/features/playground/inbox";
+import type { Session, SessionView } from "@/features/playground/session";
+
+interface InboxListProps {
+  readonly session: Session;
+  readonly view: SessionView;
+}
+
+const LOOK: Readonly<Record<ItemState, readonly [Tone, string]>> = {
+  acked: ["ok", "acked"],
+  asked: ["idle", "asked"],
+  auto: ["ok", "acked"],
+  late: ["warn", "too late"],
+  nacked: ["warn", "nacked"],
+  out: ["info", "in flight"],
+  rejected: ["bad", "rejected"],
+};
+const VERBS: readonly (readonly [Verb, string])[] = [
+  ["ack", "Ack"],
+  ["nack", "Nack"],
+  ["reject", "Reject"],
+];
+const ROW_PX = 68;
+const LINE_CHARS = 300;
+
+/** What came, the newest first, and what can be done with it. */
+export function InboxList({ session, view }: InboxListProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const virtual = useVirtualizer({
+    count: view.items.length,
+    estimateSize: () => ROW_PX,
+    getScrollElement: () => scroller.current,
+    overscan: 4,
+  });
+  if (view.items.length === 0) {
+    return (
+      <p className="rounded-lg border border-line border-dashed px-4 py-8 text-center text-dim">
+        {view.isSubscribed
+          ? "Nothing has come yet: publish something."
+          : "Nothing is subscribed to."}
+      </p>
+    );
+  }
+  return (
+    <section
+      aria-label="Messages that came"
+      className="h-80 overflow-y-auto rounded-lg border border-line bg-surface"
+      ref={scroller}
+      tabIndex={0}
+    >
+      <ul className="relative" style={{ height: virtual.getTotalSize() }}>
+        {virtual.getVirtualItems().map(({ index, start }) => {
+          const item = view.items[index];
+          return (
+            item && (
+              <li
+                className="absolute inset-x-0 top-0 h-17 overflow-hidden border-line border-b px-3 py-1.5"
+                key={`${item.message.subscription} ${item.message.message_id}`}
+                style={{ transform: `translateY(${start}px)` }}
+              >
+                <Came item={item} onAct={(verb) => session.act(item, verb)} />
+              </li>
+            )
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+interface CameProps {
+  readonly item: Item;
+  readonly onAct: (verb: Verb) => void;
+}
+
+function Came({ item: { message, problem, state }, onAct }: CameProps) {
+  const [tone, label] = LOOK[state];
+  const { attempt, payload, published_at, seq, topic } = message;
+  return (
+    <>
+      <div className="flex h-8 items-center gap-2 text-xs">
+        <span className="truncate font-medium">
+          {seq} {topic}
+        </span>
+        <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
+          {clock(published_at, new Date())}
+        </span>
+        <Badge title={problem ?? undefined} tone={tone}>
+          {label}
+          {attempt > 1 && `, attempt ${attempt}`}
+        </Badge>
+        <span className="ml-auto flex shrink-0 gap-1">
+          {state === "out" &&
+            VERBS.map(([verb, text]) => (
+              <Button
+                aria-label={`${text} ${topic} ${seq}`}
+                className="min-h-7 px-2 py-0"
+                key={verb}
+                onClick={() => onAct(verb)}
+              >
+                {text}
+              </Button>
+            ))}
+        </span>
+      </div>
+      <p className="truncate font-mono text-xs">{payload.text.slice(0, LINE_CHARS)}</p>
+    </>
+  );
+}

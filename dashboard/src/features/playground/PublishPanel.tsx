@@ -1,0 +1,206 @@
+import { Send, Square } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { Button } from "@/components/Button";
+import { Field, inputClass } from "@/components/Field";
+import { count } from "@/components/format";
+import { setDraft } from "@/features/playground/draft";
+import {
+  bounded,
+  type Drafted,
+  draftProblem,
+  RATE_MAX_PER_S,
+  REPEAT_MAX_COUNT,
+} from "@/features/playground/publishing";
+import type { Publishing, Session, SessionView } from "@/features/playground/session";
+import { nameProblem } from "@/features/topics/model";
+import { useReasonAgainst } from "@/services/server";
+import { useCreateTopic } from "@/services/topics";
+
+interface PublishPanelProps {
+  readonly draft: Drafted;
+  readonly onDraft: (draft: Drafted) => void;
+  readonly onTopic: (topic: string) => void;
+  readonly session: Session;
+  readonly topic: string;
+  readonly view: SessionView;
+}
+
+export function PublishPanel(props: PublishPanelProps) {
+  const { draft, onDraft, onTopic, session, topic, view } = props;
+  const [times, setTimes] = useState("1");
+  const [perS, setPerS] = useState("10");
+  const unable = useReasonAgainst("publish");
+  const wrong = nameProblem(topic) ?? draftProblem(draft);
+  const total = bounded(times, REPEAT_MAX_COUNT);
+  const isOpen = view.machine.state === "open";
+  const change = (part: Partial<Drafted>) => {
+    setDraft(part);
+    onDraft({ ...draft, ...part });
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (unable || wrong || !isOpen) return;
+    session.publish(topic, draft, total, bounded(perS, RATE_MAX_PER_S));
+  };
+  return (
+    <form className="space-y-3" noValidate onSubmit={submit}>
+      <Field
+        autoComplete="off"
+        label="Topic"
+        onChange={({ target }) => onTopic(target.value)}
+        problem={nameProblem(topic)}
+        spellCheck={false}
+        value={topic}
+      />
+      <Payload onChange={(payload) => change({ payload })} text={draft.payload} />
+      <div className="grid gap-3 sm:grid-cols-2">
+        <Field
+          autoComplete="off"
+          label="Key"
+          onChange={({ target }) => change({ key: target.value })}
+          value={draft.key}
+        />
+        <Area
+          label="Headers, one a line"
+          onChange={(headers) => change({ headers })}
+          placeholder="trace: {{uuid}}"
+          rows={1}
+          text={draft.headers}
+        />
+      </div>
+      <div className="flex flex-wrap items-end gap-3">
+        <div className="w-28">
+          <Field
+            inputMode="numeric"
+            label="Times"
+            onChange={({ target }) => setTimes(target.value)}
+            title={`At most ${count(REPEAT_MAX_COUNT)}`}
+            value={times}
+          />
+        </div>
+        <div className="w-28">
+          <Field
+            inputMode="numeric"
+            label="A second"
+            onChange={({ target }) => setPerS(target.value)}
+            title={`At most ${count(RATE_MAX_PER_S)}`}
+            value={perS}
+          />
+        </div>
+        {view.publishing.total === null ? (
+          // Two elements, not one that changes: the click would go on to submit the form.
+          <Button
+            key="publish"
+            look="primary"
+            type="submit"
+            unable={unable ?? wrong ?? (isOpen ? null : "There is no connection yet")}
+          >
+            <Send aria-hidden className="size-4" />
+            {total === 1 ? "Publish" : `Publish ${count(total)}`}
+          </Button>
+        ) : (
+          <Button key="stop" onClick={() => session.stopPublishing()}>
+            <Square aria-hidden className="size-4" /> Stop
+          </Button>
+        )}
+      </div>
+      <Outcome publishing={view.publishing} topic={topic} />
+    </form>
+  );
+}
+
+function Payload({
+  onChange,
+  text,
+}: {
+  readonly onChange: (text: string) => void;
+  readonly text: string;
+}) {
+  const problem = draftProblem({ headers: "", key: "", payload: text });
+  return (
+    <Area
+      hint="JSON. {{seq}}, {{uuid}} and {{now}} are filled in for each message."
+      label="Payload"
+      onChange={onChange}
+      problem={problem}
+      rows={7}
+      text={text}
+    />
+  );
+}
+
+interface AreaProps {
+  readonly hint?: string;
+  readonly label: string;
+  readonly onChange: (text: string) => void;
+  readonly placeholder?: string;
+  readonly problem?: string | null;
+  readonly rows: number;
+  readonly text: string;
+}
+
+function Area({ hint, label, onChange, placeholder, problem, rows, text }: AreaProps) {
+  const about = `${label.split(",")[0]}-about`;
+  return (
+    <div className="space-y-1">
+      <label className="block font-medium">
+        {label}
+        <textarea
+          aria-describedby={about}
+          aria-invalid={problem ? true : undefined}
+          className={`${inputClass} mt-1 block font-mono font-normal text-xs leading-relaxed`}
+          onChange={({ target }) => onChange(target.value)}
+          placeholder={placeholder}
+          rows={rows}
+          spellCheck={false}
+          value={text}
+        />
+      </label>
+      <p className={`text-xs ${problem ? "text-bad" : "text-dim"}`} id={about}>
+        {problem ?? hint}
+      </p>
+    </div>
+  );
+}
+
+function Outcome({
+  publishing,
+  topic,
+}: {
+  readonly publishing: Publishing;
+  readonly topic: string;
+}) {
+  const { failedCount, last, problem, publishedCount, total } = publishing;
+  return (
+    <div aria-live="polite" className="min-h-6 space-y-2">
+      {(publishedCount > 0 || failedCount > 0) && (
+        <p className={failedCount > 0 ? "text-warn" : "text-ok"}>
+          Published {count(publishedCount)}
+          {total !== null && ` of ${count(total)}`}
+          {last && `, the last one is ${last.topic} ${last.seq}`}
+          {failedCount > 0 && `; refused ${count(failedCount)}`}
+        </p>
+      )}
+      {problem && (
+        <p className="text-bad">
+          {problem.message} ({problem.code})
+        </p>
+      )}
+      {problem?.code === "topic_not_found" && <CreateIt topic={topic} />}
+    </div>
+  );
+}
+
+function CreateIt({ topic }: { readonly topic: string }) {
+  const create = useCreateTopic();
+  const unable = useReasonAgainst("manage");
+  if (create.isSuccess) return <p className="text-ok">It is there now: publish again.</p>;
+  return (
+    <>
+      <Button onClick={() => create.mutate({ name: topic, retention: {} })} unable={unable}>
+        Create topic {topic}
+      </Button>
+      {create.error && <p className="text-bad">{create.error.message}</p>}
+    </>
+  );
+}

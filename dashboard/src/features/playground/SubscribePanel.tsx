@@ -1,0 +1,147 @@
+import { type FormEvent, useState } from "react";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count } from "@/components/format";
+import { Segments } from "@/components/Segments";
+import { InboxList } from "@/features/playground/InboxList";
+import { type PlaygroundLook, startProblem } from "@/features/playground/look";
+import { bounded } from "@/features/playground/publishing";
+import type { Session, SessionView } from "@/features/playground/session";
+import { useReasonAgainst } from "@/services/server";
+
+interface SubscribePanelProps {
+  readonly look: PlaygroundLook;
+  readonly onLook: (change: Partial<PlaygroundLook>) => void;
+  readonly session: Session;
+  readonly view: SessionView;
+}
+
+const ACKS = [
+  ["explicit", "By hand"],
+  ["auto", "By itself"],
+] as const;
+// As the server bounds them.
+const WAIT_MAX_S = 3_600;
+const WINDOW_MAX_COUNT = 10_000;
+
+export function SubscribePanel({ look, onLook, session, view }: SubscribePanelProps) {
+  return (
+    <div className="space-y-3">
+      <Form look={look} onLook={onLook} session={session} view={view} />
+      <div aria-live="polite" className="space-y-1">
+        {view.problem && (
+          <p className="text-bad">
+            {view.problem.message} ({view.problem.code})
+          </p>
+        )}
+        {view.note && <p className="text-warn">{view.note}</p>}
+        {view.isSubscribed && (
+          <p className="text-dim text-xs tabular-nums">
+            Subscribed to {view.wanted?.topic}; {count(view.seenCount)} came
+            {view.wanted?.ack === "auto" &&
+              view.shownCount < view.seenCount &&
+              `, ${count(view.shownCount)} shown: it is a sample of what is too fast to read`}
+          </p>
+        )}
+      </div>
+      <InboxList session={session} view={view} />
+    </div>
+  );
+}
+
+function Form({ look, onLook, session, view }: SubscribePanelProps) {
+  const [wait, setWait] = useState("30");
+  const [most, setMost] = useState("50");
+  const unable = useReasonAgainst("subscribe");
+  const pattern = look.pattern || look.topic;
+  const wrong = startProblem(look.start);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (unable || wrong) return;
+    session.follow({
+      ack: look.ack,
+      ackWaitMs: bounded(wait, WAIT_MAX_S) * 1_000,
+      start: look.start,
+      subscription: look.name,
+      topic: pattern,
+      windowCount: bounded(most, WINDOW_MAX_COUNT),
+    });
+  };
+  return (
+    <form className="space-y-3" noValidate onSubmit={submit}>
+      <div className="grid gap-3 sm:grid-cols-2">
+        <Field
+          autoComplete="off"
+          hint="Or a pattern: orders.*, orders.>"
+          label="Topic or pattern"
+          onChange={({ target }) => onLook({ pattern: target.value })}
+          placeholder={look.topic}
+          spellCheck={false}
+          value={look.pattern}
+        />
+        <Field
+          autoComplete="off"
+          hint="Empty: it ends with this page"
+          label="Name, if it is durable"
+          onChange={({ target }) => onLook({ name: target.value })}
+          spellCheck={false}
+          value={look.name}
+        />
+        <Field
+          autoComplete="off"
+          hint="new, earliest, a number, a time"
+          label="Begins at"
+          onChange={({ target }) => onLook({ start: target.value })}
+          problem={wrong}
+          spellCheck={false}
+          value={look.start}
+        />
+        <div className="space-y-1">
+          <p className="font-medium">Acked</p>
+          <Segments
+            chosen={look.ack}
+            label="How messages are acked"
+            onChoose={(ack) => onLook({ ack })}
+            options={ACKS}
+          />
+        </div>
+      </div>
+      <div className="flex flex-wrap items-end gap-3">
+        {look.name === "" && (
+          <div className="w-36">
+            <Field
+              inputMode="numeric"
+              label="Seconds for an ack"
+              onChange={({ target }) => setWait(target.value)}
+              value={wait}
+            />
+          </div>
+        )}
+        <div className="w-36">
+          <Field
+            inputMode="numeric"
+            label="At once, at most"
+            onChange={({ target }) => setMost(target.value)}
+            value={most}
+          />
+        </div>
+        {view.wanted ? (
+          // Two elements, not one that changes: the click would go on to submit the form.
+          <Button key="leave" onClick={() => session.leave()}>
+            Unsubscribe
+          </Button>
+        ) : (
+          <Button key="follow" look="primary" type="submit" unable={unable ?? wrong}>
+            Subscribe
+          </Button>
+        )}
+      </div>
+      {look.name !== "" && !view.wanted && (
+        <p className="text-warn text-xs">
+          A durable subscription shares its messages: what this page gets, others who use{" "}
+          {look.name} do not get.
+        </p>
+      )}
+    </form>
+  );
+}

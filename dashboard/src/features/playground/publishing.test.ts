@@ -1,0 +1,85 @@
+import { describe, expect, it } from "vitest";
+import {
+  bounded,
+  draftProblem,
+  dueCount,
+  filled,
+  filledIn,
+  filling,
+  parseHeaders,
+  publishFrame,
+  SAMPLE,
+  UNANSWERED_MAX_COUNT,
+} from "@/features/playground/publishing";
+
+const draft = (payload: string, headers = "") => ({ headers, key: "", payload });
+
+describe("a draft", () => {
+  it("has its templates filled in, and leaves other braces alone", () => {
+    expect(filled('{"n":{{seq}},"o":{{ seq }},"x":"{{what}}"}', SAMPLE)).toBe(
+      '{"n":1,"o":1,"x":"{{what}}"}',
+    );
+    const { headers, key } = filledIn(
+      { headers: "trace: {{uuid}}", key: "k{{seq}}", payload: "1" },
+      { ...SAMPLE, seq: "7" },
+    );
+    expect([headers, key]).toEqual([{ trace: SAMPLE.uuid }, "k7"]);
+  });
+
+  it("gets another id each time", () => {
+    const made = new Set(Array.from({ length: 100 }, (_, at) => filling(at).uuid));
+    expect(made.size).toBe(100);
+    for (const each of made) {
+      expect(each).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    }
+  });
+
+  it.each(['{"n":{{seq}}}', '"{{uuid}}"', "1e400", "null", " [1] "])("may be %s", (payload) => {
+    expect(draftProblem(draft(payload))).toBeNull();
+  });
+
+  it.each(["", "{{uuid}}", '{"n":{{nr}}}', "{'a':1}"])("may not be %s", (payload) => {
+    expect(draftProblem(draft(payload))).not.toBeNull();
+  });
+
+  it("says which line is no header", () => {
+    expect(parseHeaders("a: 1\n\n b : x: y")).toEqual({
+      headers: { a: "1", b: "x: y" },
+      problem: null,
+    });
+    expect(draftProblem(draft("1", "trace"))).toContain("“trace”");
+  });
+});
+
+it("the frame has the payload to the character", () => {
+  const act = { headers: { a: "b" }, key: "k", payload: '{"n": 9007199254740993, "x": 1e400}' };
+  expect(publishFrame("t", act, "r")).toBe(
+    '{"type":"publish","topic":"t","payload":{"n": 9007199254740993, "x": 1e400},"key":"k","headers":{"a":"b"},"ref":"r"}',
+  );
+});
+
+describe("many", () => {
+  const batch = { answered: 0, perS: 10, sent: 0, startedAt: 0, total: 100 };
+
+  it("are due by the clock, the first at once", () => {
+    expect(dueCount(batch, 0)).toBe(1);
+    expect(dueCount({ ...batch, sent: 1 }, 50)).toBe(0);
+    expect(dueCount({ ...batch, sent: 1 }, 500)).toBe(5);
+    expect(dueCount({ ...batch, sent: 98 }, 60_000)).toBe(2);
+    expect(dueCount({ ...batch, sent: 100 }, 60_000)).toBe(0);
+  });
+
+  it("wait where too many are not answered", () => {
+    const fast = { ...batch, perS: 500, sent: 150, total: 10_000 };
+    expect(dueCount(fast, 60_000)).toBe(UNANSWERED_MAX_COUNT - 150);
+    expect(dueCount({ ...fast, answered: 150 }, 60_000)).toBe(UNANSWERED_MAX_COUNT);
+  });
+
+  it.each([
+    ["", 1],
+    ["-3", 1],
+    ["x", 1],
+    ["2.9", 2],
+    ["99999", 500],
+  ])("typed as %j are %s", (text, number) => expect(bounded(text, 500)).toBe(number));
+});

@@ -1,0 +1,127 @@
+// What is published from the playground: templates that are filled in, and when each of many is due.
+
+import { JsonProblem, lines } from "@/components/json/lossless";
+
+/** At most so many in one go, and so many in a second: a playground is no load test. */
+export const REPEAT_MAX_COUNT = 10_000;
+export const RATE_MAX_PER_S = 500;
+/** Sent and not answered yet: more wait. */
+export const UNANSWERED_MAX_COUNT = 200;
+
+export const TEMPLATES = ["seq", "uuid", "now"] as const;
+export type Filling = Readonly<Record<(typeof TEMPLATES)[number], string>>;
+
+const TEMPLATE = /\{\{\s*([a-z]*)\s*\}\}/g;
+// As the server has them.
+const HEADERS_MAX_COUNT = 64;
+
+export interface Drafted {
+  readonly headers: string;
+  readonly key: string;
+  readonly payload: string;
+}
+
+export interface Filled {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly key: string;
+  readonly payload: string;
+}
+
+export const SAMPLE: Filling = {
+  now: "2026-11-30T10:00:00.000Z",
+  seq: "1",
+  uuid: "01a20504-8136-7409-921c-922a64369347",
+};
+
+export function filling(seq: number, now = new Date()): Filling {
+  return { now: now.toISOString(), seq: String(seq), uuid: uuid() };
+}
+
+export function filled(text: string, values: Filling): string {
+  return text.replace(TEMPLATE, (whole, name: string) => values[name as keyof Filling] ?? whole);
+}
+
+export function filledIn({ headers, key, payload }: Drafted, values: Filling): Filled {
+  return {
+    headers: parseHeaders(filled(headers, values)).headers,
+    key: filled(key, values),
+    payload: filled(payload, values).trim(),
+  };
+}
+
+/** Why it cannot be published as it is; null if it can. */
+export function draftProblem({ headers, payload }: Drafted): string | null {
+  const unknown = [...payload.matchAll(TEMPLATE)].find(
+    ([, name]) => !TEMPLATES.includes(name as never),
+  );
+  if (unknown) return `There is no template ${unknown[0]}: {{seq}}, {{uuid}} and {{now}} are.`;
+  try {
+    lines(filled(payload, SAMPLE));
+  } catch (error) {
+    if (error instanceof JsonProblem) return error.message;
+    throw error;
+  }
+  return parseHeaders(headers).problem;
+}
+
+interface Headers {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly problem: string | null;
+}
+
+/** Lines of `name: value`. */
+export function parseHeaders(text: string): Headers {
+  const headers: Record<string, string> = {};
+  let problem: string | null = null;
+  for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
+    const at = line.indexOf(":");
+    const name = line.slice(0, at).trim();
+    if (at < 0 || name === "") problem ??= `A header is a line such as trace: 7f3a, not “${line}”.`;
+    else headers[name] = line.slice(at + 1).trim();
+  }
+  if (Object.keys(headers).length > HEADERS_MAX_COUNT) {
+    problem ??= `There are at most ${HEADERS_MAX_COUNT} headers.`;
+  }
+  return { headers, problem };
+}
+
+/** The frame that publishes, whose payload is what was typed, to the character. */
+export function publishFrame(topic: string, act: Filled, ref: string): string {
+  const parts = [
+    '"type":"publish"',
+    `"topic":${JSON.stringify(topic)}`,
+    `"payload":${act.payload}`,
+    ...(act.key ? [`"key":${JSON.stringify(act.key)}`] : []),
+    ...(Object.keys(act.headers).length > 0 ? [`"headers":${JSON.stringify(act.headers)}`] : []),
+    `"ref":${JSON.stringify(ref)}`,
+  ];
+  return `{${parts.join(",")}}`;
+}
+
+export interface Batch {
+  readonly answered: number;
+  readonly perS: number;
+  readonly sent: number;
+  readonly startedAt: number;
+  readonly total: number;
+}
+
+/** How many are to be sent now: what is due by the clock, and not more than may wait for its answer. */
+export function dueCount({ answered, perS, sent, startedAt, total }: Batch, now: number): number {
+  const due = Math.min(total, Math.floor(((now - startedAt) / 1_000) * perS) + 1) - sent;
+  return Math.max(0, Math.min(due, UNANSWERED_MAX_COUNT - (sent - answered)));
+}
+
+export function bounded(text: string, most: number): number {
+  const typed = Math.floor(Number(text));
+  return Number.isFinite(typed) ? Math.min(Math.max(typed, 1), most) : 1;
+}
+
+/** Also where the page came by plain HTTP from another machine, and browsers make none. */
+function uuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

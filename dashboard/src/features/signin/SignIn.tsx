@@ -1,0 +1,61 @@
+import { type FormEvent, useRef, useState } from "react";
+import { asApiError } from "@/api/errors";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { whyNot } from "@/features/signin/model";
+import { useSignIn } from "@/services/session";
+
+/** A form as password managers know it: whose key it is, and the key. */
+export function SignIn() {
+  const [typed, setTyped] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  const signIn = useSignIn();
+  const key = typed.trim();
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (key === "" || signIn.isPending) return;
+    signIn.mutate(key, {
+      onError: () => field.current?.focus(),
+      onSuccess: () => setTyped(""),
+    });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <input
+        aria-hidden
+        autoComplete="username"
+        className="sr-only"
+        name="username"
+        readOnly
+        tabIndex={-1}
+        value={`Conduit at ${location.host}`}
+      />
+      <Field
+        autoComplete="current-password"
+        hint="It is sent once, for a cookie that no script can read, and kept nowhere."
+        label="API key"
+        name="password"
+        onChange={(event) => {
+          setTyped(event.target.value);
+          signIn.reset();
+        }}
+        problem={signIn.error && whyNot(asApiError(signIn.error), key)}
+        ref={field}
+        spellCheck={false}
+        type="password"
+        value={typed}
+      />
+      <p aria-live="assertive" className="sr-only">
+        {signIn.error && whyNot(asApiError(signIn.error), key)}
+      </p>
+      {!window.isSecureContext && (
+        <p className="text-warn">
+          This page came without TLS: whoever is on the way can read what you type.
+        </p>
+      )}
+      <Button look="primary" type="submit" unable={key === "" ? "Type the key first" : null}>
+        {signIn.isPending ? "Signing in…" : "Sign in"}
+      </Button>
+    </form>
+  );
+}

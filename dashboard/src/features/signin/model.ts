@@ -1,0 +1,40 @@
+// Who has signed in and what for, in words.
+
+import type { ApiError } from "@/api/errors";
+import type { Grant, WhoAmI } from "@/api/schema";
+
+/** Why signing in failed, for who has typed the key. */
+export function whyNot({ code, message, retryAfterS }: ApiError, key: string): string {
+  if (code === "unauthenticated") {
+    const form = key.startsWith("ck_")
+      ? ""
+      : " Keys that this server makes begin with ck_live_; a DEFAULT_API_KEY can be anything.";
+    return `This key is wrong, or it was revoked or has expired.${form}`;
+  }
+  if (code === "forbidden") return `This key cannot sign in: ${message}.`;
+  const again = retryAfterS === null ? "" : ` Try again in ${retryAfterS} s.`;
+  return `The key could not be checked: ${message}.${again}`;
+}
+
+/** Why a session is over, as far as the page can know. */
+export function whyOver({ expires_at }: Pick<WhoAmI, "expires_at">, now: number): string {
+  if (expires_at !== null && Date.parse(expires_at) <= now) {
+    return "It has reached its end.";
+  }
+  return "Its key was revoked, rotated or changed, somebody signed out, or it was not used for long.";
+}
+
+export function grantText({ scope, subscriptions, topics }: Grant): string {
+  const of = topics ? ` ${topics.join(", ")}` : "";
+  const by = subscriptions ? `, as ${subscriptions.join(", ") || "no durable subscription"}` : "";
+  return `${scope}${of}${by}`;
+}
+
+/** By what people know who it is. */
+export function nameOf({ actor, key_name }: Pick<WhoAmI, "actor" | "key_name">): string {
+  return key_name ?? actor.replace("default_api_key", "DEFAULT_API_KEY");
+}
+
+export function isOwnKey(who: WhoAmI | undefined, keyId: string): boolean {
+  return who?.key_id === keyId;
+}

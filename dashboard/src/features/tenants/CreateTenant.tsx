@@ -1,0 +1,67 @@
+import { type FormEvent, useState } from "react";
+import { asApiError } from "@/api/errors";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { Modal } from "@/components/Modal";
+import { Failure } from "@/components/states";
+import { LimitFields } from "@/features/tenants/LimitFields";
+import { fieldsOf, limitsChange, tenantNameProblem } from "@/features/tenants/model";
+import { useCreateTenant } from "@/services/tenants";
+
+interface CreateTenantProps {
+  readonly onClose: () => void;
+  readonly open: boolean;
+}
+
+export function CreateTenant({ onClose, open }: CreateTenantProps) {
+  return (
+    <Modal
+      about="It has topics, subscriptions and keys of its own, and sees nobody else's. Choose it above, and create its first key on the page of API keys."
+      onClose={onClose}
+      open={open}
+      title="Create a tenant"
+    >
+      <Form onDone={onClose} />
+    </Modal>
+  );
+}
+
+function Form({ onDone }: { readonly onDone: () => void }) {
+  const [name, setName] = useState("");
+  const [fields, setFields] = useState(() => fieldsOf({}));
+  const [tried, setTried] = useState(false);
+  const create = useCreateTenant();
+  const problem = tenantNameProblem(name);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    const limits = limitsChange(fields, {});
+    if (problem || !limits || create.isPending) return;
+    create.mutate({ limits, name }, { onSuccess: onDone });
+  };
+  const refused = create.error ? asApiError(create.error) : null;
+  const isTaken = refused?.code === "tenant_exists";
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <Field
+        autoComplete="off"
+        label="Name"
+        onChange={(event) => {
+          setName(event.target.value);
+          create.reset();
+        }}
+        problem={isTaken ? refused.message : tried || name !== "" ? problem : null}
+        spellCheck={false}
+        value={name}
+      />
+      <LimitFields fields={fields} onChange={setFields} />
+      {refused && !isTaken && <Failure error={refused} what="The tenant was not created" />}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onDone}>Cancel</Button>
+        <Button look="primary" type="submit">
+          {create.isPending ? "Creating…" : "Create tenant"}
+        </Button>
+      </div>
+    </form>
+  );
+}

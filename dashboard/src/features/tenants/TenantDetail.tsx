@@ -1,0 +1,161 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import type { TenantAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count, exactly } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Failure, Loading } from "@/components/states";
+import { Bars } from "@/features/tenants/Bars";
+import { LimitFields } from "@/features/tenants/LimitFields";
+import {
+  fieldsOf,
+  limitsChange,
+  limitTexts,
+  reasonAgainstDeleting,
+} from "@/features/tenants/model";
+import { tenantQuery, useChangeTenant, useDeleteTenant } from "@/services/tenants";
+
+interface TenantDetailProps {
+  readonly name: string;
+  readonly onClose: () => void;
+}
+
+type Step = "delete" | "limits" | "look";
+
+/** For operators: one tenant, and what can be done with it. */
+export function TenantDetail({ name, onClose }: TenantDetailProps) {
+  const tenant = useQuery(tenantQuery(name));
+  const [step, setStep] = useState<Step>("look");
+  const look = () => setStep("look");
+  const { data, error } = tenant;
+  return (
+    <Modal onClose={step === "look" ? onClose : look} open title={`Tenant ${name}`}>
+      {tenant.isPending && <Loading rows={3} what="the tenant" />}
+      {error && !data && (
+        <Failure error={error} onRetry={tenant.refetch} what="The tenant is not shown" />
+      )}
+      {data && step === "look" && <Look onClose={onClose} onStep={setStep} tenant={data} />}
+      {data && step === "limits" && <ChangeLimits onDone={look} tenant={data} />}
+      {data && step === "delete" && <Delete onBack={look} onDone={onClose} tenant={data} />}
+    </Modal>
+  );
+}
+
+interface LookProps {
+  readonly onClose: () => void;
+  readonly onStep: (step: Step) => void;
+  readonly tenant: TenantAnswer;
+}
+
+function Look({ onClose, onStep, tenant }: LookProps) {
+  const rates = limitTexts(tenant.limits).filter((text) => / \/ s$|^Bytes/.test(text));
+  const missing = tenant.usage.unanswered_count;
+  return (
+    <div className="space-y-4">
+      <p className="text-dim">
+        Created {exactly(tenant.created_at)}. {count(tenant.usage.keys)} keys
+        {rates.length > 0 && `; ${rates.join("; ")}`}.
+      </p>
+      <Bars tenant={tenant} />
+      {missing > 0 && (
+        <p className="text-warn">
+          {count(missing)} nodes have not answered: their connections and retries are missing.
+        </p>
+      )}
+      <div className="flex flex-wrap items-center justify-between gap-2 border-line border-t pt-4">
+        <Link
+          className="text-accent underline underline-offset-2"
+          onClick={onClose}
+          search={{ range: "15m", tenant: tenant.name }}
+          to="/"
+        >
+          Look at it as its operator
+        </Link>
+        <div className="flex flex-wrap gap-2">
+          <Button onClick={() => onStep("limits")}>Change limits…</Button>
+          <Button
+            look="danger"
+            onClick={() => onStep("delete")}
+            unable={reasonAgainstDeleting(tenant)}
+          >
+            Delete…
+          </Button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+interface StepProps {
+  readonly onDone: () => void;
+  readonly tenant: TenantAnswer;
+}
+
+function ChangeLimits({ onDone, tenant }: StepProps) {
+  const [fields, setFields] = useState(() => fieldsOf(tenant.limits));
+  const change = useChangeTenant(tenant.name);
+  const limits = limitsChange(fields, tenant.limits);
+  const total = limits === null ? 0 : Object.keys(limits).length;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (limits && total > 0 && !change.isPending) change.mutate(limits, { onSuccess: onDone });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <p className="text-dim">
+        They count at once. What there is already of more than a limit stays; nothing is added.
+      </p>
+      <LimitFields fields={fields} onChange={setFields} />
+      {change.error && <Failure error={change.error} what="The limits were not changed" />}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onDone}>Back</Button>
+        <Button look="primary" type="submit" unable={total > 0 ? null : "Nothing is changed yet"}>
+          {total > 1 ? `Change ${total} limits` : "Change the limit"}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function Delete({ onBack, onDone, tenant }: StepProps & { readonly onBack: () => void }) {
+  const [typed, setTyped] = useState("");
+  const remove = useDeleteTenant(tenant.name);
+  const { dead_letters, keys } = tenant.usage;
+  const isSame = typed === tenant.name;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (isSame && !remove.isPending) remove.mutate(undefined, { onSuccess: onDone });
+  };
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <ul className="list-disc space-y-1 pl-5">
+        <li>
+          Its {count(keys)} keys and {count(dead_letters)} dead letters are gone; nothing brings
+          them back.
+        </li>
+        <li>Its WebSockets are closed, here at once and elsewhere within two seconds.</li>
+        <li>If another tenant gets its name later, that one has nothing of it.</li>
+      </ul>
+      <Field
+        autoComplete="off"
+        label={`Type ${tenant.name} to delete it`}
+        onChange={(event) => setTyped(event.target.value)}
+        spellCheck={false}
+        value={typed}
+      />
+      {remove.error && <Failure error={remove.error} what="The tenant was not deleted" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onBack}>Keep it</Button>
+        <Button
+          look="danger"
+          type="submit"
+          unable={isSame ? null : "Type the name of the tenant first"}
+        >
+          {`Delete tenant and ${count(keys)} keys`}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,79 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { SubscriptionAnswer } from "@/api/schema";
+import { Badge } from "@/components/Badge";
+import { count } from "@/components/format";
+import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { Table } from "@/components/Table";
+import { covers } from "@/features/topics/covers";
+import { LOOKED_AT_COUNT, subscriptionsQuery } from "@/services/subscriptions";
+
+/** The durable subscriptions that follow a topic, and how far behind each is in it. */
+export function Followers({ topic }: { readonly topic: string }) {
+  const all = useQuery(subscriptionsQuery());
+  if (all.isPending) return <Loading what="subscriptions" />;
+  if (all.isError && !all.data) {
+    return (
+      <Failure error={all.error} onRetry={all.refetch} what="Subscriptions cannot be listed" />
+    );
+  }
+  const found = all.data.subscriptions.filter((each) => covers(each.topic, topic));
+  const unseen = all.data.next !== null && (
+    <p className="text-dim text-xs">
+      Only the first {count(LOOKED_AT_COUNT)} subscriptions by name were looked at.
+    </p>
+  );
+  return (
+    <div className="space-y-2">
+      {all.isError && <Stale error={all.error} />}
+      {found.length === 0 ? (
+        <Empty title="No durable subscription follows this topic">
+          Subscribers without a name are counted in the summary, and nothing is kept for them.
+        </Empty>
+      ) : (
+        <Table
+          caption="Those that follow it, with what is behind in this topic"
+          columns={[
+            "Name",
+            "Pattern",
+            "State",
+            "Behind",
+            "In flight",
+            "Retries",
+            "Dead",
+            "Attached",
+          ]}
+          rows={found.map((each) => [
+            each.name,
+            <Link className="font-medium hover:underline" data-row key="name" to="/subscriptions">
+              {each.name}
+            </Link>,
+            each.topic,
+            <RunState key="state" subscription={each} />,
+            lagIn(each, topic),
+            count(each.in_flight_count),
+            count(each.pending_retry_count),
+            count(each.dead_count),
+            count(each.subscribers),
+          ])}
+        />
+      )}
+      {unseen}
+    </div>
+  );
+}
+
+function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): string {
+  const own = topics.find((each) => each.topic === topic);
+  return own ? count(own.lag) : `${count(lag)} in all its topics`;
+}
+
+function RunState({ subscription }: { readonly subscription: SubscriptionAnswer }) {
+  if (subscription.paused) return <Badge tone="paused">paused</Badge>;
+  if (subscription.full) return <Badge tone="bad">full</Badge>;
+  return subscription.subscribers === 0 ? (
+    <Badge tone="warn">nobody attached</Badge>
+  ) : (
+    <Badge tone="ok">running</Badge>
+  );
+}

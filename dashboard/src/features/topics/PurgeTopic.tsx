@@ -1,0 +1,89 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { Button } from "@/components/Button";
+import { Field } from "@/components/Field";
+import { count } from "@/components/format";
+import { Modal } from "@/components/Modal";
+import { Failure, Loading } from "@/components/states";
+import { purgeCountQuery, usePurgeTopic } from "@/services/topics";
+
+interface PurgeTopicProps {
+  readonly name: string;
+  readonly onClose: () => void;
+  readonly open: boolean;
+}
+
+export function PurgeTopic({ name, onClose, open }: PurgeTopicProps) {
+  return (
+    <Modal onClose={onClose} open={open} title={`Purge ${name}?`}>
+      <Form name={name} onClose={onClose} />
+    </Modal>
+  );
+}
+
+function Form({ name, onClose }: Omit<PurgeTopicProps, "open">) {
+  const [typed, setTyped] = useState("");
+  const [done, setDone] = useState(0);
+  const matched = useQuery(purgeCountQuery(name));
+  const purge = usePurgeTopic(name, setDone);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (typed === name && !purge.isPending && !purge.isSuccess) purge.mutate();
+  };
+  if (purge.isSuccess) return <Done count={purge.data} onClose={onClose} />;
+  if (matched.isPending) return <Loading rows={2} what="how many messages there are" />;
+  if (matched.isError) {
+    return <Failure error={matched.error} onRetry={matched.refetch} what="It cannot be purged" />;
+  }
+  const { matched_count, through_seq } = matched.data;
+  const which = `${count(matched_count)} ${matched_count === 1 ? "message" : "messages"}`;
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <ul className="list-disc space-y-1 pl-5">
+        <li>
+          {which}, up to {through_seq}, and what is published until you press the button; nothing
+          brings them back.
+        </li>
+        <li>Subscribers that have not got them never will; they are told of a gap.</li>
+        <li>The topic stays, and so do its subscriptions, its numbering and its dead letters.</li>
+      </ul>
+      <Field
+        autoComplete="off"
+        label={`Type ${name} to purge it`}
+        onChange={({ target }) => setTyped(target.value)}
+        spellCheck={false}
+        value={typed}
+      />
+      {purge.error && (
+        <Failure error={purge.error} what={`It has ended after ${count(done)} messages`} />
+      )}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onClose}>Keep them</Button>
+        <Button
+          look="danger"
+          type="submit"
+          unable={typed === name ? null : "Type the name of the topic first"}
+        >
+          {purge.isPending ? `Purging, ${count(done)} so far…` : `Purge ${which}`}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function Done({
+  count: purged,
+  onClose,
+}: {
+  readonly count: number;
+  readonly onClose: () => void;
+}) {
+  return (
+    <div className="space-y-4">
+      <p role="status">{count(purged)} messages are gone.</p>
+      <div className="flex justify-end">
+        <Button onClick={onClose}>Close</Button>
+      </div>
+    </div>
+  );
+}

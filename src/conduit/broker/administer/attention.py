@@ -1,0 +1,219 @@
+"""Which durable subscriptions somebody should look at, and which tenants are near what they may use.
+
+Looked at when somebody asks, no more often than each LOOK_INTERVAL_S, in steps between which others have
+their turns. All of it is in memory: no store is asked. That a lag grows is seen by what it was at a look a
+minute before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from heapq import nlargest
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from conduit.broker.administer.quotas import Quota, near_bounds
+from conduit.broker.allowances import Allowances
+from conduit.broker.clock import Clock
+from conduit.broker.deliver.lags import Lag, Lags
+from conduit.broker.deliver.owned import Owned
+from conduit.core.message import SubscriptionRecord
+
+LOOK_INTERVAL_S = 10.0
+# Subscriptions whose lags are looked at in one turn of the loop.
+STEP_COUNT = 1_000
+# What is told of one tenant, or of all together.
+TROUBLED_MAX_COUNT = 20
+# Lags that are kept, to see whether they grow: the largest.
+MARKS_MAX_COUNT = 10_000
+# From one mark to the next; growth is that since the one before the last.
+MARK_INTERVAL_S = 60.0
+# Growth of a lag that is called so: so many messages at least, and this part of what it was.
+GROWTH_MIN_COUNT = 100
+GROWTH_MIN_PART = 0.1
+
+TROUBLES = ("full", "slow", "absent", "paused")
+"""The worst first."""
+
+logger = logging.getLogger(__name__)
+
+
+class Troubled(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable subscription with something unsettled."""
+
+    tenant: str
+    name: str
+    trouble: str
+    """`full`: so much waits for another attempt that nothing new is handed out; `slow`: its lag grows
+    although somebody is attached; `absent`: nobody is; `paused`."""
+    lag: int
+    grown_count: int | None
+    """By so much more than `grown_in_s` ago; None: that is not known."""
+    grown_in_s: float | None
+    subscriber_count: int
+    pending_retry_count: int
+
+
+class Attended(msgspec.Struct, frozen=True):
+    """What there was at the last look."""
+
+    subscriptions: list[Troubled] = []
+    """The worst first."""
+    counts: dict[str, int] = {}
+    """Trouble → how many subscriptions have it, those above among them."""
+    quotas: list[Quota] = []
+    is_known: bool = True
+    """False: there was no look yet."""
+
+
+class _Mark(NamedTuple):
+    """The lags of subscriptions at one time, by their ids; those that had none are not in it."""
+
+    at: float
+    counts: dict[int, int]
+
+
+class Attention:
+    """`of` says what was seen last, for one tenant or all."""
+
+    def __init__(self, owned: Owned, lags: Lags, allowances: Allowances, clock: Clock) -> None:
+        self._owned = owned
+        self._lags = lags
+        self._allowances = allowances
+        self._clock = clock
+        self._seen: dict[str | None, Attended] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._look_at = 0.0
+        # The one before the last, and the last.
+        self._marks: tuple[_Mark, _Mark] | None = None
+
+    def of(self, tenant: str | None) -> Attended:
+        """As of the last look; another one begins if that is due."""
+        now = self._clock.now()
+        if self._looking is None and now >= self._look_at:
+            self._look_at = now + LOOK_INTERVAL_S
+            self._looking = asyncio.get_running_loop().create_task(self._look(now))
+        if self._seen is None:
+            return Attended(is_known=False)
+        seen = self._seen.get(tenant, Attended())
+        return msgspec.structs.replace(seen, quotas=near_bounds(self._allowances, tenant, now))
+
+    async def looked(self) -> None:
+        """Wait for the first look."""
+        self.of(None)
+        if self._seen is None and self._looking is not None:
+            await asyncio.wait([self._looking])
+
+    async def close(self) -> None:
+        """End a look that is under way. Idempotent."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look(self, now: float) -> None:
+        try:
+            self._seen = await self._look_at_all(now)
+        except Exception:
+            logger.exception("the subscriptions could not be looked at")
+        finally:
+            self._looking = None
+
+    async def _look_at_all(self, now: float) -> dict[str | None, Attended]:
+        found: defaultdict[str | None, list[Troubled]] = defaultdict(list)
+        counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        lagging: list[tuple[int, int]] = []
+        records = iter(self._owned.everything())
+        while some := list(islice(records, STEP_COUNT)):
+            for record in some:
+                lag = self._lags.by_id.get(record.subscription_id)
+                if lag is None or not lag.is_known or not lag.count:
+                    continue
+                lagging.append((lag.count, record.subscription_id))
+                troubled = self._troubled(record, lag, now)
+                if troubled is not None:
+                    for whose in (record.tenant, None):
+                        counts[whose][troubled.trouble] += 1
+                        _keep(found[whose], troubled)
+            await asyncio.sleep(0)
+        self._mark(now, lagging)
+        return {
+            whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in (*found, None)
+        }
+
+    def _mark(self, now: float, lagging: Iterable[tuple[int, int]]) -> None:
+        last = None if self._marks is None else self._marks[1]
+        if last is None or now - last.at >= MARK_INTERVAL_S:
+            counts = {id_: count for count, id_ in nlargest(MARKS_MAX_COUNT, lagging)}
+            mark = _Mark(now, counts)
+            self._marks = (mark if last is None else last, mark)
+
+    def _troubled(self, record: SubscriptionRecord, lag: Lag, now: float) -> Troubled | None:
+        running = self._owned.find_running(record)
+        group = None if running is None else running.group
+        grown_count, grown_in_s = self._growth(record, lag, now)
+        trouble = None
+        if group is not None and group.is_full:
+            trouble = "full"
+        elif record.paused:
+            trouble = "paused"
+        elif group is None or not group.subscribers:
+            trouble = "absent"
+        elif grown_count is not None and _is_much(grown_count, lag.count):
+            trouble = "slow"
+        if trouble is None:
+            return None
+        return Troubled(
+            tenant=record.tenant,
+            name=record.name,
+            trouble=trouble,
+            lag=lag.count,
+            grown_count=grown_count,
+            grown_in_s=grown_in_s,
+            subscriber_count=0 if group is None else len(group.subscribers),
+            pending_retry_count=lag.open_count if group is None else group.pending.count,
+        )
+
+    def _growth(
+        self, record: SubscriptionRecord, lag: Lag, now: float
+    ) -> tuple[int | None, float | None]:
+        if self._marks is None:
+            return None, None
+        mark = self._marks[0]
+        if len(mark.counts) >= MARKS_MAX_COUNT and record.subscription_id not in mark.counts:
+            return None, None
+        return lag.count - mark.counts.get(record.subscription_id, 0), round(now - mark.at, 3)
+
+
+def _is_much(grown_count: int, count: int) -> bool:
+    least = max(GROWTH_MIN_COUNT, GROWTH_MIN_PART * (count - grown_count))
+    return grown_count >= least
+
+
+def _keep(found: list[Troubled], one: Troubled) -> None:
+    """Add it, and leave out the least bad ones once there are twice as many as are told."""
+    found.append(one)
+    if len(found) >= 2 * TROUBLED_MAX_COUNT:
+        found[:] = worst(found)
+
+
+def worst(some: Iterable[Troubled]) -> list[Troubled]:
+    """So many of these as are told: of each trouble some, so that none hides another; the worst first."""
+    by_trouble: dict[str, list[Troubled]] = {}
+    for one in sorted(some, key=lambda each: (-each.lag, each.tenant, each.name)):
+        by_trouble.setdefault(one.trouble, []).append(one)
+    share = max(1, TROUBLED_MAX_COUNT // len(TROUBLES))
+    first = [one for each in by_trouble.values() for one in each[:share]]
+    rest = [one for each in by_trouble.values() for one in each[share:]]
+    rest.sort(key=_badness)
+    return sorted(first + rest[: TROUBLED_MAX_COUNT - len(first)], key=_badness)
+
+
+def _badness(one: Troubled) -> tuple[int, int]:
+    # A node of another version may know one more.
+    known = one.trouble in TROUBLES
+    return TROUBLES.index(one.trouble) if known else len(TROUBLES), -one.lag

@@ -1,0 +1,172 @@
+"""`/api/stats/topics` and `/api/stats/attention`: what of many things is worth a look"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Query, Request, Response
+from pydantic import Field
+
+from conduit.broker.activities import BUSIEST_MAX_COUNT
+from conduit.broker.administer.attention import Attended, Troubled, worst
+from conduit.broker.administer.quotas import Quota, fullest
+from conduit.cluster.figures import TopicFigures, topics_together
+from conduit.cluster.inquiries import ACTIVITY, ATTENTION, Question
+from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
+from conduit.errors import InvalidRequest
+from conduit.names import check_topic
+from conduit.server.rest.access import Managing, Reading, readable
+from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
+from conduit.server.rest.polling import Polled, look
+from conduit.server.rest.replies import answers, reply
+from conduit.server.rest.routing import routes
+from conduit.server.rest.stats import tenant_of
+
+router = routes("/api/stats", "stats")
+
+NAMES_MAX_COUNT = 50
+# Of all these names together: a request's head is bounded.
+NAMES_MAX_LENGTH = 2_000
+NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
+# Another node that has not looked yet looks now, and is asked once more after this time.
+FIRST_LOOK_S = 0.25
+
+
+class TopicsQuery(QueryModel):
+    """Which topics: these, or the busiest."""
+
+    names: str | None = Field(
+        None,
+        description="Names of topics with commas between them, 50 at most, in 2,000 characters.",
+        json_schema_extra={"pattern": NAMES_PATTERN},
+    )
+    limit: Number = Field(10, ge=1, le=BUSIEST_MAX_COUNT, description="How many, without `names`.")
+
+
+class TopicActivity(msgspec.Struct):
+    """What went through one topic. Rates are means of the last minute."""
+
+    tenant: str
+    name: str
+    messages_per_sec: float
+    deliveries_per_sec: float
+    published_counts: Sequence[int]
+    """In each of the last 30 intervals, oldest first."""
+    delivered_counts: Sequence[int]
+    backlog: int
+    """What durable subscriptions have not settled in it, as far as that is in memory …"""
+    more_backlog: bool
+    """… and whether there may be more."""
+
+
+class TopicActivities(Polled):
+    """The topics that were asked for and are there, or the busiest ones, the busiest first."""
+
+    interval_s: int
+    topics: list[TopicActivity]
+
+
+class Attentive(Polled):
+    """What somebody should look at: up to 20 durable subscriptions, the worst first, with how many there are
+    of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters the tenant has
+    that were not redriven, or `default`, if all are meant."""
+
+    subscriptions: list[Troubled]
+    counts: dict[str, int]
+    quotas: list[Quota]
+    dead_letters: int
+
+
+@router.get("/topics", responses=answers(TopicActivities))
+async def topics(
+    request: Request, shared: Shared, caller: Reading, query: Annotated[TopicsQuery, Query()]
+) -> Response:
+    """What went through single topics in the last five minutes: through those that are named, or the busiest
+    ones."""
+    own, names, is_meant = shared.own_state, _names(query.names), readable(caller)
+    if names is None:
+        tenant = tenant_of(shared, caller)
+        question = Question(tenant=tenant)
+        every, seen = await look(request, None, ACTIVITY, question, lambda: own.busiest(tenant))
+    else:
+        tenant = caller.tenant
+        names = [name for name in names if is_meant is None or is_meant(name)]
+        question = Question(tenant=tenant, names=names)
+        every, seen = await look(
+            request, None, ACTIVITY, question, lambda: own.activity(caller.tenant, names)
+        )
+    found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
+    if names is None:
+        found.sort(key=lambda each: -sum(each.lately))
+        found = found[: query.limit]
+    return reply(TopicActivities(ROUND_S, [_shown(each) for each in found], **seen.fields()))
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Raises InvalidRequest naming `names`."""
+    if text is None:
+        return None
+    names = list(dict.fromkeys(text.split(",")))
+    if len(names) > NAMES_MAX_COUNT or len(text) > NAMES_MAX_LENGTH:
+        raise InvalidRequest(
+            f"names has more than {NAMES_MAX_COUNT} names or {NAMES_MAX_LENGTH} characters",
+            field="names",
+        )
+    return [check_topic(name, "names") for name in names]
+
+
+def _shown(found: TopicFigures) -> TopicActivity:
+    published_count, delivered_count = found.lately
+    return TopicActivity(
+        tenant=found.tenant,
+        name=found.name,
+        messages_per_sec=round(published_count / LATELY_S, 2),
+        deliveries_per_sec=round(delivered_count / LATELY_S, 2),
+        published_counts=found.published,
+        delivered_counts=found.delivered,
+        backlog=found.backlog_count,
+        more_backlog=not found.is_whole,
+    )
+
+
+@router.get(
+    "/attention", dependencies=[NO_QUERY], responses=answers(Attentive, "store_unavailable")
+)
+async def attention(request: Request, shared: Shared, caller: Managing) -> Response:
+    """Which durable subscriptions lag for a reason that somebody can do something about, and which bounds are
+    nearly reached: of the caller's tenant, or for an operator of all."""
+    tenant, own = tenant_of(shared, caller), shared.own_state
+    await shared.broker.attention.looked()
+    question = Question(tenant=tenant)
+    every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
+    if not all(each.is_known for each in every):
+        await asyncio.sleep(FIRST_LOOK_S)
+        every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
+    tally = await shared.broker.store.dead_tally(caller.tenant, None)
+    return reply(_together(every, tally.open_count, seen.fields()))
+
+
+def _together(
+    every: Sequence[Attended], dead_letter_count: int, fields: dict[str, Any]
+) -> Attentive:
+    counts: Counter[str] = Counter()
+    # Each node knows bounds as far as it uses them.
+    quotas: dict[tuple[str, str], Quota] = {}
+    for each in every:
+        counts.update(each.counts)
+        for quota in each.quotas:
+            place = (quota.tenant, quota.limit)
+            quotas[place] = max(quota, quotas.get(place, quota), key=lambda one: one.part)
+    troubled = worst(one for each in every for one in each.subscriptions)
+    return Attentive(
+        subscriptions=troubled,
+        counts=dict(counts),
+        quotas=fullest(quotas.values()),
+        dead_letters=dead_letter_count,
+        **fields,
+    )

@@ -1,0 +1,149 @@
+"""Which subscriptions somebody should look at."""
+
+import pytest
+
+from conduit.broker.administer import attention
+from conduit.broker.administer.attention import (
+    LOOK_INTERVAL_S,
+    MARK_INTERVAL_S,
+    TROUBLED_MAX_COUNT,
+    TROUBLES,
+    Attended,
+    Troubled,
+    worst,
+)
+from conduit.broker.administer.quotas import Quota
+from conduit.limits import TenantLimits
+from conduit.protocol.frames import Nack
+from tests.broker.kit import Bench, running_broker
+
+T, OTHER = "default", "other"
+
+
+@pytest.fixture
+async def bench():
+    async with running_broker() as bench:
+        yield bench
+
+
+async def look(bench: Bench, tenant: str | None = T, after_s: float = LOOK_INTERVAL_S) -> Attended:
+    await bench.flush()
+    await bench.broker.subscriptions._counting.round()
+    bench.clock.seconds += after_s
+    bench.broker.attention.of(tenant)
+    await bench.until(lambda: bench.broker.attention._looking is None)
+    return bench.broker.attention.of(tenant)
+
+
+async def create(bench: Bench, name: str, topic: str = "t", tenant: str = T) -> None:
+    settings = bench.durable_settings()
+    await bench.broker.subscriptions.create(tenant, name, topic, settings, None)
+
+
+def told(seen: Attended) -> list[tuple[str, str, int]]:
+    return [(each.trouble, each.name, each.lag) for each in seen.subscriptions]
+
+
+async def test_before_the_first_look_nothing_is_known(bench: Bench):
+    assert not bench.broker.attention.of(T).is_known
+    await bench.broker.attention.looked()
+    assert bench.broker.attention.of(T) == Attended()
+
+
+async def test_one_that_nobody_is_attached_to_and_one_that_is_paused_are_told_of(bench: Bench):
+    for name in ("absent", "held"):
+        await create(bench, name)
+    await bench.broker.subscriptions.pause(T, "held")
+    await bench.subscribe("t", subscription="settled", ack="auto")
+    await bench.publish_many("t", 3)
+    seen = await look(bench)
+    assert told(seen) == [("absent", "absent", 3), ("paused", "held", 3)]
+    assert seen.counts == {"absent": 1, "paused": 1}
+    assert told(await look(bench, OTHER)) == []
+    assert told(await look(bench, None)) == told(seen)
+
+
+async def test_one_that_is_full_is_told_of_as_the_worst(bench: Bench):
+    async with running_broker(max_pending_retries=1) as small:
+        connection, peer = await small.subscribe("t", subscription="s", ack_wait_ms=600_000)
+        await small.publish_many("t", 2)
+        connection.verbs.nack(Nack(peer.of("message")[0]["message_id"], delay_ms=600_000))
+        (one,) = (await look(small)).subscriptions
+        assert (one.trouble, one.pending_retry_count, one.subscriber_count) == ("full", 1, 1)
+
+
+async def test_one_is_slow_if_its_lag_has_grown_in_a_minute_although_somebody_is_attached(bench):
+    await bench.subscribe("t", subscription="s", ack_wait_ms=600_000)
+    await bench.publish_many("t", 50)
+    await look(bench)
+    assert told(await look(bench, after_s=MARK_INTERVAL_S)) == []
+    await bench.publish_many("t", 150)
+    (one,) = (await look(bench)).subscriptions
+    assert (one.trouble, one.lag, one.grown_count) == ("slow", 200, 150)
+    assert one.grown_in_s == pytest.approx(MARK_INTERVAL_S + LOOK_INTERVAL_S)
+    # Once it does not grow any more it is not.
+    for _ in range(2):
+        await look(bench, after_s=MARK_INTERVAL_S)
+    assert told(await look(bench, after_s=MARK_INTERVAL_S)) == []
+
+
+async def test_looks_are_no_closer_than_their_interval(bench: Bench):
+    await look(bench)
+    await create(bench, "s")
+    await bench.publish_many("t", 1)
+    assert told(await look(bench, after_s=LOOK_INTERVAL_S / 2)) == []
+    assert told(await look(bench, after_s=LOOK_INTERVAL_S / 2)) == [("absent", "s", 1)]
+
+
+async def test_growth_of_what_was_not_marked_is_not_known(bench: Bench, monkeypatch):
+    monkeypatch.setattr(attention, "MARKS_MAX_COUNT", 1)
+    for name in ("a", "b"):
+        await create(bench, name, name)
+    await bench.publish_many("a", 1)
+    await bench.publish_many("b", 2)
+    await look(bench)
+    found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
+    assert found == {"a": None, "b": 0}
+
+
+def one(trouble: str, number: int) -> Troubled:
+    return Troubled(
+        tenant=T,
+        name=f"{trouble}{number}",
+        trouble=trouble,
+        lag=number,
+        grown_count=None,
+        grown_in_s=None,
+        subscriber_count=0,
+        pending_retry_count=0,
+    )
+
+
+def test_a_thousand_of_one_trouble_do_not_hide_another():
+    some = [one("absent", number) for number in range(1_000)]
+    found = worst([*some, one("paused", 1), one("slow", 2), one("new", 3)])
+    assert len(found) == TROUBLED_MAX_COUNT
+    assert [found[0].name, found[1].name] == ["slow2", "absent999"]
+    assert [each.name for each in found[-2:]] == ["paused1", "new3"]
+    assert [each.lag for each in found[1:-2]] == list(range(999, 999 - 17, -1))
+    assert len(worst([one(trouble, n) for trouble in TROUBLES for n in range(9)])) == 20
+
+
+async def test_a_tenant_near_a_bound_is_told_of(bench: Bench):
+    bench.broker.allowances.set_limits(T, TenantLimits(topics=5, subscriptions=5))
+    for number in range(4):
+        await bench.broker.topics.create(T, f"t{number}")
+    await create(bench, "s", "t0")
+    expected = [Quota(tenant=T, limit="topics", used=4, max=5)]
+    assert (await look(bench)).quotas == expected
+    assert (await look(bench, None)).quotas == expected
+    assert (await look(bench, OTHER)).quotas == []
+    await bench.broker.topics.delete(T, "t3")
+    assert (await look(bench)).quotas == []
+
+
+async def test_a_rate_near_its_bound_is_told_of(bench: Bench):
+    bench.broker.allowances.set_limits(T, TenantLimits(publishes_per_s=10))
+    bench.broker.allowances.of(T).counts.published_count += 9
+    (quota,) = bench.broker.attention.of(None).quotas or (await look(bench, after_s=0)).quotas
+    assert (quota.limit, quota.used, quota.max) == ("publishes_per_s", 9, 10)

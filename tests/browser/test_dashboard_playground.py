@@ -1,0 +1,152 @@
+"""The playground: the first message, acks by hand, many at a rate, and a connection that comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.dashboard import opened, post
+from tests.support.http import Api
+from tests.support.server import RunningServer, running_server
+from tests.support.wait import until
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        yield server
+
+
+def subscribe(page: Any) -> None:
+    page.get_by_role("button", name="Subscribe", exact=True).click()
+    page.get_by_text("Subscribed to").wait_for()
+
+
+def inbox(page: Any) -> Any:
+    return page.get_by_role("region", name="Messages that came").get_by_role("listitem")
+
+
+def test_the_first_message_is_published_and_comes(browser, server):
+    with opened(browser, server, "playground") as page:
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_text("Published 1, the last one is demo 1").wait_for()
+        item = inbox(page).first
+        item.wait_for()
+        assert '"number": 1' in item.inner_text()
+        page.get_by_role("button", name="Ack demo 1", exact=True).click()
+        item.get_by_text("acked").wait_for()
+        page.get_by_text("Frames as they travel").click()
+        frames = page.get_by_role("region", name="Frames").inner_text()
+        for type in ("subscribe", "subscribed", "publish", "published", "message", "ack", "acked"):
+            assert f'"type":"{type}"' in frames
+        assert violations(page) == []
+
+
+def test_without_a_topic_one_can_be_made_there(browser, server):
+    with opened(browser, server, "playground?topic=not.yet") as page:
+        page.get_by_text("Connected").wait_for()
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_role("button", name="Create topic not.yet").click()
+        page.get_by_text("It is there now").wait_for()
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_text("the last one is not.yet 1").wait_for()
+
+
+def test_a_payload_is_published_to_the_character(browser, server):
+    payload = '{"odd": 9007199254740993, "huge": 1e400, "exact": 0.1000}'
+    post(server, "/api/topics", {"name": "exact"})
+    with opened(browser, server, "playground?topic=exact") as page:
+        page.get_by_text("Connected").wait_for()
+        page.get_by_label("Payload").fill('{"odd": }')
+        page.get_by_text("This is no value (line 1, column 9)").wait_for()
+        page.get_by_role("button", name="Publish", exact=True).click(force=True)
+        page.get_by_label("Payload").fill(payload)
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_text("the last one is exact 1").wait_for()
+    body = Api(server.url).get("/api/topics/exact/messages").body.decode()
+    assert payload in body
+    assert len(json.loads(body)["messages"]) == 1
+
+
+def test_messages_are_acked_nacked_and_rejected_one_by_one(browser, server):
+    post(server, "/api/topics", {"name": "by.hand"})
+    with opened(browser, server, "playground?topic=by.hand&name=clerk") as page:
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        page.get_by_label("Times").fill("3")
+        page.get_by_role("button", name="Publish 3").click()
+        page.get_by_text("Published 3").wait_for()
+        page.get_by_role("button", name="Ack by.hand 1", exact=True).click()
+        page.get_by_role("button", name="Reject by.hand 2").click()
+        page.get_by_role("button", name="Nack by.hand 3").click()
+        page.get_by_text("attempt 2").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Ack by.hand 3", exact=True).click()
+        until(lambda: Api(server.url).get("/api/subscriptions/clerk").json["lag"] == 0)
+        letters = Api(server.url).get("/api/dlq?subscription=clerk").json["dead_letters"]
+        assert [letter["seq"] for letter in letters] == [2]
+        page.get_by_role("button", name="Unsubscribe").click()
+        page.get_by_role("button", name="Subscribe", exact=True).wait_for()
+
+
+def test_many_are_published_at_a_rate_and_can_be_stopped(browser, server):
+    post(server, "/api/topics", {"name": "many"})
+    with opened(browser, server, "playground?topic=many&ack=auto") as page:
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        page.get_by_label("Times").fill("200")
+        page.get_by_label("A second").fill("500")
+        page.get_by_role("button", name="Publish 200").click()
+        page.get_by_text("Published 200, the last one is many 200").wait_for()
+        page.get_by_text("200 came").wait_for()
+        page.get_by_label("Times").fill("10000")
+        page.get_by_label("A second").fill("50")
+        page.get_by_role("button", name="Publish 10,000").click()
+        page.wait_for_timeout(500)
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="Publish 10,000").wait_for()
+    assert 200 < Api(server.url).get("/api/topics/many").json["last_seq"] < 500
+
+
+def test_it_comes_back_after_the_server_was_killed_and_what_was_not_acked_comes_again(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{server.url}/ui/playground")
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_role("button", name="Ack demo 1", exact=True).wait_for()
+        server.kill()
+        inbox(page).first.get_by_text("too late").wait_for()
+        server.start()
+        page.get_by_text("Connected").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Ack demo 1", exact=True).click(timeout=60_000)
+        inbox(page).first.get_by_text("acked").wait_for()
+        context.close()
+
+
+def test_with_keys_it_connects_by_a_ticket_and_the_key_is_in_no_address(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db", ENABLE_AUTH="true") as server:
+        key = (server.directory / "conduit-admin-key").read_text().strip()
+        context = browser.new_context()
+        page = context.new_page()
+        sockets: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket.url))
+        page.goto(f"{server.url}/ui/playground")
+        page.get_by_label("API key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("Connected").wait_for()
+        subscribe(page)
+        page.get_by_role("button", name="Publish", exact=True).click()
+        page.get_by_text("the last one is demo 1").wait_for()
+        assert [url.partition("?")[2].startswith("ticket=ct_") for url in sockets] == [True]
+        assert not [url for url in sockets if key in url]
+        context.close()
