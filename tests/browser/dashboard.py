@@ -35,7 +35,7 @@ class Watch:
     def check(self) -> None:
         # The browser says itself that an answer was a refusal, which some are meant to be.
         wrong = [text for text in self.said if not REFUSED.search(text)]
-        assert not wrong
+        assert not wrong, wrong
         assert self.asked
         assert not [url for url in self.asked if not url.startswith(self._origin)]
 

@@ -55,7 +55,9 @@ export function DeadLettersPage() {
         }}
         search={search}
       />
-      <GroupsOf search={search} />
+      <div className={search.letter ? "max-xl:hidden" : ""}>
+        <GroupsOf search={search} />
+      </div>
       {ids.length > 0 && (
         <Chosen
           amount={ids.length}

@@ -6,12 +6,12 @@ import { NodeCard } from "@/features/nodes/NodeCard";
 import { Ring } from "@/features/nodes/Ring";
 import { Store } from "@/features/nodes/Store";
 import { nodesQuery } from "@/services/nodes";
-import { healthQuery, useReasonAgainst } from "@/services/server";
+import { healthQuery, useReasonAgainstNodes } from "@/services/server";
 
 export function NodesPage() {
   const found = useQuery(nodesQuery());
   const health = useQuery(healthQuery());
-  const unable = useReasonAgainst("admin");
+  const unable = useReasonAgainstNodes();
   const nodes = found.data?.nodes ?? [];
   return (
     <Page title="Nodes">

@@ -1,6 +1,6 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { request } from "@/api/request";
-import { NodeDrain, NodeList, RingAnswer } from "@/api/schema";
+import { NodeDrain, NodeList, RingAnswer, RouteAnswer } from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
 
 export const nodesQuery = () =>
@@ -15,6 +15,15 @@ export const ringQuery = () =>
   queryOptions({
     queryFn: ({ signal }) => request(RingAnswer, "/api/ring", { signal }),
     queryKey: ["nodes", "ring"],
+    ...polledSlowly(5_000),
+  });
+
+/** Which node has this durable subscription. For operators. */
+export const subscriptionRouteQuery = (name: string) =>
+  queryOptions({
+    queryFn: ({ signal }) =>
+      request(RouteAnswer, "/api/route", { query: { subscription: name }, signal }),
+    queryKey: ["nodes", "route", name],
     ...polledSlowly(5_000),
   });
 

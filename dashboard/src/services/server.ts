@@ -41,6 +41,13 @@ export function useReasonAgainst(scope: Scope): string | null {
   return data ? reasonAgainst(data, scope) : null;
 }
 
+/** The same for looking after nodes, which is everybody's where nobody has to say who he is. */
+export function useReasonAgainstNodes(): string | null {
+  const health = useQuery(healthQuery());
+  const reason = useReasonAgainst("admin");
+  return health.data?.auth?.enabled === false ? null : reason;
+}
+
 export function reasonAgainst(who: WhoAmI, scope: Scope): string | null {
   const has = who.scopes.some((grant) => grant.scope === scope || grant.scope === "admin");
   return has ? null : `The key has not got the right to ${scope}.`;

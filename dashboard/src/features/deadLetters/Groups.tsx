@@ -13,6 +13,13 @@ interface GroupsProps {
   readonly since: string | null;
 }
 
+const COLUMNS = [
+  ["Count", "text-right"],
+  ["Reason", ""],
+  ["Topic", "max-sm:hidden"],
+  ["Redriven", "text-right max-sm:hidden"],
+  ["Last died", "max-sm:hidden"],
+] as const;
 // So many are shown before somebody asks for all.
 const FIRST_COUNT = 6;
 
@@ -30,8 +37,12 @@ export function Groups({ groups, isCounting, onMore, since }: GroupsProps) {
         <table className="w-full text-left">
           <thead>
             <tr className="border-line border-b text-dim text-xs">
-              {["Count", "Redriven", "Topic", "Reason", "Last died"].map((column) => (
-                <th className="whitespace-nowrap px-4 py-2 font-medium" key={column} scope="col">
+              {COLUMNS.map(([column, look]) => (
+                <th
+                  className={`whitespace-nowrap px-4 py-2 font-medium ${look}`}
+                  key={column}
+                  scope="col"
+                >
                   {column}
                 </th>
               ))}
@@ -67,13 +78,9 @@ function Row({ group }: { readonly group: DeadLetterGroup }) {
   return (
     <tr className="relative border-line border-b last:border-0 hover:bg-raised">
       <td className="px-4 py-2 text-right tabular-nums">{count(group.count)}</td>
-      <td className="px-4 py-2 text-right tabular-nums">{count(group.redriven_count)}</td>
-      <td className="max-w-56 truncate px-4 py-2" title={group.topic}>
-        {group.topic}
-      </td>
-      <td className="min-w-40 max-w-96 truncate px-4 py-2" title={group.reason}>
+      <td className="w-full max-w-0 px-4 py-2" title={group.reason}>
         <Link
-          className="font-medium outline-offset-[-2px] after:absolute after:inset-0"
+          className="block truncate font-medium outline-offset-[-2px] after:absolute after:inset-0"
           search={(before) => ({
             ...before,
             letter: undefined,
@@ -82,10 +89,17 @@ function Row({ group }: { readonly group: DeadLetterGroup }) {
           })}
           to="/dead-letters"
         >
-          {group.reason}
+          {group.reason || "no reason"}
         </Link>
+        <p className="truncate text-dim text-xs sm:hidden">{group.topic}</p>
       </td>
-      <td className="px-4 py-2">
+      <td className="max-w-72 truncate px-4 py-2 max-sm:hidden" title={group.topic}>
+        {group.topic}
+      </td>
+      <td className="px-4 py-2 text-right tabular-nums max-sm:hidden">
+        {count(group.redriven_count)}
+      </td>
+      <td className="px-4 py-2 max-sm:hidden">
         <Time at={group.last_died_at} />
       </td>
     </tr>

@@ -18,14 +18,19 @@ interface LetterTableProps {
   readonly searchedTo: string | null;
 }
 
-const GRID =
-  "grid h-full grid-cols-[1.5rem_minmax(0,1fr)_5.5rem] items-center gap-x-3 px-4 sm:grid-cols-[1.5rem_minmax(0,1fr)_minmax(0,1fr)_5.5rem]";
+const ROW = "grid h-full grid-cols-[1.5rem_minmax(0,1fr)_5.5rem] items-center gap-x-3 px-4";
+// Beside a detail there is no room for the second column.
+const GRIDS = {
+  narrow: ROW,
+  wide: `${ROW} sm:grid-cols-[1.5rem_minmax(0,1fr)_minmax(0,1fr)_5.5rem]`,
+} as const;
 
 export function LetterTable(props: LetterTableProps) {
   const { chosen, hasMore, isLoadingMore, letters, onChoose, onMore, open, searchedTo } = props;
   const all = letters.length > 0 && letters.every(({ id }) => chosen.has(id));
+  const look = open === null ? "wide" : "narrow";
   const head = (
-    <div className={`${GRID} !h-9 font-medium text-dim text-xs`} role="row">
+    <div className={`${GRIDS[look]} !h-9 font-medium text-dim text-xs`} role="row">
       <div role="columnheader">
         <input
           aria-label={`Choose all ${letters.length} that are loaded`}
@@ -41,9 +46,11 @@ export function LetterTable(props: LetterTableProps) {
         />
       </div>
       <div role="columnheader">Reason</div>
-      <div className="max-sm:hidden" role="columnheader">
-        Topic, subscription
-      </div>
+      {look === "wide" && (
+        <div className="max-sm:hidden" role="columnheader">
+          Topic, subscription
+        </div>
+      )}
       <div className="text-right" role="columnheader">
         Died
       </div>
@@ -58,6 +65,7 @@ export function LetterTable(props: LetterTableProps) {
         isChosen={chosen.has(letter.id)}
         isOpen={letter.id === open}
         letter={letter}
+        look={look}
         onChoose={onChoose}
       />
     );
@@ -90,14 +98,15 @@ interface RowProps {
   readonly isChosen: boolean;
   readonly isOpen: boolean;
   readonly letter: Letter;
+  readonly look: keyof typeof GRIDS;
   readonly onChoose: (ids: readonly string[], isChosen: boolean) => void;
 }
 
-function Row({ index, isChosen, isOpen, letter, onChoose }: RowProps) {
+function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
   return (
     <div
       aria-rowindex={index + 2}
-      className={`${GRID} relative border-line border-b hover:bg-raised ${isOpen ? "bg-raised" : ""}`}
+      className={`${GRIDS[look]} relative border-line border-b hover:bg-raised ${isOpen ? "bg-raised" : ""}`}
       role="row"
     >
       <div className="relative z-10" role="cell">
@@ -126,20 +135,22 @@ function Row({ index, isChosen, isOpen, letter, onChoose }: RowProps) {
           <Mark letter={letter} />
         </div>
         <p className="truncate text-dim text-xs">
-          <span className="sm:hidden">
+          <span className={look === "wide" ? "sm:hidden" : ""}>
             {letter.topic} #{letter.seq} ·{" "}
           </span>
           <code className="font-mono">{preview(letter)}</code>
         </p>
       </div>
-      <div className="min-w-0 max-sm:hidden" role="cell">
-        <p className="truncate" title={letter.topic}>
-          {letter.topic} <span className="text-dim">#{letter.seq}</span>
-        </p>
-        <p className="truncate text-dim text-xs" title={letter.subscription ?? undefined}>
-          {letter.subscription ?? "not durable"} · attempt {count(letter.attempts)}
-        </p>
-      </div>
+      {look === "wide" && (
+        <div className="min-w-0 max-sm:hidden" role="cell">
+          <p className="truncate" title={letter.topic}>
+            {letter.topic} <span className="text-dim">#{letter.seq}</span>
+          </p>
+          <p className="truncate text-dim text-xs" title={letter.subscription ?? undefined}>
+            {letter.subscription ?? "not durable"} · attempt {count(letter.attempts)}
+          </p>
+        </div>
+      )}
       <div className="text-right" role="cell">
         <Time at={letter.died_at} />
       </div>

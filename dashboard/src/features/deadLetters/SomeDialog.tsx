@@ -47,13 +47,7 @@ export function SomeDialog({ act, ids, onClose, onDone, where }: SomeDialogProps
             {isRunning ? "Stop" : batch ? "Close" : "Cancel"}
           </Button>
           {!batch && (
-            <Button
-              autoFocus
-              look={act === "discard" ? "danger" : "primary"}
-              onClick={() => {
-                run();
-              }}
-            >
+            <Button look={act === "discard" ? "danger" : "primary"} onClick={run}>
               {verb} {letters(meant.length)}
             </Button>
           )}

@@ -1,5 +1,7 @@
 // Which dead letters are meant: as it stands in the address, as the API is asked, and in words.
 
+import "@/api/withoutEval";
+
 import { z } from "zod";
 import type { DeadLetterGroup } from "@/api/schema";
 

@@ -94,7 +94,7 @@ function leaseText(seconds: number): string {
 
 function Links({ links }: { readonly links: readonly NodeLink[] }) {
   return (
-    <section aria-label="Links to other nodes">
+    <div>
       <h3 className="text-dim text-xs">Links</h3>
       <ul className="mt-1 space-y-1">
         {links.map((link) => (
@@ -115,6 +115,6 @@ function Links({ links }: { readonly links: readonly NodeLink[] }) {
           </li>
         ))}
       </ul>
-    </section>
+    </div>
   );
 }

@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { ArrowRight } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Moved, SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
@@ -6,7 +7,6 @@ import { Field } from "@/components/Field";
 import { count, exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
-import { Table } from "@/components/Table";
 import {
   AGAIN_TYPED_COUNT,
   meaning,
@@ -116,18 +116,26 @@ function Gaps({ plan }: { readonly plan: Moved }) {
 function Moves({ plan }: { readonly plan: Moved }) {
   if (plan.more_topics) return <p className="text-dim">It has more than 20 topics.</p>;
   return (
-    <Table
-      caption="In each topic: the next message now, and after it"
-      columns={["Topic", "From", "To", "Again", "Skipped"]}
-      rows={plan.topics.map((move) => [
-        move.topic,
-        move.topic,
-        <Place at={move.next_before_at} key="from" seq={(move.floor_before ?? 0) + 1} />,
-        <Place at={move.next_at} key="to" seq={move.floor + 1} />,
-        count(move.again_count ?? 0),
-        count(move.skipped_count ?? 0),
-      ])}
-    />
+    <ul
+      aria-label="In each topic: the next message now, and after it"
+      className="max-h-72 divide-y divide-line overflow-y-auto rounded-md border border-line px-3"
+      tabIndex={0}
+    >
+      {plan.topics.map((move) => (
+        <li className="py-2" key={move.topic}>
+          <p className="break-all font-medium">{move.topic}</p>
+          <p className="flex flex-wrap items-center gap-x-2">
+            <Place at={move.next_before_at} seq={(move.floor_before ?? 0) + 1} />
+            <ArrowRight aria-label="to" className="size-4" role="img" />
+            <Place at={move.next_at} seq={move.floor + 1} />
+          </p>
+          <p className="text-dim text-xs">
+            {count(move.again_count ?? 0)} again, {count(move.skipped_count ?? 0)} skipped,{" "}
+            {count(move.lag)} before it
+          </p>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -137,14 +145,15 @@ interface PlaceProps {
 }
 
 function Place({ at, seq }: PlaceProps) {
-  const local =
-    at && new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
   return (
     <span title={at ? exactly(at) : undefined}>
-      #{count(seq)}
-      <span className="block text-dim text-xs">{local || "not published yet"}</span>
+      #{count(seq)} <span className="text-dim text-xs">{at ? local(at) : "not published yet"}</span>
     </span>
   );
+}
+
+function local(at: string): string {
+  return new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 }
 
 interface ConfirmProps extends PreviewProps {

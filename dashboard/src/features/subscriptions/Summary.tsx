@@ -1,4 +1,4 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
@@ -7,13 +7,15 @@ import { count } from "@/components/format";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
+import { subscriptionRouteQuery } from "@/services/nodes";
+import { useReasonAgainstNodes, whoamiQuery } from "@/services/server";
 import { subscriptionTopicsQuery } from "@/services/subscriptions";
 
 /** How far it is, and in which topics. */
 export function Summary({ subscription }: { readonly subscription: SubscriptionAnswer }) {
   return (
     <div className="grid items-start gap-4 xl:grid-cols-2">
-      <Facts rows={facts(subscription)} />
+      <Facts rows={[...facts(subscription), ...useOwner(subscription.name)]} />
       {subscription.more_topics ? (
         <ManyTopics name={subscription.name} />
       ) : (
@@ -21,6 +23,16 @@ export function Summary({ subscription }: { readonly subscription: SubscriptionA
       )}
     </div>
   );
+}
+
+/** Where it runs, for who may know nodes. */
+function useOwner(name: string): [string, React.ReactNode][] {
+  const who = useQuery(whoamiQuery());
+  const reason = useReasonAgainstNodes();
+  const mayKnow = who.isSuccess && reason === null;
+  const route = useQuery({ ...subscriptionRouteQuery(name), enabled: mayKnow });
+  const at = route.data?.subscription;
+  return at ? [["Runs at", at.node ?? at.reason]] : [];
 }
 
 function facts(subscription: SubscriptionAnswer): [string, React.ReactNode][] {

@@ -1,0 +1,182 @@
+"""Dead letters in the dashboard: found, looked at, redriven, discarded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.dashboard import opened, settled
+from tests.browser.seeds import HUGE, REASON, rejected
+from tests.support.access import guarded_server
+from tests.support.http import Api
+from tests.support.server import RunningServer, running_server
+from tests.support.wait import until
+from tests.support.ws import WsClient
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        yield server
+
+
+def actions(api: Api) -> list[str]:
+    """What the audit log says was done, the newest first."""
+    return [entry["action"] for entry in api.get("/api/audit").json["entries"]]
+
+
+def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_delivered_again(browser):
+    with running_server(DATABASE_URL="sqlite:///x.db") as server:
+        api = Api(server.url)
+        rejected(server, "billing", "orders.created", 3)
+        rejected(server, "email", "orders.created", 1)
+        with opened(browser, server) as page:
+            page.get_by_role("link", name="3 dead letters of billing").click()
+            page.get_by_role("heading", name="Dead letters").wait_for()
+            page.get_by_text("of subscription billing").wait_for()
+            page.get_by_text("3 dead letters", exact=True).wait_for()
+            page.get_by_role("link", name=REASON).first.click()
+            page.get_by_text(f"reason: {REASON}").wait_for()
+            page.get_by_role("table", name="Dead letters").get_by_role("link").first.click()
+            detail = page.get_by_role("region", name=re.compile("^orders.created #"))
+            detail.get_by_text(str(HUGE)).first.wait_for()
+            # A reload in the middle keeps the place.
+            page.reload()
+            detail.get_by_text(str(HUGE)).first.wait_for()
+            page.get_by_text(f"reason: {REASON}").wait_for()
+            with WsClient(server.ws_url) as mended:
+                mended.subscribe("orders.created", subscription="billing")
+                page.get_by_role("button", name="Redrive all that match…").click()
+                page.get_by_role("dialog").get_by_label("So many in a second").fill("100")
+                page.get_by_role("button", name="Redrive 3 dead letters").click()
+                job = page.get_by_role("region", name="Redrive job")
+                job.get_by_text("Redriven: 3 dead letters.").wait_for()
+                for message in mended.messages(3):
+                    mended.ack(message)
+            until(lambda: api.subscription("billing")["dead_count"] == 0)
+            page.get_by_label("Whether they were redriven").select_option("Redriven")
+            page.get_by_text("3 dead letters", exact=True).wait_for()
+            rows = page.get_by_role("table", name="Dead letters")
+            assert rows.get_by_text("redriven", exact=True).count() == 3
+            assert "show=redriven" in page.url
+            assert "job=" in page.url
+        assert "dead_letter.redrive" in actions(api)
+        assert api.subscription("email")["dead_count"] == 1
+
+
+def test_those_that_were_chosen_are_discarded_and_no_others(browser, server):
+    api = Api(server.url)
+    ids = rejected(server, "chosen", "chosen", 4)
+    with opened(browser, server, "dead-letters?subscription=chosen") as page:
+        boxes = page.get_by_role("checkbox", name=re.compile("^Choose chosen number"))
+        boxes.first.wait_for()
+        boxes.nth(0).check()
+        boxes.nth(2).check()
+        page.get_by_text("2 chosen").wait_for()
+        page.get_by_role("button", name="Discard 2…").click()
+        page.get_by_role("button", name="Discard 2 dead letters").click()
+        page.get_by_text("Discarded: 2 dead letters.").wait_for()
+        page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+        page.get_by_text("2 dead letters", exact=True).wait_for()
+        left = [letter["id"] for letter in api.dead_letters(subscription="chosen")]
+        assert left == [ids[1], ids[3]]
+        # The rest of the filter, after a count.
+        page.get_by_role("button", name="Discard all that match…").click()
+        page.get_by_role("button", name="Discard 2 dead letters").click()
+        page.get_by_text("Discarded: 2 dead letters.").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("heading", name="No dead letter matches").or_(
+            page.get_by_text("No dead letter matches")
+        ).wait_for()
+    assert api.dead_letters(subscription="chosen") == []
+    assert actions(api).count("dead_letter.discard") == 3
+
+
+def test_a_job_goes_at_its_rate_and_can_be_cancelled(browser, server):
+    api = Api(server.url)
+    rejected(server, "slow", "slow", 30)
+    with opened(browser, server, "dead-letters?subscription=slow") as page:
+        page.get_by_role("button", name="Redrive all that match…").click()
+        page.get_by_label("So many in a second").fill("1")
+        page.get_by_role("button", name="Redrive 30 dead letters").click()
+        job = page.get_by_role("region", name="Redrive job")
+        job.get_by_role("progressbar").wait_for()
+        job.get_by_role("button", name="Cancel the job").click()
+        job.get_by_text("cancelled").wait_for()
+        page.reload()
+        job.get_by_text("cancelled").wait_for()
+    assert api.subscription("slow")["dead_count"] > 20
+    assert "job.cancel" in actions(api)
+
+
+def test_the_keyboard_alone_goes_to_a_letter_redrives_it_and_comes_back(browser, server):
+    api = Api(server.url)
+    ids = rejected(server, "keys", "keys", 2)
+    with opened(browser, server, "dead-letters?subscription=keys") as page:
+        page.get_by_text("2 dead letters", exact=True).wait_for()
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**letter={ids[1]}**")
+        page.get_by_role("button", name="Redrive…").wait_for()
+        assert page.evaluate("document.activeElement.textContent").startswith("keys #")
+        page.keyboard.press("r")
+        wanted = page.get_by_role("button", name="Redrive 1 dead letter", exact=True)
+        wanted.wait_for()
+        for _ in range(5):
+            if wanted.evaluate("button => button === document.activeElement"):
+                break
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.get_by_text("Redriven: 1 dead letter.").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
+        page.get_by_text("1 dead letters", exact=True).or_(
+            page.get_by_text("1 dead letter", exact=True)
+        ).first.wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Redrive…").wait_for(state="detached")
+        assert "letter=" not in page.url
+    assert api.get(f"/api/dlq/{ids[1]}").json["redriven_at"] is not None
+    assert api.get(f"/api/dlq/{ids[0]}").json["redriven_at"] is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_of_dead_letters_are_for_everybody(browser, server, scheme):
+    letter = rejected(server, "seen", "seen", 2)[0]
+    with opened(browser, server, color_scheme=scheme, reduced_motion="reduce") as page:
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 844})
+            for view in ("?show=all", f"?subscription=seen&letter={letter}", "?topic=none"):
+                page.goto(f"{server.url}/ui/dead-letters{view}")
+                page.wait_for_selector("h1")
+                settled(page)
+                assert violations(page) == [], view
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        for act in ("Redrive", "Discard"):
+            page.goto(f"{server.url}/ui/dead-letters?subscription=seen")
+            page.get_by_role("button", name=f"{act} all that match…").click()
+            page.get_by_role("button", name=re.compile(rf"^{act} \d+ dead")).wait_for()
+            assert violations(page) == [], act
+            page.keyboard.press("Escape")
+
+
+def test_without_the_right_to_manage_nothing_is_shown_and_nothing_can_be_done(browser):
+    with guarded_server(DATABASE_URL="sqlite:///x.db") as guarded:
+        key = guarded.create_key("default", "subscribe")["key"]
+        made = browser.new_context()
+        page = made.new_page()
+        page.goto(f"{guarded.server.url}/ui/dead-letters")
+        page.get_by_label("API key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("You may not see this").first.wait_for()
+        redrive = page.get_by_role("button", name="Redrive all that match…")
+        assert "right to manage" in redrive.get_attribute("title")
+        redrive.click(force=True)
+        assert page.get_by_role("dialog").count() == 0
+        made.close()

@@ -1,0 +1,196 @@
+"""Subscriptions in the dashboard: found, paused, moved, changed, made and deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.dashboard import opened, settled
+from tests.support.http import Api
+from tests.support.server import RunningServer, running_server
+from tests.support.wait import until
+from tests.support.ws import WsClient
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+
+COUNT = 250
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(DATABASE_URL="sqlite:///x.db", NODE_ID="east-1") as server:
+        api = Api(server.url)
+        for number in range(COUNT):
+            api.post("/api/subscriptions", {"name": f"many-{number:03}", "topic": "many"})
+        yield server
+
+
+def subscribed(server: RunningServer, name: str, count: int) -> WsClient:
+    """A subscriber that has acked so many messages of the topic of that name."""
+    client = WsClient(server.ws_url)
+    client.subscribe(name, subscription=name)
+    Api(server.url).publish_many(name, list(range(count)))
+    for message in client.messages(count):
+        client.ack(message)
+    return client
+
+
+def test_a_seek_says_what_it_means_before_it_is_done(browser, server):
+    api = Api(server.url)
+    subscribed(server, "moved", 5).close()
+    until(lambda: api.subscription("moved")["lag"] == 0)
+    with opened(browser, server, "subscriptions/moved") as page:
+        page.get_by_role("button", name="Move…").click()
+        dialog = page.get_by_role("dialog", name="Move moved")
+        dialog.get_by_label("A number").check()
+        dialog.get_by_label("Number of the first message").fill("3")
+        dialog.get_by_role("button", name="Preview").click()
+        dialog.get_by_text("3 messages that are settled come again.").wait_for()
+        dialog.get_by_text("3 again, 0 skipped, 3 before it").wait_for()
+        assert dialog.get_by_text(re.compile("#6 not published yet")).count() == 1
+        assert violations(page) == []
+        assert api.subscription("moved")["topics"][0]["floor"] == 5
+        # Another start wants another look.
+        dialog.get_by_label("The oldest message").check()
+        dialog.get_by_role("button", name=re.compile("^Move, and")).wait_for(state="detached")
+        dialog.get_by_role("button", name="Preview").click()
+        dialog.get_by_role("button", name="Move, and deliver 5 again").click()
+        dialog.wait_for(state="detached")
+        page.get_by_text("5 messages are not settled").wait_for()
+    assert api.subscription("moved")["topics"][0]["floor"] == 0
+    assert api.get("/api/audit").json["entries"][0]["action"] == "subscription.seek"
+
+
+def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):
+    api = Api(server.url)
+    with (
+        subscribed(server, "paused", 1) as client,
+        opened(browser, server, "subscriptions/paused") as page,
+    ):
+        page.get_by_role("button", name="Pause", exact=True).click()
+        page.get_by_role("button", name="Resume").wait_for()
+        page.get_by_text("paused", exact=True).first.wait_for()
+        api.publish("paused", "kept")
+        client.nothing(0.2, "message")
+        page.get_by_text("1 messages are not settled").wait_for()
+        page.get_by_role("button", name="Resume").click()
+        assert client.messages(1)[0]["payload"] == "kept"
+        page.get_by_role("button", name="Pause", exact=True).wait_for()
+
+
+def test_who_is_attached_is_shown_with_the_node(browser, server):
+    with (
+        subscribed(server, "seen", 1),
+        opened(browser, server, "subscriptions/seen") as page,
+    ):
+        page.get_by_text("Runs at").wait_for()
+        page.get_by_role("link", name="Subscribers").click()
+        page.get_by_text("1 attached: 1 at east-1").wait_for()
+        page.get_by_role("cell", name="east-1").wait_for()
+        page.wait_for_url("**tab=subscribers")
+    with opened(browser, server, "subscriptions/many-000?tab=subscribers") as page:
+        page.get_by_text("Nobody is attached", exact=True).wait_for()
+
+
+def test_one_is_made_changed_and_deleted_and_the_server_has_done_it(browser, server):
+    api = Api(server.url)
+    with opened(browser, server, "subscriptions") as page:
+        page.get_by_role("button", name="Create subscription").click()
+        dialog = page.get_by_role("dialog", name="Create a subscription")
+        dialog.get_by_role("button", name="Create subscription").click()
+        dialog.get_by_text("A subscription needs a name.").wait_for()
+        dialog.get_by_label("Name").fill("many-001")
+        dialog.get_by_label("Topics").fill("orders.*")
+        dialog.get_by_role("button", name="Create subscription").click()
+        dialog.get_by_text("exists already").or_(dialog.get_by_text("already exists")).wait_for()
+        dialog.get_by_label("Name").fill("made.here")
+        dialog.get_by_label("Strict order").check()
+        dialog.get_by_role("button", name="Create subscription").click()
+        page.get_by_role("heading", name="made.here").wait_for()
+        assert api.subscription("made.here")["order"] == "strict"
+        page.get_by_role("link", name="Settings").click()
+        page.get_by_label("Time to ack").fill("2 min")
+        page.get_by_label("Attempts").fill("200")
+        page.get_by_text("From 1 to 100.").wait_for()
+        page.get_by_label("Attempts").fill("9")
+        page.get_by_role("button", name="Save settings").click()
+        page.get_by_text("Saved.").wait_for()
+        changed = api.subscription("made.here")
+        assert (changed["ack_wait_ms"], changed["max_attempts"]) == (120_000, 9)
+        page.get_by_role("button", name="Delete…").click()
+        remove = page.get_by_role("button", name="Delete subscription, 0 unsettled")
+        remove.click(force=True)
+        assert api.get("/api/subscriptions/made.here").status == 200
+        page.get_by_label("Type made.here to delete it").fill("made.here")
+        remove.click()
+        page.get_by_role("heading", name="Subscriptions").wait_for()
+    assert api.get("/api/subscriptions/made.here").status == 404
+
+
+def test_of_many_only_those_exist_that_are_seen_and_the_rest_comes_in_pages(browser, server):
+    with opened(browser, server, "subscriptions?q=many") as page:
+        table = page.get_by_role("table", name="Subscriptions")
+        table.wait_for()
+        scroller = table.get_by_role("rowgroup").nth(1)
+        last = f"many-{COUNT - 1:03}"
+        for _ in range(60):
+            scroller.evaluate("element => element.scrollBy(0, 2000)")
+            page.wait_for_timeout(50)
+            assert page.get_by_role("row").count() < 60
+            if page.get_by_role("link", name=last).count():
+                break
+        page.get_by_role("link", name=last).wait_for()
+        page.get_by_text(f"{COUNT} subscriptions").wait_for()
+
+
+def test_the_keyboard_alone_goes_to_one_pauses_it_and_comes_back(browser, server):
+    api = Api(server.url)
+    with opened(browser, server) as page:
+        page.keyboard.press("g")
+        page.keyboard.press("s")
+        page.get_by_role("heading", name="Subscriptions").wait_for()
+        page.get_by_role("link", name="many-000").wait_for()
+        page.keyboard.press("/")
+        page.keyboard.type("many-12")
+        page.get_by_text("10 subscriptions").wait_for()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="many-121").wait_for()
+        pause = page.get_by_role("button", name="Pause", exact=True)
+        pause.focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Resume").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("heading", name="Subscriptions").wait_for()
+    assert api.subscription("many-121")["paused"] is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_of_subscriptions_are_for_everybody(browser, server, scheme):
+    subscribed(server, "read", 2).close()
+    views = (
+        "subscriptions",
+        "subscriptions?q=none",
+        "subscriptions/read",
+        "subscriptions/read?tab=subscribers",
+        "subscriptions/read?tab=settings",
+        "subscriptions/no-such",
+    )
+    with opened(browser, server, color_scheme=scheme, reduced_motion="reduce") as page:
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 844})
+            for view in views:
+                page.goto(f"{server.url}/ui/{view}")
+                page.wait_for_selector("h1")
+                settled(page)
+                assert violations(page) == [], view
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+        page.goto(f"{server.url}/ui/subscriptions/read")
+        page.get_by_role("button", name="Delete…").click()
+        page.get_by_role("dialog").wait_for()
+        assert violations(page) == []
