@@ -36,8 +36,9 @@ def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_deliver
         rejected(server, "billing", "orders.created", 3)
         rejected(server, "email", "orders.created", 1)
         with opened(browser, server) as page:
-            page.get_by_role("link", name="3 dead letters of billing").click()
+            page.get_by_role("link", name="4 dead letters").click()
             page.get_by_role("heading", name="Dead letters").wait_for()
+            page.get_by_label("Only of this subscription").fill("billing")
             page.get_by_text("of subscription billing").wait_for()
             page.get_by_text("3 dead letters", exact=True).wait_for()
             page.get_by_role("link", name=REASON).first.click()

@@ -41,15 +41,6 @@ const Deliveries = z.object({ deliveries: z.array(DeliveryAnswer) });
 const at = (id: string) => `/api/dlq/${encodeURIComponent(id)}`;
 const jobAt = (id: string) => `/api/dlq/jobs/${encodeURIComponent(id)}`;
 
-/** The newest dead letters of subscribers that were not durable: their count is in no subscription. */
-export const ephemeralLettersQuery = () =>
-  queryOptions({
-    queryFn: ({ signal }) =>
-      request(DeadLetterList, "/api/dlq", { query: { limit: 1, subscription: "" }, signal }),
-    queryKey: ["deadLetters", "ephemeral"],
-    ...polledSlowly(10_000),
-  });
-
 /** Those that match, the newest first, a page at a time. `key`: what makes it another list. */
 export const lettersQuery = (key: object, which: () => object) =>
   infiniteQueryOptions({
