@@ -228,6 +228,7 @@ def test_while_the_server_is_gone_the_page_says_so_and_then_goes_on(browser):
         page = made.new_page()
         page.goto(f"{server.url}/ui/")
         page.get_by_text("Live", exact=True).wait_for()
+        page.get_by_text("Backlog", exact=True).wait_for()
         server.kill()
         page.get_by_text("Reconnecting: the server cannot be reached").wait_for()
         page.get_by_role("heading", name="Overview").wait_for()

@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def shared_server(request) -> Iterator[RunningServer]:
     settings = {**STORES[request.param], **SETTINGS}
     if request.param == "postgres":
-        settings["DATABASE_URL"] = request.getfixturevalue("cluster").create_database("e2e")
+        settings["DATABASE_URL"] = request.getfixturevalue("cluster").empty_database("e2e")
     with running_server(**settings) as server:
         yield server
         if server.alive:

@@ -34,7 +34,7 @@ _numbers = itertools.count()
 def guarded(request):
     settings = dict(ALL_STORES[request.param])
     if request.param == "postgres":
-        settings["DATABASE_URL"] = request.getfixturevalue("cluster").create_database("matrix")
+        settings["DATABASE_URL"] = request.getfixturevalue("cluster").empty_database("matrix")
     with guarded_server(**settings) as guarded:
         yield guarded
 

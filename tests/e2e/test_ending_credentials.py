@@ -31,7 +31,7 @@ _numbers = itertools.count()
 def guarded(request):
     settings = dict(ALL_STORES[request.param])
     if request.param == "postgres":
-        settings["DATABASE_URL"] = request.getfixturevalue("cluster").create_database("ending")
+        settings["DATABASE_URL"] = request.getfixturevalue("cluster").empty_database("ending")
     with guarded_server(**settings) as guarded:
         yield guarded
 
@@ -177,7 +177,7 @@ def test_a_socket_whose_token_is_renewed_goes_on(guarded, key):
 @pytest.fixture(scope="module")
 def shared(cluster):
     """Two servers on one database."""
-    url = cluster.create_database("ending_shared")
+    url = cluster.empty_database("ending_shared")
     with guarded_server(DATABASE_URL=url) as one:
         settings = {**one.server.env, "CONDUIT_ADMIN_KEY_FILE": "none"}
         for own in ("PORT", "NODE_ID"):
@@ -239,7 +239,7 @@ def test_so_it_is_in_a_file():
 def test_a_server_gets_another_pepper_as_the_guide_says(store, cluster):
     settings = dict(ALL_STORES[store])
     if store == "postgres":
-        settings["DATABASE_URL"] = cluster.create_database("another_pepper")
+        settings["DATABASE_URL"] = cluster.empty_database("another_pepper")
     with guarded_server(**settings) as guarded:
         server, former = guarded.server, guarded.operator.key
         manager = guarded.create_tenant("kept")

@@ -14,7 +14,7 @@ from tests.support.ws import NoFrame, WsClient
 
 @pytest.fixture
 def linked(cluster) -> Iterator[Cluster]:
-    with linked_servers(cluster.create_database("stood_still"), *NAMES) as found:
+    with linked_servers(cluster.empty_database("stood_still"), *NAMES) as found:
         yield found
 
 

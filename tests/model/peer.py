@@ -26,6 +26,9 @@ REMEMBERED_COUNT = 50
 
 Verb = Ack | Nack | Reject | Extend
 
+# What a node says of an ack that it cannot store, as another has claimed the subscription.
+MOVED = "unavailable"
+
 
 class Client:
     """A peer of the broker that tells the model of every frame.
@@ -119,6 +122,9 @@ class Client:
             return
         expected = self._expected.pop(ref, None)
         settled = self._settled.pop(ref, [])
+        if outcome == MOVED and expected == ACKED and any(one.is_refused() for one in settled):
+            # It has left the subscription, and so was not sent away with the others.
+            return
         if expected not in (outcome, EITHER):
             raise Violation(f"{self} was told {outcome} for {ref}, and it is {expected}")
         for one in settled:

@@ -47,7 +47,7 @@ def conduit(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def url(cluster):
-    return cluster.create_database("upgraded")
+    return cluster.empty_database("upgraded")
 
 
 def fill(server: RunningServer) -> dict[str, object]:

@@ -35,13 +35,17 @@ class Settled:
     moves: int
     refused_count: int
 
+    def is_refused(self) -> bool:
+        """Whether another node has claimed it since: that it is settled is not stored then."""
+        return self.subscription.refused_count != self.refused_count
+
     def is_stored(self) -> bool:
         """Whether a crash from now on leaves it settled, or another call has made that of no matter."""
         line = self.line
         is_current = self.subscription.lines.get(line.topic.topic_id) is line
         if not is_current or line.topic.going or line.stored.moves != self.moves:
             return True
-        if self.subscription.refused_count != self.refused_count:
+        if self.is_refused():
             return True
         is_redriven = self.seq in line.open or line.may_be_redriven(self.seq)
         return is_redriven or line.stored.has_settled(self.seq)

@@ -275,10 +275,11 @@ class Line:
         self.begins_with(from_seq)
         if from_seq == self.next:
             self.next = to_seq + 1
-        elif from_seq == to_seq and (from_seq in self.open or from_seq in self.maybe):
+        elif from_seq == to_seq and (from_seq in self.open or self.is_doubtful(from_seq)):
+            if from_seq not in self.open:
+                self.redrive(from_seq, 0.0)
             self.maybe.discard(from_seq)
-            if from_seq in self.open:
-                self.settle(from_seq)
+            self.settle(from_seq)
         else:
             raise Violation(f"{self} told a gap {from_seq}..{to_seq} before {self.next}")
         self.lost[from_seq, to_seq] = None
