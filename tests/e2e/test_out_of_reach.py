@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from tests.support.http import Api, accepted
-from tests.support.nodes import SECRET, Cluster, node, owned_by, taken
+from tests.support.nodes import SECRET, Cluster, node, owned_by, taken, taken_on_the_move
 from tests.support.server import running_server
 from tests.support.wait import until
 from tests.support.ws import WsClient
@@ -52,8 +52,8 @@ def test_what_a_node_with_another_secret_should_run_is_served_all_the_same(url, 
             until(lambda: route_to(here, name) == "odd")
             for n in range(4):
                 here.publish("t", n)
-            found = [taken(one, 1, 30.0), taken(two, 1, 30.0)]
-            found += [taken(one, 1), taken(two, 1)]
+            found = [taken_on_the_move(one, 1), taken_on_the_move(two, 1)]
+            found += [taken_on_the_move(one, 1), taken_on_the_move(two, 1)]
             assert sorted(n for each in found for n in each) == [0, 1, 2, 3]
             for server, api in zip(pair.servers, pair.apis, strict=True):
                 until(lambda of=server: "odd is up and cannot be reached" in of.log_text())
@@ -64,7 +64,7 @@ def test_what_a_node_with_another_secret_should_run_is_served_all_the_same(url, 
             until(lambda: route_to(pair.apis[1], name) == "odd")
             here.publish("t", 4)
             here.publish("t", 5)
-            assert sorted([*taken(one, 1), *taken(two, 1)]) == [4, 5]
+            assert sorted(taken_on_the_move(one, 1) + taken_on_the_move(two, 1)) == [4, 5]
 
 
 def route_to(api: Api, name: str) -> str | None:

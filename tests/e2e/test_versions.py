@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.former import VERSION
 from tests.support.http import accepted
-from tests.support.nodes import SECRET, Cluster, node, owned_by, taken
+from tests.support.nodes import SECRET, Cluster, node, owned_by, taken, taken_on_the_move
 from tests.support.server import running_server
 from tests.support.wait import until
 from tests.support.ws import Refused, WsClient
@@ -97,4 +97,4 @@ def test_a_subscriber_of_the_newer_one_is_there_when_an_older_one_has_its_subscr
         old.program = "conduit"
         old.start()
         mixed.apis[0].publish("t", 3)
-        assert taken(client, 2, timeout=20.0) == [2, 3]
+        assert taken_on_the_move(client, 2) == [2, 3]

@@ -11,7 +11,7 @@ from conduit.core.ring import Ring
 from tests.support.http import Api
 from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import DEADLINE_S, until
-from tests.support.ws import NoFrame, WsClient
+from tests.support.ws import NoFrame, Refused, WsClient
 
 SECRET = "of-the-nodes-0123456789"
 NAMES = ["node-0", "node-1", "node-2"]
@@ -82,6 +82,20 @@ def taken(client: WsClient, count: int, timeout: float = 10.0) -> list[int]:
         message = client.receive("message", timeout)
         client.ack(message)
         found.append(message["payload"])
+    return found
+
+
+def taken_on_the_move(client: WsClient, count: int, timeout: float = 30.0) -> list[int]:
+    """The same, of a subscription that changes its node meanwhile. Its next node does not know a delivery
+    of the former one: it refuses the ack, and delivers the message again.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        try:
+            found += taken(client, 1, timeout)
+        except Refused as refused:
+            if refused.code != "unknown_delivery":
+                raise
     return found
 
 
