@@ -172,6 +172,25 @@ async def test_a_search_ends_when_it_has_looked_at_much(hundred: Bench, monkeypa
     assert 1 <= scanned_to < 10
 
 
+async def test_others_have_their_turns_while_a_search_looks_at_what_it_has_read(
+    hundred: Bench, monkeypatch
+):
+    turn_counts = []
+
+    def count_turn():
+        turn_counts[-1] += 1
+        again.append(asyncio.get_running_loop().call_soon(count_turn))
+
+    again = []
+    for part_bytes in (1 << 20, 1):
+        monkeypatch.setattr(browse, "PART_MAX_BYTES", part_bytes)
+        turn_counts.append(0)
+        count_turn()
+        assert await search(hundred, Wanted(text="none")) == ([], 100, None)
+        again[-1].cancel()
+    assert turn_counts[1] >= turn_counts[0] + 99
+
+
 async def test_a_list_does_not_wait_for_those_who_search():
     store = SlowStore()
     async with running_broker(store) as bench:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -13,7 +15,7 @@ from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.tails import Tails
 from conduit.core.message import Message
 from conduit.core.scan import Bounds as ScanBounds
-from conduit.core.scan import Scan, Wanted, size_of
+from conduit.core.scan import Scan, Wanted, parts, size_of
 from conduit.errors import NotFound
 from conduit.names import is_id
 from conduit.storage.base import Store
@@ -22,11 +24,13 @@ from conduit.storage.dead_letters import DISCARDED, DROPPED, FORGOTTEN
 # One page stops before the message that would pass this, whatever its limit, unless it is the first.
 PAGE_MAX_BYTES = 4 << 20
 # What one request looks at to find messages, whether they match or not; it ends after some seconds as well
-# (`looking.py`). And what it reads in one turn.
+# (`looking.py`). And what it reads in its turn, and looks at in one turn of the loop, or one message that is
+# larger: a millisecond or two.
 SCAN_MAX_COUNT = 20_000
 SCAN_MAX_BYTES = 32 << 20
 STEP_MAX_COUNT = 500
 STEP_MAX_BYTES = 1 << 20
+PART_MAX_BYTES = 256 << 10
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,16 +125,15 @@ class Browser:
                     max_bytes=STEP_MAX_BYTES,
                     descending=window.descending,
                 )
-                messages = await looker.look(read)
-                if messages is None:
+                is_there = await looker.look(partial(_step, scan, read, (low, high)))
+                if is_there is None:
                     break
-                messages = [message for message in messages if low <= message.seq <= high]
-                if not messages:
+                if not is_there:
                     # Retention has removed the rest meanwhile.
                     return Scanned(scan.found, low if window.descending else high)
-                scan.take(messages)
         following = scan.seq if low <= scan.seq <= high else None
-        return Scanned(scan.found, scan.scanned_to, following)
+        # What took too long goes on, and finds more.
+        return Scanned(scan.found[:], scan.scanned_to, following)
 
     async def _bounds(self, topic: Topic, window: Window) -> tuple[int, int]:
         """The first and the last number of the window; empty when the first is the greater."""
@@ -172,6 +175,20 @@ class Browser:
         if letter.redriven_at_ms is not None:
             return state
         return DeliveryState(name, "dead", letter.attempts, letter.reason)
+
+
+async def _step(
+    scan: Scan, read: Callable[[], Awaitable[Sequence[Message]]], window: tuple[int, int]
+) -> bool:
+    """Look at what is read next; others have their turns meanwhile. False if nothing is there any more."""
+    low, high = window
+    messages = [message for message in await read() if low <= message.seq <= high]
+    for part in parts(messages, PART_MAX_BYTES):
+        scan.take(part)
+        if scan.is_over:
+            break
+        await asyncio.sleep(0)
+    return bool(messages)
 
 
 def no_message() -> NotFound:
