@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.core.message import Message
-from conduit.core.scan import Bounds, Scan, Wanted, parts, size_of
+from conduit.core.scan import Bounds, Scan, Wanted, finder, parts, size_of
 
 
 def message(seq=1, payload=b"1", key=None, headers=None):
@@ -49,6 +49,7 @@ few = st.text(alphabet="ab\\.*\n\0é", max_size=6)
 def test_a_text_is_found_where_it_is_and_nowhere_else(text, pieces):
     payload = "".join(pieces).encode()
     assert Wanted(text=text).matcher()(message(payload=payload)) is (text.encode() in payload)
+    assert bool(finder(text)("".join(pieces))) is (text in "".join(pieces))
 
 
 def cpu_s(wanted, payloads):

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import AnyStr
 
 import msgspec
 
 from conduit.core.message import Message
+
+# Texts that are ready to be looked for; those that search come in turn.
+FINDERS_MAX_COUNT = 64
 
 _headers = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -34,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True):
     def matcher(self) -> Callable[[Message], bool]:
         """Says of a message whether it is one; to be made once for many."""
         key, headers = self.key, self.headers.items()
-        finds = None if self.text is None else _finder(self.text.encode())
+        finds = None if self.text is None else finder(self.text.encode())
 
         def fits(message: Message) -> bool:
             if key is not None and message.key != key:
@@ -115,7 +120,9 @@ def parts(messages: Sequence[Message], max_bytes: int) -> Iterator[Sequence[Mess
         yield messages[first:]
 
 
-def _finder(text: bytes) -> Callable[[bytes], object]:
+@lru_cache(FINDERS_MAX_COUNT)
+def finder(text: AnyStr) -> Callable[[AnyStr], object]:
+    """Looks for this text in another one, as `in` does, and says what is true or not."""
     # `in` may compare the whole text at every place: 75 ms for a MiB of payloads that are made for it. The
     # search for a pattern of nothing but text never goes back.
     return re.compile(re.escape(text)).search

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from conduit.core.message import DeadLetter
+from conduit.core.scan import finder
 from conduit.storage.dead import Look, Span
 from conduit.storage.dead_letters import DeadFilter, DeadGroup, Found
 from conduit.storage.memory.dead_letters import DeadLetters
@@ -73,9 +74,10 @@ def is_meant(letter: DeadLetter, which: DeadFilter) -> bool:
 
 
 def _contains(letter: DeadLetter, text: str) -> bool:
-    return (
-        text.encode(errors="surrogatepass") in letter.payload
-        or text in (letter.key or "")
-        or text in letter.message_id
-        or text in letter.reason
+    is_in = finder(text)
+    return bool(
+        finder(text.encode(errors="surrogatepass"))(letter.payload)
+        or is_in(letter.key or "")
+        or is_in(letter.message_id)
+        or is_in(letter.reason)
     )
