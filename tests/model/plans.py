@@ -33,7 +33,7 @@ from tests.model.steps.disturbing import (
     SetClock,
     Wait,
 )
-from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic
+from tests.model.steps.managing import Change, DeleteTopic, Letter, Letters, MakeTopic, Purge
 from tests.model.steps.publishing import OtherNode, OtherTopic, Publish
 from tests.model.stores import EVERY_CALL, Fault
 from tests.model.world import SLOTS_COUNT, Away
@@ -207,6 +207,7 @@ KINDS: dict[str, tuple[int, Callable[[Choices], Step]]] = {
     "away": (1, _away),
     "stop": (1, lambda choose: Restart(is_crash=False)),
     "crash": (2, lambda choose: Restart(is_crash=True, is_mended=choose.of([False, True]))),
+    "purge": (1, lambda choose: Purge(choose.of(TOPICS))),
 }
 HOLDING = ("break", "hold")
 """With these there are steps that let the store go on."""

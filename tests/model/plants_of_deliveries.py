@@ -285,4 +285,28 @@ PLANTS_OF_DELIVERIES = (
             ),
         ),
     ),
+    # The tail keeps what retention, or a purge, has removed, and who comes is given it.
+    Plant(
+        "31-gone-from-the-tail",
+        "was given .* and the log begins with",
+        (
+            Change(
+                "broker/deliver/sequencer.py",
+                "            feed.trim(first_seq)\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    # A page that was read before is handed out though the log has lost what is on it.
+    Plant(
+        "32-gone-from-the-page",
+        "was given .* and the log begins with",
+        (
+            Change(
+                "broker/deliver/page.py",
+                "        return seq >= self._topic.first_seq or not self._is_of_log\n",
+                "        return True\n",
+            ),
+        ),
+    ),
 )

@@ -348,7 +348,7 @@ class Port:
             case "settle":
                 ears.did_settle(known, args[1], result)
             case "trim":
-                ears.did_trim(args[0], args[1].retention, result.first_seq)
+                ears.did_trim(args[0], args[1], result.first_seq)
             case "topic_create" | "topics_create":
                 for record in result if isinstance(result, list) else [result]:
                     ears.state.made(record.name)

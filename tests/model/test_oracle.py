@@ -14,7 +14,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.protocol.frames import Ack, Nack, Subscribe
-from conduit.storage.base import Heard, Start
+from conduit.storage.base import Heard, Rule, Start
 from tests.model.oracle import at_rest
 from tests.model.oracle.from_clients import ACKED, STALE, UNKNOWN, FromClients
 from tests.model.oracle.from_peers import FromPeers, Seen
@@ -253,8 +253,26 @@ def test_who_reads_while_retention_removes_may_see_before_the_store_answers_only
     model.state.log.begin_trim(1)
     model.peers.gap("one", GAP)
     with nullcontext() if is_gone else pytest.raises(Violation, match="2 is stored"):
-        model.store.did_trim(1, Retention(max_messages=0), first_seq)
+        model.store.did_trim(1, Rule(Retention(max_messages=0), 0), first_seq)
     assert not model.state.log.by_id[1].is_being_trimmed
+
+
+def test_what_the_broker_knows_to_be_gone_must_not_come_where_frames_are_seen_when_they_are_written():
+    model = told()
+    model.peers._is_direct = True
+    model.store.trimmed(1, 3)
+    model.give("one", 1)
+    model.store.heard_trim(1, 3)
+    with pytest.raises(Violation, match="the log begins with 3"):
+        model.give("one", 2)
+
+
+def test_a_purge_may_remove_what_was_stored_before_it_and_nothing_else():
+    model = told()
+    purge = Rule(Retention(), 0, 2, is_awaited=True)
+    model.store.did_trim(1, purge, 3)
+    with pytest.raises(Violation, match="3 was removed"):
+        model.store.did_trim(1, purge, 4)
 
 
 def made_anew(model) -> None:

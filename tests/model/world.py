@@ -74,7 +74,7 @@ class World:
         self.state = State(max_waiting=options.max_pending_retries)
         self.clients, self.peers = (
             FromClients(self.state),
-            Knowing(self.state, lambda _, topic: topic.passed),
+            Knowing(self.state, lambda _, topic: topic.passed, is_direct=True),
         )
         self.publishers, self.ears = FromPublishers(self.state), FromStore(self.state)
         self.slots: list[Client | None] = [None] * SLOTS_COUNT

@@ -53,8 +53,11 @@ class Welcome:
 class FromPeers:
     """One method for each type of frame."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, is_direct: bool = False) -> None:
+        """`is_direct`: frames are seen when they are written, so that none may have what the broker knows to
+        be gone."""
         self.state = state
+        self._is_direct = is_direct
         self._gaps: dict[Hashable, list[ToldGap]] = {}
         """Gaps that a client must be told next."""
 
@@ -202,6 +205,7 @@ class FromPeers:
         seq = frame.seq or 0
         if subscription.rules.is_auto:
             holder.settled(1)
+        self._check_stored(subscription, topic, seq)
         waiting = subscription.counts()[1]
         if seq == line.next and waiting >= self.state.max_waiting:
             raise Violation(f"{subscription} was given {line} {seq}, and {waiting} wait already")
@@ -219,6 +223,14 @@ class FromPeers:
             raise Violation(f"{topic.name} {seq} was delivered with another message's content")
         if frame.epoch != topic.epoch:
             raise Violation(f"{topic.name} {seq} has epoch {frame.epoch}, not {topic.epoch}")
+
+    def _check_stored(self, subscription: Subscription, topic: Topic, seq: int) -> None:
+        place = (subscription.name or "", topic.topic_id, seq)
+        was_letter = place in self.state.letters or place in self.state.fates
+        if self._is_direct and seq < topic.first_known and not was_letter:
+            raise Violation(
+                f"{subscription} was given {topic.name} {seq}, and the log begins with {topic.first_known}"
+            )
 
     def gap(self, client: Hashable, frame: Seen) -> None:
         """The client was told that messages cannot be given."""

@@ -16,12 +16,11 @@ from conduit.core.message import (
     NewMessage,
     Progress,
     Redriven,
-    Retention,
     SubscriptionRecord,
     SubscriptionSettings,
     TopicRecord,
 )
-from conduit.storage.base import TOPIC_GONE, Heard, Start
+from conduit.storage.base import TOPIC_GONE, Heard, Rule, Start
 from tests.model.oracle import delivery
 from tests.model.oracle.delivery import Place
 from tests.model.oracle.line import Line
@@ -126,10 +125,10 @@ class FromStore:
                 topic.hears(seq)
                 self.state.counts["published"] += 1
 
-    def did_trim(self, topic_id: int, retention: Retention, first_seq: int) -> None:
+    def did_trim(self, topic_id: int, rule: Rule, first_seq: int) -> None:
         topic = self.state.log.by_id.get(topic_id)
         if topic is not None:
-            self.state.log.aged(topic, retention, first_seq, self.state.now)
+            self.state.log.aged(topic, rule, first_seq, self.state.now)
             self.trimmed(topic_id, first_seq)
             topic.trimmed()
 
@@ -142,7 +141,7 @@ class FromStore:
     def heard_trim(self, topic_id: int, first_seq: int) -> None:
         topic = self.state.log.by_id.get(topic_id)
         if topic is not None:
-            topic.first_known = first_seq
+            topic.first_known = max(topic.first_known, first_seq)
             topic.passes(first_seq - 1)
 
     # Subscriptions --------------------------------------------------------------------------------

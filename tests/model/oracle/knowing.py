@@ -14,8 +14,14 @@ from tests.model.oracle.subscription import Subscription
 class Knowing(FromPeers):
     """As its base, where a client's node may know less than the log."""
 
-    def __init__(self, state: State, known_at: Callable[[Hashable, Topic], int]) -> None:
-        super().__init__(state)
+    def __init__(
+        self,
+        state: State,
+        known_at: Callable[[Hashable, Topic], int],
+        *,
+        is_direct: bool = False,
+    ) -> None:
+        super().__init__(state, is_direct=is_direct)
         self._known_at = known_at
         self._client: Hashable = None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from conduit.core.message import Retention
-from conduit.storage.base import Start
+from conduit.storage.base import Rule, Start
 
 # Stamps are whole milliseconds.
 ROUNDED_S = 0.002
@@ -183,10 +182,12 @@ class Log:
         if topic is not None:
             topic.is_being_trimmed = True
 
-    def aged(self, topic: Topic, retention: Retention, first_seq: int, now: float) -> None:
-        """Retention has removed what is below this number."""
+    def aged(self, topic: Topic, rule: Rule, first_seq: int, now: float) -> None:
+        """Retention, or a purge, has removed what is below this number."""
+        retention, purged_seq = rule.retention, rule.through_seq if rule.is_awaited else 0
         most = topic.last_seq if retention.max_messages is None else retention.max_messages
-        for seq in range(max(topic.first_seq, topic.last_seq - most + 1), first_seq):
+        kept_seq = max(topic.first_seq, topic.last_seq - most + 1, purged_seq + 1)
+        for seq in range(kept_seq, first_seq):
             age_s = now - topic.messages[seq - 1].since
             is_young = retention.max_age_s is None or age_s < retention.max_age_s - ROUNDED_S
             if is_young and self.is_time_known:

@@ -59,6 +59,31 @@ class MakeTopic(Step):
 
 
 @dataclass(frozen=True, repr=False)
+class Purge(Step):
+    """All that is stored of a topic goes."""
+
+    name: str
+
+    async def take(self, world: World) -> None:
+        topic = world.state.log.by_name.get(self.name)
+        if topic is not None and topic.is_known and not topic.going:
+            # Here it takes itself for alone, and knows nothing behind a hole.
+            world.begin(self._purge(world, topic, topic.passed))
+
+    async def _purge(self, world: World, topic: Topic, last_seq: int) -> None:
+        call = partial(world.broker.purger.purge, world.tenant, self.name)
+        error = await asked(world, call, {"topic_not_found", "overloaded", "outcome_unknown"})
+        if (
+            error is None
+            and topic.first_known <= last_seq
+            and topic.topic_id in world.state.log.by_id
+        ):
+            raise Violation(
+                f"{topic.name} was purged, and {topic.first_known} of {last_seq} is there"
+            )
+
+
+@dataclass(frozen=True, repr=False)
 class DeleteTopic(Step):
     """A topic goes, with all that is open in it."""
 

@@ -150,6 +150,19 @@ class Feed:
         self._tail_bytes = sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail)
         self._counted_bytes = 0
 
+    def trim(self, first_seq: int) -> None:
+        """The log has lost what comes before `first_seq`: the tail has it no longer either."""
+        tail = self._tail
+        if not tail or tail[0].seq >= first_seq:
+            return
+        if tail[-1].seq > self.position and first_seq > self.position + 1:
+            # Some of it is not written yet: everybody finds in the log what is left, or a gap.
+            self.skip_to(tail[-1].seq)
+            return
+        self._cut(first_seq - tail[0].seq)
+        if self._counted_bytes:
+            self._count()
+
     def close(self) -> None:
         """Keep no tail: nobody counts it any more, and one that has followed it may be here for a while."""
         self._tail.clear()
@@ -247,11 +260,18 @@ class Feed:
         if not self.follower_count:
             return
         if len(self._tail) > TAIL_MAX_COUNT or self._tail_bytes > TAIL_MAX_BYTES:
-            self._cut()
+            self._halve()
+        self._count()
+
+    def _count(self) -> None:
         self._counted_bytes = self._tail_bytes + self._tail_bytes // 4
         self._tools.budget.keep_tail(self, self._counted_bytes)
 
-    def _cut(self) -> None:
+    def _cut(self, count: int) -> None:
+        self._tail_bytes -= sum(len(entry.frame) + ENTRY_BYTES for entry in self._tail[:count])
+        del self._tail[:count]
+
+    def _halve(self) -> None:
         # Half of the bound is cut off at once, so that the cost per message is constant.
         keep_count, keep_bytes, size = 0, 0, 0
         for entry in reversed(self._tail):

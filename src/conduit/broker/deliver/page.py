@@ -20,12 +20,14 @@ class Page:
     them, and take the place of the messages.
 
     As long as somebody uses it, it stays. After that it stays as long as there is room, and is empty then.
+    What the log has lost since is not on it any more; a dead letter is.
     """
 
     __slots__ = (
         "__weakref__",
         "_budget",
         "_entries",
+        "_is_of_log",
         "_messages",
         "_topic",
         "_user_count",
@@ -43,6 +45,7 @@ class Page:
         self._topic = topic
         self._budget = budget
         self._user_count = 0
+        self._is_of_log = not (messages and isinstance(messages[0], DeadLetter))
         self._entries: list[Entry] = []
         # Those that have no entry yet; the next one is the last.
         self._messages = list(messages)
@@ -59,7 +62,9 @@ class Page:
 
     def has(self, seq: int) -> bool:
         """Whether the message with this number is on the page."""
-        return self.first_seq <= seq <= self.last_seq
+        if not self.first_seq <= seq <= self.last_seq:
+            return False
+        return seq >= self._topic.first_seq or not self._is_of_log
 
     def slice(self, seq: int, limit: int) -> list[Entry]:
         """Up to `limit` entries, beginning with `seq`, which the page `has`."""

@@ -48,7 +48,8 @@ class Reader:
     def cached(self, topic: Topic, first: int, limit: int, last_seq: int) -> Page | None:
         """A page that begins with `first` and has what `fetch` would read, or enough of it; or None."""
         page = self._pages.get((topic.topic_id, first))
-        if page is None or not page.has(min(first + min(limit, CACHED_MIN_COUNT) - 1, last_seq)):
+        enough_seq = min(first + min(limit, CACHED_MIN_COUNT) - 1, last_seq)
+        if page is None or not (page.has(first) and page.has(enough_seq)):
             return None
         page.was_looked_at()
         return page
@@ -130,7 +131,7 @@ class Reader:
         self, topic: Topic, subscription: str, seq: int
     ) -> Sequence[Message | DeadLetter]:
         messages = await self._messages(topic, seq, AGAIN_MAX_COUNT)
-        if messages and messages[0].seq == seq:
+        if messages and messages[0].seq == seq >= topic.first_seq:
             return messages
         letter = await self._store.dead_of(subscription, topic.topic_id, seq)
         return [] if letter is None or letter.is_lost else [letter]

@@ -67,6 +67,7 @@ class Sequencer:
         self._router = router
         self._store = store
         self._lags = engine.lags
+        self._feeds = engine.feeds
         self._reader = engine.reader
         self._breakers = engine.breakers
         self._held: dict[int, _Held] = {}
@@ -135,7 +136,8 @@ class Sequencer:
         self._begin(held)
 
     def trimmed(self, topic: Topic, first_seq: int) -> None:
-        """Retention, or a purge, has removed what comes before `first_seq`."""
+        """Retention, or a purge, has removed what comes before `first_seq`: from here on nothing of it is
+        handed out, and who has not got it is told of a gap."""
         if first_seq < topic.first_seq:
             # Of two who remove, the one that is told of later may have been the earlier.
             return
@@ -144,6 +146,9 @@ class Sequencer:
             self._skip_to(topic, first_seq - 1)
         self._lags.trimmed(topic, first_seq)
         topic.first_seq = first_seq
+        feed = self._feeds.find(topic.topic_id)
+        if feed is not None:
+            feed.trim(first_seq)
         held = self._held.get(topic.topic_id)
         if held is not None:
             self._go_on(held)

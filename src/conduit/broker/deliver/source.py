@@ -196,6 +196,8 @@ class Source:
             self._take(page)
             self.is_fresh = not page.is_empty
             first_stored = last_seq + 1 if page.is_empty else page.first_seq
+            # More may have gone since it was read.
+            first_stored = max(first_stored, self._feed.topic.first_seq)
             if first_stored > first:
                 gone_to = first_stored - 1
         self._owner.page_arrived(first, gone_to)
