@@ -17,6 +17,7 @@ from conduit.protocol.frames import Ack, Nack, Reject, Subscribe
 from conduit.protocol.records import Receipt
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, ManualClock, Peer, running_broker
+from tests.storage.given import fate
 
 OTHER = "other"
 
@@ -385,4 +386,4 @@ async def test_beyond_the_dead_letters_of_a_tenant_its_oldest_go():
         assert [tally.open_count for tally in counts] == [3, 4]
         assert bench.broker.stats.dead_letter_dropped_count == 1
         topic = bench.broker.topics.get(T, "t")
-        assert await bench.broker.store.dead_fate("s", topic.topic_id, 1) == "dropped"
+        assert await fate(bench.broker.store, "s", topic.topic_id, 1) == "dropped"

@@ -6,6 +6,7 @@ from conduit.broker import topics as known
 from conduit.core.message import Progress
 from conduit.names import DEFAULT_TENANT as T
 from conduit.storage.base import Settled
+from conduit.storage.dead_letters import Fate
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
 
@@ -13,11 +14,15 @@ TOPICS = [f"t{number:02}" for number in range(30)]
 
 
 class CountingStore(MemoryStore):
-    """Counts the rows of progress that it was asked for."""
+    """Counts the rows of progress that it was asked for, and the questions for fates."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows_count = 0
+        self.rows_count = self.fates_count = 0
+
+    async def dead_fates(self, *args) -> dict[str, Fate]:
+        self.fates_count += 1
+        return await super().dead_fates(*args)
 
     async def progress(self, *args) -> list[Progress]:
         return self._counted(await super().progress(*args))
@@ -54,6 +59,18 @@ async def test_for_one_message_its_own_topic_is_read_for_each_subscription():
         _, _, states = await bench.broker.messages.get(T, message_id)
         assert [state.state for state in states] == ["acked"] * 10
         assert bench.broker.store.rows_count == 10
+
+
+async def test_what_became_of_a_message_is_told_in_pages_by_name_with_few_questions():
+    store = CountingStore()
+    async with running_broker(store) as bench:
+        message_id = await filled(bench)
+        store.fates_count = 0
+        _, _, states = await bench.broker.messages.get(T, message_id, limit=4)
+        assert [state.subscription for state in states] == ["s0", "s1", "s2", "s3"]
+        _, _, rest = await bench.broker.messages.get(T, message_id, limit=500, after="s3")
+        assert [state.subscription for state in rest] == [f"s{number}" for number in range(4, 10)]
+        assert (store.rows_count, store.fates_count) == (10, 2)
 
 
 async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():

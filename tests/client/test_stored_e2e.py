@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from conduit.client import AsyncConduit, DeadLetterFilter
+from conduit.client import AsyncConduit, DeadLetterFilter, messages
 from conduit.errors import InvalidRequest
-from tests.support.http import Api
+from tests.support.http import Api, accepted
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
 
@@ -23,7 +23,9 @@ def server() -> Iterator[RunningServer]:
         yield server
 
 
-async def test_messages_are_found_in_pages_from_both_ends(server: RunningServer) -> None:
+async def test_messages_are_found_in_pages_from_both_ends(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with AsyncConduit(server.url) as client:
         await client.topics.create("t")
         for number in range(250):
@@ -40,6 +42,17 @@ async def test_messages_are_found_in_pages_from_both_ends(server: RunningServer)
         assert (page.messages[0].seq, page.next, page.scanned_to) == (25, 26, 25)
         detail = await client.messages.get(message.message_id)
         assert (detail.payload, detail.deliveries) == (message.payload, [])
+        monkeypatch.setattr(messages, "DELIVERY_PAGE_COUNT", 2)
+        names = [f"s{number}" for number in range(5)]
+        for name in names:
+            accepted(
+                await asyncio.to_thread(
+                    Api(server.url).post, "/api/subscriptions", {"name": name, "topic": "t"}
+                ),
+                201,
+            )
+        detail = await client.messages.get(message.message_id)
+        assert [each.subscription for each in detail.deliveries] == names
         with pytest.raises(InvalidRequest):
             await client.messages.page("t", from_time=since.replace(tzinfo=None))
 

@@ -192,3 +192,18 @@ async def test_a_search_that_is_not_understood_names_its_parameter(api: Api, que
     await api.topic("t")
     answer = await api.send("GET", "/api/topics/t/messages", params=query)
     refused(answer, 400, code, field)
+
+
+async def test_what_became_of_a_message_is_told_in_pages(api: Api):
+    await api.topic("t")
+    for name in ("b", "a", "c"):
+        await api.post("/api/subscriptions", {"name": name, "topic": "t"}, 201)
+    receipt = await publish_raw(api, "t", b"1")
+    path = f"/api/messages/{receipt.message_id}"
+    page = await api.get(path, limit=2)
+    assert [each["subscription"] for each in page["deliveries"]] == ["a", "b"]
+    rest = await api.get(path, limit=2, cursor=page["next"])
+    assert ([each["subscription"] for each in rest["deliveries"]], rest["next"]) == (["c"], None)
+    assert rest["payload"] == page["payload"] == 1
+    assert (await api.get(path))["next"] is None
+    refused(await api.send("GET", f"{path}?cursor=no"), 400, "invalid_request", "cursor")

@@ -15,7 +15,7 @@ from conduit.core.message import (
     TopicRecord,
 )
 from conduit.storage.base import Start, Store
-from conduit.storage.dead_letters import DeadFilter
+from conduit.storage.dead_letters import DEAD, REDRIVEN, DeadFilter
 from conduit.storage.memory import MemoryStore
 from conduit.storage.sqlite import SqliteStore
 from conduit.storage.sqlite.bulk import rows
@@ -111,3 +111,9 @@ async def letters_count(store: Store, tenant: str, which: DeadFilter) -> int:
         count, before_id = count + len(page), page.reached_id
         is_over = before_id is None
     return count
+
+
+async def fate(store, subscription, topic_id, seq):
+    """What became of the dead letter of a delivery that has none any more."""
+    found = (await store.dead_fates(topic_id, seq, [subscription])).get(subscription)
+    return None if found is None or found.name in (DEAD, REDRIVEN) else found.name

@@ -198,7 +198,7 @@ async def test_what_became_of_letters_that_are_gone_is_remembered(store, graveya
 
     async def fate(dead_id: str) -> str | None:
         place = places[dead_id]
-        return await store.dead_fate(place.subscription, place.topic_id, place.seq)
+        return await given.fate(store, place.subscription, place.topic_id, place.seq)
 
     await store.settle([], [], [Redriven("d3", NOW_MS)])
     await store.dead_delete(TENANT, ["d7", "d6"])
@@ -233,7 +233,7 @@ async def test_of_a_topic_so_many_are_remembered_and_the_rest_is_forgotten(store
     await store.settle([], deaths)
     for n in range(1, 29):
         await store.dead_delete(TENANT, [f"d{n:02}"])
-    fates = [await store.dead_fate("billing", record.topic_id, n) for n in range(1, 31)]
+    fates = [await given.fate(store, "billing", record.topic_id, n) for n in range(1, 31)]
     discarded_count = fates.count("discarded")
     assert 8 <= discarded_count <= 9
     expected = ["forgotten"] * (28 - discarded_count) + ["discarded"] * discarded_count
@@ -295,4 +295,4 @@ async def test_what_a_tenant_had_too_many_of_is_told_and_remembered_as_dropped(s
     losses = await store.dead_losses()
     assert sum(loss.dropped_count for loss in losses) == 7
     assert {loss.tenant for loss in losses} == {TENANT}
-    assert await store.dead_fate("billing", letter.topic_id, letter.seq) == "dropped"
+    assert await given.fate(store, "billing", letter.topic_id, letter.seq) == "dropped"

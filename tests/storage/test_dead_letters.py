@@ -3,7 +3,7 @@ import pytest
 from conduit.core.message import DeadLetter, Progress, Redriven, Retention
 from conduit.errors import StoreDataError
 from conduit.storage.base import Rule
-from conduit.storage.dead_letters import DeadFilter, Loss
+from conduit.storage.dead_letters import DEAD, DISCARDED, REDRIVEN, DeadFilter, Fate, Loss
 from tests.storage import given
 from tests.storage.given import NOW_MS, TENANT, letters_count, listed
 
@@ -221,8 +221,28 @@ async def test_of_a_letter_that_is_discarded_while_it_is_redriven_the_new_delive
         Redriven(f"d{n}", NOW_MS, created.subscription_id, name, record.topic_id, n) for n in (1, 2)
     ]
     await store.settle([], [], marks)
-    fates = [await store.dead_fate(name, record.topic_id, n) for n in (1, 2, 3)]
+    fates = [await given.fate(store, name, record.topic_id, n) for n in (1, 2, 3)]
     assert fates == [None, None, "discarded"]
+
+
+async def test_what_became_of_a_message_everywhere_is_one_question(store):
+    record = await given.topic(store)
+    await given.messages(store, record.topic_id, 2)
+    names = ["dead", "redriven", "gone", "fine", "other"]
+    for name in names:
+        await given.subscription(store, name)
+    deaths = [given.death(record.topic_id, 1, name, subscription=name) for name in names[:3]]
+    other = given.death(record.topic_id, 2, "other", subscription="other")
+    await store.settle([], [*deaths, other], [Redriven("redriven", NOW_MS)])
+    await store.dead_delete(TENANT, ["gone"])
+    assert await store.dead_fates(record.topic_id, 1, names) == {
+        "dead": Fate(DEAD, 5, "ack_timeout"),
+        "redriven": Fate(REDRIVEN, 5, "ack_timeout"),
+        "gone": Fate(DISCARDED),
+    }
+    assert await store.dead_fates(record.topic_id, 1, ["fine", "gone"]) == {"gone": Fate(DISCARDED)}
+    assert await store.dead_fates(record.topic_id + 1, 1, names) == {}
+    assert await store.dead_fates(record.topic_id, 1, []) == {}
 
 
 async def test_discarding_says_how_many_existed(store):

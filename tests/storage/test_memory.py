@@ -173,7 +173,7 @@ async def test_dead_letters_are_within_the_bound_on_bytes_and_leave_half_to_the_
     assert (await listed(store, limit=1000))[0] == "orders0200"
     (loss,) = await store.dead_losses()
     assert loss.dropped_count == 200 - letters.open_count
-    assert await store.dead_fate("billing", record.topic_id, 1) == "dropped"
+    assert await given.fate(store, "billing", record.topic_id, 1) == "dropped"
     await store.dead_trim(NOW_MS + 1, DeadBounds(), 1_000)
     await given.messages(store, record.topic_id, 1)
     for _ in range(100):

@@ -193,7 +193,7 @@ async def test_after_a_seek_nothing_is_remembered_of_letters_of_what_comes_again
     await store.dead_delete(TENANT, [death.dead_id for death in deaths])
     await store.seek(created.subscription_id, [(record.topic_id, 1)])
     fates = {
-        death.dead_id: await store.dead_fate(death.subscription, death.topic_id, death.seq)
+        death.dead_id: await given.fate(store, death.subscription, death.topic_id, death.seq)
         for death in deaths
     }
     assert {dead_id for dead_id, fate in fates.items() if fate is None} == {

@@ -359,6 +359,7 @@ export const MessageDetail = z.object({
   key: z.string().optional(),
   headers: z.unknown().optional(),
   deliveries: z.array(DeliveryAnswer),
+  next: z.string().nullable(),
 });
 export type MessageDetail = z.infer<typeof MessageDetail>;
 

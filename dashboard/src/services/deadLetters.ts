@@ -36,7 +36,7 @@ const Letter = DeadLetterAnswer.extend(Kept);
 export type Letter = z.infer<typeof Letter>;
 const Letters = DeadLetterList.extend({ dead_letters: z.array(Letter) });
 type Letters = z.infer<typeof Letters>;
-const Deliveries = z.object({ deliveries: z.array(DeliveryAnswer) });
+const Deliveries = z.object({ deliveries: z.array(DeliveryAnswer), next: z.string().nullable() });
 
 const at = (id: string) => `/api/dlq/${encodeURIComponent(id)}`;
 const jobAt = (id: string) => `/api/dlq/jobs/${encodeURIComponent(id)}`;

@@ -21,7 +21,7 @@ const Page = z.object({
 });
 export type MessagePage = z.infer<typeof Page>;
 
-const Detail = Message.extend({ deliveries: z.array(DeliveryAnswer) });
+const Detail = Message.extend({ deliveries: z.array(DeliveryAnswer), next: z.string().nullable() });
 export type MessageDetail = z.infer<typeof Detail>;
 
 const Letter = DeadLetterAnswer.extend({ ...Kept, payload: Exact });

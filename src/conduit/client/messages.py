@@ -12,6 +12,8 @@ from conduit.client.text import time_text
 
 # One page of a list; messages come with their payloads, of up to 256 KiB each.
 MESSAGE_PAGE_COUNT = 100
+# Subscriptions that are told of with one message; more come in further pages.
+DELIVERY_PAGE_COUNT = 500
 
 
 class Place(TypedDict, total=False):
@@ -66,4 +68,9 @@ class Messages:
     async def get(self, message_id: str) -> MessageDetail:
         """One message, and what became of it in each durable subscription of its topic. Raises ApiError
         `message_not_found`."""
-        return await self._rest.get(address("messages", message_id), MessageDetail)
+        there, limit = address("messages", message_id), {"limit": DELIVERY_PAGE_COUNT}
+        page = found = await self._rest.get(there, MessageDetail, limit)
+        while page.next is not None:
+            page = await self._rest.get(there, MessageDetail, {**limit, "cursor": page.next})
+            found.deliveries.extend(page.deliveries)
+        return found

@@ -81,9 +81,11 @@ class DeliveryState(msgspec.Struct, frozen=True):
 
 
 class MessageDetail(StoredMessage, frozen=True, kw_only=True):
-    """A message, and what became of it."""
+    """A message, and what became of it in each durable subscription, by name. `next`: of a page, where the
+    next one begins; None of what `get` answers."""
 
     deliveries: list[DeliveryState]
+    next: str | None = None
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, omit_defaults=True):

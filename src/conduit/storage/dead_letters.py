@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -17,8 +17,18 @@ U = TypeVar("U")
 LOOK_MAX_COUNT = 1_000
 LOOK_MAX_BYTES = 4 << 20
 
-# What became of a dead letter that is gone.
+# What became of a dead letter that is gone; and of one that is there.
 DROPPED, DISCARDED, FORGOTTEN = "dropped", "discarded", "forgotten"
+DEAD, REDRIVEN = "dead", "redriven"
+
+
+class Fate(NamedTuple):
+    """What became of a delivery that died. `attempts` and `reason` are those of its dead letter, if that is
+    there."""
+
+    name: str
+    attempts: int = 0
+    reason: str = ""
 
 
 class DeadFilter(msgspec.Struct, frozen=True):
@@ -167,13 +177,16 @@ class DeadLetterStore(Protocol):
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         """The same of several durable ones at once, by name; those that never had any may be left out."""
 
-    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        """What became of the dead letter of a delivery that has none any more: `dropped` (there were too
-        many, or it was too old), `discarded` (by `dead_delete`), or None if there never was one.
+    async def dead_fates(
+        self, topic_id: int, seq: int, subscriptions: Sequence[str]
+    ) -> dict[str, Fate]:
+        """What became of one message in several durable subscriptions, by name: those in which it never died
+        are left out. Its dead letter is there (`dead`, or `redriven`); or it is gone: `dropped` (there were
+        too many, or it was too old), or `discarded` (by `dead_delete`).
 
         Of one topic GONE_MAX_COUNT are remembered (`storage/dead.py`), those with the highest numbers; below
-        these: `forgotten`, whatever it was. Letters of ephemeral subscribers are not among them, nor those
-        that were redriven."""
+        these all that have no dead letter are `forgotten`, whatever it was. Letters that were redriven and
+        are gone are not among them."""
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         """Discard; returns how many existed."""
@@ -186,3 +199,15 @@ class DeadLetterStore(Protocol):
 
     async def dead_losses(self) -> list[Loss]:
         """What this process could not keep since it was last asked."""
+
+
+def fates_of(
+    rows: Iterable[tuple[str, str, int, str]], subscriptions: Sequence[str]
+) -> dict[str, Fate]:
+    """What `dead_fates` answers, of (subscription, name, attempts, reason). A row without a subscription is
+    for all that have none of their own."""
+    found = {row[0]: Fate(row[1], row[2], row[3]) for row in rows}
+    everybody = found.pop("", None)
+    if everybody is None:
+        return found
+    return {name: found.get(name, everybody) for name in subscriptions}

@@ -203,7 +203,7 @@ class SubscriptionStore(Protocol):
     ) -> None:
         """Move it to these (topic_id, floor), one for each topic of its pattern, as `positions` gives them:
         cursor = floor, nothing open, no pages. In a topic that is not among them the progress that was
-        stored stays; without any, it begins at 0. What `dead_fate` says of deliveries above the floors is
+        stored stays; without any, it begins at 0. What `dead_fates` says of deliveries above the floors is
         forgotten: they come again. Ids of what is gone are ignored.
 
         `fence`: of who moves it, if it runs there, and is moved there as well. Anybody else who has it is

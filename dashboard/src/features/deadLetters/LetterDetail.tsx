@@ -172,7 +172,11 @@ function Deliveries({ messageId }: { readonly messageId: string }) {
   if (!found.data || found.data.deliveries.length === 0) return null;
   return (
     <Table
-      caption="What became of it in each durable subscription"
+      caption={
+        found.data.next === null
+          ? "What became of it in each durable subscription"
+          : `What became of it in the first ${found.data.deliveries.length} durable subscriptions, by name`
+      }
       columns={["Subscription", "State", "Attempts", "Last reason"]}
       rows={found.data.deliveries.map((each) => [
         each.subscription,

@@ -37,6 +37,13 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
             </p>
           </Point>
         ))}
+        {message.next !== null && (
+          <Point>
+            <span className="text-dim">
+              These are the first {deliveries.length} subscriptions by name, and there are more.
+            </span>
+          </Point>
+        )}
         {deliveries.length === 0 && (
           <Point>
             <span className="text-dim">

@@ -10,7 +10,7 @@ import msgspec
 
 from conduit.broker.administer.looking import LISTS_MAX_COUNT, SEARCHES_MAX_COUNT, Line
 from conduit.broker.administer.subscriptions import Subscriptions
-from conduit.broker.administer.views import DeliveryState
+from conduit.broker.administer.views import DeliveryState, state_after
 from conduit.broker.catalog import Catalog, Topic
 from conduit.broker.deliver.tails import Tails
 from conduit.core.message import Message
@@ -19,7 +19,6 @@ from conduit.core.scan import Scan, Wanted, parts, size_of
 from conduit.errors import NotFound
 from conduit.names import is_id
 from conduit.storage.base import Store
-from conduit.storage.dead_letters import DISCARDED, DROPPED, FORGOTTEN
 
 # One page stops before the message that would pass this, whatever its limit, unless it is the first.
 PAGE_MAX_BYTES = 4 << 20
@@ -31,6 +30,8 @@ SCAN_MAX_BYTES = 32 << 20
 STEP_MAX_COUNT = 500
 STEP_MAX_BYTES = 1 << 20
 PART_MAX_BYTES = 256 << 10
+# Subscriptions that are told of a message, if nothing else is said.
+DELIVERIES_COUNT = 500
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,32 +150,43 @@ class Browser:
             low = max(low, window.from_seq)
         return low, high
 
-    async def get(self, tenant: str, message_id: str) -> tuple[Topic, Message, list[DeliveryState]]:
-        """One stored message, its topic, and its state in each durable subscription of the topic.
+    async def get(
+        self,
+        tenant: str,
+        message_id: str,
+        *,
+        limit: int = DELIVERIES_COUNT,
+        after: str | None = None,
+    ) -> tuple[Topic, Message, list[DeliveryState]]:
+        """One stored message, its topic, and its state in up to `limit` durable subscriptions of the topic,
+        by name, of those that come after `after`.
 
-        Raises NotFound `message_not_found`, StoreUnavailable.
+        Raises NotFound `message_not_found`, StoreUnavailable; Overloaded as `browse` does.
         """
         found = await self._store.find(tenant, message_id) if is_id(message_id) else None
         topic = self._catalog.by_id(found[0]) if found is not None else None
         if found is None or topic is None:
             raise no_message()
-        message = found[1]
-        states = await self._subscriptions.delivery_states(topic, message.seq)
-        return topic, message, [await self._or_dead(topic, message.seq, state) for state in states]
+        ask = partial(self._states, topic, found[1].seq, limit, after)
+        with self._pages.joined(tenant) as looker:
+            states = await looker.look(ask) or []
+        return topic, found[1], states
 
-    async def _or_dead(self, topic: Topic, seq: int, state: DeliveryState) -> DeliveryState:
-        """A settled delivery may be settled by its death, which only the dead letters know; also of
-        those that are gone."""
-        if state.state != "acked":
-            return state
-        name = state.subscription
-        letter = await self._store.dead_of(name, topic.topic_id, seq)
-        if letter is None:
-            fate = await self._store.dead_fate(name, topic.topic_id, seq)
-            return state if fate is None else DeliveryState(name, _FATES[fate])
-        if letter.redriven_at_ms is not None:
-            return state
-        return DeliveryState(name, "dead", letter.attempts, letter.reason)
+    async def _states(
+        self, topic: Topic, seq: int, limit: int, after: str | None
+    ) -> list[DeliveryState]:
+        states = await self._subscriptions.delivery_states(topic, seq, limit=limit, after=after)
+        settled = [state.subscription for state in states if state.state == "acked"]
+        if not settled:
+            return states
+        # One may be settled by its death, which only the dead letters know; also by those that are gone.
+        fates = await self._store.dead_fates(topic.topic_id, seq, settled)
+        return [
+            state_after(state.subscription, fates[state.subscription])
+            if state.state == "acked" and state.subscription in fates
+            else state
+            for state in states
+        ]
 
 
 async def _step(
@@ -204,7 +216,3 @@ def _fitting(messages: list[Message]) -> list[Message]:
         if size_bytes > PAGE_MAX_BYTES and at:
             return messages[:at]
     return messages
-
-
-# Where more letters are gone than are remembered, nobody knows any more whether it was acked.
-_FATES = {DROPPED: "dropped", DISCARDED: "discarded", FORGOTTEN: "settled"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -48,6 +49,8 @@ from conduit.storage.slices import in_slices
 TOPICS_SHOWN_COUNT = 20
 # Topics that are looked at in one turn of the loop.
 VIEW_STEP_COUNT = 500
+# Subscriptions of which it is seen in one turn of the loop what they have done with a message.
+STATES_STEP_COUNT = 200
 START_LOGGED_CHARS = 100
 NO_LETTERS = DeadTally(0, 0, 0)
 
@@ -205,15 +208,35 @@ class Subscriptions:
 
     # Views ----------------------------------------------------------------------------------------
 
-    async def delivery_states(self, topic: Topic, seq: int) -> list[DeliveryState]:
-        """What every durable subscription of the topic has done with one message."""
-        records = {each.subscription_id: each for each in self._owned.followers(topic)}
-        rows = await self._store.progress_in(topic.topic_id, list(records))
+    async def delivery_states(
+        self, topic: Topic, seq: int, *, limit: int, after: str | None = None
+    ) -> list[DeliveryState]:
+        """What durable subscriptions of the topic have done with one message, by name: up to `limit` of those
+        that come after `after`."""
+        followers = self._owned.followers(topic)
+        if after is not None:
+            followers = [record for record in followers if record.name > after]
+        records = heapq.nsmallest(limit, followers, key=lambda record: record.name)
+        states: list[DeliveryState] = []
+        async for some in in_slices(records, STATES_STEP_COUNT):
+            states += await self._states_of(topic, seq, some)
+        return states
+
+    async def _states_of(
+        self, topic: Topic, seq: int, records: Sequence[SubscriptionRecord]
+    ) -> list[DeliveryState]:
+        ids = [record.subscription_id for record in records]
+        rows = await self._store.progress_in(topic.topic_id, ids)
         stored, clock = {row.subscription_id: row for row in rows}, self._engine.clock
         return [
             self._dying(record, topic, seq)
-            or state_of(record.name, self._delivery(record, topic, stored.get(id_)), seq, clock)
-            for id_, record in records.items()
+            or state_of(
+                record.name,
+                self._delivery(record, topic, stored.get(record.subscription_id)),
+                seq,
+                clock,
+            )
+            for record in records
         ]
 
     def _dying(self, record: SubscriptionRecord, topic: Topic, seq: int) -> DeliveryState | None:

@@ -15,6 +15,7 @@ from conduit.core.lag import lag_of
 from conduit.core.message import SubscriptionRecord
 from conduit.core.retries import NOBODY
 from conduit.protocol.records import GapAnswer, TopicProgress
+from conduit.storage.dead_letters import DEAD, DISCARDED, DROPPED, FORGOTTEN, REDRIVEN, Fate
 
 # Of what a start cannot be given so much is shown: a pattern may lack something in each of its topics.
 GAPS_SHOWN_COUNT = 1_000
@@ -108,3 +109,20 @@ def state_of(name: str, delivery: Delivery, seq: int, clock: Clock) -> DeliveryS
     # A deadline is on another clock than what is shown.
     next_at_ms = clock.wall_ms() + int((retry.at - clock.now()) * 1000)
     return DeliveryState(name, state, retry.attempt, retry.reason or None, next_at_ms)
+
+
+def state_after(name: str, fate: Fate) -> DeliveryState:
+    """What a settled delivery has come to that died."""
+    if fate.name == DEAD:
+        return DeliveryState(name, "dead", fate.attempts, fate.reason)
+    return DeliveryState(name, _FATES[fate.name])
+
+
+# One that was redriven is settled since. Where more letters are gone than are remembered, nobody knows any
+# more whether it was acked.
+_FATES = {
+    REDRIVEN: "acked",
+    DROPPED: "dropped",
+    DISCARDED: "discarded",
+    FORGOTTEN: "settled",
+}

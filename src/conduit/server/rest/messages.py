@@ -16,14 +16,17 @@ from conduit.errors import InvalidRequest
 from conduit.protocol.codec import format_time
 from conduit.server.rest.access import Reading, hidden
 from conduit.server.rest.inputs import (
-    NO_QUERY,
+    PAGE_MAX_COUNT,
     AnId,
     Number,
+    Page,
     QueryModel,
     Shared,
     Text,
     Time,
     TopicName,
+    cut_page,
+    decode_cursor,
 )
 from conduit.server.rest.replies import answers, optional_time, reply
 from conduit.server.rest.routing import routes
@@ -98,6 +101,12 @@ class MessageAnswer(msgspec.Struct):
     headers: msgspec.Raw | UnsetType = UNSET
 
 
+class DeliveryQuery(Page):
+    """How many subscriptions to tell of, and which."""
+
+    limit: Number = Field(PAGE_MAX_COUNT, ge=1, le=PAGE_MAX_COUNT)
+
+
 class MessageList(msgspec.Struct):
     """A page of messages. `next` is the `from_seq` of the next page, or null.
 
@@ -126,9 +135,11 @@ class DeliveryAnswer(msgspec.Struct):
 
 
 class MessageDetail(MessageAnswer, kw_only=True):
-    """A message with its deliveries."""
+    """A message with its deliveries, by subscription. `next`: the cursor of the next page of these, or
+    null."""
 
     deliveries: list[DeliveryAnswer]
+    next: str | None
 
 
 def fields(topic: str, message: Message) -> dict[str, Any]:
@@ -182,13 +193,18 @@ async def list_messages(
 
 @router.get(
     "/messages/{id}",
-    dependencies=[NO_QUERY],
-    responses=answers(MessageDetail, "message_not_found"),
+    responses=answers(MessageDetail, "message_not_found", "overloaded"),
 )
-async def get_message(shared: Shared, caller: Reading, message_id: AnId) -> Response:
-    """Look at one stored message and what became of it in each durable subscription."""
-    topic, message, states = await shared.broker.messages.get(caller.tenant, message_id)
+async def get_message(
+    shared: Shared, caller: Reading, message_id: AnId, query: Annotated[DeliveryQuery, Query()]
+) -> Response:
+    """Look at one stored message and what became of it in durable subscriptions, by name."""
+    after = decode_cursor("deliveries", query.cursor)
+    topic, message, states = await shared.broker.messages.get(
+        caller.tenant, message_id, limit=query.limit + 1, after=after
+    )
     hidden(caller, ("manage", "subscribe"), topic.name, no_message())
+    page, following = cut_page(states, query.limit, "deliveries", lambda state: state.subscription)
     deliveries = [
         DeliveryAnswer(
             subscription=state.subscription,
@@ -197,6 +213,7 @@ async def get_message(shared: Shared, caller: Reading, message_id: AnId) -> Resp
             last_reason=state.last_reason,
             next_attempt_at=optional_time(state.next_attempt_at_ms),
         )
-        for state in states
+        for state in page
     ]
-    return reply(MessageDetail(**fields(topic.name, message), deliveries=deliveries))
+    shown = fields(topic.name, message)
+    return reply(MessageDetail(**shown, deliveries=deliveries, next=following))

@@ -14,6 +14,7 @@ from conduit.storage.dead_letters import (
     DeadFilter,
     DeadGroup,
     DeadTally,
+    Fate,
     Found,
     Loss,
 )
@@ -68,8 +69,10 @@ class DeadLetterCalls:
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         return {name: self._dead.tally(tenant, name) for name in subscriptions}
 
-    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        return self._dead.gone.fate(subscription, topic_id, seq)
+    async def dead_fates(
+        self, topic_id: int, seq: int, subscriptions: Sequence[str]
+    ) -> dict[str, Fate]:
+        return self._dead.fates(topic_id, seq, subscriptions)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         removed = self._dead.delete(tenant, dead_ids, self._log.first_seq)

@@ -13,11 +13,14 @@ from conduit.core.message import DeadLetter, Death, Message, Redriven
 from conduit.errors import StoreDataError
 from conduit.storage.dead import Candidate, Losses, Shelf, bounds_of, shelf_of, surplus
 from conduit.storage.dead_letters import (
+    DEAD,
     DISCARDED,
     DROPPED,
+    REDRIVEN,
     DeadBounds,
     DeadFilter,
     DeadTally,
+    Fate,
 )
 from conduit.storage.memory.gone import GoneLetters
 from conduit.storage.memory.piles import Ids, Pile
@@ -117,6 +120,19 @@ class DeadLetters:
         """See `Store.dead_of`."""
         letter = self._of.get((subscription, topic_id, seq))
         return None if letter is None else replace(letter)
+
+    def fates(self, topic_id: int, seq: int, subscriptions: Sequence[str]) -> dict[str, Fate]:
+        """See `Store.dead_fates`."""
+        found: dict[str, Fate] = {}
+        for name in subscriptions:
+            letter = self._of.get((name, topic_id, seq))
+            gone = self.gone.fate(name, topic_id, seq)
+            if letter is not None:
+                is_dead = letter.redriven_at_ms is None
+                found[name] = Fate(DEAD if is_dead else REDRIVEN, letter.attempts, letter.reason)
+            elif gone is not None:
+                found[name] = Fate(gone)
+        return found
 
     def ids(self, tenant: str, which: DeadFilter) -> Ids | None:
         """Of all that may match, as few as are known; None if there are none."""

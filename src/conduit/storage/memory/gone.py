@@ -32,7 +32,7 @@ class GoneLetters:
         self._count = 0
 
     def fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        """See `Store.dead_fate`."""
+        """What became of a delivery whose dead letter is gone; None if it had none."""
         topic = self._topics.get(topic_id)
         if topic is None:
             return None

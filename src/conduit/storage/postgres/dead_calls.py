@@ -12,6 +12,7 @@ from conduit.storage.dead_letters import (
     DeadFilter,
     DeadGroup,
     DeadTally,
+    Fate,
     Found,
     Loss,
 )
@@ -67,8 +68,10 @@ class DeadLetterCalls(Shards):
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         return await self._home.database.ask(dead_letters.tallies, tenant, subscriptions)
 
-    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        return await self._home.database.ask(dead_letters.fate, subscription, topic_id, seq)
+    async def dead_fates(
+        self, topic_id: int, seq: int, subscriptions: Sequence[str]
+    ) -> dict[str, Fate]:
+        return await self._home.database.ask(dead_letters.fates, topic_id, seq, subscriptions)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         return await self._home.database.write(dead_removal.delete, tenant, dead_ids)

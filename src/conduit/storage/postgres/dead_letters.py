@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Message, Redriven
 from conduit.storage.dead import Look, Shelf, Span, index_of
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadGroup, DeadTally, Found
+from conduit.storage.dead_letters import (
+    DEAD,
+    FORGOTTEN,
+    REDRIVEN,
+    DeadFilter,
+    DeadGroup,
+    DeadTally,
+    Fate,
+    Found,
+    fates_of,
+)
 from conduit.storage.postgres import scope
 
 if TYPE_CHECKING:
@@ -128,10 +138,14 @@ SELECT coalesce(sum(open_count), 0)::bigint, coalesce(sum(redriven_count), 0)::b
 FROM conduit.dead_tallies WHERE tenant = $1
 """
 
-_FATE = """
-SELECT fate FROM conduit.gone_letters WHERE topic_id = $1 AND seq = $2 AND subscription = $3
+_FATES = """
+SELECT subscription, CASE WHEN redriven_at_ms IS NULL THEN $4 ELSE $5 END, attempts, reason
+FROM conduit.dead_letters WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
 UNION ALL
-SELECT $4 FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
+SELECT subscription, fate, 0, '' FROM conduit.gone_letters
+WHERE topic_id = $1 AND seq = $2 AND subscription = ANY($3::text[])
+UNION ALL
+SELECT '', $6, 0, '' FROM conduit.forgotten_letters WHERE topic_id = $1 AND seq >= $2
 """
 
 
@@ -312,10 +326,14 @@ async def tallies(
     return {name: DeadTally(*counts) for name, *counts in found}
 
 
-async def fate(connection: Connection, subscription: str, topic_id: int, seq: int) -> str | None:
-    """See `Store.dead_fate`."""
-    found: str | None = await connection.fetchval(_FATE, topic_id, seq, subscription, FORGOTTEN)
-    return found
+async def fates(
+    connection: Connection, topic_id: int, seq: int, subscriptions: Sequence[str]
+) -> dict[str, Fate]:
+    """See `Store.dead_fates`."""
+    names = list(subscriptions)
+    async with scope.across(connection):
+        found = await connection.fetch(_FATES, topic_id, seq, names, DEAD, REDRIVEN, FORGOTTEN)
+    return fates_of([(row[0], row[1], row[2], row[3].decode()) for row in found], names)
 
 
 def count_of(status: str) -> int:

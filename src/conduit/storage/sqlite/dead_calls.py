@@ -12,6 +12,7 @@ from conduit.storage.dead_letters import (
     DeadFilter,
     DeadGroup,
     DeadTally,
+    Fate,
     Found,
     Loss,
 )
@@ -66,8 +67,10 @@ class DeadLetterCalls(StoreFile):
     async def dead_tallies(self, tenant: str, subscriptions: Sequence[str]) -> dict[str, DeadTally]:
         return await self._db.readers.call(dead_letters.tallies, tenant, subscriptions)
 
-    async def dead_fate(self, subscription: str, topic_id: int, seq: int) -> str | None:
-        return await self._db.readers.call(dead_letters.fate, subscription, topic_id, seq)
+    async def dead_fates(
+        self, topic_id: int, seq: int, subscriptions: Sequence[str]
+    ) -> dict[str, Fate]:
+        return await self._db.readers.call(dead_letters.fates, topic_id, seq, subscriptions)
 
     async def dead_delete(self, tenant: str, dead_ids: Sequence[str]) -> int:
         return await self._db.writer.call(dead_removal.delete, tenant, dead_ids)

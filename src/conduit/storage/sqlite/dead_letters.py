@@ -11,7 +11,17 @@ import msgspec
 
 from conduit.core.message import DeadLetter, DeadPlace, Death, Redriven
 from conduit.storage.dead import Look, Shelf, Span, index_of
-from conduit.storage.dead_letters import FORGOTTEN, DeadFilter, DeadGroup, DeadTally, Found
+from conduit.storage.dead_letters import (
+    DEAD,
+    FORGOTTEN,
+    REDRIVEN,
+    DeadFilter,
+    DeadGroup,
+    DeadTally,
+    Fate,
+    Found,
+    fates_of,
+)
 from conduit.storage.sqlite.bulk import Insert, Query, Statement, Value, rows
 
 _INSERT = Insert("incoming_deaths", width=8)
@@ -69,10 +79,14 @@ SELECT coalesce(sum(open_count), 0), coalesce(sum(redriven_count), 0), coalesce(
 FROM dead_tallies WHERE tenant = ?
 """
 
-_FATE = """
-SELECT fate FROM gone_letters WHERE topic_id = :topic_id AND seq = :seq AND subscription = :subscription
+_FATES = """
+SELECT subscription, iif(redriven_at_ms IS NULL, :dead, :redriven), attempts, reason FROM dead_letters
+WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
 UNION ALL
-SELECT :forgotten FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
+SELECT subscription, fate, 0, '' FROM gone_letters
+WHERE topic_id = :topic_id AND seq = :seq AND subscription IN (SELECT value FROM json_each(:names))
+UNION ALL
+SELECT '', :forgotten, 0, '' FROM forgotten_letters WHERE topic_id = :topic_id AND seq >= :seq
 """
 
 _LOST = """
@@ -271,11 +285,13 @@ def tallies(
     return {name: DeadTally(*counts) for name, *counts in found}
 
 
-def fate(connection: apsw.Connection, subscription: str, topic_id: int, seq: int) -> str | None:
-    """See `Store.dead_fate`."""
-    values: dict[str, Value] = {"topic_id": topic_id, "seq": seq, "subscription": subscription}
-    found = rows(connection, _FATE, {**values, "forgotten": FORGOTTEN})
-    return found[0][0] if found else None
+def fates(
+    connection: apsw.Connection, topic_id: int, seq: int, subscriptions: Sequence[str]
+) -> dict[str, Fate]:
+    """See `Store.dead_fates`."""
+    values: dict[str, Value] = {"topic_id": topic_id, "seq": seq, "names": _json(subscriptions)}
+    names = {"dead": DEAD, "redriven": REDRIVEN, "forgotten": FORGOTTEN}
+    return fates_of(rows(connection, _FATES, {**values, **names}), subscriptions)
 
 
 def _json(dead_ids: Sequence[str]) -> str:
