@@ -131,6 +131,23 @@ async def test_a_purge_that_takes_long_says_where_the_next_one_goes_on(store, be
     assert (topic.first_seq, topic.last_seq) == (11, 11)
 
 
+@pytest.mark.parametrize("last_seq", [0, 6])
+async def test_one_that_claims_to_go_on_beyond_the_end_takes_nothing_that_comes(
+    store, bench, last_seq
+):
+    topic = await topic_of(bench, last_seq)
+
+    async def publish():
+        await bench.publish_many("t", 6)
+
+    store.between = [publish]
+    done = await purge(bench, Extent(10**15, topic.epoch))
+    assert (done.matched_count, done.purged_count, done.is_done) == (last_seq, last_seq, True)
+    assert done.extent == Extent(last_seq, topic.epoch)
+    assert topic.first_seq == last_seq + 1
+    assert (await bench.publish("t")).seq == topic.last_seq
+
+
 async def test_one_that_goes_on_does_not_touch_a_topic_that_was_made_anew(bench):
     topic = await topic_of(bench, 4)
     extent = Extent(4, topic.epoch)

@@ -89,6 +89,8 @@ class Purger:
         extent = extent or Extent(found.last_seq, found.epoch)
         if extent.epoch != found.epoch:
             raise Conflict(f"topic {topic.name!r} was made anew since, and keeps what it has now")
+        # Whoever has made up a place gets no further than who asks for all that is stored now.
+        extent = Extent(min(extent.through_seq, found.last_seq), found.epoch)
         return Purged(extent, max(0, extent.through_seq - found.first_seq + 1))
 
     async def _purge(self, topic: Topic, done: Purged, looker: Looker) -> None:
