@@ -70,6 +70,22 @@ async def test_what_retention_has_removed_elsewhere_is_known_and_told(nodes: Nod
     assert (ours.first_seq, ours.stored_bytes) == (4, record.stored_bytes)
 
 
+async def test_what_was_purged_elsewhere_is_handed_out_to_nobody_here(nodes: Nodes):
+    connection, _ = await nodes.ours.subscribe("o.a", subscription="s")
+    connection.close()
+    await nodes.ours.flush()
+    _, live = await nodes.ours.subscribe("o.a")
+    await nodes.ours.publish_many("o.a", 5)
+    assert live.seqs == [1, 2, 3, 4, 5]
+    await nodes.theirs.broker.purger.purge(T, "o.a")
+    # What is there to be counted comes first.
+    await nodes.round()
+    await nodes.round()
+    _, away = await nodes.ours.subscribe("o.a", subscription="s")
+    assert (away.seqs, live.of("gap")) == ([], [])
+    assert [(gap["from_seq"], gap["to_seq"]) for gap in away.of("gap")] == [(1, 5)]
+
+
 async def test_what_nobody_follows_is_right_in_the_end(nodes: Nodes, monkeypatch):
     monkeypatch.setattr(tails, "OTHERS_COUNT", 1)
     for topic in ("o.a", "o.b", "p"):
