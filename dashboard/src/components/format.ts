@@ -77,5 +77,9 @@ export function ago(iso: string, now: number): string {
 /** Here and in UTC, to the millisecond. */
 export function exactly(iso: string): string {
   const at = new Date(iso);
-  return `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} here, ${iso} UTC`;
+  const here = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  // Each of the two stays on a line, where there is no room for both.
+  return [`${here} here,`, iso.replace("T", " ").replace(/Z$/, " UTC")]
+    .map((part) => part.replaceAll(/\s/g, "\u00a0"))
+    .join(" ");
 }

@@ -24,6 +24,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
       <Table
         caption={`${counted(entries.length, "entry", "entries")}, the newest first`}
         columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
+        numbers={["More"]}
         rows={entries.map((entry) => [
           entry.id,
           <Time at={entry.at} key="at" />,
@@ -34,6 +35,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
           entry.address || "–",
           <Button
             aria-label={`Details of ${entry.action} at ${entry.at}`}
+            className="-mr-3"
             data-row
             key="more"
             look="quiet"

@@ -39,7 +39,7 @@ export function Detail({ id }: DetailProps) {
         </h2>
         <Link
           aria-label="Close"
-          className={`${buttonClass("quiet")} px-2`}
+          className={`${buttonClass("quiet")} -mt-1.5 -mr-2 px-2`}
           data-back
           resetScroll={false}
           search={(before: object) => ({ ...before, msg: "" })}

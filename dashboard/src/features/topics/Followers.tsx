@@ -33,22 +33,21 @@ export function Followers({ topic }: { readonly topic: string }) {
       ) : (
         <Table
           caption="Those that follow it, with what is behind in this topic"
-          columns={[
-            "Name",
-            "Pattern",
-            "State",
-            "Behind",
-            "In flight",
-            "Retries",
-            "Dead",
-            "Attached",
-          ]}
+          columns={["Name", "State", "Behind", "In flight", "Retries", "Dead", "Attached"]}
+          numbers={["Behind", "In flight", "Retries", "Dead", "Attached"]}
           rows={found.map((each) => [
             each.name,
-            <Link className="font-medium hover:underline" data-row key="name" to="/subscriptions">
-              {each.name}
-            </Link>,
-            each.topic,
+            <div key="name">
+              <Link
+                className="font-medium hover:underline"
+                data-row
+                params={{ name: each.name }}
+                to="/subscriptions/$name"
+              >
+                {each.name}
+              </Link>
+              <p className="text-dim text-xs">{each.topic}</p>
+            </div>,
             <RunState key="state" subscription={each} />,
             lagIn(each, topic),
             count(each.in_flight_count),
