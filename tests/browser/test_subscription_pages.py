@@ -159,6 +159,8 @@ def test_the_keyboard_alone_goes_to_one_pauses_it_and_comes_back(browser, server
         page.keyboard.type("many-12")
         page.get_by_text("10 subscriptions").wait_for()
         page.keyboard.press("Escape")
+        # The field is left, and what it says is kept.
+        assert page.get_by_label("Search subscriptions by name").input_value() == "many-12"
         page.keyboard.press("j")
         page.keyboard.press("j")
         page.keyboard.press("Enter")

@@ -62,10 +62,10 @@ describe("what people read", () => {
   });
 });
 
-it("a moment is told here and in UTC, and neither of the two is broken over lines", () => {
-  const [utc, ...here] = exactly("2026-11-30T10:00:05.123Z").split(" ").reverse();
-  expect(utc?.replaceAll("\u00a0", " ")).toBe("2026-11-30 10:00:05.123 UTC");
-  expect(here).toHaveLength(1);
+it("a moment is told here and in UTC", () => {
+  const [here, utc] = exactly("2026-11-30T10:00:05.123Z").split("\n");
+  expect(here).toMatch(/here,$/);
+  expect(utc).toBe("2026-11-30 10:00:05.123 UTC");
 });
 
 describe("one and many", () => {

@@ -78,8 +78,6 @@ export function ago(iso: string, now: number): string {
 export function exactly(iso: string): string {
   const at = new Date(iso);
   const here = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  // Each of the two stays on a line, where there is no room for both.
-  return [`${here} here,`, iso.replace("T", " ").replace(/Z$/, " UTC")]
-    .map((part) => part.replaceAll(/\s/g, "\u00a0"))
-    .join(" ");
+  // Two lines where lines are kept, else one.
+  return `${here} here,\n${iso.replace("T", " ").replace(/Z$/, " UTC")}`;
 }

@@ -99,7 +99,7 @@ function Entry({ entry, onClose }: EntryProps) {
         {rows.map(([name, value]) => (
           <div className="contents" key={name}>
             <dt className="text-dim">{name}</dt>
-            <dd className="break-words">{value}</dd>
+            <dd className="whitespace-pre-line break-words">{value}</dd>
           </div>
         ))}
       </dl>

@@ -96,7 +96,7 @@ function Found({ message }: { readonly message: MessageDetail }) {
         {rows.map(([label, value]) => (
           <div className="grid grid-cols-[6rem_1fr] gap-3 py-1.5" key={label}>
             <dt className="text-dim">{label}</dt>
-            <dd className="min-w-0 break-words">{value}</dd>
+            <dd className="min-w-0 whitespace-pre-line break-words">{value}</dd>
           </div>
         ))}
       </dl>

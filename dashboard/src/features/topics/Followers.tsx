@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { count } from "@/components/format";
@@ -62,9 +63,9 @@ export function Followers({ topic }: { readonly topic: string }) {
   );
 }
 
-function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): string {
+function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): ReactNode {
   const own = topics.find((each) => each.topic === topic);
-  return own ? count(own.lag) : `${count(lag)} in all its topics`;
+  return own ? count(own.lag) : <span title="In all its topics together">≤ {count(lag)}</span>;
 }
 
 function RunState({ subscription }: { readonly subscription: SubscriptionAnswer }) {
