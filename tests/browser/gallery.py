@@ -85,6 +85,13 @@ def _seek(page: Any) -> None:
     page.get_by_role("button", name=re.compile("^Move, and")).wait_for()
 
 
+def _connect(page: Any) -> None:
+    pages = page.get_by_role("button", name="Pages", exact=True)
+    if pages.is_visible():
+        pages.click()
+    press("Connect")(page)
+
+
 def _secret(page: Any) -> None:
     press("Create key")(page)
     page.get_by_role("textbox", name="Name", exact=True).fill("for a picture")
@@ -145,14 +152,14 @@ VIEWS = {
     "subscription": View(f"subscriptions/{FAILING}"),
     "subscription-subscribers": View(f"subscriptions/{FAILING}?tab=subscribers"),
     "subscription-settings": View(f"subscriptions/{FAILING}?tab=settings"),
-    "seek": View("subscriptions/search-index", _seek, is_sheet=True),
+    "seek": View(f"subscriptions/{FAILING}", _seek, is_sheet=True),
     "subscription-delete": View(f"subscriptions/{FAILING}", press("Delete…"), is_sheet=True),
     "nodes": View("nodes"),
     "playground": View("playground"),
     "playground-used": View(f"playground?topic={TOPIC}", _played),
     "palette": View("topics", keys("Control+k"), is_sheet=True),
     "keys": View("topics", keys("?"), is_sheet=True),
-    "connect": View("topics", press("Connect"), is_sheet=True),
+    "connect": View("topics", _connect, is_sheet=True),
     "auth-off": View("api-keys"),
     "not-found": View("no/such/page"),
     # A server that has just been started.

@@ -105,7 +105,7 @@ def _picture(page: Any, place: Place, name: str, path: Path) -> None:
         view.act(page)
         settled(page)
     # Charts are drawn in the next frames.
-    time.sleep(0.3)
+    time.sleep(0.6)
     page.screenshot(path=path, full_page=not view.is_sheet)
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         raise AssertionError("the page is wider than the window")

@@ -41,7 +41,7 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
       {node.unanswered && (
         <p className="break-words text-warn">What only it knows is not known: {node.unanswered}.</p>
       )}
-      <dl className="grid grid-cols-3 gap-x-3 gap-y-2">
+      <dl className="grid grid-cols-[1.3fr_1fr_1fr] gap-x-3 gap-y-2">
         {figures(node).map(([label, value]) => (
           <div className="min-w-0" key={label}>
             <dt className="text-dim text-xs">{label}</dt>
