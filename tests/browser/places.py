@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from conduit.client import AsyncConduit
@@ -35,13 +35,11 @@ def _trading(url: str, for_s: float) -> Iterator[None]:
     stop = asyncio.Event()
 
     async def all_day() -> None:
-        async with AsyncConduit(url) as client:
+        async with AsyncConduit(url) as client, asyncio.TaskGroup() as tasks:
             await open_shop(client)
-            work = asyncio.create_task(trade(client, DAY_S))  # noqa: TID251 - cancelled and awaited below
+            work = tasks.create_task(trade(client, DAY_S))
             await stop.wait()
             work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
 
     thread = threading.Thread(target=loop.run_until_complete, args=(all_day(),))
     thread.start()
