@@ -20,12 +20,12 @@ export function Table({ caption, columns, numbers = [], rows }: TableProps) {
       tabIndex={0}
     >
       <table className="w-full text-left">
-        <caption className="px-4 pt-3 text-left text-dim text-xs">{caption}</caption>
+        <caption className="px-3 pt-3 text-left sm:px-4 text-dim text-xs">{caption}</caption>
         <thead>
           <tr className="border-line border-b text-dim text-xs">
             {columns.map((column) => (
               <th
-                className={`whitespace-nowrap px-4 py-2 font-medium ${side(column)}`}
+                className={`whitespace-nowrap px-3 py-2 sm:px-4 font-medium ${side(column)}`}
                 key={column}
                 scope="col"
               >
@@ -39,7 +39,7 @@ export function Table({ caption, columns, numbers = [], rows }: TableProps) {
             <tr className="border-line border-b last:border-0 hover:bg-raised" key={key}>
               {cells.map((cell, at) => (
                 <td
-                  className={`max-w-96 truncate px-4 py-2 tabular-nums ${side(columns[at])}`}
+                  className={`max-w-96 truncate px-3 py-2 sm:px-4 tabular-nums ${side(columns[at])}`}
                   key={columns[at]}
                 >
                   {cell}
