@@ -2,10 +2,10 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
-import { bytes, count, rate } from "@/components/format";
+import { bytes, count, counted, rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
-import { kept, storedCount } from "@/features/topics/model";
+import { backlogOf, kept, MORE_BACKLOG, storedCount } from "@/features/topics/model";
 import { useActivity } from "@/features/topics/useActivity";
 
 interface TopicTableProps {
@@ -42,7 +42,7 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
       <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
         <Head />
         <div
-          className="max-h-[calc(100dvh-23rem)] sm:max-h-[calc(100dvh-17.5rem)] min-h-44 overflow-y-auto"
+          className="max-h-[max(16rem,calc(100dvh-17rem))] sm:max-h-[max(16rem,calc(100dvh-17.5rem))] overflow-y-auto"
           ref={scroller}
           role="rowgroup"
           tabIndex={0}
@@ -64,8 +64,9 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
           </div>
         </div>
       </div>
-      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
-        {count(topics.length)} topics{hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+      <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
+        {counted(topics.length, "topic")}
+        {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
       </p>
     </div>
   );
@@ -148,7 +149,6 @@ function Row({ activity, index, start, topic }: RowProps) {
 /** Three cells and a fourth: what goes through it; empty until that is known. */
 function Traffic({ activity }: { readonly activity: TopicActivity | undefined }) {
   const cell = "truncate text-right tabular-nums";
-  const more = "There may be more, in subscriptions on several topics that nobody is attached to";
   return (
     <>
       <div className="max-xl:hidden" role="cell">
@@ -163,9 +163,9 @@ function Traffic({ activity }: { readonly activity: TopicActivity | undefined })
       <div
         className={`${cell} max-sm:hidden`}
         role="cell"
-        title={activity?.more_backlog ? more : undefined}
+        title={activity?.more_backlog ? MORE_BACKLOG : undefined}
       >
-        {activity && `${count(activity.backlog)}${activity.more_backlog ? "+" : ""}`}
+        {activity && backlogOf(activity)}
       </div>
     </>
   );
