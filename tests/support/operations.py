@@ -117,6 +117,8 @@ OPERATIONS = (
     Operation("DELETE", "/api/session", ANY, good=204),
     Operation("GET", "/api/stats", MANAGE),
     Operation("GET", "/api/stats/history", MANAGE),
+    Operation("GET", "/api/stats/topics", READ, 200, query={"names": "{topic}"}),
+    Operation("GET", "/api/stats/attention", MANAGE),
     # Publishing
     Operation(
         "POST",
