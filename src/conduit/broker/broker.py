@@ -182,7 +182,9 @@ class Broker:
 
     def _lookouts(self) -> tuple[Attention, Backlogs]:
         owned, lags = self._owned, self._engine.lags
-        return Attention(owned, lags, self.allowances, self.clock), Backlogs(owned, lags)
+        return Attention(owned, lags, self.allowances, self.clock), Backlogs(
+            self.store, owned, lags
+        )
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
