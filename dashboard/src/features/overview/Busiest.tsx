@@ -1,8 +1,8 @@
 import { Link } from "@tanstack/react-router";
 import type { TopicActivities } from "@/api/schema";
+import { backlogText, MORE_BACKLOG } from "@/components/backlog";
 import { rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
-import { backlogOf, MORE_BACKLOG } from "@/features/topics/model";
 
 interface BusiestProps {
   readonly own: string;
@@ -78,7 +78,7 @@ function Row({ own, topic }: RowProps) {
       <td className={CELL}>{rate(topic.messages_per_sec)}</td>
       <td className={CELL}>{rate(topic.deliveries_per_sec)}</td>
       <td className={`${CELL} max-sm:hidden`} title={topic.more_backlog ? MORE_BACKLOG : undefined}>
-        {backlogOf(topic)}
+        {backlogText(topic)}
       </td>
       <td className="px-2 max-sm:hidden">
         <Sparkline values={topic.published_counts} />

@@ -2,10 +2,11 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
+import { backlogText, MORE_BACKLOG } from "@/components/backlog";
 import { bytes, count, counted, rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
-import { backlogOf, kept, MORE_BACKLOG, storedCount } from "@/features/topics/model";
+import { kept, storedCount } from "@/features/topics/model";
 import { useActivity } from "@/features/topics/useActivity";
 
 interface TopicTableProps {
@@ -165,7 +166,7 @@ function Traffic({ activity }: { readonly activity: TopicActivity | undefined })
         role="cell"
         title={activity?.more_backlog ? MORE_BACKLOG : undefined}
       >
-        {activity && backlogOf(activity)}
+        {activity && backlogText(activity)}
       </div>
     </>
   );

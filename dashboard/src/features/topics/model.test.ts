@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
   BOUNDS,
-  backlogOf,
   boundText,
   kept,
   nameProblem,
@@ -70,13 +69,4 @@ describe("a topic", () => {
     expect(storedCount(topic({ first_seq: 21, last_seq: 1520 }))).toBe(1_500);
     expect(storedCount(topic({ first_seq: 1, last_seq: 0 }))).toBe(0);
   });
-});
-
-it("a backlog of which not all is known is told as a least, and nothing known as nothing", () => {
-  const activity = (backlog: number, more_backlog: boolean) =>
-    ({ backlog, more_backlog }) as Parameters<typeof backlogOf>[0];
-  expect(backlogOf(activity(0, false))).toBe("0");
-  expect(backlogOf(activity(1_529, false))).toBe("1,529");
-  expect(backlogOf(activity(1_529, true))).toBe("≥ 1,529");
-  expect(backlogOf(activity(0, true))).toBe("–");
 });

@@ -1,6 +1,6 @@
 // What may be typed of a topic, and what its settings say.
 
-import type { Retention, TopicActivity, TopicAnswer } from "@/api/schema";
+import type { Retention, TopicAnswer } from "@/api/schema";
 import { bytes, count, exactDuration } from "@/components/format";
 
 const NAME_MAX_CHARS = 255;
@@ -89,13 +89,4 @@ export function storedCount({ first_seq, last_seq }: TopicAnswer): number {
 
 function upper(letter: string): string {
   return letter.toUpperCase();
-}
-
-export const MORE_BACKLOG =
-  "There may be more, in subscriptions on several topics that nobody is attached to";
-
-/** What is known of the backlog of a topic: `≥ 529` if there may be more, and `–` if that is all that is known. */
-export function backlogOf({ backlog, more_backlog }: TopicActivity): string {
-  if (!more_backlog) return count(backlog);
-  return backlog === 0 ? "–" : `≥ ${count(backlog)}`;
 }
