@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { RefreshCw, RotateCcw, Trash2 } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
@@ -36,7 +36,6 @@ export function DeadLettersPage() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
-  useFocusBack(search.letter ?? null);
   const open = (act: Act, ids: readonly string[], where: string) =>
     setDialog({ act, ids, kind: "some", where });
   const ids = [...chosen];
@@ -106,18 +105,6 @@ export function DeadLettersPage() {
       )}
     </Page>
   );
-}
-
-/** When the detail is closed the row has the focus that it was opened from. */
-function useFocusBack(letter: string | null) {
-  const before = useRef(letter);
-  useEffect(() => {
-    if (letter === null && before.current !== null) {
-      const id = CSS.escape(before.current);
-      document.querySelector<HTMLElement>(`main [data-row][data-id="${id}"]`)?.focus();
-    }
-    before.current = letter;
-  }, [letter]);
 }
 
 interface AllActionsProps {

@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, Eraser, Trash2 } from "lucide-react";
+import { Eraser, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { TopicAnswer } from "@/api/schema";
+import { Back } from "@/components/Back";
 import { Button } from "@/components/Button";
 import { bytes, count } from "@/components/format";
 import { Page } from "@/components/Page";
@@ -57,13 +58,7 @@ export function TopicPage() {
       }
       title={name}
     >
-      <Link
-        className="inline-flex items-center gap-1 text-dim hover:underline"
-        data-back
-        to="/topics"
-      >
-        <ArrowLeft aria-hidden className="size-4" /> All topics
-      </Link>
+      <Back to="/topics">Back to topics</Back>
       <Tabs name={name} tab={tab} />
       {topic.isPending && <Loading what="the topic" />}
       {topic.isError && !shown && (
