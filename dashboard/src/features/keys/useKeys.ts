@@ -36,8 +36,8 @@ function meant(event: KeyboardEvent): Pressed | null {
 export function moveInRows(kind: "next" | "open" | "previous"): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")];
   const focused = rows.indexOf(document.activeElement as HTMLElement);
-  // Beside the list the one is shown from which j and k go on.
-  const at = focused < 0 ? rows.findIndex((row) => row.ariaCurrent === "true") : focused;
+  // Beside the list the one is shown from which j and k go on; a link to what is shown says so as it likes.
+  const at = focused < 0 ? rows.findIndex((row) => row.ariaCurrent) : focused;
   if (kind === "open") {
     rows[at]?.click();
     return at >= 0;
