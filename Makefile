@@ -28,6 +28,9 @@ LOWEST ?= .venv-lowest
 # The Autobahn suite was written for this one.
 PYTHON2 ?= python2.7
 
+# What Python compiles is kept: thousands of tests are compiled once, and not once for each worker and run.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 # pip says what it does: nothing to be seen for half a minute looks hung.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -74,13 +77,14 @@ dashboard-types: setup ## the shapes of the API's answers, for the dashboard, fr
 	$(BIN)/python -m tools.dashboard_types
 
 test: lint types services dashboard dashboard-check ## style, types and all tests, with WORKERS (4) at a time; CI runs this and test-lowest
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal || \
+		{ [ $$? -eq 1 ] && $(BIN)/python -m tools.second_try; }
 
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
 	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal
 
-test-lowest: $(LOWEST)/.test ## the tests that start no process, with the lowest version of each dependency that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
+test-lowest: $(LOWEST)/.test ## the quick tests, with the lowest version of each dependency that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses $(WORKERS) --dist worksteal
 
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \

@@ -30,6 +30,7 @@ QUESTIONS = (
     "retention",
     "scale",
     "dashboard",
+    "pages",
     "control",
     "auth",
     "neighbours",

@@ -92,13 +92,13 @@ def cases(short: bool) -> list[Case]:
 
 def _run(store: str, much: Much, count: int, look_s: int) -> Outcome:
     with directory() as path:
-        server = _filled(path, store, much, count // LARGE)
+        server = filled(path, store, much, count // LARGE)
         with running(server):
             filling_much.fill(server, store, much)
-            _calm(server)
+            calm(server)
             overview_cores = _watched(server, OVERVIEW, look_s) - _watched(server, (), look_s)
             signs = counters(1)
-            with Load(_publish, server.port, signs) as load:
+            with Load(publish, server.port, signs) as load:
                 load.wait_ready()
                 busy = Busy(server)
                 load.go()
@@ -121,7 +121,8 @@ def _run(store: str, much: Much, count: int, look_s: int) -> Outcome:
     return outcome
 
 
-def _filled(path: Path, store: str, much: Much, each: int) -> Server:
+def filled(path: Path, store: str, much: Much, each: int) -> Server:
+    """A server that is not started; all of it is in its store, so many messages in each large topic."""
     server = filling_much.server(path, store, much)
     if isinstance(server, ConduitOnPostgres):
         server.cluster.sql(_POSTGRES.format(each=each, large=LARGE))
@@ -135,7 +136,7 @@ def _filled(path: Path, store: str, much: Much, each: int) -> Server:
     return server
 
 
-def _calm(server: Server) -> None:
+def calm(server: Server) -> None:
     """Wait until it has counted what each subscription lacks, which it does after its start."""
     for _ in range(CALM_TRIES):
         busy = Busy(server)
@@ -156,7 +157,7 @@ def _watched(server: Server, asked: Sequence[tuple[int, str]], look_s: int) -> f
     return busy.cores()
 
 
-def _publish(ready: Callable[[], None], port: int, signs: Counters) -> tuple[Checks, float]:
+def publish(ready: Callable[[], None], port: int, signs: Counters) -> tuple[Checks, float]:
     """The load: so many messages in a second, some at a time, until it is told that it is over."""
     topics = [filling_much.topic(number) for number in range(LARGE)]
     bodies = [b'{"topic":"%b","payload":{"n":1}}' % topic.encode() for topic in topics]
