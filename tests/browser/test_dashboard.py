@@ -10,7 +10,7 @@ import pytest
 
 from conduit.server.dashboard.built import DIST, PAGE
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import opened, post, settled
+from tests.browser.dashboard import focused, opened, post, settled, tab_to
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -109,17 +109,27 @@ def test_the_keyboard_alone_goes_from_the_list_to_a_topic_and_back(browser, serv
         page.get_by_text("10 topics").wait_for()
         assert page.url.endswith("/ui/topics?q=room-07")
         page.keyboard.press("Escape")
+        # The field is left, and what was searched for stays.
+        page.wait_for_timeout(500)
+        assert page.get_by_label("Search topics by name").input_value() == "room-07"
         for _ in range(3):
             page.keyboard.press("j")
         page.keyboard.press("k")
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="sensors.room-071").wait_for()
         page.get_by_text("Messages stored").wait_for()
+        tab_to(page, page.get_by_role("button", name="Purge…"))
+        page.keyboard.press("Enter")
+        # A key of the dialog means nothing to the page below.
+        page.get_by_role("dialog").wait_for()
         page.keyboard.press("Escape")
-        page.get_by_role("heading", name="Topics").wait_for()
-        page.go_back()
-        page.go_back()
+        page.get_by_role("dialog").wait_for(state="detached")
+        page.get_by_role("heading", name="sensors.room-071").wait_for()
+        # Back in what was searched for, at the row that was opened.
+        page.keyboard.press("Escape")
         page.get_by_text("10 topics").wait_for()
+        focused(page.get_by_role("link", name="sensors.room-071"))
+        assert page.url.endswith("/ui/topics?q=room-07")
 
 
 def test_the_palette_finds_topics_and_pages(browser, server):
