@@ -67,7 +67,7 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
 	@$(DASHBOARD) build
 
-screenshots: setup dashboard services ## every page of the dashboard, light and dark, narrow and wide, into reports/screenshots
+screenshots: setup dashboard services ## every page and dialog of the dashboard, light and dark, narrow and wide, into reports/screenshots
 	$(BIN)/python -m tests.browser.screenshots
 
 dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard

@@ -12,12 +12,13 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.history import DEFAULT_INTERVAL_S
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point, TopicFigures
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
+from conduit.core.signed_out import SignedOut
 from conduit.errors import InvalidRequest
 from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
 
@@ -43,9 +44,10 @@ class Kind(StrEnum):
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
     SIGNED_OUT = "page.end"
-    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
+    """Of a session of a page, by the id of its key, its end in ms and its own id: with nothing; it counts no
+    more. Without names: with a list of all `SignedOut` that are known."""
     JOB = "job.get"
-    """The redrive job of the tenant with this id: with a list of it, or of nothing."""
+    """The job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
     """The same, which is cancelled; one that has ended is a Conflict."""
 
@@ -101,9 +103,9 @@ SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decod
 ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
-SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
-JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
-CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[SignedOut]).decode)
+JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[LetterJob]).decode)
+CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 
 
 def encode_question(question: Question) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
 from conduit.broker.history import BY_INTERVAL
@@ -15,6 +15,7 @@ from conduit.cluster.figures import Figures, Point, TopicFigures, points
 from conduit.cluster.inquiries import State, TenantUse
 from conduit.cluster.links.peers import LinkView
 from conduit.core.activity import NO_ROUNDS
+from conduit.core.signed_out import SignedOut
 from conduit.errors import NotFound
 
 
@@ -33,8 +34,10 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
-        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        self.sign_out: Callable[[SignedOut], None] = lambda _: None
         """Told of the sessions of pages that were signed out at another node."""
+        self.signed_out: Callable[[], Sequence[SignedOut]] = tuple
+        """All that this node knows of."""
 
     def state(self) -> State:
         """What only a node itself knows."""
@@ -120,14 +123,14 @@ class OwnState:
         allowances = map(self._broker.allowances.of, tenants)
         return [TenantUse(each.connections.count, each.pending.count) for each in allowances]
 
-    def job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
-        """The redrive job of this id, if it is here."""
+    def job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
+        """The job of this id, if it is here."""
         try:
             return [self._broker.dead_letters.jobs.get(tenant, job_id)]
         except NotFound:
             return ()
 
-    def cancel_job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
+    def cancel_job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
         """Cancel it, if it is here. Raises Conflict if it has ended."""
         try:
             return [self._broker.dead_letters.jobs.cancel(tenant, job_id)]
