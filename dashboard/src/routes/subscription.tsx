@@ -35,7 +35,7 @@ export function SubscriptionPage() {
       actions={shown && <Actions subscription={shown} />}
       back={
         <div className="flex flex-wrap items-center gap-3">
-          <Back to="/subscriptions">All subscriptions</Back>
+          <Back to="/subscriptions">Back to subscriptions</Back>
           {shown && <State subscription={shown} />}
           {found.isError && shown && <Stale error={found.error} />}
         </div>

@@ -58,7 +58,7 @@ export function TopicPage() {
           </>
         )
       }
-      back={<Back to="/topics">All topics</Back>}
+      back={<Back to="/topics">Back to topics</Back>}
       title={name}
     >
       <TopicTabs name={name} tab={tab} />

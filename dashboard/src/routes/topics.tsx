@@ -72,15 +72,18 @@ function SearchBox({ q }: { readonly q: string }) {
   const navigate = route.useNavigate();
   const [typed, setTyped] = useState(q);
   const [seen, setSeen] = useState(q);
+  // On its way into the address: what is typed meanwhile is not to be lost when it has arrived.
+  const [sent, setSent] = useState<string | null>(null);
   if (q !== seen) {
     // The address has changed by itself: back, a link, or what was typed a moment ago.
     setSeen(q);
-    setTyped(q);
+    setSent(null);
+    if (q !== sent) setTyped(q);
   }
   useEffect(() => {
     if (typed === q) return;
     const timer = setTimeout(() => {
-      setSeen(typed);
+      setSent(typed);
       void navigate({ replace: true, search: (before) => ({ ...before, q: typed }) });
     }, TYPING_MS);
     return () => clearTimeout(timer);

@@ -28,8 +28,8 @@ function meant(event: KeyboardEvent): Pressed | null {
   if (event.key === "Enter" && target?.closest("a, button, summary")) return null;
   const isTyping = target?.closest(TYPING) != null || event.altKey;
   if (event.key === "Escape" && isTyping && target instanceof HTMLElement) {
-    // The browser would empty a field for searching: what was found would be gone a moment later.
-    if (target instanceof HTMLInputElement) event.preventDefault();
+    // A browser would clear a field of type search, and so bring back all rows.
+    event.preventDefault();
     target.blur();
   }
   const withCommand = event.metaKey || event.ctrlKey;
