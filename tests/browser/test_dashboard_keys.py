@@ -174,8 +174,8 @@ def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(brows
 def test_the_fields_of_a_key_are_edited_while_somebody_uses_it(browser, guarded):
     made = guarded.create_key("acme", "subscribe", topics=["none.>"])
     with (
-        signed_in(browser, guarded, f"api-keys?tenant=acme&key={made['id']}") as operator,
-        signed_in(browser, guarded, "topics", made["key"]) as page,
+        operating(browser, guarded, f"api-keys?tenant=acme&key={made['id']}") as operator,
+        operating(browser, guarded, "topics", made["key"]) as page,
     ):
         page.get_by_role("heading", name="Topics", exact=True).wait_for()
         assert page.get_by_role("link", name="orders.1").count() == 0

@@ -205,25 +205,14 @@ def test_ten_thousand_topics_scroll_with_few_rows_and_ask_for_what_is_seen(brows
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         # To the end, page by page, as fast as it goes.
-        page.evaluate(FRAMES)
         until(lambda: scrolled(body) and page.get_by_text("10,000 topics", exact=True).count())
         body.get_by_text("sensors.room-09999").wait_for()
         assert rows.count() < 60
-        assert page.evaluate("window.framesMs.sort((a, b) => b - a)[5]") < 250
         page.wait_for_timeout(1_000)
         named = [url for url in asked if "names=" in url]
         # The rows that were only passed are not asked for.
         assert 1 <= len(named) < 40
         assert "room-09999" in named[-1]
-
-
-# How long frames take, from now on.
-FRAMES = """() => {
-  window.framesMs = [];
-  let before = performance.now();
-  const frame = now => { window.framesMs.push(now - before); before = now; requestAnimationFrame(frame); };
-  requestAnimationFrame(frame);
-}"""
 
 
 def scrolled(body) -> bool:
