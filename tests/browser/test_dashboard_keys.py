@@ -173,6 +173,35 @@ def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(brows
         other.get_by_text("this secret of the key was rotated").first.wait_for()
 
 
+def test_the_fields_of_a_key_are_edited_while_somebody_uses_it(browser, guarded):
+    made = guarded.create_key("acme", "subscribe", topics=["none.>"])
+    with (
+        signed_in(browser, guarded, f"api-keys?tenant=acme&key={made['id']}") as operator,
+        signed_in(browser, guarded, "topics", made["key"]) as page,
+    ):
+        page.get_by_role("heading", name="Topics", exact=True).wait_for()
+        assert page.get_by_role("link", name="orders.1").count() == 0
+        operator.get_by_role("button", name="Edit…").click()
+        save = operator.get_by_role("button", name="Save key a key")
+        assert "Nothing is changed" in save.get_attribute("title")
+        operator.get_by_role("textbox", name="Name", exact=True).fill("desk")
+        operator.get_by_label("Only these topics, or patterns (subscribe)").fill("orders.>")
+        operator.get_by_label("It ends").select_option(label="in 7 days")
+        operator.get_by_label("Connections").fill("9")
+        assert violations(operator) == []
+        save.click()
+        operator.get_by_role("heading", name="desk").wait_for()
+        operator.get_by_text(re.compile("orders.>")).first.wait_for()
+        operator.get_by_text("Connections: 9").wait_for()
+        page.get_by_role("link", name="orders.1").wait_for(timeout=30_000)
+    key = guarded.acting("acme").get(f"/api/keys/{made['id']}").json
+    assert (key["name"], key["scopes"]) == (
+        "desk",
+        [{"scope": "subscribe", "topics": ["orders.>"]}],
+    )
+    assert (key["limits"]["connections"], key["expires_at"] is None) == (9, False)
+
+
 def test_an_operator_makes_a_tenant_bounds_it_looks_at_it_and_deletes_it(browser, guarded):
     with signed_in(browser, guarded, "tenants") as page:
         page.get_by_role("button", name="Create tenant").click()

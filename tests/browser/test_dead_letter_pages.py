@@ -73,6 +73,7 @@ def test_a_failing_subscriber_is_found_looked_at_mended_and_its_messages_deliver
 def test_those_that_were_chosen_are_discarded_and_no_others(browser, server):
     api = Api(server.url)
     ids = rejected(server, "chosen", "chosen", 4)
+    before_count = actions(api).count("dead_letter.discard")
     with opened(browser, server, "dead-letters?subscription=chosen") as page:
         boxes = page.get_by_role("checkbox", name=re.compile("^Choose chosen number"))
         boxes.first.wait_for()
@@ -81,21 +82,36 @@ def test_those_that_were_chosen_are_discarded_and_no_others(browser, server):
         page.get_by_text("2 chosen").wait_for()
         page.get_by_role("button", name="Discard 2…").click()
         page.get_by_role("button", name="Discard 2 dead letters").click()
-        page.get_by_text("Discarded: 2 dead letters.").wait_for()
-        page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+        job = page.get_by_role("region", name="Discard job")
+        job.get_by_text("Discarded: 2 dead letters.").wait_for()
         page.get_by_text("2 dead letters", exact=True).wait_for()
         left = [letter["id"] for letter in api.dead_letters(subscription="chosen")]
         assert left == [ids[1], ids[3]]
         # The rest of the filter, after a count.
         page.get_by_role("button", name="Discard all that match…").click()
         page.get_by_role("button", name="Discard 2 dead letters").click()
-        page.get_by_text("Discarded: 2 dead letters.").wait_for()
-        page.keyboard.press("Escape")
         page.get_by_role("heading", name="No dead letter matches").or_(
             page.get_by_text("No dead letter matches")
         ).wait_for()
     assert api.dead_letters(subscription="chosen") == []
-    assert actions(api).count("dead_letter.discard") == 3
+    assert actions(api).count("dead_letter.discard") == before_count + 2
+
+
+def test_a_job_goes_on_when_its_page_is_closed_and_is_found_by_its_address(browser, server):
+    api = Api(server.url)
+    rejected(server, "left", "left", 12)
+    with opened(browser, server, "dead-letters?subscription=left") as page:
+        page.get_by_role("checkbox", name=re.compile("^Choose all")).check()
+        page.get_by_role("button", name="Discard 12…").click()
+        page.get_by_label("So many in a second").fill("4")
+        page.get_by_role("button", name="Discard 12 dead letters").click()
+        page.get_by_role("region", name="Discard job").get_by_role("progressbar").wait_for()
+        address = page.url
+    until(lambda: api.dead_letters(subscription="left") == [])
+    with opened(browser, server) as page:
+        page.goto(address)
+        job = page.get_by_role("region", name="Discard job")
+        job.get_by_text("Discarded: 12 dead letters.").wait_for()
 
 
 def test_a_job_goes_at_its_rate_and_can_be_cancelled(browser, server):

@@ -3,6 +3,7 @@ import pytest
 from conduit.core.activity import ROUND_S
 from conduit.limits import TenantLimits
 from conduit.protocol.frames import Ack
+from conduit.server.rest import busy
 from tests.server.guarded import open_guarded
 from tests.server.rest_kit import Api, refused, running_api
 
@@ -132,6 +133,33 @@ async def test_the_busiest_topics_are_told_and_those_that_are_named(api: Api):
     assert [each["name"] for each in named["topics"]] == ["quiet", "a"]
     assert named["topics"][0]["published_counts"] == [0] * 30
     assert named["topics"][1]["messages_per_sec"] == 0.1
+
+
+async def test_a_backlog_that_is_only_in_the_store_is_counted_there(api: Api):
+    for name in ("a.1", "a.2"):
+        await api.topic(name)
+    connection, peer = await api.bench.subscribe("a.*", subscription="all")
+    await api.bench.publish_many("a.1", 3)
+    await api.bench.publish_many("a.2", 5)
+    connection.verbs.ack(Ack(peer.of("message")[0]["message_id"]))
+    await api.bench.flush()
+    connection.close()
+    await api.bench.flush()
+    named = await api.get("/api/stats/topics", names="a.1,a.2")
+    shown = [(each["backlog"], each["more_backlog"]) for each in named["topics"]]
+    assert shown == [(2, False), (5, False)]
+
+
+async def test_of_too_many_subscriptions_the_store_is_not_asked(api: Api, monkeypatch):
+    monkeypatch.setattr(busy, "COUNTED_MAX_COUNT", 0)
+    await api.topic("a.1")
+    connection, _ = await api.bench.subscribe("a.*", subscription="all")
+    connection.close()
+    await api.topic("a.2")
+    await api.bench.publish_many("a.1", 3)
+    await api.bench.flush()
+    (shown,) = (await api.get("/api/stats/topics", names="a.1"))["topics"]
+    assert (shown["backlog"], shown["more_backlog"]) == (0, True)
 
 
 async def test_too_many_names_or_wrong_ones_are_refused(api: Api):

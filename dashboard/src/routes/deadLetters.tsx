@@ -6,27 +6,33 @@ import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
-import { AllDialog } from "@/features/deadLetters/AllDialog";
+import type { Act } from "@/features/deadLetters/acts";
 import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
 import { Job } from "@/features/deadLetters/Job";
-import { type Act, LetterDetail } from "@/features/deadLetters/LetterDetail";
+import { JobDialog } from "@/features/deadLetters/JobDialog";
+import { LetterDetail } from "@/features/deadLetters/LetterDetail";
 import { LetterTable } from "@/features/deadLetters/LetterTable";
-import { chips, type LettersSearch, merged, whichOf } from "@/features/deadLetters/model";
-import { SomeDialog } from "@/features/deadLetters/SomeDialog";
+import {
+  CHOSEN_MAX_COUNT,
+  chips,
+  chosenOf,
+  described,
+  type LettersSearch,
+  letters,
+  type Meant,
+  merged,
+  whichOf,
+} from "@/features/deadLetters/model";
+import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
 import { useReasonAgainst } from "@/services/server";
 
 const route = getRouteApi("/dead-letters");
 
 type Dialog =
-  | { readonly act: Act; readonly kind: "all" }
-  | {
-      readonly act: Act;
-      readonly ids: readonly string[];
-      readonly kind: "some";
-      readonly where: string;
-    };
+  | { readonly act: Act; readonly kind: "many"; readonly meant: Meant; readonly what: string }
+  | { readonly act: Act; readonly id: string; readonly kind: "one"; readonly where: string };
 
 export function DeadLettersPage() {
   const search = route.useSearch();
@@ -37,14 +43,13 @@ export function DeadLettersPage() {
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
   useFocusBack(search.letter ?? null);
-  const open = (act: Act, ids: readonly string[], where: string) =>
-    setDialog({ act, ids, kind: "some", where });
+  const all = (act: Act) =>
+    setDialog({ act, kind: "many", meant: whichOf(search, Date.now()), what: described(search) });
   const ids = [...chosen];
+  const some = (act: Act) =>
+    setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
-    <Page
-      actions={<AllActions onAct={(act) => setDialog({ act, kind: "all" })} unable={unable} />}
-      title="Dead letters"
-    >
+    <Page actions={<AllActions onAct={all} unable={unable} />} title="Dead letters">
       {search.job && (
         <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
       )}
@@ -61,7 +66,7 @@ export function DeadLettersPage() {
       {ids.length > 0 && (
         <Chosen
           amount={ids.length}
-          onAct={(act) => open(act, ids, "the subscription each died on")}
+          onAct={some}
           onNone={() => setChosen(new Set())}
           unable={unable}
         />
@@ -79,23 +84,29 @@ export function DeadLettersPage() {
         {search.letter && (
           <LetterDetail
             id={search.letter}
-            onAct={(act, { id, subscription }) => open(act, [id], subscription ?? "its topic")}
+            onAct={(act, { id, subscription }) =>
+              setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
+            }
             unable={unable}
           />
         )}
       </div>
-      {dialog?.kind === "all" && (
-        <AllDialog
+      {dialog?.kind === "many" && (
+        <JobDialog
           act={dialog.act}
+          meant={dialog.meant}
           onClose={() => setDialog(null)}
-          onJob={(job) => change({ job })}
-          search={search}
+          onJob={(job) => {
+            setChosen(new Set());
+            change({ job, ...(dialog.act === "discard" && { letter: undefined }) });
+          }}
+          what={dialog.what}
         />
       )}
-      {dialog?.kind === "some" && (
-        <SomeDialog
+      {dialog?.kind === "one" && (
+        <OneDialog
           act={dialog.act}
-          ids={dialog.ids}
+          id={dialog.id}
           onClose={() => setDialog(null)}
           onDone={() => {
             setChosen(new Set());
@@ -143,7 +154,9 @@ interface ChosenProps extends AllActionsProps {
   readonly onNone: () => void;
 }
 
-function Chosen({ amount, onAct, onNone, unable }: ChosenProps) {
+function Chosen({ amount, onAct, onNone, unable: noRight }: ChosenProps) {
+  const many = `At most ${count(CHOSEN_MAX_COUNT)} at once: filter, and take all that match`;
+  const unable = noRight ?? (amount > CHOSEN_MAX_COUNT ? many : null);
   return (
     <div className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-4 py-2">
       <span aria-live="polite" className="mr-auto font-medium">

@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.history import DEFAULT_INTERVAL_S
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point, TopicFigures
@@ -45,7 +45,7 @@ class Kind(StrEnum):
     SIGNED_OUT = "page.end"
     """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
     JOB = "job.get"
-    """The redrive job of the tenant with this id: with a list of it, or of nothing."""
+    """The job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
     """The same, which is cancelled; one that has ended is a Conflict."""
 
@@ -102,8 +102,8 @@ ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).de
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
 SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
-JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
-CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
+JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[LetterJob]).decode)
+CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 
 
 def encode_question(question: Question) -> bytes:

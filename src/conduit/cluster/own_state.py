@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
 from conduit.broker.history import BY_INTERVAL
@@ -120,14 +120,14 @@ class OwnState:
         allowances = map(self._broker.allowances.of, tenants)
         return [TenantUse(each.connections.count, each.pending.count) for each in allowances]
 
-    def job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
-        """The redrive job of this id, if it is here."""
+    def job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
+        """The job of this id, if it is here."""
         try:
             return [self._broker.dead_letters.jobs.get(tenant, job_id)]
         except NotFound:
             return ()
 
-    def cancel_job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
+    def cancel_job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
         """Cancel it, if it is here. Raises Conflict if it has ended."""
         try:
             return [self._broker.dead_letters.jobs.cancel(tenant, job_id)]

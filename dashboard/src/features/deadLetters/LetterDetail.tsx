@@ -12,10 +12,9 @@ import { toneOf } from "@/components/stateColours";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
+import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
 import { deliveriesQuery, type Letter, letterQuery } from "@/services/deadLetters";
-
-export type Act = "discard" | "redrive";
 
 interface LetterDetailProps {
   readonly id: string;

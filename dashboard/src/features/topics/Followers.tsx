@@ -45,7 +45,14 @@ export function Followers({ topic }: { readonly topic: string }) {
           ]}
           rows={found.map((each) => [
             each.name,
-            <Link className="font-medium hover:underline" data-row key="name" to="/subscriptions">
+            <Link
+              className="font-medium hover:underline"
+              data-row
+              key="name"
+              params={{ name: each.name }}
+              search={{}}
+              to="/subscriptions/$name"
+            >
               {each.name}
             </Link>,
             each.topic,

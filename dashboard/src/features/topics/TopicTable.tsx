@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
+import { backlogText, MORE_BACKLOG } from "@/components/backlog";
 import { bytes, count, rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
@@ -148,7 +149,6 @@ function Row({ activity, index, start, topic }: RowProps) {
 /** Three cells and a fourth: what goes through it; empty until that is known. */
 function Traffic({ activity }: { readonly activity: TopicActivity | undefined }) {
   const cell = "truncate text-right tabular-nums";
-  const more = "There may be more, in subscriptions on several topics that nobody is attached to";
   return (
     <>
       <div className="max-xl:hidden" role="cell">
@@ -163,9 +163,9 @@ function Traffic({ activity }: { readonly activity: TopicActivity | undefined })
       <div
         className={`${cell} max-sm:hidden`}
         role="cell"
-        title={activity?.more_backlog ? more : undefined}
+        title={activity?.more_backlog ? MORE_BACKLOG : undefined}
       >
-        {activity && `${count(activity.backlog)}${activity.more_backlog ? "+" : ""}`}
+        {activity && backlogText(activity)}
       </div>
     </>
   );

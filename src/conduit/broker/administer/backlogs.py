@@ -1,4 +1,5 @@
-"""What durable subscriptions have not settled in single topics, as far as this node has it in memory."""
+"""What durable subscriptions have not settled in single topics: as far as this node has it in memory, and
+counted in the store where it has not."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from typing import NamedTuple
 from conduit.broker.catalog import Topic
 from conduit.broker.deliver.lags import Lag, Lags
 from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.stored import open_in
+from conduit.storage.base import Store
 
 # Subscriptions of one topic that are looked at; of one with more it is not known.
 LAGS_MAX_COUNT = 1_000
@@ -22,9 +25,10 @@ class Backlog(NamedTuple):
 
 
 class Backlogs:
-    """Asks nobody, and waits for nothing."""
+    """`of` asks nobody, and waits for nothing; `counted` asks the store."""
 
-    def __init__(self, owned: Owned, lags: Lags) -> None:
+    def __init__(self, store: Store, owned: Owned, lags: Lags) -> None:
+        self._store = store
         self._owned = owned
         self._lags = lags
 
@@ -42,6 +46,37 @@ class Backlogs:
                 else:
                     count += here
         return Backlog(count, is_whole)
+
+    def unsure(self, topic: Topic, max_count: int) -> list[int] | None:
+        """Of which subscriptions `of` says nothing, also those of other nodes. None: these are more than
+        `max_count`, or all of them too many to look at."""
+        if sum(len(coverage.lags) for coverage in self._lags.covering(topic)) > LAGS_MAX_COUNT:
+            return None
+        ids = [
+            subscription_id
+            for coverage in self._lags.covering(topic)
+            for subscription_id, lag in coverage.lags.items()
+            if not lag.is_here or self._in(topic, subscription_id, lag) is None
+        ]
+        return ids if len(ids) <= max_count else None
+
+    async def counted(self, topic: Topic, unsure: list[int]) -> int:
+        """All that is not settled in it; for the `unsure` as the store has it. Raises StoreUnavailable."""
+        rows = await self._store.progress_in(topic.topic_id, unsure)
+        stored = {row.subscription_id: row for row in rows}
+        removed_count = topic.first_seq - 1
+        # What became known while the store was asked must not count twice.
+        asked, count = set(unsure), 0
+        for coverage in self._lags.covering(topic):
+            for subscription_id, lag in coverage.lags.items():
+                if subscription_id not in asked:
+                    count += self._in(topic, subscription_id, lag) or 0
+                    continue
+                row = stored.get(subscription_id)
+                taken = max(removed_count, 0 if row is None else row.cursor)
+                open_count = 0 if row is None else open_in(row, topic.first_seq)
+                count += max(0, topic.last_seq - taken) + open_count
+        return count
 
     def _in(self, topic: Topic, subscription_id: int, lag: Lag) -> int | None:
         """What one subscription has not settled in one of its topics; None: that is not in memory."""
