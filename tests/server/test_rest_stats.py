@@ -216,3 +216,16 @@ async def test_who_may_read_some_topics_is_told_of_no_others():
             answer = await guarded.ask("GET", f"/api/stats/topics{query}", reader)
             assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
         assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403
+
+
+async def test_who_may_manage_some_topics_is_not_told_what_the_tenant_should_look_at():
+    async with open_guarded() as guarded:
+        admin = await guarded.key(by=await guarded.tenant("acme"))
+        for name, topics in (("some", ["mine.>"]), ("all", None)):
+            scopes = [
+                {"scope": "manage"} if topics is None else {"scope": "manage", "topics": topics}
+            ]
+            asked = {"name": name, "scopes": scopes}
+            key = (await guarded.ask("POST", "/api/keys", admin.text, asked)).json["key"]
+            answer = await guarded.ask("GET", "/api/stats/attention", key)
+            assert answer.status == (200 if topics is None else 403), answer.json

@@ -19,7 +19,7 @@ from conduit.cluster.inquiries import ACTIVITY, ATTENTION, Question
 from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
 from conduit.errors import InvalidRequest, StoreUnavailable
 from conduit.names import check_topic
-from conduit.server.rest.access import Managing, Reading, readable
+from conduit.server.rest.access import Managing, Reading, readable, whole
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.polling import Polled, look
 from conduit.server.rest.replies import answers, reply
@@ -164,8 +164,9 @@ def _shown(found: TopicFigures) -> TopicActivity:
 )
 async def attention(request: Request, shared: Shared, caller: Managing) -> Response:
     """Which durable subscriptions lag for a reason that somebody can do something about, and which bounds are
-    nearly reached: of the caller's tenant, or for an operator of all."""
-    tenant, own = tenant_of(shared, caller), shared.own_state
+    nearly reached: of the caller's tenant, or for an operator of all. Not for who may manage only some
+    topics."""
+    tenant, own = tenant_of(shared, whole(caller)), shared.own_state
     await shared.broker.attention.looked()
     question = Question(tenant=tenant)
     every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
