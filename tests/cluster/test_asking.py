@@ -15,6 +15,7 @@ from conduit.cluster.asking import ASKING_MAX_COUNT, Asking
 from conduit.cluster.inquiries import (
     ACTIVITY,
     ATTENTION,
+    BUSIEST,
     CANCEL,
     HISTORY,
     JOB,
@@ -129,13 +130,13 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
     await bench.publish_many("t", 3)
     for _ in range(10):
         bench.broker.activities.tick()
-    for question, names in (
-        (Question(), ["t"]),
-        (Question(tenant=T), ["t"]),
-        (Question(tenant="acme"), []),
-        (Question(tenant=T, names=["t", "x"]), ["t"]),
+    for inquiry, question, names in (
+        (BUSIEST, Question(), ["t"]),
+        (BUSIEST, Question(tenant=T), ["t"]),
+        (BUSIEST, Question(tenant="acme"), []),
+        (ACTIVITY, Question(tenant=T, names=["t", "x"]), ["t"]),
     ):
-        said = (await pair.asking.each(["theirs"], ACTIVITY, question)).said["theirs"]
+        said = (await pair.asking.each(["theirs"], inquiry, question)).said["theirs"]
         assert [each.name for each in said] == names
         assert [each.published[-1] for each in said] == [3] * len(names)
     said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
@@ -147,7 +148,8 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
 
 async def test_without_a_tenant_nobody_is_told_of_a_tenants_things(pair: Pair):
     pair.serve()
-    for inquiry in (SUBSCRIBERS, JOB, CANCEL):
+    # No names are none, and not all.
+    for inquiry in (SUBSCRIBERS, ACTIVITY, JOB, CANCEL):
         for question in (Question(names=["t"]), Question(tenant=T)):
             answers = await pair.asking.each(["theirs"], inquiry, question)
             assert "needs a tenant" in answers.unanswered["theirs"]

@@ -40,7 +40,7 @@ class Answering:
                 return state.history(tenant, question.interval_s, question.limit)
             case Kind.ATTENTION:
                 return state.attention(tenant)
-            case Kind.ACTIVITY if not question.names:
+            case Kind.BUSIEST:
                 return state.busiest(tenant)
             case Kind.USAGE:
                 return state.usage(question.names)

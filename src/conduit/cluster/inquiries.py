@@ -36,8 +36,9 @@ class Kind(StrEnum):
     SUBSCRIBERS = "topic.subscribers"
     """Of these topics of the tenant: with how many subscribers each has."""
     ACTIVITY = "topic.activity"
-    """Of these topics of the tenant, or without names of its busiest ones, or of those of all: with a list of
-    `TopicFigures`, of those that are known."""
+    """Of these topics of the tenant: with a list of `TopicFigures`, of those that are known."""
+    BUSIEST = "topic.busiest"
+    """Of the tenant, or of all: with the same of those through which most went."""
     ATTENTION = "node.attention"
     """With `Attended`: of the tenant, or of all."""
     USAGE = "tenant.usage"
@@ -99,6 +100,7 @@ STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
 HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
 SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
 ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
+BUSIEST = Inquiry(Kind.BUSIEST, ACTIVITY.decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
 SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)

@@ -15,16 +15,17 @@ from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended, Troubled, worst
 from conduit.broker.administer.quotas import Quota, fullest
 from conduit.cluster.figures import TopicFigures, topics_together
-from conduit.cluster.inquiries import ACTIVITY, ATTENTION, Question
+from conduit.cluster.inquiries import ACTIVITY, ATTENTION, BUSIEST, Question
 from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
 from conduit.errors import InvalidRequest, StoreUnavailable
 from conduit.names import check_topic
 from conduit.server.rest.access import Managing, Reading, readable, whole
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
-from conduit.server.rest.polling import Polled, look
+from conduit.server.rest.polling import Polled, Seen, alone, look
 from conduit.server.rest.replies import answers, reply
 from conduit.server.rest.routing import routes
 from conduit.server.rest.stats import tenant_of
+from conduit.tenancy.principal import Principal
 
 router = routes("/api/stats", "stats")
 
@@ -90,24 +91,38 @@ async def topics(
 ) -> Response:
     """What went through single topics in the last five minutes: through those that are named, or the busiest
     ones."""
-    own, names, is_meant = shared.own_state, _names(query.names), readable(caller)
+    names = _names(query.names)
     if names is None:
-        tenant = tenant_of(shared, caller)
-        question = Question(tenant=tenant)
-        every, seen = await look(request, None, ACTIVITY, question, lambda: own.busiest(tenant))
+        found, seen = await _busiest(request, shared, caller, query.limit)
     else:
-        tenant = caller.tenant
-        names = [name for name in names if is_meant is None or is_meant(name)]
-        question = Question(tenant=tenant, names=names)
-        every, seen = await look(
-            request, None, ACTIVITY, question, lambda: own.activity(caller.tenant, names)
-        )
-    found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
-    if names is None:
-        found.sort(key=lambda each: -sum(each.lately))
-        found = found[: query.limit]
+        found, seen = await _named(request, shared, caller, names)
     found = await _counted(shared, found)
     return reply(TopicActivities(ROUND_S, [_shown(each) for each in found], **seen.fields()))
+
+
+async def _named(
+    request: Request, shared: Shared, caller: Principal, names: Sequence[str]
+) -> tuple[list[TopicFigures], Seen]:
+    own, tenant, is_meant = shared.own_state, caller.tenant, readable(caller)
+    meant = [name for name in names if is_meant is None or is_meant(name)]
+    if not meant:
+        return [], alone(request)
+    question = Question(tenant=tenant, names=meant)
+    every, seen = await look(request, None, ACTIVITY, question, lambda: own.activity(tenant, meant))
+    # A node of another version may say more.
+    asked = set(meant)
+    return [each for each in topics_together(every) if each.name in asked], seen
+
+
+async def _busiest(
+    request: Request, shared: Shared, caller: Principal, limit: int
+) -> tuple[list[TopicFigures], Seen]:
+    own, tenant, is_meant = shared.own_state, tenant_of(shared, caller), readable(caller)
+    question = Question(tenant=tenant)
+    every, seen = await look(request, None, BUSIEST, question, lambda: own.busiest(tenant))
+    found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
+    found.sort(key=lambda each: -sum(each.lately))
+    return found[:limit], seen
 
 
 async def _counted(shared: Shared, found: Sequence[TopicFigures]) -> list[TopicFigures]:
