@@ -72,6 +72,20 @@ async def test_those_are_the_busiest_through_which_most_went_in_the_last_minute(
     assert bench.broker.activities.active_count == 2
 
 
+async def test_of_some_topics_the_busiest_are_told_however_much_goes_through_others(bench: Bench):
+    for number in range(60):
+        await bench.broker.topics.create(T, f"big.t{number}")
+        await bench.publish_many(f"big.t{number}", 2)
+    for name in ("orders.one", "other"):
+        await bench.broker.topics.create(T, name)
+        await bench.publish_many(name, 1)
+    ticked(bench)
+    found = bench.broker.activities.busiest(T, 10, ["orders.*", "other"])
+    assert [each.name for each in found] == ["orders.one", "other"]
+    assert [each.name for each in bench.broker.activities.busiest(T, 1, ["*"])] == ["other"]
+    assert bench.broker.activities.busiest(T, 10, []) == []
+
+
 async def test_a_start_is_no_traffic(bench: Bench):
     await bench.broker.topics.create(T, "t")
     await bench.publish_many("t", 3)

@@ -134,6 +134,9 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
         (BUSIEST, Question(), ["t"]),
         (BUSIEST, Question(tenant=T), ["t"]),
         (BUSIEST, Question(tenant="acme"), []),
+        (BUSIEST, Question(tenant=T, patterns=["t", "a.*"]), ["t"]),
+        (BUSIEST, Question(tenant=T, patterns=["a.*"]), []),
+        (BUSIEST, Question(tenant=T, limit=0), []),
         (ACTIVITY, Question(tenant=T, names=["t", "x"]), ["t"]),
     ):
         said = (await pair.asking.each(["theirs"], inquiry, question)).said["theirs"]

@@ -215,6 +215,15 @@ async def test_who_may_read_some_topics_is_told_of_no_others():
         for query in ("", "?names=theirs,mine.a"):
             answer = await guarded.ask("GET", f"/api/stats/topics{query}", reader)
             assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        # Also if more goes through very many others.
+        for number in range(50):
+            asked = {"topic": f"theirs.{number}", "payload": 1}
+            for _ in range(2):
+                await guarded.ask("POST", "/api/publish", admin.text, asked)
+        for _ in range(ROUND_S):
+            guarded.port.broker.activities.tick()
+        answer = await guarded.ask("GET", "/api/stats/topics", reader)
+        assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
         answer = await guarded.ask("GET", "/api/stats/topics?names=theirs", reader)
         assert (answer.json["topics"], answer.json["unanswered_count"]) == ([], 0)
         assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403

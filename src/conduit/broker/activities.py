@@ -8,16 +8,20 @@ node's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
+from itertools import islice
 
 from conduit.broker.topics import Topic
 from conduit.core.activity import ROUND_S, ROUNDS_COUNT, Activity
+from conduit.core.topics import matcher
 
 # Topics to which something has happened in that time, of which it is kept: 0.5 KB each. The others have no
 # figures until one of these is quiet.
 ACTIVE_MAX_COUNT = 20_000
 BUSIEST_MAX_COUNT = 50
+# Of one tenant, among which those of a key for some topics are looked for.
+RANKED_TOPICS_MAX_COUNT = 500
 # Tenants whose busiest topics are kept until the next round.
 RANKED_MAX_COUNT = 100
 
@@ -55,15 +59,24 @@ class Activities:
                 self._look(topic, max(0, published_count), delivered_count)
         del self._to_look_at[-self._step_count :]
 
-    def busiest(self, tenant: str | None, limit: int = BUSIEST_MAX_COUNT) -> list[Topic]:
+    def busiest(
+        self,
+        tenant: str | None,
+        limit: int = BUSIEST_MAX_COUNT,
+        patterns: Sequence[str] | None = None,
+    ) -> list[Topic]:
         """Those of the tenant, or of all, through which most has gone in the last minute; none that was
-        quiet in it."""
+        quiet in it. With patterns those that one of them covers, of the busiest RANKED_TOPICS_MAX_COUNT."""
         ranked = self._ranked.get(tenant)
         if ranked is None:
             if len(self._ranked) >= RANKED_MAX_COUNT:
                 self._ranked.clear()
             ranked = self._ranked[tenant] = _busiest(self._of(tenant))
-        return [topic for topic in ranked[:limit] if not topic.is_deleted]
+        some = (topic for topic in ranked if not topic.is_deleted)
+        if patterns is not None:
+            matchers = [matcher(pattern) for pattern in patterns]
+            some = (topic for topic in some if any(each(topic.name) for each in matchers))
+        return list(islice(some, max(0, min(limit, BUSIEST_MAX_COUNT))))
 
     def _of(self, tenant: str | None) -> Iterable[Topic]:
         every = self._active.values()
@@ -98,5 +111,5 @@ def _busiest(topics: Iterable[Topic]) -> list[Topic]:
         for topic in topics
         if topic.activity is not None and topic.activity.lately
     ]
-    found = nlargest(BUSIEST_MAX_COUNT, counted, key=lambda one: (one[0], -one[1].topic_id))
+    found = nlargest(RANKED_TOPICS_MAX_COUNT, counted, key=lambda one: (one[0], -one[1].topic_id))
     return [topic for _, topic in found]

@@ -41,7 +41,7 @@ class Answering:
             case Kind.ATTENTION:
                 return state.attention(tenant)
             case Kind.BUSIEST:
-                return state.busiest(tenant)
+                return state.busiest(tenant, question.limit, question.patterns)
             case Kind.USAGE:
                 return state.usage(question.names)
             case Kind.SIGNED_OUT:

@@ -19,7 +19,7 @@ from conduit.cluster.figures import Figures, Point, TopicFigures
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
 from conduit.errors import InvalidRequest
-from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
+from conduit.names import NAME_LENGTH_MAX, check_pattern, check_tenant, check_text
 
 T = TypeVar("T")
 
@@ -61,7 +61,9 @@ class Question(msgspec.Struct, frozen=True):
     interval_s: int = DEFAULT_INTERVAL_S
     """Which resolution of a history; a node of another version may know no other than the default."""
     limit: int | None = None
-    """How many of it; None: all."""
+    """How many of it, or of the busiest topics; None: all."""
+    patterns: Sequence[str] | None = None
+    """The busiest topics that one of these covers; None: of all."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -123,6 +125,8 @@ def decode_question(body: bytes) -> Question:
         check_tenant(question.tenant, "tenant")
     for name in question.names:
         check_text(name, "names", NAME_LENGTH_MAX)
+    for pattern in question.patterns or ():
+        check_pattern(pattern, "patterns")
     return question
 
 

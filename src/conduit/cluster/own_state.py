@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended
 from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
@@ -101,9 +102,14 @@ class OwnState:
         topics = [self._broker.topics.find(tenant, name) for name in names]
         return [self._figures_of(topic) for topic in topics if topic is not None]
 
-    def busiest(self, tenant: str | None) -> list[TopicFigures]:
-        """The same of those through which most went in the last minute, of a tenant or of all."""
-        return [self._figures_of(topic) for topic in self._broker.activities.busiest(tenant)]
+    def busiest(
+        self, tenant: str | None, limit: int | None = None, patterns: Sequence[str] | None = None
+    ) -> list[TopicFigures]:
+        """The same of those through which most went in the last minute, of a tenant or of all, of which one
+        of the patterns covers each."""
+        limit = BUSIEST_MAX_COUNT if limit is None else limit
+        found = self._broker.activities.busiest(tenant, limit, patterns)
+        return [self._figures_of(topic) for topic in found]
 
     def _figures_of(self, topic: Topic) -> TopicFigures:
         activity, backlog = topic.activity, self._broker.backlogs.of(topic)

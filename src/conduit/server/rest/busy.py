@@ -19,7 +19,7 @@ from conduit.cluster.inquiries import ACTIVITY, ATTENTION, BUSIEST, Question
 from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
 from conduit.errors import InvalidRequest, StoreUnavailable
 from conduit.names import check_topic
-from conduit.server.rest.access import Managing, Reading, readable, whole
+from conduit.server.rest.access import Managing, Reading, readable, readable_patterns, whole
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
 from conduit.server.rest.polling import Polled, Seen, alone, look
 from conduit.server.rest.replies import answers, reply
@@ -118,8 +118,11 @@ async def _busiest(
     request: Request, shared: Shared, caller: Principal, limit: int
 ) -> tuple[list[TopicFigures], Seen]:
     own, tenant, is_meant = shared.own_state, tenant_of(shared, caller), readable(caller)
-    question = Question(tenant=tenant)
-    every, seen = await look(request, None, BUSIEST, question, lambda: own.busiest(tenant))
+    patterns = readable_patterns(caller)
+    question = Question(tenant=tenant, limit=limit, patterns=patterns)
+    every, seen = await look(
+        request, None, BUSIEST, question, lambda: own.busiest(tenant, limit, patterns)
+    )
     found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
     found.sort(key=lambda each: -sum(each.lately))
     return found[:limit], seen
