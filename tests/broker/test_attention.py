@@ -6,6 +6,7 @@ from conduit.broker.administer import attention
 from conduit.broker.administer.attention import (
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
+    STALE_S,
     TROUBLED_MAX_COUNT,
     TROUBLES,
     Attended,
@@ -13,6 +14,7 @@ from conduit.broker.administer.attention import (
     worst,
 )
 from conduit.broker.administer.quotas import Quota
+from conduit.broker.waiting import result_of
 from conduit.limits import TenantLimits
 from conduit.protocol.frames import Nack
 from tests.broker.kit import Bench, running_broker
@@ -45,9 +47,46 @@ def told(seen: Attended) -> list[tuple[str, str, int]]:
 
 
 async def test_before_the_first_look_nothing_is_known(bench: Bench):
-    assert not bench.broker.attention.of(T).is_known
+    assert bench.broker.attention.of(T).age_s is None
     await bench.broker.attention.looked()
-    assert bench.broker.attention.of(T) == Attended()
+    assert bench.broker.attention.of(T) == Attended(age_s=0.0)
+
+
+async def test_what_was_seen_long_ago_is_looked_at_again_before_it_is_told(bench: Bench):
+    await create(bench, "s")
+    await bench.publish_many("t", 1)
+    assert told(await look(bench)) == [("absent", "s", 1)]
+    await bench.broker.subscriptions.delete(T, "s")
+    bench.clock.seconds += STALE_S
+    seen = bench.broker.attention.of(T)
+    assert (told(seen), seen.age_s) == ([("absent", "s", 1)], STALE_S)
+    await bench.until(lambda: bench.broker.attention._looking is None)
+    await create(bench, "s")
+    await look(bench)
+    await bench.broker.subscriptions.delete(T, "s")
+    bench.clock.seconds += STALE_S + 1
+    await bench.broker.attention.looked()
+    assert told(bench.broker.attention.of(T)) == []
+
+
+async def test_the_next_tenant_of_a_name_is_told_nothing_of_the_one_before(bench: Bench):
+    await bench.broker.topics.create(OTHER, "t")
+    for tenant in (T, OTHER):
+        await create(bench, "s", tenant=tenant)
+    await bench.publish_many("t", 1)
+    request = bench.request("t", 1)
+    await result_of(lambda answer: bench.broker.publish(OTHER, request, answer))
+    assert (await look(bench, None)).counts == {"absent": 2}
+    bench.broker.forget_counts(OTHER)
+    assert told(bench.broker.attention.of(OTHER)) == []
+    whole = bench.broker.attention.of(None)
+    assert ([each.tenant for each in whole.subscriptions], whole.counts) == ([T], {"absent": 1})
+    # Also if it goes while they are being looked at.
+    bench.clock.seconds += LOOK_INTERVAL_S
+    bench.broker.attention.of(None)
+    bench.broker.forget_counts(OTHER)
+    await bench.until(lambda: bench.broker.attention._looking is None)
+    assert bench.broker.attention.of(None).counts == {"absent": 1}
 
 
 async def test_one_that_nobody_is_attached_to_and_one_that_is_paused_are_told_of(bench: Bench):

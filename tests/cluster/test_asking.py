@@ -143,10 +143,10 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
         assert [each.name for each in said] == names
         assert [each.published[-1] for each in said] == [3] * len(names)
     said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
-    assert not said.is_known
+    assert said.age_s is None
     await bench.rest()
     said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
-    assert said.is_known
+    assert said.age_s == 0
 
 
 async def test_without_a_tenant_nobody_is_told_of_a_tenants_things(pair: Pair):

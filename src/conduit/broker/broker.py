@@ -379,6 +379,7 @@ class Broker:
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
         self.histories.forget(tenant)
+        self.attention.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:

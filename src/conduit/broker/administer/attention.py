@@ -25,6 +25,9 @@ from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord
 
 LOOK_INTERVAL_S = 10.0
+# What is older than that is looked at again before it is told, which is waited for so long at most.
+STALE_S = 20.0
+LOOK_WAIT_S = 2.0
 # Subscriptions whose lags are looked at in one turn of the loop.
 STEP_COUNT = 1_000
 # What is told of one tenant, or of all together.
@@ -67,8 +70,13 @@ class Attended(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
     """Trouble → how many subscriptions have it, those above among them."""
     quotas: list[Quota] = []
-    is_known: bool = True
-    """False: there was no look yet."""
+    age_s: float | None = None
+    """How long ago that look began; None: there was none yet."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may be told without another look."""
+        return self.age_s is not None and self.age_s <= STALE_S
 
 
 class _Mark(NamedTuple):
@@ -87,6 +95,9 @@ class Attention:
         self._allowances = allowances
         self._clock = clock
         self._seen: dict[str | None, Attended] | None = None
+        self._seen_at = 0.0
+        # Tenants that have gone since the look began that is under way.
+        self._gone: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
         # The one before the last, and the last.
@@ -95,19 +106,30 @@ class Attention:
     def of(self, tenant: str | None) -> Attended:
         """As of the last look; another one begins if that is due."""
         now = self._clock.now()
-        if self._looking is None and now >= self._look_at:
-            self._look_at = now + LOOK_INTERVAL_S
-            self._looking = asyncio.get_running_loop().create_task(self._look(now))
+        self._begin(now)
         if self._seen is None:
-            return Attended(is_known=False)
+            return Attended()
         seen = self._seen.get(tenant, Attended())
-        return msgspec.structs.replace(seen, quotas=near_bounds(self._allowances, tenant, now))
+        return msgspec.structs.replace(
+            seen,
+            quotas=near_bounds(self._allowances, tenant, now),
+            age_s=round(now - self._seen_at, 3),
+        )
 
     async def looked(self) -> None:
-        """Wait for the first look."""
-        self.of(None)
-        if self._seen is None and self._looking is not None:
-            await asyncio.wait([self._looking])
+        """Wait for a look, LOOK_WAIT_S at most, if the last one is older than STALE_S."""
+        now = self._clock.now()
+        self._begin(now)
+        is_stale = self._seen is None or now - self._seen_at > STALE_S
+        if is_stale and self._looking is not None:
+            await asyncio.wait([self._looking], timeout=LOOK_WAIT_S)
+
+    def forget(self, tenant: str) -> None:
+        """It is gone: the next one of its name has none of it."""
+        if self._looking is not None:
+            self._gone.add(tenant)
+        if self._seen is not None:
+            _forget(self._seen, tenant)
 
     async def close(self) -> None:
         """End a look that is under way. Idempotent."""
@@ -115,9 +137,19 @@ class Attention:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
+    def _begin(self, now: float) -> None:
+        """Look, if that is due."""
+        if self._looking is None and now >= self._look_at:
+            self._look_at = now + LOOK_INTERVAL_S
+            self._gone.clear()
+            self._looking = asyncio.get_running_loop().create_task(self._look(now))
+
     async def _look(self, now: float) -> None:
         try:
-            self._seen = await self._look_at_all(now)
+            seen = await self._look_at_all(now)
+            for tenant in self._gone:
+                _forget(seen, tenant)
+            self._seen, self._seen_at = seen, now
         except Exception:
             logger.exception("the subscriptions could not be looked at")
         finally:
@@ -187,6 +219,16 @@ class Attention:
         if len(mark.counts) >= MARKS_MAX_COUNT and record.subscription_id not in mark.counts:
             return None, None
         return lag.count - mark.counts.get(record.subscription_id, 0), round(now - mark.at, 3)
+
+
+def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
+    gone = seen.pop(tenant, None)
+    if gone is not None:
+        every = seen[None]
+        counts = Counter(every.counts)
+        counts.subtract(gone.counts)
+        rest = [one for one in every.subscriptions if one.tenant != tenant]
+        seen[None] = Attended(rest, {trouble: count for trouble, count in counts.items() if count})
 
 
 def _is_much(grown_count: int, count: int) -> bool:

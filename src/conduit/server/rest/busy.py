@@ -36,7 +36,7 @@ NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0
 LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
 # Places of subscriptions that one request has the store asked for: a few milliseconds of its time.
 COUNTED_MAX_COUNT = 2_000
-# Another node that has not looked yet looks now, and is asked once more after this time.
+# Another node that has not looked lately looks now, and is asked once more after this time.
 FIRST_LOOK_S = 0.25
 
 
@@ -77,12 +77,14 @@ class TopicActivities(Polled):
 class Attentive(Polled):
     """What somebody should look at: up to 20 durable subscriptions, the worst first, with how many there are
     of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters the tenant has
-    that were not redriven, or `default`, if all are meant."""
+    that were not redriven, or `default`, if all are meant. `age_s`: how long ago a node looked at its
+    subscriptions, of several the longest; null: one has not looked yet."""
 
     subscriptions: list[Troubled]
     counts: dict[str, int]
     quotas: list[Quota]
     dead_letters: int
+    age_s: float | None
 
 
 @router.get("/topics", responses=answers(TopicActivities))
@@ -188,7 +190,7 @@ async def attention(request: Request, shared: Shared, caller: Managing) -> Respo
     await shared.broker.attention.looked()
     question = Question(tenant=tenant)
     every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
-    if not all(each.is_known for each in every):
+    if not all(each.is_fresh for each in every):
         await asyncio.sleep(FIRST_LOOK_S)
         every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
     tally = await shared.broker.store.dead_tally(caller.tenant, None)
@@ -206,11 +208,13 @@ def _together(
         for quota in each.quotas:
             place = (quota.tenant, quota.limit)
             quotas[place] = max(quota, quotas.get(place, quota), key=lambda one: one.part)
+    ages = [each.age_s for each in every if each.age_s is not None]
     troubled = worst(one for each in every for one in each.subscriptions)
     return Attentive(
         subscriptions=troubled,
         counts=dict(counts),
         quotas=fullest(quotas.values()),
         dead_letters=dead_letter_count,
+        age_s=max(ages) if len(ages) == len(every) else None,
         **fields,
     )
