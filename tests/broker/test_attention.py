@@ -2,7 +2,6 @@
 
 import pytest
 
-from conduit.broker.administer import attention
 from conduit.broker.administer.attention import (
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
@@ -134,15 +133,41 @@ async def test_looks_are_no_closer_than_their_interval(bench: Bench):
     assert told(await look(bench, after_s=LOOK_INTERVAL_S / 2)) == [("absent", "s", 1)]
 
 
-async def test_growth_of_what_was_not_marked_is_not_known(bench: Bench, monkeypatch):
-    monkeypatch.setattr(attention, "MARKS_MAX_COUNT", 1)
-    for name in ("a", "b"):
+async def test_growth_is_not_known_of_what_was_not_known_here_then(bench: Bench):
+    for name in ("a", "b", "zero"):
         await create(bench, name, name)
-    await bench.publish_many("a", 1)
-    await bench.publish_many("b", 2)
+    await bench.publish_many("a", 300)
+    await bench.publish_many("b", 1)
     await look(bench)
+    # Another node has had it meanwhile.
+    record = bench.broker._owned.get(T, "a")
+    bench.broker._engine.lags.by_id[record.subscription_id].unknown()
+    await bench.publish_many("zero", 2)
     found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
-    assert found == {"a": None, "b": 0}
+    assert found == {"a": None, "b": 0, "zero": 2}
+    # It is from the next time on.
+    await look(bench, after_s=MARK_INTERVAL_S)
+    await bench.publish_many("a", 1)
+    found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
+    assert found == {"a": 1, "b": 0, "zero": 2}
+
+
+async def test_a_late_start_and_a_seek_back_make_nothing_slow(bench: Bench):
+    seek = bench.broker.subscriptions.seek
+    await bench.subscribe("t", subscription="sought", ack_wait_ms=600_000)
+    await bench.publish_many("t", 500)
+    await seek(T, "sought", "new", dry_run=False)
+    await look(bench)
+    await seek(T, "sought", "earliest", dry_run=False)
+    await bench.subscribe("t", subscription="late", start="earliest", ack_wait_ms=600_000)
+    await bench.flush()
+    lags = [lag.count for lag in bench.broker._engine.lags.by_id.values()]
+    assert lags == [500, 500]
+    assert told(await look(bench)) == []
+    # Slow is what grows from then on.
+    await look(bench, after_s=MARK_INTERVAL_S)
+    await bench.publish_many("t", 200)
+    assert {one.trouble for one in (await look(bench)).subscriptions} == {"slow"}
 
 
 def one(trouble: str, number: int) -> Troubled:

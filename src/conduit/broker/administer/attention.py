@@ -11,9 +11,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from heapq import nlargest
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
@@ -32,8 +30,6 @@ LOOK_WAIT_S = 2.0
 STEP_COUNT = 1_000
 # What is told of one tenant, or of all together.
 TROUBLED_MAX_COUNT = 20
-# Lags that are kept, to see whether they grow: the largest.
-MARKS_MAX_COUNT = 10_000
 # From one mark to the next; growth is that since the one before the last.
 MARK_INTERVAL_S = 60.0
 # Growth of a lag that is called so: so many messages at least, and this part of what it was.
@@ -79,13 +75,6 @@ class Attended(msgspec.Struct, frozen=True):
         return self.age_s is not None and self.age_s <= STALE_S
 
 
-class _Mark(NamedTuple):
-    """The lags of subscriptions at one time, by their ids; those that had none are not in it."""
-
-    at: float
-    counts: dict[int, int]
-
-
 class Attention:
     """`of` says what was seen last, for one tenant or all."""
 
@@ -100,8 +89,8 @@ class Attention:
         self._gone: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
-        # The one before the last, and the last.
-        self._marks: tuple[_Mark, _Mark] | None = None
+        # When each lag was marked before the last time, and last; see `Lag.marks`.
+        self._marked_at: tuple[float, float] | None = None
 
     def of(self, tenant: str | None) -> Attended:
         """As of the last look; another one begins if that is due."""
@@ -158,36 +147,31 @@ class Attention:
     async def _look_at_all(self, now: float) -> dict[str | None, Attended]:
         found: defaultdict[str | None, list[Troubled]] = defaultdict(list)
         counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-        lagging: list[tuple[int, int]] = []
+        is_marking = self._marked_at is None or now - self._marked_at[1] >= MARK_INTERVAL_S
         records = iter(self._owned.everything())
         while some := list(islice(records, STEP_COUNT)):
             for record in some:
                 lag = self._lags.by_id.get(record.subscription_id)
-                if lag is None or not lag.is_known or not lag.count:
+                if lag is None or not lag.is_known:
                     continue
-                lagging.append((lag.count, record.subscription_id))
-                troubled = self._troubled(record, lag, now)
+                troubled = self._troubled(record, lag, now) if lag.count else None
+                if is_marking:
+                    lag.marks = (lag.marks[1], lag.count)
                 if troubled is not None:
                     for whose in (record.tenant, None):
                         counts[whose][troubled.trouble] += 1
                         _keep(found[whose], troubled)
             await asyncio.sleep(0)
-        self._mark(now, lagging)
+        if is_marking:
+            self._marked_at = (now if self._marked_at is None else self._marked_at[1], now)
         return {
             whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in (*found, None)
         }
 
-    def _mark(self, now: float, lagging: Iterable[tuple[int, int]]) -> None:
-        last = None if self._marks is None else self._marks[1]
-        if last is None or now - last.at >= MARK_INTERVAL_S:
-            counts = {id_: count for count, id_ in nlargest(MARKS_MAX_COUNT, lagging)}
-            mark = _Mark(now, counts)
-            self._marks = (mark if last is None else last, mark)
-
     def _troubled(self, record: SubscriptionRecord, lag: Lag, now: float) -> Troubled | None:
         running = self._owned.find_running(record)
         group = None if running is None else running.group
-        grown_count, grown_in_s = self._growth(record, lag, now)
+        grown_count, grown_in_s = self._growth(lag, now)
         trouble = None
         if group is not None and group.is_full:
             trouble = "full"
@@ -210,15 +194,13 @@ class Attention:
             pending_retry_count=lag.open_count if group is None else group.pending.count,
         )
 
-    def _growth(
-        self, record: SubscriptionRecord, lag: Lag, now: float
-    ) -> tuple[int | None, float | None]:
-        if self._marks is None:
-            return None, None
-        mark = self._marks[0]
-        if len(mark.counts) >= MARKS_MAX_COUNT and record.subscription_id not in mark.counts:
-            return None, None
-        return lag.count - mark.counts.get(record.subscription_id, 0), round(now - mark.at, 3)
+    def _growth(self, lag: Lag, now: float) -> tuple[int | None, float | None]:
+        """Since the mark before the last, or the last if the lag was not known before; None if it was not
+        known then either: none at all is not nothing."""
+        for at, count in zip(self._marked_at or (), lag.marks, strict=False):
+            if count is not None:
+                return lag.count - count, round(now - at, 3)
+        return None, None
 
 
 def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
