@@ -147,6 +147,43 @@ async def test_the_backlog_of_a_topic_is_that_of_all_its_subscriptions(bench: Be
     assert bench.broker.backlogs.unsure(topic(bench, "a.1"), 0) is None
 
 
+async def test_one_question_looks_at_so_many_subscriptions_and_the_next_goes_on(bench, monkeypatch):
+    monkeypatch.setattr(backlogs, "QUESTION_LAGS_MAX_COUNT", 4)
+    monkeypatch.setattr(backlogs, "CHEAP_LAGS_MAX_COUNT", 1)
+    names = ["a.1", "a.2", "a.3"]
+    for name in names:
+        await bench.broker.topics.create(T, name)
+    for name in ("one", "two"):
+        await bench.subscribe("a.*", subscription=name, ack_wait_ms=600_000)
+    for name in names:
+        await bench.publish_many(name, 3)
+        await backlog(bench, name)
+    topics = [topic(bench, name) for name in names]
+    of_each = bench.broker.backlogs.of_each
+    assert of_each(topics) == [(6, True), (6, True), (0, False)]
+    # What is known needs no second look for a while, unless something was removed.
+    await bench.publish_many("a.1", 1)
+    assert of_each(topics) == [(6, True), (6, True), (6, True)]
+    topics[0].first_seq = 2
+    assert of_each(topics)[0] == (8, True)
+    bench.clock.seconds += backlogs.LATELY_S
+    await bench.publish_many("a.2", 1)
+    assert of_each(topics) == [(8, True), (8, True), (0, False)]
+
+
+async def test_what_was_dear_to_count_is_not_counted_again_for_a_while(bench, monkeypatch):
+    monkeypatch.setattr(backlogs, "CHEAP_LAGS_MAX_COUNT", 0)
+    await bench.broker.topics.create(T, "t")
+    settings = bench.durable_settings()
+    await bench.broker.subscriptions.create(T, "s", "t", settings, None)
+    found = bench.broker.backlogs
+    assert found.counted_lately(topic(bench, "t")) is None
+    await bench.publish_many("t", 2)
+    assert await counted(bench, "t") == found.counted_lately(topic(bench, "t")) == 2
+    bench.clock.seconds += backlogs.LATELY_S
+    assert found.counted_lately(topic(bench, "t")) is None
+
+
 async def test_of_a_topic_with_too_many_subscriptions_the_backlog_is_not_known(bench, monkeypatch):
     monkeypatch.setattr(backlogs, "LAGS_MAX_COUNT", 1)
     settings = bench.durable_settings()

@@ -182,9 +182,8 @@ class Broker:
 
     def _lookouts(self) -> tuple[Attention, Backlogs]:
         owned, lags = self._owned, self._engine.lags
-        return Attention(owned, lags, self.allowances, self.clock), Backlogs(
-            self.store, owned, lags
-        )
+        attention = Attention(owned, lags, self.allowances, self.clock)
+        return attention, Backlogs(self.store, owned, lags, self.clock)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock

@@ -100,7 +100,7 @@ class OwnState:
     def activity(self, tenant: str, names: Iterable[str]) -> list[TopicFigures]:
         """What went through these topics lately; those that are not known here are left out."""
         topics = [self._broker.topics.find(tenant, name) for name in names]
-        return [self._figures_of(topic) for topic in topics if topic is not None]
+        return self._figures_of([topic for topic in topics if topic is not None])
 
     def busiest(
         self, tenant: str | None, limit: int | None = None, patterns: Sequence[str] | None = None
@@ -109,17 +109,11 @@ class OwnState:
         of the patterns covers each."""
         limit = BUSIEST_MAX_COUNT if limit is None else limit
         found = self._broker.activities.busiest(tenant, limit, patterns)
-        return [self._figures_of(topic) for topic in found]
+        return self._figures_of(found)
 
-    def _figures_of(self, topic: Topic) -> TopicFigures:
-        activity, backlog = topic.activity, self._broker.backlogs.of(topic)
-        return TopicFigures(
-            topic.tenant,
-            topic.name,
-            NO_ROUNDS if activity is None else activity.published(),
-            NO_ROUNDS if activity is None else activity.delivered(),
-            *backlog,
-        )
+    def _figures_of(self, topics: Sequence[Topic]) -> list[TopicFigures]:
+        backlogs = self._broker.backlogs.of_each(topics)
+        return [_figures(topic, *backlog) for topic, backlog in zip(topics, backlogs, strict=True)]
 
     def usage(self, tenants: Iterable[str]) -> list[TenantUse]:
         """What each of these tenants has here."""
@@ -139,3 +133,15 @@ class OwnState:
             return [self._broker.dead_letters.jobs.cancel(tenant, job_id)]
         except NotFound:
             return ()
+
+
+def _figures(topic: Topic, backlog_count: int, is_whole: bool) -> TopicFigures:
+    activity = topic.activity
+    return TopicFigures(
+        topic.tenant,
+        topic.name,
+        NO_ROUNDS if activity is None else activity.published(),
+        NO_ROUNDS if activity is None else activity.delivered(),
+        backlog_count,
+        is_whole,
+    )

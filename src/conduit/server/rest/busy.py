@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -34,7 +35,7 @@ NAMES_MAX_COUNT = 50
 NAMES_MAX_LENGTH = 2_000
 NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
-# Places of subscriptions that one request has the store asked for: a few milliseconds of its time.
+# Subscriptions that one request has looked at for that, and the store asked for: a few milliseconds each.
 COUNTED_MAX_COUNT = 2_000
 # Another node that has not looked lately looks now, and is asked once more after this time.
 FIRST_LOOK_S = 0.25
@@ -138,17 +139,16 @@ async def _counted(shared: Shared, found: Sequence[TopicFigures]) -> list[TopicF
     backlogs, left_count, whole = shared.broker.backlogs, COUNTED_MAX_COUNT, []
     for one in found:
         topic = None if one.is_whole else shared.broker.topics.find(one.tenant, one.name)
-        unsure = None if topic is None else backlogs.unsure(topic, left_count)
-        if topic is None or unsure is None:
-            whole.append(one)
-            continue
-        left_count -= len(unsure)
-        try:
-            count = await backlogs.counted(topic, unsure)
-        except StoreUnavailable:
-            whole.append(one)
-        else:
-            whole.append(msgspec.structs.replace(one, backlog_count=count, is_whole=True))
+        count = None if topic is None else backlogs.counted_lately(topic)
+        if topic is not None and count is None:
+            unsure = backlogs.unsure(topic, left_count)
+            if unsure is not None:
+                left_count -= backlogs.subscription_count(topic)
+                with suppress(StoreUnavailable):
+                    count = await backlogs.counted(topic, unsure)
+        if count is not None:
+            one = msgspec.structs.replace(one, backlog_count=count, is_whole=True)
+        whole.append(one)
     return whole
 
 
