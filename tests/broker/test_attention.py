@@ -1,11 +1,14 @@
 """Which subscriptions somebody should look at."""
 
+import asyncio
+
 import pytest
 
 from conduit.broker.administer.attention import (
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
     STALE_S,
+    TENANTS_STEP_COUNT,
     TROUBLED_MAX_COUNT,
     TROUBLES,
     Attended,
@@ -204,6 +207,25 @@ async def test_a_tenant_near_a_bound_is_told_of(bench: Bench):
     assert (await look(bench, OTHER)).quotas == []
     await bench.broker.topics.delete(T, "t3")
     assert (await look(bench)).quotas == []
+
+
+async def test_bounds_of_all_tenants_are_looked_at_in_steps_and_not_for_each_question(bench: Bench):
+    allowances, number = bench.broker.allowances, 5 * TENANTS_STEP_COUNT
+    for count in range(number):
+        allowances.set_limits(f"t{count}", TenantLimits(topics=10))
+    await look(bench)
+    allowances.set_limits(T, TenantLimits(topics=1))
+    await bench.broker.topics.create(T, "t")
+    assert [quota.used for quota in bench.broker.attention.of(T).quotas] == [1]
+    assert bench.broker.attention.of(None).quotas == []
+    bench.clock.seconds += LOOK_INTERVAL_S
+    bench.broker.attention.of(T)
+    turns = 0
+    while bench.broker.attention._looking is not None:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > number / TENANTS_STEP_COUNT
+    assert [quota.tenant for quota in bench.broker.attention.of(None).quotas] == [T]
 
 
 async def test_a_rate_near_its_bound_is_told_of(bench: Bench):

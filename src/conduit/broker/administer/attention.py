@@ -15,7 +15,7 @@ from itertools import islice
 
 import msgspec
 
-from conduit.broker.administer.quotas import Quota, near_bounds
+from conduit.broker.administer.quotas import Quota, fullest, near_bounds
 from conduit.broker.allowances import Allowances
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.lags import Lag, Lags
@@ -28,6 +28,8 @@ STALE_S = 20.0
 LOOK_WAIT_S = 2.0
 # Subscriptions whose lags are looked at in one turn of the loop.
 STEP_COUNT = 1_000
+# The same of tenants and their bounds.
+TENANTS_STEP_COUNT = 200
 # What is told of one tenant, or of all together.
 TROUBLED_MAX_COUNT = 20
 # From one mark to the next; growth is that since the one before the last.
@@ -99,11 +101,10 @@ class Attention:
         if self._seen is None:
             return Attended()
         seen = self._seen.get(tenant, Attended())
-        return msgspec.structs.replace(
-            seen,
-            quotas=near_bounds(self._allowances, tenant, now),
-            age_s=round(now - self._seen_at, 3),
-        )
+        quotas = seen.quotas
+        if tenant is not None:
+            quotas = near_bounds([self._allowances.of(tenant)], now)
+        return msgspec.structs.replace(seen, quotas=quotas, age_s=round(now - self._seen_at, 3))
 
     async def looked(self) -> None:
         """Wait for a look, LOOK_WAIT_S at most, if the last one is older than STALE_S."""
@@ -164,9 +165,19 @@ class Attention:
             await asyncio.sleep(0)
         if is_marking:
             self._marked_at = (now if self._marked_at is None else self._marked_at[1], now)
-        return {
-            whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in (*found, None)
-        }
+        seen = {whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in found}
+        quotas = await self._near_bounds()
+        seen[None] = Attended(worst(found[None]), dict(counts[None]), quotas)
+        return seen
+
+    async def _near_bounds(self) -> list[Quota]:
+        """Of all tenants."""
+        near: list[Quota] = []
+        tenants = iter(self._allowances.bounded())
+        while some := list(islice(tenants, TENANTS_STEP_COUNT)):
+            near = fullest([*near, *near_bounds(some, self._clock.now())])
+            await asyncio.sleep(0)
+        return near
 
     def _troubled(self, record: SubscriptionRecord, lag: Lag, now: float) -> Troubled | None:
         running = self._owned.find_running(record)
@@ -209,8 +220,11 @@ def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
         every = seen[None]
         counts = Counter(every.counts)
         counts.subtract(gone.counts)
-        rest = [one for one in every.subscriptions if one.tenant != tenant]
-        seen[None] = Attended(rest, {trouble: count for trouble, count in counts.items() if count})
+        seen[None] = Attended(
+            [one for one in every.subscriptions if one.tenant != tenant],
+            {trouble: count for trouble, count in counts.items() if count},
+            [quota for quota in every.quotas if quota.tenant != tenant],
+        )
 
 
 def _is_much(grown_count: int, count: int) -> bool:
