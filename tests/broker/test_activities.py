@@ -2,10 +2,11 @@
 
 import pytest
 
-from conduit.broker import activities
 from conduit.broker.activities import Activities
 from conduit.broker.administer import backlogs
+from conduit.broker.waiting import result_of
 from conduit.core.activity import ROUND_S, ROUNDS_COUNT
+from conduit.core.seats import Seats
 from conduit.protocol.frames import Ack
 from tests.broker.kit import Bench, running_broker
 
@@ -98,18 +99,42 @@ async def test_a_start_is_no_traffic(bench: Bench):
     assert made.busiest(None) == []
 
 
-async def test_there_is_a_bound_to_how_many_have_figures(bench: Bench, monkeypatch):
-    monkeypatch.setattr(activities, "ACTIVE_MAX_COUNT", 2)
+async def test_there_is_a_bound_to_how_many_have_figures(bench: Bench):
+    bench.broker.activities._seats = Seats(2)
     for number in range(4):
         await bench.broker.topics.create(T, f"t{number}")
         await bench.publish_many(f"t{number}", 1)
     ticked(bench)
     assert bench.broker.activities.active_count == 2
+    # Of the others it is not known what went through them; nor of a quiet one, which may be one of them.
+    await bench.broker.topics.create(T, "quiet")
+    is_known = bench.broker.activities.is_known
+    assert [is_known(topic(bench, f"t{number}")) for number in range(4)].count(True) == 2
+    assert not is_known(topic(bench, "quiet"))
     # The others come in once there is room, with what happens from then on.
-    ticked(bench, ROUNDS_COUNT)
+    ticked(bench, ROUNDS_COUNT + 1)
+    assert is_known(topic(bench, "quiet"))
     await bench.publish_many("t0", 1)
     ticked(bench)
     assert bench.broker.activities.active_count == 1
+
+
+async def test_a_tenant_with_very_many_topics_takes_no_figures_from_another(bench: Bench):
+    bench.broker.activities._seats = Seats(4)
+    for number in range(9):
+        await bench.broker.topics.create(T, f"t{number}")
+        await bench.publish_many(f"t{number}", 1)
+    ticked(bench)
+    assert bench.broker.activities.active_count == 4
+    await bench.broker.topics.create("other", "mine")
+    request = bench.request("mine", 1)
+    await result_of(lambda answer: bench.broker.publish("other", request, answer))
+    ticked(bench)
+    assert busiest(bench, "other") == ["mine"]
+    assert bench.broker.activities.is_known(bench.broker.topics.get("other", "mine"))
+    await bench.broker.topics.delete("other", "mine")
+    ticked(bench)
+    assert bench.broker.activities.active_count == 4
 
 
 async def backlog(bench: Bench, name: str) -> tuple[int, bool]:

@@ -808,6 +808,7 @@ export const TopicActivity = z.object({
   delivered_counts: z.array(z.number()),
   backlog: z.number(),
   more_backlog: z.boolean(),
+  is_known: z.boolean(),
 });
 export type TopicActivity = z.infer<typeof TopicActivity>;
 

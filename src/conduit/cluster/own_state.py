@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended
+from conduit.broker.administer.backlogs import Backlog
 from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
@@ -112,8 +113,12 @@ class OwnState:
         return self._figures_of(found)
 
     def _figures_of(self, topics: Sequence[Topic]) -> list[TopicFigures]:
-        backlogs = self._broker.backlogs.of_each(topics)
-        return [_figures(topic, *backlog) for topic, backlog in zip(topics, backlogs, strict=True)]
+        broker = self._broker
+        backlogs = broker.backlogs.of_each(topics)
+        return [
+            _figures(topic, backlog, is_known=broker.activities.is_known(topic))
+            for topic, backlog in zip(topics, backlogs, strict=True)
+        ]
 
     def usage(self, tenants: Iterable[str]) -> list[TenantUse]:
         """What each of these tenants has here."""
@@ -135,13 +140,13 @@ class OwnState:
             return ()
 
 
-def _figures(topic: Topic, backlog_count: int, is_whole: bool) -> TopicFigures:
+def _figures(topic: Topic, backlog: Backlog, *, is_known: bool) -> TopicFigures:
     activity = topic.activity
     return TopicFigures(
         topic.tenant,
         topic.name,
         NO_ROUNDS if activity is None else activity.published(),
         NO_ROUNDS if activity is None else activity.delivered(),
-        backlog_count,
-        is_whole,
+        *backlog,
+        is_known,
     )

@@ -66,6 +66,8 @@ class TopicActivity(msgspec.Struct):
     """What durable subscriptions have not settled in it, as far as that is in memory …"""
     more_backlog: bool
     """… and whether there may be more."""
+    is_known: bool
+    """False: a node has no room for what goes through this topic; rates and counts are zeros, or too low."""
 
 
 class TopicActivities(Polled):
@@ -176,6 +178,7 @@ def _shown(found: TopicFigures) -> TopicActivity:
         delivered_counts=found.delivered,
         backlog=found.backlog_count,
         more_backlog=not found.is_whole,
+        is_known=found.is_known,
     )
 
 
