@@ -76,7 +76,7 @@ class OwnState:
 
     def history(self, tenant: str | None, interval_s: int, limit: int | None) -> list[Point]:
         """Of the node, or of a tenant since somebody asked for it: the newest points of one resolution; none
-        if there is none such."""
+        if there is none such. Raises Overloaded as `Histories.of` does."""
         broker = self._broker
         if interval_s not in BY_INTERVAL:
             return []
