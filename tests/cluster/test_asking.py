@@ -9,9 +9,10 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from conduit.broker.stats import Rates
+from conduit.broker.stats import Gauges, Rates
 from conduit.cluster.answering import Answering
 from conduit.cluster.asking import ASKING_MAX_COUNT, Asking
+from conduit.cluster.figures import Point
 from conduit.cluster.inquiries import (
     ACTIVITY,
     ATTENTION,
@@ -19,6 +20,7 @@ from conduit.cluster.inquiries import (
     CANCEL,
     HISTORY,
     JOB,
+    POINTS_STEP_COUNT,
     STATE,
     STATS,
     SUBSCRIBERS,
@@ -26,6 +28,7 @@ from conduit.cluster.inquiries import (
     Kind,
     Question,
     State,
+    decode_points_in_steps,
     encode_question,
 )
 from conduit.cluster.links.handshake import Identity
@@ -210,6 +213,26 @@ async def test_what_cannot_be_read_is_no_answer_nor_is_an_error_and_what_is_new_
             assert answers.said == {"theirs": state}
         else:
             assert said in answers.unanswered["theirs"]
+
+
+async def test_a_long_history_is_read_in_steps_and_whole_or_not_at_all(pair: Pair):
+    rates, gauges = Rates(1.0, 2.0, 3.0, 4.0, 5.0), Gauges(1, 2, 3)
+    ages = range(3 * POINTS_STEP_COUNT, 0, -1)
+    points = [Point(age, rates, gauges, 1, [age], [1, 2]) for age in ages]
+    body = msgspec.msgpack.encode(points)
+    steps = [len(found) for found in decode_points_in_steps(body)]
+    assert steps == [POINTS_STEP_COUNT, 2 * POINTS_STEP_COUNT, 3 * POINTS_STEP_COUNT]
+    wrong = msgspec.msgpack.encode([*msgspec.to_builtins(points), {"age_ms": "x"}])
+    for answer, said in (
+        (body, {"theirs": points}),
+        (wrong, {}),
+        (b"\xc1", {}),
+        (b"\x90", {"theirs": []}),
+    ):
+        pair.recorder.answer = lambda _, answer=answer: answer
+        answers = await pair.asking.each(["theirs"], HISTORY, Question())
+        assert answers.said == said
+        assert bool(answers.unanswered) == (not said)
 
 
 async def test_who_asks_when_too_many_do_is_told_so_at_once(pair: Pair):

@@ -5,7 +5,7 @@ Records go with the names of their fields, so that a node of another version rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -22,6 +22,9 @@ from conduit.errors import InvalidRequest
 from conduit.names import NAME_LENGTH_MAX, check_pattern, check_tenant, check_text
 
 T = TypeVar("T")
+
+# Points of a history that are decoded in one turn of the loop: a millisecond. A day has 1,440.
+POINTS_STEP_COUNT = 100
 
 
 class Kind(StrEnum):
@@ -92,6 +95,23 @@ class Inquiry(NamedTuple, Generic[T]):
     kind: Kind
     decode: Callable[[bytes], T]
     """Raises msgspec.MsgspecError."""
+    in_steps: Callable[[bytes], Iterator[T]] | None = None
+    """The same for what is long: what there is of it after each step, and at last all."""
+
+
+_raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_point = msgspec.msgpack.Decoder(Point).decode
+
+
+def decode_points_in_steps(body: bytes) -> Iterator[list[Point]]:
+    """See `Inquiry.in_steps`: POINTS_STEP_COUNT more after each. Raises msgspec.MsgspecError."""
+    found: list[Point] = []
+    raws = _raws(body)
+    for first in range(0, len(raws), POINTS_STEP_COUNT):
+        found += map(_point, raws[first : first + POINTS_STEP_COUNT])
+        yield found
+    if not raws:
+        yield found
 
 
 _encode = msgspec.msgpack.encode
@@ -99,7 +119,7 @@ _question = msgspec.msgpack.Decoder(Question).decode
 
 STATE = Inquiry(Kind.STATE, msgspec.msgpack.Decoder(State).decode)
 STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
-HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
+HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode, decode_points_in_steps)
 SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
 ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
 BUSIEST = Inquiry(Kind.BUSIEST, ACTIVITY.decode)
