@@ -1,5 +1,7 @@
 """Jobs that discard, and jobs for letters that were chosen one by one."""
 
+import asyncio
+
 import pytest
 
 from conduit.broker.administer.letter_jobs import BATCH_MAX_COUNT, JOBS_RUNNING_MAX, Chosen
@@ -117,6 +119,34 @@ async def test_discards_and_redrives_share_the_bound_of_jobs(bench: Bench):
     discarding(bench, DeadFilter(topic="none"), **SLOW)
     with pytest.raises(LimitReached):
         discarding(bench, ALL, **SLOW)
+
+
+class HangingStore(MemoryStore):
+    """It deletes, and answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def dead_delete(self, tenant, dead_ids):
+        self.asked.set()
+        await self.may.wait()
+        return await super().dead_delete(tenant, dead_ids)
+
+
+async def test_what_a_cancelled_discard_is_deleting_then_counts():
+    store = HangingStore()
+    async with running_broker(store) as bench:
+        await die(bench, "t", count=3)
+        job = discarding(bench, ALL, rate_per_s=1e9, max_count=9)
+        async with asyncio.timeout(30):
+            await store.asked.wait()
+        bench.broker.dead_letters.jobs.cancel(T, job.job_id)
+        await bench.rest()
+        assert (job.state, job.discarded_count) == ("cancelled", 0)
+        store.may.set()
+        await bench.until(lambda: job.discarded_count == 3)
+        assert await letters_count(store, T, ALL) == 0
 
 
 class DeletingStore(MemoryStore):

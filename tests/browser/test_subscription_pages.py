@@ -75,7 +75,7 @@ def test_one_is_paused_keeps_what_comes_and_goes_on(browser, server):
         page.get_by_text("paused", exact=True).first.wait_for()
         api.publish("paused", "kept")
         client.nothing(0.2, "message")
-        page.get_by_text("1 messages are not settled").wait_for()
+        page.get_by_text("1 message is not settled").wait_for()
         page.get_by_role("button", name="Resume").click()
         assert client.messages(1)[0]["payload"] == "kept"
         page.get_by_role("button", name="Pause", exact=True).wait_for()
@@ -91,6 +91,8 @@ def test_who_is_attached_is_shown_with_the_node(browser, server):
         page.get_by_text("1 attached: 1 at east-1").wait_for()
         page.get_by_role("cell", name="east-1").wait_for()
         page.wait_for_url("**tab=subscribers")
+        current = page.get_by_role("navigation", name="Of this subscription")
+        assert current.locator("[aria-current]").all_inner_texts() == ["Subscribers"]
     with opened(browser, server, "subscriptions/many-000?tab=subscribers") as page:
         page.get_by_text("Nobody is attached", exact=True).wait_for()
 
@@ -157,6 +159,8 @@ def test_the_keyboard_alone_goes_to_one_pauses_it_and_comes_back(browser, server
         page.keyboard.type("many-12")
         page.get_by_text("10 subscriptions").wait_for()
         page.keyboard.press("Escape")
+        # The field is left, and what it says is kept.
+        assert page.get_by_label("Search subscriptions by name").input_value() == "many-12"
         page.keyboard.press("j")
         page.keyboard.press("j")
         page.keyboard.press("Enter")

@@ -86,15 +86,15 @@ def taken(client: WsClient, count: int, timeout: float = 10.0) -> list[int]:
 
 
 def taken_on_the_move(client: WsClient, count: int, timeout: float = 30.0) -> list[int]:
-    """The same, of a subscription that changes its node meanwhile. Its next node does not know a delivery
-    of the former one: it refuses the ack, and delivers the message again.
+    """The same, of a subscription that changes its node meanwhile. An ack that the former one does not get
+    any more, and whose delivery the next one does not know, is refused, and the message comes again.
     """
     found: list[int] = []
     while len(found) < count:
         try:
             found += taken(client, 1, timeout)
         except Refused as refused:
-            if refused.code != "unknown_delivery":
+            if refused.code not in ("unknown_delivery", "unavailable"):
                 raise
     return found
 

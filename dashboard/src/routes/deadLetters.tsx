@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
-import { Empty, Failure, Loading, Stale } from "@/components/states";
+import { Empty, Failure, isForbidden, Loading, Stale } from "@/components/states";
 import type { Act } from "@/features/deadLetters/acts";
 import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
@@ -59,7 +59,9 @@ export function DeadLettersPage() {
           change({ ...next, letter: undefined });
         }}
         search={search}
-      />
+      >
+        <Refresh search={search} />
+      </Filters>
       <div className={search.letter ? "max-xl:hidden" : ""}>
         <GroupsOf search={search} />
       </div>
@@ -180,6 +182,8 @@ function GroupsOf({ search }: { readonly search: LettersSearch }) {
   const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, Date.now())));
   if (groups.isPending) return <Loading rows={3} what="groups" />;
   if (!groups.data) {
+    // The list says it.
+    if (isForbidden(groups.error)) return null;
     return <Failure error={groups.error} onRetry={groups.refetch} what="They cannot be counted" />;
   }
   const { pages } = groups.data;
@@ -195,6 +199,19 @@ function GroupsOf({ search }: { readonly search: LettersSearch }) {
   );
 }
 
+function Refresh({ search }: { readonly search: LettersSearch }) {
+  const { isFetching, refetch } = useLetters(search);
+  return (
+    <Button aria-label="Refresh" onClick={() => refetch()}>
+      <RefreshCw aria-hidden className={`size-4 ${isFetching ? "animate-spin" : ""}`} />
+    </Button>
+  );
+}
+
+function useLetters(search: LettersSearch) {
+  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, Date.now())));
+}
+
 interface ListProps {
   readonly chosen: ReadonlySet<string>;
   readonly onChange: (change: Partial<LettersSearch>) => void;
@@ -203,9 +220,7 @@ interface ListProps {
 }
 
 function List({ chosen, onChange, onChoose, search }: ListProps) {
-  const letters = useInfiniteQuery(
-    lettersQuery(filterOf(search), () => whichOf(search, Date.now())),
-  );
+  const letters = useLetters(search);
   if (letters.isPending) return <Loading rows={8} what="dead letters" />;
   if (!letters.data) {
     return <Failure error={letters.error} onRetry={letters.refetch} what="They cannot be listed" />;
@@ -222,12 +237,7 @@ function List({ chosen, onChange, onChoose, search }: ListProps) {
   };
   return (
     <div className="space-y-2">
-      <div className="flex items-center gap-2">
-        <Button aria-label="Refresh" onClick={() => letters.refetch()}>
-          <RefreshCw aria-hidden className={`size-4 ${letters.isFetching ? "animate-spin" : ""}`} />
-        </Button>
-        {letters.isError && <Stale error={letters.error} />}
-      </div>
+      {letters.isError && <Stale error={letters.error} />}
       {found.length === 0 && !letters.hasNextPage ? (
         <Nothing onChange={onChange} search={search} />
       ) : (

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
-import { Failure, Loading, Stale } from "@/components/states";
+import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { useNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
 import { attention, staleness } from "@/features/overview/attention";
@@ -140,6 +140,8 @@ function Charts() {
       }),
     });
   if (history.isError && !history.data) {
+    // The figures above say it.
+    if (isForbidden(history.error)) return null;
     return <Failure error={history.error} onRetry={history.refetch} what="There is no history" />;
   }
   return (
@@ -149,7 +151,7 @@ function Charts() {
           <ChartCard
             chart={chart}
             key={chart.id}
-            nothing={isOfTenant ? "Nothing was measured; of a single tenant nothing is" : ""}
+            nothing={isOfTenant ? "Nothing was measured yet; of a single tenant nothing is" : ""}
             onSpan={mark}
             samples={samples}
             span={shownSpan(range, span, nowS)}

@@ -18,6 +18,7 @@ from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point, TopicFigures
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
+from conduit.core.signed_out import SignedOut
 from conduit.errors import InvalidRequest
 from conduit.names import NAME_LENGTH_MAX, check_pattern, check_tenant, check_text
 
@@ -47,7 +48,8 @@ class Kind(StrEnum):
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
     SIGNED_OUT = "page.end"
-    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
+    """Of a session of a page, by the id of its key, its end in ms and its own id: with nothing; it counts no
+    more. Without names: with a list of all `SignedOut` that are known."""
     JOB = "job.get"
     """The job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
@@ -125,7 +127,7 @@ ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).de
 BUSIEST = Inquiry(Kind.BUSIEST, ACTIVITY.decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
-SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[SignedOut]).decode)
 JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 

@@ -17,6 +17,7 @@ from conduit.cluster.figures import Figures, Point, TopicFigures, points
 from conduit.cluster.inquiries import State, TenantUse
 from conduit.cluster.links.peers import LinkView
 from conduit.core.activity import NO_ROUNDS
+from conduit.core.signed_out import SignedOut
 from conduit.errors import NotFound
 
 
@@ -35,8 +36,10 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
-        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        self.sign_out: Callable[[SignedOut], None] = lambda _: None
         """Told of the sessions of pages that were signed out at another node."""
+        self.signed_out: Callable[[], Sequence[SignedOut]] = tuple
+        """All that this node knows of."""
 
     def state(self) -> State:
         """What only a node itself knows."""

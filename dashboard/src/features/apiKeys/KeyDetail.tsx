@@ -118,7 +118,7 @@ function Facts({ keyAnswer }: { readonly keyAnswer: KeyAnswer }) {
           value && (
             <div className="contents" key={name}>
               <dt className="text-dim">{name}</dt>
-              <dd className="break-words">{value}</dd>
+              <dd className="whitespace-pre-line break-words">{value}</dd>
             </div>
           ),
       )}

@@ -27,7 +27,11 @@ function meant(event: KeyboardEvent): Pressed | null {
   // Enter is the focused control's.
   if (event.key === "Enter" && target?.closest("a, button, summary")) return null;
   const isTyping = target?.closest(TYPING) != null || event.altKey;
-  if (event.key === "Escape" && isTyping && target instanceof HTMLElement) target.blur();
+  if (event.key === "Escape" && isTyping && target instanceof HTMLElement) {
+    // A browser would clear a field of type search, and so bring back all rows.
+    event.preventDefault();
+    target.blur();
+  }
   const withCommand = event.metaKey || event.ctrlKey;
   return withCommand || hasSingleKeys() ? { isTyping, key: event.key, withCommand } : null;
 }

@@ -39,7 +39,7 @@ export function Detail({ id }: DetailProps) {
         </h2>
         <Link
           aria-label="Close"
-          className={`${buttonClass("quiet")} px-2`}
+          className={`${buttonClass("quiet")} -mt-1.5 -mr-2 px-2`}
           data-back
           resetScroll={false}
           search={(before: object) => ({ ...before, msg: "" })}
@@ -96,7 +96,7 @@ function Found({ message }: { readonly message: MessageDetail }) {
         {rows.map(([label, value]) => (
           <div className="grid grid-cols-[6rem_1fr] gap-3 py-1.5" key={label}>
             <dt className="text-dim">{label}</dt>
-            <dd className="min-w-0 break-words">{value}</dd>
+            <dd className="min-w-0 whitespace-pre-line break-words">{value}</dd>
           </div>
         ))}
       </dl>

@@ -41,6 +41,7 @@ function Shown({ ring }: { readonly ring: RingAnswer }) {
         <Table
           caption="As the node has it that answers"
           columns={["Number", "Node", "Share", "Places"]}
+          numbers={["Share", "Places"]}
           rows={ring.nodes.map(({ id, share }, at) => [
             id,
             <span className="inline-flex items-center gap-2 font-semibold" key="number">

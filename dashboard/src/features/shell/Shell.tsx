@@ -1,5 +1,7 @@
 import { Outlet, useNavigate } from "@tanstack/react-router";
+import { Cable } from "lucide-react";
 import { Suspense, useState } from "react";
+import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
 import { Examples } from "@/features/connect/Examples";
@@ -55,6 +57,9 @@ export function Shell() {
           <TenantChoice />
           <PaceChoice />
           <ThemeChoice />
+          <Button onClick={() => setSheet("connect")}>
+            <Cable aria-hidden className="size-4" /> Connect
+          </Button>
         </div>
       </Modal>
       <Modal

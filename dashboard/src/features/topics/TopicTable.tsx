@@ -3,7 +3,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
 import { backlogText, MORE_BACKLOG } from "@/components/backlog";
-import { bytes, count, rate } from "@/components/format";
+import { bytes, count, counted, rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
 import { kept, storedCount } from "@/features/topics/model";
@@ -43,7 +43,7 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
       <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
         <Head />
         <div
-          className="max-h-[calc(100dvh-23rem)] sm:max-h-[calc(100dvh-17.5rem)] min-h-44 overflow-y-auto"
+          className="max-h-[max(16rem,calc(100dvh-17rem))] sm:max-h-[max(16rem,calc(100dvh-17.5rem))] overflow-y-auto"
           ref={scroller}
           role="rowgroup"
           tabIndex={0}
@@ -65,8 +65,9 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
           </div>
         </div>
       </div>
-      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
-        {count(topics.length)} topics{hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+      <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
+        {counted(topics.length, "topic")}
+        {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
       </p>
     </div>
   );

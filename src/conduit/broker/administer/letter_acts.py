@@ -23,6 +23,9 @@ WAIT_AGAIN_S = 1.0
 # When nothing was opened for so long the job ends: others of its tenant need its place.
 WAIT_MAX_S = 600.0
 
+# A job that is cancelled waits so long for what it is deleting then.
+CANCEL_WAIT_MAX_S = 5.0
+
 Action = Literal["redrive", "discard"]
 
 
@@ -158,7 +161,16 @@ class Discarding:
             places = await self._store.dead_find(self._tenant, ids)
             ids = [place.dead_id for place in places if place.is_redriven == self._is_redriven]
         if ids:
-            self._job.discarded_count += await self._store.dead_delete(self._tenant, ids)
+            deleting = asyncio.create_task(self._delete(ids))  # noqa: TID251 - waited for below, in any case
+            try:
+                await asyncio.shield(deleting)
+            except asyncio.CancelledError:
+                # What is under way is done all the same, and counts.
+                await asyncio.wait([deleting], timeout=CANCEL_WAIT_MAX_S)
+                raise
+
+    async def _delete(self, ids: Sequence[str]) -> None:
+        self._job.discarded_count += await self._store.dead_delete(self._tenant, ids)
 
     def end(self) -> None:
         """See `Act`."""

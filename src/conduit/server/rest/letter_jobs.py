@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from conduit.broker.administer.letter_acts import Action, LetterJob
 from conduit.broker.administer.letter_jobs import NOTHING_MATCHES, Chosen
 from conduit.errors import InvalidRequest
-from conduit.names import is_id, time_of
+from conduit.names import ID_SCHEMA, is_id, time_of
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import JobAnswer
 from conduit.server.rest import jobs
@@ -42,7 +42,7 @@ def _each_an_id(ids: list[str]) -> list[str]:
 
 
 Ids = Annotated[
-    list[str],
+    list[Annotated[str, Field(json_schema_extra=ID_SCHEMA)]],
     Field(
         min_length=1,
         max_length=IDS_MAX_COUNT,
