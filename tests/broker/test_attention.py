@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from conduit.broker.administer.attention import (
+    GROWTH_MAX_S,
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
     STALE_S,
@@ -153,6 +154,25 @@ async def test_growth_is_not_known_of_what_was_not_known_here_then(bench: Bench)
     await bench.publish_many("a", 1)
     found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
     assert found == {"a": 1, "b": 0, "zero": 2}
+
+
+async def test_what_was_long_ago_says_nothing_of_how_fast_it_is_now(bench: Bench):
+    await bench.subscribe("t", subscription="s", ack_wait_ms=600_000)
+    await bench.publish_many("t", 50)
+    await look(bench)
+    await bench.publish_many("t", 500)
+    assert told(await look(bench, after_s=GROWTH_MAX_S + 1)) == []
+
+
+async def test_of_very_many_those_are_told_that_lag_most(bench: Bench):
+    names = [f"s{number:02}" for number in range(30)]
+    for number, name in enumerate(names):
+        await create(bench, name, name)
+        await bench.publish_many(name, 1 + number * 7 % 30)
+    seen = await look(bench)
+    assert [each.lag for each in seen.subscriptions] == list(range(30, 10, -1))
+    assert seen.counts == {"absent": 30}
+    assert told(bench.broker.attention.of(None)) == told(seen)
 
 
 async def test_a_late_start_and_a_seek_back_make_nothing_slow(bench: Bench):

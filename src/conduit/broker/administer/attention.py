@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from heapq import heappush, heapreplace
 from itertools import islice
 
 import msgspec
@@ -34,6 +35,8 @@ TENANTS_STEP_COUNT = 200
 TROUBLED_MAX_COUNT = 20
 # From one mark to the next; growth is that since the one before the last.
 MARK_INTERVAL_S = 60.0
+# What grew in more time than that says nothing of now.
+GROWTH_MAX_S = 3 * MARK_INTERVAL_S
 # Growth of a lag that is called so: so many messages at least, and this part of what it was.
 GROWTH_MIN_COUNT = 100
 GROWTH_MIN_PART = 0.1
@@ -146,8 +149,8 @@ class Attention:
             self._looking = None
 
     async def _look_at_all(self, now: float) -> dict[str | None, Attended]:
-        found: defaultdict[str | None, list[Troubled]] = defaultdict(list)
-        counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        found: defaultdict[str | None, _Worst] = defaultdict(_Worst)
+        of_all = found[None]
         is_marking = self._marked_at is None or now - self._marked_at[1] >= MARK_INTERVAL_S
         records = iter(self._owned.everything())
         while some := list(islice(records, STEP_COUNT)):
@@ -155,19 +158,17 @@ class Attention:
                 lag = self._lags.by_id.get(record.subscription_id)
                 if lag is None or not lag.is_known:
                     continue
-                troubled = self._troubled(record, lag, now) if lag.count else None
+                count = lag.count
+                if count:
+                    self._look_at_one(record, lag, now, (found[record.tenant], of_all))
                 if is_marking:
-                    lag.marks = (lag.marks[1], lag.count)
-                if troubled is not None:
-                    for whose in (record.tenant, None):
-                        counts[whose][troubled.trouble] += 1
-                        _keep(found[whose], troubled)
+                    lag.marks = (lag.marks[1], count)
             await asyncio.sleep(0)
         if is_marking:
             self._marked_at = (now if self._marked_at is None else self._marked_at[1], now)
-        seen = {whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in found}
         quotas = await self._near_bounds()
-        seen[None] = Attended(worst(found[None]), dict(counts[None]), quotas)
+        seen = {whose: Attended(some.told(), dict(some.counts)) for whose, some in found.items()}
+        seen[None] = msgspec.structs.replace(seen[None], quotas=quotas)
         return seen
 
     async def _near_bounds(self) -> list[Quota]:
@@ -179,64 +180,93 @@ class Attention:
             await asyncio.sleep(0)
         return near
 
-    def _troubled(self, record: SubscriptionRecord, lag: Lag, now: float) -> Troubled | None:
-        running = self._owned.find_running(record)
+    def _look_at_one(
+        self, record: SubscriptionRecord, lag: Lag, now: float, everybody: tuple[_Worst, _Worst]
+    ) -> None:
+        """`everybody`: its tenant's, and all."""
+        running, count = self._owned.find_running(record), lag.count
         group = None if running is None else running.group
-        grown_count, grown_in_s = self._growth(lag, now)
-        trouble = None
         if group is not None and group.is_full:
             trouble = "full"
         elif record.paused:
             trouble = "paused"
         elif group is None or not group.subscribers:
             trouble = "absent"
-        elif grown_count is not None and _is_much(grown_count, lag.count):
+        elif _is_much(self._growth(lag, now)[0], count):
             trouble = "slow"
-        if trouble is None:
-            return None
-        return Troubled(
+        else:
+            return
+        for whose in everybody:
+            whose.counts[trouble] += 1
+        if not any(whose.is_worse(trouble, count) for whose in everybody):
+            return
+        grown_count, grown_in_s = self._growth(lag, now)
+        one = Troubled(
             tenant=record.tenant,
             name=record.name,
             trouble=trouble,
-            lag=lag.count,
+            lag=count,
             grown_count=grown_count,
             grown_in_s=grown_in_s,
             subscriber_count=0 if group is None else len(group.subscribers),
             pending_retry_count=lag.open_count if group is None else group.pending.count,
         )
+        for whose in everybody:
+            whose.keep(one)
 
     def _growth(self, lag: Lag, now: float) -> tuple[int | None, float | None]:
-        """Since the mark before the last, or the last if the lag was not known before; None if it was not
-        known then either: none at all is not nothing."""
+        """Since the mark before the last, or the last if the lag was not known before, or nobody has asked
+        for long; None if it was not known then either: none at all is not nothing."""
         for at, count in zip(self._marked_at or (), lag.marks, strict=False):
-            if count is not None:
+            if count is not None and now - at <= GROWTH_MAX_S:
                 return lag.count - count, round(now - at, 3)
         return None, None
 
 
 def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
-    gone = seen.pop(tenant, None)
-    if gone is not None:
-        every = seen[None]
-        counts = Counter(every.counts)
-        counts.subtract(gone.counts)
-        seen[None] = Attended(
-            [one for one in every.subscriptions if one.tenant != tenant],
-            {trouble: count for trouble, count in counts.items() if count},
-            [quota for quota in every.quotas if quota.tenant != tenant],
-        )
+    gone, every = seen.pop(tenant, Attended()), seen[None]
+    counts = Counter(every.counts)
+    counts.subtract(gone.counts)
+    seen[None] = Attended(
+        [one for one in every.subscriptions if one.tenant != tenant],
+        {trouble: count for trouble, count in counts.items() if count},
+        [quota for quota in every.quotas if quota.tenant != tenant],
+    )
 
 
-def _is_much(grown_count: int, count: int) -> bool:
+def _is_much(grown_count: int | None, count: int) -> bool:
+    if grown_count is None:
+        return False
     least = max(GROWTH_MIN_COUNT, GROWTH_MIN_PART * (count - grown_count))
     return grown_count >= least
 
 
-def _keep(found: list[Troubled], one: Troubled) -> None:
-    """Add it, and leave out the least bad ones once there are twice as many as are told."""
-    found.append(one)
-    if len(found) >= 2 * TROUBLED_MAX_COUNT:
-        found[:] = worst(found)
+class _Worst:
+    """Of one tenant, or of all, while they are looked at: of each trouble how many there are (`counts`), and
+    those with the largest lags."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        # Trouble → heap of lag, a number that no other has, and what is told.
+        self._kept: defaultdict[str, list[tuple[int, int, Troubled]]] = defaultdict(list)
+
+    def is_worse(self, trouble: str, lag: int) -> bool:
+        """Than one of those that would be told."""
+        kept = self._kept[trouble]
+        return len(kept) < TROUBLED_MAX_COUNT or lag > kept[0][0]
+
+    def keep(self, one: Troubled) -> None:
+        """Instead of the least bad one, if that is less bad."""
+        if self.is_worse(one.trouble, one.lag):
+            kept, item = self._kept[one.trouble], (one.lag, -self.counts[one.trouble], one)
+            if len(kept) < TROUBLED_MAX_COUNT:
+                heappush(kept, item)
+            else:
+                heapreplace(kept, item)
+
+    def told(self) -> list[Troubled]:
+        """See `worst`."""
+        return worst(one for kept in self._kept.values() for _, _, one in kept)
 
 
 def worst(some: Iterable[Troubled]) -> list[Troubled]:
