@@ -190,6 +190,8 @@ async def test_a_late_start_and_a_seek_back_make_nothing_slow(bench: Bench):
     # Slow is what grows from then on.
     await look(bench, after_s=MARK_INTERVAL_S)
     await bench.publish_many("t", 200)
+    assert told(await look(bench)) == []
+    await look(bench, after_s=MARK_INTERVAL_S)
     assert {one.trouble for one in (await look(bench)).subscriptions} == {"slow"}
 
 

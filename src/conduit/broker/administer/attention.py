@@ -35,7 +35,8 @@ TENANTS_STEP_COUNT = 200
 TROUBLED_MAX_COUNT = 20
 # From one mark to the next; growth is that since the one before the last.
 MARK_INTERVAL_S = 60.0
-# What grew in more time than that says nothing of now.
+# What grew in less time than that may be a burst, and in more it says nothing of now.
+GROWTH_MIN_S = MARK_INTERVAL_S - LOOK_INTERVAL_S
 GROWTH_MAX_S = 3 * MARK_INTERVAL_S
 # Growth of a lag that is called so: so many messages at least, and this part of what it was.
 GROWTH_MIN_COUNT = 100
@@ -192,7 +193,7 @@ class Attention:
             trouble = "paused"
         elif group is None or not group.subscribers:
             trouble = "absent"
-        elif _is_much(self._growth(lag, now)[0], count):
+        elif _is_much(*self._growth(lag, now), count):
             trouble = "slow"
         else:
             return
@@ -234,8 +235,8 @@ def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
     )
 
 
-def _is_much(grown_count: int | None, count: int) -> bool:
-    if grown_count is None:
+def _is_much(grown_count: int | None, grown_in_s: float | None, count: int) -> bool:
+    if grown_count is None or grown_in_s is None or grown_in_s < GROWTH_MIN_S:
         return False
     least = max(GROWTH_MIN_COUNT, GROWTH_MIN_PART * (count - grown_count))
     return grown_count >= least
