@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from conduit.core.ring import Ring
+from tests.support.access import Guarded, Signed, guarded_server
 from tests.support.http import Api
 from tests.support.server import RunningServer, free_port, running_server
 from tests.support.wait import DEADLINE_S, until
@@ -66,6 +67,42 @@ def linked_servers(url: str, *names: str, **more: str) -> Iterator[Cluster]:
         ]
         found = Cluster(made)
         until(lambda: found.links_up() == len(names) * (len(names) - 1))
+        yield found
+
+
+class GuardedNodes:
+    """Servers that ask for keys and are linked, as the operator sees each; the first one made his key."""
+
+    def __init__(self, first: Guarded, servers: list[RunningServer]) -> None:
+        self.first = first
+        self.servers = servers
+        self.key = str(first.operator.key)
+        self.apis = [Signed(server.url, self.key) for server in servers]
+
+    def is_whole(self) -> bool:
+        """Whether each of them has a link to each other one, and all are in the ring."""
+        links = [self._links_up_of(api) for api in self.apis]
+        rings = [len(api.get("/api/ring").json["nodes"]) for api in self.apis]
+        count = len(self.apis)
+        return links == [count - 1] * count and rings == [count] * count
+
+    def _links_up_of(self, api: Signed) -> int:
+        nodes = api.get("/api/nodes").json["nodes"]
+        own = [link for node in nodes if node["is_this"] for link in node["links"] or ()]
+        return sum(link["state"] == "up" for link in own)
+
+
+@contextmanager
+def guarded_nodes(url: str, *names: str) -> Iterator[GuardedNodes]:
+    """Nodes of these names with authentication, when all are linked with each other."""
+    with ExitStack() as stack:
+        first = stack.enter_context(guarded_server(**node(url, names[0], SECRET)))
+        others = [
+            stack.enter_context(running_server(**node(url, name, SECRET), ENABLE_AUTH="true"))
+            for name in names[1:]
+        ]
+        found = GuardedNodes(first, [first.server, *others])
+        until(found.is_whole)
         yield found
 
 

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { RefreshCw, RotateCcw, Trash2 } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
@@ -42,7 +42,6 @@ export function DeadLettersPage() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
-  useFocusBack(search.letter ?? null);
   const all = (act: Act) =>
     setDialog({ act, kind: "many", meant: whichOf(search, Date.now()), what: described(search) });
   const ids = [...chosen];
@@ -119,18 +118,6 @@ export function DeadLettersPage() {
       )}
     </Page>
   );
-}
-
-/** When the detail is closed the row has the focus that it was opened from. */
-function useFocusBack(letter: string | null) {
-  const before = useRef(letter);
-  useEffect(() => {
-    if (letter === null && before.current !== null) {
-      const id = CSS.escape(before.current);
-      document.querySelector<HTMLElement>(`main [data-row][data-id="${id}"]`)?.focus();
-    }
-    before.current = letter;
-  }, [letter]);
 }
 
 interface AllActionsProps {

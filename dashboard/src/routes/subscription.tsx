@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, FastForward, Pause, Play, Trash2 } from "lucide-react";
+import { FastForward, Pause, Play, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { SubscriptionAnswer } from "@/api/schema";
+import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Page } from "@/components/Page";
@@ -34,13 +35,7 @@ export function SubscriptionPage() {
       actions={shown && <Actions subscription={shown} />}
       back={
         <div className="flex flex-wrap items-center gap-3">
-          <Link
-            className="inline-flex items-center gap-1 text-dim hover:underline"
-            data-back
-            to="/subscriptions"
-          >
-            <ArrowLeft aria-hidden className="size-4" /> All subscriptions
-          </Link>
+          <Back to="/subscriptions">All subscriptions</Back>
           {shown && <State subscription={shown} />}
           {found.isError && shown && <Stale error={found.error} />}
         </div>

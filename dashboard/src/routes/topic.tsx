@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, Eraser, Trash2 } from "lucide-react";
+import { Eraser, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { TopicAnswer } from "@/api/schema";
+import { Back } from "@/components/Back";
 import { Button } from "@/components/Button";
 import { Facts } from "@/components/Facts";
 import { bytes, count } from "@/components/format";
@@ -57,15 +58,7 @@ export function TopicPage() {
           </>
         )
       }
-      back={
-        <Link
-          className="inline-flex items-center gap-1 text-dim hover:underline"
-          data-back
-          to="/topics"
-        >
-          <ArrowLeft aria-hidden className="size-4" /> All topics
-        </Link>
-      }
+      back={<Back to="/topics">All topics</Back>}
       title={name}
     >
       <TopicTabs name={name} tab={tab} />

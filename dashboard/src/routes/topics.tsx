@@ -4,6 +4,7 @@ import { Plus, RefreshCw } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Button } from "@/components/Button";
 import { inputClass } from "@/components/Field";
+import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { CreateTopic } from "@/features/topics/CreateTopic";
@@ -17,6 +18,7 @@ const TYPING_MS = 200;
 
 export function TopicsPage() {
   const { q } = route.useSearch();
+  useSearched("/topics", q);
   const topics = useInfiniteQuery(topicsQuery(q));
   const [creating, setCreating] = useState(false);
   const unable = useReasonAgainst("manage");

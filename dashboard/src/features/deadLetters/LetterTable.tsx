@@ -123,7 +123,6 @@ function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
           <Link
             aria-current={isOpen ? "true" : undefined}
             className="truncate font-medium outline-offset-[-2px] after:absolute after:inset-0"
-            data-id={letter.id}
             data-row
             resetScroll={false}
             search={(before) => ({ ...before, letter: letter.id })}

@@ -66,7 +66,12 @@ function Leaving({ node }: { readonly node: NodeAnswer }) {
         come back, at another node.
       </li>
       <li>It stays so until it is undone here, or the process ends. It is in the audit log.</li>
-      {node.is_this && <li>This page is connected to it, and goes on with another node.</li>}
+      {node.is_this && (
+        <li>
+          It answers this page, and goes on doing so, unless what is between them chooses another
+          node.
+        </li>
+      )}
     </ul>
   );
 }

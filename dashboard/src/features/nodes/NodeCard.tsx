@@ -32,6 +32,7 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
         {isOutOfReach(node) && <Badge tone="bad">out of reach</Badge>}
         <Button
           className="ml-auto"
+          data-row
           onClick={() => setOpen(true)}
           unable={unable ?? reasonAgainstDrain(node, nodes)}
         >
