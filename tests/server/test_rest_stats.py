@@ -195,6 +195,7 @@ async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: A
         "counts": {"absent": 1},
         "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
         "dead_letters": 0,
+        "age_s": 0.0,
     }
     await api.die("t", subscription="d", count=2)
     assert (await api.get("/api/stats/attention"))["dead_letters"] == 2
@@ -215,4 +216,28 @@ async def test_who_may_read_some_topics_is_told_of_no_others():
         for query in ("", "?names=theirs,mine.a"):
             answer = await guarded.ask("GET", f"/api/stats/topics{query}", reader)
             assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        # Also if more goes through very many others.
+        for number in range(50):
+            asked = {"topic": f"theirs.{number}", "payload": 1}
+            for _ in range(2):
+                await guarded.ask("POST", "/api/publish", admin.text, asked)
+        for _ in range(ROUND_S):
+            guarded.port.broker.activities.tick()
+        answer = await guarded.ask("GET", "/api/stats/topics", reader)
+        assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        answer = await guarded.ask("GET", "/api/stats/topics?names=theirs", reader)
+        assert (answer.json["topics"], answer.json["unanswered_count"]) == ([], 0)
         assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403
+
+
+async def test_who_may_manage_some_topics_is_not_told_what_the_tenant_should_look_at():
+    async with open_guarded() as guarded:
+        admin = await guarded.key(by=await guarded.tenant("acme"))
+        for name, topics in (("some", ["mine.>"]), ("all", None)):
+            scopes = [
+                {"scope": "manage"} if topics is None else {"scope": "manage", "topics": topics}
+            ]
+            asked = {"name": name, "scopes": scopes}
+            key = (await guarded.ask("POST", "/api/keys", admin.text, asked)).json["key"]
+            answer = await guarded.ask("GET", "/api/stats/attention", key)
+            assert answer.status == (200 if topics is None else 403), answer.json

@@ -118,7 +118,7 @@ OPERATIONS = (
     Operation("GET", "/api/stats", MANAGE),
     Operation("GET", "/api/stats/history", MANAGE),
     Operation("GET", "/api/stats/topics", READ, 200, query={"names": "{topic}"}),
-    Operation("GET", "/api/stats/attention", MANAGE),
+    Operation("GET", "/api/stats/attention", MANAGE, 403),
     # Publishing
     Operation(
         "POST",

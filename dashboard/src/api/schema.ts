@@ -29,6 +29,7 @@ export const Attentive = z.object({
   counts: z.record(z.string(), z.number()),
   quotas: z.array(Quota),
   dead_letters: z.number(),
+  age_s: z.number().nullable(),
   unanswered_count: z.number(),
   nodes: z.array(z.string()).optional(),
   unanswered: z.array(z.string()).optional(),
@@ -807,6 +808,7 @@ export const TopicActivity = z.object({
   delivered_counts: z.array(z.number()),
   backlog: z.number(),
   more_backlog: z.boolean(),
+  is_known: z.boolean(),
 });
 export type TopicActivity = z.infer<typeof TopicActivity>;
 

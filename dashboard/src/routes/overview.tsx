@@ -5,7 +5,7 @@ import { Page } from "@/components/Page";
 import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { useNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
-import { attention } from "@/features/overview/attention";
+import { attention, staleness } from "@/features/overview/attention";
 import { Busiest } from "@/features/overview/Busiest";
 import { ChartCard } from "@/features/overview/ChartCard";
 import { FirstSteps } from "@/features/overview/FirstSteps";
@@ -218,7 +218,7 @@ function AttentionOf() {
     ...(nodes.isError ? [`nodes (${nodes.error.message})`] : []),
     ...(attentive.isError
       ? [`subscriptions, dead letters and limits (${attentive.error.message})`]
-      : []),
+      : staleness(attentive.data)),
     ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
   return <Attention items={items} own={own} unseen={unseen} />;

@@ -182,9 +182,8 @@ class Broker:
 
     def _lookouts(self) -> tuple[Attention, Backlogs]:
         owned, lags = self._owned, self._engine.lags
-        return Attention(owned, lags, self.allowances, self.clock), Backlogs(
-            self.store, owned, lags
-        )
+        attention = Attention(owned, lags, self.allowances, self.clock)
+        return attention, Backlogs(self.store, owned, lags, self.clock)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -379,6 +378,7 @@ class Broker:
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
         self.histories.forget(tenant)
+        self.attention.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:

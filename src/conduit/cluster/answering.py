@@ -43,8 +43,8 @@ class Answering:
                 return state.history(tenant, question.interval_s, question.limit)
             case Kind.ATTENTION:
                 return state.attention(tenant)
-            case Kind.ACTIVITY if not question.names:
-                return state.busiest(tenant)
+            case Kind.BUSIEST:
+                return state.busiest(tenant, question.limit, question.patterns)
             case Kind.USAGE:
                 return state.usage(question.names)
             case Kind.SIGNED_OUT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended
+from conduit.broker.administer.backlogs import Backlog
 from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
@@ -77,7 +79,7 @@ class OwnState:
 
     def history(self, tenant: str | None, interval_s: int, limit: int | None) -> list[Point]:
         """Of the node, or of a tenant since somebody asked for it: the newest points of one resolution; none
-        if there is none such."""
+        if there is none such. Raises Overloaded as `Histories.of` does."""
         broker = self._broker
         if interval_s not in BY_INTERVAL:
             return []
@@ -102,21 +104,24 @@ class OwnState:
     def activity(self, tenant: str, names: Iterable[str]) -> list[TopicFigures]:
         """What went through these topics lately; those that are not known here are left out."""
         topics = [self._broker.topics.find(tenant, name) for name in names]
-        return [self._figures_of(topic) for topic in topics if topic is not None]
+        return self._figures_of([topic for topic in topics if topic is not None])
 
-    def busiest(self, tenant: str | None) -> list[TopicFigures]:
-        """The same of those through which most went in the last minute, of a tenant or of all."""
-        return [self._figures_of(topic) for topic in self._broker.activities.busiest(tenant)]
+    def busiest(
+        self, tenant: str | None, limit: int | None = None, patterns: Sequence[str] | None = None
+    ) -> list[TopicFigures]:
+        """The same of those through which most went in the last minute, of a tenant or of all, of which one
+        of the patterns covers each."""
+        limit = BUSIEST_MAX_COUNT if limit is None else limit
+        found = self._broker.activities.busiest(tenant, limit, patterns)
+        return self._figures_of(found)
 
-    def _figures_of(self, topic: Topic) -> TopicFigures:
-        activity, backlog = topic.activity, self._broker.backlogs.of(topic)
-        return TopicFigures(
-            topic.tenant,
-            topic.name,
-            NO_ROUNDS if activity is None else activity.published(),
-            NO_ROUNDS if activity is None else activity.delivered(),
-            *backlog,
-        )
+    def _figures_of(self, topics: Sequence[Topic]) -> list[TopicFigures]:
+        broker = self._broker
+        backlogs = broker.backlogs.of_each(topics)
+        return [
+            _figures(topic, backlog, is_known=broker.activities.is_known(topic))
+            for topic, backlog in zip(topics, backlogs, strict=True)
+        ]
 
     def usage(self, tenants: Iterable[str]) -> list[TenantUse]:
         """What each of these tenants has here."""
@@ -136,3 +141,15 @@ class OwnState:
             return [self._broker.dead_letters.jobs.cancel(tenant, job_id)]
         except NotFound:
             return ()
+
+
+def _figures(topic: Topic, backlog: Backlog, *, is_known: bool) -> TopicFigures:
+    activity = topic.activity
+    return TopicFigures(
+        topic.tenant,
+        topic.name,
+        NO_ROUNDS if activity is None else activity.published(),
+        NO_ROUNDS if activity is None else activity.delivered(),
+        *backlog,
+        is_known,
+    )

@@ -147,19 +147,22 @@ function Row({ activity, index, start, topic }: RowProps) {
   );
 }
 
+const NO_ROOM = "Something goes through so many topics that there is no room for this one's rates";
+
 /** Three cells and a fourth: what goes through it; empty until that is known. */
 function Traffic({ activity }: { readonly activity: TopicActivity | undefined }) {
   const cell = "truncate text-right tabular-nums";
+  const why = activity?.is_known === false ? NO_ROOM : undefined;
   return (
     <>
       <div className="max-xl:hidden" role="cell">
-        {activity && <Sparkline values={activity.published_counts} />}
+        {activity?.is_known && <Sparkline values={activity.published_counts} />}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
-        {activity && rate(activity.messages_per_sec)}
+      <div className={`${cell} max-xl:hidden`} role="cell" title={why}>
+        {activity && (activity.is_known ? rate(activity.messages_per_sec) : "?")}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
-        {activity && rate(activity.deliveries_per_sec)}
+      <div className={`${cell} max-xl:hidden`} role="cell" title={why}>
+        {activity && (activity.is_known ? rate(activity.deliveries_per_sec) : "?")}
       </div>
       <div
         className={`${cell} max-sm:hidden`}
