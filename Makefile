@@ -28,6 +28,9 @@ LOWEST ?= .venv-lowest
 # The Autobahn suite was written for this one.
 PYTHON2 ?= python2.7
 
+# What Python compiles is kept: thousands of tests are compiled once, and not once for each worker and run.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 # pip says what it does: nothing to be seen for half a minute looks hung.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -64,7 +67,7 @@ cluster: $(BIN)/.runtime ## NODES (3) behind nginx on PORT, with PostgreSQL and 
 dashboard: $(BIN)/.runtime ## the pages that the server serves at /ui/, into the package; nothing if they are there
 	@$(DASHBOARD) build
 
-screenshots: setup dashboard services ## every page of the dashboard, light and dark, narrow and wide, into reports/screenshots
+screenshots: setup dashboard services ## every page and dialog of the dashboard, light and dark, narrow and wide, into reports/screenshots
 	$(BIN)/python -m tests.browser.screenshots
 
 dashboard-check: $(BIN)/.runtime ## style, types and tests of the dashboard
@@ -80,8 +83,8 @@ test: lint types services dashboard dashboard-check ## style, types and all test
 test-fast: setup ## the quick tests that start no process, so no server and no database: under a minute
 	$(BIN)/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses 3 --dist worksteal
 
-test-lowest: $(LOWEST)/.test ## the tests that start no process, with the lowest version of each dependency that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest -m 'not process' --numprocesses $(WORKERS) --dist worksteal
+test-lowest: $(LOWEST)/.test ## the quick tests, with the lowest version of each dependency that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -m 'not process and not slow' --hypothesis-profile fast --numprocesses $(WORKERS) --dist worksteal
 
 services: ## the programs that tests start: PostgreSQL, PgBouncer, Redis (and Valkey where Debian has it), nginx, Chromium
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && command -v pgbouncer >/dev/null && \

@@ -23,6 +23,8 @@ FUNCTION_LINES_MAX = 60
 # Each exemption has a reason; so many of them that nobody reads the reasons is a failure as well.
 EXEMPTIONS_MAX = 40
 REASON_LETTERS_MIN = 10
+# Of one in the documentation: who clones the project gets every version of it.
+PICTURE_MAX_BYTES = 150_000
 
 # Folders that are not the project's: hidden ones except CI's, and what the Makefile and tools make.
 GENERATED = {"__pycache__", "build", "data", "dist", "htmlcov", "node_modules", "reports"}
@@ -45,7 +47,7 @@ FILE_EXEMPTION = re.compile(r"#\s*(?:ruff|flake8):\s*noqa|#\s*mypy:\s*ignore")
 BROUGHT_BY = {"pydantic_core": "pydantic", "starlette": "fastapi"}
 
 MAP_LINE = re.compile(r"(?P<indent> *)(?P<name>\S+)(?: {2,}(?P<what>\S.*))?")
-LINK = re.compile(r"\]\((?!\w+:|#)(?P<target>[^)#\s]+)")
+LINK = re.compile(r"""(?:\]\(|(?:src|srcset)=")(?!\w+:|#)(?P<target>[^)#\s"]+)""")
 
 
 def _files() -> Iterator[Path]:
@@ -270,6 +272,15 @@ def test_the_map_names_everything_that_exists():
         if folder not in entries:
             missing.append(folder)
     assert not missing
+
+
+def test_pictures_are_small():
+    large = [
+        f"{path.name}: {path.stat().st_size} B"
+        for path in (ROOT / "docs" / "images").iterdir()
+        if path.stat().st_size > PICTURE_MAX_BYTES
+    ]
+    assert not large
 
 
 def test_links_between_pages_lead_somewhere():

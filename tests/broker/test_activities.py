@@ -2,10 +2,11 @@
 
 import pytest
 
-from conduit.broker import activities
 from conduit.broker.activities import Activities
 from conduit.broker.administer import backlogs
+from conduit.broker.waiting import result_of
 from conduit.core.activity import ROUND_S, ROUNDS_COUNT
+from conduit.core.seats import Seats
 from conduit.protocol.frames import Ack
 from tests.broker.kit import Bench, running_broker
 
@@ -72,6 +73,20 @@ async def test_those_are_the_busiest_through_which_most_went_in_the_last_minute(
     assert bench.broker.activities.active_count == 2
 
 
+async def test_of_some_topics_the_busiest_are_told_however_much_goes_through_others(bench: Bench):
+    for number in range(60):
+        await bench.broker.topics.create(T, f"big.t{number}")
+        await bench.publish_many(f"big.t{number}", 2)
+    for name in ("orders.one", "other"):
+        await bench.broker.topics.create(T, name)
+        await bench.publish_many(name, 1)
+    ticked(bench)
+    found = bench.broker.activities.busiest(T, 10, ["orders.*", "other"])
+    assert [each.name for each in found] == ["orders.one", "other"]
+    assert [each.name for each in bench.broker.activities.busiest(T, 1, ["*"])] == ["other"]
+    assert bench.broker.activities.busiest(T, 10, []) == []
+
+
 async def test_a_start_is_no_traffic(bench: Bench):
     await bench.broker.topics.create(T, "t")
     await bench.publish_many("t", 3)
@@ -84,24 +99,55 @@ async def test_a_start_is_no_traffic(bench: Bench):
     assert made.busiest(None) == []
 
 
-async def test_there_is_a_bound_to_how_many_have_figures(bench: Bench, monkeypatch):
-    monkeypatch.setattr(activities, "ACTIVE_MAX_COUNT", 2)
+async def test_there_is_a_bound_to_how_many_have_figures(bench: Bench):
+    bench.broker.activities._seats = Seats(2)
     for number in range(4):
         await bench.broker.topics.create(T, f"t{number}")
         await bench.publish_many(f"t{number}", 1)
     ticked(bench)
     assert bench.broker.activities.active_count == 2
+    # Of the others it is not known what went through them; nor of a quiet one, which may be one of them.
+    await bench.broker.topics.create(T, "quiet")
+    is_known = bench.broker.activities.is_known
+    assert [is_known(topic(bench, f"t{number}")) for number in range(4)].count(True) == 2
+    assert not is_known(topic(bench, "quiet"))
     # The others come in once there is room, with what happens from then on.
-    ticked(bench, ROUNDS_COUNT)
+    ticked(bench, ROUNDS_COUNT + 1)
+    assert is_known(topic(bench, "quiet"))
     await bench.publish_many("t0", 1)
     ticked(bench)
     assert bench.broker.activities.active_count == 1
+
+
+async def test_a_tenant_with_very_many_topics_takes_no_figures_from_another(bench: Bench):
+    bench.broker.activities._seats = Seats(4)
+    for number in range(9):
+        await bench.broker.topics.create(T, f"t{number}")
+        await bench.publish_many(f"t{number}", 1)
+    ticked(bench)
+    assert bench.broker.activities.active_count == 4
+    await bench.broker.topics.create("other", "mine")
+    request = bench.request("mine", 1)
+    await result_of(lambda answer: bench.broker.publish("other", request, answer))
+    ticked(bench)
+    assert busiest(bench, "other") == ["mine"]
+    assert bench.broker.activities.is_known(bench.broker.topics.get("other", "mine"))
+    await bench.broker.topics.delete("other", "mine")
+    ticked(bench)
+    assert bench.broker.activities.active_count == 4
 
 
 async def backlog(bench: Bench, name: str) -> tuple[int, bool]:
     await bench.flush()
     await bench.broker.subscriptions._counting.round()
     return tuple(bench.broker.backlogs.of(topic(bench, name)))
+
+
+async def counted(bench: Bench, name: str) -> int:
+    """With what only the store knows."""
+    await bench.flush()
+    found = bench.broker.backlogs
+    return await found.counted(topic(bench, name), found.unsure(topic(bench, name), 10) or [])
 
 
 async def test_the_backlog_of_a_topic_is_that_of_all_its_subscriptions(bench: Bench):
@@ -120,6 +166,47 @@ async def test_the_backlog_of_a_topic_is_that_of_all_its_subscriptions(bench: Be
     # Which of its topics the lag is in is in the store, once nobody is attached.
     connection.close()
     assert await backlog(bench, "a.1") == (3, False)
+    assert [await counted(bench, name) for name in ("a.1", "a.2")] == [5, 1]
+    await bench.publish_many("a.2", 2)
+    assert await counted(bench, "a.2") == 3
+    assert bench.broker.backlogs.unsure(topic(bench, "a.1"), 0) is None
+
+
+async def test_one_question_looks_at_so_many_subscriptions_and_the_next_goes_on(bench, monkeypatch):
+    monkeypatch.setattr(backlogs, "QUESTION_LAGS_MAX_COUNT", 4)
+    monkeypatch.setattr(backlogs, "CHEAP_LAGS_MAX_COUNT", 1)
+    names = ["a.1", "a.2", "a.3"]
+    for name in names:
+        await bench.broker.topics.create(T, name)
+    for name in ("one", "two"):
+        await bench.subscribe("a.*", subscription=name, ack_wait_ms=600_000)
+    for name in names:
+        await bench.publish_many(name, 3)
+        await backlog(bench, name)
+    topics = [topic(bench, name) for name in names]
+    of_each = bench.broker.backlogs.of_each
+    assert of_each(topics) == [(6, True), (6, True), (0, False)]
+    # What is known needs no second look for a while, unless something was removed.
+    await bench.publish_many("a.1", 1)
+    assert of_each(topics) == [(6, True), (6, True), (6, True)]
+    topics[0].first_seq = 2
+    assert of_each(topics)[0] == (8, True)
+    bench.clock.seconds += backlogs.LATELY_S
+    await bench.publish_many("a.2", 1)
+    assert of_each(topics) == [(8, True), (8, True), (0, False)]
+
+
+async def test_what_was_dear_to_count_is_not_counted_again_for_a_while(bench, monkeypatch):
+    monkeypatch.setattr(backlogs, "CHEAP_LAGS_MAX_COUNT", 0)
+    await bench.broker.topics.create(T, "t")
+    settings = bench.durable_settings()
+    await bench.broker.subscriptions.create(T, "s", "t", settings, None)
+    found = bench.broker.backlogs
+    assert found.counted_lately(topic(bench, "t")) is None
+    await bench.publish_many("t", 2)
+    assert await counted(bench, "t") == found.counted_lately(topic(bench, "t")) == 2
+    bench.clock.seconds += backlogs.LATELY_S
+    assert found.counted_lately(topic(bench, "t")) is None
 
 
 async def test_of_a_topic_with_too_many_subscriptions_the_backlog_is_not_known(bench, monkeypatch):

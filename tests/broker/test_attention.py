@@ -1,11 +1,15 @@
 """Which subscriptions somebody should look at."""
 
+import asyncio
+
 import pytest
 
-from conduit.broker.administer import attention
 from conduit.broker.administer.attention import (
+    GROWTH_MAX_S,
     LOOK_INTERVAL_S,
     MARK_INTERVAL_S,
+    STALE_S,
+    TENANTS_STEP_COUNT,
     TROUBLED_MAX_COUNT,
     TROUBLES,
     Attended,
@@ -13,6 +17,7 @@ from conduit.broker.administer.attention import (
     worst,
 )
 from conduit.broker.administer.quotas import Quota
+from conduit.broker.waiting import result_of
 from conduit.limits import TenantLimits
 from conduit.protocol.frames import Nack
 from tests.broker.kit import Bench, running_broker
@@ -45,9 +50,46 @@ def told(seen: Attended) -> list[tuple[str, str, int]]:
 
 
 async def test_before_the_first_look_nothing_is_known(bench: Bench):
-    assert not bench.broker.attention.of(T).is_known
+    assert bench.broker.attention.of(T).age_s is None
     await bench.broker.attention.looked()
-    assert bench.broker.attention.of(T) == Attended()
+    assert bench.broker.attention.of(T) == Attended(age_s=0.0)
+
+
+async def test_what_was_seen_long_ago_is_looked_at_again_before_it_is_told(bench: Bench):
+    await create(bench, "s")
+    await bench.publish_many("t", 1)
+    assert told(await look(bench)) == [("absent", "s", 1)]
+    await bench.broker.subscriptions.delete(T, "s")
+    bench.clock.seconds += STALE_S
+    seen = bench.broker.attention.of(T)
+    assert (told(seen), seen.age_s) == ([("absent", "s", 1)], STALE_S)
+    await bench.until(lambda: bench.broker.attention._looking is None)
+    await create(bench, "s")
+    await look(bench)
+    await bench.broker.subscriptions.delete(T, "s")
+    bench.clock.seconds += STALE_S + 1
+    await bench.broker.attention.looked()
+    assert told(bench.broker.attention.of(T)) == []
+
+
+async def test_the_next_tenant_of_a_name_is_told_nothing_of_the_one_before(bench: Bench):
+    await bench.broker.topics.create(OTHER, "t")
+    for tenant in (T, OTHER):
+        await create(bench, "s", tenant=tenant)
+    await bench.publish_many("t", 1)
+    request = bench.request("t", 1)
+    await result_of(lambda answer: bench.broker.publish(OTHER, request, answer))
+    assert (await look(bench, None)).counts == {"absent": 2}
+    bench.broker.forget_counts(OTHER)
+    assert told(bench.broker.attention.of(OTHER)) == []
+    whole = bench.broker.attention.of(None)
+    assert ([each.tenant for each in whole.subscriptions], whole.counts) == ([T], {"absent": 1})
+    # Also if it goes while they are being looked at.
+    bench.clock.seconds += LOOK_INTERVAL_S
+    bench.broker.attention.of(None)
+    bench.broker.forget_counts(OTHER)
+    await bench.until(lambda: bench.broker.attention._looking is None)
+    assert bench.broker.attention.of(None).counts == {"absent": 1}
 
 
 async def test_one_that_nobody_is_attached_to_and_one_that_is_paused_are_told_of(bench: Bench):
@@ -95,15 +137,62 @@ async def test_looks_are_no_closer_than_their_interval(bench: Bench):
     assert told(await look(bench, after_s=LOOK_INTERVAL_S / 2)) == [("absent", "s", 1)]
 
 
-async def test_growth_of_what_was_not_marked_is_not_known(bench: Bench, monkeypatch):
-    monkeypatch.setattr(attention, "MARKS_MAX_COUNT", 1)
-    for name in ("a", "b"):
+async def test_growth_is_not_known_of_what_was_not_known_here_then(bench: Bench):
+    for name in ("a", "b", "zero"):
         await create(bench, name, name)
-    await bench.publish_many("a", 1)
-    await bench.publish_many("b", 2)
+    await bench.publish_many("a", 300)
+    await bench.publish_many("b", 1)
     await look(bench)
+    # Another node has had it meanwhile.
+    record = bench.broker._owned.get(T, "a")
+    bench.broker._engine.lags.by_id[record.subscription_id].unknown()
+    await bench.publish_many("zero", 2)
     found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
-    assert found == {"a": None, "b": 0}
+    assert found == {"a": None, "b": 0, "zero": 2}
+    # It is from the next time on.
+    await look(bench, after_s=MARK_INTERVAL_S)
+    await bench.publish_many("a", 1)
+    found = {each.name: each.grown_count for each in (await look(bench)).subscriptions}
+    assert found == {"a": 1, "b": 0, "zero": 2}
+
+
+async def test_what_was_long_ago_says_nothing_of_how_fast_it_is_now(bench: Bench):
+    await bench.subscribe("t", subscription="s", ack_wait_ms=600_000)
+    await bench.publish_many("t", 50)
+    await look(bench)
+    await bench.publish_many("t", 500)
+    assert told(await look(bench, after_s=GROWTH_MAX_S + 1)) == []
+
+
+async def test_of_very_many_those_are_told_that_lag_most(bench: Bench):
+    names = [f"s{number:02}" for number in range(30)]
+    for number, name in enumerate(names):
+        await create(bench, name, name)
+        await bench.publish_many(name, 1 + number * 7 % 30)
+    seen = await look(bench)
+    assert [each.lag for each in seen.subscriptions] == list(range(30, 10, -1))
+    assert seen.counts == {"absent": 30}
+    assert told(bench.broker.attention.of(None)) == told(seen)
+
+
+async def test_a_late_start_and_a_seek_back_make_nothing_slow(bench: Bench):
+    seek = bench.broker.subscriptions.seek
+    await bench.subscribe("t", subscription="sought", ack_wait_ms=600_000)
+    await bench.publish_many("t", 500)
+    await seek(T, "sought", "new", dry_run=False)
+    await look(bench)
+    await seek(T, "sought", "earliest", dry_run=False)
+    await bench.subscribe("t", subscription="late", start="earliest", ack_wait_ms=600_000)
+    await bench.flush()
+    lags = [lag.count for lag in bench.broker._engine.lags.by_id.values()]
+    assert lags == [500, 500]
+    assert told(await look(bench)) == []
+    # Slow is what grows from then on.
+    await look(bench, after_s=MARK_INTERVAL_S)
+    await bench.publish_many("t", 200)
+    assert told(await look(bench)) == []
+    await look(bench, after_s=MARK_INTERVAL_S)
+    assert {one.trouble for one in (await look(bench)).subscriptions} == {"slow"}
 
 
 def one(trouble: str, number: int) -> Troubled:
@@ -140,6 +229,25 @@ async def test_a_tenant_near_a_bound_is_told_of(bench: Bench):
     assert (await look(bench, OTHER)).quotas == []
     await bench.broker.topics.delete(T, "t3")
     assert (await look(bench)).quotas == []
+
+
+async def test_bounds_of_all_tenants_are_looked_at_in_steps_and_not_for_each_question(bench: Bench):
+    allowances, number = bench.broker.allowances, 5 * TENANTS_STEP_COUNT
+    for count in range(number):
+        allowances.set_limits(f"t{count}", TenantLimits(topics=10))
+    await look(bench)
+    allowances.set_limits(T, TenantLimits(topics=1))
+    await bench.broker.topics.create(T, "t")
+    assert [quota.used for quota in bench.broker.attention.of(T).quotas] == [1]
+    assert bench.broker.attention.of(None).quotas == []
+    bench.clock.seconds += LOOK_INTERVAL_S
+    bench.broker.attention.of(T)
+    turns = 0
+    while bench.broker.attention._looking is not None:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > number / TENANTS_STEP_COUNT
+    assert [quota.tenant for quota in bench.broker.attention.of(None).quotas] == [T]
 
 
 async def test_a_rate_near_its_bound_is_told_of(bench: Bench):

@@ -2,16 +2,14 @@ import asyncio
 
 import pytest
 
-from conduit.broker.administer import dead_letters
 from conduit.broker.administer.dead_letters import PAGE_COUNT
-from conduit.broker.administer.redrive_jobs import JOBS_COUNT_MAX, JOBS_RUNNING_MAX
-from conduit.errors import Conflict, LimitReached, NotFound, OutcomeUnknown, StoreUnavailable
+from conduit.broker.administer.letter_jobs import JOBS_COUNT_MAX, JOBS_RUNNING_MAX
+from conduit.errors import Conflict, LimitReached, NotFound, StoreUnavailable
 from conduit.names import DEFAULT_TENANT
 from conduit.protocol.frames import Reject
 from conduit.storage.dead_letters import DeadFilter
 from conduit.storage.memory import MemoryStore
 from tests.broker.kit import Bench, running_broker
-from tests.storage.given import letters_count
 
 T = DEFAULT_TENANT
 ALL = DeadFilter()
@@ -104,37 +102,6 @@ async def test_a_redrive_delivers_again_and_a_second_death_replaces_the_first(be
     (letter,), *_ = await dead_letters.list(T, ALL, limit=5)
     assert (letter.reason, letter.redriven_at_ms) == ("still bad", None)
     connection.close()
-
-
-class DeletingStore(MemoryStore):
-    """It deletes once."""
-
-    deleted_count = 0
-
-    async def dead_delete(self, tenant, dead_ids):
-        if self.deleted_count:
-            raise StoreUnavailable("away")
-        self.deleted_count = await super().dead_delete(tenant, dead_ids)
-        return self.deleted_count
-
-
-async def test_a_discard_of_many_that_fails_half_way_does_not_say_that_nothing_was_done(
-    monkeypatch,
-):
-    monkeypatch.setattr(dead_letters, "DISCARD_COUNT", 2)
-    store = DeletingStore()
-    async with running_broker(store) as bench:
-        await die(bench, "t", count=5)
-        discard_many = bench.broker.dead_letters.discard_many
-        with pytest.raises(OutcomeUnknown):
-            await discard_many(T, ALL, max_count=4)
-        assert await letters_count(store, T, ALL) == 3
-        with pytest.raises(StoreUnavailable):
-            await discard_many(T, ALL, max_count=4)
-        store.deleted_count = 0
-        done = await discard_many(T, ALL, max_count=2)
-        assert (done.matched_count, done.discarded_count) == (2, 2)
-        assert done.before_id is not None
 
 
 async def test_a_delivery_that_is_open_again_cannot_be_redriven(bench: Bench):
@@ -259,6 +226,6 @@ async def test_stopping_the_broker_cancels_the_jobs():
         job = bench.broker.dead_letters.jobs.start(T, ALL, **SLOW)
         await bench.until(lambda: job.redriven_count == 1)
         tasks = asyncio.all_tasks()
-        assert any("RedriveJobs" in repr(task) for task in tasks)
+        assert any("LetterJobs" in repr(task) for task in tasks)
     assert job.state == "cancelled"
-    assert not any("RedriveJobs" in repr(task) for task in asyncio.all_tasks())
+    assert not any("LetterJobs" in repr(task) for task in asyncio.all_tasks())

@@ -5,9 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.broker.counts import Counts, Seen
-from conduit.broker.history import BY_INTERVAL, HISTORIES_MAX_COUNT, Histories, Sample
+from conduit.broker.history import (
+    BY_INTERVAL,
+    HISTORIES_MAX_COUNT,
+    KEPT_S,
+    RETRY_AFTER_MAX_S,
+    Histories,
+    Sample,
+)
 from conduit.broker.stats import Gauges, Stats
 from conduit.core.histogram import SHORT_S, quantile
+from conduit.errors import Overloaded
 from tests.broker.kit import Bench, running_broker
 
 T, OTHER = "default", "other"
@@ -100,13 +108,28 @@ def test_counts_of_a_tenant_that_begin_anew_are_no_negative_rates(told: Told):
     assert [sample.rates.acked for sample in told.histories.of(T)] == [0]
 
 
-def test_it_is_kept_of_those_tenants_who_were_looked_at_last(told: Told):
-    told.histories.of("a")
+def test_of_more_tenants_than_have_room_those_keep_theirs_that_go_on_asking(told: Told):
+    names = [f"tenant-{number}" for number in range(HISTORIES_MAX_COUNT)]
+    for name in names:
+        told.histories.of(name)
     told.wait(5)
-    assert len(told.histories.of("a")) == 1
-    for number in range(HISTORIES_MAX_COUNT):
-        told.histories.of(f"tenant-{number}")
-    assert told.histories.of("a") == []
+    with pytest.raises(Overloaded) as refused:
+        told.histories.of("late")
+    assert refused.value.retry_after_s == RETRY_AFTER_MAX_S
+    assert [len(told.histories.of(name)) for name in names] == [1] * len(names)
+    # One that nobody asks for any more makes room.
+    told.wait(int(KEPT_S) - 1)
+    for name in names[1:]:
+        told.histories.of(name)
+    with pytest.raises(Overloaded) as refused:
+        told.histories.of("late")
+    assert refused.value.retry_after_s == pytest.approx(1.0)
+    told.wait(1)
+    assert told.histories.of("late") == []
+    told.wait(5)
+    assert len(told.histories.of("late")) == 1
+    with pytest.raises(Overloaded):
+        told.histories.of(names[0])
 
 
 @pytest.fixture

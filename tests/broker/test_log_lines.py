@@ -84,8 +84,15 @@ async def test_a_redrive_job_is_told_when_it_begins_and_when_it_ends(bench, line
 
 async def test_what_was_discarded_is_told_as_one_number(bench, lines):
     await die(bench, 3)
-    await bench.broker.dead_letters.discard_many(T, DeadFilter(topic="t"), max_count=10)
-    assert lines() == ["dead letters discarded: 3"]
+    jobs = bench.broker.dead_letters.jobs
+    which = DeadFilter(topic="t")
+    job = jobs.start(T, which, rate_per_s=1e9, max_count=10, action="discard")
+    await bench.until(lambda: job.state == "done")
+    begun, ended = lines()
+    assert begun == (
+        f"discard job {job.job_id}: up to 10 dead letters of all subscriptions in 't', 1e+09 a second"
+    )
+    assert ended == f"discard job {job.job_id} is done: 3 of 3 discarded, 0 failed"
 
 
 async def test_a_subscription_that_is_moved_away_is_told_with_the_reason(bench, lines):

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from conduit.broker.administer.redrive_jobs import JOBS_RUNNING_MAX
+from conduit.broker.administer.letter_jobs import JOBS_RUNNING_MAX
 from conduit.core import pages
 from conduit.core.message import Retention
 from conduit.errors import LimitReached, StoreUnavailable
@@ -219,7 +219,7 @@ async def test_a_redrive_to_a_full_subscription_is_refused(small: Bench):
 
 
 async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Bench, monkeypatch):
-    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.WAIT_AGAIN_S", 0.0)
+    monkeypatch.setattr("conduit.broker.administer.letter_acts.WAIT_AGAIN_S", 0.0)
     await buried(small, 6)
     job = small.broker.dead_letters.jobs.start(T, DeadFilter(), rate_per_s=1e9, max_count=9)
     await small.until(lambda: job.error is not None)
@@ -236,8 +236,8 @@ async def test_a_job_waits_while_its_subscription_is_full_and_goes_on(small: Ben
 async def test_jobs_for_a_subscription_that_stays_full_end_and_make_room_for_others(
     small: Bench, monkeypatch
 ):
-    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.WAIT_AGAIN_S", 0.0)
-    monkeypatch.setattr("conduit.broker.administer.redrive_jobs.WAIT_MAX_S", 0.01)
+    monkeypatch.setattr("conduit.broker.administer.letter_acts.WAIT_AGAIN_S", 0.0)
+    monkeypatch.setattr("conduit.broker.administer.letter_acts.WAIT_MAX_S", 0.01)
     await buried(small, 6)
     jobs = small.broker.dead_letters.jobs
     started = [

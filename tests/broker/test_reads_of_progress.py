@@ -5,6 +5,7 @@ import asyncio
 from conduit.broker import topics as known
 from conduit.core.message import Progress
 from conduit.names import DEFAULT_TENANT as T
+from conduit.protocol.frames import Ack
 from conduit.storage.base import Settled
 from conduit.storage.dead_letters import Fate
 from conduit.storage.memory import MemoryStore
@@ -18,17 +19,22 @@ class CountingStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows_count = self.fates_count = 0
+        self.rows_count = self.fates_count = self.questions_count = 0
 
     async def dead_fates(self, *args) -> dict[str, Fate]:
         self.fates_count += 1
         return await super().dead_fates(*args)
 
     async def progress(self, *args) -> list[Progress]:
+        self.questions_count += 1
         return self._counted(await super().progress(*args))
 
     async def progress_in(self, *args) -> list[Progress]:
         return self._counted(await super().progress_in(*args))
+
+    async def progress_at(self, *args) -> list[Progress]:
+        self.questions_count += 1
+        return self._counted(await super().progress_at(*args))
 
     async def settled(self, subscription_id: int) -> Settled:
         await asyncio.sleep(0)
@@ -71,6 +77,43 @@ async def test_what_became_of_a_message_is_told_in_pages_by_name_with_few_questi
         _, _, rest = await bench.broker.messages.get(T, message_id, limit=500, after="s3")
         assert [state.subscription for state in rest] == [f"s{number}" for number in range(4, 10)]
         assert (store.rows_count, store.fates_count) == (10, 2)
+
+
+async def test_a_list_of_subscriptions_is_one_question_for_all_that_do_not_run():
+    async with running_broker(CountingStore()) as bench:
+        settings = bench.durable_settings()
+        for number, name in enumerate(TOPICS[:9]):
+            await bench.broker.topics.create(T, name)
+            await bench.broker.subscriptions.create(T, f"s{number}", name, settings, None)
+            await bench.publish_many(name, number + 1)
+        connection, peer = await bench.subscribe(TOPICS[3], subscription="s3")
+        await bench.broker.subscriptions._counting.round()
+        bench.broker.store.questions_count = 0
+        views = await bench.broker.subscriptions.list(T, q=None, limit=500, after=None)
+        assert [view.lag for view in views] == list(range(1, 10))
+        assert [view.in_flight_count for view in views] == [0, 0, 0, len(peer.seqs), *[0] * 5]
+        assert bench.broker.store.questions_count == 1
+        connection.close()
+
+
+async def test_one_that_stops_while_a_page_is_read_is_read_for_itself():
+    async with running_broker(CountingStore()) as bench:
+        await bench.broker.topics.create(T, "t")
+        connection, peer = await bench.subscribe("t", subscription="s")
+        await bench.publish_many("t", 3)
+        for frame in peer.of("message")[:2]:
+            connection.verbs.ack(Ack(message_id=frame["message_id"]))
+        await bench.flush()
+        subscriptions = bench.broker.subscriptions
+        record = bench.broker._owned.get(T, "s")
+        # It ran when the page was read.
+        assert await subscriptions._stored([record]) == {}
+        connection.close()
+        await bench.flush()
+        await bench.flush()
+        assert bench.broker._owned.find_running(record) is None
+        assert (await subscriptions._view(record, None, None)).lag == 1
+        assert [*(await subscriptions._stored([record]))] == [record.subscription_id]
 
 
 async def test_a_list_of_subscriptions_on_many_topics_reads_none_of_them():

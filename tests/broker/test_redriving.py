@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from conduit.broker.administer.letter_acts import Redriving
 from conduit.errors import Conflict
 from conduit.names import DEFAULT_TENANT as T
 from conduit.protocol.frames import Ack, Nack, Reject
@@ -356,8 +357,9 @@ async def test_a_job_counts_letters_that_were_discarded_meanwhile_as_failed(benc
     job = bench.broker.dead_letters.jobs.start(T, DeadFilter(), rate_per_s=0.001, max_count=9)
     await bench.until(lambda: job.redriven_count == 1)
     await bench.broker.dead_letters.discard(T, dead_ids[1])
-    bench.broker.dead_letters.jobs.cancel(T, job.job_id)
-    places = await bench.broker.dead_letters.jobs._found(T, dead_ids, job)
+    jobs = bench.broker.dead_letters.jobs
+    jobs.cancel(T, job.job_id)
+    places = await Redriving(jobs._parts, T, job, again=())._found(dead_ids)
     # The first one was redriven.
     assert [place.seq for place in places] == [3]
     assert (job.failed_count, job.error) == (

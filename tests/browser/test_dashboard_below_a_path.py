@@ -129,9 +129,24 @@ def test_who_signs_in_has_a_cookie_for_that_path_and_no_other(page, tmp_path):
         guarded_server(DATABASE_URL="sqlite:///x.db") as guarded,
         proxied(guarded.server, tmp_path) as proxy,
     ):
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        sockets: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket.url.partition("?")[0]))
+        guarded.operator.create_topic("live")
         page.goto(f"{proxy}/a/b/ui/api-keys")
         page.get_by_label("API key").fill(guarded.operator.key)
         page.keyboard.press("Enter")
+        page.get_by_text("yours").wait_for()
+        page.locator("main [data-row]").first.click()
+        page.get_by_role("link", name="What it has done").click()
+        page.wait_for_url(f"{proxy}/a/b/ui/audit?actor=*")
+        page.goto(f"{proxy}/a/b/ui/messages?topic=live&read=live")
+        page.get_by_text("Connected").wait_for()
+        guarded.operator.publish("live", "below a path")
+        page.get_by_text('"below a path"').wait_for()
+        assert sockets == [f"{proxy}/a/b/ws".replace("http", "ws", 1)]
+        page.goto(f"{proxy}/a/b/ui/api-keys")
         page.get_by_text("yours").wait_for()
         (cookie,) = page.context.cookies()
         assert cookie["path"] == "/a/b/"
@@ -142,3 +157,4 @@ def test_who_signs_in_has_a_cookie_for_that_path_and_no_other(page, tmp_path):
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("heading", name="Sign in").wait_for()
         assert page.context.cookies() == []
+        assert not [url for url in asked if not url.startswith(f"{proxy}/a/b/")]

@@ -37,7 +37,9 @@ def test_what_the_pages_are_made_from_is_not_in_it(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "conduit/server/dashboard/dist/" + PAGE in names
     assert not [
-        name for name in names if name.endswith((".made-from", ".tsx")) or "node_modules" in name
+        name
+        for name in names
+        if name.endswith((".made-from", ".tsx", ".png", ".webp")) or "node_modules" in name
     ]
 
 

@@ -219,10 +219,17 @@ def test_the_life_of_a_dead_letter(
     conduit.ok("dlq", "discard", letters[2]["id"], "--yes")
     many = ("dlq", "discard", "--topic", topic)
     assert "nothing matches" in conduit.ok(*many, "--open").err
-    assert conduit.ok(*many, "--dry-run").out == "would discard 2 dead letters\n"
+    plan = conduit.ok(*many, "--dry-run", "-o", "table").out
+    assert plan == "would discard 2 dead letters at 1000/s, about 0s\n"
     assert conduit.run(*many).code == Exit.USAGE
     assert "nothing matches" in conduit.ok(*many, "--open", "--yes").err
-    assert "discarded 2 dead letters" in conduit.ok(*many, "--yes").err
+    job = conduit.ok(*many, "--max", "1", "--yes", "--wait").json
+    assert (job["action"], job["state"], job["discarded_count"]) == ("discard", "done", 1)
+    # The newest was discarded: of these ids one is left.
+    these = ("dlq", "discard", letters[0]["id"], letters[1]["id"], "--yes", "--wait")
+    done = conduit.ok(*these)
+    assert (done.json["matched_count"], done.json["discarded_count"]) == (1, 1)
+    assert "there is no such dead letter: 1 of these ids" in done.err
     assert conduit.ok("dlq", "ls", "--topic", topic).json == []
     assert conduit.run("dlq", "get", one).code == Exit.NOT_FOUND
 

@@ -10,7 +10,7 @@ import pytest
 from conduit.cli.dlq import dlq
 from conduit.cli.exits import Exit
 from conduit.cli.main import main
-from conduit.server.rest.dead_letters import Redrive
+from conduit.server.rest.letter_jobs import Discard, Redrive
 from tests.cli.test_start import commands
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -46,11 +46,14 @@ def test_the_exit_codes_in_the_docs_are_those_of_the_program() -> None:
     ]
 
 
-def test_the_rate_of_redrives_is_the_servers_own() -> None:
-    default = Redrive.model_fields["rate_per_s"].default
-    (rate,) = [option for option in dlq.commands["redrive"].params if option.name == "rate"]
-    assert f"So many per second; {default:g}." == rate.help
-    assert f"`--rate` per second ({default:g})" in TEXT
+def test_the_rates_of_jobs_are_the_servers_own() -> None:
+    defaults = []
+    for name, body in (("redrive", Redrive), ("discard", Discard)):
+        default = body.model_fields["rate_per_s"].default
+        (rate,) = [option for option in dlq.commands[name].params if option.name == "rate"]
+        assert f"So many per second; {default:,g}." == rate.help
+        defaults.append(default)
+    assert "`--rate` per second ({:,g}, and {:,g} to discard)".format(*defaults) in TEXT
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)

@@ -131,8 +131,9 @@ async def test_a_batch_is_one_request_and_its_messages_have_keys_of_their_own() 
 
 
 async def test_a_redrive_without_a_rate_has_the_servers() -> None:
-    job = {"id": "j", "state": "running", "matched_count": 1, "redriven_count": 0}
-    job |= {"failed_count": 0, "rate_per_s": 100, "max_count": 9, "error": None}
+    job = {"id": "j", "action": "redrive", "state": "running", "matched_count": 1}
+    job |= {"redriven_count": 0, "discarded_count": 0, "failed_count": 0}
+    job |= {"rate_per_s": 100, "max_count": 9, "error": None}
     job |= {"started_at": None, "finished_at": None}
     async with http_peer(answer(200, job)) as (url, bodies), AsyncConduit(url) as client:
         await client.dead_letters.redrive_many(DeadLetterFilter(topic="t"))

@@ -9,15 +9,18 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from conduit.broker.stats import Rates
+from conduit.broker.stats import Gauges, Rates
 from conduit.cluster.answering import Answering
 from conduit.cluster.asking import ASKING_MAX_COUNT, Asking
+from conduit.cluster.figures import Point
 from conduit.cluster.inquiries import (
     ACTIVITY,
     ATTENTION,
+    BUSIEST,
     CANCEL,
     HISTORY,
     JOB,
+    POINTS_STEP_COUNT,
     STATE,
     STATS,
     SUBSCRIBERS,
@@ -25,6 +28,7 @@ from conduit.cluster.inquiries import (
     Kind,
     Question,
     State,
+    decode_points_in_steps,
     encode_question,
 )
 from conduit.cluster.links.handshake import Identity
@@ -129,25 +133,29 @@ async def test_a_node_says_what_went_through_topics_and_what_needs_a_look(pair: 
     await bench.publish_many("t", 3)
     for _ in range(10):
         bench.broker.activities.tick()
-    for question, names in (
-        (Question(), ["t"]),
-        (Question(tenant=T), ["t"]),
-        (Question(tenant="acme"), []),
-        (Question(tenant=T, names=["t", "x"]), ["t"]),
+    for inquiry, question, names in (
+        (BUSIEST, Question(), ["t"]),
+        (BUSIEST, Question(tenant=T), ["t"]),
+        (BUSIEST, Question(tenant="acme"), []),
+        (BUSIEST, Question(tenant=T, patterns=["t", "a.*"]), ["t"]),
+        (BUSIEST, Question(tenant=T, patterns=["a.*"]), []),
+        (BUSIEST, Question(tenant=T, limit=0), []),
+        (ACTIVITY, Question(tenant=T, names=["t", "x"]), ["t"]),
     ):
-        said = (await pair.asking.each(["theirs"], ACTIVITY, question)).said["theirs"]
+        said = (await pair.asking.each(["theirs"], inquiry, question)).said["theirs"]
         assert [each.name for each in said] == names
         assert [each.published[-1] for each in said] == [3] * len(names)
     said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
-    assert not said.is_known
+    assert said.age_s is None
     await bench.rest()
     said = (await pair.asking.each(["theirs"], ATTENTION, Question())).said["theirs"]
-    assert said.is_known
+    assert said.age_s == 0
 
 
 async def test_without_a_tenant_nobody_is_told_of_a_tenants_things(pair: Pair):
     pair.serve()
-    for inquiry in (SUBSCRIBERS, JOB, CANCEL):
+    # No names are none, and not all.
+    for inquiry in (SUBSCRIBERS, ACTIVITY, JOB, CANCEL):
         for question in (Question(names=["t"]), Question(tenant=T)):
             answers = await pair.asking.each(["theirs"], inquiry, question)
             assert "needs a tenant" in answers.unanswered["theirs"]
@@ -205,6 +213,26 @@ async def test_what_cannot_be_read_is_no_answer_nor_is_an_error_and_what_is_new_
             assert answers.said == {"theirs": state}
         else:
             assert said in answers.unanswered["theirs"]
+
+
+async def test_a_long_history_is_read_in_steps_and_whole_or_not_at_all(pair: Pair):
+    rates, gauges = Rates(1.0, 2.0, 3.0, 4.0, 5.0), Gauges(1, 2, 3)
+    ages = range(3 * POINTS_STEP_COUNT, 0, -1)
+    points = [Point(age, rates, gauges, 1, [age], [1, 2]) for age in ages]
+    body = msgspec.msgpack.encode(points)
+    steps = [len(found) for found in decode_points_in_steps(body)]
+    assert steps == [POINTS_STEP_COUNT, 2 * POINTS_STEP_COUNT, 3 * POINTS_STEP_COUNT]
+    wrong = msgspec.msgpack.encode([*msgspec.to_builtins(points), {"age_ms": "x"}])
+    for answer, said in (
+        (body, {"theirs": points}),
+        (wrong, {}),
+        (b"\xc1", {}),
+        (b"\x90", {"theirs": []}),
+    ):
+        pair.recorder.answer = lambda _, answer=answer: answer
+        answers = await pair.asking.each(["theirs"], HISTORY, Question())
+        assert answers.said == said
+        assert bool(answers.unanswered) == (not said)
 
 
 async def test_who_asks_when_too_many_do_is_told_so_at_once(pair: Pair):

@@ -149,3 +149,9 @@ def test_what_was_published_to_a_topic_is_no_sum_and_what_was_delivered_is():
     found = {each.name: each for each in topics_together([one, other])}
     assert (found["a"].lately, found["a"].backlog_count, found["a"].is_whole) == ((5, 16), 4, False)
     assert (found["b"].lately, found["c"].lately) == ((1, 1), (0, 3))
+
+
+def test_what_one_node_has_no_room_for_is_said_by_another_and_not_known_whole():
+    none = msgspec.structs.replace(of_topic("a", 0, 0), is_known=False)
+    [found] = topics_together([[none], [of_topic("a", 5, 6)]])
+    assert (found.lately, found.is_known) == ((5, 6), False)

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from conduit.broker.administer import altering, redrive_jobs
+from conduit.broker.administer import altering, letter_acts
 from conduit.broker.administer import redriving as redriving_module
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.deliver.settings import DURABLE
 from conduit.cluster import handing_over, messenger
 from conduit.errors import Unavailable
@@ -104,12 +104,12 @@ async def buried(company: Company, store: LeasedStore) -> str:
     return name
 
 
-def redriving(company: Company, node: str, name: str) -> RedriveJob:
+def redriving(company: Company, node: str, name: str) -> LetterJob:
     jobs = company[node].bench.broker.dead_letters.jobs
     return jobs.start(T, DeadFilter(subscription=name), rate_per_s=1e6, max_count=COUNT)
 
 
-async def ended(company: Company, job: RedriveJob) -> tuple[str, int, int]:
+async def ended(company: Company, job: LetterJob) -> tuple[str, int, int]:
     for _ in range(500):
         await company.flush()
         if job.state != "running":
@@ -134,7 +134,7 @@ async def test_a_job_waits_for_an_owner_that_does_not_give_it_up_in_time(
     company, store, monkeypatch
 ):
     monkeypatch.setattr(redriving_module, "CLAIM_WAIT_MAX_S", 0.01)
-    monkeypatch.setattr(redrive_jobs, "WAIT_AGAIN_S", 0.01)
+    monkeypatch.setattr(letter_acts, "WAIT_AGAIN_S", 0.01)
     name = await buried(company, store)
     id_ = id_of(company, name)
     store.live.add("third")
@@ -150,7 +150,7 @@ async def test_a_job_waits_for_an_owner_that_does_not_give_it_up_in_time(
 @pytest.mark.parametrize("what", ["progress", "settle"])
 async def test_a_job_goes_on_at_the_next_owner(company, store, monkeypatch, what):
     """The owners change while the subscription is loaded for it, and while what it did is stored."""
-    monkeypatch.setattr(redrive_jobs, "WAIT_AGAIN_S", 0.01)
+    monkeypatch.setattr(letter_acts, "WAIT_AGAIN_S", 0.01)
     monkeypatch.setattr(handing_over, "STORE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(handing_over, "PATIENCE_S", 0.05)
     name = await buried(company, store)

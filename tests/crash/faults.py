@@ -45,11 +45,15 @@ class Fault:
         """Do it, and undo it; when it was over, on the monotonic clock."""
         raise NotImplementedError
 
-    async def acked_in(self, seconds: float) -> int:
-        """Wait, and count the publishes that are acked meanwhile."""
-        began = len(self.history.published)
+    async def acked_in(self, seconds: float, *, sent_before: bool = True) -> int:
+        """Wait, and count the publishes that are acked meanwhile, also those that were sent before or only
+        those that are sent from now on."""
+        count, began = len(self.history.published), time.monotonic()
         await asyncio.sleep(seconds)
-        return sum(each.outcome == "ok" for each in self.history.published[began:])
+        return sum(
+            each.outcome == "ok" and (sent_before or each.sent_at >= began)
+            for each in self.history.published[count:]
+        )
 
     def counts(self) -> dict[str, object]:
         """What the report should say of this fault: how many resets hit an append, by what became of it,
@@ -155,7 +159,8 @@ class DiskFull(Fault):
             # Ends with the connection, if PostgreSQL is not gone already.
             await neighbour.execute(_WRITE_WAL)
         neighbour.terminate()
-        self.acked_while_down = await self.acked_in(FULL_S)
+        # What was committed a moment before may be answered now.
+        self.acked_while_down = await self.acked_in(FULL_S, sent_before=False)
         disk.free()
         self.panicked = "PANIC" in cluster.log()
         if not cluster.alive:

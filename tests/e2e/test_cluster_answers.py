@@ -286,7 +286,8 @@ def test_topics_count_the_subscribers_of_all_nodes(pair):
         assert changed["subscriber_count"] == 1
 
 
-def test_a_redrive_job_is_found_and_cancelled_at_any_node(pair):
+@pytest.mark.parametrize("act", ["redrive", "discard"])
+def test_a_job_for_dead_letters_is_found_and_cancelled_at_any_node(pair, act):
     here = pair.apis[0]
     here.create_topic("t")
     here.post("/api/subscriptions", {"name": "s", "topic": "t"})
@@ -298,10 +299,11 @@ def test_a_redrive_job_is_found_and_cancelled_at_any_node(pair):
         for frame in client.messages(20):
             client.request("reject", message_id=frame["message_id"])
     until(lambda: len(accepted(here.get("/api/dlq"))["dead_letters"]) == 20)
-    started = pair.apis[at].post("/api/dlq/redrive", {"topic": "t", "rate_per_s": 0.1})
+    started = pair.apis[at].post(f"/api/dlq/{act}", {"topic": "t", "rate_per_s": 0.1})
     job = f"/api/dlq/jobs/{accepted(started, started.status)['id']}"
     other = pair.apis[1 - at]
-    assert accepted(other.get(job))["state"] == "running"
+    running = accepted(other.get(job))
+    assert (running["action"], running["state"]) == (act, "running")
     assert accepted(other.delete(job))["state"] == "cancelled"
     assert accepted(pair.apis[at].get(job))["state"] == "cancelled"
     again = other.delete(job)

@@ -242,6 +242,21 @@ def test_a_dry_run_says_how_many_and_changes_nothing(api, ws, topic, name):
     assert len(api.dead_letters(topic=topic)) == 3
 
 
+def test_a_discard_job_deletes_what_was_chosen_and_then_all_that_matches(api, ws, topic, name):
+    dead = kill_deliveries(ws, api, topic, name, list(range(12)))
+    chosen = {"ids": [dead[0]["id"], dead[5]["id"], NO_SUCH_ID], "topic": topic}
+    for body, left in (
+        (chosen, 10),
+        ({"topic": topic, "redriven": True}, 10),
+        ({"topic": topic}, 0),
+    ):
+        job = accepted(api.post("/api/dlq/discard", body))
+        done = until(lambda job=job: (now := job_of(api, job))["state"] == "done" and now)
+        assert done["discarded_count"] == done["matched_count"]
+        assert len(api.dead_letters(topic=topic)) == left
+    assert api.subscription(name)["dead_count"] == 0
+
+
 @pytest.mark.parametrize("body", [{"rate_per_s": 0}, {"max_count": 0}, {"colour": "red"}], ids=str)
 def test_a_bad_redrive_request_is_refused_and_named(api, body):
     refused = api.post("/api/dlq/redrive", body)

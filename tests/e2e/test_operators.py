@@ -56,6 +56,9 @@ def test_nothing_can_be_done_there(place):
         ("GET", "/api/keys"),
         ("POST", "/api/keys"),
         ("GET", "/ws"),
+        ("GET", "/ui/"),
+        ("GET", "/ui/topics/t"),
+        ("POST", "/api/session"),
     ):
         answer = operators.request(method, path, b"{}" if method == "POST" else None, KEY)
         assert (answer.status, answer.code) == (404, "not_found"), path
@@ -66,6 +69,18 @@ def test_nothing_can_be_done_there(place):
         )
         assert client.answer()[0] == 404
     assert Api(server.url).request("GET", "/api/topics", None, KEY).json["topics"] == []
+
+
+def test_the_dashboard_is_at_the_port_for_everybody_and_a_browser_is_sent_to_it_only_there(place):
+    server, port = place
+    html = {"accept": "text/html"}
+    operators, everybody = Api(f"http://127.0.0.1:{port}"), Api(server.url)
+    assert operators.request("GET", "/", None, html).json["name"] == "Conduit"
+    assert "dashboard" not in operators.get("/").json
+    page = everybody.request("GET", "/ui/", None, html)
+    # Also where it was not built: then it says so.
+    assert page.status in (200, 503)
+    assert page.headers["content-type"].startswith("text/html")
 
 
 def test_no_page_reads_it_although_all_may_call_the_other(place):

@@ -103,6 +103,15 @@ def test_who_signs_out_at_one_node_has_signed_out_at_the_other(pair):
     assert not there.is_signed_in
 
 
+def test_who_signed_out_while_a_node_was_gone_has_signed_out_there_once_it_is_linked(pair):
+    a, b = pair
+    page = Page(a.url, Guarded(a).create_key("default")["key"])
+    b.terminate()
+    assert page.delete("/api/session").status == 204
+    b.start()
+    until(lambda: not page.at(b.url).is_signed_in)
+
+
 def test_a_session_goes_on_after_a_restart_and_its_sign_in_is_in_the_audit_log(tmp_path):
     settings = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/conduit.db",

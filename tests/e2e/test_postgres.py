@@ -33,7 +33,7 @@ def conduit(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
         env=clean_environment(**settings),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the demo's
 def shell(command: str, port: int) -> dict[str, object]:
     """Run a command of the demo and return the JSON that it prints."""
     words = command.replace(":8080", f":{port}")
-    done = subprocess.run(["sh", "-c", words], capture_output=True, check=True, timeout=10)
+    done = subprocess.run(["sh", "-c", words], capture_output=True, check=True, timeout=60)
     return json.loads(done.stdout)
 
 

@@ -29,7 +29,7 @@ def serve_and_fail(tmp_path, **settings):
         env=clean_environment(**settings),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

@@ -129,7 +129,8 @@ class Fuzz:
                 for each in found:
                     answer = self.wild.delete(f"/api/{kind}/{quote(each['name'], safe='')}")
                     assert answer.status in (204, 404), answer
-        accepted(self.wild.post("/api/dlq/discard", {}))
+        job = accepted(self.wild.post("/api/dlq/discard", {"rate_per_s": 10_000}))
+        until(lambda: accepted(self.wild.get(f"/api/dlq/jobs/{job['id']}"))["state"] == "done")
         names = self.wild_names
         self.wild.create_topic(names.topic, max_messages=KEPT_COUNT)
         body = {"name": names.subscription, "topic": names.topic, "max_in_flight": 10}

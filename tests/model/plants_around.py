@@ -59,9 +59,9 @@ PLANTS_AROUND = (
         "is shown as",
         (
             Change(
-                "broker/administer/browse.py",
-                "return state if fate is None else DeliveryState(name, _FATES[fate])",
-                "return state",
+                "broker/administer/views.py",
+                "    return DeliveryState(name, _FATES[fate.name])",
+                '    return DeliveryState(name, "acked")',
             ),
         ),
     ),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker, BrokerOptions
 from conduit.errors import Unavailable
 from conduit.names import DEFAULT_TENANT
@@ -83,7 +83,7 @@ class World:
         self.published_count = 0
         self.redriving: set[str] = set()
         """Dead letters whose redrive is under way."""
-        self._job: RedriveJob | None = None
+        self._job: LetterJob | None = None
         self.comparing = Comparing(self)
         self.trace: list[str] | None = [] if is_traced else None
         self._clock = ManualClock()
@@ -224,7 +224,7 @@ class World:
         """Whether a job redrives dead letters."""
         return self._job is not None
 
-    async def watch_job(self, job: RedriveJob) -> None:
+    async def watch_job(self, job: LetterJob) -> None:
         """Let a job come to its end, if the store lets it."""
         self._job = job
         for _ in range(JOB_HOPS):

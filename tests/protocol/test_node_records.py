@@ -23,4 +23,7 @@ def test_a_node_that_gives_no_reason_is_read_as_well():
 
 
 def test_that_there_is_no_reason_is_said():
-    assert msgspec.to_builtins(msgspec.convert(BEFORE, NodeAnswer)) == BEFORE | {"unanswered": None}
+    assert msgspec.to_builtins(msgspec.convert(BEFORE, NodeAnswer)) == BEFORE | {
+        "unanswered": None,
+        "loop_lag_s": None,
+    }

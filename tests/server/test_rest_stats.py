@@ -3,6 +3,7 @@ import pytest
 from conduit.core.activity import ROUND_S
 from conduit.limits import TenantLimits
 from conduit.protocol.frames import Ack
+from conduit.server.rest import busy
 from tests.server.guarded import open_guarded
 from tests.server.rest_kit import Api, refused, running_api
 
@@ -134,6 +135,33 @@ async def test_the_busiest_topics_are_told_and_those_that_are_named(api: Api):
     assert named["topics"][1]["messages_per_sec"] == 0.1
 
 
+async def test_a_backlog_that_is_only_in_the_store_is_counted_there(api: Api):
+    for name in ("a.1", "a.2"):
+        await api.topic(name)
+    connection, peer = await api.bench.subscribe("a.*", subscription="all")
+    await api.bench.publish_many("a.1", 3)
+    await api.bench.publish_many("a.2", 5)
+    connection.verbs.ack(Ack(peer.of("message")[0]["message_id"]))
+    await api.bench.flush()
+    connection.close()
+    await api.bench.flush()
+    named = await api.get("/api/stats/topics", names="a.1,a.2")
+    shown = [(each["backlog"], each["more_backlog"]) for each in named["topics"]]
+    assert shown == [(2, False), (5, False)]
+
+
+async def test_of_too_many_subscriptions_the_store_is_not_asked(api: Api, monkeypatch):
+    monkeypatch.setattr(busy, "COUNTED_MAX_COUNT", 0)
+    await api.topic("a.1")
+    connection, _ = await api.bench.subscribe("a.*", subscription="all")
+    connection.close()
+    await api.topic("a.2")
+    await api.bench.publish_many("a.1", 3)
+    await api.bench.flush()
+    (shown,) = (await api.get("/api/stats/topics", names="a.1"))["topics"]
+    assert (shown["backlog"], shown["more_backlog"]) == (0, True)
+
+
 async def test_too_many_names_or_wrong_ones_are_refused(api: Api):
     path, many = "/api/stats/topics", ",".join(f"t{number}" for number in range(51))
     refused(await api.send("GET", path, params={"names": many}), 400, "invalid_request", "names")
@@ -167,6 +195,7 @@ async def test_what_somebody_should_look_at_is_told_at_the_first_question(api: A
         "counts": {"absent": 1},
         "quotas": [{"tenant": "default", "limit": "topics", "used": 1, "max": 1}],
         "dead_letters": 0,
+        "age_s": 0.0,
     }
     await api.die("t", subscription="d", count=2)
     assert (await api.get("/api/stats/attention"))["dead_letters"] == 2
@@ -187,4 +216,28 @@ async def test_who_may_read_some_topics_is_told_of_no_others():
         for query in ("", "?names=theirs,mine.a"):
             answer = await guarded.ask("GET", f"/api/stats/topics{query}", reader)
             assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        # Also if more goes through very many others.
+        for number in range(50):
+            asked = {"topic": f"theirs.{number}", "payload": 1}
+            for _ in range(2):
+                await guarded.ask("POST", "/api/publish", admin.text, asked)
+        for _ in range(ROUND_S):
+            guarded.port.broker.activities.tick()
+        answer = await guarded.ask("GET", "/api/stats/topics", reader)
+        assert [each["name"] for each in answer.json["topics"]] == ["mine.a"]
+        answer = await guarded.ask("GET", "/api/stats/topics?names=theirs", reader)
+        assert (answer.json["topics"], answer.json["unanswered_count"]) == ([], 0)
         assert (await guarded.ask("GET", "/api/stats/attention", reader)).status == 403
+
+
+async def test_who_may_manage_some_topics_is_not_told_what_the_tenant_should_look_at():
+    async with open_guarded() as guarded:
+        admin = await guarded.key(by=await guarded.tenant("acme"))
+        for name, topics in (("some", ["mine.>"]), ("all", None)):
+            scopes = [
+                {"scope": "manage"} if topics is None else {"scope": "manage", "topics": topics}
+            ]
+            asked = {"name": name, "scopes": scopes}
+            key = (await guarded.ask("POST", "/api/keys", admin.text, asked)).json["key"]
+            answer = await guarded.ask("GET", "/api/stats/attention", key)
+            assert answer.status == (200 if topics is None else 403), answer.json

@@ -33,6 +33,34 @@ async def test_progress_in_one_topic_is_given_for_many_subscriptions(store, topi
     assert await store.progress_in(topics["eu"], [*ids, unasked.subscription_id]) == []
 
 
+async def test_progress_is_given_of_many_places_at_once(store, topics):
+    stored, begun, early = [
+        await given.subscription(store, name, pattern="orders.>", **start)
+        for name, start in (("a", {}), ("b", {"seq": 9}), ("c", {"earliest": True}))
+    ]
+    foreign = await given.subscription(store, "d", tenant="other", pattern="orders.>")
+    row = paged((stored.subscription_id, topics["eu"]), {3: b"three", 4: b"four"})
+    await store.settle([row, Progress(stored.subscription_id, topics["us"], 4, 5)], [])
+    places = [
+        (stored.subscription_id, topics["eu"]),
+        (stored.subscription_id, topics["us"]),
+        (begun.subscription_id, topics["eu"]),
+        (foreign.subscription_id, topics["eu"]),
+        (early.subscription_id, 10**9),
+        (10**9, topics["eu"]),
+    ]
+    found = await store.progress_at(places)
+    assert sorted(found, key=lambda each: (each.subscription_id, each.topic_id)) == sorted(
+        [
+            row,
+            Progress(stored.subscription_id, topics["us"], 4, 5),
+            Progress(begun.subscription_id, topics["eu"], 8, 8),
+        ],
+        key=lambda each: (each.subscription_id, each.topic_id),
+    )
+    assert await store.progress_at([]) == []
+
+
 async def test_what_is_settled_in_all_topics_is_one_answer(store, topics):
     created = await given.subscription(store, pattern="orders.>", seq=2)
     # Of `orders.eu` 3 to 10 are stored, and nothing of it is passed; of `orders.us` 1.

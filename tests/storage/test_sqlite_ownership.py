@@ -48,7 +48,7 @@ def test_a_file_belongs_to_one_process_by_whatever_name(tmp_path, by):
     with subprocess.Popen([*appender, path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline()
         second = subprocess.run(
-            [*appender, other], capture_output=True, text=True, timeout=20, check=False
+            [*appender, other], capture_output=True, text=True, timeout=60, check=False
         )
         assert first.stdout.readline(), "it goes on"
         first.kill()

@@ -117,6 +117,8 @@ OPERATIONS = (
     Operation("DELETE", "/api/session", ANY, good=204),
     Operation("GET", "/api/stats", MANAGE),
     Operation("GET", "/api/stats/history", MANAGE),
+    Operation("GET", "/api/stats/topics", READ, 200, query={"names": "{topic}"}),
+    Operation("GET", "/api/stats/attention", MANAGE, 403),
     # Publishing
     Operation(
         "POST",
@@ -161,6 +163,7 @@ OPERATIONS = (
     Operation("GET", "/api/dlq/groups", MANAGE, 403, query={"topic": "{topic}"}),
     Operation("POST", "/api/dlq/redrive", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
     Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"topic": "{topic}", "dry_run": True}),
+    Operation("POST", "/api/dlq/discard", MANAGE, 403, body={"ids": ["{letter}"], "dry_run": True}),
     Operation("GET", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found"),
     Operation("DELETE", "/api/dlq/jobs/{id}", MANAGE, 404, "job_not_found", good=409),
     Operation("GET", "/api/dlq/{id}", MANAGE, 404, "dead_letter_not_found"),

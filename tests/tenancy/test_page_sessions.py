@@ -16,7 +16,6 @@ from conduit.tenancy.page_sessions import (
     SESSION_IDLE_S,
     SESSION_MAX_S,
     TENANTS_MAX_COUNT,
-    Ended,
     PageSessions,
 )
 from conduit.tenancy.tokens import Tokens, Wanted
@@ -166,19 +165,50 @@ async def test_who_has_it_when_its_key_changes_signs_in_again(kit: Kit):
         kit.registry.renewed(held)
 
 
+async def test_a_key_that_is_rotated_ends_it_for_who_has_it_though_the_former_secret_counts(
+    kit: Kit,
+):
+    made = await kit.key(Grant(scope="publish"))
+    pages = pages_of(kit)
+    held = pages.verify(signed_in(kit, pages, made.text), None)
+    register((await kit.accounts.rotate_key(OPERATOR, made.record.key_id, 3_600)).text)
+    former = kit.registry.authenticate(made.text.encode())
+    assert held.is_over
+    with pytest.raises(Unauthenticated):
+        kit.registry.renewed(held)
+    with pytest.raises(Unauthenticated):
+        pages.admitted(held.session, former)
+
+
+async def test_of_several_cookies_the_newest_counts_and_of_several_keys_none(kit: Kit):
+    one, other = await kit.key(), await kit.key()
+    pages = pages_of(kit)
+    first = signed_in(kit, pages, one.text)
+    kit.clock.pass_s(1)
+    second = signed_in(kit, pages, one.text)
+    strange = signed_in(kit, pages, other.text)
+    for texts in ([first, second], [second, "cs_x.y", first], [second]):
+        assert pages.chosen(texts) == second
+    for texts in ([first, strange], [strange, second, first]):
+        with pytest.raises(Unauthenticated, match="of several keys"):
+            pages.chosen(texts)
+    for texts in (["cs_x.y"], [""]):
+        assert not is_good(pages, pages.chosen(texts))
+
+
 async def test_signing_out_ends_it_also_for_who_has_it_already(kit: Kit):
     for key in ((await kit.key()).text, DEFAULT):
         pages = pages_of(kit)
         cookie, other = signed_in(kit, pages, key), signed_in(kit, pages, key)
         held = pages.verify(cookie, None)
         assert kit.registry.renewed(held).is_page
-        pages.ended.add(held.session.id, held.session.ends_at_ms, kit.clock.ms)
+        pages.sign_out(held.session)
         assert held.is_over
         assert not is_good(pages, cookie)
         with pytest.raises(Unauthenticated):
             kit.registry.renewed(held)
         with pytest.raises(Unauthenticated):
-            pages.admitted(held.session, held.source, kit.clock.ms)
+            pages.admitted(held.session, held.source)
         assert is_good(pages, other)
 
 
@@ -195,11 +225,11 @@ async def test_it_counts_at_every_server_of_the_store_and_no_other(kit: Kit):
     there = another(kit)
     assert not is_good(pages_of(there), cookie)
     # Its key is not known there yet; that a server has made it is.
-    assert pages_of(there).is_signed(cookie)
+    assert pages_of(there).signed([cookie])
     await there.registry.refresh()
     assert is_good(pages_of(there), cookie)
     strangers = pages_of(kit, b"another pepper")
-    assert not strangers.is_signed(cookie)
+    assert not strangers.signed([cookie])
     assert strangers.cookie_name != pages_of(kit).cookie_name
 
 
@@ -258,7 +288,7 @@ async def test_forged_ones_are_refused_alike(kit: Kit):
     ]
     for text in forged:
         refuses(lambda text=text: pages.verify(text, None), text)
-        assert not pages.is_signed(text)
+        assert not pages.signed([text])
 
 
 class Midnight:
@@ -282,14 +312,7 @@ async def test_what_is_remembered_of_one_session_is_bounded(kit: Kit):
         pages.verify(cookie, name)
     known = pages._known(cookie)
     assert len(known.principals) <= TENANTS_MAX_COUNT
-
-
-def test_who_has_signed_out_is_remembered_until_the_end_and_within_a_bound():
-    ended = Ended(max_count=3)
-    for number in range(5):
-        ended.add(f"s{number}", 100 + number, now_ms=0)
-    assert [ended.has(f"s{number}") for number in range(5)] == [False, False, True, True, True]
-    ended.add("last", 200, now_ms=103)
-    assert len(ended) == 2
-    assert ended.has("s4")
-    assert ended.has("last")
+    # Who is no operator names tenants in vain.
+    cookie = signed_in(kit, pages, (await kit.key(Grant(scope="manage"))).text)
+    assert {pages.verify(cookie, f"t{number}").tenant for number in range(20)} == {"default"}
+    assert len(pages._known(cookie).principals) == 1

@@ -29,6 +29,7 @@ export const Attentive = z.object({
   counts: z.record(z.string(), z.number()),
   quotas: z.array(Quota),
   dead_letters: z.number(),
+  age_s: z.number().nullable(),
   unanswered_count: z.number(),
   nodes: z.array(z.string()).optional(),
   unanswered: z.array(z.string()).optional(),
@@ -182,19 +183,13 @@ export const Discard = z.object({
   from_time: z.string().nullable().optional(),
   to_time: z.string().nullable().optional(),
   q: z.string().nullable().optional(),
+  ids: z.array(z.string()).nullable().optional(),
   redriven: z.boolean().nullable().optional(),
-  max_count: z.number().default(10000),
-  cursor: z.string().nullable().optional(),
+  rate_per_s: z.number().default(1000.0),
+  max_count: z.number().default(100000),
   dry_run: z.boolean().default(false),
 });
 export type Discard = z.infer<typeof Discard>;
-
-export const DiscardAnswer = z.object({
-  matched_count: z.number(),
-  discarded_count: z.number(),
-  next: z.string().nullable(),
-});
-export type DiscardAnswer = z.infer<typeof DiscardAnswer>;
 
 export const Exposure = z.object({
   enabled: z.boolean(),
@@ -276,9 +271,11 @@ export type Index = z.infer<typeof Index>;
 
 export const JobAnswer = z.object({
   id: z.string().nullable(),
+  action: z.string(),
   state: z.string(),
   matched_count: z.number(),
   redriven_count: z.number(),
+  discarded_count: z.number(),
   failed_count: z.number(),
   rate_per_s: z.number(),
   max_count: z.number(),
@@ -576,6 +573,7 @@ export const Redrive = z.object({
   from_time: z.string().nullable().optional(),
   to_time: z.string().nullable().optional(),
   q: z.string().nullable().optional(),
+  ids: z.array(z.string()).nullable().optional(),
   rate_per_s: z.number().default(100.0),
   max_count: z.number().default(100000),
   dry_run: z.boolean().default(false),
@@ -811,6 +809,7 @@ export const TopicActivity = z.object({
   delivered_counts: z.array(z.number()),
   backlog: z.number(),
   more_backlog: z.boolean(),
+  is_known: z.boolean(),
 });
 export type TopicActivity = z.infer<typeof TopicActivity>;
 

@@ -26,6 +26,12 @@ interface PlotProps {
 }
 
 const HEIGHT_PX = 180;
+// As times are told elsewhere: to the second where the range is so short, and the day where it changes.
+const TIMES: uPlot.Axis.Values = [
+  [86_400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
+];
 // What is narrower was a click.
 const MARK_LEAST_PX = 6;
 // Charts of one page show the same moment.
@@ -86,7 +92,7 @@ function options(
   };
   return {
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 70, values: TIMES },
       {
         ...axis,
         size: 56,

@@ -19,15 +19,18 @@ export function SearchBox(props: SearchBoxProps) {
   const { className = "max-w-md", isMain = false, label, onSearch, placeholder, text } = props;
   const [typed, setTyped] = useState(text);
   const [seen, setSeen] = useState(text);
+  // On its way into the address: what is typed meanwhile is not to be lost when it has arrived.
+  const [sent, setSent] = useState<string | null>(null);
   if (text !== seen) {
     // The address has changed by itself: back, a link, or what was typed a moment ago.
     setSeen(text);
-    setTyped(text);
+    setSent(null);
+    if (text !== sent) setTyped(text);
   }
   useEffect(() => {
     if (typed === text) return;
     const timer = setTimeout(() => {
-      setSeen(typed);
+      setSent(typed);
       onSearch(typed);
     }, TYPING_MS);
     return () => clearTimeout(timer);

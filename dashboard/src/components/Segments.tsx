@@ -9,7 +9,7 @@ interface SegmentsProps<Value extends string> {
 export function Segments<Value extends string>(props: SegmentsProps<Value>) {
   const { chosen, label, onChoose, options } = props;
   return (
-    <fieldset className="flex w-fit max-w-full overflow-x-auto rounded-md border border-line bg-surface p-0.5">
+    <fieldset className="flex w-fit min-w-0 max-w-full overflow-x-auto rounded-md border border-line bg-surface p-0.5">
       <legend className="sr-only">{label}</legend>
       {options.map(([value, text]) => (
         <button

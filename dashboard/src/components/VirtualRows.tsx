@@ -49,7 +49,7 @@ export function VirtualRows({
           {head}
         </div>
         <div
-          className="max-h-[calc(100dvh-23rem)] min-h-64 overflow-y-auto sm:max-h-[calc(100dvh-17.5rem)]"
+          className="max-h-[max(16rem,calc(100dvh-17rem))] overflow-y-auto sm:max-h-[max(16rem,calc(100dvh-17.5rem))]"
           ref={scroller}
           role="rowgroup"
           tabIndex={0}
@@ -68,7 +68,7 @@ export function VirtualRows({
           </div>
         </div>
       </div>
-      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
+      <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
         {children}
       </p>
     </div>

@@ -5,6 +5,7 @@ import {
   counted,
   duration,
   exactDuration,
+  exactly,
   latency,
   rate,
   short,
@@ -59,6 +60,12 @@ describe("what people read", () => {
     expect(ago("2026-11-30T10:00:05Z", now)).toBe("now");
     expect(ago("2026-11-30T09:57:00Z", now)).toBe("3 min ago");
   });
+});
+
+it("a moment is told here and in UTC", () => {
+  const [here, utc] = exactly("2026-11-30T10:00:05.123Z").split("\n");
+  expect(here).toMatch(/here,$/);
+  expect(utc).toBe("2026-11-30 10:00:05.123 UTC");
 });
 
 describe("one and many", () => {

@@ -77,5 +77,7 @@ export function ago(iso: string, now: number): string {
 /** Here and in UTC, to the millisecond. */
 export function exactly(iso: string): string {
   const at = new Date(iso);
-  return `${at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} here, ${iso} UTC`;
+  const here = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  // Two lines where lines are kept, else one.
+  return `${here} here,\n${iso.replace("T", " ").replace(/Z$/, " UTC")}`;
 }

@@ -60,11 +60,18 @@ export function Failure({ error, onRetry, what }: FailureProps) {
         )}
       </p>
       <div className="mt-3 flex flex-wrap gap-2">
-        {onRetry && <Button onClick={onRetry}>Try again</Button>}
-        {failure.requestId && <Copy label="Copy the request id" text={failure.requestId} />}
+        {onRetry && !isForbidden(error) && <Button onClick={onRetry}>Try again</Button>}
+        {failure.requestId && (
+          <Copy label="Copy the request id" shown="Copy the request id" text={failure.requestId} />
+        )}
       </div>
     </div>
   );
+}
+
+/** That asking again does not help: there is no right to it. */
+export function isForbidden(error: unknown): boolean {
+  return error !== null && asApiError(error).code === "forbidden";
 }
 
 function told(failure: ApiError): string {

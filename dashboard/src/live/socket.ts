@@ -4,6 +4,7 @@ import { asApiError } from "@/api/errors";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
 import { TicketAnswer, WhoAmI } from "@/api/schema";
+import { acquainted, stranger } from "@/live/acquaintance";
 import { reportAnswer, reportSilence } from "@/live/connection";
 import { readFrame, type ServerFrame } from "@/live/frames";
 import { type Effect, type Happening, type Machine, OFF, step } from "@/live/machine";
@@ -35,6 +36,7 @@ export class LiveSocket {
   #asked: AbortController | null = null;
   #heardAt = 0;
   #openedAt = 0;
+  #unhear: (() => void) | null = null;
 
   constructor(private readonly listener: LiveListener) {}
 
@@ -43,10 +45,16 @@ export class LiveSocket {
   }
 
   start(): void {
+    // What was refused to nobody, or to who was here before, may be open to him.
+    this.#unhear ??= acquainted.on(() => {
+      if (this.#machine.state === "refused") this.#happen({ kind: "start" });
+    });
     this.#happen({ kind: "start" });
   }
 
   stop(): void {
+    this.#unhear?.();
+    this.#unhear = null;
     this.#happen({ kind: "stop" });
   }
 
@@ -92,8 +100,9 @@ export class LiveSocket {
       if (!asked.signal.aborted) this.#happen({ kind: "addressed", url });
     } catch (error) {
       if (asked.signal.aborted) return;
-      const { isTransient, message } = asApiError(error);
+      const { code, isTransient, message } = asApiError(error);
       this.#happen({ kind: "unaddressed", mayRetry: isTransient, reason: message });
+      if (code === "unauthenticated") stranger.say();
     }
   }
 

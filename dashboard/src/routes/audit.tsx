@@ -109,15 +109,18 @@ function Filter({ example, label, name }: FilterProps) {
   const navigate = route.useNavigate();
   const [typed, setTyped] = useState(asked);
   const [seen, setSeen] = useState(asked);
+  // On its way into the address.
+  const [sent, setSent] = useState<string | null>(null);
   if (asked !== seen) {
     // The address has changed by itself.
     setSeen(asked);
-    setTyped(asked);
+    setSent(null);
+    if (asked !== sent) setTyped(asked);
   }
   useEffect(() => {
     if (typed === asked) return;
     const timer = setTimeout(() => {
-      setSeen(typed);
+      setSent(typed);
       void navigate({ replace: true, search: (before) => ({ ...before, [name]: typed }) });
     }, TYPING_MS);
     return () => clearTimeout(timer);

@@ -1,32 +1,38 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { RefreshCw, RotateCcw, Trash2 } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { Button } from "@/components/Button";
 import { count } from "@/components/format";
 import { Page } from "@/components/Page";
-import { Empty, Failure, Loading, Stale } from "@/components/states";
-import { AllDialog } from "@/features/deadLetters/AllDialog";
+import { Empty, Failure, isForbidden, Loading, Stale } from "@/components/states";
+import type { Act } from "@/features/deadLetters/acts";
 import { Filters } from "@/features/deadLetters/Filters";
 import { Groups } from "@/features/deadLetters/Groups";
 import { Job } from "@/features/deadLetters/Job";
-import { type Act, LetterDetail } from "@/features/deadLetters/LetterDetail";
+import { JobDialog } from "@/features/deadLetters/JobDialog";
+import { LetterDetail } from "@/features/deadLetters/LetterDetail";
 import { LetterTable } from "@/features/deadLetters/LetterTable";
-import { chips, type LettersSearch, merged, whichOf } from "@/features/deadLetters/model";
-import { SomeDialog } from "@/features/deadLetters/SomeDialog";
+import {
+  CHOSEN_MAX_COUNT,
+  chips,
+  chosenOf,
+  described,
+  type LettersSearch,
+  letters,
+  type Meant,
+  merged,
+  whichOf,
+} from "@/features/deadLetters/model";
+import { OneDialog } from "@/features/deadLetters/OneDialog";
 import { groupsQuery, lettersQuery } from "@/services/deadLetters";
 import { useReasonAgainst } from "@/services/server";
 
 const route = getRouteApi("/dead-letters");
 
 type Dialog =
-  | { readonly act: Act; readonly kind: "all" }
-  | {
-      readonly act: Act;
-      readonly ids: readonly string[];
-      readonly kind: "some";
-      readonly where: string;
-    };
+  | { readonly act: Act; readonly kind: "many"; readonly meant: Meant; readonly what: string }
+  | { readonly act: Act; readonly id: string; readonly kind: "one"; readonly where: string };
 
 export function DeadLettersPage() {
   const search = route.useSearch();
@@ -36,15 +42,13 @@ export function DeadLettersPage() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const change = (next: Partial<LettersSearch>) =>
     void navigate({ replace: true, search: (before) => ({ ...before, ...next }) });
-  useFocusBack(search.letter ?? null);
-  const open = (act: Act, ids: readonly string[], where: string) =>
-    setDialog({ act, ids, kind: "some", where });
+  const all = (act: Act) =>
+    setDialog({ act, kind: "many", meant: whichOf(search, Date.now()), what: described(search) });
   const ids = [...chosen];
+  const some = (act: Act) =>
+    setDialog({ act, kind: "many", meant: chosenOf(ids, search), what: letters(ids.length) });
   return (
-    <Page
-      actions={<AllActions onAct={(act) => setDialog({ act, kind: "all" })} unable={unable} />}
-      title="Dead letters"
-    >
+    <Page actions={<AllActions onAct={all} unable={unable} />} title="Dead letters">
       {search.job && (
         <Job id={search.job} onClose={() => change({ job: undefined })} unable={unable} />
       )}
@@ -54,14 +58,16 @@ export function DeadLettersPage() {
           change({ ...next, letter: undefined });
         }}
         search={search}
-      />
+      >
+        <Refresh search={search} />
+      </Filters>
       <div className={search.letter ? "max-xl:hidden" : ""}>
         <GroupsOf search={search} />
       </div>
       {ids.length > 0 && (
         <Chosen
           amount={ids.length}
-          onAct={(act) => open(act, ids, "the subscription each died on")}
+          onAct={some}
           onNone={() => setChosen(new Set())}
           unable={unable}
         />
@@ -79,23 +85,29 @@ export function DeadLettersPage() {
         {search.letter && (
           <LetterDetail
             id={search.letter}
-            onAct={(act, { id, subscription }) => open(act, [id], subscription ?? "its topic")}
+            onAct={(act, { id, subscription }) =>
+              setDialog({ act, id, kind: "one", where: subscription ?? "its topic" })
+            }
             unable={unable}
           />
         )}
       </div>
-      {dialog?.kind === "all" && (
-        <AllDialog
+      {dialog?.kind === "many" && (
+        <JobDialog
           act={dialog.act}
+          meant={dialog.meant}
           onClose={() => setDialog(null)}
-          onJob={(job) => change({ job })}
-          search={search}
+          onJob={(job) => {
+            setChosen(new Set());
+            change({ job, ...(dialog.act === "discard" && { letter: undefined }) });
+          }}
+          what={dialog.what}
         />
       )}
-      {dialog?.kind === "some" && (
-        <SomeDialog
+      {dialog?.kind === "one" && (
+        <OneDialog
           act={dialog.act}
-          ids={dialog.ids}
+          id={dialog.id}
           onClose={() => setDialog(null)}
           onDone={() => {
             setChosen(new Set());
@@ -106,18 +118,6 @@ export function DeadLettersPage() {
       )}
     </Page>
   );
-}
-
-/** When the detail is closed the row has the focus that it was opened from. */
-function useFocusBack(letter: string | null) {
-  const before = useRef(letter);
-  useEffect(() => {
-    if (letter === null && before.current !== null) {
-      const id = CSS.escape(before.current);
-      document.querySelector<HTMLElement>(`main [data-row][data-id="${id}"]`)?.focus();
-    }
-    before.current = letter;
-  }, [letter]);
 }
 
 interface AllActionsProps {
@@ -143,7 +143,9 @@ interface ChosenProps extends AllActionsProps {
   readonly onNone: () => void;
 }
 
-function Chosen({ amount, onAct, onNone, unable }: ChosenProps) {
+function Chosen({ amount, onAct, onNone, unable: noRight }: ChosenProps) {
+  const many = `At most ${count(CHOSEN_MAX_COUNT)} at once: filter, and take all that match`;
+  const unable = noRight ?? (amount > CHOSEN_MAX_COUNT ? many : null);
   return (
     <div className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-4 py-2">
       <span aria-live="polite" className="mr-auto font-medium">
@@ -167,6 +169,8 @@ function GroupsOf({ search }: { readonly search: LettersSearch }) {
   const groups = useInfiniteQuery(groupsQuery(filter, () => whichOf(search, Date.now())));
   if (groups.isPending) return <Loading rows={3} what="groups" />;
   if (!groups.data) {
+    // The list says it.
+    if (isForbidden(groups.error)) return null;
     return <Failure error={groups.error} onRetry={groups.refetch} what="They cannot be counted" />;
   }
   const { pages } = groups.data;
@@ -182,6 +186,19 @@ function GroupsOf({ search }: { readonly search: LettersSearch }) {
   );
 }
 
+function Refresh({ search }: { readonly search: LettersSearch }) {
+  const { isFetching, refetch } = useLetters(search);
+  return (
+    <Button aria-label="Refresh" onClick={() => refetch()}>
+      <RefreshCw aria-hidden className={`size-4 ${isFetching ? "animate-spin" : ""}`} />
+    </Button>
+  );
+}
+
+function useLetters(search: LettersSearch) {
+  return useInfiniteQuery(lettersQuery(filterOf(search), () => whichOf(search, Date.now())));
+}
+
 interface ListProps {
   readonly chosen: ReadonlySet<string>;
   readonly onChange: (change: Partial<LettersSearch>) => void;
@@ -190,9 +207,7 @@ interface ListProps {
 }
 
 function List({ chosen, onChange, onChoose, search }: ListProps) {
-  const letters = useInfiniteQuery(
-    lettersQuery(filterOf(search), () => whichOf(search, Date.now())),
-  );
+  const letters = useLetters(search);
   if (letters.isPending) return <Loading rows={8} what="dead letters" />;
   if (!letters.data) {
     return <Failure error={letters.error} onRetry={letters.refetch} what="They cannot be listed" />;
@@ -209,12 +224,7 @@ function List({ chosen, onChange, onChoose, search }: ListProps) {
   };
   return (
     <div className="space-y-2">
-      <div className="flex items-center gap-2">
-        <Button aria-label="Refresh" onClick={() => letters.refetch()}>
-          <RefreshCw aria-hidden className={`size-4 ${letters.isFetching ? "animate-spin" : ""}`} />
-        </Button>
-        {letters.isError && <Stale error={letters.error} />}
-      </div>
+      {letters.isError && <Stale error={letters.error} />}
       {found.length === 0 && !letters.hasNextPage ? (
         <Nothing onChange={onChange} search={search} />
       ) : (

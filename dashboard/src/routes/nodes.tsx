@@ -27,7 +27,7 @@ export function NodesPage() {
               : `${counted(nodes)}, as the node knows them that answers.`}
             {found.isError && <Stale error={found.error} />}
           </p>
-          <div className="grid gap-4 md:grid-cols-2 2xl:grid-cols-3">
+          <div className="grid gap-4 md:grid-cols-2 xl:grid-cols-3">
             {nodes.map((node) => (
               <NodeCard key={node.id} node={node} nodes={nodes} unable={unable} />
             ))}

@@ -2,10 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ZoomOut } from "lucide-react";
 import { Page } from "@/components/Page";
-import { Failure, Loading, Stale } from "@/components/states";
+import { Failure, isForbidden, Loading, Stale } from "@/components/states";
 import { useNow } from "@/components/useNow";
 import { Attention } from "@/features/overview/Attention";
-import { attention } from "@/features/overview/attention";
+import { attention, staleness } from "@/features/overview/attention";
 import { Busiest } from "@/features/overview/Busiest";
 import { ChartCard } from "@/features/overview/ChartCard";
 import { FirstSteps } from "@/features/overview/FirstSteps";
@@ -140,6 +140,8 @@ function Charts() {
       }),
     });
   if (history.isError && !history.data) {
+    // The figures above say it.
+    if (isForbidden(history.error)) return null;
     return <Failure error={history.error} onRetry={history.refetch} what="There is no history" />;
   }
   return (
@@ -149,7 +151,7 @@ function Charts() {
           <ChartCard
             chart={chart}
             key={chart.id}
-            nothing={isOfTenant ? "Nothing was measured; of a single tenant nothing is" : ""}
+            nothing={isOfTenant ? "Nothing was measured yet; of a single tenant nothing is" : ""}
             onSpan={mark}
             samples={samples}
             span={shownSpan(range, span, nowS)}
@@ -216,7 +218,7 @@ function AttentionOf() {
     ...(nodes.isError ? [`nodes (${nodes.error.message})`] : []),
     ...(attentive.isError
       ? [`subscriptions, dead letters and limits (${attentive.error.message})`]
-      : []),
+      : staleness(attentive.data)),
     ...(health.isError ? [`the store (${health.error.message})`] : []),
   ];
   return <Attention items={items} own={own} unseen={unseen} />;

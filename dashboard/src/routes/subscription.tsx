@@ -1,13 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, FastForward, Pause, Play, Trash2 } from "lucide-react";
+import { FastForward, Pause, Play, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { SubscriptionAnswer } from "@/api/schema";
+import { Back } from "@/components/Back";
 import { Badge } from "@/components/Badge";
 import { Button } from "@/components/Button";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
+import { Tabs, tabClass } from "@/components/Tabs";
 import { DeleteSubscription } from "@/features/subscriptions/DeleteSubscription";
 import { stateOf } from "@/features/subscriptions/model";
 import { Seek } from "@/features/subscriptions/Seek";
@@ -29,26 +31,24 @@ export function SubscriptionPage() {
   const isGone = found.isError && asApiError(found.error).code === "subscription_not_found";
   const shown = isGone ? undefined : found.data;
   return (
-    <Page actions={shown && <Actions subscription={shown} />} title={name}>
-      <div className="flex flex-wrap items-center gap-3">
-        <Link
-          className="inline-flex items-center gap-1 text-dim hover:underline"
-          data-back
-          to="/subscriptions"
-        >
-          <ArrowLeft aria-hidden className="size-4" /> All subscriptions
-        </Link>
-        {shown && <State subscription={shown} />}
-        {found.isError && shown && <Stale error={found.error} />}
-      </div>
-      <nav
-        aria-label="Of this subscription"
-        className="flex gap-1 overflow-x-auto border-line border-b"
-      >
+    <Page
+      actions={shown && <Actions subscription={shown} />}
+      back={
+        <div className="flex flex-wrap items-center gap-3">
+          <Back to="/subscriptions">Back to subscriptions</Back>
+          {shown && <State subscription={shown} />}
+          {found.isError && shown && <Stale error={found.error} />}
+        </div>
+      }
+      title={name}
+    >
+      <Tabs current={tab} label="Of this subscription">
         {TABS.map((each) => (
           <Link
+            // Its own idea of what is current takes a tab whose address says less for this one.
+            activeOptions={{ exact: true }}
             aria-current={each === tab ? "page" : undefined}
-            className="border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+            className={tabClass}
             key={each}
             params={{ name }}
             replace
@@ -58,7 +58,7 @@ export function SubscriptionPage() {
             {LABELS[each]}
           </Link>
         ))}
-      </nav>
+      </Tabs>
       {found.isPending && <Loading what="the subscription" />}
       {found.isError && !shown && (
         <Failure error={found.error} onRetry={found.refetch} what="It cannot be shown" />

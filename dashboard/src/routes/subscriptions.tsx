@@ -3,6 +3,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { Plus, RefreshCw } from "lucide-react";
 import { useCallback, useState } from "react";
 import { Button } from "@/components/Button";
+import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { SearchBox } from "@/components/SearchBox";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
@@ -15,6 +16,7 @@ const route = getRouteApi("/subscriptions");
 
 export function SubscriptionsPage() {
   const { q } = route.useSearch();
+  useSearched("/subscriptions", q);
   const navigate = route.useNavigate();
   const found = useInfiniteQuery(subscriptionPagesQuery(q));
   const [creating, setCreating] = useState(false);

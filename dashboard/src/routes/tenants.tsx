@@ -109,6 +109,7 @@ function TenantTable({ tenants }: { readonly tenants: readonly TenantAnswer[] })
         "Keys",
         "Created",
       ]}
+      numbers={["Topics", "Subscriptions", "Connections", "Stored", "Dead", "Keys"]}
       rows={tenants.map((tenant) => {
         const { name, usage } = tenant;
         return [

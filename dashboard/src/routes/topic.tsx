@@ -1,13 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowLeft, Eraser, Trash2 } from "lucide-react";
+import { Eraser, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { asApiError } from "@/api/errors";
 import type { TopicAnswer } from "@/api/schema";
+import { Back } from "@/components/Back";
 import { Button } from "@/components/Button";
+import { Facts } from "@/components/Facts";
 import { bytes, count } from "@/components/format";
 import { Page } from "@/components/Page";
 import { Failure, Loading, Stale } from "@/components/states";
+import { Tabs, tabClass } from "@/components/Tabs";
 import { Time } from "@/components/Time";
 import { Examples } from "@/features/connect/Examples";
 import { Browser, Docked } from "@/features/messages/Browser";
@@ -55,16 +58,10 @@ export function TopicPage() {
           </>
         )
       }
+      back={<Back to="/topics">Back to topics</Back>}
       title={name}
     >
-      <Link
-        className="inline-flex items-center gap-1 text-dim hover:underline"
-        data-back
-        to="/topics"
-      >
-        <ArrowLeft aria-hidden className="size-4" /> All topics
-      </Link>
-      <Tabs name={name} tab={tab} />
+      <TopicTabs name={name} tab={tab} />
       {topic.isPending && <Loading what="the topic" />}
       {topic.isError && !shown && (
         <Failure error={topic.error} onRetry={topic.refetch} what="The topic cannot be shown" />
@@ -114,16 +111,15 @@ interface TabsProps {
   readonly tab: (typeof TABS)[number];
 }
 
-/** Links, because each is an address. */
-function Tabs({ name, tab }: TabsProps) {
+function TopicTabs({ name, tab }: TabsProps) {
   return (
-    <nav aria-label="Of this topic" className="flex gap-1 overflow-x-auto border-line border-b">
+    <Tabs current={tab} label="Of this topic">
       {TABS.map((each) => (
         <Link
           // Its own idea of what is current takes a tab whose address says less for this one.
           activeOptions={{ exact: true }}
           aria-current={each === tab ? "page" : undefined}
-          className="whitespace-nowrap border-transparent border-b-2 px-3 py-2 outline-offset-[-2px] aria-[current]:border-accent aria-[current]:font-semibold"
+          className={tabClass}
           key={each}
           params={{ name }}
           replace
@@ -133,7 +129,7 @@ function Tabs({ name, tab }: TabsProps) {
           {LABELS[each]}
         </Link>
       ))}
-    </nav>
+    </Tabs>
   );
 }
 
@@ -152,13 +148,8 @@ function Summary({ topic }: { readonly topic: TopicAnswer }) {
     ["Epoch", <code key="epoch">{topic.epoch}</code>],
   ];
   return (
-    <dl className="max-w-2xl divide-y divide-line rounded-lg border border-line bg-surface px-4">
-      {rows.map(([label, value]) => (
-        <div className="grid grid-cols-[minmax(8rem,14rem)_1fr] gap-4 py-2.5" key={label}>
-          <dt className="text-dim">{label}</dt>
-          <dd className="min-w-0 break-words tabular-nums">{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <div className="max-w-2xl">
+      <Facts rows={rows} />
+    </div>
   );
 }

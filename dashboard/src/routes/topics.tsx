@@ -4,6 +4,7 @@ import { Plus, RefreshCw } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Button } from "@/components/Button";
 import { inputClass } from "@/components/Field";
+import { useSearched } from "@/components/lists";
 import { Page } from "@/components/Page";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { CreateTopic } from "@/features/topics/CreateTopic";
@@ -17,6 +18,7 @@ const TYPING_MS = 200;
 
 export function TopicsPage() {
   const { q } = route.useSearch();
+  useSearched("/topics", q);
   const topics = useInfiniteQuery(topicsQuery(q));
   const [creating, setCreating] = useState(false);
   const unable = useReasonAgainst("manage");
@@ -70,15 +72,18 @@ function SearchBox({ q }: { readonly q: string }) {
   const navigate = route.useNavigate();
   const [typed, setTyped] = useState(q);
   const [seen, setSeen] = useState(q);
+  // On its way into the address: what is typed meanwhile is not to be lost when it has arrived.
+  const [sent, setSent] = useState<string | null>(null);
   if (q !== seen) {
     // The address has changed by itself: back, a link, or what was typed a moment ago.
     setSeen(q);
-    setTyped(q);
+    setSent(null);
+    if (q !== sent) setTyped(q);
   }
   useEffect(() => {
     if (typed === q) return;
     const timer = setTimeout(() => {
-      setSeen(typed);
+      setSent(typed);
       void navigate({ replace: true, search: (before) => ({ ...before, q: typed }) });
     }, TYPING_MS);
     return () => clearTimeout(timer);

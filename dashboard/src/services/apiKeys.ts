@@ -5,7 +5,14 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { request } from "@/api/request";
-import { type Grant, KeyAnswer, KeyCreated, KeyList, type WhoAmI } from "@/api/schema";
+import {
+  type ChangedKey,
+  type Grant,
+  KeyAnswer,
+  KeyCreated,
+  KeyList,
+  type WhoAmI,
+} from "@/api/schema";
 import { polledSlowly } from "@/services/polled";
 import { whoamiQuery } from "@/services/server";
 import { signIn } from "@/services/session";
@@ -63,6 +70,18 @@ export function useRotateKey(id: string) {
       return made;
     },
     onSuccess: () => client.invalidateQueries({ queryKey: ["keys"] }),
+  });
+}
+
+export function useChangeKey(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (body: ChangedKey) => request(KeyAnswer, at(id), { body, method: "PATCH" }),
+    onSuccess: () => {
+      void client.invalidateQueries({ queryKey: ["keys"] });
+      // What it gives may be what the page has.
+      void client.invalidateQueries({ queryKey: whoamiQuery().queryKey });
+    },
   });
 }
 

@@ -1,5 +1,6 @@
 import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { asApiError } from "@/api/errors";
+import { stranger } from "@/live/acquaintance";
 
 // What may succeed a moment later is asked again so often before a person hears of it.
 const RETRIES_COUNT = 2;
@@ -27,8 +28,9 @@ export function createQueryClient(): QueryClient {
   });
   // The session has ended while the page was open: whoever asks is asked who he is.
   function doubt(error: unknown): void {
-    if (asApiError(error).code !== "unauthenticated") return;
-    void client.invalidateQueries({ queryKey: ["whoami"] });
+    if (asApiError(error).code === "unauthenticated") askAgain();
   }
+  const askAgain = () => void client.invalidateQueries({ queryKey: ["whoami"] });
+  stranger.on(askAgain);
   return client;
 }

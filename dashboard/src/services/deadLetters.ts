@@ -12,7 +12,6 @@ import {
   DeadLetterGroups,
   DeadLetterList,
   DeliveryAnswer,
-  DiscardAnswer,
   JobAnswer,
 } from "@/api/schema";
 import { currentPace } from "@/live/pace";
@@ -26,8 +25,6 @@ const POLLED_PAGES_COUNT = 2;
 const LIST_MS = 5_000;
 // A job moves on quickly, and is looked at by who has started it.
 const JOB_MS = 500;
-// Discarded in one request, so that it can be stopped in between.
-const DISCARDED_AT_ONCE_COUNT = 1_000;
 
 type Query = Readonly<Record<string, string | number | boolean>>;
 
@@ -93,7 +90,7 @@ export const deliveriesQuery = (messageId: string) =>
     retry: false,
   });
 
-/** A redrive job; asked for again as long as it runs. */
+/** A job; asked for again as long as it runs. */
 export const jobQuery = (id: string) =>
   queryOptions({
     queryFn: ({ signal }) => request(JobAnswer, jobAt(id), { signal }),
@@ -107,44 +104,32 @@ export const redriveOne = (id: string) =>
 
 export const discardOne = (id: string) => request(z.undefined(), at(id), { method: "DELETE" });
 
-export interface RedriveLimits {
+export interface JobLimits {
   readonly max_count: number;
   readonly rate_per_s: number;
 }
 
+type Act = "discard" | "redrive";
+
 /** How many that would be; the same body without `dry_run` starts the job. */
-export const planRedrive = (which: object, signal?: AbortSignal) =>
-  request(JobAnswer, "/api/dlq/redrive", {
-    body: { ...redrivable(which), dry_run: true },
+export const planJob = (act: Act, meant: object, signal?: AbortSignal) =>
+  request(JobAnswer, `/api/dlq/${act}`, {
+    body: { ...takenBy(act, meant), dry_run: true },
     method: "POST",
     signal,
   });
 
-export const startRedrive = (which: object, limits: RedriveLimits) =>
-  request(JobAnswer, "/api/dlq/redrive", {
-    body: { ...redrivable(which), ...limits },
+export const startJob = (act: Act, meant: object, limits: JobLimits) =>
+  request(JobAnswer, `/api/dlq/${act}`, {
+    body: { ...takenBy(act, meant), ...limits },
     method: "POST",
   });
 
-/** Those that were redriven are no filter there: a job never takes them. */
-function redrivable(which: object): object {
-  const { redriven: _, ...rest } = which as { redriven?: boolean };
-  return rest;
+/** Those that were redriven are no filter of a redrive: it never takes them. */
+function takenBy(act: Act, meant: object): object {
+  const { redriven, ...rest } = meant as { redriven?: boolean };
+  return act === "discard" && redriven !== undefined ? { ...rest, redriven } : rest;
 }
-
-export const planDiscard = (which: object, signal?: AbortSignal) =>
-  request(DiscardAnswer, "/api/dlq/discard", {
-    body: { ...which, dry_run: true },
-    method: "POST",
-    signal,
-  });
-
-/** Some of those that match; `next` goes on. */
-export const discardSome = (which: object, cursor: string | null) =>
-  request(DiscardAnswer, "/api/dlq/discard", {
-    body: { ...which, max_count: DISCARDED_AT_ONCE_COUNT, ...(cursor !== null && { cursor }) },
-    method: "POST",
-  });
 
 export function useCancelJob(id: string) {
   const client = useQueryClient();

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { serverUrl } from "@/api/place";
 import { request } from "@/api/request";
 import { SessionAnswer, type WhoAmI } from "@/api/schema";
+import { acquainted } from "@/live/acquaintance";
 import { whoamiQuery } from "@/services/server";
 
 const PATH = "/api/session";
@@ -26,6 +27,7 @@ export function useSignIn() {
       const who = await client.fetchQuery({ ...whoamiQuery(), staleTime: 0 });
       const isSame = before?.actor === who.actor && before.tenant === who.tenant;
       const all = { predicate: isOfPages };
+      acquainted.say();
       await (isSame ? client.invalidateQueries(all) : client.resetQueries(all));
     },
   });

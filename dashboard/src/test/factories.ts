@@ -125,6 +125,7 @@ export function node(change: Partial<NodeAnswer> = {}): NodeAnswer {
 /** What needs a look: nothing. */
 export function attentive(change: Partial<Attentive> = {}): Attentive {
   return Attentive.parse({
+    age_s: 0,
     counts: {},
     dead_letters: 0,
     quotas: [],

@@ -14,9 +14,10 @@ from conduit.broker.administer.backlogs import Backlogs
 from conduit.broker.administer.browse import Browser
 from conduit.broker.administer.dead_letters import DeadLetters
 from conduit.broker.administer.giving_away import GivingAway
+from conduit.broker.administer.letter_acts import Parts
+from conduit.broker.administer.letter_jobs import LetterJobs
 from conduit.broker.administer.looking import Lines
 from conduit.broker.administer.purging import Purger
-from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive, Redriver
 from conduit.broker.administer.renewal import renew_if_copied
 from conduit.broker.administer.republishing import Failed
@@ -181,7 +182,8 @@ class Broker:
 
     def _lookouts(self) -> tuple[Attention, Backlogs]:
         owned, lags = self._owned, self._engine.lags
-        return Attention(owned, lags, self.allowances, self.clock), Backlogs(owned, lags)
+        attention = Attention(owned, lags, self.allowances, self.clock)
+        return attention, Backlogs(self.store, owned, lags, self.clock)
 
     def _dead_letters(self) -> DeadLetters:
         store, clock = self.store, self.clock
@@ -191,7 +193,7 @@ class Broker:
         self.redrive: Redrive = redriver.redrive
         """What redrives; another one where subscriptions run on other nodes too."""
         lines = Lines()
-        jobs = RedriveJobs(store, clock, self._redrive, self._owned.holds, lines)
+        jobs = LetterJobs(Parts(store, clock, self._redrive, self._owned.holds), lines)
         return DeadLetters(store, clock, self._redrive, jobs, lines)
 
     async def _redrive(self, tenant: str, places: Sequence[DeadPlace], at_ms: int) -> Failed:
@@ -376,6 +378,7 @@ class Broker:
     def forget_counts(self, tenant: str) -> None:
         """The tenant is gone: who gets its name sees no statistics of it."""
         self.histories.forget(tenant)
+        self.attention.forget(tenant)
         self.allowances.count_anew(tenant)
 
     async def usage_of(self, tenant: str) -> Usage:

@@ -16,9 +16,13 @@ from conduit.broker.counts import Counts, Seen
 from conduit.broker.stats import Gauges, Rates, Stats
 from conduit.core.histogram import Histogram
 from conduit.core.series import RESOLUTIONS, Resolution, Series, SeriesPoint
+from conduit.errors import Overloaded
 
-# Tenants whose history is kept: those looked at last. That of one has 170 KB.
+# Tenants whose history is kept. That of one has 170 KB.
 HISTORIES_MAX_COUNT = 50
+# One for which nobody has asked so long makes room for another.
+KEPT_S = 300.0
+RETRY_AFTER_MAX_S = 60.0
 # What is told if nobody says otherwise: an hour.
 DEFAULT_INTERVAL_S: Final = 5
 # Interval → its resolution.
@@ -44,6 +48,7 @@ class History:
     """Of whatever has these counts. `times` are two histograms, or none."""
 
     def __init__(self, now: float, counts: Stats | Counts, times: Sequence[Histogram] = ()) -> None:
+        self.asked_at = now
         self._times = times
         self._publish_count = len(times[0].counts) if times else 0
         self._series = Series(now, self._counters(counts), _GAUGES_COUNT)
@@ -94,7 +99,7 @@ def seen_of(allowance: Allowance, now: float) -> Seen:
 
 
 class Histories:
-    """That of the node, and those of the tenants that were looked at last: from the first look on."""
+    """That of the node, and those of tenants: from the first look on."""
 
     def __init__(
         self, now: float, stats: Stats, gauges: Callable[[], Gauges], look: Callable[[str], Seen]
@@ -112,16 +117,30 @@ class Histories:
         interval_s: int = DEFAULT_INTERVAL_S,
         limit: int | None = None,
     ) -> list[Sample]:
-        """The points of a tenant so far, or of the node; from now on the tenant has some."""
+        """The points of a tenant so far, or of the node; from now on the tenant has some. Raises Overloaded
+        if those of too many others are asked for."""
         if tenant is None:
             return self._own.samples(interval_s, limit)
         history = self._by_tenant.get(tenant)
         if history is None:
+            self._make_room()
             history = self._by_tenant[tenant] = History(self._now, self._look(tenant).counts)
+        history.asked_at = self._now
         self._by_tenant.move_to_end(tenant)
-        if len(self._by_tenant) > HISTORIES_MAX_COUNT:
-            self._by_tenant.popitem(last=False)
         return history.samples(interval_s, limit)
+
+    def _make_room(self) -> None:
+        if len(self._by_tenant) < HISTORIES_MAX_COUNT:
+            return
+        oldest = next(iter(self._by_tenant))
+        free_in_s = self._by_tenant[oldest].asked_at + KEPT_S - self._now
+        if free_in_s > 0:
+            # Each would push out another, and nobody had one.
+            raise Overloaded(
+                f"the histories of {HISTORIES_MAX_COUNT} tenants are kept, and all are asked for",
+                retry_after_s=min(free_in_s, RETRY_AFTER_MAX_S),
+            )
+        del self._by_tenant[oldest]
 
     def forget(self, tenant: str) -> None:
         """It is gone: the next one of its name has none of it."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 import msgspec
 
-from conduit.client.models import DeadLetter, DeadLetterFilter, RedriveJob, Subscription, Topic
+from conduit.client.models import (
+    DeadLetter,
+    DeadLetterFilter,
+    DeadLetterJob,
+    Subscription,
+    Topic,
+)
 from conduit.client.pages import pages
 from conduit.client.rest import Rest, address, decode
 from conduit.client.starts import Start, start_spec
@@ -15,7 +21,6 @@ from conduit.names import check_new_subscription, check_pattern, check_topic
 from conduit.protocol.records import (
     DeadLetterGroup,
     DeadLetterGroups,
-    DiscardAnswer,
     Moved,
     PurgeAnswer,
     Retention,
@@ -209,6 +214,21 @@ class Subscriptions:
 ALL = DeadLetterFilter()
 
 
+def _job_body(
+    which: DeadLetterFilter | Sequence[str],
+    rate_per_s: float | None,
+    max_count: int | None,
+    *,
+    dry_run: bool,
+) -> dict[str, object]:
+    """What a job is asked for with."""
+    limits = {"rate_per_s": rate_per_s, "max_count": max_count, "dry_run": dry_run or None}
+    said = {name: value for name, value in limits.items() if value is not None}
+    if isinstance(which, DeadLetterFilter):
+        return {**msgspec.to_builtins(which), **said}
+    return {"ids": list(which), **said}
+
+
 def _together(newer: DeadLetterGroup, older: DeadLetterGroup) -> DeadLetterGroup:
     """Two parts of one group, which was asked for in pages."""
     return msgspec.structs.replace(
@@ -253,46 +273,40 @@ class DeadLetters:
         """Delete one dead letter for good."""
         await self._rest.send("DELETE", address("dlq", dead_id))
 
-    async def discard_many(self, which: DeadLetterFilter, *, dry_run: bool = False) -> int:
-        """Delete all that match for good, but for those that die meanwhile; returns how many. With `dry_run`
-        how many match."""
-        body = {**msgspec.to_builtins(which), "dry_run": dry_run}
-        where, count = address("dlq", "discard"), 0
-        while True:
-            done = await self._rest.post(where, DiscardAnswer, body)
-            count += done.matched_count if dry_run else done.discarded_count
-            if done.next is None:
-                return count
-            body["cursor"] = done.next
-
     async def redrive(self, dead_id: str) -> DeadLetter:
         """Deliver it again to the subscription it died on, with attempts from 1."""
         return await self._rest.post(address("dlq", dead_id, "redrive"), DeadLetter)
 
     async def redrive_many(
         self,
-        which: DeadLetterFilter,
+        which: DeadLetterFilter | Sequence[str],
         *,
         rate_per_s: float | None = None,
         max_count: int | None = None,
         dry_run: bool = False,
-    ) -> RedriveJob:
-        """Redrive all that match, at a rate, in the background of the server; `job` follows it. What is None
-        has the server's default."""
-        body: dict[str, object] = msgspec.to_builtins(which)
-        if rate_per_s is not None:
-            body["rate_per_s"] = rate_per_s
-        if max_count is not None:
-            body["max_count"] = max_count
-        if dry_run:
-            body["dry_run"] = True
-        return await self._rest.post(address("dlq", "redrive"), RedriveJob, body)
+    ) -> DeadLetterJob:
+        """Redrive all that match, or those with these ids, at a rate, in the background of the server; `job`
+        follows it. What is None has the server's default. With `dry_run` they are only counted."""
+        body = _job_body(which, rate_per_s, max_count, dry_run=dry_run)
+        return await self._rest.post(address("dlq", "redrive"), DeadLetterJob, body)
 
-    async def job(self, job_id: str) -> RedriveJob:
+    async def discard_many(
+        self,
+        which: DeadLetterFilter | Sequence[str],
+        *,
+        rate_per_s: float | None = None,
+        max_count: int | None = None,
+        dry_run: bool = False,
+    ) -> DeadLetterJob:
+        """Delete them for good, as `redrive_many`. What dies after it has begun stays."""
+        body = _job_body(which, rate_per_s, max_count, dry_run=dry_run)
+        return await self._rest.post(address("dlq", "discard"), DeadLetterJob, body)
+
+    async def job(self, job_id: str) -> DeadLetterJob:
         """The state of a job. Raises ApiError `job_not_found`."""
-        return await self._rest.get(address("dlq", "jobs", job_id), RedriveJob)
+        return await self._rest.get(address("dlq", "jobs", job_id), DeadLetterJob)
 
-    async def cancel(self, job_id: str) -> RedriveJob:
-        """Stop a job; what was redriven stays so."""
+    async def cancel(self, job_id: str) -> DeadLetterJob:
+        """Stop a job; what it has done stays so."""
         body = await self._rest.send("DELETE", address("dlq", "jobs", job_id))
-        return decode(body, RedriveJob)
+        return decode(body, DeadLetterJob)

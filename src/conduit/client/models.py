@@ -20,7 +20,7 @@ from conduit.protocol.records import (
 
 Topic = TopicAnswer
 Subscription = SubscriptionAnswer
-RedriveJob = JobAnswer
+DeadLetterJob = JobAnswer
 Key = KeyAnswer
 Tenant = TenantAnswer
 Node = NodeAnswer

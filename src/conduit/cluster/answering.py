@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conduit.cluster.inquiries import Kind, Question, decode_question, encode_answer
 from conduit.cluster.links.handshake import Identity
 from conduit.cluster.links.requests import Asked
 from conduit.cluster.own_state import OwnState
+from conduit.core.signed_out import SignedOut
 from conduit.errors import InvalidRequest, Unavailable
 
 _KINDS = frozenset(Kind)
@@ -40,8 +43,8 @@ class Answering:
                 return state.history(tenant, question.interval_s, question.limit)
             case Kind.ATTENTION:
                 return state.attention(tenant)
-            case Kind.ACTIVITY if not question.names:
-                return state.busiest(tenant)
+            case Kind.BUSIEST:
+                return state.busiest(tenant, question.limit, question.patterns)
             case Kind.USAGE:
                 return state.usage(question.names)
             case Kind.SIGNED_OUT:
@@ -64,10 +67,12 @@ def _of_tenant(state: OwnState, kind: Kind, question: Question) -> object:
     return state.job(tenant, names[0])
 
 
-def _signed_out(state: OwnState, question: Question) -> list[int]:
+def _signed_out(state: OwnState, question: Question) -> Sequence[SignedOut]:
     match question.names:
-        case [page, ends_at_ms] if ends_at_ms.isdecimal():
-            state.ended(page, int(ends_at_ms))
+        case []:
+            return state.signed_out()
+        case [key, ends_at_ms, id_] if ends_at_ms.isdecimal():
+            state.sign_out(SignedOut(key, int(ends_at_ms), id_))
             return []
         case _:
-            raise InvalidRequest(f"{Kind.SIGNED_OUT} needs the id of a session, and its end")
+            raise InvalidRequest(f"{Kind.SIGNED_OUT} needs a key, an end and the id of a session")

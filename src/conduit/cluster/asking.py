@@ -58,7 +58,7 @@ class Asking:
         self, names: Sequence[str], inquiry: Inquiry[T], question: Question
     ) -> Answers[T]:
         """The same of these."""
-        return _read(await self._outcomes(names, inquiry.kind, question), inquiry)
+        return await _read(await self._outcomes(names, inquiry.kind, question), inquiry)
 
     async def one(self, name: str, inquiry: Inquiry[T], question: Question) -> T:
         """Ask one of the others. Raises NotFound `node_not_found` for one that is not known, Unavailable
@@ -72,7 +72,7 @@ class Asking:
         error = outcomes[name]
         if isinstance(error, Conflict):
             raise error
-        answers = _read(outcomes, inquiry)
+        answers = await _read(outcomes, inquiry)
         if name not in answers.said:
             raise _silent(name, answers.unanswered[name])
         return answers.said[name]
@@ -126,7 +126,7 @@ def _silent(name: str, why: str) -> Unavailable:
     return Unavailable(f"node {name} does not answer: {why}", code="node_unreachable")
 
 
-def _read(outcomes: Outcomes, inquiry: Inquiry[T]) -> Answers[T]:
+async def _read(outcomes: Outcomes, inquiry: Inquiry[T]) -> Answers[T]:
     said: dict[str, T] = {}
     unanswered: dict[str, str] = {}
     for name, outcome in sorted(outcomes.items()):
@@ -134,7 +134,14 @@ def _read(outcomes: Outcomes, inquiry: Inquiry[T]) -> Answers[T]:
             unanswered[name] = str(outcome)
             continue
         try:
-            said[name] = inquiry.decode(outcome)
+            if inquiry.in_steps is None:
+                said[name] = inquiry.decode(outcome)
+                continue
+            for found in inquiry.in_steps(outcome):
+                said[name] = found
+                # Others have their turns.
+                await asyncio.sleep(0)
         except msgspec.MsgspecError as error:
+            said.pop(name, None)
             unanswered[name] = f"what it says cannot be read: {error}"
     return Answers(said, unanswered)

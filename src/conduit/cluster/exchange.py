@@ -29,6 +29,7 @@ from conduit.cluster.obliging import Obliging
 from conduit.cluster.placement import Placement
 from conduit.cluster.reach import Reach
 from conduit.cluster.registry.registry import Registry
+from conduit.cluster.sign_outs import SignOuts
 from conduit.cluster.subscribing import KIND
 from conduit.cluster.telling import Telling, everybody
 from conduit.errors import InvalidRequest
@@ -70,6 +71,8 @@ class Exchange:
         """What tells others what this node does."""
         self.comparing: Comparing | None = None
         """What looks whether others have the same settings."""
+        self.sign_outs: SignOuts | None = None
+        """What asks others which sessions were signed out."""
         self.elsewhere = elsewhere
         broker.ownership.is_meant = elsewhere.is_owner
         self.guests = Guests(broker, own, elsewhere.is_owner)
@@ -140,6 +143,8 @@ class Exchange:
         self.elsewhere.look_again()
         if self.comparing is not None:
             self.comparing.link_up(node)
+        if self.sign_outs is not None:
+            self.sign_outs.link_up(node)
 
     def link_down(self, node: Identity, why: str) -> None:
         """See `ports.Watcher.link_down`."""

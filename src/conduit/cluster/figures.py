@@ -63,6 +63,8 @@ class TopicFigures(msgspec.Struct, frozen=True):
     """What the durable subscriptions of this node have not settled in it."""
     is_whole: bool
     """See `Backlog.is_whole`."""
+    is_known: bool = True
+    """False: there was no room for its counts at this node; they are zeros."""
 
     @property
     def lately(self) -> tuple[int, int]:
@@ -72,18 +74,19 @@ class TopicFigures(msgspec.Struct, frozen=True):
 
 
 def topics_together(every: Iterable[Sequence[TopicFigures]]) -> list[TopicFigures]:
-    """What several nodes know of topics, as one for each of these: the first that knows one says what was
-    published to it, and all else is added up."""
+    """What several nodes know of topics, as one for each of these: the first that has counts of one says what
+    was published to it, and all else is added up."""
     by_name: dict[tuple[str, str], list[TopicFigures]] = {}
     for some in every:
         for one in some:
             by_name.setdefault((one.tenant, one.name), []).append(one)
     return [
         msgspec.structs.replace(
-            several[0],
+            next((each for each in several if each.is_known), several[0]),
             delivered=_summed([each.delivered for each in several]),
             backlog_count=sum(each.backlog_count for each in several),
             is_whole=all(each.is_whole for each in several),
+            is_known=all(each.is_known for each in several),
         )
         for several in by_name.values()
     ]

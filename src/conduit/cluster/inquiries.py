@@ -5,23 +5,27 @@ Records go with the names of their fields, so that a node of another version rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.history import DEFAULT_INTERVAL_S
 from conduit.broker.stats import Rates
 from conduit.cluster.figures import Figures, Point, TopicFigures
 from conduit.cluster.links.peers import LinkView
 from conduit.cluster.subscribing import UNREADABLE
+from conduit.core.signed_out import SignedOut
 from conduit.errors import InvalidRequest
-from conduit.names import NAME_LENGTH_MAX, check_tenant, check_text
+from conduit.names import NAME_LENGTH_MAX, check_pattern, check_tenant, check_text
 
 T = TypeVar("T")
+
+# Points of a history that are decoded in one turn of the loop: a millisecond. A day has 1,440.
+POINTS_STEP_COUNT = 100
 
 
 class Kind(StrEnum):
@@ -36,16 +40,18 @@ class Kind(StrEnum):
     SUBSCRIBERS = "topic.subscribers"
     """Of these topics of the tenant: with how many subscribers each has."""
     ACTIVITY = "topic.activity"
-    """Of these topics of the tenant, or without names of its busiest ones, or of those of all: with a list of
-    `TopicFigures`, of those that are known."""
+    """Of these topics of the tenant: with a list of `TopicFigures`, of those that are known."""
+    BUSIEST = "topic.busiest"
+    """Of the tenant, or of all: with the same of those through which most went."""
     ATTENTION = "node.attention"
     """With `Attended`: of the tenant, or of all."""
     USAGE = "tenant.usage"
     """Of these tenants: with a list of `TenantUse`."""
     SIGNED_OUT = "page.end"
-    """Of a session of a page, by its id and end in ms: with nothing; it counts no more."""
+    """Of a session of a page, by the id of its key, its end in ms and its own id: with nothing; it counts no
+    more. Without names: with a list of all `SignedOut` that are known."""
     JOB = "job.get"
-    """The redrive job of the tenant with this id: with a list of it, or of nothing."""
+    """The job of the tenant with this id: with a list of it, or of nothing."""
     CANCEL = "job.cancel"
     """The same, which is cancelled; one that has ended is a Conflict."""
 
@@ -60,7 +66,9 @@ class Question(msgspec.Struct, frozen=True):
     interval_s: int = DEFAULT_INTERVAL_S
     """Which resolution of a history; a node of another version may know no other than the default."""
     limit: int | None = None
-    """How many of it; None: all."""
+    """How many of it, or of the busiest topics; None: all."""
+    patterns: Sequence[str] | None = None
+    """The busiest topics that one of these covers; None: of all."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -89,6 +97,23 @@ class Inquiry(NamedTuple, Generic[T]):
     kind: Kind
     decode: Callable[[bytes], T]
     """Raises msgspec.MsgspecError."""
+    in_steps: Callable[[bytes], Iterator[T]] | None = None
+    """The same for what is long: what there is of it after each step, and at last all."""
+
+
+_raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_point = msgspec.msgpack.Decoder(Point).decode
+
+
+def decode_points_in_steps(body: bytes) -> Iterator[list[Point]]:
+    """See `Inquiry.in_steps`: POINTS_STEP_COUNT more after each. Raises msgspec.MsgspecError."""
+    found: list[Point] = []
+    raws = _raws(body)
+    for first in range(0, len(raws), POINTS_STEP_COUNT):
+        found += map(_point, raws[first : first + POINTS_STEP_COUNT])
+        yield found
+    if not raws:
+        yield found
 
 
 _encode = msgspec.msgpack.encode
@@ -96,14 +121,15 @@ _question = msgspec.msgpack.Decoder(Question).decode
 
 STATE = Inquiry(Kind.STATE, msgspec.msgpack.Decoder(State).decode)
 STATS = Inquiry(Kind.STATS, msgspec.msgpack.Decoder(Figures).decode)
-HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode)
+HISTORY = Inquiry(Kind.HISTORY, msgspec.msgpack.Decoder(list[Point]).decode, decode_points_in_steps)
 SUBSCRIBERS = Inquiry(Kind.SUBSCRIBERS, msgspec.msgpack.Decoder(list[int]).decode)
 ACTIVITY = Inquiry(Kind.ACTIVITY, msgspec.msgpack.Decoder(list[TopicFigures]).decode)
+BUSIEST = Inquiry(Kind.BUSIEST, ACTIVITY.decode)
 ATTENTION = Inquiry(Kind.ATTENTION, msgspec.msgpack.Decoder(Attended).decode)
 USAGE = Inquiry(Kind.USAGE, msgspec.msgpack.Decoder(list[TenantUse]).decode)
-SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[int]).decode)
-JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
-CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[RedriveJob]).decode)
+SIGNED_OUT = Inquiry(Kind.SIGNED_OUT, msgspec.msgpack.Decoder(list[SignedOut]).decode)
+JOB = Inquiry(Kind.JOB, msgspec.msgpack.Decoder(list[LetterJob]).decode)
+CANCEL = Inquiry(Kind.CANCEL, msgspec.msgpack.Decoder(list[LetterJob]).decode)
 
 
 def encode_question(question: Question) -> bytes:
@@ -121,6 +147,8 @@ def decode_question(body: bytes) -> Question:
         check_tenant(question.tenant, "tenant")
     for name in question.names:
         check_text(name, "names", NAME_LENGTH_MAX)
+    for pattern in question.patterns or ():
+        check_pattern(pattern, "patterns")
     return question
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended
-from conduit.broker.administer.redrive_jobs import RedriveJob
+from conduit.broker.administer.backlogs import Backlog
+from conduit.broker.administer.letter_acts import LetterJob
 from conduit.broker.broker import Broker
 from conduit.broker.counts import Counts
 from conduit.broker.history import BY_INTERVAL
@@ -15,6 +17,7 @@ from conduit.cluster.figures import Figures, Point, TopicFigures, points
 from conduit.cluster.inquiries import State, TenantUse
 from conduit.cluster.links.peers import LinkView
 from conduit.core.activity import NO_ROUNDS
+from conduit.core.signed_out import SignedOut
 from conduit.errors import NotFound
 
 
@@ -33,8 +36,10 @@ class OwnState:
         self._links = links
         self.settings: Mapping[str, str] = {}
         """Those that must be the same on all nodes."""
-        self.ended: Callable[[str, int], None] = lambda _page, _ends_at_ms: None
+        self.sign_out: Callable[[SignedOut], None] = lambda _: None
         """Told of the sessions of pages that were signed out at another node."""
+        self.signed_out: Callable[[], Sequence[SignedOut]] = tuple
+        """All that this node knows of."""
 
     def state(self) -> State:
         """What only a node itself knows."""
@@ -74,7 +79,7 @@ class OwnState:
 
     def history(self, tenant: str | None, interval_s: int, limit: int | None) -> list[Point]:
         """Of the node, or of a tenant since somebody asked for it: the newest points of one resolution; none
-        if there is none such."""
+        if there is none such. Raises Overloaded as `Histories.of` does."""
         broker = self._broker
         if interval_s not in BY_INTERVAL:
             return []
@@ -99,37 +104,52 @@ class OwnState:
     def activity(self, tenant: str, names: Iterable[str]) -> list[TopicFigures]:
         """What went through these topics lately; those that are not known here are left out."""
         topics = [self._broker.topics.find(tenant, name) for name in names]
-        return [self._figures_of(topic) for topic in topics if topic is not None]
+        return self._figures_of([topic for topic in topics if topic is not None])
 
-    def busiest(self, tenant: str | None) -> list[TopicFigures]:
-        """The same of those through which most went in the last minute, of a tenant or of all."""
-        return [self._figures_of(topic) for topic in self._broker.activities.busiest(tenant)]
+    def busiest(
+        self, tenant: str | None, limit: int | None = None, patterns: Sequence[str] | None = None
+    ) -> list[TopicFigures]:
+        """The same of those through which most went in the last minute, of a tenant or of all, of which one
+        of the patterns covers each."""
+        limit = BUSIEST_MAX_COUNT if limit is None else limit
+        found = self._broker.activities.busiest(tenant, limit, patterns)
+        return self._figures_of(found)
 
-    def _figures_of(self, topic: Topic) -> TopicFigures:
-        activity, backlog = topic.activity, self._broker.backlogs.of(topic)
-        return TopicFigures(
-            topic.tenant,
-            topic.name,
-            NO_ROUNDS if activity is None else activity.published(),
-            NO_ROUNDS if activity is None else activity.delivered(),
-            *backlog,
-        )
+    def _figures_of(self, topics: Sequence[Topic]) -> list[TopicFigures]:
+        broker = self._broker
+        backlogs = broker.backlogs.of_each(topics)
+        return [
+            _figures(topic, backlog, is_known=broker.activities.is_known(topic))
+            for topic, backlog in zip(topics, backlogs, strict=True)
+        ]
 
     def usage(self, tenants: Iterable[str]) -> list[TenantUse]:
         """What each of these tenants has here."""
         allowances = map(self._broker.allowances.of, tenants)
         return [TenantUse(each.connections.count, each.pending.count) for each in allowances]
 
-    def job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
-        """The redrive job of this id, if it is here."""
+    def job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
+        """The job of this id, if it is here."""
         try:
             return [self._broker.dead_letters.jobs.get(tenant, job_id)]
         except NotFound:
             return ()
 
-    def cancel_job(self, tenant: str, job_id: str) -> Sequence[RedriveJob]:
+    def cancel_job(self, tenant: str, job_id: str) -> Sequence[LetterJob]:
         """Cancel it, if it is here. Raises Conflict if it has ended."""
         try:
             return [self._broker.dead_letters.jobs.cancel(tenant, job_id)]
         except NotFound:
             return ()
+
+
+def _figures(topic: Topic, backlog: Backlog, *, is_known: bool) -> TopicFigures:
+    activity = topic.activity
+    return TopicFigures(
+        topic.tenant,
+        topic.name,
+        NO_ROUNDS if activity is None else activity.published(),
+        NO_ROUNDS if activity is None else activity.delivered(),
+        *backlog,
+        is_known,
+    )

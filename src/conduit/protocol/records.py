@@ -203,16 +203,19 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
 
 
 class JobAnswer(msgspec.Struct, frozen=True):
-    """A redrive job. A dry run has no `id`, the state `dry_run`, and has only counted.
+    """A job that deals with dead letters. `action`: `redrive` or `discard`. A dry run has no `id`, the state
+    `dry_run`, and has only counted.
 
     `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`. If nothing
     matches, `error` says so.
     """
 
     id: str | None
+    action: str
     state: str
     matched_count: int
     redriven_count: int
+    discarded_count: int
     failed_count: int
     rate_per_s: float
     max_count: int
@@ -243,16 +246,6 @@ class DeadLetterGroups(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: list[DeadLetterGroup]
     next: str | None
     searched_to: str | None = None
-
-
-class DiscardAnswer(msgspec.Struct, frozen=True):
-    """What a discard of many has done. `matched_count`: those that it has found. `next`: where the next one
-    goes on, if there may be more, also of a dry run.
-    """
-
-    matched_count: int
-    discarded_count: int
-    next: str | None
 
 
 # Tenants and keys ---------------------------------------------------------------------------------

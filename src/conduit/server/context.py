@@ -237,7 +237,9 @@ class Context:
         secrets = self.gate.internal_secrets
         pages = tenancy.pages
         self.gate = Gate(tenancy.registry, self.audit, tenancy.ticketing, secrets, pages)
-        self.own_state.ended = lambda page, end: pages.ended.add(page, end, self.wall_ms())
+        ended, state = pages.ended, self.own_state
+        state.sign_out = lambda one: ended.add(one, self.wall_ms())
+        state.signed_out = lambda: ended.all(self.wall_ms())
         tenancy.registry.on_gone = self._tenant_is_gone
         self.origins.has_auth = True
 

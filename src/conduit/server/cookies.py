@@ -6,19 +6,19 @@ from __future__ import annotations
 COOKIE_HEADER = "x-conduit-session"
 # Of `Sec-Fetch-Site`: pages of the server itself, and who opens an address by hand.
 OWN_SITES = frozenset({"same-origin", "none"})
+# The signature of each is checked.
+COOKIES_MAX_COUNT = 8
 
 
-def session_in(cookies: bytes, name: str) -> str | None:
-    """The value of the cookie of this name. None if there is none, or are two: of those some other server of
-    the same host may have set one."""
-    found = None
+def sessions_in(cookies: bytes, name: str) -> list[str]:
+    """The values of the cookies of this name, COOKIES_MAX_COUNT at most: browsers send one for each path
+    above the page, and what another server of the same host has set."""
+    found = []
     for pair in cookies.split(b";"):
         key, _, value = pair.strip(b" \t").partition(b"=")
         if key == name.encode():
-            if found is not None:
-                return None
-            found = value.decode("latin-1")
-    return found
+            found.append(value.decode("latin-1"))
+    return found[:COOKIES_MAX_COUNT]
 
 
 def cookie_line(name: str, value: str, path: str, *, is_secure: bool) -> str:

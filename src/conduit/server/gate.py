@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from conduit.errors import ConduitError, Forbidden, NotFound, Unauthenticated
 from conduit.server import kernel
-from conduit.server.cookies import COOKIE_HEADER, OWN_SITES, session_in
+from conduit.server.cookies import COOKIE_HEADER, OWN_SITES, sessions_in
 from conduit.server.head import COOKIES, INTERNAL, Head, Route
 from conduit.tenancy.audit import Audit
 from conduit.tenancy.catching_up import NotSure, after, is_spelled
@@ -107,15 +107,16 @@ class Gate:
         NotFound for a tenant that is named and is not there."""
         if self._pages is None or COOKIE_HEADER not in head.headers or head.route in _SOCKETS:
             return self.nobody
-        text = session_in(credential[len(COOKIES) :], self._pages.cookie_name)
-        if text is None or head.headers.get("sec-fetch-site", "none") not in OWN_SITES:
+        texts = sessions_in(credential[len(COOKIES) :], self._pages.cookie_name)
+        if not texts or head.headers.get("sec-fetch-site", "none") not in OWN_SITES:
             return self.nobody
         assert self._registry is not None
+        text = self._pages.chosen(texts)
         try:
             return self._pages.verify(text, head.headers.get(_TENANT_HEADER))
         except (Unauthenticated, NotFound) as error:
             # Its key, or the tenant, may have been made elsewhere just before.
-            if not is_last and self._pages.is_signed(text):
+            if not is_last and self._pages.signed([text]):
                 look = self._registry.catching_up.ask()
                 if look is not None:
                     raise NotSure(look) from None

@@ -20,6 +20,7 @@ from conduit.cluster.links.handshake import Identity
 from conduit.cluster.membership import Membership
 from conduit.cluster.owning import Owning
 from conduit.cluster.registry.registry import Registry
+from conduit.cluster.sign_outs import SignOuts
 from conduit.cluster.subscribers import Subscribers
 from conduit.cluster.this_node import ThisNode
 from conduit.core.members import Member
@@ -120,6 +121,7 @@ class Cluster:
         context.own_state.settings = settings = alike(self._settings)
         exchange.answering = Answering(identity, context.own_state)
         exchange.comparing = Comparing(exchange.links, settings)
+        exchange.sign_outs = SignOuts(exchange.links, context.own_state)
         context.exchange, context.links = exchange, exchange.links
         if context.leaving is not None:
             context.leaving.exchange = exchange

@@ -162,6 +162,10 @@ class SubscriptionStore(Protocol):
     async def progress_in(self, topic_id: int, subscription_ids: Sequence[int]) -> list[Progress]:
         """The same of one topic, for each of these subscriptions; what is left out begins at 0."""
 
+    async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
+        """The same of these (subscription id, topic id), in any order; what is left out begins at 0. One
+        question to the store, however many subscriptions they are of."""
+
     async def settled(self, subscription_id: int) -> Settled:
         """What it has settled in all topics. The answer is small, however many they are."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
 from conduit.core.access import KeyRecord
-from conduit.errors import Forbidden
+from conduit.core.signed_out import Ended, SignedOut
+from conduit.errors import Forbidden, Unauthenticated
 from conduit.tenancy.claims import Refused, refused
 from conduit.tenancy.compact import bytes_of, text_of
 from conduit.tenancy.principal import Principal
@@ -29,10 +30,8 @@ SESSION_IDLE_S = 3_600
 RENEWED_AFTER_S = 60
 COOKIE_MAX_BYTES = 2_048
 PATH_MAX_CHARS = 512
-# Who has signed out, at most; beyond it those that would end first are forgotten.
-ENDED_MAX_COUNT = 10_000
-# Tenants that an operator has looked at in one session, and that are known at a time.
-TENANTS_MAX_COUNT = 100
+# Tenants that an operator looks at in one session, and that are known at a time.
+TENANTS_MAX_COUNT = 8
 
 # So that scanners of secrets, and our log, know one when they see it.
 COOKIE_PREFIX = "cs_"
@@ -62,12 +61,12 @@ class PageSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class PagePrincipal(Principal):
     """Somebody in a session: who has the key, `source`, until the session ends."""
 
-    __slots__ = ("_ended", "_is_ended", "_source", "session")
+    __slots__ = ("_is_ended", "_pages", "_source", "session")
 
     is_page = True
 
-    def __init__(self, source: Principal, session: PageSession, ended: Ended) -> None:
-        self._source, self._ended, self._is_ended = source, ended, False
+    def __init__(self, source: Principal, session: PageSession, pages: PageSessions) -> None:
+        self._source, self._pages, self._is_ended = source, pages, False
         self.session = session
         ends = [session.ends_at_ms, source.expires_at_ms]
         super().__init__(
@@ -89,7 +88,7 @@ class PagePrincipal(Principal):
     @property
     def is_over(self) -> bool:
         """See `Principal.is_over`."""
-        return self._is_ended or self._source.is_over or self._ended.has(self.session.id)
+        return self._is_ended or self._source.is_over or self._pages.is_signed_out(self.session)
 
     @is_over.setter
     def is_over(self, is_over: bool) -> None:
@@ -106,33 +105,7 @@ class PagePrincipal(Principal):
 
     def over(self, source: Principal) -> Principal:
         """See `Principal.over`."""
-        if self._ended.has(self.session.id):
-            raise refused()
-        return PagePrincipal(source, self.session, self._ended)
-
-
-class Ended:
-    """Sessions that were signed out before their time, by id."""
-
-    def __init__(self, max_count: int = ENDED_MAX_COUNT) -> None:
-        self._max_count = max_count
-        self._ends: OrderedDict[str, int] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def add(self, session_id: str, ends_at_ms: int, now_ms: int) -> None:
-        """One more, which would count until that moment."""
-        self._ends[session_id] = ends_at_ms
-        # All live equally long, so those that were signed out first end first, or nearly.
-        while self._ends and (
-            len(self._ends) > self._max_count or next(iter(self._ends.values())) <= now_ms
-        ):
-            self._ends.popitem(last=False)
-
-    def has(self, session_id: str) -> bool:
-        """Whether it is one of them."""
-        return session_id in self._ends
+        return self._pages.admitted(self.session, source)
 
 
 class _Known:
@@ -143,6 +116,7 @@ class _Known:
     def __init__(self, session: PageSession) -> None:
         self.session = session
         self.principals: dict[str | None, PagePrincipal] = {}
+        """By the tenant that was named; None: in its own, and of whom may name none, in all cases."""
 
 
 class PageSessions:
@@ -175,7 +149,7 @@ class PageSessions:
             path=path,
             is_secure=is_secure,
         )
-        return PagePrincipal(caller, session, self.ended)
+        return PagePrincipal(caller, session, self)
 
     def renewed(self, session: PageSession) -> PageSession | None:
         """The same one as of now; None if that is not due."""
@@ -189,13 +163,38 @@ class PageSessions:
         payload = msgspec.json.encode(session)
         return f"{COOKIE_PREFIX}{text_of(payload)}.{text_of(self._sign(payload))}"
 
-    def is_signed(self, text: str) -> bool:
-        """Whether a server of this store has made it: whoever it is of may be known soon."""
-        try:
-            self._known(text)
-        except Refused:
-            return False
-        return True
+    def signed(self, texts: Sequence[str]) -> list[tuple[str, PageSession]]:
+        """Those of these cookies that a server of this store has made, with what they say."""
+        found = []
+        for text in texts:
+            try:
+                found.append((text, self._known(text).session))
+            except Refused:
+                continue
+        return found
+
+    def chosen(self, texts: Sequence[str]) -> str:
+        """Which of these cookies counts: of those that are signed the one that ends last. Raises
+        Unauthenticated if they are of several keys: somebody else may have set one."""
+        signed = self.signed(texts)
+        if len({session.key for _, session in signed}) > 1:
+            raise Unauthenticated(
+                "the browser sends sessions of several keys: sign out below the other path of this host, or "
+                "close the browser"
+            )
+        if not signed:
+            return texts[0]
+        return max(signed, key=lambda each: (each[1].ends_at_ms, each[1].renewed_at_ms))[0]
+
+    def sign_out(self, session: PageSession) -> SignedOut:
+        """It counts no more here; what other nodes are told."""
+        one = SignedOut(session.key, session.ends_at_ms, session.id)
+        self.ended.add(one, self._clock.wall_ms())
+        return one
+
+    def is_signed_out(self, session: PageSession) -> bool:
+        """Before its time."""
+        return self.ended.has(session.key, session.id, session.ends_at_ms)
 
     def verify(self, text: str, tenant: str | None) -> Principal:
         """Who has this cookie; `tenant`: who names that one, which only operators can.
@@ -208,38 +207,43 @@ class PageSessions:
             raise refused() from None
         session, now_ms = known.session, self._clock.wall_ms()
         idle_end_ms = session.renewed_at_ms + SESSION_IDLE_S * 1_000
-        if now_ms >= min(session.ends_at_ms, idle_end_ms) or self.ended.has(session.id):
+        if now_ms >= min(session.ends_at_ms, idle_end_ms) or self.is_signed_out(session):
             raise refused()
-        principal = known.principals.get(tenant)
+        principal = known.principals.get(tenant) or known.principals.get(None)
+        if principal is not None and principal.may("admin") and tenant not in known.principals:
+            principal = None
         if principal is not None and not principal.is_over and not principal.is_expired(now_ms):
             principal.is_used = True
             return principal
         return self._principal(known, tenant, now_ms)
 
-    def admitted(self, session: PageSession, source: Principal, now_ms: int) -> Principal:
-        """Who has come with what was made in a session. Raises Unauthenticated if that has ended."""
-        if now_ms >= session.ends_at_ms or self.ended.has(session.id):
+    def admitted(self, session: PageSession, source: Principal) -> Principal:
+        """Who has come with what was made in a session. Raises Unauthenticated if that has ended, as it does
+        when its key gets another secret, also while the former one counts."""
+        if self._clock.wall_ms() >= session.ends_at_ms or self.is_signed_out(session):
             raise refused()
-        return PagePrincipal(source, session, self.ended)
+        self._check_generation(session, self._registry.good_key(session.key))
+        return PagePrincipal(source, session, self)
 
     def _principal(self, known: _Known, tenant: str | None, now_ms: int) -> Principal:
         session, registry = known.session, self._registry
         record = registry.good_key(session.key)
-        if not hmac.compare_digest(self._generation(record), session.generation):
-            raise refused()
+        self._check_generation(session, record)
         default = registry.default
         if default is not None and default.proof == record.secret_hash:
             source = default
         else:
             source = registry.by_proof(record.key_id, record.secret_hash, record.tenant)
-        if tenant is not None and source.may("admin"):
-            source = registry.acting_for(source, tenant, is_named=True)
-        principal = PagePrincipal(source, session, self.ended)
+        # Whatever others name changes nothing, and takes no room.
+        named = tenant if source.may("admin") else None
+        if named is not None:
+            source = registry.acting_for(source, named, is_named=True)
+        principal = PagePrincipal(source, session, self)
         if principal.is_expired(now_ms):
             raise refused()
         if len(known.principals) >= TENANTS_MAX_COUNT:
             known.principals.clear()
-        known.principals[tenant] = principal
+        known.principals[named] = principal
         return principal
 
     def _known(self, text: str) -> _Known:
@@ -266,6 +270,10 @@ class PageSessions:
 
     def _sign(self, payload: bytes) -> bytes:
         return hmac.digest(self._secret, payload, "sha256")
+
+    def _check_generation(self, session: PageSession, record: KeyRecord) -> None:
+        if not hmac.compare_digest(self._generation(record), session.generation):
+            raise refused()
 
     def _generation(self, record: KeyRecord) -> str:
         digest = hmac.digest(self._secret, _GENERATION_LABEL + record.secret_hash, "sha256")

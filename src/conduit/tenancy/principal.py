@@ -118,6 +118,14 @@ class Principal:
             return any(covered(each.topics, topic) for each in self._of(scope))
         return self._may[scope](topic)
 
+    def patterns(self, scopes: Sequence[Scope]) -> Sequence[str] | None:
+        """Those of all topics for which it has one of the rights, at most ALL_PATTERNS_MAX_COUNT; None: all
+        topics of the tenant."""
+        if any(self.is_whole(scope) for scope in scopes):
+            return None
+        given = (each for scope in scopes for each in self._of(scope))
+        return list(dict.fromkeys(pattern for each in given for pattern in each.topics or ()))
+
     def is_whole(self, scope: Scope) -> bool:
         """Whether it has the right for all topics of the tenant."""
         return self._may[scope] is _always

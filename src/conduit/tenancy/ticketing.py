@@ -109,7 +109,7 @@ class Ticketing:
         if self._registry.tenant(maker.tenant).created_at_ms != maker.since_ms:
             raise refused()
         source = self._source(maker)
-        return source if maker.page is None else self._pages.admitted(maker.page, source, now_ms)
+        return source if maker.page is None else self._pages.admitted(maker.page, source)
 
     def _source(self, maker: _Maker) -> Principal:
         if maker.key_id is not None:

@@ -8,6 +8,7 @@ import { exactly } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure, Loading } from "@/components/states";
 import { useNow } from "@/components/useNow";
+import { EditKey } from "@/features/apiKeys/EditKey";
 import { stateOf } from "@/features/apiKeys/model";
 import { RevokeKey } from "@/features/apiKeys/RevokeKey";
 import { RotateKey } from "@/features/apiKeys/RotateKey";
@@ -22,7 +23,7 @@ interface KeyDetailProps {
   readonly onClose: () => void;
 }
 
-type Step = "look" | "revoke" | "rotate";
+type Step = "edit" | "look" | "revoke" | "rotate";
 
 /** One key, and what can be done with it. What is open is in the address; a secret never is. */
 export function KeyDetail({ id, onClose }: KeyDetailProps) {
@@ -45,6 +46,7 @@ export function KeyDetail({ id, onClose }: KeyDetailProps) {
       {key.error && <Failure error={key.error} onRetry={key.refetch} what="The key is not shown" />}
       {made && <Secret onDone={done} text={made.key} />}
       {key.data && !made && step === "look" && <Look keyAnswer={key.data} onStep={setStep} />}
+      {key.data && !made && step === "edit" && <EditKey keyAnswer={key.data} onDone={look} />}
       {key.data && !made && step === "rotate" && (
         <RotateKey keyAnswer={key.data} onCancel={look} onMade={setMade} />
       )}
@@ -79,6 +81,9 @@ function Look({ keyAnswer, onStep }: LookProps) {
           What it has done
         </Link>
         <div className="flex flex-wrap gap-2">
+          <Button onClick={() => onStep("edit")} unable={unable}>
+            Edit…
+          </Button>
           <Button onClick={() => onStep("rotate")} unable={unable}>
             Rotate…
           </Button>
@@ -113,7 +118,7 @@ function Facts({ keyAnswer }: { readonly keyAnswer: KeyAnswer }) {
           value && (
             <div className="contents" key={name}>
               <dt className="text-dim">{name}</dt>
-              <dd className="break-words">{value}</dd>
+              <dd className="whitespace-pre-line break-words">{value}</dd>
             </div>
           ),
       )}

@@ -50,7 +50,12 @@ export interface KeyState {
 export function stateOf(key: KeyAnswer, now: number): KeyState {
   const { expires_at, revoked_at, rotating_until } = key;
   if (revoked_at !== null) {
-    return { about: "It counts no more.", isGood: false, label: "revoked", tone: "idle" };
+    return {
+      about: "Requests with it are refused.",
+      isGood: false,
+      label: "revoked",
+      tone: "idle",
+    };
   }
   const left = expires_at === null ? null : Date.parse(expires_at) - now;
   if (left !== null && left <= 0) {
@@ -63,7 +68,7 @@ export function stateOf(key: KeyAnswer, now: number): KeyState {
   if (left !== null && left < SOON_MS) {
     return { about: "It ends within a week.", isGood: true, label: "ends soon", tone: "warn" };
   }
-  return { about: "It counts.", isGood: true, label: "good", tone: "ok" };
+  return { about: "Requests with it are accepted.", isGood: true, label: "good", tone: "ok" };
 }
 
 export interface ScopeChoice {

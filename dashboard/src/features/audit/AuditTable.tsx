@@ -24,6 +24,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
       <Table
         caption={`${counted(entries.length, "entry", "entries")}, the newest first`}
         columns={["When", "Who", "What", "On", ...(ofAll ? ["Tenant"] : []), "From", "More"]}
+        numbers={["More"]}
         rows={entries.map((entry) => [
           entry.id,
           <Time at={entry.at} key="at" />,
@@ -34,6 +35,7 @@ export function AuditTable({ entries, ofAll }: AuditTableProps) {
           entry.address || "–",
           <Button
             aria-label={`Details of ${entry.action} at ${entry.at}`}
+            className="-mr-3"
             data-row
             key="more"
             look="quiet"
@@ -97,7 +99,7 @@ function Entry({ entry, onClose }: EntryProps) {
         {rows.map(([name, value]) => (
           <div className="contents" key={name}>
             <dt className="text-dim">{name}</dt>
-            <dd className="break-words">{value}</dd>
+            <dd className="whitespace-pre-line break-words">{value}</dd>
           </div>
         ))}
       </dl>

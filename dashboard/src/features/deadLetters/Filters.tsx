@@ -1,4 +1,5 @@
 import { X } from "lucide-react";
+import type { ReactNode } from "react";
 import { inputClass } from "@/components/Field";
 import { SearchBox } from "@/components/SearchBox";
 import {
@@ -10,6 +11,8 @@ import {
 } from "@/features/deadLetters/model";
 
 interface FiltersProps {
+  /** At the end of the row. */
+  readonly children?: ReactNode;
   readonly onChange: (change: Partial<LettersSearch>) => void;
   readonly search: LettersSearch;
 }
@@ -17,7 +20,7 @@ interface FiltersProps {
 const SHOWN = { all: "All", open: "Not redriven", redriven: "Redriven" } as const;
 const SELECT = `${inputClass} !w-auto`;
 
-export function Filters({ onChange, search }: FiltersProps) {
+export function Filters({ children, onChange, search }: FiltersProps) {
   const set = (name: FilterName) => (typed: string) => onChange({ [name]: typed || undefined });
   return (
     <div className="space-y-2">
@@ -31,14 +34,14 @@ export function Filters({ onChange, search }: FiltersProps) {
           text={search.q ?? ""}
         />
         <SearchBox
-          className="min-w-40 flex-1 sm:max-w-52"
+          className="min-w-40 flex-1 sm:max-w-48"
           label="Only of this topic"
           onSearch={set("topic")}
           placeholder="Topic"
           text={search.topic ?? ""}
         />
         <SearchBox
-          className="min-w-40 flex-1 sm:max-w-52"
+          className="min-w-40 flex-1 sm:max-w-48"
           label="Only of this subscription"
           onSearch={set("subscription")}
           placeholder="Subscription"
@@ -69,6 +72,7 @@ export function Filters({ onChange, search }: FiltersProps) {
             </option>
           ))}
         </select>
+        {children}
       </div>
       <Chips onChange={onChange} search={search} />
     </div>

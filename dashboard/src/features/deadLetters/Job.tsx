@@ -7,6 +7,7 @@ import { count, rate } from "@/components/format";
 import { Progress } from "@/components/Progress";
 import type { Tone } from "@/components/stateColours";
 import { Failure, Loading } from "@/components/states";
+import { ACTS } from "@/features/deadLetters/acts";
 import { letters } from "@/features/deadLetters/model";
 import { jobQuery, useCancelJob, useLettersChanged } from "@/services/deadLetters";
 
@@ -23,7 +24,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   running: "info",
 };
 
-/** A redrive job: how far it is while it runs, then what came of it. */
+/** A job that redrives or discards: how far it is while it runs, then what came of it. */
 export function Job({ id, onClose, unable }: JobProps) {
   const job = useQuery(jobQuery(id));
   const changed = useLettersChanged();
@@ -39,7 +40,7 @@ export function Job({ id, onClose, unable }: JobProps) {
     >
       <div className="flex flex-wrap items-center gap-3">
         <h2 className="font-medium" id="job">
-          Redrive job
+          {job.data ? `${wordsOf(job.data).verb} job` : "Job"}
         </h2>
         {state && <Badge tone={TONES[state] ?? "idle"}>{state}</Badge>}
         <div className="ml-auto flex gap-2">
@@ -54,18 +55,25 @@ export function Job({ id, onClose, unable }: JobProps) {
   );
 }
 
+const wordsOf = ({ action }: JobAnswer) => ACTS[action === "discard" ? "discard" : "redrive"];
+
 function Shown({ job }: { readonly job: JobAnswer }) {
-  const { error, failed_count, matched_count, redriven_count, state } = job;
+  const { discarded_count, error, failed_count, matched_count, redriven_count, state } = job;
+  const { did, doing } = wordsOf(job);
+  const doneCount = redriven_count + discarded_count;
+  // Of those that others have dealt with meanwhile there is nothing to say before the end.
+  const restCount = state === "done" ? matched_count - doneCount - failed_count : 0;
+  const gone = restCount ? `, ${count(restCount)} were dealt with elsewhere meanwhile` : "";
   const also = failed_count ? `, ${count(failed_count)} could not be` : "";
   return (
     <>
       {state === "running" && (
-        <Progress done={redriven_count + failed_count} label="Redriving" of={matched_count} />
+        <Progress done={doneCount + failed_count} label={doing} of={matched_count} />
       )}
       <p aria-live="polite">
         {state === "running"
-          ? `Delivering again at ${rate(job.rate_per_s)} in a second.`
-          : `Redriven: ${letters(redriven_count)}${also}.`}
+          ? `${doing} at ${rate(job.rate_per_s)} in a second.`
+          : `${did}: ${letters(doneCount)}${also}${gone}.`}
       </p>
       {error && (
         <p className={state === "done" && !failed_count ? "text-dim" : "text-bad"}>{error}</p>

@@ -8,14 +8,14 @@ import { Copy } from "@/components/Copy";
 import { Facts } from "@/components/Facts";
 import { bytes, count } from "@/components/format";
 import { Json } from "@/components/json/Json";
+import { Segments } from "@/components/Segments";
 import { toneOf } from "@/components/stateColours";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
+import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
 import { deliveriesQuery, type Letter, letterQuery } from "@/services/deadLetters";
-
-export type Act = "discard" | "redrive";
 
 interface LetterDetailProps {
   readonly id: string;
@@ -40,7 +40,7 @@ export function LetterDetail({ id, onAct, unable }: LetterDetailProps) {
         </h2>
         <Link
           aria-label="Close"
-          className={`${buttonClass("quiet")} -mt-1 px-2`}
+          className={`${buttonClass("quiet")} -mt-1.5 -mr-2 px-2`}
           data-back
           resetScroll={false}
           search={(before) => ({ ...before, letter: undefined })}
@@ -133,23 +133,28 @@ function facts(letter: Letter): [string, React.ReactNode][] {
   ].map(([label, value]) => [label as string, value as React.ReactNode]);
 }
 
+const FORMS = [
+  ["pretty", "Pretty"],
+  ["raw", "Raw"],
+] as const;
+
 function Payload({ letter }: { readonly letter: Letter }) {
-  const [raw, setRaw] = useState(false);
+  const [form, setForm] = useState<"pretty" | "raw">("pretty");
   const { text } = letter.payload;
   return (
     <div className="space-y-2">
       <div className="flex flex-wrap items-center gap-1">
         <h3 className="mr-2 font-medium">Payload</h3>
-        <Button aria-pressed={!raw} look={raw ? "quiet" : "plain"} onClick={() => setRaw(false)}>
-          Pretty
-        </Button>
-        <Button aria-pressed={raw} look={raw ? "plain" : "quiet"} onClick={() => setRaw(true)}>
-          Raw
-        </Button>
+        <Segments
+          chosen={form}
+          label="How the payload is shown"
+          onChoose={setForm}
+          options={FORMS}
+        />
         <span className="ml-auto text-dim text-xs">{bytes(letter.payload.bytes)}</span>
         <Copy label="Copy the payload" text={text} />
       </div>
-      {raw ? (
+      {form === "raw" ? (
         <pre
           className="max-h-[28rem] overflow-auto whitespace-pre-wrap break-all rounded-md border border-line bg-raised p-3 font-mono text-xs"
           tabIndex={0}
@@ -178,13 +183,15 @@ function Deliveries({ messageId }: { readonly messageId: string }) {
           : `What became of it in the first ${found.data.deliveries.length} durable subscriptions, by name`
       }
       columns={["Subscription", "State", "Attempts", "Last reason"]}
+      numbers={["Attempts"]}
       rows={found.data.deliveries.map((each) => [
         each.subscription,
         each.subscription,
         <Badge key="state" tone={toneOf(each.state)}>
           {each.state.replace("_", " ")}
         </Badge>,
-        count(each.attempts),
+        // Of what is settled they are not kept.
+        each.attempts ? count(each.attempts) : "–",
         each.last_reason ?? "–",
       ])}
     />

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Badge } from "@/components/Badge";
-import { bytes, count } from "@/components/format";
+import { bytes, count, counted } from "@/components/format";
 import { Time } from "@/components/Time";
 import { VirtualRows } from "@/components/VirtualRows";
 import type { Letter } from "@/services/deadLetters";
@@ -81,7 +81,7 @@ export function LetterTable(props: LetterTableProps) {
       row={row}
       rowPx={56}
     >
-      {count(letters.length)} dead letters
+      {counted(letters.length, "dead letter")}
       {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
       {searchedTo && (
         <>
@@ -123,7 +123,6 @@ function Row({ index, isChosen, isOpen, letter, look, onChoose }: RowProps) {
           <Link
             aria-current={isOpen ? "true" : undefined}
             className="truncate font-medium outline-offset-[-2px] after:absolute after:inset-0"
-            data-id={letter.id}
             data-row
             resetScroll={false}
             search={(before) => ({ ...before, letter: letter.id })}

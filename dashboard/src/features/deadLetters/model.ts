@@ -34,6 +34,22 @@ export interface Which {
   readonly topic?: string;
 }
 
+/** For whom a job is: those that match, or those that were chosen one by one. */
+export type Meant = Which | Chosen;
+
+export interface Chosen {
+  readonly ids: readonly string[];
+  readonly topic?: string;
+}
+
+/** What one request may name. */
+export const CHOSEN_MAX_COUNT = 1_000;
+
+/** A key for some topics has to name the one that they are of. */
+export function chosenOf(ids: readonly string[], { topic }: Partial<LettersSearch>): Chosen {
+  return { ids, ...(topic && { topic }) };
+}
+
 export function whichOf(search: Partial<LettersSearch>, now: number): Which {
   const { q, reason, show = "open", since, subscription, topic } = search;
   return {
@@ -98,6 +114,12 @@ function together(newer: DeadLetterGroup, older: DeadLetterGroup): DeadLetterGro
     last_died_at: last ?? newer.last_died_at,
     redriven_count: newer.redriven_count + older.redriven_count,
   };
+}
+
+/** A number above 0 and up to `most`; null if that is not what was typed. */
+export function within(typed: string, most: number): number | null {
+  const value = Number(typed.trim());
+  return typed.trim() !== "" && value > 0 && value <= most ? value : null;
 }
 
 /** `1 dead letter`, `1,204 dead letters`. */

@@ -11,7 +11,7 @@ export function KeySheet({ onClose, open }: KeySheetProps) {
   const single = useSingleKeys();
   return (
     <Modal onClose={onClose} open={open} title="Keys">
-      <dl className="grid grid-cols-[auto_1fr] gap-x-6 gap-y-2">
+      <dl className="grid grid-cols-[minmax(0,7rem)_1fr] gap-x-4 sm:grid-cols-[auto_1fr] sm:gap-x-6 gap-y-2">
         {SHEET.map(([keys, what]) => (
           <div className="contents" key={keys}>
             <dt>

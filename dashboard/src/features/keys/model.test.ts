@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CHORD_MS, Keys } from "@/features/keys/model";
+import { CHORD_MS, Keys, leadsTo } from "@/features/keys/model";
 
 const plain = (key: string) => ({ isTyping: false, key, withCommand: false });
 
@@ -43,4 +43,18 @@ describe("keys", () => {
   ])("%s means %s", (key, kind) => {
     expect(new Keys().press(plain(key), 0)).toEqual({ kind });
   });
+});
+
+describe("the row that has led to what is shown", () => {
+  const row = new URL("http://h/ui/messages?topic=t&msg=1");
+
+  it("says the same or less", () => {
+    expect(leadsTo(row, row)).toBe(true);
+    expect(leadsTo(row, new URL("http://h/ui/messages?msg=1&topic=t&f=x"))).toBe(true);
+  });
+
+  it.each(["messages?topic=t&msg=2", "messages?topic=t", "topics?topic=t&msg=1"])(
+    "has not led to %s",
+    (shown) => expect(leadsTo(row, new URL(`http://h/ui/${shown}`))).toBe(false),
+  );
 });

@@ -63,6 +63,15 @@ export const SHEET: readonly (readonly [keys: string, what: string])[] = [
   ["?", "This sheet"],
 ];
 
+/** Whether a row with the link `to` has led to `shown`: what is shown may say more, such as which part of it. */
+export function leadsTo(to: URL, shown: URL): boolean {
+  const asked = [...to.searchParams];
+  return (
+    to.pathname === shown.pathname &&
+    asked.every(([name, value]) => shown.searchParams.get(name) === value)
+  );
+}
+
 /** The two-key commands: remembers the first key for a moment. */
 export class Keys {
   #chordUntil = 0;

@@ -34,10 +34,13 @@ export function Browser({ look, onLook, topicChoice }: BrowserProps) {
         />
         {look.read !== "live" && <FilterBox key={look.f} look={look} onLook={onLook} />}
       </div>
-      {look.read !== "live" && <Chips filter={filter} onLook={onLook} />}
-      <p className="text-dim text-xs">
-        Looking changes nothing: no message is consumed, and no delivery is another one for it.
-      </p>
+      <div className="flex flex-wrap items-center gap-2 text-xs">
+        {look.read !== "live" && <Chips filter={filter} onLook={onLook} />}
+        <p className="mr-2 text-dim">
+          Looking changes nothing: no message is consumed, and no delivery changes.
+        </p>
+        {look.read !== "live" && <Help />}
+      </div>
       <Docked id={id}>
         <List filter={filter} look={look} onLook={onLook} />
       </Docked>
@@ -107,7 +110,7 @@ function FilterBox({ look, onLook }: Omit<ListProps, "filter">) {
 
 function Chips({ filter, onLook }: Pick<ListProps, "filter" | "onLook">) {
   return (
-    <div className="flex flex-wrap items-center gap-2 text-xs">
+    <>
       {filter.tokens.map((token, at) => (
         <Button
           aria-label={`Without ${token}`}
@@ -119,20 +122,25 @@ function Chips({ filter, onLook }: Pick<ListProps, "filter" | "onLook">) {
           <span className="max-w-64 truncate">{token}</span> <X aria-hidden className="size-3" />
         </Button>
       ))}
-      <div aria-live="polite" className="text-bad">
+      <div aria-live="polite" className="text-bad empty:sr-only">
         {filter.problems.join(" ")}
       </div>
-      <details className="text-dim">
-        <summary className="cursor-pointer py-1">What can be looked for</summary>
-        <dl className="mt-1 grid grid-cols-[auto_1fr] gap-x-4 gap-y-1 rounded-md border border-line bg-surface p-3">
-          {HELP.map(([token, what]) => (
-            <div className="contents" key={token}>
-              <dt className="font-mono">{token}</dt>
-              <dd>{what}</dd>
-            </div>
-          ))}
-        </dl>
-      </details>
-    </div>
+    </>
+  );
+}
+
+function Help() {
+  return (
+    <details className="text-dim">
+      <summary className="w-fit cursor-pointer py-1">What can be looked for</summary>
+      <dl className="mt-1 grid grid-cols-[auto_1fr] gap-x-4 gap-y-1 rounded-md border border-line bg-surface p-3">
+        {HELP.map(([token, what]) => (
+          <div className="contents" key={token}>
+            <dt className="font-mono">{token}</dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
   );
 }

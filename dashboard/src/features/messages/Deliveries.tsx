@@ -19,7 +19,12 @@ export function Deliveries({ message }: { readonly message: MessageDetail }) {
         {deliveries.map((delivery) => (
           <Point key={delivery.subscription}>
             <div className="flex flex-wrap items-center gap-2">
-              <Link className="break-all font-medium hover:underline" to="/subscriptions">
+              <Link
+                className="break-all font-medium hover:underline"
+                params={{ name: delivery.subscription }}
+                search={{}}
+                to="/subscriptions/$name"
+              >
                 {delivery.subscription}
               </Link>
               <Badge tone={toneOf(delivery.state)}>{delivery.state.replace("_", " ")}</Badge>

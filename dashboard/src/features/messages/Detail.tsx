@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Link2, Play, X } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import { serverUrl } from "@/api/place";
@@ -23,23 +23,26 @@ interface DetailProps {
   readonly id: string;
 }
 
-/** One message beside the list, with all that is known of it. */
+/** One message beside the list, with all that is known of it. It takes the focus when it opens: the list has no end
+ * that a keyboard could pass. */
 export function Detail({ id }: DetailProps) {
   const message = useQuery(messageQuery(id));
   const isGone = message.isError && asApiError(message.error).code === "message_not_found";
+  const heading = useRef<HTMLHeadingElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another message is opened
+  useEffect(() => heading.current?.focus(), [id]);
   return (
     <section
       aria-label="The message"
       className="min-w-0 space-y-4 rounded-lg border border-line bg-surface p-4 lg:sticky lg:top-4 lg:max-h-[calc(100dvh-2rem)] lg:overflow-y-auto"
-      tabIndex={-1}
     >
       <div className="flex items-start justify-between gap-2">
-        <h2 className="min-w-0 break-all font-semibold text-base">
+        <h2 className="min-w-0 break-all font-semibold text-base" ref={heading} tabIndex={-1}>
           {message.data ? `${message.data.topic} ${message.data.seq}` : "A message"}
         </h2>
         <Link
           aria-label="Close"
-          className={`${buttonClass("quiet")} px-2`}
+          className={`${buttonClass("quiet")} -mt-1.5 -mr-2 px-2`}
           data-back
           resetScroll={false}
           search={(before: object) => ({ ...before, msg: "" })}
@@ -96,7 +99,7 @@ function Found({ message }: { readonly message: MessageDetail }) {
         {rows.map(([label, value]) => (
           <div className="grid grid-cols-[6rem_1fr] gap-3 py-1.5" key={label}>
             <dt className="text-dim">{label}</dt>
-            <dd className="min-w-0 break-words">{value}</dd>
+            <dd className="min-w-0 whitespace-pre-line break-words">{value}</dd>
           </div>
         ))}
       </dl>

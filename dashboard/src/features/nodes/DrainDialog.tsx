@@ -1,6 +1,6 @@
 import type { NodeAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
-import { count } from "@/components/format";
+import { counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
 import { useDrain } from "@/services/nodes";
@@ -23,8 +23,8 @@ export function DrainDialog({ node, onClose }: DrainDialogProps) {
         {drain.data && (
           <p aria-live="polite">
             {drain.data.id} is {drain.data.state}: {drain.data.phase.replace("_", " ")}.{" "}
-            {count(drain.data.owned_subscriptions)} subscriptions run there, and{" "}
-            {count(drain.data.connections)} connections are open.
+            {counted(drain.data.owned_subscriptions, "subscription")} there, and{" "}
+            {counted(drain.data.connections, "open connection")}.
             {drain.data.problem && ` ${drain.data.problem}.`}
           </p>
         )}
@@ -48,7 +48,7 @@ export function DrainDialog({ node, onClose }: DrainDialogProps) {
 function label(node: NodeAnswer, isDraining: boolean, isPending: boolean): string {
   if (!isDraining) return isPending ? "Returning…" : `Undrain ${node.id}`;
   const amount =
-    node.connections === null ? "" : ` and move ${count(node.connections)} connections`;
+    node.connections === null ? "" : ` and move ${counted(node.connections, "connection")}`;
   return isPending ? "Draining…" : `Drain ${node.id}${amount}`;
 }
 
@@ -58,15 +58,20 @@ function Leaving({ node }: { readonly node: NodeAnswer }) {
     <ul className="list-disc space-y-1 pl-5">
       <li>It is not ready any more: load balancers send nothing new there.</li>
       <li>
-        {owned === null ? "Its" : `Its ${count(owned)}`} durable subscriptions go to the other
-        nodes; nothing is lost, and what was in flight may come twice.
+        Its durable subscriptions go to the other nodes{owned === null ? "" : ` (${owned})`}, so
+        nothing is lost, and what was in flight may come twice.
       </li>
       <li>
-        Then its{node.connections === null ? "" : ` ${count(node.connections)}`} connections are
-        told to come back, at another node.
+        Then its connections{node.connections === null ? "" : ` (${node.connections})`} are told to
+        come back, at another node.
       </li>
       <li>It stays so until it is undone here, or the process ends. It is in the audit log.</li>
-      {node.is_this && <li>This page is connected to it, and goes on with another node.</li>}
+      {node.is_this && (
+        <li>
+          It answers this page, and goes on doing so, unless what is between them chooses another
+          node.
+        </li>
+      )}
     </ul>
   );
 }

@@ -32,6 +32,7 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
         {isOutOfReach(node) && <Badge tone="bad">out of reach</Badge>}
         <Button
           className="ml-auto"
+          data-row
           onClick={() => setOpen(true)}
           unable={unable ?? reasonAgainstDrain(node, nodes)}
         >
@@ -41,11 +42,11 @@ export function NodeCard({ node, nodes, unable }: NodeCardProps) {
       {node.unanswered && (
         <p className="break-words text-warn">What only it knows is not known: {node.unanswered}.</p>
       )}
-      <dl className="grid grid-cols-[repeat(auto-fill,minmax(7.5rem,1fr))] gap-x-4 gap-y-2">
+      <dl className="grid grid-cols-[1.3fr_1fr_1fr] gap-x-3 gap-y-2">
         {figures(node).map(([label, value]) => (
           <div className="min-w-0" key={label}>
             <dt className="text-dim text-xs">{label}</dt>
-            <dd className="break-words tabular-nums">{value}</dd>
+            <dd className="break-all tabular-nums">{value}</dd>
           </div>
         ))}
       </dl>

@@ -3,7 +3,7 @@ import type { RingAnswer } from "@/api/schema";
 import { count } from "@/components/format";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
-import { colour, RingFigure } from "@/features/nodes/RingFigure";
+import { RingFigure, Swatch } from "@/features/nodes/RingFigure";
 import { ringQuery } from "@/services/nodes";
 
 /** Which node has how much of the durable subscriptions: drawn, and as a table. */
@@ -41,9 +41,11 @@ function Shown({ ring }: { readonly ring: RingAnswer }) {
         <Table
           caption="As the node has it that answers"
           columns={["Number", "Node", "Share", "Places"]}
+          numbers={["Share", "Places"]}
           rows={ring.nodes.map(({ id, share }, at) => [
             id,
-            <span className={`font-semibold ${colour(at)}`} key="number">
+            <span className="inline-flex items-center gap-2 font-semibold" key="number">
+              <Swatch node={at} />
               {at + 1}
             </span>,
             id,

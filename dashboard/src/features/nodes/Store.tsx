@@ -13,7 +13,7 @@ export function Store({ health }: { readonly health: Health }) {
     text(name, value),
   ]);
   return (
-    <section aria-labelledby="store" className="space-y-3">
+    <section aria-labelledby="store" className="max-w-3xl space-y-3">
       <h2 className="font-medium" id="store">
         What {health.node_id ?? "it"} runs on
       </h2>

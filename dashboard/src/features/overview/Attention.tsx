@@ -16,7 +16,11 @@ export function Attention({ items, own, unseen }: AttentionProps) {
       <h2 className="font-medium" id="attention">
         Needs attention
       </h2>
-      {items.length === 0 && <p className="mt-1 text-dim">Nothing. Good.</p>}
+      {items.length === 0 && (
+        <p className="mt-1 text-dim">
+          {unseen.length === 0 ? "Nothing. Good." : "Nothing of what was looked at."}
+        </p>
+      )}
       <ul className="mt-2 divide-y divide-line">
         {items.map((item) => (
           <Row item={item} key={item.id} own={own} />

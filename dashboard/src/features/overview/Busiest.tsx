@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { TopicActivities } from "@/api/schema";
-import { count, rate } from "@/components/format";
+import { backlogText, MORE_BACKLOG } from "@/components/backlog";
+import { rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 
 interface BusiestProps {
@@ -76,9 +77,8 @@ function Row({ own, topic }: RowProps) {
       </td>
       <td className={CELL}>{rate(topic.messages_per_sec)}</td>
       <td className={CELL}>{rate(topic.deliveries_per_sec)}</td>
-      <td className={`${CELL} max-sm:hidden`}>
-        {count(topic.backlog)}
-        {topic.more_backlog && "+"}
+      <td className={`${CELL} max-sm:hidden`} title={topic.more_backlog ? MORE_BACKLOG : undefined}>
+        {backlogText(topic)}
       </td>
       <td className="px-2 max-sm:hidden">
         <Sparkline values={topic.published_counts} />

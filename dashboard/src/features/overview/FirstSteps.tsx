@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { CircleCheck, CircleDashed } from "lucide-react";
 import { Examples } from "@/features/connect/Examples";
 import type { Step } from "@/features/overview/model";
@@ -8,9 +9,11 @@ export function FirstSteps({ steps }: { readonly steps: readonly Step[] }) {
       <h2 className="font-medium" id="first">
         First steps
       </h2>
-      <p className="text-dim">Each ticks itself once the server has seen it.</p>
+      <p className="text-dim">
+        Here or from a program: each ticks itself once the server has seen it.
+      </p>
       <ol className="my-3 space-y-1.5">
-        {steps.map(({ done, title }) => {
+        {steps.map(({ done, title, to }) => {
           const Icon = done ? CircleCheck : CircleDashed;
           return (
             <li className="flex items-center gap-2" key={title}>
@@ -19,7 +22,9 @@ export function FirstSteps({ steps }: { readonly steps: readonly Step[] }) {
                 className={`size-4 ${done ? "text-ok" : "text-dim"}`}
                 role="img"
               />
-              {title}
+              <Link className="text-accent underline underline-offset-2" to={to}>
+                {title}
+              </Link>
             </li>
           );
         })}

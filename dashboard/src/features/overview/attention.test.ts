@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { attention, OF_A_KIND_MAX_COUNT } from "@/features/overview/attention";
+import { attention, OF_A_KIND_MAX_COUNT, staleness } from "@/features/overview/attention";
 import { attentive, history, node, stats, troubled } from "@/test/factories";
 
 const about = (...subscriptions: Parameters<typeof troubled>[0][]) =>
@@ -129,5 +129,14 @@ describe("what needs attention", () => {
     });
     expect(ids(found)).toEqual(["not-ready", "disk", "memory"]);
     expect(found[0]).toMatchObject({ tone: "bad", why: "It refuses requests: the disk is full." });
+  });
+});
+
+describe("how old it is", () => {
+  it("is said if nobody has looked lately", () => {
+    expect(staleness(attentive({ age_s: 12 }))).toEqual([]);
+    expect(staleness(attentive({ age_s: 95 }))).toEqual(["subscriptions for 1 min"]);
+    expect(staleness(attentive({ age_s: null }))[0]).toContain("has not looked");
+    expect(staleness(undefined)).toEqual([]);
   });
 });

@@ -135,16 +135,22 @@ export function hasFigures(chart: Chart, samples: readonly Sample[]): boolean {
 export interface Step {
   readonly done: boolean;
   readonly title: string;
+  /** Where it can be done. */
+  readonly to: "/playground" | "/topics";
 }
 
 /** What is left to do where nothing is there yet; null once all was done, or if there was something before:
     what the server counts begins with its start. */
 export function firstSteps(stats: StatsAnswer, hadMessages: boolean): Step[] | null {
   const { active_subscribers, active_topics, backlog, total_deliveries, total_messages } = stats;
-  const steps = [
-    { done: active_topics > 0, title: "Create a topic" },
-    { done: active_subscribers + total_deliveries + backlog > 0, title: "Subscribe to it" },
-    { done: total_messages + backlog > 0, title: "Publish a message" },
+  const steps: Step[] = [
+    { done: active_topics > 0, title: "Create a topic", to: "/topics" },
+    {
+      done: active_subscribers + total_deliveries + backlog > 0,
+      title: "Subscribe to it",
+      to: "/playground",
+    },
+    { done: total_messages + backlog > 0, title: "Publish a message", to: "/playground" },
   ];
   return hadMessages || steps.every((step) => step.done) ? null : steps;
 }

@@ -91,10 +91,13 @@ function Came({ item: { message, problem, state }, onAct }: CameProps) {
         <span className="whitespace-nowrap text-dim tabular-nums max-sm:hidden">
           {clock(published_at, new Date())}
         </span>
-        <Badge title={problem ?? undefined} tone={tone}>
-          {label}
-          {attempt > 1 && `, attempt ${attempt}`}
-        </Badge>
+        {/* Where it is narrow the buttons say it. */}
+        <span className={state === "out" ? "max-sm:hidden" : ""}>
+          <Badge title={problem ?? undefined} tone={tone}>
+            {label}
+            {attempt > 1 && `, attempt ${attempt}`}
+          </Badge>
+        </span>
         <span className="ml-auto flex shrink-0 gap-1">
           {state === "out" &&
             VERBS.map(([verb, text]) => (

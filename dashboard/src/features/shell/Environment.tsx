@@ -32,5 +32,11 @@ export function ConnectionState() {
       </Badge>
     );
   }
-  return paused ? <Badge tone="paused">Paused</Badge> : <Badge tone="ok">Live</Badge>;
+  return paused ? (
+    <Badge tone="paused">Paused</Badge>
+  ) : (
+    <Badge tone="ok">
+      <span className="max-sm:sr-only">Live</span>
+    </Badge>
+  );
 }

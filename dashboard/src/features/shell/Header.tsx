@@ -27,7 +27,7 @@ export function Header({ onSheet }: HeaderProps) {
         <div className="contents max-sm:hidden">
           <TenantChoice />
         </div>
-        <Button className="text-dim" onClick={() => onSheet("palette")}>
+        <Button className="text-dim max-sm:px-2" onClick={() => onSheet("palette")}>
           <Search aria-hidden className="size-4" />
           <span className="max-lg:sr-only">Go to</span>
           <kbd aria-hidden className="font-mono text-xs max-lg:hidden">
@@ -38,7 +38,7 @@ export function Header({ onSheet }: HeaderProps) {
           <PaceChoice />
           <ThemeChoice />
         </div>
-        <Button onClick={() => onSheet("connect")}>
+        <Button className="max-sm:hidden" onClick={() => onSheet("connect")}>
           <Cable aria-hidden className="size-4" />
           <span className="max-lg:sr-only">Connect</span>
         </Button>

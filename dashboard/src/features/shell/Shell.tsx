@@ -1,11 +1,13 @@
 import { Outlet, useNavigate } from "@tanstack/react-router";
+import { Cable } from "lucide-react";
 import { Suspense, useState } from "react";
+import { Button } from "@/components/Button";
 import { Modal } from "@/components/Modal";
 import { Loading } from "@/components/states";
 import { Examples } from "@/features/connect/Examples";
 import { KeySheet } from "@/features/keys/KeySheet";
 import type { Act } from "@/features/keys/model";
-import { moveInRows, useKeys } from "@/features/keys/useKeys";
+import { focusRowOf, moveInRows, useKeys } from "@/features/keys/useKeys";
 import { Palette } from "@/features/palette/Palette";
 import { Banner } from "@/features/shell/Banner";
 import { PaceChoice, TenantChoice, ThemeChoice } from "@/features/shell/choices";
@@ -55,6 +57,9 @@ export function Shell() {
           <TenantChoice />
           <PaceChoice />
           <ThemeChoice />
+          <Button onClick={() => setSheet("connect")}>
+            <Cable aria-hidden className="size-4" /> Connect
+          </Button>
         </div>
       </Modal>
       <Modal
@@ -91,8 +96,11 @@ function perform(act: Act, onSheet: (sheet: Sheet) => void, onGo: (to: string) =
     case "back": {
       // What is open inside is left first.
       const link = [...document.querySelectorAll<HTMLElement>("main [data-back]")].at(-1);
-      link?.click();
-      return link !== undefined;
+      if (!link) return false;
+      const left = new URL(location.href);
+      link.click();
+      focusRowOf(left);
+      return true;
     }
     case "redrive":
       return clicked("main [data-redrive]");

@@ -43,7 +43,7 @@ function Facts({ who }: { readonly who: WhoAmI }) {
       {rows.map(([name, value]) => (
         <div className="contents" key={name}>
           <dt className="text-dim">{name}</dt>
-          <dd className="break-words">{value}</dd>
+          <dd className="whitespace-pre-line break-words">{value}</dd>
         </div>
       ))}
     </dl>

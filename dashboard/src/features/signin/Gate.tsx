@@ -38,7 +38,7 @@ function Card() {
       <div className="mx-auto mt-[10vh] max-w-md space-y-3 rounded-lg border border-line bg-surface p-6">
         <h1 className="font-semibold text-lg">Sign in</h1>
         <p className="text-dim">
-          This server asks who you are. The first key of a server is where its start has said.
+          This server asks who you are. Where its first key is, it said when it was first started.
         </p>
         <SignIn />
       </div>

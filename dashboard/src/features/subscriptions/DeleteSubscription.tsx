@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Field } from "@/components/Field";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Modal } from "@/components/Modal";
 import { Failure } from "@/components/states";
 import { useDeleteSubscription } from "@/services/subscriptions";
@@ -34,13 +34,13 @@ export function DeleteSubscription({ onClose, subscription }: DeleteSubscription
       <form className="space-y-4" noValidate onSubmit={submit}>
         <ul className="list-disc space-y-1 pl-5">
           <li>
-            Its place is gone: {count(lag)} messages that it has not settled are not delivered by it
-            any more.
+            Its place is gone, and what it has not settled is not delivered by it any more:{" "}
+            {counted(lag, "message")}.
           </li>
-          <li>{count(subscribers)} subscribers are attached, and are unsubscribed.</li>
+          <li>What is attached is unsubscribed: {counted(subscribers, "subscriber")}.</li>
           <li>
-            Its {count(dead_count)} dead letters stay, and cannot be redriven without it. Messages
-            stay in their topics.
+            What died stays, and cannot be redriven without it: {counted(dead_count, "dead letter")}
+            . Messages stay in their topics.
           </li>
         </ul>
         <Field

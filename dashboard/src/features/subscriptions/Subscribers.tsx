@@ -31,6 +31,7 @@ export function Subscribers({ name }: { readonly name: string }) {
       <Table
         caption={amount > subscribers.length ? `The first ${subscribers.length}` : "All of them"}
         columns={["Node", "In flight", "At most", "Socket"]}
+        numbers={["In flight", "At most"]}
         rows={subscribers.map((each, at) => [
           String(at),
           each.node ?? "–",

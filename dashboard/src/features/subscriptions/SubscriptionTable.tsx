@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { VirtualRows } from "@/components/VirtualRows";
 import { stateOf } from "@/features/subscriptions/model";
 
@@ -49,7 +49,7 @@ export function SubscriptionTable(props: SubscriptionTableProps) {
         return subscription && <Row index={index} subscription={subscription} />;
       }}
     >
-      {count(subscriptions.length)} subscriptions
+      {counted(subscriptions.length, "subscription")}
       {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
     </VirtualRows>
   );

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Button } from "@/components/Button";
 import { Facts } from "@/components/Facts";
-import { count } from "@/components/format";
+import { count, counted } from "@/components/format";
 import { Failure, Loading } from "@/components/states";
 import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
@@ -40,7 +40,7 @@ function facts(subscription: SubscriptionAnswer): [string, React.ReactNode][] {
   const retries = `${count(subscription.pending_retry_count)}${full ? ": as many as may, so nothing new comes" : ""}`;
   return [
     ["Topics", <code key="topics">{subscription.topic}</code>],
-    ["Behind", `${count(lag)} messages are not settled`],
+    ["Behind", `${counted(lag, "message is", "messages are")} not settled`],
     ["In flight", count(in_flight_count)],
     ["Waiting for a retry", retries],
     [
@@ -72,6 +72,7 @@ function Places({ places }: PlacesProps) {
     <Table
       caption="Everything up to the cursor is settled"
       columns={["Topic", "Cursor", "Last message", "Behind"]}
+      numbers={["Cursor", "Last message", "Behind"]}
       rows={places.map(({ floor, lag, last_seq, topic }) => [
         topic,
         <Link

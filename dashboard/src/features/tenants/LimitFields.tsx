@@ -4,15 +4,18 @@ import { type LimitFields as Fields, LIMITS, limitProblem } from "@/features/ten
 interface LimitFieldsProps {
   readonly fields: Fields;
   readonly onChange: (fields: Fields) => void;
+  /** Which there are; all of them if that is not said. */
+  readonly only?: readonly (keyof Fields)[];
 }
 
-export function LimitFields({ fields, onChange }: LimitFieldsProps) {
+export function LimitFields({ fields, onChange, only }: LimitFieldsProps) {
+  const shown = LIMITS.filter(({ limit }) => only?.includes(limit) ?? true);
   return (
     <fieldset>
       <legend className="font-medium">Limits</legend>
       <p className="mb-2 text-dim text-xs">In units or bytes. Nothing: no limit.</p>
       <div className="grid gap-3 sm:grid-cols-2">
-        {LIMITS.map(({ label, limit }) => (
+        {shown.map(({ label, limit }) => (
           <Field
             autoComplete="off"
             inputMode="numeric"

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
 import type { SubscriptionAnswer } from "@/api/schema";
 import { Badge } from "@/components/Badge";
 import { count } from "@/components/format";
@@ -33,22 +34,21 @@ export function Followers({ topic }: { readonly topic: string }) {
       ) : (
         <Table
           caption="Those that follow it, with what is behind in this topic"
-          columns={[
-            "Name",
-            "Pattern",
-            "State",
-            "Behind",
-            "In flight",
-            "Retries",
-            "Dead",
-            "Attached",
-          ]}
+          columns={["Name", "State", "Behind", "In flight", "Retries", "Dead", "Attached"]}
+          numbers={["Behind", "In flight", "Retries", "Dead", "Attached"]}
           rows={found.map((each) => [
             each.name,
-            <Link className="font-medium hover:underline" data-row key="name" to="/subscriptions">
-              {each.name}
-            </Link>,
-            each.topic,
+            <div key="name">
+              <Link
+                className="font-medium hover:underline"
+                data-row
+                params={{ name: each.name }}
+                to="/subscriptions/$name"
+              >
+                {each.name}
+              </Link>
+              <p className="text-dim text-xs">{each.topic}</p>
+            </div>,
             <RunState key="state" subscription={each} />,
             lagIn(each, topic),
             count(each.in_flight_count),
@@ -63,9 +63,9 @@ export function Followers({ topic }: { readonly topic: string }) {
   );
 }
 
-function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): string {
+function lagIn({ lag, topics }: SubscriptionAnswer, topic: string): ReactNode {
   const own = topics.find((each) => each.topic === topic);
-  return own ? count(own.lag) : `${count(lag)} in all its topics`;
+  return own ? count(own.lag) : <span title="In all its topics together">≤ {count(lag)}</span>;
 }
 
 function RunState({ subscription }: { readonly subscription: SubscriptionAnswer }) {

@@ -2,7 +2,8 @@ import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { TopicActivity, TopicAnswer } from "@/api/schema";
-import { bytes, count, rate } from "@/components/format";
+import { backlogText, MORE_BACKLOG } from "@/components/backlog";
+import { bytes, count, counted, rate } from "@/components/format";
 import { Sparkline } from "@/components/Sparkline";
 import { Time } from "@/components/Time";
 import { kept, storedCount } from "@/features/topics/model";
@@ -42,7 +43,7 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
       <div aria-label="Topics" aria-rowcount={hasMore ? -1 : topics.length + 1} role="table">
         <Head />
         <div
-          className="max-h-[calc(100dvh-23rem)] sm:max-h-[calc(100dvh-17.5rem)] min-h-44 overflow-y-auto"
+          className="max-h-[max(16rem,calc(100dvh-17rem))] sm:max-h-[max(16rem,calc(100dvh-17.5rem))] overflow-y-auto"
           ref={scroller}
           role="rowgroup"
           tabIndex={0}
@@ -64,8 +65,9 @@ export function TopicTable({ hasMore, isLoadingMore, onMore, topics }: TopicTabl
           </div>
         </div>
       </div>
-      <p aria-live="polite" className="border-line border-t px-4 py-2 text-dim text-xs">
-        {count(topics.length)} topics{hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
+      <p aria-live="polite" className="-mt-px border-line border-t px-4 py-2 text-dim text-xs">
+        {counted(topics.length, "topic")}
+        {hasMore && (isLoadingMore ? ", loading more…" : ", and more")}
       </p>
     </div>
   );
@@ -145,27 +147,29 @@ function Row({ activity, index, start, topic }: RowProps) {
   );
 }
 
+const NO_ROOM = "Something goes through so many topics that there is no room for this one's rates";
+
 /** Three cells and a fourth: what goes through it; empty until that is known. */
 function Traffic({ activity }: { readonly activity: TopicActivity | undefined }) {
   const cell = "truncate text-right tabular-nums";
-  const more = "There may be more, in subscriptions on several topics that nobody is attached to";
+  const why = activity?.is_known === false ? NO_ROOM : undefined;
   return (
     <>
       <div className="max-xl:hidden" role="cell">
-        {activity && <Sparkline values={activity.published_counts} />}
+        {activity?.is_known && <Sparkline values={activity.published_counts} />}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
-        {activity && rate(activity.messages_per_sec)}
+      <div className={`${cell} max-xl:hidden`} role="cell" title={why}>
+        {activity && (activity.is_known ? rate(activity.messages_per_sec) : "?")}
       </div>
-      <div className={`${cell} max-xl:hidden`} role="cell">
-        {activity && rate(activity.deliveries_per_sec)}
+      <div className={`${cell} max-xl:hidden`} role="cell" title={why}>
+        {activity && (activity.is_known ? rate(activity.deliveries_per_sec) : "?")}
       </div>
       <div
         className={`${cell} max-sm:hidden`}
         role="cell"
-        title={activity?.more_backlog ? more : undefined}
+        title={activity?.more_backlog ? MORE_BACKLOG : undefined}
       >
-        {activity && `${count(activity.backlog)}${activity.more_backlog ? "+" : ""}`}
+        {activity && backlogText(activity)}
       </div>
     </>
   );

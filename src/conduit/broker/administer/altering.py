@@ -178,6 +178,9 @@ class Altering:
                 running.seek(topic, floor)
             if count % SEEK_STEP_COUNT == 0:
                 await asyncio.sleep(0)
+        lag = self._engine.lags.by_id.get(record.subscription_id)
+        if lag is not None:
+            lag.jumped()
 
     # What became of a change ----------------------------------------------------------------------
 

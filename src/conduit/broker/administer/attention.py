@@ -11,13 +11,12 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from heapq import nlargest
+from heapq import heappush, heapreplace
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
-from conduit.broker.administer.quotas import Quota, near_bounds
+from conduit.broker.administer.quotas import Quota, fullest, near_bounds
 from conduit.broker.allowances import Allowances
 from conduit.broker.clock import Clock
 from conduit.broker.deliver.lags import Lag, Lags
@@ -25,14 +24,20 @@ from conduit.broker.deliver.owned import Owned
 from conduit.core.message import SubscriptionRecord
 
 LOOK_INTERVAL_S = 10.0
+# What is older than that is looked at again before it is told, which is waited for so long at most.
+STALE_S = 20.0
+LOOK_WAIT_S = 2.0
 # Subscriptions whose lags are looked at in one turn of the loop.
 STEP_COUNT = 1_000
+# The same of tenants and their bounds.
+TENANTS_STEP_COUNT = 200
 # What is told of one tenant, or of all together.
 TROUBLED_MAX_COUNT = 20
-# Lags that are kept, to see whether they grow: the largest.
-MARKS_MAX_COUNT = 10_000
 # From one mark to the next; growth is that since the one before the last.
 MARK_INTERVAL_S = 60.0
+# What grew in less time than that may be a burst, and in more it says nothing of now.
+GROWTH_MIN_S = MARK_INTERVAL_S - LOOK_INTERVAL_S
+GROWTH_MAX_S = 3 * MARK_INTERVAL_S
 # Growth of a lag that is called so: so many messages at least, and this part of what it was.
 GROWTH_MIN_COUNT = 100
 GROWTH_MIN_PART = 0.1
@@ -67,15 +72,13 @@ class Attended(msgspec.Struct, frozen=True):
     counts: dict[str, int] = {}
     """Trouble → how many subscriptions have it, those above among them."""
     quotas: list[Quota] = []
-    is_known: bool = True
-    """False: there was no look yet."""
+    age_s: float | None = None
+    """How long ago that look began; None: there was none yet."""
 
-
-class _Mark(NamedTuple):
-    """The lags of subscriptions at one time, by their ids; those that had none are not in it."""
-
-    at: float
-    counts: dict[int, int]
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may be told without another look."""
+        return self.age_s is not None and self.age_s <= STALE_S
 
 
 class Attention:
@@ -87,27 +90,40 @@ class Attention:
         self._allowances = allowances
         self._clock = clock
         self._seen: dict[str | None, Attended] | None = None
+        self._seen_at = 0.0
+        # Tenants that have gone since the look began that is under way.
+        self._gone: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
-        # The one before the last, and the last.
-        self._marks: tuple[_Mark, _Mark] | None = None
+        # When each lag was marked before the last time, and last; see `Lag.marks`.
+        self._marked_at: tuple[float, float] | None = None
 
     def of(self, tenant: str | None) -> Attended:
         """As of the last look; another one begins if that is due."""
         now = self._clock.now()
-        if self._looking is None and now >= self._look_at:
-            self._look_at = now + LOOK_INTERVAL_S
-            self._looking = asyncio.get_running_loop().create_task(self._look(now))
+        self._begin(now)
         if self._seen is None:
-            return Attended(is_known=False)
+            return Attended()
         seen = self._seen.get(tenant, Attended())
-        return msgspec.structs.replace(seen, quotas=near_bounds(self._allowances, tenant, now))
+        quotas = seen.quotas
+        if tenant is not None:
+            quotas = near_bounds([self._allowances.of(tenant)], now)
+        return msgspec.structs.replace(seen, quotas=quotas, age_s=round(now - self._seen_at, 3))
 
     async def looked(self) -> None:
-        """Wait for the first look."""
-        self.of(None)
-        if self._seen is None and self._looking is not None:
-            await asyncio.wait([self._looking])
+        """Wait for a look, LOOK_WAIT_S at most, if the last one is older than STALE_S."""
+        now = self._clock.now()
+        self._begin(now)
+        is_stale = self._seen is None or now - self._seen_at > STALE_S
+        if is_stale and self._looking is not None:
+            await asyncio.wait([self._looking], timeout=LOOK_WAIT_S)
+
+    def forget(self, tenant: str) -> None:
+        """It is gone: the next one of its name has none of it."""
+        if self._looking is not None:
+            self._gone.add(tenant)
+        if self._seen is not None:
+            _forget(self._seen, tenant)
 
     async def close(self) -> None:
         """End a look that is under way. Idempotent."""
@@ -115,90 +131,143 @@ class Attention:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
+    def _begin(self, now: float) -> None:
+        """Look, if that is due."""
+        if self._looking is None and now >= self._look_at:
+            self._look_at = now + LOOK_INTERVAL_S
+            self._gone.clear()
+            self._looking = asyncio.get_running_loop().create_task(self._look(now))
+
     async def _look(self, now: float) -> None:
         try:
-            self._seen = await self._look_at_all(now)
+            seen = await self._look_at_all(now)
+            for tenant in self._gone:
+                _forget(seen, tenant)
+            self._seen, self._seen_at = seen, now
         except Exception:
             logger.exception("the subscriptions could not be looked at")
         finally:
             self._looking = None
 
     async def _look_at_all(self, now: float) -> dict[str | None, Attended]:
-        found: defaultdict[str | None, list[Troubled]] = defaultdict(list)
-        counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-        lagging: list[tuple[int, int]] = []
+        found: defaultdict[str | None, _Worst] = defaultdict(_Worst)
+        of_all = found[None]
+        is_marking = self._marked_at is None or now - self._marked_at[1] >= MARK_INTERVAL_S
         records = iter(self._owned.everything())
         while some := list(islice(records, STEP_COUNT)):
             for record in some:
                 lag = self._lags.by_id.get(record.subscription_id)
-                if lag is None or not lag.is_known or not lag.count:
+                if lag is None or not lag.is_known:
                     continue
-                lagging.append((lag.count, record.subscription_id))
-                troubled = self._troubled(record, lag, now)
-                if troubled is not None:
-                    for whose in (record.tenant, None):
-                        counts[whose][troubled.trouble] += 1
-                        _keep(found[whose], troubled)
+                count = lag.count
+                if count:
+                    self._look_at_one(record, lag, now, (found[record.tenant], of_all))
+                if is_marking:
+                    lag.marks = (lag.marks[1], count)
             await asyncio.sleep(0)
-        self._mark(now, lagging)
-        return {
-            whose: Attended(worst(found[whose]), dict(counts[whose])) for whose in (*found, None)
-        }
+        if is_marking:
+            self._marked_at = (now if self._marked_at is None else self._marked_at[1], now)
+        quotas = await self._near_bounds()
+        seen = {whose: Attended(some.told(), dict(some.counts)) for whose, some in found.items()}
+        seen[None] = msgspec.structs.replace(seen[None], quotas=quotas)
+        return seen
 
-    def _mark(self, now: float, lagging: Iterable[tuple[int, int]]) -> None:
-        last = None if self._marks is None else self._marks[1]
-        if last is None or now - last.at >= MARK_INTERVAL_S:
-            counts = {id_: count for count, id_ in nlargest(MARKS_MAX_COUNT, lagging)}
-            mark = _Mark(now, counts)
-            self._marks = (mark if last is None else last, mark)
+    async def _near_bounds(self) -> list[Quota]:
+        """Of all tenants."""
+        near: list[Quota] = []
+        tenants = iter(self._allowances.bounded())
+        while some := list(islice(tenants, TENANTS_STEP_COUNT)):
+            near = fullest([*near, *near_bounds(some, self._clock.now())])
+            await asyncio.sleep(0)
+        return near
 
-    def _troubled(self, record: SubscriptionRecord, lag: Lag, now: float) -> Troubled | None:
-        running = self._owned.find_running(record)
+    def _look_at_one(
+        self, record: SubscriptionRecord, lag: Lag, now: float, everybody: tuple[_Worst, _Worst]
+    ) -> None:
+        """`everybody`: its tenant's, and all."""
+        running, count = self._owned.find_running(record), lag.count
         group = None if running is None else running.group
-        grown_count, grown_in_s = self._growth(record, lag, now)
-        trouble = None
         if group is not None and group.is_full:
             trouble = "full"
         elif record.paused:
             trouble = "paused"
         elif group is None or not group.subscribers:
             trouble = "absent"
-        elif grown_count is not None and _is_much(grown_count, lag.count):
+        elif _is_much(*self._growth(lag, now), count):
             trouble = "slow"
-        if trouble is None:
-            return None
-        return Troubled(
+        else:
+            return
+        for whose in everybody:
+            whose.counts[trouble] += 1
+        if not any(whose.is_worse(trouble, count) for whose in everybody):
+            return
+        grown_count, grown_in_s = self._growth(lag, now)
+        one = Troubled(
             tenant=record.tenant,
             name=record.name,
             trouble=trouble,
-            lag=lag.count,
+            lag=count,
             grown_count=grown_count,
             grown_in_s=grown_in_s,
             subscriber_count=0 if group is None else len(group.subscribers),
             pending_retry_count=lag.open_count if group is None else group.pending.count,
         )
+        for whose in everybody:
+            whose.keep(one)
 
-    def _growth(
-        self, record: SubscriptionRecord, lag: Lag, now: float
-    ) -> tuple[int | None, float | None]:
-        if self._marks is None:
-            return None, None
-        mark = self._marks[0]
-        if len(mark.counts) >= MARKS_MAX_COUNT and record.subscription_id not in mark.counts:
-            return None, None
-        return lag.count - mark.counts.get(record.subscription_id, 0), round(now - mark.at, 3)
+    def _growth(self, lag: Lag, now: float) -> tuple[int | None, float | None]:
+        """Since the mark before the last, or the last if the lag was not known before, or nobody has asked
+        for long; None if it was not known then either: none at all is not nothing."""
+        for at, count in zip(self._marked_at or (), lag.marks, strict=False):
+            if count is not None and now - at <= GROWTH_MAX_S:
+                return lag.count - count, round(now - at, 3)
+        return None, None
 
 
-def _is_much(grown_count: int, count: int) -> bool:
+def _forget(seen: dict[str | None, Attended], tenant: str) -> None:
+    gone, every = seen.pop(tenant, Attended()), seen[None]
+    counts = Counter(every.counts)
+    counts.subtract(gone.counts)
+    seen[None] = Attended(
+        [one for one in every.subscriptions if one.tenant != tenant],
+        {trouble: count for trouble, count in counts.items() if count},
+        [quota for quota in every.quotas if quota.tenant != tenant],
+    )
+
+
+def _is_much(grown_count: int | None, grown_in_s: float | None, count: int) -> bool:
+    if grown_count is None or grown_in_s is None or grown_in_s < GROWTH_MIN_S:
+        return False
     least = max(GROWTH_MIN_COUNT, GROWTH_MIN_PART * (count - grown_count))
     return grown_count >= least
 
 
-def _keep(found: list[Troubled], one: Troubled) -> None:
-    """Add it, and leave out the least bad ones once there are twice as many as are told."""
-    found.append(one)
-    if len(found) >= 2 * TROUBLED_MAX_COUNT:
-        found[:] = worst(found)
+class _Worst:
+    """Of one tenant, or of all, while they are looked at: of each trouble how many there are (`counts`), and
+    those with the largest lags."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        # Trouble → heap of lag, a number that no other has, and what is told.
+        self._kept: defaultdict[str, list[tuple[int, int, Troubled]]] = defaultdict(list)
+
+    def is_worse(self, trouble: str, lag: int) -> bool:
+        """Than one of those that would be told."""
+        kept = self._kept[trouble]
+        return len(kept) < TROUBLED_MAX_COUNT or lag > kept[0][0]
+
+    def keep(self, one: Troubled) -> None:
+        """Instead of the least bad one, if that is less bad."""
+        if self.is_worse(one.trouble, one.lag):
+            kept, item = self._kept[one.trouble], (one.lag, -self.counts[one.trouble], one)
+            if len(kept) < TROUBLED_MAX_COUNT:
+                heappush(kept, item)
+            else:
+                heapreplace(kept, item)
+
+    def told(self) -> list[Troubled]:
+        """See `worst`."""
+        return worst(one for kept in self._kept.values() for _, _, one in kept)
 
 
 def worst(some: Iterable[Troubled]) -> list[Troubled]:

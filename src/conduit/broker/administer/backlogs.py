@@ -1,15 +1,26 @@
-"""What durable subscriptions have not settled in single topics, as far as this node has it in memory."""
+"""What durable subscriptions have not settled in single topics: as far as this node has it in memory, and
+counted in the store where it has not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from conduit.broker.catalog import Topic
+from conduit.broker.clock import Clock
 from conduit.broker.deliver.lags import Lag, Lags
 from conduit.broker.deliver.owned import Owned
+from conduit.broker.deliver.stored import open_in
+from conduit.storage.base import Store
 
 # Subscriptions of one topic that are looked at; of one with more it is not known.
 LAGS_MAX_COUNT = 1_000
+# Of all topics of one question together: 10 ms.
+QUESTION_LAGS_MAX_COUNT = 8_000
+# What took looking at more than so many is remembered for so long, of so many topics.
+CHEAP_LAGS_MAX_COUNT = 50
+LATELY_S = 30.0
+LATELY_MAX_COUNT = 1_000
 
 
 class Backlog(NamedTuple):
@@ -21,12 +32,56 @@ class Backlog(NamedTuple):
     lag is in is in the store; or there are too many subscriptions."""
 
 
-class Backlogs:
-    """Asks nobody, and waits for nothing."""
+class _Lately:
+    """What was found out of topics, for LATELY_S, or until something is removed from one."""
 
-    def __init__(self, owned: Owned, lags: Lags) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # Topic → when, its first number then, and what.
+        self._found: dict[int, tuple[float, int, Backlog]] = {}
+
+    def get(self, topic: Topic) -> Backlog | None:
+        at, first_seq, found = self._found.get(topic.topic_id, (0.0, 0, None))
+        if first_seq != topic.first_seq or self._clock.now() - at >= LATELY_S:
+            return None
+        return found
+
+    def keep(self, topic: Topic, found: Backlog) -> Backlog:
+        if len(self._found) >= LATELY_MAX_COUNT:
+            self._found.clear()
+        self._found[topic.topic_id] = (self._clock.now(), topic.first_seq, found)
+        return found
+
+
+class Backlogs:
+    """`of` asks nobody, and waits for nothing; `counted` asks the store."""
+
+    def __init__(self, store: Store, owned: Owned, lags: Lags, clock: Clock) -> None:
+        self._store = store
         self._owned = owned
         self._lags = lags
+        self._own, self._counted = _Lately(clock), _Lately(clock)
+
+    def of_each(self, topics: Iterable[Topic]) -> list[Backlog]:
+        """What is not settled in each, as it was LATELY_S ago at most where there is much to look at. What
+        QUESTION_LAGS_MAX_COUNT is not enough for is not known, unless it was found out lately."""
+        every, left_count = [], QUESTION_LAGS_MAX_COUNT
+        for topic in topics:
+            count = self.subscription_count(topic)
+            found = self._own.get(topic) if count > CHEAP_LAGS_MAX_COUNT else None
+            if found is None and count > min(left_count, LAGS_MAX_COUNT):
+                found = Backlog(0, is_whole=False)
+            elif found is None:
+                left_count -= count
+                found = self.of(topic)
+                if count > CHEAP_LAGS_MAX_COUNT:
+                    self._own.keep(topic, found)
+            every.append(found)
+        return every
+
+    def subscription_count(self, topic: Topic) -> int:
+        """How many have to be looked at for its backlog."""
+        return sum(len(coverage.lags) for coverage in self._lags.covering(topic))
 
     def of(self, topic: Topic) -> Backlog:
         """What is not settled in it."""
@@ -42,6 +97,43 @@ class Backlogs:
                 else:
                     count += here
         return Backlog(count, is_whole)
+
+    def unsure(self, topic: Topic, max_count: int) -> list[int] | None:
+        """Of which subscriptions `of` says nothing, also those of other nodes. None: to find out, more than
+        `max_count` would have to be looked at, or too many in any case."""
+        if self.subscription_count(topic) > min(LAGS_MAX_COUNT, max_count):
+            return None
+        return [
+            subscription_id
+            for coverage in self._lags.covering(topic)
+            for subscription_id, lag in coverage.lags.items()
+            if not lag.is_here or self._in(topic, subscription_id, lag) is None
+        ]
+
+    def counted_lately(self, topic: Topic) -> int | None:
+        """What `counted` said, if that was dear and is not long ago."""
+        found = self._counted.get(topic)
+        return None if found is None else found.message_count
+
+    async def counted(self, topic: Topic, unsure: list[int]) -> int:
+        """All that is not settled in it; for the `unsure` as the store has it. Raises StoreUnavailable."""
+        rows = await self._store.progress_in(topic.topic_id, unsure)
+        stored = {row.subscription_id: row for row in rows}
+        removed_count = topic.first_seq - 1
+        # What became known while the store was asked must not count twice.
+        asked, count = set(unsure), 0
+        for coverage in self._lags.covering(topic):
+            for subscription_id, lag in coverage.lags.items():
+                if subscription_id not in asked:
+                    count += self._in(topic, subscription_id, lag) or 0
+                    continue
+                row = stored.get(subscription_id)
+                taken = max(removed_count, 0 if row is None else row.cursor)
+                open_count = 0 if row is None else open_in(row, topic.first_seq)
+                count += max(0, topic.last_seq - taken) + open_count
+        if self.subscription_count(topic) > CHEAP_LAGS_MAX_COUNT:
+            self._counted.keep(topic, Backlog(count, is_whole=True))
+        return count
 
     def _in(self, topic: Topic, subscription_id: int, lag: Lag) -> int | None:
         """What one subscription has not settled in one of its topics; None: that is not in memory."""

@@ -1,29 +1,24 @@
-"""Dead letters: looking at them, discarding them, and delivering them again."""
+"""Dead letters: looking at them, discarding one, and delivering one again."""
 
 from __future__ import annotations
 
-import logging
-from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
+from conduit.broker.administer.letter_jobs import LetterJobs
 from conduit.broker.administer.looking import Lines
-from conduit.broker.administer.redrive_jobs import RedriveJobs
 from conduit.broker.administer.redriving import Redrive
-from conduit.broker.changes import after_change
 from conduit.broker.clock import Clock
 from conduit.core.message import DeadLetter
 from conduit.errors import NotFound
-from conduit.names import is_id, of_tenant
+from conduit.names import is_id
 from conduit.storage.base import Store
 from conduit.storage.dead_letters import LOOK_MAX_COUNT, DeadFilter, DeadGroup
 
 # Dead letters that one read takes from the store: each may carry a whole payload.
 PAGE_COUNT = 50
-# Dead letters that one commit discards.
-DISCARD_COUNT = 500
 # A list stops before the dead letter that would pass this, whatever its limit, unless it is the first.
 LIST_MAX_BYTES = 4 << 20
 
@@ -34,14 +29,11 @@ COUNT_ALL = 1 << 62
 
 _ONE_SUBSCRIPTION = {"subscription", "is_redriven"}
 
-logger = logging.getLogger(__name__)
 
-
-class Discarded(msgspec.Struct):
-    """What a discard of many has done, or would do. `before_id`: there may be more, below it."""
+class Counted(msgspec.Struct):
+    """How many match. `before_id`: there may be more, below it."""
 
     matched_count: int = 0
-    discarded_count: int = 0
     before_id: str | None = None
 
 
@@ -62,10 +54,10 @@ class Grouped(NamedTuple):
 
 class DeadLetters:
     """The dead letters of all tenants. Every method raises StoreUnavailable when the store is; those that are
-    about many raise Overloaded when too many ask for that."""
+    about many raise Overloaded when too many ask for that. `jobs` deal with many."""
 
     def __init__(
-        self, store: Store, clock: Clock, redrive: Redrive, jobs: RedriveJobs, lines: Lines
+        self, store: Store, clock: Clock, redrive: Redrive, jobs: LetterJobs, lines: Lines
     ) -> None:
         self._store = store
         self._clock = clock
@@ -77,19 +69,17 @@ class DeadLetters:
         self,
         tenant: str,
         which: DeadFilter,
-        before_id: str | None = None,
         max_count: int = COUNT_ALL,
-    ) -> Discarded:
-        """How many match, of those below `before_id`; no more than `max_count` are looked for."""
-        counted = Discarded()
+    ) -> Counted:
+        """How many match; no more than `max_count` are looked for."""
+        counted = Counted()
         asked = {name for name, value in msgspec.structs.asdict(which).items() if value is not None}
-        if which.subscription and asked <= _ONE_SUBSCRIPTION and before_id is None:
+        if which.subscription and asked <= _ONE_SUBSCRIPTION:
             tally = await self._store.dead_tally(tenant, which.subscription)
             all_count = tally.open_count + tally.redriven_count
             counts = {None: all_count, False: tally.open_count, True: tally.redriven_count}
             counted.matched_count = counts[which.is_redriven]
             return counted
-        counted.before_id = before_id
         with self._lines.of(which).joined(tenant) as looker:
             while counted.matched_count < max_count:
                 limit = min(LOOK_MAX_COUNT, max_count - counted.matched_count)
@@ -114,39 +104,6 @@ class DeadLetters:
         """Forget it. Raises NotFound `dead_letter_not_found`."""
         if not is_id(dead_id) or not await self._store.dead_delete(tenant, [dead_id]):
             raise no_letter()
-
-    async def discard_many(
-        self, tenant: str, which: DeadFilter, *, max_count: int, before_id: str | None = None
-    ) -> Discarded:
-        """Forget up to `max_count` that match, the newest first, those below `before_id`; it ends after
-        some seconds as well (`looking.py`). Raises OutcomeUnknown if the store fails after some are gone."""
-        done = Discarded()
-        try:
-            await self._discard(tenant, which, done, max_count, before_id)
-        finally:
-            if done.discarded_count:
-                count = done.discarded_count
-                logger.info("dead letters%s discarded: %d", of_tenant(tenant), count)
-        return done
-
-    async def _discard(
-        self, tenant: str, which: DeadFilter, done: Discarded, max_count: int, before_id: str | None
-    ) -> None:
-        with self._lines.of(which).joined(tenant) as looker:
-            while done.matched_count < max_count:
-                wanted = min(DISCARD_COUNT, max_count - done.matched_count)
-                ask = partial(self._store.dead_places, tenant, which, limit=wanted)
-                with after_change() if done.discarded_count else nullcontext():
-                    places = await looker.look(partial(ask, before_id=before_id))
-                    if places is None:
-                        break
-                    ids = [place.dead_id for place in places]
-                    if ids:
-                        done.discarded_count += await self._store.dead_delete(tenant, ids)
-                done.matched_count += len(ids)
-                if (before_id := places.reached_id) is None:
-                    return
-        done.before_id = before_id
 
     async def groups(self, tenant: str, which: DeadFilter, before_id: str | None = None) -> Grouped:
         """Those that match, by topic and reason, of those below `before_id`, the largest groups first. It

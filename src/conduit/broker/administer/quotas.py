@@ -7,7 +7,7 @@ from heapq import nlargest
 
 import msgspec
 
-from conduit.broker.allowances import Allowance, Allowances
+from conduit.broker.allowances import Allowance
 
 # What is told: from this part of a bound on.
 NEAR_PART = 0.8
@@ -29,10 +29,9 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         return self.used / self.max if self.max else 1.0
 
 
-def near_bounds(allowances: Allowances, tenant: str | None, now: float) -> list[Quota]:
-    """Those of the tenant, or of all that have limits, the fullest first. The number of dead letters is not
-    among them: only the store knows it, and beyond its bound the oldest go, and nothing is refused."""
-    some = allowances.bounded() if tenant is None else [allowances.of(tenant)]
+def near_bounds(some: Iterable[Allowance], now: float) -> list[Quota]:
+    """Those of these tenants, the fullest first. The number of dead letters is not among them: only the store
+    knows it, and beyond its bound the oldest go, and nothing is refused."""
     every = (quota for allowance in some for quota in _bounds(allowance, now))
     return fullest(quota for quota in every if quota.part >= NEAR_PART)
 

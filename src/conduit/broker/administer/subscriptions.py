@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -51,9 +52,14 @@ TOPICS_SHOWN_COUNT = 20
 VIEW_STEP_COUNT = 500
 # Subscriptions of which it is seen in one turn of the loop what they have done with a message.
 STATES_STEP_COUNT = 200
+# Places of progress that a list asks for in one question.
+PLACES_AT_ONCE_COUNT = 2_000
 START_LOGGED_CHARS = 100
 NO_LETTERS = DeadTally(0, 0, 0)
 
+
+Stored: TypeAlias = dict[int, Progress]
+"""How far one subscription is, by the ids of topics."""
 
 logger = logging.getLogger(__name__)
 
@@ -269,14 +275,18 @@ class Subscriptions:
             return await self._view(record)
 
     async def _view(
-        self, record: SubscriptionRecord, tally: DeadTally | None = None
+        self,
+        record: SubscriptionRecord,
+        tally: DeadTally | None = None,
+        stored: Stored | None = None,
     ) -> SubscriptionView:
+        """`stored`: its progress, if that was read already."""
         view = SubscriptionView(record)
         lag = await self._counting.known(record)
         if lag.coverage.topic_count <= TOPICS_SHOWN_COUNT:
             topics = self._catalog.matching(record.tenant, record.pattern)
             topics.sort(key=lambda topic: topic.name)
-            for topic, delivery in await self._deliveries(record, topics):
+            for topic, delivery in await self._deliveries(record, topics, stored):
                 view.add(topic, delivery)
         else:
             view.more_topics, view.lag = True, lag.count
@@ -295,17 +305,37 @@ class Subscriptions:
         return view
 
     async def _deliveries(
-        self, record: SubscriptionRecord, topics: Sequence[Topic]
+        self, record: SubscriptionRecord, topics: Sequence[Topic], stored: Stored | None = None
     ) -> list[tuple[Topic, Delivery]]:
         """Its machine in each of the topics."""
-        stored: dict[int, Progress] = {}
-        if topics and self._owned.find_running(record) is None:
-            ids = [topic.topic_id for topic in topics]
-            rows = await self._store.progress(record.subscription_id, ids)
-            stored = {row.topic_id: row for row in rows}
+        if stored is None:
+            stored = {}
+            if topics and self._owned.find_running(record) is None:
+                ids = [topic.topic_id for topic in topics]
+                rows = await self._store.progress(record.subscription_id, ids)
+                stored = {row.topic_id: row for row in rows}
         return [
             (topic, self._delivery(record, topic, stored.get(topic.topic_id))) for topic in topics
         ]
+
+    async def _stored(self, page: Sequence[SubscriptionRecord]) -> dict[int, Stored]:
+        """The progress of those of a page that do not run and are on few topics, by their ids: of all of them
+        in one question. One that begins to run meanwhile says itself how far it is."""
+        stored: dict[int, Stored] = {}
+        places: list[tuple[int, int]] = []
+        for record in page:
+            lag = self._engine.lags.by_id.get(record.subscription_id)
+            if lag is None or self._owned.find_running(record) is not None:
+                continue
+            coverage = lag.coverage
+            if coverage.reached is None and coverage.topic_count <= TOPICS_SHOWN_COUNT:
+                topics = self._catalog.matching(record.tenant, record.pattern)
+                places += [(record.subscription_id, topic.topic_id) for topic in topics]
+                stored[record.subscription_id] = {}
+        async for some in in_slices(places, PLACES_AT_ONCE_COUNT):
+            for row in await self._store.progress_at(some):
+                stored[row.subscription_id][row.topic_id] = row
+        return stored
 
     def _delivery(self, record: SubscriptionRecord, topic: Topic, row: Progress | None) -> Delivery:
         """Its machine in the topic: that which runs, or else the stored one."""
@@ -345,9 +375,12 @@ class Subscriptions:
         """By name: those that contain `q` and come after `after`, if what they are to is meant."""
         page = await self._owned.page(tenant, q=q, limit=limit, after=after, is_meant=is_meant)
         tallies = await self._store.dead_tallies(tenant, [record.name for record in page])
+        stored = await self._stored(page)
         # Some may be deleted while others are looked at.
         return [
-            await self._view(record, tallies.get(record.name, NO_LETTERS))
+            await self._view(
+                record, tallies.get(record.name, NO_LETTERS), stored.get(record.subscription_id)
+            )
             for record in page
             if self._owned.find(tenant, record.name) is record
         ]

@@ -65,6 +65,10 @@ class Coverage:
         return self.reached is None or topic.name <= self.reached
 
 
+# Of a lag that was not known here.
+NO_MARKS: tuple[int | None, int | None] = (None, None)
+
+
 class Lag:
     """What one subscription lacks."""
 
@@ -74,6 +78,7 @@ class Lag:
         "coverage",
         "is_here",
         "is_known",
+        "marks",
         "open_count",
         "places",
         "ring",
@@ -94,6 +99,9 @@ class Lag:
         self.ring: Ring | None = None
         # `trims` as it was then.
         self.trims = 0
+        # What it was at the last two looks for growth, the older one first, as far as it was known here all
+        # the time since: see administer/attention.py.
+        self.marks = NO_MARKS
         # Grows with every word of where it is: what was read before that is not the newest.
         self.changes = 0
         # Of the topics in which it has something to do, while it runs. In every other one it has taken all.
@@ -111,7 +119,10 @@ class Lag:
 
     def know(self, taken: int, open_count: int, trims: int) -> None:
         """It was counted in all topics; `trims`: of the coverage, before that began."""
+        # Counted again, it is the same lag that grows.
+        marks = self.marks
         self.unknown()
+        self.marks = marks
         self.taken, self.open_count, self.trims = taken, open_count, trims
         self.is_known = True
         self.coverage.known_count += 1
@@ -120,11 +131,16 @@ class Lag:
     def unknown(self) -> None:
         """It has to be counted anew."""
         self.changes += 1
+        self.jumped()
         if self.is_known:
             self.is_known = False
             self.coverage.known_count -= 1
             coverage = self.coverage
             self._all.count(coverage, self.taken - coverage.published - self.open_count)
+
+    def jumped(self) -> None:
+        """It has another owner, or a seek has moved it: that it lacks more than before is no growth."""
+        self.marks = NO_MARKS
 
     def put(self, topic: Topic, place: Place, before: Place | None = None) -> None:
         """It is here now in a topic; `before`: where it was, if it had nothing to do there, and that is not

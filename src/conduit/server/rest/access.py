@@ -8,7 +8,7 @@ once it knows the topic.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -25,6 +25,7 @@ from conduit.tenancy.principal import Principal
 
 # What is answered to everybody; all else needs a credential, also where there is nothing.
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health", "/health/ready", "/ui", "/ws"})
+_READING: tuple[Scope, ...] = ("manage", "subscribe")
 # The dashboard's pages, which hold no data.
 _OPEN_BELOW = "/ui/"
 
@@ -103,7 +104,7 @@ def sees_node(request: Request) -> bool:
 
 Publishing = Annotated[Principal, Depends(_needs("publish"))]
 Managing = Annotated[Principal, Depends(_needs("manage"))]
-Reading = Annotated[Principal, Depends(_needs("manage", "subscribe"))]
+Reading = Annotated[Principal, Depends(_needs(*_READING))]
 """Of what subscribers may read as well."""
 Operating = Annotated[Principal, Depends(_needs("admin"))]
 Watching = Annotated[Principal, Depends(_operator)]
@@ -130,6 +131,11 @@ def readable(caller: Principal) -> Callable[[str], bool] | None:
     if caller.is_whole("manage") or caller.is_whole("subscribe"):
         return None
     return lambda topic: caller.may("manage", topic) or caller.may("subscribe", topic)
+
+
+def readable_patterns(caller: Principal) -> Sequence[str] | None:
+    """The same as patterns, for other nodes; None: all."""
+    return caller.patterns(_READING)
 
 
 def hidden(caller: Principal, scopes: tuple[Scope, ...], topic: str, error: NotFound) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -15,16 +16,17 @@ from conduit.broker.activities import BUSIEST_MAX_COUNT
 from conduit.broker.administer.attention import Attended, Troubled, worst
 from conduit.broker.administer.quotas import Quota, fullest
 from conduit.cluster.figures import TopicFigures, topics_together
-from conduit.cluster.inquiries import ACTIVITY, ATTENTION, Question
+from conduit.cluster.inquiries import ACTIVITY, ATTENTION, BUSIEST, Question
 from conduit.core.activity import LATELY_ROUNDS_COUNT, ROUND_S
-from conduit.errors import InvalidRequest
+from conduit.errors import InvalidRequest, StoreUnavailable
 from conduit.names import check_topic
-from conduit.server.rest.access import Managing, Reading, readable
+from conduit.server.rest.access import Managing, Reading, readable, readable_patterns, whole
 from conduit.server.rest.inputs import NO_QUERY, Number, QueryModel, Shared
-from conduit.server.rest.polling import Polled, look
+from conduit.server.rest.polling import Polled, Seen, alone, look
 from conduit.server.rest.replies import answers, reply
 from conduit.server.rest.routing import routes
 from conduit.server.rest.stats import tenant_of
+from conduit.tenancy.principal import Principal
 
 router = routes("/api/stats", "stats")
 
@@ -33,7 +35,9 @@ NAMES_MAX_COUNT = 50
 NAMES_MAX_LENGTH = 2_000
 NAMES_PATTERN = "^{name}(?:,{name})*$".format(name=r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 LATELY_S = LATELY_ROUNDS_COUNT * ROUND_S
-# Another node that has not looked yet looks now, and is asked once more after this time.
+# Subscriptions that one request has looked at for that, and the store asked for: a few milliseconds each.
+COUNTED_MAX_COUNT = 2_000
+# Another node that has not looked lately looks now, and is asked once more after this time.
 FIRST_LOOK_S = 0.25
 
 
@@ -62,6 +66,8 @@ class TopicActivity(msgspec.Struct):
     """What durable subscriptions have not settled in it, as far as that is in memory …"""
     more_backlog: bool
     """… and whether there may be more."""
+    is_known: bool
+    """False: a node has no room for what goes through this topic; rates and counts are zeros, or too low."""
 
 
 class TopicActivities(Polled):
@@ -74,12 +80,14 @@ class TopicActivities(Polled):
 class Attentive(Polled):
     """What somebody should look at: up to 20 durable subscriptions, the worst first, with how many there are
     of each trouble; bounds of tenants that are used to 80 % or more; and how many dead letters the tenant has
-    that were not redriven, or `default`, if all are meant."""
+    that were not redriven, or `default`, if all are meant. `age_s`: how long ago a node looked at its
+    subscriptions, of several the longest; null: one has not looked yet."""
 
     subscriptions: list[Troubled]
     counts: dict[str, int]
     quotas: list[Quota]
     dead_letters: int
+    age_s: float | None
 
 
 @router.get("/topics", responses=answers(TopicActivities))
@@ -88,23 +96,62 @@ async def topics(
 ) -> Response:
     """What went through single topics in the last five minutes: through those that are named, or the busiest
     ones."""
-    own, names, is_meant = shared.own_state, _names(query.names), readable(caller)
+    names = _names(query.names)
     if names is None:
-        tenant = tenant_of(shared, caller)
-        question = Question(tenant=tenant)
-        every, seen = await look(request, None, ACTIVITY, question, lambda: own.busiest(tenant))
+        found, seen = await _busiest(request, shared, caller, query.limit)
     else:
-        tenant = caller.tenant
-        names = [name for name in names if is_meant is None or is_meant(name)]
-        question = Question(tenant=tenant, names=names)
-        every, seen = await look(
-            request, None, ACTIVITY, question, lambda: own.activity(caller.tenant, names)
-        )
-    found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
-    if names is None:
-        found.sort(key=lambda each: -sum(each.lately))
-        found = found[: query.limit]
+        found, seen = await _named(request, shared, caller, names)
+    found = await _counted(shared, found)
     return reply(TopicActivities(ROUND_S, [_shown(each) for each in found], **seen.fields()))
+
+
+async def _named(
+    request: Request, shared: Shared, caller: Principal, names: Sequence[str]
+) -> tuple[list[TopicFigures], Seen]:
+    own, tenant, is_meant = shared.own_state, caller.tenant, readable(caller)
+    meant = [name for name in names if is_meant is None or is_meant(name)]
+    if not meant:
+        return [], alone(request)
+    question = Question(tenant=tenant, names=meant)
+    every, seen = await look(request, None, ACTIVITY, question, lambda: own.activity(tenant, meant))
+    # A node of another version may say more.
+    asked = set(meant)
+    return [each for each in topics_together(every) if each.name in asked], seen
+
+
+async def _busiest(
+    request: Request, shared: Shared, caller: Principal, limit: int
+) -> tuple[list[TopicFigures], Seen]:
+    own, tenant, is_meant = shared.own_state, tenant_of(shared, caller), readable(caller)
+    patterns = readable_patterns(caller)
+    question = Question(tenant=tenant, limit=limit, patterns=patterns)
+    every, seen = await look(
+        request, None, BUSIEST, question, lambda: own.busiest(tenant, limit, patterns)
+    )
+    found = [each for each in topics_together(every) if is_meant is None or is_meant(each.name)]
+    found.sort(key=lambda each: -sum(each.lately))
+    return found[:limit], seen
+
+
+async def _counted(shared: Shared, found: Sequence[TopicFigures]) -> list[TopicFigures]:
+    """With backlogs from the store, where no node has them in memory and they are few enough."""
+    if shared.meeting is not None:
+        # Nodes with a log each: what others have is not in this one's store.
+        return [*found]
+    backlogs, left_count, whole = shared.broker.backlogs, COUNTED_MAX_COUNT, []
+    for one in found:
+        topic = None if one.is_whole else shared.broker.topics.find(one.tenant, one.name)
+        count = None if topic is None else backlogs.counted_lately(topic)
+        if topic is not None and count is None:
+            unsure = backlogs.unsure(topic, left_count)
+            if unsure is not None:
+                left_count -= backlogs.subscription_count(topic)
+                with suppress(StoreUnavailable):
+                    count = await backlogs.counted(topic, unsure)
+        if count is not None:
+            one = msgspec.structs.replace(one, backlog_count=count, is_whole=True)
+        whole.append(one)
+    return whole
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -131,6 +178,7 @@ def _shown(found: TopicFigures) -> TopicActivity:
         delivered_counts=found.delivered,
         backlog=found.backlog_count,
         more_backlog=not found.is_whole,
+        is_known=found.is_known,
     )
 
 
@@ -139,12 +187,13 @@ def _shown(found: TopicFigures) -> TopicActivity:
 )
 async def attention(request: Request, shared: Shared, caller: Managing) -> Response:
     """Which durable subscriptions lag for a reason that somebody can do something about, and which bounds are
-    nearly reached: of the caller's tenant, or for an operator of all."""
-    tenant, own = tenant_of(shared, caller), shared.own_state
+    nearly reached: of the caller's tenant, or for an operator of all. Not for who may manage only some
+    topics."""
+    tenant, own = tenant_of(shared, whole(caller)), shared.own_state
     await shared.broker.attention.looked()
     question = Question(tenant=tenant)
     every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
-    if not all(each.is_known for each in every):
+    if not all(each.is_fresh for each in every):
         await asyncio.sleep(FIRST_LOOK_S)
         every, seen = await look(request, None, ATTENTION, question, lambda: own.attention(tenant))
     tally = await shared.broker.store.dead_tally(caller.tenant, None)
@@ -162,11 +211,13 @@ def _together(
         for quota in each.quotas:
             place = (quota.tenant, quota.limit)
             quotas[place] = max(quota, quotas.get(place, quota), key=lambda one: one.part)
+    ages = [each.age_s for each in every if each.age_s is not None]
     troubled = worst(one for each in every for one in each.subscriptions)
     return Attentive(
         subscriptions=troubled,
         counts=dict(counts),
         quotas=fullest(quotas.values()),
         dead_letters=dead_letter_count,
+        age_s=max(ages) if len(ages) == len(every) else None,
         **fields,
     )

@@ -31,7 +31,8 @@ async def group_dead_letters(
     check_filter(caller, query.topic)
     before_id = decode_cursor("dead_groups", query.cursor)
     dead_letters = shared.broker.dead_letters
-    found = await dead_letters.groups(caller.tenant, filter_of(query), before_id)
+    which = filter_of(query, redriven=query.redriven)
+    found = await dead_letters.groups(caller.tenant, which, before_id)
     following = searched_to = None
     if found.before_id is not None:
         following = encode_cursor("dead_groups", found.before_id)

@@ -1,4 +1,4 @@
-"""`/api/dlq`: dead letters, and the jobs that redrive many"""
+"""`/api/dlq`: dead letters, listed and one by one"""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from pydantic import AfterValidator, BaseModel, Field
 
 from conduit.broker.administer.dead_letters import no_letter
-from conduit.broker.administer.redrive_jobs import NOTHING_MATCHES, RedriveJob
 from conduit.core.message import DeadLetter
 from conduit.names import (
     ANY_SUBSCRIPTION_SCHEMA,
@@ -20,13 +19,10 @@ from conduit.names import (
     time_of,
 )
 from conduit.protocol.codec import format_time
-from conduit.protocol.records import DiscardAnswer, JobAnswer
-from conduit.server.rest import jobs
 from conduit.server.rest.access import From, Managing, check_filter, hidden
 from conduit.server.rest.inputs import (
     NO_QUERY,
     AnId,
-    Body,
     Flag,
     Page,
     QueryModel,
@@ -44,9 +40,6 @@ from conduit.tenancy.principal import Principal
 
 router = routes("/api/dlq", "dead letters")
 
-REDRIVE_MAX_COUNT = 100_000
-# That one request discards.
-DISCARD_MAX_COUNT = 10_000
 REDRIVEN = (
     "Only those that were redriven and did not die again since (true), or only the others (false)."
 )
@@ -93,23 +86,6 @@ class GroupQuery(QueryModel, Which):
     cursor: str | None = Field(None, description="`next` of the groups before.")
 
 
-class Redrive(Body, Which):
-    """Which dead letters to deliver again, and how fast. `dry_run` only counts them."""
-
-    rate_per_s: float = Field(100.0, gt=0, le=10_000, allow_inf_nan=False)
-    max_count: int = Field(REDRIVE_MAX_COUNT, ge=1, le=REDRIVE_MAX_COUNT)
-    dry_run: bool = False
-
-
-class Discard(Body, Which):
-    """Which dead letters to delete, the newest first. `dry_run` only counts them, without `max_count`."""
-
-    redriven: Annotated[bool | None, Field(description=REDRIVEN)] = None
-    max_count: int = Field(DISCARD_MAX_COUNT, ge=1, le=DISCARD_MAX_COUNT)
-    cursor: str | None = Field(None, description="`next` of the discard before.")
-    dry_run: bool = False
-
-
 class DeadLetterAnswer(msgspec.Struct):
     """One dead letter. `subscription` is null for an ephemeral subscriber's.
 
@@ -145,7 +121,7 @@ class DeadLetterList(msgspec.Struct):
     searched_to: str | UnsetType = UNSET
 
 
-def filter_of(asked: DeadQuery | GroupQuery | Redrive | Discard) -> DeadFilter:
+def filter_of(asked: Which, *, redriven: bool | None) -> DeadFilter:
     """What was asked for, as a store is."""
     return DeadFilter(
         topic=asked.topic,
@@ -154,7 +130,7 @@ def filter_of(asked: DeadQuery | GroupQuery | Redrive | Discard) -> DeadFilter:
         from_ms=asked.from_time,
         to_ms=asked.to_time,
         q=asked.q,
-        is_redriven=False if isinstance(asked, Redrive) else asked.redriven,
+        is_redriven=redriven,
     )
 
 
@@ -185,22 +161,6 @@ async def _own_letter(shared: Shared, caller: Principal, dead_id: str) -> DeadLe
     return letter
 
 
-def show_job(job: RedriveJob) -> JobAnswer:
-    """The job as it is answered."""
-    return JobAnswer(
-        id=job.job_id,
-        state=job.state,
-        matched_count=job.matched_count,
-        redriven_count=job.redriven_count,
-        failed_count=job.failed_count,
-        rate_per_s=job.rate_per_s,
-        max_count=job.max_count,
-        started_at=format_time(job.started_at_ms),
-        finished_at=optional_time(job.finished_at_ms),
-        error=job.error,
-    )
-
-
 @router.get("", responses=answers(DeadLetterList, "overloaded"))
 async def list_dead_letters(
     shared: Shared, caller: Managing, query: Annotated[DeadQuery, Query()]
@@ -214,7 +174,7 @@ async def list_dead_letters(
     check_filter(caller, query.topic)
     found = await shared.broker.dead_letters.list(
         caller.tenant,
-        filter_of(query),
+        filter_of(query, redriven=query.redriven),
         limit=query.limit,
         before_id=decode_cursor("dead_letters", query.cursor),
     )
@@ -224,83 +184,6 @@ async def list_dead_letters(
         searched_to = format_time(time_of(found.before_id)) if found.is_cut else None
     shown = [show(letter) for letter in found.letters]
     return reply(DeadLetterList(shown, following, searched_to or UNSET))
-
-
-@router.post(
-    "/redrive", dependencies=[NO_QUERY], responses=answers(JobAnswer, "limit_reached", "overloaded")
-)
-async def redrive_many(shared: Shared, caller: Managing, origin: From, body: Redrive) -> Response:
-    """Deliver again those that match and were not redriven yet, oldest first, as a job.
-
-    If more than `max_count` match, the newest are taken.
-    """
-    check_filter(caller, body.topic)
-    dead_letters, which = shared.broker.dead_letters, filter_of(body)
-    if body.dry_run:
-        counted = await dead_letters.count(caller.tenant, which, max_count=body.max_count)
-        count, error = min(counted.matched_count, body.max_count), None
-        if counted.before_id is not None and count < body.max_count:
-            since = format_time(time_of(counted.before_id))
-            error = f"only those that died since {since} were counted: it took too long"
-        elif not count:
-            error = NOTHING_MATCHES
-        rate = body.rate_per_s
-        return reply(
-            JobAnswer(None, "dry_run", count, 0, 0, rate, body.max_count, None, None, error)
-        )
-    job = dead_letters.jobs.start(
-        caller.tenant, which, rate_per_s=body.rate_per_s, max_count=body.max_count
-    )
-    said = body.model_dump(exclude_unset=True, exclude={"dry_run"})
-    await shared.audit.done(caller, origin, "dead_letter.redrive", job.job_id, **said)
-    return reply(show_job(job))
-
-
-@router.post("/discard", dependencies=[NO_QUERY], responses=answers(DiscardAnswer, "overloaded"))
-async def discard_many(shared: Shared, caller: Managing, origin: From, body: Discard) -> Response:
-    """Delete those that match for good, the newest first, up to `max_count`.
-
-    It ends after three seconds as well. If there may be more, `next` is set: repeat the request with it as
-    `cursor`. What dies in the meantime is newer, and stays.
-    """
-    check_filter(caller, body.topic)
-    dead_letters, which = shared.broker.dead_letters, filter_of(body)
-    before_id = decode_cursor("discard", body.cursor)
-    if body.dry_run:
-        done = await dead_letters.count(caller.tenant, which, before_id)
-    else:
-        async with shared.audit.if_unsure(caller, origin, "dead_letter.discard", ""):
-            done = await dead_letters.discard_many(
-                caller.tenant, which, max_count=body.max_count, before_id=before_id
-            )
-        said = body.model_dump(exclude_unset=True, exclude={"dry_run", "cursor"})
-        said["discarded_count"] = done.discarded_count
-        await shared.audit.done(caller, origin, "dead_letter.discard", "", **said)
-    following = None if done.before_id is None else encode_cursor("discard", done.before_id)
-    return reply(DiscardAnswer(done.matched_count, done.discarded_count, following))
-
-
-@router.get(
-    "/jobs/{id}",
-    dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "node_unreachable"),
-)
-async def get_job(shared: Shared, caller: Managing, job_id: AnId) -> Response:
-    """Look at a job. The last 100 of each node are kept, until it stops."""
-    job = await jobs.get(shared, caller, job_id)
-    return reply(show_job(job))
-
-
-@router.delete(
-    "/jobs/{id}",
-    dependencies=[NO_QUERY],
-    responses=answers(JobAnswer, "job_not_found", "conflict", "node_unreachable"),
-)
-async def cancel_job(shared: Shared, caller: Managing, origin: From, job_id: AnId) -> Response:
-    """Stop a job; what was redriven stays so."""
-    job = await jobs.cancel(shared, caller, job_id)
-    await shared.audit.done(caller, origin, "job.cancel", job_id)
-    return reply(show_job(job))
 
 
 @router.get(

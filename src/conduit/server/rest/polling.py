@@ -45,6 +45,12 @@ class Seen(NamedTuple):
         return found
 
 
+def alone(request: Request) -> Seen:
+    """Nobody else was asked, because there is nothing to ask for."""
+    context: Context = request.app.state.context
+    return Seen([context.node.name], [], sees_node(request))
+
+
 async def look(
     request: Request,
     node: str | None,

@@ -66,12 +66,12 @@ async def end_session(shared: Shared, caller: Anybody, origin: From) -> Response
     if not isinstance(caller, PagePrincipal):
         return answer
     session, pages = caller.session, required(shared).pages
-    pages.ended.add(session.id, session.ends_at_ms, shared.wall_ms())
-    told = Question(names=[session.id, str(session.ends_at_ms)])
+    one = pages.sign_out(session)
+    told = Question(tenant=caller.tenant, names=[one.key, str(one.ends_at_ms), one.id])
+    # Who does not hear it now asks when there is a link again.
     await shared.asking.all(SIGNED_OUT, told)
     await shared.audit.done(caller, origin, "session.end", session.key)
-    line = cookie_line(pages.cookie_name, "", session.path, is_secure=session.is_secure)
-    answer.headers["set-cookie"] = line
+    answer.headers["set-cookie"] = _gone(pages, session)
     return answer
 
 
@@ -111,6 +111,10 @@ def _name_of(shared: Context, caller: Principal) -> str | None:
 def _shown(caller: PagePrincipal) -> SessionAnswer:
     ends_at_ms = caller.expires_at_ms or caller.session.ends_at_ms
     return SessionAnswer(format_time(ends_at_ms), SESSION_IDLE_S)
+
+
+def _gone(pages: PageSessions, session: PageSession) -> str:
+    return cookie_line(pages.cookie_name, "", session.path, is_secure=session.is_secure)
 
 
 def _with_cookie(answer: Response, pages: PageSessions, session: PageSession) -> Response:

@@ -185,7 +185,9 @@ async def stats(
     )
 
 
-@router.get("/history", responses=answers(History, "node_not_found", "node_unreachable"))
+@router.get(
+    "/history", responses=answers(History, "node_not_found", "node_unreachable", "overloaded")
+)
 async def history(
     request: Request, shared: Shared, caller: Managing, query: Annotated[HistoryQuery, Query()]
 ) -> Response:

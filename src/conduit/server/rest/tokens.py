@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Response
 from pydantic import Field
 
+from conduit.errors import Forbidden
 from conduit.protocol.codec import format_time
 from conduit.protocol.records import TicketAnswer, TokenAnswer
 from conduit.server.rest.access import Anybody
@@ -44,6 +45,8 @@ async def create_token(shared: Shared, caller: Anybody, body: NewToken) -> Respo
     """Make a token of an API key, for a browser. It is good as long as `ttl_s` says (900), and no longer than
     the key."""
     tenancy = required(shared)
+    if caller.is_page:
+        raise Forbidden("a token would outlive the session: it is made with the API key itself")
     key = tenancy.registry.made_by(caller)
     wanted = Wanted(
         tenant=caller.tenant,

@@ -118,6 +118,12 @@ class SubscriptionCalls(DeadLetterCalls):
             found += self._subscriptions.progress(subscription_id, [topic_id])
         return found
 
+    async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
+        found = []
+        for subscription_id, topic_id in places:
+            found += self._subscriptions.progress(subscription_id, [topic_id])
+        return found
+
     async def settled(self, subscription_id: int) -> Settled:
         passed, opened = 0, []
         async for some in in_slices(await self.progress(subscription_id)):

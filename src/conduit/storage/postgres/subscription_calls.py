@@ -104,6 +104,10 @@ class SubscriptionCalls(DeadLetterCalls):
         ask = self._home.database.ask
         return await ask(subscriptions.progress_in, topic_id, subscription_ids)
 
+    async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
+        await self._home.lane.known()
+        return await self._home.database.ask(subscriptions.progress_at, places)
+
     async def settled(self, subscription_id: int) -> Settled:
         await self._home.lane.known()
         first_seqs = await self._first_seqs_elsewhere()

@@ -136,6 +136,21 @@ SELECT subscription_id, $1::bigint, floor, cursor, open, numbers, retries FROM (
 ) AS r WHERE floor IS NOT NULL
 """
 
+_PROGRESS_AT = f"""
+SELECT subscription_id, topic_id, floor, cursor, open, numbers, retries FROM (
+  SELECT s.subscription_id, i.topic_id,
+         coalesce(p.floor, (s.begins ->> i.topic_id::text)::bigint) AS floor,
+         coalesce(p.cursor, (s.begins ->> i.topic_id::text)::bigint) AS cursor,
+         coalesce(p.open, ''::bytea) AS open, g.numbers, g.retries
+  FROM unnest($1::bigint[], $2::bigint[]) AS i (subscription_id, topic_id)
+  JOIN conduit.subscriptions AS s USING (subscription_id)
+  JOIN conduit.topics AS t ON t.topic_id = i.topic_id AND t.tenant = s.tenant
+  LEFT JOIN conduit.progress AS p
+    ON p.subscription_id = i.subscription_id AND p.topic_id = i.topic_id
+  {_NUMBERS}
+) AS r WHERE floor IS NOT NULL
+"""
+
 # The home does not know where topics begin whose messages are elsewhere: $2 and $3 say it, where that is
 # not at 1.
 _PASSED = f"""
@@ -255,6 +270,13 @@ async def progress_in(
     """See `Store.progress_in`."""
     async with scope.across(connection):
         return _read(await connection.fetch(_PROGRESS_IN, topic_id, subscription_ids))
+
+
+async def progress_at(connection: Connection, places: Sequence[tuple[int, int]]) -> list[Progress]:
+    """See `Store.progress_at`."""
+    subscription_ids, topic_ids = [one for one, _ in places], [topic for _, topic in places]
+    async with scope.across(connection):
+        return _read(await connection.fetch(_PROGRESS_AT, subscription_ids, topic_ids))
 
 
 async def settled(

@@ -87,6 +87,9 @@ class SubscriptionCalls(DeadLetterCalls):
         progress_in = subscriptions.progress_in
         return await self._db.readers.call(progress_in, topic_id, subscription_ids)
 
+    async def progress_at(self, places: Sequence[tuple[int, int]]) -> list[Progress]:
+        return await self._db.readers.call(subscriptions.progress_at, places)
+
     async def settled(self, subscription_id: int) -> Settled:
         return await self._db.readers.call(subscriptions.settled, subscription_id)
 

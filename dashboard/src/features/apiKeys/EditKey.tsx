@@ -1,0 +1,101 @@
+import { useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import type { KeyAnswer } from "@/api/schema";
+import { Button } from "@/components/Button";
+import { Choice } from "@/components/Choice";
+import { Field } from "@/components/Field";
+import { exactly } from "@/components/format";
+import { Failure } from "@/components/states";
+import { KEY_LIMITS, keyChange, keyFieldsOf, keyProblems } from "@/features/apiKeys/editing";
+import { ENDS, NAME_MAX_CHARS } from "@/features/apiKeys/model";
+import { ScopeFields } from "@/features/apiKeys/ScopeFields";
+import { isOwnKey } from "@/features/signin/model";
+import { LimitFields } from "@/features/tenants/LimitFields";
+import { useChangeKey } from "@/services/apiKeys";
+import { whoamiQuery } from "@/services/server";
+
+interface EditKeyProps {
+  readonly keyAnswer: KeyAnswer;
+  readonly onDone: () => void;
+}
+
+/** Name, rights, end and limits; its secret and its id stay. */
+export function EditKey({ keyAnswer, onDone }: EditKeyProps) {
+  // As it was when it was opened: what comes in meanwhile does not change what is typed.
+  const [before] = useState(keyAnswer);
+  const [fields, setFields] = useState(() => keyFieldsOf(before));
+  const { data: who } = useQuery(whoamiQuery());
+  const change = useChangeKey(before.id);
+  const problems = keyProblems(fields, before);
+  const body = keyChange(fields, before, Date.now());
+  const unable = reasonAgainst(Object.values(problems), body);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (unable !== null || change.isPending) return;
+    change.mutate(body, { onSuccess: onDone });
+  };
+  const { choices } = fields;
+  return (
+    <form className="space-y-4" noValidate onSubmit={submit}>
+      <p className="text-dim">
+        Connections that use it have what it gives then within two seconds.
+        {isOwnKey(who, before.id) && " You are signed in with it: what you take away is gone."}
+      </p>
+      <Field
+        autoComplete="off"
+        label="Name"
+        maxLength={NAME_MAX_CHARS}
+        onChange={(event) => setFields({ ...fields, name: event.target.value })}
+        problem={problems.name}
+        value={fields.name}
+      />
+      {choices ? (
+        <ScopeFields
+          choices={choices}
+          onChange={(next) => setFields({ ...fields, choices: next })}
+          problem={problems.scopes}
+          who={who}
+        />
+      ) : (
+        <p className="text-dim">
+          It has one right twice, for different things. Such rights stay as they are here;{" "}
+          <code>conduit key change</code> changes them.
+        </p>
+      )}
+      <Choice
+        label="It ends"
+        onChange={({ target }) => {
+          const chosen = target.selectedIndex - 1;
+          setFields({ ...fields, end: chosen < 0 ? null : chosen });
+        }}
+        value={String(fields.end)}
+      >
+        <option value="null">
+          as now: {before.expires_at ? exactly(before.expires_at) : "when it is revoked"}
+        </option>
+        {ENDS.map(({ label }, index) => (
+          <option key={label} value={String(index)}>
+            {label}
+          </option>
+        ))}
+      </Choice>
+      <LimitFields
+        fields={fields.limits}
+        onChange={(limits) => setFields({ ...fields, limits })}
+        only={KEY_LIMITS}
+      />
+      {change.error && <Failure error={change.error} what="The key was not changed" />}
+      <div className="flex flex-wrap justify-end gap-2">
+        <Button onClick={onDone}>Back</Button>
+        <Button look="primary" type="submit" unable={unable}>
+          {change.isPending ? "Saving…" : `Save key ${before.name}`}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function reasonAgainst(problems: readonly (string | null)[], body: object): string | null {
+  if (problems.some((each) => each !== null)) return "Mend what is typed first";
+  return Object.keys(body).length === 0 ? "Nothing is changed yet" : null;
+}

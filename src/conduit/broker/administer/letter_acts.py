@@ -1,0 +1,176 @@
+"""What a job does with its dead letters, some at a time: it delivers them again, or discards them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from conduit.broker.administer.redriving import Redrive
+from conduit.broker.clock import Clock
+from conduit.broker.deliver.holds import Holds
+from conduit.broker.waiting import Deadline
+from conduit.core.message import DeadPlace
+from conduit.errors import LimitReached, Unavailable
+from conduit.storage.base import Store
+
+# A job tries letters again after this while their subscription is full, or the node that is to run it cannot
+# be reached, or has not got it yet. Nothing is wrong with these.
+WAITS_FOR = ("subscription_full", "unavailable")
+WAIT_AGAIN_S = 1.0
+# When nothing was opened for so long the job ends: others of its tenant need its place.
+WAIT_MAX_S = 600.0
+
+# A job that is cancelled waits so long for what it is deleting then.
+CANCEL_WAIT_MAX_S = 5.0
+
+Action = Literal["redrive", "discard"]
+
+
+class LetterJob(msgspec.Struct):
+    """Delivering many again, or discarding them. `state`: `running`, then `done`, `cancelled` or `failed`.
+
+    `matched_count` is 0 until the job has found all it will take. `redriven_count` or `discarded_count`, and
+    `failed_count`, are those dealt with: a redrive fails when its subscription, topic or message is gone.
+    Those that somebody else has dealt with since the job began are in none of them.
+    """
+
+    job_id: str
+    rate_per_s: float
+    max_count: int
+    started_at_ms: int
+    topic: str | None = None
+    """Of the letters that it is for; None: of all topics."""
+    state: str = "running"
+    matched_count: int = 0
+    redriven_count: int = 0
+    failed_count: int = 0
+    finished_at_ms: int | None = None
+    error: str | None = None
+    """Why the last one failed or waits, or what stopped the job, or that there was nothing to do."""
+    action: Action = "redrive"
+    discarded_count: int = 0
+
+    @property
+    def done_count(self) -> int:
+        """Those that it was started for and has done."""
+        return self.redriven_count + self.discarded_count
+
+
+class Act(Protocol):
+    """What is done with the letters of one job."""
+
+    async def deal(self, ids: Sequence[str]) -> None:
+        """Do it with these, and count them. Raises Unavailable if the store is, and LimitReached when it has
+        waited too long."""
+
+    def end(self) -> None:
+        """Nothing more comes. Does not raise."""
+
+
+class Parts(NamedTuple):
+    """What acts are made with."""
+
+    store: Store
+    clock: Clock
+    redrive: Redrive
+    holds: Holds
+
+
+class Redriving:
+    """Delivers them again. `again`: those that were redriven before, and are meant all the same."""
+
+    def __init__(self, parts: Parts, tenant: str, job: LetterJob, again: Collection[str]) -> None:
+        self._parts = parts
+        self._tenant = tenant
+        self._job = job
+        self._again = again
+        # Subscriptions of the batch before: they stay loaded, as most are of the next one too.
+        self._held: set[str] = set()
+
+    async def deal(self, ids: Sequence[str]) -> None:
+        """See `Act`."""
+        places = await self._found(ids)
+        names = {place.subscription for place in places}
+        self._parts.holds.hold(self._tenant, names)
+        self.end()
+        self._held = names
+        until = Deadline(WAIT_MAX_S)
+        while places:
+            waiting = await self._redrive(places)
+            if len(waiting) < len(places):
+                until = Deadline(WAIT_MAX_S)
+            elif not until.left_s:
+                raise LimitReached(
+                    f"nothing could be redriven for {WAIT_MAX_S / 60:g} minutes: {self._job.error}"
+                )
+            places = waiting
+            if places:
+                await asyncio.sleep(WAIT_AGAIN_S)
+
+    def end(self) -> None:
+        """See `Act`."""
+        self._parts.holds.release(self._tenant, self._held)
+        self._held = set()
+
+    async def _found(self, ids: Sequence[str]) -> list[DeadPlace]:
+        """Without those that somebody else has redriven since the job began."""
+        places = await self._parts.store.dead_find(self._tenant, ids)
+        if missing_count := len(ids) - len(places):
+            self._job.failed_count += missing_count
+            self._job.error = f"{missing_count} dead letters were discarded or dropped meanwhile"
+        return [place for place in places if not place.is_redriven or place.dead_id in self._again]
+
+    async def _redrive(self, places: Sequence[DeadPlace]) -> list[DeadPlace]:
+        """Returns those that have to wait."""
+        job = self._job
+        failed = await self._parts.redrive(self._tenant, places, self._parts.clock.wall_ms())
+        waiting = [
+            place
+            for place in places
+            if (error := failed.get(place.dead_id)) is not None and error.code in WAITS_FOR
+        ]
+        job.redriven_count += len(places) - len(failed)
+        # As those that were passed over because they were marked before: somebody else has done it.
+        errors = [one for one in failed.values() if one.code != "already_redriven"]
+        job.failed_count += len(errors) - len(waiting)
+        for error in errors:
+            job.error = error.told
+            if isinstance(error, Unavailable) and error.code not in WAITS_FOR:
+                raise error
+        return waiting
+
+
+class Discarding:
+    """Deletes them for good. `is_redriven`: those that were redriven, or not, if only such are meant."""
+
+    def __init__(
+        self, parts: Parts, tenant: str, job: LetterJob, *, is_redriven: bool | None
+    ) -> None:
+        self._store = parts.store
+        self._tenant = tenant
+        self._job = job
+        self._is_redriven = is_redriven
+
+    async def deal(self, ids: Sequence[str]) -> None:
+        """See `Act`."""
+        if self._is_redriven is not None:
+            # One that was redriven since the job began, or has died again, is not meant any more.
+            places = await self._store.dead_find(self._tenant, ids)
+            ids = [place.dead_id for place in places if place.is_redriven == self._is_redriven]
+        if ids:
+            deleting = asyncio.create_task(self._delete(ids))  # noqa: TID251 - waited for below, in any case
+            try:
+                await asyncio.shield(deleting)
+            except asyncio.CancelledError:
+                # What is under way is done all the same, and counts.
+                await asyncio.wait([deleting], timeout=CANCEL_WAIT_MAX_S)
+                raise
+
+    async def _delete(self, ids: Sequence[str]) -> None:
+        self._job.discarded_count += await self._store.dead_delete(self._tenant, ids)
+
+    def end(self) -> None:
+        """See `Act`."""

@@ -1,0 +1,71 @@
+"""A server that is killed and started again under pages that are open: each goes on where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.dashboard import AWAY, post, settled, watched
+from tests.support.server import running_server
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+
+def test_a_server_that_was_killed_is_missed_and_then_all_pages_go_on(browser):
+    with (
+        running_server(DATABASE_URL="sqlite:///x.db") as server,
+        watched(browser, server) as (overview, watch),
+    ):
+        watch.meant.append(AWAY)
+        post(server, "/api/topics", {"name": "t"})
+        overview.get_by_text("Live", exact=True).wait_for()
+        overview.get_by_text("Backlog", exact=True).wait_for()
+        tail = beside(overview, f"{server.url}/ui/messages?topic=t&read=live")
+        playground = beside(overview, f"{server.url}/ui/playground?name=clerk")
+        subscribe = playground.get_by_role("button", name="Subscribe", exact=True)
+        subscribe.click()
+        playground.get_by_text("Subscribed to").wait_for()
+        playground.get_by_role("button", name="Publish", exact=True).click()
+        ack = playground.get_by_role("button", name="Ack demo 1", exact=True)
+        ack.wait_for()
+        post(server, "/api/publish", {"topic": "t", "payload": "before"})
+        tail.get_by_text('"before"').wait_for()
+
+        server.kill()
+        # What was shown is there still, and said to be old.
+        overview.get_by_text("Reconnecting: the server cannot be reached").wait_for()
+        assert overview.get_by_text("Backlog", exact=True).is_visible()
+        assert violations(overview) == []
+        tail.get_by_text("Reconnecting: the ").first.wait_for()
+        item = playground.get_by_role("region", name="Messages that came").get_by_role("listitem")
+        item.first.get_by_text("too late").wait_for()
+
+        server.start()
+        # Before the page has come back, as far as that can be: it is owed to it in any case.
+        post(server, "/api/publish", {"topic": "t", "payload": "while away"})
+        overview.get_by_text("Live", exact=True).wait_for(timeout=60_000)
+        tail.get_by_text("The connection is back").wait_for(timeout=60_000)
+        tail.get_by_text('"while away"').wait_for()
+        assert tail.get_by_text('"before"').count() == 1
+        # What was not acked comes again, also to a page that was loaded again.
+        playground.get_by_text("Connected").wait_for(timeout=60_000)
+        ack.wait_for(timeout=60_000)
+        playground.reload()
+        subscribe.click()
+        ack.click(timeout=60_000)
+        item.first.get_by_text("acked").wait_for()
+        for page in (overview, tail):
+            before = page.url
+            page.reload()
+            settled(page)
+            assert page.url == before
+
+
+def beside(page: Any, url: str) -> Any:
+    """Another page of the same browser, that is connected."""
+    other = page.context.new_page()
+    other.goto(url)
+    other.get_by_text("Connected").wait_for()
+    return other
