@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from conduit.server.dashboard.built import DIST, PAGE
 from tests.browser.axe import look_over, violations
-from tests.browser.dashboard import opened, post, settled
+from tests.browser.dashboard import opened, post, settled, watched
 from tests.support.http import Api
 from tests.support.server import RunningServer, running_server
 from tests.support.wait import until
@@ -20,6 +21,8 @@ from tests.support.ws import WsClient
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 TOPICS_COUNT = 10_000
+# Of all scripts that the first page loads, as gzip has them.
+SCRIPTS_MAX_BYTES = 250 * 1024
 # As a server would have left them.
 FILL = f"""
 INSERT INTO topics (tenant, name, epoch, created_at_ms, last_seq, stored_bytes)
@@ -59,6 +62,16 @@ def large() -> Iterator[RunningServer]:
         for _ in range(20):
             post(server, "/api/publish", body)
         yield server
+
+
+def test_the_first_page_has_scripts_within_their_bound(browser, server):
+    with watched(browser, server) as (page, watch):
+        page.locator("canvas").first.wait_for()
+        settled(page)
+        names = {url.rpartition("/")[2] for url in watch.asked if url.endswith(".js")}
+    sizes = {name: len(gzip.compress((DIST / "assets" / name).read_bytes())) for name in names}
+    assert len(sizes) > 3
+    assert sum(sizes.values()) <= SCRIPTS_MAX_BYTES, sizes
 
 
 def test_the_overview_breaks_no_rule_for_people_who_see_or_move_otherwise(browser, server):
