@@ -148,6 +148,26 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
             assert page.url.endswith("/ui/topics/orders.1")
 
 
+def test_a_page_does_nothing_for_who_has_signed_in_in_another_tab(browser, guarded):
+    """The cookie is that one's by then: what somebody has typed is not done to what another one has."""
+    keys = {tenant: guarded.create_key(tenant)["key"] for tenant in ("acme", "default")}
+    for tenant in keys:
+        accepted(guarded.acting(tenant).post("/api/topics", {"name": "same"}), 201)
+    with operating(browser, guarded, "topics/same?tab=settings", keys["acme"]) as page:
+        page.get_by_role("button", name="Delete…").first.click()
+        page.get_by_label("Type same to delete it").fill("same")
+        other = page.context.new_page()
+        other.goto(f"{guarded.server.url}/ui/topics")
+        other.get_by_role("button", name=re.compile("a key")).first.click()
+        other.get_by_role("button", name="Sign out").click()
+        sign_in(other, keys["default"])
+        other.get_by_role("heading", name="Topics", exact=True).wait_for()
+        page.get_by_role("button", name=re.compile("^Delete topic and")).click()
+        page.get_by_text("default", exact=True).first.wait_for()
+        for tenant in keys:
+            assert guarded.acting(tenant).delete("/api/topics/same").status == 204
+
+
 def test_who_rotates_his_own_key_stays_signed_in_and_others_with_it_do_not(browser, guarded):
     made = guarded.create_key("default")
     view = f"api-keys?key={made['id']}"

@@ -253,11 +253,13 @@ class DeadLetterGroups(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class SessionAnswer(msgspec.Struct, frozen=True):
     """The session of a page: it ends at `ends_at`, and earlier when it was not renewed for `idle_s`, its key
-    is revoked, expires or is rotated, or somebody signs out.
+    is revoked, expires or is rotated, or somebody signs out. `id` is no secret: a page that sends it as
+    `X-Conduit-Session` is refused when the browser's session is another one by then.
     """
 
     ends_at: str
     idle_s: int
+    id: str
 
 
 class WhoAmI(msgspec.Struct, frozen=True):
