@@ -106,6 +106,8 @@ def test_one_signs_in_by_keyboard_and_the_key_is_nowhere_that_scripts_read(brows
 
 def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(browser, guarded):
     with operating(browser, guarded, "api-keys?tenant=acme") as operator:
+        operator.get_by_role("link", name="Tenants", exact=True).click()
+        operator.get_by_role("link", name="API keys", exact=True).click()
         operator.get_by_role("button", name="Create key").click()
         operator.get_by_role("textbox", name="Name", exact=True).fill("support desk")
         operator.get_by_role("checkbox", name=re.compile("^subscribe")).check()
@@ -118,6 +120,11 @@ def test_a_key_is_made_used_in_a_browser_and_revoked_while_the_page_is_open(brow
         assert key not in operator.evaluate(KEPT)
         operator.keyboard.press("Escape")
         operator.locator("[data-secret]").wait_for()
+        operator.go_back()
+        operator.get_by_text("Whoever leaves now has lost the key.").wait_for()
+        operator.get_by_role("button", name="Stay").click()
+        assert operator.locator("[data-secret]").inner_text() == key
+        assert operator.url.endswith("/ui/api-keys?tenant=acme")
         operator.get_by_label("I have put it where it is needed").check()
         operator.get_by_role("button", name="Done").click()
         operator.get_by_role("link", name="support desk").wait_for()

@@ -204,7 +204,8 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
 
 class JobAnswer(msgspec.Struct, frozen=True):
     """A job that deals with dead letters. `action`: `redrive` or `discard`. A dry run has no `id`, the state
-    `dry_run`, and has only counted.
+    `dry_run`, and has only counted; with its `started_at` as `to_time` a job takes nothing that died after
+    the count.
 
     `state`: `running`, `done`, `cancelled`, `failed` (then `error` says why) or `dry_run`. If nothing
     matches, `error` says so.
