@@ -297,4 +297,4 @@ def test_without_authentication_the_pages_of_keys_say_how_to_have_it(browser, se
         for view in WITH_KEYS:
             page.goto(f"{server.url}/ui/{view}")
             page.get_by_text("Authentication is off").wait_for()
-            page.get_by_text("ENABLE_AUTH=true conduit serve").wait_for()
+            page.get_by_text("ENABLE_AUTH=true make run").wait_for()
