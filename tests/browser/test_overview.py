@@ -222,8 +222,9 @@ def test_ten_thousand_topics_scroll_with_few_rows_and_ask_for_what_is_seen(brows
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         # To the end, page by page, as fast as it goes.
-        until(lambda: scrolled(body) and page.get_by_text("10,000 topics", exact=True).count())
-        body.get_by_text("sensors.room-09999").wait_for()
+        last = body.get_by_text("sensors.room-09999")
+        until(lambda: scrolled(body) and last.count(), within_s=90)
+        page.get_by_text("10,000 topics", exact=True).wait_for()
         assert rows.count() < 60
         page.wait_for_timeout(1_000)
         named = [url for url in asked if "names=" in url]

@@ -643,6 +643,7 @@ export type Seek = z.infer<typeof Seek>;
 export const SessionAnswer = z.object({
   ends_at: z.string(),
   idle_s: z.number(),
+  id: z.string(),
 });
 export type SessionAnswer = z.infer<typeof SessionAnswer>;
 

@@ -18,6 +18,7 @@ import { LOOK_DEFAULTS, LookSearch } from "@/features/messages/look";
 import { PLAYGROUND_DEFAULTS, PlaygroundSearch } from "@/features/playground/look";
 import { Shell } from "@/features/shell/Shell";
 import { NotFoundPage, PageFailed } from "@/routes/failures";
+import { parseSearch, stringifySearch } from "@/routes/search";
 
 // What goes without saying is in no address. What an address says that is not understood counts as not said: an old link still shows the page.
 const RootSearch = z.object({ tenant: z.string().max(255).optional().catch(undefined) });
@@ -158,8 +159,10 @@ export function createDashboardRouter() {
     basepath: uiPath(),
     defaultErrorComponent: PageFailed,
     defaultPreload: "intent",
+    parseSearch,
     routeTree: root.addChildren(routes),
     scrollRestoration: true,
+    stringifySearch,
   });
 }
 
