@@ -845,6 +845,7 @@ export type TopicChange = z.infer<typeof TopicChange>;
 export const TopicList = z.object({
   topics: z.array(TopicAnswer),
   next: z.string().nullable(),
+  default_retention: Retention.nullable().optional(),
 });
 export type TopicList = z.infer<typeof TopicList>;
 

@@ -56,6 +56,28 @@ export function useReasonAgainst(scope: Scope): string | null {
   return data ? reasonAgainst(data, scope) : null;
 }
 
+/** The same for what is of a whole tenant: its keys, its audit log. */
+export function useReasonAgainstWhole(): string | null {
+  const { data } = useQuery(whoamiQuery());
+  return data ? reasonAgainstWhole(data) : null;
+}
+
+export function reasonAgainstWhole(who: WhoAmI): string | null {
+  const reason = reasonAgainst(who, "manage");
+  const isWhole = who.scopes.some(
+    ({ scope, topics }) => scope === "admin" || (scope === "manage" && !topics),
+  );
+  return reason ?? (isWhole ? null : "The key has the right to manage some topics alone.");
+}
+
+/** The same for looking at topics and messages. */
+export function useReasonAgainstReading(): string | null {
+  const { data } = useQuery(whoamiQuery());
+  if (!data || reasonAgainst(data, "manage") === null) return null;
+  const reason = reasonAgainst(data, "subscribe");
+  return reason && "The key has not got the right to subscribe or to manage.";
+}
+
 /** The same for looking after nodes, which is everybody's where nobody has to say who he is. */
 export function useReasonAgainstNodes(): string | null {
   const health = useQuery(healthQuery());

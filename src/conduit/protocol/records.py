@@ -72,11 +72,13 @@ class TopicAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     there are none."""
 
 
-class TopicList(msgspec.Struct, frozen=True):
+class TopicList(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of topics, by name."""
 
     topics: list[TopicAnswer]
     next: str | None
+    default_retention: Retention | None = None
+    """What a topic keeps that is made now, and of which nothing else is said."""
 
 
 # Subscriptions ------------------------------------------------------------------------------------
