@@ -31,7 +31,7 @@ const OverviewSearch = z.object({
 });
 const NamesSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
 /** `create`: the dialog that makes one is open. */
-const TopicsSearch = NamesSearch.extend({ create: z.boolean().default(false).catch(false) });
+const TopicsSearch = NamesSearch.extend({ create: z.literal("true").optional().catch(undefined) });
 const MessagesSearch = z.object({
   ...LookSearch,
   topic: z.coerce.string().max(255).default("").catch(""),
@@ -82,7 +82,7 @@ const routes = [
     component: page(() => import("@/routes/topics"), "TopicsPage"),
     getParentRoute: parent,
     path: "/topics",
-    search: { middlewares: [stripSearchParams({ create: false, q: "" })] },
+    search: { middlewares: [stripSearchParams({ q: "" })] },
     validateSearch: TopicsSearch,
   }),
   createRoute({

@@ -24,7 +24,10 @@ export function TopicsPage() {
   useSearched("/topics", q);
   const unread = useReasonAgainstReading();
   const setCreating = (create: boolean) =>
-    void navigate({ replace: true, search: (before) => ({ ...before, create }) });
+    void navigate({
+      replace: true,
+      search: (before) => ({ ...before, create: create ? "true" : undefined }),
+    });
   const topics = useInfiniteQuery({ ...topicsQuery(q), enabled: unread === null });
   const unable = useReasonAgainst("manage");
   const found = topics.data?.pages.flatMap((page) => page.topics) ?? [];
@@ -68,7 +71,10 @@ export function TopicsPage() {
           />
         )}
       </Allowed>
-      <CreateTopic onClose={() => setCreating(false)} open={creating && unable === null} />
+      <CreateTopic
+        onClose={() => setCreating(false)}
+        open={creating === "true" && unable === null}
+      />
     </Page>
   );
 }

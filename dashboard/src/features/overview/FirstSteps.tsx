@@ -25,7 +25,7 @@ export function FirstSteps({ steps }: { readonly steps: readonly Step[] }) {
                 role="img"
               />
               {to === "/topics" ? (
-                <Link className={LINK} search={{ create: true }} to={to}>
+                <Link className={LINK} search={{ create: "true" }} to={to}>
                   {title}
                 </Link>
               ) : (
