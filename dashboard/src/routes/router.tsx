@@ -29,7 +29,9 @@ const OverviewSearch = z.object({
   range: z.enum(["5m", "15m", "1h", "6h", "24h"]).default("15m").catch("15m"),
   to: Moment,
 });
-const TopicsSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+const NamesSearch = z.object({ q: z.coerce.string().max(255).default("").catch("") });
+/** `create`: the dialog that makes one is open. */
+const TopicsSearch = NamesSearch.extend({ create: z.boolean().default(false).catch(false) });
 const MessagesSearch = z.object({
   ...LookSearch,
   topic: z.coerce.string().max(255).default("").catch(""),
@@ -80,7 +82,7 @@ const routes = [
     component: page(() => import("@/routes/topics"), "TopicsPage"),
     getParentRoute: parent,
     path: "/topics",
-    search: { middlewares: [stripSearchParams({ q: "" })] },
+    search: { middlewares: [stripSearchParams({ create: false, q: "" })] },
     validateSearch: TopicsSearch,
   }),
   createRoute({
@@ -109,7 +111,7 @@ const routes = [
     getParentRoute: parent,
     path: "/subscriptions",
     search: { middlewares: [stripSearchParams({ q: "" })] },
-    validateSearch: TopicsSearch,
+    validateSearch: NamesSearch,
   }),
   createRoute({
     component: page(() => import("@/routes/subscription"), "SubscriptionPage"),

@@ -15,6 +15,7 @@ import { Table } from "@/components/Table";
 import { Time } from "@/components/Time";
 import type { Act } from "@/features/deadLetters/acts";
 import { Mark } from "@/features/deadLetters/LetterTable";
+import { meaning, stateName } from "@/features/messages/timeline";
 import { deliveriesQuery, isGone, type Letter, letterQuery } from "@/services/deadLetters";
 
 interface LetterDetailProps {
@@ -110,7 +111,20 @@ function Acts({ letter, onAct, unable }: Omit<ShownProps, "hasGone">) {
 
 function facts(letter: Letter): [string, React.ReactNode][] {
   const { headers, key, message_id, published_at, redriven_at, subscription } = letter;
+  const link = "break-all text-accent underline";
   return [
+    [
+      "Topic",
+      <Link
+        className={link}
+        key="topic"
+        params={{ name: letter.topic }}
+        search={{}}
+        to="/topics/$name"
+      >
+        {letter.topic}
+      </Link>,
+    ],
     ["Reason", letter.reason],
     ["Attempts", count(letter.attempts)],
     [
@@ -129,10 +143,7 @@ function facts(letter: Letter): [string, React.ReactNode][] {
       ),
     ],
     ["Died", <Time at={letter.died_at} key="died" />],
-    [
-      "Redriven",
-      redriven_at ? <Time at={redriven_at} key="redriven" /> : "no, or it died again since",
-    ],
+    ["Redriven", redriven_at ? <Time at={redriven_at} key="redriven" /> : "not since it died"],
     ...(published_at ? ([["Published", <Time at={published_at} key="published" />]] as const) : []),
     ...(key === undefined ? [] : ([["Key", key]] as const)),
     ...(headers ?? []).map(([name, value]) => [`Header ${name}`, value] as const),
@@ -140,9 +151,14 @@ function facts(letter: Letter): [string, React.ReactNode][] {
       ? ([
           [
             "Message",
-            <code className="break-all" key="message">
+            <Link
+              className={`${link} font-mono`}
+              key="message"
+              search={{ msg: message_id, topic: letter.topic }}
+              to="/messages"
+            >
               {message_id}
-            </code>,
+            </Link>,
           ],
         ] as const)
       : []),
@@ -203,8 +219,8 @@ function Deliveries({ messageId }: { readonly messageId: string }) {
       rows={found.data.deliveries.map((each) => [
         each.subscription,
         each.subscription,
-        <Badge key="state" tone={toneOf(each.state)}>
-          {each.state.replace("_", " ")}
+        <Badge key="state" title={meaning(each)} tone={toneOf(each.state)}>
+          {stateName(each)}
         </Badge>,
         // Of what is settled they are not kept.
         each.attempts ? count(each.attempts) : "–",

@@ -5,7 +5,6 @@ import { useEffect, useRef, useState } from "react";
 import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
 import type { Headers } from "@/api/headers";
-import { serverUrl } from "@/api/place";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
 import { bytes, exactly } from "@/components/format";
@@ -14,11 +13,11 @@ import { Segments } from "@/components/Segments";
 import { Snippet } from "@/components/Snippet";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { publishActs } from "@/features/connect/acts";
+import { usePlace } from "@/features/connect/usePlace";
 import { Deliveries } from "@/features/messages/Deliveries";
 import { permalink } from "@/features/messages/look";
 import { setDraft } from "@/features/playground/draft";
 import { type MessageDetail, messageQuery } from "@/services/messages";
-import { whoamiQuery } from "@/services/server";
 
 interface DetailProps {
   readonly id: string;
@@ -170,12 +169,10 @@ function HeaderList({ headers }: { readonly headers: Headers }) {
 }
 
 function CopyAs({ message }: { readonly message: MessageDetail }) {
-  const who = useQuery(whoamiQuery());
   const [at, setAt] = useState("0");
-  const hasAuth = who.data !== undefined && who.data.actor !== "anonymous";
   const { headers = [], key = "", payload, topic } = message;
   const act = { headers: Object.fromEntries(headers), key, payload: payload.text, topic };
-  const acts = publishActs(act, { hasAuth, url: serverUrl() });
+  const acts = publishActs(act, usePlace());
   const chosen = acts[Number(at)];
   return (
     <div className="space-y-2">
