@@ -47,6 +47,7 @@ describe("a draft", () => {
       headers: { a: "1", b: "x: y" },
       problem: null,
     });
+    expect(Object.entries(parseHeaders("__proto__: 1").headers)).toEqual([["__proto__", "1"]]);
     expect(draftProblem(draft("1", "trace"))).toContain("“trace”");
   });
 });

@@ -71,18 +71,19 @@ interface Headers {
 
 /** Lines of `name: value`. */
 export function parseHeaders(text: string): Headers {
-  const headers: Record<string, string> = {};
+  // An object would not take a header called `__proto__`.
+  const found = new Map<string, string>();
   let problem: string | null = null;
   for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
     const at = line.indexOf(":");
     const name = line.slice(0, at).trim();
     if (at < 0 || name === "") problem ??= `A header is a line such as trace: 7f3a, not “${line}”.`;
-    else headers[name] = line.slice(at + 1).trim();
+    else found.set(name, line.slice(at + 1).trim());
   }
-  if (Object.keys(headers).length > HEADERS_MAX_COUNT) {
+  if (found.size > HEADERS_MAX_COUNT) {
     problem ??= `There are at most ${HEADERS_MAX_COUNT} headers.`;
   }
-  return { headers, problem };
+  return { headers: Object.fromEntries(found), problem };
 }
 
 /** The frame that publishes, whose payload is what was typed, to the character. */
