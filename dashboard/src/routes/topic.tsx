@@ -70,7 +70,7 @@ export function TopicPage() {
       {shown && tab === "summary" && <Summary topic={shown} />}
       {shown && tab !== "summary" && <Inside name={name} tab={tab} />}
       {shown && tab === "settings" && <Settings key={name} topic={shown} />}
-      {tab === "connect" && <Examples topic={name} />}
+      {tab === "connect" && <Examples exists={shown !== undefined} topic={name} />}
       {shown && (
         <>
           <DeleteTopic onClose={() => setDialog(null)} open={dialog === "delete"} topic={shown} />

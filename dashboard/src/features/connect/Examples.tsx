@@ -1,19 +1,18 @@
-import { useQuery } from "@tanstack/react-query";
-import { serverUrl } from "@/api/place";
 import { Snippet } from "@/components/Snippet";
 import { examples } from "@/features/connect/model";
-import { whoamiQuery } from "@/services/server";
+import { usePlace } from "@/features/connect/usePlace";
 
 interface ExamplesProps {
+  /** It is there: no example has to make it. */
+  readonly exists?: boolean;
   readonly topic: string;
 }
 
-export function Examples({ topic }: ExamplesProps) {
-  const { data } = useQuery(whoamiQuery());
-  const hasAuth = data !== undefined && data.actor !== "anonymous";
+export function Examples({ exists = false, topic }: ExamplesProps) {
+  const place = usePlace();
   return (
     <div className="space-y-3">
-      {examples({ hasAuth, topic, url: serverUrl() }).map(({ label, text }) => (
+      {examples({ ...place, isNew: !exists, topic }).map(({ label, text }) => (
         <Snippet key={label} label={label} text={text} />
       ))}
     </div>

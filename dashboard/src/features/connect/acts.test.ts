@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { publishActs, subscribeActs, subscribeFrame } from "@/features/connect/acts";
 
-const PLACE = { hasAuth: false, url: "https://h/a/" };
+const PLACE = { hasAuth: false, tenant: null, url: "https://h/a/" };
 const ACT = {
   headers: { trace: "it's" },
   key: "a b",
@@ -37,6 +37,26 @@ describe("publishing elsewhere", () => {
     const all = publishActs(ACT, { ...PLACE, hasAuth: true });
     expect(textOf(all, "curl")).toContain('"Authorization: Bearer $CONDUIT_API_KEY"');
     expect(textOf(all, "Python")).toContain('os.environ["CONDUIT_API_KEY"]');
+  });
+});
+
+describe("for a tenant that an operator has chosen", () => {
+  const place = { ...PLACE, hasAuth: true, tenant: "acme" };
+
+  it("publishes and subscribes there", () => {
+    for (const all of [publishActs(ACT, place), subscribeActs(SUB, place)]) {
+      expect(textOf(all, "curl")).toContain("-H 'X-Conduit-Tenant: acme'");
+      expect(textOf(all, "Command line")).toContain(" --tenant acme");
+      expect(textOf(all, "Python")).toContain(', tenant="acme")');
+      expect(textOf(all, "TypeScript")).toContain('"X-Conduit-Tenant": "acme"');
+    }
+  });
+
+  it("opens a socket by a ticket, which has named the tenant", () => {
+    const script = textOf(subscribeActs(SUB, place), "TypeScript");
+    expect(script).toContain('"https://h/a/api/tickets"');
+    expect(script).toContain('"wss://h/a/ws?ticket=" + ticket');
+    expect(script).not.toContain('type: "auth"');
   });
 });
 

@@ -5,6 +5,8 @@ import type { Example } from "@/features/connect/model";
 
 export interface Place {
   readonly hasAuth: boolean;
+  /** Whom an operator looks after; null: the key's own. */
+  readonly tenant: string | null;
   /** Of the server, with or without a slash at its end. */
   readonly url: string;
 }
@@ -40,18 +42,18 @@ export function publishActs(act: PublishAct, place: Place): Example[] {
   return [
     {
       label: "curl",
-      text: `curl ${base}/api/publish${curlKey(place)} \\\n  -H "Content-Type: application/json" \\\n  -d ${quoted(body)}`,
+      text: `curl ${base}/api/publish${curlFlags(place)} \\\n  -H "Content-Type: application/json" \\\n  -d ${quoted(body)}`,
     },
     {
       label: "Command line",
-      text: `conduit pub ${quoted(topic)} ${quoted(payload)}${flags} --url ${base}`,
+      text: `conduit pub ${quoted(topic)} ${quoted(payload)}${flags}${commandFlags(place)}`,
     },
     { label: "Python", text: publishPython(act, place) },
     {
       label: "TypeScript",
       text: `${scriptKey(place)}await fetch("${base}/api/publish", {
   method: "POST",
-  headers: { ${place.hasAuth ? 'Authorization: "Bearer " + key, ' : ""}"Content-Type": "application/json" },
+  headers: ${scriptHeaders(place)},
   body: ${template(body)},
 });`,
     },
@@ -72,7 +74,7 @@ from conduit.client import AsyncConduit
 
 
 async def main() -> None:
-    async with AsyncConduit("${baseOf(place)}"${pythonKey(place)}) as client:
+    async with AsyncConduit("${baseOf(place)}"${pythonFlags(place)}) as client:
         payload = Raw(${JSON.stringify(payload)}.encode())
         await client.publish(${JSON.stringify(topic)}, payload${rest})
 
@@ -90,16 +92,16 @@ export function subscribeActs(act: SubscribeAct, place: Place): Example[] {
   return [
     {
       label: "curl: what is stored",
-      text: `curl ${quoted(`${base}/api/topics/${encodeURIComponent(topic)}/messages`)}${curlKey(place)}`,
+      text: `curl ${quoted(`${base}/api/topics/${encodeURIComponent(topic)}/messages`)}${curlFlags(place)}`,
     },
-    { label: "Command line", text: `conduit sub ${quoted(topic)}${flags} --url ${base}` },
+    { label: "Command line", text: `conduit sub ${quoted(topic)}${flags}${commandFlags(place)}` },
     { label: "Python", text: subscribePython(act, place) },
     {
       label: "TypeScript",
-      text: `${scriptKey(place)}const socket = new WebSocket("${base.replace(/^http/, "ws")}/ws");
+      text: `${scriptSocket(place)}
 const send = (frame: object) => socket.send(JSON.stringify(frame));
 socket.onopen = () => {
-${place.hasAuth ? '  send({ type: "auth", token: key });\n' : ""}  send(${JSON.stringify(subscribeFrame(act))});
+${needsFrame(place) ? '  send({ type: "auth", token: key });\n' : ""}  send(${JSON.stringify(subscribeFrame(act))});
 };
 socket.onmessage = ({ data }) => {
   const frame = JSON.parse(data);
@@ -140,7 +142,7 @@ from conduit.client import AsyncConduit
 
 
 async def main() -> None:
-    async with AsyncConduit("${baseOf(place)}"${pythonKey(place)}) as client:
+    async with AsyncConduit("${baseOf(place)}"${pythonFlags(place)}) as client:
         async with client.subscribe(${JSON.stringify(topic)}${rest}) as stream:
             async for delivery in stream:
                 print(delivery.payload)
@@ -149,24 +151,59 @@ ${ack === "explicit" ? "                await delivery.ack()\n" : ""}
 asyncio.run(main())`;
 }
 
-function baseOf({ url }: Place): string {
+export function baseOf({ url }: Place): string {
   return url.replace(/\/$/, "");
 }
 
-function curlKey({ hasAuth }: Place): string {
-  return hasAuth ? ` \\\n  -H "Authorization: Bearer $CONDUIT_API_KEY"` : "";
+export function curlFlags({ hasAuth, tenant }: Place): string {
+  const key = hasAuth ? ` \\\n  -H "Authorization: Bearer $CONDUIT_API_KEY"` : "";
+  return tenant === null ? key : `${key} \\\n  -H ${quoted(`X-Conduit-Tenant: ${tenant}`)}`;
 }
 
-function pythonKey({ hasAuth }: Place): string {
-  return hasAuth ? `, api_key=os.environ["CONDUIT_API_KEY"]` : "";
+export function commandFlags(place: Place): string {
+  const url = ` --url ${baseOf(place)}`;
+  return place.tenant === null ? url : `${url} --tenant ${quoted(place.tenant)}`;
+}
+
+export function pythonFlags({ hasAuth, tenant }: Place): string {
+  const key = hasAuth ? `, api_key=os.environ["CONDUIT_API_KEY"]` : "";
+  return tenant === null ? key : `${key}, tenant=${JSON.stringify(tenant)}`;
 }
 
 function scriptKey({ hasAuth }: Place): string {
   return hasAuth ? "const key = process.env.CONDUIT_API_KEY; // in a page: a token\n" : "";
 }
 
+function scriptHeaders({ hasAuth, tenant }: Place): string {
+  const headers = [
+    ...(hasAuth ? ['Authorization: "Bearer " + key'] : []),
+    '"Content-Type": "application/json"',
+    ...(tenant === null ? [] : [`"X-Conduit-Tenant": ${JSON.stringify(tenant)}`]),
+  ];
+  return `{ ${headers.join(", ")} }`;
+}
+
+/** Whether a socket says by a frame who it is: it has no header for the tenant, so with one a ticket has said it. */
+export function needsFrame({ hasAuth, tenant }: Place): boolean {
+  return hasAuth && tenant === null;
+}
+
+/** The socket; with a tenant, which only a request can name, by a ticket. */
+export function scriptSocket(place: Place): string {
+  const base = baseOf(place);
+  const at = `${base.replace(/^http/, "ws")}/ws`;
+  if (place.tenant === null) return `${scriptKey(place)}const socket = new WebSocket("${at}");`;
+  return `${scriptKey(place)}const answer = await fetch("${base}/api/tickets", {
+  method: "POST",
+  headers: ${scriptHeaders(place)},
+  body: "{}",
+});
+const { ticket } = await answer.json();
+const socket = new WebSocket("${at}?ticket=" + ticket);`;
+}
+
 /** For a shell, as it is. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return /^[\w.@%+=:,/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

@@ -1,10 +1,19 @@
 // The same few acts as one types them in different places. Keys are named, never shown.
 
-export interface Target {
-  /** Of the server, with or without a slash at its end. */
-  readonly url: string;
+import {
+  baseOf,
+  commandFlags,
+  curlFlags,
+  needsFrame,
+  type Place,
+  pythonFlags,
+  scriptSocket,
+} from "@/features/connect/acts";
+
+export interface Target extends Place {
+  /** Where it may be that nobody has made the topic yet, each example works all the same. */
+  readonly isNew: boolean;
   readonly topic: string;
-  readonly hasAuth: boolean;
 }
 
 export interface Example {
@@ -12,35 +21,37 @@ export interface Example {
   readonly text: string;
 }
 
-export function examples({ hasAuth, topic, url }: Target): Example[] {
-  const base = url.replace(/\/$/, "");
-  const header = hasAuth ? ` \\\n  -H "Authorization: Bearer $CONDUIT_API_KEY"` : "";
-  const flag = ` --url ${base}`;
+export function examples(target: Target): Example[] {
+  const { isNew, topic } = target;
+  const base = baseOf(target);
+  const post = `${curlFlags(target)} \\\n  -H "Content-Type: application/json" \\\n  -d`;
+  const create = `curl ${base}/api/topics${post} '{"name": "${topic}"}'\n\n`;
+  const flags = commandFlags(target);
   return [
     {
-      label: "curl: publish",
-      text: `curl ${base}/api/publish${header} \\\n  -H "Content-Type: application/json" \\\n  -d '{"topic": "${topic}", "payload": {"hello": "world"}}'`,
+      label: isNew ? "curl: create the topic, once, then publish" : "curl: publish",
+      text: `${isNew ? create : ""}curl ${base}/api/publish${post} '{"topic": "${topic}", "payload": {"hello": "world"}}'`,
     },
     {
-      label: "Command line: subscribe, then publish",
-      text: `conduit sub ${topic}${flag}\nconduit pub ${topic} '{"hello": "world"}'${flag}`,
+      label: "Command line: publish, then subscribe from the first message on",
+      text: `conduit pub ${topic} '{"hello": "world"}'${isNew ? " --create" : ""}${flags}\nconduit sub ${topic} --from earliest${flags}`,
     },
-    { label: "Python", text: python(base, topic, hasAuth) },
-    { label: "JavaScript, in a browser or Node.js", text: script(base, topic, hasAuth) },
+    { label: "Python", text: python(target) },
+    { label: "JavaScript, in a browser or Node.js", text: script(target) },
   ];
 }
 
-function python(base: string, topic: string, hasAuth: boolean): string {
-  const key = hasAuth ? `, api_key=os.environ["CONDUIT_API_KEY"]` : "";
+function python(target: Target): string {
+  const { hasAuth, topic } = target;
   return `import asyncio
 ${hasAuth ? "import os\n" : ""}
 from conduit.client import AsyncConduit
 
 
 async def main() -> None:
-    async with AsyncConduit("${base}"${key}) as client:
-        await client.publish("${topic}", {"hello": "world"})
-        async with client.subscribe("${topic}", start="earliest") as stream:
+    async with AsyncConduit("${baseOf(target)}"${pythonFlags(target)}) as client:
+        async with client.subscribe("${topic}") as stream:  # creates the topic, if need be
+            await client.publish("${topic}", {"hello": "world"})
             async for delivery in stream:
                 print(delivery.payload)
                 await delivery.ack()
@@ -49,13 +60,13 @@ async def main() -> None:
 asyncio.run(main())`;
 }
 
-function script(base: string, topic: string, hasAuth: boolean): string {
-  const auth = hasAuth
-    ? `  socket.send(JSON.stringify({ type: "auth", token: key })); // your API key, or a token\n`
+function script(target: Target): string {
+  const auth = needsFrame(target)
+    ? `  socket.send(JSON.stringify({ type: "auth", token: key }));\n`
     : "";
-  return `const socket = new WebSocket("${base.replace(/^http/, "ws")}/ws");
+  return `${scriptSocket(target)}
 socket.onopen = () => {
-${auth}  socket.send(JSON.stringify({ type: "subscribe", topic: "${topic}" }));
+${auth}  socket.send(JSON.stringify({ type: "subscribe", topic: "${target.topic}" }));
 };
 socket.onmessage = ({ data }) => {
   const frame = JSON.parse(data);

@@ -4,7 +4,6 @@ import { Link2, Play, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useCaller } from "@/api/caller";
 import { asApiError } from "@/api/errors";
-import { serverUrl } from "@/api/place";
 import { Button, buttonClass } from "@/components/Button";
 import { Copy } from "@/components/Copy";
 import { bytes, exactly } from "@/components/format";
@@ -13,11 +12,11 @@ import { Segments } from "@/components/Segments";
 import { Snippet } from "@/components/Snippet";
 import { Empty, Failure, Loading, Stale } from "@/components/states";
 import { publishActs } from "@/features/connect/acts";
+import { usePlace } from "@/features/connect/usePlace";
 import { Deliveries } from "@/features/messages/Deliveries";
 import { permalink } from "@/features/messages/look";
 import { setDraft } from "@/features/playground/draft";
 import { type MessageDetail, messageQuery } from "@/services/messages";
-import { whoamiQuery } from "@/services/server";
 
 interface DetailProps {
   readonly id: string;
@@ -169,12 +168,10 @@ function Headers({ headers }: { readonly headers: Readonly<Record<string, string
 }
 
 function CopyAs({ message }: { readonly message: MessageDetail }) {
-  const who = useQuery(whoamiQuery());
   const [at, setAt] = useState("0");
-  const hasAuth = who.data !== undefined && who.data.actor !== "anonymous";
   const { headers = {}, key = "", payload, topic } = message;
   const act = { headers, key, payload: payload.text, topic };
-  const acts = publishActs(act, { hasAuth, url: serverUrl() });
+  const acts = publishActs(act, usePlace());
   const chosen = acts[Number(at)];
   return (
     <div className="space-y-2">

@@ -1,12 +1,10 @@
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { serverUrl } from "@/api/place";
 import { Segments } from "@/components/Segments";
 import { Snippet } from "@/components/Snippet";
 import { publishActs, subscribeActs } from "@/features/connect/acts";
+import { usePlace } from "@/features/connect/usePlace";
 import type { PlaygroundLook } from "@/features/playground/look";
 import { type Drafted, filledIn, SAMPLE } from "@/features/playground/publishing";
-import { whoamiQuery } from "@/services/server";
 
 interface ElsewhereProps {
   readonly draft: Drafted;
@@ -15,10 +13,8 @@ interface ElsewhereProps {
 
 /** The same two acts as one types them elsewhere, as they are typed here. */
 export function Elsewhere({ draft, look }: ElsewhereProps) {
-  const who = useQuery(whoamiQuery());
   const [at, setAt] = useState("0");
-  const hasAuth = who.data !== undefined && who.data.actor !== "anonymous";
-  const place = { hasAuth, url: serverUrl() };
+  const place = usePlace();
   const publish = publishActs({ ...filledIn(draft, SAMPLE), topic: look.topic }, place);
   const subscribe = subscribeActs(
     {
